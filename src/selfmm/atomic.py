@@ -1,0 +1,137 @@
+"""Writes that either happen whole or not at all: everything goes to a temporary neighbour, then is renamed."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from selfmm.errors import OutputError
+
+
+def explain(error: OSError, path: Path) -> OutputError:
+    """Turns an operating system error on writing ``path`` into a message with the mend."""
+    reason = {
+        errno.ENOSPC: "the disk is full; free some space or choose another place",
+        errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
+        errno.EACCES: "the folder is not writable for you; choose another place or change its permissions",
+        errno.EPERM: "the folder is not writable for you; choose another place or change its permissions",
+        errno.EROFS: "the file system is read-only; choose another place",
+        errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+        errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return OutputError(f"cannot write {path}: {reason}. Nothing was left half-written.")
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside ``path`` and renames it over ``path`` when the block ends well.
+
+    Raises:
+        OutputError: the file cannot be written; ``path`` is then as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes ``text`` as UTF-8, atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[Path]:
+    """Yields an empty temporary folder beside ``path`` and renames it to ``path`` when the block ends well.
+
+    Args:
+        path: the folder to make.
+        marker: name of a file that tells a folder of ours from any other; ``force`` replaces nothing else.
+        force: replace a folder that is there already. The old one stays until the new one is complete.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is not given, it is not ours to replace, or it cannot be
+            written.
+    """
+    path = Path(os.path.abspath(path))  # "." and "a/.." have no name to put a temporary folder beside
+    temporary = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.partial")
+    try:
+        _refuse_to_replace(path, marker, force)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        _swap(temporary, path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_to_replace(path: Path, marker: str, force: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not force:
+        raise OutputError(f"{path} exists already. Choose another name, or pass --force to replace it.")
+    if not (path / marker).is_file():
+        raise OutputError(
+            f"{path} exists and holds no {marker}, so it is not one of selfmm's folders and --force does not "
+            "replace it. Choose another name, or remove it yourself."
+        )
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes what earlier writers of ``path`` on this machine left when they were killed."""
+    prefix = f".{path.name}.{platform.node()}-"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*.partial"):
+        pid = left.name.removeprefix(prefix).removesuffix(".partial")
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Renames ``new`` to ``path``; what stood there goes only after the new folder is in place."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    path.rename(old / "old")
+    try:
+        new.rename(path)
+    except OSError:
+        (old / "old").rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

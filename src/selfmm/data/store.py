@@ -1,0 +1,252 @@
+"""The data-set folder: ``samples.parquet``, one ``<modality>.npy`` frame matrix each, and ``dataset.json``.
+
+``samples.parquet`` has one row per clip, in the order of the frame matrices:
+
+=================== ======= ==========================================================================
+column              type    meaning
+=================== ======= ==========================================================================
+id                  string  unique name of the clip
+split               string  ``train``, ``valid`` or ``test``
+label               float64 the regression label of the whole clip (m-label); NaN where unknown
+text                string  what is said; null where unknown
+video               string  the recording the clip was cut from; clips of one video stay in one split
+path, start, end    mixed   optional: media file, and the clip's place in it in seconds
+label_<modality>    float64 optional: a human (or planted) label of this modality alone
+<modality>_offset   int64   first row of the clip in ``<modality>.npy``
+<modality>_length   int64   number of rows; 0 where the clip has no such stream
+=================== ======= ==========================================================================
+
+``<modality>.npy`` is (total frames, dim) float32 or float16, or (total tokens,) int32 for token ids; nothing
+is padded. It is only ever memory-mapped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from selfmm.errors import DatasetError
+
+FORMAT_VERSION = 1
+MANIFEST = "dataset.json"
+TABLE = "samples.parquet"
+TEXT = "text"
+"""Name of the modality that carries words, whatever form it takes."""
+SPLITS = ("train", "valid", "test")
+Split = Literal["train", "valid", "test"]
+Kind = Literal["text", "tokens", "frames"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class Modality(BaseModel):
+    """What one modality of a data set is.
+
+    Attributes:
+        kind: ``text`` (words in the table), ``tokens`` (token ids in a 1-D matrix) or ``frames`` (features).
+        dim: number of features per frame; None unless ``kind`` is ``frames``.
+        frame_rate: frames per second, where known.
+        tokenizer: which vocabulary the ids of ``tokens`` belong to, for example ``bert-base-uncased``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    dim: int | None = None
+    frame_rate: float | None = None
+    tokenizer: str | None = None
+
+
+class Manifest(BaseModel):
+    """``dataset.json``: what a data set is, apart from its clips."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    language: str | None = None
+    label_range: tuple[float, float]
+    modalities: dict[str, Modality]
+    provenance: dict[str, Any] = {}
+    checksums: dict[str, str] = {}
+
+    @field_validator("modalities")
+    @classmethod
+    def _names_are_plain(cls, value: dict[str, Modality]) -> dict[str, Modality]:
+        for name, modality in value.items():
+            check_modality_name(name)
+            if (modality.kind == "frames") != (modality.dim is not None):
+                raise ValueError(f"modality {name!r}: kind 'frames' needs a dim, the other kinds have none")
+            if modality.kind != "frames" and name != TEXT:
+                raise ValueError(f"modality {name!r} is of kind {modality.kind!r}; only 'text' may be")
+        if not value:
+            raise ValueError("a data set needs at least one modality")
+        return value
+
+    @field_validator("label_range")
+    @classmethod
+    def _range_is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not (np.isfinite(value).all() and value[0] < value[1]):
+            raise ValueError(f"label_range is {value}; it must be two finite numbers, the smaller one first")
+        return value
+
+
+def check_modality_name(name: str) -> str:
+    """Returns ``name`` if it can be a modality's name (and so a file's); raises ``ValueError`` if not."""
+    if not _NAME.fullmatch(name) or name in {"samples", "dataset"}:
+        raise ValueError(
+            f"{name!r} cannot name a modality: use a lower-case letter, then letters, digits or _ (32 at most)"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened data set. Frames are memory-mapped, so opening costs the table alone.
+
+    Attributes:
+        path: the folder.
+        manifest: the content of ``dataset.json``.
+        samples: the table, one row per clip.
+    """
+
+    path: Path
+    manifest: Manifest
+    samples: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def modalities(self) -> Mapping[str, Modality]:
+        return self.manifest.modalities
+
+    @cached_property
+    def _frames(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            name: _open_matrix(self.path / f"{name}.npy", name, modality)
+            for name, modality in self.modalities.items()
+            if modality.kind != "text"
+        }
+
+    def matrix(self, modality: str) -> npt.NDArray[Any]:
+        """The memory-mapped frame matrix of a modality: (total frames, dim), or (total tokens,) for ids."""
+        return self._frames[modality]
+
+    def frames(self, modality: str, row: int) -> npt.NDArray[Any]:
+        """Frames of clip number ``row``: (length, dim), or (length,) for token ids. Length 0 if it has none."""
+        start = int(self.samples[f"{modality}_offset"].iloc[row])
+        return self._frames[modality][start : start + int(self.lengths(modality)[row])]
+
+    def lengths(self, modality: str) -> npt.NDArray[np.int64]:
+        """Frames per clip, (N,). For words in the table: 1 where there is a text, else 0."""
+        if self.modalities[modality].kind == "text":
+            texts = self.samples[TEXT].fillna("").str.strip()
+            return (texts != "").to_numpy(dtype=np.int64)
+        return self.samples[f"{modality}_length"].to_numpy(dtype=np.int64)
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Row numbers of a split, in the table's order."""
+        return np.flatnonzero(self.samples["split"].to_numpy() == split)
+
+    def labels(self) -> npt.NDArray[np.float64]:
+        """The m-labels, (N,); NaN where unknown."""
+        return self.samples["label"].to_numpy(dtype=np.float64)
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Opens a data-set folder and checks that its parts fit together.
+
+    Raises:
+        DatasetError: the folder is not there, is no data set, or its parts contradict each other.
+    """
+    folder = Path(path)
+    if not (folder / MANIFEST).is_file():
+        what = "does not exist" if not folder.exists() else f"holds no {MANIFEST}"
+        raise DatasetError(
+            f"{folder} {what}, so it is no data set of selfmm. Make one with: selfmm import SOURCE {folder}"
+        )
+    manifest = _read_manifest(folder / MANIFEST)
+    dataset = Dataset(folder, manifest, _read_table(folder / TABLE))
+    _check(dataset)
+    return dataset
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise DatasetError(
+            f"{path} has format version {version!r}; this selfmm reads version {FORMAT_VERSION}. "
+            "Import the data set anew with this version."
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise DatasetError(f"{path} is not valid: {problems}. Import the data set anew.") from error
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
+
+
+def _open_matrix(path: Path, name: str, modality: Modality) -> npt.NDArray[Any]:
+    try:
+        matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
+    if modality.kind == "tokens":
+        fits, expected = matrix.ndim == 1 and matrix.dtype.kind in "iu", "(tokens,) of whole numbers"
+    else:
+        fits = matrix.ndim == 2 and matrix.shape[1] == modality.dim and matrix.dtype.kind == "f"
+        expected = f"(frames, {modality.dim}) of floating-point numbers"
+    if not fits:
+        raise DatasetError(
+            f"{path} is {matrix.shape} {matrix.dtype}; {MANIFEST} says {name!r} is {expected}."
+        )
+    return matrix
+
+
+def _check(dataset: Dataset) -> None:
+    """Checks that the table has what the manifest says and stays inside the matrices."""
+    table = dataset.samples
+    needed = ["id", "split", "label", TEXT, "video"]
+    for name, modality in dataset.modalities.items():
+        needed += [] if modality.kind == "text" else [f"{name}_offset", f"{name}_length"]
+    missing = [column for column in needed if column not in table.columns]
+    if missing:
+        raise DatasetError(f"{dataset.path / TABLE} lacks the columns {missing}. Import the data set anew.")
+    strange = sorted(set(table["split"].dropna()) - set(SPLITS)) or ([None] if table["split"].hasnans else [])
+    if strange:
+        raise DatasetError(f"{dataset.path / TABLE} has the splits {strange}; only {list(SPLITS)} are known.")
+    for name, modality in dataset.modalities.items():
+        if modality.kind == "text":
+            continue
+        total = len(dataset.matrix(name))
+        offsets, lengths = table[f"{name}_offset"].to_numpy(), dataset.lengths(name)
+        if len(table) and (offsets.min() < 0 or lengths.min() < 0 or (offsets + lengths).max() > total):
+            raise DatasetError(
+                f"{dataset.path / TABLE} points outside {name}.npy, which has {total} rows. "
+                "One of the two was changed or cut off; import the data set anew."
+            )

@@ -1,0 +1,109 @@
+"""From a source (whatever it was read from) to a data-set folder, one bounded chunk of frames at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.atomic import atomic_folder
+from selfmm.data.store import MANIFEST, TABLE, TEXT, Dataset, Manifest, Modality, open_dataset
+
+_CHUNK_CLIPS = 64
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of one modality, to be read clip by clip.
+
+    Attributes:
+        modality: kind, dim and rate.
+        lengths: (N,) frames per clip; 0 where the clip has no such stream.
+        read: clip number -> (length, dim) array, or (length,) for token ids.
+        dtype: float32 or float16 for frames, int32 for tokens.
+    """
+
+    modality: Modality
+    lengths: npt.NDArray[np.int64]
+    read: Callable[[int], npt.NDArray[Any]]
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that has been read but not stored yet.
+
+    Attributes:
+        table: columns ``id``, ``split``, ``label``, ``text``, ``video`` and any optional ones of
+            ``samples.parquet``; offsets and lengths are added on writing.
+        frames: per modality that has a matrix. Text that lives in the table is not among them.
+        name, language, label_range, provenance: as in ``dataset.json``.
+        notes: what the reader changed or found remarkable, one sentence each, for the user to see.
+    """
+
+    table: pd.DataFrame
+    frames: Mapping[str, Frames]
+    name: str
+    label_range: tuple[float, float]
+    language: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> Dataset:
+    """Stores ``source`` as a data-set folder, atomically, and opens it.
+
+    Needs memory for the table and for 64 clips of one modality, whatever the size of the data set.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is not given, or it cannot be written.
+        SourceError: a clip's frames turn out wrong while they are read (raised by the reader).
+    """
+    path = Path(path)
+    with atomic_folder(path, marker=MANIFEST, force=force) as folder:
+        table = source.table.reset_index(drop=True).copy()
+        modalities: dict[str, Modality] = {}
+        if TEXT not in source.frames and table[TEXT].fillna("").str.strip().ne("").any():
+            modalities[TEXT] = Modality(kind="text")
+        for name, frames in source.frames.items():
+            modalities[name] = frames.modality
+            table[f"{name}_offset"] = np.concatenate([[0], np.cumsum(frames.lengths)[:-1]]).astype(np.int64)
+            table[f"{name}_length"] = frames.lengths.astype(np.int64)
+            _write_matrix(folder / f"{name}.npy", frames)
+        table.to_parquet(folder / TABLE, index=False)
+        manifest = Manifest(
+            name=source.name,
+            language=source.language,
+            label_range=source.label_range,
+            modalities=modalities,
+            provenance=dict(source.provenance),
+            checksums={file.name: sha256(file) for file in sorted(folder.iterdir())},
+        )
+        text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return open_dataset(path)
+
+
+def _write_matrix(path: Path, frames: Frames) -> None:
+    """Writes a .npy file by plain appends: a memory map would die of SIGBUS on a full disk."""
+    total = int(frames.lengths.sum())
+    shape = (total,) if frames.modality.dim is None else (total, frames.modality.dim)
+    with path.open("wb") as file:
+        header = {"descr": frames.dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(frames.lengths), _CHUNK_CLIPS):
+            clips = [frames.read(i) for i in range(start, min(start + _CHUNK_CLIPS, len(frames.lengths)))]
+            file.write(np.concatenate(clips).astype(frames.dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,52 @@
+"""One exception type per kind of mistake. Every message says what came, what was expected, and the mend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SelfmmError(Exception):
+    """Base of every error that selfmm raises on purpose; the command line prints it without a traceback."""
+
+
+class SourceError(SelfmmError):
+    """A file given to ``selfmm import`` or ``predict`` does not hold what it should."""
+
+
+class UnsafePickleError(SourceError):
+    """A pickle asks for something other than numpy arrays and plain containers."""
+
+
+class DatasetError(SelfmmError):
+    """A data-set folder is missing, damaged, or does not fit what is asked of it."""
+
+
+class SettingsError(SelfmmError):
+    """One or more settings are wrong; all problems are listed at once.
+
+    Args:
+        problems: one sentence per problem.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lead = (
+            "1 setting is wrong:" if len(self.problems) == 1 else f"{len(self.problems)} settings are wrong:"
+        )
+        super().__init__("\n  - ".join([lead, *self.problems]))
+
+
+class OutputError(SelfmmError):
+    """A result cannot be written: the place exists already, is not writable, or the disk is full."""
+
+
+class WeightsError(SelfmmError):
+    """Pretrained weights are missing, altered, or cannot be loaded."""
+
+
+class TrainingError(SelfmmError):
+    """A run cannot start or go on, for example because a loss is not finite."""
+
+
+class RunError(SelfmmError):
+    """A run folder is missing, unfinished, or does not fit what is asked of it."""
