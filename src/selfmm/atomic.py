@@ -67,7 +67,7 @@ def atomic_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[P
         OutputError: ``path`` exists and ``force`` is not given, it is not ours to replace, or it cannot be
             written.
     """
-    path = Path(os.path.abspath(path))  # "." and "a/.." have no name to put a temporary folder beside
+    path = path.resolve()  # "." and "a/.." have no name to put a temporary folder beside
     temporary = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.partial")
     try:
         _refuse_to_replace(path, marker, force)

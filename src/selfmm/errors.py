@@ -30,9 +30,7 @@ class SettingsError(SelfmmError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        lead = (
-            "1 setting is wrong:" if len(self.problems) == 1 else f"{len(self.problems)} settings are wrong:"
-        )
+        lead = "1 setting is wrong:" if len(self.problems) == 1 else f"{len(self.problems)} settings are wrong:"
         super().__init__("\n  - ".join([lead, *self.problems]))
 
 

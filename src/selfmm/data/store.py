@@ -161,7 +161,7 @@ class Dataset:
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Row numbers of a split, in the table's order."""
-        return np.flatnonzero(self.samples["split"].to_numpy() == split)
+        return np.flatnonzero((self.samples["split"] == split).to_numpy(dtype=bool))
 
     def labels(self) -> npt.NDArray[np.float64]:
         """The m-labels, (N,); NaN where unknown."""
@@ -222,9 +222,7 @@ def _open_matrix(path: Path, name: str, modality: Modality) -> npt.NDArray[Any]:
         fits = matrix.ndim == 2 and matrix.shape[1] == modality.dim and matrix.dtype.kind == "f"
         expected = f"(frames, {modality.dim}) of floating-point numbers"
     if not fits:
-        raise DatasetError(
-            f"{path} is {matrix.shape} {matrix.dtype}; {MANIFEST} says {name!r} is {expected}."
-        )
+        raise DatasetError(f"{path} is {matrix.shape} {matrix.dtype}; {MANIFEST} says {name!r} is {expected}.")
     return matrix
 
 
