@@ -1,5 +1,34 @@
-"""selfmm: multimodal sentiment analysis that also says what words, voice and face say alone."""
+"""selfmm: multimodal sentiment analysis that also says what words, voice and face say alone.
+
+>>> import selfmm
+>>> sorted(selfmm.__all__)
+['__version__', 'import_dataset', 'load', 'open_dataset', 'train']
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfmm.api import load, train
+    from selfmm.data.importing import import_dataset
+    from selfmm.data.store import open_dataset
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "import_dataset", "load", "open_dataset", "train"]
+
+_HOME = {
+    "import_dataset": "selfmm.data.importing",
+    "load": "selfmm.api",
+    "open_dataset": "selfmm.data.store",
+    "train": "selfmm.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing torch takes seconds; it waits until something that needs it is asked for.
+    if name not in _HOME:
+        raise AttributeError(f"module 'selfmm' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOME[name]), name)

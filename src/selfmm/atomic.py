@@ -9,7 +9,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from selfmm.errors import OutputError
@@ -23,7 +23,9 @@ def explain(error: OSError, path: Path) -> OutputError:
         errno.EACCES: "the folder is not writable for you; choose another place or change its permissions",
         errno.EPERM: "the folder is not writable for you; choose another place or change its permissions",
         errno.EROFS: "the file system is read-only; choose another place",
+        errno.EEXIST: "a part of the path is a file, not a folder; choose another place",
         errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+        errno.EFBIG: "the file grows beyond the size you may write; raise the limit or choose another place",
         errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     }.get(error.errno or 0, error.strerror or str(error))
     return OutputError(f"cannot write {path}: {reason}. Nothing was left half-written.")
@@ -45,7 +47,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what stopped the write may stop this too; the first error is the one to tell
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -122,14 +125,16 @@ def _swap(new: Path, path: Path) -> None:
         new.rename(path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-    path.rename(old / "old")
     try:
+        path.rename(old / "old")
         new.rename(path)
-    except OSError:
-        (old / "old").rename(path)
+    except BaseException:  # an interrupt too must not cost the old one
+        if (old / "old").exists() and not path.exists():
+            (old / "old").rename(path)
         raise
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():  # else the old one stays in its hidden folder rather than nowhere
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

@@ -156,12 +156,13 @@ class Dataset:
         """Frames per clip, (N,). For words in the table: 1 where there is a text, else 0."""
         if self.modalities[modality].kind == "text":
             texts = self.samples[TEXT].fillna("").str.strip()
-            return (texts != "").to_numpy(dtype=np.int64)
+            return np.asarray(texts != "", dtype=np.int64)
         return self.samples[f"{modality}_length"].to_numpy(dtype=np.int64)
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Row numbers of a split, in the table's order."""
-        return np.flatnonzero((self.samples["split"] == split).to_numpy(dtype=bool))
+        rows: npt.NDArray[np.int64] = np.flatnonzero(self.samples["split"].to_numpy(dtype=str) == split)
+        return rows
 
     def labels(self) -> npt.NDArray[np.float64]:
         """The m-labels, (N,); NaN where unknown."""

@@ -1,0 +1,43 @@
+# Everything from a machine with nothing but Python 3.11+ and make. See README.md.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint types clean
+
+help:
+	@echo "make quickstart   set up, then train on planted data and show the results"
+	@echo "make test         set up, then run all tests"
+	@echo "make lint types   check style and types"
+
+# The core alone: what a user installs. Constraints pin every version.
+$(VENV)/.core: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "selfmm needs Python 3.11 or newer; pass PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/.weights: $(VENV)/.core
+	$(BIN)/selfmm weights get minilm
+	touch $@
+
+quickstart: $(VENV)/.weights
+	$(BIN)/selfmm quickstart
+
+test: $(VENV)/.dev $(VENV)/.weights
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) quickstart

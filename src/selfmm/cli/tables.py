@@ -1,0 +1,78 @@
+"""What the commands print: settings, a run's results, scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from selfmm.config import Settings, StreamSettings
+from selfmm.evaluation.metrics import Metrics
+from selfmm.evaluation.tables import metrics_table
+from selfmm.predict import TrainedModel
+
+_ROWS_SHOWN = 40
+
+
+def settings_table(settings: Settings) -> Table:
+    """Every setting with its value and meaning; the names are those of ``--set`` and of TOML files."""
+    table = Table("setting", "value", "meaning", box=None, pad_edge=False)
+
+    def walk(group: BaseModel, prefix: str) -> None:
+        for name, field in type(group).model_fields.items():
+            value = getattr(group, name)
+            if isinstance(value, BaseModel):
+                walk(value, f"{prefix}{name}.")
+            elif name == "stream":
+                for modality, stream in (value or {"<modality>": StreamSettings()}).items():
+                    walk(stream, f"stream.{modality}.")
+            else:
+                table.add_row(f"{prefix}{name}", Text(_plain(value)), Text(field.description or ""))
+
+    walk(settings, "")
+    return table
+
+
+def run_summary(model: TrainedModel) -> Group:
+    """Metrics of a finished run, and where everything lies."""
+    content = model.metrics
+    rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}
+    rows = {split: metrics for split, metrics in rows.items() if metrics.count}
+    path = model.folder.path
+    epochs = len(model.history)
+    lines = [
+        f"best epoch {content['best_epoch']} of {epochs}, chosen by the validation MAE",
+        f"{path}: model, metrics.json, predictions.parquet, labels.parquet, history.jsonl",
+    ]
+    return Group(metrics_table(rows), *(Text(line) for line in lines))
+
+
+def metrics_from_json(entry: Mapping[str, Any]) -> Metrics:
+    """A task's entry of ``metrics.json``, where a value that does not exist is null."""
+    values = {key: math.nan if value is None else float(value) for key, value in entry["values"].items()}
+    return Metrics(values, dict(entry["reasons"]), int(entry["count"]), int(entry["unlabelled"]))
+
+
+def plain_table(frame: pd.DataFrame) -> Table:
+    """The first rows of a frame."""
+    shown = frame.head(_ROWS_SHOWN)
+    more = len(frame) - len(shown)
+    caption = f"{more} more rows; write them all with --out FILE.csv" if more else None
+    table = Table(*map(str, shown.columns), caption=caption, caption_justify="left")
+    for row in shown.itertuples(index=False):
+        table.add_row(*(Text(_plain(value)) for value in row))
+    return table
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:g}"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "all"
+    return str(value)

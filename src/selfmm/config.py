@@ -1,0 +1,230 @@
+"""Settings: typed objects that are the same fields on the command line, in TOML files and in the docs."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from selfmm.errors import SettingsError
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Branch(_Group):
+    """What every modality has: a projection into the space its labels are made in, and a learning rate."""
+
+    projection: int = Field(32, ge=1, description="size of F_s*, the space of the class centres")
+    projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
+    lr: float = Field(1e-3, gt=0, description="learning rate of this encoder")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay (L2) of this encoder")
+
+
+class StreamSettings(_Branch):
+    """A modality that comes as frames of features, read by an LSTM."""
+
+    hidden: int = Field(32, ge=1, description="LSTM units, per direction")
+    out: int = Field(32, ge=1, description="size of F_s, the encoder's output")
+    layers: int = Field(1, ge=1, description="LSTM layers")
+    bidirectional: bool = Field(False, description="read the frames in both directions")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout between LSTM layers and on its end state")
+    standardise: bool = Field(True, description="scale each feature by the training split's mean and deviation")
+
+
+class TextSettings(_Branch):
+    """Words, read by a pretrained transformer."""
+
+    encoder: str = Field("minilm", description="hub name, local folder, or 'minilm' (the offline weights)")
+    finetune: bool = Field(True, description="train the encoder too")
+    max_tokens: int = Field(128, ge=3, description="longer texts are cut to this many tokens")
+    projection_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the projection")
+    lr: float = Field(5e-5, gt=0, description="learning rate of this encoder")
+    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2), not on biases and LayerNorms")
+
+
+class FusionSettings(_Group):
+    """The fused task and all heads."""
+
+    projection: int = Field(128, ge=1, description="size of F_m*")
+    projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
+    lr: float = Field(1e-3, gt=0, description="learning rate of everything that is no encoder")
+    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2) of everything that is no encoder")
+    extra_layer: bool = Field(
+        True, description="one more ReLU(Linear(d, d)) in each head, as in the authors' code; the paper has none"
+    )
+
+
+class LabelSettings(_Group):
+    """The unimodal label generator (ULGM)."""
+
+    rule: Literal["paper", "authors"] = Field("authors", description="how a u-label follows from distances")
+    zero_labels: Literal["neither", "positive"] = Field(
+        "neither", description="class of a clip labelled 0: neither (the paper) or positive (one published code)"
+    )
+    features: Literal["eval", "train"] = Field(
+        "eval", description="features for the class centres: without dropout, or as in the authors' code with it"
+    )
+
+
+class TrainingSettings(_Group):
+    """The loop."""
+
+    batch_size: int = Field(16, ge=1, description="clips per forward pass")
+    accumulation: int = Field(4, ge=1, description="forward passes per optimizer step")
+    gradient: Literal["mean", "sum"] = Field(
+        "mean", description="mean over a step's clips, or the sum of the passes' means as in the authors' code"
+    )
+    leftover: Literal["step", "drop"] = Field(
+        "step", description="last passes of an epoch that fill no whole step: step, or drop as the authors' code"
+    )
+    clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
+    max_epochs: int = Field(50, ge=1, description="cap on epochs")
+    patience: int = Field(8, ge=1, description="stop after so many epochs without a better validation MAE")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the forward pass")
+
+
+class Settings(_Group):
+    """Everything about a run but the data."""
+
+    seed: int = Field(1111, ge=0, lt=2**32, description="seed of everything random")
+    modalities: tuple[str, ...] = Field((), description="use only these; empty for all the data set has")
+    text: TextSettings = TextSettings()
+    stream: dict[str, StreamSettings] = Field({}, description="by name of modality; others take the defaults")
+    fusion: FusionSettings = FusionSettings()
+    labels: LabelSettings = LabelSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @field_validator("modalities", mode="before")
+    @classmethod
+    def _commas_separate(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    def stream_for(self, modality: str) -> StreamSettings:
+        return self.stream.get(modality, StreamSettings())
+
+    def to_toml(self) -> str:
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+
+PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
+
+
+def load_settings(preset: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Settings:
+    """Settings from a preset (or TOML file), then ``key=value`` overrides, then keyword arguments.
+
+    Args:
+        preset: one of ``PRESETS``, a path to a TOML file, or None for the defaults.
+        overrides: like ``training.max_epochs=3`` or ``stream.audio.hidden=16``; values in TOML's notation,
+            quotes may be left out.
+        values: top-level fields, for example ``seed=1112``; None leaves a field as it is.
+
+    Raises:
+        SettingsError: with every problem found, and the nearest name for each unknown key.
+
+    >>> load_settings("mosi", ["training.max_epochs=3"]).training.max_epochs
+    3
+    """
+    tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
+    problems: list[str] = []
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key.strip():
+            problems.append(f"{override!r} is no setting; write key=value, for example training.max_epochs=20")
+            continue
+        try:
+            _put(tree, key.strip().split("."), _parse(value.strip()))
+        except TypeError:
+            problems.append(f"{key.strip()}: a part of this key is a value, not a group of settings")
+    tree.update({key: value for key, value in values.items() if value is not None})
+    return _validate(tree, problems)
+
+
+def _validate(tree: Mapping[str, Any], problems: list[str]) -> Settings:
+    settings = None
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        problems += [_describe(list(e["loc"]), e["type"], e["msg"], e["input"]) for e in error.errors()]
+    if problems or settings is None:
+        raise SettingsError(problems)
+    return settings
+
+
+def _read_preset(preset: str | Path) -> dict[str, Any]:
+    path = Path(preset)
+    if str(preset) in PRESETS:
+        text = (resources.files("selfmm") / "presets" / f"{preset}.toml").read_text(encoding="utf-8")
+        return tomllib.loads(text)
+    if path.suffix != ".toml":
+        raise SettingsError([f"there is no preset {str(preset)!r}{did_you_mean(str(preset), PRESETS)}"])
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError([f"cannot read {path}: {error.strerror}"]) from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise SettingsError([f"{path} is not valid TOML: {error}"]) from error
+
+
+def _parse(value: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise TypeError
+    tree[keys[-1]] = value
+
+
+def _describe(location: list[Any], kind: str, message: str, value: object) -> str:
+    key = ".".join(map(str, location))
+    if kind != "extra_forbidden":
+        return f"{key} = {value!r}: {message[0].lower()}{message[1:]}"
+    names = _fields_at(location[:-1])
+    return f"{key} is no setting{did_you_mean(str(location[-1]), names)}"
+
+
+def _fields_at(location: list[Any]) -> list[str]:
+    group: type[BaseModel] = Settings
+    for key in location:
+        if group is Settings and key == "stream":
+            continue
+        field = group.model_fields.get(str(key))
+        kind = field.annotation if field else StreamSettings
+        group = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else StreamSettings
+    return list(group.model_fields)
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """End of a sentence: the nearest known names, or all of them.
+
+    >>> did_you_mean("vison", ["audio", "vision"])
+    "; did you mean 'vision'?"
+    """
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are: {', '.join(sorted(known))}"
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Settings as ``{"training.batch_size": 16, ...}``, for tables and comparisons."""
+
+    def walk(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for key, value in tree.items():
+            flat |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        return flat
+
+    return walk(settings.model_dump(mode="json"), "")

@@ -1,0 +1,156 @@
+"""What every source must fulfil before it is stored, wherever it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.data.finite import clips, some
+from selfmm.data.store import SPLITS, TEXT
+from selfmm.data.writer import Source
+from selfmm.errors import SourceError
+
+Missing = Literal["error", "allow"]
+_HAS, _IS = ("has", "have"), ("is", "are")
+
+
+def check_source(source: Source, *, missing: Missing = "error", require_labels: bool = True) -> tuple[str, ...]:
+    """Checks a source from end to end.
+
+    Args:
+        source: what a reader made.
+        missing: whether clips that lack a stream are an error.
+        require_labels: whether clips without a label are an error.
+
+    Returns:
+        Notes for the user.
+
+    Raises:
+        SourceError: something is wrong; all of it is listed.
+    """
+    if not len(source.table):
+        raise SourceError(f"{source.name} has no clip. Check that it is the right file.")
+    low, high = source.label_range
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise SourceError(f"the label range is {low:g},{high:g}; give two finite numbers, the smaller one first.")
+    notes: list[str] = []
+    problems = [*_names(source.table), *_labels(source, require_labels), *_streams(source, missing, notes)]
+    if problems:
+        raise SourceError("\n  - ".join([f"{source.name} cannot be imported:", *problems]))
+    return (*notes, *_shared_videos(source.table))
+
+
+def _ids(table: pd.DataFrame, where: npt.ArrayLike) -> list[str]:
+    return [str(one) for one in table["id"].to_numpy()[np.asarray(where, dtype=bool)]]
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    problems = []
+    blank = [row for row, one in enumerate(table["id"]) if not isinstance(one, str) or not one.strip()]
+    if blank:
+        problems.append(f"{clips(len(blank), _HAS)} no id (rows {some(blank)}). Give each clip a name of its own.")
+    repeated = list(dict.fromkeys(_ids(table, table["id"].duplicated().to_numpy())))
+    if repeated:
+        problems.append(f"{len(repeated)} ids occur more than once: {some(repeated)}. Give each clip one of its own.")
+    strange = sorted({str(split) for split in table["split"]} - set(SPLITS))
+    if strange:
+        problems.append(f"there are splits named {some(strange)}. Name them train, valid and test.")
+    for column in ("id", "video", TEXT):
+        odd = [not _is_text(value) for value in table[column]]
+        if any(odd):
+            problems.append(
+                f"{clips(sum(odd), _HAS)} a {column} that is no proper text ({some(_ids(table, odd))}). "
+                "Save it again as Unicode."
+            )
+    return problems
+
+
+def _is_text(value: object) -> bool:
+    try:
+        return not isinstance(value, str) or bool(value.encode("utf-8")) or not value
+    except UnicodeEncodeError:
+        return False
+
+
+def _labels(source: Source, required: bool) -> list[str]:
+    labels = source.table["label"].to_numpy(dtype=np.float64)
+    problems = []
+    without = np.isnan(labels)
+    if required and without.any():
+        problems.append(
+            f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). "
+            "Give each one, or leave these clips out."
+        )
+    columns = [name for name in source.table.columns if name == "label" or str(name).startswith("label_")]
+    return problems + [problem for column in columns for problem in _outside(source, column)]
+
+
+def _outside(source: Source, column: str) -> list[str]:
+    low, high = source.label_range
+    values = source.table[column].to_numpy(dtype=np.float64)
+    outside = ~np.isnan(values) & ~((values >= low) & (values <= high))
+    if not outside.any():
+        return []
+    what = "label" if column == "label" else f"{column}"
+    named = [f"{one} ({value:g})" for one, value in zip(_ids(source.table, outside), values[outside], strict=True)]
+    return [
+        f"{clips(int(outside.sum()), _HAS)} a {what} outside [{low:g}, {high:g}]: {some(named)}. "
+        "Name the true range with --label-range LOW,HIGH, or rescale the labels."
+    ]
+
+
+def _streams(source: Source, missing: Missing, notes: list[str]) -> list[str]:
+    there, problems = presence(source)
+    if not there:
+        return problems or [
+            "there is neither text nor any feature. Give words, or frames of at least one modality for each clip."
+        ]
+    nothing = ~np.any(list(there.values()), axis=0)
+    if nothing.any():
+        problems.append(
+            f"{clips(int(nothing.sum()), _HAS)} no stream at all ({some(_ids(source.table, nothing))}). Leave them out."
+        )
+    for name, has in there.items():
+        lack = clips(int((~has).sum()), _HAS) + f" no {name} ({some(_ids(source.table, ~has))})"
+        if not has.any():
+            empty = "the text of every clip is empty" if name == TEXT else f"no clip has any {name}"
+            problems.append(f"{empty}. Leave the modality out, or check how it was made.")
+        elif not has.all() and missing == "error":
+            problems.append(
+                f"{lack}. If that is right, pass --missing allow: they are kept and left out of {name}'s loss."
+            )
+        elif not has.all():
+            notes.append(f"{lack}; they are left out of {name}'s loss.")
+    return problems
+
+
+def presence(source: Source) -> tuple[dict[str, npt.NDArray[np.bool_]], list[str]]:
+    """Per modality, (N,) whether a clip has it; and what is wrong with the lengths."""
+    problems: list[str] = []
+    there: dict[str, npt.NDArray[np.bool_]] = {}
+    words = source.table[TEXT]
+    if TEXT not in source.frames and words.notna().any():
+        there[TEXT] = words.fillna("").str.strip().ne("").to_numpy(dtype=bool)
+    for name, frames in source.frames.items():
+        if len(frames.lengths) != len(source.table):
+            problems.append(
+                f"{name} has {len(frames.lengths)} clips, labels {len(source.table)}. Make them one entry per clip."
+            )
+        else:
+            there[name] = frames.lengths > 0
+    return there, problems
+
+
+def _shared_videos(table: pd.DataFrame) -> Sequence[str]:
+    splits = table.groupby("video")["split"].nunique()
+    shared = [str(video) for video in splits.index[splits > 1]]
+    if not shared:
+        return ()
+    return (
+        f"{len(shared)} videos have clips in more than one split ({some(shared)}): "
+        "a model may know the speaker, and scores flatter.",
+    )

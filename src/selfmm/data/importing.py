@@ -1,0 +1,106 @@
+"""From what users have to a data-set folder: reads, checks, stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from selfmm import __version__
+from selfmm.data.checks import Missing, check_source
+from selfmm.data.field_pickles import read_field_pickle
+from selfmm.data.field_text import Form
+from selfmm.data.finite import NonFinite
+from selfmm.data.store import Dataset
+from selfmm.data.tables import SUFFIXES, find_table, read_table_source
+from selfmm.data.writer import Source, sha256, write_dataset
+from selfmm.errors import SourceError
+
+_PICKLES = (".pkl", ".pickle")
+
+
+def import_dataset(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    name: str | None = None,
+    language: str | None = None,
+    label_range: tuple[float, float] | None = None,
+    text: Form | None = None,
+    tokenizer: str | None = None,
+    non_finite: NonFinite = "error",
+    missing: Missing = "error",
+    seed: int = 0,
+    force: bool = False,
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Reads a pickle of the field or a table with features, checks it, and stores it as a data-set folder.
+
+    Args:
+        src: ``.pkl`` or ``.pickle`` (see `read_field_pickle`), or ``.csv``, ``.tsv``, ``.parquet`` or a folder with
+            one of these (see `read_table_source`).
+        dst: the folder to make. It appears when it is complete, and not at all if anything goes wrong.
+        name, language, label_range, text, tokenizer, non_finite: see the readers.
+        missing: clips that lack a stream are an ``error``, or are kept (``allow``).
+        seed: of the split, where the source has none.
+        force: replace a data set at ``dst``.
+
+    Returns:
+        The opened data set, and notes on what was changed or is remarkable.
+
+    Raises:
+        UnsafePickleError: the pickle asks for anything but numpy arrays and plain containers.
+        SourceError: the source is missing, damaged or wrong; all that was found is listed.
+        OutputError: ``dst`` exists, or cannot be written.
+    """
+    src = Path(src)
+    options: dict[str, Any] = {
+        "name": name,
+        "language": language,
+        "label_range": label_range,
+        "text": text,
+        "tokenizer": tokenizer,
+        "non_finite": non_finite,
+    }
+    source, files = _read(src, options, seed)
+    notes = (*source.notes, *check_source(source, missing=missing))
+    used = {**options, "missing": missing, "seed": seed}
+    provenance = _provenance(files, {key: value for key, value in used.items() if value is not None})
+    return write_dataset(replace(source, provenance=provenance), dst, force=force), notes
+
+
+def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequence[Path]]:
+    suffix = src.suffix.lower()
+    if not src.exists():
+        raise SourceError(f"{src} does not exist. Check the path.")
+    if suffix in _PICKLES and src.is_file():
+        return read_field_pickle(src, **options), [src]
+    if suffix in SUFFIXES or src.is_dir():
+        table = find_table(src)
+        source = read_table_source(src, **options, seed=seed)
+        return source, [table.parent / file for file in source.provenance["files"]]
+    raise SourceError(
+        f"{src} is of an unknown kind. Give a pickle (.pkl, .pickle), a table (.csv, .tsv, .parquet), or a folder that "
+        "holds a table."
+    )
+
+
+def _provenance(files: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
+    """Where a data set comes from. Names only: paths tell about the user's machine and mean nothing on another."""
+    return {
+        "source": files[0].name,
+        "sha256": {file.name: _digest(file) for file in files},
+        "selfmm": __version__,
+        "imported": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": options,
+    }
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of the names and digests of its .npy files."""
+    if path.is_file():
+        return sha256(path)
+    lines = [f"{file.name} {sha256(file)}\n" for file in sorted(path.glob("*.npy"))]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

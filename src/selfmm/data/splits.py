@@ -1,0 +1,40 @@
+"""A split into train, valid and test that keeps the clips of one video together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
+
+
+def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
+    """Assigns each clip to a split, as near to 70/10/20 of the clips as whole videos allow.
+
+    Args:
+        videos: (N,) the video of each clip. What a method learns about a speaker must not help it in the test.
+        seed: another seed, another split; the same seed and videos, the same split.
+
+    Returns:
+        (N,) ``train``, ``valid`` or ``test``. With three videos or more none of them is empty; a single video is
+        all ``train``, and of two one is ``test``.
+
+    >>> seeded_split(["a", "a", "a", "b"], seed=0)
+    ['train', 'train', 'train', 'test']
+    """
+    sizes = Counter(videos)
+    shuffled = np.random.default_rng(seed).permutation(sorted(sizes)).tolist()
+    largest_first = sorted(shuffled, key=lambda video: -sizes[video])
+    lacking = {split: share * len(videos) for split, share in SHARES.items()}
+    empty = ["train", "test", "valid"]
+    chosen: dict[str, str] = {}
+    for place, video in enumerate(largest_first):
+        must = len(largest_first) - place <= len(empty)  # one video left for each split that has none
+        split = empty[0] if must else max(lacking, key=lambda name: lacking[name])
+        chosen[video] = split
+        lacking[split] -= sizes[video]
+        if split in empty:
+            empty.remove(split)
+    return [chosen[video] for video in videos]

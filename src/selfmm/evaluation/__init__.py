@@ -1,0 +1,1 @@
+"""Metrics as the field reports them, and tables of them."""

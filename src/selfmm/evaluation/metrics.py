@@ -1,0 +1,209 @@
+"""The figures the field reports, exactly as it computes them, unrounded.
+
+Definitions follow the evaluation code that MOSI, MOSEI and SIMS papers share (Zadeh et al. 2018; Tsai et al. 2019;
+Yu et al., ACL 2020 and AAAI 2021). ``DESCRIPTIONS`` says of every key what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.errors import SelfmmError
+
+Scale = Literal["mosi", "sims", "general"]
+"""Which set of figures: labels in [-3, 3], in [-1, 1], or anything else."""
+_Array = npt.NDArray[np.float64]
+_Figure = Callable[[_Array, _Array], float]
+
+DESCRIPTIONS: Mapping[str, str] = {
+    "mae": "MAE: mean absolute error, in units of the label",
+    "corr": "Corr: Pearson correlation of predictions and labels",
+    "acc2_has0": "Acc-2 has0: share of clips on the right side, negative (< 0) or not (>= 0); labels of 0 count",
+    "f1_has0": "F1 has0: weighted F1 of negative (< 0) and not negative (>= 0); labels of 0 count",
+    "acc2_non0": "Acc-2 non0: share on the right side, positive (> 0) or not; clips labelled 0 are left out",
+    "f1_non0": "F1 non0: weighted F1 of positive (> 0) and not positive; clips labelled 0 are left out",
+    "acc5": "Acc-5: share in the right one of five classes (by rounding to -2..2, or SIMS cuts -.7/-.1/.1/.7)",
+    "acc7": "Acc-7: share in the right one of seven classes, by rounding to -3..3 (halves to even)",
+    "acc2": "Acc-2: share on the right side, [-1, 0] or (0, 1]; 0 counts as negative",
+    "f1": "F1: weighted F1 of [-1, 0] and (0, 1]; 0 counts as negative",
+    "acc3": "Acc-3: share in the right one of three classes, cut at -.1 and .1",
+}
+"""One line per key of `Metrics.values`; what stands before the colon is its name in tables."""
+
+HIGHER_IS_BETTER: Mapping[str, bool] = {key: key != "mae" for key in DESCRIPTIONS}
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The figures of one task on some clips.
+
+    Attributes:
+        values: per key of ``DESCRIPTIONS`` the unrounded figure, shares in [0, 1]; NaN where it has no value.
+        reasons: for every NaN in ``values``, why.
+        count: number of clips the figures are of.
+        unlabelled: number of clips left out because their label is NaN.
+    """
+
+    values: dict[str, float]
+    reasons: dict[str, str]
+    count: int
+    unlabelled: int = 0
+
+
+class _Undefined(Exception):  # noqa: N818  not an error: a figure without a value
+    """Says why a figure has no value."""
+
+
+def scale_for(label_range: tuple[float, float]) -> Scale:
+    """``mosi`` for labels in [-3, 3], ``sims`` for [-1, 1], ``general`` for all others."""
+    named: dict[tuple[float, float], Scale] = {(-3.0, 3.0): "mosi", (-1.0, 1.0): "sims"}
+    return named.get((float(label_range[0]), float(label_range[1])), "general")
+
+
+def evaluate(predictions: npt.ArrayLike, labels: npt.ArrayLike, scale: Scale = "mosi") -> Metrics:
+    """Compares predictions with labels.
+
+    Args:
+        predictions: (N,) scores on the scale of the labels, all finite.
+        labels: (N,) truth; clips whose label is NaN are left out and counted.
+        scale: which figures, see `scale_for`. ``sims`` clips the predictions to [-1, 1] first, as the field does.
+
+    Raises:
+        SelfmmError: the two differ in shape, a prediction is not finite, or a label is infinite.
+    """
+    predicted, truth = np.asarray(predictions, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if scale not in _FIGURES:
+        raise SelfmmError(f"there is no scale {scale!r}; give one of {list(_FIGURES)}")
+    _check(predicted, truth)
+    labelled = ~np.isnan(truth)
+    predicted, truth = predicted[labelled], truth[labelled]
+    if scale == "sims":
+        predicted = np.clip(predicted, -1.0, 1.0)
+    values: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for key, figure in _FIGURES[scale].items():
+        try:
+            if not len(truth):
+                raise _Undefined("there is no labelled clip")
+            values[key] = float(figure(predicted, truth))
+        except _Undefined as why:
+            values[key], reasons[key] = float("nan"), str(why)
+    return Metrics(values, reasons, count=len(truth), unlabelled=int(np.sum(~labelled)))
+
+
+def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Pearson correlation of two (N,) arrays of finite numbers; NaN if N < 2 or one of them is constant."""
+    a, b = _unit(np.asarray(x, dtype=np.float64)), _unit(np.asarray(y, dtype=np.float64))
+    return float("nan") if a is None or b is None else float(np.clip(a @ b, -1.0, 1.0))
+
+
+def _unit(x: _Array) -> _Array | None:
+    """``x`` centred and of length 1; None if it does not vary."""
+    # Compared, not subtracted: the mean of equal numbers need not be that number in floating point.
+    if len(x) < 2 or x.min() == x.max():
+        return None
+    centred = x - x.mean()
+    centred /= np.abs(centred).max()  # so that squares neither overflow nor vanish
+    unit: _Array = centred / np.sqrt(centred @ centred)
+    return unit
+
+
+def _check(predicted: _Array, truth: _Array) -> None:
+    if predicted.ndim != 1 or predicted.shape != truth.shape:
+        raise SelfmmError(
+            f"predictions are {predicted.shape} and labels {truth.shape}; give one number per clip in both, (N,)"
+        )
+    broken = int(np.sum(~np.isfinite(predicted)))
+    if broken:
+        raise SelfmmError(
+            f"{broken} of {len(predicted)} predictions are NaN or infinite, so no figure means anything. "
+            "The run diverged, or features hold non-finite values: see `selfmm inspect`."
+        )
+    infinite = int(np.sum(np.isinf(truth)))
+    if infinite:
+        raise SelfmmError(f"{infinite} of {len(truth)} labels are infinite; use NaN for a label that is unknown")
+
+
+def _mae(predicted: _Array, truth: _Array) -> float:
+    return float(np.mean(np.abs(predicted - truth)))
+
+
+def _corr(predicted: _Array, truth: _Array) -> float:
+    if len(truth) < 2:
+        raise _Undefined("a correlation needs two clips")
+    for name, values in (("predictions", predicted), ("labels", truth)):
+        if values.min() == values.max():
+            raise _Undefined(f"all {name} are equal ({values[0]:g})")
+    return pearson(predicted, truth)
+
+
+def _accuracy(predicted: npt.NDArray[np.generic], truth: npt.NDArray[np.generic]) -> float:
+    return float(np.mean(predicted == truth))
+
+
+def _weighted_f1(predicted: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> float:
+    """F1 of each class, weighted by how often the truth has it (scikit-learn's ``average='weighted'``)."""
+    total = 0.0
+    for side in (False, True):
+        hits, said, there = np.sum((predicted == side) & (truth == side)), predicted == side, truth == side
+        total += there.sum() * 2 * hits / max(said.sum() + there.sum(), 1)
+    return total / len(truth)
+
+
+_Sides = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+
+
+def _has0(predicted: _Array, truth: _Array) -> _Sides:
+    return predicted >= 0, truth >= 0
+
+
+def _non0(predicted: _Array, truth: _Array) -> _Sides:
+    kept = truth != 0
+    if not kept.any():
+        raise _Undefined("all labels are 0, and non0 leaves those out")
+    return predicted[kept] > 0, truth[kept] > 0
+
+
+def _rounded(limit: int) -> _Figure:
+    """Accuracy of the classes -limit..limit. ``np.rint`` takes halves to the even neighbour, as the field does."""
+
+    def figure(predicted: _Array, truth: _Array) -> float:
+        return _accuracy(*(np.rint(np.clip(values, -limit, limit)) for values in (predicted, truth)))
+
+    return figure
+
+
+def _sims_classes(values: _Array, *cuts: float) -> npt.NDArray[np.intp]:
+    """Which of the classes between ``cuts``, each (lo, hi], a value in [-1, 1] is in."""
+    # In float32, as the field compares: a stored float32 label of .1 is a little more than the float64 .1.
+    edges = np.array(cuts, dtype=np.float32)
+    return np.searchsorted(edges, np.clip(values, -1, 1).astype(np.float32))
+
+
+def _cut(*cuts: float) -> _Figure:
+    return lambda p, t: _accuracy(_sims_classes(p, *cuts), _sims_classes(t, *cuts))
+
+
+_COMMON: dict[str, _Figure] = {"mae": _mae, "corr": _corr}
+_TWO_SIDES: dict[str, _Figure] = {
+    "acc2_has0": lambda p, t: _accuracy(*_has0(p, t)),
+    "f1_has0": lambda p, t: _weighted_f1(*_has0(p, t)),
+    "acc2_non0": lambda p, t: _accuracy(*_non0(p, t)),
+    "f1_non0": lambda p, t: _weighted_f1(*_non0(p, t)),
+}
+_FIGURES: dict[Scale, dict[str, _Figure]] = {
+    "mosi": {**_COMMON, **_TWO_SIDES, "acc5": _rounded(2), "acc7": _rounded(3)},
+    "sims": {
+        **_COMMON,
+        "acc2": _cut(0.0),
+        "f1": lambda p, t: _weighted_f1(_sims_classes(p, 0.0) > 0, _sims_classes(t, 0.0) > 0),
+        "acc3": _cut(-0.1, 0.1),
+        "acc5": _cut(-0.7, -0.1, 0.1, 0.7),
+    },
+    "general": {**_COMMON, **_TWO_SIDES},
+}

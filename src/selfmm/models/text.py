@@ -1,0 +1,153 @@
+"""Pretrained text encoders: loading them from a hub name, a folder or the offline weights, and tokenising."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from selfmm import weights
+from selfmm.errors import SettingsError, WeightsError
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A transformer with its tokenizer.
+
+    Attributes:
+        model: maps (input_ids, attention_mask) to an output with ``last_hidden_state`` (B, L, D).
+        tokenizer: a transformers tokenizer.
+    """
+
+    model: Any
+    tokenizer: Any
+
+    @property
+    def dim(self) -> int:
+        return int(self.model.config.hidden_size)
+
+    def save(self, folder: Path) -> None:
+        """Writes configuration and tokenizer, not the weights: a run keeps those with its own."""
+        self.model.config.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def load_pretrained(name: str) -> Pretrained:
+    """Loads a text encoder with its weights.
+
+    Args:
+        name: ``minilm`` (offline weights), a local folder, or a hub name. Only a hub name may use the network.
+
+    Raises:
+        WeightsError: it is not there, cannot be reached, or is stored as a pickle instead of safetensors.
+    """
+    if name in weights.KNOWN:
+        return _load(str(weights.locate(name)), local=True)
+    if Path(name).is_dir():
+        return _load(name, local=True)
+    if name.startswith((".", "/", "~")):
+        raise WeightsError(f"the folder {name} of the text encoder does not exist.")
+    return _load(name, local=False)
+
+
+def load_architecture(folder: Path) -> Pretrained:
+    """A text encoder as ``Pretrained.save`` left it, with random weights that the caller replaces."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return Pretrained(_without_pooler(AutoModel.from_config(config)), tokenizer)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"cannot read the text encoder in {folder}: {_first_line(error)}") from error
+
+
+def _load(name: str, *, local: bool) -> Pretrained:
+    import transformers
+    from transformers import AutoModel, AutoTokenizer
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        model = AutoModel.from_pretrained(
+            name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+        )
+    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
+        mend = (
+            "The folder must hold config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)."
+            if local
+            else "Check the name and the network, or pass --text-encoder minilm or a local folder."
+        )
+        raise WeightsError(f"cannot load the text encoder {name!r}: {_first_line(error)} {mend}") from error
+    return Pretrained(_without_pooler(model), tokenizer)
+
+
+def _without_pooler(model: Any) -> Any:
+    # The pooler does not take part in the first token's last layer: it would be saved and never trained.
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
+    """Token ids of each text with its special tokens, cut to ``max_tokens``; none at all for a blank text."""
+    if not texts:
+        return []
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)["input_ids"]
+    blank = np.empty(0, dtype=np.int64)
+    return [
+        np.asarray(ids, dtype=np.int64) if text.strip() else blank for ids, text in zip(encoded, texts, strict=True)
+    ]
+
+
+class TransformerEncoder(nn.Module):
+    """F_t: the first token of the last layer of a pretrained transformer.
+
+    Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``).
+
+    Args:
+        model: the transformer.
+        finetune: train it; otherwise it stays as it is, in evaluation mode.
+    """
+
+    def __init__(self, model: nn.Module, *, finetune: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.finetune = finetune
+        self.model.requires_grad_(finetune)
+
+    @property
+    def dim(self) -> int:
+        return int(self.model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+    def train(self, mode: bool = True) -> TransformerEncoder:
+        super().train(mode)
+        if not self.finetune:
+            self.model.eval()
+        return self
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        # A clip without words still has one position open, or attention would divide by nothing.
+        mask = positions < lengths.clamp(min=1).to(ids.device).unsqueeze(1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
+            hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return hidden[:, 0]  # type: ignore[no-any-return]
+
+
+def check_max_tokens(model: Any, max_tokens: int) -> None:
+    """Raises ``SettingsError`` where ``max_tokens`` is more than the encoder has positions for."""
+    limit = getattr(model.config, "max_position_embeddings", max_tokens)
+    if max_tokens > limit:
+        raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder reads {limit} at most"])

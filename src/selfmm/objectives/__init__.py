@@ -1,0 +1,24 @@
+"""What a model is trained for. All that differs between methods beyond their network is here."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from selfmm.types import Batch, Loss, Output
+
+
+class Objective(Protocol):
+    """An ``nn.Module`` whose buffers are the method's state.
+
+    ``__call__`` gives the loss; ``observe`` is called after each backward pass, before the optimizer's step;
+    ``end_epoch`` after the last step of an epoch.
+    """
+
+    clean_features: bool
+    """Whether ``observe`` wants an output computed without dropout."""
+
+    def __call__(self, output: Output, batch: Batch) -> Loss: ...
+
+    def observe(self, output: Output, batch: Batch, epoch: int) -> None: ...
+
+    def end_epoch(self) -> None: ...

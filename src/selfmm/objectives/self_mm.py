@@ -1,0 +1,48 @@
+"""Self-MM's objective: the fused task on the given labels, each modality's task on the labels it generates."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from selfmm.labels import UnimodalLabelGenerator
+from selfmm.types import Batch, Loss, Output
+
+
+class SelfMMObjective(nn.Module):
+    """L = mean over clips of |y^_m - y_m| + sum_s W_s |y^_s - y_s|, W_s = tanh |y_s - y_m| (paper, eq. 17-18).
+
+    In epoch 1 every W_s is 0: the unimodal heads get no gradient. A clip that lacks a stream has no part in
+    that modality's task.
+
+    Args:
+        generator: makes the labels y_s; its state is part of this module's state.
+        clean_features: whether the generator is shown features computed without dropout.
+    """
+
+    def __init__(self, generator: UnimodalLabelGenerator, *, clean_features: bool = True) -> None:
+        super().__init__()
+        self.generator = generator
+        self.clean_features = clean_features
+
+    def forward(self, output: Output, batch: Batch) -> Loss:
+        """(B,) losses of a batch; ``batch.index`` are the clips' numbers in the generator."""
+        fused = (output.fusion - batch.labels).abs()
+        tasks = {"fusion": fused.detach()}
+        total = fused
+        weights = self.generator.weights(batch.index)
+        for name, score in output.unimodal.items():
+            target = self.generator.labels[name][batch.index].to(score.dtype)
+            error = weights[name].to(score.dtype) * (score - target).abs()
+            error = torch.where(output.present[name], error, torch.zeros_like(error))
+            tasks[name] = error.detach()
+            total = total + error
+        return Loss(per_clip=total, tasks=tasks)
+
+    def observe(self, output: Output, batch: Batch, epoch: int) -> None:
+        """Makes new labels for the batch and moves the class centres (paper, algorithm 1)."""
+        self.generator.update(output.fusion_feature, output.features, batch.index, epoch, present=output.present)
+
+    def end_epoch(self) -> None:
+        """Recomputes the running sums, so that rounding does not add up over epochs."""
+        self.generator.resync()

@@ -1,0 +1,148 @@
+"""A trained model that scores clips."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from selfmm.data.checks import check_source
+from selfmm.data.store import MANIFEST, Dataset, open_dataset
+from selfmm.data.tables import read_table_source
+from selfmm.data.writer import Source, write_dataset
+from selfmm.errors import DatasetError, RunError, SourceError
+from selfmm.evaluation.metrics import Metrics, evaluate, scale_for
+from selfmm.inference import prediction_table, score
+from selfmm.models.text import load_architecture
+from selfmm.training.assembly import Assembly, build_model
+from selfmm.training.checkpoint import load_tensors
+from selfmm.training.folder import RunFolder, RunInfo
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished run: its model, and what it left behind.
+
+    Attributes:
+        folder: the run folder; ``folder.history()`` and the like read its files.
+        info: what it was trained on.
+        assembly: the network with its text encoder.
+        device: where it computes.
+    """
+
+    folder: RunFolder
+    info: RunInfo
+    assembly: Assembly
+    device: torch.device
+
+    @classmethod
+    def load(cls, path: Path) -> TrainedModel:
+        folder = RunFolder(path)
+        info, settings = folder.finished(), folder.settings()
+        words = any(modality.kind != "frames" for modality in info.modalities.values())
+        pretrained = load_architecture(folder.text_encoder) if words else None
+        model = build_model(info.modalities, settings, pretrained)
+        try:
+            model.load_state_dict(load_tensors(folder.weights))
+        except RuntimeError as error:
+            raise RunError(f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {error}") from error
+        device = torch.device(_device(settings.training.device))
+        model.to(device).eval()
+        return cls(folder, info, Assembly(info.modalities, settings, pretrained, model), device)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Content of ``metrics.json``."""
+        return self.folder.metrics()
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """The u-labels: id, epoch, modality, m_label, u_label, weight."""
+        return self.folder.labels()
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """The scores of the data set it was trained on: id, split, label, score, score_<modality>."""
+        return self.folder.predictions()
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch."""
+        return self.folder.history()
+
+    def predict(self, data: Dataset | str | Path | Sequence[str], split: str | None = None) -> pd.DataFrame:
+        """Scores clips, on the scale of the labels that were trained on.
+
+        Args:
+            data: a data set, its folder, a table with features beside it, or a list of sentences. Streams may be
+                missing; a modality that a clip lacks gets no score of its own.
+            split: score only this split.
+
+        Returns:
+            One row per clip: id, split, label (NaN where unknown), score (all modalities together) and
+            score_<modality> (NaN where the clip lacks it).
+
+        Raises:
+            SourceError, DatasetError: the data cannot be read, or do not fit the model.
+        """
+        with _opened(data) as dataset:
+            rows = np.arange(len(dataset)) if split is None else _rows(dataset, split)
+            scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)
+            return prediction_table(dataset, scores, rows)
+
+    def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Metrics:
+        """Metrics of the fused score on a split of ``data``, by default of the data set it was trained on."""
+        with _opened(self.info.dataset_path if data is None else data) as dataset:
+            table = self.predict(dataset, split)
+        predictions, labels = table["score"].to_numpy(), table["label"].to_numpy(dtype=np.float64)
+        return evaluate(predictions, labels, scale_for(self.info.label_range))
+
+
+def _rows(dataset: Dataset, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    rows = dataset.rows(split)
+    if not len(rows):
+        known = sorted(set(dataset.samples["split"]))
+        raise DatasetError(f"the data set {dataset.name!r} has no clip in a split {split!r}; it has: {known}")
+    return rows
+
+
+@contextmanager
+def _opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
+    """The data as a data set; features that are not stored as one yet go through a temporary folder."""
+    if isinstance(data, Dataset):
+        yield data
+    elif isinstance(data, str | Path) and (Path(data) / MANIFEST).is_file():
+        yield open_dataset(data)
+    else:
+        source = _source(data)
+        with tempfile.TemporaryDirectory(prefix="selfmm-") as folder:
+            yield write_dataset(source, Path(folder) / "data")
+
+
+def _source(data: str | Path | Sequence[str]) -> Source:
+    if isinstance(data, str | Path):
+        if not Path(data).exists():
+            raise SourceError(f"{data} does not exist. Give a data-set folder or a table; for words alone, use --text.")
+        source = read_table_source(Path(data), require_labels=False)
+        check_source(source, missing="allow", require_labels=False)
+        return source
+    texts = list(data)
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")
+    ids = [f"text_{number}" for number in range(1, len(texts) + 1)]
+    table = pd.DataFrame({"id": ids, "split": "test", "label": np.nan, "text": texts, "video": ids})
+    return Source(table=table, frames={}, name="texts", label_range=(-1.0, 1.0))
+
+
+def _device(setting: str) -> str:
+    if setting != "auto":
+        return setting
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,134 @@
+"""State that survives ``kill -9`` at any moment: new files first, then one pointer, then the old files go.
+
+Everything is safetensors or JSON, so a run folder from a stranger is data, never code.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from selfmm.atomic import atomic_file, write_text
+from selfmm.errors import RunError
+
+_POINTER = "latest.json"
+
+
+class Checkpoints:
+    """The resumable state of a run, in one folder.
+
+    Args:
+        folder: holds ``latest.json`` and the tensors it points to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def progress(self) -> dict[str, Any] | None:
+        """What was stored with the last complete checkpoint; None if there is none."""
+        try:
+            progress: dict[str, Any] = json.loads((self.folder / _POINTER).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read {self.folder / _POINTER}: {error}. Train into a new folder.") from error
+        return progress
+
+    def save(
+        self,
+        progress: dict[str, Any],
+        parts: dict[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+        best: dict[str, Tensor] | None,
+    ) -> None:
+        """Stores the state at the end of an epoch.
+
+        Args:
+            progress: JSON-able; must hold ``epoch`` and ``best_epoch``.
+            parts: modules whose state is stored, by name.
+            optimizer: its state is stored too.
+            best: weights to keep as those of ``best_epoch``; None if that epoch's are stored already.
+        """
+        tensors = {f"{part}/{key}": value for part, module in parts.items() for key, value in _state(module).items()}
+        save_tensors(self._state_file(progress["epoch"]), tensors | _optimizer_state(optimizer))
+        if best is not None:
+            save_tensors(self._best_file(progress["best_epoch"]), best)
+        write_text(self.folder / _POINTER, json.dumps(progress))
+        keep = {_POINTER, self._state_file(progress["epoch"]).name, self._best_file(progress["best_epoch"]).name}
+        for file in self.folder.iterdir():
+            if file.is_file() and file.name not in keep:
+                file.unlink()
+
+    def load(self, epoch: int, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+        """Puts the state of ``epoch`` back into the modules and the optimizer."""
+        tensors = load_tensors(self._state_file(epoch))
+        for part, module in parts.items():
+            prefix = f"{part}/"
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        _restore_optimizer(optimizer, tensors)
+
+    def best(self, epoch: int) -> dict[str, Tensor]:
+        """Weights of the best epoch."""
+        return load_tensors(self._best_file(epoch))
+
+    def _state_file(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:05}.safetensors"
+
+    def _best_file(self, epoch: int) -> Path:
+        return self.folder / f"best-{epoch:05}.safetensors"
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes tensors as safetensors, atomically."""
+    # Contiguous copies: safetensors refuses tensors that share memory, and an interrupted step may not show.
+    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with atomic_file(path) as temporary:
+        try:
+            save_file(plain, temporary)
+        except SafetensorError as error:  # it wraps the operating system's errors, a full disk among them
+            raise OSError(_errno(error), str(error)) from error
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads tensors that ``save_tensors`` wrote.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot read {path}: {error}. The run folder is incomplete; train it anew.") from error
+    return tensors
+
+
+def _errno(error: SafetensorError) -> int:
+    import re
+
+    found = re.search(r"os error (\d+)", str(error))
+    return int(found.group(1)) if found else 0
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = module.state_dict()
+    return state
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer/{index}/{key}": value for index, entry in state.items() for key, value in entry.items()}
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

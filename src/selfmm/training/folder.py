@@ -1,0 +1,189 @@
+"""The run folder: what a training leaves behind, and reading it again.
+
+=================== ================================================================================
+file                content
+=================== ================================================================================
+run.json            what was trained on what, and whether it is finished
+settings.toml       every setting; can be given as ``--preset`` again
+environment.json    versions, processor, device
+history.jsonl       one line per epoch
+model.safetensors   the best epoch's weights
+text_encoder/       configuration and tokenizer, where words are read
+metrics.json        metrics of each split at the best epoch
+predictions.parquet id, split, label, score, score_<modality>
+labels.parquet      id, epoch, modality, m_label, u_label, weight
+state/              what ``--resume`` goes on from
+=================== ================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from selfmm.atomic import atomic_file, write_text
+from selfmm.config import Settings, load_settings
+from selfmm.data.store import Modality
+from selfmm.errors import RunError
+
+FORMAT_VERSION = 1
+
+
+class RunInfo(BaseModel):
+    """``run.json``.
+
+    Attributes:
+        status: ``training`` until every result is written, then ``finished``.
+        dataset, dataset_path, fingerprint: name, place and checksum of the data trained on.
+        modalities: those the model reads, in its order.
+        label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    selfmm: str
+    status: Literal["training", "finished"]
+    dataset: str
+    dataset_path: str
+    fingerprint: str
+    language: str | None
+    label_range: tuple[float, float]
+    modalities: dict[str, Modality]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder by its path; reads lazily."""
+
+    path: Path
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def text_encoder(self) -> Path:
+        return self.path / "text_encoder"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state"
+
+    def info(self) -> RunInfo:
+        """``run.json``.
+
+        Raises:
+            RunError: this is no run folder, or it cannot be read.
+        """
+        file = self.path / "run.json"
+        if not file.is_file():
+            what = "holds no run.json" if self.path.is_dir() else "does not exist"
+            raise RunError(f"{self.path} {what}, so it is no run. Make one with: selfmm train DATA --out {self.path}")
+        try:
+            return RunInfo.model_validate_json(file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError, ValueError) as error:
+            raise RunError(f"cannot read {file}: {error}. Train into a new folder.") from error
+
+    def finished(self) -> RunInfo:
+        """``run.json`` of a run that must be finished."""
+        info = self.info()
+        if info.status != "finished":
+            raise RunError(
+                f"{self.path} is not finished. Go on with: selfmm train {info.dataset_path} --out {self.path} --resume"
+            )
+        return info
+
+    def settings(self) -> Settings:
+        return load_settings(self.path / "settings.toml")
+
+    def metrics(self) -> dict[str, Any]:
+        """``metrics.json``: per split its metrics, counts and reasons for values that are null."""
+        content: dict[str, Any] = json.loads(self._read("metrics.json"))
+        return content
+
+    def predictions(self) -> pd.DataFrame:
+        return self._table("predictions.parquet")
+
+    def labels(self) -> pd.DataFrame:
+        return self._table("labels.parquet")
+
+    def history(self) -> pd.DataFrame:
+        """One row per epoch: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second."""
+        rows = [json.loads(line) for line in self._read("history.jsonl").splitlines()]
+        return pd.DataFrame([_flat(row) for row in rows])
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
+
+    def _table(self, name: str) -> pd.DataFrame:
+        try:
+            return pd.read_parquet(self.path / name)
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    losses = {f"loss_{task}": value for task, value in row["loss"].items()}
+    valid = {f"valid_{metric}": value for metric, value in row["valid"].items()}
+    rest = {key: row[key] for key in ("best", "seconds", "clips_per_second")}
+    return {"epoch": row["epoch"], **losses, **valid, **rest}
+
+
+def to_json(content: object) -> str:
+    """JSON text; NaN, which JSON does not know, becomes null."""
+    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes JSON atomically; NaN becomes null."""
+    write_text(path, to_json(content) + "\n")
+
+
+def write_json_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes one JSON object per line, atomically."""
+    write_text(path, "".join(json.dumps(_without_nan(row), ensure_ascii=False) + "\n" for row in rows))
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table atomically, as CSV or Parquet by the suffix."""
+    with atomic_file(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """Versions and machine, for ``environment.json``."""
+    packages = ("selfmm", "torch", "transformers", "accelerate", "numpy", "pandas", "pyarrow", "safetensors")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "device": device,
+        "threads": threads,
+        "packages": {name: metadata.version(name) for name in packages},
+    }
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    return value

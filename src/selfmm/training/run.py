@@ -1,0 +1,191 @@
+"""One training from its first file to its last: data set and settings in, a finished run folder out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from selfmm import __version__
+from selfmm.atomic import atomic_file, atomic_folder, explain
+from selfmm.config import Settings, flatten
+from selfmm.data.store import MANIFEST, SPLITS, Dataset
+from selfmm.data.writer import sha256
+from selfmm.errors import OutputError, RunError
+from selfmm.evaluation.metrics import Scale, evaluate, scale_for
+from selfmm.inference import Scores, mean_encodings, prediction_table, score
+from selfmm.labels import UnimodalLabelGenerator
+from selfmm.training.assembly import Assembly, assemble, check_trainable, make_objective
+from selfmm.training.checkpoint import Checkpoints, save_tensors
+from selfmm.training.folder import (
+    RunFolder,
+    RunInfo,
+    environment,
+    to_json,
+    write_json,
+    write_json_lines,
+    write_table,
+)
+from selfmm.training.trainer import EpochRecord, Listener, Trainer
+
+
+class Run:
+    """A training and its folder."""
+
+    def __init__(self, dataset: Dataset, settings: Settings, folder: RunFolder, listener: Listener) -> None:
+        self.dataset = dataset
+        self.settings = settings
+        self.folder = folder
+        self.listener = listener
+        self.scale: Scale = scale_for(dataset.manifest.label_range)
+
+    def execute(self, *, resume: bool) -> None:
+        """Trains, or goes on training, and writes every result."""
+        begun = self._begun()
+        if begun and not resume:
+            raise OutputError(
+                f"{self.folder.path} exists already. Pass --resume to go on with it, or choose another --out."
+            )
+        if begun and self._check_same().status == "finished":
+            return
+        check_trainable(self.dataset)
+        torch.manual_seed(self.settings.seed)
+        assembly = assemble(self.dataset, self.settings)
+        if not begun:
+            self._begin(assembly)
+        trainer = self._trainer(assembly)
+        trainer.fit()
+        self._finish(assembly, trainer)
+
+    def _begun(self) -> bool:
+        path = self.folder.path
+        try:
+            if (path / "run.json").is_file():
+                return True
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise OutputError(f"{path} exists and is no run of selfmm. Choose another --out.")
+        except OSError as error:
+            raise explain(error, path) from error
+        return False
+
+    def _check_same(self) -> RunInfo:
+        """A run goes on only with the data and settings that it began with."""
+        info, settings = self.folder.info(), self.folder.settings()
+        if info.fingerprint != self._fingerprint():
+            raise RunError(
+                f"{self.folder.path} was begun on {info.dataset!r} at {info.dataset_path}, whose content differs from "
+                f"{self.dataset.path}. Give the same data, or choose another --out."
+            )
+        old, new = flatten(settings), flatten(self.settings)
+        changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
+        if changed:
+            raise RunError(
+                f"{self.folder.path} was begun with other settings ({'; '.join(changed[:5])}). "
+                "Resume with the same settings, or choose another --out."
+            )
+        return info
+
+    def _fingerprint(self) -> str:
+        return sha256(self.dataset.path / MANIFEST)
+
+    def _info(self, assembly: Assembly, *, finished: bool) -> RunInfo:
+        manifest = self.dataset.manifest
+        return RunInfo(
+            selfmm=__version__,
+            status="finished" if finished else "training",
+            dataset=manifest.name,
+            dataset_path=str(self.dataset.path.resolve()),
+            fingerprint=self._fingerprint(),
+            language=manifest.language,
+            label_range=manifest.label_range,
+            modalities=dict(assembly.modalities),
+        )
+
+    def _begin(self, assembly: Assembly) -> None:
+        """Makes the folder whole or not at all, so that whatever is found later can be resumed."""
+        with atomic_folder(self.folder.path, marker="run.json") as path:
+            (path / self.folder.state.name / "labels").mkdir(parents=True)
+            if assembly.pretrained is not None:
+                assembly.pretrained.save(path / self.folder.text_encoder.name)
+            (path / "settings.toml").write_text(self.settings.to_toml(), encoding="utf-8")
+            info = self._info(assembly, finished=False).model_dump(mode="json")
+            (path / "run.json").write_text(to_json(info), encoding="utf-8")
+
+    def _trainer(self, assembly: Assembly) -> Trainer:
+        rows = self.dataset.rows("train")
+        objective = make_objective(self.dataset, assembly)
+        trainer = Trainer(
+            model=assembly.model,
+            objective=objective,
+            train=assembly.maker(self.dataset, rows),
+            valid=assembly.maker(self.dataset, self.dataset.rows("valid")),
+            names=self.dataset.samples["id"].iloc[rows].tolist(),
+            scale=self.scale,
+            settings=self.settings,
+            checkpoints=Checkpoints(self.folder.state),
+            listener=self.listener,
+            after_epoch=lambda history: self._after_epoch(history, objective.generator),
+        )
+        write_json(self.folder.path / "environment.json", environment(str(trainer.device), torch.get_num_threads()))
+        return trainer
+
+    def _after_epoch(self, history: list[EpochRecord], generator: UnimodalLabelGenerator) -> None:
+        labels = np.stack([values.cpu().numpy() for values in generator.labels.values()]).astype(np.float32)
+        with atomic_file(self._labels_file(len(history))) as temporary, temporary.open("wb") as file:
+            np.save(file, labels)
+        write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
+
+    def _labels_file(self, epoch: int) -> Path:
+        return self.folder.state / "labels" / f"{epoch:05}.npy"
+
+    def _finish(self, assembly: Assembly, trainer: Trainer) -> None:
+        """Everything that follows from the best weights; done again from the start if it is interrupted."""
+        trainer.load_best()
+        self._fill_missing(assembly, trainer)
+        save_tensors(self.folder.weights, trainer.model.state_dict())
+        everything = assembly.maker(self.dataset, np.arange(len(self.dataset)))
+        scores = score(trainer.model, everything, trainer.device)
+        write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
+        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
+        write_table(self.folder.path / "labels.parquet", self._labels(list(assembly.modalities), len(trainer.history)))
+        write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
+        write_json(self.folder.path / "run.json", self._info(assembly, finished=True).model_dump(mode="json"))
+
+    def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
+        """Where no training clip lacked a stream, its stand-in was never trained: the mean encoding is sounder."""
+        complete = [name for name, lengths in trainer.train.lengths.items() if (lengths > 0).all()]
+        means = mean_encodings(trainer.model, trainer.train, trainer.device)
+        with torch.no_grad():
+            for name in complete:
+                assembly.model.missing[name].copy_(means[name])
+
+    def _metrics(self, scores: Scores, best_epoch: int) -> dict[str, object]:
+        """Per split and task; a modality's score is measured against the m-label, and its human one if there is one."""
+        splits: dict[str, object] = {}
+        for split in SPLITS:
+            rows = self.dataset.rows(split)
+            labels = self.dataset.labels()[rows]
+            tasks = {"fusion": evaluate(scores.fusion[rows], labels, self.scale)}
+            for name, values in scores.unimodal.items():
+                there = np.isfinite(values[rows])
+                tasks[name] = evaluate(values[rows][there], labels[there], self.scale)
+                if f"label_{name}" in self.dataset.samples:
+                    human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][there]
+                    tasks[f"{name}_human"] = evaluate(values[rows][there], human, self.scale)
+            splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
+        return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}
+
+    def _labels(self, modalities: list[str], epochs: int) -> pd.DataFrame:
+        rows = self.dataset.rows("train")
+        m_labels = self.dataset.labels()[rows].astype(np.float32)
+        ids = self.dataset.samples["id"].to_numpy()[rows]
+        tables = []
+        for epoch in range(1, epochs + 1):
+            for name, values in zip(modalities, np.load(self._labels_file(epoch), allow_pickle=False), strict=True):
+                weight = np.tanh(np.abs(values - m_labels))
+                columns = {"id": ids, "epoch": epoch, "modality": name, "m_label": m_labels}
+                tables.append(pd.DataFrame({**columns, "u_label": values, "weight": weight}))
+        return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,228 @@
+"""The one training loop: any model, any objective; early stop and best weights by the validation split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from selfmm.config import Settings
+from selfmm.data.batches import BatchMaker, Positions, training_plan
+from selfmm.errors import TrainingError
+from selfmm.evaluation.metrics import Scale, evaluate
+from selfmm.inference import score
+from selfmm.models.late_fusion import LateFusion
+from selfmm.objectives import Objective
+from selfmm.training.checkpoint import Checkpoints
+from selfmm.training.diagnosis import explain_non_finite
+from selfmm.training.optim import make_optimizer
+from selfmm.types import Batch, Loss, Output
+
+_SMALLEST_GAIN = 1e-6
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of ``history.jsonl``.
+
+    Attributes:
+        epoch: from 1.
+        loss: per task, mean over the training clips; the unimodal ones are weighted as they were trained.
+        valid: metrics of the whole validation split.
+        best: whether these weights are the best so far.
+        seconds: of the epoch, validation included.
+        clips_per_second: of training alone.
+    """
+
+    epoch: int
+    loss: Mapping[str, float]
+    valid: Mapping[str, float]
+    best: bool
+    seconds: float
+    clips_per_second: float
+
+
+class Listener(Protocol):
+    """Is told how training goes."""
+
+    def started(self, max_epochs: int, steps: int, done: int) -> None: ...
+
+    def step(self) -> None: ...
+
+    def epoch(self, record: EpochRecord) -> None: ...
+
+
+class Silence:
+    """A listener that does nothing."""
+
+    def started(self, max_epochs: int, steps: int, done: int) -> None: ...
+
+    def step(self) -> None: ...
+
+    def epoch(self, record: EpochRecord) -> None: ...
+
+
+@dataclass
+class Trainer:
+    """Trains ``model`` for ``objective``; can stop after any epoch and go on from there.
+
+    Attributes:
+        model, objective: modules; all of their state goes into the checkpoints.
+        train, valid: clips of the two splits.
+        names: ids of the training clips, for messages.
+        scale: which metrics the validation split is measured with.
+        settings: learning rates, batches, limits.
+        checkpoints: where the state goes after each epoch.
+        listener: is told how it goes.
+        after_epoch: called with the history so far, before the epoch's checkpoint becomes the current one.
+    """
+
+    model: LateFusion
+    objective: Objective
+    train: BatchMaker
+    valid: BatchMaker
+    names: list[str]
+    scale: Scale
+    settings: Settings
+    checkpoints: Checkpoints
+    listener: Listener = field(default_factory=Silence)
+    after_epoch: Callable[[list[EpochRecord]], None] = lambda history: None
+
+    def __post_init__(self) -> None:
+        training = self.settings.training
+        self.accelerator = Accelerator(cpu=training.device == "cpu")
+        self.device: torch.device = self.accelerator.device
+        self.model.to(self.device)
+        self._module(self.objective).to(self.device)
+        self.model, self.optimizer = self.accelerator.prepare(self.model, make_optimizer(self.model, self.settings))
+        self.history: list[EpochRecord] = []
+
+    def fit(self) -> list[EpochRecord]:
+        """Trains from the last checkpoint, or from the start, to the end; returns the history."""
+        self._resume()
+        limits = self.settings.training
+        steps = -(-len(self.train) // (limits.batch_size * limits.accumulation))
+        self.listener.started(limits.max_epochs, steps, len(self.history))
+        while not self._finished():
+            self._run_epoch(len(self.history) + 1)
+        return self.history
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch with the best validation figure so far; 0 before the first."""
+        return max((record.epoch for record in self.history if record.best), default=0)
+
+    def load_best(self) -> None:
+        """Puts the best epoch's weights into the model."""
+        self.model.load_state_dict(self.checkpoints.best(self.best_epoch))
+
+    def _finished(self) -> bool:
+        done, limits = len(self.history), self.settings.training
+        return done >= limits.max_epochs or (done > 0 and done - self.best_epoch >= limits.patience)
+
+    def _resume(self) -> None:
+        progress = self.checkpoints.progress()
+        if progress is not None:
+            self.history = [EpochRecord(**record) for record in progress["history"]]
+            self.checkpoints.load(progress["epoch"], self._parts(), self.optimizer)
+
+    def _run_epoch(self, epoch: int) -> None:
+        started = time.perf_counter()
+        # A seed per epoch, not one per run: a resumed run then needs no stored random state.
+        torch.manual_seed(self.settings.seed * 100_003 + epoch)
+        loss = self._train_epoch(epoch)
+        trained = time.perf_counter()
+        valid = self._validate(epoch)
+        best = valid["mae"] < self._best_mae() - _SMALLEST_GAIN
+        seconds, rate = time.perf_counter() - started, len(self.train) / (trained - started)
+        record = EpochRecord(epoch, loss, valid, best, seconds, rate)
+        self.history.append(record)
+        self._store(record)
+        self.listener.epoch(record)
+
+    def _best_mae(self) -> float:
+        return min((record.valid["mae"] for record in self.history if record.best), default=float("inf"))
+
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        self.model.train()
+        limits = self.settings.training
+        size = {"batch_size": limits.batch_size, "accumulation": limits.accumulation}
+        sums: dict[str, torch.Tensor] = {}
+        for passes in training_plan(self.train.cost, **size, seed=self.settings.seed, epoch=epoch):
+            for loss in self._step(passes, epoch):
+                for task, values in loss.tasks.items():
+                    sums[task] = sums.get(task, 0) + values.double().sum()
+            self.listener.step()
+        self.objective.end_epoch()
+        return {task: float(total) / len(self.train) for task, total in sums.items()}
+
+    def _step(self, passes: list[Positions], epoch: int) -> list[Loss]:
+        limits = self.settings.training
+        clips = sum(map(len, passes))
+        losses = []
+        for positions in passes:
+            share = 1 / clips if limits.gradient == "mean" else 1 / len(positions)
+            losses.append(self._forward_backward(self.train.make(positions).to(self.device), share, epoch))
+        if limits.leftover == "step" or len(passes) == limits.accumulation:
+            if limits.clip_norm:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), limits.clip_norm)
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        return losses
+
+    def _forward_backward(self, batch: Batch, share: float, epoch: int) -> Loss:
+        with self._autocast():
+            output = self.model(batch)
+        loss = self.objective(output, batch)
+        if not torch.isfinite(loss.per_clip).all():
+            raise TrainingError(explain_non_finite(batch, loss, self.model, self.names, epoch))
+        self.accelerator.backward(loss.per_clip.sum() * share)
+        self.objective.observe(self._clean(batch) if self.objective.clean_features else output, batch, epoch)
+        return loss
+
+    @torch.no_grad()
+    def _clean(self, batch: Batch) -> Output:
+        """The output without dropout: with it, stored features of one clip differ by 22-48 % between passes."""
+        self.model.eval()
+        with self._autocast():
+            output: Output = self.model(batch)
+        self.model.train()
+        return output
+
+    def _autocast(self) -> torch.autocast:
+        # Ours, not Accelerate's: that one's precision is fixed for the life of the process by the first run.
+        enabled = self.settings.training.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        scores = score(self.model, self.valid, self.device)
+        bad = ~torch.isfinite(torch.from_numpy(scores.fusion))
+        if bad.any():
+            raise TrainingError(
+                f"after epoch {epoch}, {int(bad.sum())} of {len(self.valid)} validation scores are not finite: the "
+                "last steps made the weights overflow. Lower the learning rates or set training.clip_norm."
+            )
+        return evaluate(scores.fusion, self.valid.labels, self.scale).values
+
+    def _parts(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "objective": self._module(self.objective)}
+
+    @staticmethod
+    def _module(objective: Objective) -> nn.Module:
+        assert isinstance(objective, nn.Module)
+        return objective
+
+    def _store(self, record: EpochRecord) -> None:
+        self.after_epoch(self.history)
+        progress: dict[str, Any] = {
+            "epoch": record.epoch,
+            "best_epoch": self.best_epoch,
+            "history": [asdict(entry) for entry in self.history],
+        }
+        best = self.model.state_dict() if record.best else None
+        self.checkpoints.save(progress, self._parts(), self.optimizer, best)

@@ -1,0 +1,87 @@
+"""The values that travel between the parts: Batch into a model, Output out of it, Loss out of an objective.
+
+B is the number of clips, L the longest length in the batch, d a modality's dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One modality of a batch.
+
+    Attributes:
+        values: (B, L, d) float frames, or (B, L) int64 token ids; rows are padded to the batch's longest.
+        lengths: (B,) int64 on the CPU, real frames per clip; 0 where the clip lacks the stream.
+        present: (B,) bool, ``lengths > 0``, on the device of ``values``.
+    """
+
+    values: Tensor
+    lengths: Tensor
+    present: Tensor
+
+    def to(self, device: torch.device) -> Stream:
+        # Packing wants lengths on the CPU, so they stay there and nothing waits for the device.
+        return Stream(self.values.to(device), self.lengths, self.present.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some clips of one split.
+
+    Attributes:
+        index: (B,) int64, position of each clip within its split: what a label generator knows a clip by.
+        labels: (B,) float32 m-labels; NaN where unknown.
+        streams: per modality.
+    """
+
+    index: Tensor
+    labels: Tensor
+    streams: Mapping[str, Stream]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to(self, device: torch.device) -> Batch:
+        streams = {name: stream.to(device) for name, stream in self.streams.items()}
+        return Batch(self.index.to(device), self.labels.to(device), streams)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says of a batch. Scores are on the scale of the labels.
+
+    Attributes:
+        fusion: (B,) score of all modalities together, y^_m.
+        unimodal: per modality (B,) score of it alone, y^_s.
+        fusion_feature: (B, D) F_m*.
+        features: per modality (B, d) F_s*.
+        encoded: per modality (B, d') F_s, the encoder's output; where a stream is missing, its stand-in.
+        present: per modality (B,) bool.
+    """
+
+    fusion: Tensor
+    unimodal: Mapping[str, Tensor]
+    fusion_feature: Tensor
+    features: Mapping[str, Tensor]
+    encoded: Mapping[str, Tensor]
+    present: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss before it is averaged, so that any grouping of clips into micro-batches gives one gradient.
+
+    Attributes:
+        per_clip: (B,) what is minimised, with gradient.
+        tasks: per task (``fusion`` and each modality) its (B,) share of ``per_clip``, detached.
+    """
+
+    per_clip: Tensor
+    tasks: Mapping[str, Tensor]

