@@ -58,7 +58,7 @@ def settings(
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for the data set and the run.")] = Path("quickstart"),
-    clips: Annotated[int, typer.Option(min=50, help="How many clips to plant.")] = 600,
+    clips: Annotated[int, typer.Option(min=50, help="How many clips to plant.")] = 400,
 ) -> None:
     """Plant a data set, train on it, and show the metrics and how true the generated labels are."""
     from selfmm.cli.quickstart import run
