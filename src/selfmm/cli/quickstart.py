@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -31,8 +32,10 @@ def run(out: Path, clips: int) -> None:
     console.print("3. results: how well the fused score meets the label")
     console.print(run_summary(model))
     console.print("4. the labels it generated per modality, against the truth that training never saw")
-    console.print(recovery_table(final_recovery(dataset, model)))
-    console.print(_next_steps(out), highlight=False)
+    found = final_recovery(dataset, model)
+    console.print(recovery_table(found))
+    console.print("The m-label itself is the trivial answer. " + verdict(found))
+    console.print(_next_steps(model.folder.path), highlight=False)
     console.print(f"took {time.perf_counter() - started:.0f} s")
 
 
@@ -54,21 +57,41 @@ def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
     return recovery(dataset.samples.iloc[dataset.rows("train")], u_labels)
 
 
+_MEASURES = (
+    ("correlation with the truth", "corr", "corr_trivial"),
+    ("mean absolute error", "mae", "mae_trivial"),
+    ("contradicting clips: right side", "right", "right_trivial"),
+    ("agreeing clips: wrong side", "flipped", "flipped_trivial"),
+)
+
+
 def recovery_table(frame: pd.DataFrame) -> Table:
-    """The table of ``recovery`` for the terminal."""
-    table = Table("", *map(str, frame.columns))
-    for name, row in frame.iterrows():
-        table.add_row(Text(str(name)), *(f"{value:.3f}" for value in row))
+    """The table of ``recovery`` for the terminal: per modality the u-label's figure, then the trivial answer's."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("u-label | m-label")
+    for name in frame.index:
+        table.add_column(Text(str(name)), justify="right", no_wrap=True)
+    for measure, own, trivial in _MEASURES:
+        cells = [f"{row[own]:.3f} | {row[trivial]:.3f}" for _, row in frame.iterrows()]
+        table.add_row(measure, *cells)
     return table
 
 
-def _next_steps(out: Path) -> str:
+def verdict(frame: pd.DataFrame) -> str:
+    """One sentence: where the generated labels are nearer to the truth than the m-label they started from."""
+    better = [str(name) for name, row in frame.iterrows() if row["corr"] > row["corr_trivial"]]
+    if not better:
+        return "Here no modality's u-labels correlate better with the truth than the plain m-label does."
+    return f"Here the u-labels of {', '.join(better)} correlate better with the truth than the plain m-label does."
+
+
+def _next_steps(run: Path) -> str:
     return "\n".join(
         [
             "",
             "Next:",
-            f"  selfmm predict {out / 'run'} --text 'I really loved the ending'",
-            f"  selfmm labels {out / 'run'} --out labels.csv",
+            f"  selfmm predict {run} --text 'I really loved the ending'",
+            f"  selfmm labels {run} --out labels.csv",
             "  selfmm import your_features.csv mydata && selfmm train mydata",
         ]
     )
