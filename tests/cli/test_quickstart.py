@@ -24,7 +24,8 @@ def test_recovery_is_that_of_the_last_epochs_labels(trained: TrainedModel, plant
     assert frame.loc["audio", "mae"] == pytest.approx(abs(last["u_label"].to_numpy() - truth).mean(), rel=1e-5)
     out = io.StringIO()
     Console(file=out, width=80).print(recovery_table(frame))
-    assert f"{frame.loc['text', 'corr']:.3f} | {frame.loc['text', 'corr_trivial']:.3f}" in out.getvalue()
+    own, trivial = (float(frame[column].loc["text"]) for column in ("corr", "corr_trivial"))
+    assert f"{own:.3f} | {trivial:.3f}" in out.getvalue()
 
 
 def test_verdict_follows_the_figures(trained: TrainedModel, planted: Dataset) -> None:

@@ -52,7 +52,7 @@ def first_step_gradients(trainer: Trainer, passes: list[Positions]) -> list[torc
         seen.extend(p.grad.clone() for p in trainer.model.parameters() if p.grad is not None)
         step()
 
-    trainer.optimizer.step = record  # type: ignore[method-assign]
+    trainer.optimizer.step = record
     trainer._step(passes, epoch=1)
     return seen
 
