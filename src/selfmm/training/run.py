@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,8 +13,7 @@ import torch
 from selfmm import __version__
 from selfmm.atomic import atomic_file, atomic_folder, explain
 from selfmm.config import Settings, flatten
-from selfmm.data.store import MANIFEST, SPLITS, Dataset
-from selfmm.data.writer import sha256
+from selfmm.data.store import SPLITS, Dataset
 from selfmm.errors import OutputError, RunError
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.inference import Scores, mean_encodings, prediction_table, score
@@ -89,7 +89,9 @@ class Run:
         return info
 
     def _fingerprint(self) -> str:
-        return sha256(self.dataset.path / MANIFEST)
+        """Of the content alone: the same source imported again, at another time and place, is the same data."""
+        content = self.dataset.manifest.model_dump_json(exclude={"provenance", "name"})
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def _info(self, assembly: Assembly, *, finished: bool) -> RunInfo:
         manifest = self.dataset.manifest
