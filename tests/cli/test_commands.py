@@ -80,7 +80,7 @@ def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
     assert len(pd.read_parquet(tmp_path / "scores.parquet")) == figures["count"]
     result = selfmm("predict", run, "--text", "the plot was wonderful", cwd=tmp_path)
     assert result.stdout.startswith("id,split,label,score,score_text")
-    assert "a mean stands in for audio and vision" in result.stderr
+    assert "no clip has audio or vision; the model's stand-in takes their place" in result.stderr
     result = selfmm("labels", run, "--out", "labels.csv", "--epoch", "all", cwd=tmp_path)
     labels = pd.read_csv(tmp_path / "labels.csv")
     assert sorted(labels["epoch"].unique()) == [1, 2]

@@ -101,10 +101,11 @@ def predict(
     if (data is None) == (not text):
         raise SettingsError(["give either DATA or --text, for example: selfmm predict RUN --text 'I loved it'"])
     model = load(run)
-    missing = sorted(set(model.info.modalities) - {"text"}) if text else []
+    table = model.predict(text if text else data or (), split)
+    missing = [name for name in model.info.modalities if table[f"score_{name}"].isna().all()]
     if missing:
-        typer.echo(f"note: words alone; a mean stands in for {' and '.join(missing)}.", err=True)
-    _deliver(model.predict(text if text else data or (), split), out)
+        typer.echo(f"note: no clip has {' or '.join(missing)}; the model's stand-in takes their place.", err=True)
+    _deliver(table, out)
 
 
 def labels(
