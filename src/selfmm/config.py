@@ -65,7 +65,9 @@ class FusionSettings(_Group):
 class LabelSettings(_Group):
     """The unimodal label generator (ULGM)."""
 
-    rule: Literal["paper", "authors"] = Field("authors", description="how a u-label follows from distances")
+    rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
+        "authors", description="how a u-label follows from the features"
+    )
     zero_labels: Literal["neither", "positive"] = Field(
         "neither", description="class of a clip labelled 0: neither (the paper) or positive (one published code)"
     )

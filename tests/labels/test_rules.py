@@ -12,6 +12,7 @@ from torch import Tensor
 
 from selfmm.labels.rules import EPS, RULES, Centres, Evidence, name_problem, relative_distance
 
+PUBLISHED = ("paper", "authors")
 LINE = Centres(torch.tensor([1.0], dtype=torch.float64), torch.tensor([-1.0], dtype=torch.float64))
 
 
@@ -39,8 +40,8 @@ def test_paper_by_hand_squares_the_distances() -> None:
 
 
 def test_a_modality_that_says_what_the_fusion_says_gets_the_m_label() -> None:
-    for rule in RULES.values():
-        assert rule(on_a_line(-1.4, 0.3, 0.3)).item() == pytest.approx(-1.4, abs=1e-6)
+    for name in (*PUBLISHED, "centre-gap", "sugrm"):
+        assert RULES[name](on_a_line(-1.4, 0.3, 0.3)).item() == pytest.approx(-1.4, abs=1e-6)
 
 
 def test_the_root_of_the_width_cancels_but_for_eps() -> None:
@@ -54,7 +55,8 @@ def test_the_root_of_the_width_cancels_but_for_eps() -> None:
 
 def test_pole_flips_the_sign_of_a_positive_clip() -> None:
     # The known flaw of both rules: alpha_m passes 0 and the label jumps from far above to far below.
-    for rule in RULES.values():
+    for rule in map(RULES.get, PUBLISHED):
+        assert rule is not None
         above, below = rule(on_a_line(1.0, 0.001, 0.2)).item(), rule(on_a_line(1.0, -0.001, 0.2)).item()
         assert above > 3
         assert below < -3
@@ -76,18 +78,48 @@ def test_alpha_turns_into_its_reciprocal_under_a_sign_flip(to_one: float, to_oth
     torch.testing.assert_close(product, torch.ones_like(product), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_no_rule_is_antisymmetric(name: str) -> None:
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_no_published_rule_of_self_mm_is_antisymmetric(name: str) -> None:
     flipped = RULES[name](on_a_line(-1.0, -0.5, 0.5)).item()
     assert abs(flipped + RULES[name](on_a_line(1.0, 0.5, -0.5)).item()) > 0.5
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_flip_symmetry_holds_where_the_modality_agrees_with_the_fusion(name: str) -> None:
     def label(sign: float) -> Tensor:
         return RULES[name](on_a_line(sign * 1.2, sign * 0.4, sign * 0.4))
 
     torch.testing.assert_close(label(1), -label(-1), atol=1e-6, rtol=0)
+
+
+def test_centre_gap_by_hand() -> None:
+    # fusion at .5: a_m = (1.5 - .5)/2 = .5; feature at -.5: a_s = -.5; 1 + 3 (-.5 - .5) = -2
+    assert RULES["centre-gap"](on_a_line(1.0, 0.5, -0.5)).item() == pytest.approx(-2.0)
+    # behind a centre a stays at 1
+    assert RULES["centre-gap"](on_a_line(1.0, 5.0, 9.0)).item() == pytest.approx(1.0)
+
+
+def test_sugrm_by_hand() -> None:
+    # D = 2; features .25 apart; r_s > r_m where the feature is further from the positive centre
+    assert RULES["sugrm"](on_a_line(1.0, 0.5, 0.25)).item() == pytest.approx(1 - 6 * 0.125)
+    assert RULES["sugrm"](on_a_line(1.0, 0.25, 0.5)).item() == pytest.approx(1 + 6 * 0.125)
+    # no further than 2H, and no division by 0 on the negative centre
+    assert RULES["sugrm"](on_a_line(1.0, 0.5, -1.0)).item() == pytest.approx(1 - 6 * 0.75)
+    assert RULES["sugrm"](on_a_line(1.0, 9.0, -1.0)).item() == pytest.approx(1 - 6)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.floats(-3, 3), st.floats(-9, 9), st.floats(-9, 9), st.sampled_from(["centre-gap", "sugrm"]))
+def test_centre_gap_and_sugrm_have_no_pole_and_mirror_the_labels(y: float, m: float, s: float, name: str) -> None:
+    label = RULES[name](on_a_line(y, m, s)).item()
+    assert abs(label - y) <= 6 + 1e-9
+    if name == "centre-gap" or abs(m * s - 1) > 1e-9:  # sugrm's ratios are equal where m s = 1: a jump by design
+        assert RULES[name](on_a_line(-y, -m, -s)).item() == pytest.approx(-label, abs=1e-9)
+
+
+def test_posterior_asks_for_held_out_evidence() -> None:
+    with pytest.raises(ValueError, match="held_out"):
+        RULES["posterior"](on_a_line(1.0, 0.5, 0.5))
 
 
 def test_eps_is_the_published_one() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from oracles.posterior import SlowPosterior
+
 Vector = npt.NDArray[np.float64]
 FUSION = ""
 
@@ -34,6 +36,7 @@ class SlowGenerator:
         self.counts = {name: {"updated": 0, "clamped": 0, "held": 0} for name in modalities}
         self.bound, self.rule, self.zero_positive = bound, rule, zero_positive
         self.label_type, self.bank_type = label_type, bank_type
+        self.posterior = {name: SlowPosterior(self.m_labels) for name in modalities}
 
     def update(
         self,
@@ -59,6 +62,10 @@ class SlowGenerator:
                 if present is None or name not in present or present[name][place]:
                     self._store(name, clip, features[name][place])
 
+    def resync(self) -> None:
+        for name, posterior in self.posterior.items():
+            posterior.listen(self.stored[name])
+
     def centre(self, name: str, sign: int) -> Vector | None:
         """Mean of the stored features of a class (sign +1 or -1); None if it is empty."""
         labels = self.m_labels if name == FUSION else self.labels[name]
@@ -80,15 +87,18 @@ class SlowGenerator:
 
     def _next_label(self, name: str, clip: int, fusion: Vector, feature: Vector, epoch: int) -> float:
         raw = self._raw_label(name, clip, fusion, feature)
+        bounded = self.rule != "paper"
         if raw is None or not math.isfinite(raw):
             self.counts[name]["held"] += 1
             return self.labels[name][clip]
         self.counts[name]["updated"] += 1
-        if self.rule == "authors" and abs(raw) > self.bound:
+        if bounded and abs(raw) > self.bound:
             self.counts[name]["clamped"] += 1
             raw = math.copysign(self.bound, raw)
         label = (epoch - 1) / (epoch + 1) * self.labels[name][clip] + 2 / (epoch + 1) * raw
-        if self.rule == "authors":
+        if self.rule == "posterior":
+            label = raw
+        if bounded:
             label = min(max(label, -self.bound), self.bound)
         return float(self.label_type(label))
 
@@ -99,6 +109,12 @@ class SlowGenerator:
         if alpha_m is None or alpha_s is None:
             return None
         y_m = self.m_labels[clip]
+        if self.rule == "posterior":
+            return self.posterior[name].label(clip)
+        if self.rule == "centre-gap":
+            return y_m + self.bound * (self._position(name, feature) - self._position(FUSION, fusion))
+        if self.rule == "sugrm":
+            return y_m + self._sugrm_move(fusion, feature)
         try:
             if self.rule == "paper":
                 return y_m + (alpha_s - alpha_m) / 2 * (y_m + alpha_m) / alpha_m
@@ -118,3 +134,20 @@ class SlowGenerator:
             root = math.sqrt(len(row))
             to_positive, to_negative = to_positive**2 / root, to_negative**2 / root
         return (to_negative - to_positive) / (to_positive + 1e-8)
+
+    def _both_centres(self, name: str) -> tuple[Vector, Vector]:
+        positive, negative = self.centre(name, 1), self.centre(name, -1)
+        assert positive is not None
+        assert negative is not None
+        return positive, negative
+
+    def _position(self, name: str, row: Vector) -> float:
+        positive, negative = self._both_centres(name)
+        return (math.dist(row, negative) - math.dist(row, positive)) / math.dist(positive, negative)
+
+    def _sugrm_move(self, fusion: Vector, feature: Vector) -> float:
+        positive, negative = self._both_centres(FUSION)
+        gap = math.dist(positive, negative)
+        r_m, r_s = (math.dist(x, positive) / max(math.dist(x, negative), 1e-300) for x in (fusion, feature))
+        move = 2 * self.bound * (min(math.dist(fusion, feature), gap) / gap)
+        return 0.0 if r_s == r_m else -move if r_s > r_m else move

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from selfmm.errors import SettingsError
-from selfmm.labels.rules import RULES, Centres, Evidence, Rule, name_problem
-
-ZERO_LABELS = ("neither", "positive")
-BANK_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-# Centres closer than this, relative to their length, are one point at the precision of float32 features.
-COINCIDENT = 1e-6
-_ROWS_AT_ONCE = 65536
+from selfmm.labels.held_out import Testimony
+from selfmm.labels.rules import RULES, Centres, Evidence, Rule
+from selfmm.labels.settings import check_settings
+from selfmm.labels.streams import BatchRows, FeatureStream, Rows, shape
 
 
 class UnimodalLabelGenerator(nn.Module):
@@ -35,6 +30,9 @@ class UnimodalLabelGenerator(nn.Module):
     A label stays what it was ("held") where no evidence exists: no positive or no negative clip stored so far; the two
     centres of the modality or of the fusion coincide (constant features); NaN or infinite features of the clip, which
     are not stored either; a raw label that is not finite (the rule's pole). So labels and centres are always finite.
+
+    A rule on held-out evidence (``posterior``) differs in two points: its evidence is made by ``resync`` at the end of
+    an epoch and used in the next, and its momentum is in that evidence, so its raw labels are the labels.
 
     Every state is a persistent buffer: ``state_dict`` in the middle of a run continues bit for bit. ``.to(device)``
     moves all of it; ``.half()`` changes nothing, because sums and labels would be rounded. The sums are float64; beside
@@ -66,16 +64,21 @@ class UnimodalLabelGenerator(nn.Module):
         bank_dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        _check_settings(labels, dims, fusion_dim, bound, rule, zero_labels, bank_dtype)
+        check_settings(labels, dims, fusion_dim, bound, rule, zero_labels, bank_dtype)
         labels = labels.detach().to(torch.float64 if labels.dtype == torch.float64 else torch.float32)
         self.names = tuple(dims)
         self.bound = float(bound)
         self.rule = RULES[rule] if isinstance(rule, str) else rule
+        self._asks_held_out = bool(getattr(self.rule, "held_out", False))
         zero_positive = zero_labels == "positive"
-        self.fusion = _Stream(labels, fusion_dim, bank_dtype, zero_positive)
+        self.fusion = FeatureStream(labels, fusion_dim, bank_dtype, zero_positive)
         self.streams = nn.ModuleDict(
-            {_key(name): _Stream(labels, dim, bank_dtype, zero_positive) for name, dim in dims.items()}
+            {_key(name): FeatureStream(labels, dim, bank_dtype, zero_positive) for name, dim in dims.items()}
         )
+
+        # Only rules that ask pay for it: one float64 and one bool per clip and modality, and a pass over the banks.
+        listening = self.names if self._asks_held_out else ()
+        self.testimony = nn.ModuleDict({_key(name): Testimony(len(labels), labels.device) for name in listening})
 
     @property
     def m_labels(self) -> Tensor:
@@ -131,19 +134,22 @@ class UnimodalLabelGenerator(nn.Module):
         self._check_update(fusion, features, index, epoch, present)
         if not len(index):
             return
-        batch = _Batch.of(self._check_index(index))
+        batch = BatchRows.of(self._check_index(index))
         fusion_rows = batch.rows(fusion)
         for name in self.names:
             stream = self._stream(name)
             rows = batch.rows(features[name], present.get(name))
             labels = stream.labels[batch.index]
             if epoch > 1:
-                labels = self._relabel(stream, batch, fusion_rows, rows, epoch)
+                labels = self._relabel(name, batch, fusion_rows, rows, epoch)
             stream.replace(batch, rows, labels)
+            if self._asks_held_out:
+                self._testimony(name).fresh.fill_(True)
         self.fusion.replace(batch, fusion_rows, self.m_labels[batch.index])
 
-    def _relabel(self, stream: _Stream, batch: _Batch, fusion: _Rows, rows: _Rows, epoch: int) -> Tensor:
+    def _relabel(self, name: str, batch: BatchRows, fusion: Rows, rows: Rows, epoch: int) -> Tensor:
         """The batch's labels after this epoch's momentum, (B,); counts what became of them."""
+        stream = self._stream(name)
         old = stream.labels[batch.index]
         raw = self.rule(
             Evidence(
@@ -153,10 +159,12 @@ class UnimodalLabelGenerator(nn.Module):
                 fusion_centres=self.fusion.centres(),
                 centres=stream.centres(),
                 bound=self.bound,
+                held_out=self._testimony(name).at(batch.index) if self._asks_held_out else None,
             )
         )
         limit = self.bound if self.rule.bounded else math.inf
-        new = (epoch - 1) / (epoch + 1) * old.double() + 2 / (epoch + 1) * raw.clamp(-limit, limit)
+        kept, taken = (0.0, 1.0) if self._asks_held_out else ((epoch - 1) / (epoch + 1), 2 / (epoch + 1))
+        new = kept * old.double() + taken * raw.clamp(-limit, limit)
         # Rounding may carry a mean of two labels past the bound, or a huge one past float32.
         new = new.clamp(-limit, limit).to(old.dtype)
         usable = rows.usable & fusion.usable & stream.apart() & self.fusion.apart()
@@ -167,9 +175,14 @@ class UnimodalLabelGenerator(nn.Module):
 
     @torch.no_grad()
     def resync(self) -> None:
-        """Recomputes the centres' sums from the stored features, O(N), and sets ``counts`` to 0; call once an epoch."""
+        """Recomputes the centres' sums from the stored features, O(N), and sets ``counts`` to 0; call once an epoch.
+
+        A rule on held-out evidence (``posterior``) gets it here: without this call its labels stay y_m.
+        """
         for stream in [self.fusion, *map(self._stream, self.names)]:
             stream.recompute()
+        for name in self.names if self._asks_held_out else ():
+            self._testimony(name).listen(self._stream(name), self.m_labels)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Per modality, since the last ``resync``: labels updated, of these clamped to the bound, and labels held."""
@@ -182,8 +195,11 @@ class UnimodalLabelGenerator(nn.Module):
         positive, negative = stream.sums / stream.members[:, None]
         return Centres(positive, negative)
 
-    def _stream(self, name: str) -> _Stream:
-        return cast(_Stream, self.streams[_key(name)])
+    def _stream(self, name: str) -> FeatureStream:
+        return cast(FeatureStream, self.streams[_key(name)])
+
+    def _testimony(self, name: str) -> Testimony:
+        return cast(Testimony, self.testimony[_key(name)])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnimodalLabelGenerator:
         # torch's hook behind .to(), .cuda() and .half()
@@ -197,7 +213,7 @@ class UnimodalLabelGenerator(nn.Module):
     def _check_index(self, index: Tensor) -> Tensor:
         """The index on the generator's device; raises ValueError."""
         if index.ndim != 1 or index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
-            raise ValueError(f"index is {_shape(index)} {index.dtype}; give a 1-D tensor of integers (torch.long)")
+            raise ValueError(f"index is {shape(index)} {index.dtype}; give a 1-D tensor of integers (torch.long)")
         n = len(self.m_labels)
         if index.device.type == "cpu" and len(index):
             low, high = int(index.min()), int(index.max())
@@ -221,159 +237,9 @@ class UnimodalLabelGenerator(nn.Module):
             self._stream(name).check(name, features[name], len(index))
         for name, mask in present.items():
             if mask.shape != (len(index),) or mask.dtype != torch.bool:
-                raise ValueError(f"present[{name!r}] is {_shape(mask)} {mask.dtype}; expected ({len(index)},) bool")
-
-
-class _Rows(NamedTuple):
-    """One stream's features of a batch, ready for use."""
-
-    values: Tensor  # (B, d) float64, all finite: rows with a NaN or infinity are zeros
-    usable: Tensor  # (B,) bool, the stream is present and was finite
-    present: Tensor  # (B,) bool
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Positions of a batch, made safe for repeats without waiting for the device.
-
-    Every repeat stands in with the values of the clip's last place, so writes agree; ``last`` counts it once in sums.
-    """
-
-    index: Tensor  # (B,) long
-    source: Tensor  # (B,) long, the last place in the batch of the same clip
-    last: Tensor  # (B,) bool
-
-    @classmethod
-    def of(cls, index: Tensor) -> _Batch:
-        ranked, order = index.sort(stable=True)
-        source = order[torch.searchsorted(ranked, index, right=True) - 1]
-        return cls(index, source, source == torch.arange(len(index), device=index.device))
-
-    def rows(self, features: Tensor, present: Tensor | None = None) -> _Rows:
-        values = features.to(self.index.device, torch.float64)[self.source]
-        finite = values.isfinite().all(-1)
-        here = torch.ones_like(finite) if present is None else present.to(finite.device)[self.source]
-        return _Rows(values.where(finite[:, None], 0.0), finite & here, here)
-
-
-class _Stream(nn.Module):
-    """One feature space: the label and last stored features of each clip, and class means kept as running sums.
-
-    The sums always equal those over the bank by the current labels: whoever changes either goes through ``replace``,
-    which takes the batch's old share out and puts the new one in, or calls ``recompute``.
-    """
-
-    labels: Tensor  # (N,) the labels that give the classes: u-labels, or m-labels for the fusion
-    bank: Tensor  # (N, d) last stored features
-    seen: Tensor  # (N,) bool, whether the bank holds anything
-    sums: Tensor  # (2, d) float64, over the positive and the negative class
-    members: Tensor  # (2,) long
-    tally: Tensor  # (3,) long: labels updated, clamped, held
-
-    def __init__(self, labels: Tensor, dim: int, bank_dtype: torch.dtype, zero_positive: bool) -> None:
-        super().__init__()
-        device, size = labels.device, len(labels)
-        self.zero_positive = zero_positive
-        self.register_buffer("labels", labels.clone())
-        self.register_buffer("bank", torch.zeros(size, dim, dtype=bank_dtype, device=device))
-        self.register_buffer("seen", torch.zeros(size, dtype=torch.bool, device=device))
-        self.register_buffer("sums", torch.zeros(2, dim, dtype=torch.float64, device=device))
-        self.register_buffer("members", torch.zeros(2, dtype=torch.long, device=device))
-        self.register_buffer("tally", torch.zeros(3, dtype=torch.long, device=device))
-
-    def check(self, name: str, features: Tensor, rows: int) -> None:
-        expected = (rows, self.bank.shape[1])
-        if features.shape != expected or not features.is_floating_point():
-            raise ValueError(f"{name} features are {_shape(features)} {features.dtype}; expected {expected} floats")
-
-    def centres(self) -> Centres:
-        """Class means, each (d,) float64; zeros for a class without members."""
-        positive, negative = self.sums / self.members.clamp(min=1)[:, None]
-        return Centres(positive, negative)
-
-    def apart(self) -> Tensor:
-        """() bool: both classes have members and their centres are two points."""
-        positive, negative = self.centres()
-        length = torch.maximum(positive.norm(), negative.norm())
-        distinct: Tensor = (positive - negative).norm() > COINCIDENT * length
-        return (self.members > 0).all() & distinct
-
-    def replace(self, batch: _Batch, rows: _Rows, labels: Tensor) -> None:
-        """Sets the batch's labels, stores its usable rows, and corrects the sums for both."""
-        old, seen = self.bank[batch.index], self.seen[batch.index]
-        stored = rows.values.to(self.bank.dtype)
-        storable = rows.usable & stored.isfinite().all(-1)  # a narrow bank may overflow
-        new, seen_now = stored.where(storable[:, None], old), seen | storable
-        before = self._classes(self.labels[batch.index], seen & batch.last)
-        after = self._classes(labels, seen_now & batch.last)
-        self.sums += after @ new.double() - before @ old.double()
-        self.members += (after.sum(1) - before.sum(1)).long()
-        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to go
-        self.labels[batch.index], self.bank[batch.index], self.seen[batch.index] = labels, new, seen_now
-
-    def recompute(self) -> None:
-        self.sums.zero_()
-        self.members.zero_()
-        self.tally.zero_()
-        for start in range(0, len(self.bank), _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            classes = self._classes(self.labels[part], self.seen[part])
-            self.sums += classes @ self.bank[part].double()
-            self.members += classes.sum(1).long()
-
-    def _classes(self, labels: Tensor, counted: Tensor) -> Tensor:
-        """(2, B) float64: 1 where the clip counts in the positive (row 0) or negative (row 1) class."""
-        positive: Tensor = labels >= 0 if self.zero_positive else labels > 0
-        return torch.stack([positive & counted, (labels < 0) & counted]).double()
+                raise ValueError(f"present[{name!r}] is {shape(mask)} {mask.dtype}; expected ({len(index)},) bool")
 
 
 def _key(name: str) -> str:
     # A module may not be called "type" or "pop"; a modality may.
     return f"of_{name}"
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)
-
-
-def _check_settings(
-    labels: Tensor,
-    dims: Mapping[str, int],
-    fusion_dim: int,
-    bound: float,
-    rule: str | Rule,
-    zero_labels: str,
-    bank_dtype: torch.dtype,
-) -> None:
-    problems = _label_problems(labels, bound)
-    if not dims:
-        problems.append("dims is empty; give at least one modality and the width of its features, like {'text': 32}")
-    widths = {**{f"dims[{name!r}]": dim for name, dim in dims.items()}, "fusion_dim": fusion_dim}
-    problems += [f"{key} is {dim!r}; give a whole number >= 1" for key, dim in widths.items() if not _is_width(dim)]
-    problems += [f"modality {name!r} needs a name without '.'" for name in dims if not name or "." in name]
-    problems += name_problem(rule) if isinstance(rule, str) else []
-    if zero_labels not in ZERO_LABELS:
-        problems.append(f"zero_labels is {zero_labels!r}; choose from {[*ZERO_LABELS]}")
-    if bank_dtype not in BANK_DTYPES:
-        problems.append(f"bank_dtype is {bank_dtype!r}; choose from {[*BANK_DTYPES]}")
-    if problems:
-        raise SettingsError(problems)
-
-
-def _label_problems(labels: Tensor, bound: float) -> list[str]:
-    if not (0 < bound < math.inf):
-        return [f"bound is {bound!r}; give the largest absolute label, 3 for a scale from -3 to 3"]
-    if labels.ndim != 1 or not len(labels) or labels.is_complex() or labels.dtype == torch.bool:
-        return [f"labels are {_shape(labels)} {labels.dtype}; expected (N,) numbers, one per training clip"]
-    wrong = (~(labels.abs() <= bound)).nonzero()
-    if len(wrong):
-        at = int(wrong[0])
-        return [
-            f"{len(wrong)} of {len(labels)} labels are not numbers in [-{bound}, {bound}], the first at {at}: "
-            f"{labels[at].item()}; mend them or raise bound"
-        ]
-    return []
-
-
-def _is_width(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -18,6 +18,8 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from selfmm.labels.accounts import HeldOut, posterior_mean
+
 EPS = 1e-8
 
 
@@ -39,6 +41,7 @@ class Evidence:
         fusion_centres: class means of the stored fusion features, by the sign of y_m.
         centres: class means of this modality's stored features, by the sign of its own current u-label.
         bound: H, the largest absolute label (3 for MOSI and MOSEI, 1 for SIMS).
+        held_out: what the modality says where it was not shown the label; for rules that ask for it, else None.
     """
 
     m_labels: Tensor
@@ -47,10 +50,15 @@ class Evidence:
     fusion_centres: Centres
     centres: Centres
     bound: float
+    held_out: HeldOut | None = None
 
 
 class Rule(Protocol):
-    """A label rule; ``bounded`` asks the generator to limit its raw labels to [-bound, bound] before the momentum."""
+    """A label rule; ``bounded`` asks the generator to limit its raw labels to [-bound, bound] before the momentum.
+
+    With an attribute ``held_out = True`` it is given ``Evidence.held_out``. That is already averaged over epochs, so
+    the raw labels of such a rule are the labels: no momentum is added.
+    """
 
     @property
     def bounded(self) -> bool: ...
@@ -108,6 +116,93 @@ class Authors:
         return (y_m * alpha_s / (alpha_m + EPS) + y_m + alpha_s - alpha_m) / 2
 
 
+class CentreGap:
+    """Distances over the gap between the centres, which no clip can shrink: the difference relation without poles.
+
+    ``y_s = y_m + H (a_s - a_m)`` with ``a_i = (||F_i - C_i^n|| - ||F_i - C_i^p||) / ||C_i^p - C_i^n||``. By the
+    triangle inequality a is in [-1, 1], reached at the centres; H carries it to the range of the labels. The
+    paper's other relation, the ratio ``y_m a_s / a_m``, is left out: it has its pole whatever a is divided by.
+    Antisymmetric: with all labels and classes swapped, y_s changes its sign and nothing else.
+
+    Source: a variant made for selfmm; the difference relation is the paper's.
+    """
+
+    bounded = True
+
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """Returns the raw u-labels, (B,), before the limit."""
+        said = _position(evidence.feature, evidence.centres) - _position(evidence.fusion, evidence.fusion_centres)
+        return evidence.m_labels + evidence.bound * said
+
+
+class Sugrm:
+    """SUGRM's rule: how far a modality stands from the fusion, in the fusion's own space.
+
+    ``y_s = y_m - 2H min(||F_m - F_s||, D)/D`` where ``r_s > r_m``, and ``+`` where ``r_s < r_m``, limited to [-H, H];
+    ``r_x = ||F_x - C_m^p|| / ||F_x - C_m^n||`` and ``D = ||C_m^p - C_m^n||``. Where the ratios are equal, y_s = y_m.
+
+    Both features are measured against the fusion's centres, so all must be of one width. The ratios are compared by
+    cross products, so none divides by 0. It assumes that equal features mean equal sentiment, which only a shared
+    projection makes true. Antisymmetric like ``centre-gap``.
+
+    Source: Hwang and Kim, "Self-Supervised Unimodal Label Generation Strategy Using Recalibrated Modality
+    Representations for Multimodal Sentiment Analysis", Findings of EACL 2023; D is our reading of its text.
+    """
+
+    bounded = True
+
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """Returns the raw u-labels, (B,), before the limit."""
+        centres = evidence.fusion_centres
+        fusion, feature = evidence.fusion, evidence.feature
+        (fusion_positive, fusion_negative), (positive, negative) = (
+            _distances(fusion, centres),
+            _distances(feature, centres),
+        )
+        side = (fusion_positive * negative - positive * fusion_negative).sign()
+        gap = (centres.positive - centres.negative).norm()
+        moved: Tensor = (fusion - feature).norm(dim=-1).minimum(gap) / gap
+        return evidence.m_labels + side * 2 * evidence.bound * moved
+
+
+class Posterior:
+    """Our own: the posterior mean of what the modality says, t, given m and the modality's held-out evidence z.
+
+    ``y_s = m + R^2 [(1 - R^2)(z' - m) + p (t' - m)]``, the mean, with weights 1 - R^2 and R^2, over two accounts of why
+    evidence and m-label differ:
+
+    - spread: modalities stand a little off m everywhere. Evidence and m are averaged with the share of m that the
+      evidence explains, ``m + R^2 (z' - m)``; ``z' = E[m | z]`` on the least-squares line.
+    - contradiction: with probability p = P(contradicts | m, z) the modality says something of its own, and then
+      ``t' = E[t | z]``; otherwise exactly m. ``m + p (t' - m)``; see :func:`selfmm.labels.accounts.fit_account`.
+
+    Second moments of (m, z) cannot tell spread from noise in the evidence, so how much is spread is an assumption; a
+    contradiction shows only in so far as evidence resolves m, hence the weights. Consequences: a dead modality
+    (R^2 = 0) keeps y_m exactly, one that has memorised m (z = m) keeps it too: a leak of m into the features takes
+    corrections away and does not invent them.
+
+    Every figure is estimated from the data; nothing is set by hand. Antisymmetric in the sign of the labels,
+    equivariant in their unit. Source: made for selfmm; derivation and tests in ``docs/label_study.md``.
+    """
+
+    bounded = True
+    held_out = True
+
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """Returns the u-labels, (B,), before the limit; NaN, so that the label is held, where nothing was heard."""
+        if evidence.held_out is None:
+            raise ValueError("the rule 'posterior' needs Evidence.held_out")
+        said, heard, account = evidence.held_out
+        return posterior_mean(evidence.m_labels, said, account).where(heard, math.nan)
+
+
+def _position(features: Tensor, centres: Centres) -> Tensor:
+    """(B,) in [-1, 1], 1 at and behind the positive centre."""
+    to_positive, to_negative = _distances(features, centres)
+    position: Tensor = (to_negative - to_positive) / (centres.positive - centres.negative).norm()
+    return position
+
+
 def _distances(features: Tensor, centres: Centres) -> tuple[Tensor, Tensor]:
     return (features - centres.positive).norm(dim=-1), (features - centres.negative).norm(dim=-1)
 
@@ -118,7 +213,13 @@ def _squared_distances(features: Tensor, centres: Centres) -> tuple[Tensor, Tens
     return to_positive, (features - centres.negative).square().sum(-1) / root
 
 
-RULES: dict[str, Rule] = {"paper": Paper(), "authors": Authors()}
+RULES: dict[str, Rule] = {
+    "paper": Paper(),
+    "authors": Authors(),
+    "centre-gap": CentreGap(),
+    "sugrm": Sugrm(),
+    "posterior": Posterior(),
+}
 
 
 def name_problem(name: str) -> list[str]:

@@ -1,0 +1,113 @@
+"""How what a modality says relates to the m-labels, and the posterior mean that follows: the rule ``posterior``."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# Numerics, not knobs: a start for EM, steps enough for it to settle, and a noise that is none.
+FIRST_SHARE = 0.1
+EM_STEPS = 100
+SMALLEST_NOISE = 1e-12
+
+
+class Account(NamedTuple):
+    """Estimates from the m-labels m and the evidence z of all clips, each () float64.
+
+    Attributes:
+        mean: mu, mean of m.
+        variance: V, variance of m.
+        middle: mean of z.
+        slope: b > 0, of the least-squares line of z on m.
+        noise: s^2, variance of z about that line where the modality agrees.
+        share: pi, share of clips whose modality says something of its own.
+        explained: R^2 in [0, 1], squared correlation of z and m.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    middle: Tensor
+    slope: Tensor
+    noise: Tensor
+    share: Tensor
+    explained: Tensor
+
+
+class HeldOut(NamedTuple):
+    """What one modality says about a batch, from heads that were not fitted to these clips.
+
+    Attributes:
+        said: (B,) float64 evidence z.
+        heard: (B,) bool, False where there is none yet.
+        account: what z is worth.
+    """
+
+    said: Tensor
+    heard: Tensor
+    account: Account
+
+
+SILENT = Account(*(torch.tensor(value, dtype=torch.float64) for value in (0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)))
+"""The account of a modality that says nothing: under it every posterior is the m-label itself."""
+
+
+def posterior_mean(m_labels: Tensor, said: Tensor, account: Account) -> Tensor:
+    """E[t | m, z], (B,), the mean over two accounts of why z and m differ; see ``selfmm.labels.rules.Posterior``."""
+    off, heard = m_labels - account.mean, said - account.middle
+    spread = account.explained / account.slope * heard - off
+    signal = account.slope.square() * account.variance
+    own = account.mean + account.slope * account.variance / (signal + account.noise) * heard
+    contradicted = contradiction(off, heard, account) * (own - m_labels)
+    return m_labels + account.explained * ((1 - account.explained) * spread + contradicted)
+
+
+def fit_account(labels: Tensor, said: Tensor) -> Account:
+    """Fits how what a modality says relates to the m-labels: a contamination model, by EM.
+
+    ``z = a + b t + e`` with ``e ~ N(0, s^2)``. A share 1 - pi of the clips agrees, ``t = m``; a share pi says something
+    of its own, t drawn like the m-labels but independent of this clip's, so ``z ~ N(a + b mu, s^2 + b^2 V)``. The
+    line is not fitted by EM but is the least-squares line of z on m: with a free slope EM buys likelihood for bent or
+    heavy-tailed evidence with a steeper line and many contradictions that are none.
+
+    Args:
+        labels: (n,) float64 m-labels.
+        said: (n,) float64 predictions of them.
+
+    Returns:
+        The account; ``SILENT`` where the predictions do not rise with the labels: constant, dead, or fewer than 3.
+    """
+    silent = Account(*(figure.to(labels.device) for figure in SILENT))
+    if len(labels) < 3:
+        return silent
+    mean, middle = labels.mean(), said.mean()
+    off, heard = labels - mean, said - middle
+    variance, spread, shared = off.square().mean(), heard.square().mean(), (off * heard).mean()
+    if not (shared > 0 and variance > 0 and spread > 0):
+        return silent
+    slope = shared / variance
+    explained = (shared.square() / (variance * spread)).clamp(max=1.0)
+    signal = slope.square() * variance
+    least = SMALLEST_NOISE * signal
+    noise, share = (spread - signal).clamp(min=least), torch.full_like(mean, FIRST_SHARE)
+    for _ in range(EM_STEPS):
+        apart = contradiction(off, heard, Account(mean, variance, middle, slope, noise, share, explained))
+        agree = 1 - apart
+        share = apart.mean()
+        noise = (agree * (heard - slope * off).square()).sum() / agree.sum().clamp(min=math.ulp(0.0))
+        noise = noise.clamp(min=least)
+    return Account(mean, variance, middle, slope, noise, share, explained)
+
+
+def contradiction(off: Tensor, heard: Tensor, account: Account) -> Tensor:
+    """Probability in [0, 1] that a clip's modality says something of its own, from centred m-labels and evidence."""
+    agreeing = _log_normal(heard - account.slope * off, account.noise)
+    own = _log_normal(heard, account.noise + account.slope.square() * account.variance)
+    return torch.sigmoid(torch.logit(account.share) + own - agreeing)
+
+
+def _log_normal(distance: Tensor, variance: Tensor) -> Tensor:
+    density: Tensor = -0.5 * (distance.square() / variance + variance.log())
+    return density
