@@ -97,3 +97,16 @@ def test_every_setting_says_what_it_means() -> None:
     for group in groups:
         for name, field in group.model_fields.items():
             assert field.description, f"{group.__name__}.{name}"
+
+
+def test_the_rules_are_those_of_the_generator() -> None:
+    from typing import get_args
+
+    from selfmm.config import LabelSettings
+    from selfmm.labels import RULES
+
+    assert set(get_args(LabelSettings.model_fields["rule"].annotation)) == set(RULES)
+    assert {name: load_settings(name).labels.rule for name in PRESETS} == {
+        **dict.fromkeys(("mosi", "mosei", "sims", "simsv2"), "authors"),
+        "quickstart": "posterior",
+    }

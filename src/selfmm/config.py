@@ -66,7 +66,7 @@ class LabelSettings(_Group):
     """The unimodal label generator (ULGM)."""
 
     rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
-        "authors", description="how a u-label follows from the features"
+        "posterior", description="how a u-label is made; 'paper' and 'authors' are the published ones"
     )
     zero_labels: Literal["neither", "positive"] = Field(
         "neither", description="class of a clip labelled 0: neither (the paper) or positive (one published code)"
