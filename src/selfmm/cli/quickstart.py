@@ -60,15 +60,15 @@ def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
 _MEASURES = (
     ("correlation with the truth", "corr", "corr_trivial"),
     ("mean absolute error", "mae", "mae_trivial"),
-    ("contradicting clips: right side", "right", "right_trivial"),
-    ("agreeing clips: wrong side", "flipped", "flipped_trivial"),
+    ("contradicting clips: right sign", "right", "right_trivial"),
+    ("agreeing clips: wrong sign", "flipped", "flipped_trivial"),
 )
 
 
 def recovery_table(frame: pd.DataFrame) -> Table:
     """The table of ``recovery`` for the terminal: per modality the u-label's figure, then the trivial answer's."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("u-label | m-label")
+    table.add_column("u-label | m-label", no_wrap=True)
     for name in frame.index:
         table.add_column(Text(str(name)), justify="right", no_wrap=True)
     for measure, own, trivial in _MEASURES:
