@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # `make` would build an environment inside the tests; it is what runs them.
-SKIPPED = ("make ", "git clone", "pip install", "selfmm weights get")
+SKIPPED = ("make ", "pip install", "selfmm weights get")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
