@@ -129,6 +129,38 @@ def test_resuming_with_other_settings_or_data_is_refused(
         selfmm.train(other, text_encoder=tiny_encoder, overrides=QUICK, out=out, resume=True)
 
 
+def test_resuming_with_labels_edited_by_hand_is_refused(
+    trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(planted.path, tmp_path / "data")
+    edited = planted.samples.assign(label=-planted.samples["label"])
+    edited.to_parquet(tmp_path / "data" / "samples.parquet", index=False)
+    with pytest.raises(RunError, match="whose content differs"):
+        selfmm.train(
+            tmp_path / "data", text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path, resume=True
+        )
+
+
+def test_a_second_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    from selfmm.atomic import only_one
+
+    with only_one(tmp_path), pytest.raises(OutputError, match="another process is at work"), only_one(tmp_path):
+        pass
+    with only_one(tmp_path):
+        pass
+
+
+def test_a_data_sets_name_cannot_lead_out_of_the_folder(planted: Dataset) -> None:
+    from dataclasses import replace
+
+    from selfmm.api import default_folder
+
+    strange = replace(planted, manifest=planted.manifest.model_copy(update={"name": "../../evil"}))
+    assert default_folder(strange, None, 1).parent == Path("runs")
+
+
 def test_resuming_a_finished_run_returns_it(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
     stamp = (trained.folder.path / "metrics.json").stat().st_mtime_ns
     again = selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path, resume=True)

@@ -111,8 +111,11 @@ def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
 def test_relative_paths_and_empty_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    make(Path("b/.."))
-    assert names(tmp_path / "here") == [MARKER]
+    make(Path("../b/../there"))
+    assert names(tmp_path / "there") == [MARKER]
+    # The folder one stands in would be replaced under one's shell.
+    with pytest.raises(OutputError, match="is the folder you are in"):
+        make(Path("b/.."))
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])

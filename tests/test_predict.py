@@ -80,7 +80,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no run\.json"):
         selfmm.load(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(RunError, match="cannot read"):
+    with pytest.raises(RunError, match="is not valid: selfmm: Field required"):
         selfmm.load(tmp_path)
 
 
@@ -96,5 +96,43 @@ def test_an_unfinished_or_damaged_run(trained: TrainedModel, tmp_path: Path) -> 
     with pytest.raises(RunError, match="is incomplete"):
         selfmm.load(out)
     shutil.rmtree(out / "text_encoder")
-    with pytest.raises(WeightsError, match="cannot read the text encoder"):
+    with pytest.raises(RunError, match=r"config\.json is missing or was changed since training"):
         selfmm.load(out)
+
+
+def test_a_strangers_text_encoder_runs_no_code(trained: TrainedModel, tmp_path: Path) -> None:
+    """Nor does it ask whether it may: transformers would prompt for code of a folder."""
+    from selfmm.models.text import load_architecture
+
+    folder = tmp_path / "encoder"
+    shutil.copytree(trained.folder.text_encoder, folder)
+    (folder / "evil.py").write_text("raise SystemExit('ran')")
+    plain = json.loads((folder / "config.json").read_text())
+    for bad in (
+        {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.M"}},
+        {"attn_implementation": "someone/kernel"},
+    ):
+        (folder / "config.json").write_text(json.dumps({**plain, **bad}))
+        with pytest.raises(WeightsError, match="asks for code of its own"):
+            load_architecture(folder)
+    for damaged in (
+        "null",
+        "{",
+        "[]",
+        json.dumps({**plain, "hidden_size": -1}),
+        json.dumps({**plain, "hidden_act": "x"}),
+    ):
+        (folder / "config.json").write_text(damaged)
+        with pytest.raises(WeightsError):
+            load_architecture(folder)
+
+
+def test_scores_that_overflow_are_refused(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+    clip = str(planted.samples["id"].iloc[3])
+    pd.DataFrame({"id": [clip]}).to_csv(tmp_path / "clips.csv", index=False)
+    (tmp_path / "audio").mkdir()
+    np.save(tmp_path / "audio" / f"{clip}.npy", np.full((4, 5), 1e38, dtype=np.float32))
+    model = selfmm.load(trained.folder.path)
+    dict(model.assembly.model.named_buffers())["encoders.audio.scale"].fill_(1e-4)  # as of nearly constant features
+    with pytest.raises(DatasetError, match=f"get no finite score, the first is '{clip}'"):
+        model.predict(tmp_path / "clips.csv")

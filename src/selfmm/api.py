@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,4 +65,6 @@ def train(
 
 def default_folder(dataset: Dataset, preset: str | Path | None, seed: int) -> Path:
     """``runs/<data set>-<preset>-<seed>``: seeds never overwrite each other."""
-    return Path("runs") / f"{dataset.name}-{Path(preset).stem if preset else 'default'}-{seed}"
+    # The name comes with the data, which may be a stranger's: it must not lead out of the folder.
+    name = re.sub(r"[^\w-]+", "_", dataset.name)[:100]
+    return Path("runs") / f"{name}-{Path(preset).stem if preset else 'default'}-{seed}"

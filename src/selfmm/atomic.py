@@ -8,11 +8,16 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from selfmm.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def explain(error: OSError, path: Path) -> OutputError:
@@ -51,6 +56,26 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keeps a second process from working in ``folder``; the lock goes with the process, however it ends.
+
+    Raises:
+        OutputError: another process holds the lock.
+    """
+    if fcntl is None:  # no such locks on this system
+        yield
+        return
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another process is at work in {folder}. Wait for it, or choose another --out."
+            ) from error
+        yield
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes ``text`` as UTF-8, atomically."""
     with atomic_file(path) as temporary:
@@ -58,12 +83,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def atomic_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    path: Path, *, marker: str, ours: Callable[[str], bool] = lambda name: True, force: bool = False
+) -> Iterator[Path]:
     """Yields an empty temporary folder beside ``path`` and renames it to ``path`` when the block ends well.
 
     Args:
         path: the folder to make.
         marker: name of a file that tells a folder of ours from any other; ``force`` replaces nothing else.
+        ours: whether a file of this name may lie in such a folder; ``force`` replaces no folder that holds others.
         force: replace a folder that is there already. The old one stays until the new one is complete.
 
     Raises:
@@ -73,7 +101,7 @@ def atomic_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[P
     path = path.resolve()  # "." and "a/.." have no name to put a temporary folder beside
     temporary = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.partial")
     try:
-        _refuse_to_replace(path, marker, force)
+        _refuse_to_replace(path, marker, ours, force)
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
         temporary.mkdir()
@@ -88,16 +116,17 @@ def atomic_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[P
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _refuse_to_replace(path: Path, marker: str, force: bool) -> None:
+def _refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], force: bool) -> None:
+    if path == Path.cwd():
+        raise OutputError(f"{path} is the folder you are in; name another one, for example {path.name}/data.")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not force:
         raise OutputError(f"{path} exists already. Choose another name, or pass --force to replace it.")
-    if not (path / marker).is_file():
-        raise OutputError(
-            f"{path} exists and holds no {marker}, so it is not one of selfmm's folders and --force does not "
-            "replace it. Choose another name, or remove it yourself."
-        )
+    foreign = sorted(file.name for file in path.iterdir() if not ours(file.name)) if path.is_dir() else [path.name]
+    if foreign or not (path / marker).is_file():
+        what = f"other files ({', '.join(foreign[:3])})" if foreign else f"no {marker}"
+        raise OutputError(f"{path} exists and holds {what}, so --force does not replace it. Choose another name.")
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -22,7 +22,7 @@ class _Group(BaseModel):
 class _Branch(_Group):
     """What every modality has: a projection into the space its labels are made in, and a learning rate."""
 
-    projection: int = Field(32, ge=1, description="size of F_s*, the space of the class centres")
+    projection: int = Field(32, ge=1, le=65536, description="size of F_s*, the space of the class centres")
     projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(1e-3, gt=0, description="learning rate of this encoder")
     weight_decay: float = Field(0.0, ge=0, description="weight decay (L2) of this encoder")
@@ -31,9 +31,9 @@ class _Branch(_Group):
 class StreamSettings(_Branch):
     """A modality that comes as frames of features, read by an LSTM."""
 
-    hidden: int = Field(32, ge=1, description="LSTM units, per direction")
-    out: int = Field(32, ge=1, description="size of F_s, the encoder's output")
-    layers: int = Field(1, ge=1, description="LSTM layers")
+    hidden: int = Field(32, ge=1, le=65536, description="LSTM units, per direction")
+    out: int = Field(32, ge=1, le=65536, description="size of F_s, the encoder's output")
+    layers: int = Field(1, ge=1, le=64, description="LSTM layers")
     bidirectional: bool = Field(False, description="read the frames in both directions")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between LSTM layers and on its end state")
     standardise: bool = Field(True, description="scale each feature by the training split's mean and deviation")
@@ -53,7 +53,7 @@ class TextSettings(_Branch):
 class FusionSettings(_Group):
     """The fused task and all heads."""
 
-    projection: int = Field(128, ge=1, description="size of F_m*")
+    projection: int = Field(128, ge=1, le=65536, description="size of F_m*")
     projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(1e-3, gt=0, description="learning rate of everything that is no encoder")
     weight_decay: float = Field(0.001, ge=0, description="weight decay (L2) of everything that is no encoder")
@@ -179,7 +179,7 @@ def _read_preset(preset: str | Path) -> dict[str, Any]:
 def _parse(value: str) -> Any:
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return value
 
 
@@ -194,7 +194,7 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
 def _describe(location: list[Any], kind: str, message: str, value: object) -> str:
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
-        return f"{key} = {value!r}: {message[0].lower()}{message[1:]}"
+        return f"{key} = {repr(value)[:80]}: {message[0].lower()}{message[1:]}"
     names = _fields_at(location[:-1])
     return f"{key} is no setting{did_you_mean(str(location[-1]), names)}"
 

@@ -17,7 +17,7 @@ import torch
 from selfmm.data.checks import check_source
 from selfmm.data.store import MANIFEST, Dataset, open_dataset
 from selfmm.data.tables import read_table_source
-from selfmm.data.writer import Source, write_dataset
+from selfmm.data.writer import Source, sha256, write_dataset
 from selfmm.errors import DatasetError, RunError, SourceError
 from selfmm.evaluation.metrics import Metrics, evaluate, scale_for
 from selfmm.inference import prediction_table, score
@@ -48,12 +48,17 @@ class TrainedModel:
         folder = RunFolder(path)
         info, settings = folder.finished(), folder.settings()
         words = any(modality.kind != "frames" for modality in info.modalities.values())
+        if words:
+            _check_text_encoder(folder, info)
         pretrained = load_architecture(folder.text_encoder) if words else None
         model = build_model(info.modalities, settings, pretrained)
         try:
             model.load_state_dict(load_tensors(folder.weights))
         except RuntimeError as error:
-            raise RunError(f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {error}") from error
+            raise RunError(
+                f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
+                "One of the two was changed; train the run anew."
+            ) from error
         device = torch.device(_device(settings.training.device))
         model.to(device).eval()
         return cls(folder, info, Assembly(info.modalities, settings, pretrained, model), device)
@@ -96,7 +101,14 @@ class TrainedModel:
         with _opened(data) as dataset:
             rows = np.arange(len(dataset)) if split is None else _rows(dataset, split)
             scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)
-            return prediction_table(dataset, scores, rows)
+            table = prediction_table(dataset, scores, rows)
+        bad = table.loc[~np.isfinite(scores.fusion), "id"].tolist()
+        if bad:
+            raise DatasetError(
+                f"{len(bad)} of {len(table)} clips get no finite score, the first is {bad[0]!r}. Their features are "
+                "far outside what the run was trained on; extract them as for training."
+            )
+        return table
 
     def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Metrics:
         """Metrics of the fused score on a split of ``data``, by default of the data set it was trained on."""
@@ -112,6 +124,14 @@ def _rows(dataset: Dataset, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:
         known = sorted(set(dataset.samples["split"]))
         raise DatasetError(f"the data set {dataset.name!r} has no clip in a split {split!r}; it has: {known}")
     return rows
+
+
+def _check_text_encoder(folder: RunFolder, info: RunInfo) -> None:
+    """Raises ``RunError`` where a file of the text encoder is not as the run left it: scores would differ silently."""
+    for name, digest in info.text_encoder.items():
+        file = folder.text_encoder / Path(name).name
+        if not file.is_file() or sha256(file) != digest:
+            raise RunError(f"{file} is missing or was changed since training. Restore it, or train the run anew.")
 
 
 @contextmanager
@@ -143,6 +163,8 @@ def _source(data: str | Path | Sequence[str]) -> Source:
 
 
 def _device(setting: str) -> str:
-    if setting != "auto":
+    """Where to compute: what the run was trained on may not be here."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if there.get(setting):
         return setting
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if there["cuda"] and setting == "auto" else "cpu"

@@ -136,6 +136,51 @@ def test_an_output_that_cannot_be_written(trained: TrainedModel, planted: Datase
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
+def test_nothing_is_overwritten_by_a_wrong_name(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+    run = trained.folder.path
+    mine = tmp_path / "mine.csv"
+    mine.write_text("years of work")
+    complains(selfmm("labels", run, "--out", mine), "exists already", "--force")
+    assert mine.read_text() == "years of work"
+    complains(selfmm("labels", run, "--out", run / "labels.parquet", "--force"), "lies in the run folder")
+    complains(
+        selfmm("predict", run, planted.path, "--out", planted.path / "samples.parquet", "--force"), "in a data set"
+    )
+    assert selfmm("labels", run, "--out", mine, "--force").returncode == 0
+
+
+def test_force_replaces_only_what_is_ours(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "dataset.json").write_text('{"title": "mine"}')
+    (folder / "thesis.txt").write_text("years of work")
+    complains(selfmm("planted", folder, "--clips", "10", "--force"), "thesis.txt")
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_full_standard_output_and_a_terminal_of_few_characters(trained: TrainedModel) -> None:
+    import subprocess as sp
+
+    command = [sys.executable, "-m", "selfmm", "evaluate", str(trained.folder.path)]
+    with Path("/dev/full").open("w") as full:
+        result = sp.run(command, stdout=full, stderr=sp.PIPE, text=True, check=False)
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    assert selfmm("evaluate", trained.folder.path, PYTHONIOENCODING="ascii").returncode == 0
+
+
+def test_a_table_edited_by_hand(planted: Dataset, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(planted.path, tmp_path / "data")
+    edited = planted.samples.assign(label="good", audio_length=planted.samples["audio_length"].astype(str))
+    edited.to_parquet(tmp_path / "data" / "samples.parquet", index=False)
+    complains(selfmm("inspect", tmp_path / "data"), "label (numbers)", "audio_length (whole numbers)")
+    (tmp_path / "data" / "audio.npy").write_bytes(b"")
+    planted.samples.to_parquet(tmp_path / "data" / "samples.parquet", index=False)
+    complains(selfmm("inspect", tmp_path / "data"), "cannot read", "audio.npy")
+
+
 def test_predict_wants_data_or_text(trained: TrainedModel) -> None:
     complains(selfmm("predict", trained.folder.path), "give either DATA or --text")
 

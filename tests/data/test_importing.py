@@ -194,7 +194,9 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, limit: int) -> None:
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+# Started in the background, a process ignores SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from selfmm.data import field_streams, importing
 slow = field_streams.without_non_finite
 def wait(*arguments):

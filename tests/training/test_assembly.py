@@ -70,6 +70,18 @@ def test_a_name_that_torch_has_taken(tmp_path: Path) -> None:
         selfmm.train(dataset, out=tmp_path / "run")
 
 
+def test_a_device_that_is_not_here(planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SettingsError, match=r"training\.device = 'cuda'.*use auto or cpu"):
+        selfmm.train(planted, overrides=["training.device=cuda"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_fusion_is_no_modality(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'fusion' is the name of the task"):
+        toy(tmp_path / "data", [1.0, -1.0, 1.0], ["train", "train", "valid"], name="fusion")
+
+
 def test_other_dims_than_the_model_was_trained_with(trained: TrainedModel, tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0], ["test"], name="audio", dim=74)
     with pytest.raises(DatasetError, match="frames of 74 features, but the model reads frames of 5 features"):

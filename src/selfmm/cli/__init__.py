@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -43,15 +45,27 @@ setup.register(app)
 
 
 def main() -> None:
-    """Entry point: our own errors become one message and exit code 1."""
+    """Entry point: every error becomes one message and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or pipe may know fewer characters than we print
     try:
         app()
+        sys.stdout.flush()
     except SelfmmError as error:
         _complain(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         _complain("interrupted; what was complete is kept, and nothing is half-written.")
         sys.exit(130)
+    except Exception as error:
+        # What nobody foresaw: damaged files fail in many ways. A screenful of traceback helps no user.
+        if os.environ.get("SELFMM_TRACEBACK"):
+            raise
+        first = (str(error).strip() or "no message").splitlines()[0][:300]
+        where = "This is a damaged file or a mistake of selfmm; set SELFMM_TRACEBACK=1 to see where it happened."
+        _complain(f"{type(error).__name__}: {first}. {where}")
+        sys.exit(1)
 
 
 def _complain(message: str) -> None:

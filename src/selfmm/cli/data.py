@@ -51,7 +51,7 @@ def import_(
     tokenizer: Annotated[str | None, typer.Option(help="Vocabulary that token ids belong to.")] = None,
     non_finite: Annotated[NonFinite, typer.Option(help="NaN, infinite features: refuse, or put 0.")] = NonFinite.error,
     missing: Annotated[Missing, typer.Option(help="Clips that lack a stream: refuse, or allow.")] = Missing.error,
-    seed: Annotated[int, typer.Option(help="Seed of the split, where the source has none.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, where the source has none.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace the data set DST.")] = False,
 ) -> None:
     """Turn features of the field, or your own, into a data-set folder."""

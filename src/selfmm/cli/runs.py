@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `selfmm train` leaves it.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this .csv or .parquet file.")]
 
 
@@ -47,17 +48,21 @@ def train(
     from selfmm.cli.tables import run_summary
 
     console = Console()
-    with listener(console) as progress:
-        model = train_(
-            data,
-            preset=preset,
-            text_encoder=text_encoder,
-            seed=seed,
-            overrides=overrides or (),
-            out=out,
-            resume=resume,
-            listener=progress,
-        )
+    try:
+        with listener(console) as progress:
+            model = train_(
+                data,
+                preset=preset,
+                text_encoder=text_encoder,
+                seed=seed,
+                overrides=overrides or (),
+                out=out,
+                resume=resume,
+                listener=progress,
+            )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; go on with the same command and --resume.", err=True)
+        raise typer.Exit(130) from None
     console.print(run_summary(model))
 
 
@@ -77,7 +82,7 @@ def evaluate(
     if as_json:
         from selfmm.training.folder import to_json
 
-        typer.echo(to_json({"split": split, "count": metrics.count, **metrics.values}))
+        typer.echo(to_json({"split": split, "count": metrics.count, **metrics.values, "reasons": metrics.reasons}))
         return
     from rich.console import Console
 
@@ -94,12 +99,14 @@ def predict(
     text: Annotated[list[str] | None, typer.Option("--text", help="Score a sentence, words alone. Repeatable.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     out: OutOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Score clips: all modalities together, and each alone."""
     from selfmm.api import load
 
     if (data is None) == (not text):
         raise SettingsError(["give either DATA or --text, for example: selfmm predict RUN --text 'I loved it'"])
+    _check_out(out, run, force)
     model = load(run)
     table = model.predict(text if text else data or (), split)
     missing = [name for name in model.info.modalities if table[f"score_{name}"].isna().all()]
@@ -114,24 +121,43 @@ def labels(
         str, typer.Option(help="last (the default), best (of the best validation figure), all, or a number.")
     ] = "last",
     out: OutOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Export the generated labels per modality (u-labels) of the training clips."""
     from selfmm.training.folder import RunFolder
 
+    _check_out(out, run, force)
     folder = RunFolder(run)
     folder.finished()
-    _deliver(_choose_epoch(folder.labels(), epoch, folder.metrics()["best_epoch"]), out)
+    table = _choose_epoch(folder.labels(), epoch, folder.metrics()["best_epoch"])
+    _deliver(table, out)
 
 
 def _choose_epoch(table: pd.DataFrame, epoch: str, best: int) -> pd.DataFrame:
     if epoch == "all":
         return table
+    if not len(table) or "epoch" not in table:
+        raise RunError("labels.parquet holds no labels; the run folder is damaged.")
     last = int(table["epoch"].max())
     named = {"last": last, "best": best}
-    number = named.get(epoch) or (int(epoch) if epoch.isdecimal() else 0)
+    number = named.get(epoch) or (int(epoch) if epoch.isdecimal() and len(epoch) < 10 else 0)
     if not 1 <= number <= last:
         raise RunError(f"there is no epoch {epoch!r}: give a number from 1 to {last}, or last, best or all.")
     return table[table["epoch"] == number]
+
+
+def _check_out(out: Path | None, run: Path, force: bool) -> None:
+    """Nothing that is there already is lost by a wrong name."""
+    if out is None:
+        return
+    if out.suffix not in {".csv", ".parquet"}:
+        raise OutputError(f"cannot tell the format of {out}: name a file that ends in .csv or .parquet.")
+    if run.resolve() in out.resolve().parents:
+        raise OutputError(f"{out} lies in the run folder, whose files are not to be replaced. Choose another place.")
+    if (out.parent / "dataset.json").is_file():
+        raise OutputError(f"{out} lies in a data set, whose files are not to be replaced. Choose another place.")
+    if out.exists() and not force:
+        raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
 
 
 def _deliver(table: pd.DataFrame, out: Path | None) -> None:
@@ -139,8 +165,6 @@ def _deliver(table: pd.DataFrame, out: Path | None) -> None:
     if out is not None:
         from selfmm.training.folder import write_table
 
-        if out.suffix not in {".csv", ".parquet"}:
-            raise OutputError(f"cannot tell the format of {out}: name a file that ends in .csv or .parquet.")
         write_table(out, table)
         typer.echo(f"{out}: {len(table)} rows")
     elif sys.stdout.isatty():

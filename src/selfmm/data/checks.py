@@ -85,6 +85,8 @@ def _labels(source: Source, required: bool) -> list[str]:
             f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). "
             "Give each one, or leave these clips out."
         )
+    if not required:
+        return problems
     columns = [name for name in source.table.columns if name == "label" or str(name).startswith("label_")]
     return problems + [problem for column in columns for problem in _outside(source, column)]
 

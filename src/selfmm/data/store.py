@@ -33,7 +33,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from selfmm.errors import DatasetError
 
@@ -62,7 +62,7 @@ class Modality(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind
-    dim: int | None = None
+    dim: int | None = Field(None, ge=1, le=1_000_000)
     frame_rate: float | None = None
     tokenizer: str | None = None
 
@@ -82,16 +82,8 @@ class Manifest(BaseModel):
 
     @field_validator("modalities")
     @classmethod
-    def _names_are_plain(cls, value: dict[str, Modality]) -> dict[str, Modality]:
-        for name, modality in value.items():
-            check_modality_name(name)
-            if (modality.kind == "frames") != (modality.dim is not None):
-                raise ValueError(f"modality {name!r}: kind 'frames' needs a dim, the other kinds have none")
-            if modality.kind != "frames" and name != TEXT:
-                raise ValueError(f"modality {name!r} is of kind {modality.kind!r}; only 'text' may be")
-        if not value:
-            raise ValueError("a data set needs at least one modality")
-        return value
+    def _modalities_are_plain(cls, value: dict[str, Modality]) -> dict[str, Modality]:
+        return check_modalities(value)
 
     @field_validator("label_range")
     @classmethod
@@ -101,8 +93,23 @@ class Manifest(BaseModel):
         return value
 
 
+def check_modalities(modalities: dict[str, Modality]) -> dict[str, Modality]:
+    """Returns ``modalities`` if names, kinds and widths make sense; raises ``ValueError`` if not."""
+    for name, modality in modalities.items():
+        check_modality_name(name)
+        if (modality.kind == "frames") != (modality.dim is not None):
+            raise ValueError(f"modality {name!r}: kind 'frames' needs a dim, the other kinds have none")
+        if modality.kind != "frames" and name != TEXT:
+            raise ValueError(f"modality {name!r} is of kind {modality.kind!r}; only 'text' may be")
+    if not modalities:
+        raise ValueError("at least one modality is needed")
+    return modalities
+
+
 def check_modality_name(name: str) -> str:
     """Returns ``name`` if it can be a modality's name (and so a file's); raises ``ValueError`` if not."""
+    if name == "fusion":
+        raise ValueError("'fusion' is the name of the task of all modalities together; name the modality otherwise")
     if not _NAME.fullmatch(name) or name in {"samples", "dataset"}:
         raise ValueError(
             f"{name!r} cannot name a modality: use a lower-case letter, then letters, digits or _ (32 at most)"
@@ -190,7 +197,7 @@ def open_dataset(path: str | Path) -> Dataset:
 def _read_manifest(path: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
@@ -208,14 +215,14 @@ def _read_manifest(path: Path) -> Manifest:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+    except Exception as error:  # pyarrow fails on damaged bytes in many ways
         raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
 
 
 def _open_matrix(path: Path, name: str, modality: Modality) -> npt.NDArray[Any]:
     try:
         matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a damaged header fails in numpy's parser in many ways
         raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
     if modality.kind == "tokens":
         fits, expected = matrix.ndim == 1 and matrix.dtype.kind in "iu", "(tokens,) of whole numbers"
@@ -236,6 +243,7 @@ def _check(dataset: Dataset) -> None:
     missing = [column for column in needed if column not in table.columns]
     if missing:
         raise DatasetError(f"{dataset.path / TABLE} lacks the columns {missing}. Import the data set anew.")
+    _check_types(dataset)
     strange = sorted(set(table["split"].dropna()) - set(SPLITS)) or ([None] if table["split"].hasnans else [])
     if strange:
         raise DatasetError(f"{dataset.path / TABLE} has the splits {strange}; only {list(SPLITS)} are known.")
@@ -244,8 +252,26 @@ def _check(dataset: Dataset) -> None:
             continue
         total = len(dataset.matrix(name))
         offsets, lengths = table[f"{name}_offset"].to_numpy(), dataset.lengths(name)
-        if len(table) and (offsets.min() < 0 or lengths.min() < 0 or (offsets + lengths).max() > total):
+        if len(table) and (min(offsets.min(), lengths.min()) < 0 or (lengths > total - offsets).any()):
             raise DatasetError(
                 f"{dataset.path / TABLE} points outside {name}.npy, which has {total} rows. "
                 "One of the two was changed or cut off; import the data set anew."
             )
+
+
+def _check_types(dataset: Dataset) -> None:
+    """Numbers where numbers belong, words where words belong: the table may have been edited by hand."""
+    table, words, whole = dataset.samples, ["id", TEXT], []
+    for name, modality in dataset.modalities.items():
+        whole += [] if modality.kind == "text" else [f"{name}_offset", f"{name}_length"]
+    numbers = ["label", *(str(column) for column in table.columns if str(column).startswith("label_"))]
+    wrong = [f"{column} (whole numbers)" for column in whole if not pd.api.types.is_integer_dtype(table[column])]
+    wrong += [f"{column} (numbers)" for column in numbers if not pd.api.types.is_numeric_dtype(table[column])]
+    for column in words:
+        if not all(isinstance(one, str) for one in table[column].dropna()):
+            wrong.append(f"{column} (words)")
+    if wrong:
+        raise DatasetError(
+            f"{dataset.path / TABLE} has columns of another type than they should be: {', '.join(wrong)}. "
+            "Import the data set anew."
+        )

@@ -205,7 +205,7 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
 
 
 def _words(column: pd.Series) -> pd.Series:
-    return pd.Series(["" if _is_blank(value) else str(value) for value in column], dtype=object)
+    return pd.Series(["" if _is_blank(value) else _word(value) for value in column], dtype=object)
 
 
 def _is_blank(value: object) -> bool:
@@ -276,3 +276,8 @@ def _frames(
 def _stop(path: Path, problems: list[str]) -> None:
     if problems:
         raise SourceError("\n  - ".join([f"{path} cannot be read as it is:", *problems]))
+
+
+def _word(value: object) -> str:
+    # Parquet files of other tools hold words as bytes.
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

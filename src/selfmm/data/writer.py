@@ -67,7 +67,7 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
         SourceError: a clip's frames turn out wrong while they are read (raised by the reader).
     """
     path = Path(path)
-    with atomic_folder(path, marker=MANIFEST, force=force) as folder:
+    with atomic_folder(path, marker=MANIFEST, ours=_ours, force=force) as folder:
         table = source.table.reset_index(drop=True).copy()
         modalities: dict[str, Modality] = {}
         if TEXT not in source.frames and table[TEXT].fillna("").str.strip().ne("").any():
@@ -89,6 +89,10 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return open_dataset(path)
+
+
+def _ours(name: str) -> bool:
+    return name in (MANIFEST, TABLE) or name.endswith(".npy")
 
 
 def _write_matrix(path: Path, frames: Frames) -> None:

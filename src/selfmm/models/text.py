@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +61,34 @@ def load_architecture(folder: Path) -> Pretrained:
     """A text encoder as ``Pretrained.save`` left it, with random weights that the caller replaces."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+    _refuse_code(folder)
+    local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return Pretrained(_without_pooler(AutoModel.from_config(config)), tokenizer)
-    except (OSError, ValueError) as error:
+        config = AutoConfig.from_pretrained(folder, **local)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+        return Pretrained(_without_pooler(AutoModel.from_config(config, trust_remote_code=False)), tokenizer)
+    except Exception as error:  # a damaged configuration fails in as many ways as there are settings
         raise WeightsError(f"cannot read the text encoder in {folder}: {_first_line(error)}") from error
+
+
+def _refuse_code(folder: Path) -> None:
+    """A run folder may be a stranger's: its text encoder may not bring or fetch code of its own."""
+    for name in ("config.json", "tokenizer_config.json"):
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise WeightsError(
+                f"cannot read {folder / name}: {_first_line(error)}. The folder is incomplete."
+            ) from error
+        if not isinstance(content, dict):
+            raise WeightsError(f"{folder / name} is not a JSON object. The folder is damaged.")
+        asks = [key for key in ("auto_map", "custom_pipelines") if key in content]
+        asks += [key for key in ("attn_implementation", "_attn_implementation") if "/" in str(content.get(key))]
+        if asks:
+            raise WeightsError(
+                f"{folder / name} asks for code of its own ({', '.join(asks)}). It was not run. "
+                "Use a text encoder that transformers knows by itself."
+            )
 
 
 def _load(name: str, *, local: bool) -> Pretrained:
@@ -75,7 +98,7 @@ def _load(name: str, *, local: bool) -> Pretrained:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
         model = AutoModel.from_pretrained(
             name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
         )
@@ -97,7 +120,7 @@ def _without_pooler(model: Any) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:

@@ -94,7 +94,7 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
 
 def build_model(modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None) -> SelfMM:
     """The network alone. Raises ``SettingsError`` for a modality whose name torch has taken."""
-    taken = [name for name in modalities if hasattr(torch.nn.ModuleDict, name)]
+    taken = [name for name in modalities if hasattr(torch.nn.ModuleDict(), name)]
     if taken:
         raise SettingsError(
             [f"modality {name!r}: torch uses this name itself; import it under another" for name in taken]
@@ -114,6 +114,13 @@ def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
         zero_labels=settings.labels.zero_labels,
     )
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
+
+
+def check_device(device: str) -> None:
+    """Raises ``SettingsError`` where this machine lacks the device."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, True):
+        raise SettingsError([f"training.device = {device!r}: this machine or its torch has none; use auto or cpu"])
 
 
 def check_trainable(dataset: Dataset) -> None:

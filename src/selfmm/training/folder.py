@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from selfmm.atomic import atomic_file, write_text
 from selfmm.config import Settings, load_settings
-from selfmm.data.store import Modality
+from selfmm.data.store import Modality, check_modalities
 from selfmm.errors import RunError
 
 FORMAT_VERSION = 1
@@ -45,6 +45,7 @@ class RunInfo(BaseModel):
         status: ``training`` until every result is written, then ``finished``.
         dataset, dataset_path, fingerprint: name, place and checksum of the data trained on.
         modalities: those the model reads, in its order.
+        text_encoder: SHA-256 of each file of the text encoder's configuration and tokenizer.
         label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
     """
 
@@ -59,6 +60,19 @@ class RunInfo(BaseModel):
     language: str | None
     label_range: tuple[float, float]
     modalities: dict[str, Modality]
+    text_encoder: dict[str, str] = {}
+
+    @field_validator("format_version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value != FORMAT_VERSION:
+            raise ValueError(f"is {value}; this selfmm reads version {FORMAT_VERSION}")
+        return value
+
+    @field_validator("modalities")
+    @classmethod
+    def _modalities_are_plain(cls, value: dict[str, Modality]) -> dict[str, Modality]:
+        return check_modalities(value)
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,10 @@ class RunFolder:
             raise RunError(f"{self.path} {what}, so it is no run. Make one with: selfmm train DATA --out {self.path}")
         try:
             return RunInfo.model_validate_json(file.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, ValueError) as error:
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+            raise RunError(f"{file} is not valid: {problems}. Train into a new folder.") from error
+        except (OSError, ValueError) as error:
             raise RunError(f"cannot read {file}: {error}. Train into a new folder.") from error
 
     def finished(self) -> RunInfo:
@@ -99,7 +116,8 @@ class RunFolder:
         info = self.info()
         if info.status != "finished":
             raise RunError(
-                f"{self.path} is not finished. Go on with: selfmm train {info.dataset_path} --out {self.path} --resume"
+                f"{self.path} is not finished. Go on with: selfmm train {info.dataset_path} "
+                f"--preset {self.path / 'settings.toml'} --out {self.path} --resume"
             )
         return info
 
@@ -108,7 +126,11 @@ class RunFolder:
 
     def metrics(self) -> dict[str, Any]:
         """``metrics.json``: per split its metrics, counts and reasons for values that are null."""
-        content: dict[str, Any] = json.loads(self._read("metrics.json"))
+        try:
+            content: dict[str, Any] = json.loads(self._read("metrics.json"))
+            int(content["best_epoch"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path / 'metrics.json'} is damaged: {error!r}. Train into a new folder.") from error
         return content
 
     def predictions(self) -> pd.DataFrame:
@@ -131,7 +153,7 @@ class RunFolder:
     def _table(self, name: str) -> pd.DataFrame:
         try:
             return pd.read_parquet(self.path / name)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # pyarrow fails on damaged bytes in many ways
             raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
 
 

@@ -11,14 +11,15 @@ import pandas as pd
 import torch
 
 from selfmm import __version__
-from selfmm.atomic import atomic_file, atomic_folder, explain
+from selfmm.atomic import atomic_file, atomic_folder, explain, only_one
 from selfmm.config import Settings, flatten
-from selfmm.data.store import SPLITS, Dataset
+from selfmm.data.store import SPLITS, TABLE, Dataset
+from selfmm.data.writer import sha256
 from selfmm.errors import OutputError, RunError
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.inference import Scores, mean_encodings, prediction_table, score
 from selfmm.labels import UnimodalLabelGenerator
-from selfmm.training.assembly import Assembly, assemble, check_trainable, make_objective
+from selfmm.training.assembly import Assembly, assemble, check_device, check_trainable, make_objective
 from selfmm.training.checkpoint import Checkpoints, save_tensors
 from selfmm.training.folder import (
     RunFolder,
@@ -52,13 +53,15 @@ class Run:
         if begun and self._check_same().status == "finished":
             return
         check_trainable(self.dataset)
+        check_device(self.settings.training.device)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
         if not begun:
             self._begin(assembly)
-        trainer = self._trainer(assembly)
-        trainer.fit()
-        self._finish(assembly, trainer)
+        with only_one(self.folder.path):
+            trainer = self._trainer(assembly)
+            trainer.fit()
+            self._finish(assembly, trainer)
 
     def _begun(self) -> bool:
         path = self.folder.path
@@ -91,10 +94,12 @@ class Run:
     def _fingerprint(self) -> str:
         """Of the content alone: the same source imported again, at another time and place, is the same data."""
         content = self.dataset.manifest.model_dump_json(exclude={"provenance", "name"})
-        return hashlib.sha256(content.encode()).hexdigest()
+        # The table again as it is now: labels are what somebody edits by hand.
+        return hashlib.sha256((content + sha256(self.dataset.path / TABLE)).encode()).hexdigest()
 
-    def _info(self, assembly: Assembly, *, finished: bool) -> RunInfo:
+    def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
         manifest = self.dataset.manifest
+        files = sorted(text_encoder.iterdir()) if assembly.pretrained is not None else []
         return RunInfo(
             selfmm=__version__,
             status="finished" if finished else "training",
@@ -104,6 +109,7 @@ class Run:
             language=manifest.language,
             label_range=manifest.label_range,
             modalities=dict(assembly.modalities),
+            text_encoder={file.name: sha256(file) for file in files},
         )
 
     def _begin(self, assembly: Assembly) -> None:
@@ -113,8 +119,8 @@ class Run:
             if assembly.pretrained is not None:
                 assembly.pretrained.save(path / self.folder.text_encoder.name)
             (path / "settings.toml").write_text(self.settings.to_toml(), encoding="utf-8")
-            info = self._info(assembly, finished=False).model_dump(mode="json")
-            (path / "run.json").write_text(to_json(info), encoding="utf-8")
+            info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
+            (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
 
     def _trainer(self, assembly: Assembly) -> Trainer:
         rows = self.dataset.rows("train")
@@ -154,7 +160,8 @@ class Run:
         write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
         write_table(self.folder.path / "labels.parquet", self._labels(list(assembly.modalities), len(trainer.history)))
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
-        write_json(self.folder.path / "run.json", self._info(assembly, finished=True).model_dump(mode="json"))
+        info = self._info(assembly, self.folder.text_encoder, finished=True)
+        write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
 
     def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
         """Where no training clip lacked a stream, its stand-in was never trained: the mean encoding is sounder."""
