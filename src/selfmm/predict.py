@@ -47,10 +47,10 @@ class TrainedModel:
     def load(cls, path: Path) -> TrainedModel:
         folder = RunFolder(path)
         info, settings = folder.finished(), folder.settings()
-        words = any(modality.kind != "frames" for modality in info.modalities.values())
-        if words:
+        pretrained = None
+        if any(modality.kind != "frames" for modality in info.modalities.values()):
             _check_text_encoder(folder, info)
-        pretrained = load_architecture(folder.text_encoder) if words else None
+            pretrained = load_architecture(folder.text_encoder)
         model = build_model(info.modalities, settings, pretrained)
         try:
             model.load_state_dict(load_tensors(folder.weights))
