@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from torch import Tensor
 
 from oracles.ulgm import FUSION, SlowGenerator
 from oracles.worlds import FUSION_DIM, World, apply, build
-from selfmm.errors import SettingsError
-from selfmm.labels import UnimodalLabelGenerator
+from selfmm.errors import OutputError, SettingsError
+from selfmm.labels import FixedLabels, Outcome, UnimodalLabelGenerator
+from selfmm.labels.banks import make_bank
 from selfmm.labels.rules import Evidence, Rule
 
 BANK_TYPES: dict[torch.dtype, type[np.floating]] = {
@@ -55,8 +58,10 @@ def test_equals_the_oracle(world: World, zero_labels: str, rule: str) -> None:
         present = {name: mask.tolist() for name, mask in step.present.items()}
         slow.update(step.fusion.numpy(), features, step.index.tolist(), step.epoch, present)
         assert_like_oracle(gen, slow)
-    assert gen.counts() == slow.counts
-    assert sum(count["updated"] for count in gen.counts().values()) > 0
+    outcomes = {name: [Outcome(code).word for code in codes.tolist()] for name, codes in gen.outcomes.items()}
+    assert outcomes == slow.outcome
+    assert gen.counts() == {name: Counter(words) for name, words in slow.outcome.items()}
+    assert any(not torch.equal(labels, world.labels) for labels in gen.labels.values())
 
 
 @pytest.mark.parametrize("label_dtype", [torch.float32, torch.float64])
@@ -173,7 +178,7 @@ def test_a_pole_is_held_and_not_clamped(raw: float) -> None:
     for epoch in (1, 2):
         gen.update(points, {"text": points}, torch.arange(2), epoch)
     assert gen.labels["text"].tolist() == [2.0, -1.0]
-    assert gen.counts()["text"] == {"updated": 0, "clamped": 0, "held": 2}
+    assert gen.counts()["text"] == {"no_evidence": 2}
 
 
 def test_every_repeat_of_a_clip_stands_in_with_its_last_features() -> None:
@@ -207,12 +212,16 @@ def test_flipping_all_labels_swaps_the_centres_but_does_not_flip_the_u_labels() 
     assert (gen.labels["text"] + mirror.labels["text"]).abs().max() > 0.1
 
 
-CASES = ["one-sided", "identical", "one clip", "dead modality", "dead fusion", "all zero", "nan"]
+CASES = {
+    **dict.fromkeys(["one-sided", "one clip", "all zero"], "one_class"),
+    **dict.fromkeys(["identical", "dead modality", "dead fusion"], "coincide"),
+    "nan": "not_finite",
+}
 
 
 @pytest.mark.parametrize("rule", ["paper", "authors", "centre-gap", "sugrm", "posterior"])
-@pytest.mark.parametrize("case", CASES)
-def test_without_evidence_labels_stay_the_m_labels(case: str, rule: str) -> None:
+@pytest.mark.parametrize(("case", "why"), CASES.items())
+def test_without_evidence_labels_stay_the_m_labels(case: str, why: str, rule: str) -> None:
     labels = {"one-sided": [1.0, 2.0, 0.5], "one clip": [1.0], "all zero": [0.0, 0.0, 0.0]}.get(case, [1.0, -2.0, 0.5])
     random = torch.Generator().manual_seed(0)
     fusion, text = torch.randn(len(labels), 4, generator=random), torch.randn(len(labels), 4, generator=random)
@@ -226,7 +235,7 @@ def test_without_evidence_labels_stay_the_m_labels(case: str, rule: str) -> None
     for epoch in range(1, 5):
         gen.update(fusion, {"text": text}, torch.arange(len(labels)), epoch)
     assert gen.labels["text"].tolist() == labels
-    assert gen.counts()["text"] == {"updated": 0, "clamped": 0, "held": 3 * len(labels)}
+    assert gen.counts()["text"] == {why: len(labels)}
     assert gen.weights(torch.arange(len(labels)))["text"].abs().max() == 0
 
 
@@ -239,7 +248,104 @@ def test_running_sums_agree_with_recomputation_after_20_epochs_in_float32() -> N
     gen.resync()
     for name, centres in running.items():
         torch.testing.assert_close(gen.centres(name), centres, rtol=1e-12, atol=1e-12)
-    assert gen.counts()["text"] == {"updated": 0, "clamped": 0, "held": 0}
+
+
+@pytest.mark.parametrize("rule", ["paper", "authors", "centre-gap", "sugrm", "posterior"])
+def test_a_scale_with_another_neutral_point_is_the_same_scale(rule: str) -> None:
+    world = World(8, clips=30, epochs=6, rough=True, equal=True)
+    plain, moved = build(world, rule=rule), build(world, world.labels + 50, rule=rule, neutral=50.0)
+    for step in world.steps():
+        apply(plain, step)
+        apply(moved, step)
+        if step.epoch > 2:
+            plain.resync()
+            moved.resync()
+    assert (plain.labels["text"] - world.labels).abs().max() > 0.01
+    for name, labels in plain.labels.items():
+        torch.testing.assert_close(moved.labels[name] - 50, labels, rtol=1e-9, atol=1e-9)
+    assert plain.counts() == moved.counts()
+
+
+def test_fixed_labels_never_move_and_have_their_own_weights() -> None:
+    world = World(9, clips=30, epochs=6)
+    index, labels = torch.tensor([4, 17]), torch.tensor([-2.5, 1.5]).double()
+    fixed = {"text": FixedLabels(index, labels, torch.tensor([1.0, 0.25]).double())}
+    gen, free = build(world, fixed=fixed), build(world)
+    for step in world.steps():
+        apply(gen, step)
+        apply(free, step)
+        assert torch.equal(gen.labels["text"][index], labels)
+        assert torch.equal(gen.weights(index)["text"], torch.tensor([1.0, 0.25]).double())
+    assert gen.counts()["text"] == {"fixed": 2, "updated": 28} or "clamped" in gen.counts()["text"]
+    assert torch.equal(gen.labels["audio"], free.labels["audio"])
+    assert torch.equal(gen.weights(index)["audio"], free.weights(index)["audio"])
+    # They count in their own class, whatever y_m is.
+    bank, now = gen.state_dict()["streams.of_text.bank"], gen.labels["text"]
+    torch.testing.assert_close(gen.centres("text").positive, bank[now > 0].mean(0), rtol=1e-9, atol=1e-9)
+    other = build(world, fixed={"text": FixedLabels(index, labels * 0, labels.abs() * 0)})
+    other.load_state_dict(gen.state_dict())
+    assert torch.equal(other.weights(index)["text"], gen.weights(index)["text"])
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (([0, 3], [1.0, 1.0], [1.0, 1.0]), "positions from 0 to 2"),
+        (([1, 1], [1.0, 1.0], [1.0, 1.0]), "twice"),
+        (([0], [3.5], [1.0]), r"not numbers in \[-3.0, 3.0\]"),
+        (([0], [torch.nan], [1.0]), "not numbers"),
+        (([0], [1.0], [1.5]), "from 0 to 1"),
+        (([0], [1.0], [torch.nan]), "from 0 to 1"),
+        (([0], [1.0, 2.0], [1.0]), r"\(1,\), \(2,\), \(1,\)"),
+    ],
+)
+def test_wrong_fixed_labels_are_refused(known: tuple[list[int], list[float], list[float]], words: str) -> None:
+    fixed = FixedLabels(torch.tensor(known[0]), torch.tensor(known[1]), torch.tensor(known[2]))
+    with pytest.raises(SettingsError, match=words):
+        UnimodalLabelGenerator(torch.zeros(3), {"text": 2}, 4, fixed={"text": fixed})
+    with pytest.raises(SettingsError, match="fixed names 'txet'"):
+        UnimodalLabelGenerator(torch.zeros(3), {"text": 2}, 4, fixed={"txet": fixed})
+
+
+@pytest.mark.parametrize("bank_dtype", [torch.float32, torch.bfloat16])
+def test_a_bank_in_a_file_gives_the_same_labels_and_leaves_nothing(tmp_path: Path, bank_dtype: torch.dtype) -> None:
+    world = World(10, rough=True)
+    mapped = build(world, bank_dtype=bank_dtype, bank_folder=tmp_path)
+    plain = build(world, bank_dtype=bank_dtype)
+    for step in world.steps():
+        apply(mapped, step)
+        apply(plain, step)
+    mapped.resync()
+    plain.resync()
+    state = plain.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in mapped.state_dict().items())
+    assert not list(tmp_path.iterdir())  # unnamed files: nothing to clean up, even after a kill
+    assert mapped.to("meta").m_labels.is_meta
+    assert mapped.fusion.bank.device.type == "cpu"
+
+
+def test_a_bank_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write"):
+        build(World(0), bank_folder=tmp_path / "none")
+    (tmp_path / "small").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*small"):
+        make_bank(2**40, 2**20, torch.float32, torch.device("cpu"), tmp_path / "small")
+
+
+def test_figures_are_those_of_the_stored_features() -> None:
+    world = World(12, clips=40)
+    gen = build(world)
+    assert np.isnan(gen.figures()["text"]["gap"])
+    for step in world.steps():
+        apply(gen, step)
+    gen.resync()
+    for name, figures in gen.figures().items():
+        prefix = "fusion" if name == "fusion" else f"streams.of_{name}"
+        bank, labels = (gen.state_dict()[f"{prefix}.{part}"].numpy() for part in ("bank", "labels"))
+        positive, negative = bank[labels > 0], bank[labels < 0]
+        gap = np.linalg.norm(positive.mean(0) - negative.mean(0))
+        off = np.concatenate([positive - positive.mean(0), negative - negative.mean(0)])
+        assert figures == pytest.approx({"gap": gap, "separation": gap / np.sqrt((off**2).sum(1).mean())})
 
 
 def test_state_continues_bit_for_bit() -> None:
@@ -287,7 +393,7 @@ def test_a_batch_touches_its_own_rows_only() -> None:
     apply(gen, last)
     others = torch.ones(world.clips, dtype=torch.bool).index_fill(0, last.index, False)
     for key, value in gen.state_dict().items():
-        if len(value) == world.clips:
+        if value.ndim and len(value) == world.clips:
             assert torch.equal(value[others], state[key][others]), key
 
 

@@ -33,7 +33,7 @@ class SlowGenerator:
         self.m_labels = list(labels)
         self.labels = {name: list(labels) for name in modalities}
         self.stored: dict[str, dict[int, Vector]] = {name: {} for name in [FUSION, *modalities]}
-        self.counts = {name: {"updated": 0, "clamped": 0, "held": 0} for name in modalities}
+        self.outcome = {name: ["start"] * len(self.labels[name]) for name in modalities}
         self.bound, self.rule, self.zero_positive = bound, rule, zero_positive
         self.label_type, self.bank_type = label_type, bank_type
         self.posterior = {name: SlowPosterior(self.m_labels) for name in modalities}
@@ -54,6 +54,8 @@ class SlowGenerator:
                     if present is None or name not in present or present[name][place]:
                         label = self._next_label(name, clip, fusion[place], features[name][place], epoch)
                         new.append((name, clip, label))
+                    else:
+                        self.outcome[name][clip] = "missing"
         for name, clip, label in new:
             self.labels[name][clip] = label
         for clip, place in last_place.items():
@@ -86,14 +88,15 @@ class SlowGenerator:
             self.stored[name][clip] = rounded
 
     def _next_label(self, name: str, clip: int, fusion: Vector, feature: Vector, epoch: int) -> float:
-        raw = self._raw_label(name, clip, fusion, feature)
+        why = self._why_held(name, fusion, feature)
+        raw = None if why else self._raw_label(name, clip, fusion, feature)
         bounded = self.rule != "paper"
         if raw is None or not math.isfinite(raw):
-            self.counts[name]["held"] += 1
+            self.outcome[name][clip] = why or "no_evidence"
             return self.labels[name][clip]
-        self.counts[name]["updated"] += 1
+        self.outcome[name][clip] = "updated"
         if bounded and abs(raw) > self.bound:
-            self.counts[name]["clamped"] += 1
+            self.outcome[name][clip] = "clamped"
             raw = math.copysign(self.bound, raw)
         label = (epoch - 1) / (epoch + 1) * self.labels[name][clip] + 2 / (epoch + 1) * raw
         if self.rule == "posterior":
@@ -102,12 +105,19 @@ class SlowGenerator:
             label = min(max(label, -self.bound), self.bound)
         return float(self.label_type(label))
 
-    def _raw_label(self, name: str, clip: int, fusion: Vector, feature: Vector) -> float | None:
+    def _why_held(self, name: str, fusion: Vector, feature: Vector) -> str:
         if not (np.isfinite(fusion).all() and np.isfinite(feature).all()):
-            return None
+            return "not_finite"
+        if any(self.centre(space, sign) is None for space in (FUSION, name) for sign in (1, -1)):
+            return "one_class"
+        for space in (FUSION, name):
+            positive, negative = self._both_centres(space)
+            if math.dist(positive, negative) <= 1e-6 * max(math.hypot(*positive), math.hypot(*negative)):
+                return "coincide"
+        return ""
+
+    def _raw_label(self, name: str, clip: int, fusion: Vector, feature: Vector) -> float | None:
         alpha_m, alpha_s = self._alpha(FUSION, fusion), self._alpha(name, feature)
-        if alpha_m is None or alpha_s is None:
-            return None
         y_m = self.m_labels[clip]
         if self.rule == "posterior":
             return self.posterior[name].label(clip)
@@ -123,12 +133,8 @@ class SlowGenerator:
             return None
         return 0.5 * ratio + 0.5 * difference
 
-    def _alpha(self, name: str, row: Vector) -> float | None:
-        positive, negative = self.centre(name, 1), self.centre(name, -1)
-        if positive is None or negative is None:
-            return None
-        if math.dist(positive, negative) <= 1e-6 * max(math.hypot(*positive), math.hypot(*negative)):
-            return None
+    def _alpha(self, name: str, row: Vector) -> float:
+        positive, negative = self._both_centres(name)
         to_positive, to_negative = math.dist(row, positive), math.dist(row, negative)
         if self.rule == "paper":
             root = math.sqrt(len(row))

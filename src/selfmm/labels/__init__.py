@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from selfmm.labels.generator import UnimodalLabelGenerator
+from selfmm.labels.outcomes import Outcome
 from selfmm.labels.rules import RULES
+from selfmm.labels.settings import FixedLabels
 
-__all__ = ["RULES", "UnimodalLabelGenerator"]
+__all__ = ["RULES", "FixedLabels", "Outcome", "UnimodalLabelGenerator"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,14 @@ from torch import Tensor
 FIRST_SHARE = 0.1
 EM_STEPS = 100
 SMALLEST_NOISE = 1e-12
+
+Total = Callable[[Tensor], Tensor]
+"""Sums a float64 tensor over the processes that share the clips."""
+
+
+def alone(part: Tensor) -> Tensor:
+    """The total where there is one process."""
+    return part
 
 
 class Account(NamedTuple):
@@ -64,7 +73,7 @@ def posterior_mean(m_labels: Tensor, said: Tensor, account: Account) -> Tensor:
     return m_labels + account.explained * ((1 - account.explained) * spread + contradicted)
 
 
-def fit_account(labels: Tensor, said: Tensor) -> Account:
+def fit_account(labels: Tensor, said: Tensor, total: Total = alone) -> Account:
     """Fits how what a modality says relates to the m-labels: a contamination model, by EM.
 
     ``z = a + b t + e`` with ``e ~ N(0, s^2)``. A share 1 - pi of the clips agrees, ``t = m``; a share pi says something
@@ -75,16 +84,19 @@ def fit_account(labels: Tensor, said: Tensor) -> Account:
     Args:
         labels: (n,) float64 m-labels.
         said: (n,) float64 predictions of them.
+        total: adds what other processes hold; the account is the same in all.
 
     Returns:
         The account; ``SILENT`` where the predictions do not rise with the labels: constant, dead, or fewer than 3.
     """
     silent = Account(*(figure.to(labels.device) for figure in SILENT))
-    if len(labels) < 3:
+    count, *sums = total(torch.stack([labels.new_tensor(len(labels)), labels.sum(), said.sum()]))
+    if count < 3:
         return silent
-    mean, middle = labels.mean(), said.mean()
+    mean, middle = (part / count for part in sums)
     off, heard = labels - mean, said - middle
-    variance, spread, shared = off.square().mean(), heard.square().mean(), (off * heard).mean()
+    moments = torch.stack([off.square().sum(), heard.square().sum(), (off * heard).sum()])
+    variance, spread, shared = total(moments) / count
     if not (shared > 0 and variance > 0 and spread > 0):
         return silent
     slope = shared / variance
@@ -95,9 +107,10 @@ def fit_account(labels: Tensor, said: Tensor) -> Account:
     for _ in range(EM_STEPS):
         apart = contradiction(off, heard, Account(mean, variance, middle, slope, noise, share, explained))
         agree = 1 - apart
-        share = apart.mean()
-        noise = (agree * (heard - slope * off).square()).sum() / agree.sum().clamp(min=math.ulp(0.0))
-        noise = noise.clamp(min=least)
+        missed = (agree * (heard - slope * off).square()).sum()
+        own, agreeing, missed = total(torch.stack([apart.sum(), agree.sum(), missed]))
+        share = own / count
+        noise = (missed / agreeing.clamp(min=math.ulp(0.0))).clamp(min=least)
     return Account(mean, variance, middle, slope, noise, share, explained)
 
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
 
+from selfmm.labels.banks import make_bank
 from selfmm.labels.held_out import Testimony
+from selfmm.labels.outcomes import Outcome, first_true
 from selfmm.labels.rules import RULES, Centres, Evidence, Rule
-from selfmm.labels.settings import check_settings
-from selfmm.labels.streams import BatchRows, FeatureStream, Rows, shape
+from selfmm.labels.settings import FixedLabels, check_settings, check_update, shape
+from selfmm.labels.streams import BatchRows, FeatureStream, Rows
 
 
 class UnimodalLabelGenerator(nn.Module):
@@ -30,6 +34,12 @@ class UnimodalLabelGenerator(nn.Module):
     A label stays what it was ("held") where no evidence exists: no positive or no negative clip stored so far; the two
     centres of the modality or of the fusion coincide (constant features); NaN or infinite features of the clip, which
     are not stored either; a raw label that is not finite (the rule's pole). So labels and centres are always finite.
+    ``outcomes`` says of each label what became of it, and why it was held.
+
+    Several processes: each makes a generator of its own clips, with the same arguments otherwise and ``group``, and
+    shows it its own part of each batch. Only the changes of the class sums travel, 16 bytes a feature and step. All of
+    them call ``update`` and ``resync`` equally often, with an empty batch where they have no clip left. The labels are
+    those of one process that is shown the parts as one batch.
 
     A rule on held-out evidence (``posterior``) differs in two points: its evidence is made by ``resync`` at the end of
     an epoch and used in the next, and its momentum is in that evidence, so its raw labels are the labels.
@@ -39,17 +49,23 @@ class UnimodalLabelGenerator(nn.Module):
     a device without that type, leave the generator on the CPU: ``update`` brings its arguments to the generator.
 
     Args:
-        labels: (N,) m-labels, finite, in [-bound, bound]. Labels are kept in float64 if these are, else in float32.
+        labels: (N,) m-labels, in neutral +- bound. Labels are kept in float64 if these are, else in float32.
         dims: width d_s of each modality's feature F_s*, for example ``{"text": 32, "audio": 16}``.
         fusion_dim: width D of the fusion feature F_m*.
-        bound: H, the largest absolute label, in the labels' unit (3 for MOSI and MOSEI, 1 for SIMS).
+        bound: H, the largest distance of a label from ``neutral`` (3 for MOSI and MOSEI, 1 for SIMS).
         rule: a name in ``RULES`` or a rule of your own (see :mod:`selfmm.labels.rules`).
-        zero_labels: the class of a label of exactly 0: "neither" as in the paper, "positive" as in one published code.
+        zero_labels: the class of a neutral label: "neither" as in the paper, "positive" as in one published code.
         bank_dtype: type the last features are stored in: N * (D + sum of d_s) numbers. A feature too large for it
             (65504 in float16) counts as infinite for the centres.
+        neutral: the label between the classes: 0, or 3 on a scale from 1 to 5.
+        fixed: per modality, u-labels that are known. They never move, are in the centres, and have their own weights.
+        bank_folder: keeps the features in unnamed files in this folder, mapped into memory, for banks larger than that.
+            They stay where they are when the generator moves to another device.
+        group: processes that share the centres.
 
     Raises:
         SettingsError: all that is wrong with the arguments, at once.
+        OutputError: ``bank_folder`` cannot be written to, or lacks the room.
     """
 
     def __init__(
@@ -62,19 +78,30 @@ class UnimodalLabelGenerator(nn.Module):
         *,
         zero_labels: str = "neither",
         bank_dtype: torch.dtype = torch.float32,
+        neutral: float = 0.0,
+        fixed: Mapping[str, FixedLabels] | None = None,
+        bank_folder: Path | None = None,
+        group: torch.distributed.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        check_settings(labels, dims, fusion_dim, bound, rule, zero_labels, bank_dtype)
+        fixed = fixed or {}
+        check_settings(labels, dims, fusion_dim, bound, rule, zero_labels, bank_dtype, neutral, fixed)
         labels = labels.detach().to(torch.float64 if labels.dtype == torch.float64 else torch.float32)
         self.names = tuple(dims)
-        self.bound = float(bound)
+        self.bound, self.neutral = float(bound), float(neutral)
         self.rule = RULES[rule] if isinstance(rule, str) else rule
         self._asks_held_out = bool(getattr(self.rule, "held_out", False))
-        zero_positive = zero_labels == "positive"
-        self.fusion = FeatureStream(labels, fusion_dim, bank_dtype, zero_positive)
-        self.streams = nn.ModuleDict(
-            {_key(name): FeatureStream(labels, dim, bank_dtype, zero_positive) for name, dim in dims.items()}
-        )
+        self._group = group
+
+        def stream(dim: int) -> FeatureStream:
+            bank = make_bank(len(labels), dim, bank_dtype, labels.device, bank_folder)
+            return FeatureStream(labels, bank, self.neutral, zero_labels == "positive")
+
+        self.fusion = stream(fusion_dim)
+        self.streams = nn.ModuleDict({_key(name): stream(dim) for name, dim in dims.items()})
+        self._mapped = self._all_streams() if bank_folder else []
+        for name, known in fixed.items():
+            self._stream(name).pin(known)
 
         # Only rules that ask pay for it: one float64 and one bool per clip and modality, and a pass over the banks.
         listening = self.names if self._asks_held_out else ()
@@ -91,16 +118,22 @@ class UnimodalLabelGenerator(nn.Module):
         writing into them call ``resync``, or the centres count the old classes."""
         return {name: self._stream(name).labels for name in self.names}
 
+    @property
+    def outcomes(self) -> dict[str, Tensor]:
+        """(N,) uint8 per modality: the :class:`selfmm.labels.outcomes.Outcome` of the clip's last ``update``. Live."""
+        return {name: self._stream(name).outcome for name in self.names}
+
     @torch.no_grad()
     def weights(self, index: Tensor) -> dict[str, Tensor]:
-        """Loss weights W_s = tanh|y_s - y_m| in [0, 1], (B,) per modality.
+        """Loss weights W_s = tanh|y_s - y_m| in [0, 1], (B,) per modality; of a fixed label the one given with it.
 
         Args:
             index: (B,) positions in the ``labels`` given at construction.
         """
         index = self._check_index(index)
         m_labels = self.m_labels[index]
-        return {name: (labels[index] - m_labels).abs().tanh() for name, labels in self.labels.items()}
+        weights = {name: (labels[index] - m_labels).abs().tanh() for name, labels in self.labels.items()}
+        return {name: self._stream(name).own_weights(index, values) for name, values in weights.items()}
 
     @torch.no_grad()
     def update(
@@ -131,29 +164,34 @@ class UnimodalLabelGenerator(nn.Module):
             ValueError: an argument does not fit the generator.
         """
         present = present or {}
-        self._check_update(fusion, features, index, epoch, present)
-        if not len(index):
-            return
+        check_update([*self.names], index, features, epoch, present)
+        self.fusion.check("fusion", fusion, len(index))
+        for name in self.names:
+            self._stream(name).check(name, features[name], len(index))
         batch = BatchRows.of(self._check_index(index))
+        if not len(index) and self._group is None:
+            return
         fusion_rows = batch.rows(fusion)
+        changes = [self.fusion.replace(batch, fusion_rows, self.m_labels[batch.index])]
         for name in self.names:
             stream = self._stream(name)
             rows = batch.rows(features[name], present.get(name))
-            labels = stream.labels[batch.index]
+            labels, outcome = stream.labels[batch.index], None
             if epoch > 1:
-                labels = self._relabel(name, batch, fusion_rows, rows, epoch)
-            stream.replace(batch, rows, labels)
+                labels, outcome = self._relabel(name, batch, fusion_rows, rows, epoch)
+            changes.append(stream.replace(batch, rows, labels, outcome))
             if self._asks_held_out:
                 self._testimony(name).fresh.fill_(True)
-        self.fusion.replace(batch, fusion_rows, self.m_labels[batch.index])
+        for stream, change in zip(self._all_streams(), self._over_processes(changes), strict=True):
+            stream.shift(change)
 
-    def _relabel(self, name: str, batch: BatchRows, fusion: Rows, rows: Rows, epoch: int) -> Tensor:
-        """The batch's labels after this epoch's momentum, (B,); counts what became of them."""
+    def _relabel(self, name: str, batch: BatchRows, fusion: Rows, rows: Rows, epoch: int) -> tuple[Tensor, Tensor]:
+        """The batch's labels after this epoch's momentum, (B,), and what became of them, (B,) uint8."""
         stream = self._stream(name)
         old = stream.labels[batch.index]
         raw = self.rule(
             Evidence(
-                m_labels=self.m_labels[batch.index].double(),
+                m_labels=self.m_labels[batch.index].double() - self.neutral,
                 fusion=fusion.values,
                 feature=rows.values,
                 fusion_centres=self.fusion.centres(),
@@ -164,30 +202,50 @@ class UnimodalLabelGenerator(nn.Module):
         )
         limit = self.bound if self.rule.bounded else math.inf
         kept, taken = (0.0, 1.0) if self._asks_held_out else ((epoch - 1) / (epoch + 1), 2 / (epoch + 1))
-        new = kept * old.double() + taken * raw.clamp(-limit, limit)
+        new = kept * old.double() + taken * (raw.clamp(-limit, limit) + self.neutral)
         # Rounding may carry a mean of two labels past the bound, or a huge one past float32.
-        new = new.clamp(-limit, limit).to(old.dtype)
-        usable = rows.usable & fusion.usable & stream.apart() & self.fusion.apart()
-        updated = usable & raw.isfinite() & new.isfinite()
-        outcome = torch.stack([updated, updated & (raw.abs() > limit), ~updated])
-        stream.tally += (outcome & rows.present & batch.last).sum(-1)
-        return new.where(updated, old)
+        new = new.clamp(self.neutral - limit, self.neutral + limit).to(old.dtype)
+        cases = [
+            (Outcome.FIXED, stream.pinned(batch.index)),
+            (Outcome.MISSING, ~rows.present),
+            (Outcome.NOT_FINITE, ~(rows.usable & fusion.usable)),
+            (Outcome.ONE_CLASS, ~(stream.both() & self.fusion.both())),
+            (Outcome.COINCIDE, ~(stream.apart() & self.fusion.apart())),
+            (Outcome.NO_EVIDENCE, ~(raw.isfinite() & new.isfinite())),
+            (Outcome.CLAMPED, raw.abs() > limit),
+        ]
+        outcome = first_true(len(old), cases, Outcome.UPDATED, old.device)
+        moved = (outcome == int(Outcome.UPDATED)) | (outcome == int(Outcome.CLAMPED))
+        return new.where(moved, old), outcome
 
     @torch.no_grad()
     def resync(self) -> None:
-        """Recomputes the centres' sums from the stored features, O(N), and sets ``counts`` to 0; call once an epoch.
+        """Recomputes the centres' sums from the stored features, O(N); call once an epoch.
 
         A rule on held-out evidence (``posterior``) gets it here: without this call its labels stay y_m.
         """
-        for stream in [self.fusion, *map(self._stream, self.names)]:
-            stream.recompute()
+        totals = self._over_processes([stream.recount() for stream in self._all_streams()])
+        for stream, total in zip(self._all_streams(), totals, strict=True):
+            stream.reset(total)
         for name in self.names if self._asks_held_out else ():
-            self._testimony(name).listen(self._stream(name), self.m_labels)
+            self._testimony(name).listen(self._stream(name), self.m_labels - self.neutral, self._total)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Per modality, since the last ``resync``: labels updated, of these clamped to the bound, and labels held."""
-        tallies = {name: self._stream(name).tally.tolist() for name in self.names}
-        return {name: dict(zip(("updated", "clamped", "held"), tally, strict=True)) for name, tally in tallies.items()}
+        """Per modality, how many of this process's labels have which outcome, those with none left out."""
+        found = {name: torch.bincount(stream.long(), minlength=len(Outcome)) for name, stream in self.outcomes.items()}
+        return {
+            name: {outcome.word: int(number) for outcome, number in zip(Outcome, numbers, strict=True) if number}
+            for name, numbers in found.items()
+        }
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Per modality, and for ``fusion``, how far the classes are apart: ``gap`` between the centres as they are,
+        ``separation``, the gap over the spread of the clips about their own centre at the last ``resync``. For a rule
+        on held-out evidence also what the evidence is worth: ``explained`` (R^2) and ``share`` (pi)."""
+        found = {"fusion": self.fusion.figures(), **{name: self._stream(name).figures() for name in self.names}}
+        for name in self.names if self._asks_held_out else ():
+            found[name] |= self._testimony(name).worth()
+        return found
 
     def centres(self, name: str | None = None) -> Centres:
         """Class centres of a modality (of the fusion if None), each (d,) float64; NaN where a class has no clip yet."""
@@ -201,9 +259,29 @@ class UnimodalLabelGenerator(nn.Module):
     def _testimony(self, name: str) -> Testimony:
         return cast(Testimony, self.testimony[_key(name)])
 
+    def _all_streams(self) -> list[FeatureStream]:
+        return [self.fusion, *map(self._stream, self.names)]
+
+    def _over_processes(self, parts: list[Tensor]) -> list[Tensor]:
+        """The sum of each float64 part over all processes, in one message."""
+        if self._group is None:
+            return parts
+        everything = self._total(torch.cat([part.flatten() for part in parts]))
+        split = torch.split(everything, [part.numel() for part in parts])
+        return [values.view(part.shape) for values, part in zip(split, parts, strict=True)]
+
+    def _total(self, part: Tensor) -> Tensor:
+        if self._group is not None:
+            torch.distributed.all_reduce(part, group=self._group)
+        return part
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnimodalLabelGenerator:
+        files = {id(stream.bank) for stream in self._mapped}
+
         # torch's hook behind .to(), .cuda() and .half()
         def keeping_dtype(buffer: Tensor) -> Tensor:
+            if id(buffer) in files:
+                return buffer
             moved = fn(buffer)
             return moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
 
@@ -220,24 +298,6 @@ class UnimodalLabelGenerator(nn.Module):
             if low < 0 or high >= n:
                 raise ValueError(f"index runs from {low} to {high}; give positions from 0 to {n - 1}")
         return index.to(self.m_labels.device, torch.long)
-
-    def _check_update(
-        self, fusion: Tensor, features: Mapping[str, Tensor], index: Tensor, epoch: int, present: Mapping[str, Tensor]
-    ) -> None:
-        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
-            raise ValueError(f"epoch is {epoch!r}; count epochs from 1, as an int")
-        unknown = sorted({*features, *present} - set(self.names))
-        missing = [name for name in self.names if name not in features]
-        if unknown:
-            raise ValueError(f"unknown modalities {unknown}; this generator has {list(self.names)}")
-        if missing:
-            raise ValueError(f"no features for {missing}; give zeros and say present= where a clip lacks one")
-        self.fusion.check("fusion", fusion, len(index))
-        for name in self.names:
-            self._stream(name).check(name, features[name], len(index))
-        for name, mask in present.items():
-            if mask.shape != (len(index),) or mask.dtype != torch.bool:
-                raise ValueError(f"present[{name!r}] is {shape(mask)} {mask.dtype}; expected ({len(index)},) bool")
 
 
 def _key(name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from selfmm.labels.accounts import SILENT, Account, HeldOut, fit_account
+from selfmm.labels.accounts import SILENT, Account, HeldOut, Total, alone, fit_account
 from selfmm.labels.streams import COINCIDENT, ROWS_AT_ONCE, FeatureStream
 
 # Of the ridge, relative to the features' mean eigenvalue; the data choose among them.
@@ -49,22 +49,27 @@ class Testimony(nn.Module):
         """What the rule is shown of the clips at ``index``, (B,)."""
         return HeldOut(self.said[index], self.heard[index], Account(*self.figures))
 
-    def listen(self, stream: FeatureStream, m_labels: Tensor) -> None:
+    def worth(self) -> dict[str, float]:
+        """``explained`` (R^2) and ``share`` (pi) of the account, for people to look at."""
+        account = Account(*self.figures)
+        return {"explained": float(account.explained), "share": float(account.share)}
+
+    def listen(self, stream: FeatureStream, m_labels: Tensor, total: Total = alone) -> None:
         """Adds the predictions from the stored features; does nothing if none were stored since the last time."""
-        if not self.fresh:
+        if not total(self.fresh.double()):
             return
         self.fresh.fill_(False)
         self.epochs += 1
         seen, epoch = stream.seen, int(self.epochs)
-        new = leave_one_out(stream.bank, m_labels, seen)
+        new = leave_one_out(stream.bank, m_labels, seen, total)
         mean = (epoch - 1) / (epoch + 1) * self.said + 2 / (epoch + 1) * new
         self.said.copy_(new.where(~self.heard, mean).where(seen, self.said))
         self.heard |= seen
-        account = fit_account(m_labels[self.heard].double(), self.said[self.heard])
+        account = fit_account(m_labels[self.heard].double(), self.said[self.heard], total)
         self.figures.copy_(torch.stack(account))
 
 
-def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
+def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor, total: Total = alone) -> Tensor:
     """(N,) float64: for each seen clip, its label as predicted from its features by the head fitted without it.
 
     The head minimises ``sum_j (y_j - c - w.x_j)^2 + k |w|^2`` with a free constant c; ``k`` is that strength in
@@ -76,18 +81,24 @@ def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
         bank: (N, d) features of any floating type.
         labels: (N,) m-labels.
         seen: (N,) bool, which rows of the bank hold anything; the others are not used and get 0.
+        total: adds what other processes hold.
     """
-    count = int(seen.sum())
-    said = torch.zeros(len(labels), dtype=torch.float64, device=bank.device)
+    said = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
+    first = said.new_zeros(bank.shape[1] + 2)
+    for at, rows in _chunks(bank, seen):
+        first += torch.cat([rows.sum(0), labels[at].double().sum()[None], first.new_tensor([len(at)])])
+    first = total(first)
+    count = int(first[-1])
     if not count:
         return said
-    mean = labels[seen].double().mean()
+    mean, centre = first[-2] / count, first[:-2] / count
     said[seen] = mean
-    centre = sum((rows.sum(0) for _, rows in _chunks(bank, seen)), torch.zeros_like(bank[0]).double()) / count
-    scatter, cross = torch.zeros(len(centre), len(centre)).to(centre), torch.zeros_like(centre)
+    second = said.new_zeros(len(centre), len(centre) + 1)
     for at, rows in _chunks(bank, seen):
-        scatter += (rows - centre).T @ (rows - centre)
-        cross += (rows - centre).T @ (labels[at].double() - mean)
+        off = rows - centre
+        second += off.T @ torch.cat([off, (labels[at].double() - mean)[:, None]], dim=1)
+    second = total(second)
+    scatter, cross = second[:, :-1], second[:, -1]
     level = scatter.trace() / len(centre)
     if count < 3 or not scatter.isfinite().all() or not level > count * (COINCIDENT * centre.norm()) ** 2:
         return said
@@ -95,11 +106,11 @@ def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
     strengths = torch.tensor(STRENGTHS, dtype=torch.float64, device=bank.device)
     shrunk = 1 / (values.clamp(min=0)[:, None] + level * strengths)  # (d, G)
     weights = shrunk * (vectors.T @ cross)[:, None]
-    errors = torch.zeros(len(STRENGTHS)).to(values)
+    errors = said.new_zeros(len(STRENGTHS))
     for at, rows in _chunks(bank, seen):
         left = _left_out((rows - centre) @ vectors, labels[at].double() - mean, shrunk, weights, count)
         errors += left.square().sum(0)
-    best = errors.argmin()
+    best = total(errors).argmin()
     shrunk, weights = shrunk[:, best, None], weights[:, best, None]
     for at, rows in _chunks(bank, seen):
         left = _left_out((rows - centre) @ vectors, labels[at].double() - mean, shrunk, weights, count)
@@ -117,4 +128,4 @@ def _left_out(rows: Tensor, labels: Tensor, shrunk: Tensor, weights: Tensor, cou
 def _chunks(bank: Tensor, seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Positions and float64 rows of the seen clips, some at a time."""
     for at in torch.split(seen.nonzero()[:, 0], ROWS_AT_ONCE):
-        yield at, bank[at].double()
+        yield at, bank[at.to(bank.device)].to(at.device, torch.float64)

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from selfmm.errors import SettingsError
 from selfmm.labels.rules import Rule, name_problem
-from selfmm.labels.streams import shape
 
 ZERO_LABELS = ("neither", "positive")
 BANK_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class FixedLabels:
+    """u-labels of one modality that are known, from people who listened to it alone.
+
+    Attributes:
+        index: (n,) positions of their clips in the generator's ``labels``, each once.
+        labels: (n,) in neutral +- bound.
+        weights: (n,) in [0, 1], the weight W_s of each in the loss.
+    """
+
+    index: Tensor
+    labels: Tensor
+    weights: Tensor
 
 
 def check_settings(
@@ -24,8 +39,10 @@ def check_settings(
     rule: str | Rule,
     zero_labels: str,
     bank_dtype: torch.dtype,
+    neutral: float,
+    fixed: Mapping[str, FixedLabels],
 ) -> None:
-    problems = _label_problems(labels, bound)
+    problems = _label_problems(labels, bound, neutral)
     if not dims:
         problems.append("dims is empty; give at least one modality and the width of its features, like {'text': 32}")
     widths = {**{f"dims[{name!r}]": dim for name, dim in dims.items()}, "fusion_dim": fusion_dim}
@@ -41,20 +58,60 @@ def check_settings(
         problems.append(f"zero_labels is {zero_labels!r}; choose from {[*ZERO_LABELS]}")
     if bank_dtype not in BANK_DTYPES:
         problems.append(f"bank_dtype is {bank_dtype!r}; choose from {[*BANK_DTYPES]}")
+    problems += [f"fixed names {name!r}; the modalities are {[*dims]}" for name in fixed if name not in dims]
+    if not problems:
+        problems = [f"fixed[{name!r}]: {p}" for name, known in fixed.items() for p in _fixed_problems(known, labels)]
+    if not problems:
+        values = [(name, known.labels) for name, known in fixed.items() if len(known.labels)]
+        problems = [f"fixed[{name!r}]: {p}" for name, own in values for p in _label_problems(own, bound, neutral)]
     if problems:
         raise SettingsError(problems)
 
 
-def _label_problems(labels: Tensor, bound: float) -> list[str]:
+def _fixed_problems(known: FixedLabels, labels: Tensor) -> list[str]:
+    index, n = known.index, len(labels)
+    if index.ndim != 1 or index.dtype != torch.long or {known.labels.shape, known.weights.shape} != {index.shape}:
+        shapes = ", ".join(str(shape(part)) for part in (index, known.labels, known.weights))
+        return [f"index, labels and weights are {shapes}; expected three of (n,), the index of torch.long"]
+    if len(index) and (int(index.min()) < 0 or int(index.max()) >= n):
+        return [f"index runs from {int(index.min())} to {int(index.max())}; give positions from 0 to {n - 1}"]
+    if len(torch.unique(index)) < len(index):
+        return ["index names a clip twice; give each once"]
+    if not ((known.weights >= 0) & (known.weights <= 1)).all():
+        return ["weights must be numbers from 0 to 1"]
+    return []
+
+
+def check_update(
+    names: Sequence[str], index: Tensor, features: Mapping[str, Tensor], epoch: int, present: Mapping[str, Tensor]
+) -> None:
+    """Raises ValueError where a batch is not for the modalities ``names``."""
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
+        raise ValueError(f"epoch is {epoch!r}; count epochs from 1, as an int")
+    unknown = sorted({*features, *present} - {*names})
+    missing = [name for name in names if name not in features]
+    if unknown:
+        raise ValueError(f"unknown modalities {unknown}; this generator has {[*names]}")
+    if missing:
+        raise ValueError(f"no features for {missing}; give zeros and say present= where a clip lacks one")
+    for name, mask in present.items():
+        if mask.shape != (len(index),) or mask.dtype != torch.bool:
+            raise ValueError(f"present[{name!r}] is {shape(mask)} {mask.dtype}; expected ({len(index)},) bool")
+
+
+def _label_problems(labels: Tensor, bound: float, neutral: float) -> list[str]:
     if not (0 < bound < math.inf):
         return [f"bound is {bound!r}; give the largest absolute label, 3 for a scale from -3 to 3"]
+    if not math.isfinite(neutral):
+        return [f"neutral is {neutral!r}; give the label between the classes, 0 for a scale from -3 to 3"]
     if labels.ndim != 1 or not len(labels) or labels.is_complex() or labels.dtype == torch.bool:
         return [f"labels are {shape(labels)} {labels.dtype}; expected (N,) numbers, one per training clip"]
-    wrong = (~(labels.abs() <= bound)).nonzero()
+    low, high = neutral - bound, neutral + bound
+    wrong = (~((labels >= low) & (labels <= high))).nonzero()
     if len(wrong):
         at = int(wrong[0])
         return [
-            f"{len(wrong)} of {len(labels)} labels are not numbers in [-{bound}, {bound}], the first at {at}: "
+            f"{len(wrong)} of {len(labels)} labels are not numbers in [{low}, {high}], the first at {at}: "
             f"{labels[at].item()}; mend them or raise bound"
         ]
     return []
@@ -62,3 +119,8 @@ def _label_problems(labels: Tensor, bound: float) -> list[str]:
 
 def _is_width(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def shape(tensor: Tensor) -> tuple[int, ...]:
+    """A tensor's shape as messages show it."""
+    return tuple(tensor.shape)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from selfmm.labels.outcomes import Outcome
 from selfmm.labels.rules import Centres
+from selfmm.labels.settings import FixedLabels, shape
 
 # Centres closer than this, relative to their length, are one point at the precision of float32 features.
 COINCIDENT = 1e-6
@@ -50,27 +53,38 @@ class BatchRows:
 class FeatureStream(nn.Module):
     """One feature space: the label and last stored features of each clip, and class means kept as running sums.
 
-    The sums always equal those over the bank by the current labels: whoever changes either goes through ``replace``,
-    which takes the batch's old share out and puts the new one in, or calls ``recompute``.
+    The sums always equal those over the banks by the current labels: whoever changes either goes through ``replace``
+    and hands what it returns to ``shift``, or calls ``recount`` and ``reset``. Between the two, processes that hold
+    other clips add theirs.
+
+    Args:
+        labels: (N,) labels that give the classes at the start; copied.
+        bank: (N, d) zeros to keep features in; not copied.
+        neutral: the label between the classes.
+        zero_positive: whether a neutral label counts as positive.
     """
 
     labels: Tensor  # (N,) the labels that give the classes: u-labels, or m-labels for the fusion
     bank: Tensor  # (N, d) last stored features
     seen: Tensor  # (N,) bool, whether the bank holds anything
+    outcome: Tensor  # (N,) uint8, an Outcome
     sums: Tensor  # (2, d) float64, over the positive and the negative class
     members: Tensor  # (2,) long
-    tally: Tensor  # (3,) long: labels updated, clamped, held
+    scatter: Tensor  # () float64, mean squared distance of members to their own centre, as last recounted
+    given: Tensor | None  # (N,) loss weights of known labels, NaN for the others; None where no label is known
 
-    def __init__(self, labels: Tensor, dim: int, bank_dtype: torch.dtype, zero_positive: bool) -> None:
+    def __init__(self, labels: Tensor, bank: Tensor, neutral: float, zero_positive: bool) -> None:
         super().__init__()
-        device, size = labels.device, len(labels)
-        self.zero_positive = zero_positive
+        device = labels.device
+        self.neutral, self.zero_positive = neutral, zero_positive
         self.register_buffer("labels", labels.clone())
-        self.register_buffer("bank", torch.zeros(size, dim, dtype=bank_dtype, device=device))
-        self.register_buffer("seen", torch.zeros(size, dtype=torch.bool, device=device))
-        self.register_buffer("sums", torch.zeros(2, dim, dtype=torch.float64, device=device))
+        self.register_buffer("bank", bank)
+        self.register_buffer("seen", torch.zeros(len(labels), dtype=torch.bool, device=device))
+        self.register_buffer("outcome", torch.zeros(len(labels), dtype=torch.uint8, device=device))
+        self.register_buffer("sums", torch.zeros(2, bank.shape[1], dtype=torch.float64, device=device))
         self.register_buffer("members", torch.zeros(2, dtype=torch.long, device=device))
-        self.register_buffer("tally", torch.zeros(3, dtype=torch.long, device=device))
+        self.register_buffer("scatter", torch.zeros((), dtype=torch.float64, device=device))
+        self.register_buffer("given", None)
 
     def check(self, name: str, features: Tensor, rows: int) -> None:
         expected = (rows, self.bank.shape[1])
@@ -82,41 +96,95 @@ class FeatureStream(nn.Module):
         positive, negative = self.sums / self.members.clamp(min=1)[:, None]
         return Centres(positive, negative)
 
+    def both(self) -> Tensor:
+        """() bool: both classes have members."""
+        return (self.members > 0).all()
+
     def apart(self) -> Tensor:
-        """() bool: both classes have members and their centres are two points."""
+        """() bool: the two centres are two points."""
         positive, negative = self.centres()
         length = torch.maximum(positive.norm(), negative.norm())
         distinct: Tensor = (positive - negative).norm() > COINCIDENT * length
-        return (self.members > 0).all() & distinct
+        return distinct
 
-    def replace(self, batch: BatchRows, rows: Rows, labels: Tensor) -> None:
-        """Sets the batch's labels, stores its usable rows, and corrects the sums for both."""
-        old, seen = self.bank[batch.index], self.seen[batch.index]
+    def figures(self) -> dict[str, float]:
+        """``gap``: distance of the centres; ``separation``: gap over the root of ``scatter``. NaN without a centre."""
+        if not self.both():
+            return {"gap": math.nan, "separation": math.nan}
+        positive, negative = self.centres()
+        gap, spread = float((positive - negative).norm()), math.sqrt(float(self.scatter))
+        return {"gap": gap, "separation": gap / spread if spread else math.nan}
+
+    def replace(self, batch: BatchRows, rows: Rows, labels: Tensor, outcome: Tensor | None = None) -> Tensor:
+        """Sets the batch's labels and outcomes, and stores its usable rows.
+
+        Returns:
+            (2, d + 1) float64: by how much the sums and members change; to be given to ``shift``.
+        """
+        old, seen = self.read(batch.index), self.seen[batch.index]
         stored = rows.values.to(self.bank.dtype)
         storable = rows.usable & stored.isfinite().all(-1)  # a narrow bank may overflow
         new, seen_now = stored.where(storable[:, None], old), seen | storable
         before = self._classes(self.labels[batch.index], seen & batch.last)
         after = self._classes(labels, seen_now & batch.last)
-        self.sums += after @ new.double() - before @ old.double()
-        self.members += (after.sum(1) - before.sum(1)).long()
-        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to go
-        self.labels[batch.index], self.bank[batch.index], self.seen[batch.index] = labels, new, seen_now
+        self.labels[batch.index], self.seen[batch.index] = labels, seen_now
+        self.bank[batch.index.to(self.bank.device)] = new.to(self.bank.device)
+        if outcome is not None:
+            self.outcome[batch.index] = outcome
+        sums = after @ new.double() - before @ old.double()
+        return torch.cat([sums, (after.sum(1) - before.sum(1))[:, None]], dim=1)
 
-    def recompute(self) -> None:
-        self.sums.zero_()
-        self.members.zero_()
-        self.tally.zero_()
+    def read(self, index: Tensor) -> Tensor:
+        """(B, d) stored features, where the index is: the bank itself may be a file."""
+        return self.bank[index.to(self.bank.device)].to(index.device)
+
+    def shift(self, change: Tensor) -> None:
+        """Moves the centres by what ``replace`` returned (of all processes)."""
+        self.sums += change[:, :-1]
+        self.members += change[:, -1].round().long()
+        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to go
+
+    def recount(self) -> Tensor:
+        """(2, d + 2) float64 anew from the bank: per class the sum, the members and the sum of squares."""
+        totals = torch.zeros(2, self.bank.shape[1] + 2, dtype=torch.float64, device=self.labels.device)
         for start in range(0, len(self.bank), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             classes = self._classes(self.labels[part], self.seen[part])
-            self.sums += classes @ self.bank[part].double()
-            self.members += classes.sum(1).long()
+            rows = self.bank[part].to(totals)
+            totals[:, :-2] += classes @ rows
+            totals[:, -2] += classes.sum(1)
+            totals[:, -1] += classes @ rows.square().sum(1)
+        return totals
+
+    def reset(self, totals: Tensor) -> None:
+        """Takes over what ``recount`` returned (of all processes)."""
+        self.sums.copy_(totals[:, :-2])
+        self.members.copy_(totals[:, -2].round())
+        positive, negative = self.centres()
+        own = self.members[0] * positive.square().sum() + self.members[1] * negative.square().sum()
+        self.scatter.copy_(((totals[:, -1].sum() - own) / self.members.sum().clamp(min=1)).clamp(min=0))
+
+    def pin(self, known: FixedLabels) -> None:
+        """Sets labels that are known; before anything is stored."""
+        index = known.index.to(self.labels.device)
+        self.labels[index] = known.labels.to(self.labels)
+        self.outcome[index] = int(Outcome.FIXED)
+        weights = torch.full_like(self.labels, math.nan)
+        weights[index] = known.weights.to(weights)
+        self.given = weights
+
+    def pinned(self, index: Tensor) -> Tensor:
+        """(B,) bool: which of the labels are known."""
+        return torch.zeros_like(index, dtype=torch.bool) if self.given is None else self.given[index].isfinite()
+
+    def own_weights(self, index: Tensor, otherwise: Tensor) -> Tensor:
+        """(B,) loss weights: those given with a known label, and ``otherwise`` for the rest."""
+        if self.given is None:
+            return otherwise
+        given = self.given[index]
+        return given.where(given.isfinite(), otherwise)
 
     def _classes(self, labels: Tensor, counted: Tensor) -> Tensor:
         """(2, B) float64: 1 where the clip counts in the positive (row 0) or negative (row 1) class."""
-        positive: Tensor = labels >= 0 if self.zero_positive else labels > 0
-        return torch.stack([positive & counted, (labels < 0) & counted]).double()
-
-
-def shape(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)
+        positive: Tensor = labels >= self.neutral if self.zero_positive else labels > self.neutral
+        return torch.stack([positive & counted, (labels < self.neutral) & counted]).double()

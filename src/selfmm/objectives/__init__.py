@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from selfmm.types import Batch, Loss, Output
@@ -11,7 +12,7 @@ class Objective(Protocol):
     """An ``nn.Module`` whose buffers are the method's state.
 
     ``__call__`` gives the loss; ``observe`` is called after each backward pass, before the optimizer's step;
-    ``end_epoch`` after the last step of an epoch.
+    ``end_epoch`` after the last step of an epoch; it returns figures per task for the history.
     """
 
     clean_features: bool
@@ -21,4 +22,4 @@ class Objective(Protocol):
 
     def observe(self, output: Output, batch: Batch, epoch: int) -> None: ...
 
-    def end_epoch(self) -> None: ...
+    def end_epoch(self) -> Mapping[str, Mapping[str, float]]: ...

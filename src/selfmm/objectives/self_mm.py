@@ -43,6 +43,7 @@ class SelfMMObjective(nn.Module):
         """Makes new labels for the batch and moves the class centres (paper, algorithm 1)."""
         self.generator.update(output.fusion_feature, output.features, batch.index, epoch, present=output.present)
 
-    def end_epoch(self) -> None:
-        """Recomputes the running sums, so that rounding does not add up over epochs."""
+    def end_epoch(self) -> dict[str, dict[str, float]]:
+        """Recomputes the running sums, so that rounding does not add up over epochs; returns how far apart they are."""
         self.generator.resync()
+        return self.generator.figures()

@@ -11,7 +11,7 @@ model.safetensors   the best epoch's weights
 text_encoder/       configuration and tokenizer, where words are read
 metrics.json        metrics of each split at the best epoch
 predictions.parquet id, split, label, score, score_<modality>
-labels.parquet      id, epoch, modality, m_label, u_label, weight
+labels.parquet      id, epoch, modality, m_label, u_label, weight, outcome
 state/              what ``--resume`` goes on from
 =================== ================================================================================
 """
@@ -140,7 +140,8 @@ class RunFolder:
         return self._table("labels.parquet")
 
     def history(self) -> pd.DataFrame:
-        """One row per epoch: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second."""
+        """One row per epoch: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, and
+        labels_<task>_<figure>, figures of the generated labels."""
         rows = [json.loads(line) for line in self._read("history.jsonl").splitlines()]
         return pd.DataFrame([_flat(row) for row in rows])
 
@@ -161,7 +162,9 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     losses = {f"loss_{task}": value for task, value in row["loss"].items()}
     valid = {f"valid_{metric}": value for metric, value in row["valid"].items()}
     rest = {key: row[key] for key in ("best", "seconds", "clips_per_second")}
-    return {"epoch": row["epoch"], **losses, **valid, **rest}
+    figures = row.get("labels", {}).items()  # runs of version 0.1 have none
+    labels = {f"labels_{task}_{figure}": value for task, found in figures for figure, value in found.items()}
+    return {"epoch": row["epoch"], **losses, **valid, **rest, **labels}
 
 
 def to_json(content: object) -> str:

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from selfmm import __version__
-from selfmm.atomic import atomic_file, atomic_folder, explain, only_one
+from selfmm.atomic import atomic_folder, explain, only_one
 from selfmm.config import Settings, flatten
 from selfmm.data.store import SPLITS, TABLE, Dataset
 from selfmm.data.writer import sha256
@@ -30,6 +29,7 @@ from selfmm.training.folder import (
     write_json_lines,
     write_table,
 )
+from selfmm.training.label_record import LabelRecord
 from selfmm.training.trainer import EpochRecord, Listener, Trainer
 
 
@@ -42,6 +42,7 @@ class Run:
         self.folder = folder
         self.listener = listener
         self.scale: Scale = scale_for(dataset.manifest.label_range)
+        self._record = LabelRecord(folder.state / "labels")
 
     def execute(self, *, resume: bool) -> None:
         """Trains, or goes on training, and writes every result."""
@@ -115,7 +116,7 @@ class Run:
     def _begin(self, assembly: Assembly) -> None:
         """Makes the folder whole or not at all, so that whatever is found later can be resumed."""
         with atomic_folder(self.folder.path, marker="run.json") as path:
-            (path / self.folder.state.name / "labels").mkdir(parents=True)
+            (path / self._record.folder.relative_to(self.folder.path)).mkdir(parents=True)
             if assembly.pretrained is not None:
                 assembly.pretrained.save(path / self.folder.text_encoder.name)
             (path / "settings.toml").write_text(self.settings.to_toml(), encoding="utf-8")
@@ -141,13 +142,8 @@ class Run:
         return trainer
 
     def _after_epoch(self, history: list[EpochRecord], generator: UnimodalLabelGenerator) -> None:
-        labels = np.stack([values.cpu().numpy() for values in generator.labels.values()]).astype(np.float32)
-        with atomic_file(self._labels_file(len(history))) as temporary, temporary.open("wb") as file:
-            np.save(file, labels)
+        self._record.write(len(history), generator)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
-
-    def _labels_file(self, epoch: int) -> Path:
-        return self.folder.state / "labels" / f"{epoch:05}.npy"
 
     def _finish(self, assembly: Assembly, trainer: Trainer) -> None:
         """Everything that follows from the best weights; done again from the start if it is interrupted."""
@@ -158,7 +154,8 @@ class Run:
         scores = score(trainer.model, everything, trainer.device)
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
         write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
-        write_table(self.folder.path / "labels.parquet", self._labels(list(assembly.modalities), len(trainer.history)))
+        labels = self._record.table(self.dataset, list(assembly.modalities), len(trainer.history))
+        write_table(self.folder.path / "labels.parquet", labels)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
         info = self._info(assembly, self.folder.text_encoder, finished=True)
         write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
@@ -186,15 +183,3 @@ class Run:
                     tasks[f"{name}_human"] = evaluate(values[rows][there], human, self.scale)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
         return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}
-
-    def _labels(self, modalities: list[str], epochs: int) -> pd.DataFrame:
-        rows = self.dataset.rows("train")
-        m_labels = self.dataset.labels()[rows].astype(np.float32)
-        ids = self.dataset.samples["id"].to_numpy()[rows]
-        tables = []
-        for epoch in range(1, epochs + 1):
-            for name, values in zip(modalities, np.load(self._labels_file(epoch), allow_pickle=False), strict=True):
-                weight = np.tanh(np.abs(values - m_labels))
-                columns = {"id": ids, "epoch": epoch, "modality": name, "m_label": m_labels}
-                tables.append(pd.DataFrame({**columns, "u_label": values, "weight": weight}))
-        return pd.concat(tables, ignore_index=True)

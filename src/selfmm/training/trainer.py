@@ -37,6 +37,8 @@ class EpochRecord:
         best: whether these weights are the best so far.
         seconds: of the epoch, validation included.
         clips_per_second: of training alone.
+        labels: per modality and for ``fusion``, figures of the generated labels; see
+            :meth:`selfmm.labels.UnimodalLabelGenerator.figures`.
     """
 
     epoch: int
@@ -45,6 +47,7 @@ class EpochRecord:
     best: bool
     seconds: float
     clips_per_second: float
+    labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 class Listener(Protocol):
@@ -136,11 +139,12 @@ class Trainer:
         # A seed per epoch, not one per run: a resumed run then needs no stored random state.
         torch.manual_seed(self.settings.seed * 100_003 + epoch)
         loss = self._train_epoch(epoch)
+        labels = self.objective.end_epoch()
         trained = time.perf_counter()
         valid = self._validate(epoch)
         best = valid["mae"] < self._best_mae() - _SMALLEST_GAIN
         seconds, rate = time.perf_counter() - started, len(self.train) / (trained - started)
-        record = EpochRecord(epoch, loss, valid, best, seconds, rate)
+        record = EpochRecord(epoch, loss, valid, best, seconds, rate, labels)
         self.history.append(record)
         self._store(record)
         self.listener.epoch(record)
@@ -158,7 +162,6 @@ class Trainer:
                 for task, values in loss.tasks.items():
                     sums[task] = sums.get(task, 0) + values.double().sum()
             self.listener.step()
-        self.objective.end_epoch()
         return {task: float(total) / len(self.train) for task, total in sums.items()}
 
     def _step(self, passes: list[Positions], epoch: int) -> list[Loss]:

@@ -1,0 +1,52 @@
+"""The generated labels of every epoch, kept while a run trains and made one table at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from selfmm.atomic import atomic_file
+from selfmm.data.store import Dataset
+from selfmm.labels import Outcome, UnimodalLabelGenerator
+
+_COLUMNS = ("u_label", "weight", "outcome")
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """One file per epoch in ``folder``."""
+
+    folder: Path
+
+    def write(self, epoch: int, generator: UnimodalLabelGenerator) -> None:
+        """Keeps the labels as they are after ``epoch``."""
+        everybody = torch.arange(len(generator.m_labels), device=generator.m_labels.device)
+        parts = (generator.labels, generator.weights(everybody), generator.outcomes)
+        arrays = {
+            column: np.stack([values.cpu().numpy() for values in part.values()])
+            for column, part in zip(_COLUMNS, parts, strict=True)
+        }
+        with atomic_file(self._file(epoch)) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def table(self, dataset: Dataset, modalities: list[str], epochs: int) -> pd.DataFrame:
+        """The content of ``labels.parquet``: a row per training clip, epoch and modality."""
+        rows = dataset.rows("train")
+        ids = dataset.samples["id"].to_numpy()[rows]
+        m_labels = dataset.labels()[rows].astype(np.float32)
+        words = pd.Index([outcome.word for outcome in Outcome])
+        tables = []
+        for epoch in range(1, epochs + 1):
+            with np.load(self._file(epoch), allow_pickle=False) as stored:
+                u_labels, weights, outcomes = (stored[column] for column in _COLUMNS)
+            for at, name in enumerate(modalities):
+                columns = {"id": ids, "epoch": epoch, "modality": name, "m_label": m_labels, "u_label": u_labels[at]}
+                tables.append(pd.DataFrame({**columns, "weight": weights[at], "outcome": words[outcomes[at]]}))
+        return pd.concat(tables, ignore_index=True)
+
+    def _file(self, epoch: int) -> Path:
+        return self.folder / f"{epoch:05}.npz"
