@@ -74,6 +74,10 @@ class LabelSettings(_Group):
     features: Literal["eval", "train"] = Field(
         "eval", description="features for the class centres: without dropout, or as in the authors' code with it"
     )
+    bank: Literal["float32", "float16", "bfloat16", "float64"] = Field(
+        "float32", description="number type in which each clip's last features are kept"
+    )
+    bank_folder: str = Field("", description="keep these features in unnamed files in this folder; empty: in memory")
 
 
 class TrainingSettings(_Group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -112,6 +113,8 @@ def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
         bound=max(abs(edge) for edge in dataset.manifest.label_range),
         rule=settings.labels.rule,
         zero_labels=settings.labels.zero_labels,
+        bank_dtype=getattr(torch, settings.labels.bank),
+        bank_folder=Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
     )
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 
