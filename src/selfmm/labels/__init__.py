@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from selfmm.labels.classes import UnimodalClassLabelGenerator
 from selfmm.labels.generator import UnimodalLabelGenerator
 from selfmm.labels.outcomes import Outcome
 from selfmm.labels.rules import RULES
 from selfmm.labels.settings import FixedLabels
 
-__all__ = ["RULES", "FixedLabels", "Outcome", "UnimodalLabelGenerator"]
+__all__ = ["RULES", "FixedLabels", "Outcome", "UnimodalClassLabelGenerator", "UnimodalLabelGenerator"]
