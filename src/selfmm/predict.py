@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from selfmm.data.checks import check_source
+from selfmm.data.scales import LabelScale
 from selfmm.data.store import MANIFEST, Dataset, open_dataset
 from selfmm.data.tables import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
@@ -51,7 +52,7 @@ class TrainedModel:
         if any(modality.kind != "frames" for modality in info.modalities.values()):
             _check_text_encoder(folder, info)
             pretrained = load_architecture(folder.text_encoder)
-        model = build_model(info.modalities, settings, pretrained)
+        model = build_model(info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
             model.load_state_dict(load_tensors(folder.weights))
         except RuntimeError as error:
@@ -115,7 +116,9 @@ class TrainedModel:
         with _opened(self.info.dataset_path if data is None else data) as dataset:
             table = self.predict(dataset, split)
         predictions, labels = table["score"].to_numpy(), table["label"].to_numpy(dtype=np.float64)
-        return evaluate(predictions, labels, scale_for(self.info.label_range))
+        return evaluate(
+            predictions, labels, scale_for(self.info.label_range), LabelScale.of(self.info.label_range).neutral
+        )
 
 
 def _rows(dataset: Dataset, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -56,3 +56,8 @@ def test_empty_splits_draw_no_bars(tmp_path: Path, inspection: Inspection) -> No
     text = shown(dataclasses.replace(inspection, splits=nothing))
     assert "█" not in text
     assert "the split 'test' is empty" in text
+
+
+def test_the_neutral_label_is_named_where_it_is_not_zero(inspection: Inspection) -> None:
+    assert "neutral" not in shown(inspection)
+    assert "neutral (3)" in shown(dataclasses.replace(inspection, label_range=(1.0, 5.0)))

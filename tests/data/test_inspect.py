@@ -192,3 +192,12 @@ def test_memory_does_not_grow_with_the_frames(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12e6
+
+
+def test_sides_are_those_of_the_neutral_label(tmp_path: Path) -> None:
+    dataset = build(tmp_path / "d", clean_clips([3] * 9))
+    manifest = dataset.manifest.model_copy(update={"label_range": (1.0, 5.0)})
+    labels = [1.0, 3.0, 5.0, 2.0, 3.0, 4.0, 2.5, 3.5, 3.0]
+    report = inspect_dataset(Dataset(dataset.path, manifest, dataset.samples.assign(label=labels)), verify=False)
+    sides = {name: (split.negative, split.zero, split.positive) for name, split in report.splits.items()}
+    assert sides == {"train": (3, 0, 0), "valid": (0, 2, 1), "test": (0, 1, 2)}

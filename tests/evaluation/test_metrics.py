@@ -236,3 +236,19 @@ def test_scale_and_descriptions() -> None:
     every = {key for scale in ("mosi", "sims", "general") for key in evaluate([1.0], [1.0], scale).values}
     assert every == set(DESCRIPTIONS)
     assert [key for key, higher in HIGHER_IS_BETTER.items() if not higher] == ["mae"]
+
+
+@given(pairs(3.0))
+def test_a_moved_scale_has_the_sides_of_its_neutral_label(pair: tuple[Array, Array]) -> None:
+    predictions, labels = (np.round(values * 8) / 8 for values in pair)  # eighths: moving them rounds nothing
+    plain = evaluate(predictions, labels, "general")
+    moved = evaluate(predictions + 4, labels + 4, "general", neutral=4.0)
+    assert moved.values == pytest.approx(plain.values, nan_ok=True, abs=1e-9)
+    assert moved.reasons.keys() == plain.reasons.keys()
+
+
+def test_the_neutral_label_parts_the_sides() -> None:
+    predictions, labels = np.array([2.0, 4.5, 3.5, 1.0]), np.array([1.0, 5.0, 2.0, 3.0])
+    figures = evaluate(predictions, labels, "general", neutral=3.0).values
+    assert figures["acc2_has0"] == 0.5
+    assert figures["acc2_non0"] == pytest.approx(2 / 3)

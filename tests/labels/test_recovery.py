@@ -71,3 +71,11 @@ def test_a_modality_without_truth_is_left_out() -> None:
 def test_lengths_must_fit() -> None:
     with pytest.raises(DatasetError, match=r"'audio' are \(3,\); the table has 7 clips"):
         recovery(by_hand(), {"audio": np.ones(3)})
+
+
+def test_sides_are_those_of_the_neutral_label() -> None:
+    u = np.array([-1.0, -1.0, -3.0, -1.0, 1.0, 5.0, 5.0])
+    plain, moved = recovery(by_hand(), {"audio": u}), recovery(by_hand() + 4.0, {"audio": u + 4.0}, neutral=4.0)
+    pd.testing.assert_frame_equal(plain, moved)
+    assert plain.loc["audio", "contradicting"] == 2
+    assert recovery(by_hand() + 4.0, {"audio": u + 4.0}).loc["audio", "contradicting"] == 0

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selfmm.data.findings import Inspection, Lengths
+from selfmm.data.scales import LabelScale
 
 _BAR = 24  # characters of the longest bar
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -44,7 +45,9 @@ def _table(title: str, first: str, *heads: str) -> Table:
 
 
 def _splits(inspection: Inspection) -> Table:
-    heads = ("clips", "videos", "no label", "negative", "zero", "positive", "mean", "std")
+    neutral = LabelScale.of(inspection.label_range).neutral
+    sides = ("negative", f"neutral ({neutral:g})" if neutral else "zero", "positive")
+    heads = ("clips", "videos", "no label", *sides, "mean", "std")
     table = _table("\nSplits", "split", *heads)
     for name, split in inspection.splits.items():
         counts = (split.clips, split.videos, split.unlabelled, split.negative, split.zero, split.positive)

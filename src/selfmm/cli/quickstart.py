@@ -15,6 +15,7 @@ from selfmm.api import train
 from selfmm.cli.progress import listener
 from selfmm.cli.tables import run_summary
 from selfmm.data.planted import PlantedSettings, write_planted
+from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
 from selfmm.labels.recovery import recovery
 from selfmm.predict import TrainedModel
@@ -54,7 +55,8 @@ def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
     labels = model.labels
     last = labels[labels["epoch"] == labels["epoch"].max()]
     u_labels = {str(name): group["u_label"].to_numpy() for name, group in last.groupby("modality")}
-    return recovery(dataset.samples.iloc[dataset.rows("train")], u_labels)
+    neutral = LabelScale.of(dataset.manifest.label_range).neutral
+    return recovery(dataset.samples.iloc[dataset.rows("train")], u_labels, neutral)
 
 
 _MEASURES = (

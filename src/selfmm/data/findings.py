@@ -28,7 +28,8 @@ class SplitReport:
     """One split: numbers of clips, and its labels.
 
     Attributes:
-        clips, videos, unlabelled, negative, zero, positive: counts.
+        clips, videos, unlabelled: counts.
+        negative, zero, positive: counts of labels below, at and above the neutral one, see `LabelScale`.
         mean, std: of the labels (std over n); NaN if there are none.
         histogram: clips per bin, see `Inspection.bin_edges`; labels outside are in the outer bins.
     """

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.data.findings import FIRST, Finding, Inspection, Lengths, ModalityReport, SplitReport
+from selfmm.data.scales import LabelScale
 from selfmm.data.store import SPLITS, TEXT, Dataset
 from selfmm.data.writer import sha256
 
@@ -60,13 +61,14 @@ def _split(dataset: Dataset, split: str, edges: npt.NDArray[np.float64]) -> Spli
     rows = dataset.rows(split)
     labels = dataset.labels()[rows]
     known = labels[np.isfinite(labels)]
+    neutral = LabelScale.of(dataset.manifest.label_range).neutral
     return SplitReport(
         clips=len(rows),
         videos=int(dataset.samples["video"].iloc[rows].nunique()),
         unlabelled=int(np.isnan(labels).sum()),
-        negative=int((known < 0).sum()),
-        zero=int((known == 0).sum()),
-        positive=int((known > 0).sum()),
+        negative=int((known < neutral).sum()),
+        zero=int((known == neutral).sum()),
+        positive=int((known > neutral).sum()),
         mean=float(known.mean()) if len(known) else math.nan,
         std=float(known.std()) if len(known) else math.nan,
         histogram=tuple(np.histogram(np.clip(known, edges[0], edges[-1]), edges)[0].tolist()),

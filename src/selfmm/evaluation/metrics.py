@@ -65,13 +65,14 @@ def scale_for(label_range: tuple[float, float]) -> Scale:
     return named.get((float(label_range[0]), float(label_range[1])), "general")
 
 
-def evaluate(predictions: npt.ArrayLike, labels: npt.ArrayLike, scale: Scale = "mosi") -> Metrics:
+def evaluate(predictions: npt.ArrayLike, labels: npt.ArrayLike, scale: Scale = "mosi", neutral: float = 0.0) -> Metrics:
     """Compares predictions with labels.
 
     Args:
         predictions: (N,) scores on the scale of the labels, all finite.
         labels: (N,) truth; clips whose label is NaN are left out and counted.
         scale: which figures, see `scale_for`. ``sims`` clips the predictions to [-1, 1] first, as the field does.
+        neutral: the label between the two sides of Acc-2 and F1, where the descriptions say 0; 0 for mosi and sims.
 
     Raises:
         SelfmmError: the two differ in shape, a prediction is not finite, or a label is infinite.
@@ -90,7 +91,8 @@ def evaluate(predictions: npt.ArrayLike, labels: npt.ArrayLike, scale: Scale = "
         try:
             if not len(truth):
                 raise _Undefined("there is no labelled clip")
-            values[key] = float(figure(predicted, truth))
+            about = neutral if key in _TWO_SIDES else 0.0
+            values[key] = float(figure(predicted - about, truth - about))
         except _Undefined as why:
             values[key], reasons[key] = float("nan"), str(why)
     return Metrics(values, reasons, count=len(truth), unlabelled=int(np.sum(~labelled)))

@@ -24,24 +24,25 @@ DESCRIPTIONS: Mapping[str, str] = {
     "mae": "mean absolute error of the u-labels",
     "mae_trivial": "mean absolute error of the m-labels",
     "contradicting": "clips whose modality contradicts the whole",
-    "right": "share of the contradicting clips whose u-label is on the modality's side of 0",
+    "right": "share of the contradicting clips whose u-label is on the modality's side of the neutral label",
     "right_trivial": "the same for the m-label",
-    "agreeing": "clips whose modality and whole are on the same side of 0",
-    "flipped": "share of the agreeing clips whose u-label is on the wrong side of 0",
+    "agreeing": "clips whose modality and whole are on the same side of the neutral label",
+    "flipped": "share of the agreeing clips whose u-label is on the wrong side of it",
     "flipped_trivial": "the same for the m-label",
 }
 """One line per column of `recovery`."""
 
 
-def recovery(table: pd.DataFrame, u_labels: Mapping[str, npt.ArrayLike]) -> pd.DataFrame:
+def recovery(table: pd.DataFrame, u_labels: Mapping[str, npt.ArrayLike], neutral: float = 0.0) -> pd.DataFrame:
     """Compares u-labels with the truth per modality.
 
     Args:
         table: rows of ``samples.parquet`` with ``label`` and ``label_<modality>``. If it has a column ``conflict``
             (the planted data), that names the modality which contradicts; otherwise a modality contradicts where
-            its truth and the m-label are on different sides of 0.
+            its truth and the m-label are on different sides of ``neutral``.
         u_labels: per modality, (N,) generated labels in the order of ``table``; NaN where there is none.
             Modalities without a column ``label_<modality>`` are left out.
+        neutral: the label between the sides: 0, or 3 of labels from 1 to 5.
 
     Returns:
         One row per modality, columns as in ``DESCRIPTIONS``. Shares and correlations that have no value are NaN.
@@ -55,15 +56,18 @@ def recovery(table: pd.DataFrame, u_labels: Mapping[str, npt.ArrayLike]) -> pd.D
             f"the table has no truth for any of {list(u_labels)}: a column label_<modality> is needed. "
             "Recovery can be measured on planted data and on data with human labels per modality (SIMS)."
         )
-    rows = {name: _compare(table, name, np.asarray(values, dtype=np.float64)) for name, values in known.items()}
+    rows = {
+        name: _compare(table, name, np.asarray(values, dtype=np.float64), neutral) for name, values in known.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(DESCRIPTIONS)).rename_axis("modality")
 
 
-def _compare(table: pd.DataFrame, name: str, u_labels: _Array) -> dict[str, float]:
+def _compare(table: pd.DataFrame, name: str, u_labels: _Array, neutral: float) -> dict[str, float]:
     if u_labels.shape != (len(table),):
         raise DatasetError(f"the u-labels of {name!r} are {u_labels.shape}; the table has {len(table)} clips")
-    truth = table[f"label_{name}"].to_numpy(dtype=np.float64)
-    labels = table["label"].to_numpy(dtype=np.float64)
+    truth = table[f"label_{name}"].to_numpy(dtype=np.float64) - neutral
+    labels = table["label"].to_numpy(dtype=np.float64) - neutral
+    u_labels = u_labels - neutral
     known = np.isfinite(truth) & np.isfinite(labels) & np.isfinite(u_labels)
     contradicting, agreeing = _sides(table, name, truth, labels)
     contradicting, agreeing = contradicting[known], agreeing[known]
@@ -84,7 +88,7 @@ def _compare(table: pd.DataFrame, name: str, u_labels: _Array) -> dict[str, floa
 def _sides(
     table: pd.DataFrame, name: str, truth: _Array, labels: _Array
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which clips contradict and which agree; a clip where either is 0 does neither (unless ``conflict`` says so)."""
+    """Which clips contradict and which agree, of labels about 0; where one is 0, neither (or as ``conflict`` says)."""
     product = np.sign(truth) * np.sign(labels)
     if "conflict" not in table.columns:
         return product < 0, product > 0

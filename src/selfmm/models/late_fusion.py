@@ -13,6 +13,9 @@ from selfmm.types import Batch, Output
 class Head(nn.Module):
     """F* = ReLU(Linear(dropout(F))) and a score Linear(F*) (paper, equations 1-2 and 4-5).
 
+    The score is on the scale of the labels: ``neutral`` + ``unit`` times what the Linear gives, so that a scale of 0 to
+    100 is learnt as one of -3 to 3 is. They are attributes, 0 and 1 unless set.
+
     Input: (B, ``input_dim``). Output: the projected feature (B, ``dim``) and the score (B,).
 
     Args:
@@ -22,6 +25,7 @@ class Head(nn.Module):
     def __init__(self, input_dim: int, dim: int, *, dropout: float, extra_layer: bool) -> None:
         super().__init__()
         self.dim = dim
+        self.neutral, self.unit = 0.0, 1.0
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(input_dim, dim), nn.ReLU())
         between: list[nn.Module] = [nn.Linear(dim, dim), nn.ReLU()] if extra_layer else []
         self.score = nn.Sequential(*between, nn.Linear(dim, 1))
@@ -29,7 +33,7 @@ class Head(nn.Module):
     def forward(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         feature = self.project(encoded)
         # Autocast may have made these bf16; losses, labels and centres want full precision.
-        return feature.float(), self.score(feature).squeeze(-1).float()
+        return feature.float(), self.neutral + self.unit * self.score(feature).squeeze(-1).float()
 
 
 class LateFusion(nn.Module):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
 from selfmm.config import Settings, did_you_mean
 from selfmm.data.batches import BatchMaker, Positions, frame_statistics
+from selfmm.data.scales import LabelScale
 from selfmm.data.store import TEXT, Dataset, Modality
 from selfmm.errors import DatasetError, SettingsError, TrainingError
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.models.encoders import SequenceEncoder
+from selfmm.models.late_fusion import Head
 from selfmm.models.self_mm import SelfMM
 from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise
 from selfmm.objectives.self_mm import SelfMMObjective
@@ -85,7 +88,7 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
     if any(modality.kind != "frames" for modality in modalities.values()):
         pretrained = load_pretrained(settings.text.encoder)
         check_max_tokens(pretrained.model, settings.text.max_tokens)
-    model = build_model(modalities, settings, pretrained)
+    model = build_model(modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
     train = dataset.rows("train")
     for name, encoder in model.encoders.items():
         if isinstance(encoder, SequenceEncoder) and settings.stream_for(name).standardise:
@@ -93,28 +96,38 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
     return Assembly(modalities, settings, pretrained, model)
 
 
-def build_model(modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None) -> SelfMM:
-    """The network alone. Raises ``SettingsError`` for a modality whose name torch has taken."""
+def build_model(
+    modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None, labels: LabelScale
+) -> SelfMM:
+    """The network alone, with scores on the scale of the labels.
+
+    Raises:
+        SettingsError: a modality has a name that torch has taken.
+    """
     taken = [name for name in modalities if hasattr(torch.nn.ModuleDict(), name)]
     if taken:
         raise SettingsError(
             [f"modality {name!r}: torch uses this name itself; import it under another" for name in taken]
         )
-    return SelfMM(modalities, settings, pretrained.model if pretrained else None)
+    model = SelfMM(modalities, settings, pretrained.model if pretrained else None)
+    for head in (model.fusion, *model.heads.values()):
+        cast(Head, head).neutral, cast(Head, head).unit = labels.neutral, labels.unit
+    return model
 
 
 def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
     """Self-MM's objective for the training split."""
-    settings = assembly.settings
+    settings, scale = assembly.settings, LabelScale.of(dataset.manifest.label_range)
     generator = UnimodalLabelGenerator(
         torch.from_numpy(dataset.labels()[dataset.rows("train")]).float(),
         dims=assembly.model.feature_dims,
         fusion_dim=settings.fusion.projection,
-        bound=max(abs(edge) for edge in dataset.manifest.label_range),
+        bound=scale.reach,
         rule=settings.labels.rule,
         zero_labels=settings.labels.zero_labels,
         bank_dtype=getattr(torch, settings.labels.bank),
         bank_folder=Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
+        neutral=scale.neutral,
     )
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 
@@ -147,15 +160,17 @@ def check_trainable(dataset: Dataset) -> None:
 
 
 def _check_both_sides(dataset: Dataset, labels: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
-    positive, negative = int((labels > 0).sum()), int((labels < 0).sum())
+    neutral = LabelScale.of(dataset.manifest.label_range).neutral
+    positive, negative = int((labels > neutral).sum()), int((labels < neutral).sum())
     if positive and negative:
         return
-    counts = f"{positive} above 0, {negative} below 0, {len(labels) - positive - negative} equal to 0"
+    low, high = dataset.manifest.label_range
+    counts = f"{positive} above {neutral:g}, {negative} below, {len(labels) - positive - negative} equal to it"
     raise TrainingError(
         f"the {len(labels)} training labels of {dataset.name!r} are one-sided ({counts}; they span "
         f"{labels.min():g} to {labels.max():g}). Self-MM makes unimodal labels from the distance to a positive and a "
-        "negative class centre, so it needs clips on both sides of 0, the neutral point. If your scale is centred "
-        "elsewhere (1 to 5, say), subtract its neutral value and import again."
+        f"negative class centre, so it needs clips on both sides of {neutral:g}, the neutral point of the label range "
+        f"{low:g} to {high:g}. If your scale is another, import again with its true --label-range."
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from selfmm import __version__
 from selfmm.atomic import atomic_folder, explain, only_one
 from selfmm.config import Settings, flatten
+from selfmm.data.scales import LabelScale
 from selfmm.data.store import SPLITS, TABLE, Dataset
 from selfmm.data.writer import sha256
 from selfmm.errors import OutputError, RunError
@@ -42,6 +43,7 @@ class Run:
         self.folder = folder
         self.listener = listener
         self.scale: Scale = scale_for(dataset.manifest.label_range)
+        self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
         self._record = LabelRecord(folder.state / "labels")
 
     def execute(self, *, resume: bool) -> None:
@@ -133,6 +135,7 @@ class Run:
             valid=assembly.maker(self.dataset, self.dataset.rows("valid")),
             names=self.dataset.samples["id"].iloc[rows].tolist(),
             scale=self.scale,
+            neutral=self.neutral,
             settings=self.settings,
             checkpoints=Checkpoints(self.folder.state),
             listener=self.listener,
@@ -174,12 +177,12 @@ class Run:
         for split in SPLITS:
             rows = self.dataset.rows(split)
             labels = self.dataset.labels()[rows]
-            tasks = {"fusion": evaluate(scores.fusion[rows], labels, self.scale)}
+            tasks = {"fusion": evaluate(scores.fusion[rows], labels, self.scale, self.neutral)}
             for name, values in scores.unimodal.items():
                 there = np.isfinite(values[rows])
-                tasks[name] = evaluate(values[rows][there], labels[there], self.scale)
+                tasks[name] = evaluate(values[rows][there], labels[there], self.scale, self.neutral)
                 if f"label_{name}" in self.dataset.samples:
                     human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][there]
-                    tasks[f"{name}_human"] = evaluate(values[rows][there], human, self.scale)
+                    tasks[f"{name}_human"] = evaluate(values[rows][there], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
         return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}

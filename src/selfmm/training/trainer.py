@@ -78,7 +78,7 @@ class Trainer:
         model, objective: modules; all of their state goes into the checkpoints.
         train, valid: clips of the two splits.
         names: ids of the training clips, for messages.
-        scale: which metrics the validation split is measured with.
+        scale, neutral: which metrics the validation split is measured with, see ``evaluate``.
         settings: learning rates, batches, limits.
         checkpoints: where the state goes after each epoch.
         listener: is told how it goes.
@@ -93,6 +93,7 @@ class Trainer:
     scale: Scale
     settings: Settings
     checkpoints: Checkpoints
+    neutral: float = 0.0
     listener: Listener = field(default_factory=Silence)
     after_epoch: Callable[[list[EpochRecord]], None] = lambda history: None
 
@@ -210,7 +211,7 @@ class Trainer:
                 f"after epoch {epoch}, {int(bad.sum())} of {len(self.valid)} validation scores are not finite: the "
                 "last steps made the weights overflow. Lower the learning rates or set training.clip_norm."
             )
-        return evaluate(scores.fusion, self.valid.labels, self.scale).values
+        return evaluate(scores.fusion, self.valid.labels, self.scale, self.neutral).values
 
     def _parts(self) -> dict[str, nn.Module]:
         return {"model": self.model, "objective": self._module(self.objective)}

@@ -1,0 +1,36 @@
+"""What a range of labels says: where it is neutral, how far it reaches, and the unit a network learns it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_LEARNABLE = 3.0  # MOSI's: the published learning rates are for scores of this size
+
+
+@dataclass(frozen=True)
+class LabelScale:
+    """Of labels in [``low``, ``high``].
+
+    Attributes:
+        neutral: the label between negative and positive: 0 where the range has both, else its middle (3 of 1 to 5).
+        reach: H, the largest distance of a label from ``neutral``.
+        unit: labels are learnt as (y - neutral) / unit; 1 up to a reach of 3, so nothing changes there.
+    """
+
+    neutral: float
+    reach: float
+    unit: float
+
+    @classmethod
+    def of(cls, label_range: tuple[float, float]) -> LabelScale:
+        """
+        >>> LabelScale.of((-3, 3))
+        LabelScale(neutral=0.0, reach=3.0, unit=1.0)
+        >>> LabelScale.of((0, 90))
+        LabelScale(neutral=45.0, reach=45.0, unit=15.0)
+        """
+        low, high = label_range
+        # Halved first: the sum of two large edges may overflow.
+        neutral = 0.0 if low < 0 < high else low / 2 + high / 2
+        reach = max(high - neutral, neutral - low)
+        return cls(neutral, reach, max(1.0, reach / _LEARNABLE))
