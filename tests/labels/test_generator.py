@@ -251,9 +251,10 @@ def test_running_sums_agree_with_recomputation_after_20_epochs_in_float32() -> N
 
 
 @pytest.mark.parametrize("rule", ["paper", "authors", "centre-gap", "sugrm", "posterior"])
-def test_a_scale_with_another_neutral_point_is_the_same_scale(rule: str) -> None:
+def test_another_neutral_point_and_unit_are_the_same_scale(rule: str) -> None:
     world = World(8, clips=30, epochs=6, rough=True, equal=True)
-    plain, moved = build(world, rule=rule), build(world, world.labels + 50, rule=rule, neutral=50.0)
+    plain = build(world, rule=rule)
+    moved = build(world, 15 * world.labels + 50, rule=rule, neutral=50.0, unit=15.0, bound=45.0)
     for step in world.steps():
         apply(plain, step)
         apply(moved, step)
@@ -262,7 +263,9 @@ def test_a_scale_with_another_neutral_point_is_the_same_scale(rule: str) -> None
             moved.resync()
     assert (plain.labels["text"] - world.labels).abs().max() > 0.01
     for name, labels in plain.labels.items():
-        torch.testing.assert_close(moved.labels[name] - 50, labels, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close((moved.labels[name] - 50) / 15, labels, rtol=1e-9, atol=1e-9)
+    everybody = torch.arange(world.clips)
+    torch.testing.assert_close(moved.weights(everybody), plain.weights(everybody), rtol=1e-9, atol=1e-9)
     assert plain.counts() == moved.counts()
 
 

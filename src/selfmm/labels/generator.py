@@ -58,6 +58,8 @@ class UnimodalLabelGenerator(nn.Module):
         bank_dtype: type the last features are stored in: N * (D + sum of d_s) numbers. A feature too large for it
             (65504 in float16) counts as infinite for the centres.
         neutral: the label between the classes: 0, or 3 on a scale from 1 to 5.
+        unit: rules and weights see (y - neutral) / unit. The published formulas add a distance without a unit to a
+            label, so they want labels of a few units, as MOSI's: 15 or so on a scale from 0 to 100.
         fixed: per modality, u-labels that are known. They never move, are in the centres, and have their own weights.
         bank_folder: keeps the features in unnamed files in this folder, mapped into memory, for banks larger than that.
             They stay where they are when the generator moves to another device.
@@ -79,16 +81,17 @@ class UnimodalLabelGenerator(nn.Module):
         zero_labels: str = "neither",
         bank_dtype: torch.dtype = torch.float32,
         neutral: float = 0.0,
+        unit: float = 1.0,
         fixed: Mapping[str, FixedLabels] | None = None,
         bank_folder: Path | None = None,
         group: torch.distributed.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         fixed = fixed or {}
-        check_settings(labels, dims, fusion_dim, bound, rule, zero_labels, bank_dtype, neutral, fixed)
+        check_settings(labels, dims, fusion_dim, bound, rule, zero_labels, bank_dtype, neutral, unit, fixed)
         labels = labels.detach().to(torch.float64 if labels.dtype == torch.float64 else torch.float32)
         self.names = tuple(dims)
-        self.bound, self.neutral = float(bound), float(neutral)
+        self.bound, self.neutral, self.unit = float(bound), float(neutral), float(unit)
         self.rule = RULES[rule] if isinstance(rule, str) else rule
         self._asks_held_out = bool(getattr(self.rule, "held_out", False))
         self._group = group
@@ -125,14 +128,14 @@ class UnimodalLabelGenerator(nn.Module):
 
     @torch.no_grad()
     def weights(self, index: Tensor) -> dict[str, Tensor]:
-        """Loss weights W_s = tanh|y_s - y_m| in [0, 1], (B,) per modality; of a fixed label the one given with it.
+        """Loss weights W_s = tanh(|y_s - y_m| / unit) in [0, 1], (B,) per modality; of a fixed label the given one.
 
         Args:
             index: (B,) positions in the ``labels`` given at construction.
         """
         index = self._check_index(index)
         m_labels = self.m_labels[index]
-        weights = {name: (labels[index] - m_labels).abs().tanh() for name, labels in self.labels.items()}
+        weights = {name: ((own[index] - m_labels).abs() / self.unit).tanh() for name, own in self.labels.items()}
         return {name: self._stream(name).own_weights(index, values) for name, values in weights.items()}
 
     @torch.no_grad()
@@ -189,14 +192,14 @@ class UnimodalLabelGenerator(nn.Module):
         """The batch's labels after this epoch's momentum, (B,), and what became of them, (B,) uint8."""
         stream = self._stream(name)
         old = stream.labels[batch.index]
-        raw = self.rule(
+        raw = self.unit * self.rule(
             Evidence(
-                m_labels=self.m_labels[batch.index].double() - self.neutral,
+                m_labels=self._seen_by_rules(self.m_labels[batch.index].double()),
                 fusion=fusion.values,
                 feature=rows.values,
                 fusion_centres=self.fusion.centres(),
                 centres=stream.centres(),
-                bound=self.bound,
+                bound=self.bound / self.unit,
                 held_out=self._testimony(name).at(batch.index) if self._asks_held_out else None,
             )
         )
@@ -228,7 +231,7 @@ class UnimodalLabelGenerator(nn.Module):
         for stream, total in zip(self._all_streams(), totals, strict=True):
             stream.reset(total)
         for name in self.names if self._asks_held_out else ():
-            self._testimony(name).listen(self._stream(name), self.m_labels - self.neutral, self._total)
+            self._testimony(name).listen(self._stream(name), self._seen_by_rules(self.m_labels), self._total)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Per modality, how many of this process's labels have which outcome, those with none left out."""
@@ -258,6 +261,9 @@ class UnimodalLabelGenerator(nn.Module):
 
     def _testimony(self, name: str) -> Testimony:
         return cast(Testimony, self.testimony[_key(name)])
+
+    def _seen_by_rules(self, labels: Tensor) -> Tensor:
+        return (labels - self.neutral) / self.unit
 
     def _all_streams(self) -> list[FeatureStream]:
         return [self.fusion, *map(self._stream, self.names)]

@@ -40,6 +40,7 @@ def check_settings(
     zero_labels: str,
     bank_dtype: torch.dtype,
     neutral: float,
+    unit: float,
     fixed: Mapping[str, FixedLabels],
 ) -> None:
     problems = _label_problems(labels, bound, neutral)
@@ -48,6 +49,7 @@ def check_settings(
     widths = {**{f"dims[{name!r}]": dim for name, dim in dims.items()}, "fusion_dim": fusion_dim}
     problems += [f"{key} is {dim!r}; give a whole number >= 1" for key, dim in widths.items() if not _is_width(dim)]
     problems += [f"modality {name!r} needs a name without '.'" for name in dims if not name or "." in name]
+    problems += [] if 0 < unit < math.inf else [f"unit is {unit!r}; give a number above 0, 1 for a scale from -3 to 3"]
     problems += name_problem(rule) if isinstance(rule, str) else []
     if rule == "sugrm" and any(dim != fusion_dim for dim in dims.values()):
         problems.append(

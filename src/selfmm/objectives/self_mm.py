@@ -37,7 +37,8 @@ class SelfMMObjective(nn.Module):
             error = torch.where(output.present[name], error, torch.zeros_like(error))
             tasks[name] = error.detach()
             total = total + error
-        return Loss(per_clip=total, tasks=tasks)
+        # In the generator's unit, so that learning rates, decay and clipping mean the same on every scale.
+        return Loss(per_clip=total / self.generator.unit, tasks=tasks)
 
     def observe(self, output: Output, batch: Batch, epoch: int) -> None:
         """Makes new labels for the batch and moves the class centres (paper, algorithm 1)."""

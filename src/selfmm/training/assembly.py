@@ -128,6 +128,7 @@ def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
         bank_dtype=getattr(torch, settings.labels.bank),
         bank_folder=Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
         neutral=scale.neutral,
+        unit=scale.unit,
     )
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 
