@@ -21,7 +21,6 @@ Capitals do not matter, and the field's names are understood as well: ``video_id
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmm.data.cells import read_cells, words
 from selfmm.data.checks import presence
 from selfmm.data.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.field_columns import SEPARATOR
@@ -84,7 +84,7 @@ def read_table_source(
         SourceError: something cannot be read or is wrong; all that was found is listed.
     """
     given, path = Path(path), find_table(Path(path))
-    raw = _read(path)
+    raw = read_cells(path)
     problems: list[str] = []
     notes: list[str] = []
     table = _columns(raw, path, problems, require_labels=require_labels)
@@ -137,29 +137,6 @@ def find_table(path: Path) -> Path:
     return path
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        with warnings.catch_warnings():
-            # A row with more fields than the header would else lose the last ones.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path,
-                sep="\t" if path.suffix.lower() == ".tsv" else ",",
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-                index_col=False,
-            )
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 ({error.reason}). Save it as UTF-8.") from error
-    except pd.errors.ParserWarning as error:
-        raise SourceError(f"{path} has rows longer than its header. Put quotes around texts with commas.") from error
-    except (OSError, ValueError, OverflowError) as error:  # pandas' and pyarrow's own errors are ValueErrors
-        raise SourceError(f"cannot read {path}: {str(error)[:300]}. Check that it is a proper table.") from error
-
-
 def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labels: bool) -> pd.DataFrame:
     names = [str(column).strip().lower() for column in raw.columns]
     raw = raw.set_axis([_NAMES.get(name, name) for name in names], axis=1)
@@ -167,7 +144,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     if twice:
         raise SourceError(f"{path} has the columns {twice} twice. Remove or rename one of each.")
     if "id" not in raw and {"video", "clip_id"} <= set(raw.columns):
-        raw["id"] = _words(raw["video"]) + SEPARATOR + _words(raw["clip_id"])
+        raw["id"] = words(raw["video"]) + SEPARATOR + words(raw["clip_id"])
     lacking = [column for column in ("id", "label") if column not in raw and (column == "id" or require_labels)]
     if lacking:
         raise SourceError(
@@ -180,7 +157,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
 
 
 def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: bool) -> pd.DataFrame:
-    table = pd.DataFrame({"id": _words(raw["id"]).str.strip()})
+    table = pd.DataFrame({"id": words(raw["id"]).str.strip()})
     repeated = list(table["id"][table["id"].duplicated()].unique())
     if repeated:
         problems.append(f"{len(repeated)} ids occur more than once: {some(repeated)}. Give each clip one of its own.")
@@ -188,11 +165,11 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
         problems.append(f"{clips(int((table['id'] == '').sum()), ('has', 'have'))} no id. Give each one of its own.")
     ids = list(table["id"])
     table["label"] = _numbers(raw, "label", ids, problems) if "label" in raw else np.nan
-    table[TEXT] = _words(raw[TEXT]) if TEXT in raw else pd.Series([None] * len(raw), dtype=object)
-    video = _words(raw["video"]).str.strip() if "video" in raw else pd.Series([""] * len(raw))
+    table[TEXT] = words(raw[TEXT]) if TEXT in raw else pd.Series([None] * len(raw), dtype=object)
+    video = words(raw["video"]).str.strip() if "video" in raw else pd.Series([""] * len(raw))
     table["video"] = [own or one.split(SEPARATOR, 1)[0] for own, one in zip(video, ids, strict=True)]
     if "path" in raw:
-        table["path"] = _words(raw["path"])
+        table["path"] = words(raw["path"])
     for column in [column for column in raw.columns if column in _FIGURES or column.startswith("label_")]:
         wrong: list[str] = []
         values = _numbers(raw, column, ids, wrong)
@@ -200,24 +177,16 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
             table[column] = values
             problems += wrong
     if "split" in raw:
-        table["split"] = _splits(_words(raw["split"]), ids, problems, require_labels)
+        table["split"] = _splits(words(raw["split"]), ids, problems, require_labels)
     return table
 
 
-def _words(column: pd.Series) -> pd.Series:
-    return pd.Series(["" if _is_blank(value) else _word(value) for value in column], dtype=object)
-
-
-def _is_blank(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
-
-
 def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
-    words = _words(raw[column]).str.strip()
-    values: npt.NDArray[np.float64] = pd.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64)
-    wrong = np.isnan(values) & (words != "").to_numpy(dtype=bool)
+    cells = words(raw[column]).str.strip()
+    values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    wrong = np.isnan(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():
-        named = [f"{word} ({one})" for word, one, bad in zip(words, ids, wrong, strict=True) if bad]
+        named = [f"{word} ({one})" for word, one, bad in zip(cells, ids, wrong, strict=True) if bad]
         problems.append(
             f"column {column}: {clips(int(wrong.sum()), ('has', 'have'))} something that is no number: {some(named)}. "
             "Write numbers, with a point for decimals; leave the cell empty where none is known."
@@ -225,8 +194,8 @@ def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[
     return values
 
 
-def _splits(words: pd.Series, ids: Sequence[str], problems: list[str], required: bool) -> list[str]:
-    lower = [word.strip().lower() or ("" if required else "test") for word in words]
+def _splits(column: pd.Series, ids: Sequence[str], problems: list[str], required: bool) -> list[str]:
+    lower = [word.strip().lower() or ("" if required else "test") for word in column]
     named = [_SPLITS.get(word, word) for word in lower]
     without = [one for one, split in zip(ids, named, strict=True) if not split]
     if without:
@@ -276,8 +245,3 @@ def _frames(
 def _stop(path: Path, problems: list[str]) -> None:
     if problems:
         raise SourceError("\n  - ".join([f"{path} cannot be read as it is:", *problems]))
-
-
-def _word(value: object) -> str:
-    # Parquet files of other tools hold words as bytes.
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
