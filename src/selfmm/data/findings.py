@@ -94,6 +94,7 @@ class Inspection:
         shared_videos: videos with clips in more than one split.
         outside_range: clips whose label is outside ``label_range``.
         empty_clips: clips without any stream.
+        corrections: labels that people gave, per modality that has any.
         damaged_files: files that are not what their checksum in ``dataset.json`` says.
         verified: whether checksums were compared.
     """
@@ -108,6 +109,7 @@ class Inspection:
     shared_videos: Finding
     outside_range: Finding
     empty_clips: Finding
+    corrections: dict[str, int]
     damaged_files: tuple[str, ...]
     verified: bool
 
@@ -136,6 +138,9 @@ class Inspection:
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing but does no harm, one sentence each."""
         found = []
+        if self.corrections:
+            counts = ", ".join(f"{name} {count}" for name, count in self.corrections.items())
+            found.append(f"people corrected labels per modality ({counts}); `selfmm corrections` shows them")
         for name, modality in self.modalities.items():
             if modality.missing.count:
                 found.append(f"{name} is missing in clips: {modality.missing}")

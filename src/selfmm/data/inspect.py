@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmm.data.corrections import count_corrections
 from selfmm.data.findings import FIRST, Finding, Inspection, Lengths, ModalityReport, SplitReport
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import SPLITS, TEXT, Dataset
@@ -52,6 +53,7 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True) -> Inspection:
         shared_videos=_finding(pd.Series(splits_of_video.index[splits_of_video > 1])),
         outside_range=_finding(ids[outside]),
         empty_clips=_finding(ids[empty]),
+        corrections=count_corrections(dataset.corrections),
         damaged_files=_damaged(dataset) if verify else (),
         verified=verify,
     )

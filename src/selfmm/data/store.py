@@ -17,7 +17,7 @@ label_<modality>    float64 optional: a human (or planted) label of this modalit
 =================== ======= ==========================================================================
 
 ``<modality>.npy`` is (total frames, dim) float32 or float16, or (total tokens,) int32 for token ids; nothing
-is padded. It is only ever memory-mapped.
+is padded. It is only ever memory-mapped. ``corrections.parquet`` may lie beside them, see `selfmm.data.corrections`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from selfmm.data.corrections import read_corrections
 from selfmm.errors import DatasetError
 
 FORMAT_VERSION = 1
@@ -174,6 +175,16 @@ class Dataset:
     def labels(self) -> npt.NDArray[np.float64]:
         """The m-labels, (N,); NaN where unknown."""
         return self.samples["label"].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def corrections(self) -> pd.DataFrame:
+        """Labels per modality that people gave, see `selfmm.data.corrections`; as they are when first asked for.
+
+        Raises:
+            DatasetError: their file is damaged or does not fit the data set.
+        """
+        ids = set(self.samples["id"].dropna())
+        return read_corrections(self.path, ids, self.modalities, self.manifest.label_range)
 
 
 def open_dataset(path: str | Path) -> Dataset:

@@ -14,7 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.atomic import atomic_folder
+from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.store import MANIFEST, TABLE, TEXT, Dataset, Manifest, Modality, open_dataset
+from selfmm.errors import OutputError
 
 _CHUNK_CLIPS = 64
 
@@ -63,10 +65,15 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
     Needs memory for the table and for 64 clips of one modality, whatever the size of the data set.
 
     Raises:
-        OutputError: ``path`` exists and ``force`` is not given, or it cannot be written.
+        OutputError: ``path`` exists and ``force`` is not given, it holds corrections, or it cannot be written.
         SourceError: a clip's frames turn out wrong while they are read (raised by the reader).
     """
     path = Path(path)
+    if force and (path / CORRECTIONS).is_file():
+        raise OutputError(
+            f"{path} holds corrections that people made ({CORRECTIONS}), which --force would lose. Move this file "
+            "away, make the data set anew, and put it back: it knows clips by their id."
+        )
     with atomic_folder(path, marker=MANIFEST, ours=_ours, force=force) as folder:
         table = source.table.reset_index(drop=True).copy()
         modalities: dict[str, Modality] = {}

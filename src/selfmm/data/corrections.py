@@ -1,0 +1,153 @@
+"""Labels per modality that people gave to clips of a data set: ``corrections.parquet`` in its folder.
+
+=========== ======= ================================================================================
+column      type    meaning
+=========== ======= ================================================================================
+id          string  the clip
+modality    string  which modality was judged alone
+label       float64 what it says, on the scale of the data set
+weight      float64 in [0, 1], its weight W_s in the loss of this modality
+source      string  where it comes from: a name the user gave, or that of the file
+annotators  string  who, as far as the file says, separated by commas; the label is the mean of theirs
+imported_at string  UTC, ISO 8601
+sha256      string  of the file it was read from
+=========== ======= ================================================================================
+
+There is one row per clip and modality. The file is not among the checksums of ``dataset.json``: it grows while the
+rest of a data set stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from selfmm.atomic import atomic_file, explain
+from selfmm.data.finite import some
+from selfmm.errors import DatasetError
+
+if TYPE_CHECKING:
+    from selfmm.data.store import Dataset
+
+CORRECTIONS = "corrections.parquet"
+_NUMBERS = ("label", "weight")
+COLUMNS = ("id", "modality", *_NUMBERS, "source", "annotators", "imported_at", "sha256")
+
+
+def empty_corrections() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype="float64" if name in _NUMBERS else "str") for name in COLUMNS})
+
+
+def read_corrections(
+    folder: Path, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
+) -> pd.DataFrame:
+    """The corrections of a data-set folder; without a row where there are none.
+
+    Raises:
+        DatasetError: the file is damaged or does not fit the data set.
+    """
+    path = folder / CORRECTIONS
+    if not path.is_file():
+        return empty_corrections()
+    mend = f"Mend it, or move {path} away to go on without them."
+    try:
+        table = pd.read_parquet(path)
+    except Exception as error:  # pyarrow fails on damaged bytes in many ways
+        raise DatasetError(f"cannot read {path}: {str(error)[:300]}. {mend}") from error
+    wrong = [name for name in COLUMNS if name not in table or not _is_of_type(table[name], name)]
+    if wrong:
+        raise DatasetError(f"{path} lacks the columns {wrong}, or they are of another type. {mend}")
+    problems = find_problems(table, ids, modalities, label_range)
+    twice = table["id"][table.duplicated(["id", "modality"])]
+    if len(twice):
+        problems.append(f"clips are corrected twice: {some(list(twice))}")
+    if not table["weight"].between(0, 1).all():
+        problems.append("weights are not in [0, 1]")
+    if problems:
+        raise DatasetError("\n  - ".join([f"{path} does not fit the data set:", *problems, mend]))
+    return table[list(COLUMNS)]
+
+
+def _is_of_type(column: pd.Series, name: str) -> bool:
+    if name in _NUMBERS:
+        return bool(pd.api.types.is_float_dtype(column))
+    return all(isinstance(value, str) for value in column)
+
+
+def find_problems(
+    table: pd.DataFrame, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
+) -> list[str]:
+    """What is wrong with ``id``, ``modality`` and ``label`` of each row, one sentence per kind."""
+    problems = []
+    unknown = table["id"][~table["id"].isin(set(ids))].unique()
+    if len(unknown):
+        problems.append(f"{len(unknown)} ids are of no clip of the data set: {some(list(unknown))}.")
+    strange = table["modality"][~table["modality"].isin(list(modalities))].unique()
+    if len(strange):
+        problems.append(f"there are labels of {some(list(strange))}; the data set has {', '.join(modalities)}.")
+    low, high = label_range
+    slack = 1e-6 * (high - low)  # a float32 .8 is a little more than .8
+    outside = table[~table["label"].between(low - slack, high + slack)]
+    if len(outside):
+        named = [f"{row.label:g} ({row.modality} of {str(row.id)[:60]})" for row in outside.itertuples()]
+        problems.append(f"{len(outside)} labels are not in [{low:g}, {high:g}]: {some(named)}.")
+    return problems
+
+
+def count_corrections(table: pd.DataFrame) -> dict[str, int]:
+    """How many there are per modality."""
+    return {str(name): len(group) for name, group in table.groupby("modality", sort=False)}
+
+
+def merge_corrections(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Old and new corrections together, and how many old ones a new one of the same clip and modality replaced."""
+    merged = pd.concat([old, new], ignore_index=True) if len(old) else new
+    kept = merged.drop_duplicates(["id", "modality"], keep="last")
+    return kept.sort_values(["id", "modality"], ignore_index=True), len(merged) - len(kept)
+
+
+def write_corrections(folder: Path, table: pd.DataFrame) -> None:
+    """Replaces the corrections of a data-set folder, atomically; without a row the file goes.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    path = folder / CORRECTIONS
+    if table.empty:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise explain(error, path) from error
+        return
+    with atomic_file(path) as temporary:
+        table[list(COLUMNS)].to_parquet(temporary, index=False)
+
+
+def digest(corrections: pd.DataFrame) -> str:
+    """Hash of what training sees of the corrections: not where they come from. Empty if there are none."""
+    if corrections.empty:
+        return ""
+    rows = corrections.sort_values(["id", "modality"])[["id", "modality", "label", "weight"]]
+    return hashlib.sha256(rows.to_csv(index=False).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def training_corrections(dataset: Dataset, modalities: Collection[str]) -> pd.DataFrame:
+    """The corrections that training heeds: of these modalities and of training clips that have the stream.
+
+    Returns:
+        The rows of ``dataset.corrections``, and ``position``: the clip's place in the training split.
+    """
+    rows = dataset.rows("train")
+    ids = dataset.samples["id"].to_numpy()[rows]
+    tables = []
+    for name in modalities:
+        there = np.flatnonzero(dataset.lengths(name)[rows] > 0)
+        places = pd.DataFrame({"id": ids[there], "position": there})
+        of_modality = dataset.corrections[dataset.corrections["modality"] == name]
+        tables.append(of_modality.merge(places, on="id"))
+    return pd.concat(tables, ignore_index=True)
