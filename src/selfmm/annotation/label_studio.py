@@ -1,0 +1,188 @@
+"""Tasks for Label Studio: the clips with their generated labels as pre-annotations, and the labelling configuration.
+
+Ratings are ``<Number>`` controls: of Label Studio's controls it alone carries any decimal number between a lowest and
+a highest one; ``<Rating>`` knows whole stars from 1 and ``<Choices>`` words. The formats are those of
+https://labelstud.io/guide/task_format and https://labelstud.io/tags/number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+import pandas as pd
+
+from selfmm.annotation.ratings import PREFIX
+from selfmm.atomic import write_text
+from selfmm.data.store import TEXT
+
+CLIP = "clip"
+"""Key of the clip's id in a task. Not ``id``: Label Studio's JSON-MIN export writes the task's number there."""
+_AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".m4a", ".opus"})
+_OBJECT = {TEXT: "text", "audio": "audio", "vision": "video", "video": "video"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A labelling project for some clips of a run.
+
+    Attributes:
+        clips: as `clips_to_annotate` gives them.
+        modalities: those to rate.
+        label_range: lowest and highest label.
+        model: name of the run, the predictions' ``model_version``.
+        media_root: what comes before paths that are no URLs.
+    """
+
+    clips: pd.DataFrame
+    modalities: Sequence[str]
+    label_range: tuple[float, float]
+    model: str
+    media_root: str = ""
+
+    @property
+    def step(self) -> float:
+        """Steps of the ratings: a power of ten, 20 to 200 of them over the range."""
+        low, high = self.label_range
+        return float(10.0 ** math.floor(math.log10((high - low) / 20 * (1 + 1e-9))))
+
+    @property
+    def media(self) -> list[str]:
+        """Which players there are: ``audio``, ``video``, both or none."""
+        if "path" not in self.clips:
+            return []
+        paths = [path for path in self.clips["path"] if _is_path(path)]
+        video = any(_suffix(path) not in _AUDIO for path in paths)
+        return ["audio", "video"] if video else ["audio"] if paths else []
+
+    @property
+    def shown(self) -> list[str]:
+        """Names of the tags that show something of a clip and can be rated."""
+        words = self.clips[TEXT].fillna("").str.strip().ne("").any()
+        return [CLIP, *(["text"] if words else []), *self.media]
+
+    @property
+    def has_places(self) -> bool:
+        return bool(self.media) and "start" in self.clips
+
+    def config(self) -> str:
+        """The labelling configuration, XML."""
+        view = ElementTree.Element("View")
+        for name in self.shown:
+            tag = {"audio": "Audio", "video": "Video"}.get(name, "Text")
+            # Without its sound the picture can be judged alone; the sound has its own player.
+            muted = {"muted": "true"} if name == "video" else {}
+            ElementTree.SubElement(view, tag, {"name": name, "value": f"${name}", **muted})
+        if self.has_places:
+            ElementTree.SubElement(view, "Text", name="place", value="$place")
+        low, high = (repr(edge).removesuffix(".0") for edge in self.label_range)
+        for name in self.modalities:
+            ElementTree.SubElement(view, "Header", value=f"{name} alone, from {low} to {high}", size="5")
+            names = {"name": f"{PREFIX}{name}", "toName": self._target(name)}
+            ElementTree.SubElement(view, "Number", names, min=low, max=high, step=repr(self.step).removesuffix(".0"))
+        ElementTree.indent(view)
+        return ElementTree.tostring(view, encoding="unicode") + "\n"
+
+    def _target(self, modality: str) -> str:
+        """What a rating is attached to: the modality's own text or player, or the clip's name."""
+        target = _OBJECT.get(modality, CLIP)
+        return target if target in self.shown else CLIP
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """One task per clip: its data, and one prediction with a rating per modality it has."""
+        targets = {name: self._target(name) for name in self.modalities}
+        media, has_places = self.media, self.has_places
+        return [self._task(row, targets, media, has_places) for row in self.clips.to_dict("records")]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know, one sentence each."""
+        if not self.media:
+            return ["the data set has no media (column path), so annotators see the words and the clip's id alone."]
+        found = []
+        paths = [str(path) for path in self.clips["path"] if _is_path(path)]
+        lacking = len(self.clips) - len(paths)
+        if lacking:
+            found.append(f"{lacking} clips have no media path; their players stay empty.")
+        if not self.media_root and any(not _is_url(path) and not path.startswith("/data/") for path in paths):
+            found.append("the media paths are no URLs, as Label Studio needs them: pass --media-root.")
+        return found
+
+    def _task(
+        self, row: Mapping[Any, Any], targets: Mapping[str, str], media: Sequence[str], has_places: bool
+    ) -> dict[str, Any]:
+        labels = {name: float(row[f"u_label_{name}"]) for name in self.modalities}
+        data = {CLIP: row["id"], "text": row[TEXT] if isinstance(row[TEXT], str) else ""}
+        data |= {name: self._url(row["path"]) for name in media}
+        if has_places:
+            data["place"] = _place(row)
+        data["m_label"] = _or_none(float(row["m_label"]))
+        data |= {f"u_label_{name}": _or_none(label) for name, label in labels.items()}
+        result = [
+            {
+                "id": f"{PREFIX}{name}",
+                "from_name": f"{PREFIX}{name}",
+                "to_name": targets[name],
+                "type": "number",
+                "value": {"number": self._on_grid(label)},
+            }
+            for name, label in labels.items()
+            if math.isfinite(label)
+        ]
+        low, high = self.label_range
+        agreement = max(0.0, 1.0 - float(row["spread"]) / (high - low))
+        return {"data": data, "predictions": [{"model_version": self.model, "score": agreement, "result": result}]}
+
+    def _on_grid(self, label: float) -> float:
+        """The step nearest to a label, within the range: what the control can hold."""
+        low, high = self.label_range
+        steps = round((min(max(label, low), high) - low) / self.step)
+        decimals = max(0, -math.floor(math.log10(self.step)))
+        nearest = round(low + steps * self.step, decimals + 2)
+        return min(max(nearest, low), high) + 0.0  # no -0.0
+
+    def _url(self, path: object) -> str:
+        if not _is_path(path):
+            return ""
+        given = str(path)
+        return self.media_root + quote(given) if self.media_root and not _is_url(given) else given
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str) and path.strip() != ""
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path.split("?")[0]).suffix.lower()
+
+
+def _place(row: Mapping[Any, Any]) -> str:
+    start, end = float(row["start"]), float(row.get("end", math.nan))
+    if not math.isfinite(start):
+        return f"all of {row['video']}"
+    until = f" to {end:g} s" if math.isfinite(end) else ""
+    return f"from {start:g} s{until} of {row['video']}"
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write_project(project: Project, tasks: Path, config: Path) -> None:
+    """Writes the tasks (JSON) and the labelling configuration (XML), each atomically.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    write_text(config, project.config())
+    write_text(tasks, json.dumps(project.tasks(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

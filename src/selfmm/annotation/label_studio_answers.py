@@ -1,0 +1,138 @@
+"""What comes back from Label Studio: its JSON export (whole tasks) or JSON-MIN (one record per annotation).
+
+Formats: https://labelstud.io/guide/task_format and https://labelstud.io/guide/export. Only completed annotations count:
+skipped ones (``was_cancelled``), drafts and our own predictions do not. Several annotators' labels of a clip are
+averaged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from selfmm.annotation.label_studio import CLIP
+from selfmm.annotation.ratings import PREFIX, Ratings, printable
+from selfmm.data.finite import some
+from selfmm.errors import SourceError
+
+LARGEST = 256 << 20
+"""Bytes of the largest file that is read; parsed, it needs several times as much memory."""
+
+
+def read_label_studio(path: Path) -> Ratings:
+    """The ratings of an export.
+
+    Raises:
+        SourceError: the file is no export of tasks that `Project` made.
+    """
+    return _Reader(_load(path)).read()
+
+
+def _load(path: Path) -> list[Mapping[str, Any]]:
+    expected = "Expected is Label Studio's export JSON or JSON-MIN: a list of tasks."
+    try:
+        if path.stat().st_size > LARGEST:
+            raise SourceError(f"{path} has more than {LARGEST >> 20} MiB. Export in parts, or choose JSON-MIN.")
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError as error:
+        raise SourceError(f"{path} is nested too deeply to be an export. {expected}") from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {str(error)[:200]}. {expected}") from error
+    if not isinstance(content, list) or not all(isinstance(task, dict) for task in content):
+        what = "a list of other things" if isinstance(content, list) else f"a {type(content).__name__}"
+        raise SourceError(f"{path} holds {what}. {expected}")
+    return content
+
+
+class _Reader:
+    """Goes through the tasks once and gathers ratings, problems and what was left out."""
+
+    def __init__(self, tasks: Iterable[Mapping[str, Any]]) -> None:
+        self.tasks = tasks
+        self.ratings = Ratings()
+        self.others: list[str] = []
+        self.skipped = 0
+        self.misshapen: list[str] = []
+        self.task_of: dict[str, object] = {}
+        self.repeated: list[str] = []
+
+    def read(self) -> Ratings:
+        for number, task in enumerate(self.tasks, start=1):
+            if "data" in task or "annotations" in task:
+                self._task(task, f"task {number}")
+            else:
+                self._record(task, f"record {number}")
+        problems, notes = self.ratings.problems, self.ratings.notes
+        if self.misshapen:
+            problems.append(f"{len(self.misshapen)} parts are not as Label Studio writes them: {some(self.misshapen)}.")
+        if self.repeated:
+            repeated = list(dict.fromkeys(self.repeated))
+            problems.append(f"{len(repeated)} clips have several tasks: {some(repeated)}. Leave one task per clip.")
+        if self.skipped:
+            notes.append(f"{self.skipped} skipped annotations were left out.")
+        if self.others:
+            notes.append(f"answers to other questions were left out: {some(list(dict.fromkeys(self.others)))}.")
+        return self.ratings
+
+    def _task(self, task: Mapping[str, Any], where: str) -> None:
+        data, annotations = task.get("data"), task.get("annotations")
+        clip = data.get(CLIP) if isinstance(data, dict) else None
+        if not isinstance(clip, str) or not isinstance(annotations, list):
+            self.misshapen.append(f"{where} (it has no data.{CLIP}, or no list of annotations)")
+            return
+        # A file that was put together by hand may lack the tasks' numbers.
+        self._note_task(clip, task.get("id", where))
+        for annotation in annotations:
+            if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
+                self.misshapen.append(f"{where}, an annotation without a list result")
+            elif annotation.get("was_cancelled"):
+                self.skipped += 1
+            else:
+                self._results(clip, annotation["result"], _person(annotation.get("completed_by")), where)
+
+    def _results(self, clip: str, results: list[Any], annotator: str, where: str) -> None:
+        asked: Counter[str] = Counter()
+        for result in results:
+            name = result.get("from_name") if isinstance(result, dict) else None
+            value = result.get("value") if isinstance(result, dict) else None
+            if not isinstance(name, str) or not name.startswith(PREFIX):
+                self.others += [name] if isinstance(name, str) else []
+                continue
+            asked[name] += 1
+            self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(value), annotator)
+        if any(count > 1 for count in asked.values()):
+            self.misshapen.append(f"{where}, an annotation that rates one modality twice")
+
+    def _record(self, record: Mapping[str, Any], where: str) -> None:
+        clip = record.get(CLIP)
+        if not isinstance(clip, str):
+            self.misshapen.append(f"{where} (it has no {CLIP})")
+            return
+        self._note_task(clip, record.get("id"))
+        for name, value in record.items():
+            if not name.startswith(PREFIX):
+                continue
+            many = value if isinstance(value, list) else [value]
+            if len(many) > 1:
+                self.misshapen.append(f"{where}, an annotation that rates one modality twice")
+            for one in many:
+                self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(one), _person(record.get("annotator")))
+
+    def _note_task(self, clip: str, task: object) -> None:
+        if self.task_of.setdefault(clip, task) != task:
+            self.repeated.append(clip)
+
+
+def _of_number(value: object) -> object:
+    """What a Number control holds: ``{"number": 1.5}``."""
+    return value.get("number", value) if isinstance(value, dict) else value
+
+
+def _person(value: object) -> str:
+    """Label Studio's number of a user where it gives one, rather than a mail address."""
+    if isinstance(value, dict):
+        value = value.get("id", value.get("email"))
+    return "" if value is None or isinstance(value, dict | list) else printable(str(value)[:80])

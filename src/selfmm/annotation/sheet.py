@@ -1,0 +1,52 @@
+"""Annotation in a spreadsheet: one row per clip, an empty column ``label_<modality>`` to fill in for each modality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from selfmm.annotation.ratings import PREFIX, Ratings
+from selfmm.atomic import atomic_file
+from selfmm.data.cells import read_cells, words
+from selfmm.data.finite import some
+from selfmm.errors import SourceError
+
+
+def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
+    """Writes clips as `clips_to_annotate` gives them, as .csv or .parquet by the suffix."""
+    empty = {f"{PREFIX}{name}": pd.Series([float("nan")] * len(clips), dtype="float64") for name in modalities}
+    table = clips.drop(columns="spread").assign(**empty)
+    with atomic_file(path) as temporary:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False, encoding="utf-8-sig")  # else Excel garbles what is not ASCII
+
+
+def read_sheet(path: Path) -> Ratings:
+    """The filled cells ``label_<modality>`` of a .csv, .tsv or .parquet; other columns are not looked at.
+
+    Raises:
+        SourceError: the file cannot be read as a table with ids and labels.
+    """
+    cells = read_cells(path)
+    names = [str(column).strip() for column in cells.columns]
+    asked = [name for name in names if name.startswith(PREFIX)]
+    if len(set(names)) < len(names) or "id" not in names or not asked:
+        raise SourceError(
+            f"{path} should have a column id and columns {PREFIX}<modality>, each once; it has {some(names)}. "
+            "Fields are separated by commas in .csv and by tabs in .tsv."
+        )
+    cells = cells.set_axis(names, axis=1)
+    ids = words(cells["id"]).str.strip()
+    ratings = Ratings()
+    twice = list(ids[ids.duplicated()].unique())
+    if twice:
+        ratings.problems.append(f"{len(twice)} ids have more than one row: {some(twice)}. Leave one row per clip.")
+    for name in asked:
+        values = words(cells[name]).str.strip()
+        for clip, value in zip(ids[values != ""], values[values != ""], strict=True):
+            ratings.add(clip, name.removeprefix(PREFIX), value)
+    return ratings
