@@ -21,6 +21,7 @@ from selfmm.models.late_fusion import Head
 from selfmm.models.self_mm import SelfMM
 from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise
 from selfmm.objectives.self_mm import SelfMMObjective
+from selfmm.training.corrections import fixed_labels
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
         bank_folder=Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
         neutral=scale.neutral,
         unit=scale.unit,
+        fixed=fixed_labels(dataset, list(assembly.modalities)),
     )
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 

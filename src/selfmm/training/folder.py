@@ -38,6 +38,17 @@ from selfmm.errors import RunError
 FORMAT_VERSION = 1
 
 
+class CorrectionsUsed(BaseModel):
+    """How many clips of a training had a label of ``modality`` fixed, from which source and with which weight."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    modality: str
+    source: str
+    weight: float
+    clips: int
+
+
 class RunInfo(BaseModel):
     """``run.json``.
 
@@ -46,6 +57,7 @@ class RunInfo(BaseModel):
         dataset, dataset_path, fingerprint: name, place and checksum of the data trained on.
         modalities: those the model reads, in its order.
         text_encoder: SHA-256 of each file of the text encoder's configuration and tokenizer.
+        corrections: people's labels that were fixed truth, counted by modality, source and weight.
         label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
     """
 
@@ -61,6 +73,7 @@ class RunInfo(BaseModel):
     label_range: tuple[float, float]
     modalities: dict[str, Modality]
     text_encoder: dict[str, str] = {}
+    corrections: list[CorrectionsUsed] = []
 
     @field_validator("format_version")
     @classmethod

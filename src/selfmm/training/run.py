@@ -13,6 +13,7 @@ from selfmm import __version__
 from selfmm.atomic import atomic_folder, explain, only_one
 from selfmm.config import Settings, flatten
 from selfmm.data.scales import LabelScale
+from selfmm.data.corrections import digest
 from selfmm.data.store import SPLITS, TABLE, Dataset
 from selfmm.data.writer import sha256
 from selfmm.errors import OutputError, RunError
@@ -21,6 +22,7 @@ from selfmm.inference import Scores, mean_encodings, prediction_table, score
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.training.assembly import Assembly, assemble, check_device, check_trainable, make_objective
 from selfmm.training.checkpoint import Checkpoints, save_tensors
+from selfmm.training.corrections import corrections_used
 from selfmm.training.folder import (
     RunFolder,
     RunInfo,
@@ -82,8 +84,9 @@ class Run:
         info, settings = self.folder.info(), self.folder.settings()
         if info.fingerprint != self._fingerprint():
             raise RunError(
-                f"{self.folder.path} was begun on {info.dataset!r} at {info.dataset_path}, whose content differs from "
-                f"{self.dataset.path}. Give the same data, or choose another --out."
+                f"{self.folder.path} was begun on {info.dataset!r} at {info.dataset_path}, whose content "
+                f"(clips, labels or corrections) differs from {self.dataset.path}. Give the same data, or choose "
+                "another --out."
             )
         old, new = flatten(settings), flatten(self.settings)
         changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
@@ -97,6 +100,7 @@ class Run:
     def _fingerprint(self) -> str:
         """Of the content alone: the same source imported again, at another time and place, is the same data."""
         content = self.dataset.manifest.model_dump_json(exclude={"provenance", "name"})
+        content += digest(self.dataset.corrections)
         # The table again as it is now: labels are what somebody edits by hand.
         return hashlib.sha256((content + sha256(self.dataset.path / TABLE)).encode()).hexdigest()
 
@@ -112,6 +116,7 @@ class Run:
             language=manifest.language,
             label_range=manifest.label_range,
             modalities=dict(assembly.modalities),
+            corrections=corrections_used(self.dataset, list(assembly.modalities)),
             text_encoder={file.name: sha256(file) for file in files},
         )
 

@@ -1,0 +1,37 @@
+"""People's corrections in a training: fixed labels for the generator, and a record for ``run.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+
+from selfmm.data.corrections import training_corrections
+from selfmm.data.store import Dataset
+from selfmm.labels import FixedLabels
+from selfmm.training.folder import CorrectionsUsed
+
+
+def fixed_labels(dataset: Dataset, modalities: Collection[str]) -> dict[str, FixedLabels]:
+    """Per modality that has any, the corrected labels of the training clips."""
+    table = training_corrections(dataset, modalities)
+    # An edge of the range may have come back a rounding error beyond it.
+    table["label"] = table["label"].clip(*dataset.manifest.label_range)
+    return {
+        str(name): FixedLabels(
+            index=torch.tensor(group["position"].to_numpy(dtype="int64")),
+            labels=torch.tensor(group["label"].to_numpy(dtype="float32")),
+            weights=torch.tensor(group["weight"].to_numpy(dtype="float32")),
+        )
+        for name, group in table.groupby("modality", sort=False)
+    }
+
+
+def corrections_used(dataset: Dataset, modalities: Collection[str]) -> list[CorrectionsUsed]:
+    """The same, counted."""
+    table = training_corrections(dataset, modalities)
+    groups = table.groupby(["modality", "source", "weight"])["weight"]
+    return [
+        CorrectionsUsed(modality=str(modality), source=str(source), weight=float(weights.iloc[0]), clips=len(weights))
+        for (modality, source, _), weights in groups
+    ]
