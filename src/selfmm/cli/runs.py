@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfmm.errors import OutputError, RunError, SettingsError
+from selfmm.cli.output import check_out, deliver
+from selfmm.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,31 +106,48 @@ def predict(
 
     if (data is None) == (not text):
         raise SettingsError(["give either DATA or --text, for example: selfmm predict RUN --text 'I loved it'"])
-    _check_out(out, run, force)
+    check_out(out, run, force)
     model = load(run)
     table = model.predict(text if text else data or (), split)
     missing = [name for name in model.info.modalities if table[f"score_{name}"].isna().all()]
     if missing:
         typer.echo(f"note: no clip has {' or '.join(missing)}; the model's stand-in takes their place.", err=True)
-    _deliver(table, out)
+    deliver(table, out)
 
 
 def labels(
-    run: RunArgument,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; with --import a data set or a run on it.")],
     epoch: Annotated[
         str, typer.Option(help="last (the default), best (of the best validation figure), all, or a number.")
     ] = "last",
     out: OutOption = None,
     force: ForceOption = False,
+    import_: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="FILE", help="Take in what annotators said: a sheet, or Label Studio's JSON."),
+    ] = None,
+    weight: Annotated[float | None, typer.Option(help="With --import: weight in training, 0 to 1; default 1.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="With --import: where the labels come from; default: the file's name.")
+    ] = None,
 ) -> None:
-    """Export the generated labels per modality (u-labels) of the training clips."""
+    """Export the generated labels per modality (u-labels) of the training clips; or import people's corrections."""
+    if import_ is not None:
+        from selfmm.cli.annotation import import_labels
+
+        if out is not None or epoch != "last":
+            raise SettingsError(["--import changes the data set; --out and --epoch belong to the export of a run"])
+        import_labels(run, import_, 1.0 if weight is None else weight, source)
+        return
+    if weight is not None or source is not None:
+        raise SettingsError(["--weight and --source say something of the labels of --import FILE; give this too"])
     from selfmm.training.folder import RunFolder
 
-    _check_out(out, run, force)
+    check_out(out, run, force)
     folder = RunFolder(run)
     folder.finished()
     table = _choose_epoch(folder.labels(), epoch, folder.metrics()["best_epoch"])
-    _deliver(table, out)
+    deliver(table, out)
 
 
 def _choose_epoch(table: pd.DataFrame, epoch: str, best: int) -> pd.DataFrame:
@@ -144,34 +161,3 @@ def _choose_epoch(table: pd.DataFrame, epoch: str, best: int) -> pd.DataFrame:
     if not 1 <= number <= last:
         raise RunError(f"there is no epoch {epoch!r}: give a number from 1 to {last}, or last, best or all.")
     return table[table["epoch"] == number]
-
-
-def _check_out(out: Path | None, run: Path, force: bool) -> None:
-    """Nothing that is there already is lost by a wrong name."""
-    if out is None:
-        return
-    if out.suffix not in {".csv", ".parquet"}:
-        raise OutputError(f"cannot tell the format of {out}: name a file that ends in .csv or .parquet.")
-    if run.resolve() in out.resolve().parents:
-        raise OutputError(f"{out} lies in the run folder, whose files are not to be replaced. Choose another place.")
-    if (out.parent / "dataset.json").is_file():
-        raise OutputError(f"{out} lies in a data set, whose files are not to be replaced. Choose another place.")
-    if out.exists() and not force:
-        raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
-
-
-def _deliver(table: pd.DataFrame, out: Path | None) -> None:
-    """To a file by its suffix, to a terminal as a table, else as CSV."""
-    if out is not None:
-        from selfmm.training.folder import write_table
-
-        write_table(out, table)
-        typer.echo(f"{out}: {len(table)} rows")
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        from selfmm.cli.tables import plain_table
-
-        Console().print(plain_table(table))
-    else:
-        typer.echo(table.to_csv(index=False), nl=False)

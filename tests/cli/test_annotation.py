@@ -1,0 +1,75 @@
+"""Annotation on the command line, from a run to people and back into the data set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from annotation.studio import annotation, complaints, exported
+from cli.test_commands import complains, selfmm
+from selfmm.data.store import open_dataset
+from selfmm.predict import TrainedModel
+
+
+@pytest.fixture
+def run(trained: TrainedModel, tmp_path: Path) -> Path:
+    """A copy of the run and of its data, as if it had been trained on the copy."""
+    shutil.copytree(trained.info.dataset_path, tmp_path / "data")
+    path = tmp_path / "run"
+    shutil.copytree(trained.folder.path, path)
+    info = json.loads((path / "run.json").read_text("utf-8"))
+    (path / "run.json").write_text(json.dumps({**info, "dataset_path": str(tmp_path / "data")}), encoding="utf-8")
+    return path
+
+
+def test_a_sheet_there_and_back(run: Path, tmp_path: Path) -> None:
+    result = selfmm("annotate", run, "sheet.csv", "--most", "5", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "sheet.csv: 5 clips. Fill in label_text, label_audio, label_vision" in result.stdout
+    complains(selfmm("annotate", run, "sheet.csv", cwd=tmp_path), "exists already", "--force")
+    sheet = pd.read_csv(tmp_path / "sheet.csv")
+    sheet["label_audio"] = [2.0, None, -1.25, None, None]
+    sheet.to_csv(tmp_path / "filled.csv", index=False)
+    result = selfmm("labels", run, "--import", "filled.csv", "--weight", "0.5", "--source", "Ann", cwd=tmp_path)
+    assert "2 corrections (audio 2); 2 in all" in result.stdout
+    listed = selfmm("corrections", "data", cwd=tmp_path).stdout.splitlines()
+    assert listed[0].startswith("id,modality,label,weight,source")
+    assert len(listed) == 3
+    assert "audio 2" in selfmm("inspect", "data", cwd=tmp_path).stdout
+    assert "took back 2 corrections" in selfmm("corrections", "data", "--forget", "Ann", cwd=tmp_path).stdout
+    assert len(open_dataset(tmp_path / "data").corrections) == 0
+
+
+def test_label_studio_there_and_back(run: Path, tmp_path: Path) -> None:
+    result = selfmm("annotate", run, "tasks.json", "--most", "3", cwd=tmp_path)
+    assert "3 tasks with pre-annotations; tasks-config.xml" in result.stdout
+    assert "no media" in result.stdout
+    tasks = json.loads((tmp_path / "tasks.json").read_text("utf-8"))
+    config = (tmp_path / "tasks-config.xml").read_text("utf-8")
+    assert [complaints(config, task) for task in tasks] == [[]] * 3
+    export = [exported(tasks[0], 1, annotation({"label_vision": 1.5}, {})), *(exported(t, 2) for t in tasks[1:2])]
+    (tmp_path / "export.json").write_text(json.dumps(export), encoding="utf-8")
+    result = selfmm("labels", "data", "--import", "export.json", cwd=tmp_path)
+    assert "1 corrections (vision 1); 1 in all" in result.stdout
+    found = open_dataset(tmp_path / "data").corrections
+    assert found[["id", "modality", "label"]].to_numpy().tolist() == [[tasks[0]["data"]["clip"], "vision", 1.5]]
+
+
+def test_mistakes(run: Path, tmp_path: Path) -> None:
+    before = sorted(file.name for file in (tmp_path / "data").iterdir())
+    complains(selfmm("annotate", run, "tasks.xlsx", cwd=tmp_path), "ends in .csv or .parquet or .json")
+    complains(selfmm("annotate", run, "data/tasks.json", cwd=tmp_path), "lies in a data set")
+    complains(selfmm("annotate", run, "x.csv", "--media-root", "/x", cwd=tmp_path), "Label Studio")
+    complains(selfmm("annotate", "data", "x.csv", cwd=tmp_path), "so it is no run")
+    complains(selfmm("labels", "data", "--import", "none.csv", cwd=tmp_path), "none.csv does not exist")
+    complains(selfmm("labels", "nowhere", "--import", "none.csv", cwd=tmp_path), "nowhere does not exist")
+    complains(selfmm("labels", run, "--weight", "1", cwd=tmp_path), "--import FILE")
+    complains(selfmm("labels", run, "--import", "x.csv", "--out", "y.csv", cwd=tmp_path), "--out")
+    complains(selfmm("corrections", "data", "--forget", "x", cwd=tmp_path), "sources are: none")
+    (tmp_path / "bad.csv").write_text("id,label_text\nnobody,9\n")
+    complains(selfmm("labels", "data", "--import", "bad.csv", cwd=tmp_path), "nothing was changed", "nobody", "9")
+    assert sorted(file.name for file in (tmp_path / "data").iterdir()) == before
