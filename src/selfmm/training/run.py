@@ -12,8 +12,8 @@ import torch
 from selfmm import __version__
 from selfmm.atomic import atomic_folder, explain, only_one
 from selfmm.config import Settings, flatten
-from selfmm.data.scales import LabelScale
 from selfmm.data.corrections import digest
+from selfmm.data.scales import LabelScale
 from selfmm.data.store import SPLITS, TABLE, Dataset
 from selfmm.data.writer import sha256
 from selfmm.errors import OutputError, RunError
