@@ -120,6 +120,10 @@ def labels(
     epoch: Annotated[
         str, typer.Option(help="last (the default), best (of the best validation figure), all, or a number.")
     ] = "last",
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Say how far to trust them; --out then writes the quality of each label.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --audit: print JSON with unrounded values.")] = False,
     out: OutOption = None,
     force: ForceOption = False,
     import_: Annotated[
@@ -143,11 +147,39 @@ def labels(
         raise SettingsError(["--weight and --source say something of the labels of --import FILE; give this too"])
     from selfmm.training.folder import RunFolder
 
+    if as_json and not audit:
+        raise SettingsError(["--json goes with --audit; for the labels themselves, give --out FILE.csv or .parquet"])
     check_out(out, run, force)
+    if audit:
+        _audit(run, epoch, as_json, out)
+        return
     folder = RunFolder(run)
     folder.finished()
     table = _choose_epoch(folder.labels(), epoch, folder.metrics()["best_epoch"])
     deliver(table, out)
+
+
+def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
+    """The figures to the terminal, and the quality of each label to a file if one is named."""
+    from rich.console import Console
+
+    from selfmm.cli.audit import as_json as to_values
+    from selfmm.cli.audit import render
+    from selfmm.report.material import Material
+    from selfmm.training.folder import to_json, write_table
+
+    if epoch != "last":
+        raise SettingsError([f"--audit looks at all epochs and judges the last; leave --epoch {epoch} away"])
+    material = Material.read(run)
+    found = material.audit()
+    if out is not None:
+        write_table(out, found.labels)
+    if as_json:
+        typer.echo(to_json(to_values(found, material.notes)))
+        return
+    Console().print(render(found, material.notes), highlight=False)
+    if out is not None:
+        typer.echo(f"{out}: {len(found.labels)} rows")
 
 
 def _choose_epoch(table: pd.DataFrame, epoch: str, best: int) -> pd.DataFrame:

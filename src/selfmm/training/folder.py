@@ -58,6 +58,7 @@ class RunInfo(BaseModel):
         modalities: those the model reads, in its order.
         text_encoder: SHA-256 of each file of the text encoder's configuration and tokenizer.
         corrections: people's labels that were fixed truth, counted by modality, source and weight.
+        corrections_digest: checksum of all corrections; empty where there were none.
         label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
     """
 
@@ -74,6 +75,7 @@ class RunInfo(BaseModel):
     modalities: dict[str, Modality]
     text_encoder: dict[str, str] = {}
     corrections: list[CorrectionsUsed] = []
+    corrections_digest: str = ""
 
     @field_validator("format_version")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from selfmm.atomic import atomic_folder, explain, only_one
 from selfmm.config import Settings, flatten
 from selfmm.data.corrections import digest
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import SPLITS, TABLE, Dataset
-from selfmm.data.writer import sha256
+from selfmm.data.store import SPLITS, Dataset
+from selfmm.data.writer import fingerprint, sha256
 from selfmm.errors import OutputError, RunError
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.inference import Scores, mean_encodings, prediction_table, score
@@ -82,7 +81,8 @@ class Run:
     def _check_same(self) -> RunInfo:
         """A run goes on only with the data and settings that it began with."""
         info, settings = self.folder.info(), self.folder.settings()
-        if info.fingerprint != self._fingerprint():
+        now = (fingerprint(self.dataset), digest(self.dataset.corrections))
+        if (info.fingerprint, info.corrections_digest) != now:
             raise RunError(
                 f"{self.folder.path} was begun on {info.dataset!r} at {info.dataset_path}, whose content "
                 f"(clips, labels or corrections) differs from {self.dataset.path}. Give the same data, or choose "
@@ -97,13 +97,6 @@ class Run:
             )
         return info
 
-    def _fingerprint(self) -> str:
-        """Of the content alone: the same source imported again, at another time and place, is the same data."""
-        content = self.dataset.manifest.model_dump_json(exclude={"provenance", "name"})
-        content += digest(self.dataset.corrections)
-        # The table again as it is now: labels are what somebody edits by hand.
-        return hashlib.sha256((content + sha256(self.dataset.path / TABLE)).encode()).hexdigest()
-
     def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
         manifest = self.dataset.manifest
         files = sorted(text_encoder.iterdir()) if assembly.pretrained is not None else []
@@ -112,11 +105,12 @@ class Run:
             status="finished" if finished else "training",
             dataset=manifest.name,
             dataset_path=str(self.dataset.path.resolve()),
-            fingerprint=self._fingerprint(),
+            fingerprint=fingerprint(self.dataset),
             language=manifest.language,
             label_range=manifest.label_range,
             modalities=dict(assembly.modalities),
             corrections=corrections_used(self.dataset, list(assembly.modalities)),
+            corrections_digest=digest(self.dataset.corrections),
             text_encoder={file.name: sha256(file) for file in files},
         )
 

@@ -1,0 +1,149 @@
+"""The labels of a run as arrays: a table of a row per clip, epoch and modality would be read in pieces, not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.errors import RunError
+
+COLUMNS = ("id", "epoch", "modality", "m_label", "u_label")
+OUTCOMES = (
+    "start",
+    "updated",
+    "clamped",
+    "fixed",
+    "missing",
+    "not_finite",
+    "one_class",
+    "coincide",
+    "no_evidence",
+)
+"""What can become of a label in an epoch."""
+MOVED = ("updated", "clamped")
+"""Evidence moved the label."""
+HELD = ("missing", "not_finite", "one_class", "coincide", "no_evidence")
+"""The label stayed as it was, for this reason."""
+UNKNOWN = 255
+
+Codes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LabelHistory:
+    """The u-labels of N clips, M modalities and E epochs.
+
+    Attributes:
+        ids: (N,) names of the clips, in the order in which the table first names them.
+        modalities, epochs: names (M) and numbers (E, rising).
+        m_labels: (N,) labels of the whole clip.
+        u_labels: (M, E, N); NaN where the table has no row.
+        outcomes: (M, E, N) positions in ``OUTCOMES``, ``UNKNOWN`` where nothing is said; None if the table has no
+            column ``outcome``, as in runs before outcomes were recorded.
+    """
+
+    ids: pd.Index[str]
+    modalities: tuple[str, ...]
+    epochs: tuple[int, ...]
+    m_labels: Floats
+    u_labels: Floats
+    outcomes: Codes | None
+
+    @classmethod
+    def of(cls, tables: pd.DataFrame | Iterable[pd.DataFrame]) -> LabelHistory:
+        """From ``labels.parquet``, whole or in pieces, in any order of rows.
+
+        Raises:
+            RunError: a column is missing or of a wrong type, a row occurs twice, or there is none.
+        """
+        gathered = _Gathered()
+        for table in [tables] if isinstance(tables, pd.DataFrame) else tables:
+            gathered.add(table)
+        return gathered.history()
+
+    def has(self, number: int, outcomes: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """(E, N) bool: the outcome of modality ``number`` is one of these. Only for tables with outcomes."""
+        assert self.outcomes is not None
+        codes = [OUTCOMES.index(name) for name in outcomes]
+        found: npt.NDArray[np.bool_] = np.isin(self.outcomes[number], codes)
+        return found
+
+
+@dataclass
+class _Block:
+    """The rows of one epoch and modality in one piece of the table."""
+
+    rows: npt.NDArray[np.intp]
+    u_labels: Floats
+    codes: Codes | None
+
+
+class _Gathered:
+    def __init__(self) -> None:
+        self.ids: pd.Index[str] = pd.Index([], dtype="str")
+        self.m_labels: list[Floats] = []
+        self.blocks: dict[tuple[str, int], list[_Block]] = {}
+
+    def add(self, table: pd.DataFrame) -> None:
+        table = _checked(table)
+        for (name, epoch), part in table.groupby(["modality", "epoch"], sort=False, observed=True):
+            codes = _codes(part["outcome"]) if "outcome" in part else None
+            block = _Block(self._rows(part), part["u_label"].to_numpy(dtype=np.float32), codes)
+            self.blocks.setdefault((str(name), int(epoch)), []).append(block)
+
+    def _rows(self, part: pd.DataFrame) -> npt.NDArray[np.intp]:
+        """Positions of the part's clips; those not met before are appended."""
+        ids = pd.Index(part["id"])
+        if not ids.is_unique:
+            twice = ids[ids.duplicated()][0]
+            raise RunError(f"the labels of {twice!r} occur twice in one epoch; labels.parquet is damaged.")
+        rows = self.ids.get_indexer(ids)
+        new = rows < 0
+        if new.any():
+            rows[new] = np.arange(len(self.ids), len(self.ids) + int(new.sum()))
+            self.ids = self.ids.append(ids[new])
+            self.m_labels.append(part["m_label"].to_numpy(dtype=np.float32)[new])
+        return rows
+
+    def history(self) -> LabelHistory:
+        if not len(self.ids):
+            raise RunError("labels.parquet holds no labels; the run folder is damaged.")
+        modalities = tuple(dict.fromkeys(name for name, _ in self.blocks))
+        epochs = tuple(sorted({epoch for _, epoch in self.blocks}))
+        shape = (len(modalities), len(epochs), len(self.ids))
+        u_labels = np.full(shape, np.nan, dtype=np.float32)
+        told = all(block.codes is not None for blocks in self.blocks.values() for block in blocks)
+        outcomes = np.full(shape, UNKNOWN, dtype=np.uint8) if told else None
+        for (name, epoch), blocks in self.blocks.items():
+            place = modalities.index(name), epochs.index(epoch)
+            for block in blocks:
+                if np.isfinite(u_labels[place][block.rows]).any():
+                    raise RunError(f"epoch {epoch} of {name!r} occurs twice; labels.parquet is damaged.")
+                u_labels[place][block.rows] = block.u_labels
+                if outcomes is not None and block.codes is not None:
+                    outcomes[place][block.rows] = block.codes
+        return LabelHistory(self.ids, modalities, epochs, np.concatenate(self.m_labels), u_labels, outcomes)
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise RunError(f"the labels lack the columns {missing}; labels.parquet is damaged or of another program.")
+    numbers = [name for name in ("epoch", "m_label", "u_label") if not pd.api.types.is_numeric_dtype(table[name])]
+    if numbers:
+        raise RunError(f"{', '.join(numbers)} should be numbers; labels.parquet is damaged or of another program.")
+    bad = ~np.isfinite(table[["epoch", "m_label", "u_label"]].to_numpy(dtype=np.float64)).all(axis=1)
+    if bad.any() or table[["id", "modality"]].isna().to_numpy().any():
+        raise RunError("labels.parquet has rows without an id, a modality, or finite labels; it is damaged.")
+    return table
+
+
+def _codes(outcomes: pd.Series) -> Codes:
+    """Positions in ``OUTCOMES``; a word that is not known there is UNKNOWN."""
+    codes = pd.Index(OUTCOMES).get_indexer(pd.Index(outcomes.astype("str")))
+    return np.where(codes < 0, UNKNOWN, codes).astype(np.uint8)

@@ -1,0 +1,183 @@
+"""The report of a run as one page of HTML that needs nothing else: no network, no script, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from selfmm.config import flatten
+from selfmm.data.store import SPLITS
+from selfmm.errors import OutputError
+from selfmm.labels.audit import Audit
+from selfmm.labels.clips import clip_table, typical
+from selfmm.report.canvas import inline_svg
+from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words
+from selfmm.report.material import Material
+from selfmm.report.pictures import Group
+from selfmm.report.style import drawing, modality_colours
+
+CASES = 12
+_TYPICAL = 5
+
+
+def page(material: Material, audit: Audit, groups: list[Group], notes: Sequence[str]) -> str:
+    """The whole page.
+
+    Args:
+        material: the run.
+        audit: of its labels.
+        groups: its pictures.
+        notes: what is left out and why, beside what ``material`` and ``audit`` say of it.
+
+    Raises:
+        OutputError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise OutputError(
+            "the page is made with jinja2, which is not installed. Install it with: pip install 'selfmm[report]'"
+        ) from error
+    files = resources.files("selfmm.report")
+    css = (files / "page.css").read_text(encoding="utf-8")
+    template = (files / "page.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    with drawing():
+        drawn = [
+            {"title": group.title, "text": group.text, "pictures": [_drawn(picture) for picture in group.pictures]}
+            for group in groups
+        ]
+    for group in drawn:
+        for picture in group["pictures"]:  # our own drawing, with nothing of a stranger's in it
+            picture["svg"] = Markup(picture["svg"])
+    return environment.from_string(template).render(
+        css=Markup(css),
+        policy=_policy(css),
+        groups=drawn,
+        notes=[words(note) for note in (*material.notes, *notes, *audit_gaps(audit))],
+        **_head(material, audit),
+        **_tables(material, audit),
+    )
+
+
+def _drawn(picture: Any) -> dict[str, Any]:
+    return {"svg": inline_svg(picture.figure, picture.name, picture.alt), "alt": picture.alt}
+
+
+def _policy(css: str) -> str:
+    """Nothing may be fetched or run. Pictures inside SVG are data; their parts carry style attributes."""
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    return (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"style-src-elem 'sha256-{digest}'; style-src-attr 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _head(material: Material, audit: Audit) -> dict[str, Any]:
+    info, content = material.info, material.metrics
+    fusion = _task(content, "test", "fusion") or _task(content, "valid", "fusion")
+    split = "test" if _task(content, "test", "fusion") else "validation"
+    tiles = [
+        (number(float(fusion[key])), f"{name} on the {split} split")
+        for key, name in (("mae", "MAE"), ("corr", "correlation"))
+        if fusion.get(key) is not None
+    ]
+    tiles += [
+        (f"{len(material.labels.ids):,}", "training clips"),
+        (f"{content['best_epoch']} of {len(material.history)}", "best epoch"),
+    ]
+    flipped = float(audit.figures["flipped"].mean())
+    tiles += [] if np.isnan(flipped) else [(number(flipped, "flipped"), "labels on the other side than m")]
+    low, high = info.label_range
+    return {
+        "name": words(material.name),
+        "dataset": words(info.dataset),
+        "label_range": f"{low:g} to {high:g}",
+        "rule": material.settings.labels.rule,
+        "epoch": audit.epoch,
+        "tiles": tiles,
+        "modalities": list(material.labels.modalities),
+        "colours": modality_colours(list(material.labels.modalities)),
+        "version": info.selfmm,
+    }
+
+
+def _task(content: Mapping[str, Any], split: str, task: str) -> dict[str, Any]:
+    """Metrics of one task on one split; empty where no clip of it has a label."""
+    entry = content["splits"].get(split, {}).get(task, {"count": 0})
+    return dict(entry["values"]) if entry["count"] else {}
+
+
+def _tables(material: Material, audit: Audit) -> dict[str, Any]:
+    content = material.metrics
+    by_split = {split: values for split in SPLITS if (values := _task(content, split, "fusion"))}
+    last = "test" if "test" in by_split else "valid"
+    tasks = {task: values for task in content["splits"][last] if (values := _task(content, last, task))}
+    counts = {split: content["splits"][split]["fusion"]["count"] for split in by_split}
+    ordinary = clip_table(material.labels, typical(material.labels, _TYPICAL), material.predictions, material.samples)
+    return {
+        "splits": [f"{split} ({counts[split]:,})" for split in by_split],
+        "metrics": metric_rows(by_split),
+        "task_split": last,
+        "tasks": [task.replace("_", " ") for task in tasks],
+        "task_metrics": metric_rows(tasks),
+        "audit": audit_rows(audit),
+        "recovery": [] if audit.recovery is None else recovery_rows(audit.recovery),
+        "recovered": [] if audit.recovery is None else list(audit.recovery.index),
+        "with_text": material.samples is not None and bool(material.samples["text"].notna().any()),
+        "cases": [
+            ("Modalities disagree most", _cases(audit.clips.head(CASES), material)),
+            ("Ordinary clips", _cases(ordinary, material)),
+        ],
+        "settings": [(key, _setting(value)) for key, value in flatten(material.settings).items()],
+    }
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "all"
+    return "" if value is None else str(value)
+
+
+def _cases(clips: pd.DataFrame, material: Material) -> list[dict[str, Any]]:
+    """Per clip its text, place and labels; a label carries where it stands on the scale, for its mark."""
+    rows = []
+    for row in clips.to_dict("records"):
+        labels = [("m", row["m_label"]), *((name, row[f"u_{name}"]) for name in material.labels.modalities)]
+        rows.append(
+            {
+                "id": words(row["id"]),
+                "text": words(row.get("text")),
+                "place": _place(row),
+                "labels": [
+                    {"value": "–" if np.isnan(value) else f"{value:+.2f}", "side": _side(value)} for _, value in labels
+                ],
+                "score": "–" if np.isnan(row.get("score", np.nan)) else f"{row['score']:+.2f}",
+            }
+        )
+    return rows
+
+
+def _side(value: float) -> str:
+    return "none" if np.isnan(value) or value == 0 else "positive" if value > 0 else "negative"
+
+
+def _place(row: Mapping[Any, Any]) -> str:
+    """The media file or recording, and the clip's place in it, as far as they are known."""
+    where = words(row.get("path")) or words(row.get("video"))
+    start, end = row.get("start"), row.get("end")
+    if start is not None and end is not None and np.isfinite([float(start), float(end)]).all():
+        where = f"{where}, {_clock(float(start))}–{_clock(float(end))}"
+    return where
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:04.1f}"

@@ -1,0 +1,113 @@
+"""Pictures of the training: its curves, and the class centres that the labels come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from selfmm.report.label_pictures import Picture
+from selfmm.report.plane import Plane
+from selfmm.report.style import INK, MUTED, panel
+
+_PICK = "#d55e00"
+_CENTRE = "#39424d"  # dark on a light page, and its white rim and sign show on a dark one
+_CURVES = (
+    ("drift", "Drift of the labels", "mean |u - u before|"),
+    ("separation", "Separation of the centres", "gap / spread"),
+)
+
+
+def curves(history: pd.DataFrame, by_epoch: pd.DataFrame, best: int, colours: Mapping[str, str]) -> list[Picture]:
+    """Validation error and losses, and where they are known drift of the labels and separation of the centres."""
+    pictures = [_validation(history, best)]
+    losses = {name: history[f"loss_{name}"] for name in colours if f"loss_{name}" in history}
+    if losses:
+        pictures.append(_lines("losses", "Training losses", "loss", history["epoch"], losses, best, colours))
+    for key, title, label in _CURVES:
+        wide = by_epoch.pivot(index="epoch", columns="modality", values=key) if key in by_epoch else pd.DataFrame()
+        lines = {name: wide[name] for name in colours if name in wide and wide[name].notna().any()}
+        if lines:
+            pictures.append(_lines(key, title, label, wide.index.to_series(), lines, best, colours))
+    return pictures
+
+
+def _validation(history: pd.DataFrame, best: int) -> Picture:
+    figure, axes = panel("Validation error", "epoch", "MAE")
+    epochs, errors = history["epoch"], history["valid_mae"]
+    axes.plot(epochs, errors, color=INK, marker=".", markersize=4)
+    chosen = history[epochs == best]
+    axes.plot(chosen["epoch"], chosen["valid_mae"], "o", markersize=9, markerfacecolor="none", markeredgecolor=_PICK)
+    _whole_epochs(axes)
+    lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, whose weights were kept" if len(chosen) else "unknown"
+    alt = f"Validation error over {len(history)} epochs: {errors.iloc[0]:.3f} at the first, {lowest}."
+    return Picture("validation", alt, figure)
+
+
+def _lines(
+    key: str,
+    title: str,
+    label: str,
+    epochs: pd.Series,
+    lines: Mapping[str, pd.Series],
+    best: int,
+    colours: Mapping[str, str],
+) -> Picture:
+    figure, axes = panel(title, "epoch", label)
+    axes.axvline(best, color=MUTED, linewidth=0.8, linestyle=":")
+    for name, values in lines.items():
+        axes.plot(epochs, values, color=colours[name], label=name, marker=".", markersize=4)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="best")
+    _whole_epochs(axes)
+    told = ", ".join(f"{name} {values.iloc[-1]:.3f}" for name, values in lines.items())
+    return Picture(key, f"{title} over {len(epochs)} epochs. At the last: {told}.", figure)
+
+
+def _whole_epochs(axes: object) -> None:
+    from matplotlib.axes import Axes
+    from matplotlib.ticker import MaxNLocator
+
+    assert isinstance(axes, Axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
+
+
+def centres(planes: Mapping[str, Plane], colours: Mapping[str, str]) -> list[Picture]:
+    """Per feature space the two class centres and a sample of the clips; hollow ones are of the negative class."""
+    return [_plane(name, plane, colours[name]) for name, plane in planes.items()]
+
+
+def _plane(name: str, plane: Plane, colour: str) -> Picture:
+    figure, axes = panel(name, "along the line through the centres", "most varied across it")
+    # Points as a picture: two thousand circles of SVG would make a page of megabytes. Ink cannot follow the page's
+    # scheme there, so the fusion is drawn in the grey that both schemes bear.
+    colour = MUTED if colour == INK else colour
+    for side, fill in ((-1, "none"), (0, "none"), (1, colour)):
+        points = plane.points[plane.sides == side]
+        alpha = 0.35 if side == 0 else 0.6
+        axes.scatter(*points.T, s=9, facecolors=fill, edgecolors=colour, linewidths=0.6, alpha=alpha, rasterized=True)
+    for sign, place in (("−", -plane.half_gap), ("+", plane.half_gap)):
+        axes.plot(
+            [place], [0], "o", markersize=13, color=_CENTRE, markeredgecolor="white", markeredgewidth=1.2, zorder=5
+        )
+        axes.text(place, 0, sign, color="white", ha="center", va="center_baseline", fontweight="bold", zorder=6)
+    for limits, place in ((axes.set_xlim, 0), (axes.set_ylim, 1)):
+        low, high = _limits(plane, place)
+        limits(low, high)
+    axes.locator_params(nbins=5)
+    alt = (
+        f"Features of {name} for {len(plane.points)} of {plane.clips} clips in two dimensions, which hold "
+        f"{plane.shown:.0%} of their variance. The class centres lie {2 * plane.half_gap:.3g} apart."
+    )
+    return Picture(f"centres-{name}", alt, figure)
+
+
+def _limits(plane: Plane, axis: int) -> tuple[float, float]:
+    """Far outliers are cut off: the middle 99 % and both centres are shown."""
+    centres = [-plane.half_gap, plane.half_gap] if axis == 0 else [0.0]
+    values = np.concatenate([np.quantile(plane.points[:, axis], [0.005, 0.995]), centres])
+    low, high = float(values.min()), float(values.max())
+    margin = 0.08 * (high - low) or plane.half_gap
+    return low - margin, high + margin
