@@ -15,7 +15,8 @@ import pandas as pd
 
 from selfmm.labels.clips import by_id, clip_table, most_disagreeing
 from selfmm.labels.figures import FIGURES, View, measure
-from selfmm.labels.history import OUTCOMES, LabelHistory
+from selfmm.labels.history import LabelHistory
+from selfmm.labels.outcomes import Outcome
 from selfmm.labels.quality import predicts_error, quality
 from selfmm.labels.recovery import recovery
 
@@ -104,7 +105,7 @@ def audit(
 
 
 def _by_modality(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("modality")
+    return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="modality"))
 
 
 def _heads(told: LabelHistory, scores: pd.DataFrame | None) -> dict[str, Array]:
@@ -123,8 +124,7 @@ def _outcomes(told: LabelHistory) -> pd.DataFrame | None:
     for number, name in enumerate(told.modalities):
         codes = told.outcomes[number, -1][np.isfinite(told.u_labels[number, -1])]
         counts = np.bincount(codes, minlength=256)
-        shares = counts[: len(OUTCOMES)] / max(len(codes), 1)
-        rows[name] = dict(zip(OUTCOMES, shares.tolist(), strict=True))
+        rows[name] = {outcome.word: float(counts[outcome]) / max(len(codes), 1) for outcome in Outcome}
     table = _by_modality(rows)
     return table.loc[:, table.gt(0).any()]
 
@@ -135,7 +135,7 @@ def _by_epoch(told: LabelHistory, neutral: float, history: pd.DataFrame | None) 
     rows = []
     for number, name in enumerate(told.modalities):
         # A clip without the stream keeps y_m for ever; it would make every figure look calm.
-        missing = None if told.outcomes is None else told.has(number, ["missing"])[-1]
+        missing = None if told.outcomes is None else told.has(number, Outcome.MISSING)[-1]
         for place, epoch in enumerate(told.epochs):
             now = told.u_labels[number, place].astype(np.float64)
             if missing is not None:
@@ -211,7 +211,8 @@ def _labels(told: LabelHistory, heads: Mapping[str, Array], values: Array) -> pd
         if heads:
             columns["score"] = heads[name][there] if name in heads else np.nan
         if told.outcomes is not None:
-            words = np.array([*OUTCOMES, *[""] * (256 - len(OUTCOMES))], dtype=object)
+            words = np.full(256, "", dtype=object)
+            words[: len(Outcome)] = [outcome.word for outcome in Outcome]
             columns["outcome"] = words[told.outcomes[number, -1, there]]
         parts.append(pd.DataFrame({**columns, "quality": values[number, there]}))
     return pd.concat(parts, ignore_index=True)

@@ -70,7 +70,8 @@ def clip_table(
     for frame, columns in ((scores, wanted), (references, list(REFERENCES))):
         if frame is not None:
             there = [column for column in columns if column in frame]
-            table |= {column: values.to_numpy() for column, values in by_id(frame[["id", *there]], ids).items()}
+            found = by_id(frame[["id", *there]], ids)
+            table |= {column: found[column].to_numpy() for column in there}
     return pd.DataFrame(table)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.evaluation.metrics import pearson
-from selfmm.labels.history import HELD, MOVED, LabelHistory
+from selfmm.labels.history import LabelHistory
+from selfmm.labels.outcomes import HELD, Outcome
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -60,9 +61,9 @@ class View:
             clamped = held = None
             asked = there
         else:
-            moved = history.has(number, MOVED)
-            clamped, held = history.has(number, ["clamped"])[-1], history.has(number, HELD)[-1]
-            asked = there & ~history.has(number, ["missing"])[-1]
+            moved = history.has(number, Outcome.UPDATED, Outcome.CLAMPED)
+            clamped, held = history.has(number, Outcome.CLAMPED)[-1], history.has(number, *HELD)[-1]
+            asked = there & ~history.has(number, Outcome.MISSING)[-1]
         return cls(
             m_labels=history.m_labels.astype(np.float64) - neutral,
             u_labels=u_labels[-1].astype(np.float64) - neutral,
@@ -111,7 +112,8 @@ def _corr(x: Array, y: Array) -> float:
 def _sides(view: View) -> Array:
     """Product of u and m of the clips whose m-label is on a side."""
     kept = view.asked & (view.m_labels != 0)
-    return np.sign(view.u_labels[kept]) * np.sign(view.m_labels[kept])
+    product: Array = np.sign(view.u_labels[kept]) * np.sign(view.m_labels[kept])
+    return product
 
 
 def _drift(view: View) -> float:

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from selfmm.errors import RunError
+from selfmm.labels.outcomes import Outcome
 
 COLUMNS = ("id", "epoch", "modality", "m_label", "u_label")
-OUTCOMES = (
-    "start",
-    "updated",
-    "clamped",
-    "fixed",
-    "missing",
-    "not_finite",
-    "one_class",
-    "coincide",
-    "no_evidence",
-)
-"""What can become of a label in an epoch."""
-MOVED = ("updated", "clamped")
-"""Evidence moved the label."""
-HELD = ("missing", "not_finite", "one_class", "coincide", "no_evidence")
-"""The label stayed as it was, for this reason."""
+_WORDS = pd.Index([outcome.word for outcome in Outcome])
 UNKNOWN = 255
 
 Codes = npt.NDArray[np.uint8]
@@ -43,7 +30,7 @@ class LabelHistory:
         modalities, epochs: names (M) and numbers (E, rising).
         m_labels: (N,) labels of the whole clip.
         u_labels: (M, E, N); NaN where the table has no row.
-        outcomes: (M, E, N) positions in ``OUTCOMES``, ``UNKNOWN`` where nothing is said; None if the table has no
+        outcomes: (M, E, N) an `Outcome` each, ``UNKNOWN`` where nothing is said; None if the table has no
             column ``outcome``, as in runs before outcomes were recorded.
     """
 
@@ -66,11 +53,10 @@ class LabelHistory:
             gathered.add(table)
         return gathered.history()
 
-    def has(self, number: int, outcomes: Iterable[str]) -> npt.NDArray[np.bool_]:
+    def has(self, number: int, *outcomes: Outcome) -> npt.NDArray[np.bool_]:
         """(E, N) bool: the outcome of modality ``number`` is one of these. Only for tables with outcomes."""
         assert self.outcomes is not None
-        codes = [OUTCOMES.index(name) for name in outcomes]
-        found: npt.NDArray[np.bool_] = np.isin(self.outcomes[number], codes)
+        found: npt.NDArray[np.bool_] = np.isin(self.outcomes[number], [int(outcome) for outcome in outcomes])
         return found
 
 
@@ -91,7 +77,8 @@ class _Gathered:
 
     def add(self, table: pd.DataFrame) -> None:
         table = _checked(table)
-        for (name, epoch), part in table.groupby(["modality", "epoch"], sort=False, observed=True):
+        for key, part in table.groupby(["modality", "epoch"], sort=False, observed=True):
+            name, epoch = cast(tuple[str, int], key)
             codes = _codes(part["outcome"]) if "outcome" in part else None
             block = _Block(self._rows(part), part["u_label"].to_numpy(dtype=np.float32), codes)
             self.blocks.setdefault((str(name), int(epoch)), []).append(block)
@@ -144,6 +131,6 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _codes(outcomes: pd.Series) -> Codes:
-    """Positions in ``OUTCOMES``; a word that is not known there is UNKNOWN."""
-    codes = pd.Index(OUTCOMES).get_indexer(pd.Index(outcomes.astype("str")))
+    """The outcomes by their words; one that is not known is UNKNOWN."""
+    codes = _WORDS.get_indexer(pd.Index(outcomes.astype("str")))
     return np.where(codes < 0, UNKNOWN, codes).astype(np.uint8)

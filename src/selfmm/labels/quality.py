@@ -8,6 +8,7 @@ import pandas as pd
 
 from selfmm.evaluation.metrics import pearson
 from selfmm.labels.history import LabelHistory
+from selfmm.labels.outcomes import Outcome
 
 Array = npt.NDArray[np.float64]
 
@@ -34,8 +35,8 @@ def quality(history: LabelHistory, bound: float) -> Array:
     last = history.u_labels[:, -1].astype(np.float64)
     values: Array = np.clip(1 - np.abs(last - history.m_labels.astype(np.float64)) / (2 * bound), 0.0, 1.0)
     for number in range(len(values)) if history.outcomes is not None else ():
-        values[number, history.has(number, ["fixed"])[-1]] = 1.0
-        values[number, history.has(number, ["missing"])[-1]] = np.nan
+        values[number, history.has(number, Outcome.FIXED)[-1]] = 1.0
+        values[number, history.has(number, Outcome.MISSING)[-1]] = np.nan
     return values
 
 

@@ -49,9 +49,7 @@ def over_epochs(told: LabelHistory, bound: float, neutral: float, colours: Mappi
         for level, share in enumerate(shares):
             shade = 0.25 + 0.6 * level / max(len(places) - 1, 1)
             base = -level * step
-            axes.stairs(
-                share + base, edges, baseline=base, fill=True, color=colours[name], alpha=shade, zorder=level
-            )
+            axes.stairs(share + base, edges, baseline=base, fill=True, color=colours[name], alpha=shade, zorder=level)
             axes.stairs(share + base, edges, baseline=base, color=colours[name], linewidth=1.0, zorder=level)
         axes.set_yticks([-level * step for level in range(len(places))], [str(told.epochs[place]) for place in places])
         axes.tick_params(axis="y", length=0)
@@ -115,7 +113,7 @@ def against_m(told: LabelHistory, bound: float, neutral: float, colours: Mapping
         shown = np.ma.masked_equal(counts.T, 0)
         scale = LogNorm(1, max(float(counts.max()), 2.0))
         image = axes.imshow(shown, cmap=shades, norm=scale, extent=span, origin="lower", interpolation="nearest")
-        figure.colorbar(image, ax=axes, label="clips", shrink=0.8).outline.set_visible(False)  # type: ignore[operator]
+        figure.colorbar(image, ax=axes, label="clips", shrink=0.8).outline.set_visible(False)
         off = float(np.mean(np.abs(u_labels[known] - told.m_labels[known]) > bound / 6)) if known.any() else 0.0
         alt = (
             f"u-label of {name} against the m-label, {int(known.sum())} clips. {off:.0%} lie more than a twelfth of "
@@ -143,7 +141,7 @@ def outcomes(shares: pd.DataFrame, colours: Mapping[str, str]) -> Picture:
             edgecolor=MUTED,
             linewidth=0.6,
             hatch="" if outcome == "updated" else _HATCHES[1 + place % (len(_HATCHES) - 1)],
-            label=outcome.replace("_", " "),
+            label=str(outcome).replace("_", " "),
         )
         left = left + width
     axes.set_xlim(0, 100)
@@ -151,7 +149,8 @@ def outcomes(shares: pd.DataFrame, colours: Mapping[str, str]) -> Picture:
     axes.tick_params(axis="y", length=0)
     _legend_below(figure, axes)
     told = "; ".join(
-        f"{name}: " + ", ".join(f"{column.replace('_', ' ')} {value:.1%}" for column, value in row.items() if value > 0)
+        f"{name}: "
+        + ", ".join(f"{str(column).replace('_', ' ')} {value:.1%}" for column, value in row.items() if value > 0)
         for name, row in shares.iterrows()
     )
     return Picture("outcomes", f"Share of the labels by outcome in the last epoch. {told}.", figure)

@@ -51,12 +51,10 @@ def page(material: Material, audit: Audit, groups: list[Group], notes: Sequence[
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     with drawing():
         drawn = [
-            {"title": group.title, "text": group.text, "pictures": [_drawn(picture) for picture in group.pictures]}
+            # Our own drawing, with nothing of a stranger's in it.
+            (group, [Markup(inline_svg(one.figure, one.name, one.alt)) for one in group.pictures])
             for group in groups
         ]
-    for group in drawn:
-        for picture in group["pictures"]:  # our own drawing, with nothing of a stranger's in it
-            picture["svg"] = Markup(picture["svg"])
     return environment.from_string(template).render(
         css=Markup(css),
         policy=_policy(css),
@@ -65,10 +63,6 @@ def page(material: Material, audit: Audit, groups: list[Group], notes: Sequence[
         **_head(material, audit),
         **_tables(material, audit),
     )
-
-
-def _drawn(picture: Any) -> dict[str, Any]:
-    return {"svg": inline_svg(picture.figure, picture.name, picture.alt), "alt": picture.alt}
 
 
 def _policy(css: str) -> str:

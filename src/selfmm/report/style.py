@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfmm.errors import OutputError
 
@@ -20,7 +20,7 @@ MUTED = "#8a929c"
 """Grid, second things; readable on light and dark."""
 WIDTH, HEIGHT = 3.7, 2.9  # inches: three in a row on a wide page, one on a phone
 
-_SETTINGS = {
+_SETTINGS: Any = {
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so the layout is the same everywhere
     "font.size": 9.0,

@@ -87,7 +87,16 @@ def _plane(name: str, plane: Plane, colour: str) -> Picture:
     for side, fill in ((-1, "none"), (0, "none"), (1, colour)):
         points = plane.points[plane.sides == side]
         alpha = 0.35 if side == 0 else 0.6
-        axes.scatter(*points.T, s=9, facecolors=fill, edgecolors=colour, linewidths=0.6, alpha=alpha, rasterized=True)
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=9,
+            facecolors=fill,
+            edgecolors=colour,
+            linewidths=0.6,
+            alpha=alpha,
+            rasterized=True,
+        )
     for sign, place in (("−", -plane.half_gap), ("+", plane.half_gap)):
         axes.plot(
             [place], [0], "o", markersize=13, color=_CENTRE, markeredgecolor="white", markeredgewidth=1.2, zorder=5
