@@ -67,6 +67,7 @@ def test_every_command_has_help() -> None:
         "settings",
         "quickstart",
     ):
+    for command in ("import", "inspect", "planted", "train", "evaluate", "predict", "labels", "report", "settings", "quickstart"):
         result = selfmm(command, "--help")
         assert result.returncode == 0
         assert "Usage" in result.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,11 @@ from selfmm.labels.history import LabelHistory
 from selfmm.report.style import INK, MUTED, panel
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _BINS = 31  # one of them is centred on the neutral label; MOSI's steps of 0.2 fall into one each
 _EPOCHS_SHOWN = 6
-_HATCHES = ("", "////", "....", "xx", "\\\\\\\\", "oo", "--")
+_HATCHES = ("////", "....", "xx", "\\\\\\\\", "oo", "--")
 
 
 @dataclass(frozen=True)
@@ -125,40 +124,33 @@ def against_m(told: LabelHistory, bound: float, neutral: float, colours: Mapping
 
 def outcomes(shares: pd.DataFrame, colours: Mapping[str, str]) -> Picture:
     """What became of the labels in the last epoch: one bar per modality, divided by outcome."""
+    from matplotlib.patches import Patch
+
     figure, axes = panel("", "share of the clips, %", "", height=0.75 + 0.42 * len(shares) + 0.2)
-    names = list(shares.index)
-    left = np.zeros(len(names))
+    names, left, key = list(shares.index), np.zeros(len(shares)), []
     for place, outcome in enumerate(shares.columns):
         width = 100 * shares[outcome].to_numpy(dtype=np.float64)
-        own = outcome in {"updated", "clamped"}
-        axes.barh(
-            names,
-            width,
-            left=left,
-            height=0.62,
-            color=[colours[name] if own else "none" for name in names],
-            alpha=1.0 if outcome == "updated" or not own else 0.45,
-            edgecolor=MUTED,
-            linewidth=0.6,
-            hatch="" if outcome == "updated" else _HATCHES[1 + place % (len(_HATCHES) - 1)],
-            label=str(outcome).replace("_", " "),
-        )
+        moved = outcome in {"updated", "clamped"}
+        look: Any = {
+            "alpha": 0.45 if outcome == "clamped" else 1.0,
+            "edgecolor": MUTED,
+            "linewidth": 0.6,
+            "hatch": "" if outcome == "updated" else _HATCHES[place % len(_HATCHES)],
+        }
+        fill = [colours[name] if moved else "none" for name in names]
+        axes.barh(names, width, left=left, height=0.62, color=fill, **look)
+        key.append(Patch(facecolor=MUTED if moved else "none", label=str(outcome).replace("_", " "), **look))
         left = left + width
+    figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 4))
     axes.set_xlim(0, 100)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    _legend_below(figure, axes)
     told = "; ".join(
         f"{name}: "
         + ", ".join(f"{str(column).replace('_', ' ')} {value:.1%}" for column, value in row.items() if value > 0)
         for name, row in shares.iterrows()
     )
     return Picture("outcomes", f"Share of the labels by outcome in the last epoch. {told}.", figure)
-
-
-def _legend_below(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
 
 
 def quality_histogram(labels: pd.DataFrame, modalities: list[str], colours: Mapping[str, str]) -> Picture:

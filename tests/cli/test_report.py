@@ -1,0 +1,104 @@
+"""``selfmm labels --audit`` and ``selfmm report`` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from selfmm.cli import app
+from selfmm.cli.audit import render
+from selfmm.data.store import Dataset
+from selfmm.errors import OutputError, SelfmmError
+from selfmm.predict import TrainedModel
+from selfmm.report.material import Material
+from selfmm.report.report import write_report
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout
+
+
+def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: TrainedModel, tmp_path: Path) -> None:
+    out = tmp_path / "quality.csv"
+    text = run("labels", trained.folder.path, "--audit", "--out", out)
+    for part in ("separation", "u-label | m-label", "updated", "quality against error", "disagree most"):
+        assert part in text
+    table = pd.read_csv(out)
+    last = trained.labels[trained.labels["epoch"] == trained.labels["epoch"].max()]
+    assert len(table) == len(last)
+    assert list(table) == ["id", "modality", "m_label", "u_label", "score", "outcome", "quality"]
+    assert table["quality"].between(0, 1).all()
+
+
+def test_audit_as_json_is_unrounded_and_strict(trained: TrainedModel) -> None:
+    content = json.loads(run("labels", trained.folder.path, "--audit", "--json"), parse_constant=pytest.fail)
+    audit = Material.read(trained.folder.path).audit()
+    assert content["modalities"]["audio"]["distance_m"] == audit.figures.loc["audio", "distance_m"]
+    assert content["by_epoch"][0]["drift"] is None
+    assert [clip["id"] for clip in content["clips"]] == audit.clips["id"].tolist()
+    assert content["clips"][0]["text"]
+
+
+def test_texts_are_no_markup(trained: TrainedModel) -> None:
+    material = Material.read(trained.folder.path)
+    audit = material.audit()
+    audit.clips.loc[0, ["id", "text"]] = ["[red]x[/red]", "[b]odd[/b] [/nothing]"]
+    console = Console(width=110)
+    with console.capture() as capture:
+        console.print(render(audit, ["[i]note[/i]"]))
+    for part in ("[red]x[/red]", "[b]odd[/b] [/nothing]", "[i]note[/i]"):
+        assert part in capture.get()
+
+
+def test_report_says_what_it_wrote_and_replaces_nothing(trained: TrainedModel, tmp_path: Path) -> None:
+    copy = shutil.copytree(trained.folder.path, tmp_path / "run")
+    before = sorted(copy.rglob("*"))
+    text = run("report", copy, "--pictures", tmp_path / "pictures")
+    assert text.splitlines()[0] == str(tmp_path / "run-report.html")
+    assert (tmp_path / "pictures" / "centres-fusion.svg").is_file()
+    assert sorted(copy.rglob("*")) == before
+    with pytest.raises(SelfmmError, match=r"run-report\.html exists already"):
+        run("report", copy)
+    with pytest.raises(SelfmmError, match=r"holds labels-over-epochs-text\.png already"):
+        run("report", copy, "--out", tmp_path / "other.html", "--pictures", tmp_path / "pictures")
+    assert not (tmp_path / "other.html").exists()
+
+
+def test_report_refuses_wrong_places(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+    path = trained.folder.path
+    with pytest.raises(OutputError, match=r"ends in \.html"):
+        write_report(path, tmp_path / "page.pdf")
+    with pytest.raises(OutputError, match="lies in the run folder"):
+        write_report(path, path / "page.html")
+    with pytest.raises(OutputError, match="lies in a data set"):
+        write_report(path, planted.path / "page.html")
+    with pytest.raises(OutputError, match="lies in the run folder"):
+        write_report(path, tmp_path / "page.html", path)
+    with pytest.raises(SelfmmError, match="is no run"):
+        write_report(planted.path, tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_matplotlib_it_says_what_to_install(
+    trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(OutputError, match=r"pip install 'selfmm\[report\]'"):
+        write_report(trained.folder.path, tmp_path / "page.html")
+
+
+def test_options_that_do_not_go_together(trained: TrainedModel) -> None:
+    with pytest.raises(SelfmmError, match="--json goes with --audit"):
+        run("labels", trained.folder.path, "--json")
+    with pytest.raises(SelfmmError, match="leave --epoch 2 away"):
+        run("labels", trained.folder.path, "--audit", "--epoch", "2")
