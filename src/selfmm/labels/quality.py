@@ -28,8 +28,9 @@ def quality(history: LabelHistory, bound: float) -> Array:
     human correction (outcome ``fixed``) has quality 1. NaN where the clip lacks the stream: it has no label of its own.
 
     Why so plain: departures from y_m are where generated labels go wrong. On planted runs no other candidate predicted
-    the error better over all rules; distance to the modality's own score predicted nothing, because that score was
-    trained on the label it would judge (docs/inspection.md has the figures). So a low quality says "look at this
+    the error better over all rules; distance to the modality's own score predicted next to nothing, because that score
+    was trained on the label it would judge. For the rule ``posterior`` even the best candidates say little
+    (docs/inspection.md has the figures). So a low quality says "look at this
     one", not "this one is wrong": true contradictions are departures as well.
     """
     last = history.u_labels[:, -1].astype(np.float64)
