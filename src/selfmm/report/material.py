@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from selfmm.config import Settings
+from selfmm.data.scales import LabelScale
 from selfmm.data.store import open_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.errors import DatasetError, RunError
@@ -58,9 +59,9 @@ class Material:
         return self.folder.path.resolve().name
 
     @property
-    def bound(self) -> float:
-        """Labels lie in +- bound, as the generator had it."""
-        return max(abs(edge) for edge in self.info.label_range)
+    def scale(self) -> LabelScale:
+        """The neutral label, and how far labels reach from it."""
+        return LabelScale.of(self.info.label_range)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -78,7 +79,8 @@ class Material:
         """The audit of the labels, with all that is known."""
         return audit(
             self.labels,
-            self.bound,
+            self.scale.reach,
+            self.scale.neutral,
             scores=self.predictions,
             truth=self.samples,
             history=self.history,

@@ -151,7 +151,8 @@ def _cases(clips: pd.DataFrame, material: Material) -> list[dict[str, Any]]:
                 "text": words(row.get("text")),
                 "place": _place(row),
                 "labels": [
-                    {"value": "–" if np.isnan(value) else f"{value:+.2f}", "side": _side(value)} for _, value in labels
+                    {"value": "–" if np.isnan(value) else f"{value:+.2f}", "side": _side(value, material)}
+                    for _, value in labels
                 ],
                 "score": "–" if np.isnan(row.get("score", np.nan)) else f"{row['score']:+.2f}",
             }
@@ -159,8 +160,9 @@ def _cases(clips: pd.DataFrame, material: Material) -> list[dict[str, Any]]:
     return rows
 
 
-def _side(value: float) -> str:
-    return "none" if np.isnan(value) or value == 0 else "positive" if value > 0 else "negative"
+def _side(value: float, material: Material) -> str:
+    off = value - material.scale.neutral
+    return "none" if np.isnan(off) or off == 0 else "positive" if off > 0 else "negative"
 
 
 def _place(row: Mapping[Any, Any]) -> str:

@@ -26,22 +26,22 @@ class Group:
 
 def draw(material: Material, audit: Audit) -> tuple[list[Group], list[str]]:
     """Every picture that the run has the data for; and notes on those that it has not."""
-    told = material.labels
+    told, scale = material.labels, material.scale
     colours = modality_colours(list(told.modalities))
-    planes, notes = read_planes(material.folder.state, list(told.modalities))
+    planes, notes = read_planes(material.folder.state, list(told.modalities), scale.neutral)
     with drawing():
         groups = [
             Group(
                 "How the labels spread",
                 "Distribution of the u-labels at several epochs, the first on top. At epoch 1 every u-label is the "
                 "m-label; the pale shapes are the early ones.",
-                over_epochs(told, material.bound, 0.0, colours),
+                over_epochs(told, scale.reach, scale.neutral, colours),
             ),
             Group(
                 "Where they left the m-label",
                 "Each clip's u-label against its m-label at the last epoch, stronger where there are more clips. On "
                 "the dashed line nothing was changed; in the upper left and the lower right quarter the side was.",
-                against_m(told, material.bound, 0.0, colours),
+                against_m(told, scale.reach, scale.neutral, colours),
             ),
             Group("What became of them", *_became(audit, list(told.modalities), colours)),
             Group(
