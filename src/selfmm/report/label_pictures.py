@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _BINS = 31  # one of them is centred on the neutral label; MOSI's steps of 0.2 fall into one each
 _EPOCHS_SHOWN = 6
-_HATCHES = ("////", "....", "xx", "\\\\\\\\", "oo", "--")
+_HATCHES = ("////", "....", "xx", "\\\\", "oo", "--", "++", "||", "....")
 
 
 @dataclass(frozen=True)
@@ -126,22 +126,23 @@ def outcomes(shares: pd.DataFrame, colours: Mapping[str, str]) -> Picture:
     """What became of the labels in the last epoch: one bar per modality, divided by outcome."""
     from matplotlib.patches import Patch
 
-    figure, axes = panel("", "share of the clips, %", "", height=0.75 + 0.42 * len(shares) + 0.2)
+    figure, axes = panel("", "share of the clips, %", "", height=0.95 + 0.42 * len(shares) + 0.16 * shares.shape[1] / 3)
     names, left, key = list(shares.index), np.zeros(len(shares)), []
     for place, outcome in enumerate(shares.columns):
         width = 100 * shares[outcome].to_numpy(dtype=np.float64)
         moved = outcome in {"updated", "clamped"}
         look: Any = {
-            "alpha": 0.45 if outcome == "clamped" else 1.0,
             "edgecolor": MUTED,
             "linewidth": 0.6,
             "hatch": "" if outcome == "updated" else _HATCHES[place % len(_HATCHES)],
         }
-        fill = [colours[name] if moved else "none" for name in names]
+        # The strength goes with the colour: an alpha of the bar would fill "none" with black.
+        strength = {"updated": 1.0, "clamped": 0.45}.get(str(outcome), 0.12)
+        fill = [(colours[name] if moved else MUTED, strength) for name in names]
         axes.barh(names, width, left=left, height=0.62, color=fill, **look)
-        key.append(Patch(facecolor=MUTED if moved else "none", label=str(outcome).replace("_", " "), **look))
+        key.append(Patch(facecolor=(MUTED, strength), label=str(outcome).replace("_", " "), **look))
         left = left + width
-    figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 4))
+    figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 3))
     axes.set_xlim(0, 100)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
