@@ -123,6 +123,26 @@ def test_the_account_finds_the_planted_share(share: float) -> None:
     assert torch.corrcoef(torch.stack([found, truth]))[0, 1] > torch.corrcoef(torch.stack([m, truth]))[0, 1] + 0.01
 
 
+def test_evidence_heard_before_the_encoder_memorised_is_kept() -> None:
+    random = torch.Generator().manual_seed(1)
+    m, spread, noise = (size * torch.randn(1000, generator=random).double() for size in (1.0, 0.8, 1.5))
+    truth, honest, gain = m + spread, m + spread + noise, []
+    gen = UnimodalLabelGenerator(m, {"text": 1}, 1, 5.0, "posterior")
+    for epoch in range(1, 31):
+        memory = 0.0 if epoch <= 4 else min(0.99, 0.2 * (epoch - 4))
+        features = {"text": ((1 - memory) * honest + memory * m)[:, None]}
+        gen.update(m[:, None], features, torch.arange(1000), epoch)
+        gen.resync()
+        found = gen.labels["text"]
+        gain.append(correlation(found, truth) - correlation(m, truth))
+    assert gain[4] > 0.005
+    assert gain[-1] > 0.75 * gain[4]
+
+
+def correlation(one: Tensor, other: Tensor) -> Tensor:
+    return torch.corrcoef(torch.stack([one.double(), other.double()]))[0, 1]
+
+
 def test_em_has_settled_by_its_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
     m, _, shown = planted(2000, 0.1, 0.5)
     account = fit_account(m, shown)

@@ -21,13 +21,18 @@ class SlowPosterior:
         self.m_labels = m_labels
         self.said: dict[int, float] = {}
         self.epochs = 0
+        self.weights: list[float] = []
         self.account: dict[str, float] | None = None
 
     def listen(self, stored: Mapping[int, Vector]) -> None:
         self.epochs += 1
-        for clip, value in held_out_predictions(stored, self.m_labels).items():
-            if clip in self.said:
-                value = ((self.epochs - 1) * self.said[clip] + 2 * value) / (self.epochs + 1)
+        new = held_out_predictions(stored, self.m_labels)
+        r2 = explained([self.m_labels[clip] for clip in sorted(new)], [new[clip] for clip in sorted(new)])
+        self.weights.append(self.epochs * r2 * (1 - r2) ** 4)
+        whole = math.fsum(self.weights)
+        for clip, value in new.items():
+            if clip in self.said and whole > 0:
+                value = (math.fsum(self.weights[:-1]) * self.said[clip] + self.weights[-1] * value) / whole
             self.said[clip] = value
         clips = sorted(self.said)
         self.account = fitted([self.m_labels[clip] for clip in clips], [self.said[clip] for clip in clips])
@@ -76,6 +81,13 @@ def _without(X: Vector, y: Vector, left: int, strength: float) -> float:
     return float(head[0] + head[1:] @ (X[left] - centre))
 
 
+def explained(m_labels: Sequence[float], said: Sequence[float]) -> float:
+    """Squared correlation where it is positive, else 0; 0 too where all is one constant and its rounding."""
+    if len(said) < 3 or np.std(m_labels) == 0 or np.std(said) <= 1e-6 * abs(np.mean(said)):
+        return 0.0
+    return float(max(np.corrcoef(m_labels, said)[0, 1], 0.0) ** 2)
+
+
 def fitted(m_labels: Sequence[float], said: Sequence[float]) -> dict[str, float] | None:
     """The contamination model after 100 steps of EM from a share of .1; None where nothing is said."""
     n = len(m_labels)
@@ -86,7 +98,7 @@ def fitted(m_labels: Sequence[float], said: Sequence[float]) -> dict[str, float]
     V = math.fsum((m - mu) ** 2 for m in m_labels) / n
     spread = math.fsum((z - middle) ** 2 for z in said) / n
     shared = math.fsum((m - mu) * (z - middle) for m, z in pairs) / n
-    if not (shared > 0 and V > 0 and spread > 0):
+    if not (shared > 0 and V > 0 and spread > (1e-6 * middle) ** 2):
         return None
     b = shared / V
     least = 1e-12 * b * b * V

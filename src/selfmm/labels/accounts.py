@@ -9,10 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Numerics, not knobs: a start for EM, steps enough for it to settle, and a noise that is none.
+# Numerics, not knobs: a start for EM, steps enough for it to settle, a noise that is none.
 FIRST_SHARE = 0.1
 EM_STEPS = 100
 SMALLEST_NOISE = 1e-12
+CONSTANT = 1e-6
+"""Predictions that differ by no more than this, relative to their mean, are one constant and its rounding."""
 
 Total = Callable[[Tensor], Tensor]
 """Sums a float64 tensor over the processes that share the clips."""
@@ -89,18 +91,11 @@ def fit_account(labels: Tensor, said: Tensor, total: Total = alone) -> Account:
     Returns:
         The account; ``SILENT`` where the predictions do not rise with the labels: constant, dead, or fewer than 3.
     """
-    silent = Account(*(figure.to(labels.device) for figure in SILENT))
-    count, *sums = total(torch.stack([labels.new_tensor(len(labels)), labels.sum(), said.sum()]))
-    if count < 3:
-        return silent
-    mean, middle = (part / count for part in sums)
+    line = fit_line(labels, said, total)
+    if line is None:
+        return Account(*(figure.to(labels.device) for figure in SILENT))
+    clips, mean, variance, middle, spread, slope, explained = line
     off, heard = labels - mean, said - middle
-    moments = torch.stack([off.square().sum(), heard.square().sum(), (off * heard).sum()])
-    variance, spread, shared = total(moments) / count
-    if not (shared > 0 and variance > 0 and spread > 0):
-        return silent
-    slope = shared / variance
-    explained = (shared.square() / (variance * spread)).clamp(max=1.0)
     signal = slope.square() * variance
     least = SMALLEST_NOISE * signal
     noise, share = (spread - signal).clamp(min=least), torch.full_like(mean, FIRST_SHARE)
@@ -109,9 +104,36 @@ def fit_account(labels: Tensor, said: Tensor, total: Total = alone) -> Account:
         agree = 1 - apart
         missed = (agree * (heard - slope * off).square()).sum()
         own, agreeing, missed = total(torch.stack([apart.sum(), agree.sum(), missed]))
-        share = own / count
+        share = own / clips
         noise = (missed / agreeing.clamp(min=math.ulp(0.0))).clamp(min=least)
     return Account(mean, variance, middle, slope, noise, share, explained)
+
+
+class Line(NamedTuple):
+    """The least-squares line of z on m, each () float64; ``spread`` is the variance of z, the rest as in Account."""
+
+    clips: Tensor
+    mean: Tensor
+    variance: Tensor
+    middle: Tensor
+    spread: Tensor
+    slope: Tensor
+    explained: Tensor
+
+
+def fit_line(labels: Tensor, said: Tensor, total: Total = alone) -> Line | None:
+    """The line, or None where predictions do not rise with the labels; arguments as of :func:`fit_account`."""
+    count, *sums = total(torch.stack([labels.new_tensor(len(labels)), labels.sum(), said.sum()]))
+    if count < 3:
+        return None
+    mean, middle = (part / count for part in sums)
+    off, heard = labels - mean, said - middle
+    moments = torch.stack([off.square().sum(), heard.square().sum(), (off * heard).sum()])
+    variance, spread, shared = total(moments) / count
+    if not (shared > 0 and variance > 0 and spread > (CONSTANT * middle) ** 2):
+        return None
+    explained = (shared.square() / (variance * spread)).clamp(max=1.0)
+    return Line(count, mean, variance, middle, spread, shared / variance, explained)
 
 
 def contradiction(off: Tensor, heard: Tensor, account: Account) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from selfmm.labels.accounts import SILENT, Account, HeldOut, Total, alone, fit_account
+from selfmm.labels.accounts import SILENT, Account, HeldOut, Total, alone, fit_account, fit_line
 from selfmm.labels.streams import COINCIDENT, ROWS_AT_ONCE, FeatureStream
 
 # Of the ridge, relative to the features' mean eigenvalue; the data choose among them.
@@ -22,9 +22,10 @@ STRENGTHS = tuple(10.0**power for power in range(-6, 3))
 class Testimony(nn.Module):
     """Out-of-sample predictions of one modality, averaged over epochs, and the account of their error.
 
-    The average over epochs is the published momentum, applied to the evidence and no longer to the label:
-    ``z^(i) = (i-1)/(i+1) z^(i-1) + 2/(i+1) z_i``. A posterior of a mean knows how little noise is left in it, the mean
-    of posteriors does not.
+    The average weighs epoch e by ``w_e = e R_e^2 (1 - R_e^2)^4``, R_e^2 the squared correlation of its predictions with
+    the m-labels. Leaving a clip out of the head does not leave it out of the encoder: as that memorises its clips, R^2
+    rises to 1 and the predictions say no more than m. Where R^2 stays the same this is the published momentum, applied
+    to the evidence and no longer to the label: a posterior of a mean knows how little noise is left in it.
 
     Args:
         clips: N.
@@ -34,6 +35,7 @@ class Testimony(nn.Module):
     said: Tensor  # (N,) float64, averaged predictions; 0 where nothing was heard
     heard: Tensor  # (N,) bool
     epochs: Tensor  # () long, predictions averaged so far
+    weight: Tensor  # () float64, the sum of their weights
     fresh: Tensor  # () bool, whether features were stored since the last one
     figures: Tensor  # (7,) float64, an Account
 
@@ -42,6 +44,7 @@ class Testimony(nn.Module):
         self.register_buffer("said", torch.zeros(clips, dtype=torch.float64, device=device))
         self.register_buffer("heard", torch.zeros(clips, dtype=torch.bool, device=device))
         self.register_buffer("epochs", torch.zeros((), dtype=torch.long, device=device))
+        self.register_buffer("weight", torch.zeros((), dtype=torch.float64, device=device))
         self.register_buffer("fresh", torch.zeros((), dtype=torch.bool, device=device))
         self.register_buffer("figures", torch.stack(SILENT).to(device))
 
@@ -60,13 +63,27 @@ class Testimony(nn.Module):
             return
         self.fresh.fill_(False)
         self.epochs += 1
-        seen, epoch = stream.seen, int(self.epochs)
+        seen = stream.seen
         new = leave_one_out(stream.bank, m_labels, seen, total)
-        mean = (epoch - 1) / (epoch + 1) * self.said + 2 / (epoch + 1) * new
+        line = fit_line(m_labels[seen].double(), new[seen], total)
+        weight = self.epochs * say(line.explained) if line else torch.zeros_like(self.weight)
+        self.weight += weight
+        part = torch.where(self.weight > 0, weight / self.weight, 1.0)
+        mean = self.said + part * (new - self.said)
         self.said.copy_(new.where(~self.heard, mean).where(seen, self.said))
         self.heard |= seen
         account = fit_account(m_labels[self.heard].double(), self.said[self.heard], total)
         self.figures.copy_(torch.stack(account))
+
+
+def say(explained: Tensor) -> Tensor:
+    """What an epoch's evidence counts: nothing where it explains none of the m-labels, nor where it repeats them.
+
+    ``R^2 (1 - R^2)`` is the variance of what it says beyond m, in units of the m-labels'; the other ``(1 - R^2)^3``
+    discount memory, and their power is the one that was chosen by measurement; see ``docs/label_study.md``.
+    """
+    counted: Tensor = explained * (1 - explained) ** 4
+    return counted
 
 
 def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor, total: Total = alone) -> Tensor:

@@ -179,10 +179,12 @@ class Posterior:
     Second moments of (m, z) cannot tell spread from noise in the evidence, so how much is spread is an assumption; a
     contradiction shows only in so far as evidence resolves m, hence the weights. Consequences: a dead modality
     (R^2 = 0) keeps y_m exactly, one that has memorised m (z = m) keeps it too: a leak of m into the features takes
-    corrections away and does not invent them.
+    corrections away and does not invent them. That it takes less of them away, z is an average over epochs in which
+    those that have memorised count little; see :class:`selfmm.labels.held_out.Testimony`.
 
-    Every figure is estimated from the data; nothing is set by hand. Antisymmetric in the sign of the labels,
-    equivariant in their unit. Source: made for selfmm; derivation and tests in ``docs/label_study.md``.
+    Every figure is estimated from the data; the one number chosen by measurement is the power in those weights.
+    Antisymmetric in the sign of the labels, equivariant in their unit. Source: made for selfmm; derivation and tests
+    in ``docs/label_study.md``.
     """
 
     bounded = True
