@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from benchmarks.label_study import SETS, WIDTH, Small, StudySet, vectors
+from label_study import SETS, WIDTH, Small, StudySet, vectors
 
 from selfmm.data.planted import LIMIT
 from selfmm.evaluation.metrics import pearson
