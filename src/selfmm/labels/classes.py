@@ -15,13 +15,14 @@ probability of a contradiction, from centres that were made without the clip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from selfmm.errors import SettingsError
+from selfmm.labels.base import GeneratorBase
 from selfmm.labels.class_accounts import posterior
 from selfmm.labels.class_streams import ClassStream
 from selfmm.labels.ordered import check_classes
@@ -32,7 +33,7 @@ from selfmm.labels.streams import BatchRows, Rows
 DTYPES = (torch.float32, torch.float64)
 
 
-class UnimodalClassLabelGenerator(nn.Module):
+class UnimodalClassLabelGenerator(GeneratorBase):
     """A distribution over K unordered classes per clip and modality, moved each epoch by the modality's own features.
 
     A clip's u-labels start as its m-class for certain. ``resync``, at the end of each epoch, estimates from the last
@@ -44,7 +45,8 @@ class UnimodalClassLabelGenerator(nn.Module):
 
     A label is held where no evidence exists: before the first ``resync``; the m-class has no other clip stored, so no
     centre; all centres are one point; the features are NaN or infinite; the distances do not speak for the m-classes.
-    ``outcomes`` says which. Labels are always finite and on the simplex.
+    ``outcomes`` says which (``ONE_CLASS``: fewer than two classes have a centre, or the m-class has no other clip).
+    Labels are always finite and on the simplex.
 
     Every state is a persistent buffer: ``state_dict`` in the middle of a run continues bit for bit. ``.half()`` changes
     no type. Train with it as with soft targets: ``weights(index)[s] * cross_entropy(score_s, labels[s][index])``.
@@ -72,20 +74,11 @@ class UnimodalClassLabelGenerator(nn.Module):
         label_dtype: torch.dtype = torch.float32,
         bank_dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__()
         _check_settings(classes, count, dims, label_dtype)
-        self.names = tuple(dims)
         certain = nn.functional.one_hot(classes.long(), count)
+        super().__init__({name: ClassStream(certain.to(label_dtype), dim, bank_dtype) for name, dim in dims.items()})
         self.register_buffer("m_classes", classes.detach().clone().long())
         self.register_buffer("prior", certain.double().mean(0))
-        self.streams = nn.ModuleDict(
-            {_key(name): ClassStream(certain.to(label_dtype), dim, bank_dtype) for name, dim in dims.items()}
-        )
-
-    @property
-    def labels(self) -> dict[str, Tensor]:
-        """(N, K) current u-labels per modality: the live state, changed by the next ``update``."""
-        return {name: self._stream(name).labels for name in self.names}
 
     @torch.no_grad()
     def weights(self, index: Tensor) -> dict[str, Tensor]:
@@ -162,22 +155,6 @@ class UnimodalClassLabelGenerator(nn.Module):
             self._stream(name).recompute(self.m_classes)
             self._stream(name).listen(self.m_classes, self.prior)
 
-    @property
-    def outcomes(self) -> dict[str, Tensor]:
-        """(N,) uint8 per modality: the :class:`selfmm.labels.Outcome` of the clip's last ``update``. Live.
-
-        ``ONE_CLASS`` says here that fewer than two classes have a centre, or that of the m-class no other clip has.
-        """
-        return {name: self._stream(name).outcome for name in self.names}
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Per modality, how many labels have which outcome, those with none left out."""
-        found = {name: torch.bincount(stream.long(), minlength=len(Outcome)) for name, stream in self.outcomes.items()}
-        return {
-            name: {outcome.word: int(number) for outcome, number in zip(Outcome, numbers, strict=True) if number}
-            for name, numbers in found.items()
-        }
-
     def centres(self, name: str) -> Tensor:
         """Class centres of a modality, (K, d) float64; NaN where a class has no clip yet."""
         stream = self._stream(name)
@@ -187,31 +164,11 @@ class UnimodalClassLabelGenerator(nn.Module):
         """What was estimated of a modality: ``sharpness`` beta, ``share`` pi of contradictions, its ``credit`` w."""
         return {key: float(value) for key, value in self._stream(name).account._asdict().items()}
 
+    def _stream(self, name: str) -> ClassStream:
+        return cast(ClassStream, super()._stream(name))
+
     def _of_m(self, rows: Tensor, index: Tensor) -> Tensor:
         return rows.gather(1, self.m_classes[index][:, None])[:, 0]
-
-    def _stream(self, name: str) -> ClassStream:
-        return cast(ClassStream, self.streams[_key(name)])
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnimodalClassLabelGenerator:
-        # torch's hook behind .to(), .cuda() and .half()
-        def keeping_dtype(buffer: Tensor) -> Tensor:
-            moved = fn(buffer)
-            return moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
-
-        super()._apply(keeping_dtype, recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def _check_index(self, index: Tensor) -> Tensor:
-        """The index on the generator's device; raises ValueError."""
-        if index.ndim != 1 or index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
-            raise ValueError(f"index is {shape(index)} {index.dtype}; give a 1-D tensor of integers (torch.long)")
-        n = len(self.m_classes)
-        if index.device.type == "cpu" and len(index):
-            low, high = int(index.min()), int(index.max())
-            if low < 0 or high >= n:
-                raise ValueError(f"index runs from {low} to {high}; give positions from 0 to {n - 1}")
-        return index.to(self.m_classes.device, torch.long)
 
 
 def _check_settings(classes: Tensor, count: int, dims: Mapping[str, int], label_dtype: torch.dtype) -> None:
@@ -237,8 +194,3 @@ def _check_settings(classes: Tensor, count: int, dims: Mapping[str, int], label_
         problems.append(f"label_dtype is {label_dtype!r}; choose from {[*DTYPES]}")
     if problems:
         raise SettingsError(problems)
-
-
-def _key(name: str) -> str:
-    # A module may not be called "type" or "pop"; a modality may.
-    return f"of_{name}"

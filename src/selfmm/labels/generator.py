@@ -7,7 +7,7 @@ corrected by the batch alone, so a step costs the same for a thousand clips as f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -16,14 +16,15 @@ import torch.distributed
 from torch import Tensor, nn
 
 from selfmm.labels.banks import make_bank
+from selfmm.labels.base import GeneratorBase, key
 from selfmm.labels.held_out import Testimony
 from selfmm.labels.outcomes import Outcome, first_true
 from selfmm.labels.rules import RULES, Centres, Evidence, Rule
-from selfmm.labels.settings import FixedLabels, check_settings, check_update, shape
+from selfmm.labels.settings import FixedLabels, check_settings, check_update
 from selfmm.labels.streams import BatchRows, FeatureStream, Rows
 
 
-class UnimodalLabelGenerator(nn.Module):
+class UnimodalLabelGenerator(GeneratorBase):
     """One label per clip and modality, moved each epoch towards what the modality's own features say.
 
     A clip's u-labels start as its m-label. From epoch 2 on, ``update`` asks the rule for a raw label y^i against the
@@ -86,45 +87,32 @@ class UnimodalLabelGenerator(nn.Module):
         bank_folder: Path | None = None,
         group: torch.distributed.ProcessGroup | None = None,
     ) -> None:
-        super().__init__()
         fixed = fixed or {}
         check_settings(labels, dims, fusion_dim, bound, rule, zero_labels, bank_dtype, neutral, unit, fixed)
         labels = labels.detach().to(torch.float64 if labels.dtype == torch.float64 else torch.float32)
-        self.names = tuple(dims)
-        self.bound, self.neutral, self.unit = float(bound), float(neutral), float(unit)
-        self.rule = RULES[rule] if isinstance(rule, str) else rule
-        self._asks_held_out = bool(getattr(self.rule, "held_out", False))
-        self._group = group
 
         def stream(dim: int) -> FeatureStream:
             bank = make_bank(len(labels), dim, bank_dtype, labels.device, bank_folder)
-            return FeatureStream(labels, bank, self.neutral, zero_labels == "positive")
+            return FeatureStream(labels, bank, float(neutral), zero_labels == "positive")
 
+        super().__init__({name: stream(dim) for name, dim in dims.items()})
         self.fusion = stream(fusion_dim)
-        self.streams = nn.ModuleDict({_key(name): stream(dim) for name, dim in dims.items()})
-        self._mapped = self._all_streams() if bank_folder else []
+        self.bound, self.neutral, self.unit = float(bound), float(neutral), float(unit)
+        self.rule = RULES[rule] if isinstance(rule, str) else rule
+        self._asks_held_out = bool(getattr(self.rule, "held_out", False))
+        self._mapped = bank_folder is not None
+        self._group = group
         for name, known in fixed.items():
             self._stream(name).pin(known)
 
         # Only rules that ask pay for it: one float64 and one bool per clip and modality, and a pass over the banks.
         listening = self.names if self._asks_held_out else ()
-        self.testimony = nn.ModuleDict({_key(name): Testimony(len(labels), labels.device) for name in listening})
+        self.testimony = nn.ModuleDict({key(name): Testimony(len(labels), labels.device) for name in listening})
 
     @property
     def m_labels(self) -> Tensor:
         """(N,) m-labels, which never change."""
         return self.fusion.labels
-
-    @property
-    def labels(self) -> dict[str, Tensor]:
-        """(N,) current u-labels per modality: the live state, changed by the next ``update``. Clone to keep them; after
-        writing into them call ``resync``, or the centres count the old classes."""
-        return {name: self._stream(name).labels for name in self.names}
-
-    @property
-    def outcomes(self) -> dict[str, Tensor]:
-        """(N,) uint8 per modality: the :class:`selfmm.labels.outcomes.Outcome` of the clip's last ``update``. Live."""
-        return {name: self._stream(name).outcome for name in self.names}
 
     @torch.no_grad()
     def weights(self, index: Tensor) -> dict[str, Tensor]:
@@ -233,14 +221,6 @@ class UnimodalLabelGenerator(nn.Module):
         for name in self.names if self._asks_held_out else ():
             self._testimony(name).listen(self._stream(name), self._seen_by_rules(self.m_labels), self._total)
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Per modality, how many of this process's labels have which outcome, those with none left out."""
-        found = {name: torch.bincount(stream.long(), minlength=len(Outcome)) for name, stream in self.outcomes.items()}
-        return {
-            name: {outcome.word: int(number) for outcome, number in zip(Outcome, numbers, strict=True) if number}
-            for name, numbers in found.items()
-        }
-
     def figures(self) -> dict[str, dict[str, float]]:
         """Per modality, and for ``fusion``, how far the classes are apart: ``gap`` between the centres as they are,
         ``separation``, the gap over the spread of the clips about their own centre at the last ``resync``. For a rule
@@ -257,10 +237,10 @@ class UnimodalLabelGenerator(nn.Module):
         return Centres(positive, negative)
 
     def _stream(self, name: str) -> FeatureStream:
-        return cast(FeatureStream, self.streams[_key(name)])
+        return cast(FeatureStream, super()._stream(name))
 
     def _testimony(self, name: str) -> Testimony:
-        return cast(Testimony, self.testimony[_key(name)])
+        return cast(Testimony, self.testimony[key(name)])
 
     def _seen_by_rules(self, labels: Tensor) -> Tensor:
         return (labels - self.neutral) / self.unit
@@ -281,31 +261,5 @@ class UnimodalLabelGenerator(nn.Module):
             torch.distributed.all_reduce(part, group=self._group)
         return part
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnimodalLabelGenerator:
-        files = {id(stream.bank) for stream in self._mapped}
-
-        # torch's hook behind .to(), .cuda() and .half()
-        def keeping_dtype(buffer: Tensor) -> Tensor:
-            if id(buffer) in files:
-                return buffer
-            moved = fn(buffer)
-            return moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
-
-        super()._apply(keeping_dtype, recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def _check_index(self, index: Tensor) -> Tensor:
-        """The index on the generator's device; raises ValueError."""
-        if index.ndim != 1 or index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
-            raise ValueError(f"index is {shape(index)} {index.dtype}; give a 1-D tensor of integers (torch.long)")
-        n = len(self.m_labels)
-        if index.device.type == "cpu" and len(index):
-            low, high = int(index.min()), int(index.max())
-            if low < 0 or high >= n:
-                raise ValueError(f"index runs from {low} to {high}; give positions from 0 to {n - 1}")
-        return index.to(self.m_labels.device, torch.long)
-
-
-def _key(name: str) -> str:
-    # A module may not be called "type" or "pop"; a modality may.
-    return f"of_{name}"
+    def _stays(self, buffer: Tensor) -> bool:
+        return self._mapped and any(buffer is stream.bank for stream in self._all_streams())

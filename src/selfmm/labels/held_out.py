@@ -120,7 +120,7 @@ def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor, total: Total = alo
     if count < 3 or not scatter.isfinite().all() or not level > count * (COINCIDENT * centre.norm()) ** 2:
         return said
     values, vectors = torch.linalg.eigh(scatter)
-    strengths = torch.tensor(STRENGTHS, dtype=torch.float64, device=bank.device)
+    strengths = said.new_tensor(STRENGTHS)
     shrunk = 1 / (values.clamp(min=0)[:, None] + level * strengths)  # (d, G)
     weights = shrunk * (vectors.T @ cross)[:, None]
     errors = said.new_zeros(len(STRENGTHS))
