@@ -1,6 +1,6 @@
 """Which number tells how far a generated label is off? Candidates for a quality, on planted sets and three rules.
 
-    python -m benchmarks.label_quality             # 7 sets, 2 seeds: the table of docs/inspection.md
+    python benchmarks/label_quality.py             # 7 sets, 2 seeds: the table of docs/inspection.md
 
 Each candidate is a distance, small where the label is held to be good; the figure is its Spearman correlation with the
 label's true error |u - truth|: 1 if it orders the labels by their error, 0 if it says nothing.

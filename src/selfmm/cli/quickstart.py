@@ -93,7 +93,7 @@ def _next_steps(run: Path) -> str:
             "",
             "Next:",
             f"  selfmm predict {run} --text 'I really loved the ending'",
-            f"  selfmm labels {run} --out labels.csv",
+            f"  selfmm labels {run} --audit",
             "  selfmm import your_features.csv mydata && selfmm train mydata",
         ]
     )
