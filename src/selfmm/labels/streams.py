@@ -15,7 +15,7 @@ from selfmm.labels.settings import FixedLabels, shape
 
 # Centres closer than this, relative to their length, are one point at the precision of float32 features.
 COINCIDENT = 1e-6
-ROWS_AT_ONCE = 65536
+ROWS_AT_ONCE = 8192
 
 
 class Rows(NamedTuple):
