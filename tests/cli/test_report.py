@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from selfmm.cli import app
 from selfmm.cli.audit import render
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, SelfmmError
+from selfmm.errors import OutputError, RunError, SelfmmError
 from selfmm.predict import TrainedModel
 from selfmm.report.material import Material
 from selfmm.report.report import write_report
@@ -102,3 +102,88 @@ def test_options_that_do_not_go_together(trained: TrainedModel) -> None:
         run("labels", trained.folder.path, "--json")
     with pytest.raises(SelfmmError, match="leave --epoch 2 away"):
         run("labels", trained.folder.path, "--audit", "--epoch", "2")
+
+
+def spoil(run: Path, name: str, content: object) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    (run / name).write_text(text, encoding="utf-8")
+
+
+EPOCH = {"epoch": 1, "loss": {}, "valid": {"mae": 1.0}, "best": True, "seconds": 1, "clips_per_second": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("history.jsonl", ""),
+        ("history.jsonl", "["),
+        ("history.jsonl", "[" * 100_000),
+        ("history.jsonl", "[1]\n3\n"),
+        ("history.jsonl", {**EPOCH, "loss": {"audio": "x"}}),
+        ("history.jsonl", {**EPOCH, "valid": {}}),
+        ("history.jsonl", {**EPOCH, "labels": None}),
+        ("metrics.json", "[" * 100_000),
+        ("metrics.json", {"best_epoch": 1}),
+        ("metrics.json", {"best_epoch": 1, "splits": {}}),
+        ("metrics.json", '{"best_epoch": Infinity, "splits": {}}'),
+    ],
+)
+def test_damaged_records_of_a_run_are_named(trained: TrainedModel, tmp_path: Path, name: str, content: object) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder.path, folder)
+    spoil(folder, name, content)
+    with pytest.raises(RunError, match=name):
+        write_report(folder, tmp_path / "page.html")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["run"]
+
+
+def test_damaged_predictions_are_named(trained: TrainedModel, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder.path, folder)
+    scores = trained.predictions
+    for table in (scores.drop(columns="id"), scores.assign(score_audio="x"), scores.drop(columns="score")):
+        table.to_parquet(folder / "predictions.parquet")
+        with pytest.raises(RunError, match=r"predictions\.parquet"):
+            write_report(folder, tmp_path / "page.html")
+
+
+def test_a_missing_figure_of_the_history_is_no_mistake(trained: TrainedModel, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder.path, folder)
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    for row in rows:  # NaN is written as null
+        row["valid"]["mae"] = row["loss"]["audio"] = None
+    spoil(folder, "history.jsonl", "\n".join(map(json.dumps, rows)))
+    write_report(folder, tmp_path / "page.html")
+
+
+def test_modalities_of_foreign_labels_name_no_files(trained: TrainedModel, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder.path, folder)
+    evil = {"audio": '/../../evil/"><script>'}
+    trained.labels.replace({"modality": evil}).to_parquet(folder / "labels.parquet")
+    with pytest.raises(RunError, match="another run"):
+        write_report(folder, tmp_path / "page.html", tmp_path / "pictures")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["run"]
+
+
+def test_foreign_labels_are_refused_by_every_command(trained: TrainedModel, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder.path, folder)
+    for table in (
+        trained.labels[["id"]],
+        trained.labels.assign(epoch="x"),
+        trained.labels.assign(u_label=float("nan")),
+        trained.labels.assign(id=pd.Series([[1]] * len(trained.labels), dtype=object)),
+    ):
+        table.to_parquet(folder / "labels.parquet")
+        for command in (["labels", folder], ["labels", folder, "--audit"], ["annotate", folder, tmp_path / "x.csv"]):
+            with pytest.raises(RunError, match="damaged"):
+                run(*command)
+
+
+def test_a_file_in_the_place_of_the_pictures_leaves_no_page(trained: TrainedModel, tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("mine")
+    with pytest.raises(OutputError, match="no folder"):
+        write_report(trained.folder.path, tmp_path / "page.html", tmp_path / "pictures", force=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["pictures"]

@@ -15,6 +15,7 @@ from selfmm.labels.outcomes import Outcome
 
 COLUMNS = ("id", "epoch", "modality", "m_label", "u_label")
 _WORDS = pd.Index([outcome.word for outcome in Outcome])
+_NAMES = frozenset({"string", "categorical", "integer"})
 UNKNOWN = 255
 
 Codes = npt.NDArray[np.uint8]
@@ -76,7 +77,7 @@ class _Gathered:
         self.blocks: dict[tuple[str, int], list[_Block]] = {}
 
     def add(self, table: pd.DataFrame) -> None:
-        table = _checked(table)
+        table = check_labels(table)
         for key, part in table.groupby(["modality", "epoch"], sort=False, observed=True):
             name, epoch = cast(tuple[str, int], key)
             codes = _codes(part["outcome"]) if "outcome" in part else None
@@ -117,13 +118,17 @@ class _Gathered:
         return LabelHistory(self.ids, modalities, epochs, np.concatenate(self.m_labels), u_labels, outcomes)
 
 
-def _checked(table: pd.DataFrame) -> pd.DataFrame:
+def check_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, if it holds ids, modalities and finite labels; raises ``RunError`` if not."""
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise RunError(f"the labels lack the columns {missing}; labels.parquet is damaged or of another program.")
     numbers = [name for name in ("epoch", "m_label", "u_label") if not pd.api.types.is_numeric_dtype(table[name])]
     if numbers:
         raise RunError(f"{', '.join(numbers)} should be numbers; labels.parquet is damaged or of another program.")
+    names = [name for name in ("id", "modality") if pd.api.types.infer_dtype(table[name], skipna=True) not in _NAMES]
+    if len(table) and names:
+        raise RunError(f"{', '.join(names)} should be names; labels.parquet is damaged or of another program.")
     bad = ~np.isfinite(table[["epoch", "m_label", "u_label"]].to_numpy(dtype=np.float64)).all(axis=1)
     if bad.any() or table[["id", "modality"]].isna().to_numpy().any():
         raise RunError("labels.parquet has rows without an id, a modality, or finite labels; it is damaged.")

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from selfmm.config import Settings
+from selfmm.data.finite import some
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import open_dataset
 from selfmm.data.writer import fingerprint
@@ -51,6 +52,11 @@ class Material:
         folder = RunFolder(path)
         info = folder.finished()
         labels = LabelHistory.of(_labels_in_pieces(path / "labels.parquet"))
+        if set(labels.modalities) != set(info.modalities):  # they become file names and parts of a page
+            raise RunError(
+                f"{path / 'labels.parquet'} has labels of {some(list(labels.modalities))}, but the run is of "
+                f"{', '.join(info.modalities)}: the file is damaged or of another run."
+            )
         samples, note = _samples(info)
         return cls(folder, info, folder.settings(), labels, samples, (note,) if note else ())
 

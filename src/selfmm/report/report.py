@@ -59,5 +59,7 @@ def _check(material: Material, out: Path, pictures: Path | None, force: bool) ->
             raise OutputError(f"{path} lies in {where}, whose files are not to be replaced. Choose another place.")
     if out.is_dir():
         raise OutputError(f"{out} is a folder. Name a file that ends in .html.")
+    if pictures is not None and pictures.exists() and not pictures.is_dir():
+        raise OutputError(f"{pictures} is no folder. Name a folder for the pictures, which is made if need be.")
     if out.exists() and not force:
         raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")

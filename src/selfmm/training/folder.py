@@ -34,6 +34,8 @@ from selfmm.atomic import atomic_file, write_text
 from selfmm.config import Settings, load_settings
 from selfmm.data.store import Modality, check_modalities
 from selfmm.errors import RunError
+from selfmm.labels.history import check_labels
+from selfmm.training.results import read_history, read_metrics
 
 FORMAT_VERSION = 1
 
@@ -121,8 +123,7 @@ class RunFolder:
         try:
             return RunInfo.model_validate_json(file.read_text(encoding="utf-8"))
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            raise RunError(f"{file} is not valid: {problems}. Train into a new folder.") from error
+            raise RunError(f"{file} is not valid: {_brief(error)}. Train into a new folder.") from error
         except (OSError, ValueError) as error:
             raise RunError(f"cannot read {file}: {error}. Train into a new folder.") from error
 
@@ -141,24 +142,40 @@ class RunFolder:
 
     def metrics(self) -> dict[str, Any]:
         """``metrics.json``: per split its metrics, counts and reasons for values that are null."""
+        text = self._read("metrics.json")
         try:
-            content: dict[str, Any] = json.loads(self._read("metrics.json"))
-            int(content["best_epoch"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path / 'metrics.json'} is damaged: {error!r}. Train into a new folder.") from error
-        return content
+            return read_metrics(text)
+        except ValueError as error:
+            raise self._damaged("metrics.json", error) from error
 
     def predictions(self) -> pd.DataFrame:
-        return self._table("predictions.parquet")
+        table = self._table("predictions.parquet")
+        scores = [name for name in map(str, table.columns) if name.startswith("score")]
+        wrong = [name for name in {"id", "score"} if name not in table]
+        wrong += [name for name in scores if not pd.api.types.is_numeric_dtype(table[name])]
+        if wrong:
+            raise RunError(
+                f"{self.path / 'predictions.parquet'} lacks the columns {sorted(wrong)}, or they are of another type: "
+                "it is damaged or of another program. Train into a new folder."
+            )
+        return table
 
     def labels(self) -> pd.DataFrame:
-        return self._table("labels.parquet")
+        """``labels.parquet``, whole."""
+        return check_labels(self._table("labels.parquet"))
 
     def history(self) -> pd.DataFrame:
         """One row per epoch: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, and
         labels_<task>_<figure>, figures of the generated labels."""
-        rows = [json.loads(line) for line in self._read("history.jsonl").splitlines()]
-        return pd.DataFrame([_flat(row) for row in rows])
+        text = self._read("history.jsonl")
+        try:
+            return read_history(text)
+        except ValueError as error:
+            raise self._damaged("history.jsonl", error) from error
+
+    def _damaged(self, name: str, error: ValueError) -> RunError:
+        what = _brief(error) if isinstance(error, ValidationError) else str(error)
+        return RunError(f"{self.path / name} is damaged: {what}. Train into a new folder.")
 
     def _read(self, name: str) -> str:
         try:
@@ -173,13 +190,9 @@ class RunFolder:
             raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    losses = {f"loss_{task}": value for task, value in row["loss"].items()}
-    valid = {f"valid_{metric}": value for metric, value in row["valid"].items()}
-    rest = {key: row[key] for key in ("best", "seconds", "clips_per_second")}
-    figures = row.get("labels", {}).items()  # runs of version 0.1 have none
-    labels = {f"labels_{task}_{figure}": value for task, found in figures for figure, value in found.items()}
-    return {"epoch": row["epoch"], **losses, **valid, **rest, **labels}
+def _brief(error: ValidationError) -> str:
+    """The first few problems of a validation."""
+    return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
 
 
 def to_json(content: object) -> str:

@@ -1,0 +1,84 @@
+"""What ``metrics.json`` and ``history.jsonl`` of a run hold, checked on reading: a run folder may come from anybody."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, field_validator
+
+from selfmm.data.store import SPLITS
+
+Numbers = dict[str, float | None]  # null where there is no value
+
+
+class TaskMetrics(BaseModel):
+    """Of one task on one split."""
+
+    values: Numbers
+    reasons: dict[str, str]
+    count: int
+    unlabelled: int
+
+
+class RunMetrics(BaseModel):
+    """``metrics.json``: per split and task."""
+
+    best_epoch: int
+    splits: dict[str, dict[str, TaskMetrics]]
+
+    @field_validator("splits")
+    @classmethod
+    def _complete(cls, value: dict[str, dict[str, TaskMetrics]]) -> dict[str, dict[str, TaskMetrics]]:
+        missing = [split for split in SPLITS if "fusion" not in value.get(split, {})]
+        if missing:
+            raise ValueError(f"no metrics of the fusion for {', '.join(missing)}")
+        return value
+
+
+class Epoch(BaseModel):
+    """A line of ``history.jsonl``."""
+
+    epoch: int
+    loss: Numbers
+    valid: Numbers
+    best: bool
+    seconds: float | None
+    clips_per_second: float | None
+    labels: dict[str, Numbers] = {}  # runs of version 0.1 have none
+
+    @field_validator("valid")
+    @classmethod
+    def _has_mae(cls, value: Numbers) -> Numbers:
+        if "mae" not in value:
+            raise ValueError("the mae is missing")
+        return value
+
+
+def read_metrics(text: str) -> dict[str, Any]:
+    """The content of ``metrics.json``; raises ``ValueError``."""
+    RunMetrics.model_validate_json(text, strict=True)
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def read_history(text: str) -> pd.DataFrame:
+    """One row per line of ``history.jsonl``, a number per column; raises ``ValueError``."""
+    rows = [_flat(Epoch.model_validate_json(line, strict=True)) for line in text.splitlines() if line.strip()]
+    if not rows:
+        raise ValueError("it holds no epoch")
+    return pd.DataFrame(rows)
+
+
+def _flat(row: Epoch) -> dict[str, Any]:
+    speed = _prefixed("", {"seconds": row.seconds, "clips_per_second": row.clips_per_second})
+    figures = [_prefixed(f"labels_{task}_", found) for task, found in row.labels.items()]
+    flat = {"epoch": row.epoch, **_prefixed("loss_", row.loss), **_prefixed("valid_", row.valid), "best": row.best}
+    return flat | speed | {key: value for found in figures for key, value in found.items()}
+
+
+def _prefixed(prefix: str, numbers: Mapping[str, float | None]) -> dict[str, float]:
+    return {f"{prefix}{key}": math.nan if value is None else value for key, value in numbers.items()}
