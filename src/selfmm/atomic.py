@@ -27,6 +27,7 @@ def explain(error: OSError, path: Path) -> OutputError:
         errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
         errno.EACCES: "the folder is not writable for you; choose another place or change its permissions",
         errno.EPERM: "the folder is not writable for you; choose another place or change its permissions",
+        errno.ENOENT: "the folder does not exist; make it or choose another place",
         errno.EROFS: "the file system is read-only; choose another place",
         errno.EEXIST: "a part of the path is a file, not a folder; choose another place",
         errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
@@ -74,6 +75,21 @@ def only_one(folder: Path) -> Iterator[None]:
                 f"another process is at work in {folder}. Wait for it, or choose another --out."
             ) from error
         yield
+
+
+@contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """Waits until no other process is in such a block for ``folder``, so that what one reads and writes is not lost."""
+    if fcntl is None:  # no such locks on this system
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)  # the folder itself: no file is left in it, and it need not be writable
+    try:
+        with suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from selfmm.annotation.label_studio_answers import read_label_studio
 from selfmm.annotation.ratings import Ratings, printable
 from selfmm.annotation.sheet import read_sheet
+from selfmm.atomic import taking_turns
 from selfmm.data.corrections import (
     COLUMNS,
     count_corrections,
@@ -79,8 +80,9 @@ def import_corrections(
         imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         sha256=sha256(path),
     )[list(COLUMNS)]
-    merged, replaced = merge_corrections(dataset.corrections, new)
-    write_corrections(dataset.path, merged)
+    with taking_turns(dataset.path):
+        merged, replaced = merge_corrections(open_dataset(dataset.path).corrections, new)
+        write_corrections(dataset.path, merged)
     notes = (*ratings.notes, *_unused(dataset.path, new))
     return Imported(count_corrections(new), replaced, len(merged), notes)
 
@@ -91,12 +93,13 @@ def forget_corrections(dataset: Dataset, source: str) -> int:
     Raises:
         SourceError: there is no such source.
     """
-    table = dataset.corrections
-    kept = table[table["source"] != source]
-    if len(kept) == len(table):
-        there = ", ".join(sorted(set(table["source"]))) or "none"
-        raise SourceError(f"{dataset.path} has no corrections from {source!r}; their sources are: {there}.")
-    write_corrections(dataset.path, kept)
+    with taking_turns(dataset.path):
+        table = open_dataset(dataset.path).corrections
+        kept = table[table["source"] != source]
+        if len(kept) == len(table):
+            there = ", ".join(sorted(set(table["source"]))) or "none"
+            raise SourceError(f"{dataset.path} has no corrections from {source!r}; their sources are: {there}.")
+        write_corrections(dataset.path, kept)
     return len(table) - len(kept)
 
 

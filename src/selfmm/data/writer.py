@@ -69,11 +69,7 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
         SourceError: a clip's frames turn out wrong while they are read (raised by the reader).
     """
     path = Path(path)
-    if force and (path / CORRECTIONS).is_file():
-        raise OutputError(
-            f"{path} holds corrections that people made ({CORRECTIONS}), which --force would lose. Move this file "
-            "away, make the data set anew, and put it back: it knows clips by their id."
-        )
+    _refuse_to_lose_corrections(path)
     with atomic_folder(path, marker=MANIFEST, ours=_ours, force=force) as folder:
         table = source.table.reset_index(drop=True).copy()
         modalities: dict[str, Modality] = {}
@@ -95,7 +91,16 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
         )
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        _refuse_to_lose_corrections(path)  # some may have come in meanwhile
     return open_dataset(path)
+
+
+def _refuse_to_lose_corrections(path: Path) -> None:
+    if (path / CORRECTIONS).is_file():
+        raise OutputError(
+            f"{path} holds corrections that people made ({CORRECTIONS}), which --force would lose. Move this file "
+            "away, make the data set anew, and put it back: it knows clips by their id."
+        )
 
 
 def _ours(name: str) -> bool:
