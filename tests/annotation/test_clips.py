@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,10 @@ def test_labels_of_other_clips_are_refused(tmp_path: Path) -> None:
     dataset = small(tmp_path / "data")
     with pytest.raises(RunError, match="not of the training clips"):
         clips_to_annotate(dataset, u_labels().replace("a", "z"), MODALITIES)
+
+
+def test_labels_of_a_narrow_range_keep_their_digits(tmp_path: Path) -> None:
+    dataset = small(tmp_path / "data")
+    narrow = replace(dataset, manifest=dataset.manifest.model_copy(update={"label_range": (0.0, 0.001)}))
+    labels = u_labels().assign(u_label=0.000123)
+    assert clips_to_annotate(narrow, labels, MODALITIES)["u_label_audio"].tolist() == [0.000123] * 4

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,9 +16,9 @@ from selfmm.annotation.clips import clips_to_annotate
 from selfmm.annotation.importing import forget_corrections, import_corrections
 from selfmm.annotation.sheet import write_sheet
 from selfmm.data.corrections import COLUMNS, CORRECTIONS
-from selfmm.data.store import Dataset, open_dataset
-from selfmm.data.writer import sha256
-from selfmm.errors import SourceError
+from selfmm.data.store import Dataset, Modality, open_dataset
+from selfmm.data.writer import Frames, Source, sha256, write_dataset
+from selfmm.errors import OutputError, SourceError
 
 from annotation.worlds import u_labels  # isort: skip
 
@@ -52,7 +53,8 @@ def test_a_sheet_there_and_back(dataset: Dataset, tmp_path: Path, suffix: str) -
     path = tmp_path / f"sheet.{suffix}"
     write_sheet(path, clips_to_annotate(dataset, u_labels(), MODALITIES), MODALITIES)
     sheet = pd.read_csv(path) if suffix == "csv" else pd.read_parquet(path)
-    assert sheet["text"].tolist() == ["good", "bad, very", "=so so", "真的不好"]
+    formula = "'=so so" if suffix == "csv" else "=so so"  # no spreadsheet shall reckon with it
+    assert sheet["text"].tolist() == ["good", "bad, very", formula, "真的不好"]
     assert sheet["label_text"].isna().all()
     untouched = path.read_bytes()
     refused(dataset, path, "there is no label in it")
@@ -263,3 +265,59 @@ def test_files_of_another_kind(dataset: Dataset, tmp_path: Path) -> None:
     refused(dataset, tmp_path / "x.xlsx", "unknown kind")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     refused(dataset, tmp_path / "x.parquet", "cannot read")
+
+
+FORMULAS = ["=cmd|'/c calc'!A1", "-3g5yACwYnA$_$10", "'=x", "''", "a", "@b"]
+
+
+def test_ids_that_look_like_formulas_come_back(tmp_path: Path) -> None:
+    dataset = small(tmp_path / "data", id=FORMULAS)
+    labels = u_labels()
+    labels["id"] = labels["id"].map(dict(zip(TRAIN, FORMULAS, strict=False)))
+    path = tmp_path / "sheet.csv"
+    write_sheet(path, clips_to_annotate(dataset, labels, MODALITIES), MODALITIES)
+    sheet = pd.read_csv(path, dtype=str)
+    assert not sheet[["id", "video", "text"]].stack().str.match("[=+@-]").any()
+    sheet.assign(label_text="1").to_csv(path, index=False)
+    import_corrections(dataset, path)
+    assert {clip for clip, _ in stored(dataset)} == set(FORMULAS[:4])
+
+
+def test_two_imports_at_once_lose_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    early, late = open_dataset(dataset.path), open_dataset(dataset.path)
+    for opened in (early, late):  # both have read the file before either writes
+        assert opened.corrections.empty
+    for number, (opened, name) in enumerate([(early, "a"), (late, "b")]):
+        (tmp_path / f"{number}.csv").write_text(f"id,label_text\n{name},1\n")
+        import_corrections(opened, tmp_path / f"{number}.csv")
+    assert set(stored(dataset)) == {("a", "text"), ("b", "text")}
+    assert forget_corrections(early, "1.csv") == 1
+    assert set(stored(dataset)) == {("a", "text")}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("id,label_text,label_text\na,1,2\n", "each once"),
+        ("id,id,label_text\na,b,1\n", "each once"),
+        ("id;label_text\na;1,5\n", "semicolons"),
+        ("id;label_text\na;1\n", "semicolons"),
+        ("id,label_text\na,1_0e-1\n", "no finite numbers"),
+    ],
+)
+def test_sheets_that_could_be_read_in_two_ways(dataset: Dataset, tmp_path: Path, text: str, word: str) -> None:
+    (tmp_path / "sheet.csv").write_text(text)
+    refused(dataset, tmp_path / "sheet.csv", word)
+
+
+def test_corrections_that_come_in_while_the_data_set_is_made_anew_stay(dataset: Dataset, tmp_path: Path) -> None:
+    def import_meanwhile(clip: int) -> Any:
+        (tmp_path / "x.csv").write_text("id,label_audio\na,1\n")
+        import_corrections(dataset, tmp_path / "x.csv")
+        return np.ones((2, 2), dtype="f4")
+
+    table = dataset.samples[["id", "split", "label", "text", "video"]]
+    frames = {"audio": Frames(Modality(kind="frames", dim=2), np.full(6, 2), import_meanwhile)}
+    with pytest.raises(OutputError, match="corrections that people made"):
+        write_dataset(Source(table, frames, "small", (-3.0, 3.0)), dataset.path, force=True)
+    assert set(stored(dataset)) == {("a", "audio")}

@@ -206,9 +206,10 @@ def test_damaged_feature_files_are_named(tmp_path: Path, content: bytes) -> None
     [
         (b"", "cannot read .*No columns"),
         (b"id,label,text\n", "has no row"),
-        (b"id,label,text\na,1,x,y\n", "rows longer than its header. Put quotes"),
+        (b"id,label,text\na,1,x,y\n", "rows longer than its header.*quotes"),
         (b"id,label,text\na,1,x\nb,1,x,y\n", "cannot read .*line 3"),
         (b"id,label,text\na,1,\xff\xfe\n", "is not UTF-8"),
+        (b"id,label,text,label\na,1,x,2\n", r"has the columns \['label'\] twice"),
         (b"id;label;text\na;1;b\n", "no column id and none label; it has 'id;label;text'"),
         (b"\x00\x00", "."),
         (b"id,label,text\na," + b"1e999" + b",x\n", None),

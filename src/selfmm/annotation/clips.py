@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,10 +44,12 @@ def clips_to_annotate(
             f"the run's labels are not of the training clips in {dataset.path}: these were changed after the training. "
             "Train again, or bring the data set back as it was."
         )
+    low, high = dataset.manifest.label_range
+    decimals = 4 + max(0, -math.floor(math.log10(high - low)))  # float32 inside: no digits of its rounding
     for name in modalities:
         there = dataset.lengths(name)[rows] > 0
         values = wide[name].loc[table["id"]].to_numpy(dtype=np.float64)
-        table[f"u_label_{name}"] = np.where(there, values, np.nan).round(4)  # float32 inside: no digits of its rounding
+        table[f"u_label_{name}"] = np.where(there, values, np.nan).round(decimals)
     labels = table[[f"u_label_{name}" for name in modalities]]
     table["spread"] = (labels.max(axis=1) - labels.min(axis=1)).fillna(0.0)
     if most is None:

@@ -71,6 +71,8 @@ class Ratings:
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, str) and "_" in value:  # Python's own 1_000, which people mistype for 1.000
+        return None
     try:
         number = float(value)
     except (ValueError, OverflowError):

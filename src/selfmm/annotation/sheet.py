@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,17 @@ from selfmm.data.cells import read_cells, words
 from selfmm.data.finite import some
 from selfmm.errors import SourceError
 
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def _as_text(cell: object) -> object:
+    """A word that a spreadsheet would take for a formula (``=cmd()``, or an id like ``-3g5y``), with a ' before it."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def _from_text(word: str) -> str:
+    return word[1:] if word.startswith("'") and _FORMULA.match(word) else word
+
 
 def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
     """Writes clips as `clips_to_annotate` gives them, as .csv or .parquet by the suffix."""
@@ -22,7 +34,9 @@ def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> N
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            table.to_csv(temporary, index=False, encoding="utf-8-sig")  # else Excel garbles what is not ASCII
+            table.map(_as_text).to_csv(
+                temporary, index=False, encoding="utf-8-sig"
+            )  # else Excel garbles what is not ASCII
 
 
 def read_sheet(path: Path) -> Ratings:
@@ -37,10 +51,12 @@ def read_sheet(path: Path) -> Ratings:
     if len(set(names)) < len(names) or "id" not in names or not asked:
         raise SourceError(
             f"{path} should have a column id and columns {PREFIX}<modality>, each once; it has {some(names)}. "
-            "Fields are separated by commas in .csv and by tabs in .tsv."
+            "Fields are separated by commas in .csv (not by semicolons) and by tabs in .tsv."
         )
     cells = cells.set_axis(names, axis=1)
     ids = words(cells["id"]).str.strip()
+    if path.suffix.lower() != ".parquet":
+        ids = ids.map(_from_text)
     ratings = Ratings()
     twice = list(ids[ids.duplicated()].unique())
     if twice:

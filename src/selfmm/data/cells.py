@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,18 +24,24 @@ def read_cells(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             # A row with more fields than the header would else lose the last ones.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path,
-                sep="\t" if path.suffix.lower() == ".tsv" else ",",
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-                index_col=False,
-            )
+            look: Any = {
+                "sep": "\t" if path.suffix.lower() == ".tsv" else ",",
+                "dtype": str,
+                "keep_default_na": False,
+                "encoding": "utf-8-sig",
+            }
+            table: pd.DataFrame = pd.read_csv(path, index_col=False, **look)
+            # pandas calls the second of two equal names "name.1"; those who look for columns should see what is there.
+            header = pd.read_csv(path, header=None, nrows=1, **look).iloc[0]
+            table.columns = pd.Index([own if own.strip() else old for own, old in zip(header, table, strict=True)])
+            return table
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is not UTF-8 ({error.reason}). Save it as UTF-8.") from error
     except pd.errors.ParserWarning as error:
-        raise SourceError(f"{path} has rows longer than its header. Put quotes around texts with commas.") from error
+        raise SourceError(
+            f"{path} has rows longer than its header. Fields are separated by commas (semicolons are none), decimals "
+            "have a point, and texts with commas need quotes around them."
+        ) from error
     except (OSError, ValueError, OverflowError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise SourceError(f"cannot read {path}: {str(error)[:300]}. Check that it is a proper table.") from error
 
