@@ -139,8 +139,10 @@ def labels(
     if import_ is not None:
         from selfmm.cli.annotation import import_labels
 
-        if out is not None or epoch != "last":
-            raise SettingsError(["--import changes the data set; --out and --epoch belong to the export of a run"])
+        if out is not None or epoch != "last" or audit or as_json or force:
+            raise SettingsError(
+                ["--import changes the data set; --audit, --json, --epoch, --out and --force do not go with it"]
+            )
         import_labels(run, import_, 1.0 if weight is None else weight, source)
         return
     if weight is not None or source is not None:
