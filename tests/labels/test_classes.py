@@ -332,6 +332,10 @@ def test_wrong_arguments_are_named() -> None:
         assert part in str(error.value)
     with pytest.raises(SettingsError, match="whole number >= 2"):
         UnimodalClassLabelGenerator(torch.tensor([0]), 1, {"text": 2})
+    with pytest.raises(SettingsError, match="bank_dtype"):
+        UnimodalClassLabelGenerator(torch.tensor([0, 1]), 2, {"text": 2}, bank_dtype=torch.int64)
+    with pytest.raises(SettingsError, match="1-D tensor"):
+        UnimodalClassLabelGenerator(torch.tensor(1), 2, {"text": 2})
     gen = build(World(0))
     rows = {name: torch.zeros(2, dim) for name, dim in WIDTHS.items()}
     index = torch.arange(2)

@@ -27,7 +27,7 @@ from selfmm.labels.class_accounts import posterior
 from selfmm.labels.class_streams import ClassStream
 from selfmm.labels.ordered import check_classes
 from selfmm.labels.outcomes import Outcome, first_true
-from selfmm.labels.settings import check_update, shape
+from selfmm.labels.settings import BANK_DTYPES, check_update, shape
 from selfmm.labels.streams import BatchRows, Rows
 
 DTYPES = (torch.float32, torch.float64)
@@ -74,7 +74,7 @@ class UnimodalClassLabelGenerator(GeneratorBase):
         label_dtype: torch.dtype = torch.float32,
         bank_dtype: torch.dtype = torch.float32,
     ) -> None:
-        _check_settings(classes, count, dims, label_dtype)
+        _check_settings(classes, count, dims, label_dtype, bank_dtype)
         certain = nn.functional.one_hot(classes.long(), count)
         super().__init__({name: ClassStream(certain.to(label_dtype), dim, bank_dtype) for name, dim in dims.items()})
         self.register_buffer("m_classes", classes.detach().clone().long())
@@ -171,12 +171,14 @@ class UnimodalClassLabelGenerator(GeneratorBase):
         return rows.gather(1, self.m_classes[index][:, None])[:, 0]
 
 
-def _check_settings(classes: Tensor, count: int, dims: Mapping[str, int], label_dtype: torch.dtype) -> None:
+def _check_settings(
+    classes: Tensor, count: int, dims: Mapping[str, int], label_dtype: torch.dtype, bank_dtype: torch.dtype
+) -> None:
     problems = []
     whole = isinstance(count, int) and not isinstance(count, bool)
     if not whole or count < 2:
         problems.append(f"the number of classes is {count!r}; give a whole number >= 2")
-    elif not len(classes):
+    elif not classes.numel():
         problems.append("classes is empty; give one per training clip")
     else:
         try:
@@ -190,6 +192,8 @@ def _check_settings(classes: Tensor, count: int, dims: Mapping[str, int], label_
             problems.append(f"dims[{name!r}] is {dim!r}; give a whole number >= 1")
         if not name or "." in name:
             problems.append(f"modality {name!r} needs a name without '.'")
+    if bank_dtype not in BANK_DTYPES:  # a bank of whole numbers would cut the features off
+        problems.append(f"bank_dtype is {bank_dtype!r}; choose from {[*BANK_DTYPES]}")
     if label_dtype not in DTYPES:
         problems.append(f"label_dtype is {label_dtype!r}; choose from {[*DTYPES]}")
     if problems:

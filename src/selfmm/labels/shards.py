@@ -22,10 +22,13 @@ def gather(states: Sequence[Mapping[str, Tensor]], indices: Sequence[Tensor]) ->
         ValueError: the parts do not make a whole.
     """
     order = torch.cat([index.cpu() for index in indices]) if indices else torch.zeros(0, dtype=torch.long)
-    if len(states) != len(indices) or not torch.equal(order.sort().values, torch.arange(len(order))):
+    if not states or len(states) != len(indices) or not torch.equal(order.sort().values, torch.arange(len(order))):
         raise ValueError(f"{len(states)} states and {len(order)} positions do not make a whole: name each clip once")
     if any(state.keys() != states[0].keys() for state in states):
         raise ValueError("the states are of different generators: their buffers have different names")
+    sizes = [{len(value) for key, value in state.items() if _is_per_clip(key)} for state in states]
+    if any(found != {len(index)} for found, index in zip(sizes, indices, strict=True)):
+        raise ValueError(f"the states are of {sizes} clips, their positions of {[len(index) for index in indices]}")
     place = order.argsort()
     whole = {}
     for key, value in states[0].items():
