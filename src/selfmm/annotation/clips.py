@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from selfmm.data.store import TEXT, Dataset
+from selfmm.data.store import PLACE, TEXT, Dataset
 from selfmm.errors import RunError
-
-PLACE = ("video", "path", "start", "end")
 
 
 def clips_to_annotate(

@@ -23,10 +23,9 @@ def check_out(out: Path | None, run: Path, force: bool, suffixes: Collection[str
         return
     if out.suffix not in suffixes:
         raise OutputError(f"cannot tell the format of {out}: name a file that ends in {' or '.join(suffixes)}.")
-    if (out.parent / "dataset.json").is_file():
-        raise OutputError(f"{out} lies in a data set, whose files are not to be replaced. Choose another place.")
-    if run.resolve() in out.resolve().parents:
-        raise OutputError(f"{out} lies in the run folder, whose files are not to be replaced. Choose another place.")
+    from selfmm.training.folder import refuse_inside
+
+    refuse_inside(out, run)
     if out.exists() and not force:
         raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
 

@@ -43,6 +43,8 @@ MANIFEST = "dataset.json"
 TABLE = "samples.parquet"
 TEXT = "text"
 """Name of the modality that carries words, whatever form it takes."""
+PLACE = ("video", "path", "start", "end")
+"""Optional columns of the table that tell a person which clip it is."""
 SPLITS = ("train", "valid", "test")
 Split = Literal["train", "valid", "test"]
 Kind = Literal["text", "tokens", "frames"]

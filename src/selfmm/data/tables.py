@@ -35,7 +35,7 @@ from selfmm.data.field_columns import SEPARATOR
 from selfmm.data.field_text import Form
 from selfmm.data.finite import NonFinite, clips, some
 from selfmm.data.splits import seeded_split
-from selfmm.data.store import MANIFEST, TEXT
+from selfmm.data.store import MANIFEST, PLACE, TEXT
 from selfmm.data.writer import Frames, Source
 from selfmm.errors import SourceError
 
@@ -49,7 +49,7 @@ _NAMES = {
     "start_s": "start",
     "end_s": "end",
 }
-_KNOWN = ("id", "split", "label", TEXT, "video", "path", "start", "end", "clip_id")
+_KNOWN = ("id", "split", "label", TEXT, *PLACE, "clip_id")
 _FIGURES = ("start", "end", "label_text", "label_audio", "label_vision")
 _SPLITS = {"val": "valid", "dev": "valid", "validation": "valid"}
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfmm.labels.class_accounts import SILENT, ClassAccount, fit_account
-from selfmm.labels.settings import shape
+from selfmm.labels.settings import check_features
 from selfmm.labels.streams import COINCIDENT, ROWS_AT_ONCE, BatchRows, Rows
 
 
@@ -42,9 +42,7 @@ class ClassStream(nn.Module):
         return ClassAccount(*self.figures)
 
     def check(self, name: str, features: Tensor, rows: int) -> None:
-        expected = (rows, self.bank.shape[1])
-        if features.shape != expected or not features.is_floating_point():
-            raise ValueError(f"{name} features are {shape(features)} {features.dtype}; expected {expected} floats")
+        check_features(name, features, (rows, self.bank.shape[1]))
 
     def centres(self) -> Tensor:
         """(K, d) float64 class means; zeros for a class without members."""

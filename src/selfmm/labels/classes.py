@@ -27,7 +27,7 @@ from selfmm.labels.class_accounts import posterior
 from selfmm.labels.class_streams import ClassStream
 from selfmm.labels.ordered import check_classes
 from selfmm.labels.outcomes import Outcome, first_true
-from selfmm.labels.settings import BANK_DTYPES, check_update, shape
+from selfmm.labels.settings import BANK_DTYPES, check_update, dims_problems, shape
 from selfmm.labels.streams import BatchRows, Rows
 
 DTYPES = (torch.float32, torch.float64)
@@ -185,13 +185,7 @@ def _check_settings(
             check_classes(classes, count)
         except ValueError as error:
             problems.append(str(error))
-    if not dims:
-        problems.append("dims is empty; give at least one modality and the width of its features, like {'text': 32}")
-    for name, dim in dims.items():
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            problems.append(f"dims[{name!r}] is {dim!r}; give a whole number >= 1")
-        if not name or "." in name:
-            problems.append(f"modality {name!r} needs a name without '.'")
+    problems += dims_problems(dims)
     if bank_dtype not in BANK_DTYPES:  # a bank of whole numbers would cut the features off
         problems.append(f"bank_dtype is {bank_dtype!r}; choose from {[*BANK_DTYPES]}")
     if label_dtype not in DTYPES:

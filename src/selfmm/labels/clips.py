@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmm.data.store import PLACE, TEXT
 from selfmm.errors import RunError
 from selfmm.labels.history import LabelHistory
 
-REFERENCES = ("text", "video", "path", "start", "end")
+REFERENCES = (TEXT, *PLACE)
 """What tells a person which clip it is; columns of ``samples.parquet``."""
 
 Rows = npt.NDArray[np.intp]

@@ -44,11 +44,8 @@ def check_settings(
     fixed: Mapping[str, FixedLabels],
 ) -> None:
     problems = _label_problems(labels, bound, neutral)
-    if not dims:
-        problems.append("dims is empty; give at least one modality and the width of its features, like {'text': 32}")
-    widths = {**{f"dims[{name!r}]": dim for name, dim in dims.items()}, "fusion_dim": fusion_dim}
-    problems += [f"{key} is {dim!r}; give a whole number >= 1" for key, dim in widths.items() if not _is_width(dim)]
-    problems += [f"modality {name!r} needs a name without '.'" for name in dims if not name or "." in name]
+    problems += dims_problems(dims)
+    problems += [] if _is_width(fusion_dim) else [f"fusion_dim is {fusion_dim!r}; give a whole number >= 1"]
     problems += [] if 0 < unit < math.inf else [f"unit is {unit!r}; give a number above 0, 1 for a scale from -3 to 3"]
     problems += name_problem(rule) if isinstance(rule, str) else []
     if rule == "sugrm" and any(dim != fusion_dim for dim in dims.values()):
@@ -82,6 +79,22 @@ def _fixed_problems(known: FixedLabels, labels: Tensor) -> list[str]:
     if not ((known.weights >= 0) & (known.weights <= 1)).all():
         return ["weights must be numbers from 0 to 1"]
     return []
+
+
+def dims_problems(dims: Mapping[str, int]) -> list[str]:
+    """What is wrong with the widths of the modalities' features, a sentence each."""
+    if not dims:
+        return ["dims is empty; give at least one modality and the width of its features, like {'text': 32}"]
+    widths = [
+        f"dims[{name!r}] is {dim!r}; give a whole number >= 1" for name, dim in dims.items() if not _is_width(dim)
+    ]
+    return widths + [f"modality {name!r} needs a name without '.'" for name in dims if not name or "." in name]
+
+
+def check_features(name: str, features: Tensor, expected: tuple[int, int]) -> None:
+    """Raises ValueError where the features are not floats of the expected shape."""
+    if features.shape != expected or not features.is_floating_point():
+        raise ValueError(f"{name} features are {shape(features)} {features.dtype}; expected {expected} floats")
 
 
 def check_update(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from selfmm.labels.outcomes import Outcome
 from selfmm.labels.rules import Centres
-from selfmm.labels.settings import FixedLabels, shape
+from selfmm.labels.settings import FixedLabels, check_features
 
 # Centres closer than this, relative to their length, are one point at the precision of float32 features.
 COINCIDENT = 1e-6
@@ -87,9 +87,7 @@ class FeatureStream(nn.Module):
         self.register_buffer("given", None)
 
     def check(self, name: str, features: Tensor, rows: int) -> None:
-        expected = (rows, self.bank.shape[1])
-        if features.shape != expected or not features.is_floating_point():
-            raise ValueError(f"{name} features are {shape(features)} {features.dtype}; expected {expected} floats")
+        check_features(name, features, (rows, self.bank.shape[1]))
 
     def centres(self) -> Centres:
         """Class means, each (d,) float64; zeros for a class without members."""

@@ -9,6 +9,7 @@ from selfmm.errors import OutputError
 from selfmm.report.material import Material
 from selfmm.report.page import page
 from selfmm.report.pictures import draw, write_pictures
+from selfmm.training.folder import refuse_inside
 
 
 def default_page(run: Path) -> Path:
@@ -51,12 +52,8 @@ def _check(material: Material, out: Path, pictures: Path | None, force: bool) ->
     """Nothing of a run or a data set is replaced, and nothing else without being asked."""
     if out.suffix.lower() not in {".html", ".htm"}:
         raise OutputError(f"the report is a page of HTML; name {out} so that it ends in .html.")
-    run = material.folder.path.resolve()
     for path in (out, *([pictures] if pictures else [])):
-        inside = run in {path.resolve(), *path.resolve().parents}
-        if inside or any((folder / "dataset.json").is_file() for folder in (path, path.parent)):
-            where = "the run folder" if inside else "a data set"
-            raise OutputError(f"{path} lies in {where}, whose files are not to be replaced. Choose another place.")
+        refuse_inside(path, material.folder.path)
     if out.is_dir():
         raise OutputError(f"{out} is a folder. Name a file that ends in .html.")
     if pictures is not None and pictures.exists() and not pictures.is_dir():

@@ -32,8 +32,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from selfmm.atomic import atomic_file, write_text
 from selfmm.config import Settings, load_settings
-from selfmm.data.store import Modality, check_modalities
-from selfmm.errors import RunError
+from selfmm.data.store import MANIFEST, Modality, check_modalities
+from selfmm.errors import OutputError, RunError
 from selfmm.labels.history import check_labels
 from selfmm.training.results import read_history, read_metrics
 
@@ -193,6 +193,15 @@ class RunFolder:
 def _brief(error: ValidationError) -> str:
     """The first few problems of a validation."""
     return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
+
+
+def refuse_inside(path: Path, run: Path) -> None:
+    """Raises ``OutputError`` where ``path`` lies in a data set or in the folder ``run``."""
+    inside = run.resolve() in {path.resolve(), *path.resolve().parents}
+    data = any((folder / MANIFEST).is_file() for folder in (path, path.parent))
+    if inside or data:
+        where = "a data set" if data else "the run folder"
+        raise OutputError(f"{path} lies in {where}, whose files are not to be replaced. Choose another place.")
 
 
 def to_json(content: object) -> str:
