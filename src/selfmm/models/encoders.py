@@ -1,9 +1,10 @@
-"""Encoders share one signature: (values, lengths) -> (B, ``dim``)."""
+"""Encoders share one signature: (values, lengths) -> (B, ``dim``); ``kept_bytes`` says what training takes a clip."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn import functional
 
 
 class SequenceEncoder(nn.Module):
@@ -11,7 +12,7 @@ class SequenceEncoder(nn.Module):
 
     Frames beyond a clip's length are never read, so padding changes nothing.
 
-    Input: values (B, L, ``input_dim``) float and lengths (B,) int64 on the CPU. Output: (B, ``dim``).
+    Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``dim``).
 
     Args:
         input_dim: features per frame.
@@ -54,9 +55,50 @@ class SequenceEncoder(nn.Module):
         # A constant feature carries nothing; dividing it by 1 keeps it at 0 instead of making it NaN.
         self.scale.copy_(deviation.where(deviation > 1e-8, deviation.new_ones(())))
 
+    def kept_bytes(self, length: int) -> int:
+        """About what one clip of so many frames leaves in memory for the gradient."""
+        wide = self.lstm.input_size + 8 * self.lstm.hidden_size * self.directions * self.lstm.num_layers
+        return 4 * length * wide
+
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        values = (values - self.mean) / self.scale
-        packed = pack_padded_sequence(values, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
-        _, (end, _) = self.lstm(packed)
-        last_layer = end[-self.directions :].transpose(0, 1).flatten(1)
-        return self.linear(self.dropout(last_layer))  # type: ignore[no-any-return]
+        # In full precision also where the transformer is not: this is a sliver of the work, and frames vary widely.
+        with torch.autocast(values.device.type, enabled=False):
+            steps = torch.arange(values.shape[1], device=values.device)
+            ends = lengths.clamp(min=1)[:, None]
+            real = steps < ends
+            values = torch.where(real[:, :, None], (values.float() - self.mean) / self.scale, 0.0)
+            return self.linear(self.dropout(self._end_state(values, ends, torch.where(real, ends - 1 - steps, steps))))  # type: ignore[no-any-return]
+
+    def _end_state(self, values: Tensor, ends: Tensor, backwards: Tensor) -> Tensor:
+        """The last layer's state behind each clip's last frame, and of the other direction behind its first.
+
+        Runs over the padding and picks the states from before it: on a CPU that is one fused kernel and ten times
+        faster than a packed sequence, which PyTorch works off frame by frame.
+        """
+        hidden = self.lstm.hidden_size
+        for layer in range(self.lstm.num_layers):
+            if layer:
+                values = functional.dropout(values, self.lstm.dropout, self.training)
+            forth = self._run(values, layer * self.directions)
+            if self.directions == 1:
+                values = forth
+            else:
+                back = self._run(_reorder(values, backwards), layer * 2 + 1)
+                values = torch.cat([forth, _reorder(back, backwards)], dim=-1)
+        last = values[:, :, :hidden].take_along_dim((ends - 1)[:, :, None], dim=1)[:, 0]
+        return last if self.directions == 1 else torch.cat([last, values[:, 0, hidden:]], dim=-1)
+
+    def _run(self, values: Tensor, at: int) -> Tensor:
+        """One layer in one direction, (B, L, hidden)."""
+        if self.lstm.num_layers == self.directions == 1:
+            out, _ = self.lstm(values)
+            return out  # type: ignore[no-any-return]
+        start = values.new_zeros(1, len(values), self.lstm.hidden_size)
+        weights: list[Tensor] = [*self.lstm.all_weights[at]]
+        # biases, one layer, no dropout, one direction, batch first
+        out, _, _ = torch.lstm(values, (start, start), weights, True, 1, 0.0, self.training, False, True)
+        return out
+
+
+def _reorder(values: Tensor, order: Tensor) -> Tensor:
+    return values.take_along_dim(order[:, :, None], dim=1)

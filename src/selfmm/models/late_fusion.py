@@ -32,8 +32,7 @@ class Head(nn.Module):
 
     def forward(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         feature = self.project(encoded)
-        # Autocast may have made these bf16; losses, labels and centres want full precision.
-        return feature.float(), self.neutral + self.unit * self.score(feature).squeeze(-1).float()
+        return feature, self.neutral + self.unit * self.score(feature).squeeze(-1)
 
 
 class LateFusion(nn.Module):
@@ -61,6 +60,11 @@ class LateFusion(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         encoded = {name: self._encode(name, batch) for name in self.modalities}
+        # Autocast is for the transformer, whose cost it halves; scores, losses and centres want full precision.
+        with torch.autocast(batch.index.device.type, enabled=False):
+            return self._join(encoded, batch)
+
+    def _join(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
         tasks = {name: self.heads[name](value) for name, value in encoded.items()}
         fusion_feature, fusion = self.fusion(torch.cat(list(encoded.values()), dim=-1))
         return Output(
@@ -75,7 +79,7 @@ class LateFusion(nn.Module):
     def _encode(self, name: str, batch: Batch) -> Tensor:
         stream = batch.streams[name]
         encoded: Tensor = self.encoders[name](stream.values, stream.lengths)
-        return torch.where(stream.present.unsqueeze(1), encoded, self.missing[name].to(encoded.dtype))
+        return torch.where(stream.present.unsqueeze(1), encoded.float(), self.missing[name])
 
 
 def _dim(encoder: nn.Module) -> int:

@@ -57,7 +57,7 @@ def _encoder(modality: Modality, branch: TextSettings | StreamSettings, transfor
     if isinstance(branch, TextSettings):
         if transformer is None:
             raise ValueError("text as words or token ids needs a transformer")
-        return TransformerEncoder(transformer, finetune=branch.finetune)
+        return TransformerEncoder(transformer, finetune=branch.finetune, recompute=branch.recompute)
     if modality.dim is None:
         raise ValueError("a modality of frames needs a dim")
     return SequenceEncoder(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from selfmm import weights
 from selfmm.errors import SettingsError, WeightsError
+from selfmm.models.packed import can_pack, first_tokens
 
 
 @dataclass(frozen=True)
@@ -137,18 +138,24 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.
 class TransformerEncoder(nn.Module):
     """F_t: the first token of the last layer of a pretrained transformer.
 
-    Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``).
+    Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``). Where the encoder was
+    asked before, its answer (B, 1, ``dim``) float goes in instead of ids and comes out.
 
     Args:
         model: the transformer.
         finetune: train it; otherwise it stays as it is, in evaluation mode.
+        recompute: save memory in training by computing each layer a second time for the backward pass.
     """
 
-    def __init__(self, model: nn.Module, *, finetune: bool) -> None:
+    def __init__(self, model: nn.Module, *, finetune: bool, recompute: bool = False) -> None:
         super().__init__()
         self.model = model
         self.finetune = finetune
+        self.recompute = recompute and finetune
         self.model.requires_grad_(finetune)
+        self._packs = can_pack(model)
+        if self.recompute and not self._packs:
+            self._let_it_recompute()
 
     @property
     def dim(self) -> int:
@@ -160,13 +167,38 @@ class TransformerEncoder(nn.Module):
             self.model.eval()
         return self
 
+    def kept_bytes(self, length: int) -> int:
+        """About what one clip of so many tokens leaves in memory for the gradient."""
+        if not self.finetune:
+            return 0
+        config: Any = self.model.config
+        wide, heads = int(config.hidden_size), int(getattr(config, "num_attention_heads", 1))
+        between = int(getattr(config, "intermediate_size", 4 * wide))
+        # Inputs of the Linears, LayerNorms, dropouts and the activation; and of the attention, twice.
+        layer = length * (12 * wide + 3 * between) + 3 * heads * length**2
+        layers = int(getattr(config, "num_hidden_layers", 12))
+        return 4 * (layers * length * wide + layer if self.recompute else layers * layer)
+
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        positions = torch.arange(ids.shape[1], device=ids.device)
+        if ids.is_floating_point():
+            return ids[:, 0]
         # A clip without words still has one position open, or attention would divide by nothing.
-        mask = positions < lengths.clamp(min=1).to(ids.device).unsqueeze(1)
+        lengths = lengths.clamp(min=1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
+            # On an accelerator padding is cheaper than finding out where it is.
+            if self._packs and ids.device.type == "cpu":
+                # A dense gradient would be zeros for every word that this batch does not have, filled in at each pass.
+                self.model.embeddings.word_embeddings.sparse = True  # type: ignore[union-attr]
+                return first_tokens(self.model, ids, lengths, recompute=self.recompute and self.training)
+            mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
             hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return hidden[:, 0]  # type: ignore[no-any-return]
+
+    def _let_it_recompute(self) -> None:
+        if not getattr(self.model, "supports_gradient_checkpointing", False):
+            raise SettingsError(["text.recompute = true: this text encoder cannot compute its layers a second time"])
+        enable: Any = self.model.gradient_checkpointing_enable
+        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def check_max_tokens(model: Any, max_tokens: int) -> None:

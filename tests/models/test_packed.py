@@ -1,0 +1,107 @@
+"""BERT without padding is BERT: the same first tokens and gradients as transformers' own padded forward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from selfmm.models.packed import can_pack, first_tokens
+from selfmm.models.text import TransformerEncoder
+
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 40,
+    "max_position_embeddings": 40,
+    "pad_token_id": 1,
+}
+
+
+def small(kind: str) -> Any:
+    torch.manual_seed(0)
+    more = {"embedding_size": 12} if kind == "Electra" else {}
+    config = getattr(transformers, f"{kind}Config")(**SMALL, **more)
+    model = getattr(transformers, f"{kind}Model")(config)
+    model.pooler = None
+    return model
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    lengths = torch.tensor([5, 1, 11, 3])
+    ids = torch.randint(2, 50, (4, 11)).where(torch.arange(11) < lengths[:, None], 1)
+    return ids, lengths
+
+
+def padded(model: Any, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+    first: torch.Tensor = model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+    return first
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("kind", ["Bert", "Roberta", "XLMRoberta", "Camembert", "Electra"])
+def test_equals_the_padded_forward_and_its_gradients(kind: str, recompute: bool) -> None:
+    ids, lengths = batch()
+    gradients = []
+    for forward in (padded, first_tokens):
+        model = small(kind).eval()
+        extra = {"recompute": recompute} if forward is first_tokens else {}
+        out: torch.Tensor = forward(model, ids, lengths, **extra)
+        (out * torch.arange(24)).sum().backward()  # type: ignore[no-untyped-call]
+        found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+        gradients.append((out.detach(), found))
+    (expected, theirs), (packed, ours) = gradients
+    torch.testing.assert_close(packed, expected, atol=1e-5, rtol=1e-5)
+    assert theirs.keys() == ours.keys()
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_dropout_is_applied_in_training_as_often_as_in_theirs() -> None:
+    """The mean over many masks is that of the padded forward; one mask is not."""
+    model = small("Bert").train()
+    ids, lengths = batch()
+    with torch.no_grad():
+        ours = torch.stack([first_tokens(model, ids, lengths) for _ in range(400)])
+        theirs = torch.stack([padded(model, ids, lengths) for _ in range(400)])
+    assert ours.std(0).mean() == pytest.approx(float(theirs.std(0).mean()), rel=0.05)
+    assert (ours.mean(0) - theirs.mean(0)).abs().max() < 6 * theirs.std(0).max() / 400**0.5
+
+
+def test_other_families_go_their_own_way() -> None:
+    torch.manual_seed(0)
+    other = transformers.MPNetModel(transformers.MPNetConfig(**SMALL)).eval()
+    assert not can_pack(other)
+    ids, lengths = batch()
+    encoder = TransformerEncoder(other, finetune=True).eval()
+    torch.testing.assert_close(encoder(ids, lengths), padded(other, ids, lengths), atol=1e-6, rtol=1e-5)
+    decoder = small("Bert")
+    decoder.config.is_decoder = True
+    assert not can_pack(decoder)
+
+
+@pytest.mark.parametrize("kind", ["Bert", "Electra"])
+def test_a_pass_keeps_about_as_many_bytes_as_is_said(kind: str) -> None:
+    """The estimate decides how many clips go through at once, so it may not be far off."""
+    ids, _ = batch()
+    for recompute in (False, True):
+        model = small(kind).train()
+        encoder = TransformerEncoder(model, finetune=True, recompute=recompute).train()
+        kept: dict[int, int] = {}
+        own = {p.data_ptr() for p in model.parameters()}
+
+        def note(tensor: torch.Tensor, kept: dict[int, int] = kept, own: set[int] = own) -> torch.Tensor:
+            if tensor.data_ptr() not in own:
+                kept[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            out = encoder(ids, torch.full((4,), 11))
+        assert 0.4 < 4 * encoder.kept_bytes(11) / sum(kept.values()) < 2.5
+        del out
