@@ -37,16 +37,19 @@ def score(model: LateFusion, maker: BatchMaker, device: torch.device) -> Scores:
     """Scores every clip of ``maker`` once, in evaluation mode; the model's mode is restored afterwards."""
     was_training = model.training
     model.eval()
-    fusion = np.full(len(maker), np.nan)
-    unimodal = {name: np.full(len(maker), np.nan) for name in model.modalities}
-    for positions in evaluation_plan(maker.cost, _BATCH):
-        output = model(maker.make(positions).to(device))
-        fusion[positions] = _array(output.fusion)
-        for name in model.modalities:
-            present = output.present[name].cpu().numpy()
-            unimodal[name][positions] = np.where(present, _array(output.unimodal[name]), np.nan)
+    plan = evaluation_plan(maker.cost, _BATCH)
+    columns: list[Tensor] = []
+    for batch in maker.batches(plan, device):
+        output: Output = model(batch)
+        alone = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.modalities]
+        columns.append(torch.stack([output.fusion, *alone]))
     model.train(was_training)
-    return Scores(fusion, unimodal)
+    fusion, *unimodal = np.full((1 + len(model.modalities), len(maker)), np.nan)
+    if plan:
+        found = torch.cat(columns, dim=1).double().cpu().numpy()  # once: each transfer waits for the device
+        for target, values in zip([fusion, *unimodal], found, strict=True):
+            target[np.concatenate(plan)] = values
+    return Scores(fusion, dict(zip(model.modalities, unimodal, strict=True)))
 
 
 @torch.inference_mode()
@@ -55,8 +58,8 @@ def mean_encodings(model: LateFusion, maker: BatchMaker, device: torch.device) -
     model.eval()
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = dict.fromkeys(model.modalities, 0)
-    for positions in evaluation_plan(maker.cost, _BATCH):
-        output: Output = model(maker.make(positions).to(device))
+    for batch in maker.batches(evaluation_plan(maker.cost, _BATCH), device):
+        output: Output = model(batch)
         for name, encoded in output.encoded.items():
             present = output.present[name]
             part = encoded[present].double().sum(dim=0)
@@ -71,7 +74,3 @@ def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = 
     table = (table if rows is None else table.iloc[rows]).reset_index(drop=True)
     unimodal = {f"score_{name}": values for name, values in scores.unimodal.items()}
     return table.assign(score=scores.fusion, **unimodal)
-
-
-def _array(values: Tensor) -> npt.NDArray[np.float64]:
-    return values.double().cpu().numpy()

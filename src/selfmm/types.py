@@ -5,7 +5,7 @@ B is the number of clips, L the longest length in the batch, d a modality's dime
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +18,8 @@ class Stream:
 
     Attributes:
         values: (B, L, d) float frames, or (B, L) int64 token ids; rows are padded to the batch's longest.
-        lengths: (B,) int64 on the CPU, real frames per clip; 0 where the clip lacks the stream.
-        present: (B,) bool, ``lengths > 0``, on the device of ``values``.
+        lengths: (B,) int64, real frames per clip; 0 where the clip lacks the stream.
+        present: (B,) bool, ``lengths > 0``.
     """
 
     values: Tensor
@@ -27,8 +27,7 @@ class Stream:
     present: Tensor
 
     def to(self, device: torch.device) -> Stream:
-        # Packing wants lengths on the CPU, so they stay there and nothing waits for the device.
-        return Stream(self.values.to(device), self.lengths, self.present.to(device))
+        return Stream(_move(self.values, device), _move(self.lengths, device), _move(self.present, device))
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         streams = {name: stream.to(device) for name, stream in self.streams.items()}
-        return Batch(self.index.to(device), self.labels.to(device), streams)
+        return Batch(_move(self.index, device), _move(self.labels, device), streams)
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,30 @@ class Output:
     encoded: Mapping[str, Tensor]
     present: Mapping[str, Tensor]
 
+    def detach(self) -> Output:
+        """The same without gradients."""
+        return Output.join([self], lambda parts: parts[0].detach())
+
+    def part(self, rows: slice) -> Output:
+        """Of some of the clips."""
+        return Output.join([self], lambda parts: parts[0][rows])
+
+    @staticmethod
+    def join(outputs: Sequence[Output], how: Callable[[list[Tensor]], Tensor] = torch.cat) -> Output:
+        """One output of several batches' clips, one batch after the other."""
+
+        def per_modality(parts: list[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+            return {name: how([part[name] for part in parts]) for name in parts[0]}
+
+        return Output(
+            fusion=how([output.fusion for output in outputs]),
+            unimodal=per_modality([output.unimodal for output in outputs]),
+            fusion_feature=how([output.fusion_feature for output in outputs]),
+            features=per_modality([output.features for output in outputs]),
+            encoded=per_modality([output.encoded for output in outputs]),
+            present=per_modality([output.present for output in outputs]),
+        )
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -85,3 +108,10 @@ class Loss:
 
     per_clip: Tensor
     tasks: Mapping[str, Tensor]
+
+
+def _move(values: Tensor, device: torch.device) -> Tensor:
+    """To the device without waiting for it: only pinned memory can be copied while the device computes."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

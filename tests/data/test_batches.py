@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmm.data.batches import BatchMaker, evaluation_plan, frame_statistics, training_plan
+from selfmm.data.batches import BatchMaker, Positions, evaluation_plan, frame_statistics, training_plan
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset, Modality
 from selfmm.data.writer import Frames, Source, write_dataset
+from selfmm.errors import DatasetError
+from selfmm.types import Batch
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,24 @@ def test_frame_statistics_equal_those_of_all_frames_at_once(lacking: Dataset) ->
     mean, deviation = frame_statistics(lacking, rows, "audio")
     np.testing.assert_allclose(mean.numpy(), frames.mean(axis=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(deviation.numpy(), frames.std(axis=0), rtol=1e-5)
+
+
+def test_batches_come_in_order_are_few_ahead_and_end_with_the_error(lacking: Dataset) -> None:
+    maker = BatchMaker(lacking, np.arange(40), {"audio": lacking.modalities["audio"]})
+    made: list[int] = []
+    make = maker.make
+
+    def note(positions: Positions) -> Batch:
+        made.append(int(positions[0]))
+        if positions[0] == 30:
+            raise DatasetError("clip 30")
+        return make(positions)
+
+    maker.make = note  # type: ignore[method-assign]
+    batches = maker.batches([np.array([i, i + 1]) for i in range(0, 40, 2)], torch.device("cpu"))
+    assert next(batches).index.tolist() == [0, 1]
+    assert len(made) <= 4
+    with pytest.raises(DatasetError, match="clip 30"):
+        list(batches)
+    assert made == list(range(0, made[-1] + 2, 2))
+    assert made[-1] <= 34

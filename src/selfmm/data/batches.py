@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from selfmm.data.ragged import Ragged
 from selfmm.data.store import Dataset, Modality
 from selfmm.errors import DatasetError
 from selfmm.types import Batch, Stream
 
 Positions = npt.NDArray[np.int64]
+_AHEAD = 2
 
 
 class BatchMaker:
@@ -25,6 +29,8 @@ class BatchMaker:
         modalities: what to read, as the model wants it.
         tokens: token ids per clip, for text that lives in the table as words.
         max_tokens: token ids stored in the data set are cut to this many.
+        encoded: per modality of words whose encoder has been asked already, (n, dim) what it said of each clip; it is
+            one "frame" in the batches.
     """
 
     def __init__(
@@ -35,6 +41,7 @@ class BatchMaker:
         *,
         tokens: Sequence[npt.NDArray[np.int64]] | None = None,
         max_tokens: int | None = None,
+        encoded: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
         self.dataset = dataset
         self.rows = rows
@@ -42,22 +49,30 @@ class BatchMaker:
         self.labels = dataset.labels()[rows].astype(np.float32)
         self._tokens = tokens
         self._max_tokens = max_tokens
-        self._offsets: dict[str, Positions] = {}
-        self.lengths = {name: self._index_modality(name) for name in self.modalities}
+        words = {name: self._index_modality(name) for name in self.modalities}
+        said = {name: _one_each(rows, words[name].lengths.numpy()) for name, rows in (encoded or {}).items()}
+        self._streams = words | said
+        self.lengths = {name: stream.lengths.numpy() for name, stream in self._streams.items()}
+        self._checked: set[str] = set()
+        self._known_labels = torch.from_numpy(self.labels)
 
-    def _index_modality(self, name: str) -> Positions:
-        stored = self.dataset.modalities.get(name)
+    def _index_modality(self, name: str) -> Ragged:
+        stored, dim = self.dataset.modalities.get(name), self.modalities[name].dim
         if stored is None:
-            return np.zeros(len(self.rows), dtype=np.int64)
+            empty = np.zeros(0, dtype=np.int64) if dim is None else np.zeros((0, dim), dtype=np.float32)
+            nowhere = np.zeros(len(self.rows), dtype=np.int64)
+            return Ragged.of(empty, nowhere, nowhere)
         if stored.kind == "text":
             if self._tokens is None:
                 raise ValueError(f"modality {name!r} is words in the table: pass their token ids")
-            return np.array([len(ids) for ids in self._tokens], dtype=np.int64)
-        self._offsets[name] = self.dataset.samples[f"{name}_offset"].to_numpy(dtype=np.int64)[self.rows]
+            lengths = np.array([len(ids) for ids in self._tokens], dtype=np.int64)
+            together = np.concatenate([*self._tokens, np.zeros(0, dtype=np.int64)])
+            return Ragged.of(together, np.cumsum(lengths) - lengths, lengths)
+        starts = self.dataset.samples[f"{name}_offset"].to_numpy(dtype=np.int64)[self.rows]
         lengths = self.dataset.lengths(name)[self.rows]
         if stored.kind == "tokens" and self._max_tokens is not None:
-            return np.minimum(lengths, self._max_tokens)
-        return lengths
+            lengths = np.minimum(lengths, self._max_tokens)
+        return Ragged.of(self.dataset.matrix(name), starts, lengths)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,34 +86,61 @@ class BatchMaker:
         total: Positions = np.sum(list(self.lengths.values()), axis=0)
         return total
 
+    def settle(self, device: torch.device, limit: int) -> None:
+        """Copies all clips to ``device``, so that batches are cut out there, if they need ``limit`` bytes at most.
+
+        Raises:
+            DatasetError: frames are not finite.
+        """
+        if device.type == "cpu" or sum(stream.nbytes for stream in self._streams.values()) > limit:
+            return
+        for name, stream in self._streams.items():
+            here = self._streams[name] = stream.to(device)
+            if here.rows.is_floating_point() and not here.rows.isfinite().all():
+                clips = torch.arange(len(here.lengths), device=device).repeat_interleave(here.lengths)
+                raise DatasetError(self._complaint(name, clips[~here.rows.isfinite().all(1)].cpu().numpy()))
+            self._checked.add(name)
+        self._known_labels = self._known_labels.to(device)
+
     def make(self, positions: Positions) -> Batch:
-        """The clips at these positions, as one batch on the CPU.
+        """The clips at these positions, as one batch where the clips are.
 
         Raises:
             DatasetError: frames are not finite. Some networks hide that: an LSTM makes a finite score of infinity.
         """
-        return Batch(
-            index=torch.from_numpy(np.asarray(positions, dtype=np.int64)),
-            labels=torch.from_numpy(self.labels[positions]),
-            streams={name: self._stream(name, positions) for name in self.modalities},
-        )
+        streams = {name: self.stream(name, positions) for name in self.modalities}
+        index = self._here(positions)
+        return Batch(index, self._known_labels[index], streams)
 
-    def _stream(self, name: str, positions: Positions) -> Stream:
-        lengths = self.lengths[name][positions]
-        longest = max(int(lengths.max()), 1)  # a batch in which nobody has the stream still has a shape
-        dim = self.modalities[name].dim
-        values: npt.NDArray[Any] = (
-            np.zeros((len(positions), longest), dtype=np.int64)
-            if dim is None
-            else np.zeros((len(positions), longest, dim), dtype=np.float32)
-        )
-        for i, (position, length) in enumerate(zip(positions.tolist(), lengths.tolist(), strict=True)):
-            if length:
-                values[i, :length] = self._read(name, position, length)
-        if dim is not None and not np.isfinite(values).all():
-            raise DatasetError(self._complaint(name, positions[~np.isfinite(values).all(axis=(1, 2))]))
-        ends = torch.from_numpy(lengths)
-        return Stream(torch.from_numpy(values), ends, ends > 0)
+    def batches(self, plan: Iterable[Positions], device: torch.device) -> Iterator[Batch]:
+        """The batches of a plan on ``device``, each made while the one before is being used."""
+        with ThreadPoolExecutor(1) as thread:
+            ahead: deque[Future[Batch]] = deque()
+            try:
+                for positions in plan:
+                    ahead.append(thread.submit(self._ready, positions, device))
+                    if len(ahead) > _AHEAD:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _ready(self, positions: Positions, device: torch.device) -> Batch:
+        return self.make(positions).to(device)
+
+    def stream(self, name: str, positions: Positions) -> Stream:
+        """One modality of these clips."""
+        longest = max(int(self.lengths[name][positions].max()), 1)  # if nobody has the stream, it still has a shape
+        values, lengths = self._streams[name].padded(self._here(positions), longest)
+        values = values.float() if values.is_floating_point() else values.long()
+        if values.is_floating_point() and name not in self._checked and not values.isfinite().all():
+            raise DatasetError(self._complaint(name, positions[~values.isfinite().all(-1).all(-1).numpy()]))
+        return Stream(values, lengths, lengths > 0)
+
+    def _here(self, positions: Positions) -> Tensor:
+        return torch.from_numpy(np.asarray(positions, dtype=np.int64)).to(self._known_labels.device)
 
     def _complaint(self, name: str, positions: Positions) -> str:
         clips = self.dataset.samples["id"].iloc[self.rows[positions]].tolist()
@@ -107,18 +149,15 @@ class BatchMaker:
             "clip). Repair the features, or import them anew with --non-finite zero."
         )
 
-    def _read(self, name: str, position: int, length: int) -> npt.NDArray[Any]:
-        if name not in self._offsets:
-            assert self._tokens is not None
-            return self._tokens[position]
-        start = int(self._offsets[name][position])
-        return self.dataset.matrix(name)[start : start + length]
+
+def _one_each(rows: npt.NDArray[np.float32], lengths: Positions) -> Ragged:
+    return Ragged.of(rows, np.arange(len(rows)), np.minimum(lengths, 1))
 
 
 def training_plan(
     cost: Positions, *, batch_size: int, accumulation: int, seed: int, epoch: int
 ) -> list[list[Positions]]:
-    """Which clips go into which forward pass of which optimizer step of an epoch.
+    """Which clips go into which batch of labels of which optimizer step of an epoch.
 
     Clips are shuffled by seed and epoch alone, then dealt to steps; only within a step are they sorted by
     cost. So a step's clips, and with them its gradient, are those of a plain shuffle, and padding shrinks.
@@ -129,15 +168,16 @@ def training_plan(
     order = np.random.default_rng([seed, epoch]).permutation(len(cost))
     size = batch_size * accumulation
     steps = [order[start : start + size] for start in range(0, len(order), size)]
-    return [_cut(step[np.argsort(cost[step], kind="stable")], batch_size) for step in steps]
+    return [cut(step[np.argsort(cost[step], kind="stable")], batch_size) for step in steps]
 
 
 def evaluation_plan(cost: Positions, batch_size: int) -> list[Positions]:
     """Every clip once, those of like cost together."""
-    return _cut(np.argsort(cost, kind="stable"), batch_size)
+    return cut(np.argsort(cost, kind="stable"), batch_size)
 
 
-def _cut(order: Positions, size: int) -> list[Positions]:
+def cut(order: Positions, size: int) -> list[Positions]:
+    """Parts of ``size``, the last one perhaps smaller."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
