@@ -44,6 +44,7 @@ class TextSettings(_Branch):
 
     encoder: str = Field("minilm", description="hub name, local folder, or 'minilm' (the offline weights)")
     finetune: bool = Field(True, description="train the encoder too")
+    recompute: bool = Field(False, description="less memory, more time: layers are computed again for the gradient")
     max_tokens: int = Field(128, ge=3, description="longer texts are cut to this many tokens")
     projection_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(5e-5, gt=0, description="learning rate of this encoder")
@@ -83,19 +84,27 @@ class LabelSettings(_Group):
 class TrainingSettings(_Group):
     """The loop."""
 
-    batch_size: int = Field(16, ge=1, description="clips per forward pass")
-    accumulation: int = Field(4, ge=1, description="forward passes per optimizer step")
+    batch_size: int = Field(16, ge=1, description="clips that get new labels at once")
+    accumulation: int = Field(4, ge=1, description="such batches per optimizer step")
+    pass_clips: int = Field(
+        0, ge=0, description="clips per forward pass, which changes speed and memory alone; 0: chosen by both"
+    )
     gradient: Literal["mean", "sum"] = Field(
-        "mean", description="mean over a step's clips, or the sum of the passes' means as in the authors' code"
+        "mean", description="mean over a step's clips, or the sum of the batches' means as in the authors' code"
     )
     leftover: Literal["step", "drop"] = Field(
-        "step", description="last passes of an epoch that fill no whole step: step, or drop as the authors' code"
+        "step", description="last batches of an epoch that fill no whole step: step, or drop as the authors' code"
     )
     clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
     max_epochs: int = Field(50, ge=1, description="cap on epochs")
     patience: int = Field(8, ge=1, description="stop after so many epochs without a better validation MAE")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the forward pass")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the text encoder in training; auto: bf16 where the processor computes in it"
+    )
+    checkpoint_seconds: float = Field(
+        30.0, ge=0, description="store the state after an epoch if so long has passed since the last; 0: after each"
+    )
 
 
 class Settings(_Group):

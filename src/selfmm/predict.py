@@ -26,6 +26,7 @@ from selfmm.models.text import load_architecture
 from selfmm.training.assembly import Assembly, build_model
 from selfmm.training.checkpoint import load_tensors
 from selfmm.training.folder import RunFolder, RunInfo
+from selfmm.training.hardware import choose_device
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TrainedModel:
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
                 "One of the two was changed; train the run anew."
             ) from error
-        device = torch.device(_device(settings.training.device))
+        device = choose_device(settings.training.device)
         model.to(device).eval()
         return cls(folder, info, Assembly(info.modalities, settings, pretrained, model), device)
 
@@ -163,11 +164,3 @@ def _source(data: str | Path | Sequence[str]) -> Source:
     ids = [f"text_{number}" for number in range(1, len(texts) + 1)]
     table = pd.DataFrame({"id": ids, "split": "test", "label": np.nan, "text": texts, "video": ids})
     return Source(table=table, frames={}, name="texts", label_range=(-1.0, 1.0))
-
-
-def _device(setting: str) -> str:
-    """Where to compute: what the run was trained on may not be here."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if there.get(setting):
-        return setting
-    return "cuda" if there["cuda"] and setting == "auto" else "cpu"

@@ -8,7 +8,7 @@ import torch
 
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.objectives.self_mm import SelfMMObjective
-from selfmm.types import Batch, Output, Stream
+from selfmm.types import Batch, Output
 
 N, DIMS = 12, {"text": 3, "audio": 2}
 
@@ -66,8 +66,7 @@ def test_observe_moves_only_the_batchs_labels() -> None:
     before = objective.generator.labels["text"].clone()
     index = torch.tensor([2, 5])
     everywhere = {name: torch.tensor([True, True]) for name in DIMS}
-    streams = {name: Stream(torch.zeros(2, 1, 1), torch.ones(2).long(), everywhere[name]) for name in DIMS}
-    objective.observe(outputs(index, everywhere), Batch(index, torch.zeros(2), streams), epoch=4)
+    objective.observe(outputs(index, everywhere), index, epoch=4)
     changed = (objective.generator.labels["text"] != before).nonzero().flatten().tolist()
     assert set(changed) <= {2, 5}
     assert changed

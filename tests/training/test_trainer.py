@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from selfmm.config import Settings, load_settings
 from selfmm.data.batches import Positions
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.errors import DatasetError, TrainingError
-from selfmm.training.assembly import Assembly, assemble, make_objective
-from selfmm.training.checkpoint import Checkpoints
+from selfmm.labels import UnimodalLabelGenerator
 from selfmm.training.trainer import EpochRecord, Trainer
-
-STREAMS = ("modalities=audio,vision", "stream.audio.projection_dropout=0")
-
-
-def make(dataset: Dataset, folder: Path, *overrides: str) -> tuple[Trainer, Assembly]:
-    settings = load_settings(None, [*STREAMS, "training.clip_norm=0", *overrides])
-    return make_with(dataset, folder, settings)
-
-
-def make_with(dataset: Dataset, folder: Path, settings: Settings) -> tuple[Trainer, Assembly]:
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    assembly = assemble(dataset, settings)
-    rows = dataset.rows("train")
-    trainer = Trainer(
-        model=assembly.model,
-        objective=make_objective(dataset, assembly),
-        train=assembly.maker(dataset, rows),
-        valid=assembly.maker(dataset, dataset.rows("valid")),
-        names=dataset.samples["id"].iloc[rows].tolist(),
-        scale="mosi",
-        settings=settings,
-        checkpoints=Checkpoints(folder),
-    )
-    return trainer, assembly
+from training.builders import make, take_step
 
 
 def first_step_gradients(trainer: Trainer, passes: list[Positions]) -> list[torch.Tensor]:
@@ -53,7 +29,7 @@ def first_step_gradients(trainer: Trainer, passes: list[Positions]) -> list[torc
         step()
 
     trainer.optimizer.step = record
-    trainer._step(passes, epoch=1)
+    take_step(trainer, passes)
     return seen
 
 
@@ -81,7 +57,7 @@ def test_leftover_passes_are_stepped_or_dropped(planted: Dataset, tmp_path: Path
     for choice, moves in (("step", True), ("drop", False)):
         trainer, _ = make(planted, tmp_path / choice, "training.accumulation=4", f"training.leftover={choice}")
         before = [p.detach().clone() for p in trainer.model.parameters()]
-        trainer._step(leftover, epoch=1)
+        take_step(trainer, leftover)
         moved = any(not torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
         assert moved is moves
         assert all(p.grad is None or not p.grad.any() for p in trainer.model.parameters()), "nothing may leak on"
@@ -102,9 +78,7 @@ def test_stored_features_are_without_dropout_unless_asked(planted: Dataset, tmp_
         with torch.no_grad():
             clean = assembly.model(trainer.train.make(positions)).features["audio"].clone()
         assembly.model.train()
-        step = trainer.optimizer.step
-        trainer._step([positions], epoch=1)
-        assert step is not None
+        take_step(trainer, [positions])
         bank = trainer.objective.generator.streams["of_audio"].bank[positions]  # type: ignore[attr-defined]
         banks[choice] = torch.allclose(bank, clean, atol=1e-6)
     assert banks == {"eval": True, "train": False}
@@ -185,3 +159,89 @@ def test_a_listener_is_told_everything(planted: Dataset, tmp_path: Path) -> None
 def test_bf16_computes_and_gives_labels_in_full_precision(planted: Dataset, tmp_path: Path) -> None:
     trainer, _ = make(planted, tmp_path, "training.precision=bf16", "training.max_epochs=1")
     assert np.isfinite(trainer.fit()[0].valid["mae"])
+
+
+def test_passes_change_neither_gradients_nor_labels(planted: Dataset, tmp_path: Path) -> None:
+    """A forward pass may be a part of a batch of labels, or several: the same step, for every way to make labels."""
+    clips = np.arange(40)
+    parts = [clips[:16], clips[16:32], clips[32:]]
+    for rule in ("authors", "posterior"):
+        states = []
+        for sizes in ((16, 16, 8), (40,), (7, 20, 13)):
+            passes = np.split(clips, np.cumsum(sizes)[:-1])
+            trainer, _ = make(planted, tmp_path / f"{rule}{sizes}", f"labels.rule={rule}", "training.gradient=sum")
+            for epoch in (1, 2):
+                trainer._step(parts, [trainer.train.make(positions) for positions in passes], epoch)
+                trainer.objective.end_epoch()
+            states.append({**trainer.model.state_dict(), **trainer._module(trainer.objective).state_dict()})
+        for state in states[1:]:
+            for name, value in states[0].items():
+                torch.testing.assert_close(state[name], value, atol=1e-5, rtol=1e-4, msg=name)
+
+
+class Waits(TorchDispatchMode):
+    """Counts the operations that would wait for an accelerator: their result, or its shape, is needed by Python."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in ("_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "equal"):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_waits_for_nothing(planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "asks_at_once", False)  # as on an accelerator
+    # On the CPU the generator checks its positions, which there costs nothing.
+    monkeypatch.setattr(UnimodalLabelGenerator, "_check_index", lambda self, index: index)
+    trainer, _ = make(planted, tmp_path, "training.clip_norm=1", "labels.rule=posterior")
+    parts = [np.arange(16), np.arange(16, 32)]
+    batches = [trainer.train.make(positions) for positions in parts]
+    take_step(trainer, parts)  # its loss is looked at during the next step, when it has long been there
+    trainer._unsure.clear()
+    with Waits() as waits:
+        trainer._step(parts, batches, epoch=2)
+    assert waits.found == []
+    with Waits() as waits:
+        float(torch.ones(()))
+    assert waits.found, "the count works"
+
+
+def test_where_losses_are_looked_at_late_the_weights_wait(
+    planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "asks_at_once", False)
+    trainer, _ = make(planted, tmp_path)
+    parts = [np.arange(16), np.arange(16, 32)]
+    take_step(trainer, parts)
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    trainer.train._known_labels[20] = float("nan")
+    take_step(trainer, parts)
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+    with pytest.raises(TrainingError, match=f"loss of clip '{trainer.names[20]}' is not finite.* Its label is nan"):
+        take_step(trainer, parts)
+
+
+def test_state_is_stored_when_it_is_due_and_at_the_end(
+    planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seconds, expected in (("0", 3), ("3600", 1)):
+        trainer, _ = make(
+            planted, tmp_path / seconds, "training.max_epochs=3", f"training.checkpoint_seconds={seconds}"
+        )
+        stored: list[int] = []
+        save = trainer.checkpoints.save
+
+        def note(progress: dict[str, Any], *rest: Any, save: Any = save, stored: list[int] = stored) -> None:
+            stored.append(progress["epoch"])
+            save(progress, *rest)
+
+        monkeypatch.setattr(trainer.checkpoints, "save", note)
+        trainer.fit()
+        assert len(stored) == expected
+        assert stored[-1] == 3
+        trainer.load_best()
+        assert trainer._validate(3)["mae"] == trainer.history[trainer.best_epoch - 1].valid["mae"]

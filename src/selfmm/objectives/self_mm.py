@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.types import Batch, Loss, Output
@@ -40,9 +40,9 @@ class SelfMMObjective(nn.Module):
         # In the generator's unit, so that learning rates, decay and clipping mean the same on every scale.
         return Loss(per_clip=total / self.generator.unit, tasks=tasks)
 
-    def observe(self, output: Output, batch: Batch, epoch: int) -> None:
-        """Makes new labels for the batch and moves the class centres (paper, algorithm 1)."""
-        self.generator.update(output.fusion_feature, output.features, batch.index, epoch, present=output.present)
+    def observe(self, output: Output, index: Tensor, epoch: int) -> None:
+        """Makes new labels for these clips and moves the class centres (paper, algorithm 1)."""
+        self.generator.update(output.fusion_feature, output.features, index, epoch, present=output.present)
 
     def end_epoch(self) -> dict[str, dict[str, float]]:
         """Recomputes the running sums, so that rounding does not add up over epochs; returns how far apart they are."""

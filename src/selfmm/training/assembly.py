@@ -22,6 +22,9 @@ from selfmm.models.self_mm import SelfMM
 from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise
 from selfmm.objectives.self_mm import SelfMMObjective
 from selfmm.training.corrections import fixed_labels
+from selfmm.training.frozen import Encoded, encode_once
+from selfmm.training.hardware import choose_device
+from selfmm.weights import cache_folder
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,12 @@ class Assembly:
     pretrained: Pretrained | None
     model: SelfMM
 
-    def maker(self, dataset: Dataset, rows: Positions) -> BatchMaker:
+    def maker(self, dataset: Dataset, rows: Positions, encoded: Encoded | None = None) -> BatchMaker:
         """Batches of some clips of ``dataset`` as this model reads them.
+
+        Args:
+            rows: (n,) row numbers of the clips.
+            encoded: what ``ask_frozen`` returned for this data set.
 
         Raises:
             DatasetError: token ids do not fit the encoder's vocabulary.
@@ -53,7 +60,17 @@ class Assembly:
             tokens = tokenise(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
         elif self.pretrained is not None and stored is not None:
             _check_vocabulary(dataset, int(self.pretrained.model.config.vocab_size))
-        return BatchMaker(dataset, rows, self.modalities, tokens=tokens, max_tokens=self.settings.text.max_tokens)
+        limit = self.settings.text.max_tokens
+        known = {} if encoded is None else {TEXT: encoded[rows]}
+        return BatchMaker(dataset, rows, self.modalities, tokens=tokens, max_tokens=limit, encoded=known)
+
+    def ask_frozen(self, dataset: Dataset) -> Encoded | None:
+        """What the text encoder says of every clip of ``dataset``, (N, dim), if it stays as it is; else None."""
+        if self.pretrained is None or self.settings.text.finetune or TEXT not in dataset.modalities:
+            return None
+        everything = self.maker(dataset, np.arange(len(dataset)))
+        device = choose_device(self.settings.training.device)
+        return encode_once(self.model.encoders[TEXT].to(device).eval(), everything, TEXT, cache_folder() / "encoded")
 
 
 def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modality]:

@@ -55,7 +55,7 @@ class Checkpoints:
             optimizer: its state is stored too.
             best: weights to keep as those of ``best_epoch``; None if that epoch's are stored already.
         """
-        tensors = {f"{part}/{key}": value for part, module in parts.items() for key, value in _state(module).items()}
+        tensors = {f"{part}/{key}": value for part, module in parts.items() for key, value in learned(module).items()}
         save_tensors(self._state_file(progress["epoch"]), tensors | _optimizer_state(optimizer))
         if best is not None:
             save_tensors(self._best_file(progress["best_epoch"]), best)
@@ -70,7 +70,7 @@ class Checkpoints:
         tensors = load_tensors(self._state_file(epoch))
         for part, module in parts.items():
             prefix = f"{part}/"
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            load_learned(module, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         _restore_optimizer(optimizer, tensors)
 
     def best(self, epoch: int) -> dict[str, Tensor]:
@@ -115,9 +115,27 @@ def _errno(error: SafetensorError) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _state(module: nn.Module) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = module.state_dict()
-    return state
+def learned(module: nn.Module) -> dict[str, Tensor]:
+    """The state without parameters that are frozen: those are as they were loaded."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in module.state_dict().items() if name not in frozen}
+
+
+def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Puts back what ``learned`` returned.
+
+    Raises:
+        RunError: it is the state of another module.
+    """
+    now = learned(module)
+    strange = sorted(now.keys() ^ state.keys())
+    strange += [name for name in now.keys() & state.keys() if now[name].shape != state[name].shape]
+    if strange:
+        raise RunError(
+            f"the stored state does not fit: {', '.join(strange[:3])}. It is damaged or of another version of selfmm; "
+            "train into a new folder."
+        )
+    module.load_state_dict(module.state_dict() | state)
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

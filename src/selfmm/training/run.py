@@ -31,6 +31,7 @@ from selfmm.training.folder import (
     write_json_lines,
     write_table,
 )
+from selfmm.training.frozen import Encoded
 from selfmm.training.label_record import LabelRecord
 from selfmm.training.trainer import EpochRecord, Listener, Trainer
 
@@ -63,9 +64,10 @@ class Run:
         if not begun:
             self._begin(assembly)
         with only_one(self.folder.path):
-            trainer = self._trainer(assembly)
+            encoded = assembly.ask_frozen(self.dataset)
+            trainer = self._trainer(assembly, encoded)
             trainer.fit()
-            self._finish(assembly, trainer)
+            self._finish(assembly, trainer, encoded)
 
     def _begun(self) -> bool:
         path = self.folder.path
@@ -124,14 +126,14 @@ class Run:
             info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
             (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
 
-    def _trainer(self, assembly: Assembly) -> Trainer:
+    def _trainer(self, assembly: Assembly, encoded: Encoded | None) -> Trainer:
         rows = self.dataset.rows("train")
         objective = make_objective(self.dataset, assembly)
         trainer = Trainer(
             model=assembly.model,
             objective=objective,
-            train=assembly.maker(self.dataset, rows),
-            valid=assembly.maker(self.dataset, self.dataset.rows("valid")),
+            train=assembly.maker(self.dataset, rows, encoded),
+            valid=assembly.maker(self.dataset, self.dataset.rows("valid"), encoded),
             names=self.dataset.samples["id"].iloc[rows].tolist(),
             scale=self.scale,
             neutral=self.neutral,
@@ -147,12 +149,12 @@ class Run:
         self._record.write(len(history), generator)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
 
-    def _finish(self, assembly: Assembly, trainer: Trainer) -> None:
+    def _finish(self, assembly: Assembly, trainer: Trainer, encoded: Encoded | None) -> None:
         """Everything that follows from the best weights; done again from the start if it is interrupted."""
         trainer.load_best()
         self._fill_missing(assembly, trainer)
         save_tensors(self.folder.weights, trainer.model.state_dict())
-        everything = assembly.maker(self.dataset, np.arange(len(self.dataset)))
+        everything = assembly.maker(self.dataset, np.arange(len(self.dataset)), encoded)
         scores = score(trainer.model, everything, trainer.device)
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
         write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))

@@ -5,25 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from selfmm.config import Settings
-from selfmm.data.batches import BatchMaker, Positions, training_plan
+from selfmm.data.batches import BatchMaker, Positions, cut, training_plan
 from selfmm.errors import TrainingError
 from selfmm.evaluation.metrics import Scale, evaluate
 from selfmm.inference import score
 from selfmm.models.late_fusion import LateFusion
 from selfmm.objectives import Objective
-from selfmm.training.checkpoint import Checkpoints
+from selfmm.training.checkpoint import Checkpoints, learned, load_learned
 from selfmm.training.diagnosis import explain_non_finite
+from selfmm.training.hardware import device_memory, pass_clips, resolve_precision
 from selfmm.training.optim import make_optimizer
 from selfmm.types import Batch, Loss, Output
 
 _SMALLEST_GAIN = 1e-6
+_SHARE_FOR_DATA = 4  # of a device's memory, at most a quarter is for the clips
+
+
+class _Unsure(NamedTuple):
+    """A loss that may not be finite, with what it takes to say why."""
+
+    bad: Tensor
+    batch: Batch
+    loss: Loss
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -104,7 +117,15 @@ class Trainer:
         self.model.to(self.device)
         self._module(self.objective).to(self.device)
         self.model, self.optimizer = self.accelerator.prepare(self.model, make_optimizer(self.model, self.settings))
+        self.precision = resolve_precision(training.precision, self.device)
+        self.pass_clips = pass_clips(self.model, self.train, self.settings, self.device)
+        for maker in (self.train, self.valid):
+            maker.settle(self.device, device_memory(self.device) // _SHARE_FOR_DATA)
         self.history: list[EpochRecord] = []
+        self._best: dict[str, Tensor] = {}
+        self._stored = 0  # the last epoch whose state is on disk
+        self._stored_at = time.perf_counter()
+        self._unsure: list[_Unsure] = []
 
     def fit(self) -> list[EpochRecord]:
         """Trains from the last checkpoint, or from the start, to the end; returns the history."""
@@ -114,6 +135,7 @@ class Trainer:
         self.listener.started(limits.max_epochs, steps, len(self.history))
         while not self._finished():
             self._run_epoch(len(self.history) + 1)
+        self._store()
         return self.history
 
     @property
@@ -123,7 +145,7 @@ class Trainer:
 
     def load_best(self) -> None:
         """Puts the best epoch's weights into the model."""
-        self.model.load_state_dict(self.checkpoints.best(self.best_epoch))
+        load_learned(self.model, self._best or self.checkpoints.best(self.best_epoch))
 
     def _finished(self) -> bool:
         done, limits = len(self.history), self.settings.training
@@ -134,6 +156,7 @@ class Trainer:
         if progress is not None:
             self.history = [EpochRecord(**record) for record in progress["history"]]
             self.checkpoints.load(progress["epoch"], self._parts(), self.optimizer)
+            self._stored = progress["epoch"]
 
     def _run_epoch(self, epoch: int) -> None:
         started = time.perf_counter()
@@ -147,7 +170,11 @@ class Trainer:
         seconds, rate = time.perf_counter() - started, len(self.train) / (trained - started)
         record = EpochRecord(epoch, loss, valid, best, seconds, rate, labels)
         self.history.append(record)
-        self._store(record)
+        if best:
+            self._best = {name: value.detach().clone() for name, value in learned(self.model).items()}
+        self.after_epoch(self.history)
+        if time.perf_counter() - self._stored_at >= self.settings.training.checkpoint_seconds:
+            self._store()
         self.listener.epoch(record)
 
     def _best_mae(self) -> float:
@@ -157,37 +184,82 @@ class Trainer:
         self.model.train()
         limits = self.settings.training
         size = {"batch_size": limits.batch_size, "accumulation": limits.accumulation}
-        sums: dict[str, torch.Tensor] = {}
-        for passes in training_plan(self.train.cost, **size, seed=self.settings.seed, epoch=epoch):
-            for loss in self._step(passes, epoch):
+        plan = training_plan(self.train.cost, **size, seed=self.settings.seed, epoch=epoch)
+        passes = [cut(np.concatenate(step), self.pass_clips) for step in plan]
+        batches = self.train.batches([positions for step in passes for positions in step], self.device)
+        sums: dict[str, Tensor] = {}
+        for step, parts in zip(plan, passes, strict=True):
+            for loss in self._step(step, list(islice(batches, len(parts))), epoch):
                 for task, values in loss.tasks.items():
                     sums[task] = sums.get(task, 0) + values.double().sum()
             self.listener.step()
+        self._check(self._unsure)
         return {task: float(total) / len(self.train) for task, total in sums.items()}
 
-    def _step(self, passes: list[Positions], epoch: int) -> list[Loss]:
+    def _step(self, step: list[Positions], batches: list[Batch], epoch: int) -> list[Loss]:
+        """One step of the optimizer.
+
+        Args:
+            step: the clips of each batch of labels.
+            batches: the same clips in the same order, as forward passes take them.
+        """
         limits = self.settings.training
-        clips = sum(map(len, passes))
-        losses = []
-        for positions in passes:
-            share = 1 / clips if limits.gradient == "mean" else 1 / len(positions)
-            losses.append(self._forward_backward(self.train.make(positions).to(self.device), share, epoch))
-        if limits.leftover == "step" or len(passes) == limits.accumulation:
+        clips = sum(map(len, step))
+        sizes = torch.tensor([clips if limits.gradient == "mean" else len(part) for part in step for _ in part])
+        shares = torch.split((1 / sizes).to(self.device), [len(batch) for batch in batches])
+        before, self._unsure = self._unsure, []
+        done = [self._forward_backward(batch, share, epoch) for batch, share in zip(batches, shares, strict=True)]
+        self._observe(step, batches, [seen for _, seen in done], epoch)
+        if limits.leftover == "step" or len(step) == limits.accumulation:
+            self._densify()
             if limits.clip_norm:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), limits.clip_norm)
+            if self._unsure:
+                # Adam leaves everything as it is where this is not 0.
+                self.optimizer.optimizer.found_inf = torch.stack([entry.bad for entry in self._unsure]).any().float()
             self.optimizer.step()
         self.optimizer.zero_grad()
-        return losses
+        self._check(before)
+        return [loss for loss, _ in done]
 
-    def _forward_backward(self, batch: Batch, share: float, epoch: int) -> Loss:
+    def _densify(self) -> None:
+        """Gradients of embeddings, gathered over a step for its words alone, as Adam wants them."""
+        for parameter in self.model.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.to_dense()
+
+    def _forward_backward(self, batch: Batch, share: Tensor, epoch: int) -> tuple[Loss, Output]:
+        """The loss, and what the objective is to observe."""
         with self._autocast():
             output = self.model(batch)
         loss = self.objective(output, batch)
-        if not torch.isfinite(loss.per_clip).all():
-            raise TrainingError(explain_non_finite(batch, loss, self.model, self.names, epoch))
-        self.accelerator.backward(loss.per_clip.sum() * share)
-        self.objective.observe(self._clean(batch) if self.objective.clean_features else output, batch, epoch)
-        return loss
+        entry = _Unsure(~torch.isfinite(loss.per_clip).all(), batch, loss, epoch)
+        if self.asks_at_once:
+            self._check([entry])
+        else:
+            self._unsure.append(entry)
+        self.accelerator.backward((loss.per_clip * share).sum())
+        return loss, self._clean(batch) if self.objective.clean_features else output.detach()
+
+    def _observe(self, step: list[Positions], batches: list[Batch], outputs: list[Output], epoch: int) -> None:
+        """Shows the objective the batches of labels, whatever the forward passes were."""
+        output, index = Output.join(outputs), torch.cat([batch.index for batch in batches])
+        start = 0
+        for part in step:
+            rows = slice(start, start + len(part))
+            self.objective.observe(output.part(rows), index[rows], epoch)
+            start += len(part)
+
+    @property
+    def asks_at_once(self) -> bool:
+        """Whether a loss is looked at before its gradient is made. An accelerator would have to be waited for, so
+        there it is looked at a step later, and until then Adam leaves the weights alone."""
+        return self.device.type == "cpu"
+
+    def _check(self, entries: list[_Unsure]) -> None:
+        for bad, batch, loss, epoch in entries:
+            if bad:
+                raise TrainingError(explain_non_finite(batch, loss, self.model, self.names, epoch))
 
     @torch.no_grad()
     def _clean(self, batch: Batch) -> Output:
@@ -200,8 +272,7 @@ class Trainer:
 
     def _autocast(self) -> torch.autocast:
         # Ours, not Accelerate's: that one's precision is fixed for the life of the process by the first run.
-        enabled = self.settings.training.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def _validate(self, epoch: int) -> dict[str, float]:
         scores = score(self.model, self.valid, self.device)
@@ -221,12 +292,15 @@ class Trainer:
         assert isinstance(objective, nn.Module)
         return objective
 
-    def _store(self, record: EpochRecord) -> None:
-        self.after_epoch(self.history)
+    def _store(self) -> None:
+        if self._stored == len(self.history):
+            return
         progress: dict[str, Any] = {
-            "epoch": record.epoch,
+            "epoch": len(self.history),
             "best_epoch": self.best_epoch,
             "history": [asdict(entry) for entry in self.history],
         }
-        best = self.model.state_dict() if record.best else None
-        self.checkpoints.save(progress, self._parts(), self.optimizer, best)
+        new = self._best if self.best_epoch > self._stored else None
+        self.checkpoints.save(progress, self._parts(), self.optimizer, new)
+        self._best = {}  # from now on they are in a file
+        self._stored, self._stored_at = len(self.history), time.perf_counter()

@@ -1,0 +1,61 @@
+"""What the machine suggests: the arithmetic of the text encoder, and how many clips go through the network at once."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from selfmm.config import Settings
+from selfmm.data.batches import BatchMaker
+from selfmm.models.late_fusion import LateFusion
+
+_SHARE = 8  # of the memory, at most this part is for what a forward pass keeps for its gradient
+
+
+def choose_device(setting: str) -> torch.device:
+    """Where to compute; what a run was trained on may not be here, and then it is the CPU."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if there.get(setting):
+        return torch.device(setting)
+    return torch.device("cuda" if there["cuda"] and setting == "auto" else "cpu")
+
+
+def resolve_precision(wanted: str, device: torch.device) -> str:
+    """``fp32`` or ``bf16``; ``auto`` is bf16 where the processor computes in it and does not only imitate it."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    find = getattr(torch.cpu, "get_capabilities", None)  # torch 2.9 and newer
+    found = find() if find is not None else {"avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+def device_memory(device: torch.device) -> int:
+    """Bytes it has in all; not what is free, so that the same machine always decides the same."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return 8 * 2**30
+
+
+def pass_clips(model: LateFusion, clips: BatchMaker, settings: Settings, device: torch.device) -> int:
+    """Clips per forward pass: ``training.pass_clips``, or as many as fit into an eighth of the memory.
+
+    At most the clips of one optimizer step; on a CPU of one batch of labels, because there more at once is no faster
+    (16 clips stay in the caches, 64 do not) and only takes memory.
+    """
+    limits = settings.training
+    if limits.pass_clips:
+        return limits.pass_clips
+    most = limits.batch_size * (1 if device.type == "cpu" else limits.accumulation)
+    longest = {name: int(lengths.max(initial=1)) for name, lengths in clips.lengths.items()}
+    size = sum(model.encoders[name].kept_bytes(length) for name, length in longest.items())  # type: ignore[operator]
+    return max(1, min(most, device_memory(device) // _SHARE // max(size, 1)))

@@ -1,0 +1,43 @@
+"""Trainers for the tests, put together as a run does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from selfmm.config import Settings, load_settings
+from selfmm.data.batches import Positions
+from selfmm.data.store import Dataset
+from selfmm.training.assembly import Assembly, assemble, make_objective
+from selfmm.training.checkpoint import Checkpoints
+from selfmm.training.trainer import Trainer
+
+STREAMS = ("modalities=audio,vision", "stream.audio.projection_dropout=0")
+
+
+def make(dataset: Dataset, folder: Path, *overrides: str) -> tuple[Trainer, Assembly]:
+    settings = load_settings(None, [*STREAMS, "training.clip_norm=0", *overrides])
+    return make_with(dataset, folder, settings)
+
+
+def make_with(dataset: Dataset, folder: Path, settings: Settings) -> tuple[Trainer, Assembly]:
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    assembly = assemble(dataset, settings)
+    rows = dataset.rows("train")
+    trainer = Trainer(
+        model=assembly.model,
+        objective=make_objective(dataset, assembly),
+        train=assembly.maker(dataset, rows),
+        valid=assembly.maker(dataset, dataset.rows("valid")),
+        names=dataset.samples["id"].iloc[rows].tolist(),
+        scale="mosi",
+        settings=settings,
+        checkpoints=Checkpoints(folder),
+    )
+    return trainer, assembly
+
+
+def take_step(trainer: Trainer, parts: list[Positions], passes: list[Positions] | None = None) -> None:
+    trainer._step(parts, [trainer.train.make(positions) for positions in passes or parts], epoch=1)
