@@ -144,7 +144,8 @@ class Trainer:
         return max((record.epoch for record in self.history if record.best), default=0)
 
     def load_best(self) -> None:
-        """Puts the best epoch's weights into the model."""
+        """Puts the best epoch's weights into the model; training is over, and what it needed is let go."""
+        self.optimizer.optimizer.state.clear()  # twice the size of the model
         load_learned(self.model, self._best or self.checkpoints.best(self.best_epoch))
 
     def _finished(self) -> bool:
