@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import selfmm
 from selfmm.data.store import Dataset
@@ -21,6 +22,28 @@ def test_sentences_alone(trained: TrainedModel) -> None:
     assert table["id"].tolist() == ["text_1", "text_2"]
     assert np.isfinite(table[["score", "score_text"]]).all(axis=None)
     assert table[["label", "score_audio", "score_vision"]].isna().all(axis=None)
+
+
+def test_sentences_score_as_the_same_words_in_a_table(trained: TrainedModel, tmp_path: Path) -> None:
+    texts = ["the plot was wonderful", "the acting was dreadful and the plot was dreadful too"]
+    pd.DataFrame({"id": ["text_1", "text_2"], "text": texts, "split": "test"}).to_csv(tmp_path / "t.csv", index=False)
+    pd.testing.assert_frame_equal(trained.predict(texts), trained.predict(tmp_path / "t.csv"), check_dtype=False)
+
+
+def test_a_loaded_model_has_every_weight_of_the_run(trained: TrainedModel) -> None:
+    """Nothing is drawn at random on loading, so a weight that the file lacked would be whatever the memory held."""
+    from selfmm.training.checkpoint import load_tensors
+
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    loaded = selfmm.load(trained.folder.path).assembly.model
+    assert torch.equal(torch.get_rng_state(), state)
+    stored = load_tensors(trained.folder.weights)
+    for name, value in [*loaded.named_parameters(), *loaded.named_buffers()]:
+        if name in stored:
+            assert torch.equal(value.cpu(), stored[name])
+        else:  # computed, not learnt
+            assert name.rpartition(".")[2] in {"position_ids", "token_type_ids"}
 
 
 def test_a_missing_streams_stand_in_is_the_training_splits_mean(trained: TrainedModel, planted: Dataset) -> None:

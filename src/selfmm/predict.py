@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch.overrides import TorchFunctionMode
 
 from selfmm.data.checks import check_source
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import MANIFEST, Dataset, open_dataset
+from selfmm.data.store import MANIFEST, TEXT, Dataset, Manifest, Modality, open_dataset
 from selfmm.data.tables import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 from selfmm.errors import DatasetError, RunError, SourceError
@@ -50,10 +51,11 @@ class TrainedModel:
         folder = RunFolder(path)
         info, settings = folder.finished(), folder.settings()
         pretrained = None
-        if any(modality.kind != "frames" for modality in info.modalities.values()):
-            _check_text_encoder(folder, info)
-            pretrained = load_architecture(folder.text_encoder)
-        model = build_model(info.modalities, settings, pretrained, LabelScale.of(info.label_range))
+        with _NoRandomStart():
+            if any(modality.kind != "frames" for modality in info.modalities.values()):
+                _check_text_encoder(folder, info)
+                pretrained = load_architecture(folder.text_encoder)
+            model = build_model(info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
             model.load_state_dict(load_tensors(folder.weights))
         except RuntimeError as error:
@@ -122,6 +124,21 @@ class TrainedModel:
         )
 
 
+class _NoRandomStart(TorchFunctionMode):
+    """Leaves new weights as the memory was: the run's own replace every one of them, and drawing them takes more than
+    a second for BERT-base."""
+
+    _DRAW = ("normal_", "uniform_", "kaiming_uniform_")  # by name: they are methods, and functions wrapped in others
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", None) in self._DRAW:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _rows(dataset: Dataset, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:
     rows = dataset.rows(split)
     if not len(rows):
@@ -143,24 +160,29 @@ def _opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
     """The data as a data set; features that are not stored as one yet go through a temporary folder."""
     if isinstance(data, Dataset):
         yield data
-    elif isinstance(data, str | Path) and (Path(data) / MANIFEST).is_file():
+    elif not isinstance(data, str | Path):
+        yield _sentences(list(data))
+    elif (Path(data) / MANIFEST).is_file():
         yield open_dataset(data)
     else:
-        source = _source(data)
+        source = _source(Path(data))
         with tempfile.TemporaryDirectory(prefix="selfmm-") as folder:
             yield write_dataset(source, Path(folder) / "data")
 
 
-def _source(data: str | Path | Sequence[str]) -> Source:
-    if isinstance(data, str | Path):
-        if not Path(data).exists():
-            raise SourceError(f"{data} does not exist. Give a data-set folder or a table; for words alone, use --text.")
-        source = read_table_source(Path(data), require_labels=False)
-        check_source(source, missing="allow", require_labels=False)
-        return source
-    texts = list(data)
+def _source(path: Path) -> Source:
+    if not path.exists():
+        raise SourceError(f"{path} does not exist. Give a data-set folder or a table; for words alone, use --text.")
+    source = read_table_source(path, require_labels=False)
+    check_source(source, missing="allow", require_labels=False)
+    return source
+
+
+def _sentences(texts: list[str]) -> Dataset:
+    """A data set of words alone, which lie in the table: it needs no folder."""
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")
     ids = [f"text_{number}" for number in range(1, len(texts) + 1)]
-    table = pd.DataFrame({"id": ids, "split": "test", "label": np.nan, "text": texts, "video": ids})
-    return Source(table=table, frames={}, name="texts", label_range=(-1.0, 1.0))
+    table = pd.DataFrame({"id": ids, "split": "test", "label": np.nan, TEXT: texts, "video": ids})
+    manifest = Manifest(name="texts", label_range=(-1.0, 1.0), modalities={TEXT: Modality(kind="text")})
+    return Dataset(Path(), manifest, table)
