@@ -2,7 +2,7 @@
 
 >>> import selfmm
 >>> sorted(selfmm.__all__)
-['__version__', 'import_dataset', 'load', 'open_dataset', 'train']
+['__version__', 'export', 'import_dataset', 'load', 'open_dataset', 'train']
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from selfmm.api import load, train
     from selfmm.data.importing import import_dataset
     from selfmm.data.store import open_dataset
+    from selfmm.exporting.export import export
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "import_dataset", "load", "open_dataset", "train"]
+__all__ = ["__version__", "export", "import_dataset", "load", "open_dataset", "train"]
 
 _HOME = {
+    "export": "selfmm.exporting.export",
     "import_dataset": "selfmm.data.importing",
     "load": "selfmm.api",
     "open_dataset": "selfmm.data.store",

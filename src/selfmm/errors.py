@@ -48,3 +48,7 @@ class TrainingError(SelfmmError):
 
 class RunError(SelfmmError):
     """A run folder is missing, unfinished, or does not fit what is asked of it."""
+
+
+class ExportError(SelfmmError):
+    """A run cannot become an ONNX file, or the file does not give the run's scores."""

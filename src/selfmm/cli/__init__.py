@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from selfmm import __version__
-from selfmm.cli import annotation, data, report, runs, setup
+from selfmm.cli import annotation, data, export, report, runs, setup
 from selfmm.errors import SelfmmError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ def _root(
 
 data.register(app)
 runs.register(app)
+export.register(app)
 report.register(app)
 annotation.register(app)
 setup.register(app)

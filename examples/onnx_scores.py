@@ -1,0 +1,65 @@
+"""Scores of one clip from a file that `selfmm export` made: no selfmm and no PyTorch are needed.
+
+    pip install numpy onnxruntime tokenizers
+    python onnx_scores.py model.onnx "I really loved the ending" audio=voice.npy vision=face.npy
+
+Each .npy is (frames, features), float32, with the features that the model was trained on. What is left out is missing.
+"""
+
+import json
+import sys
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from tokenizers import Tokenizer
+
+
+class Scorer:
+    """An exported model. A clip is a mapping from a modality to a sentence or an array (frames, features)."""
+
+    def __init__(self, path: str) -> None:
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self.modalities: dict[str, dict[str, int | None]] = json.loads(metadata["modalities"])
+        self.tokenizer = Tokenizer.from_str(metadata["tokenizer"]) if "tokenizer" in metadata else None
+
+    def scores(self, clips: list[dict[str, str | npt.NDArray[np.float32]]]) -> dict[str, npt.NDArray[np.float32]]:
+        """``score`` (clips,), and ``score_<modality>`` (clips,), NaN where a clip lacks the modality."""
+        inputs: dict[str, npt.NDArray[np.generic]] = {}
+        for name, modality in self.modalities.items():
+            streams = [self._stream(clip.get(name), modality["dim"]) for clip in clips]
+            lengths = np.array([len(stream) for stream in streams], dtype=np.int64)
+            padded = np.zeros((len(clips), max(lengths.max(), 1), *streams[0].shape[1:]), streams[0].dtype)
+            for row, stream in zip(padded, streams, strict=True):
+                row[: len(stream)] = stream
+            inputs |= {name: padded, f"{name}_lengths": lengths}
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(None, inputs), strict=True))
+
+    def _stream(self, value: str | npt.NDArray[np.float32] | None, dim: int | None) -> npt.NDArray[np.generic]:
+        """Frames (L, dim) float32 or token ids (L,) int64; L is 0 where there is nothing."""
+        if dim is not None:
+            return np.zeros((0, dim), np.float32) if value is None else np.asarray(value, np.float32)
+        if self.tokenizer is None or not isinstance(value, str) or not value.strip():
+            return np.zeros(0, np.int64)
+        return np.array(self.tokenizer.encode(value).ids, np.int64)
+
+
+def main(path: str, *given: str) -> None:
+    clip: dict[str, str | npt.NDArray[np.float32]] = {}
+    for argument in given:
+        name, _, file = argument.rpartition("=")
+        if file.endswith(".npy"):
+            clip[name] = np.load(file)
+        else:
+            clip["text"] = argument
+    for name, values in Scorer(path).scores([clip]).items():
+        print(f"{name}: {values[0]:.3f}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        print(__doc__)
+    else:
+        main(*sys.argv[1:])

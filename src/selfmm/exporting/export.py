@@ -1,0 +1,106 @@
+"""``selfmm.export``: from a finished run to a checked ONNX file."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfmm.atomic import atomic_file
+from selfmm.errors import ExportError, OutputError
+from selfmm.predict import TrainedModel
+from selfmm.training.folder import refuse_inside
+
+if TYPE_CHECKING:
+    from selfmm.exporting.quantise import SplitLoss
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export made.
+
+    Attributes:
+        path: the ONNX file.
+        size: its bytes.
+        fp32_size: bytes of the file with weights in 32 bits; the same unless ``int8`` was asked for.
+        difference: largest difference of a score of the 32-bit file from PyTorch's, on the label scale.
+        int8_losses: what int8 costs, per split; empty without int8, and where the data set of the training is gone.
+    """
+
+    path: Path
+    size: int
+    fp32_size: int
+    difference: float
+    int8_losses: tuple[SplitLoss, ...] = ()
+
+
+def export(run: str | Path, out: str | Path, *, int8: bool = False, force: bool = False) -> Exported:
+    """Writes a finished run as one ONNX file, after checking that it scores clips as PyTorch does.
+
+    The file holds network, standardisation, stand-ins for missing streams and tokenizer; docs/deploy.md says what goes
+    in and what comes out.
+
+    Args:
+        run: a finished run folder.
+        out: the file, ``.onnx``.
+        int8: store weights as 8-bit integers. The 32-bit file is checked first; what int8 costs is measured on the
+            run's data set, if it is still there.
+        force: replace ``out`` if it exists.
+
+    Raises:
+        RunError: the run is missing, damaged or not finished.
+        OutputError: ``out`` exists, lies in the run or in a data set, or cannot be written.
+        ExportError: the extra packages are missing, or the file does not give the run's scores. No file is left.
+    """
+    run, out = Path(run), Path(out)
+    _check_place(out, run, force)
+    _check_extra()
+    from selfmm.exporting.check import check
+    from selfmm.exporting.graph import check_exportable, to_onnx
+
+    trained = TrainedModel.load(run)
+    check_exportable(trained)
+    with atomic_file(out) as temporary, tempfile.TemporaryDirectory(prefix="selfmm-") as folder:
+        temporary.touch()  # a place that cannot be written is better known now than after the work
+        plain = Path(folder) / "fp32.onnx"
+        plain.write_bytes(to_onnx(trained).SerializeToString())
+        difference = check(trained, plain)
+        if int8:
+            losses = _quantise(trained, plain, temporary)
+        else:
+            losses = ()
+            shutil.copyfile(plain, temporary)
+        return Exported(out, temporary.stat().st_size, plain.stat().st_size, difference, losses)
+
+
+def _quantise(trained: TrainedModel, plain: Path, target: Path) -> tuple[SplitLoss, ...]:
+    from selfmm.exporting.check import largest_difference
+    from selfmm.exporting.quantise import loss_in_mae, quantise, training_data
+
+    quantise(plain, target)
+    largest_difference(trained, target)  # whatever it is: only that every score is there
+    dataset = training_data(trained)
+    return () if dataset is None else loss_in_mae(trained, dataset, plain, target)
+
+
+def _check_place(out: Path, run: Path, force: bool) -> None:
+    if out.suffix != ".onnx":
+        raise OutputError(f"the export is an ONNX file; name {out} so that it ends in .onnx.")
+    refuse_inside(out, run)
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder. Name a file that ends in .onnx.")
+    if out.exists() and not force:
+        raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
+
+
+def _check_extra() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ExportError(
+            f"the package {error.name} is not installed. Install what an export needs with: pip install 'selfmm[onnx]'"
+        ) from error

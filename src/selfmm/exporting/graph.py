@@ -1,0 +1,159 @@
+"""A trained model as an ONNX graph, with what a user of it has to know in its metadata."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from selfmm import __version__
+from selfmm.data.store import Modality
+from selfmm.data.writer import sha256
+from selfmm.errors import ExportError
+from selfmm.exporting.network import ScoreNetwork
+from selfmm.exporting.tokenizer import portable_tokenizer
+from selfmm.models.text import Pretrained
+from selfmm.predict import TrainedModel
+
+if TYPE_CHECKING:
+    import onnx
+
+_LARGEST = 2**31 - 2**24
+"""Bytes of weights: one protobuf message holds 2 GiB, and the graph itself wants some of it."""
+
+
+def input_names(modalities: Sequence[str]) -> list[str]:
+    """``text``, ``text_lengths``, ``audio``, ... in the order of ``ScoreNetwork``'s inputs."""
+    return [name for modality in modalities for name in (modality, f"{modality}_lengths")]
+
+
+def output_names(modalities: Sequence[str]) -> list[str]:
+    """``score``, ``score_text``, ... in the order of ``ScoreNetwork``'s outputs."""
+    return ["score", *(f"score_{modality}" for modality in modalities)]
+
+
+def check_exportable(trained: TrainedModel) -> None:
+    """Raises ``ExportError`` where no ONNX file can hold the model."""
+    names = [*input_names(list(trained.info.modalities)), *output_names(list(trained.info.modalities))]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ExportError(
+            f"the modalities {', '.join(trained.info.modalities)} would give the ONNX file two tensors named "
+            f"{twice[0]!r}: a modality NAME has the inputs NAME and NAME_lengths and the output score_NAME, beside "
+            "the output score. Import the data with other names and train anew."
+        )
+    size = sum(tensor.nbytes for tensor in trained.assembly.model.state_dict().values())
+    if size > _LARGEST:
+        raise ExportError(
+            f"the weights are {size / 1e9:.1f} GB, and one ONNX file holds {_LARGEST / 1e9:.1f} GB at most. "
+            "Train with a smaller text encoder, or use the run itself (selfmm predict)."
+        )
+
+
+def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
+    """The graph of ``ScoreNetwork`` with its weights; batch size and lengths are free.
+
+    Metadata: ``selfmm`` (version), ``modalities`` (JSON: per modality ``kind`` and ``dim``, in order), ``label_range``
+    (JSON), ``weights_sha256`` (of the run's model.safetensors), ``precision``, and where words are read ``max_tokens``
+    and ``tokenizer`` (a whole tokenizer.json that cuts to ``max_tokens``).
+
+    Raises:
+        ExportError: the exporter does not know a part of the text encoder.
+    """
+    modalities = trained.info.modalities
+    network = ScoreNetwork(trained.assembly.model.cpu())
+    batch = torch.export.Dim("batch")
+    shapes: list[dict[int, object]] = []
+    for name in modalities:
+        shapes += [{0: batch, 1: torch.export.Dim(f"{name}_longest")}, {0: batch}]
+    try:
+        with _quietly(), _plain_attention(trained.assembly.pretrained), torch.no_grad():
+            program = torch.onnx.export(
+                network,
+                _example(modalities),
+                input_names=input_names(list(modalities)),
+                output_names=output_names(list(modalities)),
+                dynamic_shapes=(tuple(shapes),),
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0][:300]
+        raise ExportError(f"PyTorch's exporter cannot make a graph of this run's text encoder: {reason}") from error
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    _rename_clashes(model)
+    for key, value in _metadata(trained).items():
+        model.metadata_props.add(key=key, value=value)
+    return model
+
+
+def _example(modalities: Mapping[str, Modality]) -> tuple[Tensor, ...]:
+    """Two clips; of more than one frame, because the exporter takes a size of 1 for a fixed one."""
+    inputs: list[Tensor] = []
+    for length, modality in enumerate(modalities.values(), start=3):
+        ids = torch.zeros(2, length, dtype=torch.int64)
+        inputs += [ids if modality.dim is None else torch.zeros(2, length, modality.dim), torch.tensor([length, 2])]
+    return tuple(inputs)
+
+
+def _rename_clashes(model: onnx.ModelProto) -> None:
+    """The exporter names inner values after their operation, as a modality may be named too: ``view``, ``linear``."""
+    taken = {value.name for value in model.graph.input}
+    renamed = {name: f"{name}.inner" for node in model.graph.node for name in node.output if name in taken}
+    later: set[str] = set()
+    for node in model.graph.node:
+        node.input[:] = [renamed[name] if name in later else name for name in node.input]
+        later.update(name for name in node.output if name in renamed)
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+
+
+def _metadata(trained: TrainedModel) -> dict[str, str]:
+    info, pretrained = trained.info, trained.assembly.pretrained
+    modalities = {name: {"kind": m.kind, "dim": m.dim} for name, m in info.modalities.items()}
+    metadata = {
+        "selfmm": __version__,
+        "modalities": json.dumps(modalities),
+        "label_range": json.dumps(info.label_range),
+        "weights_sha256": sha256(trained.folder.weights),
+        "precision": "fp32",
+    }
+    if pretrained is not None:
+        max_tokens = trained.assembly.settings.text.max_tokens
+        metadata["max_tokens"] = str(max_tokens)
+        metadata["tokenizer"] = portable_tokenizer(pretrained.tokenizer, max_tokens)
+    return metadata
+
+
+@contextmanager
+def _plain_attention(pretrained: Pretrained | None) -> Iterator[None]:
+    """Attention as matrix products and a softmax, of which the smallest graph comes; afterwards as it was."""
+    if pretrained is None:
+        yield
+        return
+    before = pretrained.model.config._attn_implementation
+    pretrained.model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        pretrained.model.set_attn_implementation(before)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the exporter's remarks on its own inner workings, which no user can act on."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

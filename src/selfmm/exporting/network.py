@@ -1,0 +1,130 @@
+"""The trained network in a form that ONNX can hold: padded tensors and lengths in, scores out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfmm.models.encoders import SequenceEncoder
+from selfmm.models.late_fusion import LateFusion
+from selfmm.models.text import TransformerEncoder
+from selfmm.types import Batch, Stream
+
+
+class OnnxSequenceEncoder(nn.Module):
+    """``SequenceEncoder`` as ONNX has it: its LSTM operator takes padded sequences and their lengths.
+
+    PyTorch's exporter (2.13) mostly takes the length of an ``nn.LSTM``'s input for a fixed one, so the operator is
+    named here. Only a graph can be made of this module; it computes nothing in PyTorch.
+
+    Input: values (B, L, ``input_dim``) float32, L >= 1, and lengths (B,) int64 from 0 to L. Output: (B, ``dim``), that
+    of the original in evaluation mode; where a length is 0, that of one frame.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, original: SequenceEncoder) -> None:
+        super().__init__()
+        self.dim, self.directions = original.dim, original.directions
+        self.hidden, self.layers = original.lstm.hidden_size, original.lstm.num_layers
+        self.linear = original.linear
+        self.register_buffer("mean", original.mean)
+        self.register_buffer("scale", original.scale)
+        for layer in range(self.layers):
+            for name, weights in zip("WRB", _onnx_weights(original.lstm, layer), strict=True):
+                self.register_buffer(f"{name}{layer}", weights)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        frames = ((values - self.mean) / self.scale).transpose(0, 1)  # the operator wants time first
+        end = frames
+        for layer in range(self.layers):
+            frames, end = self._layer(layer, frames, lengths.clamp(min=1).int())
+        return self.linear(end.transpose(0, 1).flatten(1))  # type: ignore[no-any-return]
+
+    def _layer(self, layer: int, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(L, B, d) -> outputs (L, B, directions * hidden) and end states (directions, B, hidden)."""
+        steps, clips, _ = frames.shape
+        weights = [getattr(self, f"{name}{layer}") for name in "WRB"]
+        outputs, end = torch.onnx.ops.symbolic_multi_out(
+            "LSTM",
+            [frames, *weights, lengths],
+            {"hidden_size": self.hidden, "direction": "bidirectional" if self.directions == 2 else "forward"},
+            dtypes=(frames.dtype, frames.dtype),
+            shapes=([steps, self.directions, clips, self.hidden], [self.directions, clips, self.hidden]),
+        )
+        return outputs.transpose(1, 2).flatten(2), end
+
+
+def _onnx_weights(lstm: nn.LSTM, layer: int) -> list[Tensor]:
+    """W, R and B of one layer, with a first axis for the direction; ONNX joins both biases."""
+    suffixes = [f"l{layer}", f"l{layer}_reverse"][: 2 if lstm.bidirectional else 1]
+
+    def gates(part: str) -> Tensor:
+        each = [_reordered(getattr(lstm, f"{part}_{suffix}").detach()) for suffix in suffixes]
+        return torch.stack(each)
+
+    return [gates("weight_ih"), gates("weight_hh"), torch.cat([gates("bias_ih"), gates("bias_hh")], dim=1)]
+
+
+def _reordered(weights: Tensor) -> Tensor:
+    """From PyTorch's order of the gates (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
+    i, f, c, o = weights.chunk(4)
+    return torch.cat([i, o, f, c])
+
+
+class OnnxTextEncoder(nn.Module):
+    """What ``TransformerEncoder`` computes, by the plain forward pass with a mask.
+
+    Input: token ids (B, L) int64 and lengths (B,) int64 from 0 to L. Output: (B, ``dim``).
+    """
+
+    def __init__(self, original: TransformerEncoder) -> None:
+        super().__init__()
+        self.dim = original.dim
+        self.model = original.model
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        mask = positions < lengths.clamp(min=1).unsqueeze(1)
+        return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state[:, 0]  # type: ignore[no-any-return]
+
+
+class ScoreNetwork(nn.Module):
+    """A trained model as a function of plain tensors.
+
+    Input: per modality, in the model's order, its values (B, L, d) float32 or (B, L) int64 and its lengths (B,) int64,
+    0 where a clip lacks the stream. Output: (B,) the fused score, then (B,) each modality's own, NaN where the clip
+    lacks it; all on the scale of the labels.
+
+    Args:
+        model: on the CPU; it is not changed.
+    """
+
+    def __init__(self, model: LateFusion) -> None:
+        super().__init__()
+        encoders = {name: _onnx_encoder(encoder) for name, encoder in model.encoders.items()}
+        self.model = LateFusion(encoders, dict(model.heads.items()), model.fusion)  # type: ignore[arg-type]
+        self.model.missing = model.missing
+        self.eval()
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        streams = {
+            name: Stream(values, lengths, lengths > 0)
+            for name, values, lengths in zip(self.model.modalities, inputs[::2], inputs[1::2], strict=True)
+        }
+        unused = inputs[1]  # scores depend on neither a clip's number nor its label
+        output = self.model(Batch(unused, unused, streams))
+        alone = (_or_nan(output.unimodal[name], stream.present) for name, stream in streams.items())
+        return (output.fusion, *alone)
+
+
+def _or_nan(scores: Tensor, present: Tensor) -> Tensor:
+    return torch.where(present, scores, scores.new_full((), float("nan")))
+
+
+def _onnx_encoder(encoder: nn.Module) -> nn.Module:
+    if isinstance(encoder, SequenceEncoder):
+        return OnnxSequenceEncoder(encoder)
+    assert isinstance(encoder, TransformerEncoder)
+    return OnnxTextEncoder(encoder)

@@ -1,0 +1,59 @@
+"""An exported file run by ONNX Runtime: what the check, the figures of int8 and the benchmark share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from selfmm.data.batches import BatchMaker, evaluation_plan
+from selfmm.errors import ExportError
+from selfmm.exporting.graph import input_names
+from selfmm.inference import Scores
+from selfmm.types import Batch
+
+_BATCH = 64
+
+
+class OnnxModel:
+    """An ONNX file as ``selfmm export`` makes it, on the CPU.
+
+    Args:
+        path: the file.
+        modalities: of the run, in its order.
+        threads: how many threads compute; 0 leaves it to ONNX Runtime.
+
+    Raises:
+        ExportError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path, modalities: list[str], *, threads: int = 0) -> None:
+        onnxruntime.disable_telemetry_events()  # its builds for Windows send some
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors alone
+        self.modalities = modalities
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # of a dozen types that share no base
+            raise ExportError(f"ONNX Runtime cannot read {path.name}: {str(error)[:300]}") from error
+
+    def __call__(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
+        """The fused scores (B,), then each modality's (B,), NaN where a clip lacks it."""
+        arrays: list[npt.NDArray[Any]] = []
+        for name in self.modalities:
+            arrays += [batch.streams[name].values.numpy(), batch.streams[name].lengths.numpy()]
+        scores: list[npt.NDArray[np.float32]] = self.session.run(
+            None, dict(zip(input_names(self.modalities), arrays, strict=True))
+        )
+        return scores
+
+    def score(self, maker: BatchMaker) -> Scores:
+        """Scores of every clip of ``maker``, like `selfmm.inference.score`."""
+        table = np.full((1 + len(self.modalities), len(maker)), np.nan)
+        for positions in evaluation_plan(maker.cost, _BATCH):
+            table[:, positions] = self(maker.make(positions))
+        return Scores(table[0], dict(zip(self.modalities, table[1:], strict=True)))

@@ -1,0 +1,206 @@
+"""The exported file scores as the run does, says what it needs, and is not there when something went wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+import selfmm
+from selfmm.cli import app
+from selfmm.data.store import Dataset
+from selfmm.data.writer import sha256
+from selfmm.errors import ExportError, OutputError, RunError
+from selfmm.exporting import check, graph, network
+from selfmm.exporting.export import Exported
+from selfmm.predict import TrainedModel
+
+
+def clips_of(dataset: Dataset, rows: list[int]) -> list[dict[str, object]]:
+    """Clips as the example reader wants them."""
+    return [
+        {"text": dataset.samples["text"].iloc[row], **{name: dataset.frames(name, row) for name in ("audio", "vision")}}
+        for row in rows
+    ]
+
+
+def test_scores_are_those_of_the_run(
+    exported: Path, trained: TrainedModel, planted: Dataset, reader: ModuleType
+) -> None:
+    """Read by a program that knows nothing of selfmm, from words and frames to scores."""
+    rows = list(range(len(planted)))
+    scores = reader.Scorer(str(exported)).scores(clips_of(planted, rows))
+    for name, values in scores.items():
+        np.testing.assert_allclose(values, trained.predictions[name], atol=1e-5)
+    one = reader.Scorer(str(exported)).scores(clips_of(planted, [7]))
+    assert abs(one["score"][0] - trained.predictions["score"][7]) < 1e-5
+
+
+def test_missing_streams(exported: Path, trained: TrainedModel, planted: Dataset, reader: ModuleType) -> None:
+    scores = reader.Scorer(str(exported)).scores([{"text": "the plot was wonderful"}, {"text": "  "}])
+    expected = trained.predict(["the plot was wonderful"])
+    assert abs(scores["score"][0] - expected["score"][0]) < 1e-5
+    assert abs(scores["score_text"][0] - expected["score_text"][0]) < 1e-5
+    assert np.isnan(scores["score_audio"]).all()
+    assert np.isnan(scores["score_text"][1])
+    assert np.isfinite(scores["score"]).all()
+
+
+def test_a_run_without_words(planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
+    streams = ("stream.audio.layers=2", "stream.audio.bidirectional=true", "stream.vision.bidirectional=true")
+    settings = ("training.max_epochs=1", "modalities=audio,vision", *streams)
+    run = selfmm.train(planted, overrides=settings, out=tmp_path / "run")
+    scorer = reader.Scorer(str(selfmm.export(tmp_path / "run", tmp_path / "model.onnx").path))
+    assert scorer.tokenizer is None
+    scores = scorer.scores(clips_of(planted, list(range(len(planted)))))
+    assert list(scores) == ["score", "score_audio", "score_vision"]
+    for name, values in scores.items():
+        np.testing.assert_allclose(values, run.predictions[name], atol=1e-5)
+
+
+def test_metadata(exported: Path, trained: TrainedModel) -> None:
+    model = onnx.load(exported)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert list(json.loads(metadata["modalities"])) == list(trained.info.modalities)
+    assert json.loads(metadata["modalities"])["audio"] == {"kind": "frames", "dim": 5}
+    assert json.loads(metadata["label_range"]) == [-3.0, 3.0]
+    assert metadata["max_tokens"] == "40"
+    assert metadata["weights_sha256"] == sha256(trained.folder.weights)
+    assert metadata["selfmm"] == selfmm.__version__
+    assert metadata["precision"] == "fp32"
+    shapes = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes["text"] == ["batch", "text_longest"]
+    assert shapes["audio"] == ["batch", "audio_longest", 5]
+    assert shapes["audio_lengths"] == shapes["score"] == shapes["score_vision"] == ["batch"]
+
+
+def test_int8_says_what_it_costs(trained: TrainedModel, planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
+    made = selfmm.export(trained.folder.path, tmp_path / "small.onnx", int8=True)
+    assert made.size == made.path.stat().st_size < made.fp32_size
+    assert [loss.split for loss in made.int8_losses] == ["valid", "test"]
+    for loss in made.int8_losses:
+        rows = planted.rows(loss.split).tolist()
+        labels = planted.labels()[rows]
+        scores = reader.Scorer(str(made.path)).scores(clips_of(planted, rows))["score"]
+        plain = trained.predictions["score"][rows]
+        assert loss.clips == len(rows)
+        assert loss.fp32 == pytest.approx(np.abs(plain - labels).mean(), abs=1e-5)
+        # Activations share a scale over a batch, so other batches give slightly other scores.
+        assert loss.int8 == pytest.approx(np.abs(scores - labels).mean(), abs=0.02)
+        assert 0 < loss.difference < 0.2
+    assert {e.key: e.value for e in onnx.load(made.path).metadata_props}["precision"] == "int8"
+    assert list(tmp_path.iterdir()) == [made.path]
+
+
+def test_int8_where_the_data_are_gone_or_changed(
+    trained: TrainedModel, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfmm.exporting.quantise import training_data
+
+    assert training_data(trained) is not None
+    run = shutil.copytree(trained.folder.path, tmp_path / "run")
+    data = shutil.copytree(planted.path, tmp_path / "data")
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "dataset_path": str(data)}))
+    moved = selfmm.load(run)
+    assert training_data(moved) is not None
+    table = planted.samples.assign(label=-planted.samples["label"])
+    table.to_parquet(data / "samples.parquet", index=False)
+    assert training_data(moved) is None
+    shutil.rmtree(data)
+    assert training_data(moved) is None
+
+
+def test_a_wrong_graph_is_noticed_and_no_file_is_left(
+    trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "_reordered", lambda weights: weights)  # PyTorch's order of the gates
+    with pytest.raises(ExportError, match="off those of PyTorch"):
+        selfmm.export(trained.folder.path, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_score_that_is_missing_is_noticed(exported: Path, trained: TrainedModel, tmp_path: Path) -> None:
+    model = onnx.load(exported)
+    (where,) = [node for node in model.graph.node if "score_audio" in node.output]
+    where.input[2] = where.input[1]  # never NaN
+    onnx.save(model, tmp_path / "wrong.onnx")
+    with pytest.raises(ExportError, match=r"the audio scores of 1 clips are .* in the ONNX file"):
+        check.check(trained, tmp_path / "wrong.onnx")
+    (tmp_path / "wrong.onnx").write_bytes(b"nothing")
+    with pytest.raises(ExportError, match=r"cannot read wrong\.onnx"):
+        check.check(trained, tmp_path / "wrong.onnx")
+
+
+def test_places_that_are_refused(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+    run = trained.folder.path
+    (tmp_path / "there.onnx").write_text("mine")
+    (tmp_path / "folder.onnx").mkdir()
+    for out, said in (
+        (tmp_path / "model.pt", r"ends in \.onnx"),
+        (run / "model.onnx", "lies in the run folder"),
+        (planted.path / "model.onnx", "lies in a data set"),
+        (tmp_path / "there.onnx", "exists already"),
+        (tmp_path / "folder.onnx", "is a folder"),
+        (tmp_path / "there.onnx" / "model.onnx", "a part of the path is a file"),
+    ):
+        with pytest.raises(OutputError, match=said):
+            selfmm.export(run, out)
+    assert (tmp_path / "there.onnx").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.onnx", "there.onnx"]
+
+
+def test_runs_that_are_refused(trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "model.onnx"
+    with pytest.raises(RunError, match="is no run"):
+        selfmm.export(tmp_path / "nothing", out)
+    monkeypatch.setattr(graph, "_LARGEST", 1000)
+    with pytest.raises(ExportError, match="one ONNX file holds"):
+        selfmm.export(trained.folder.path, out)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ExportError, match=r"pip install 'selfmm\[onnx\]'"):
+        selfmm.export(trained.folder.path, out)
+    assert not out.exists()
+
+
+def test_the_command(exported: Path, trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "model.onnx"
+    out.write_text("old")
+    arguments = ["export", str(trained.folder.path), str(out)]
+    assert isinstance(CliRunner().invoke(app, arguments).exception, OutputError)
+    assert out.read_text() == "old"
+    result = CliRunner().invoke(app, [*arguments, "--force"], catch_exceptions=False)
+    assert result.stdout.startswith("fp32: 0.")
+    assert result.stdout.endswith(f"{out}\n")
+    assert sha256(out) == sha256(exported)  # the same run gives the same file
+    made = Exported(out, 4, 16, 1e-7)
+    monkeypatch.setattr("selfmm.exporting.export.export", lambda *_, **__: made)
+    assert "MAE not measured" in CliRunner().invoke(app, [*arguments, "--int8"]).stdout
+
+
+def test_the_example_needs_neither_selfmm_nor_torch(
+    exported: Path, trained: TrainedModel, planted: Dataset, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "voice.npy", planted.frames("audio", 3))
+    example = Path(__file__).parents[2] / "examples" / "onnx_scores.py"
+    arguments = [str(example), str(exported), "the plot was wonderful", f"audio={tmp_path / 'voice.npy'}"]
+    code = (
+        "import runpy, sys; sys.modules.update(torch=None, selfmm=None, transformers=None); "
+        f"sys.argv = {arguments!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    lines = dict(line.split(": ") for line in result.stdout.splitlines())
+    assert float(lines["score_audio"]) == pytest.approx(trained.predictions["score_audio"][3], abs=1e-3)
+    assert lines["score_vision"] == "nan"
