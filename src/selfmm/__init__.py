@@ -2,7 +2,7 @@
 
 >>> import selfmm
 >>> sorted(selfmm.__all__)
-['__version__', 'export', 'import_dataset', 'load', 'open_dataset', 'train']
+['__version__', 'export', 'import_dataset', 'load', 'open_dataset', 'train', 'train_seeds']
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfmm.api import load, train
+    from selfmm.api import load, train, train_seeds
     from selfmm.data.importing import import_dataset
     from selfmm.data.store import open_dataset
     from selfmm.exporting.export import export
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "export", "import_dataset", "load", "open_dataset", "train"]
+__all__ = ["__version__", "export", "import_dataset", "load", "open_dataset", "train", "train_seeds"]
 
 _HOME = {
     "export": "selfmm.exporting.export",
@@ -24,6 +24,7 @@ _HOME = {
     "load": "selfmm.api",
     "open_dataset": "selfmm.data.store",
     "train": "selfmm.api",
+    "train_seeds": "selfmm.api",
 }
 
 

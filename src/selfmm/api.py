@@ -1,4 +1,4 @@
-"""``selfmm.train`` and ``selfmm.load``: what the command line and a Python program both stand on."""
+"""``selfmm.train``, ``train_seeds`` and ``load``: what the command line and a Python program both stand on."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 
 from selfmm.config import Settings, load_settings
 from selfmm.data.store import Dataset, open_dataset
+from selfmm.errors import SettingsError
 from selfmm.predict import TrainedModel
 from selfmm.training.folder import RunFolder
 from selfmm.training.run import Run
+from selfmm.training.seed_pool import SeedListener
+from selfmm.training.seeds import SeedRuns, Unheard, check_seeds, parse_seeds, run_seeds
 from selfmm.training.trainer import Listener, Silence
 
 
@@ -56,15 +59,63 @@ def train(
     """
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     if settings is None:
-        words = [] if text_encoder is None else [f"text.encoder={text_encoder}"]
-        settings = load_settings(preset, [*overrides, *words], seed=seed)
+        settings = load_settings(preset, _with_encoder(overrides, text_encoder), seed=seed)
     folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.seed))
     Run(dataset, settings, folder, listener or Silence()).execute(resume=resume)
     return load(folder.path)
 
 
-def default_folder(dataset: Dataset, preset: str | Path | None, seed: int) -> Path:
-    """``runs/<data set>-<preset>-<seed>``: seeds never overwrite each other."""
+def train_seeds(
+    data: Dataset | str | Path,
+    *,
+    seeds: str | Sequence[int],
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+    settings: Settings | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    listener: SeedListener | None = None,
+) -> SeedRuns:
+    """Trains the same with several seeds, in processes side by side, and says mean and deviation.
+
+    Each seed's numbers are those of :func:`train` with as many threads. A seed that fails stops no other; it is told
+    in ``failed``, and ``resume`` does what is missing.
+
+    Args:
+        data: a data-set folder, or one that is open; every process reads the folder.
+        seeds: like ``"1111-1115"`` or ``"1111,1113,1120-1122"``, or numbers.
+        preset, text_encoder, overrides, settings: as of :func:`train`; their seed does not count.
+        out: the folder of run folders ``seed-<seed>``; default ``runs/<data set>-<preset>``.
+        resume: go on with what was interrupted, and leave what is finished as it is.
+        jobs: so many at once. Default: one per GPU where there are several; else as many as there are cores, and as
+            fit into the memory that is free once the first has shown, by its first epoch, what it takes.
+        listener: is told how they go.
+
+    Returns:
+        Run folders, figures per seed and their summary; also written to ``summary.csv`` and ``summary.json``.
+
+    Raises:
+        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says the mend.
+        TrainingError: the data cannot be trained on, or no seed has a result.
+    """
+    numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
+    if any(override.partition("=")[0].strip() == "seed" for override in overrides):
+        raise SettingsError(["seed: give it or seeds, not both"])
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    chosen = settings or load_settings(preset, _with_encoder(overrides, text_encoder))
+    folder = Path(out) if out is not None else default_folder(dataset, preset)
+    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Unheard())
+
+
+def _with_encoder(overrides: Sequence[str], text_encoder: str | None) -> list[str]:
+    return [*overrides, *([] if text_encoder is None else [f"text.encoder={text_encoder}"])]
+
+
+def default_folder(dataset: Dataset, preset: str | Path | None, seed: int | None = None) -> Path:
+    """``runs/<data set>-<preset>-<seed>``: seeds never overwrite each other; several lie in ``<data set>-<preset>``."""
     # The name comes with the data, which may be a stranger's: it must not lead out of the folder.
     name = re.sub(r"[^\w-]+", "_", dataset.name)[:100]
-    return Path("runs") / f"{name}-{Path(preset).stem if preset else 'default'}-{seed}"
+    end = "" if seed is None else f"-{seed}"
+    return Path("runs") / f"{name}-{Path(preset).stem if preset else 'default'}{end}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from selfmm.cli.output import check_out, deliver
-from selfmm.errors import RunError, SettingsError
+from selfmm.errors import RunError, SettingsError, TrainingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,19 @@ def train(
         str | None, typer.Option(help="Hub name, local folder, or minilm (offline weights).")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several, side by side, for example 1111-1115 or 1111,1120-1122.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="With --seeds: so many at once; default: as cores and memory allow.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run folder; default runs/<data>-<preset>-<seed>.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Run folder; default runs/<data>-<preset>-<seed>. With --seeds, the folder of all of them.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overrides: Annotated[
@@ -41,6 +53,38 @@ def train(
     ] = None,
 ) -> None:
     """Train Self-MM: one label per clip in, scores and labels per modality out."""
+    if seed is not None and seeds is not None:
+        raise SettingsError(["give --seed for one run or --seeds for several, not both"])
+    if jobs is not None and seeds is None:
+        raise SettingsError(["--jobs says how many of --seeds run at once; give these too"])
+    common: _Training = {
+        "preset": preset,
+        "text_encoder": text_encoder,
+        "overrides": overrides or (),
+        "out": out,
+        "resume": resume,
+    }
+    try:
+        if seeds is None:
+            _train_one(data, seed, common)
+        else:
+            _train_seeds(data, seeds, jobs, common)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; go on with the same command and --resume.", err=True)
+        raise typer.Exit(130) from None
+
+
+class _Training(TypedDict):
+    """What a training is told, of one seed or of several."""
+
+    preset: str | None
+    text_encoder: str | None
+    overrides: Sequence[str]
+    out: Path | None
+    resume: bool
+
+
+def _train_one(data: Path, seed: int | None, common: _Training) -> None:
     from rich.console import Console
 
     from selfmm.api import train as train_
@@ -48,22 +92,24 @@ def train(
     from selfmm.cli.tables import run_summary
 
     console = Console()
-    try:
-        with listener(console) as progress:
-            model = train_(
-                data,
-                preset=preset,
-                text_encoder=text_encoder,
-                seed=seed,
-                overrides=overrides or (),
-                out=out,
-                resume=resume,
-                listener=progress,
-            )
-    except KeyboardInterrupt:
-        typer.echo("interrupted; go on with the same command and --resume.", err=True)
-        raise typer.Exit(130) from None
+    with listener(console) as progress:
+        model = train_(data, seed=seed, listener=progress, **common)
     console.print(run_summary(model))
+
+
+def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) -> None:
+    from rich.console import Console
+
+    from selfmm.api import train_seeds
+    from selfmm.cli.seeds import seed_listener, seeds_summary
+
+    console = Console()
+    with seed_listener(console) as progress:
+        result = train_seeds(data, seeds=seeds, jobs=jobs, listener=progress, **common)
+    console.print(seeds_summary(result, console.width))
+    if result.failed:
+        missing = ", ".join(map(str, result.failed))
+        raise TrainingError(f"no result for seed {missing}; go on with the same command and --resume.")
 
 
 def evaluate(

@@ -46,7 +46,7 @@ def metrics_table(columns: Mapping[str, Metrics]) -> Table:
     table.add_column("meaning", style="dim")
     table.add_row("clips", *(str(metrics.count) for metrics in columns.values()), "with a label")
     for key in keys:
-        cells = [_cell(key, metrics.values.get(key, math.nan)) for metrics in columns.values()]
+        cells = [cell(key, metrics.values.get(key, math.nan)) for metrics in columns.values()]
         table.add_row(head(key), *cells, Text(DESCRIPTIONS.get(key, key).partition(": ")[2]))
     return table
 
@@ -67,7 +67,8 @@ def summarise(runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     return summary.rename_axis("metric")
 
 
-def _cell(key: str, value: float) -> str:
+def cell(key: str, value: float) -> str:
+    """A figure as it is shown: shares in per cent with two places, all others with four; ``-`` without a value."""
     if math.isnan(value):
         return "-"
     return f"{value:.4f}" if key in _PLAIN or key not in DESCRIPTIONS else f"{100 * value:.2f}"

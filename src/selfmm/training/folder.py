@@ -5,7 +5,7 @@ file                content
 =================== ================================================================================
 run.json            what was trained on what, and whether it is finished
 settings.toml       every setting; can be given as ``--preset`` again
-environment.json    versions, processor, device
+environment.json    versions, processor, device, threads; at the end, peak memory in bytes
 history.jsonl       one line per epoch
 model.safetensors   the best epoch's weights
 text_encoder/       configuration and tokenizer, where words are read
@@ -35,7 +35,7 @@ from selfmm.config import Settings, load_settings
 from selfmm.data.store import MANIFEST, Modality, check_modalities
 from selfmm.errors import OutputError, RunError
 from selfmm.labels.history import check_labels
-from selfmm.training.results import read_history, read_metrics
+from selfmm.training.results import read_history, read_metrics, read_peak_memory
 
 FORMAT_VERSION = 1
 
@@ -172,6 +172,17 @@ class RunFolder:
             return read_history(text)
         except ValueError as error:
             raise self._damaged("history.jsonl", error) from error
+
+    def peak_memory(self) -> dict[str, float]:
+        """``host`` and ``device``, in bytes: see ``selfmm.training.memory.peak_memory``; NaN where it is not known.
+
+        Of a run that was resumed, it is that of the process that finished it.
+        """
+        text = self._read("environment.json")
+        try:
+            return read_peak_memory(text)
+        except ValueError as error:
+            raise self._damaged("environment.json", error) from error
 
     def _damaged(self, name: str, error: ValueError) -> RunError:
         what = _brief(error) if isinstance(error, ValidationError) else str(error)

@@ -1,4 +1,5 @@
-"""What ``metrics.json`` and ``history.jsonl`` of a run hold, checked on reading: a run folder may come from anybody."""
+"""What a run's ``metrics.json``, ``history.jsonl`` and ``environment.json`` hold, checked on reading: a run folder may
+come from anybody."""
 
 from __future__ import annotations
 
@@ -58,6 +59,17 @@ class Epoch(BaseModel):
         return value
 
 
+class _Peak(BaseModel):
+    host: int | None = None
+    device: int | None = None
+
+
+class _Environment(BaseModel):
+    """``environment.json``, as far as it is read again."""
+
+    peak_memory: _Peak = _Peak()  # unfinished runs, and those of version 0.1, have none
+
+
 def read_metrics(text: str) -> dict[str, Any]:
     """The content of ``metrics.json``; raises ``ValueError``."""
     RunMetrics.model_validate_json(text, strict=True)
@@ -71,6 +83,12 @@ def read_history(text: str) -> pd.DataFrame:
     if not rows:
         raise ValueError("it holds no epoch")
     return pd.DataFrame(rows)
+
+
+def read_peak_memory(text: str) -> dict[str, float]:
+    """``host`` and ``device``, in bytes, from ``environment.json``; raises ``ValueError``."""
+    peak = _Environment.model_validate_json(text, strict=True).peak_memory
+    return _prefixed("", {"host": peak.host, "device": peak.device})
 
 
 def _flat(row: Epoch) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from selfmm.training.folder import (
 )
 from selfmm.training.frozen import Encoded
 from selfmm.training.label_record import LabelRecord
+from selfmm.training.memory import peak_memory
 from selfmm.training.trainer import EpochRecord, Listener, Trainer
 
 
@@ -50,24 +51,28 @@ class Run:
 
     def execute(self, *, resume: bool) -> None:
         """Trains, or goes on training, and writes every result."""
-        begun = self._begun()
-        if begun and not resume:
-            raise OutputError(
-                f"{self.folder.path} exists already. Pass --resume to go on with it, or choose another --out."
-            )
-        if begun and self._check_same().status == "finished":
+        if self.finished(resume=resume):
             return
         check_trainable(self.dataset)
         check_device(self.settings.training.device)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
-        if not begun:
+        if not self._begun():
             self._begin(assembly)
         with only_one(self.folder.path):
             encoded = assembly.ask_frozen(self.dataset)
             trainer = self._trainer(assembly, encoded)
             trainer.fit()
             self._finish(assembly, trainer, encoded)
+
+    def finished(self, *, resume: bool) -> bool:
+        """Whether every result is there; refuses a folder that this training may not go on with."""
+        begun = self._begun()
+        if begun and not resume:
+            raise OutputError(
+                f"{self.folder.path} exists already. Pass --resume to go on with it, or choose another --out."
+            )
+        return begun and self._check_same().status == "finished"
 
     def _begun(self) -> bool:
         path = self.folder.path
@@ -142,8 +147,12 @@ class Run:
             listener=self.listener,
             after_epoch=lambda history: self._after_epoch(history, objective.generator),
         )
-        write_json(self.folder.path / "environment.json", environment(str(trainer.device), torch.get_num_threads()))
+        self._write_environment(trainer)
         return trainer
+
+    def _write_environment(self, trainer: Trainer, **more: object) -> None:
+        found = environment(str(trainer.device), torch.get_num_threads())
+        write_json(self.folder.path / "environment.json", found | more)
 
     def _after_epoch(self, history: list[EpochRecord], generator: UnimodalLabelGenerator) -> None:
         self._record.write(len(history), generator)
@@ -161,6 +170,7 @@ class Run:
         labels = self._record.table(self.dataset, list(assembly.modalities), len(trainer.history))
         write_table(self.folder.path / "labels.parquet", labels)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
+        self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
         write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
 

@@ -1,0 +1,75 @@
+"""Memory: what a training took, what is free, and how many of its kind fit side by side."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+MARGIN = 1.3
+"""A training is given so many times the largest peak that was measured: its end may take more than its epochs."""
+
+_CONTEXT = 1 << 30  # what CUDA itself takes of a device per process is not in torch's figures; an allowance, in bytes
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of one place (the host, or a device), in bytes.
+
+    Attributes:
+        peak: the most that this process took there so far.
+        free: what any process may still take there.
+    """
+
+    peak: int
+    free: int
+
+
+def host_peak() -> int | None:
+    """The most resident memory that this process had so far, in bytes; None where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Linux's ru_maxrss begins with the peak of the process that started this one.
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts in bytes
+
+
+def peak_memory() -> dict[str, int | None]:
+    """For ``environment.json``, in bytes: ``host``, most resident memory of this process so far; ``device``, most that
+    torch allocated on the GPU; None where there is none."""
+    return {"host": host_peak(), "device": torch.cuda.max_memory_allocated() if _on_cuda() else None}
+
+
+def memory_now() -> dict[str, Memory]:
+    """Of this process, by place: ``host``, and ``device`` where it computes on a CUDA device."""
+    places = {"host": Memory(host_peak() or psutil.Process().memory_info().rss, psutil.virtual_memory().available)}
+    if _on_cuda():
+        places["device"] = Memory(torch.cuda.max_memory_reserved() + _CONTEXT, torch.cuda.mem_get_info()[0])
+    return places
+
+
+def fitting(free: int, peak: int, running: int, warming: int) -> int:
+    """How many trainings fit side by side, at least 1.
+
+    Args:
+        free: bytes that are free now.
+        peak: the most bytes that one of them took.
+        running: how many run now.
+        warming: how many of these have not shown their peak yet; their share of what is free is theirs.
+
+    >>> fitting(free=10, peak=2, running=1, warming=0)
+    4
+    """
+    return max(1, running + int(free / (MARGIN * peak)) - warming)
+
+
+def _on_cuda() -> bool:
+    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

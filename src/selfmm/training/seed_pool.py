@@ -1,0 +1,238 @@
+"""Seeds side by side: one process each, as many at once as cores and memory allow, and none outlives its parent.
+
+Processes, not one batched model: seeds stop at different epochs, a model stays the plain one, and each seed's numbers
+are those of a training of its own. A process that dies takes no other with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from selfmm.errors import SettingsError
+from selfmm.training.memory import Memory, fitting
+from selfmm.training.trainer import EpochRecord
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How seeds share a machine.
+
+    Attributes:
+        jobs: at most so many at once.
+        threads: of each, on the CPU. They do not depend on the memory at hand, since the last bits of a result do on
+            them.
+        devices: what ``CUDA_VISIBLE_DEVICES`` calls the GPUs; empty without one.
+        measured: whether memory decides how many of ``jobs`` run at once; else all do, unasked.
+    """
+
+    jobs: int
+    threads: int
+    devices: tuple[str, ...] = ()
+    measured: bool = True
+
+
+def make_plan(seeds: int, jobs: int | None, cores: int, threads: int, devices: Sequence[str] = ()) -> Plan:
+    """A process per core, or per device where there are several; ``jobs`` overrules that.
+
+    Args:
+        seeds: how many.
+        jobs: as many at once as the user says; None to choose.
+        cores: that this process may use.
+        threads: of a single training.
+        devices: GPUs.
+
+    Raises:
+        SettingsError: ``jobs`` is below 1.
+    """
+    if jobs is not None and jobs < 1:
+        raise SettingsError([f"jobs = {jobs}: give 1 or more, or leave it away to have it chosen"])
+    most = min(seeds, jobs or (len(devices) if len(devices) > 1 else cores))
+    return Plan(most, max(1, min(threads, cores // most)), tuple(devices), measured=jobs is None)
+
+
+class SeedListener(Protocol):
+    """Is told how the seeds go."""
+
+    def planned(self, plan: Plan, waiting: Sequence[int], finished: Sequence[int]) -> None: ...
+
+    def started(self, seed: int, max_epochs: int, done: int) -> None: ...
+
+    def epoch(self, seed: int, record: EpochRecord) -> None: ...
+
+    def ended(self, seed: int, problem: str | None) -> None: ...
+
+
+class Pool:
+    """Runs a process per seed.
+
+    Args:
+        plan: how many at once, and what each may use.
+        job: what :mod:`selfmm.training.seed_process` reads, by seed.
+        listener: is told how they go.
+        command: the process; a test may give another.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        job: Callable[[int], Mapping[str, Any]],
+        listener: SeedListener,
+        command: Sequence[str] = (sys.executable, "-P", "-m", "selfmm.training.seed_process"),
+    ) -> None:
+        self.plan = plan
+        self.job = job
+        self.listener = listener
+        self.command = list(command)
+        self.running: dict[int, _Process] = {}
+        # The first one tells what a training takes.
+        self.room = 1 if plan.measured else plan.jobs
+        self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
+        self._peaks: Counter[str] = Counter()
+        self._failed: dict[int, str] = {}
+
+    def run(self, seeds: Sequence[int]) -> dict[int, str]:
+        """Runs all seeds; returns why each that failed did. However this ends, no process is left."""
+        waiting = deque(seeds)
+        try:
+            while waiting or self.running:
+                while waiting and len(self.running) < self.room:
+                    self._start(waiting.popleft())
+                seed, event = self._events.get()
+                if event is None:
+                    self._end(seed)
+                else:
+                    self._take(seed, event)
+        finally:
+            for process in self.running.values():
+                process.let_go()
+            for process in self.running.values():
+                process.stop()
+        return self._failed
+
+    def _start(self, seed: int) -> None:
+        # The interpreter's own paths, so that the child imports what the parent did and nothing that lies around.
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(self.plan.threads)}
+        device = None
+        if self.plan.devices:
+            taken = Counter(process.device for process in self.running.values())
+            device = min(self.plan.devices, key=lambda name: taken[name])
+            environment["CUDA_VISIBLE_DEVICES"] = device
+        self.running[seed] = _Process(self.command, environment, device, self.job(seed))
+        self.running[seed].listen(lambda event: self._events.put((seed, event)))
+
+    def _take(self, seed: int, event: dict[str, Any]) -> None:
+        if event["event"] == "started":
+            self.listener.started(seed, event["max_epochs"], event["done"])
+        elif event["event"] == "failed":
+            self.running[seed].problem = event["message"]
+        else:
+            self.running[seed].warming = False
+            if self.plan.measured:
+                self._measure({place: Memory(**found) for place, found in event["memory"].items()})
+            self.listener.epoch(seed, EpochRecord(**event["record"]))
+
+    def _measure(self, memory: Mapping[str, Memory]) -> None:
+        warming = sum(process.warming for process in self.running.values())
+        room = self.plan.jobs
+        for place, found in memory.items():
+            self._peaks[place] = max(self._peaks[place], found.peak)
+            if place == "host" or len(self.plan.devices) == 1:  # of several devices, each has one training
+                room = min(room, fitting(found.free, self._peaks[place], len(self.running), warming))
+        self.room = room
+
+    def _end(self, seed: int) -> None:
+        problem = self.running[seed].end()
+        del self.running[seed]
+        if problem is not None:
+            self._failed[seed] = problem
+        self.listener.ended(seed, problem)
+
+
+class _Process:
+    """One seed's process, from the parent's side."""
+
+    def __init__(
+        self, command: list[str], environment: dict[str, str], device: str | None, job: Mapping[str, Any]
+    ) -> None:
+        self.device = device
+        self.warming = True
+        self.problem: str | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when the process ends
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+        )
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it died already; its end is told like any other
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+
+    def listen(self, tell: Callable[[dict[str, Any] | None], None]) -> None:
+        """Calls ``tell``, from a thread, with each event, and with None at the end."""
+
+        def read() -> None:
+            assert self._process.stdout is not None
+            for line in self._process.stdout:
+                with suppress(ValueError):  # a line cut off by the process's death
+                    tell(json.loads(line))
+            tell(None)
+
+        threading.Thread(target=read, daemon=True).start()
+
+    def end(self) -> str | None:
+        """Waits for its end; returns why it failed, None if it did not."""
+        code = self._process.wait()
+        self.let_go()
+        self._errors.seek(0)
+        said = self._errors.read().decode("utf-8", errors="replace").strip().splitlines()
+        self._errors.close()
+        if code == 0:
+            return None
+        return self.problem or explain_death(code, said[-1] if said else "")
+
+    def let_go(self) -> None:
+        """Tells it to end, by closing what it listens to."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def stop(self) -> None:
+        """Waits a little for an end in order, then ends it."""
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+
+def explain_death(code: int, last_words: str) -> str:
+    """Why a process failed that could not say it.
+
+    >>> explain_death(-9, "")
+    'its process was killed (SIGKILL), most often because memory ran out; give a smaller --jobs'
+    """
+    if code == -9:
+        return "its process was killed (SIGKILL), most often because memory ran out; give a smaller --jobs"
+    if code < 0:
+        return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code}{f': {last_words}' if last_words else ''}"

@@ -1,0 +1,229 @@
+"""Several seeds of one training: a folder of ordinary run folders, and mean and deviation over them.
+
+=================== ================================================================================
+file                content
+=================== ================================================================================
+seed-<seed>/        the run folder of each seed, see :mod:`selfmm.training.folder`
+summary.csv         a row per figure: metric, mean, std, runs, seed_<seed>
+summary.json        the same, and why seeds failed
+=================== ================================================================================
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from selfmm.atomic import explain, only_one
+from selfmm.config import Settings
+from selfmm.data.store import Dataset
+from selfmm.errors import OutputError, SettingsError, TrainingError
+from selfmm.evaluation.tables import summarise
+from selfmm.training.assembly import check_device, check_trainable
+from selfmm.training.folder import RunFolder, write_json, write_table
+from selfmm.training.run import Run
+from selfmm.training.seed_pool import Plan, Pool, SeedListener, make_plan
+from selfmm.training.trainer import EpochRecord, Silence
+
+MOST_SEEDS = 1000
+_PART = re.compile(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", re.ASCII)
+_OURS = re.compile(r"seed-\d+|summary\.(csv|json)|\..*")  # hidden: locks, and what a killed process left
+
+
+@dataclass(frozen=True)
+class SeedRuns:
+    """What several seeds came to.
+
+    Attributes:
+        folder: holds the run folders ``seed-<seed>`` and ``summary.csv``, ``summary.json``.
+        runs: the finished ones by seed; ``selfmm.load(runs[1111].path)`` gives the model.
+        failed: by seed, why it has no result.
+        plan: how they shared the machine.
+        figures: a row per figure, a column per seed. ``<split>_<metric>`` is of the fused score and
+            ``<split>_<modality>_<metric>`` of a modality's, in the metrics' units, see
+            :mod:`selfmm.evaluation.metrics`; then ``best_epoch``, ``epochs``, ``seconds`` (sum over the epochs,
+            validation included), ``peak_memory`` and ``device_peak_memory`` (bytes). NaN where there is no value.
+    """
+
+    folder: Path
+    runs: Mapping[int, RunFolder]
+    failed: Mapping[int, str]
+    plan: Plan
+    figures: pd.DataFrame = field(repr=False)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row per figure: ``mean``, ``std`` (over n - 1) and ``runs`` (how many had a value)."""
+        return summarise([{str(key): float(value) for key, value in self.figures[s].items()} for s in self.runs])
+
+
+class Unheard:
+    """A listener that does nothing."""
+
+    def planned(self, plan: Plan, waiting: Sequence[int], finished: Sequence[int]) -> None: ...
+
+    def started(self, seed: int, max_epochs: int, done: int) -> None: ...
+
+    def epoch(self, seed: int, record: EpochRecord) -> None: ...
+
+    def ended(self, seed: int, problem: str | None) -> None: ...
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds from a list of numbers and ranges.
+
+    Raises:
+        SettingsError: every part that is none, and what :func:`check_seeds` finds.
+
+    >>> parse_seeds("1111,1113,1120-1122")
+    (1111, 1113, 1120, 1121, 1122)
+    """
+    problems: list[str] = []
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = _PART.fullmatch(part)
+        if found is None:
+            problems.append(f"seeds: {part.strip()!r} is no seed; write numbers and ranges, for example 1111-1115,1120")
+            continue
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            problems.append(f"seeds: {part.strip()} runs backwards; write {last}-{first}")
+        seeds += range(first, min(last, first + MOST_SEEDS) + 1)  # one more than allowed shows that it is too many
+    if problems:
+        raise SettingsError(problems)
+    return check_seeds(seeds)
+
+
+def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds, if they may be trained.
+
+    Raises:
+        SettingsError: none, more than ``MOST_SEEDS``, one twice, or one that is no whole number from 0 to 2**32 - 1.
+    """
+    problems = []
+    if not len(seeds):
+        problems.append("seeds: there is none; write for example 1111-1115")
+    if len(seeds) > MOST_SEEDS:
+        problems.append(f"seeds: more than {MOST_SEEDS} of them; give fewer, in several folders")
+    twice = [str(seed) for seed, times in Counter(seeds).items() if times > 1]
+    if twice:
+        problems.append(f"seeds: {', '.join(twice[:5])} given more than once")
+    wrong = [seed for seed in seeds if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32]
+    if wrong:
+        problems.append(f"seeds: {wrong[0]!r} is no whole number from 0 to {2**32 - 1}")
+    if problems:
+        raise SettingsError(problems)
+    return tuple(map(int, seeds))
+
+
+def run_seeds(
+    dataset: Dataset,
+    settings: Settings,
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    resume: bool,
+    jobs: int | None,
+    listener: SeedListener,
+) -> SeedRuns:
+    """Trains ``settings`` with each seed, in processes side by side; see :func:`selfmm.train_seeds`."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError(["seeds: each gets a process of its own; start them without accelerate launch"])
+    devices = _devices(settings.training.device)
+    plan = make_plan(len(seeds), jobs, _cores(), torch.get_num_threads(), devices)
+    check_trainable(dataset)
+    check_device(settings.training.device)
+    _make(folder, resume)
+    runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
+    each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
+    with only_one(folder):
+        finished = [s for s in seeds if Run(dataset, each[s], runs[s], Silence()).finished(resume=resume)]
+        waiting = [seed for seed in seeds if seed not in finished]
+        listener.planned(plan, waiting, finished)
+
+        def job(seed: int) -> dict[str, Any]:
+            content = each[seed].model_dump(mode="json")
+            return {"data": str(dataset.path.resolve()), "out": str(runs[seed].path.resolve()), "settings": content}
+
+        found = Pool(plan, job, listener).run(waiting)
+        failed = {seed: found[seed] for seed in seeds if seed in found}  # they end in any order
+        if len(failed) == len(seeds):
+            raise TrainingError("no seed has a result.\n" + "\n".join(describe_failures(failed)))
+        done = {seed: run for seed, run in runs.items() if seed not in failed}
+        figures = pd.DataFrame({seed: _figures(run) for seed, run in done.items()})
+        result = SeedRuns(folder, done, failed, plan, figures.rename_axis(index="metric", columns="seed"))
+        _write(result, dataset)
+    return result
+
+
+def describe_failures(failed: Mapping[int, str]) -> list[str]:
+    """A line per reason, with the seeds that it stopped."""
+    reasons = {reason: [str(s) for s, other in failed.items() if other == reason] for reason in failed.values()}
+    return [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items()]
+
+
+def _make(folder: Path, resume: bool) -> None:
+    try:
+        foreign = [p.name for p in folder.iterdir() if not _OURS.fullmatch(p.name)] if folder.is_dir() else []
+        if foreign or folder.is_file():
+            raise OutputError(f"{folder} exists and is no folder of seeds. Choose another --out.")
+        if (folder / "summary.json").exists() and not resume:
+            raise OutputError(
+                f"{folder} holds seeds already. Pass --resume, which trains only what is missing, or choose another "
+                "--out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
+def _devices(device: str) -> list[str]:
+    """Names of the CUDA devices that a training may use."""
+    if device not in ("auto", "cuda") or not torch.cuda.is_available():
+        return []
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named or [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _figures(run: RunFolder) -> dict[str, float]:
+    content, history, memory = run.metrics(), run.history(), run.peak_memory()
+    figures = {
+        f"{split}_{key}" if task == "fusion" else f"{split}_{task}_{key}": math.nan if value is None else float(value)
+        for split in ("valid", "test")
+        for task, found in content["splits"][split].items()
+        for key, value in found["values"].items()
+    }
+    return figures | {
+        "best_epoch": float(content["best_epoch"]),
+        "epochs": float(len(history)),
+        "seconds": float(history["seconds"].sum()),
+        "peak_memory": memory["host"],
+        "device_peak_memory": memory["device"],
+    }
+
+
+def _write(result: SeedRuns, dataset: Dataset) -> None:
+    table = result.summary.join(result.figures.add_prefix("seed_"))
+    write_table(result.folder / "summary.csv", table.reset_index())
+    content = {
+        "dataset": dataset.name,
+        "seeds": list(result.runs),
+        "failed": {str(seed): reason for seed, reason in result.failed.items()},
+        "threads": result.plan.threads,
+        "figures": table.to_dict("index"),
+    }
+    write_json(result.folder / "summary.json", content)

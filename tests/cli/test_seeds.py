@@ -1,0 +1,137 @@
+"""``selfmm train --seeds``: its output, its errors, and that nothing goes on when it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from conftest import QUICK
+from selfmm.cli.seeds import SeedBars, seed_listener
+from selfmm.data.store import Dataset
+from selfmm.training.seed_pool import Plan
+from selfmm.training.trainer import EpochRecord
+
+STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
+ENDLESS = [*STREAMS, "training.max_epochs=100000", "training.patience=100000"]
+
+
+def command(planted: Dataset, out: Path, settings: list[str], *more: str) -> list[str]:
+    options = [argument for override in settings for argument in ("--set", override)]
+    return [sys.executable, "-m", "selfmm", "train", str(planted.path), "--out", str(out), *more, *options]
+
+
+def run(planted: Dataset, out: Path, *more: str, settings: list[str] = STREAMS) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "HF_HUB_OFFLINE": "1"}
+    parts = command(planted, out, settings, *more)
+    return subprocess.run(parts, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
+    result = run(planted, tmp_path / "out", "--seeds", "5,7", "--jobs", "2")
+    assert result.returncode == 0, result.stderr
+    assert "2 seeds to train, 2 at once as --jobs says, 1 thread each" in result.stdout
+    assert "seed 7: finished, valid MAE" in result.stdout
+    figures = json.loads((tmp_path / "out" / "summary.json").read_text())["figures"]["test_mae"]
+    (row,) = [line for line in result.stdout.splitlines() if line.strip().startswith("MAE")]
+    assert f"{figures['mean']:.4f} ± {figures['std']:.4f}" in row
+    assert row.split()[-2:] == [f"{figures['seed_5']:.4f}", f"{figures['seed_7']:.4f}"]
+    assert "over 2 seeds" in result.stdout
+    again = run(planted, tmp_path / "out", "--seeds", "5,7", "--resume")
+    assert "0 seeds to train (2 finished already)" in again.stdout
+    assert row in again.stdout
+    damaged = tmp_path / "out" / "seed-7"
+    (damaged / "state" / "latest.json").write_text("{")
+    (damaged / "run.json").write_text((damaged / "run.json").read_text().replace('"finished"', '"training"'))
+    result = run(planted, tmp_path / "out", "--seeds", "5,7", "--resume")
+    assert result.returncode == 1
+    assert "seed 7: failed: cannot read" in result.stdout
+    assert "over 1 seeds" in result.stdout
+    assert result.stderr == "error: no result for seed 7; go on with the same command and --resume.\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--seeds", "1-2", "--seed", "1"), "give --seed for one run or --seeds for several"),
+        (("--jobs", "2"), "--jobs says how many of --seeds run at once"),
+    ],
+)
+def test_what_does_not_go_together(planted: Dataset, tmp_path: Path, more: tuple[str, ...], says: str) -> None:
+    result = run(planted, tmp_path / "out", *more)
+    assert result.returncode == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def started(planted: Dataset, out: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """A command that trains two seeds without end, and its processes."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    parts = command(planted, out, ENDLESS, "--seeds", "1-2", "--jobs", "2")
+    process = subprocess.Popen(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(out.glob("seed-*/history.jsonl"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) == 2
+    return process, children
+
+
+def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
+    process, children = started(planted, tmp_path / "out")
+    process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "go on with the same command and --resume" in errors
+    assert "Traceback" not in errors
+    assert not [child for child in children if child.is_running()]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_no_process_outlives_a_killed_parent(planted: Dataset, tmp_path: Path) -> None:
+    process, children = started(planted, tmp_path / "out")
+    process.kill()
+    process.communicate()
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    assert len(gone) == 2
+
+
+RECORD = EpochRecord(2, {"fusion": 0.5}, {"mae": 0.75}, best=True, seconds=3.0, clips_per_second=9.0)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_views(terminal: bool) -> None:
+    out = io.StringIO()
+    with seed_listener(Console(file=out, force_terminal=terminal, width=120, color_system=None)) as listener:
+        assert isinstance(listener, SeedBars) == terminal
+        listener.planned(Plan(jobs=2, threads=3), [1, 2], [9])
+        listener.started(1, 5, 0)
+        listener.started(2, 5, 1)
+        listener.epoch(1, RECORD)
+        if isinstance(listener, SeedBars):
+            bars = [(bar.description, bar.completed, bar.total, bar.fields["note"]) for bar in listener.progress.tasks]
+            assert bars == [
+                ("seeds", 1, 3, ""),
+                ("seed 1", 2, 5, "best valid MAE 0.7500"),
+                ("seed 2", 1, 5, ""),
+            ]
+        listener.ended(1, None)
+        listener.ended(2, "the data set [bold] has no clip")
+        listener.ended(3, "died before it began")
+    text = out.getvalue()
+    assert "2 seeds to train (1 finished already), 2 at once if memory allows, 3 threads each" in text
+    assert "seed 1: finished, valid MAE 0.7500 at epoch 2" in text
+    assert "seed 2: resumed after epoch 1" in text or terminal
+    assert "seed 2: failed: the data set [bold] has no clip" in text
