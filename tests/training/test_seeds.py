@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import selfmm
@@ -20,7 +21,7 @@ from conftest import QUICK
 from selfmm.data.store import Dataset
 from selfmm.errors import OutputError, RunError, SettingsError, TrainingError
 from selfmm.training.seed_pool import Plan, Pool, make_plan
-from selfmm.training.seeds import SeedRuns, Unheard, parse_seeds
+from selfmm.training.seeds import SeedRuns, Unheard, machine_plan, parse_seeds
 from selfmm.training.trainer import EpochRecord
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -78,6 +79,17 @@ def test_how_a_machine_is_shared() -> None:
     assert make_plan(5, None, 16, 16, ["0"]) == Plan(jobs=5, threads=3, devices=("0",))
     with pytest.raises(SettingsError, match="jobs = 0"):
         make_plan(5, 0, cores=2, threads=2)
+
+
+def test_devices_go_by_the_names_that_processes_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert machine_plan(5, None, "auto").devices == ("0", "1")
+    assert machine_plan(5, None, "cpu").devices == ()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-7")  # the device 0 of this process is the machine's 4
+    assert machine_plan(5, None, "cuda").devices == ("4", "GPU-7")
+    assert machine_plan(5, None, "cuda").jobs == 2
 
 
 def same(one: Path, other: Path) -> None:

@@ -139,10 +139,9 @@ def run_seeds(
     """Trains ``settings`` with each seed, in processes side by side; see :func:`selfmm.train_seeds`."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SettingsError(["seeds: each gets a process of its own; start them without accelerate launch"])
-    devices = _devices(settings.training.device)
-    plan = make_plan(len(seeds), jobs, _cores(), torch.get_num_threads(), devices)
     check_trainable(dataset)
     check_device(settings.training.device)
+    plan = machine_plan(len(seeds), jobs, settings.training.device)
     _make(folder, resume)
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
     each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
@@ -157,12 +156,18 @@ def run_seeds(
 
         found = Pool(plan, job, listener).run(waiting)
         failed = {seed: found[seed] for seed in seeds if seed in found}  # they end in any order
-        if len(failed) == len(seeds):
-            raise TrainingError("no seed has a result.\n" + "\n".join(describe_failures(failed)))
-        done = {seed: run for seed, run in runs.items() if seed not in failed}
-        figures = pd.DataFrame({seed: _figures(run) for seed, run in done.items()})
-        result = SeedRuns(folder, done, failed, plan, figures.rename_axis(index="metric", columns="seed"))
-        _write(result, dataset)
+        return _summarised(dataset, folder, runs, failed, plan)
+
+
+def _summarised(
+    dataset: Dataset, folder: Path, runs: Mapping[int, RunFolder], failed: Mapping[int, str], plan: Plan
+) -> SeedRuns:
+    done = {seed: run for seed, run in runs.items() if seed not in failed}
+    if not done:
+        raise TrainingError("no seed has a result.\n" + "\n".join(describe_failures(failed)))
+    figures = pd.DataFrame({seed: _figures(run) for seed, run in done.items()})
+    result = SeedRuns(folder, done, failed, plan, figures.rename_axis(index="metric", columns="seed"))
+    _write(result, dataset)
     return result
 
 
@@ -187,16 +192,15 @@ def _make(folder: Path, resume: bool) -> None:
         raise explain(error, folder) from error
 
 
-def _devices(device: str) -> list[str]:
-    """Names of the CUDA devices that a training may use."""
-    if device not in ("auto", "cuda") or not torch.cuda.is_available():
-        return []
-    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return named or [str(number) for number in range(torch.cuda.device_count())]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def machine_plan(seeds: int, jobs: int | None, device: str) -> Plan:
+    """:func:`make_plan` for this machine and ``training.device``."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cuda = device in ("auto", "cuda") and torch.cuda.is_available()
+    if device in ("auto", "mps") and not cuda and torch.backends.mps.is_available():
+        jobs = 1 if jobs is None else jobs  # what a process takes of such a device cannot be measured
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    devices = (named or [str(number) for number in range(torch.cuda.device_count())]) if cuda else []
+    return make_plan(seeds, jobs, cores, torch.get_num_threads(), devices)
 
 
 def _figures(run: RunFolder) -> dict[str, float]:
