@@ -89,6 +89,8 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     _rename_clashes(model)
+    for node in model.graph.node:
+        del node.metadata_props[:]  # where in whose Python files it comes from: other bytes for the same run
     for key, value in _metadata(trained).items():
         model.metadata_props.add(key=key, value=value)
     return model
