@@ -14,6 +14,7 @@ from torch import Tensor
 from selfmm.data.batches import BatchMaker, Positions, evaluation_plan
 from selfmm.data.store import Dataset
 from selfmm.models.late_fusion import LateFusion
+from selfmm.processes import Processes
 from selfmm.types import Output
 
 _BATCH = 64
@@ -33,12 +34,15 @@ class Scores:
 
 
 @torch.inference_mode()
-def score(model: LateFusion, maker: BatchMaker, device: torch.device) -> Scores:
-    """Scores every clip of ``maker`` once, in evaluation mode; the model's mode is restored afterwards."""
+def score(model: LateFusion, maker: BatchMaker, device: torch.device, processes: Processes | None = None) -> Scores:
+    """Scores every clip of ``maker`` once, in evaluation mode; the model's mode is restored afterwards.
+
+    Several ``processes`` take turns with the batches, and all get all scores.
+    """
     was_training = model.training
     if was_training:  # walking through all modules takes as long as a fifth of one short clip
         model.eval()
-    plan = evaluation_plan(maker.cost, _BATCH)
+    plan = _own(evaluation_plan(maker.cost, _BATCH), processes)
     columns: list[Tensor] = []
     for batch in maker.batches(plan, device):
         output: Output = model(batch)
@@ -46,28 +50,38 @@ def score(model: LateFusion, maker: BatchMaker, device: torch.device) -> Scores:
         columns.append(torch.stack([output.fusion, *alone]))
     if was_training:
         model.train()
-    fusion, *unimodal = np.full((1 + len(model.modalities), len(maker)), np.nan)
+    scores = torch.zeros(1 + len(model.modalities), len(maker), dtype=torch.float64)
     if plan:
-        found = torch.cat(columns, dim=1).double().cpu().numpy()  # once: each transfer waits for the device
-        for target, values in zip([fusion, *unimodal], found, strict=True):
-            target[np.concatenate(plan)] = values
+        scores[:, np.concatenate(plan)] = (
+            torch.cat(columns, dim=1).double().cpu()
+        )  # once: transfers wait for the device
+    if processes is not None:
+        scores = processes.total(scores)
+    fusion, *unimodal = scores.numpy()
     return Scores(fusion, dict(zip(model.modalities, unimodal, strict=True)))
 
 
+def _own(plan: list[Positions], processes: Processes | None) -> list[Positions]:
+    return plan if processes is None else plan[processes.rank :: processes.count]
+
+
 @torch.inference_mode()
-def mean_encodings(model: LateFusion, maker: BatchMaker, device: torch.device) -> dict[str, Tensor]:
+def mean_encodings(
+    model: LateFusion, maker: BatchMaker, device: torch.device, processes: Processes | None = None
+) -> dict[str, Tensor]:
     """Mean of each modality's encoding F_s over the clips that have it, (d',) each; none if nobody has."""
     model.eval()
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, int] = dict.fromkeys(model.modalities, 0)
-    for batch in maker.batches(evaluation_plan(maker.cost, _BATCH), device):
+    # The last number counts the clips.
+    sums = {name: torch.zeros(len(model.missing[name]) + 1, dtype=torch.float64) for name in model.modalities}
+    for batch in maker.batches(_own(evaluation_plan(maker.cost, _BATCH), processes), device):
         output: Output = model(batch)
         for name, encoded in output.encoded.items():
             present = output.present[name]
-            part = encoded[present].double().sum(dim=0)
-            sums[name] = sums[name] + part if name in sums else part
-            counts[name] += int(present.sum())
-    return {name: (total / counts[name]).float() for name, total in sums.items() if counts[name]}
+            sums[name][:-1] += encoded[present].double().sum(dim=0).cpu()
+            sums[name][-1] += int(present.sum())
+    if processes is not None:
+        sums = {name: processes.total(part) for name, part in sums.items()}
+    return {name: (part[:-1] / part[-1]).float() for name, part in sums.items() if part[-1]}
 
 
 def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = None) -> pd.DataFrame:

@@ -109,6 +109,12 @@ class Loss:
     per_clip: Tensor
     tasks: Mapping[str, Tensor]
 
+    def nothing(self) -> Loss:
+        """The same as of clips without any loss."""
+        return Loss(
+            torch.zeros_like(self.per_clip), {task: torch.zeros_like(part) for task, part in self.tasks.items()}
+        )
+
 
 def _move(values: Tensor, device: torch.device) -> Tensor:
     """To the device without waiting for it: only pinned memory can be copied while the device computes."""

@@ -11,6 +11,7 @@ import typer
 
 from selfmm import __version__
 from selfmm.cli import annotation, data, export, report, runs, setup
+from selfmm.cli.output import complain
 from selfmm.errors import SelfmmError
 
 app = typer.Typer(
@@ -56,10 +57,10 @@ def main() -> None:
         app()
         sys.stdout.flush()
     except SelfmmError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
-        _complain("interrupted; what was complete is kept, and nothing is half-written.")
+        complain("interrupted; what was complete is kept, and nothing is half-written.")
         sys.exit(130)
     except Exception as error:
         # What nobody foresaw: damaged files fail in many ways. A screenful of traceback helps no user.
@@ -67,14 +68,5 @@ def main() -> None:
             raise
         first = (str(error).strip() or "no message").splitlines()[0][:300]
         where = "This is a damaged file or a mistake of selfmm; set SELFMM_TRACEBACK=1 to see where it happened."
-        _complain(f"{type(error).__name__}: {first}. {where}")
+        complain(f"{type(error).__name__}: {first}. {where}")
         sys.exit(1)
-
-
-def _complain(message: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()).print(
-        Text.assemble(("error: ", "bold red"), message)
-    )

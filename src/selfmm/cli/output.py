@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -15,6 +16,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = (".csv", ".parquet")
+
+
+def speaks() -> bool:
+    """Whether this process tells people how it goes; of several that a launcher has started, one does."""
+    return not _of_several() or os.environ.get("RANK", "0") == "0"
+
+
+def complain(message: str) -> None:
+    """One message of what went wrong; of several processes from the one that failed first."""
+    if _of_several():
+        from selfmm.processes import first_to_fail
+
+        if not first_to_fail():
+            return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()).print(
+        Text.assemble(("error: ", "bold red"), message)
+    )
+
+
+def _of_several() -> bool:
+    return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def check_out(out: Path | None, run: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from selfmm.cli.output import speaks
 from selfmm.training.trainer import EpochRecord, Listener, Silence
 
 
@@ -44,8 +45,8 @@ class Bars:
 
 @contextmanager
 def listener(console: Console) -> Iterator[Listener]:
-    """Bars on a terminal, silence elsewhere."""
-    if not console.is_terminal:
+    """Bars on a terminal, silence elsewhere and in all but one of several processes."""
+    if not console.is_terminal or not speaks():
         yield Silence()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

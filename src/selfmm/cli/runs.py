@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from selfmm.cli.output import check_out, deliver
+from selfmm.cli.output import check_out, complain, deliver, speaks
 from selfmm.errors import RunError, SettingsError, TrainingError
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def _train_one(data: Path, seed: int | None, common: _Training) -> None:
     console = Console()
     with listener(console) as progress:
         model = train_(data, seed=seed, listener=progress, **common)
-    console.print(run_summary(model))
+    if speaks():
+        console.print(run_summary(model))
 
 
 def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) -> None:

@@ -26,21 +26,22 @@ def gather(states: Sequence[Mapping[str, Tensor]], indices: Sequence[Tensor]) ->
         raise ValueError(f"{len(states)} states and {len(order)} positions do not make a whole: name each clip once")
     if any(state.keys() != states[0].keys() for state in states):
         raise ValueError("the states are of different generators: their buffers have different names")
-    sizes = [{len(value) for key, value in state.items() if _is_per_clip(key)} for state in states]
+    sizes = [{len(value) for key, value in state.items() if is_per_clip(key)} for state in states]
     if any(found != {len(index)} for found, index in zip(sizes, indices, strict=True)):
         raise ValueError(f"the states are of {sizes} clips, their positions of {[len(index) for index in indices]}")
     place = order.argsort()
     whole = {}
     for key, value in states[0].items():
         parts = [state[key].cpu() for state in states]
-        whole[key] = torch.cat(parts)[place] if _is_per_clip(key) else value.cpu().clone()
+        whole[key] = torch.cat(parts)[place] if is_per_clip(key) else value.cpu().clone()
     return whole
 
 
 def part(state: Mapping[str, Tensor], index: Tensor) -> dict[str, Tensor]:
     """The state for a generator of the clips at ``index``, (n,) long, from the state of one of all clips."""
-    return {key: value[index.to(value.device)] if _is_per_clip(key) else value.clone() for key, value in state.items()}
+    return {key: value[index.to(value.device)] if is_per_clip(key) else value.clone() for key, value in state.items()}
 
 
-def _is_per_clip(key: str) -> bool:
+def is_per_clip(key: str) -> bool:
+    """Whether a buffer of a generator has a row per clip."""
     return key.rsplit(".", 1)[-1] in _PER_CLIP

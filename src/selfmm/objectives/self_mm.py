@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.types import Batch, Loss, Output
 
 
@@ -20,7 +21,9 @@ class SelfMMObjective(nn.Module):
         clean_features: whether the generator is shown features computed without dropout.
     """
 
-    def __init__(self, generator: UnimodalLabelGenerator, *, clean_features: bool = True) -> None:
+    def __init__(
+        self, generator: UnimodalLabelGenerator | SharedLabelGenerator, *, clean_features: bool = True
+    ) -> None:
         super().__init__()
         self.generator = generator
         self.clean_features = clean_features

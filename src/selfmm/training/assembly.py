@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import TEXT, Dataset, Modality
 from selfmm.errors import DatasetError, SettingsError, TrainingError
 from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.models.encoders import SequenceEncoder
 from selfmm.models.late_fusion import Head
 from selfmm.models.self_mm import SelfMM
 from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise
 from selfmm.objectives.self_mm import SelfMMObjective
+from selfmm.processes import Processes
 from selfmm.training.corrections import fixed_labels
 from selfmm.training.frozen import Encoded, encode_once
 from selfmm.training.hardware import choose_device
@@ -133,22 +135,28 @@ def build_model(
     return model
 
 
-def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
-    """Self-MM's objective for the training split."""
+def make_objective(dataset: Dataset, assembly: Assembly, processes: Processes | None = None) -> SelfMMObjective:
+    """Self-MM's objective for the training split, whose banks the processes of the run share out among them."""
     settings, scale = assembly.settings, LabelScale.of(dataset.manifest.label_range)
-    generator = UnimodalLabelGenerator(
-        torch.from_numpy(dataset.labels()[dataset.rows("train")]).float(),
-        dims=assembly.model.feature_dims,
-        fusion_dim=settings.fusion.projection,
-        bound=scale.reach,
-        rule=settings.labels.rule,
-        zero_labels=settings.labels.zero_labels,
-        bank_dtype=getattr(torch, settings.labels.bank),
-        bank_folder=Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
-        neutral=scale.neutral,
-        unit=scale.unit,
-        fixed=fixed_labels(dataset, list(assembly.modalities)),
-    )
+    labels = torch.from_numpy(dataset.labels()[dataset.rows("train")]).float()
+    arguments: dict[str, Any] = {
+        "dims": assembly.model.feature_dims,
+        "fusion_dim": settings.fusion.projection,
+        "bound": scale.reach,
+        "rule": settings.labels.rule,
+        "zero_labels": settings.labels.zero_labels,
+        "bank_dtype": getattr(torch, settings.labels.bank),
+        "bank_folder": Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
+        "neutral": scale.neutral,
+        "unit": scale.unit,
+        "fixed": fixed_labels(dataset, list(assembly.modalities)),
+    }
+    generator: UnimodalLabelGenerator | SharedLabelGenerator
+    if processes is None or processes.group is None:
+        generator = UnimodalLabelGenerator(labels, **arguments)
+    else:
+        most = -(-settings.training.batch_size // processes.count)
+        generator = SharedLabelGenerator(labels, group=processes.group, most=most, **arguments)
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 
 

@@ -25,10 +25,12 @@ class Checkpoints:
 
     Args:
         folder: holds ``latest.json`` and the tensors it points to.
+        writes: False in all but one of several processes, who together make the state that the one stores.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self.folder = folder
+        self.writes = writes
 
     def progress(self) -> dict[str, Any] | None:
         """What was stored with the last complete checkpoint; None if there is none."""
@@ -56,6 +58,8 @@ class Checkpoints:
             best: weights to keep as those of ``best_epoch``; None if that epoch's are stored already.
         """
         tensors = {f"{part}/{key}": value for part, module in parts.items() for key, value in learned(module).items()}
+        if not self.writes:
+            return
         save_tensors(self._state_file(progress["epoch"]), tensors | _optimizer_state(optimizer))
         if best is not None:
             save_tensors(self._best_file(progress["best_epoch"]), best)

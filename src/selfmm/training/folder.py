@@ -239,7 +239,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
             table.to_parquet(temporary, index=False)
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
+def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]:
     """Versions and machine, for ``environment.json``."""
     packages = ("selfmm", "torch", "transformers", "accelerate", "numpy", "pandas", "pyarrow", "safetensors")
     return {
@@ -248,6 +248,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "processor": platform.machine(),
         "device": device,
         "threads": threads,
+        "processes": processes,
         "packages": {name: metadata.version(name) for name in packages},
     }
 

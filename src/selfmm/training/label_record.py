@@ -12,6 +12,7 @@ import torch
 from selfmm.atomic import atomic_file
 from selfmm.data.store import Dataset
 from selfmm.labels import Outcome, UnimodalLabelGenerator
+from selfmm.labels.shared import SharedLabelGenerator
 
 _COLUMNS = ("u_label", "weight", "outcome")
 
@@ -22,7 +23,7 @@ class LabelRecord:
 
     folder: Path
 
-    def write(self, epoch: int, generator: UnimodalLabelGenerator) -> None:
+    def write(self, epoch: int, generator: UnimodalLabelGenerator | SharedLabelGenerator) -> None:
         """Keeps the labels as they are after ``epoch``."""
         everybody = torch.arange(len(generator.m_labels), device=generator.m_labels.device)
         parts = (generator.labels, generator.weights(everybody), generator.outcomes)

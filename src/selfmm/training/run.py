@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from selfmm.errors import OutputError, RunError
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.inference import Scores, mean_encodings, prediction_table, score
 from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.processes import Processes
 from selfmm.training.assembly import Assembly, assemble, check_device, check_trainable, make_objective
 from selfmm.training.checkpoint import Checkpoints, save_tensors
 from selfmm.training.corrections import corrections_used
@@ -34,45 +37,61 @@ from selfmm.training.folder import (
 from selfmm.training.frozen import Encoded
 from selfmm.training.label_record import LabelRecord
 from selfmm.training.memory import peak_memory
-from selfmm.training.trainer import EpochRecord, Listener, Trainer
+from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
+
+_NOTHING, _BEGUN, _FINISHED = range(3)
 
 
 class Run:
-    """A training and its folder."""
+    """A training and its folder. Of several processes the main one writes and speaks, and all train."""
 
     def __init__(self, dataset: Dataset, settings: Settings, folder: RunFolder, listener: Listener) -> None:
+        check_device(settings.training.device)
+        self.processes = Processes.join(settings.training.device)
         self.dataset = dataset
         self.settings = settings
         self.folder = folder
-        self.listener = listener
+        self.listener = listener if self.processes.main else Silence()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
         self._record = LabelRecord(folder.state / "labels")
 
     def execute(self, *, resume: bool) -> None:
         """Trains, or goes on training, and writes every result."""
-        if self.finished(resume=resume):
+        found = self.processes.decide(lambda: self._found(resume))
+        if found == _FINISHED:
             return
         check_trainable(self.dataset)
-        check_device(self.settings.training.device)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
-        if not self._begun():
+        if self.processes.main and found != _BEGUN:
             self._begin(assembly)
-        with only_one(self.folder.path):
+        self.processes.wait()
+        if not self._begun():
+            raise RunError(
+                f"process {self.processes.rank} does not see {self.folder.path}, which process 0 made: the processes "
+                "of a run need a folder that all their machines share. Choose another --out."
+            )
+        with only_one(self.folder.path) if self.processes.main else nullcontext():
             encoded = assembly.ask_frozen(self.dataset)
             trainer = self._trainer(assembly, encoded)
             trainer.fit()
             self._finish(assembly, trainer, encoded)
+            self.processes.wait()
 
     def finished(self, *, resume: bool) -> bool:
         """Whether every result is there; refuses a folder that this training may not go on with."""
-        begun = self._begun()
-        if begun and not resume:
+        return self._found(resume) == _FINISHED
+
+    def _found(self, resume: bool) -> int:
+        """What is in the folder already, and may be gone on with."""
+        if not self._begun():
+            return _NOTHING
+        if not resume:
             raise OutputError(
                 f"{self.folder.path} exists already. Pass --resume to go on with it, or choose another --out."
             )
-        return begun and self._check_same().status == "finished"
+        return _FINISHED if self._check_same().status == "finished" else _BEGUN
 
     def _begun(self) -> bool:
         path = self.folder.path
@@ -133,7 +152,7 @@ class Run:
 
     def _trainer(self, assembly: Assembly, encoded: Encoded | None) -> Trainer:
         rows = self.dataset.rows("train")
-        objective = make_objective(self.dataset, assembly)
+        objective = make_objective(self.dataset, assembly, self.processes)
         trainer = Trainer(
             model=assembly.model,
             objective=objective,
@@ -143,18 +162,23 @@ class Run:
             scale=self.scale,
             neutral=self.neutral,
             settings=self.settings,
-            checkpoints=Checkpoints(self.folder.state),
+            checkpoints=Checkpoints(self.folder.state, writes=self.processes.main),
             listener=self.listener,
             after_epoch=lambda history: self._after_epoch(history, objective.generator),
         )
-        self._write_environment(trainer)
+        if self.processes.main:
+            self._write_environment(trainer)
         return trainer
 
     def _write_environment(self, trainer: Trainer, **more: object) -> None:
-        found = environment(str(trainer.device), torch.get_num_threads())
+        found = environment(str(trainer.device), torch.get_num_threads(), self.processes.count)
         write_json(self.folder.path / "environment.json", found | more)
 
-    def _after_epoch(self, history: list[EpochRecord], generator: UnimodalLabelGenerator) -> None:
+    def _after_epoch(
+        self, history: list[EpochRecord], generator: UnimodalLabelGenerator | SharedLabelGenerator
+    ) -> None:
+        if not self.processes.main:
+            return
         self._record.write(len(history), generator)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
 
@@ -162,9 +186,13 @@ class Run:
         """Everything that follows from the best weights; done again from the start if it is interrupted."""
         trainer.load_best()
         self._fill_missing(assembly, trainer)
-        save_tensors(self.folder.weights, trainer.model.state_dict())
         everything = assembly.maker(self.dataset, np.arange(len(self.dataset)), encoded)
-        scores = score(trainer.model, everything, trainer.device)
+        scores = score(trainer.model, everything, trainer.device, self.processes)
+        if self.processes.main:
+            self._write_results(assembly, trainer, scores)
+
+    def _write_results(self, assembly: Assembly, trainer: Trainer, scores: Scores) -> None:
+        save_tensors(self.folder.weights, trainer.model.state_dict())
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
         write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
         labels = self._record.table(self.dataset, list(assembly.modalities), len(trainer.history))
@@ -177,7 +205,7 @@ class Run:
     def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
         """Where no training clip lacked a stream, its stand-in was never trained: the mean encoding is sounder."""
         complete = [name for name, lengths in trainer.train.lengths.items() if (lengths > 0).all()]
-        means = mean_encodings(trainer.model, trainer.train, trainer.device)
+        means = mean_encodings(trainer.model, trainer.train, trainer.device, self.processes)
         with torch.no_grad():
             for name in complete:
                 assembly.model.missing[name].copy_(means[name])

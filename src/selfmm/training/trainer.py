@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from selfmm.evaluation.metrics import Scale, evaluate
 from selfmm.inference import score
 from selfmm.models.late_fusion import LateFusion
 from selfmm.objectives import Objective
+from selfmm.processes import Processes
 from selfmm.training.checkpoint import Checkpoints, learned, load_learned
 from selfmm.training.diagnosis import explain_non_finite
 from selfmm.training.hardware import device_memory, pass_clips, resolve_precision
@@ -27,6 +29,7 @@ from selfmm.training.optim import make_optimizer
 from selfmm.types import Batch, Loss, Output
 
 _SMALLEST_GAIN = 1e-6
+_RANK_APART = 1_000_000_007  # between the seeds of processes, whose dropout is to differ
 _SHARE_FOR_DATA = 4  # of a device's memory, at most a quarter is for the clips
 
 
@@ -112,11 +115,14 @@ class Trainer:
 
     def __post_init__(self) -> None:
         training = self.settings.training
+        self.processes = Processes.join(training.device)
         self.accelerator = Accelerator(cpu=training.device == "cpu")
         self.device: torch.device = self.accelerator.device
         self.model.to(self.device)
         self._module(self.objective).to(self.device)
-        self.model, self.optimizer = self.accelerator.prepare(self.model, make_optimizer(self.model, self.settings))
+        self.processes.spread(self.model.state_dict().values())
+        # Not the model: Accelerate would wrap it so that every process needs clips in every pass, of dense gradients.
+        self.optimizer = self.accelerator.prepare(make_optimizer(self.model, self.settings))
         self.precision = resolve_precision(training.precision, self.device)
         self.pass_clips = pass_clips(self.model, self.train, self.settings, self.device)
         for maker in (self.train, self.valid):
@@ -162,7 +168,7 @@ class Trainer:
     def _run_epoch(self, epoch: int) -> None:
         started = time.perf_counter()
         # A seed per epoch, not one per run: a resumed run then needs no stored random state.
-        torch.manual_seed(self.settings.seed * 100_003 + epoch)
+        torch.manual_seed(self.settings.seed * 100_003 + epoch + self.processes.rank * _RANK_APART)
         loss = self._train_epoch(epoch)
         labels = self.objective.end_epoch()
         trained = time.perf_counter()
@@ -174,7 +180,8 @@ class Trainer:
         if best:
             self._best = {name: value.detach().clone() for name, value in learned(self.model).items()}
         self.after_epoch(self.history)
-        if time.perf_counter() - self._stored_at >= self.settings.training.checkpoint_seconds:
+        limit = self.settings.training.checkpoint_seconds
+        if self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limit):
             self._store()
         self.listener.epoch(record)
 
@@ -186,7 +193,9 @@ class Trainer:
         limits = self.settings.training
         size = {"batch_size": limits.batch_size, "accumulation": limits.accumulation}
         plan = training_plan(self.train.cost, **size, seed=self.settings.seed, epoch=epoch)
-        passes = [cut(np.concatenate(step), self.pass_clips) for step in plan]
+        shares = [np.concatenate(self.processes.share(step)) for step in plan]
+        # A process without a share goes along with a clip that counts nothing: all make the same calls.
+        passes = [cut(share, self.pass_clips) or [step[0][:1]] for share, step in zip(shares, plan, strict=True)]
         batches = self.train.batches([positions for step in passes for positions in step], self.device)
         sums: dict[str, Tensor] = {}
         for step, parts in zip(plan, passes, strict=True):
@@ -195,33 +204,42 @@ class Trainer:
                     sums[task] = sums.get(task, 0) + values.double().sum()
             self.listener.step()
         self._check(self._unsure)
-        return {task: float(total) / len(self.train) for task, total in sums.items()}
+        totals = self.processes.total(torch.stack([*sums.values()])).tolist()
+        return {task: total / len(self.train) for task, total in zip(sums, totals, strict=True)}
 
     def _step(self, step: list[Positions], batches: list[Batch], epoch: int) -> list[Loss]:
         """One step of the optimizer.
 
         Args:
-            step: the clips of each batch of labels.
-            batches: the same clips in the same order, as forward passes take them.
+            step: the clips of each batch of labels, of all processes.
+            batches: this process's share of them in the same order, as forward passes take it; a clip of another's if
+                it has none.
         """
         limits = self.settings.training
-        clips = sum(map(len, step))
-        sizes = torch.tensor([clips if limits.gradient == "mean" else len(part) for part in step for _ in part])
+        own, clips = self.processes.share(step), sum(map(len, step))
+        counted = [
+            clips if limits.gradient == "mean" else len(part)
+            for part, mine in zip(step, own, strict=True)
+            for _ in mine
+        ]
+        sizes = torch.tensor(counted or [math.inf])
         shares = torch.split((1 / sizes).to(self.device), [len(batch) for batch in batches])
         before, self._unsure = self._unsure, []
         done = [self._forward_backward(batch, share, epoch) for batch, share in zip(batches, shares, strict=True)]
-        self._observe(step, batches, [seen for _, seen in done], epoch)
+        self._observe(own, batches, [seen for _, seen in done], epoch)
         if limits.leftover == "step" or len(step) == limits.accumulation:
             self._densify()
+            bad = [torch.stack([entry.bad for entry in self._unsure]).any().float()] if self._unsure else []
+            self.processes.add([*(p.grad for p in self.model.parameters() if p.grad is not None), *bad])
             if limits.clip_norm:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), limits.clip_norm)
-            if self._unsure:
+            if bad:
                 # Adam leaves everything as it is where this is not 0.
-                self.optimizer.optimizer.found_inf = torch.stack([entry.bad for entry in self._unsure]).any().float()
+                self.optimizer.optimizer.found_inf = bad[0]
             self.optimizer.step()
         self.optimizer.zero_grad()
         self._check(before)
-        return [loss for loss, _ in done]
+        return [loss for loss, _ in done] if counted else [done[0][0].nothing()]
 
     def _densify(self) -> None:
         """Gradients of embeddings, gathered over a step for its words alone, as Adam wants them."""
@@ -242,11 +260,11 @@ class Trainer:
         self.accelerator.backward((loss.per_clip * share).sum())
         return loss, self._clean(batch) if self.objective.clean_features else output.detach()
 
-    def _observe(self, step: list[Positions], batches: list[Batch], outputs: list[Output], epoch: int) -> None:
-        """Shows the objective the batches of labels, whatever the forward passes were."""
+    def _observe(self, own: list[Positions], batches: list[Batch], outputs: list[Output], epoch: int) -> None:
+        """Shows the objective its part of the batches of labels, whatever the forward passes were."""
         output, index = Output.join(outputs), torch.cat([batch.index for batch in batches])
         start = 0
-        for part in step:
+        for part in own:
             rows = slice(start, start + len(part))
             self.objective.observe(output.part(rows), index[rows], epoch)
             start += len(part)
@@ -276,7 +294,7 @@ class Trainer:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def _validate(self, epoch: int) -> dict[str, float]:
-        scores = score(self.model, self.valid, self.device)
+        scores = score(self.model, self.valid, self.device, self.processes)
         bad = ~torch.isfinite(torch.from_numpy(scores.fusion))
         if bad.any():
             raise TrainingError(
@@ -303,5 +321,6 @@ class Trainer:
         }
         new = self._best if self.best_epoch > self._stored else None
         self.checkpoints.save(progress, self._parts(), self.optimizer, new)
+        self.processes.wait()  # until the files are there for all
         self._best = {}  # from now on they are in a file
         self._stored, self._stored_at = len(self.history), time.perf_counter()
