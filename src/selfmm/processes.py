@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,10 +16,11 @@ from accelerate import PartialState
 from torch import Tensor
 
 from selfmm.data.batches import Positions
-from selfmm.errors import SettingsError
+from selfmm.errors import SettingsError, TrainingError
 
 # Others wait while one writes the results. A process that dies is noticed at once by whoever launched them.
 _PATIENCE = timedelta(hours=2)
+_NO_BOARD = (KeyError, ValueError, RuntimeError)
 _BUCKET = 2**23  # numbers summed in one message: it takes this much memory once more, in 4 bytes each
 
 
@@ -47,12 +51,15 @@ class Processes:
         launched = int(os.environ.get("WORLD_SIZE", "1"))
         # Without being told, Accelerate takes processes on a machine without a GPU for as many runs of one.
         cpu = device == "cpu" or (launched > 1 and not torch.cuda.is_available())
-        state = PartialState(cpu=cpu, timeout=_PATIENCE) if launched > 1 else PartialState(cpu=cpu)
-        if state.num_processes != launched and launched > 1:
+        state = PartialState(cpu=cpu, timeout=_PATIENCE)
+        if state.num_processes < launched:
             raise SettingsError(
                 [f"training.device = {device!r}: {launched} processes were launched, but on {state.device} they cannot "
                  "work on one run; launch one, or use cpu or cuda"]
             )  # fmt: skip
+        if state.num_processes > 1:
+            with suppress(*_NO_BOARD):
+                _board()  # now: once something has failed, it may take no more visitors
         return cls(state.process_index, state.num_processes, state.device)
 
     @property
@@ -122,12 +129,41 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         yield bucket
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Says in plain words that another process is gone, where that is what ends this one.
+
+    Raises:
+        TrainingError: a message could not be sent or did not come.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        raise TrainingError(
+            "another process of this run has ended or cannot be reached. Look for what it says itself, or whether it "
+            "was killed (the memory of its machine may have been too small); then go on with --resume."
+        ) from error
+
+
+def leave() -> None:
+    """Takes leave of the others at the end of the program; NCCL complains of those who just go."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def first_to_fail() -> bool:
     """Whether no other process of this run has failed before: that one says why, the others fail in consequence."""
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
-        port, soon = int(os.environ["MASTER_PORT"]), timedelta(seconds=5)
-        store = dist.TCPStore(os.environ["MASTER_ADDR"], port, is_master=False, timeout=soon)  # type: ignore[attr-defined]
-        return store.add(f"selfmm/failed/{attempt}", 1) == 1
-    except (KeyError, ValueError, RuntimeError):  # nobody there to ask any more
+        return bool(_board().add(f"selfmm/failed/{attempt}", 1) == 1)
+    except _NO_BOARD:  # nobody there to ask any more
         return os.environ.get("RANK", "0") == "0"
+
+
+@cache
+def _board() -> Any:
+    """Where the launched processes leave notes, also before they have met."""
+    place, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return dist.TCPStore(place, port, is_master=False, timeout=timedelta(seconds=5))  # type: ignore[attr-defined]

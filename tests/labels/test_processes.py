@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.multiprocessing.spawn import start_processes
 
-from oracles.worlds import FUSION_DIM, World, apply, build
-from selfmm.labels import UnimodalLabelGenerator
+from oracles.worlds import FUSION_DIM, Step, World, apply, build
+from selfmm.labels import FixedLabels, UnimodalLabelGenerator
 from selfmm.labels.shards import gather, part
+from selfmm.labels.shared import SharedLabelGenerator
 
 WORLD = World(11, clips=61, batch=9, epochs=6, rough=True)
 OWNERS = 2
@@ -115,3 +116,92 @@ def test_parts_that_make_no_whole_are_refused() -> None:
     other = {**state, "more": torch.zeros(1)}
     with pytest.raises(ValueError, match="different generators"):
         gather([state, other], [torch.arange(4), torch.arange(4, 8)])
+
+
+SHARED = World(12, clips=61, batch=4, epochs=5, rough=True)  # the last batch of an epoch is one clip
+SHARERS = 3
+FIXED = {"audio": FixedLabels(torch.tensor([1, 5, 9]), torch.tensor([0.5, -1.0, 3.0]), torch.tensor([1.0, 0.2, 0.0]))}
+
+
+def steps_without_repeats() -> list[Step]:
+    """As training shows them: each clip once in a batch."""
+    kept = []
+    for step in SHARED.steps():
+        rows = slice(len(torch.unique(step.index)))
+        assert len(torch.unique(step.index[rows])) == rows.stop
+        features = {name: part[rows] for name, part in step.features.items()}
+        present = {name: part[rows] for name, part in step.present.items()}
+        kept.append(Step(step.fusion[rows], features, step.index[rows], step.epoch, present))
+    return kept
+
+
+def sharer(rank: int, folder: str, rule: str) -> None:
+    """Half the run with one generator, the rest with another that was given the first one's state."""
+    torch.set_num_threads(1)
+    place = f"file://{folder}/store"
+    torch.distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=SHARERS)
+    try:
+        generator, steps, epoch = make_shared(rule), steps_without_repeats(), 1
+        for at, step in enumerate(steps):
+            if step.epoch > epoch:
+                epoch = step.epoch
+                generator.resync()
+            if at == len(steps) // 2:
+                state = generator.state_dict()
+                if rank == 0:
+                    save_file(state, Path(folder) / "half.safetensors")
+                torch.distributed.barrier()
+                generator = make_shared(rule)
+                generator.load_state_dict(load_file(Path(folder) / "half.safetensors"))
+            show(generator, step, slice(rank, None, SHARERS))
+        generator.resync()
+        everybody = torch.arange(SHARED.clips)
+        told = {f"label/{name}": part.contiguous() for name, part in generator.labels.items()}
+        told |= {f"weight/{name}": part.contiguous() for name, part in generator.weights(everybody).items()}
+        told |= {f"outcome/{name}": part for name, part in generator.outcomes.items()}
+        told |= {f"state/{name}": part for name, part in generator.state_dict().items()}
+        save_file(told, Path(folder) / f"{rank}.safetensors")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def make_shared(rule: str) -> SharedLabelGenerator:
+    group = torch.distributed.group.WORLD
+    assert group is not None
+    most = -(-SHARED.batch // SHARERS)
+    labels, kind = SHARED.labels.float(), {"bank_dtype": torch.float64, "rule": rule}
+    return SharedLabelGenerator(labels, SHARED.dims, FUSION_DIM, group=group, most=most, fixed=FIXED, **kind)
+
+
+def show(generator: UnimodalLabelGenerator | SharedLabelGenerator, step: Step, rows: slice) -> None:
+    features = {name: part[rows] for name, part in step.features.items()}
+    present = {name: part[rows] for name, part in step.present.items()}
+    generator.update(step.fusion[rows], features, step.index[rows], step.epoch, present=present)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["authors", "posterior"])
+def test_processes_that_share_the_banks_make_the_labels_of_one(rule: str, tmp_path: Path) -> None:
+    single, epoch = build(SHARED, SHARED.labels.float(), rule=rule, fixed=FIXED), 1
+    for step in steps_without_repeats():
+        if step.epoch > epoch:
+            epoch = step.epoch
+            single.resync()
+        show(single, step, slice(None))
+    single.resync()
+    assert any((labels - SHARED.labels).abs().max() > 0.01 for labels in single.labels.values())
+
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    start_processes(sharer, (str(tmp_path), rule), nprocs=SHARERS, start_method="spawn")  # type: ignore[no-untyped-call]
+    for rank in range(SHARERS):
+        told = load_file(tmp_path / f"{rank}.safetensors")
+        for name in single.names:
+            torch.testing.assert_close(told[f"label/{name}"], single.labels[name], rtol=0, atol=1e-6)
+            weights = single.weights(torch.arange(SHARED.clips))[name]
+            torch.testing.assert_close(told[f"weight/{name}"], weights, rtol=0, atol=1e-6)
+            assert torch.equal(told[f"outcome/{name}"], single.outcomes[name])
+        state = {key.removeprefix("state/"): value for key, value in told.items() if key.startswith("state/")}
+        expected = single.state_dict() if rank == 0 else {}
+        assert state.keys() == expected.keys()
+        for key, value in expected.items():
+            torch.testing.assert_close(state[key], value, rtol=1e-6, atol=1e-6, equal_nan=True)

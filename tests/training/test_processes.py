@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 
 import selfmm
 from conftest import QUICK
+from selfmm.atomic import only_one
 from selfmm.data.store import Dataset
 from selfmm.predict import TrainedModel
 
@@ -83,14 +85,92 @@ def assert_same(one: TrainedModel, several: TrainedModel) -> None:
             assert several.metrics["splits"][split][task]["values"] == pytest.approx(found["values"], abs=1e-4)
 
 
-@pytest.mark.parametrize("rule", ["authors", "posterior"])
-def test_two_processes_train_as_one(rule: str, data: Dataset, still_encoder: str, tmp_path: Path) -> None:
-    overrides = (*UNEVEN, f"labels.rule={rule}")
-    one = selfmm.train(data, text_encoder=still_encoder, overrides=overrides, out=tmp_path / "one")
-    done = launch(command(data.path, still_encoder, tmp_path / "two", *overrides, processes=2))
+@pytest.fixture(scope="module")
+def one(data: Dataset, still_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """The run of one process."""
+    out = tmp_path_factory.mktemp("one") / "run"
+    return selfmm.train(data, text_encoder=still_encoder, overrides=UNEVEN, out=out)
+
+
+def test_two_processes_train_as_one(one: TrainedModel, data: Dataset, still_encoder: str, tmp_path: Path) -> None:
+    done = launch(command(data.path, still_encoder, tmp_path / "two", *UNEVEN, processes=2))
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best epoch") == 1, "both spoke, or none"
     two = selfmm.load(tmp_path / "two")
     assert (two.labels["u_label"] != two.labels["m_label"]).any()
     assert_same(one, two)
     assert json.loads((tmp_path / "two" / "environment.json").read_text())["processes"] == 2
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_labels_from_held_out_evidence_too(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
+    overrides = (*UNEVEN, "labels.rule=posterior")
+    alone = selfmm.train(data, text_encoder=still_encoder, overrides=overrides, out=tmp_path / "one")
+    done = launch(command(data.path, still_encoder, tmp_path / "two", *overrides, processes=2))
+    assert done.returncode == 0, done.stderr
+    two = selfmm.load(tmp_path / "two")
+    assert (two.labels["u_label"] != two.labels["m_label"]).any()
+    assert_same(alone, two)
+
+
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+def test_a_killed_run_goes_on_with_another_number(
+    first: int, then: int, one: TrainedModel, data: Dataset, still_encoder: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    workers = start(command(data.path, still_encoder, out, *UNEVEN, processes=1), first)
+    deadline = time.monotonic() + 120
+    while not (out / "state" / "latest.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    for worker in workers:
+        worker.kill()
+        worker.communicate()
+    assert json.loads((out / "run.json").read_text())["status"] == "training"
+    assert json.loads((out / "state" / "latest.json").read_text())["epoch"] < len(one.history)
+    done = launch(command(data.path, still_encoder, out, *UNEVEN, processes=then))
+    assert done.returncode == 0, done.stderr
+    assert_same(one, selfmm.load(out))
+
+
+def start(words: list[str], processes: int) -> list[subprocess.Popen[bytes]]:
+    """Without a launcher, whose death its processes would survive; so some clusters start them too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(processes)}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} | place if processes > 1 else {} for rank in range(processes)]
+    return [subprocess.Popen(words, env=environment() | rank, stderr=subprocess.PIPE) for rank in ranks]
+
+
+def test_an_error_in_one_process_stops_both(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data.path, folder)
+    matrix = np.load(folder / "audio.npy")
+    row = int(data.rows("train")[4])
+    matrix[int(data.samples["audio_offset"].iloc[row]), 0] = np.nan
+    np.save(folder / "audio.npy", matrix)
+    overrides = (*UNEVEN, "stream.audio.standardise=false")
+    done = launch(command(folder, still_encoder, tmp_path / "run", *overrides, processes=2))
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1, done.stderr
+    assert "error: the audio frames of clip" in done.stderr
+
+
+def test_what_is_wrong_for_all_is_said_once(still_encoder: str, tmp_path: Path) -> None:
+    done = launch(command(tmp_path / "nothing", still_encoder, tmp_path / "run", processes=2))
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1, done.stderr
+    assert "so it is no data set of selfmm" in done.stderr
+
+
+def test_an_interrupt_stops_both(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = command(data.path, still_encoder, out, *UNEVEN, "training.max_epochs=9999", processes=2)
+    words[words.index("training.max_epochs=4")] = "training.patience=9999"
+    process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (out / "state" / "latest.json").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert told.count("go on with the same command and --resume") == 1
+    with only_one(out):  # nobody is left at work in it
+        pass

@@ -90,12 +90,14 @@ def _train_one(data: Path, seed: int | None, common: _Training) -> None:
     from selfmm.api import train as train_
     from selfmm.cli.progress import listener
     from selfmm.cli.tables import run_summary
+    from selfmm.processes import leave
 
     console = Console()
     with listener(console) as progress:
         model = train_(data, seed=seed, listener=progress, **common)
     if speaks():
         console.print(run_summary(model))
+    leave()
 
 
 def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) -> None:

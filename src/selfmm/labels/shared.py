@@ -136,12 +136,15 @@ class SharedLabelGenerator(nn.Module):
         """The (b, w) rows and (b,) positions of all processes, in blocks of ``most``; a position that is none is -1."""
         if len(rows) > self.most:
             raise ValueError(f"{len(rows)} clips of a batch in one process; expected {self.most} at most")
+        index_block, block = (
+            index.new_full((self.most,), -1, device=rows.device),
+            rows.new_zeros(self.most, rows.shape[1]),
+        )
+        index_block[: len(index)], block[: len(rows)] = index, rows
         # As bits: floats could not tell the positions of very many clips apart.
-        bits = [index.to(rows.device).view(torch.int32).view(-1, 2), rows.contiguous().view(torch.int32)]
-        block = torch.full((self.most, 2 + rows.shape[1]), -1, dtype=torch.int32, device=rows.device)
-        block[: len(rows)] = torch.cat(bits, 1)
-        everything = block.new_empty(self.processes * self.most, block.shape[1])
-        dist.all_gather_into_tensor(everything, block, group=self.group)
+        bits = torch.cat([index_block.view(torch.int32).view(-1, 2), block.view(torch.int32)], 1)
+        everything = bits.new_empty(self.processes * self.most, bits.shape[1])
+        dist.all_gather([*torch.split(everything, self.most)], bits, group=self.group)
         positions, values = torch.split(everything, [2, rows.shape[1]], 1)
         return values.contiguous().view(torch.float32), positions.contiguous().view(torch.int64)[:, 0]
 
@@ -151,7 +154,7 @@ class SharedLabelGenerator(nn.Module):
         block = said.new_zeros(-(-len(self.m_labels) // self.processes), *said.shape[:2])
         block[: said.shape[2]] = said.permute(2, 0, 1)
         blocks = block.new_empty(self.processes * len(block), *block.shape[1:])
-        dist.all_gather_into_tensor(blocks, block, group=self.group)
+        dist.all_gather([*torch.split(blocks, len(block))], block, group=self.group)
         rows = blocks.view(self.processes, *block.shape).transpose(0, 1).flatten(0, 1)[: len(self.m_labels)]
         self._table = torch.cat([rows, rows[:1]]).permute(1, 2, 0).contiguous()
 

@@ -21,7 +21,7 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.inference import Scores, mean_encodings, prediction_table, score
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
-from selfmm.processes import Processes
+from selfmm.processes import Processes, together
 from selfmm.training.assembly import Assembly, assemble, check_device, check_trainable, make_objective
 from selfmm.training.checkpoint import Checkpoints, save_tensors
 from selfmm.training.corrections import corrections_used
@@ -56,6 +56,7 @@ class Run:
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
         self._record = LabelRecord(folder.state / "labels")
 
+    @together()
     def execute(self, *, resume: bool) -> None:
         """Trains, or goes on training, and writes every result."""
         found = self.processes.decide(lambda: self._found(resume))
