@@ -70,7 +70,7 @@ def train(
         else:
             _train_seeds(data, seeds, jobs, common)
     except KeyboardInterrupt:
-        typer.echo("interrupted; go on with the same command and --resume.", err=True)
+        complain("interrupted; go on with the same command and --resume.")
         raise typer.Exit(130) from None
 
 
