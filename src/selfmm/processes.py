@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -58,6 +59,8 @@ class Processes:
                  "work on one run; launch one, or use cpu or cuda"]
             )  # fmt: skip
         if state.num_processes > 1:
+            if dist.get_backend() == "gloo":
+                atexit.register(leave)  # else its threads may abort the program as it ends
             with suppress(*_NO_BOARD):
                 _board()  # now: once something has failed, it may take no more visitors
         return cls(state.process_index, state.num_processes, state.device)
@@ -148,7 +151,7 @@ def together() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Takes leave of the others at the end of the program; NCCL complains of those who just go."""
+    """Takes leave of the others when all has ended well; NCCL complains of those who just go."""
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -135,9 +135,10 @@ def build_model(
     return model
 
 
-def make_objective(dataset: Dataset, assembly: Assembly, processes: Processes | None = None) -> SelfMMObjective:
+def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
     """Self-MM's objective for the training split, whose banks the processes of the run share out among them."""
     settings, scale = assembly.settings, LabelScale.of(dataset.manifest.label_range)
+    processes = Processes.join(settings.training.device)
     labels = torch.from_numpy(dataset.labels()[dataset.rows("train")]).float()
     arguments: dict[str, Any] = {
         "dims": assembly.model.feature_dims,
@@ -152,7 +153,7 @@ def make_objective(dataset: Dataset, assembly: Assembly, processes: Processes | 
         "fixed": fixed_labels(dataset, list(assembly.modalities)),
     }
     generator: UnimodalLabelGenerator | SharedLabelGenerator
-    if processes is None or processes.group is None:
+    if processes.group is None:
         generator = UnimodalLabelGenerator(labels, **arguments)
     else:
         most = -(-settings.training.batch_size // processes.count)

@@ -153,7 +153,7 @@ class Run:
 
     def _trainer(self, assembly: Assembly, encoded: Encoded | None) -> Trainer:
         rows = self.dataset.rows("train")
-        objective = make_objective(self.dataset, assembly, self.processes)
+        objective = make_objective(self.dataset, assembly)
         trainer = Trainer(
             model=assembly.model,
             objective=objective,
