@@ -121,7 +121,7 @@ def _errno(error: SafetensorError) -> int:
 
 def learned(module: nn.Module) -> dict[str, Tensor]:
     """The state without parameters that are frozen: those are as they were loaded."""
-    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    frozen = _frozen(module)
     return {name: value for name, value in module.state_dict().items() if name not in frozen}
 
 
@@ -131,15 +131,17 @@ def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
     Raises:
         RunError: it is the state of another module.
     """
-    now = learned(module)
-    strange = sorted(now.keys() ^ state.keys())
-    strange += [name for name in now.keys() & state.keys() if now[name].shape != state[name].shape]
-    if strange:
+    try:
+        module.load_state_dict(state | _frozen(module))
+    except RuntimeError as error:
         raise RunError(
-            f"the stored state does not fit: {', '.join(strange[:3])}. It is damaged or of another version of selfmm; "
-            "train into a new folder."
-        )
-    module.load_state_dict(module.state_dict() | state)
+            f"the stored state does not fit: {str(error).strip()[:300]}. It is damaged or of another version of "
+            "selfmm; train into a new folder."
+        ) from error
+
+
+def _frozen(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in module.named_parameters() if not value.requires_grad}
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
