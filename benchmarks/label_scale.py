@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -56,6 +57,40 @@ def bytes_per_clip(gen: UnimodalLabelGenerator) -> tuple[int, int]:
     return banks, sum(sizes.values()) - banks
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a generator of ``clips`` clips costs: seconds of an update and of a resync, bytes a clip.
+
+    Attributes:
+        update: median seconds of the update of a batch.
+        ratio: of these to those at 1000 clips, median over the rounds.
+        resync: seconds of one.
+        bytes_per_clip: of the banks, and of all else.
+    """
+
+    clips: int
+    update: float
+    ratio: float
+    resync: float
+    bytes_per_clip: tuple[int, int]
+
+
+def cost(clips: int, rule: str, rounds: int, bank: str = "float32", folder: Path | None = None) -> Cost:
+    """Measures a generator of so many clips in turn with one of 1000."""
+    # Two at a time: the smallest beside each, so that the largest has the memory to itself.
+    small, large = (filled(size, rule, bank, folder) for size in (1000, clips))
+    for gen in (small, large):
+        for _ in range(50):
+            step_seconds(gen)
+    small.resync()
+    started = time.perf_counter()
+    large.resync()
+    resync = time.perf_counter() - started
+    pairs = [(step_seconds(small), step_seconds(large)) for _ in range(rounds)]
+    ratio = statistics.median(b / a for a, b in pairs)
+    return Cost(clips, statistics.median(b for _, b in pairs), ratio, resync, bytes_per_clip(large))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--largest", type=int, default=7, help="power of ten")
@@ -70,20 +105,10 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for rule in options.rules.split(","):
         for power in range(3, options.largest + 1):
-            # Two at a time: the smallest beside each, so that the largest has the memory to itself.
-            small, large = (filled(10**size, rule, options.bank, options.bank_folder) for size in (3, power))
-            for gen in (small, large):
-                for _ in range(50):
-                    step_seconds(gen)
-            small.resync()
-            started = time.perf_counter()
-            large.resync()
-            resync = time.perf_counter() - started
-            pairs = [(step_seconds(small), step_seconds(large)) for _ in range(options.rounds)]
-            ratio = statistics.median(b / a for a, b in pairs)
-            median = 1000 * statistics.median(b for _, b in pairs)
-            banks, rest = bytes_per_clip(large)
-            print(f"| {rule} | 1e{power} | {median:.2f} | {ratio:.2f} | {resync:.2f} | {banks} + {rest} |", flush=True)
+            found = cost(10**power, rule, options.rounds, options.bank, options.bank_folder)
+            banks, rest = found.bytes_per_clip
+            times = f"{1000 * found.update:.2f} | {found.ratio:.2f} | {found.resync:.2f}"
+            print(f"| {rule} | 1e{power} | {times} | {banks} + {rest} |", flush=True)
 
 
 if __name__ == "__main__":

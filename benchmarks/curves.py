@@ -1,0 +1,129 @@
+"""How the time of an epoch grows with the clips, their length, the modalities and the batch; and the generator's.
+
+    python benchmarks/curves.py                                      # about 5 minutes on 2 cores
+    python benchmarks/curves.py --clips 1284 --generator 7           # larger, and generators of up to 1e7 clips
+    python benchmarks/curves.py --out benchmarks/results/curves.json
+
+Synthetic data of MOSI's shape through the normal training with the preset ``mosi`` and the 6x384 text encoder. The best
+of the epochs is given, with validation (a fifth of the training clips) and with training alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from label_scale import cost
+from synthetic import SPLITS, Shape, make_data, make_encoder
+
+from selfmm.atomic import write_text
+from selfmm.config import load_settings
+from selfmm.errors import SelfmmError
+from selfmm.training.folder import RunFolder
+from selfmm.training.run import Run
+from selfmm.training.trainer import Silence
+from selfmm.weights import cache_folder
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training of a curve: its name there, its data, and what it sets besides the preset."""
+
+    curve: str
+    at: str
+    shape: Shape
+    settings: tuple[str, ...] = ()
+
+
+def points(clips: int) -> Iterator[Point]:
+    """All trainings; every curve goes through or near the preset with ``clips`` clips of real lengths."""
+    for part in (4, 2, 1):
+        yield Point("clips", str(clips // part), Shape(clips // part))
+    for tokens in (8, 16, 32, 50):
+        frames = f"{tokens} tokens, {round(7.5 * tokens)} and {10 * tokens} frames"
+        yield Point("length", frames, Shape(clips // 2, tokens))
+    for modalities in ("text", "audio", "vision", "audio,vision", "text,audio,vision"):
+        yield Point("modalities", modalities, Shape(clips), (f"modalities={modalities}",))
+    for batch, accumulation in ((16, 1), (64, 1), (16, 4), (64, 4)):
+        settings = (f"training.batch_size={batch}", f"training.accumulation={accumulation}")
+        yield Point("batch", f"{batch} x {accumulation}", Shape(clips), settings)
+
+
+def epoch(point: Point, epochs: int, device: str, cache: Path) -> dict[str, float]:
+    """Seconds of the best epoch with validation, clips a second in training, and seconds of the first."""
+    data = make_data(point.shape, cache).dataset
+    limits = (f"training.max_epochs={epochs}", f"training.patience={epochs}", f"training.device={device}")
+    encoder = f"text.encoder={json.dumps(str(make_encoder('minilm', cache)))}"
+    settings = load_settings("mosi", [encoder, *limits, *point.settings])
+    with tempfile.TemporaryDirectory(prefix="selfmm-curves-") as name:
+        folder = RunFolder(Path(name) / "run")
+        Run(data, settings, folder, Silence()).execute(resume=False)
+        history = folder.history()
+    return {
+        "epoch_seconds": float(history["seconds"].min()),
+        "clips_per_second": float(history["clips_per_second"].max()),
+        "first_epoch_seconds": float(history["seconds"].iloc[0]),
+    }
+
+
+def generators(largest: int, rounds: int) -> list[dict[str, Any]]:
+    """The label generator's cost from 1e3 clips on, on one thread, by the preset's rule."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = [asdict(cost(10**power, "authors", rounds)) for power in range(3, largest + 1)]
+    torch.set_num_threads(threads)
+    return found
+
+
+def table(results: dict[str, Any]) -> str:
+    """All curves as Markdown."""
+    lines = [f"{results['threads']} threads, {results['device']}, torch {torch.__version__}", ""]
+    lines += ["| curve | at | epoch, s | training, clips/s | first epoch, s |", "|---|---|---|---|---|"]
+    for row in results["epochs"]:
+        figures = f"{row['epoch_seconds']:.2f} | {row['clips_per_second']:.1f} | {row['first_epoch_seconds']:.2f}"
+        lines.append(f"| {row['curve']} | {row['at']} | {figures} |")
+    lines += ["", "| generator, clips | update, ms | ratio to 1e3 | resync, s |", "|---|---|---|---|"]
+    for row in results["generator"]:
+        lines.append(f"| {row['clips']} | {1000 * row['update']:.2f} | {row['ratio']:.2f} | {row['resync']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=SPLITS["train"] // 4, help="of the training split")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--generator", type=int, default=5, help="its largest number of clips, as a power of ten")
+    parser.add_argument("--rounds", type=int, default=100, help="updates of each generator")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "benchmarks", help="for the data sets")
+    parser.add_argument("--out", type=Path, help="write to this .json file, and the tables to .md beside it")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    results: dict[str, Any] = {"threads": options.threads, "device": options.device, "epochs": []}
+    try:
+        for point in points(options.clips):
+            figures = epoch(point, options.epochs, options.device, options.cache)
+            results["epochs"].append({"curve": point.curve, "at": point.at, **figures})
+            print(f"{point.curve}, {point.at}: {figures['epoch_seconds']:.2f} s", file=sys.stderr)
+        results["generator"] = generators(options.generator, options.rounds)
+        print(table(results))
+        if options.out:
+            write_text(options.out, json.dumps(results, indent=1) + "\n")
+            write_text(options.out.with_suffix(".md"), table(results))
+    except SelfmmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Runs one of the two programs in its own process and environment, and writes down what only that process knows.
+
+    python inside.py REPORT ours ARGUMENTS_OF_SELFMM...
+    python inside.py REPORT peer SPECIFICATION.json
+
+Nothing of ours is imported for the peer, and the other way round. What the peer computes is left as it is: its
+progress bar tells when a loop over the data begins and ends, and its own early stop ends it after the last epoch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def peaks() -> dict[str, int]:
+    """Bytes: the most memory this process has held, and the most its allocator took on a GPU (0 without one)."""
+    import resource
+
+    import torch
+
+    status = Path("/proc/self/status")
+    # Not ru_maxrss where it can be helped: a started process inherits its parent's.
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if status.exists():
+        rss = next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return {"rss": rss, "gpu": torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0}
+
+
+def ours(arguments: list[str]) -> dict[str, Any]:
+    """``selfmm`` with these arguments."""
+    from selfmm.cli import main
+
+    sys.argv = ["selfmm", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+    return {}
+
+
+def peer(specification: str) -> dict[str, Any]:
+    """MMSA's Self-MM on MOSI, for so many epochs, its best weights then tried on the test split as it always does."""
+    wanted = json.loads(Path(specification).read_text(encoding="utf-8"))
+    import torch
+
+    if not torch.cuda.is_available():
+        torch.cuda.set_device = lambda device: None  # MMSA calls it with the CPU too, where it raises
+    mmsa = importlib.import_module("MMSA")
+    module: Any = importlib.import_module("MMSA.trains.multiTask.SELF_MM")
+    loops: list[tuple[float, float]] = []
+    epochs: list[dict[str, float]] = []
+
+    class Timed(module.tqdm):  # type: ignore[misc]
+        def __iter__(self) -> Any:
+            begun = time.perf_counter()
+            yield from super().__iter__()
+            loops.append((begun, time.perf_counter()))
+
+    plain = module.SELF_MM.do_test
+
+    def do_test(self: Any, *arguments: Any, **named: Any) -> Any:
+        result = plain(self, *arguments, **named)
+        if named.get("mode") == "VAL":
+            begun, trained = loops[-2]
+            clips = wanted["config"]["train_samples"]
+            rate = clips / (trained - begun)
+            epochs.append({"seconds": time.perf_counter() - begun, "clips_per_second": rate})
+            if len(epochs) == wanted["epochs"]:
+                self.args.early_stop = 0
+        return result
+
+    module.tqdm, module.SELF_MM.do_test = Timed, do_test
+    folder = Path(specification).parent
+    places = {key: folder / key for key in ("model_save_dir", "res_save_dir", "log_dir")}
+    config = dict(wanted["config"])  # MMSA puts into it what it finds in the data
+    mmsa.MMSA_run("self_mm", "mosi", config=config, seeds=[wanted["seed"]], num_workers=0, verbose_level=0, **places)
+    return {"epochs": epochs}
+
+
+def main() -> None:
+    report, program, *arguments = sys.argv[1:]
+    found = peer(*arguments) if program == "peer" else ours(arguments)
+    Path(report).write_text(json.dumps(found | {"peak": peaks()}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

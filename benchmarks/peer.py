@@ -1,0 +1,244 @@
+"""Ours against the field's code on this machine: speed, memory, start-up and size, as ratios within one run.
+
+    python benchmarks/peer.py                           # 6x384 text encoder, MOSI's sizes, 2 pairs
+    python benchmarks/peer.py --encoder base            # BERT-base; the peer then takes 15 GB
+    python benchmarks/peer.py --out benchmarks/results/peer-cpu.json
+    python benchmarks/peer.py --check benchmarks/results/peer-cpu.json
+
+The peer is MMSA's Self-MM, published on PyPI, in an environment of its own that the first run makes. Both programs read
+one data set and one text encoder and run in turn, each in a process of its own. benchmarks/README.md says how to read
+the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from environments import (
+    BenchmarkError,
+    available_bytes,
+    installed_bytes,
+    our_bytes,
+    peer_python,
+    seconds,
+    surroundings,
+    versions,
+)
+from ratios import PEER, falls, from_json, markdown, ratios
+from synthetic import ENCODERS, SPLITS, TOKENS, Made, Shape, make_data, make_encoder
+
+from selfmm.atomic import write_text
+from selfmm.errors import SelfmmError
+from selfmm.training.folder import RunFolder
+from selfmm.weights import cache_folder
+
+SEED = 1111
+OURS = {
+    # Features for the label generator from the training pass, as the peer takes them: one forward pass a clip.
+    "fp32, same arithmetic": ("training.precision=fp32", "labels.features=train"),
+    "default": (),
+    "bf16": ("training.precision=bf16",),
+}
+_INSIDE = Path(__file__).with_name("inside.py")
+_PEER_NEEDS = {"base": (2.5e9, 12.7e9), "minilm": (0.9e9, 3.2e9)}
+"""Bytes that the peer was seen to take: always, and for 1284 clips, whose graphs it keeps for an epoch."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: both programs get the same of each."""
+
+    encoder: str
+    clips: int
+    full_length: bool
+    threads: int
+    epochs: int
+    device: str
+
+    @property
+    def key(self) -> str:
+        lengths = "full length" if self.full_length else "real lengths"
+        return f"{self.encoder}, {self.clips} clips of {lengths}, {self.device}, threads {self.threads}"
+
+
+def programs(device: str) -> list[str]:
+    """The peer, then the variants of ours that this machine can run as they are meant."""
+    return [PEER, *(name for name in OURS if name != "bf16" or _has_bf16(device))]
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    cpuinfo = Path("/proc/cpuinfo")
+    words = set(cpuinfo.read_text(encoding="utf-8").split()) if cpuinfo.exists() else set()
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def measure(program: str, wanted: Comparison, data: Made, encoder: Path, python: Path) -> dict[str, float]:
+    """One training of ``program``; its figures by the names in ``ratios.METRICS``, but for the installed size."""
+    with tempfile.TemporaryDirectory(prefix="selfmm-peer-") as name:
+        folder = Path(name)
+        report, log = folder / "report.json", folder / "log"
+        if program == PEER:
+            command = _peer_command(wanted, data, encoder, folder)
+            start: list[str | Path] = [python, "-c", "import MMSA"]
+        else:
+            command = _our_command(wanted, data, encoder, folder, OURS[program])
+            python, start = Path(sys.executable), [sys.executable, "-m", "selfmm", "--help"]
+        around = surroundings(wanted.threads, wanted.device)
+        took = seconds([python, _INSIDE, report, *command], around, log)
+        found = json.loads(report.read_text(encoding="utf-8"))
+        lines = found.get("epochs") or RunFolder(folder / "run").history().to_dict("records")
+        return {
+            "clips_per_second": max(line["clips_per_second"] for line in lines),
+            "first_clips_per_second": lines[0]["clips_per_second"],
+            "epoch_seconds": min(line["seconds"] for line in lines),
+            "first_epoch_seconds": lines[0]["seconds"],
+            "run_seconds": took,
+            "peak_memory": found["peak"]["rss"],
+            "peak_gpu_memory": found["peak"]["gpu"],
+            "start_seconds": seconds(start, around, log),
+        }
+
+
+def _peer_command(wanted: Comparison, data: Made, encoder: Path, folder: Path) -> list[str]:
+    width = json.loads((encoder / "config.json").read_text(encoding="utf-8"))["hidden_size"]
+    config = {"featurePath": str(data.pickle), "train_samples": wanted.clips}
+    config |= {"pretrained": str(encoder), "text_out": width}
+    specification = {"epochs": wanted.epochs, "seed": SEED, "config": config}
+    (folder / "peer.json").write_text(json.dumps(specification), encoding="utf-8")
+    return ["peer", str(folder / "peer.json")]
+
+
+def _our_command(wanted: Comparison, data: Made, encoder: Path, folder: Path, settings: tuple[str, ...]) -> list[str]:
+    epochs = wanted.epochs
+    fixed = (f"training.max_epochs={epochs}", f"training.patience={epochs}", f"training.device={wanted.device}")
+    overrides = [word for setting in (*fixed, *settings) for word in ("--set", setting)]
+    places = [str(data.dataset.path), "--out", str(folder / "run"), "--text-encoder", str(encoder)]
+    return ["ours", "train", *places, "--preset", "mosi", "--seed", str(SEED), *overrides]
+
+
+def compare(wanted: Comparison, pairs: int, cache: Path, python: Path | None) -> dict[str, Any]:
+    """Everything measured, as it goes into the results file: ``pairs`` of figures, ``ratios``, and on what."""
+    data = make_data(Shape(wanted.clips, TOKENS if wanted.full_length else None), cache)
+    encoder = make_encoder(next(name for name in ENCODERS if name == wanted.encoder), cache)
+    python = python or peer_python(cache)
+    _check_memory(wanted)
+    theirs, own = installed_bytes(python, ["MMSA"]), our_bytes()
+    measured: list[dict[str, dict[str, float]]] = []
+    for pair in range(pairs):
+        measured.append({})
+        for program in programs(wanted.device):
+            figures = measure(program, wanted, data, encoder, python)
+            measured[-1][program] = figures | {"install_bytes": float(theirs if program == PEER else own)}
+            rate, peak = figures["clips_per_second"], figures["peak_memory"] / 1e9
+            print(f"pair {pair + 1} of {pairs}: {program}: {rate:.1f} clips/s, {peak:.2f} GB", file=sys.stderr)
+    found = ratios(measured)
+    return {
+        "settings": asdict(wanted),
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": _machine(wanted.device),
+        "versions": {
+            "ours": versions(Path(sys.executable), ["torch", "transformers"]),
+            "peer": versions(python, ["MMSA", "torch", "transformers"]),
+        },
+        "ratios": {name: {m: asdict(spread) for m, spread in metrics.items()} for name, metrics in found.items()},
+        "pairs": measured,
+    }
+
+
+def _check_memory(wanted: Comparison) -> None:
+    free, (always, grows) = available_bytes(), _PEER_NEEDS[wanted.encoder]
+    needs = always + grows * wanted.clips / SPLITS["train"]
+    if wanted.device == "cpu" and free is not None and free < 1.1 * needs:
+        raise BenchmarkError(
+            f"the peer takes about {needs / 1e9:.1f} GB for {wanted.clips} clips, and {free / 1e9:.1f} GB are free. "
+            "Give fewer --clips, or end other programs."
+        )
+
+
+def _machine(device: str) -> str:
+    if device == "cuda":
+        return str(torch.cuda.get_device_name())
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+
+
+def write_results(out: Path, key: str, entry: Mapping[str, Any]) -> None:
+    """Puts the entry among those of ``out``, and all tables into a .md file beside it."""
+    entries = {**(read_results(out) if out.exists() else {}), key: entry}
+    write_text(out, json.dumps(entries, indent=1) + "\n")
+    write_text(out.with_suffix(".md"), "\n".join(section(name, entries[name]) for name in sorted(entries)))
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    try:
+        entries: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{file} is no results file: {error}. Give one that --out wrote.") from error
+    return entries
+
+
+def section(key: str, entry: Mapping[str, Any]) -> str:
+    """The table of one comparison under its heading."""
+    used = ", ".join(f"{name} {version}" for name, version in entry["versions"]["peer"].items())
+    about = f"{entry['machine']}; {used}; pairs: {len(entry['pairs'])}, epochs: {entry['settings']['epochs']}; "
+    return f"## {key}\n\n{about}{entry['measured'][:10]}.\n\n{markdown(entry['pairs'])}\n"
+
+
+def check(file: Path, key: str, entry: Mapping[str, Any]) -> list[str]:
+    """A sentence for each ratio that fell by more than a quarter since ``file`` was written."""
+    entries = read_results(file)
+    if key not in entries:
+        raise BenchmarkError(f"{file} has no table for {key!r}; it has: {'; '.join(sorted(entries)) or 'none'}.")
+    return falls(from_json(entry), from_json(entries[key]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", choices=ENCODERS, default="minilm")
+    parser.add_argument("--clips", type=int, default=SPLITS["train"], help="of the training split")
+    parser.add_argument("--full-length", action="store_true", help="no clip is padded: the worst case for ours")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--epochs", type=int, default=2, help="at least 2: the labels move from the second on")
+    parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "benchmarks", help="data, encoders, environment")
+    parser.add_argument("--peer-python", type=Path, help="an interpreter that has the peer, where there is no network")
+    parser.add_argument("--out", type=Path, help="add the results to this .json file, and the tables to .md beside it")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="fail where a ratio fell by more than 25 %%")
+    options = parser.parse_args()
+    for name, least in (("clips", 16), ("threads", 1), ("epochs", 2), ("pairs", 1)):
+        if getattr(options, name) < least:
+            parser.error(f"--{name} is {getattr(options, name)}; give at least {least}")
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    wanted = Comparison(options.encoder, options.clips, options.full_length, options.threads, options.epochs, device)
+    try:
+        entry = compare(wanted, options.pairs, options.cache, options.peer_python)
+        print(section(wanted.key, entry))
+        fallen = check(options.check, wanted.key, entry) if options.check else []
+        if options.out:
+            write_results(options.out, wanted.key, entry)
+    except SelfmmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for sentence in fallen:
+        print(f"slower than the last table: {sentence}", file=sys.stderr)
+    return int(bool(fallen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
