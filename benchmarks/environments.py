@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -80,21 +82,35 @@ def surroundings(threads: int, device: str) -> dict[str, str]:
     return {**os.environ, **fixed, **hidden, **dict.fromkeys(names, str(threads))}
 
 
-def seconds(command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> float:
-    """How long a process takes from its start to its end; what it prints goes to ``log``.
+@dataclass(frozen=True)
+class Took:
+    """Seconds of a process from its start to its end, and those that processors worked for it."""
+
+    wall: float
+    processors: float
+
+
+def timed(command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> Took:
+    """Runs a process to its end; what it prints goes to ``log``.
 
     Raises:
         BenchmarkError: it failed; the message has the end of what it printed.
     """
     with log.open("wb") as file:
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), _worked()
         code = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
-        took = time.perf_counter() - started
+        took = Took(time.perf_counter() - started, _worked() - worked)
     if code:
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-8:]
         reason = "it was killed, probably for want of memory; give fewer --clips" if code == -9 else f"code {code}"
         raise BenchmarkError(f"{' '.join(map(str, command))[:300]} failed ({reason}):\n" + "\n".join(last))
     return took
+
+
+def _worked() -> float:
+    """Processor seconds of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def installed_bytes(python: Path, requirements: Sequence[str]) -> int:

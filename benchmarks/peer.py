@@ -31,8 +31,8 @@ from environments import (
     installed_bytes,
     our_bytes,
     peer_python,
-    seconds,
     surroundings,
+    timed,
     versions,
 )
 from ratios import PEER, falls, from_json, markdown, ratios
@@ -97,7 +97,7 @@ def measure(program: str, wanted: Comparison, data: Made, encoder: Path, python:
             command = _our_command(wanted, data, encoder, folder, OURS[program])
             python, start = Path(sys.executable), [sys.executable, "-m", "selfmm", "--help"]
         around = surroundings(wanted.threads, wanted.device)
-        took = seconds([python, _INSIDE, report, *command], around, log)
+        took = timed([python, _INSIDE, report, *command], around, log)
         found = json.loads(report.read_text(encoding="utf-8"))
         lines = found.get("epochs") or RunFolder(folder / "run").history().to_dict("records")
         return {
@@ -105,10 +105,11 @@ def measure(program: str, wanted: Comparison, data: Made, encoder: Path, python:
             "first_clips_per_second": lines[0]["clips_per_second"],
             "epoch_seconds": min(line["seconds"] for line in lines),
             "first_epoch_seconds": lines[0]["seconds"],
-            "run_seconds": took,
+            "run_seconds": took.wall,
+            "processor_seconds": took.processors,
             "peak_memory": found["peak"]["rss"],
             "peak_gpu_memory": found["peak"]["gpu"],
-            "start_seconds": seconds(start, around, log),
+            "start_seconds": min(timed(start, around, log).wall for _ in range(3)),
         }
 
 
@@ -131,10 +132,10 @@ def _our_command(wanted: Comparison, data: Made, encoder: Path, folder: Path, se
 
 def compare(wanted: Comparison, pairs: int, cache: Path, python: Path | None) -> dict[str, Any]:
     """Everything measured, as it goes into the results file: ``pairs`` of figures, ``ratios``, and on what."""
+    _check_memory(wanted)
     data = make_data(Shape(wanted.clips, TOKENS if wanted.full_length else None), cache)
     encoder = make_encoder(next(name for name in ENCODERS if name == wanted.encoder), cache)
     python = python or peer_python(cache)
-    _check_memory(wanted)
     theirs, own = installed_bytes(python, ["MMSA"]), our_bytes()
     measured: list[dict[str, dict[str, float]]] = []
     for pair in range(pairs):

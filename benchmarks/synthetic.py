@@ -74,7 +74,7 @@ def make_data(shape: Shape, cache: Path) -> Made:
     if not folder.is_dir():
         with atomic_folder(folder, marker="unaligned_50.pkl") as path:
             with (path / "unaligned_50.pkl").open("wb") as file:
-                pickle.dump(field_columns(shape, get("minilm")), file, protocol=4)
+                pickle.dump(field_columns(shape, _tokenizer(cache)), file, protocol=4)
             import_dataset(path / "unaligned_50.pkl", path / "dataset", name=f"synthetic-{shape.name}")
     return Made(folder / "unaligned_50.pkl", open_dataset(folder / "dataset"))
 
@@ -85,18 +85,27 @@ def make_encoder(name: Encoder, cache: Path) -> Path:
     ``minilm`` is the offline one, 6 layers of 384. ``base`` is BERT-base, 12 of 768, with random weights and minilm's
     tokenizer: both read the vocabulary of bert-base-uncased.
     """
-    small = get("minilm")
+    if name == "minilm":
+        return get("minilm")
     folder = cache / "encoders" / name
-    if name == "minilm" or folder.is_dir():
-        return small if name == "minilm" else folder
-    from transformers import BertConfig, BertModel
+    if not folder.is_dir():
+        from transformers import BertConfig, BertModel
 
-    with atomic_folder(folder, marker="config.json") as path:
-        for file in small.iterdir():
-            if file.name.startswith(("tokenizer", "vocab", "special_tokens")):
-                shutil.copy(file, path)
-        torch.manual_seed(0)
-        BertModel(BertConfig()).save_pretrained(path)
+        with atomic_folder(folder, marker="config.json") as path:
+            shutil.copytree(_tokenizer(cache), path, dirs_exist_ok=True)
+            torch.manual_seed(0)
+            BertModel(BertConfig()).save_pretrained(path)
+    return folder
+
+
+def _tokenizer(cache: Path) -> Path:
+    """minilm's, by itself: it is small where its weights are not, so it alone can be taken to another machine."""
+    folder = cache / "encoders" / "tokenizer"
+    if not folder.is_dir():
+        with atomic_folder(folder, marker="tokenizer.json") as path:
+            for file in get("minilm").iterdir():
+                if file.name.startswith(("tokenizer", "vocab", "special_tokens")):
+                    shutil.copy(file, path)
     return folder
 
 
