@@ -1,7 +1,6 @@
 """Runs one of the two programs in its own process and environment, and writes down what only that process knows.
 
-    python inside.py REPORT ours ARGUMENTS_OF_SELFMM...
-    python inside.py REPORT peer SPECIFICATION.json
+    python inside.py ours|peer WANTED.json REPORT.json
 
 Nothing of ours is imported for the peer, and the other way round. What the peer computes is left as it is: its
 progress bar tells when a loop over the data begins and ends, and its own early stop ends it after the last epoch.
@@ -31,62 +30,73 @@ def peaks() -> dict[str, int]:
     return {"rss": rss, "gpu": torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0}
 
 
-def ours(arguments: list[str]) -> dict[str, Any]:
-    """``selfmm`` with these arguments."""
-    from selfmm.cli import main
+class Clock:
+    """A listener of ours: what each epoch took."""
 
-    sys.argv = ["selfmm", *arguments]
-    try:
-        main()
-    except SystemExit as end:
-        if end.code:
-            raise
-    return {}
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self._worked = 0.0
+
+    def started(self, max_epochs: int, steps: int, done: int) -> None:
+        self._worked = time.process_time()
+
+    def step(self) -> None: ...
+
+    def epoch(self, record: Any) -> None:
+        worked, self._worked = self._worked, time.process_time()
+        taken = {"seconds": record.seconds, "clips_per_second": record.clips_per_second}
+        self.epochs.append({**taken, "processor_seconds": self._worked - worked})
 
 
-def peer(specification: str) -> dict[str, Any]:
+def ours(wanted: dict[str, Any]) -> list[dict[str, float]]:
+    """``selfmm.train`` with these arguments."""
+    import selfmm
+
+    clock = Clock()
+    selfmm.train(**wanted, listener=clock)
+    return clock.epochs
+
+
+def peer(wanted: dict[str, Any]) -> list[dict[str, float]]:
     """MMSA's Self-MM on MOSI, for so many epochs, its best weights then tried on the test split as it always does."""
-    wanted = json.loads(Path(specification).read_text(encoding="utf-8"))
     import torch
 
     if not torch.cuda.is_available():
         torch.cuda.set_device = lambda device: None  # MMSA calls it with the CPU too, where it raises
     mmsa = importlib.import_module("MMSA")
     module: Any = importlib.import_module("MMSA.trains.multiTask.SELF_MM")
-    loops: list[tuple[float, float]] = []
+    loops: list[tuple[float, float, float]] = []
     epochs: list[dict[str, float]] = []
 
     class Timed(module.tqdm):  # type: ignore[misc]
         def __iter__(self) -> Any:
-            begun = time.perf_counter()
+            begun, worked = time.perf_counter(), time.process_time()
             yield from super().__iter__()
-            loops.append((begun, time.perf_counter()))
+            loops.append((begun, time.perf_counter(), worked))
 
     plain = module.SELF_MM.do_test
 
     def do_test(self: Any, *arguments: Any, **named: Any) -> Any:
         result = plain(self, *arguments, **named)
         if named.get("mode") == "VAL":
-            begun, trained = loops[-2]
-            clips = wanted["config"]["train_samples"]
-            rate = clips / (trained - begun)
-            epochs.append({"seconds": time.perf_counter() - begun, "clips_per_second": rate})
+            begun, trained, worked = loops[-2]
+            taken = {"seconds": time.perf_counter() - begun, "processor_seconds": time.process_time() - worked}
+            epochs.append({**taken, "clips_per_second": wanted["config"]["train_samples"] / (trained - begun)})
             if len(epochs) == wanted["epochs"]:
                 self.args.early_stop = 0
         return result
 
     module.tqdm, module.SELF_MM.do_test = Timed, do_test
-    folder = Path(specification).parent
-    places = {key: folder / key for key in ("model_save_dir", "res_save_dir", "log_dir")}
+    places = {key: Path(wanted["out"]) / key for key in ("model_save_dir", "res_save_dir", "log_dir")}
     config = dict(wanted["config"])  # MMSA puts into it what it finds in the data
     mmsa.MMSA_run("self_mm", "mosi", config=config, seeds=[wanted["seed"]], num_workers=0, verbose_level=0, **places)
-    return {"epochs": epochs}
+    return epochs
 
 
 def main() -> None:
-    report, program, *arguments = sys.argv[1:]
-    found = peer(*arguments) if program == "peer" else ours(arguments)
-    Path(report).write_text(json.dumps(found | {"peak": peaks()}), encoding="utf-8")
+    program, wanted, report = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")), Path(sys.argv[3])
+    epochs = peer(wanted) if program == "peer" else ours(wanted)
+    report.write_text(json.dumps({"epochs": epochs, "peak": peaks()}), encoding="utf-8")
 
 
 if __name__ == "__main__":

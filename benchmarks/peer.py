@@ -40,16 +40,10 @@ from synthetic import ENCODERS, SPLITS, TOKENS, Made, Shape, make_data, make_enc
 
 from selfmm.atomic import write_text
 from selfmm.errors import SelfmmError
-from selfmm.training.folder import RunFolder
+from selfmm.training.hardware import resolve_precision
 from selfmm.weights import cache_folder
 
 SEED = 1111
-OURS = {
-    # Features for the label generator from the training pass, as the peer takes them: one forward pass a clip.
-    "fp32, same arithmetic": ("training.precision=fp32", "labels.features=train"),
-    "default": (),
-    "bf16": ("training.precision=bf16",),
-}
 _INSIDE = Path(__file__).with_name("inside.py")
 _PEER_NEEDS = {"base": (2.5e9, 12.7e9), "minilm": (0.9e9, 3.2e9)}
 """Bytes that the peer was seen to take: always, and for 1284 clips, whose graphs it keeps for an epoch."""
@@ -72,62 +66,66 @@ class Comparison:
         return f"{self.encoder}, {self.clips} clips of {lengths}, {self.device}, threads {self.threads}"
 
 
-def programs(device: str) -> list[str]:
-    """The peer, then the variants of ours that this machine can run as they are meant."""
-    return [PEER, *(name for name in OURS if name != "bf16" or _has_bf16(device))]
-
-
-def _has_bf16(device: str) -> bool:
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    cpuinfo = Path("/proc/cpuinfo")
-    words = set(cpuinfo.read_text(encoding="utf-8").split()) if cpuinfo.exists() else set()
-    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+def variants(device: str) -> dict[str, tuple[str, ...]]:
+    """Ours by name, with what each sets besides the preset."""
+    precision = resolve_precision("auto", torch.device(device))
+    return {
+        "fp32, same arithmetic": ("training.precision=fp32", "labels.features=train"),
+        f"default, {precision}": (),
+    }
 
 
 def measure(program: str, wanted: Comparison, data: Made, encoder: Path, python: Path) -> dict[str, float]:
-    """One training of ``program``; its figures by the names in ``ratios.METRICS``, but for the installed size."""
+    """One training of ``program``; its figures by the names in ``ratios.METRICS``, but for the installed size.
+
+    Args:
+        python: the peer's interpreter.
+    """
     with tempfile.TemporaryDirectory(prefix="selfmm-peer-") as name:
         folder = Path(name)
-        report, log = folder / "report.json", folder / "log"
         if program == PEER:
-            command = _peer_command(wanted, data, encoder, folder)
+            which, asked = "peer", _of_peer(wanted, data, encoder, folder)
             start: list[str | Path] = [python, "-c", "import MMSA"]
         else:
-            command = _our_command(wanted, data, encoder, folder, OURS[program])
+            which, asked = "ours", _of_ours(wanted, data, encoder, folder, variants(wanted.device)[program])
             python, start = Path(sys.executable), [sys.executable, "-m", "selfmm", "--help"]
+        asks, report, log = (folder / file for file in ("asked.json", "report.json", "log"))
+        asks.write_text(json.dumps(asked), encoding="utf-8")
         around = surroundings(wanted.threads, wanted.device)
-        took = timed([python, _INSIDE, report, *command], around, log)
+        took = timed([python, _INSIDE, which, asks, report], around, log)
         found = json.loads(report.read_text(encoding="utf-8"))
-        lines = found.get("epochs") or RunFolder(folder / "run").history().to_dict("records")
+        epochs = found["epochs"]
         return {
-            "clips_per_second": max(line["clips_per_second"] for line in lines),
-            "first_clips_per_second": lines[0]["clips_per_second"],
-            "epoch_seconds": min(line["seconds"] for line in lines),
-            "first_epoch_seconds": lines[0]["seconds"],
+            "clips_per_second": max(epoch["clips_per_second"] for epoch in epochs),
+            "first_clips_per_second": epochs[0]["clips_per_second"],
+            "epoch_seconds": min(epoch["seconds"] for epoch in epochs),
+            "first_epoch_seconds": epochs[0]["seconds"],
+            "epoch_processor_seconds": min(epoch["processor_seconds"] for epoch in epochs),
             "run_seconds": took.wall,
-            "processor_seconds": took.processors,
+            "run_processor_seconds": took.processors,
             "peak_memory": found["peak"]["rss"],
             "peak_gpu_memory": found["peak"]["gpu"],
             "start_seconds": min(timed(start, around, log).wall for _ in range(3)),
         }
 
 
-def _peer_command(wanted: Comparison, data: Made, encoder: Path, folder: Path) -> list[str]:
+def _of_peer(wanted: Comparison, data: Made, encoder: Path, folder: Path) -> dict[str, Any]:
     width = json.loads((encoder / "config.json").read_text(encoding="utf-8"))["hidden_size"]
     config = {"featurePath": str(data.pickle), "train_samples": wanted.clips}
     config |= {"pretrained": str(encoder), "text_out": width}
-    specification = {"epochs": wanted.epochs, "seed": SEED, "config": config}
-    (folder / "peer.json").write_text(json.dumps(specification), encoding="utf-8")
-    return ["peer", str(folder / "peer.json")]
+    return {"epochs": wanted.epochs, "seed": SEED, "config": config, "out": str(folder)}
 
 
-def _our_command(wanted: Comparison, data: Made, encoder: Path, folder: Path, settings: tuple[str, ...]) -> list[str]:
-    epochs = wanted.epochs
-    fixed = (f"training.max_epochs={epochs}", f"training.patience={epochs}", f"training.device={wanted.device}")
-    overrides = [word for setting in (*fixed, *settings) for word in ("--set", setting)]
-    places = [str(data.dataset.path), "--out", str(folder / "run"), "--text-encoder", str(encoder)]
-    return ["ours", "train", *places, "--preset", "mosi", "--seed", str(SEED), *overrides]
+def _of_ours(wanted: Comparison, data: Made, encoder: Path, folder: Path, settings: tuple[str, ...]) -> dict[str, Any]:
+    limits = {"max_epochs": wanted.epochs, "patience": wanted.epochs, "device": wanted.device}
+    return {
+        "data": str(data.dataset.path),
+        "out": str(folder / "run"),
+        "preset": "mosi",
+        "text_encoder": str(encoder),
+        "seed": SEED,
+        "overrides": [*(f"training.{key}={value}" for key, value in limits.items()), *settings],
+    }
 
 
 def compare(wanted: Comparison, pairs: int, cache: Path, python: Path | None) -> dict[str, Any]:
@@ -140,7 +138,7 @@ def compare(wanted: Comparison, pairs: int, cache: Path, python: Path | None) ->
     measured: list[dict[str, dict[str, float]]] = []
     for pair in range(pairs):
         measured.append({})
-        for program in programs(wanted.device):
+        for program in (PEER, *variants(wanted.device)):
             figures = measure(program, wanted, data, encoder, python)
             measured[-1][program] = figures | {"install_bytes": float(theirs if program == PEER else own)}
             rate, peak = figures["clips_per_second"], figures["peak_memory"] / 1e9

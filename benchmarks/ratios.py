@@ -32,14 +32,15 @@ class Metric:
     checked: bool = True
 
 
-# Not checked are the first epochs: they are short and differ from run to run; the whole command has what they bear.
+# Not checked are the first epochs: they are short and differ from run to run; the whole process has what they bear.
 METRICS = {
     "clips_per_second": Metric("training, clips/s, best epoch", more_is_better=True, digits=1),
     "first_clips_per_second": Metric("training, clips/s, first epoch", more_is_better=True, digits=1, checked=False),
     "epoch_seconds": Metric("epoch with validation, s, best"),
     "first_epoch_seconds": Metric("epoch with validation, s, first", checked=False),
-    "run_seconds": Metric("the whole command, s", digits=1),
-    "processor_seconds": Metric("the whole command, processor s", digits=1),
+    "epoch_processor_seconds": Metric("epoch with validation, processor s, least"),
+    "run_seconds": Metric("the whole process, s", digits=1),
+    "run_processor_seconds": Metric("the whole process, processor s", digits=1),
     "peak_memory": Metric("peak memory, GB", scale=1e9),
     "peak_gpu_memory": Metric("peak GPU memory, GB", scale=1e9),
     "start_seconds": Metric("start-up, s"),
