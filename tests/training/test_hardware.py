@@ -24,10 +24,11 @@ def test_bf16_only_where_the_processor_has_it(
     assert hardware.resolve_precision("bf16", torch.device("cpu")) == "bf16"
 
 
-def test_a_pass_is_a_batch_unless_memory_is_short_or_the_user_says_so(
+def test_a_pass_is_a_step_or_32_clips_unless_memory_is_short_or_the_user_says_so(
     planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert make(planted, tmp_path / "a", "training.batch_size=12")[0].pass_clips == 12
+    assert make(planted, tmp_path / "a", "training.batch_size=12", "training.accumulation=2")[0].pass_clips == 24
+    assert make(planted, tmp_path / "e", "training.batch_size=12")[0].pass_clips == 32
     assert make(planted, tmp_path / "b", "training.pass_clips=5")[0].pass_clips == 5
     monkeypatch.setattr(hardware, "device_memory", lambda device: 2 * 2**20)
     assert 1 < make(planted, tmp_path / "c", "training.batch_size=100")[0].pass_clips < 50
