@@ -25,7 +25,7 @@ from selfmm.processes import Processes
 from selfmm.training.checkpoint import Checkpoints, learned, load_learned
 from selfmm.training.diagnosis import explain_non_finite
 from selfmm.training.hardware import device_memory, pass_clips, resolve_precision
-from selfmm.training.optim import make_optimizer
+from selfmm.training.optim import RowGradients, make_optimizer
 from selfmm.types import Batch, Loss, Output
 
 _SMALLEST_GAIN = 1e-6
@@ -132,6 +132,7 @@ class Trainer:
         self._stored = 0  # the last epoch whose state is on disk
         self._stored_at = time.perf_counter()
         self._unsure: list[_Unsure] = []
+        self._gathered = RowGradients()
 
     def fit(self) -> list[EpochRecord]:
         """Trains from the last checkpoint, or from the start, to the end; returns the history."""
@@ -177,11 +178,14 @@ class Trainer:
         seconds, rate = time.perf_counter() - started, len(self.train) / (trained - started)
         record = EpochRecord(epoch, loss, valid, best, seconds, rate, labels)
         self.history.append(record)
-        if best:
-            self._best = {name: value.detach().clone() for name, value in learned(self.model).items()}
-        self.after_epoch(self.history)
         limit = self.settings.training.checkpoint_seconds
-        if self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limit):
+        due = bool(self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limit))
+        if best:
+            weights = learned(self.model)
+            # What goes to disk at once need not be kept in memory.
+            self._best = weights if due else {name: value.clone() for name, value in weights.items()}
+        self.after_epoch(self.history)
+        if due:
             self._store()
         self.listener.epoch(record)
 
@@ -228,7 +232,7 @@ class Trainer:
         done = [self._forward_backward(batch, share, epoch) for batch, share in zip(batches, shares, strict=True)]
         self._observe(own, batches, [seen for _, seen in done], epoch)
         if limits.leftover == "step" or len(step) == limits.accumulation:
-            self._densify()
+            self._gathered.spread(self.model)
             bad = [torch.stack([entry.bad for entry in self._unsure]).any().float()] if self._unsure else []
             self.processes.add([*(p.grad for p in self.model.parameters() if p.grad is not None), *bad])
             if limits.clip_norm:
@@ -238,14 +242,9 @@ class Trainer:
                 self.optimizer.optimizer.found_inf = bad[0]
             self.optimizer.step()
         self.optimizer.zero_grad()
+        self._gathered.clear(whole=self.processes.count > 1)
         self._check(before)
         return [loss for loss, _ in done] if counted else [done[0][0].nothing()]
-
-    def _densify(self) -> None:
-        """Gradients of embeddings, gathered over a step for its words alone, as Adam wants them."""
-        for parameter in self.model.parameters():
-            if parameter.grad is not None and parameter.grad.is_sparse:
-                parameter.grad = parameter.grad.to_dense()
 
     def _forward_backward(self, batch: Batch, share: Tensor, epoch: int) -> tuple[Loss, Output]:
         """The loss, and what the objective is to observe."""
