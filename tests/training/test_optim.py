@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-import torch
 
 from selfmm.config import load_settings
 from selfmm.data.store import Dataset
 from selfmm.training.assembly import assemble
-from selfmm.training.optim import RowGradients, parameter_groups
+from selfmm.training.optim import parameter_groups
 
 MOSI = (
     "text.max_tokens=40",
@@ -44,28 +42,3 @@ def test_a_frozen_encoder_is_in_no_group(planted: Dataset, tiny_encoder: str) ->
     ids = {id(p) for g in parameter_groups(model, settings) for p in g["params"]}
     assert not any(id(p) in ids for p in model.encoders["text"].parameters())
     assert all(np.isfinite(g["lr"]) for g in parameter_groups(model, settings))
-
-
-@pytest.mark.parametrize("whole", [False, True])
-def test_row_gradients_are_those_of_a_dense_embedding(whole: bool) -> None:
-    """Step after step with other words, clipped in between: nothing of an earlier step stays."""
-    torch.manual_seed(0)
-    dense, rows = torch.nn.Embedding(9, 3), torch.nn.Embedding(9, 3, sparse=True)
-    rows.load_state_dict(dense.state_dict())
-    gathered = RowGradients()
-    optimizers = [torch.optim.Adam(module.parameters(), lr=0.1, fused=True) for module in (dense, rows)]
-    for words in ([1, 2, 2], [7], [1, 0, 8, 8, 8]):
-        for _ in range(2):  # two passes
-            for module in (dense, rows):
-                out: torch.Tensor = module(torch.tensor(words)) * torch.arange(3)
-                out.sum().backward()  # type: ignore[no-untyped-call]
-        gathered.spread(rows)
-        assert rows.weight.grad is not None
-        assert dense.weight.grad is not None
-        torch.testing.assert_close(rows.weight.grad, dense.weight.grad)
-        for module, optimizer in zip((dense, rows), optimizers, strict=True):
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 0.5)
-            optimizer.step()
-            optimizer.zero_grad()
-        gathered.clear(whole=whole)
-        torch.testing.assert_close(rows.weight, dense.weight)

@@ -44,6 +44,24 @@ def test_micro_batches_give_the_gradient_of_the_whole_step(planted: Dataset, tmp
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
 
 
+def test_rows_of_an_embedding_are_gathered_into_its_dense_gradient(
+    planted: Dataset, tiny_encoder: str, tmp_path: Path
+) -> None:
+    """After two steps of other words it is that of transformers' own embedding: nothing of the first one stays."""
+    found, last = [], np.arange(16, 24)
+    for packs in (True, False):
+        overrides = ["modalities=text", f"text.encoder={tiny_encoder}", "text.max_tokens=40", "training.precision=fp32"]
+        overrides += ["text.lr=1e-9", "fusion.lr=1e-9"]  # of the same weights, though Adam makes steps of rounding too
+        trainer, assembly = make(planted, tmp_path / str(packs), *overrides, "labels.features=train")
+        assembly.model.eval()  # no dropout
+        assembly.model.encoders["text"]._packs = packs  # type: ignore[assignment]
+        take_step(trainer, [np.arange(8), np.arange(8, 16)])
+        found.append(first_step_gradients(trainer, [last]))
+    assert all(gradient.layout is torch.strided for gradient in found[0])
+    for rows, dense in zip(*found, strict=True):
+        torch.testing.assert_close(rows, dense, atol=1e-6, rtol=1e-4)
+
+
 def test_gradient_sum_is_the_authors(planted: Dataset, tmp_path: Path) -> None:
     clips = np.arange(20)
     mean = first_step_gradients(make(planted, tmp_path / "a")[0], [clips[:10], clips[10:]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from selfmm.config import Settings
 from selfmm.models.late_fusion import LateFusion
@@ -35,38 +35,6 @@ def make_optimizer(model: LateFusion, settings: Settings) -> torch.optim.Optimiz
     """Adam with L2 decay, as the authors train (not AdamW's decoupled decay)."""
     # Fused: one pass over each parameter. On a CPU its steps took a quarter of the default's time.
     return torch.optim.Adam(parameter_groups(model, settings), fused=True)
-
-
-class RowGradients:
-    """Gradients of embeddings, which are gathered over a step as rows of its words alone, made as Adam wants them.
-
-    The dense ones are kept from step to step, and only rows that were written are cleared: to make 47 MB of zeros anew
-    at each step took 4 % of an epoch of a 6x384 encoder.
-    """
-
-    def __init__(self) -> None:
-        self._dense: dict[nn.Parameter, Tensor] = {}
-        self._written: dict[nn.Parameter, Tensor] = {}
-
-    def spread(self, model: nn.Module) -> None:
-        """Gives every parameter with a sparse gradient a dense one, until ``clear``."""
-        for parameter in model.parameters():
-            if parameter.grad is not None and parameter.grad.is_sparse:
-                found = parameter.grad.coalesce()
-                dense = self._dense.setdefault(parameter, torch.zeros_like(parameter))
-                self._written[parameter] = found.indices()[0]
-                parameter.grad = dense.index_copy_(0, self._written[parameter], found.values())
-
-    def clear(self, *, whole: bool = False) -> None:
-        """Makes all of them zeros again; after the step, when no parameter holds them any more.
-
-        Args:
-            whole: others have written too, who knows where: processes that summed theirs.
-        """
-        for parameter, rows in self._written.items():
-            dense = self._dense[parameter]
-            _ = dense.zero_() if whole else dense.index_fill_(0, rows, 0.0)
-        self._written.clear()
 
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:

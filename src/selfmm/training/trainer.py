@@ -25,7 +25,7 @@ from selfmm.processes import Processes
 from selfmm.training.checkpoint import Checkpoints, learned, load_learned
 from selfmm.training.diagnosis import explain_non_finite
 from selfmm.training.hardware import device_memory, pass_clips, resolve_precision
-from selfmm.training.optim import RowGradients, make_optimizer
+from selfmm.training.optim import make_optimizer
 from selfmm.types import Batch, Loss, Output
 
 _SMALLEST_GAIN = 1e-6
@@ -132,7 +132,10 @@ class Trainer:
         self._stored = 0  # the last epoch whose state is on disk
         self._stored_at = time.perf_counter()
         self._unsure: list[_Unsure] = []
-        self._gathered = RowGradients()
+        # Once and for all: made anew at each step, they would leave memory in pieces, and those of embeddings, of which
+        # a pass knows a few rows only, would be zeros filled into new pages.
+        for parameter in self.model.parameters():
+            parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
 
     def fit(self) -> list[EpochRecord]:
         """Trains from the last checkpoint, or from the start, to the end; returns the history."""
@@ -232,7 +235,6 @@ class Trainer:
         done = [self._forward_backward(batch, share, epoch) for batch, share in zip(batches, shares, strict=True)]
         self._observe(own, batches, [seen for _, seen in done], epoch)
         if limits.leftover == "step" or len(step) == limits.accumulation:
-            self._gathered.spread(self.model)
             bad = [torch.stack([entry.bad for entry in self._unsure]).any().float()] if self._unsure else []
             self.processes.add([*(p.grad for p in self.model.parameters() if p.grad is not None), *bad])
             if limits.clip_norm:
@@ -241,8 +243,7 @@ class Trainer:
                 # Adam leaves everything as it is where this is not 0.
                 self.optimizer.optimizer.found_inf = bad[0]
             self.optimizer.step()
-        self.optimizer.zero_grad()
-        self._gathered.clear(whole=self.processes.count > 1)
+        self.optimizer.zero_grad(set_to_none=False)
         self._check(before)
         return [loss for loss, _ in done] if counted else [done[0][0].nothing()]
 
