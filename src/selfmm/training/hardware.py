@@ -12,7 +12,7 @@ from selfmm.models.late_fusion import LateFusion
 
 _SHARE = 8  # of the memory, at most this part is for what a forward pass keeps for its gradient
 _CPU_CLIPS = 32
-_CPU_BYTES = 800 * 2**20
+_CPU_BYTES = 640 * 2**20
 
 
 def choose_device(setting: str) -> torch.device:
