@@ -156,6 +156,7 @@ class Trainer:
     def load_best(self) -> None:
         """Puts the best epoch's weights into the model; training is over, and what it needed is let go."""
         self.optimizer.optimizer.state.clear()  # twice the size of the model
+        self.optimizer.zero_grad(set_to_none=True)
         load_learned(self.model, self._best or self.checkpoints.best(self.best_epoch))
 
     def _finished(self) -> bool:
