@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ QUICK = (
 """Settings of a run of a few seconds."""
 
 PLANTED = PlantedSettings(clips=150, seed=3)
+
+
+def heeds_ctrl_c() -> None:
+    """For ``Popen(preexec_fn=...)``: where the tests were started in the background, children would ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from rich.console import Console
 
-from conftest import QUICK
+from conftest import QUICK, heeds_ctrl_c
 from selfmm.cli.seeds import SeedBars, seed_listener
 from selfmm.data.store import Dataset
 from selfmm.training.seed_pool import Plan
@@ -78,7 +79,8 @@ def started(planted: Dataset, out: Path) -> tuple[subprocess.Popen[str], list[ps
     """A command that trains two seeds without end, and its processes."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     parts = command(planted, out, ENDLESS, "--seeds", "1-2", "--jobs", "2")
-    process = subprocess.Popen(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(parts, env=environment, preexec_fn=heeds_ctrl_c, **pipes)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and len(list(out.glob("seed-*/history.jsonl"))) < 2:
         assert process.poll() is None, process.communicate()
@@ -91,7 +93,10 @@ def started(planted: Dataset, out: Path) -> tuple[subprocess.Popen[str], list[ps
 def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
     process, children = started(planted, tmp_path / "out")
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
-    _, errors = process.communicate(timeout=30)
+    try:
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()  # the seeds end with it
     assert process.returncode == 130
     assert "go on with the same command and --resume" in errors
     assert "Traceback" not in errors

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 import pytest
 
 import selfmm
-from conftest import QUICK
+from conftest import QUICK, heeds_ctrl_c
 from selfmm.atomic import only_one
 from selfmm.data.store import Dataset
 from selfmm.predict import TrainedModel
@@ -166,11 +167,17 @@ def test_an_interrupt_stops_both(data: Dataset, still_encoder: str, tmp_path: Pa
     out = tmp_path / "run"
     words = command(data.path, still_encoder, out, *UNEVEN, "training.max_epochs=9999", processes=2)
     words[words.index("training.max_epochs=4")] = "training.patience=9999"
-    process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not (out / "state" / "latest.json").exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        words, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heeds_ctrl_c, start_new_session=True
+    )
+    try:
+        while process.poll() is None and not (out / "state" / "latest.json").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert told.count("go on with the same command and --resume") == 1
     with only_one(out):  # nobody is left at work in it
         pass
