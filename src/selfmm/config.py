@@ -15,11 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from selfmm.errors import SettingsError
 
 
-class _Group(BaseModel):
+class Group(BaseModel):
+    """Settings that belong together; unknown names are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Branch(_Group):
+class _Branch(Group):
     """What every modality has: a projection into the space its labels are made in, and a learning rate."""
 
     projection: int = Field(32, ge=1, le=65536, description="size of F_s*, the space of the class centres")
@@ -51,7 +53,7 @@ class TextSettings(_Branch):
     weight_decay: float = Field(0.001, ge=0, description="weight decay (L2), not on biases and LayerNorms")
 
 
-class FusionSettings(_Group):
+class FusionSettings(Group):
     """The fused task and all heads."""
 
     projection: int = Field(128, ge=1, le=65536, description="size of F_m*")
@@ -63,7 +65,7 @@ class FusionSettings(_Group):
     )
 
 
-class LabelSettings(_Group):
+class LabelSettings(Group):
     """The unimodal label generator (ULGM)."""
 
     rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
@@ -81,7 +83,7 @@ class LabelSettings(_Group):
     bank_folder: str = Field("", description="keep these features in unnamed files in this folder; empty: in memory")
 
 
-class TrainingSettings(_Group):
+class TrainingSettings(Group):
     """The loop."""
 
     batch_size: int = Field(16, ge=1, description="clips that get new labels at once")
@@ -107,7 +109,7 @@ class TrainingSettings(_Group):
     )
 
 
-class Settings(_Group):
+class Settings(Group):
     """Everything about a run but the data."""
 
     seed: int = Field(1111, ge=0, lt=2**32, description="seed of everything random")

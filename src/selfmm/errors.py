@@ -52,3 +52,11 @@ class RunError(SelfmmError):
 
 class ExportError(SelfmmError):
     """A run cannot become an ONNX file, or the file does not give the run's scores."""
+
+
+class MediaError(SelfmmError):
+    """A recording cannot be read as what it should be: no such file, no video, damaged, empty."""
+
+
+class PartError(SelfmmError):
+    """An optional package is not installed; the message says which command brings it."""

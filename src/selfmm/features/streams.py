@@ -1,0 +1,141 @@
+"""The values that travel through extraction: pieces of a recording in, words and tracks of features out.
+
+Times are seconds from the beginning of the clip, which is ``Clip.start`` in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SOUND_RATE = 16_000
+"""Samples per second of every sound: what speech recognition and voice encoders read."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture.
+
+    Attributes:
+        time: seconds from the beginning of the clip.
+        image: (H, W, 3) uint8 RGB, the right way up.
+    """
+
+    time: float
+    image: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a recording, as a file or a live source gives it.
+
+    Attributes:
+        start, end: seconds; a chunk starts where the one before ended.
+        sound: (n,) float32 mono in [-1, 1] at ``SOUND_RATE``, covering all of it; None where the source has none.
+        frames: pictures at the recipe's rate, in order; None where the source has none.
+    """
+
+    start: float
+    end: float
+    sound: Floats | None
+    frames: tuple[Frame, ...] | None
+
+
+@dataclass(frozen=True)
+class Track:
+    """Features of one modality at an even rate.
+
+    Attributes:
+        columns: (d,) names of the features.
+        values: (n, d) float32. A row is all NaN where nothing could be measured (no face in the picture), and
+            nowhere else is anything not finite.
+        rate: rows per second. Row i is of the time ``start`` + i / ``rate``.
+        start: seconds.
+    """
+
+    columns: tuple[str, ...]
+    values: Floats
+    rate: float
+    start: float = 0.0
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """(n,) rows in which something was measured."""
+        there: npt.NDArray[np.bool_] = np.isfinite(self.values).all(axis=1)
+        return there
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """(n,) seconds."""
+        return self.start + np.arange(len(self.values)) / self.rate
+
+    def column(self, name: str) -> Floats:
+        """(n,) one feature by its name."""
+        return self.values[:, self.columns.index(name)]
+
+    def part(self, start: float, end: float) -> Track:
+        """The rows with ``start`` <= time < ``end``."""
+        times = self.times
+        first, last = np.searchsorted(times, [start - 1e-6, end - 1e-6])
+        return replace(self, values=self.values[first:last], start=self.start + int(first) / self.rate)
+
+    def pooled(self, spans: Sequence[tuple[float, float]]) -> Floats:
+        """(len(spans), d) mean over the measured rows of each span; NaN where it has none. A span shorter than a row
+        takes the row it lies in."""
+        pooled = np.full((len(spans), len(self.columns)), np.nan, dtype=np.float32)
+        present = self.present
+        for place, (start, end) in enumerate(spans):
+            first = int(np.floor((start - self.start) * self.rate + 1e-6))
+            last = max(int(np.ceil((end - self.start) * self.rate - 1e-6)), first + 1)
+            rows = slice(max(first, 0), max(last, 0))
+            if present[rows].any():
+                pooled[place] = self.values[rows][present[rows]].mean(axis=0, dtype=np.float64)
+        return pooled
+
+
+@dataclass(frozen=True)
+class Word:
+    """One spoken word.
+
+    Attributes:
+        text: with its punctuation, without blanks around it.
+        start, end: seconds.
+        probability: how sure the recogniser is, 0 to 1; 1 where a person wrote it down.
+    """
+
+    text: str
+    start: float
+    end: float
+    probability: float = 1.0
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What is said.
+
+    Attributes:
+        text: all of it; empty where nothing is said.
+        words: with their times; empty where these are not known.
+        language: two letters; None where it is not known.
+        source: ``given`` (with the clip), ``subtitles`` or ``recognised``.
+    """
+
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+    source: str = "given"
+
+    def to_json(self) -> dict[str, Any]:
+        words = [[word.text, word.start, word.end, word.probability] for word in self.words]
+        return {"text": self.text, "words": words, "language": self.language, "source": self.source}
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> Transcript:
+        words = tuple(Word(str(text), float(a), float(b), float(p)) for text, a, b, p in content["words"])
+        return Transcript(content["text"], words, content["language"], content["source"])
