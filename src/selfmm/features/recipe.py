@@ -17,8 +17,8 @@ class SpeechSettings(Group):
 
     recogniser: str = Field(
         "tiny.en",
-        description="speech recognition: tiny.en or base (offline weights), a local folder or hub name of faster-whisper "
-        "weights; none: only words that come with the clips",
+        description="speech recognition: tiny.en or base (offline weights), a local folder or hub name of "
+        "faster-whisper weights; none: only words that come with the clips",
     )
     language: str = Field("", max_length=3, description="language of the speech, like en; empty: detected")
 
@@ -28,8 +28,8 @@ class VoiceSettings(Group):
 
     features: str = Field(
         "voice",
-        description="voice (spectrum, pitch, energy, voicing), egemaps (openSMILE: research only), or a local folder or "
-        "hub name of a wav2vec2, HuBERT or WavLM encoder",
+        description="voice (spectrum, pitch, energy, voicing), egemaps (openSMILE: research only), or a local folder "
+        "or hub name of a wav2vec2, HuBERT or WavLM encoder",
     )
     rate: float = Field(20.0, ge=1, le=100, description="rows per second")
 

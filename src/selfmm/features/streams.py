@@ -67,7 +67,7 @@ class Track:
     @property
     def present(self) -> npt.NDArray[np.bool_]:
         """(n,) rows in which something was measured."""
-        there: npt.NDArray[np.bool_] = np.isfinite(self.values).all(axis=1)
+        there: npt.NDArray[np.bool_] = np.asarray(np.isfinite(self.values).all(axis=1))
         return there
 
     @property
