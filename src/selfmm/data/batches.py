@@ -96,9 +96,10 @@ class BatchMaker:
             return
         for name, stream in self._streams.items():
             here = self._streams[name] = stream.to(device)
-            if here.rows.is_floating_point() and not here.rows.isfinite().all():
+            sound = self._sound(name, here.rows)
+            if not sound.all():
                 clips = torch.arange(len(here.lengths), device=device).repeat_interleave(here.lengths)
-                raise DatasetError(self._complaint(name, clips[~here.rows.isfinite().all(1)].cpu().numpy()))
+                raise DatasetError(self._complaint(name, clips[~sound].cpu().numpy()))
             self._checked.add(name)
         self._known_labels = self._known_labels.to(device)
 
@@ -135,9 +136,17 @@ class BatchMaker:
         longest = max(int(self.lengths[name][positions].max()), 1)  # if nobody has the stream, it still has a shape
         values, lengths = self._streams[name].padded(self._here(positions), longest)
         values = values.float() if values.is_floating_point() else values.long()
-        if values.is_floating_point() and name not in self._checked and not values.isfinite().all():
-            raise DatasetError(self._complaint(name, positions[~values.isfinite().all(-1).all(-1).numpy()]))
+        if name not in self._checked and not (sound := self._sound(name, values)).all():
+            raise DatasetError(self._complaint(name, positions[~sound.all(-1).numpy()]))
         return Stream(values, lengths, lengths > 0)
+
+    def _sound(self, name: str, values: Tensor) -> Tensor:
+        """Which frames, (...), are finite; or all NaN, where the modality may have such."""
+        if not values.is_floating_point():
+            return torch.ones((), dtype=torch.bool)
+        stored = self.dataset.modalities.get(name)
+        finite = values.isfinite().all(-1)
+        return finite | values.isnan().all(-1) if stored is not None and stored.gaps else finite
 
     def _here(self, positions: Positions) -> Tensor:
         return torch.from_numpy(np.asarray(positions, dtype=np.int64)).to(self._known_labels.device)
@@ -184,12 +193,14 @@ def cut(order: Positions, size: int) -> list[Positions]:
 def frame_statistics(dataset: Dataset, rows: Positions, modality: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of each feature over all frames of the given clips, both (dim,) float32.
 
-    One pass in float64, a clip at a time, by Chan's pairwise update: memory does not grow with the data.
+    One pass in float64, a clip at a time, by Chan's pairwise update: memory does not grow with the data. Frames in
+    which nothing was measured do not count.
     """
-    dim = dataset.modalities[modality].dim or 0
+    dim, gaps = dataset.modalities[modality].dim or 0, dataset.modalities[modality].gaps
     count, mean, squares = 0, np.zeros(dim), np.zeros(dim)
     for row in rows.tolist():
         frames = dataset.frames(modality, row).astype(np.float64)
+        frames = frames[~np.isnan(frames).all(axis=1)] if gaps else frames
         if not len(frames):
             continue
         delta = frames.mean(axis=0) - mean

@@ -67,7 +67,8 @@ class ModalityReport:
         frames: total length over all clips.
         lengths: per split; a split in which no clip has the stream is left out.
         missing: clips without the stream.
-        non_finite: clips with NaN or infinite values.
+        non_finite: clips with NaN or infinite values where there should be none.
+        gaps: frames in which nothing could be measured.
         constant_columns: features that have one value in the whole data set.
     """
 
@@ -78,6 +79,7 @@ class ModalityReport:
     lengths: dict[str, Lengths]
     missing: Finding
     non_finite: Finding
+    gaps: int
     constant_columns: tuple[int, ...]
 
 
@@ -144,6 +146,9 @@ class Inspection:
         for name, modality in self.modalities.items():
             if modality.missing.count:
                 found.append(f"{name} is missing in clips: {modality.missing}")
+            if modality.gaps:
+                share = modality.gaps / modality.frames
+                found.append(f"{name} could not be measured in {modality.gaps} of its frames ({share:.0%})")
             if modality.constant_columns:
                 found.append(f"{name} has features that never change: {_some(modality.constant_columns)}")
         for name, split in self.splits.items():

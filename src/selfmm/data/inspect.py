@@ -82,8 +82,8 @@ def _modality(dataset: Dataset, name: str) -> ModalityReport:
     ids = dataset.samples["id"].astype(str)
     missing = dataset.lengths(name) == 0
     lengths = _words(dataset) if modality.kind == "text" else dataset.lengths(name)
-    looked = _look_through(dataset, name) if modality.kind == "frames" else (np.zeros(len(ids), dtype=np.bool_), ())
-    broken, constant = looked
+    nothing: _Seen = (np.zeros(len(ids), dtype=np.bool_), 0, ())
+    broken, gaps, constant = _look_through(dataset, name) if modality.kind == "frames" else nothing
     present = {split: lengths[rows][~missing[rows]] for split in SPLITS if len(rows := dataset.rows(split))}
     return ModalityReport(
         kind=modality.kind,
@@ -93,6 +93,7 @@ def _modality(dataset: Dataset, name: str) -> ModalityReport:
         lengths={split: _quantiles(values) for split, values in present.items() if len(values)},
         missing=_finding(ids[missing]),
         non_finite=_finding(ids[broken]),
+        gaps=gaps,
         constant_columns=constant,
     )
 
@@ -102,20 +103,26 @@ def _words(dataset: Dataset) -> npt.NDArray[np.int64]:
     return np.array([len(_WORD.findall(text)) for text in texts], dtype=np.int64)
 
 
-def _look_through(dataset: Dataset, name: str) -> tuple[npt.NDArray[np.bool_], tuple[int, ...]]:
-    """Which clips have non-finite values, (N,), and which columns are constant."""
+_Seen = tuple[npt.NDArray[np.bool_], int, tuple[int, ...]]
+
+
+def _look_through(dataset: Dataset, name: str) -> _Seen:
+    """Which clips have non-finite values, (N,), how many frames are gaps, and which columns are constant."""
     matrix, starts = dataset.matrix(name), dataset.samples[f"{name}_offset"].to_numpy(dtype=np.int64)
     ends = starts + dataset.lengths(name)
     broken = np.zeros(len(starts), dtype=np.bool_)
     lowest, highest = np.full(matrix.shape[1], np.inf), np.full(matrix.shape[1], -np.inf)
+    gaps, may_have_gaps = 0, dataset.modalities[name].gaps
     for first, chunk in _chunks(matrix):
         finite = np.isfinite(chunk)
-        rows = first + np.flatnonzero(~finite.all(axis=1))
+        gap = np.isnan(chunk).all(axis=1) & may_have_gaps
+        gaps += int(gap.sum())
+        rows = first + np.flatnonzero(~(finite.all(axis=1) | gap))
         broken |= np.searchsorted(rows, ends) > np.searchsorted(rows, starts)
         lowest = np.minimum(lowest, np.min(chunk, axis=0, where=finite, initial=np.inf))
         highest = np.maximum(highest, np.max(chunk, axis=0, where=finite, initial=-np.inf))
     constant: list[int] = np.flatnonzero((lowest == highest) & (len(matrix) > 1)).tolist()
-    return broken, tuple(constant)
+    return broken, gaps, tuple(constant)
 
 
 def _chunks(matrix: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:

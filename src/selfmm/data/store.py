@@ -17,7 +17,8 @@ label_<modality>    float64 optional: a human (or planted) label of this modalit
 =================== ======= ==========================================================================
 
 ``<modality>.npy`` is (total frames, dim) float32 or float16, or (total tokens,) int32 for token ids; nothing
-is padded. It is only ever memory-mapped. ``corrections.parquet`` may lie beside them, see `selfmm.data.corrections`.
+is padded. A row of NaN is a frame in which nothing could be measured; only modalities with ``gaps`` have such. It is
+only ever memory-mapped. ``corrections.parquet`` may lie beside them, see `selfmm.data.corrections`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from selfmm.data.corrections import read_corrections
 from selfmm.errors import DatasetError
@@ -60,6 +61,8 @@ class Modality(BaseModel):
         dim: number of features per frame; None unless ``kind`` is ``frames``.
         frame_rate: frames per second, where known.
         tokenizer: which vocabulary the ids of ``tokens`` belong to, for example ``bert-base-uncased``.
+        columns: name of each feature, where they have names.
+        gaps: whether a row of NaN is a frame in which nothing could be measured, for example one without a face.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,6 +71,14 @@ class Modality(BaseModel):
     dim: int | None = Field(None, ge=1, le=1_000_000)
     frame_rate: float | None = None
     tokenizer: str | None = None
+    columns: tuple[str, ...] = ()
+    gaps: bool = False
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Modality:
+        if self.columns and len(set(self.columns)) != self.dim:
+            raise ValueError(f"{len(set(self.columns))} different names for {self.dim} features")
+        return self
 
 
 class Manifest(BaseModel):

@@ -36,7 +36,8 @@ class OnnxSequenceEncoder(nn.Module):
                 self.register_buffer(f"{name}{layer}", weights)
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        frames = ((values - self.mean) / self.scale).transpose(0, 1)  # the operator wants time first
+        frames = torch.where(values.isnan(), 0.0, (values - self.mean) / self.scale)
+        frames = frames.transpose(0, 1)  # the operator wants time first
         end = frames
         for layer in range(self.layers):
             frames, end = self._layer(layer, frames, lengths.clamp(min=1).int())

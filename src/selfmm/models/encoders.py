@@ -10,7 +10,8 @@ from torch.nn import functional
 class SequenceEncoder(nn.Module):
     """F_a, F_v: end state of an LSTM over the frames, then dropout and a Linear layer (paper, section 3.2).
 
-    Frames beyond a clip's length are never read, so padding changes nothing.
+    Frames beyond a clip's length are never read, so padding changes nothing. A frame of NaN, in which nothing could be
+    measured, is read as the mean of the training split: it speaks for neither side.
 
     Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``dim``).
 
@@ -66,7 +67,8 @@ class SequenceEncoder(nn.Module):
             steps = torch.arange(values.shape[1], device=values.device)
             ends = lengths.clamp(min=1)[:, None]
             real = steps < ends
-            values = torch.where(real[:, :, None], (values.float() - self.mean) / self.scale, 0.0)
+            known = real[:, :, None] & ~values.isnan()
+            values = torch.where(known, (values.float() - self.mean) / self.scale, 0.0)
             return self.linear(self.dropout(self._end_state(values, ends, torch.where(real, ends - 1 - steps, steps))))  # type: ignore[no-any-return]
 
     def _end_state(self, values: Tensor, ends: Tensor, backwards: Tensor) -> Tensor:

@@ -217,6 +217,12 @@ def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:
                 f"{name} in {dataset.name!r} is {_shape(found)}, but the model reads {_shape(wanted)}. "
                 "Extract the features as they were for training, or leave this modality out."
             )
+        if wanted.columns and found.columns and wanted.columns != found.columns:
+            differing = next(pair for pair in zip(wanted.columns, found.columns, strict=True) if pair[0] != pair[1])
+            raise DatasetError(
+                f"the features of {name} in {dataset.name!r} have other names than those the model was trained on, the "
+                f"first is {differing[1]!r} in the place of {differing[0]!r}. Extract them as for training."
+            )
 
 
 def _shape(modality: Modality) -> str:
