@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,43 @@ class Clip:
     split: str | None = None
     video: str = ""
     labels: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        paths = {"path": str(self.path), "subtitles": None if self.subtitles is None else str(self.subtitles)}
+        return {**asdict(self), "labels": dict(self.labels), **paths}
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> Clip:
+        subtitles = content["subtitles"]
+        paths = {"path": Path(content["path"]), "subtitles": None if subtitles is None else Path(subtitles)}
+        return Clip(**{**content, **paths})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A clip that could not be used; the others go on.
+
+    Attributes:
+        id: its name, or its row where it has none.
+        path: the media file as it was given; empty where it is not known.
+        reason: what came, what was expected, what to do.
+    """
+
+    id: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClipList:
+    """Clips, in the order in which they were given.
+
+    Attributes:
+        clips: their ids are unique and never empty.
+        failures: clips that cannot be used, each with its reason.
+        notes: sentences on what may not be meant.
+    """
+
+    clips: tuple[Clip, ...]
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
