@@ -1,0 +1,231 @@
+"""Faces in one picture: blendshapes, pose and openings, by MediaPipe's face landmarker."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.errors import PartError
+from selfmm.features.streams import Floats
+
+Image = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float64]
+
+# fmt: off
+BLENDSHAPES = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
+    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen",
+    "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight",
+    "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight",
+    "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
+)
+# fmt: on
+"""Names of ARKit's coefficients. MediaPipe's ``_neutral`` is left out: it is 0 whatever the face does."""
+
+COLUMNS = (
+    *BLENDSHAPES,
+    *("pitch", "yaw", "roll", "shift_x", "shift_y", "distance"),
+    *("mouth_opening", "eye_opening_left", "eye_opening_right", "centre_x", "centre_y", "size"),
+)
+"""Features of a face: see :func:`measure`."""
+
+_SAFE = ((0, 10, 30), (0, 10, 34))  # from, below. The newer ones report usage to the vendor and offer no switch.
+_INSTALL = "Install it with: pip install 'selfmm[video]'"
+
+# Places among the 478 landmarks: pairs across and along an opening.
+_MOUTH = (13, 14, 78, 308)
+_EYE_LEFT, _EYE_RIGHT = (386, 374, 362, 263), (159, 145, 33, 133)  # the person's own left and right
+
+# What MediaPipe, absl and TFLite write to file descriptor 2 when a model is opened; other lines and errors pass.
+_CHATTER = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} |INFO: Created TensorFlow Lite")
+_redirecting = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face in a picture.
+
+    Attributes:
+        row: (d,) its features.
+        box: left, top, right, bottom of its landmarks, in widths and heights of the picture; what is outside of it
+            is below 0 or above 1.
+        mouth: distance of the lips by width of the mouth.
+        mouth_width: pixels.
+    """
+
+    row: Floats
+    box: Array
+    mouth: float
+    mouth_width: float
+
+    @property
+    def area(self) -> float:
+        """Of the box, as a share of the picture."""
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+class FaceFinder:
+    """Finds and measures the faces of a picture. Nothing is carried from one picture to the next.
+
+    MediaPipe's way for films is not used: it smooths what it finds over time, which blurs a speaking mouth at 10
+    pictures per second, makes a result depend on where the film began, and does so with a single face only. The
+    detector is made for faces near the camera: one that takes less than a tenth of the picture's longer side is missed.
+
+    Args:
+        model: ``face_landmarker_v2.task``.
+        faces: so many at most.
+        threads: so many calls can work at the same time.
+
+    Raises:
+        PartError: MediaPipe is not installed, a version that reports to its vendor, or lacks a system library.
+    """
+
+    def __init__(self, model: Path, faces: int, threads: int) -> None:
+        self._package = _mediapipe()
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(threads):
+            self._idle.put(_landmarker(model, faces))
+
+    def __call__(self, image: Image) -> tuple[Face, ...]:
+        """(H, W, 3) uint8 RGB to its faces, those that are seen best first."""
+        picture = self._package.Image(
+            image_format=self._package.ImageFormat.SRGB, data=np.ascontiguousarray(image, dtype=np.uint8)
+        )
+        landmarker = self._idle.get()
+        try:
+            found = landmarker.detect(picture)
+        finally:
+            self._idle.put(landmarker)
+        height, width = image.shape[:2]
+        parts = zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True)
+        faces = []
+        for points, shapes, pose in parts:
+            places = np.array([(point.x, point.y, point.z) for point in points])
+            scores = {shape.category_name: shape.score for shape in shapes}
+            faces.append(measure(places, scores, np.asarray(pose, dtype=np.float64), width, height))
+        return tuple(face for face in faces if np.isfinite(face.row).all())
+
+
+def measure(places: Array, scores: dict[str, float], pose: Array, width: int, height: int) -> Face:
+    """The features of a face, in the order of ``COLUMNS``:
+
+    - 51 blendshapes, 0 to 1, as MediaPipe names them.
+    - ``pitch`` (down is positive), ``yaw`` (towards the person's own left), ``roll`` (the top of the head towards the
+      person's own left): degrees.
+    - ``shift_x`` (right in the picture), ``shift_y`` (up), ``distance``: centimetres from the camera, for a head of
+      average size before a camera with MediaPipe's angle of view (63 degrees).
+    - ``mouth_opening``, ``eye_opening_left``, ``eye_opening_right``: height by width, in three dimensions, so that
+      a turned head changes little.
+    - ``centre_x`` (from the left), ``centre_y`` (from the top): middle of the landmarks, in widths and heights of the
+      picture. ``size``: square root of the share of the picture that their box takes.
+
+    The landmarker tells no confidence: a face is found where its own thresholds (.5) are passed, and missing otherwise.
+
+    Args:
+        places: (478, 3) landmarks; x and z in widths, y in heights of the picture.
+        scores: blendshapes by name.
+        pose: (4, 4) from the canonical face to camera space: x right, y up, z towards the camera, centimetres.
+        width, height: pixels of the picture.
+    """
+    pixels = places * (width, height, width)
+    mouth, eye_left, eye_right = (_opening(pixels, at) for at in (_MOUTH, _EYE_LEFT, _EYE_RIGHT))
+    box = np.concatenate([places[:, :2].min(axis=0), places[:, :2].max(axis=0)])
+    centre, (wide, high) = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+    row = [scores[name] for name in BLENDSHAPES]
+    row += [*_angles(pose[:3, :3]), pose[0, 3], pose[1, 3], -pose[2, 3]]
+    row += [mouth, eye_left, eye_right, *centre, np.sqrt(wide * high)]
+    mouth_width = float(np.linalg.norm(pixels[_MOUTH[2]] - pixels[_MOUTH[3]]))
+    return Face(np.array(row, dtype=np.float32), box, mouth, mouth_width)
+
+
+def _opening(pixels: Array, at: tuple[int, int, int, int]) -> float:
+    upper, lower, one, other = pixels[list(at)]
+    return float(np.linalg.norm(upper - lower) / max(float(np.linalg.norm(one - other)), 1e-6))
+
+
+def _angles(turn: Array) -> tuple[float, float, float]:
+    """Pitch, yaw and roll in degrees of a turn = yaw after pitch after roll."""
+    turn = turn / np.linalg.norm(turn, axis=0)
+    pitch = np.arcsin(np.clip(-turn[1, 2], -1, 1))
+    yaw, roll = np.arctan2(turn[0, 2], turn[2, 2]), np.arctan2(turn[1, 0], turn[1, 1])
+    return float(np.degrees(pitch)), float(np.degrees(yaw)), -float(np.degrees(roll))
+
+
+def _mediapipe() -> Any:
+    try:
+        import mediapipe
+    except ModuleNotFoundError as error:
+        raise PartError(f"Looking at faces needs MediaPipe ({error}). {_INSTALL}") from error
+    except ImportError as error:
+        raise _library_missing(error) from error
+    if not _SAFE[0] <= tuple(map(int, re.findall(r"\d+", mediapipe.__version__)[:3])) < _SAFE[1]:
+        raise PartError(
+            f"MediaPipe {mediapipe.__version__} is not used: from 0.10.35 on it reports usage to its vendor, and "
+            "nothing here leaves the machine. Install one that does not: pip install 'mediapipe>=0.10.30,<0.10.32'"
+        )
+    return mediapipe
+
+
+def _landmarker(model: Path, faces: int) -> Any:
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(
+        # The bytes, because MediaPipe opens no path with letters beyond ASCII everywhere.
+        base_options=BaseOptions(model_asset_buffer=model.read_bytes()),
+        num_faces=faces,
+        output_face_blendshapes=True,
+        output_facial_transformation_matrixes=True,
+    )
+    try:
+        with _quiet():
+            landmarker = vision.FaceLandmarker.create_from_options(options)
+    except OSError as error:  # ctypes opens the library only now
+        raise _library_missing(error) from error
+    # It lives as long as the process. Its __del__ at the end of Python would find its modules gone and print a
+    # traceback, so it gets a reference that nobody gives back.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(landmarker))
+    return landmarker
+
+
+def _library_missing(error: Exception) -> PartError:
+    return PartError(
+        f"MediaPipe cannot be loaded: {error}. Some of its versions need libraries of the system; on Debian: "
+        "apt-get install libgl1 libegl1 libgles2 libglib2.0-0"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps MediaPipe's log lines back, which come from C++ and know no setting; all else is written afterwards."""
+    with _redirecting, tempfile.TemporaryFile() as kept:
+        try:
+            real = os.dup(2)
+        except OSError:  # closed, as services do: nothing would be seen
+            yield
+            return
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            kept.seek(0)
+            for line in kept:
+                if not _CHATTER.match(line):
+                    os.write(2, line)
