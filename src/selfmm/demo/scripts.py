@@ -1,0 +1,99 @@
+"""What happens in each of the demo's clips: who speaks, what is said, and what each modality says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from selfmm.data.planted import PlantedSettings, planted_source
+from selfmm.data.planted_words import sentence
+from selfmm.demo.speakers import SPEAKERS, Speaker
+from selfmm.errors import SettingsError
+
+Seconds = tuple[float, float]
+"""The shortest and the longest a clip may be."""
+
+_WORDS = 2.4  # a second, so that they are spoken at ease
+_TRIES = 200  # sentences drawn until one is short enough
+_AWAY_EVERY = 6  # in about one of so many clips the face leaves the picture for a while
+
+
+class Purpose(IntEnum):
+    """What chance is needed for."""
+
+    SCRIPT, LEAVING, VOICE, FACE = range(4)
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is to happen in a clip.
+
+    Attributes:
+        label: what a rater of the whole would give, in [-3, 3].
+        truth: of text, audio and vision, each in [-3, 3].
+        away: when the face is out of the picture, as shares of the clip; None: never.
+        number, seed: of the clip and of all; they decide whatever is left to chance, see `generator`.
+    """
+
+    id: str
+    speaker: Speaker
+    label: float
+    truth: tuple[float, float, float]
+    text: str
+    away: tuple[float, float] | None
+    number: int
+    seed: int
+
+
+def write_scripts(count: int, seed: int, seconds: Seconds) -> list[Script]:
+    """What happens in each clip.
+
+    Raises:
+        SettingsError: ``count``, ``seed`` or ``seconds`` is wrong.
+    """
+    if problems := _problems(count, seed, seconds):
+        raise SettingsError(problems)
+    table = planted_source(PlantedSettings(clips=count, seed=seed)).table
+    speakers = SPEAKERS[: int(np.clip(count // 4, 4, len(SPEAKERS)))]
+    leaves = generator(seed, 0, Purpose.LEAVING).permutation(count) < round(count / _AWAY_EVERY)
+    scripts = []
+    for number, row in enumerate(table.to_dict("records")):
+        rng = generator(seed, number, Purpose.SCRIPT)
+        speaker, start = speakers[number % len(speakers)], rng.uniform(0.2, 0.5)
+        script = Script(
+            id=f"{speaker.name}_{number // len(speakers):02d}",
+            speaker=speaker,
+            label=row["label"],
+            truth=(row["label_text"], row["label_audio"], row["label_vision"]),
+            text=_text(row["label_text"], int(_WORDS * seconds[1]), rng),
+            away=(start, start + rng.uniform(0.25, 0.4)) if leaves[number] else None,
+            number=number,
+            seed=seed,
+        )
+        scripts.append(script)
+    return scripts
+
+
+def _problems(count: int, seed: int, seconds: Seconds) -> list[str]:
+    found = [] if count >= 3 else [f"count is {count}; it must be at least 3"]
+    found += [] if seed >= 0 else [f"seed is {seed}; it must be at least 0"]
+    if not 1 <= seconds[0] <= seconds[1] <= 60:
+        found.append(f"seconds is {seconds}; give the shortest (at least 1), then the longest (at most 60)")
+    return found
+
+
+def _text(sentiment: float, words: int, rng: np.random.Generator) -> str:
+    """A sentence of at most ``words``, or the shortest found."""
+    found = sentence(sentiment, rng)
+    for _ in range(_TRIES):
+        if len(found.split()) <= words:
+            break
+        found = min(found, sentence(sentiment, rng), key=lambda text: len(text.split()))
+    return found
+
+
+def generator(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
+    """One generator per clip and purpose, so that neither depends on another."""
+    return np.random.default_rng([20210208, seed, number, purpose])
