@@ -1,0 +1,176 @@
+"""Fundamental frequency of a voice, frame by frame.
+
+Candidates are the peaks of the autocorrelation, divided by that of the window, and the best path through them is found
+by dynamic programming: Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise
+ratio of a sampled sound", 1993. Other than there, the autocorrelation is that of the low band, where voices have their
+harmonics; sound above it speaks against a voice; and the path is decided with a fixed look-ahead, so that an endless
+sound can be followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.features.streams import SOUND_RATE, Floats
+
+LOWEST, HIGHEST = 60.0, 500.0
+"""Hz: pitches that are looked for."""
+
+HOP = SOUND_RATE // 100
+"""Samples from frame to frame."""
+
+FRAME = 5 * HOP
+"""Samples of a frame: three periods of the lowest pitch."""
+
+_FFT = 1024  # less than FRAME and the longest period: what wraps around is the window's ends, which are next to nothing
+_LAG_RATE = SOUND_RATE // 2  # the autocorrelation is needed at half the rate: the low band ends far below
+_LAGS = np.arange(int(_LAG_RATE / HIGHEST), int(_LAG_RATE / LOWEST) + 1)
+_LAG_OCTAVES = np.log2(_LAGS[-1] / _LAGS)  # above the lowest pitch
+_CANDIDATES = 6
+
+# Costs in units of the autocorrelation, 0 to 1.
+_VOICING = 0.5  # what being unvoiced is worth
+_OCTAVE = 0.02  # per octave towards low pitches: two periods look as much alike as one
+_JUMP = 0.35  # per octave between frames
+_SWITCH = 0.14  # between voiced and unvoiced
+_HIGH_BAND = 0.15  # how much sound above the low band speaks against a voice
+_FLOOR = 1e-8  # power (-80 dBFS) below which nothing is heard
+_ABSENT = -1e3  # strength of a candidate that is not there
+
+
+@dataclass(frozen=True)
+class Pitch:
+    """Pitch of n frames.
+
+    Attributes:
+        frequency: (n,) Hz; 0 where unvoiced.
+        strength: (n,) how periodic the sound is at its best period, 0 to 1, voiced or not.
+    """
+
+    frequency: Floats
+    strength: Floats
+
+    @property
+    def voiced(self) -> npt.NDArray[np.bool_]:
+        """(n,)"""
+        return self.frequency > 0
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    # (n, 1 + K): the first is being unvoiced. Frequencies in octaves above 1 Hz.
+    octaves: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    strength: Floats  # (n,)
+
+
+class PitchTracker:
+    """Follows the pitch through blocks of frames: a block is decided when the one after it is there.
+
+    The blocks have to be the same however the sound comes in. With 25 frames the path looks ahead for .25 s.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: _Candidates | None = None
+        self._totals: npt.NDArray[np.float64] | None = None  # of the best paths to the last frame decided upon
+        self._last: npt.NDArray[np.float64] | None = None  # octaves of its candidates
+
+    def feed(self, frames: Floats) -> Pitch | None:
+        """The next frames.
+
+        Args:
+            frames: (n, ``FRAME``) sound, ``HOP`` apart.
+
+        Returns:
+            Pitch of the frames fed the time before; None at first.
+        """
+        before, self._waiting = self._waiting, _candidates(frames)
+        return self._decide(before, self._waiting) if before else None
+
+    def finish(self) -> Pitch | None:
+        """Pitch of the frames fed last; None where there were none."""
+        before, self._waiting = self._waiting, None
+        return self._decide(before, None) if before else None
+
+    def _decide(self, block: _Candidates, ahead: _Candidates | None) -> Pitch:
+        count = len(block.scores)
+        octaves, scores = block.octaves, block.scores
+        if ahead:
+            octaves, scores = np.concatenate([octaves, ahead.octaves]), np.concatenate([scores, ahead.scores])
+        if self._last is None or self._totals is None:
+            self._last, self._totals = octaves[0], np.zeros(octaves.shape[1])
+        costs = _transitions(np.concatenate([self._last[None], octaves]))
+        totals, origins = self._totals, np.empty(scores.shape, dtype=np.intp)
+        for time in range(len(scores)):
+            ways = totals[:, None] - costs[time]
+            origins[time] = ways.argmax(axis=0)
+            totals = ways.max(axis=0) + scores[time]
+            if time == count - 1:
+                # Only the best matters, not by how much: sums of an hour would lose precision.
+                self._totals, self._last = totals - totals.max(), octaves[time]
+        state = int(totals.argmax())
+        path = np.empty(len(scores), dtype=np.intp)
+        for time in reversed(range(len(scores))):
+            path[time] = state
+            state = int(origins[time, state])
+        chosen = path[:count]
+        frequency = np.where(chosen > 0, 2 ** block.octaves[np.arange(count), chosen], 0)
+        return Pitch(frequency.astype(np.float32), block.strength)
+
+
+def _transitions(octaves: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    # (n, 1 + K) -> (n - 1, 1 + K, 1 + K): cost of going from a candidate of a frame to one of the next.
+    costs = _JUMP * np.abs(octaves[:-1, :, None] - octaves[1:, None, :])
+    costs[:, 0, :] = costs[:, :, 0] = _SWITCH
+    costs[:, 0, 0] = 0
+    return costs
+
+
+def _candidates(frames: Floats) -> _Candidates:
+    correlation, share = _autocorrelation(frames)
+    left, middle, right = correlation[:, :-2], correlation[:, 1:-1], correlation[:, 2:]
+    peak = (middle > left) & (middle >= right) & (middle > 0)
+    # A parabola through a peak and its neighbours has its top between the lags.
+    slope = left - right
+    shift = np.where(peak, slope / np.where(peak, left - 2 * middle + right, -1) / 2, 0)
+    strength = np.where(peak, np.clip(middle - slope * shift / 4, 0, 1) * share[:, None], 0)
+    scores = np.where(peak, strength + _OCTAVE * _LAG_OCTAVES, _ABSENT)
+    best = np.argpartition(-scores, _CANDIDATES, axis=1)[:, :_CANDIDATES]
+    octaves = np.log2(_LAG_RATE / (_LAGS[best] + np.take_along_axis(shift, best, axis=1)))
+    unvoiced = np.full((len(frames), 1), _VOICING)
+    return _Candidates(
+        octaves=np.concatenate([np.zeros_like(unvoiced), octaves], axis=1),
+        scores=np.concatenate([unvoiced, np.take_along_axis(scores, best, axis=1)], axis=1),
+        strength=strength.max(axis=1).astype(np.float32),
+    )
+
+
+def _autocorrelation(frames: Floats) -> tuple[Floats, Floats]:
+    # (n, lags + 2) at the lags and one more on either side, and (n, 1) the share of the low band in the sound.
+    sound = (frames - frames.mean(axis=1, keepdims=True)) * _WINDOW
+    power = np.abs(np.fft.rfft(sound, _FFT)) ** 2
+    low = power[:, : len(_BAND)] * _BAND
+    correlation = np.fft.irfft(low, 2 * len(_BAND) - 2)
+    energy = np.maximum(correlation[:, :1], np.finfo(np.float32).tiny)
+    total, inside = power.sum(axis=1), low.sum(axis=1)
+    floor = _FLOOR * _FFT / 2 * np.square(_WINDOW).sum()
+    share = inside / (inside + _HIGH_BAND * (total - inside) + floor)
+    lags = slice(_LAGS[0] - 1, _LAGS[-1] + 2)
+    return correlation[:, lags] / energy / _WINDOW_CORRELATION[lags], share
+
+
+def _low_band() -> Floats:
+    # Weights of the bins up to half of _LAG_RATE: fades in around 50 Hz (hum, wind) and out around 1.6 kHz.
+    frequency = np.arange(_FFT // 4 + 1) * SOUND_RATE / _FFT
+    rise = np.clip((frequency - 30) / 40, 0, 1)
+    fall = np.clip((2200 - frequency) / 1200, 0, 1)
+    return (rise * fall).astype(np.float32)
+
+
+_WINDOW = np.hanning(FRAME + 1)[:-1].astype(np.float32)
+_BAND = _low_band()
+_spectrum = np.abs(np.fft.rfft(_WINDOW, _FFT)[: len(_BAND)]) ** 2
+_WINDOW_CORRELATION = (np.fft.irfft(_spectrum) / np.fft.irfft(_spectrum)[0]).astype(np.float32)
