@@ -117,7 +117,7 @@ def atomic_folder(
     path = path.resolve()  # "." and "a/.." have no name to put a temporary folder beside
     temporary = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.partial")
     try:
-        _refuse_to_replace(path, marker, ours, force)
+        refuse_to_replace(path, marker, ours, force)
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
         temporary.mkdir()
@@ -132,7 +132,8 @@ def atomic_folder(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], force: bool) -> None:
+def refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], force: bool) -> None:
+    """Raises ``OutputError`` where ``atomic_folder`` with these arguments would."""
     if path == Path.cwd():
         raise OutputError(f"{path} is the folder you are in; name another one, for example {path.name}/data.")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):

@@ -7,18 +7,21 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from selfmm.errors import SettingsError
 
+_Settings = TypeVar("_Settings", bound="Group")
+
 
 class Group(BaseModel):
     """Settings that belong together; unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    example: ClassVar[str] = "key=value"
 
 
 class _Branch(Group):
@@ -112,6 +115,8 @@ class TrainingSettings(Group):
 class Settings(Group):
     """Everything about a run but the data."""
 
+    example: ClassVar[str] = "training.max_epochs=20"
+
     seed: int = Field(1111, ge=0, lt=2**32, description="seed of everything random")
     modalities: tuple[str, ...] = Field((), description="use only these; empty for all the data set has")
     text: TextSettings = TextSettings()
@@ -151,26 +156,41 @@ def load_settings(preset: str | Path | None = None, overrides: Sequence[str] = (
     3
     """
     tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
+    return load_group(Settings, overrides, tree, values)
+
+
+def load_group(
+    group: type[_Settings],
+    overrides: Sequence[str] = (),
+    tree: dict[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> _Settings:
+    """Settings of any kind from a tree of them, then ``key=value`` overrides, then values that are not None.
+
+    Raises:
+        SettingsError: with every problem found, and the nearest name for each unknown key.
+    """
+    tree = {} if tree is None else tree
     problems: list[str] = []
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key.strip():
-            problems.append(f"{override!r} is no setting; write key=value, for example training.max_epochs=20")
+            problems.append(f"{override!r} is no setting; write key=value, for example {group.example}")
             continue
         try:
             _put(tree, key.strip().split("."), _parse(value.strip()))
         except TypeError:
             problems.append(f"{key.strip()}: a part of this key is a value, not a group of settings")
-    tree.update({key: value for key, value in values.items() if value is not None})
-    return _validate(tree, problems)
+    tree.update({key: value for key, value in (values or {}).items() if value is not None})
+    return _validate(group, tree, problems)
 
 
-def _validate(tree: Mapping[str, Any], problems: list[str]) -> Settings:
+def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[str]) -> _Settings:
     settings = None
     try:
-        settings = Settings.model_validate(tree)
+        settings = group.model_validate(tree)
     except ValidationError as error:
-        problems += [_describe(list(e["loc"]), e["type"], e["msg"], e["input"]) for e in error.errors()]
+        problems += [_describe(group, list(e["loc"]), e["type"], e["msg"], e["input"]) for e in error.errors()]
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
@@ -206,16 +226,16 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     tree[keys[-1]] = value
 
 
-def _describe(location: list[Any], kind: str, message: str, value: object) -> str:
+def _describe(whole: type[Group], location: list[Any], kind: str, message: str, value: object) -> str:
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
         return f"{key} = {repr(value)[:80]}: {message[0].lower()}{message[1:]}"
-    names = _fields_at(location[:-1])
+    names = _fields_at(whole, location[:-1])
     return f"{key} is no setting{did_you_mean(str(location[-1]), names)}"
 
 
-def _fields_at(location: list[Any]) -> list[str]:
-    group: type[BaseModel] = Settings
+def _fields_at(whole: type[Group], location: list[Any]) -> list[str]:
+    group: type[BaseModel] = whole
     for key in location:
         if group is Settings and key == "stream":
             continue

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -22,12 +22,17 @@ from selfmm.data.tables import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 from selfmm.errors import DatasetError, RunError, SourceError
 from selfmm.evaluation.metrics import Metrics, evaluate, scale_for
+from selfmm.features.clip import Clip
+from selfmm.features.clip_list import is_recording
 from selfmm.inference import prediction_table, score
 from selfmm.models.text import load_architecture
 from selfmm.training.assembly import Assembly, build_model
 from selfmm.training.checkpoint import load_tensors
 from selfmm.training.folder import RunFolder, RunInfo
 from selfmm.training.hardware import choose_device
+
+if TYPE_CHECKING:
+    from selfmm.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -87,21 +92,38 @@ class TrainedModel:
         """One row per epoch."""
         return self.folder.history()
 
-    def predict(self, data: Dataset | str | Path | Sequence[str], split: str | None = None) -> pd.DataFrame:
+    @overload
+    def predict(self, data: Dataset | Sequence[str], split: str | None = None) -> pd.DataFrame: ...
+
+    @overload
+    def predict(self, data: Clip) -> Prediction: ...
+
+    @overload
+    def predict(self, data: str | Path, split: str | None = None) -> Any: ...
+
+    def predict(
+        self, data: Dataset | Sequence[str] | Clip | str | Path, split: str | None = None
+    ) -> pd.DataFrame | Prediction:
         """Scores clips, on the scale of the labels that were trained on.
 
         Args:
             data: a data set, its folder, a table with features beside it, or a list of sentences. Streams may be
-                missing; a modality that a clip lacks gets no score of its own.
+                missing; a modality that a clip lacks gets no score of its own. Or one recording, or a part of it (a
+                ``selfmm.Clip``), from which the features are extracted as the run's recipe says.
             split: score only this split.
 
         Returns:
-            One row per clip: id, split, label (NaN where unknown), score (all modalities together) and
-            score_<modality> (NaN where the clip lacks it).
+            Of a recording a ``Prediction``. Of all else one row per clip: id, split, label (NaN where unknown), score
+            (all modalities together) and score_<modality> (NaN where the clip lacks it).
 
         Raises:
             SourceError, DatasetError: the data cannot be read, or do not fit the model.
+            MediaError, RunError, PartError, WeightsError: a recording cannot be read, or its features not extracted.
         """
+        if isinstance(data, Clip) or (isinstance(data, str | Path) and is_recording(Path(data))):
+            from selfmm.recordings import predict_clip
+
+            return predict_clip(self, data if isinstance(data, Clip) else Clip(Path(data)))
         with _opened(data) as dataset:
             rows = np.arange(len(dataset)) if split is None else _rows(dataset, split)
             scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)

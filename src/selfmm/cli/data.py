@@ -62,7 +62,7 @@ def import_(
         dst,
         name=name,
         language=language,
-        label_range=_parse_range(label_range),
+        label_range=parse_range(label_range),
         text=text.value if text else None,
         tokenizer=tokenizer,
         non_finite=non_finite.value,
@@ -117,7 +117,7 @@ def planted(
     typer.echo(f"Next: selfmm train {dst} --preset quickstart")
 
 
-def _parse_range(value: str | None) -> tuple[float, float] | None:
+def parse_range(value: str | None) -> tuple[float, float] | None:
     if value is None:
         return None
     try:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from selfmm.cli.output import speaks
+from selfmm.features.clip import Clip
+from selfmm.features.extract import ExtractListener, Unheard
 from selfmm.training.trainer import EpochRecord, Listener, Silence
 
 
@@ -52,3 +54,31 @@ def listener(console: Console) -> Iterator[Listener]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bars(progress)
+
+
+class ClipBar:
+    """A bar over all clips, and a line per clip that is left out."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.clips: TaskID | None = None
+
+    def started(self, clips: int) -> None:
+        self.clips = self.progress.add_task("clips", total=clips)
+
+    def clip(self, clip: Clip, kept: bool, problem: str | None) -> None:
+        assert self.clips is not None
+        if problem is not None:
+            self.progress.console.print(f"left out: {clip.id}: {problem}", markup=False, style="yellow")
+        self.progress.advance(self.clips)
+
+
+@contextmanager
+def extract_listener(console: Console) -> Iterator[ExtractListener]:
+    """A bar with the time that is left, on a terminal; silence elsewhere."""
+    if not console.is_terminal:
+        yield Unheard()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield ClipBar(progress)

@@ -1,4 +1,4 @@
-"""Commands on runs: train, evaluate, predict, labels."""
+"""Commands on runs: train, evaluate, labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write to th
 
 
 def register(app: typer.Typer) -> None:
-    for command in (train, evaluate, predict, labels):
+    for command in (train, evaluate, labels):
         app.command()(command)
 
 
@@ -138,30 +138,6 @@ def evaluate(
     from selfmm.evaluation.tables import metrics_table
 
     Console().print(metrics_table({split: metrics}))
-
-
-def predict(
-    run: RunArgument,
-    data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="A data-set folder, or a table with features beside it.")
-    ] = None,
-    text: Annotated[list[str] | None, typer.Option("--text", help="Score a sentence, words alone. Repeatable.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
-    out: OutOption = None,
-    force: ForceOption = False,
-) -> None:
-    """Score clips: all modalities together, and each alone."""
-    from selfmm.api import load
-
-    if (data is None) == (not text):
-        raise SettingsError(["give either DATA or --text, for example: selfmm predict RUN --text 'I loved it'"])
-    check_out(out, run, force)
-    model = load(run)
-    table = model.predict(text if text else data or (), split)
-    missing = [name for name in model.info.modalities if table[f"score_{name}"].isna().all()]
-    if missing:
-        typer.echo(f"note: no clip has {' or '.join(missing)}; the model's stand-in takes their place.", err=True)
-    deliver(table, out)
 
 
 def labels(

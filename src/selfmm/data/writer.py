@@ -13,12 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.atomic import atomic_folder
+from selfmm.atomic import atomic_folder, refuse_to_replace
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.store import MANIFEST, TABLE, TEXT, Dataset, Manifest, Modality, open_dataset
 from selfmm.errors import OutputError
+from selfmm.features.recipe import Recipe
 
 _CHUNK_CLIPS = 64
+WORDS = "words.parquet"
+"""Words with their times, where these are known: id, word, start, end, probability."""
+FAILURES = "failures.csv"
+"""Clips that could not be extracted: id, path, reason."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Source:
             ``samples.parquet``; offsets and lengths are added on writing.
         frames: per modality that has a matrix. Text that lives in the table is not among them.
         name, language, label_range, provenance: as in ``dataset.json``.
+        recipe: how the features were extracted, where selfmm did it.
+        tables: further tables to lie in the folder, by the name of their file (.parquet or .csv).
         notes: what the reader changed or found remarkable, one sentence each, for the user to see.
     """
 
@@ -56,6 +63,8 @@ class Source:
     label_range: tuple[float, float]
     language: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe | None = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -69,7 +78,7 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
         SourceError: a clip's frames turn out wrong while they are read (raised by the reader).
     """
     path = Path(path)
-    _refuse_to_lose_corrections(path)
+    check_writable(path, force=force)
     with atomic_folder(path, marker=MANIFEST, ours=_ours, force=force) as folder:
         table = source.table.reset_index(drop=True).copy()
         modalities: dict[str, Modality] = {}
@@ -80,12 +89,15 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
             table[f"{name}_offset"] = np.concatenate([[0], np.cumsum(frames.lengths)[:-1]]).astype(np.int64)
             table[f"{name}_length"] = frames.lengths.astype(np.int64)
             _write_matrix(folder / f"{name}.npy", frames)
-        table.to_parquet(folder / TABLE, index=False)
+        for name, more in {TABLE: table, **source.tables}.items():
+            write = more.to_csv if name.endswith(".csv") else more.to_parquet
+            write(folder / name, index=False)
         manifest = Manifest(
             name=source.name,
             language=source.language,
             label_range=source.label_range,
             modalities=modalities,
+            recipe=source.recipe,
             provenance=dict(source.provenance),
             checksums={file.name: sha256(file) for file in sorted(folder.iterdir())},
         )
@@ -93,6 +105,12 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
         _refuse_to_lose_corrections(path)  # some may have come in meanwhile
     return open_dataset(path)
+
+
+def check_writable(path: Path, *, force: bool) -> None:
+    """Raises ``OutputError`` where ``write_dataset`` may not write, for those who make what is written take long."""
+    _refuse_to_lose_corrections(path)
+    refuse_to_replace(path.resolve(), MANIFEST, _ours, force)
 
 
 def _refuse_to_lose_corrections(path: Path) -> None:
@@ -104,7 +122,7 @@ def _refuse_to_lose_corrections(path: Path) -> None:
 
 
 def _ours(name: str) -> bool:
-    return name in (MANIFEST, TABLE) or name.endswith(".npy")
+    return name in (MANIFEST, TABLE, WORDS, FAILURES) or name.endswith(".npy")
 
 
 def _write_matrix(path: Path, frames: Frames) -> None:

@@ -3,11 +3,12 @@ extracts as the training did."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from selfmm.config import Group
+from selfmm.config import Group, load_group
 
 PARTS = ("text", "audio", "vision")
 
@@ -56,6 +57,8 @@ class Recipe(Group):
     ('text', 'audio')
     """
 
+    example: ClassVar[str] = "face.rate=5"
+
     version: Literal[1] = Field(1, description="of the way features are computed")
     parts: tuple[str, ...] = Field(PARTS, description="modalities to extract: text, audio, vision")
     speech: SpeechSettings = SpeechSettings()
@@ -76,3 +79,15 @@ class Recipe(Group):
         if not value or len(set(value)) != len(value) or not set(value) <= set(PARTS):
             raise ValueError(f"write one or more of {', '.join(PARTS)}, each once")
         return tuple(part for part in PARTS if part in value)
+
+
+def load_recipe(overrides: Sequence[str] = ()) -> Recipe:
+    """The default recipe with ``key=value`` overrides, for example ``face.rate=5``.
+
+    Raises:
+        SettingsError: with every problem found, and the nearest name for each unknown key.
+
+    >>> load_recipe(["parts=text,audio", "voice.rate=50"]).voice.rate
+    50.0
+    """
+    return load_group(Recipe, overrides)

@@ -64,6 +64,9 @@ class Track:
     rate: float
     start: float = 0.0
 
+    def __len__(self) -> int:
+        return len(self.values)
+
     @property
     def present(self) -> npt.NDArray[np.bool_]:
         """(n,) rows in which something was measured."""
@@ -131,6 +134,11 @@ class Transcript:
     language: str | None = None
     source: str = "given"
 
+    def part(self, start: float, end: float) -> Transcript:
+        """The words whose middle lies in [``start``, ``end``)."""
+        words = tuple(word for word in self.words if start <= (word.start + word.end) / 2 < end)
+        return replace(self, text=joined(words, self.language), words=words)
+
     def to_json(self) -> dict[str, Any]:
         words = [[word.text, word.start, word.end, word.probability] for word in self.words]
         return {"text": self.text, "words": words, "language": self.language, "source": self.source}
@@ -139,3 +147,15 @@ class Transcript:
     def from_json(content: dict[str, Any]) -> Transcript:
         words = tuple(Word(str(text), float(a), float(b), float(p)) for text, a, b, p in content["words"])
         return Transcript(content["text"], words, content["language"], content["source"])
+
+
+def joined(words: Sequence[Word], language: str | None) -> str:
+    """One text of many words; with blanks between them, where the language has such.
+
+    >>> joined((Word("so", 0, 0.2), Word("good.", 0.2, 0.5)), "en")
+    'so good.'
+    """
+    return ("" if language in _WITHOUT_BLANKS else " ").join(word.text for word in words)
+
+
+_WITHOUT_BLANKS = frozenset({"zh", "ja", "th", "lo", "my", "km", "yue"})

@@ -34,6 +34,7 @@ from selfmm.atomic import atomic_file, write_text
 from selfmm.config import Settings, load_settings
 from selfmm.data.store import MANIFEST, Modality, check_modalities
 from selfmm.errors import OutputError, RunError
+from selfmm.features.recipe import Recipe
 from selfmm.labels.history import check_labels
 from selfmm.training.results import read_history, read_metrics, read_peak_memory
 
@@ -62,6 +63,7 @@ class RunInfo(BaseModel):
         corrections: people's labels that were fixed truth, counted by modality, source and weight.
         corrections_digest: checksum of all corrections; empty where there were none.
         label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
+        recipe: how the features were extracted, so that a prediction extracts them the same way.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,6 +80,7 @@ class RunInfo(BaseModel):
     text_encoder: dict[str, str] = {}
     corrections: list[CorrectionsUsed] = []
     corrections_digest: str = ""
+    recipe: Recipe | None = None
 
     @field_validator("format_version")
     @classmethod

@@ -135,6 +135,7 @@ class Run:
             fingerprint=fingerprint(self.dataset),
             language=manifest.language,
             label_range=manifest.label_range,
+            recipe=manifest.recipe,
             modalities=dict(assembly.modalities),
             corrections=corrections_used(self.dataset, list(assembly.modalities)),
             corrections_digest=digest(self.dataset.corrections),

@@ -1,0 +1,1 @@
+"""Why a clip's score is what it is."""

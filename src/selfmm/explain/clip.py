@@ -1,0 +1,141 @@
+"""The explanation of one clip's score: its streams, its words, its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from selfmm.data.scales import LabelScale
+from selfmm.data.store import TEXT, Dataset, Modality
+from selfmm.errors import DatasetError, SettingsError
+from selfmm.explain.contributions import Sharing
+from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
+from selfmm.explain.inputs import Inputs
+from selfmm.explain.words import Reading, read
+from selfmm.predict import TrainedModel
+from selfmm.types import Batch, Output
+
+_TOLERANCE = 1e-3  # of the reach of the labels
+
+
+def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32) -> Explanation:
+    """Why the fused score of one clip is what it is.
+
+    Args:
+        model: a finished run. It is used in evaluation mode and left as it was.
+        dataset: where the clip lies.
+        row: its row number.
+        steps: points along the integrals over words and frames, at least 1; see ``Contribution.gap``.
+
+    Raises:
+        DatasetError: there is no such row, the data do not fit the model, or the clip gets no finite score.
+        SettingsError: ``steps`` is less than 1.
+    """
+    if not 0 <= row < len(dataset):
+        raise DatasetError(f"the data set {dataset.name!r} has {len(dataset)} clips, so there is no row {row}.")
+    if steps < 1:
+        raise SettingsError([f"steps = {steps}: an integral needs at least one point"])
+    network = model.assembly.model
+    clip = str(dataset.samples["id"].iloc[row])
+    batch = model.assembly.maker(dataset, np.array([row])).make(np.array([0])).to(model.device)
+    with _at_rest(network):
+        output: Output = network(batch)
+        if not bool(output.fusion.isfinite()):
+            raise DatasetError(f"clip {clip!r} gets no finite score: its features are far outside the training data's.")
+        present = [name for name in network.modalities if bool(output.present[name])]
+        sharing = Sharing(network, {name: output.encoded[name][0] for name in present})
+        inputs = {
+            name: Inputs.of(batch.streams[name].values[0], network.encoders[name], model.assembly.pretrained)
+            for name in present
+        }
+        tolerance = _TOLERANCE * LabelScale.of(model.info.label_range).reach
+        shares = {
+            name: inputs[name].shares(partial(sharing.fair, name), steps=steps, tolerance=tolerance) for name in present
+        }
+        contributions = tuple(
+            _contribution(name, sharing, inputs[name], shares[name], float(output.unimodal[name])) for name in present
+        )
+        base = sharing.base()
+    reading = _reading(model, dataset, row, batch)
+    return Explanation(
+        id=clip,
+        score=float(output.fusion),
+        base=base,
+        label_range=model.info.label_range,
+        contributions=contributions,
+        lacking=tuple(name for name in network.modalities if name not in present),
+        text=reading.text if reading else "",
+        words=_words(reading, shares.get(TEXT)),
+        frames=tuple(
+            _frames(name, shares[name], dataset.modalities[name])
+            for name in present
+            if dataset.modalities[name].kind == "frames"
+        ),
+        steps=steps,
+    )
+
+
+@contextmanager
+def _at_rest(network: nn.Module) -> Iterator[None]:
+    """In evaluation mode and, but where it is asked for, without gradients."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)
+
+
+def _contribution(name: str, sharing: Sharing, inputs: Inputs, shares: Tensor, alone: float) -> Contribution:
+    content = inputs.total(partial(sharing.fair, name))
+    return Contribution(
+        modality=name,
+        value=sharing.value(name),
+        added=sharing.added(name),
+        alone=alone,
+        content=content,
+        gap=float(shares.sum()) - content,
+    )
+
+
+def _reading(model: TrainedModel, dataset: Dataset, row: int, batch: Batch) -> Reading | None:
+    """The clip's words; None where it has none, or where they are features themselves."""
+    stream, pretrained = batch.streams.get(TEXT), model.assembly.pretrained
+    if stream is None or pretrained is None or not bool(stream.present[0]):
+        return None
+    known = dataset.samples[TEXT].iloc[row] if TEXT in dataset.samples else None
+    return read(pretrained.tokenizer, stream.values[0].tolist(), known if isinstance(known, str) else "")
+
+
+def _words(reading: Reading | None, shares: Tensor | None) -> tuple[WordShare, ...]:
+    if reading is None or shares is None:
+        return ()
+    values = [0.0] * len(reading.spans)
+    for word, share in zip(reading.word_of, shares.sum(dim=1).tolist(), strict=True):
+        if word is not None:
+            values[word] += share
+    return tuple(
+        WordShare(reading.text[start:end], start, end, value)
+        for (start, end), value in zip(reading.spans, values, strict=True)
+    )
+
+
+def _frames(name: str, shares: Tensor, stored: Modality) -> FrameShares:
+    names = stored.columns or tuple(f"{name}[{number}]" for number in range(shares.shape[1]))
+    columns = zip(names, shares.sum(dim=0).tolist(), strict=True)
+    curve = shares.sum(dim=1)
+    peak = int(curve.abs().argmax())
+    return FrameShares(
+        modality=name,
+        rate=stored.frame_rate,
+        columns=tuple(sorted(columns, key=lambda column: -abs(column[1]))),
+        curve=tuple(curve.tolist()),
+        peak=peak,
+        peak_column=names[int(shares[peak].abs().argmax())],
+    )

@@ -1,0 +1,86 @@
+"""One clip: from its place in a file to what is said, heard and seen in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from selfmm.errors import MediaError
+from selfmm.features.analysis import Analysis, Features
+from selfmm.features.clip import Clip
+from selfmm.features.media import probe, read_chunks
+from selfmm.features.recipe import Recipe
+from selfmm.features.streams import Chunk, Transcript
+from selfmm.features.subtitles import read_subtitles
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """Everything of a clip.
+
+    Attributes:
+        features: of all of it.
+        problems: what was not as it should be, though the clip could be read; one sentence each.
+    """
+
+    features: Features
+    problems: tuple[str, ...] = ()
+
+
+def given_words(clip: Clip) -> Transcript | None:
+    """What somebody wrote down of the clip: its text, or else its subtitles.
+
+    Raises:
+        SourceError: the subtitles cannot be read.
+    """
+    if clip.text is not None and clip.text.strip():
+        return Transcript(clip.text.strip())
+    if clip.subtitles is not None:
+        return read_subtitles(clip.subtitles, clip.start, clip.end)
+    return None
+
+
+def extract_clip(clip: Clip, recipe: Recipe, *, threads: int = 1) -> ClipFeatures:
+    """Reads a clip in one pass, with memory for a few seconds of it and for what comes out.
+
+    Raises:
+        MediaError: the file cannot be read, or has nothing that the recipe asks for in this span.
+        SourceError: its subtitles cannot be read.
+        PartError, WeightsError: something that the recipe needs is not installed.
+    """
+    given = given_words(clip)
+    problems: list[str] = []
+    chunks = open_clip(clip, recipe, problems)
+    analysis = Analysis(recipe, given=given, threads=threads)
+    try:
+        for chunk in chunks:
+            analysis.feed(chunk)
+    finally:
+        analysis.finish()
+    features = analysis.features()
+    if not features.tracks and not features.transcript.text:
+        raise MediaError(
+            f"{clip.path} has nothing to go by: no words, no voice and no face were found. Check that it is the right "
+            "file and span."
+        )
+    return ClipFeatures(_of_the_recipe(features, recipe), tuple(problems))
+
+
+def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float = 10.0) -> Iterator[Chunk]:
+    """Reads what the recipe asks for and the file has; see ``read_chunks``."""
+    info = probe(clip.path)
+    return read_chunks(
+        clip.path,
+        start=clip.start,
+        end=clip.end,
+        frame_rate=recipe.face.rate if info.video and "vision" in recipe.parts else None,
+        sound=info.sound,
+        seconds=seconds,
+        problems=problems,
+    )
+
+
+def _of_the_recipe(features: Features, recipe: Recipe) -> Features:
+    if "text" in recipe.parts:
+        return features
+    return replace(features, transcript=Transcript(""))

@@ -1,0 +1,152 @@
+"""What was extracted is kept on disk under a checksum of all it depends on, so that nothing is done twice.
+
+A file holds one clip: its tracks as tensors, all else as JSON in the header (safetensors: no code can hide in it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfmm.atomic import atomic_file
+from selfmm.features.analysis import Features
+from selfmm.features.clip import Clip
+from selfmm.features.extraction import ClipFeatures, given_words
+from selfmm.features.recipe import Recipe
+from selfmm.features.streams import Track, Transcript
+from selfmm.weights import KNOWN, cache_folder
+
+_FORMAT = "1"
+_PACKAGES = ("av", "faster-whisper", "ctranslate2", "mediapipe", "torch", "transformers", "opensmile")
+
+
+def features_folder() -> Path:
+    """``features`` in the cache folder; may be deleted at any time."""
+    return cache_folder() / "features"
+
+
+def key(clip: Clip, recipe: Recipe) -> str:
+    """Checksum of the file's content, the span, the given words, the recipe, its weights and the versions at work.
+
+    Neither the clip's name nor its label is part of it.
+    """
+    given = given_words(clip)
+    content = {
+        "format": _FORMAT,
+        "file": _content(clip.path),
+        "span": [clip.start, clip.end],
+        "given": None if given is None else given.to_json(),
+        "recipe": recipe.model_dump(mode="json"),
+        "weights": weights_used(recipe),
+        "versions": versions(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Of the packages that features depend on, as far as they are installed."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def weights_used(recipe: Recipe) -> dict[str, str]:
+    """Checksums of the models that a recipe names; the name itself where it is one of a hub."""
+    named = {"recogniser": recipe.speech.recogniser} if "text" in recipe.parts else {}
+    named |= {"voice": recipe.voice.features} if "audio" in recipe.parts else {}
+    named |= {"face": "face", "image": recipe.face.features} if "vision" in recipe.parts else {}
+    return {part: _weights(name) for part, name in named.items()}
+
+
+def _weights(name: str) -> str:
+    if name in KNOWN:
+        return next(iter(KNOWN[name].files.values()))
+    if Path(name).is_dir():
+        files = sorted(file for file in Path(name).iterdir() if file.is_file())
+        return hashlib.sha256("".join(f"{file.name} {_content(file)}\n" for file in files).encode()).hexdigest()
+    return name
+
+
+def _content(path: Path) -> str:
+    look = path.stat()
+    return _digest(path, look.st_size, look.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file that is read once in a process, however many clips it has; ``size`` and ``changed`` tell
+    whether it is still the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def store(path: Path, found: ClipFeatures) -> None:
+    """Writes what was extracted, atomically.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    features = found.features
+    header = {
+        "format": _FORMAT,
+        "span": [features.start, features.end],
+        "transcript": features.transcript.to_json(),
+        "tracks": {name: [list(one.columns), one.rate, one.start] for name, one in features.tracks.items()},
+        "sound": None if features.sound is None else asdict(features.sound),
+        "speech": features.speech,
+        "face": None if features.face is None else asdict(features.face),
+        "problems": list(found.problems),
+    }
+    # safetensors knows no file without tensors
+    tensors = {name: np.ascontiguousarray(one.values) for name, one in features.tracks.items()}
+    with atomic_file(path) as temporary:
+        save_file(tensors | {"none": np.zeros(1, np.float32)}, temporary, {"selfmm": json.dumps(header)})
+
+
+def load(path: Path) -> ClipFeatures | None:
+    """What was kept there; None if there is nothing, or nothing whole."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {}).get("selfmm", "null"))
+            if not isinstance(header, dict) or header.get("format") != _FORMAT:
+                return None
+            return _read(header, file)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None  # a cache that is damaged costs time, nothing else
+
+
+def _read(header: dict[str, Any], file: Any) -> ClipFeatures:
+    from selfmm.features.face import FaceFigures
+    from selfmm.features.loudness import SoundFigures
+
+    start, end = header["span"]
+    tracks = {
+        name: Track(tuple(columns), file.get_tensor(name), rate, at)
+        for name, (columns, rate, at) in header["tracks"].items()
+    }
+    features = Features(
+        start=start,
+        end=end,
+        transcript=Transcript.from_json(header["transcript"]),
+        tracks=tracks,
+        sound=None if header["sound"] is None else SoundFigures(**header["sound"]),
+        speech=header["speech"],
+        face=None if header["face"] is None else FaceFigures(**header["face"]),
+    )
+    return ClipFeatures(features, tuple(header["problems"]))

@@ -1,0 +1,95 @@
+"""Where to cut speech, so that each piece can be recognised by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+RATE = 31.25
+"""Rows per second of the probability of speech."""
+
+ONSET, OFFSET = 0.5, 0.35
+"""Speech begins at the one probability and lasts until it falls below the other."""
+
+LONGEST = 875
+"""Rows (28 s): a recogniser of the Whisper family reads at most 30 s at once."""
+
+_PADDING = 8  # rows (.26 s) of sound before and after the speech: first and last letters are soft
+_ENDS_ANY = 63  # a pause of so many rows (2 s) ends a phrase
+_LONG = 250  # rows (8 s): a phrase of this length
+_ENDS_LONG = 25  # is ended by a pause of so many (.8 s)
+_LEAST = 5  # rows of speech (.16 s): less is a click
+
+
+class Phrases:
+    """Cuts speech at its pauses into phrases of at most 28 s.
+
+    Phrases are long, as every one costs a recogniser the same and context helps it, but no longer than until the
+    speaker pauses clearly: a live listener waits for its end. Where nobody pauses for 28 s, the longest pause in the
+    second half is taken, however short.
+    """
+
+    def __init__(self) -> None:
+        self._row = 0
+        self._floor = 0  # the sound before it belongs to the phrase before
+        self._speech: list[float] = []  # of the rows since somebody began to speak; empty: nobody speaks
+        self._last = 0  # row after the last one with speech
+        self._speaking = False
+
+    @property
+    def settled(self) -> int:
+        """Row before which no later phrase begins."""
+        return self._padded(self._row - len(self._speech))
+
+    def add(self, probability: float) -> Iterator[tuple[int, int]]:
+        """The next row.
+
+        Yields:
+            first row and the row after the last, of each phrase that is complete with it.
+        """
+        self._row += 1
+        self._speaking = probability >= (OFFSET if self._speaking else ONSET)
+        if self._speaking:
+            self._last = self._row
+        if not (self._speaking or self._speech):
+            return
+        self._speech.append(probability)
+        begin = self._row - len(self._speech)
+        pause = self._row - self._last
+        if pause >= _ENDS_ANY or (pause >= _ENDS_LONG and self._last - begin >= _LONG):
+            yield from self.finish()
+        elif self._row - self._padded(begin) >= LONGEST:
+            yield from self._cut(begin)
+
+    def finish(self) -> Iterator[tuple[int, int]]:
+        """The phrase that is left, if there is one."""
+        if self._speech:
+            yield from self._end(min(self._last + _PADDING, self._row))
+
+    def _cut(self, begin: int) -> Iterator[tuple[int, int]]:
+        place = _quietest(self._speech)
+        end, rest = begin + place, self._speech[place:]
+        yield from self._end(end)
+        self._row, self._floor, self._speaking = end, end, False
+        for probability in rest:
+            yield from self.add(probability)
+
+    def _end(self, end: int) -> Iterator[tuple[int, int]]:
+        first = self._padded(self._row - len(self._speech))
+        if sum(probability >= ONSET for probability in self._speech) >= _LEAST:
+            self._floor = end
+            yield first, end
+        self._speech = []
+
+    def _padded(self, begin: int) -> int:
+        return max(begin - _PADDING, self._floor)
+
+
+def _quietest(speech: list[float]) -> int:
+    """Middle of the longest pause in the second half; where there is none, its least speech-like row."""
+    half = len(speech) // 2
+    best, length, run = half, 0, 0
+    for place in range(half, len(speech)):
+        run = run + 1 if speech[place] < OFFSET else 0
+        if run > length:
+            best, length = place - run // 2, run
+    return best if length else min(range(half, len(speech)), key=speech.__getitem__)

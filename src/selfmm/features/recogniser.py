@@ -1,0 +1,147 @@
+"""Speech recognition of one phrase at a time, by models of the Whisper family (https://arxiv.org/abs/2212.04356)."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfmm import weights
+from selfmm.config import did_you_mean
+from selfmm.errors import PartError, SettingsError, WeightsError
+from selfmm.features.streams import SOUND_RATE, Floats
+
+OFFLINE = ("tiny.en", "base")
+"""Recognisers among the offline weights."""
+
+_REPEATS = 2.4  # Whisper's own limit: text that compresses better than this repeats itself
+_UNSURE = -1.0  # Whisper's own limit of the mean log probability of a token
+_FASTEST = 6.0  # words per second; nobody speaks faster
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a recogniser made of one phrase.
+
+    Attributes:
+        words: text (a blank leads where one separates it from the word before), start and end in seconds from the
+            beginning of the phrase, probability.
+        language: two or three letters.
+        language_probability: 0 to 1; 1 where it was given.
+    """
+
+    words: tuple[tuple[str, float, float, float], ...]
+    language: str
+    language_probability: float
+
+
+class Recogniser:
+    """A loaded model; nothing of one phrase is carried on to the next.
+
+    Args:
+        model: a ``faster_whisper.WhisperModel``.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.languages: tuple[str, ...] = tuple(model.supported_languages)
+
+    def check(self, language: str) -> None:
+        """Refuses a language that the model does not know.
+
+        Raises:
+            SettingsError: it names those it knows, or what to use instead.
+        """
+        if language in self.languages:
+            return
+        if self.languages == ("en",):
+            mend = "the recogniser hears English only; choose base, or another that hears many languages"
+        else:
+            mend = f"the recogniser does not know this language{did_you_mean(language, self.languages)}"
+        raise SettingsError([f"speech.language = {language!r}: {mend}"])
+
+    def hear(self, sound: Floats, language: str | None) -> Heard:
+        """The words of one phrase.
+
+        Args:
+            sound: (n,) mono at ``SOUND_RATE``, at most 30 s.
+            language: one of ``languages``; None: detected from this phrase.
+        """
+        found, info = self._decode(sound, language, beam=1)
+        if found is not None and (found.compression_ratio > _REPEATS or found.avg_logprob < _UNSURE):
+            # Whisper's own remedy is chance (a higher temperature); a wider search gives the same words every time.
+            found, _ = self._decode(sound, info.language, beam=5)
+        words = tuple(_plain(word) for word in found.words) if found else ()
+        if found and found.compression_ratio > _REPEATS and len(words) > _FASTEST * len(sound) / SOUND_RATE:
+            words = ()  # it ran in a circle
+        return Heard(words, info.language, float(info.language_probability))
+
+    def _decode(self, sound: Floats, language: str | None, beam: int) -> tuple[Any, Any]:
+        segments, info = self._model.transcribe(
+            sound,
+            language=language,
+            beam_size=beam,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+            word_timestamps=True,
+            vad_filter=False,
+        )
+        # The phrase is one segment. Asked for more, the model would read what follows the last word once again, and
+        # invent something.
+        return next(iter(segments), None), info
+
+
+def _plain(word: Any) -> tuple[str, float, float, float]:
+    # The library's numbers are numpy's, which JSON does not know.
+    return word.word, float(word.start), float(word.end), float(word.probability)
+
+
+@functools.lru_cache(maxsize=2)
+def load_recogniser(name: str, threads: int = 1) -> Recogniser:
+    """Loads a recogniser, once in a process.
+
+    Args:
+        name: ``tiny.en`` or ``base`` (offline weights), a local folder of faster-whisper (CTranslate2) weights, or the
+            name of such a model on the hub. Only a hub name may use the network.
+        threads: of the CPU.
+
+    Raises:
+        PartError: faster-whisper is not installed.
+        WeightsError: the weights are not there, were altered, or cannot be loaded.
+    """
+    if name in OFFLINE:
+        return Recogniser(_load(str(weights.locate(name)), threads))
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        if name.startswith((".", "/", "~")):
+            raise WeightsError(f"the folder {name} of the speech recogniser does not exist.")
+        return Recogniser(_load(name, threads))
+    missing = [file for file in ("model.bin", "config.json", "tokenizer.json") if not (folder / file).is_file()]
+    if missing:  # the library would look for a tokenizer on the hub
+        raise WeightsError(
+            f"the folder {name} of the speech recogniser holds no {' and no '.join(missing)}. "
+            "It must hold Whisper weights in the format of faster-whisper (CTranslate2)."
+        )
+    return Recogniser(_load(str(folder), threads))
+
+
+def _load(name: str, threads: int) -> Any:
+    try:
+        from faster_whisper import WhisperModel
+    except ImportError as error:
+        raise PartError(
+            f"recognising speech needs faster-whisper ({error}). Install it with: pip install 'selfmm[video]'"
+        ) from error
+    local = Path(name).is_dir()
+    try:
+        return WhisperModel(name, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=local)
+    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
+        mend = (
+            "The folder must hold Whisper weights in the format of faster-whisper (CTranslate2)."
+            if local
+            else "Check the name and the network, or use tiny.en, base or a local folder."
+        )
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"cannot load the speech recogniser {name!r}: {first} {mend}") from error

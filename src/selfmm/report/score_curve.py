@@ -1,0 +1,171 @@
+"""The picture of the sentiment over a long recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.data.scales import LabelScale
+from selfmm.errors import DatasetError
+from selfmm.explain.words import printable
+from selfmm.report.clip_pictures import DOWN, UP, any_script, settle
+from selfmm.report.label_pictures import Picture
+from selfmm.report.style import INK, MUTED, WIDTH, drawing, modality_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = npt.NDArray[np.float64]
+
+_PREFIX = "score_"
+_TALL, _LOW = 2.3, 0.85  # inches: all together, and a modality
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)  # seconds
+_PICKED, _APART = 2, 0.06  # clips pointed out on each side; how far apart, as a share of the recording
+_QUOTE = 84  # characters
+
+
+def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Picture:
+    """The fused score over a recording, and each modality's own; a stream that is missing leaves a gap in its line.
+
+    Args:
+        curve: one row per window, in order: start, end (seconds), score, score_<modality> (NaN where the stream is
+            missing) and perhaps text. The windows that stand out are numbered and quoted.
+        label_range: of the labels that the model was trained on.
+
+    Raises:
+        DatasetError: there is no window, or a column is missing.
+        OutputError: matplotlib is not installed.
+    """
+    missing = [name for name in ("start", "end", "score") if name not in curve]
+    if missing or not len(curve):
+        what = f"lacks the columns {missing}" if missing else "has no rows"
+        raise DatasetError(f"the curve {what}, so there is nothing to draw. It needs start, end and score.")
+    neutral = LabelScale.of(label_range).neutral
+    modalities = [str(name).removeprefix(_PREFIX) for name in curve if str(name).startswith(_PREFIX)]
+    colours = modality_colours(modalities)
+    picked = _picked(curve, neutral) if "text" in curve else []
+    with drawing(), any_script():
+        from matplotlib.figure import Figure
+
+        heights = [_TALL, *(_LOW for _ in modalities)]
+        figure = Figure(figsize=(2 * WIDTH, sum(heights) + 0.5 + 0.2 * len(picked)), layout="constrained")
+        rows = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, name in zip(rows, ["fusion", *modalities], strict=True):
+            values = curve["score" if name == "fusion" else _PREFIX + name].to_numpy(dtype=np.float64)
+            _draw(axes, curve, values, label_range, colours[name])
+            axes.set_ylabel("all together" if name == "fusion" else name, parse_math=False)
+        for number, row in enumerate(picked, start=1):
+            _number(rows[0], number, curve.iloc[row], neutral)
+        _time_axis(rows[-1], float(curve["start"].min()), float(curve["end"].max()))
+        if picked:
+            quotes = "\n".join(_quote(number, curve.iloc[row]) for number, row in enumerate(picked, start=1))
+            rows[-1].set_xlabel(quotes, loc="left", fontsize=8, labelpad=8, linespacing=1.5, parse_math=False)
+        settle(figure)
+    return Picture("curve", _alt(curve, picked), figure)
+
+
+def _draw(axes: Axes, curve: pd.DataFrame, values: Array, label_range: tuple[float, float], colour: str) -> None:
+    """One score over time; above the neutral label the ground is blue, below it orange."""
+    neutral = LabelScale.of(label_range).neutral
+    place, score = _line(curve, values)
+    for ground, side in ((UP, score >= neutral), (DOWN, score <= neutral)):
+        axes.fill_between(place, neutral, score, where=side, interpolate=True, color=ground, alpha=0.25, linewidth=0)
+    axes.plot(place, score, color=colour, linewidth=1.8 if colour == INK else 1.2)
+    axes.axhline(neutral, color=MUTED, linewidth=0.8, linestyle=":")
+    low, high = label_range
+    known = score[~np.isnan(score)]
+    margin = 0.04 * (high - low)  # a line along the edge is seen whole
+    axes.set_ylim(min([low, *known]) - margin, max([high, *known]) + margin)
+    axes.set_yticks([label_range[0], neutral, label_range[1]])
+
+
+def _time_axis(axes: Axes, start: float, end: float) -> None:
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    axes.set_xlim(start, end)
+    axes.xaxis.set_major_locator(MultipleLocator(next((s for s in _STEPS if (end - start) / s <= 10), _STEPS[-1])))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds)))
+
+
+def _line(curve: pd.DataFrame, values: Array) -> tuple[Array, Array]:
+    """Places and values of a line that breaks where there is no value or no window.
+
+    Windows that overlap are one point each, in their middle; others are as wide as they are.
+    """
+    start, end = (curve[name].to_numpy(dtype=np.float64) for name in ("start", "end"))
+    if (start[1:] < end[:-1] - 1e-6).any():
+        middle = (start + end) / 2
+        # A point between two gaps has no line to be seen by, so it gets the width of a step.
+        step = float(np.median(np.diff(middle))) / 2
+        lonely = ~np.isnan(values) & np.isnan(np.r_[np.nan, values[:-1]]) & np.isnan(np.r_[values[1:], np.nan])
+        half = np.where(lonely, step, 0.0)
+        return np.stack([middle - half, middle + half], axis=1).ravel(), np.repeat(values, 2)
+    apart = np.flatnonzero(start[1:] > end[:-1] + 1e-6) + 1
+    places, twice = np.stack([start, end], axis=1).ravel(), np.repeat(values, 2)
+    return np.insert(places, 2 * apart, start[apart]), np.insert(twice, 2 * apart, np.nan)
+
+
+def _picked(curve: pd.DataFrame, neutral: float) -> list[int]:
+    """Rows of the windows that stand out most on each side and say something, in order of time; not too close."""
+    middle = ((curve["start"] + curve["end"]) / 2).to_numpy(dtype=np.float64)
+    least = _APART * float(curve["end"].max() - curve["start"].min())
+    score = curve["score"].to_numpy(dtype=np.float64) - neutral
+    said = curve["text"].fillna("").str.strip().ne("").to_numpy(dtype=bool)
+    picked: list[int] = []
+    for side in (1, -1):
+        found = 0
+        for row in np.argsort(-side * score, kind="stable").tolist():
+            if found == _PICKED or not side * score[row] > 0:
+                break
+            if said[row] and all(abs(middle[row] - middle[other]) >= least for other in picked):
+                picked.append(row)
+                found += 1
+    return sorted(picked)
+
+
+def _number(axes: Axes, number: int, row: pd.Series, neutral: float) -> None:
+    score = float(row["score"])
+    axes.annotate(
+        str(number),
+        ((float(row["start"]) + float(row["end"])) / 2, score),
+        xytext=(0, 9 if score > neutral else -9),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=7,
+        color="white",
+        fontweight="bold",
+        bbox={"boxstyle": "circle,pad=0.22", "facecolor": "#39424d", "edgecolor": "white", "linewidth": 0.6},
+    )
+
+
+def _quote(number: int, row: pd.Series) -> str:
+    said = printable(str(row["text"]).strip())
+    said = said if len(said) <= _QUOTE else f"{said[: _QUOTE - 1]}…"
+    return f"{number}   {_clock(float(row['start']))}   {float(row['score']):+.2f}   {said}"
+
+
+def _clock(seconds: float) -> str:
+    """
+    >>> _clock(75.0), _clock(3675.4)
+    ('1:15', '1:01:15')
+    """
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _alt(curve: pd.DataFrame, picked: list[int]) -> str:
+    known = curve["score"].dropna()
+    span = f"{_clock(float(curve['start'].min()))} to {_clock(float(curve['end'].max()))}"
+    if not len(known):
+        return f"Sentiment from {span}: no window has a score."
+    quotes = " ".join(_quote(number, curve.iloc[row]) for number, row in enumerate(picked, start=1))
+    said = f" Standing out: {quotes}" if quotes else ""
+    return (
+        f"Sentiment from {span}, {len(known)} windows: mean {known.mean():+.2f}, lowest {known.min():+.2f}, highest "
+        f"{known.max():+.2f}.{said}"
+    )

@@ -1,0 +1,87 @@
+"""The explanation in the terminal: complete without colours, safe with hostile texts, within 80 columns."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from selfmm.cli.explanation import render
+from selfmm.data.store import Dataset
+from selfmm.explain.clip import explain
+from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
+from selfmm.predict import TrainedModel
+
+TEXT = "This [red]film[/red] was awful\x1b[2J really"
+WORDS = (WordShare("film", 10, 14, 0.04), WordShare("was", 21, 24, 0.001), WordShare("awful", 25, 30, -1.5))
+EXPLANATION = Explanation(
+    id="clip\x1b",
+    score=-1.0,
+    base=0.25,
+    label_range=(-3.0, 3.0),
+    contributions=(Contribution("text", -1.5, -1.4, -2.0, -1.46, 0.0), Contribution("audio", 0.25, 0.3, 1.0, 0.2, 0.0)),
+    lacking=("vision",),
+    text=TEXT,
+    words=WORDS,
+    frames=(FrameShares("audio", 10.0, (("pitch[red]", 0.3), ("loud", -0.1)), (0.0,) * 32 + (0.2,), 32, "pitch[red]"),),
+    steps=32,
+)
+
+
+def shown(explanation: Explanation, width: int = 80, *, colour: bool = False) -> str:
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=colour, color_system="truecolor" if colour else None
+    )
+    console.print(render(explanation))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_everything_is_said_without_colours() -> None:
+    text = shown(EXPLANATION)
+    assert "score -1.00" in text
+    assert re.search(r"text +-1\.50 +█+│ +-1\.46 +-1\.40 +-2\.00", text)
+    assert re.search(r"audio +\+0\.25 +│█*▌? +\+0\.20 +\+0\.30 +\+1\.00", text)
+    assert re.search(r"vision +- +the clip has none", text)
+    assert "-1.50 awful,  +0.04 film" in text
+    assert "+0.00" not in text
+    assert "3.2 s, most by pitch[red]" in text
+    assert "+0.30 pitch[red],  -0.10 loud" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_text_is_neither_markup_nor_control() -> None:
+    for colour in (False, True):
+        text = shown(EXPLANATION, colour=colour)
+        assert "[red]" in text
+        assert "\x1b[2J" not in text
+
+
+def test_words_that_matter_stand_out() -> None:
+    text = shown(EXPLANATION, colour=True)
+    (awful,) = re.findall(r"\x1b\[([0-9;]*)mawful\x1b", text.split("Words")[1].split("\n", 2)[1] + "\x1b")
+    assert awful.split(";")[:2] == ["1", "7"]  # bold, reverse
+    assert "mwas\x1b" not in text  # what is next to nothing has no colour
+
+
+def test_what_the_model_did_not_read_is_dim() -> None:
+    text = shown(replace(EXPLANATION, words=WORDS[:1]), colour=True)
+    assert re.search(r"\x1b\[2m\[/red\] was awful", text)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_empty_clips_have_a_table_too(width: int) -> None:
+    nothing = replace(EXPLANATION, contributions=(), text="", words=(), frames=(), lacking=("text", "audio"))
+    text = shown(nothing, width)
+    assert re.search(r"text +-", text)
+    assert "Words" not in text
+
+
+def test_a_real_one(trained: TrainedModel, planted: Dataset) -> None:
+    explanation = explain(trained, planted, 0)
+    text = shown(explanation)
+    for part in explanation.contributions:
+        assert re.search(rf"{part.modality} +{re.escape(f'{part.value:+.2f}')}", text)
+    assert " ".join(explanation.text.split()[:5]) in text

@@ -1,0 +1,80 @@
+"""The fair split against the textbook's definition: the mean over all orders of arrival."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from selfmm.explain.contributions import Sharing
+from selfmm.models.late_fusion import Head, LateFusion
+
+NAMES = ("text", "audio", "vision", "pulse")
+
+
+class _Nothing(nn.Module):
+    dim = 3
+
+
+def network(seed: int = 0, count: int = 4) -> LateFusion:
+    torch.manual_seed(seed)
+    names = NAMES[:count]
+    heads = {name: Head(3, 4, dropout=0.5, extra_layer=True) for name in names}
+    model = LateFusion({name: _Nothing() for name in names}, heads, Head(3 * count, 8, dropout=0.5, extra_layer=True))
+    for vector in model.missing.values():
+        nn.init.normal_(vector)
+    model.fusion.neutral = 3.0
+    return model.eval()
+
+
+def encodings(*names: str) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(5)
+    return {name: 2 * torch.randn(3, generator=random) for name in names}
+
+
+def by_orders(model: LateFusion, encoded: dict[str, Tensor], name: str) -> float:
+    def score(there: set[str]) -> float:
+        parts = [encoded[other] if other in there else model.missing[other] for other in model.modalities]
+        return float(model.fusion(torch.cat(parts)[None])[1])
+
+    moves = []
+    for order in permutations(encoded):
+        before = set(order[: order.index(name)])
+        moves.append(score(before | {name}) - score(before))
+    return float(np.mean(moves))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("there", [NAMES, ("audio",), ("text", "pulse"), ("text", "audio", "vision")])
+def test_it_is_the_mean_over_all_orders(there: tuple[str, ...]) -> None:
+    model, encoded = network(), encodings(*there)
+    sharing = Sharing(model, encoded)
+    values = {name: sharing.value(name) for name in there}
+    for name in there:
+        assert values[name] == pytest.approx(by_orders(model, encoded, name), abs=1e-5)
+    score = float(sharing.score(encoded))
+    assert sharing.base() + sum(values.values()) == pytest.approx(score, abs=1e-5)
+    assert len({round(value, 4) for value in values.values()}) == len(there)
+
+
+@torch.no_grad()
+def test_what_the_fusion_does_not_read_has_no_share() -> None:
+    model, encoded = network(), encodings(*NAMES)
+    model.fusion.project[1].weight[:, 3:6] = 0  # type: ignore[operator]
+    sharing = Sharing(model, encoded)
+    assert sharing.value("audio") == pytest.approx(0, abs=1e-6)
+    assert sharing.added("audio") == 0
+    assert abs(sharing.value("text")) > 1e-3
+
+
+@torch.no_grad()
+def test_with_nothing_there_the_score_is_the_base() -> None:
+    model = network(count=2)
+    sharing = Sharing(model, {})
+    assert sharing.base() == float(sharing.score({}))
+    alone = encodings("text")
+    single = Sharing(model, alone)
+    assert single.value("text") == pytest.approx(single.added("text"), abs=1e-6)
