@@ -22,8 +22,8 @@ from selfmm.data.tables import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 from selfmm.errors import DatasetError, RunError, SourceError
 from selfmm.evaluation.metrics import Metrics, evaluate, scale_for
-from selfmm.features.clip import Clip
-from selfmm.features.clip_list import is_recording
+from selfmm.features.clips.clip import Clip
+from selfmm.features.clips.listing import is_recording
 from selfmm.inference import prediction_table, score
 from selfmm.models.text import load_architecture
 from selfmm.training.assembly import Assembly, build_model

@@ -12,7 +12,7 @@ import pandas as pd
 
 from selfmm.errors import SettingsError
 from selfmm.features.analysis import Analysis, Features
-from selfmm.features.clip import Clip
+from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import extract_clip, given_words, open_clip
 from selfmm.features.streams import Chunk, Transcript, Word, joined
 from selfmm.prediction import Prediction, Scorer

@@ -16,7 +16,7 @@ from selfmm.demo.clips import COLUMNS, make_clips, make_long_recording, record
 from selfmm.demo.film import DRAWING, read_sound
 from selfmm.demo.scripts import Script, write_scripts
 from selfmm.errors import OutputError, SettingsError
-from selfmm.features.clip_list import read_clips
+from selfmm.features.clips.listing import read_clips
 from selfmm.features.streams import SOUND_RATE
 
 av = pytest.importorskip("av", reason="clips are written by PyAV")

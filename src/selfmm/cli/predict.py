@@ -16,7 +16,7 @@ from selfmm.errors import MediaError, SettingsError, SourceError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from selfmm.features.clip import Clip
+    from selfmm.features.clips.clip import Clip
     from selfmm.predict import TrainedModel
     from selfmm.prediction import Prediction
     from selfmm.recordings import Sentences, Windows
@@ -125,7 +125,7 @@ def _recordings(model: TrainedModel, inputs: Sequence[Path]) -> list[Clip] | Non
 
     Clips that a table or folder lists wrongly are told at once; the others go on.
     """
-    from selfmm.features.clip_list import holds_recordings, is_recording, read_clips
+    from selfmm.features.clips.listing import holds_recordings, is_recording, read_clips
 
     listed = model.info.recipe is not None
     meant = [is_recording(path) or (holds_recordings(path) and (listed or path.is_dir())) for path in inputs]
@@ -190,7 +190,7 @@ def _predict_curve(
     picture: Path | None,
 ) -> None:
     from selfmm.atomic import write_text
-    from selfmm.features.subtitles import to_srt
+    from selfmm.features.words.subtitles import to_srt
     from selfmm.recordings import curve_table, overlay, predict_curve
 
     if len(clips) > 1:

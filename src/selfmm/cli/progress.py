@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from selfmm.cli.output import speaks
-from selfmm.features.clip import Clip
+from selfmm.features.clips.clip import Clip
 from selfmm.features.extract import ExtractListener, Unheard
 from selfmm.training.trainer import EpochRecord, Listener, Silence
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Chunk, Track, Transcript
-from selfmm.features.word_times import time_words
+from selfmm.features.words.times import time_words
 
 if TYPE_CHECKING:
-    from selfmm.features.face import FaceFigures
-    from selfmm.features.loudness import SoundFigures
+    from selfmm.features.face.analyser import FaceFigures
+    from selfmm.features.voice.loudness import SoundFigures
 
 SILENCE = -70.0
 """dBFS; a span of which nothing is louder has no voice."""
@@ -175,10 +175,10 @@ class _Sound:
     """Everything that listens."""
 
     def __init__(self, recipe: Recipe, *, recognise: bool, threads: int) -> None:
-        from selfmm.features.activity import SpeechActivity
-        from selfmm.features.loudness import SoundLevel
-        from selfmm.features.speech import SpeechAnalyser
-        from selfmm.features.voice import voice_analyser
+        from selfmm.features.voice.activity import SpeechActivity
+        from selfmm.features.voice.analyser import voice_analyser
+        from selfmm.features.voice.loudness import SoundLevel
+        from selfmm.features.words.speech import SpeechAnalyser
 
         self._activity = SpeechActivity()
         self._level = SoundLevel()
@@ -228,7 +228,7 @@ class _Pictures:
         self._face = None
         self._fed = False
         if "vision" in recipe.parts:
-            from selfmm.features.face import face_analyser
+            from selfmm.features.face.analyser import face_analyser
 
             self._face = face_analyser(recipe.face, threads=threads)
 

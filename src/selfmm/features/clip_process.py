@@ -14,28 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from selfmm.errors import MediaError, SelfmmError, SourceError
-from selfmm.features.clip import Clip
+from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import extract_clip
-from selfmm.features.kept import key, load, store
+from selfmm.features.kept import store
 from selfmm.features.recipe import Recipe
 
 
-def keep(clip: Clip, recipe: Recipe, folder: Path, threads: int) -> tuple[Path, bool]:
-    """The file in ``folder`` that holds what is extracted from ``clip``, and whether it was there already."""
-    name = key(clip, recipe)
-    path = folder / name[:2] / f"{name}.safetensors"
-    if load(path) is not None:
-        return path, True
-    store(path, extract_clip(clip, recipe, threads=threads))
-    return path, False
-
-
 def answer(job: dict[str, Any]) -> dict[str, Any]:
-    """What became of a job: ``path`` and ``kept``; or ``reason`` why it cannot be done; or ``stop``, why none can."""
+    """What became of a job: nothing more to say; or ``reason`` why it cannot be done; or ``stop``, why none can.
+
+    A job has a ``clip``, a ``recipe``, the number of ``threads``, and the ``path`` where to keep what is extracted.
+    """
     try:
         recipe = Recipe.model_validate(job["recipe"])
-        path, kept = keep(Clip.from_json(job["clip"]), recipe, Path(job["folder"]), job["threads"])
-        return {"path": str(path), "kept": kept}
+        store(Path(job["path"]), extract_clip(Clip.from_json(job["clip"]), recipe, threads=job["threads"]))
+        return {}
     except (MediaError, SourceError) as error:
         return {"reason": str(error)}
     except SelfmmError as error:  # weights, packages, the disk: the next clip fares no better

@@ -21,12 +21,12 @@ from selfmm.data.store import Dataset
 from selfmm.data.writer import FAILURES, Source, check_writable, write_dataset
 from selfmm.errors import OutputError, SettingsError, SourceError
 from selfmm.features.analysis import Features
-from selfmm.features.clip import Clip, Failure
-from selfmm.features.clip_list import read_clips
+from selfmm.features.clips.clip import Clip, Failure
+from selfmm.features.clips.listing import read_clips
 from selfmm.features.dataset import source_of
-from selfmm.features.kept import features_folder, load, versions, weights_used
+from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.recipe import Recipe
-from selfmm.features.workers import Answer, Backend, in_workers
+from selfmm.features.workers import Backend, in_workers
 
 
 class ExtractListener(Protocol):
@@ -83,7 +83,7 @@ def extract(
     started again. The data set appears when all is done; its bytes do not depend on ``jobs`` and ``backend``.
 
     Args:
-        source: a table of clips, a folder of recordings, or a recording; see ``clip_list``.
+        source: a table of clips, a folder of recordings, or a recording; see ``clips.listing``.
         dst: the folder to make.
         recipe: what to extract and how.
         label_column: of the table, the one that holds the ratings; default ``label``.
@@ -110,30 +110,34 @@ def extract(
     clips, failures, notes = _labelled(listed.clips)
     plan = _plan(clips, name, label_range, seed, notes)
     folder = _made(features_folder() if cache is None else Path(cache))
-    done = _extract_all(clips, recipe, folder, jobs or _cores(), backend, listener or Unheard())
-    failed = {place: answer["reason"] for place, answer in done.items() if "reason" in answer}
-    failures += [Failure(clips[place].id, str(clips[place].path), reason) for place, reason in sorted(failed.items())]
-    failures = [*listed.failures, *failures]
-    rows = [place for place in range(len(clips)) if place not in failed]
+    work = _Work(clips, recipe, folder, listener or Unheard())
+    work.look()
+    work.extract(jobs or _cores(), backend)
+    failures = [*listed.failures, *failures, *work.failures()]
+    found = _assembled(plan, work, failures)
+    found = replace(found, provenance=_provenance(source, recipe, len(failures)))
+    notes += check_source(found, missing="allow", require_labels=False)
+    dataset = write_dataset(found, dst, force=force)
+    return Extracted(dataset, tuple(failures), (*listed.notes, *notes), work.kept)
+
+
+def _assembled(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:
+    """The data set of the clips that could be extracted, and the list of the others."""
+    rows = [place for place in range(len(work.clips)) if place not in work.failed]
     if not rows:
         reasons = [f"{failure.id}: {failure.reason}" for failure in failures[:5]]
         raise SourceError("\n  - ".join(["none of the clips could be extracted:", *reasons]))
-    paths = [Path(done[row]["path"]) for row in rows]
     found = source_of(
         plan.table.iloc[rows].reset_index(drop=True),
-        lambda row: _load(paths[row]),
-        recipe,
-        name=name,
+        lambda row: _load(work.paths[rows[row]]),
+        work.recipe,
+        name=plan.name,
         label_range=plan.label_range,
     )
-    found = replace(found, provenance=_provenance(source, recipe, len(failures)))
-    notes += check_source(found, missing="allow", require_labels=False)
-    if failures:
-        table = pd.DataFrame([[one.id, one.path, one.reason] for one in failures], columns=["id", "path", "reason"])
-        found = replace(found, tables={**found.tables, FAILURES: table})
-    dataset = write_dataset(found, dst, force=force)
-    kept = sum(bool(answer.get("kept")) for answer in done.values())
-    return Extracted(dataset, tuple(failures), (*listed.notes, *notes), kept)
+    if not failures:
+        return found
+    table = pd.DataFrame([[one.id, one.path, one.reason] for one in failures], columns=["id", "path", "reason"])
+    return replace(found, tables={**found.tables, FAILURES: table})
 
 
 def _labelled(clips: Sequence[Clip]) -> tuple[list[Clip], list[Failure], list[str]]:
@@ -178,25 +182,62 @@ def _plan(
     return plan
 
 
-def _extract_all(
-    clips: Sequence[Clip], recipe: Recipe, folder: Path, jobs: int, backend: Backend, listener: ExtractListener
-) -> dict[int, Answer]:
-    threads = max(1, _cores() // jobs) if backend == "local" else 1
-    shared: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json"),
-        "folder": str(folder.resolve()),
-        "threads": threads,
-    }
-    listener.started(len(clips))
-    done: dict[int, Answer] = {}
-    asked = [{"clip": clip.to_json(), **shared} for clip in clips]
-    for place, answer in in_workers(asked, at_once=min(jobs, len(clips)), backend=backend):
-        if "stop" in answer:
-            kind, message = answer["stop"]
-            raise getattr(errors, kind)(message)
-        done[place] = answer
-        listener.clip(clips[place], bool(answer.get("kept")), answer.get("reason"))
-    return done
+class _Work:
+    """Clips on their way: where each is kept, or why it cannot be extracted."""
+
+    def __init__(self, clips: Sequence[Clip], recipe: Recipe, folder: Path, listener: ExtractListener) -> None:
+        self.clips, self.recipe, self.folder, self.listener = clips, recipe, folder, listener
+        self.paths: dict[int, Path] = {}
+        self.failed: dict[int, str] = {}
+        self.kept = 0
+        self._missing: list[int] = []
+
+    def look(self) -> None:
+        """Finds what was extracted before."""
+        self.listener.started(len(self.clips))
+        for place, clip in enumerate(self.clips):
+            try:
+                self.paths[place] = self.folder / name_of(clip, self.recipe)
+            except SourceError as error:
+                self._fail(place, str(error))
+            except OSError as error:
+                self._fail(place, f"{clip.path} cannot be read: {error.strerror or error}.")
+            else:
+                if load(self.paths[place]) is None:
+                    self._missing.append(place)
+                else:
+                    self.kept += 1
+                    self.listener.clip(clip, True, None)
+
+    def extract(self, jobs: int, backend: Backend) -> None:
+        """Has the rest extracted."""
+        if not self._missing:
+            return
+        jobs = min(jobs, len(self._missing))
+        threads = max(1, _cores() // jobs) if backend == "local" else 1
+        common: dict[str, Any] = {"recipe": self.recipe.model_dump(mode="json"), "threads": threads}
+        asked = [
+            {"clip": self.clips[place].to_json(), "path": str(self.paths[place].resolve()), **common}
+            for place in self._missing
+        ]
+        for number, answer in in_workers(asked, at_once=jobs, backend=backend):
+            place = self._missing[number]
+            if "stop" in answer:
+                kind, message = answer["stop"]
+                raise getattr(errors, kind)(message)
+            if "reason" in answer:
+                self._fail(place, answer["reason"])
+            else:
+                self.listener.clip(self.clips[place], False, None)
+
+    def failures(self) -> list[Failure]:
+        """Clips that cannot be extracted, in their order."""
+        clips = self.clips
+        return [Failure(clips[at].id, str(clips[at].path), self.failed[at]) for at in sorted(self.failed)]
+
+    def _fail(self, place: int, reason: str) -> None:
+        self.failed[place] = reason
+        self.listener.clip(self.clips[place], False, reason)
 
 
 def _cores() -> int:

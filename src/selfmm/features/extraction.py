@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from selfmm.errors import MediaError
 from selfmm.features.analysis import Analysis, Features
-from selfmm.features.clip import Clip
-from selfmm.features.media import probe, read_chunks
+from selfmm.features.clips.clip import Clip
+from selfmm.features.media.recording import probe, read_chunks
 from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Chunk, Transcript
-from selfmm.features.subtitles import read_subtitles
+from selfmm.features.words.subtitles import read_subtitles
 
 
 @dataclass(frozen=True)

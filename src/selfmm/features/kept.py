@@ -17,7 +17,7 @@ import numpy as np
 
 from selfmm.atomic import atomic_file
 from selfmm.features.analysis import Features
-from selfmm.features.clip import Clip
+from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import ClipFeatures, given_words
 from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Track, Transcript
@@ -32,10 +32,15 @@ def features_folder() -> Path:
     return cache_folder() / "features"
 
 
-def key(clip: Clip, recipe: Recipe) -> str:
-    """Checksum of the file's content, the span, the given words, the recipe, its weights and the versions at work.
+def name_of(clip: Clip, recipe: Recipe) -> Path:
+    """Where a clip is kept in a folder: a checksum of its file's content, the span, the given words, the recipe, its
+    weights and the versions at work.
 
     Neither the clip's name nor its label is part of it.
+
+    Raises:
+        SourceError: its subtitles cannot be read.
+        OSError: its file cannot.
     """
     given = given_words(clip)
     content = {
@@ -47,7 +52,8 @@ def key(clip: Clip, recipe: Recipe) -> str:
         "weights": weights_used(recipe),
         "versions": versions(),
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    checksum = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return Path(checksum[:2]) / f"{checksum}.safetensors"
 
 
 @lru_cache(maxsize=1)
@@ -132,8 +138,8 @@ def load(path: Path) -> ClipFeatures | None:
 
 
 def _read(header: dict[str, Any], file: Any) -> ClipFeatures:
-    from selfmm.features.face import FaceFigures
-    from selfmm.features.loudness import SoundFigures
+    from selfmm.features.face.analyser import FaceFigures
+    from selfmm.features.voice.loudness import SoundFigures
 
     start, end = header["span"]
     tracks = {

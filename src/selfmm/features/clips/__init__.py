@@ -1,0 +1,1 @@
+"""What users name: recordings, parts of them, and lists of both."""

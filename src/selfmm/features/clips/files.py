@@ -1,0 +1,109 @@
+"""Recordings in folders, and what lies beside them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfmm.errors import SourceError
+from selfmm.features.clips.clip import Clip, ClipList, Failure
+
+RECORDINGS = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv"),
+        *(".asf", ".3gp", ".ogv", ".mxf", ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma"),
+        *(".aiff", ".aif", ".au", ".caf", ".amr"),
+    )
+)
+"""Endings of files that are taken for recordings."""
+
+BETWEEN = "$_$"
+"""Between video and clip in an id, as in the field's data sets."""
+
+
+class Finder:
+    """Finds recordings by their names without ending; each folder is looked into once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, Path]] = {}
+
+    def find(self, folder: Path, name: str) -> Path | None:
+        """The recording ``name`` with any ending, the first by the alphabet if there are several."""
+        if folder not in self._folders:
+            try:
+                files = sorted(file for file in folder.iterdir() if file.suffix.lower() in RECORDINGS)
+            except OSError:
+                files = []
+            self._folders[folder] = {file.stem: file for file in reversed(files)}
+        return self._folders[folder].get(name)
+
+
+def inside(folder: Path) -> list[Path]:
+    """What is in a folder and not hidden, clip_9 before clip_10.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        visible = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    except OSError as error:
+        raise SourceError(f"cannot read {folder}: {error.strerror}. Check its permissions.") from error
+    return sorted(visible, key=lambda file: (_natural(file.name), file.name))
+
+
+def transcript_beside(recording: Path) -> tuple[str | None, Path | None]:
+    """Text and subtitles in files of the same name: .txt, and .srt or .vtt.
+
+    Raises:
+        ValueError: the text is not UTF-8.
+        OSError: it cannot be read.
+    """
+    text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(ending) for ending in (".srt", ".vtt")]
+    said = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
+    return said or None, next((file for file in subtitles if file.is_file()), None)
+
+
+def clips_of_files(source: Path) -> ClipList:
+    """One clip for each recording: ``source`` itself, or those in it and in its folders.
+
+    Raises:
+        SourceError: a folder without any.
+    """
+    files = list(_found(source)) if source.is_dir() else [(source, "")]
+    if not files:
+        raise SourceError(
+            f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
+            "folder that holds some; folders in its folders are not searched."
+        )
+    named = [f"{video}{BETWEEN}{file.stem}" if video else file.stem for file, video in files]
+    often = Counter(named)
+    clips, failures = [], []
+    for (file, video), name in zip(files, named, strict=True):
+        one = name if often[name] == 1 else f"{name}{file.suffix}"
+        try:
+            text, subtitles = transcript_beside(file)
+        except (ValueError, OSError) as error:
+            failures.append(Failure(one, str(file), f"cannot read {file.stem}.txt: {error}. Save it as UTF-8."))
+            continue
+        clips.append(Clip(file, one, text=text, subtitles=subtitles, video=video))
+    return ClipList(tuple(clips), tuple(failures))
+
+
+def _found(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Recordings, and the name of the folder inside that they lie in."""
+    for file in inside(folder):
+        if file.is_dir():
+            yield from ((one, file.name) for one in inside(file) if _is_recording(one))
+        elif _is_recording(file):
+            yield file, ""
+
+
+def _is_recording(file: Path) -> bool:
+    return file.suffix.lower() in RECORDINGS and file.is_file()
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = [part for part in re.split(r"([0-9]+)", name.casefold()) if part]
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]

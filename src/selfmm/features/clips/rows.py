@@ -1,0 +1,168 @@
+"""One row of a table becomes one clip, or the reason why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfmm.features.clips.clip import Clip
+from selfmm.features.clips.files import BETWEEN, Finder, transcript_beside
+from selfmm.features.recipe import PARTS
+
+_SPLITS = {"val": "valid", "dev": "valid", "validation": "valid"}
+_KNOWN_SPLITS = ("train", "valid", "test")
+_LABEL_OF = "label_"
+
+
+class RowError(Exception):
+    """What is wrong with one row."""
+
+
+class Row(dict[str, str]):
+    """Cells by column; one that is not there is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+    @property
+    def id(self) -> str:
+        """The id, or one made of video and clip; empty where there are none."""
+        if "id" in self or not self["clip_id"].strip():
+            return self["id"].strip()
+        video = self["video"].strip()
+        return f"{video}{BETWEEN}{self['clip_id'].strip()}" if video else self["clip_id"].strip()
+
+
+def read_row(one: str, row: Row, root: Path, finder: Finder, *, require_label: bool) -> Clip:
+    """The clip of a row.
+
+    Args:
+        one: its id.
+        row: its cells.
+        root: where relative paths start.
+        finder: of recordings, for rows without a path.
+        require_label: whether it must have a label.
+
+    Raises:
+        RowError: it cannot be used.
+    """
+    start, end = _time(row, "start"), _time(row, "end")
+    if end is not None and end <= (start or 0.0):
+        raise RowError(
+            f"it ends at {end:g} s and starts at {start or 0.0:g} s; the end must be later. Correct its times."
+        )
+    label = _number(row, "label")
+    if require_label and label is None:
+        raise RowError("it has no label. Write a number, or remove the row.")
+    recording = _recording(one, row, root, finder)
+    text, subtitles = _transcript(row, root, recording, whole=start is None and end is None)
+    return Clip(
+        path=recording,
+        id=one,
+        start=start,
+        end=end,
+        text=text,
+        subtitles=subtitles,
+        label=label,
+        split=_split(row),
+        video=row["video"].strip() or (one.split(BETWEEN, 1)[0] if BETWEEN in one else ""),
+        labels=dict(_labels(row)),
+    )
+
+
+def _number(row: Row, column: str) -> float | None:
+    cell = row[column].strip()
+    if not cell:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RowError(
+            f"its {column} is {cell[:80]!r}; expected is a number, with a point for decimals. Correct the cell."
+        )
+    return value
+
+
+def _time(row: Row, column: str) -> float | None:
+    value = _number(row, column)
+    if value is not None and value < 0:
+        raise RowError(f"its {column} is {value:g} s; expected are seconds in the file, 0 or more. Correct its times.")
+    return value
+
+
+def _labels(row: Row) -> Iterator[tuple[str, float]]:
+    for column in row:
+        modality = column.removeprefix(_LABEL_OF)
+        if not column.startswith(_LABEL_OF) or not modality:
+            continue
+        try:
+            value = _number(row, column)
+        except RowError:
+            if modality in PARTS:
+                raise
+            continue  # a column like label_name holds no ratings
+        if value is not None:
+            yield modality, value
+
+
+def _split(row: Row) -> str | None:
+    cell = row["split"].strip().lower()
+    split = _SPLITS.get(cell, cell)
+    if split and split not in _KNOWN_SPLITS:
+        raise RowError(f"its split is {cell[:80]!r}; expected is train, valid or test. Correct the cell, or empty it.")
+    return split or None
+
+
+def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[str | None, Path | None]:
+    text = row["text"] if row["text"].strip() else None
+    given = row["subtitles"].strip()
+    if given:
+        if not (root / given).is_file():
+            raise RowError(f"its subtitles {root / given} do not exist. Correct the path, or empty the cell.")
+        return text, root / given
+    if text is not None:
+        return text, None
+    try:
+        beside, subtitles = transcript_beside(recording)
+    except (ValueError, OSError) as error:
+        raise RowError(f"cannot read {recording.stem}.txt: {error}. Save it as UTF-8.") from error
+    return beside if whole else None, subtitles  # a text has no times: it is of the whole recording
+
+
+def _recording(one: str, row: Row, root: Path, finder: Finder) -> Path:
+    if "path" not in row:
+        return _by_name(one, row, root, finder)
+    given = row["path"].strip()
+    if not given:
+        raise RowError("it has no path. Write the file of its recording.")
+    path = root / given
+    try:
+        if path.is_file():
+            return path
+        what = "is a folder" if path.is_dir() else "does not exist"
+    except (OSError, ValueError) as error:
+        what = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    if "://" in given:
+        raise RowError(f"{given} is an address. Download the recording, and write the file's path.")
+    raise RowError(f"{path} {what}. Correct the path, or name the folder that holds the recordings with --media-root.")
+
+
+def _by_name(one: str, row: Row, root: Path, finder: Finder) -> Path:
+    video, clip = row["video"].strip(), row["clip_id"].strip()
+    places = [(root, one), (root, video)]
+    if video and clip:
+        places = [(root / video, clip), (root / "Raw" / video, clip), *places]
+    if any(not _is_plain(name) for name in (one, video, clip) if name):
+        raise RowError(f"no file is looked for by the name {one[:80]!r}, which is a path. Add a column path.")
+    for folder, name in places:
+        if name and (found := finder.find(folder, name)) is not None:
+            return found
+    tried = ", ".join(str(folder / f"{name}.*") for folder, name in places if name)
+    raise RowError(f"no recording is found as {tried}. Add a column path, or name its folder with --media-root.")
+
+
+def _is_plain(name: str) -> bool:
+    return name not in (".", "..") and not set(name) & set("/\\\0")

@@ -1,0 +1,78 @@
+"""Whose face counts, where there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.features.face.landmarks import Face
+from selfmm.features.streams import Track
+
+Array = npt.NDArray[np.float64]
+
+# A still mouth seems to open and close by so much from picture to picture: a part of its width, and in pixels.
+_NOISE, _NOISE_PIXELS = 0.02, 0.3
+_MOST = 3.0  # times the noise; a landmark that jumps counts no more than this
+_LEAD = 0.25  # the mouth must go better with the voice than the next one by so much
+_CALM = 1.0  # seconds of silence that are taken for granted, so that little silence says little
+
+
+def choose_face(
+    pictures: Mapping[int, Mapping[int, Face]],
+    span: tuple[int, int],
+    rate: float,
+    how: Literal["speaking", "largest"],
+    speech: Track | None,
+) -> int | None:
+    """The identity that counts in a span; None without any face.
+
+    ``largest``: the largest mean area, where pictures without the face count as none. ``speaking``: the largest
+    difference between the movement of the mouth in speech and out of it, in units of how much a still mouth seems to
+    move. Where no one leads clearly, or nobody speaks, it is the largest.
+
+    Args:
+        pictures: the faces of each picture, by identity.
+        span: the first picture, and the one after the last.
+        rate: pictures per second.
+        how: as in the settings.
+        speech: with a column ``speech``, 0 to 1.
+    """
+    first, last = span
+    seen: dict[int, dict[int, Face]] = {}
+    for index, faces in pictures.items():
+        for identity, face in faces.items():
+            seen.setdefault(identity, {})[index] = face
+    if not seen:
+        return None
+    if how == "speaking" and speech is not None and len(seen) > 1:
+        spoken = _spoken(speech, first, last, rate)
+        scores = sorted(((_goes_along(seen[who], first, spoken, rate), -who) for who in seen), reverse=True)
+        if scores[0][0] - max(scores[1][0], 0.0) >= _LEAD:
+            return -scores[0][1]
+    return max(seen, key=lambda who: (sum(face.area for face in seen[who].values()), -who))
+
+
+def _spoken(speech: Track, first: int, last: int, rate: float) -> Array:
+    """(last - first,) speech around the middle between each picture and the one before, which a movement spans."""
+    if not len(speech.values):
+        return np.zeros(last - first)
+    middles = (np.arange(first, last) - 0.5) / rate
+    active = np.nan_to_num(speech.column("speech").astype(np.float64))
+    spoken: Array = np.interp(middles, speech.times + 0.5 / speech.rate, active, left=0.0, right=0.0)
+    return spoken
+
+
+def _goes_along(seen: Mapping[int, Face], first: int, spoken: Array, rate: float) -> float:
+    moved = np.zeros(len(spoken))
+    for index, face in seen.items():
+        before = seen.get(index - 1)
+        if before is not None:
+            noise = _NOISE + _NOISE_PIXELS / max(face.mouth_width, 1.0)
+            moved[index - first] = min(abs(face.mouth - before.mouth) / noise, _MOST)
+    loud, silent = spoken.sum(), (1 - spoken).sum()
+    if loud <= 0:
+        return 0.0
+    return float((moved * spoken).sum() / loud - (moved * (1 - spoken)).sum() / (silent + _CALM * rate))

@@ -1,0 +1,154 @@
+"""Faces as a pretrained image encoder sees them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfmm.errors import WeightsError
+from selfmm.features.face.landmarks import Face, Image
+from selfmm.features.streams import Floats
+
+_MARGIN = 0.25  # of the face's longer side, added on each side: landmarks end at the forehead
+_BICUBIC = 3  # as PIL counts its filters, which is how the configuration of an encoder names them
+
+
+@dataclass(frozen=True)
+class FaceEncoder:
+    """A pretrained encoder of images.
+
+    Attributes:
+        model: maps pictures (1, 3, S, S) to an output with ``pooler_output`` or ``last_hidden_state``.
+        size: S, pixels.
+        scale: what a byte is multiplied by; then ``mean`` (3,) is taken away and the rest divided by ``std`` (3,).
+        bicubic: how pictures are resized; otherwise bilinear.
+        dim: D, numbers per face.
+    """
+
+    model: Any
+    size: int
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bicubic: bool
+    dim: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(f"hidden_{number + 1}" for number in range(self.dim))
+
+    def __call__(self, image: Image, face: Face) -> Floats:
+        """(D,) for one face in a picture (H, W, 3): the pooled output, else that of the first token."""
+        values = self.encode(square(image, face))
+        if not np.isfinite(values).all():
+            raise WeightsError("the face encoder gives values that are not finite: its weights are damaged.")
+        return values
+
+    def encode(self, crop: Image) -> Floats:
+        """(h, w, 3) to (D,)."""
+        import torch
+        from torch.nn import functional as F
+
+        pixels = torch.from_numpy(crop.astype(np.float32)).permute(2, 0, 1)[None]
+        mode = "bicubic" if self.bicubic else "bilinear"
+        pixels = F.interpolate(pixels, (self.size, self.size), mode=mode, antialias=True).clamp(0, 255)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        # One picture at a time and one thread: the order of sums is the same on any machine.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                output = self.model(pixel_values=(pixels * self.scale - mean) / std)
+        finally:
+            torch.set_num_threads(threads)
+        pooled = getattr(output, "pooler_output", None)
+        values: Floats = (output.last_hidden_state[:, 0] if pooled is None else pooled).flatten().float().numpy()
+        return values
+
+
+def square(image: Image, face: Face) -> Image:
+    """The square around a face with a margin, black where the picture ends."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = face.box * (width, height, width, height)
+    side = max(round((1 + 2 * _MARGIN) * max(right - left, bottom - top)), 1)
+    x, y = round((left + right - side) / 2), round((top + bottom - side) / 2)
+    crop = np.zeros((side, side, 3), dtype=np.uint8)
+    rows, columns = slice(max(y, 0), max(y + side, 0)), slice(max(x, 0), max(x + side, 0))
+    inside = image[rows, columns]
+    crop[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]] = inside
+    return crop
+
+
+@functools.lru_cache(maxsize=1)
+def load_face_encoder(name: str) -> FaceEncoder:
+    """Loads an image encoder with its weights, such as ViT, DINOv2, ResNet or the picture side of CLIP.
+
+    Args:
+        name: a local folder or a hub name. Only a hub name may use the network.
+
+    Raises:
+        WeightsError: it is not there, cannot be reached, is stored as a pickle instead of safetensors, or is no encoder
+            of images.
+    """
+    local = Path(name).expanduser().is_dir()
+    if not local and name.startswith((".", "/", "~")):
+        raise WeightsError(f"the folder {name} of the face encoder does not exist.")
+    model, prepare = _load(str(Path(name).expanduser()) if local else name, local=local)
+    try:
+        encoder = _encoder(model, prepare)
+        dim = len(encoder.encode(np.zeros((encoder.size, encoder.size, 3), dtype=np.uint8)))
+    except Exception as error:  # a model of another kind fails in its own way
+        raise WeightsError(
+            f"{name!r} is a {model.config.model_type} model, which does not read images as ViT and ResNet do "
+            f"({_first_line(error)}). Name an image encoder, or use face.features = face."
+        ) from error
+    return FaceEncoder(**{**vars(encoder), "dim": dim})
+
+
+def _load(name: str, *, local: bool) -> tuple[Any, Mapping[str, Any]]:
+    import torch
+    import transformers
+    from transformers import AutoModel
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        model = AutoModel.from_pretrained(
+            name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+        )
+        prepare, _ = ImageProcessingMixin.get_image_processor_dict(name, local_files_only=local)
+    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
+        mend = (
+            "The folder must hold config.json, preprocessor_config.json and model.safetensors "
+            "(pickled .bin weights are refused)."
+            if local
+            else "Check the name and the network, or set face.features to a local folder, or to face."
+        )
+        raise WeightsError(f"cannot load the face encoder {name!r}: {_first_line(error)} {mend}") from error
+    return model.eval(), prepare
+
+
+def _encoder(model: Any, prepare: Mapping[str, Any]) -> FaceEncoder:
+    # Resizing and scaling are done here: transformers' own processors need torchvision or Pillow, and differ by them.
+    size: Any = (prepare.get("do_center_crop") and prepare.get("crop_size")) or prepare.get("size") or 224
+    if isinstance(size, Mapping):
+        size = size.get("height") or size.get("shortest_edge")
+    normalise = prepare.get("do_normalize", True)
+    return FaceEncoder(
+        model=getattr(model, "vision_model", model),
+        size=int(size),
+        scale=float(prepare.get("rescale_factor", 1 / 255)) if prepare.get("do_rescale", True) else 1.0,
+        mean=tuple(prepare.get("image_mean", (0.5, 0.5, 0.5))) if normalise else (0.0, 0.0, 0.0),
+        std=tuple(prepare.get("image_std", (0.5, 0.5, 0.5))) if normalise else (1.0, 1.0, 1.0),
+        bicubic=prepare.get("resample") == _BICUBIC,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,108 @@
+"""Who is who: faces followed from picture to picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.features.face.landmarks import Face, Image
+from selfmm.features.streams import Floats
+
+GAP = 1.0
+"""Seconds for which a face may be away and still be the same."""
+
+CUT = 0.4
+"""Share of a picture's colours that must change from one picture to the next for a cut."""
+
+_NEAR = 0.75  # of the face's own size: so far its middle may go between two pictures
+_GROWTH = 1.8  # so many times larger or smaller it may be
+
+_Bins = npt.NDArray[np.int64]
+
+
+def colours(image: Image) -> Floats:
+    """(64,) shares of 4 x 4 x 4 colours in a picture (H, W, 3): alike within a scene, however things move in it."""
+    step = max(1, max(image.shape[:2]) // 64)
+    bins: _Bins = image[::step, ::step].reshape(-1, 3).astype(np.int64) // 64
+    counts: _Bins = np.bincount(bins @ np.array([16, 4, 1]), minlength=64)
+    return np.asarray(counts / counts.sum(), dtype=np.float32)
+
+
+@dataclass
+class _Person:
+    identity: int
+    face: Face
+    index: int
+
+
+class FaceTracks:
+    """Faces by picture and identity.
+
+    A face is who was nearest in the pictures up to ``GAP`` seconds before, if its middle moved by less than .75 of its
+    size and it did not grow or shrink by more than 1.8; the nearest pairs are made first. After a cut everybody is new.
+
+    Args:
+        rate: pictures per second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._gap = max(1, round(GAP * rate))
+        self._people: list[_Person] = []
+        self._next = 0
+        self._colours: Floats | None = None
+        self._pictures: dict[int, tuple[tuple[int, Face], ...]] = {}
+
+    def add(self, index: int, faces: Sequence[Face], palette: Floats) -> None:
+        """The faces of picture ``index`` and its ``colours``. Pictures come in order."""
+        if self._colours is not None and np.abs(palette - self._colours).sum() / 2 > CUT:
+            self._people.clear()
+        self._colours = palette
+        self._people = [person for person in self._people if index - person.index <= self._gap]
+        known = self._match(faces)
+        seen = []
+        for place, face in enumerate(faces):
+            person = known.get(place)
+            if person is None:
+                person = _Person(self._next, face, index)
+                self._people.append(person)
+                self._next += 1
+            person.face, person.index = face, index
+            seen.append((person.identity, face))
+        self._pictures[index] = tuple(seen)
+
+    def pictures(self, first: int, last: int) -> dict[int, dict[int, Face]]:
+        """Per picture from ``first`` to before ``last`` that came, the faces by identity."""
+        return {index: dict(self._pictures[index]) for index in range(first, last) if index in self._pictures}
+
+    def forget(self, before: int) -> None:
+        """Frees the pictures up to ``before``."""
+        for index in [index for index in self._pictures if index < before]:
+            del self._pictures[index]
+
+    def _match(self, faces: Sequence[Face]) -> dict[int, _Person]:
+        pairs = sorted(
+            (distance, person.identity, place)
+            for person in self._people
+            for place, face in enumerate(faces)
+            if (distance := _distance(person.face, face)) < _NEAR
+        )
+        people = {person.identity: person for person in self._people}
+        known: dict[int, _Person] = {}
+        for _, identity, place in pairs:
+            if identity in people and place not in known:
+                known[place] = people.pop(identity)
+        return known
+
+
+def _distance(one: Face, other: Face) -> float:
+    """Between the middles, in sizes of the face; infinite where the sizes differ too much."""
+    wide, high = ((box[2:] - box[:2]) for box in (one.box, other.box))
+    small, large = sorted((float(np.sqrt(wide.prod())), float(np.sqrt(high.prod()))))
+    if large > _GROWTH * small:
+        return float("inf")
+    # Widths and heights are told apart so that the shape of the picture does not matter.
+    moved = ((one.box[:2] + one.box[2:]) - (other.box[:2] + other.box[2:])) / (wide + high)
+    return float(np.linalg.norm(moved))

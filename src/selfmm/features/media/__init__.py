@@ -1,0 +1,1 @@
+"""Decoding: any common container to sound and pictures on one clock."""

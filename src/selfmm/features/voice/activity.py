@@ -1,0 +1,110 @@
+"""Where somebody speaks: the probability of speech over time, by Silero VAD."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfmm.errors import PartError
+from selfmm.features.streams import SOUND_RATE
+from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
+
+STEP = 512
+"""Samples of which the model gives one probability."""
+
+_CONTEXT = 64  # samples of the step before that the model reads along
+_STEPS = 8  # steps per call: as cheap as can be measured, and late by a quarter of a second only
+_STATE = (1, 1, 128)
+
+
+class SpeechActivity(BlockAnalyser):
+    """Probability of speech: column ``speech``, 0 to 1, 31.25 rows per second, one for each begun .032 s.
+
+    The model (Silero VAD, MIT, https://github.com/snakers4/silero-vad) is the copy that faster-whisper brings. It is
+    recurrent: its state is carried from the beginning of the clip on.
+
+    Raises:
+        PartError: faster-whisper or onnxruntime is not installed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("speech",), SOUND_RATE / STEP, SoundBlocks(STEP * _STEPS, before=_CONTEXT))
+        self._model = _model()
+        self._hidden = self._cell = np.zeros(_STATE, dtype=np.float32)
+
+    def pieces(
+        self,
+        start: float,
+        end: float,
+        *,
+        onset: float = 0.5,
+        offset: float = 0.35,
+        min_silence: float = 0.3,
+        padding: float = 0.1,
+    ) -> list[tuple[float, float]]:
+        """Spans of speech in [``start``, ``end``], in order, apart from each other.
+
+        Args:
+            onset: speech begins at this probability.
+            offset: and lasts as long as it does not fall below this one.
+            min_silence: seconds; a shorter pause belongs to the speech.
+            padding: seconds added before and after.
+
+        Raises:
+            ValueError: as for ``track``.
+        """
+        track = self.track(start, end)
+        spans: list[tuple[float, float]] = []
+        for first, last in _runs(track.column("speech").tolist(), onset, offset):
+            begin, stop = track.start + first / track.rate, track.start + last / track.rate
+            if spans and begin - spans[-1][1] < max(min_silence, 2 * padding):
+                spans[-1] = (spans[-1][0], stop)
+            else:
+                spans.append((begin, stop))
+        # The last step may reach beyond the sound.
+        end = min(end, self._blocks.samples / SOUND_RATE)
+        return [(max(begin - padding, start), min(stop + padding, end)) for begin, stop in spans]
+
+    def _work(self, block: Block) -> None:
+        # Each step reads the end of the one before.
+        windows = np.lib.stride_tricks.sliding_window_view(block.sound, _CONTEXT + STEP)[::STEP]
+        inputs = {"input": np.ascontiguousarray(windows), "h": self._hidden, "c": self._cell}
+        speech, self._hidden, self._cell = self._model.run(None, inputs)
+        steps = -(-(block.last - _CONTEXT) // STEP)
+        self._rows.append(np.clip(speech.reshape(-1, 1)[:steps], 0, 1))
+
+
+def _runs(speech: list[float], onset: float, offset: float) -> list[tuple[int, int]]:
+    # First row of each stretch of speech, and the row after its last.
+    runs: list[tuple[int, int]] = []
+    begin = None
+    for row, probability in enumerate(speech):
+        if begin is None and probability >= onset:
+            begin = row
+        elif begin is not None and probability < offset:
+            runs.append((begin, row))
+            begin = None
+    return runs if begin is None else [*runs, (begin, len(speech))]
+
+
+@functools.lru_cache(maxsize=1)
+def _model() -> Any:
+    # The file is all that is needed: importing faster_whisper would load its recogniser as well.
+    package = importlib.util.find_spec("faster_whisper")
+    path = Path(package.origin).parent / "assets" / "silero_vad_v6.onnx" if package and package.origin else None
+    if path is None or not path.is_file() or importlib.util.find_spec("onnxruntime") is None:
+        raise PartError(
+            "finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which brings the model. "
+            "Install them with: pip install 'selfmm[video]'"
+        )
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # A step is too small to share, and sums would depend on the number of cores.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,150 @@
+"""A stream of sound, cut into blocks of one size: what is computed block by block cannot depend on how it came in."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfmm.errors import MediaError
+from selfmm.features.streams import Chunk, Floats, Track
+from selfmm.features.voice.rows import Rows
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of sound with its context.
+
+    Attributes:
+        start: first sample of the block proper, counted from the beginning of the clip.
+        sound: (before + size + after,) float32, context included; zeros before and after the clip.
+        first, last: ``sound[first:last]`` lies in the clip.
+    """
+
+    start: int
+    sound: Floats
+    first: int
+    last: int
+
+
+class SoundBlocks:
+    """Cuts chunks of any length into blocks of one size.
+
+    Args:
+        size: samples of a block.
+        before, after: samples of context that each block brings along.
+    """
+
+    def __init__(self, size: int, before: int = 0, after: int = 0) -> None:
+        self.samples = 0
+        self._size, self._before, self._after = size, before, after
+        self._start = 0  # of the next block
+        self._sound = np.zeros(before, dtype=np.float32)  # from its context on
+
+    def feed(self, chunk: Chunk) -> Iterator[Block]:
+        """The blocks that are complete with this chunk.
+
+        Raises:
+            MediaError: the chunk has no sound.
+        """
+        sound = _clean(chunk)
+        self.samples += len(sound)
+        self._sound = np.concatenate([self._sound, sound])
+        yield from self._blocks()
+
+    def finish(self) -> Iterator[Block]:
+        """The blocks that are left, filled up with zeros."""
+        left = max(-(-(self.samples - self._start) // self._size), 0)
+        missing = left * self._size + self._before + self._after - len(self._sound)
+        self._sound = np.concatenate([self._sound, np.zeros(max(missing, 0), dtype=np.float32)])
+        for block in self._blocks():
+            if block.start < self.samples:
+                yield block
+
+    def _blocks(self) -> Iterator[Block]:
+        length = self._before + self._size + self._after
+        taken = 0
+        while len(self._sound) - taken >= length:
+            # What a consumer keeps must not change, nor hold the whole chunk in memory.
+            sound = self._sound[taken : taken + length].copy()
+            last = min(length, self.samples - self._start + self._before)
+            yield Block(self._start, sound, max(self._before - self._start, 0), last)
+            self._start += self._size
+            taken += self._size
+        self._sound = self._sound[taken:].copy()
+
+
+def _clean(chunk: Chunk) -> Floats:
+    # Files of floating-point samples can hold anything: one NaN would spoil every row after it.
+    if chunk.sound is None:
+        raise MediaError("the recording has no sound, so there is no voice to measure. Leave out the part audio.")
+    return np.clip(np.nan_to_num(chunk.sound.astype(np.float32), nan=0.0), -1, 1)
+
+
+class BlockAnalyser(ABC):
+    """What all analysers of sound share: blocks in, rows out.
+
+    One serves one clip or live source: ``feed`` its sound in order, then ``finish``; ask with ``track`` for what is
+    ``ready``; ``forget`` what will not be asked for again.
+
+    Args:
+        columns: names of the features.
+        rate: rows per second.
+        blocks: how the sound is cut.
+    """
+
+    def __init__(self, columns: tuple[str, ...], rate: float, blocks: SoundBlocks) -> None:
+        self._rows = Rows(columns, rate)
+        self._blocks = blocks
+        self._finished = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the features."""
+        return self._rows.columns
+
+    @property
+    def ready(self) -> float:
+        """Seconds before which everything is final; infinite once finished."""
+        return math.inf if self._finished else self._rows.count / self._rows.rate
+
+    def feed(self, chunk: Chunk) -> None:
+        """The next piece of the recording, of any length.
+
+        Raises:
+            MediaError: it has no sound.
+        """
+        for block in self._blocks.feed(chunk):
+            self._work(block)
+
+    def finish(self) -> None:
+        """No more sound will come."""
+        if not self._finished:
+            for block in self._blocks.finish():
+                self._work(block)
+            self._close()
+            self._finished = True
+
+    def track(self, start: float, end: float) -> Track:
+        """The rows with ``start`` <= time < ``end``, as far as the sound reaches.
+
+        Raises:
+            ValueError: ``end`` is not ready yet, or ``start`` was forgotten.
+        """
+        if end > self.ready:
+            raise ValueError(f"the sound is analysed up to {self.ready:.3f} s, asked for {end:.3f} s")
+        return self._rows.track(start, end)
+
+    def forget(self, before: float) -> None:
+        """Nothing before this time (seconds) will be asked for again."""
+        self._rows.forget(before)
+
+    @abstractmethod
+    def _work(self, block: Block) -> None:
+        """Appends the rows that the block completes."""
+
+    def _close(self) -> None:  # noqa: B027 - most have nothing left
+        """Appends the rows that waited for later sound."""

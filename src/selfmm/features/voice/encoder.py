@@ -1,0 +1,153 @@
+"""Voices as a pretrained wav2vec2, HuBERT or WavLM hears them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfmm.errors import WeightsError
+from selfmm.features.streams import SOUND_RATE, Floats
+from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
+from selfmm.features.voice.rows import FrameMeans, rows_of
+
+_BLOCK, _CONTEXT = 10 * SOUND_RATE, SOUND_RATE  # attention costs the square of the length, so hours are cut
+
+
+@dataclass(frozen=True)
+class VoiceEncoder:
+    """A pretrained encoder of sound.
+
+    Attributes:
+        model: maps sound (1, n) to an output with ``last_hidden_state`` (1, L, D).
+        prepare: the transformers feature extractor that scales sound as the model was trained with.
+        stride, field: samples from frame to frame, and that a frame sees at least.
+    """
+
+    model: Any
+    prepare: Any
+    stride: int
+    field: int
+
+    @property
+    def dim(self) -> int:
+        return int(self.model.config.hidden_size)
+
+    def __call__(self, sound: Floats) -> Floats:
+        """(n,) sound to (L, D): the last layer. Frame i is of the samples from i * ``stride`` on."""
+        import torch
+
+        sound = np.pad(sound, (0, max(self.field - len(sound), 0)))
+        inputs = self.prepare(sound, sampling_rate=SOUND_RATE, return_tensors="pt").input_values
+        with torch.inference_mode(), _one_thread():
+            hidden: Floats = self.model(inputs).last_hidden_state[0].numpy()
+        return hidden
+
+
+@functools.lru_cache(maxsize=1)
+def load_voice_encoder(name: str) -> VoiceEncoder:
+    """Loads an encoder with its weights.
+
+    Args:
+        name: a local folder or a hub name. Only a hub name may use the network.
+
+    Raises:
+        WeightsError: it is not there, cannot be reached, is stored as a pickle instead of safetensors, or is no encoder
+            of sound.
+    """
+    local = Path(name).expanduser().is_dir()
+    if not local and name.startswith((".", "/", "~")):
+        raise WeightsError(f"the folder {name} of the voice encoder does not exist.")
+    model, prepare = _load(str(Path(name).expanduser()) if local else name, local=local)
+    kernels, strides = (getattr(model.config, key, None) for key in ("conv_kernel", "conv_stride"))
+    if not kernels or not strides:
+        raise WeightsError(
+            f"{name!r} is a {model.config.model_type} model, which does not read sound as wav2vec2, HuBERT and WavLM "
+            "do. Name one of those, or use voice.features = voice."
+        )
+    if prepare.sampling_rate != SOUND_RATE:
+        raise WeightsError(f"{name!r} reads {prepare.sampling_rate} samples per second; sound here has {SOUND_RATE}.")
+    jumps = [math.prod(strides[:layer]) for layer in range(len(strides))]
+    field = 1 + sum((kernel - 1) * jump for kernel, jump in zip(kernels, jumps, strict=True))
+    return VoiceEncoder(model, prepare, math.prod(strides), field)
+
+
+class EncodedVoice(BlockAnalyser):
+    """The last hidden layer of a pretrained encoder, averaged over each row.
+
+    The sound is encoded in blocks of about 10 s with 1 s of context on either side: memory stays flat, and each block
+    is normalised by itself where the encoder wants that. A clip of T seconds has ceil(T * ``rate``) rows. A row between
+    two frames of the encoder (usually 50 per second) takes the nearer one.
+
+    Args:
+        encoder: the model, which many analysers may share.
+        rate: rows per second.
+    """
+
+    def __init__(self, encoder: VoiceEncoder, rate: float) -> None:
+        stride = encoder.stride
+        # Whole strides, so that the frames of all blocks lie on one grid.
+        self._context = -(-max(_CONTEXT, encoder.field) // stride) * stride
+        self._size = max(_BLOCK // stride, 1) * stride
+        columns = tuple(f"hidden_{number + 1}" for number in range(encoder.dim))
+        super().__init__(columns, rate, SoundBlocks(self._size, before=self._context, after=self._context))
+        self._encoder = encoder
+        self._means = FrameMeans(self._rows, stride / SOUND_RATE, encoder.field / 2 / SOUND_RATE)
+
+    def _work(self, block: Block) -> None:
+        # Without the zeros around a clip, which the encoder would take for sound.
+        hidden = self._encoder(block.sound[block.first : block.last])
+        first = (self._context - block.first) // self._encoder.stride
+        self._means.add(_finite(hidden[first : first + self._size // self._encoder.stride]))
+
+    def _close(self) -> None:
+        self._means.finish(rows_of(self._blocks.samples, self._rows.rate, SOUND_RATE))
+
+
+def _finite(hidden: Floats) -> Floats:
+    if not np.isfinite(hidden).all():
+        raise WeightsError("the voice encoder gives values that are not finite: its weights are damaged.")
+    return hidden
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # With more, the order of sums and so the last digits would depend on the number of cores.
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _load(name: str, *, local: bool) -> tuple[Any, Any]:
+    import torch
+    import transformers
+    from transformers import AutoModel, Wav2Vec2FeatureExtractor
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        model = AutoModel.from_pretrained(
+            name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+        )
+        prepare = Wav2Vec2FeatureExtractor.from_pretrained(name, local_files_only=local)
+    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        mend = (
+            "The folder must hold config.json, preprocessor_config.json and model.safetensors "
+            "(pickled .bin weights are refused)."
+            if local
+            else "Check the name and the network, or set voice.features to a local folder, or to voice."
+        )
+        raise WeightsError(f"cannot load the voice encoder {name!r}: {first_line} {mend}") from error
+    return model.eval(), prepare

@@ -1,0 +1,69 @@
+"""Whether the sound is good enough to be judged: clipped, too quiet, or nothing at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfmm.features.streams import SOUND_RATE
+from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
+
+FULL = 0.99
+"""A sample at or beyond this (of 1) counts as clipped. It is less than full scale, as lossy codecs blur flat tops."""
+
+NOTHING = 2.0**-16
+"""A sample below this is silence: half a step of 16 bits."""
+
+FLOOR = -100.0
+"""dBFS of silence: nothing is said to be quieter."""
+
+_CELL = SOUND_RATE // 100
+_CELLS = 10  # per block
+_COLUMNS = ("samples", "squares", "clipped", "silent")
+
+
+@dataclass(frozen=True)
+class SoundFigures:
+    """The sound of a span, on a grid of .01 s.
+
+    Attributes:
+        seconds: sound that there is.
+        level: dBFS, root mean square; a full-scale sine has -3.01; at least ``FLOOR``.
+        clipped: share of the samples at or beyond ``FULL``, 0 to 1.
+        silent: share of the time in which there is nothing at all (digital silence), 0 to 1.
+    """
+
+    seconds: float
+    level: float
+    clipped: float
+    silent: float
+
+
+class SoundLevel(BlockAnalyser):
+    """Collects, while a recording passes, what quality warnings need."""
+
+    def __init__(self) -> None:
+        super().__init__(_COLUMNS, SOUND_RATE / _CELL, SoundBlocks(_CELL * _CELLS))
+
+    def figures(self, start: float, end: float) -> SoundFigures:
+        """The sound of [``start``, ``end``). Without any sound there, all of it is silent.
+
+        Raises:
+            ValueError: ``end`` is not ready yet, or ``start`` was forgotten.
+        """
+        rows = self.track(start, end).values
+        samples, squares, clipped, silent = rows.sum(axis=0, dtype=np.float64).tolist()
+        if not samples:
+            return SoundFigures(seconds=0.0, level=FLOOR, clipped=0.0, silent=1.0)
+        power = max(squares / samples, 10 ** (FLOOR / 10))
+        return SoundFigures(samples / SOUND_RATE, 10 * math.log10(power), clipped / samples, silent / samples)
+
+    def _work(self, block: Block) -> None:
+        cells = np.abs(block.sound.reshape(_CELLS, _CELL))
+        count = np.clip(block.last - _CELL * np.arange(_CELLS), 0, _CELL)
+        silent = np.where(cells.max(axis=1) < NOTHING, count, 0)
+        squares = np.square(cells, dtype=np.float64).sum(axis=1)
+        figures = np.stack([count, squares, (cells >= FULL).sum(axis=1), silent], axis=1)
+        self._rows.append(figures[count > 0])

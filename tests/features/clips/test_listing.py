@@ -1,0 +1,286 @@
+"""Clips from files, folders and tables. Nothing is decoded here, so empty files do for recordings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfmm.errors import SourceError
+from selfmm.features.clips.clip import Clip, ClipList
+from selfmm.features.clips.listing import read_clips
+from selfmm.features.clips.overlaps import overlap_notes
+
+
+def make(folder: Path, *names: str) -> Path:
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text({".txt": "well said", ".srt": "1\n", ".vtt": "WEBVTT\n"}.get(file.suffix, "media"))
+    return folder
+
+
+def table(folder: Path, name: str = "clips.csv", **columns: Any) -> Path:
+    path = folder / name
+    frame = pd.DataFrame(columns)
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+def ids(clips: ClipList) -> list[str]:
+    return [clip.id for clip in clips.clips]
+
+
+def reasons(clips: ClipList) -> dict[str, str]:
+    return {failure.id: failure.reason for failure in clips.failures}
+
+
+def test_one_recording(tmp_path: Path) -> None:
+    make(tmp_path, "a b.mp4", "a b.srt", "other.txt")
+    assert read_clips(tmp_path / "a b.mp4") == ClipList(
+        (Clip(tmp_path / "a b.mp4", "a b", subtitles=tmp_path / "a b.srt"),)
+    )
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    make(tmp_path, "clip10.mp4", "clip9.MP4", "clip9.txt", "anna/1.wav", "anna/1.vtt", "bert/1.mov", "bert/deep/2.mov")
+    make(tmp_path, ".hidden.mp4", "notes.txt", "face.png", "._anna.mov")
+    clips = read_clips(tmp_path)
+    assert ids(clips) == ["anna$_$1", "bert$_$1", "clip9", "clip10"]
+    assert [clip.video for clip in clips.clips] == ["anna", "bert", "", ""]
+    assert clips.clips[2].text == "well said"
+    assert clips.clips[0].subtitles == tmp_path / "anna" / "1.vtt"
+    assert not clips.failures
+
+
+def test_same_names_in_a_folder_keep_their_endings(tmp_path: Path) -> None:
+    assert ids(read_clips(make(tmp_path, "a.mp4", "a.wav", "b.mp4"))) == ["a.mp4", "a.wav", "b"]
+
+
+def test_a_transcript_that_is_not_utf8_costs_one_clip(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "a.txt").write_bytes("schön".encode("latin-1"))
+    clips = read_clips(tmp_path)
+    assert ids(clips) == ["b"]
+    assert "Save it as UTF-8" in reasons(clips)["a"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_a_table(tmp_path: Path, suffix: str) -> None:
+    make(tmp_path, "films/a.mp4", "films/b.mp4", "films/a.srt")
+    path = table(
+        tmp_path,
+        f"clips{suffix}",
+        ID=["one", "two", "007"],
+        Path=["films/a.mp4", "films/b.mp4", str(tmp_path / "films" / "b.mp4")],
+        start=[None, 1.5, 3],
+        end_s=[None, 3, None],
+        Text=["gut, sehr gut", "NA", " 非常好 "],
+        label=[1, -0.5, None],
+        label_A=[0.5, None, None],
+        label_name=["Positive", "Negative", ""],
+        mode=["train", "dev", ""],
+        video_id=["a", "b", "b"],
+        subtitles=["films/a.srt", "", ""],
+        remark=["x", "y", "z"],
+    )
+    clips = read_clips(path)
+    assert clips.failures == ()
+    assert clips.notes == ()
+    films = tmp_path / "films"
+    assert clips.clips == (
+        Clip(films / "a.mp4", "one", None, None, "gut, sehr gut", films / "a.srt", 1, "train", "a", {"audio": 0.5}),
+        Clip(films / "b.mp4", "two", 1.5, 3, "NA", None, -0.5, "valid", "b"),
+        Clip(films / "b.mp4", "007", 3, None, " 非常好 ", None, None, None, "b"),
+    )
+
+
+def test_the_only_table_of_clips_in_a_folder_counts(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "b.mp4")
+    table(tmp_path, "features.csv", frame=[1], energy=[2])  # not of clips
+    assert ids(read_clips(tmp_path)) == ["a", "b"]
+    table(tmp_path, path=["a.mp4"], label=[1])
+    assert [clip.label for clip in read_clips(tmp_path).clips] == [1]
+    table(tmp_path, "more.tsv", id=["b"], label=[1])
+    with pytest.raises(SourceError, match=r"2 tables of clips: clips.csv, more.tsv"):
+        read_clips(tmp_path)
+
+
+def test_the_layout_of_mmsa_fet(tmp_path: Path) -> None:
+    make(tmp_path, "Raw/video_1/0001.mp4", "video_2/0001.mp4")
+    path = table(
+        tmp_path,
+        "label.csv",
+        video_id=["video_1", "video_2", "video_2"],
+        clip_id=["0001", "0001", "0002"],
+        text=["好", "不好", ""],
+        label=[0.8, -1, 0],
+        label_T=[1, -1, 0],
+        label_A=[0.2, -1, 0],
+        label_V=[0.4, -1, 0],
+        annotation=["Positive", "Negative", "Neutral"],
+        mode=["train", "valid", "test"],
+    )
+    clips = read_clips(path)
+    assert ids(clips) == ["video_1$_$0001", "video_2$_$0001"]
+    first = clips.clips[0]
+    assert first.path == tmp_path / "Raw" / "video_1" / "0001.mp4"
+    assert (first.text, first.label, first.split, first.video) == ("好", 0.8, "train", "video_1")
+    assert first.labels == {"text": 1, "audio": 0.2, "vision": 0.4}
+    assert "no recording is found as" in reasons(clips)["video_2$_$0002"]
+    assert read_clips(tmp_path) == clips
+
+
+def test_recordings_found_by_id_and_by_video(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "long.mkv")
+    path = table(tmp_path, id=["a", "b", "c"], video=["", "long", "long"], start=["", 0, 5], end=["", 5, 9])
+    assert [clip.path.name for clip in read_clips(path).clips] == ["a.mp4", "long.mkv", "long.mkv"]
+
+
+def test_ids_never_lead_anywhere(tmp_path: Path) -> None:
+    make(tmp_path, "secret.mp4", "in/a.mp4")
+    path = table(tmp_path / "in", id=["../secret", "a", "..", "x\\y"], label=[1, 2, 3, 4])
+    clips = read_clips(path)
+    assert ids(clips) == ["a"]
+    assert "Add a column path" in reasons(clips)["../secret"]
+
+
+def test_paths_may_lead_anywhere(tmp_path: Path) -> None:
+    make(tmp_path, "out.mp4", "in/x.txt", "root/r.mp4")
+    path = table(tmp_path / "in", path=["../out.mp4", str(tmp_path / "out.mp4")], end=["1", ""], start=["", "2"])
+    assert len(read_clips(path).clips) == 2
+    path = table(tmp_path / "in", path=["r.mp4"])
+    assert read_clips(path, media_root=tmp_path / "root").clips[0].path == tmp_path / "root" / "r.mp4"
+
+
+def test_ids_are_made_of_file_names(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "b.mp4", "x/c.mp4", "y/c.mp4")
+    path = table(
+        tmp_path,
+        file=["a.mp4", "b.mp4", "b.mp4", "x/c.mp4", "y/c.mp4"],
+        start=["", 0, 2, "", ""],
+        end=["", 2, 3, "", ""],
+    )
+    assert ids(read_clips(path)) == ["a", "b_1", "b_2", "x/c", "y/c"]
+    path = table(tmp_path, id=["b", ""], path=["a.mp4", "b.mp4"])
+    assert ids(read_clips(path)) == ["b", "row 2"]
+
+
+def test_the_column_of_the_ratings(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4")
+    path = table(tmp_path, path=["a.mp4"], Rating=[2.5], label_T=[1])
+    assert read_clips(path).clips[0].label is None
+    assert read_clips(path, label_column="rating").clips[0].label == 2.5
+    assert read_clips(path, label_column="label_T").clips[0].label == 1
+    with pytest.raises(SourceError, match=r"no column 'ratings'; did you mean 'rating'\? It has 'path', 'rating'"):
+        read_clips(path, label_column="ratings")
+    with pytest.raises(SourceError, match=r"no column 'label'.* It has 'path'.*--label-column"):
+        read_clips(path, require_labels=True)
+    with pytest.raises(SourceError, match="brings no ratings"):
+        read_clips(tmp_path / "a.mp4", require_labels=True)
+
+
+WRONG = {
+    "start": ("start", "-1", "start is -1 s; expected are seconds"),
+    "end": ("end", "0", "the end must be later"),
+    "word": ("start", "early", "start is 'early'; expected is a number"),
+    "comma": ("label", "0,5", "label is '0,5'; expected is a number"),
+    "infinite": ("label", "inf", "label is 'inf'"),
+    "nan": ("end", "nan", "end is 'nan'"),
+    "audio": ("label_audio", "high", "label_audio is 'high'"),
+    "split": ("split", "holdout", "split is 'holdout'; expected is train, valid or test"),
+    "absent": ("path", "absent.mp4", "absent.mp4 does not exist. Correct the path"),
+    "folder": ("path", ".", "is a folder"),
+    "blank": ("path", "", "has no path"),
+    "address": ("path", "https://example.org/a.mp4", "is an address. Download"),
+    "long": ("path", "x" * 5000, "cannot be read"),
+    "subtitles": ("subtitles", "absent.srt", "subtitles .* do not exist"),
+    "unlabelled": ("label", "", "has no label"),
+}
+
+
+def test_what_is_wrong_with_one_clip_costs_only_that(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4")
+    sound = {"path": "a.mp4", "start": "", "end": "", "label": "1", "label_audio": "", "split": "", "subtitles": ""}
+    rows = [{"id": name} | sound | {column: cell} for name, (column, cell, _) in WRONG.items()]
+    pd.DataFrame([{"id": "good"} | sound, *rows]).to_csv(tmp_path / "clips.csv", index=False)
+    clips = read_clips(tmp_path / "clips.csv", require_labels=True)
+    assert ids(clips) == ["good"]
+    found = reasons(clips)
+    assert list(found) == list(WRONG)
+    for name, (_, _, message) in WRONG.items():
+        assert re.search(message, found[name]), found[name]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"id": ["a", "b", "a"], "path": ["a.mp4"] * 3}, "1 ids occur more than once: 'a'"),
+        ({"path": []}, "has no row"),
+        ({"words": ["a"], "label": [1]}, "no column path.*it has 'words', 'label'"),
+        ({"Path": ["a.mp4"], "path ": ["a.mp4"]}, "more than one column for path"),
+    ],
+)
+def test_what_is_wrong_with_a_whole_table(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    make(tmp_path, "a.mp4")
+    with pytest.raises(SourceError, match=message):
+        read_clips(table(tmp_path, **columns))
+
+
+def test_what_is_wrong_with_a_source(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="does not exist"):
+        read_clips(tmp_path / "absent.csv")
+    with pytest.raises(SourceError, match="holds no recording"):
+        read_clips(make(tmp_path, "deep/deeper/a.mp4", "notes.txt"))
+
+
+def test_a_text_beside_a_recording_is_not_that_of_a_piece(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "a.txt", "a.srt")
+    path = table(tmp_path, path=["a.mp4", "a.mp4", "a.mp4"], start=["", 1, 1], end=["", 2, 2], text=["", "", "given"])
+    whole, piece, given_ = read_clips(path).clips
+    assert (whole.text, whole.subtitles) == ("well said", tmp_path / "a.srt")
+    assert (piece.text, piece.subtitles) == (None, tmp_path / "a.srt")
+    assert (given_.text, given_.subtitles) == ("given", None)
+
+
+def test_overlapping_times(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "b.mp4")
+    columns: dict[str, Any] = {"path": ["a.mp4"] * 3 + ["b.mp4"], "start": [0, 2, 2.5, 0], "end": [2, 4, 3, 2]}
+    (note,) = read_clips(table(tmp_path, id=list("wxyz"), **columns)).notes
+    assert note.startswith("clips of one recording overlap in time: 'x' and 'y'.")
+    (_, stronger) = read_clips(table(tmp_path, id=list("wxyz"), split=["train", "train", "test", ""], **columns)).notes
+    assert "different splits: 'x' (train) and 'y' (test)" in stronger
+
+
+SPANS = st.lists(
+    st.tuples(
+        st.integers(0, 20), st.integers(1, 6), st.sampled_from(["train", "valid", "test"]), st.sampled_from("ab")
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(spans=SPANS)
+def test_overlaps_against_every_pair(spans: list[tuple[int, int, str, str]]) -> None:
+    clips = [
+        Clip(Path(file), str(place), float(start), float(start + length), split=split)
+        for place, (start, length, split, file) in enumerate(spans)
+    ]
+    every = [
+        (one, other)
+        for place, one in enumerate(clips)
+        for other in clips[:place]
+        if one.path == other.path and max(one.start or 0, other.start or 0) < min(one.end or 0, other.end or 0)
+    ]
+    notes = overlap_notes(clips)
+    assert any("overlap in time" in note for note in notes) == bool(every)
+    assert any("different splits" in note for note in notes) == any(one.split != other.split for one, other in every)

@@ -1,0 +1,136 @@
+"""Speech activity: the model as its packager runs it, and the spans cut from it."""
+
+from __future__ import annotations
+
+import importlib.util
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.sounds import feed, voiced_sound
+from selfmm.errors import PartError
+from selfmm.features.streams import SOUND_RATE, Floats, Track
+from selfmm.features.voice import activity
+from selfmm.features.voice.activity import STEP, SpeechActivity
+
+pytest.importorskip("onnxruntime")
+RATE = SOUND_RATE / STEP
+
+
+def babble(seconds: float) -> Floats:
+    """Syllables and pauses: as near to speech as a few lines come."""
+    time = np.arange(int(seconds * SOUND_RATE)) / SOUND_RATE
+    sound = voiced_sound(120 * 2 ** (0.3 * np.sin(2 * np.pi * 0.8 * time)), snr=30)
+    syllables = np.clip(np.sin(2 * np.pi * 4 * time), 0, 1) * (time % 2 < 1.2)
+    spoken: Floats = (sound * syllables).astype(np.float32)
+    return spoken
+
+
+def test_probabilities_are_those_of_the_packager() -> None:
+    vad = pytest.importorskip("faster_whisper.vad")
+    sound = babble(6.3)
+    track = feed(SpeechActivity(), sound).track(0, 10)
+    theirs = vad.get_vad_model()(np.pad(sound, (0, -len(sound) % STEP))).ravel()
+    assert len(track.values) == len(theirs) == int(np.ceil(len(sound) / STEP))
+    assert track.rate == RATE
+    assert np.ptp(theirs) > 0.2
+    # Theirs blanks the end of the last step.
+    np.testing.assert_allclose(track.column("speech")[:-1], theirs[:-1], atol=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 9000), min_size=1, max_size=5), st.integers(0, 30000))
+def test_pieces_of_sound_change_nothing(sizes: list[int], length: int) -> None:
+    sound = babble(2)[:length]
+    whole, parts = feed(SpeechActivity(), sound, [40000]), feed(SpeechActivity(), sound, sizes)
+    assert whole.track(0, 3).values.tobytes() == parts.track(0, 3).values.tobytes()
+    assert len(whole.track(0, 3).values) == int(np.ceil(len(sound) / STEP))
+
+
+def test_clips_do_not_hear_each_other() -> None:
+    alone = feed(SpeechActivity(), babble(1)).track(0, 1).values
+    one, other = SpeechActivity(), SpeechActivity()
+    feed(other, np.random.default_rng(0).standard_normal(SOUND_RATE))
+    feed(one, babble(1))
+    np.testing.assert_array_equal(one.track(0, 1).values, alone)
+
+
+def test_silence_and_noise_are_no_speech() -> None:
+    for sound in (np.zeros(2 * SOUND_RATE), 0.01 * np.random.default_rng(0).standard_normal(2 * SOUND_RATE)):
+        heard = feed(SpeechActivity(), sound)
+        assert heard.track(0, 2).values.max() < 0.35
+        assert heard.pieces(0, 2) == []
+
+
+def test_a_real_voice_is_speech() -> None:
+    av = pytest.importorskip("av")
+    clip = Path(__file__).parents[4] / "shared" / "data" / "clips" / "mosi_Oz06ZWiO20M_6.mp4"
+    if not clip.is_file():
+        pytest.skip("the real clips are not on this machine")
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_RATE)
+    with av.open(str(clip)) as recording:
+        frames = [part.to_ndarray() for frame in recording.decode(audio=0) for part in resampler.resample(frame)]
+    sound = np.concatenate(frames, axis=1)[0]
+    length = len(sound) / SOUND_RATE
+    silence = np.zeros(SOUND_RATE)
+    heard = feed(SpeechActivity(), np.concatenate([silence, sound, silence]))
+    (first, last), *_ = [*heard.pieces(0, length + 2, min_silence=0.5)]
+    assert first == pytest.approx(1, abs=0.3)
+    assert last == pytest.approx(length + 1, abs=0.5)
+
+
+def spans_by_hand(
+    speech: list[float], start: float, end: float, onset: float, offset: float, min_silence: float, padding: float
+) -> list[tuple[float, float]]:
+    """Row by row, then pause by pause."""
+    marks, speaking = [], False
+    for probability in speech:
+        speaking = probability >= offset if speaking else probability >= onset
+        marks.append(speaking)
+    edges = [row for row in range(len(marks) + 1) if (row < len(marks) and marks[row]) != (row > 0 and marks[row - 1])]
+    spans = [[start + a / RATE, start + b / RATE] for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    place = 0
+    while place + 1 < len(spans):
+        pause = spans[place + 1][0] - spans[place][1]
+        if pause < min_silence or pause < 2 * padding:
+            spans[place : place + 2] = [[spans[place][0], spans[place + 1][1]]]
+        else:
+            place += 1
+    return [(max(a - padding, start), min(b + padding, end)) for a, b in spans]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    speech=st.lists(st.sampled_from([0.0, 0.3, 0.35, 0.4, 0.5, 0.9]), max_size=60),
+    min_silence=st.sampled_from([0.0, 0.05, 0.3]),
+    padding=st.sampled_from([0.0, 0.03, 0.1]),
+)
+def test_spans_are_those_found_by_hand(speech: list[float], min_silence: float, padding: float) -> None:
+    values = np.array(speech).reshape(-1, 1)
+    heard = feed(SpeechActivity(), np.zeros(len(speech) * STEP))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heard, "track", lambda start, end: Track(("speech",), values, RATE))
+        end = len(speech) / RATE
+        found = heard.pieces(0, end, min_silence=min_silence, padding=padding)
+    expected = spans_by_hand(speech, 0, end, 0.5, 0.35, min_silence, padding)
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(np.ravel(found), np.ravel(expected), atol=1e-9)
+    assert all(0 <= a < b <= end for a, b in found)
+    assert all(earlier[1] <= later[0] + 1e-9 for earlier, later in pairwise(found))
+
+
+def test_spans_end_with_the_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = feed(SpeechActivity(), np.zeros(700))
+    monkeypatch.setattr(heard, "track", lambda start, end: Track(("speech",), np.ones((2, 1), dtype=np.float32), RATE))
+    assert heard.pieces(0, 9) == [(0, 700 / SOUND_RATE)]
+
+
+def test_without_its_packages_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    activity._model.cache_clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(PartError, match=r"pip install 'selfmm\[video\]'"):
+        SpeechActivity()

@@ -1,0 +1,124 @@
+"""The recogniser: what is loaded from where, and what is made of the model's answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from selfmm.errors import PartError, SettingsError, WeightsError
+from selfmm.features.words.recogniser import Recogniser, load_recogniser
+
+SOUND = np.zeros(16_000 * 4, dtype=np.float32)
+
+
+class Model:
+    """Answers by the width of its search; a second segment is always an invention."""
+
+    def __init__(self, answers: dict[int, Any], languages: tuple[str, ...] = ("en",)) -> None:
+        self.answers, self.supported_languages = answers, list(languages)
+        self.asked: list[tuple[int, str | None]] = []
+
+    def transcribe(self, sound: Any, *, beam_size: int, language: str | None, **_: Any) -> tuple[Iterator[Any], Any]:
+        self.asked.append((beam_size, language))
+        answer = self.answers[beam_size]
+        segments = [] if answer is None else [answer, segment("invented")]
+        return iter(segments), SimpleNamespace(language=language or "de", language_probability=np.float32(0.75))
+
+
+def segment(text: str, ratio: float = 1.0, logprob: float = -0.2) -> Any:
+    words = [
+        SimpleNamespace(
+            word=f" {word}", start=np.float64(place), end=np.float64(place + 1), probability=np.float64(0.5)
+        )
+        for place, word in enumerate(text.split())
+    ]
+    return SimpleNamespace(words=words, compression_ratio=ratio, avg_logprob=logprob)
+
+
+def test_one_segment_is_taken_and_its_numbers_are_plain() -> None:
+    model = Model({1: segment("so good")})
+    heard = Recogniser(model).hear(SOUND, None)
+    assert heard.words == ((" so", 0, 1, 0.5), (" good", 1, 2, 0.5))
+    assert {type(value) for word in heard.words for value in word} == {str, float}
+    assert (heard.language, heard.language_probability) == ("de", 0.75)
+    assert model.asked == [(1, None)]
+
+
+def test_silence_gives_no_words() -> None:
+    assert Recogniser(Model({1: None})).hear(SOUND, "en").words == ()
+
+
+@pytest.mark.parametrize("poor", [segment("la la la", ratio=2.5), segment("xyz", logprob=-1.1)])
+def test_a_poor_answer_is_sought_again_more_widely_in_the_same_language(poor: Any) -> None:
+    model = Model({1: poor, 5: segment("better")})
+    assert [word[0] for word in Recogniser(model).hear(SOUND, None).words] == [" better"]
+    assert model.asked == [(1, None), (5, "de")]
+
+
+def test_a_circle_is_dropped_and_a_refrain_is_kept() -> None:
+    circle, refrain = segment("no " * 40, ratio=9.0), segment("no " * 20, ratio=5.0)
+    assert Recogniser(Model({1: circle, 5: circle})).hear(SOUND, "en").words == ()
+    assert len(Recogniser(Model({1: refrain, 5: refrain})).hear(SOUND, "en").words) == 20
+
+
+def test_languages_are_checked() -> None:
+    Recogniser(Model({}, ("en", "de"))).check("de")
+    with pytest.raises(SettingsError, match="hears English only; choose base"):
+        Recogniser(Model({})).check("de")
+    with pytest.raises(SettingsError, match="does not know this language; did you mean 'de'"):
+        Recogniser(Model({}, ("en", "de"))).check("dee")
+
+
+def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELFMM_CACHE", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"selfmm weights get tiny\.en"):
+        load_recogniser("tiny.en", threads=7)
+
+
+def test_a_folder_must_be_complete(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"holds no config\.json and no tokenizer\.json"):
+        load_recogniser(str(tmp_path))
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_recogniser(str(tmp_path / "gone"))
+
+
+def test_a_damaged_folder_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper")
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(WeightsError, match=r"cannot load the speech recogniser .*format of faster-whisper"):
+        load_recogniser(str(tmp_path))
+
+
+def test_without_the_library_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(PartError, match=r"pip install 'selfmm\[video\]'"):
+        load_recogniser(str(tmp_path))
+
+
+def test_a_local_name_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def model(name: str, *, local_files_only: bool, **_: Any) -> Model:
+        asked.append((name, local_files_only))
+        return Model({})
+
+    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=model))
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    load_recogniser.cache_clear()
+    try:
+        load_recogniser(str(tmp_path), 1)
+        assert load_recogniser("someone/model", 1) is load_recogniser("someone/model", 1)
+    finally:
+        load_recogniser.cache_clear()
+    assert asked == [(str(tmp_path), True), ("someone/model", False)]

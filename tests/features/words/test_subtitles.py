@@ -1,0 +1,183 @@
+"""Subtitles: what real files look like, what is refused, and the way there and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfmm.errors import SourceError
+from selfmm.features.streams import Transcript
+from selfmm.features.words.subtitles import Cue, read_cues, read_subtitles, to_srt
+
+SRT = """1
+00:00:01,000 --> 00:00:02,000
+{\\an8}<i>Hello</i> there.
+
+2
+00:00:03,500 --> 00:01:00,250 X1:1 Y1:2
+- I <3 it
+- He went --> that way &amp; back
+"""
+
+VTT = """WEBVTT - some title
+X-TIMESTAMP-MAP=LOCAL:00:00:00.000
+
+STYLE
+::cue { color: red }
+
+NOTE a remark
+of two lines
+
+intro
+00:01.000 --> 00:02.000 position:10%,line-left align:left
+<v.loud Mary Ann>Hello</v> <00:00:01.500><c.yellow>there.</c>
+
+01:00:03.500 --> 01:00:04.250
+Salt &amp; pepper &lt;now&gt;
+
+NOTE at the end
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def write(folder: Path, content: str | bytes, name: str = "a.srt") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def times(transcript: Transcript) -> list[tuple[str, float, float]]:
+    return [(word.text, word.start, word.end) for word in transcript.words]
+
+
+SRT_CUES = (Cue(1, 2, "Hello there."), Cue(3.5, 60.25, "- I <3 it - He went --> that way &amp; back"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SRT,
+        "\ufeff" + SRT,
+        SRT.replace("\n", "\r\n"),
+        SRT.replace("\n", "\r"),
+        SRT.replace("00:01:00,250", "1:00,25"),
+        "\n\n" + SRT + "\n\n\n",
+        SRT.replace("00:00:0", "0:0").replace(",", "."),  # hours omitted, a dot
+        SRT.replace("\n\n", "\n"),  # lost blank lines
+        SRT.replace("1\n00", "00", 1),  # no number
+        SRT.replace("it\n-", "it\n\n-"),  # a blank line inside
+    ],
+)
+def test_srt_as_it_comes(folder: Path, content: str) -> None:
+    assert read_cues(write(folder, content)) == SRT_CUES
+
+
+@pytest.mark.parametrize("name", ["a.vtt", "a.srt"])
+def test_vtt(folder: Path, name: str) -> None:
+    cues = read_cues(write(folder, VTT, name))
+    assert cues == (Cue(1, 2, "Hello there."), Cue(3603.5, 3604.25, "Salt & pepper <now>"))
+    assert read_cues(write(folder, VTT.replace("\n", "\r\n"), name)) == cues
+
+
+def test_words_share_their_cue_by_letters(folder: Path) -> None:
+    path = write(folder, to_srt([(1, 2, "ab cdefgh"), (4, 6, "no - no")]))
+    transcript = read_subtitles(path)
+    assert transcript.text == "ab cdefgh no - no"
+    assert transcript.source == "subtitles"
+    assert times(transcript) == [("ab", 1, 1.25), ("cdefgh", 1.25, 2), ("no", 4, 4.8), ("-", 4.8, 5.2), ("no", 5.2, 6)]
+
+
+def test_a_clip_takes_the_words_whose_middle_it_holds_with_its_own_times(folder: Path) -> None:
+    path = write(folder, to_srt([(10, 14, "aa bb cc dd"), (20, 21, "好好"), (30, 31, "late")]))
+    transcript = read_subtitles(path, start=11.4, end=20.5)
+    assert transcript.text == "bb cc dd 好"
+    assert times(transcript) == [("bb", 0, 0.6), ("cc", 0.6, 1.6), ("dd", 1.6, 2.6), ("好", 8.6, 9.1)]
+    assert read_subtitles(path, start=14, end=20) == Transcript("", (), None, "subtitles")
+    assert read_subtitles(path, start=20).text == "好好 late"
+
+
+def test_overlapping_cues_give_rising_times(folder: Path) -> None:
+    path = write(folder, to_srt([(3, 9, "third"), (0, 5, "first"), (3, 4, "fourth"), (4, 5, "fifth")]))
+    transcript = read_subtitles(path)
+    assert transcript.text == "first third fourth fifth"
+    assert [(word.start, word.end) for word in transcript.words][:1] == [(0, 3)]
+    flat = [time for word in transcript.words for time in (word.start, word.end)]
+    assert flat == sorted(flat)
+    assert flat[-1] == 5
+
+
+def test_plain_text_is_a_transcript_without_times(folder: Path) -> None:
+    path = write(folder, "\ufeffIt was\r\n fine. ", "a.TXT")
+    assert read_subtitles(path, start=3, end=4) == Transcript("It was fine.")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "WEBVTT\n", "1\n00:00:01,000 --> 00:00:02,000\n<i></i>\n"])
+def test_a_file_that_says_nothing_is_no_mistake(folder: Path, content: str) -> None:
+    assert read_cues(write(folder, content)) == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1\n00:00:05,000 --> 00:00:02,000\nx\n", "line 2: the subtitle ends at 2.0 s before it starts at 5.0 s"),
+        ("\n\n1\n-00:00:05,000 --> 00:00:02,000\nx\n", "line 4: .* is no time of a recording"),
+        ("1\n00:00:75,000 --> 00:02:02,000\nx\n", "line 2: .* is no time of a recording"),
+        ("1\n00:61:05,000 --> 02:00:02,000\nx\n", "line 2: .* is no time of a recording"),
+        (SRT + "\n3\nsoon --> later\nx\n", "line 11: expected a time like .*, found 'soon --> later'"),
+        (SRT + "\n3\n" + "9" * 5000 + ":00:00,0 --> 00:00:02,000\nx\n", "line 11: expected a time like"),
+        ("<html>\n<p>no</p>\n", "line 1: expected a time like .*, found '<html>'"),
+        (b"1\n00:00:01,000 --> 00:00:02,000\nd\xe9j\xe0 vu\n", r"is not UTF-8 text \(byte 33\). Save it as UTF-8"),
+    ],
+)
+def test_refused_with_the_line(folder: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        read_subtitles(write(folder, content))
+
+
+def test_a_vtt_file_without_its_first_line_is_refused(folder: Path) -> None:
+    with pytest.raises(SourceError, match="begins with WEBVTT"):
+        read_cues(write(folder, SRT, "a.vtt"))
+
+
+def test_a_missing_file_is_told(folder: Path) -> None:
+    with pytest.raises(SourceError, match=r"cannot read .*gone\.srt: No such file"):
+        read_subtitles(folder / "gone.srt")
+
+
+LINES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="<{"), min_size=1)
+MILLISECONDS = st.integers(0, 400_000_000)
+
+
+@given(st.lists(st.tuples(MILLISECONDS, MILLISECONDS, st.lists(LINES, min_size=1, max_size=3)), max_size=6))
+def test_what_is_written_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, planned: list[tuple[int, int, list[str]]]
+) -> None:
+    cues = [(min(a, b) / 1000, max(a, b) / 1000, "\n".join(lines)) for a, b, lines in planned]
+    path = write(tmp_path_factory.getbasetemp(), to_srt(cues))
+    expected = [Cue(start, end, " ".join(text.replace("-->", "→").split())) for start, end, text in cues]
+    assert list(read_cues(path)) == sorted(expected, key=lambda cue: cue.start)
+
+
+@given(st.text("0123456789:,.-> \n\r<i{\\}abWEBVTT", max_size=80), st.sampled_from(["a.srt", "a.vtt"]))
+def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str, name: str) -> None:
+    path = write(tmp_path_factory.getbasetemp(), text, name)
+    try:
+        words = read_subtitles(path).words
+    except SourceError:
+        return
+    flat = [time for word in words for time in (word.start, word.end)]
+    assert flat == sorted(flat)
+
+
+def test_writing_leaves_out_the_empty_and_refuses_impossible_times() -> None:
+    assert to_srt([(0, 1, " \n "), (1, 3661.0004, "a\n\nb --> c")]) == ("1\n00:00:01,000 --> 01:01:01,000\na\nb → c\n")
+    for start, end in ((-1, 2), (3, 2), (0, float("inf")), (float("nan"), 1)):
+        with pytest.raises(ValueError, match="cannot last from"):
+            to_srt([(start, end, "x")])
