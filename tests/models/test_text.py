@@ -83,3 +83,9 @@ def test_more_tokens_than_positions(tiny_encoder: str) -> None:
     check_max_tokens(model, 64)
     with pytest.raises(SettingsError, match="reads 64 at most"):
         check_max_tokens(model, 65)
+
+
+@pytest.mark.parametrize("name", ["face", "tiny.en", "base"])
+def test_weights_of_another_kind_are_no_text_encoder(name: str) -> None:
+    with pytest.raises(WeightsError, match="no text encoder. Choose minilm, mpnet"):
+        load_pretrained(name)

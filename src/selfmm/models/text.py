@@ -50,12 +50,22 @@ def load_pretrained(name: str) -> Pretrained:
         WeightsError: it is not there, cannot be reached, or is stored as a pickle instead of safetensors.
     """
     if name in weights.KNOWN:
+        _check_use(name)
         return _load(str(weights.locate(name)), local=True)
     if Path(name).is_dir():
         return _load(name, local=True)
     if name.startswith((".", "/", "~")):
         raise WeightsError(f"the folder {name} of the text encoder does not exist.")
     return _load(name, local=False)
+
+
+def _check_use(name: str) -> None:
+    if weights.KNOWN[name].use != "text":
+        known = ", ".join(one for one, entry in weights.KNOWN.items() if entry.use == "text")
+        raise WeightsError(
+            f"the weights {name!r} ({weights.KNOWN[name].about}) are no text encoder. Choose {known}, a local folder or a "
+            "hub name."
+        )
 
 
 def load_architecture(folder: Path) -> Pretrained:

@@ -320,7 +320,7 @@ def test_a_version_that_reports_to_its_vendor_is_refused(monkeypatch: pytest.Mon
 
     for version in ("0.10.35", "1.0.0"):
         monkeypatch.setattr(mediapipe, "__version__", version)
-        with pytest.raises(PartError, match=r"reports usage.*pip install 'mediapipe>=0.10.30,<0.10.34'"):
+        with pytest.raises(PartError, match=r"reports usage.*pip install 'mediapipe>=0.10.30,<0.10.32'"):
             FaceFinder(None, 1, 1)  # type: ignore[arg-type]
 
 
