@@ -87,5 +87,5 @@ def test_more_tokens_than_positions(tiny_encoder: str) -> None:
 
 @pytest.mark.parametrize("name", ["face", "tiny.en", "base"])
 def test_weights_of_another_kind_are_no_text_encoder(name: str) -> None:
-    with pytest.raises(WeightsError, match="no text encoder. Choose minilm, mpnet"):
+    with pytest.raises(WeightsError, match=r"no text encoder\. Choose minilm, mpnet"):
         load_pretrained(name)
