@@ -63,8 +63,8 @@ def _check_use(name: str) -> None:
     if weights.KNOWN[name].use != "text":
         known = ", ".join(one for one, entry in weights.KNOWN.items() if entry.use == "text")
         raise WeightsError(
-            f"the weights {name!r} ({weights.KNOWN[name].about}) are no text encoder. Choose {known}, a local folder or "
-            "a hub name."
+            f"the weights {name!r} ({weights.KNOWN[name].about}) are no text encoder. Choose {known}, a local folder "
+            "or a hub name."
         )
 
 
