@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from selfmm import weights
 from selfmm.errors import SettingsError, WeightsError
 from selfmm.models.packed import can_pack, first_tokens
+from selfmm.pretrained import first_line, load_named, load_transformer
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,8 @@ def load_pretrained(name: str) -> Pretrained:
     """
     if name in weights.KNOWN:
         _check_use(name)
-        return _load(str(weights.locate(name)), local=True)
-    if Path(name).is_dir():
-        return _load(name, local=True)
-    if name.startswith((".", "/", "~")):
-        raise WeightsError(f"the folder {name} of the text encoder does not exist.")
-    return _load(name, local=False)
+        return _load(str(weights.locate(name)))
+    return _load(name)
 
 
 def _check_use(name: str) -> None:
@@ -79,7 +76,7 @@ def load_architecture(folder: Path) -> Pretrained:
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         return Pretrained(_without_pooler(AutoModel.from_config(config, trust_remote_code=False)), tokenizer)
     except Exception as error:  # a damaged configuration fails in as many ways as there are settings
-        raise WeightsError(f"cannot read the text encoder in {folder}: {_first_line(error)}") from error
+        raise WeightsError(f"cannot read the text encoder in {folder}: {first_line(error)}") from error
 
 
 def _refuse_code(folder: Path) -> None:
@@ -89,7 +86,7 @@ def _refuse_code(folder: Path) -> None:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise WeightsError(
-                f"cannot read {folder / name}: {_first_line(error)}. The folder is incomplete."
+                f"cannot read {folder / name}: {first_line(error)}. The folder is incomplete."
             ) from error
         if not isinstance(content, dict):
             raise WeightsError(f"{folder / name} is not a JSON object. The folder is damaged.")
@@ -102,25 +99,20 @@ def _refuse_code(folder: Path) -> None:
             )
 
 
-def _load(name: str, *, local: bool) -> Pretrained:
-    import transformers
-    from transformers import AutoModel, AutoTokenizer
+def _load(name: str) -> Pretrained:
+    from transformers import AutoTokenizer
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-        model = AutoModel.from_pretrained(
-            name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
-        )
-    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
-        mend = (
-            "The folder must hold config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)."
-            if local
-            else "Check the name and the network, or pass --text-encoder minilm or a local folder."
-        )
-        raise WeightsError(f"cannot load the text encoder {name!r}: {_first_line(error)} {mend}") from error
-    return Pretrained(_without_pooler(model), tokenizer)
+    def load(place: str, local: bool) -> Pretrained:
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local, trust_remote_code=False)
+        return Pretrained(_without_pooler(load_transformer(place, local)), tokenizer)
+
+    return load_named(
+        name,
+        "text encoder",
+        holds="config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)",
+        instead="pass --text-encoder minilm or a local folder",
+        load=load,
+    )
 
 
 def _without_pooler(model: Any) -> Any:
@@ -128,10 +120,6 @@ def _without_pooler(model: Any) -> Any:
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:

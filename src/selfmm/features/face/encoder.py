@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from selfmm.errors import WeightsError
 from selfmm.features.face.landmarks import Face, Image
+from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import Floats
+from selfmm.pretrained import first_line, load_named, load_transformer
 
 _MARGIN = 0.25  # of the face's longer side, added on each side: landmarks end at the forehead
 _BICUBIC = 3  # as PIL counts its filters, which is how the configuration of an encoder names them
@@ -58,14 +59,8 @@ class FaceEncoder:
         mode = "bicubic" if self.bicubic else "bilinear"
         pixels = F.interpolate(pixels, (self.size, self.size), mode=mode, antialias=True).clamp(0, 255)
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
-        # One picture at a time and one thread: the order of sums is the same on any machine.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.inference_mode():
-                output = self.model(pixel_values=(pixels * self.scale - mean) / std)
-        finally:
-            torch.set_num_threads(threads)
+        with one_thread():  # and one picture at a time
+            output = self.model(pixel_values=(pixels * self.scale - mean) / std)
         pooled = getattr(output, "pooler_output", None)
         values: Floats = (output.last_hidden_state[:, 0] if pooled is None else pooled).flatten().float().numpy()
         return values
@@ -95,42 +90,29 @@ def load_face_encoder(name: str) -> FaceEncoder:
         WeightsError: it is not there, cannot be reached, is stored as a pickle instead of safetensors, or is no encoder
             of images.
     """
-    local = Path(name).expanduser().is_dir()
-    if not local and name.startswith((".", "/", "~")):
-        raise WeightsError(f"the folder {name} of the face encoder does not exist.")
-    model, prepare = _load(str(Path(name).expanduser()) if local else name, local=local)
+    model, prepare = load_named(
+        name,
+        "face encoder",
+        holds="config.json, preprocessor_config.json and model.safetensors (pickled .bin weights are refused)",
+        instead="set face.features to a local folder, or to face",
+        load=_load,
+    )
     try:
         encoder = _encoder(model, prepare)
         dim = len(encoder.encode(np.zeros((encoder.size, encoder.size, 3), dtype=np.uint8)))
     except Exception as error:  # a model of another kind fails in its own way
         raise WeightsError(
             f"{name!r} is a {model.config.model_type} model, which does not read images as ViT and ResNet do "
-            f"({_first_line(error)}). Name an image encoder, or use face.features = face."
+            f"({first_line(error)}). Name an image encoder, or use face.features = face."
         ) from error
     return FaceEncoder(**{**vars(encoder), "dim": dim})
 
 
-def _load(name: str, *, local: bool) -> tuple[Any, Mapping[str, Any]]:
-    import torch
-    import transformers
-    from transformers import AutoModel
+def _load(place: str, local: bool) -> tuple[Any, Mapping[str, Any]]:
     from transformers.image_processing_base import ImageProcessingMixin
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        model = AutoModel.from_pretrained(
-            name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
-        )
-        prepare, _ = ImageProcessingMixin.get_image_processor_dict(name, local_files_only=local)
-    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
-        mend = (
-            "The folder must hold config.json, preprocessor_config.json and model.safetensors "
-            "(pickled .bin weights are refused)."
-            if local
-            else "Check the name and the network, or set face.features to a local folder, or to face."
-        )
-        raise WeightsError(f"cannot load the face encoder {name!r}: {_first_line(error)} {mend}") from error
+    model = load_transformer(place, local)
+    prepare, _ = ImageProcessingMixin.get_image_processor_dict(place, local_files_only=local)
     return model.eval(), prepare
 
 
@@ -148,7 +130,3 @@ def _encoder(model: Any, prepare: Mapping[str, Any]) -> FaceEncoder:
         std=tuple(prepare.get("image_std", (0.5, 0.5, 0.5))) if normalise else (1.0, 1.0, 1.0),
         bicubic=prepare.get("resample") == _BICUBIC,
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

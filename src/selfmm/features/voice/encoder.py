@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from selfmm.errors import WeightsError
+from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.rows import FrameMeans, rows_of
+from selfmm.pretrained import load_named, load_transformer
 
 _BLOCK, _CONTEXT = 10 * SOUND_RATE, SOUND_RATE  # attention costs the square of the length, so hours are cut
 
@@ -41,11 +40,9 @@ class VoiceEncoder:
 
     def __call__(self, sound: Floats) -> Floats:
         """(n,) sound to (L, D): the last layer. Frame i is of the samples from i * ``stride`` on."""
-        import torch
-
         sound = np.pad(sound, (0, max(self.field - len(sound), 0)))
         inputs = self.prepare(sound, sampling_rate=SOUND_RATE, return_tensors="pt").input_values
-        with torch.inference_mode(), _one_thread():
+        with one_thread():
             hidden: Floats = self.model(inputs).last_hidden_state[0].numpy()
         return hidden
 
@@ -61,10 +58,13 @@ def load_voice_encoder(name: str) -> VoiceEncoder:
         WeightsError: it is not there, cannot be reached, is stored as a pickle instead of safetensors, or is no encoder
             of sound.
     """
-    local = Path(name).expanduser().is_dir()
-    if not local and name.startswith((".", "/", "~")):
-        raise WeightsError(f"the folder {name} of the voice encoder does not exist.")
-    model, prepare = _load(str(Path(name).expanduser()) if local else name, local=local)
+    model, prepare = load_named(
+        name,
+        "voice encoder",
+        holds="config.json, preprocessor_config.json and model.safetensors (pickled .bin weights are refused)",
+        instead="set voice.features to a local folder, or to voice",
+        load=_load,
+    )
     kernels, strides = (getattr(model.config, key, None) for key in ("conv_kernel", "conv_stride"))
     if not kernels or not strides:
         raise WeightsError(
@@ -116,38 +116,8 @@ def _finite(hidden: Floats) -> Floats:
     return hidden
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # With more, the order of sums and so the last digits would depend on the number of cores.
-    import torch
+def _load(place: str, local: bool) -> tuple[Any, Any]:
+    from transformers import Wav2Vec2FeatureExtractor
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _load(name: str, *, local: bool) -> tuple[Any, Any]:
-    import torch
-    import transformers
-    from transformers import AutoModel, Wav2Vec2FeatureExtractor
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        model = AutoModel.from_pretrained(
-            name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
-        )
-        prepare = Wav2Vec2FeatureExtractor.from_pretrained(name, local_files_only=local)
-    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        mend = (
-            "The folder must hold config.json, preprocessor_config.json and model.safetensors "
-            "(pickled .bin weights are refused)."
-            if local
-            else "Check the name and the network, or set voice.features to a local folder, or to voice."
-        )
-        raise WeightsError(f"cannot load the voice encoder {name!r}: {first_line} {mend}") from error
-    return model.eval(), prepare
+    model = load_transformer(place, local)
+    return model.eval(), Wav2Vec2FeatureExtractor.from_pretrained(place, local_files_only=local)
