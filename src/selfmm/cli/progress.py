@@ -57,19 +57,26 @@ def listener(console: Console) -> Iterator[Listener]:
 
 
 class ClipBar:
-    """A bar over all clips, and a line per clip that is left out."""
+    """A bar over the clips that are to be extracted, and how many are left out."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.clips: TaskID | None = None
+        self.left, self.failed = 0, 0
 
     def started(self, clips: int) -> None:
+        self.left = clips
         self.clips = self.progress.add_task("clips", total=clips)
 
     def clip(self, clip: Clip, kept: bool, problem: str | None) -> None:
         assert self.clips is not None
+        if kept:  # it took no time, and would make the rest seem as quick
+            self.left -= 1
+            self.progress.update(self.clips, total=self.left)
+            return
         if problem is not None:
-            self.progress.console.print(f"left out: {clip.id}: {problem}", markup=False, style="yellow")
+            self.failed += 1
+            self.progress.update(self.clips, description=f"clips ({self.failed} left out)")
         self.progress.advance(self.clips)
 
 

@@ -47,12 +47,19 @@ def weights_list() -> None:
 def settings(
     preset: Annotated[str | None, typer.Option(help="mosi, mosei, sims, simsv2, quickstart, or a TOML file.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print a TOML file to edit and pass to --preset.")] = False,
+    recipe: Annotated[
+        bool, typer.Option("--recipe", help="Show the settings of extraction, which `selfmm extract --set` takes.")
+    ] = False,
 ) -> None:
     """Show every setting, its value and what it means."""
-    from selfmm.config import load_settings
+    from selfmm.config import Group, Settings, load_settings
+    from selfmm.errors import SettingsError
+    from selfmm.features.recipe import Recipe
 
-    chosen = load_settings(preset)
-    if toml:
+    if recipe and (preset or toml):
+        raise SettingsError(["--recipe shows settings of extraction, which have no --preset and no --toml"])
+    chosen: Group = Recipe() if recipe else load_settings(preset)
+    if isinstance(chosen, Settings) and toml:
         typer.echo(chosen.to_toml(), nl=False)
         return
     from rich.console import Console

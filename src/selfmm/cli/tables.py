@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.config import Settings, StreamSettings
+from selfmm.config import StreamSettings
 from selfmm.evaluation.metrics import Metrics
 from selfmm.evaluation.tables import metrics_table
 from selfmm.predict import TrainedModel
@@ -20,7 +20,7 @@ from selfmm.predict import TrainedModel
 _ROWS_SHOWN = 40
 
 
-def settings_table(settings: Settings) -> Table:
+def settings_table(settings: BaseModel) -> Table:
     """Every setting with its value and meaning; the names are those of ``--set`` and of TOML files."""
     table = Table("setting", "value", "meaning", box=None, pad_edge=False)
 

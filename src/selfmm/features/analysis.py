@@ -50,8 +50,8 @@ class Analysis:
     Args:
         recipe: what to extract, and how.
         given: the words, where somebody wrote them down.
-        threads: 1 works everything off while it is fed; more let face and sound be worked off side by side, and while
-            the next chunk is being read.
+        threads: 1 works the sound off while it is fed, and pictures one by one beside it; more let face and sound be
+            worked off side by side, and while the next chunk is being read.
 
     Raises:
         PartError: an optional package is not installed.
@@ -129,10 +129,10 @@ class Analysis:
 
     def _transcript(self, start: float, end: float) -> Transcript:
         recognised = self._sound.transcript(start, end)
-        whole = start == 0 and end == self._heard
+        whole = self._finished and start == 0 and end == self._heard
         if self._given is None:
             return recognised or Transcript("")
-        if self._given.words:
+        if self._given.words or not self._given.text:
             return self._given if whole else self._given.part(start, end)
         if not whole:
             raise ValueError("the words have no times, so nobody knows which of them belong to a part")

@@ -12,6 +12,7 @@ import pandas as pd
 from selfmm.data.store import TEXT, Dataset, Manifest, Modality
 from selfmm.data.writer import WORDS, Frames, Source
 from selfmm.features.analysis import Features
+from selfmm.features.extraction import ClipFeatures
 from selfmm.features.quality import warnings
 from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Floats, Track
@@ -44,7 +45,7 @@ def modality_of(track: Track, name: str, recipe: Recipe) -> Modality:
 
 def source_of(
     table: pd.DataFrame,
-    load: Callable[[int], Features],
+    load: Callable[[int], ClipFeatures],
     recipe: Recipe,
     *,
     name: str,
@@ -62,10 +63,11 @@ def source_of(
     lengths: dict[str, list[int]] = {stream: [] for stream in STREAMS}
     modalities: dict[str, Modality] = {}
     for row in range(len(table)):
-        features = load(row)
+        found = load(row)
+        features = found.features
         texts.append(features.transcript.text or None)
         languages.append(features.transcript.language)
-        remarks.append("; ".join(warnings(features)))
+        remarks.append("; ".join([*found.problems, *warnings(features)]))
         said = features.transcript.words
         words += [(table["id"].iloc[row], word.text, word.start, word.end, word.probability) for word in said]
         for stream in STREAMS:
@@ -78,7 +80,7 @@ def source_of(
         dim = modalities[stream].dim or 0
 
         def read(row: int) -> Floats:
-            frames = rows_of(load(row), stream, recipe) if lengths[stream][row] else None
+            frames = rows_of(load(row).features, stream, recipe) if lengths[stream][row] else None
             return np.zeros((0, dim), np.float32) if frames is None else frames
 
         return Frames(modalities[stream], np.array(lengths[stream], dtype=np.int64), read)

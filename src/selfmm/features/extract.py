@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 
 from selfmm import __version__, errors
 from selfmm.atomic import explain
-from selfmm.data.checks import check_source, check_table
-from selfmm.data.finite import some
-from selfmm.data.scales import default_range
-from selfmm.data.splits import seeded_split
+from selfmm.data.checks import check_source
 from selfmm.data.store import Dataset
 from selfmm.data.writer import FAILURES, Source, check_writable, write_dataset
 from selfmm.errors import OutputError, SettingsError, SourceError
-from selfmm.features.analysis import Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.dataset import source_of
+from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
+from selfmm.features.plan import none_left, plan_dataset, usable
 from selfmm.features.recipe import Recipe
-from selfmm.features.workers import Backend, in_workers
+from selfmm.features.workers import Answer, Backend, in_workers
 
 
 class ExtractListener(Protocol):
@@ -105,28 +103,26 @@ def extract(
     if jobs is not None and jobs < 1:
         raise SettingsError([f"jobs = {jobs}: give 1 or more, or leave it away to have it chosen"])
     check_writable(dst, force=force)
-    listed = read_clips(source, label_column=label_column)
+    listed = usable(read_clips(source, label_column=label_column))
     name = name or (source.resolve().name if source.is_dir() else source.stem)
-    clips, failures, notes = _labelled(listed.clips)
-    plan = _plan(clips, name, label_range, seed, notes)
+    plan, notes = plan_dataset(listed, name, label_range, seed)
     folder = _made(features_folder() if cache is None else Path(cache))
-    work = _Work(clips, recipe, folder, listener or Unheard())
+    work = _Work(listed.clips, recipe, folder, listener or Unheard())
     work.look()
     work.extract(jobs or _cores(), backend)
-    failures = [*listed.failures, *failures, *work.failures()]
+    failures = (*listed.failures, *work.failures())
     found = _assembled(plan, work, failures)
     found = replace(found, provenance=_provenance(source, recipe, len(failures)))
-    notes += check_source(found, missing="allow", require_labels=False)
+    checked = check_source(found, missing="allow", require_labels=False)
     dataset = write_dataset(found, dst, force=force)
-    return Extracted(dataset, tuple(failures), (*listed.notes, *notes), work.kept)
+    return Extracted(dataset, failures, (*listed.notes, *notes, *checked), work.kept)
 
 
 def _assembled(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:
     """The data set of the clips that could be extracted, and the list of the others."""
     rows = [place for place in range(len(work.clips)) if place not in work.failed]
     if not rows:
-        reasons = [f"{failure.id}: {failure.reason}" for failure in failures[:5]]
-        raise SourceError("\n  - ".join(["none of the clips could be extracted:", *reasons]))
+        raise SourceError(none_left(failures))
     found = source_of(
         plan.table.iloc[rows].reset_index(drop=True),
         lambda row: _load(work.paths[rows[row]]),
@@ -140,48 +136,6 @@ def _assembled(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source
     return replace(found, tables={**found.tables, FAILURES: table})
 
 
-def _labelled(clips: Sequence[Clip]) -> tuple[list[Clip], list[Failure], list[str]]:
-    """The clips that go on, those that lack a rating where others have one, and notes."""
-    if all(clip.label is None for clip in clips):
-        return list(clips), [], ["no clip has a rating: the data set can be scored, not trained on."]
-    reason = "it has no rating, and others have. Rate it, or leave it out."
-    failures = [Failure(clip.id, str(clip.path), reason) for clip in clips if clip.label is None]
-    return [clip for clip in clips if clip.label is not None], failures, []
-
-
-def _plan(
-    clips: Sequence[Clip], name: str, label_range: tuple[float, float] | None, seed: int, notes: list[str]
-) -> Source:
-    """The table without what is yet to be extracted, checked: nobody should hear of a wrong label after hours."""
-    if not clips:
-        raise SourceError(f"{name} has no clip that can be read. `failures` of read_clips says why of each.")
-    labels = np.array([np.nan if clip.label is None else clip.label for clip in clips], dtype=np.float64)
-    videos = [clip.video or clip.path.name for clip in clips]
-    splits = [clip.split for clip in clips]
-    if all(split is None for split in splits) and np.isfinite(labels).all():
-        splits = list(seeded_split(videos, seed))
-        notes.append(f"there is no split; one of 70/10/20 by video was made with seed {seed}.")
-    elif None in splits and np.isfinite(labels).all():
-        without = [clip.id for clip in clips if clip.split is None]
-        raise SourceError(
-            f"{len(without)} clips have no split ({some(without)}), and others have. Give each one, or remove the "
-            "column: then a split is made."
-        )
-    table = pd.DataFrame({"id": [clip.id for clip in clips], "split": [split or "test" for split in splits]})
-    table = table.assign(label=labels, text=None, video=videos, path=[str(clip.path) for clip in clips])
-    for edge in ("start", "end"):
-        table[edge] = np.array([getattr(clip, edge) for clip in clips], dtype=np.float64)  # None becomes NaN
-    for modality in sorted({modality for clip in clips for modality in clip.labels}):
-        table[f"label_{modality}"] = [clip.labels.get(modality, np.nan) for clip in clips]
-    if label_range is None:
-        label_range = default_range(labels[np.isfinite(labels)])
-        if np.isfinite(labels).any():
-            notes.append(f"ratings are taken to be on {list(label_range)}; if not, pass --label-range LOW,HIGH.")
-    plan = Source(table, {}, name, label_range)
-    check_table(plan, require_labels=bool(np.isfinite(labels).any()))
-    return plan
-
-
 class _Work:
     """Clips on their way: where each is kept, or why it cannot be extracted."""
 
@@ -190,7 +144,7 @@ class _Work:
         self.paths: dict[int, Path] = {}
         self.failed: dict[int, str] = {}
         self.kept = 0
-        self._missing: list[int] = []
+        self._missing: dict[Path, list[int]] = {}  # clips by where they are kept: of equal ones, one is extracted
 
     def look(self) -> None:
         """Finds what was extracted before."""
@@ -203,8 +157,8 @@ class _Work:
             except OSError as error:
                 self._fail(place, f"{clip.path} cannot be read: {error.strerror or error}.")
             else:
-                if load(self.paths[place]) is None:
-                    self._missing.append(place)
+                if self.paths[place] in self._missing or load(self.paths[place]) is None:
+                    self._missing.setdefault(self.paths[place], []).append(place)
                 else:
                     self.kept += 1
                     self.listener.clip(clip, True, None)
@@ -216,15 +170,19 @@ class _Work:
         jobs = min(jobs, len(self._missing))
         threads = max(1, _cores() // jobs) if backend == "local" else 1
         common: dict[str, Any] = {"recipe": self.recipe.model_dump(mode="json"), "threads": threads}
+        alike = list(self._missing.items())
         asked = [
-            {"clip": self.clips[place].to_json(), "path": str(self.paths[place].resolve()), **common}
-            for place in self._missing
+            {"clip": self.clips[places[0]].to_json(), "path": str(path.resolve()), **common} for path, places in alike
         ]
-        for number, answer in in_workers(asked, at_once=jobs, backend=backend):
-            place = self._missing[number]
-            if "stop" in answer:
-                kind, message = answer["stop"]
-                raise getattr(errors, kind)(message)
+        with closing(in_workers(asked, at_once=jobs, backend=backend)) as answers:
+            for number, answer in answers:
+                self._heard(alike[number][1], answer)
+
+    def _heard(self, places: Sequence[int], answer: Answer) -> None:
+        if "stop" in answer:
+            kind, says = answer["stop"]
+            raise getattr(errors, kind)(says)
+        for place in places:
             if "reason" in answer:
                 self._fail(place, answer["reason"])
             else:
@@ -252,14 +210,14 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _load(path: Path) -> Features:
+def _load(path: Path) -> ClipFeatures:
     found = load(path)
     if found is None:
         raise OutputError(
             f"{path} is gone or damaged, though it was just written. Workers on other machines need a --cache folder "
             "that all of them and this one share; the same command then goes on with what is there."
         )
-    return found.features
+    return found
 
 
 def _provenance(source: Path, recipe: Recipe, failures: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from selfmm.errors import MediaError
@@ -40,30 +40,38 @@ def given_words(clip: Clip) -> Transcript | None:
     return None
 
 
-def extract_clip(clip: Clip, recipe: Recipe, *, threads: int = 1) -> ClipFeatures:
+def extract_clip(
+    clip: Clip, recipe: Recipe, *, threads: int = 1, alive: Callable[[], None] = lambda: None
+) -> ClipFeatures:
     """Reads a clip in one pass, with memory for a few seconds of it and for what comes out.
+
+    Args:
+        clip: the recording and the span in it.
+        recipe: what to extract, and how.
+        threads: of the CPU; what comes out does not depend on it.
+        alive: is called when the models are loaded, and whenever a piece is done.
 
     Raises:
         MediaError: the file cannot be read, or has nothing that the recipe asks for in this span.
         SourceError: its subtitles cannot be read.
+        SettingsError: the recogniser does not know the language.
         PartError, WeightsError: something that the recipe needs is not installed.
     """
     given = given_words(clip)
     problems: list[str] = []
     chunks = open_clip(clip, recipe, problems)
     analysis = Analysis(recipe, given=given, threads=threads)
-    try:
-        for chunk in chunks:
-            analysis.feed(chunk)
-    finally:
-        analysis.finish()
-    features = analysis.features()
-    if not features.tracks and not features.transcript.text:
+    alive()
+    for chunk in chunks:
+        analysis.feed(chunk)
+        alive()
+    analysis.finish()
+    features = _of_the_recipe(analysis.features(), recipe)
+    if not features.transcript.text and (recipe.align == "words" or not features.tracks):
         raise MediaError(
-            f"{clip.path} has nothing to go by: no words, no voice and no face were found. Check that it is the right "
-            "file and span."
+            f"{clip.path} has nothing to go by: {_nothing(recipe)}. Check that it is the right file and span."
         )
-    return ClipFeatures(_of_the_recipe(features, recipe), tuple(problems))
+    return ClipFeatures(features, tuple(problems))
 
 
 def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float = 10.0) -> Iterator[Chunk]:
@@ -84,3 +92,10 @@ def _of_the_recipe(features: Features, recipe: Recipe) -> Features:
     if "text" in recipe.parts:
         return features
     return replace(features, transcript=Transcript(""))
+
+
+def _nothing(recipe: Recipe) -> str:
+    if recipe.align == "words":
+        return "no words were found, over which voice and face would be averaged"
+    what = {"text": "words", "audio": "voice", "vision": "face"}
+    return f"no {' and no '.join(what[part] for part in recipe.parts)} was found"

@@ -1,12 +1,14 @@
 """What was extracted is kept on disk under a checksum of all it depends on, so that nothing is done twice.
 
-A file holds one clip: its tracks as tensors, all else as JSON in the header (safetensors: no code can hide in it).
+A file holds one clip: its tracks as tensors, all else as JSON in the header (safetensors: no code can hide in it), and
+a checksum of both, so that what is damaged is noticed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from importlib import metadata
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from selfmm.atomic import atomic_file
 from selfmm.features.analysis import Features
@@ -23,8 +26,13 @@ from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Track, Transcript
 from selfmm.weights import KNOWN, cache_folder
 
+Array = npt.NDArray[Any]
+
 _FORMAT = "1"
-_PACKAGES = ("av", "faster-whisper", "ctranslate2", "mediapipe", "torch", "transformers", "opensmile")
+_PACKAGES = (
+    *("av", "faster-whisper", "ctranslate2", "onnxruntime", "mediapipe", "numpy"),
+    *("torch", "transformers", "opensmile"),
+)
 
 
 def features_folder() -> Path:
@@ -78,9 +86,10 @@ def weights_used(recipe: Recipe) -> dict[str, str]:
 
 def _weights(name: str) -> str:
     if name in KNOWN:
-        return next(iter(KNOWN[name].files.values()))
-    if Path(name).is_dir():
-        files = sorted(file for file in Path(name).iterdir() if file.is_file())
+        return next(iter(KNOWN[name].files.values()))  # of the largest, which is the model
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        files = sorted(file for file in folder.iterdir() if file.is_file())
         return hashlib.sha256("".join(f"{file.name} {_content(file)}\n" for file in files).encode()).hexdigest()
     return name
 
@@ -104,11 +113,10 @@ def store(path: Path, found: ClipFeatures) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     features = found.features
     header = {
-        "format": _FORMAT,
         "span": [features.start, features.end],
         "transcript": features.transcript.to_json(),
         "tracks": {name: [list(one.columns), one.rate, one.start] for name, one in features.tracks.items()},
@@ -119,8 +127,11 @@ def store(path: Path, found: ClipFeatures) -> None:
     }
     # safetensors knows no file without tensors
     tensors = {name: np.ascontiguousarray(one.values) for name, one in features.tracks.items()}
+    tensors["none"] = np.zeros(1, np.float32)
+    written = json.dumps(header)
+    metadata = {"selfmm": json.dumps({"content": written, "checksum": _checksum(written, tensors)})}
     with atomic_file(path) as temporary:
-        save_file(tensors | {"none": np.zeros(1, np.float32)}, temporary, {"selfmm": json.dumps(header)})
+        temporary.write_bytes(save(tensors, metadata))  # its own writer tells of a full disk in its own way
 
 
 def load(path: Path) -> ClipFeatures | None:
@@ -129,22 +140,30 @@ def load(path: Path) -> ClipFeatures | None:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get("selfmm", "null"))
-            if not isinstance(header, dict) or header.get("format") != _FORMAT:
-                return None
-            return _read(header, file)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            kept = json.loads(file.metadata()["selfmm"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        if kept["checksum"] != _checksum(kept["content"], tensors):
+            return None
+        return _read(json.loads(kept["content"]), tensors)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError):
         return None  # a cache that is damaged costs time, nothing else
 
 
-def _read(header: dict[str, Any], file: Any) -> ClipFeatures:
+def _checksum(written: str, tensors: Mapping[str, Array]) -> str:
+    checksum = hashlib.sha256(written.encode())
+    for name in sorted(tensors):
+        checksum.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        checksum.update(np.ascontiguousarray(tensors[name]).data)
+    return checksum.hexdigest()
+
+
+def _read(header: dict[str, Any], tensors: Mapping[str, Array]) -> ClipFeatures:
     from selfmm.features.face.analyser import FaceFigures
     from selfmm.features.voice.loudness import SoundFigures
 
     start, end = header["span"]
     tracks = {
-        name: Track(tuple(columns), file.get_tensor(name), rate, at)
-        for name, (columns, rate, at) in header["tracks"].items()
+        name: Track(tuple(columns), tensors[name], rate, at) for name, (columns, rate, at) in header["tracks"].items()
     }
     features = Features(
         start=start,

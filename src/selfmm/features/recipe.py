@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from selfmm.config import Group, load_group
 
@@ -79,6 +79,13 @@ class Recipe(Group):
         if not value or len(set(value)) != len(value) or not set(value) <= set(PARTS):
             raise ValueError(f"write one or more of {', '.join(PARTS)}, each once")
         return tuple(part for part in PARTS if part in value)
+
+    @field_validator("align")
+    @classmethod
+    def _words_are_extracted(cls, value: str, info: ValidationInfo) -> str:
+        if value == "words" and "text" not in info.data.get("parts", PARTS):
+            raise ValueError("there are no words without text among the parts")
+        return value
 
 
 def load_recipe(overrides: Sequence[str] = ()) -> Recipe:

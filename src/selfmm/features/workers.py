@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
@@ -21,72 +22,126 @@ Backend = Literal["local", "ray", "dask"]
 Job = dict[str, Any]
 Answer = dict[str, Any]
 
+_COMMAND = (sys.executable, "-P", "-m", "selfmm.features.clip_process")
+_PATIENCE = 600.0  # seconds in which a process that is at a clip gives no sign of life; 10 s of it need a few
 _WAVE = 16
-_MINE = threading.local()
-_ALL: list[_ClipProcess] = []
 
 
 class _ClipProcess:
-    """A process that answers jobs, one after the other."""
+    """A process that answers jobs, one after the other.
 
-    def __init__(self) -> None:
+    Args:
+        threads: that its libraries may use for one computation.
+    """
+
+    def __init__(self, threads: int) -> None:
+        bounds = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "selfmm.features.clip_process"],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            env=os.environ | bounds,
         )
+        self._hung = False
 
     def ask(self, job: Job) -> Answer | None:
-        """The answer; None where the process died of it."""
+        """The answer; None where the process died of it, or was ended meanwhile."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        watch: threading.Timer | None = None
         try:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if line.endswith("\n"):
-            answer: Answer = json.loads(line)
-            return answer
-        return None
+            while (line := self._process.stdout.readline()) == "\n":  # a sign of life
+                if watch is not None:
+                    watch.cancel()
+                watch = threading.Timer(_PATIENCE, self._give_up)
+                watch.daemon = True
+                watch.start()
+        except OSError:  # there is nobody at the other end
+            return None
+        finally:
+            if watch is not None:
+                watch.cancel()
+        answer: Answer | None = json.loads(line) if line.endswith("\n") else None
+        return answer
 
     def end(self) -> str:
-        """Ends it; how it ended."""
-        for stream in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+        """Ends it at once; how it ended."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=0.5)
-        self._process.kill()  # one that is in the midst of a clip does not see the end of its input
+            self._process.wait(timeout=0.5 if self._process.poll() is None else 0)  # one that is dying says why
+        self._process.kill()
         code = self._process.wait()
+        if self._hung:
+            return f"it gave no sign of life for {_PATIENCE:g} s"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
+    def kill(self) -> None:
+        self._process.kill()
 
-def ask_process(job: Job) -> Answer:
-    """Has a job done by the process of this thread."""
-    process = getattr(_MINE, "process", None)
-    if process is None:
-        process = _MINE.process = _ClipProcess()
-        _ALL.append(process)
-    answer: Answer | None = process.ask(job)
-    if answer is not None:
-        return answer
-    with suppress(ValueError):  # all were ended meanwhile
-        _ALL.remove(process)
-    _MINE.process = None
-    how = process.end()
-    return {"reason": f"the process that read it died ({how}): the file is damaged, or memory ran out."}
+    def _give_up(self) -> None:
+        self._hung = True
+        self._process.kill()
 
 
-def _numbered(place: int, job: Job) -> tuple[int, Answer]:
-    return place, ask_process(job)
+class _Processes:
+    """The processes of this machine's part of the work; as many as there are threads that ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[_ClipProcess] = []
+        self._busy: list[_ClipProcess] = []
+        self._over = False
+
+    def ask(self, place: int, job: Job) -> tuple[int, Answer]:
+        """Has a job done; its number and the answer."""
+        with self._lock:
+            if self._over:
+                return place, {"reason": "it was interrupted."}
+            process = self._idle.pop() if self._idle else _ClipProcess(job["threads"])
+            self._busy.append(process)
+        answer = process.ask(job)
+        with self._lock:
+            self._busy.remove(process)
+            if answer is not None:
+                self._idle.append(process)
+                return place, answer
+        how = process.end()
+        return place, {"reason": f"the process that read it died ({how}): the file is damaged, or memory ran out."}
+
+    def end(self) -> None:
+        """Ends all, also those in the midst of a clip."""
+        with self._lock:
+            self._over = True
+            processes = [*self._busy, *self._idle]
+            for process in processes:
+                process.kill()
+        for process in processes:
+            process.end()
 
 
-def in_workers(jobs: Sequence[Job], *, at_once: int, backend: Backend = "local") -> Iterator[tuple[int, Answer]]:
+_HERE = _Processes()
+"""Those of a worker of a cluster."""
+
+
+def _ask_here(place: int, job: Job) -> tuple[int, Answer]:
+    return _HERE.ask(place, job)
+
+
+def _end_here() -> None:
+    global _HERE
+    _HERE.end()
+    _HERE = _Processes()
+
+
+def in_workers(
+    jobs: Sequence[Job], *, at_once: int, backend: Backend = "local"
+) -> Generator[tuple[int, Answer], None, None]:
     """Has every job done, in any order; yields its number and the answer.
+
+    Whoever does not take all of them must close the iterator, which ends what is still at work.
 
     Args:
         jobs: what :func:`selfmm.features.clip_process.answer` takes.
@@ -98,20 +153,32 @@ def in_workers(jobs: Sequence[Job], *, at_once: int, backend: Backend = "local")
         PartError: joblib, or what the backend needs, is not installed.
     """
     joblib = _joblib()
-    # Ray's part of joblib gives nothing before all is done, so it gets its jobs in waves.
-    wave = at_once * _WAVE if backend == "ray" else len(jobs)
-    how = "list" if backend == "ray" else "generator_unordered"
     numbered = list(enumerate(jobs))
-    with _cluster(backend), joblib.parallel_config(backend="threading" if backend == "local" else backend):
-        run = joblib.Parallel(n_jobs=at_once, return_as=how, pre_dispatch="n_jobs", batch_size=1)
-        try:
-            for first in range(0, len(numbered), wave):
-                part = numbered[first : first + wave]
-                yield from run(joblib.delayed(_numbered)(place, job) for place, job in part)
-        finally:
-            while _ALL:
-                _ALL.pop().end()
-            _MINE.__dict__.clear()
+    # Ray's part of joblib gives nothing before all is done, so it gets its jobs in waves.
+    wave, how = (at_once * _WAVE, "list") if backend == "ray" else (len(numbered), "generator_unordered")
+    mine = _Processes()
+    ask = joblib.delayed(mine.ask if backend == "local" else _ask_here)
+    with (
+        _cluster(backend),
+        joblib.parallel_config(backend="threading" if backend == "local" else backend),
+        joblib.Parallel(n_jobs=at_once, return_as=how, pre_dispatch="n_jobs", batch_size=1) as run,
+    ):
+        for first in range(0, len(numbered), wave):
+            answers = run(ask(place, job) for place, job in numbered[first : first + wave])
+            yield from _taken(answers, mine)
+
+
+def _taken(answers: Any, mine: _Processes) -> Iterator[tuple[int, Answer]]:
+    """Passes them on; whoever stops in between stops all."""
+    try:
+        for answer in answers:  # noqa: UP028 (`yield from` would close joblib's iterator before the processes end)
+            yield answer
+    finally:
+        mine.end()
+        if hasattr(answers, "close"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib remarks that not all was taken
+                answers.close()
 
 
 @contextmanager
@@ -156,9 +223,12 @@ def _dask() -> Iterator[None]:
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     with (
         config.set({"distributed.worker.daemon": False}),
-        client(address) if address else client(processes=True, threads_per_worker=1, dashboard_address=None),
+        client(address) if address else client(processes=True, threads_per_worker=1, dashboard_address=None) as joined,
     ):
-        yield
+        try:
+            yield
+        finally:
+            joined.run(_end_here)  # a cluster that was there before stays, and need not hold our models
 
 
 def _joblib() -> Any:

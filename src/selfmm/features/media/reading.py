@@ -81,7 +81,7 @@ class Reading:
                 self._lanes[packet.stream.index].feed(packet)
                 yield
         except av.FFmpegError as error:
-            self._problems.append(f"{self._path.name} cannot be read to its end ({error.strerror}).")
+            self._problems.append(f"the file cannot be read to its end ({error.strerror}).")
 
     def complete(self, time: float) -> bool:
         """Whether nothing before this time is still to come."""
@@ -116,21 +116,17 @@ class Reading:
     def _tell_end(self, end: float) -> None:
         declared = declared_seconds(self._container)
         if declared is not None and end < min(declared, self._wanted.end) - _NEAR:
-            self._problems.append(
-                f"{self._path.name} ends at {end:.1f} s of {declared:.1f} s: it was cut off or is damaged."
-            )
+            self._problems.append(f"the file ends at {end:.1f} s of {declared:.1f} s: it was cut off or is damaged.")
         elif math.isfinite(self._wanted.end) and end < self._wanted.end - _NEAR:
-            self._problems.append(
-                f"{self._path.name} ends at {end:.1f} s, before the end of the clip ({self._wanted.end:g} s)."
-            )
+            self._problems.append(f"the file ends at {end:.1f} s, before the end of the clip ({self._wanted.end:g} s).")
 
     def _tell_losses(self) -> None:
         damaged = sum(lane.damaged for lane in self._lanes.values())
         if damaged:
-            self._problems.append(f"{damaged} pieces of {self._path.name} are damaged.")
+            self._problems.append(f"{damaged} pieces of the file are damaged.")
         late = max(lane.late for lane in self._lanes.values())
         if late:
             self._problems.append(
-                f"sound and pictures lie more than {_LEAD:g} s apart in {self._path.name}: {late:.1f} s were left out. "
+                f"sound and pictures lie more than {_LEAD:g} s apart in the file: {late:.1f} s were left out. "
                 "Convert it to mp4."
             )

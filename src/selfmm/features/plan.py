@@ -1,0 +1,105 @@
+"""From a list of clips to the table of a data set, before anything is extracted: nobody should hear of a wrong label
+after hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from selfmm.data.checks import check_table
+from selfmm.data.finite import some
+from selfmm.data.scales import default_range
+from selfmm.data.splits import seeded_split
+from selfmm.data.writer import Source
+from selfmm.errors import SourceError
+from selfmm.features.clips.clip import ClipList, Failure
+
+
+def usable(listed: ClipList) -> ClipList:
+    """The clips that can be in a data set; the others are among the failures.
+
+    A clip needs a name that is proper text, and a rating where others have one.
+    """
+    rated = any(clip.label is not None for clip in listed.clips)
+    clips, failures = [], [_printable(failure) for failure in listed.failures]
+    for clip in listed.clips:
+        reason = ""
+        if any(map(_broken, (clip.id, clip.video, clip.text or "", str(clip.path)))):
+            reason = "its name or text is no proper Unicode. Rename the file, or save the text again as UTF-8."
+        elif rated and clip.label is None:
+            reason = "it has no rating, and others have. Rate it, or leave it out."
+        if reason:
+            failures.append(_printable(Failure(clip.id, str(clip.path), reason)))
+        else:
+            clips.append(clip)
+    notes = (
+        listed.notes if rated else (*listed.notes, "no clip has a rating: the data set can be scored, not trained on.")
+    )
+    return ClipList(tuple(clips), tuple(failures), notes)
+
+
+def plan_dataset(
+    listed: ClipList, name: str, label_range: tuple[float, float] | None, seed: int
+) -> tuple[Source, list[str]]:
+    """The table without what is yet to be extracted, checked; and notes on what was decided.
+
+    Args:
+        listed: clips that are ``usable``.
+        name, label_range, seed: as of ``extract``.
+
+    Raises:
+        SourceError: there is no clip; or labels, splits or the range are wrong.
+    """
+    clips, notes = listed.clips, []
+    if not clips:
+        raise SourceError(none_left(listed.failures))
+    labels = np.array([np.nan if clip.label is None else clip.label for clip in clips], dtype=np.float64)
+    videos = [clip.video or clip.path.name for clip in clips]
+    splits = [clip.split for clip in clips]
+    if all(split is None for split in splits) and np.isfinite(labels).all():
+        splits = list(seeded_split(videos, seed))
+        notes.append(f"there is no split; one of 70/10/20 by video was made with seed {seed}.")
+    elif None in splits and np.isfinite(labels).all():
+        without = [clip.id for clip in clips if clip.split is None]
+        raise SourceError(
+            f"{len(without)} clips have no split ({some(without)}), and others have. Give each one, or remove the "
+            "column: then a split is made."
+        )
+    table = pd.DataFrame({"id": [clip.id for clip in clips], "split": [split or "test" for split in splits]})
+    table = table.assign(label=labels, text=None, video=videos, path=[str(clip.path) for clip in clips])
+    for edge in ("start", "end"):
+        table[edge] = np.array([getattr(clip, edge) for clip in clips], dtype=np.float64)  # None becomes NaN
+    for modality in sorted({modality for clip in clips for modality in clip.labels}):
+        table[f"label_{modality}"] = [clip.labels.get(modality, np.nan) for clip in clips]
+    if label_range is None:
+        label_range = default_range(labels[np.isfinite(labels)])
+        if np.isfinite(labels).any():
+            notes.append(f"ratings are taken to be on {list(label_range)}; if not, pass --label-range LOW,HIGH.")
+    plan = Source(table, {}, name, label_range)
+    check_table(plan, require_labels=bool(np.isfinite(labels).any()))
+    return plan, notes
+
+
+def none_left(failures: Sequence[Failure]) -> str:
+    """What to say where no clip is left."""
+    reasons = [f"{failure.id}: {failure.reason}" for failure in failures[:_SHOWN]]
+    rest = [f"and {len(failures) - _SHOWN} more"] if len(failures) > _SHOWN else []
+    return "\n  - ".join(["none of the clips can be extracted:", *reasons, *rest])
+
+
+_SHOWN = 5
+
+
+def _broken(text: str) -> bool:
+    """Whether it holds bytes that were no text, as Python carries them along in names of files."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _printable(failure: Failure) -> Failure:
+    def plain(text: str) -> str:
+        return text.encode("utf-8", "backslashreplace").decode()
+
+    return replace(failure, id=plain(failure.id), path=plain(failure.path), reason=plain(failure.reason))
