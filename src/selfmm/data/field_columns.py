@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SEPARATOR = "$_$"
-"""Between the video and the clip in an id of MOSI, MOSEI or SIMS."""
+from selfmm.data.column_names import SEPARATOR
 
 _NUMBERED = re.compile(r"(.+?)(?:_\d+|\[\d+\])")
 _CJK = re.compile("[\u3400-\u9fff]")

@@ -30,8 +30,8 @@ import pandas as pd
 
 from selfmm.data.cells import read_cells, words
 from selfmm.data.checks import presence
+from selfmm.data.column_names import COLUMNS, SEPARATOR, SPLIT_WORDS
 from selfmm.data.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
-from selfmm.data.field_columns import SEPARATOR
 from selfmm.data.field_text import Form
 from selfmm.data.finite import NonFinite, clips, some
 from selfmm.data.scales import default_range
@@ -41,18 +41,8 @@ from selfmm.data.writer import Frames, Source
 from selfmm.errors import SourceError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-_NAMES = {
-    "video_id": "video",
-    "mode": "split",
-    "label_t": "label_text",
-    "label_a": "label_audio",
-    "label_v": "label_vision",
-    "start_s": "start",
-    "end_s": "end",
-}
 _KNOWN = ("id", "split", "label", TEXT, *PLACE, "clip_id")
 _FIGURES = ("start", "end", "label_text", "label_audio", "label_vision")
-_SPLITS = {"val": "valid", "dev": "valid", "validation": "valid"}
 
 
 def read_table_source(
@@ -140,7 +130,7 @@ def find_table(path: Path) -> Path:
 
 def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labels: bool) -> pd.DataFrame:
     names = [str(column).strip().lower() for column in raw.columns]
-    raw = raw.set_axis([_NAMES.get(name, name) for name in names], axis=1)
+    raw = raw.set_axis([COLUMNS.get(name, name) for name in names], axis=1)
     twice = sorted(set(raw.columns[raw.columns.duplicated()]))
     if twice:
         raise SourceError(f"{path} has the columns {twice} twice. Remove or rename one of each.")
@@ -197,7 +187,7 @@ def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[
 
 def _splits(column: pd.Series, ids: Sequence[str], problems: list[str], required: bool) -> list[str]:
     lower = [word.strip().lower() or ("" if required else "test") for word in column]
-    named = [_SPLITS.get(word, word) for word in lower]
+    named = [SPLIT_WORDS.get(word, word) for word in lower]
     without = [one for one, split in zip(ids, named, strict=True) if not split]
     if without:
         problems.append(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfmm.data.column_names import SEPARATOR
 from selfmm.errors import SourceError
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 
@@ -18,9 +19,6 @@ RECORDINGS = frozenset(
     )
 )
 """Endings of files that are taken for recordings."""
-
-BETWEEN = "$_$"
-"""Between video and clip in an id, as in the field's data sets."""
 
 
 class Finder:
@@ -77,7 +75,7 @@ def clips_of_files(source: Path) -> ClipList:
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
             "folder that holds some; folders in its folders are not searched."
         )
-    named = [f"{video}{BETWEEN}{file.stem}" if video else file.stem for file, video in files]
+    named = [f"{video}{SEPARATOR}{file.stem}" if video else file.stem for file, video in files]
     often = Counter(named)
     clips, failures = [], []
     for (file, video), name in zip(files, named, strict=True):

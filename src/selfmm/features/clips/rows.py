@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfmm.data.column_names import SEPARATOR, SPLIT_WORDS
 from selfmm.features.clips.clip import Clip
-from selfmm.features.clips.files import BETWEEN, Finder, transcript_beside
+from selfmm.features.clips.files import Finder, transcript_beside
 from selfmm.features.recipe import PARTS
 
-_SPLITS = {"val": "valid", "dev": "valid", "validation": "valid"}
 _KNOWN_SPLITS = ("train", "valid", "test")
 _LABEL_OF = "label_"
 
@@ -31,7 +31,7 @@ class Row(dict[str, str]):
         if "id" in self or not self["clip_id"].strip():
             return self["id"].strip()
         video = self["video"].strip()
-        return f"{video}{BETWEEN}{self['clip_id'].strip()}" if video else self["clip_id"].strip()
+        return f"{video}{SEPARATOR}{self['clip_id'].strip()}" if video else self["clip_id"].strip()
 
 
 def read_row(one: str, row: Row, root: Path, finder: Finder, *, require_label: bool) -> Clip:
@@ -66,7 +66,7 @@ def read_row(one: str, row: Row, root: Path, finder: Finder, *, require_label: b
         subtitles=subtitles,
         label=label,
         split=_split(row),
-        video=row["video"].strip() or (one.split(BETWEEN, 1)[0] if BETWEEN in one else ""),
+        video=row["video"].strip() or (one.split(SEPARATOR, 1)[0] if SEPARATOR in one else ""),
         labels=dict(_labels(row)),
     )
 
@@ -110,7 +110,7 @@ def _labels(row: Row) -> Iterator[tuple[str, float]]:
 
 def _split(row: Row) -> str | None:
     cell = row["split"].strip().lower()
-    split = _SPLITS.get(cell, cell)
+    split = SPLIT_WORDS.get(cell, cell)
     if split and split not in _KNOWN_SPLITS:
         raise RowError(f"its split is {cell[:80]!r}; expected is train, valid or test. Correct the cell, or empty it.")
     return split or None

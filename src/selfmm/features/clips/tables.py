@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfmm.config import did_you_mean
+from selfmm.data.column_names import COLUMNS
 from selfmm.errors import SourceError
 from selfmm.features.clips.clip import ClipList, Failure
 from selfmm.features.clips.files import Finder
@@ -14,19 +15,7 @@ from selfmm.features.clips.overlaps import overlap_notes
 from selfmm.features.clips.rows import Row, RowError, read_row
 
 TABLES = (".csv", ".tsv", ".parquet")
-_NAMES = {
-    "file": "path",
-    "filename": "path",
-    "file_name": "path",
-    "video_path": "path",
-    "video_id": "video",
-    "mode": "split",
-    "start_s": "start",
-    "end_s": "end",
-    "label_t": "label_text",
-    "label_a": "label_audio",
-    "label_v": "label_vision",
-}
+_NAMES = {"file": "path", "filename": "path", "file_name": "path", "video_path": "path", **COLUMNS}
 _FIND = ("path", "id", "video")  # a recording is found by one of these
 
 
