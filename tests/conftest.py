@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from selfmm.api import train
 from selfmm.data.planted import PlantedSettings, planted_source, write_planted
@@ -15,6 +16,10 @@ from selfmm.predict import TrainedModel
 
 # Tests are many small tensors: threads only get into each other's way.
 torch.set_num_threads(1)
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("selfmm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("selfmm")
 
 QUICK = (
     *("training.max_epochs=4", "training.batch_size=16", "training.accumulation=1", "text.max_tokens=40"),
