@@ -1,8 +1,8 @@
 """selfmm: multimodal sentiment analysis that also says what words, voice and face say alone.
 
 >>> import selfmm
->>> sorted(selfmm.__all__)
-['__version__', 'export', 'import_dataset', 'load', 'open_dataset', 'train', 'train_seeds']
+>>> print(*sorted(selfmm.__all__))
+Clip Prediction __version__ export extract import_dataset load open_dataset train train_seeds
 """
 
 from __future__ import annotations
@@ -14,12 +14,29 @@ if TYPE_CHECKING:
     from selfmm.data.importing import import_dataset
     from selfmm.data.store import open_dataset
     from selfmm.exporting.export import export
+    from selfmm.features.clips.clip import Clip
+    from selfmm.features.extract import extract
+    from selfmm.prediction import Prediction
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "export", "import_dataset", "load", "open_dataset", "train", "train_seeds"]
+__all__ = [
+    "Clip",
+    "Prediction",
+    "__version__",
+    "export",
+    "extract",
+    "import_dataset",
+    "load",
+    "open_dataset",
+    "train",
+    "train_seeds",
+]
 
 _HOME = {
+    "Clip": "selfmm.features.clips.clip",
+    "Prediction": "selfmm.prediction",
     "export": "selfmm.exporting.export",
+    "extract": "selfmm.features.extract",
     "import_dataset": "selfmm.data.importing",
     "load": "selfmm.api",
     "open_dataset": "selfmm.data.store",

@@ -20,10 +20,10 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import MANIFEST, TEXT, Dataset, Manifest, Modality, open_dataset
 from selfmm.data.tables import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
-from selfmm.errors import DatasetError, RunError, SourceError
+from selfmm.errors import DatasetError, RunError, SettingsError, SourceError
 from selfmm.evaluation.metrics import Metrics, evaluate, scale_for
 from selfmm.features.clips.clip import Clip
-from selfmm.features.clips.listing import is_recording
+from selfmm.features.clips.listing import holds_recordings, is_recording
 from selfmm.inference import prediction_table, score
 from selfmm.models.text import load_architecture
 from selfmm.training.assembly import Assembly, build_model
@@ -33,6 +33,7 @@ from selfmm.training.hardware import choose_device
 
 if TYPE_CHECKING:
     from selfmm.prediction import Prediction
+    from selfmm.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,17 @@ class TrainedModel:
         """One row per epoch."""
         return self.folder.history()
 
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Scores what is extracted of recordings.
+
+        Raises:
+            RunError: the model reads nothing that can be extracted.
+        """
+        from selfmm.scorer import Scorer
+
+        return Scorer(self)
+
     @overload
     def predict(self, data: Dataset | Sequence[str], split: str | None = None) -> pd.DataFrame: ...
 
@@ -110,7 +122,7 @@ class TrainedModel:
             data: a data set, its folder, a table with features beside it, or a list of sentences. Streams may be
                 missing; a modality that a clip lacks gets no score of its own. Or one recording, or a part of it (a
                 ``selfmm.Clip``), from which the features are extracted as the run's recipe says.
-            split: score only this split.
+            split: of a data set or table, score only this split.
 
         Returns:
             Of a recording a ``Prediction``. Of all else one row per clip: id, split, label (NaN where unknown), score
@@ -118,9 +130,12 @@ class TrainedModel:
 
         Raises:
             SourceError, DatasetError: the data cannot be read, or do not fit the model.
+            SettingsError: a split of a recording.
             MediaError, RunError, PartError, WeightsError: a recording cannot be read, or its features not extracted.
         """
         if isinstance(data, Clip) or (isinstance(data, str | Path) and is_recording(Path(data))):
+            if split is not None:
+                raise SettingsError([f"split = {split!r}: a recording has none"])
             from selfmm.recordings import predict_clip
 
             return predict_clip(self, data if isinstance(data, Clip) else Clip(Path(data)))
@@ -194,7 +209,11 @@ def _opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
 
 def _source(path: Path) -> Source:
     if not path.exists():
-        raise SourceError(f"{path} does not exist. Give a data-set folder or a table; for words alone, use --text.")
+        raise SourceError(
+            f"{path} does not exist. Give a recording, a data-set folder or a table; for words alone, use --text."
+        )
+    if path.is_dir() and holds_recordings(path):
+        raise SourceError(f"{path} holds recordings: predict them one by one, or with: selfmm predict RUN {path}")
     source = read_table_source(path, require_labels=False)
     check_source(source, missing="allow", require_labels=False)
     return source

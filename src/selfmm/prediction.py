@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from selfmm.data.store import TEXT
-from selfmm.errors import RunError
-from selfmm.features.analysis import Features
-from selfmm.features.dataset import STREAMS, dataset_of
-from selfmm.features.quality import warnings
-from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Transcript
 
 if TYPE_CHECKING:
     from selfmm.explain.explanation import Explanation
-    from selfmm.predict import TrainedModel
 
 FUSION = "fusion"
 
@@ -77,8 +72,24 @@ class Prediction:
         """Which modalities of the model the clip has."""
         return {name: score is not None for name, score in self.scores.items()}
 
+    @cached_property
+    def spoken(self) -> tuple[float | None, ...]:
+        """When each of the explanation's words begins, in seconds; None where that is not known."""
+        words = () if self.explanation is None else self.explanation.words
+        if self.explanation is None or self.explanation.text != self.transcript.text:
+            return (None,) * len(words)
+        ends, times, place = [], [], 0
+        for word in self.transcript.words:
+            found = self.transcript.text.find(word.text, place)
+            if found >= 0:
+                place = found + len(word.text)
+                ends.append(place)
+                times.append(word.start)
+        places = np.searchsorted(ends, [word.start for word in words], side="right")
+        return tuple(times[at] if at < len(times) else None for at in places)
+
     def row(self) -> dict[str, Any]:
-        """One row of a table: id, start, end, score, score_<modality>, rank, text, warnings."""
+        """One row of a table: id, start, end, score, score_<modality>, rank (of ``score``), text, warnings."""
         alone = {f"score_{name}": score for name, score in self.scores.items()}
         return {
             "id": self.id,
@@ -92,7 +103,11 @@ class Prediction:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, ready for ``json.dumps``."""
+        """Everything, ready for ``json.dumps``; words of the explanation have their ``time`` too."""
+        explanation = None if self.explanation is None else self.explanation.to_json()
+        if explanation is not None:
+            for word, time in zip(explanation["words"], self.spoken, strict=True):
+                word["time"] = time
         return {
             "id": self.id,
             "start": self.start,
@@ -105,96 +120,35 @@ class Prediction:
             "label_range": list(self.label_range),
             "transcript": self.transcript.to_json(),
             "warnings": list(self.warnings),
-            "explanation": None if self.explanation is None else self.explanation.to_json(),
+            "explanation": explanation,
         }
 
 
-class Scorer:
-    """Turns what was extracted of clips into predictions of one model."""
+def figure(score: float, label_range: tuple[float, float]) -> str:
+    """A score for people: with a sign where labels have one, but never before a zero.
 
-    def __init__(self, model: TrainedModel) -> None:
-        self.model = model
-        self.recipe, self.notes = recipe_of(model)
-        self._modalities = model.info.modalities
-        self._spreads = spreads(model)
-
-    def predict(
-        self, clips: Sequence[tuple[str, Features]], remarks: Sequence[str] = (), *, explain: bool = False
-    ) -> list[Prediction]:
-        """One prediction per clip.
-
-        Args:
-            clips: id and features of each.
-            remarks: further warnings, of all of them.
-            explain: say why too.
-        """
-        dataset = dataset_of(clips, self.recipe, self._modalities)
-        there = np.any([dataset.lengths(name) > 0 for name in dataset.modalities], axis=0)
-        table = self.model.predict(dataset).set_index(np.arange(len(dataset)))
-        found = []
-        for row, (name, features) in enumerate(clips):
-            scores = {one: _known(table[f"score_{one}"].iloc[row]) for one in self._modalities}
-            score = float(table["score"].iloc[row]) if there[row] else None
-            ranks = {one: self._rank(one, value) for one, value in {FUSION: score, **scores}.items()}
-            made = Prediction(
-                id=name,
-                start=features.start,
-                end=features.end,
-                score=score,
-                scores=scores,
-                ranks=ranks,
-                spreads=self._spreads,
-                label_range=self.model.info.label_range,
-                transcript=features.transcript,
-                warnings=(*self.notes, *remarks, *warnings(features, self.model.info.language)),
-            )
-            if explain and score is not None:
-                from selfmm.explain.clip import explain as explain_
-
-                made = replace(made, explanation=explain_(self.model, dataset, row))
-            found.append(made)
-        return found
-
-    def _rank(self, name: str, score: float | None) -> float | None:
-        spread = self._spreads.get(name)
-        return None if score is None or spread is None else spread.rank(score)
-
-
-def _known(score: float) -> float | None:
-    return None if np.isnan(score) else float(score)
-
-
-def recipe_of(model: TrainedModel) -> tuple[Recipe, tuple[str, ...]]:
-    """How to extract what the model reads, and what of it cannot be extracted, one sentence each.
-
-    Raises:
-        RunError: nothing that the model reads can be extracted from a recording.
+    >>> figure(1.204, (-3, 3)), figure(-0.001, (-3, 3)), figure(71.5, (0, 100))
+    ('+1.20', '0.00', '71.50')
     """
-    wanted = set(model.info.modalities)
-    text = {TEXT} if TEXT in wanted and model.info.modalities[TEXT].kind != "frames" else set()
-    recipe = model.info.recipe
-    parts = text | (wanted & set(STREAMS) & set(recipe.parts) if recipe is not None else set())
-    if not parts:
-        raise RunError(
-            f"{model.folder.path} reads {', '.join(sorted(wanted))}, of features that selfmm did not extract, so it "
-            "cannot make them of a recording. Train on a data set made by: selfmm extract CLIPS DATA"
+    shown = f"{score:{'+' if label_range[0] < 0 else ''}.2f}"
+    return shown if float(shown) else "0.00"
+
+
+def table_of(made: Sequence[Prediction]) -> pd.DataFrame:
+    """Predictions as rows, see ``Prediction.row``; NaN where there is no score."""
+    table = pd.DataFrame([one.row() for one in made])
+    return table.astype({name: np.float64 for name in table if name == "rank" or str(name).startswith("score")})
+
+
+def overlay(made: Sequence[Prediction]) -> list[tuple[float, float, str]]:
+    """Predictions as cues of subtitles, one after the other: of windows that overlap, each is shown until the next."""
+    cues = []
+    for one, after in zip(made, [*made[1:], None], strict=True):
+        end = one.end if after is None else min(one.end, after.start)
+        alone = "  ".join(
+            f"{name} {figure(score, one.label_range)}" for name, score in one.scores.items() if score is not None
         )
-    unknown = sorted(wanted - parts)
-    notes = tuple(
-        f"{name} is left out: the run was trained on features of it that selfmm did not extract" for name in unknown
-    )
-    return Recipe.model_validate({**(recipe or Recipe()).model_dump(), "parts": tuple(parts)}), notes
-
-
-def spreads(model: TrainedModel) -> dict[str, Spread]:
-    """Of each score over the training clips, as the run left them."""
-    table = model.predictions
-    train = table[table["split"] == "train"]
-    columns = {FUSION: "score", **{name: f"score_{name}" for name in model.info.modalities}}
-    found = {}
-    for name, column in columns.items():
-        values = np.sort(train[column].dropna().to_numpy(dtype=np.float64)) if column in train else np.zeros(0)
-        if len(values):
-            deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            found[name] = Spread(float(values.mean()), deviation, values)
-    return found
+        score = "nothing to go by" if one.score is None else f"{figure(one.score, one.label_range)}  ({alone})"
+        if end > one.start:
+            cues.append((one.start, end, score))
+    return cues

@@ -14,6 +14,7 @@ from selfmm.data.store import Dataset
 from selfmm.explain.clip import explain
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
 from selfmm.predict import TrainedModel
+from selfmm.prediction import figure
 
 TEXT = "This [red]film[/red] was awful\x1b[2J really"
 WORDS = (WordShare("film", 10, 14, 0.04), WordShare("was", 21, 24, 0.001), WordShare("awful", 25, 30, -1.5))
@@ -31,11 +32,13 @@ EXPLANATION = Explanation(
 )
 
 
-def shown(explanation: Explanation, width: int = 80, *, colour: bool = False) -> str:
+def shown(
+    explanation: Explanation, width: int = 80, *, colour: bool = False, spoken: tuple[float | None, ...] = ()
+) -> str:
     console = Console(
         file=io.StringIO(), width=width, force_terminal=colour, color_system="truecolor" if colour else None
     )
-    console.print(render(explanation))
+    console.print(render(explanation, spoken))
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
@@ -50,6 +53,10 @@ def test_everything_is_said_without_colours() -> None:
     assert "3.2 s, most by pitch[red]" in text
     assert "+0.30 pitch[red],  -0.10 loud" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_words_whose_time_is_known_say_it() -> None:
+    assert "-1.50 awful (2.3 s),  +0.04 film" in shown(EXPLANATION, spoken=(None, 1.9, 2.34))
 
 
 def test_text_is_neither_markup_nor_control() -> None:
@@ -83,5 +90,5 @@ def test_a_real_one(trained: TrainedModel, planted: Dataset) -> None:
     explanation = explain(trained, planted, 0)
     text = shown(explanation)
     for part in explanation.contributions:
-        assert re.search(rf"{part.modality} +{re.escape(f'{part.value:+.2f}')}", text)
+        assert re.search(rf"{part.modality} +{re.escape(figure(part.value, (-1, 1)))}", text)
     assert " ".join(explanation.text.split()[:5]) in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.text import Text
 from selfmm.data.scales import LabelScale
 from selfmm.explain.explanation import Explanation, FrameShares
 from selfmm.explain.words import printable
+from selfmm.prediction import figure
 
 _HALF = 9  # characters of the longest bar
 _WORDS_SHOWN, _COLUMNS_SHOWN = 8, 3
@@ -19,17 +20,21 @@ _UP, _DOWN = "#4a9ad4", "#e07b2a"  # the colour-blind can tell them apart, on da
 _LOUDNESS = ((2 / 3, "bold reverse"), (1 / 3, "bold underline"), (0.1, ""))  # share of the strongest word, and style
 
 
-def render(explanation: Explanation) -> Group:
+def render(explanation: Explanation, spoken: Sequence[float | None] = ()) -> Group:
     """Lays out an explanation: the streams' contributions, the transcript, the words and frames that matter most.
 
     Text from the data set is never read as rich markup.
+
+    Args:
+        explanation: of a clip.
+        spoken: when each of its words begins, in seconds, where that is known.
     """
     low, high = explanation.label_range
-    head = f"{printable(explanation.id)}  score {explanation.score:+.2f}"
+    head = f"{printable(explanation.id)}  score {figure(explanation.score, (low, high))}"
     scale = f"  (labels from {low:g} to {high:g}, neutral {LabelScale.of((low, high)).neutral:g})"
     parts: list[RenderableType] = [Text.assemble((head, "bold"), (scale, "dim")), _streams(explanation)]
     if explanation.words:
-        parts += [Text("\nWords", style="italic"), _transcript(explanation), _strongest(explanation)]
+        parts += [Text("\nWords", style="italic"), _transcript(explanation), _strongest(explanation, spoken)]
     if explanation.frames:
         parts.append(_frames(explanation.frames))
     return Group(*parts)
@@ -46,14 +51,26 @@ def _streams(explanation: Explanation) -> Table:
     table = _table("\nWhat moves the score", "stream", "by", "", "content", "added", "alone")
     table.columns[2].justify = "left"
     longest = max((abs(part.value) for part in explanation.contributions), default=0.0)
-    table.add_row(Text("(no stream)", style="dim"), f"{explanation.base:+.2f}", "", "", "", "")
+    table.add_row(Text("(no stream)", style="dim"), figure(explanation.base, explanation.label_range), "", "", "", "")
     for part in explanation.contributions:
-        figures = (f"{part.content:+.2f}", f"{part.added:+.2f}", f"{part.alone:+.2f}")
-        table.add_row(Text(part.modality), f"{part.value:+.2f}", _bar(part.value, longest), *figures)
+        figures = (_change(part.content), _change(part.added), figure(part.alone, explanation.label_range))
+        table.add_row(Text(part.modality), _change(part.value), _bar(part.value, longest), *figures)
     for name in explanation.lacking:
         table.add_row(Text(name), "-", Text("the clip has none", style="dim"), "", "", "")
-    table.add_row(Text("score", style="bold"), Text(f"{explanation.score:+.2f}", style="bold"), "", "", "", "")
+    table.add_row(
+        Text("score", style="bold"),
+        Text(figure(explanation.score, explanation.label_range), style="bold"),
+        "",
+        "",
+        "",
+        "",
+    )
     return table
+
+
+def _change(value: float) -> str:
+    """A difference of scores: it has a sign, whether the labels have one or not."""
+    return figure(value, (-1.0, 1.0))
 
 
 def _bar(value: float, longest: float) -> Text:
@@ -77,15 +94,19 @@ def _transcript(explanation: Explanation) -> Text:
     return text
 
 
-def _strongest(explanation: Explanation) -> Text:
-    words = [(printable(word.word), word.value) for word in explanation.strongest_words(_WORDS_SHOWN)]
+def _strongest(explanation: Explanation, spoken: Sequence[float | None]) -> Text:
+    times = {id(word): time for word, time in zip(explanation.words, spoken, strict=False) if time is not None}
+    words = [
+        (printable(word.word) + (f" ({times[id(word)]:.1f} s)" if id(word) in times else ""), word.value)
+        for word in explanation.strongest_words(_WORDS_SHOWN)
+    ]
     return Text("  ").append_text(_signed(words))
 
 
 def _signed(values: Iterable[tuple[str, float]]) -> Text:
     """Each with its sign and number; nothing that would print as 0."""
     shown = [
-        Text.assemble((f"{value:+.2f}", _UP if value > 0 else _DOWN), f" {name}")
+        Text.assemble((_change(value), _UP if value > 0 else _DOWN), f" {name}")
         for name, value in values
         if abs(value) >= _LEAST
     ]
@@ -99,5 +120,5 @@ def _frames(frames: Iterable[FrameShares]) -> Table:
     for stream in frames:
         columns = ((printable(name), value) for name, value in stream.columns[:_COLUMNS_SHOWN])
         peak = Text(f"{stream.peak_place}, most by {printable(stream.peak_column)}")
-        table.add_row(Text(stream.modality), f"{sum(stream.curve):+.2f}", _signed(columns), peak)
+        table.add_row(Text(stream.modality), _change(sum(stream.curve)), _signed(columns), peak)
     return table

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from selfmm.features.analysis import SILENCE, Features
+from selfmm.features.recipe import PARTS
 
 _LEAST_FACES = 0.6  # share of the pictures
 _OTHERS = 0.1  # share of the pictures with more than one face
@@ -14,14 +17,24 @@ _UNSURE = 0.5
 _SHORT = 0.5
 
 
-def warnings(features: Features, trained_language: str | None = None) -> tuple[str, ...]:
+def warnings(
+    features: Features, trained_language: str | None = None, parts: Collection[str] = PARTS
+) -> tuple[str, ...]:
     """Sentences for a person; empty where nothing is remarkable.
 
     Args:
         features: of a clip or a window.
         trained_language: two letters, of the words that the model was trained on.
+        parts: what was asked for; of all else nothing is said.
     """
-    return (*_of_length(features), *_of_words(features, trained_language), *_of_sound(features), *_of_face(features))
+    found = _of_length(features)
+    if "text" in parts:
+        found += _of_words(features, trained_language)
+    if "text" in parts or "audio" in parts:
+        found += _of_sound(features)
+    if "vision" in parts:
+        found += _of_face(features)
+    return tuple(found)
 
 
 def _of_length(features: Features) -> list[str]:
