@@ -262,7 +262,7 @@ def test_a_file_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     problems: list[str] = []
     chunks = list(read_chunks(path, frame_rate=10, seconds=1, problems=problems))
     assert 2 < chunks[-1].end < 6
-    assert f"cut.mp4 ends at {chunks[-1].end:.1f} s of 8.0 s" in problems[0]
+    assert f"the file ends at {chunks[-1].end:.1f} s of 8.0 s" in problems[0]
 
 
 def test_a_damaged_middle_is_left_out(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_an_end_behind_the_file_is_the_files(film: Path) -> None:
     problems: list[str] = []
     chunks = list(read_chunks(film, start=1, end=30, frame_rate=10, problems=problems))
     assert chunks[-1].end == pytest.approx(2, abs=0.1)
-    assert problems == [f"film.mp4 ends at {chunks[-1].end + 1:.1f} s, before the end of the clip (30 s)."]
+    assert problems == [f"the file ends at {chunks[-1].end + 1:.1f} s, before the end of the clip (30 s)."]
 
 
 @pytest.mark.parametrize("name", ["mosi_Oz06ZWiO20M_6.mp4", "pyfeat_face_noface.mov", "pyfeat_single_face.mp4"])
