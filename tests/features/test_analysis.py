@@ -19,7 +19,7 @@ from features.sounds import voiced_sound
 from selfmm.errors import SettingsError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.face import analyser as face
-from selfmm.features.face.landmarks import Face
+from selfmm.features.face.landmarks import COLUMNS, Face, Image
 from selfmm.features.media.recording import read_chunks
 from selfmm.features.recipe import FaceSettings, Recipe, load_recipe
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Frame, Track, Transcript, Word
@@ -51,14 +51,16 @@ class Ear:
 
     def hear(self, sound: Floats, language: str | None) -> Heard:
         said = range(len(sound) // SOUND_RATE + 1)
-        words = tuple((f" w{1e6 * np.abs(sound[i * SOUND_RATE]):.0f}", i + 0.1, i + 0.4, 0.5) for i in said)
+        words = tuple(
+            (f" w{1e6 * np.abs(sound[i * SOUND_RATE :][:99]).sum():.0f}", i + 0.1, i + 0.4, 0.5) for i in said
+        )
         return Heard(words, "en", 1.0)
 
 
-def see(image: face.Image) -> tuple[Face, ...]:
+def see(image: Image) -> tuple[Face, ...]:
     """Stands for the face finder: what is not black is a face, and its brightness the features."""
     level = float(image.mean())
-    row = np.full(len(face.COLUMNS), level, dtype=np.float32)
+    row = np.full(len(COLUMNS), level, dtype=np.float32)
     return (Face(row, np.array([0.2, 0.2, 0.6, 0.6]), level / 255, 20.0),) if level else ()
 
 
