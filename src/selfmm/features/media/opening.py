@@ -14,10 +14,10 @@ from selfmm.errors import MediaError, PartError
 # FFmpeg also reads playlists, scripts and session descriptions, which name other files and addresses, and would take
 # a picture or a text for a film. Only what holds sound and pictures itself is let in.
 _CONTAINERS = (
-    "mov matroska avi mpegts mpeg mpegvideo flv asf ogg mxf nut ivf rm dv h264 hevc m4v "
-    "wav w64 mp3 aac flac aiff au caf amr ac3 eac3 wv ape"
-).split()
-_SAFE = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""}
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,nut,ivf,rm,dv,h264,hevc,m4v,"
+    "wav,w64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,wv,ape"
+)
+_SAFE = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
 _BUFFER = 256 * 1024  # bytes; every read goes through Python
 _ESTIMATED = {"aac", "ac3", "amr", "eac3", "mp3"}  # of these FFmpeg guesses the length from the file's size
 PREROLL = 0.5  # seconds; the first frames after a jump are not yet right in mp3, AAC and Opus
