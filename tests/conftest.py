@@ -85,3 +85,25 @@ def mosi_pickle() -> Path:
     if not path.is_file():
         pytest.skip("the MOSI pickle is not beside this checkout (it is not ours to ship)")
     return path
+
+
+@pytest.fixture(scope="session")
+def demo_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of twelve recordings of two seconds, in which tones stand for speech; not to be changed."""
+    pytest.importorskip("av", reason="recordings are written by PyAV")
+    from selfmm.demo.clips import make_clips
+
+    return make_clips(tmp_path_factory.mktemp("clips") / "demo", count=12, seconds=(1.6, 2.2), synthesizer="tones")
+
+
+@pytest.fixture(scope="session")
+def clip_run(demo_clips: Path, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A finished run on the written words and the voices of ``demo_clips``; not to be changed."""
+    pytest.importorskip("faster_whisper", reason="it brings the model that finds speech")
+    from selfmm.features.extract import extract
+    from selfmm.features.recipe import load_recipe
+
+    folder = tmp_path_factory.mktemp("clip_run")
+    recipe = load_recipe(["parts=text,audio", "speech.recogniser=none"])
+    found = extract(demo_clips, folder / "data", recipe=recipe, jobs=1, cache=folder / "cache")
+    return train(found.dataset, text_encoder=tiny_encoder, overrides=QUICK, out=folder / "run")

@@ -143,7 +143,7 @@ def table_of(made: Sequence[Prediction]) -> pd.DataFrame:
 def overlay(made: Sequence[Prediction]) -> list[tuple[float, float, str]]:
     """Predictions as cues of subtitles, one after the other: of windows that overlap, each is shown until the next."""
     cues = []
-    for one, after in zip(made, [*made[1:], None], strict=True):
+    for one, after in zip(made, [*made[1:], None], strict=False):
         end = one.end if after is None else min(one.end, after.start)
         alone = "  ".join(
             f"{name} {figure(score, one.label_range)}" for name, score in one.scores.items() if score is not None

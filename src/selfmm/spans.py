@@ -80,7 +80,7 @@ class BySentence:
 
     def __init__(self, analysis: Analysis, given: Transcript | None = None) -> None:
         self._analysis, self._given = analysis, given
-        self._begin = 0.0
+        self._begin = self._forgotten = 0.0
 
     def due(self) -> list[Features]:
         """Those that are over since the last call."""
@@ -92,7 +92,7 @@ class BySentence:
 
     def _take(self, *, finished: bool) -> list[Features]:
         ready = self._analysis.ready
-        said = self._given or self._analysis.words(self._begin, ready)
+        said = self._given or self._analysis.words(max(self._begin, self._forgotten), ready)
         parts = sentences(word for word in said.words if _middle(word) >= self._begin)
         found = []
         for place, words in enumerate(parts):
@@ -107,7 +107,8 @@ class BySentence:
             text = Transcript(joined(words, said.language), tuple(words), said.language, said.source)
             found.append(replace(self._analysis.features(start, end), transcript=text))
             self._begin = end
-        self._analysis.forget(max(self._begin, ready - 2 * _LONGEST))
+        self._forgotten = max(self._begin, ready - 2 * _LONGEST)
+        self._analysis.forget(self._forgotten)
         return found
 
 

@@ -1,0 +1,301 @@
+"""``selfmm predict`` on recordings: what it prints and writes, and what it says of inputs that cannot be scored."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+pytest.importorskip("av", reason="recordings are read by PyAV")
+
+from features.recordings import write_recording
+from selfmm import cli
+from selfmm.cli.prediction import card, table
+from selfmm.demo.clips import record
+from selfmm.demo.scripts import write_scripts
+from selfmm.features.streams import Transcript, Word
+from selfmm.features.words.subtitles import read_cues
+from selfmm.predict import TrainedModel
+from selfmm.prediction import FUSION, Prediction, Spread
+
+SPREAD = Spread(0.5, 1.0, np.linspace(-3, 3, 8))
+MADE = Prediction(
+    id="clip[red]",
+    start=0.0,
+    end=2.5,
+    score=1.5,
+    scores={"text": 3.0, "audio": -0.001, "vision": None},
+    ranks={FUSION: 0.75, "text": 1.0, "audio": 0.5, "vision": None},
+    spreads=dict.fromkeys((FUSION, "text", "audio", "vision"), SPREAD),
+    label_range=(-3.0, 3.0),
+    transcript=Transcript("a very [b]long[/b]\nstory \x1b[2J " * 9, (), "en", "recognised"),
+    warnings=("no pictures",),
+)
+
+
+def shown(content: object, width: int = 100) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(content)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
+
+
+def line_of(lines: list[str], word: str) -> str:
+    return next(line for line in lines if word in line)
+
+
+def test_a_card_says_everything() -> None:
+    lines = shown(card(MADE))
+    assert lines[0] == "clip[red]  2.5 s"
+    assert "+1.50" in line_of(lines, "all together")
+    assert "│█████ " in line_of(lines, "all together")
+    assert "│██████████ " in line_of(lines, "text")
+    assert " 0.00 " in line_of(lines, "audio")
+    assert "█" not in line_of(lines, "audio")
+    assert "missing" in line_of(lines, "vision")
+    assert "above 75% of them (+0.50 ± 1.00)" in line_of(lines, "all together")
+    text = "\n".join(lines)
+    assert "recognised words: “a very [b]long[/b]" in text
+    assert "\x1b" not in text
+    assert "mind: no pictures" in text
+
+
+@pytest.mark.parametrize(
+    ("label_range", "score", "figure", "bar"),
+    [
+        ((0.0, 100.0), 25.0, "25.00", "     █████│          "),
+        ((0.0, 100.0), 50.0, "50.00", "          │          "),
+        ((1.0, 5.0), 5.0, " 5.00", "          │██████████"),
+        ((1.0, 5.0), 1.0, " 1.00", "██████████│          "),
+        ((-1.0, 3.0), -1.0, "-1.00", "       ███│          "),
+        ((-1.0, 1.0), 9.0, "+9.00", "          │██████████"),
+    ],
+)
+def test_bars_start_from_the_neutral_label(
+    label_range: tuple[float, float], score: float, figure: str, bar: str
+) -> None:
+    line = line_of(shown(card(replace(MADE, score=score, label_range=label_range))), "all together")
+    assert figure in line
+    assert "+" not in line.split("above")[0] or label_range[0] < 0
+    assert bar in line
+
+
+def test_nothing_to_go_by_is_a_card_too() -> None:
+    nothing = replace(MADE, score=None, scores=dict.fromkeys(MADE.scores), ranks=dict.fromkeys(MADE.ranks))
+    lines = shown(card(replace(nothing, transcript=Transcript(""))))
+    assert sum("missing" in line for line in lines) == 4
+    assert "no words" in lines
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_table_has_one_line_for_each(width: int) -> None:
+    made = [replace(MADE, id=f"clip_{n}", warnings=MADE.warnings * n) for n in range(3)]
+    lines = [line.rstrip() for line in shown(table(made, curve=False), width)]
+    rows = [line for line in lines if "clip_" in line]
+    assert len(rows) == 3
+    assert all(len(line) <= width for line in lines)
+    assert rows[0].split()[:7] == ["clip_0", "+1.50", "+3.00", "0.00", "-", "a", "very"]
+    assert "…" in rows[0]
+    assert rows[2].endswith("2")
+    assert not rows[0].endswith("0")
+
+
+def test_a_curve_tells_its_spans_by_their_times() -> None:
+    lines = shown(table([MADE, replace(MADE, start=2.5, end=5.0, score=None)], curve=True), 120)
+    assert "0.0 - 2.5" in line_of(lines, "+1.50")
+    assert "│██" in line_of(lines, "+1.50")
+    assert "2.5 - 5.0" in "\n".join(lines)
+
+
+# The commands, in this process: a new one would import for seconds what is here already.
+
+
+def selfmm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> Printed:
+    monkeypatch.setattr(sys, "argv", ["selfmm", "predict", *map(str, arguments)])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    out, err = capsys.readouterr()
+    return Printed(left.value.code or 0, out, err)
+
+
+class Printed:
+    def __init__(self, code: object, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def predict(clip_run: TrainedModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
+    return Predict(clip_run, capsys, monkeypatch)
+
+
+class Predict:
+    """``selfmm predict RUN ...``"""
+
+    def __init__(self, run: TrainedModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.run, self._capsys, self._monkeypatch = run, capsys, monkeypatch
+
+    def __call__(self, *arguments: str | Path) -> Printed:
+        return selfmm(self._capsys, self._monkeypatch, self.run.folder.path, *arguments)
+
+
+def recordings(table: Path, count: int) -> list[Path]:
+    return sorted(table.parent.glob("*.mp4"))[:count]
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven seconds with subtitles."""
+    folder = tmp_path_factory.mktemp("talk")
+    sound = np.concatenate([record(script, (1.6, 2.2), "tones") for script in write_scripts(4, 0, (1.6, 2.2))])
+    cues = "1\n00:00:00,500 --> 00:00:02,000\nthe plot was wonderful.\n\n2\n00:00:04,000 --> 00:00:05,500\nno.\n"
+    (folder / "talk.srt").write_text(cues)
+    return write_recording(folder / "talk.wav", sound=sound[: 7 * 16000])
+
+
+def test_to_a_pipe_it_is_csv(predict: Predict, demo_clips: Path) -> None:
+    files = recordings(demo_clips, 2)
+    plain, asked = predict(*files), predict(*files, "--csv")
+    assert plain.code == asked.code == 0
+    assert plain.out == asked.out
+    rows = list(csv.DictReader(io.StringIO(plain.out)))
+    assert [row["id"] for row in rows] == [file.stem for file in files]
+    assert rows[0]["score_text"] == ""
+    made = predict.run.predict(files[0])
+    assert float(rows[0]["score"]) == pytest.approx(made.score)
+
+
+def test_a_table_of_clips_gives_their_words(predict: Predict, demo_clips: Path) -> None:
+    result = predict(demo_clips, "--json")
+    content = json.loads(result.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    stored = predict.run.predictions.set_index("id")["score"]
+    assert {one["id"]: one["score"] for one in content} == pytest.approx(stored.to_dict(), abs=1e-5)
+    assert all(one["transcript"]["source"] == "given" for one in content)
+
+
+def test_one_bad_clip_stops_no_other(predict: Predict, demo_clips: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no film")
+    [good] = recordings(demo_clips, 1)
+    result = predict(tmp_path / "none.mp4", text, good, "--json", "--out", tmp_path / "made.json")
+    assert result.code == 1
+    assert "none.mp4 does not exist" in result.err
+    assert "text.mp4 is no recording" in result.err
+    [made] = json.loads(result.out)
+    assert made["id"] == good.stem
+    assert json.loads((tmp_path / "made.json").read_text()) == [made]
+    assert json.loads(predict(text, "--json").out) == []
+
+
+def test_recordings_of_one_name_are_told_apart(predict: Predict, demo_clips: Path, tmp_path: Path) -> None:
+    [good] = recordings(demo_clips, 1)
+    twin = tmp_path / good.name
+    twin.write_bytes(good.read_bytes())
+    rows = list(csv.DictReader(io.StringIO(predict(good, twin).out)))
+    assert [row["id"] for row in rows] == [str(good), str(twin)]
+
+
+def test_files_are_never_lost_by_a_wrong_name(predict: Predict, demo_clips: Path, tmp_path: Path) -> None:
+    [good] = recordings(demo_clips, 1)
+    out = tmp_path / "made.parquet"
+    out.write_text("mine")
+    refused = predict(good, "--out", out)
+    assert refused.code == 1
+    assert "exists already" in refused.err
+    assert out.read_text() == "mine"
+    assert predict(good, "--out", out, "--force").out == f"{out}: 1 predictions\n"
+    assert pd.read_parquet(out)["id"].tolist() == [good.stem]
+    assert "name a file that ends in" in predict(good, "--out", tmp_path / "made.txt").err
+
+
+def test_a_curve_in_every_form(predict: Predict, talk: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="it draws the picture")
+    srt, picture = tmp_path / "c.srt", tmp_path / "c.png"
+    result = predict(talk, "--window", "3", "--hop", "2", "--csv", "--srt", srt, "--picture", picture)
+    assert result.code == 0, result.err
+    rows = list(csv.DictReader(io.StringIO(result.out)))
+    assert [(row["start"], row["end"]) for row in rows] == [("0.0", "3.0"), ("2.0", "5.0"), ("4.0", "7.0")]
+    cues = list(read_cues(srt))
+    assert [(cue.start, cue.end) for cue in cues] == [(0, 2), (2, 4), (4, 7)]
+    for cue, row in zip(cues, rows, strict=True):
+        assert float(cue.text.split()[0]) == pytest.approx(float(row["score"]), abs=0.0051)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    spoken = predict(talk, "--by-sentence", "--table")
+    assert "the plot was wonderful." in spoken.out
+    assert "0.5 - 2.0" in spoken.out
+
+
+def test_an_explanation_of_each_clip(predict: Predict, demo_clips: Path, tmp_path: Path) -> None:
+    result = predict(*recordings(demo_clips, 2), "--explain")
+    assert result.code == 0
+    assert result.out.count("What moves the score") == 2
+    assert result.out.count("the clip has none") == 2
+    [made] = json.loads(predict(*recordings(demo_clips, 1), "--explain", "--json").out)
+    assert made["explanation"]["lacking"] == ["text"]
+    picture = tmp_path / "why.svg"
+    both = predict(*recordings(demo_clips, 2), "--explain", "--picture", picture)
+    assert both.code == 1
+    assert "--picture is of one clip, and there are 2" in both.err
+
+
+def test_a_picture_without_matplotlib_is_told_before_the_work(
+    predict: Predict, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = predict(talk, "--window", "2", "--picture", tmp_path / "c.png")
+    assert (result.code, result.out) == (1, "")
+    assert "pip install 'selfmm[report]'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--hop", "2"], "give --window too"),
+        (["--window", "2", "--by-sentence"], "not both"),
+        (["--window", "0"], "window = 0: give seconds"),
+        (["--window", "2", "--hop", "0"], "hop = 0: give seconds"),
+        (["--json", "--csv"], "one of --json, --csv and --table"),
+        (["--srt", "a.srt"], "--srt is for a curve"),
+        (["--picture", "a.png"], "--picture is of a curve or of an explanation"),
+        (["--window", "2", "--explain"], "--explain is for whole clips"),
+        (["--explain", "--csv"], "--explain has no room in a table"),
+        (["--split", "test"], "a recording has none"),
+    ],
+)
+def test_options_that_do_not_go_together(predict: Predict, talk: Path, options: list[str], message: str) -> None:
+    result = predict(talk, *options)
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err
+
+
+def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: Path, tmp_path: Path) -> None:
+    data = predict.run.info.dataset_path
+    for inputs, message in (
+        ([data, talk], "is no recording, and the other inputs are"),
+        ([data, data], "several inputs must be recordings"),
+        ([data, "--json"], "are for recordings"),
+        ([tmp_path], "Give the path of"),
+        ([tmp_path / "none.mp4"], "does not exist. Give a recording"),
+        ([*recordings(demo_clips, 2), "--window", "2"], "a curve is of one recording, and there are 2"),
+        ([], "give either INPUT or --text"),
+    ):
+        result = predict(*inputs)
+        assert (result.code, result.out) == (1, ""), inputs
+        assert message in result.err
+
+
+def test_times_of_recognised_words_stand_beside_them() -> None:
+    """Nobody has to look up where in the clip the strongest word is."""
+    from selfmm.explain.explanation import Explanation, WordShare
+
+    text = "so good"
+    said = Transcript(text, (Word("so", 0.1, 0.3), Word("good", 1.4, 1.8)), "en", "recognised")
+    why = Explanation("a", 1.5, 1.0, (-3.0, 3.0), (), (), text, (WordShare("good", 3, 7, 0.5),), (), 8)
+    assert "+0.50 good (1.4 s)" in "\n".join(shown(card(replace(MADE, transcript=said, explanation=why))))
