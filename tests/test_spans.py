@@ -112,7 +112,8 @@ def test_windows_that_cannot_be(window: float, hop: float, wrong: str) -> None:
 
 def talk(steps: list[tuple[float, float, bool]]) -> tuple[Word, ...]:
     """Words from pauses before them, their lengths, and whether they end a sentence."""
-    words, time = [], 0.0
+    words: list[Word] = []
+    time = 0.0
     for pause, length, last in steps:
         start = time + pause
         time = start + length
