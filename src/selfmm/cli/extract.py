@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from selfmm.features.extract import Extracted
 
 
 class BackendName(StrEnum):
@@ -37,7 +40,7 @@ def extract(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the data set; default: the source's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, where the table has none.")] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Clips at once; default: as many as there are cores.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Clips at once; default: as many as there are cores.")] = None,
     backend: Annotated[
         BackendName, typer.Option(help="Processes of this machine, or a Ray or Dask cluster.")
     ] = BackendName.local,
@@ -48,10 +51,14 @@ def extract(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the data set DST.")] = False,
 ) -> None:
-    """Extract words, voice and face from recordings into a data-set folder; a clip that cannot be read stops none."""
+    """Extract words, voice and face from recordings into a data-set folder; a clip that cannot be read stops none.
+
+    Stopped or killed, the same command goes on where it was. Settings of the recipe: selfmm settings --recipe
+    """
     from rich.console import Console
 
     from selfmm.cli.data import parse_range
+    from selfmm.cli.output import complain
     from selfmm.cli.progress import extract_listener
     from selfmm.features.extract import extract as extract_
     from selfmm.features.recipe import load_recipe
@@ -59,21 +66,29 @@ def extract(
     named = {"parts": parts, "speech.recogniser": recogniser, "speech.language": language}
     settings = [f"{key}={value}" for key, value in named.items() if value is not None]
     recipe = load_recipe([*settings, *(overrides or [])])
-    with extract_listener(Console(stderr=True)) as progress:
-        found = extract_(
-            clips,
-            dst,
-            recipe=recipe,
-            label_column=label_column,
-            label_range=parse_range(label_range),
-            name=name,
-            seed=seed,
-            jobs=jobs,
-            backend=backend.value,
-            cache=cache,
-            force=force,
-            listener=progress,
-        )
+    try:
+        with extract_listener(Console(stderr=True)) as progress:
+            found = extract_(
+                clips,
+                dst,
+                recipe=recipe,
+                label_column=label_column,
+                label_range=parse_range(label_range),
+                name=name,
+                seed=seed,
+                jobs=jobs,
+                backend=backend.value,
+                cache=cache,
+                force=force,
+                listener=progress,
+            )
+    except KeyboardInterrupt:
+        complain("interrupted; what was extracted is kept, and the same command goes on from there.")
+        raise typer.Exit(130) from None
+    _tell(found, dst)
+
+
+def _tell(found: Extracted, dst: Path) -> None:
     for note in found.notes:
         typer.echo(f"note: {note}")
     for failure in found.failures[:_SHOWN]:

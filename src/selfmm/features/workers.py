@@ -75,8 +75,8 @@ class _ClipProcess:
         self._process.kill()
         code = self._process.wait()
         if self._hung:
-            return f"it gave no sign of life for {_PATIENCE:g} s"
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+            return f"gave no sign of life for {_PATIENCE:g} s and was ended"
+        return f"died ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
 
     def kill(self) -> None:
         self._process.kill()
@@ -109,7 +109,7 @@ class _Processes:
                 self._idle.append(process)
                 return place, answer
         how = process.end()
-        return place, {"reason": f"the process that read it died ({how}): the file is damaged, or memory ran out."}
+        return place, {"reason": f"the process that read it {how}: the file is damaged, or memory ran out."}
 
     def end(self) -> None:
         """Ends all, also those in the midst of a clip."""

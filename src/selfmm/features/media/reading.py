@@ -104,6 +104,11 @@ class Reading:
             MediaError: nothing of the clip could be decoded.
         """
         ends = max(lane.finish() for lane in self._lanes.values())
+        declared = declared_seconds(self._container)
+        if ends == -math.inf and declared is not None and declared <= self._wanted.start:
+            raise MediaError(
+                f"{self._path} ends at {declared:.2f} s, before the clip starts ({self._wanted.start:g} s)."
+            )
         if ends == -math.inf:
             raise MediaError(f"nothing in {self._path} can be decoded: it is damaged. Copy or record it again.")
         end = self._wanted.start + ends
