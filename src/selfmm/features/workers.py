@@ -71,9 +71,12 @@ class _ClipProcess:
     def end(self) -> str:
         """Ends it at once; how it ended."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=0.5 if self._process.poll() is None else 0)  # one that is dying says why
+            self._process.wait(timeout=0.5)  # one that is dying says why
         self._process.kill()
         code = self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
         if self._hung:
             return f"gave no sign of life for {_PATIENCE:g} s and was ended"
         return f"died ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
