@@ -1,0 +1,115 @@
+"""The command that extracts: what it prints, and that its data set can be trained on."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from features.recordings import tone, write_recording
+from features.tone_clips import VOICE, write_clips
+from selfmm.api import train
+from selfmm.cli import app
+from selfmm.cli.progress import ClipBar, extract_listener
+from selfmm.errors import SettingsError, SourceError
+from selfmm.features.clips.clip import Clip
+from selfmm.features.recipe import Recipe
+
+
+def selfmm(*words: object) -> tuple[str, str]:
+    """What a command that succeeds prints to either stream."""
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("clips"), 12)
+
+
+def test_from_clips_to_a_run(table: Path, tmp_path: Path) -> None:
+    data, options = tmp_path / "data", ["--parts", "audio", "--cache", tmp_path / "cache", "--label-range", "-3,3"]
+    out, errors = selfmm("extract", table, data, *options, "--name", "mine", "--set", "voice.rate=10")
+    assert "mine" in (data / "dataset.json").read_text()
+    assert f"{data}: 12 clips (" in out
+    assert out.splitlines()[-1] == f"Next: selfmm inspect {data} && selfmm train {data}"
+    assert "extracted before" not in out
+    assert errors == ""  # no bar where there is no terminal
+    out, _ = selfmm("extract", table, data, *options, "--set", "voice.rate=10", "--force")
+    assert "; audio; 12 had been extracted before." in out
+
+    quick = ["training.max_epochs=2", "training.batch_size=4", "training.accumulation=1"]
+    run = train(data, overrides=quick, out=tmp_path / "run")
+    assert run.info.recipe is not None
+    assert run.info.recipe.voice.rate == 10
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (
+        Recipe.model_validate(content["recipe"])
+        == run.info.recipe
+        == Recipe.model_validate({**VOICE.model_dump(), "voice": {"rate": 10}})
+    )
+
+
+def test_clips_that_are_left_out_are_named_once(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_recording(folder / "good.wav", sound=tone(0.5))
+    for place in range(12):
+        (folder / f"bad{place}.mp4").write_text("no film")
+    out, errors = selfmm("extract", folder, tmp_path / "data", "--parts", "audio", "--cache", tmp_path / "cache")
+    assert errors.count("left out: bad") == 10
+    assert f"2 more; all 12 that were left out are in {tmp_path / 'data' / 'failures.csv'}" in errors
+    assert "1 clips (0 train, 0 valid, 1 test)" in out
+    assert "scored, not trained on" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        (["--parts", "sound"], SettingsError, "one or more of text, audio, vision"),
+        (["--set", "face.speed=3"], SettingsError, "face.speed is no setting"),
+        (["--label-column", "lable"], SourceError, "did you mean 'label'"),
+        (["--parts", "audio", "--label-range", "-1,1"], SourceError, r"outside \[-1, 1\]"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    table: Path, tmp_path: Path, options: list[str], kind: type[Exception], says: str
+) -> None:
+    words = ["extract", str(table), str(tmp_path / "data"), "--cache", str(tmp_path / "cache"), *options]
+    with pytest.raises(kind, match=says):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_of_the_recipe_are_listed_with_their_meaning() -> None:
+    out, _ = selfmm("settings", "--recipe")
+    for name in ("parts", "speech.recogniser", "voice.rate", "face.choose", "align"):
+        assert f"\n{name} " in out
+    assert "pictures looked at per second" in " ".join(out.split())
+    with pytest.raises(SettingsError, match="--recipe"):
+        CliRunner().invoke(app, ["settings", "--recipe", "--preset", "mosi"], catch_exceptions=False)
+    assert "settings --recipe" in selfmm("extract", "--help")[0]
+
+
+def test_the_bar_counts_what_is_left_to_do() -> None:
+    out = io.StringIO()
+    with extract_listener(Console(file=out, force_terminal=True, width=100)) as listener:
+        assert isinstance(listener, ClipBar)
+        listener.started(5)
+        for place, (kept, problem) in enumerate([(True, None), (True, None), (False, None), (False, "broken")]):
+            listener.clip(Clip(Path("a.wav"), id=str(place)), kept, problem)
+        [task] = listener.progress.tasks
+        assert (task.completed, task.total, task.description) == (2, 3, "clips (1 left out)")
+
+
+def test_no_bar_without_a_terminal() -> None:
+    out = io.StringIO()
+    with extract_listener(Console(file=out, force_terminal=False)) as listener:
+        listener.started(2)
+        listener.clip(Clip(Path("a.wav")), False, "broken")
+    assert out.getvalue() == ""
