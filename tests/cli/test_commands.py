@@ -183,7 +183,7 @@ def test_a_table_edited_by_hand(planted: Dataset, tmp_path: Path) -> None:
 
 
 def test_predict_wants_data_or_text(trained: TrainedModel) -> None:
-    complains(selfmm("predict", trained.folder.path), "give either DATA or --text")
+    complains(selfmm("predict", trained.folder.path), "give either INPUT or --text")
 
 
 def test_nan_frames_stop_a_run_with_the_clips_id(planted: Dataset, tmp_path: Path) -> None:
