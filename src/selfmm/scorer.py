@@ -13,6 +13,7 @@ from selfmm.errors import RunError
 from selfmm.features.analysis import Features
 from selfmm.features.dataset import STREAMS, dataset_of
 from selfmm.features.quality import warnings
+from selfmm.features.hub import without_network
 from selfmm.features.recipe import Recipe, SpeechSettings
 from selfmm.prediction import FUSION, Prediction, Spread
 
@@ -90,6 +91,7 @@ def recipe_of(info: RunInfo) -> tuple[Recipe, tuple[str, ...]]:
 
     Raises:
         RunError: nothing that the model reads can be extracted from a recording.
+        WeightsError: a model of the hub that the recipe names is not on this machine.
     """
     wanted = set(info.modalities)
     parts = {TEXT} if TEXT in wanted and info.modalities[TEXT].kind != "frames" else set()
@@ -109,7 +111,7 @@ def recipe_of(info: RunInfo) -> tuple[Recipe, tuple[str, ...]]:
         return Recipe(parts=tuple(parts), speech=_speech(info.language)), notes
     if recipe.align == "words":
         parts |= {TEXT} & set(recipe.parts)  # frames are averaged over words, whether the model reads these or not
-    return Recipe.model_validate({**recipe.model_dump(), "parts": tuple(parts)}), notes
+    return without_network(Recipe.model_validate({**recipe.model_dump(), "parts": tuple(parts)})), notes
 
 
 def _speech(language: str | None) -> SpeechSettings:
