@@ -12,8 +12,8 @@ from selfmm.data.store import TEXT
 from selfmm.errors import RunError
 from selfmm.features.analysis import Features
 from selfmm.features.dataset import STREAMS, dataset_of
-from selfmm.features.quality import warnings
 from selfmm.features.hub import without_network
+from selfmm.features.quality import warnings
 from selfmm.features.recipe import Recipe, SpeechSettings
 from selfmm.prediction import FUSION, Prediction, Spread
 

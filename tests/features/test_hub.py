@@ -53,7 +53,7 @@ def test_a_model_of_the_hub_is_read_from_its_folder_only(asked: list[Any]) -> No
     ],
 )
 def test_one_that_is_not_here_is_refused_where_it_is_needed(asked: list[Any], recipe: Recipe, parts: str) -> None:
-    with pytest.raises(WeightsError, match="some/.* not on this machine.*hf download some/"):
+    with pytest.raises(WeightsError, match=r"some/.* not on this machine.*hf download some/"):
         without_network(recipe)
     assert without_network(Recipe.model_validate({**recipe.model_dump(), "parts": parts}))
     assert len(asked) == 1
