@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from selfmm.errors import PartError, SettingsError, WeightsError
@@ -48,6 +49,40 @@ def test_one_segment_is_taken_and_its_numbers_are_plain() -> None:
     assert {type(value) for word in heard.words for value in word} == {str, float}
     assert (heard.language, heard.language_probability) == ("de", 0.75)
     assert model.asked == [(1, None)]
+
+
+class Reader(Model):
+    """Tells what it is given to read, and how sure it then is."""
+
+    def __init__(self, columns: int, answers: dict[int, Any]) -> None:
+        super().__init__(answers)
+        self.columns = columns
+        self.read: list[tuple[int, npt.NDArray[np.float32]]] = []
+
+    def transcribe(self, sound: Any, *, beam_size: int, **settings: Any) -> tuple[Iterator[Any], Any]:
+        spectrogram = np.zeros((80, 3000), dtype=np.float32)
+        spectrogram[3, : self.columns] = np.arange(1, self.columns + 1)
+        self.encode(spectrogram)
+        return super().transcribe(sound, beam_size=beam_size, **settings)
+
+    def encode(self, spectrogram: npt.NDArray[np.float32]) -> None:
+        self.read.append((spectrogram.shape[1], spectrogram[3]))
+
+
+@pytest.mark.parametrize(("columns", "read"), [(400, 1000), (401, 1002), (0, 600), (2800, 3000)])
+def test_a_phrase_is_read_with_a_margin_and_the_rest_of_30_s_is_not(columns: int, read: int) -> None:
+    model = Reader(columns, {1: segment("good")})
+    Recogniser(model).hear(SOUND, "en")
+    [(width, row)] = model.read
+    assert width == read
+    assert row[:columns].tolist() == list(range(1, columns + 1))  # nothing of the phrase is lost
+    assert not row[columns:].any()
+
+
+def test_a_poor_answer_is_sought_again_in_all_30_s() -> None:
+    model = Reader(400, {1: segment("xyz", logprob=-1.1), 5: segment("better")})
+    assert [word[0] for word in Recogniser(model).hear(SOUND, "en").words] == [" better"]
+    assert [width for width, _ in model.read] == [1000, 3000]
 
 
 def test_silence_gives_no_words() -> None:

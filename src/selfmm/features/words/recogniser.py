@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from selfmm import weights
 from selfmm.config import did_you_mean
@@ -18,6 +22,7 @@ OFFLINE = ("tiny.en", "base")
 _REPEATS = 2.4  # Whisper's own limit: text that compresses better than this repeats itself
 _UNSURE = -1.0  # Whisper's own limit of the mean log probability of a token
 _FASTEST = 6.0  # words per second; nobody speaks faster
+_MARGIN = 600  # columns of a spectrogram (6 s): with less silence behind it, a phrase is not always seen to end
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Recogniser:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
+        self._whole, self._short = model, _short(model)
         self.languages: tuple[str, ...] = tuple(model.supported_languages)
 
     def check(self, language: str) -> None:
@@ -68,17 +73,17 @@ class Recogniser:
             sound: (n,) mono at ``SOUND_RATE``, at most 30 s.
             language: one of ``languages``; None: detected from this phrase.
         """
-        found, info = self._decode(sound, language, beam=1)
+        found, info = self._decode(self._short, sound, language, beam=1)
         if found is not None and (found.compression_ratio > _REPEATS or found.avg_logprob < _UNSURE):
             # Whisper's own remedy is chance (a higher temperature); a wider search gives the same words every time.
-            found, _ = self._decode(sound, info.language, beam=5)
+            found, _ = self._decode(self._whole, sound, info.language, beam=5)
         words = tuple(_plain(word) for word in found.words) if found else ()
         if found and found.compression_ratio > _REPEATS and len(words) > _FASTEST * len(sound) / SOUND_RATE:
             words = ()  # it ran in a circle
         return Heard(words, info.language, float(info.language_probability))
 
-    def _decode(self, sound: Floats, language: str | None, beam: int) -> tuple[Any, Any]:
-        segments, info = self._model.transcribe(
+    def _decode(self, model: Any, sound: Floats, language: str | None, beam: int) -> tuple[Any, Any]:
+        segments, info = model.transcribe(
             sound,
             language=language,
             beam_size=beam,
@@ -91,6 +96,24 @@ class Recogniser:
         # The phrase is one segment. Asked for more, the model would read what follows the last word once again, and
         # invent something.
         return next(iter(segments), None), info
+
+
+def _short(model: Any) -> Any:
+    """The model, but that it reads a phrase and a margin, and not 30 s whatever the phrase's length.
+
+    Whisper learnt from 30 s, filled up with silence, and most of the time goes into reading that. With some of it left
+    it hears about as well (figures in benchmarks/README.md). Both share the weights.
+    """
+    short = copy.copy(model)
+    short.encode = lambda spectrogram: model.encode(_without_filling(spectrogram))
+    return short
+
+
+def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    # (mels, 3000); what the library fills up with is zeros, which sound never is in all bands.
+    filled = np.flatnonzero(spectrogram.any(axis=0))
+    length = int(filled[-1]) + 1 if filled.size else 0
+    return spectrogram[:, : length + length % 2 + _MARGIN]
 
 
 def _plain(word: Any) -> tuple[str, float, float, float]:
