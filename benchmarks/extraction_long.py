@@ -1,0 +1,74 @@
+"""A long recording, extracted whole or scored window by window, in a process of its own: how much memory it took.
+
+    python benchmarks/extraction_long.py extract RECORDING THREADS        # prints one line of JSON
+    python benchmarks/extraction_long.py curve RECORDING THREADS RUN
+
+``extraction.py`` starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+STATUS = Path("/proc/self/status")
+
+
+def peak_bytes() -> int:
+    """The most memory that this process ever held."""
+    if STATUS.exists():  # getrusage would count what the parent held when it started this process
+        line = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def extract(path: Path, threads: int) -> tuple[float, int]:
+    """Seconds of the recording, and rows that came out."""
+    from selfmm.features.clips.clip import Clip
+    from selfmm.features.extraction import extract_clip
+    from selfmm.features.recipe import Recipe
+
+    features = extract_clip(Clip(path), Recipe(), threads=threads).features
+    return features.end, sum(len(track) for track in features.tracks.values())
+
+
+def curve(path: Path, threads: int, run: Path) -> tuple[float, int]:
+    """Seconds of the recording, and windows of 5 s, one every second, that were scored."""
+    import selfmm
+    from selfmm.features.clips.clip import Clip
+    from selfmm.features.media.recording import probe
+    from selfmm.recordings import predict_curve
+    from selfmm.spans import Windows
+
+    windows = sum(1 for _ in predict_curve(selfmm.load(run), Clip(path), Windows(5.0, 1.0), threads=threads))
+    return probe(path).duration or 0.0, windows
+
+
+def measure(kind: str, path: Path, threads: int, *run: str) -> dict[str, Any]:
+    """What it took from its start to its end, imports and the loading of models included."""
+    import torch
+
+    torch.set_num_threads(threads)
+    started = time.perf_counter()
+    seconds, rows = extract(path, threads) if kind == "extract" else curve(path, threads, Path(*run))
+    wall = time.perf_counter() - started
+    return {
+        "seconds": seconds,
+        "rows": rows,
+        "wall": wall,
+        "processor": time.process_time(),
+        "peak": peak_bytes(),
+    }
+
+
+def main() -> None:
+    kind, path, threads, *run = sys.argv[1:]
+    print(json.dumps(measure(kind, Path(path), int(threads), *run)))
+
+
+if __name__ == "__main__":
+    main()
