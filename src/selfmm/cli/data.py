@@ -1,4 +1,4 @@
-"""Commands on data: import, inspect, planted."""
+"""Commands on data: import, inspect, planted, demo."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ class NonFinite(StrEnum):
     zero = "zero"
 
 
+class Synthesizer(StrEnum):
+    """Who speaks in the demo's clips."""
+
+    auto = "auto"
+    tones = "tones"
+    espeak = "espeak-ng"
+
+
 class Missing(StrEnum):
     """What to do with clips that lack a stream."""
 
@@ -37,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command("import")(import_)
     app.command("inspect")(inspect)
     app.command("planted")(planted)
+    app.command("demo")(demo)
 
 
 def import_(
@@ -115,6 +124,23 @@ def planted(
     dataset = write_planted(dst, PlantedSettings(clips=clips, conflict=conflict, seed=seed), force=force)
     typer.echo(f"{dst}: {len(dataset)} clips; {', '.join(dataset.modalities)}.")
     typer.echo(f"Next: selfmm train {dst} --preset quickstart")
+
+
+def demo(
+    dst: Annotated[Path, typer.Argument(help="The folder to make: mp4 files, and clips.csv with the truth.")],
+    count: Annotated[int, typer.Option(min=3, help="How many clips.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds are other clips.")] = 0,
+    synthesizer: Annotated[
+        Synthesizer, typer.Option(help="Who speaks: espeak-ng, or tones without words; auto: the first that is here.")
+    ] = Synthesizer.auto,
+    force: Annotated[bool, typer.Option("--force", help="Replace the folder DST.")] = False,
+) -> None:
+    """Make small videos of drawn people who talk, with known truth per modality, to try `selfmm extract` on."""
+    from selfmm.demo.clips import make_clips
+
+    table = make_clips(dst, count=count, seed=seed, synthesizer=synthesizer.value, force=force)
+    typer.echo(f"{table}: {count} clips, each with a label, what is said, and the truth per modality.")
+    typer.echo(f"Next: selfmm extract {table} data")
 
 
 def parse_range(value: str | None) -> tuple[float, float] | None:
