@@ -1,15 +1,24 @@
-"""The quickstart's last part: u-labels beside the trivial answer, and a verdict that is computed."""
+"""The quickstart: u-labels beside the trivial answer, a verdict that is computed, and the way from raw recordings."""
 
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from conftest import QUICK
+from selfmm.cli import app, quickstart, quickstart_recordings
 from selfmm.cli.quickstart import final_recovery, recovery_table, verdict
+from selfmm.cli.quickstart_recordings import agreement, agreement_table, check_own, learn_recordings
 from selfmm.data.store import Dataset
+from selfmm.errors import PartError, SourceError
 from selfmm.predict import TrainedModel
 
 
@@ -36,12 +45,106 @@ def test_verdict_follows_the_figures(trained: TrainedModel, planted: Dataset) ->
     assert "u-labels of text correlate better" in verdict(frame)
 
 
+def printed(*parts: object) -> str:
+    out = io.StringIO()
+    Console(file=out, width=100).print(*parts)
+    return out.getvalue()
+
+
+def test_agreement_is_the_correlation_of_each_score_with_its_own_truth(trained: TrainedModel, planted: Dataset) -> None:
+    frame = agreement(planted, trained)
+    assert list(frame.index) == ["label", *(f"label_{name}" for name in trained.info.modalities)]
+    assert list(frame.columns) == ["train", "valid", "test"]
+    scores = trained.predictions.set_index("id")
+    for split in frame.columns:
+        clips = planted.samples.iloc[planted.rows(split)]
+        rows = scores.loc[clips["id"]]
+        for truth, score in {"label": "score", "label_audio": "score_audio"}.items():
+            expected = np.corrcoef(clips[truth], rows[score])[0, 1]
+            assert frame.loc[truth, split] == pytest.approx(expected, rel=1e-6)
+    text = printed(agreement_table(frame))
+    assert [line.split()[0] for line in text.splitlines()[3:7]] == ["all", *trained.info.modalities]
+    assert f"{frame['test'].loc['label']:.3f}" in text
+
+
+def test_what_has_no_truth_or_no_figure_is_not_made_up(trained: TrainedModel, planted: Dataset) -> None:
+    samples = planted.samples.drop(columns=["label_text", "label_vision"])
+    samples["label_audio"] = np.where(samples["split"] == "test", 1.0, samples["label_audio"])  # all the same
+    frame = agreement(replace(planted, samples=samples), trained)
+    assert list(frame.index) == ["label", "label_audio"]
+    assert math.isnan(frame["test"].loc["label_audio"])
+    assert printed(agreement_table(frame)).splitlines()[4].split()[-1] == "-"
+
+
+def test_own_recordings_are_checked_before_anything_takes_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "clip.wav").touch()
+    monkeypatch.setattr(quickstart_recordings, "lacking", lambda: "av, the weights face")
+    with pytest.raises(
+        PartError, match=r"need av, the weights face.*pip install 'selfmm\[video\]'.*weights get tiny.en"
+    ):
+        check_own(tmp_path)
+    monkeypatch.setattr(quickstart_recordings, "lacking", lambda: "")
+    with pytest.raises(SourceError, match="no ratings"):
+        check_own(tmp_path)
+    monkeypatch.setattr(quickstart, "_learn_planted", lambda *_: pytest.fail("it began"))
+    with pytest.raises(SourceError, match="no ratings"):
+        quickstart.run(tmp_path / "q", 50, tmp_path)
+
+
+def test_without_the_parts_one_is_told_what_brings_them(
+    monkeypatch: pytest.MonkeyPatch, trained: TrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(quickstart, "_learn_planted", lambda *_: trained)
+    monkeypatch.setattr(quickstart_recordings, "_MODULES", ("json", "no_such_module"))
+    monkeypatch.setattr(quickstart_recordings, "find", lambda name: None)
+    quickstart.run(tmp_path / "q", 50)
+    said = capsys.readouterr().out
+    assert "would need no_such_module, the weights face." in said
+    assert "pip install 'selfmm[video]' && selfmm weights get tiny.en face" in said
+    assert f"selfmm labels {trained.folder.path} --audit" in said.replace("\n", "")
+    assert "your_video" not in said
+
+
+def test_demo_clips_by_command(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="recordings are written by PyAV")
+    command = ["demo", str(tmp_path / "clips"), "--count", "3", "--synthesizer", "tones"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert f"Next: selfmm extract {tmp_path / 'clips' / 'clips.csv'} data" in result.output
+    table = pd.read_csv(tmp_path / "clips" / "clips.csv")
+    assert len(table) == 3
+    assert all((tmp_path / "clips" / path).stat().st_size for path in table["path"])
+    assert CliRunner().invoke(app, command).exit_code == 1
+    assert CliRunner().invoke(app, [*command, "--force"]).exit_code == 0
+
+
+@pytest.mark.slow
+def test_from_recordings_to_a_card(demo_clips: Path, tiny_encoder: str, tmp_path: Path) -> None:
+    if missing := quickstart_recordings.lacking():
+        pytest.skip(f"recordings need {missing}")
+    overrides = [*QUICK, "training.max_epochs=2", f"text.encoder={tiny_encoder}"]
+    out = io.StringIO()
+    console = Console(file=out, width=200)
+    model = learn_recordings(console, demo_clips, tmp_path / "data", tmp_path / "run", overrides)
+    given = pd.read_csv(demo_clips).set_index("id")
+    scores = model.predictions
+    assert sorted(scores["id"]) == sorted(given.index)
+    name = scores.loc[scores["split"] == "test", "id"].iloc[0]
+    said = out.getvalue()
+    assert f"selfmm predict {tmp_path / 'run'} {demo_clips.parent / given.loc[name, 'path']}" in said
+    card = said[said.index("9. one clip") :]
+    assert f"given words: “{given.loc[name, 'text']}”" in card
+    score = scores.set_index("id").loc[name, "score"]
+    assert f"{score:+.2f}" in card  # extracted again, it has the score that the run gave it
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_command(tmp_path: Path) -> None:
-    """The whole of it with the real offline encoder, on few clips; an earlier run is kept."""
+def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Planted data with the real offline encoder, on few clips; an earlier run is kept."""
     from selfmm.cli.quickstart import run
 
+    monkeypatch.setattr(quickstart, "lacking", lambda: "nothing, but has a test of its own")
     run(tmp_path / "q", 60)
     assert (tmp_path / "q" / "run" / "metrics.json").is_file()
     run(tmp_path / "q", 50)

@@ -1,4 +1,4 @@
-"""The main job on planted data: what a newcomer sees first."""
+"""The main job on planted data, and from raw recordings on: what a newcomer sees first."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from selfmm.api import train
 from selfmm.cli.progress import listener
+from selfmm.cli.quickstart_recordings import INSTALL, check_own, demo_clips, lacking, learn_recordings
 from selfmm.cli.tables import run_summary
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.scales import LabelScale
@@ -21,10 +22,34 @@ from selfmm.labels.recovery import recovery
 from selfmm.predict import TrainedModel
 
 
-def run(out: Path, clips: int) -> None:
-    """Plants ``clips`` clips in ``out``/data, trains in ``out``/run and prints what came of it."""
+def run(out: Path, clips: int, recordings: Path | None = None) -> None:
+    """Plants ``clips`` clips in ``out``/data, trains in ``out``/run and prints what came of it; then the same from
+    recordings.
+
+    Args:
+        recordings: with ratings, see ``clips.listing``; by default talking heads are made in ``out``/clips. Without
+            what extraction needs, that half is left out.
+
+    Raises:
+        PartError, WeightsError, SourceError: ``recordings`` cannot be used; this is told first.
+    """
     console = Console()
     started = time.perf_counter()
+    if recordings is not None:
+        check_own(recordings)
+    model = _learn_planted(console, out, clips)
+    runs = [model.folder.path]
+    if missing := lacking():
+        console.print(f"\nThe same from raw videos would need {missing}. This brings it:")
+        console.print(f"  {INSTALL}", markup=False, highlight=False)
+    else:
+        table = recordings or demo_clips(console, out / "clips")
+        runs.append(learn_recordings(console, table, out / "clips-data", _fresh(out / "clips-run")).folder.path)
+    console.print(_next_steps(*runs), highlight=False)
+    console.print(f"took {time.perf_counter() - started:.0f} s")
+
+
+def _learn_planted(console: Console, out: Path, clips: int) -> TrainedModel:
     console.print(f"1. planting {clips} clips with known truth per modality in {out / 'data'}")
     dataset = write_planted(out / "data", PlantedSettings(clips=clips), force=True)
     console.print(f"2. training Self-MM on one label per clip, in {out / 'run'}")
@@ -36,8 +61,7 @@ def run(out: Path, clips: int) -> None:
     found = final_recovery(dataset, model)
     console.print(recovery_table(found))
     console.print("The m-label itself is the trivial answer. " + verdict(found))
-    console.print(_next_steps(model.folder.path), highlight=False)
-    console.print(f"took {time.perf_counter() - started:.0f} s")
+    return model
 
 
 def _fresh(path: Path) -> Path:
@@ -87,13 +111,17 @@ def verdict(frame: pd.DataFrame) -> str:
     return f"Here the u-labels of {', '.join(better)} correlate better with the truth than the plain m-label does."
 
 
-def _next_steps(run: Path) -> str:
-    return "\n".join(
-        [
-            "",
-            "Next:",
-            f"  selfmm predict {run} --text 'I really loved the ending'",
-            f"  selfmm labels {run} --audit",
-            "  selfmm import your_features.csv mydata && selfmm train mydata",
+def _next_steps(planted: Path, recorded: Path | None = None) -> str:
+    lines = [
+        "",
+        "Next:",
+        f"  selfmm predict {planted} --text 'I really loved the ending'",
+        f"  selfmm labels {planted} --audit",
+        "  selfmm import your_features.csv mydata && selfmm train mydata",
+    ]
+    if recorded is not None:
+        lines += [
+            f"  selfmm predict {recorded} your_video.mp4 --explain",
+            "  selfmm extract your_clips.csv mydata && selfmm train mydata",
         ]
-    )
+    return "\n".join(lines)

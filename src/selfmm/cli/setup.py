@@ -72,11 +72,14 @@ def settings(
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for the data set and the run.")] = Path("quickstart"),
     clips: Annotated[int, typer.Option(min=50, help="How many clips to plant.")] = 400,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Your own rated recordings, a table or folder, instead of talking heads.")
+    ] = None,
 ) -> None:
-    """Plant a data set, train on it, and show the metrics and how true the generated labels are."""
+    """Plant a data set, train on it, and show how true the generated labels are; then the same from raw videos."""
     from selfmm.cli.quickstart import run
 
-    run(out, clips)
+    run(out, clips, recordings)
 
 
 def doctor(
