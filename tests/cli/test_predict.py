@@ -60,7 +60,7 @@ def test_a_card_says_everything() -> None:
     assert " 0.00 " in line_of(lines, "audio")
     assert "█" not in line_of(lines, "audio")
     assert "missing" in line_of(lines, "vision")
-    assert "above 75% of them (+0.50 ± 1.00)" in line_of(lines, "all together")
+    assert "above 75% (+0.50 ± 1.00)" in line_of(lines, "all together")
     text = "\n".join(lines)
     assert "recognised words: “a very [b]long[/b]" in text
     assert "\x1b" not in text

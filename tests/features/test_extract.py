@@ -308,7 +308,7 @@ def test_a_folder_of_all_that_can_be_wrong(tmp_path: Path) -> None:
         "text": "text.mp4",
         "empty": "empty",
         "no sound": "but no sound",
-        "silence": "no voice was found",
+        "silence": "no voice could be found",
         "bytes\\udcff": "no proper Unicode",
     } | ({} if not os.geteuid() else {"locked": "ermission"})
     assert set(reasons) == set(expected)

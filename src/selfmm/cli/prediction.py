@@ -21,7 +21,7 @@ def card(made: Prediction) -> Group:
     """The scores of a clip with their place among the training clips, the transcript, and what to mind."""
     low, high = made.label_range
     scores = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "score", f"{low:g} ... {high:g}", "against the training clips"):
+    for column in ("", "score", f"{low:g} ... {high:g}", "training clips"):
         scores.add_column(column, justify="right" if column == "score" else "left")
     for name, score in {FUSION: made.score, **made.scores}.items():
         title = Text("all together" if name == FUSION else name, style="bold" if name == FUSION else "")
@@ -78,7 +78,7 @@ def _place(made: Prediction, name: str) -> str:
     rank, spread = made.ranks[name], made.spreads.get(name)
     if rank is None or spread is None:
         return ""
-    return f"above {rank:.0%} of them ({figure(spread.mean, made.label_range)} ± {spread.deviation:.2f})"
+    return f"above {rank:.0%} ({figure(spread.mean, made.label_range)} ± {spread.deviation:.2f})"
 
 
 def _bar(score: float | None, label_range: tuple[float, float], half: int = _WIDE) -> Text:

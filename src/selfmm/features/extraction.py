@@ -98,4 +98,4 @@ def _nothing(recipe: Recipe) -> str:
     if recipe.align == "words":
         return "no words were found, over which voice and face would be averaged"
     what = {"text": "words", "audio": "voice", "vision": "face"}
-    return f"no {' and no '.join(what[part] for part in recipe.parts)} was found"
+    return f"no {' and no '.join(what[part] for part in recipe.parts)} could be found"

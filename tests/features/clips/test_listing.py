@@ -284,3 +284,9 @@ def test_overlaps_against_every_pair(spans: list[tuple[int, int, str, str]]) -> 
     notes = overlap_notes(clips)
     assert any("overlap in time" in note for note in notes) == bool(every)
     assert any("different splits" in note for note in notes) == any(one.split != other.split for one, other in every)
+
+
+def test_a_clip_written_by_hand_may_have_words_for_paths() -> None:
+    clip = Clip("a.mp4", subtitles="a.srt")  # type: ignore[arg-type]
+    assert (clip.path, clip.subtitles) == (Path("a.mp4"), Path("a.srt"))
+    assert Clip.from_json(clip.to_json()).path == Path("a.mp4").absolute()

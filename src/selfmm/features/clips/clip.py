@@ -35,6 +35,11 @@ class Clip:
     video: str = ""
     labels: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # who writes one by hand gives a word
+        if self.subtitles is not None:
+            object.__setattr__(self, "subtitles", Path(self.subtitles))
+
     def to_json(self) -> dict[str, Any]:
         subtitles = None if self.subtitles is None else str(self.subtitles.absolute())
         paths = {"path": str(self.path.absolute()), "subtitles": subtitles}
@@ -42,9 +47,7 @@ class Clip:
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Clip:
-        subtitles = content["subtitles"]
-        paths = {"path": Path(content["path"]), "subtitles": None if subtitles is None else Path(subtitles)}
-        return Clip(**{**content, **paths})
+        return Clip(**content)
 
 
 @dataclass(frozen=True)
