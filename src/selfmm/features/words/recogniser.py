@@ -22,7 +22,7 @@ OFFLINE = ("tiny.en", "base")
 _REPEATS = 2.4  # Whisper's own limit: text that compresses better than this repeats itself
 _UNSURE = -1.0  # Whisper's own limit of the mean log probability of a token
 _FASTEST = 6.0  # words per second; nobody speaks faster
-_MARGIN = 600  # columns of a spectrogram (6 s): with less silence behind it, a phrase is not always seen to end
+_MARGIN = 1000  # columns of a spectrogram (10 s): with less silence behind it, other languages are heard worse
 
 
 @dataclass(frozen=True)
