@@ -55,6 +55,15 @@ def test_from_clips_to_a_run(table: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_table_may_lie_elsewhere_than_its_recordings(table: Path, tmp_path: Path) -> None:
+    head, first, *_ = table.read_text().splitlines()
+    elsewhere = tmp_path / "one.csv"
+    elsewhere.write_text(f"{head}\n{first}\n")
+    options = ["--parts", "audio", "--cache", tmp_path / "cache", "--media-root", table.parent]
+    out, _ = selfmm("extract", elsewhere, tmp_path / "data", *options)
+    assert "1 clips" in out
+
+
 def test_clips_that_are_left_out_are_named_once(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()

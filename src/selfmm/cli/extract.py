@@ -35,6 +35,9 @@ def extract(
     ] = None,
     language: Annotated[str | None, typer.Option(help="Language of the speech, like en; default: detected.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the ratings; default: label.")] = None,
+    media_root: Annotated[
+        Path | None, typer.Option(help="Folder in which the table's relative paths start; default: the table's.")
+    ] = None,
     label_range: Annotated[
         str | None, typer.Option(help="Lowest and highest rating, for example -3,3; default: as the field's sets have.")
     ] = None,
@@ -73,6 +76,7 @@ def extract(
                 dst,
                 recipe=recipe,
                 label_column=label_column,
+                media_root=media_root,
                 label_range=parse_range(label_range),
                 name=name,
                 seed=seed,

@@ -66,6 +66,7 @@ def extract(
     *,
     recipe: Recipe | None = None,
     label_column: str | None = None,
+    media_root: str | Path | None = None,
     label_range: tuple[float, float] | None = None,
     name: str | None = None,
     seed: int = 0,
@@ -85,6 +86,7 @@ def extract(
         dst: the folder to make.
         recipe: what to extract and how.
         label_column: of the table, the one that holds the ratings; default ``label``.
+        media_root: folder from which the table's relative paths start; default: the table's.
         label_range: lowest and highest rating; default [-1, 1] if none is beyond 1, else [-3, 3].
         name: of the data set; default: the source's.
         seed: of the split, where the table has none.
@@ -103,7 +105,9 @@ def extract(
     if jobs is not None and jobs < 1:
         raise SettingsError([f"jobs = {jobs}: give 1 or more, or leave it away to have it chosen"])
     check_writable(dst, force=force)
-    listed = usable(read_clips(source, label_column=label_column))
+    listed = usable(
+        read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))
+    )
     name = name or (source.resolve().name if source.is_dir() else source.stem)
     plan, notes = plan_dataset(listed, name, label_range, seed)
     folder = _made(features_folder() if cache is None else Path(cache))
