@@ -30,7 +30,7 @@ quickstart: $(VENV)/.weights
 	$(BIN)/selfmm quickstart
 
 test: $(VENV)/.dev $(VENV)/.weights
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
