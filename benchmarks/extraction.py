@@ -32,6 +32,7 @@ from extraction_stages import STAGES, Cost, least
 
 from selfmm.atomic import write_text
 from selfmm.errors import SelfmmError
+from selfmm.features import workers
 from selfmm.weights import KNOWN, cache_folder, find
 
 SECTIONS = ("speed", "memory", "many", "size")
@@ -70,7 +71,8 @@ def child(script: str, threads: int, *arguments: object) -> dict[str, Any]:
         BenchmarkError: it failed.
     """
     command = [sys.executable, str(_HERE / script), *map(str, arguments)]
-    done = subprocess.run(command, env=surroundings(threads, "cpu"), capture_output=True, text=True, check=False)
+    around = surroundings(threads, "cpu") | workers.surroundings(threads)
+    done = subprocess.run(command, env=around, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-8:]
         raise BenchmarkError("\n".join([f"{' '.join(command)[:300]} failed:", *last]))

@@ -3,7 +3,7 @@
     python benchmarks/extraction_long.py extract RECORDING THREADS        # prints one line of JSON
     python benchmarks/extraction_long.py curve RECORDING THREADS RUN
 
-``extraction.py`` starts it.
+``extraction.py`` starts it, in the surroundings that ``selfmm extract`` gives its processes.
 """
 
 from __future__ import annotations

@@ -27,6 +27,16 @@ _PATIENCE = 600.0  # seconds in which a process that is at a clip gives no sign 
 _WAVE = 16
 
 
+def surroundings(threads: int) -> dict[str, str]:
+    """Environment variables of a process that extracts clips.
+
+    They bound the threads of its libraries. And pictures get memory of their own, which goes back when they do: glibc
+    would learn to put them between the rows that stay, and an hour of film would leave a gigabyte of holes.
+    """
+    bounds = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    return bounds | {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
+
+
 class _ClipProcess:
     """A process that answers jobs, one after the other.
 
@@ -35,14 +45,13 @@ class _ClipProcess:
     """
 
     def __init__(self, threads: int) -> None:
-        bounds = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         self._process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env=os.environ | bounds,
+            env=os.environ | surroundings(threads),
         )
         self._hung = False
 
