@@ -22,7 +22,8 @@ for line in sys.stdin:
         time.sleep(60)
     time.sleep(job.get("seconds", 0))
     print("", flush=True)
-    print(json.dumps({"pid": os.getpid(), "did": job["do"], "threads": os.environ["OMP_NUM_THREADS"]}), flush=True)
+    told = {"threads": os.environ["OMP_NUM_THREADS"], "own_memory_from": os.environ["MALLOC_MMAP_THRESHOLD_"]}
+    print(json.dumps({"pid": os.getpid(), "did": job["do"], **told}), flush=True)
 """
 
 
@@ -46,6 +47,8 @@ def test_every_job_is_answered_by_few_processes(at_once: int) -> None:
     assert [answers[place]["did"] for place in range(8)] == list("abcdefgh")
     assert len({answer["pid"] for answer in answers.values()}) == at_once
     assert {answer["threads"] for answer in answers.values()} == {"3"}
+    # A picture of 320 x 240 must not lie between rows that stay: see ``surroundings``.
+    assert all(int(answer["own_memory_from"]) < 320 * 240 * 3 for answer in answers.values())
     assert not children()
 
 
