@@ -6,7 +6,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import platform
 import re
 import shutil
@@ -16,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from selfmm.errors import WeightsError
+from selfmm.machine import cores
+from selfmm.pretrained import first_line
 
 CORE = (
     *("accelerate", "numpy", "pandas", "psutil", "pyarrow", "pydantic"),
@@ -123,7 +124,7 @@ def examine() -> Diagnosis:
         selfmm=__version__,
         python=platform.python_version(),
         system=platform.platform(),
-        threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        threads=cores(),
         gpu=_gpu(),
         cache=str(cache_folder()),
         packages=tuple(packages.values()),
@@ -168,8 +169,7 @@ def _decoders(av: Package) -> tuple[Package, dict[str, bool]]:
     try:
         codec = importlib.import_module("av.codec").Codec
     except Exception as error:  # for example a library of the system that does not fit
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Package(av.name, av.version, f"damaged: {first}"), {}
+        return Package(av.name, av.version, f"damaged: {first_line(error)}"), {}
     there = {}
     for name, decoder in DECODERS.items():
         try:

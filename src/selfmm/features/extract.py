@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from selfmm.features.kept import features_folder, load, name_of, versions, weigh
 from selfmm.features.plan import none_left, plan_dataset, usable
 from selfmm.features.recipe import Recipe
 from selfmm.features.workers import Answer, Backend, in_workers
+from selfmm.machine import cores
 
 
 class ExtractListener(Protocol):
@@ -113,7 +113,7 @@ def extract(
     folder = _made(features_folder() if cache is None else Path(cache))
     work = _Work(listed.clips, recipe, folder, listener or Unheard())
     work.look()
-    work.extract(jobs or _cores(), backend)
+    work.extract(jobs or cores(), backend)
     failures = (*listed.failures, *work.failures())
     found = _assembled(plan, work, failures)
     found = replace(found, provenance=_provenance(source, recipe, len(failures)))
@@ -172,7 +172,7 @@ class _Work:
         if not self._missing:
             return
         jobs = min(jobs, len(self._missing))
-        threads = max(1, _cores() // jobs) if backend == "local" else 1
+        threads = max(1, cores() // jobs) if backend == "local" else 1
         common: dict[str, Any] = {"recipe": self.recipe.model_dump(mode="json"), "threads": threads}
         alike = list(self._missing.items())
         asked = [
@@ -200,10 +200,6 @@ class _Work:
     def _fail(self, place: int, reason: str) -> None:
         self.failed[place] = reason
         self.listener.clip(self.clips[place], False, reason)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _made(folder: Path) -> Path:

@@ -29,6 +29,7 @@ from selfmm.config import Settings
 from selfmm.data.store import Dataset
 from selfmm.errors import OutputError, SettingsError, TrainingError
 from selfmm.evaluation.tables import summarise
+from selfmm.machine import cores
 from selfmm.training.assembly import check_device, check_trainable
 from selfmm.training.folder import RunFolder, write_json, write_table
 from selfmm.training.run import Run
@@ -194,13 +195,12 @@ def _make(folder: Path, resume: bool) -> None:
 
 def machine_plan(seeds: int, jobs: int | None, device: str) -> Plan:
     """:func:`make_plan` for this machine and ``training.device``."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     cuda = device in ("auto", "cuda") and torch.cuda.is_available()
     if device in ("auto", "mps") and not cuda and torch.backends.mps.is_available():
         jobs = 1 if jobs is None else jobs  # what a process takes of such a device cannot be measured
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     devices = (named or [str(number) for number in range(torch.cuda.device_count())]) if cuda else []
-    return make_plan(seeds, jobs, cores, torch.get_num_threads(), devices)
+    return make_plan(seeds, jobs, cores(), torch.get_num_threads(), devices)
 
 
 def _figures(run: RunFolder) -> dict[str, float]:

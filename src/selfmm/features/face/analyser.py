@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from selfmm.features.face.landmarks import COLUMNS, Face, FaceFinder, Image
 from selfmm.features.face.tracks import FaceTracks, colours
 from selfmm.features.recipe import FaceSettings
 from selfmm.features.streams import Chunk, Floats, Track
+from selfmm.machine import cores
 
 _WAITING = 32  # pictures that wait for the threads at most, so that a fast reader does not fill the memory
 _Sight = tuple[tuple[Face, ...], Floats]
@@ -173,9 +173,7 @@ def face_analyser(settings: FaceSettings, threads: int | None = None) -> FaceAna
         PartError: MediaPipe is missing or cannot be used.
         WeightsError: the weights of the landmarker or of the encoder are missing or cannot be read.
     """
-    workers = threads or min(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4
-    )
+    workers = threads or min(cores(), 4)
     find, pool = _finder(settings.faces, workers)
     if settings.features == "face":
         return FaceAnalyser(settings, find, pool)

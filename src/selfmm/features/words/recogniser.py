@@ -15,10 +15,12 @@ from selfmm import weights
 from selfmm.config import did_you_mean
 from selfmm.errors import PartError, SettingsError, WeightsError
 from selfmm.features.streams import SOUND_RATE, Floats
+from selfmm.pretrained import load_named
 
 OFFLINE = ("tiny.en", "base")
 """Recognisers among the offline weights."""
 
+_HOLDS = "Whisper weights in the format of faster-whisper (CTranslate2)"
 _REPEATS = 2.4  # Whisper's own limit: text that compresses better than this repeats itself
 _UNSURE = -1.0  # Whisper's own limit of the mean log probability of a token
 _FASTEST = 6.0  # words per second; nobody speaks faster
@@ -137,17 +139,12 @@ def load_recogniser(name: str, threads: int = 1) -> Recogniser:
     if name in OFFLINE:
         return Recogniser(_load(str(weights.locate(name)), threads))
     folder = Path(name).expanduser()
-    if not folder.is_dir():
-        if name.startswith((".", "/", "~")):
-            raise WeightsError(f"the folder {name} of the speech recogniser does not exist.")
-        return Recogniser(_load(name, threads))
     missing = [file for file in ("model.bin", "config.json", "tokenizer.json") if not (folder / file).is_file()]
-    if missing:  # the library would look for a tokenizer on the hub
+    if folder.is_dir() and missing:  # the library would look for a tokenizer on the hub
         raise WeightsError(
-            f"the folder {name} of the speech recogniser holds no {' and no '.join(missing)}. "
-            "It must hold Whisper weights in the format of faster-whisper (CTranslate2)."
+            f"the folder {name} of the speech recogniser holds no {' and no '.join(missing)}. It must hold {_HOLDS}."
         )
-    return Recogniser(_load(str(folder), threads))
+    return Recogniser(_load(name, threads))
 
 
 def _load(name: str, threads: int) -> Any:
@@ -157,14 +154,9 @@ def _load(name: str, threads: int) -> Any:
         raise PartError(
             f"recognising speech needs faster-whisper ({error}). Install it with: pip install 'selfmm[video]'"
         ) from error
-    local = Path(name).is_dir()
-    try:
-        return WhisperModel(name, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=local)
-    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
-        mend = (
-            "The folder must hold Whisper weights in the format of faster-whisper (CTranslate2)."
-            if local
-            else "Check the name and the network, or use tiny.en, base or a local folder."
-        )
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"cannot load the speech recogniser {name!r}: {first} {mend}") from error
+
+    def load(place: str, local: bool) -> Any:
+        return WhisperModel(place, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=local)
+
+    instead = "use tiny.en, base or a local folder"
+    return load_named(name, "speech recogniser", holds=_HOLDS, instead=instead, load=load)
