@@ -24,6 +24,10 @@ class Group(BaseModel):
     example: ClassVar[str] = "key=value"
 
 
+def _commas_separate(value: object) -> object:
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+
 class _Branch(Group):
     """What every modality has: a projection into the space its labels are made in, and a learning rate."""
 
@@ -69,8 +73,12 @@ class FusionSettings(Group):
 
 
 class LabelSettings(Group):
-    """The unimodal label generator (ULGM)."""
+    """Labels per modality: where they come from, and the unimodal label generator (ULGM)."""
 
+    source: Literal["auto", "generated", "human", "none"] = Field(
+        "auto", description="of the labels per modality; auto: as the model was published"
+    )
+    tasks: tuple[str, ...] = Field((), description="only these modalities have a task of their own; empty for all")
     rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
         "posterior", description="how a u-label is made; 'paper' and 'authors' are the published ones"
     )
@@ -84,6 +92,11 @@ class LabelSettings(Group):
         "float32", description="number type in which each clip's last features are kept"
     )
     bank_folder: str = Field("", description="keep these features in unnamed files in this folder; empty: in memory")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _commas(cls, value: object) -> object:
+        return _commas_separate(value)
 
 
 class TrainingSettings(Group):
@@ -101,6 +114,7 @@ class TrainingSettings(Group):
         "step", description="last batches of an epoch that fill no whole step: step, or drop as the authors' code"
     )
     clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
+    share: float = Field(1.0, gt=0, le=1, description="of the training clips, only this part, drawn by the seed")
     max_epochs: int = Field(50, ge=1, description="cap on epochs")
     patience: int = Field(8, ge=1, description="stop after so many epochs without a better validation MAE")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
@@ -118,7 +132,12 @@ class Settings(Group):
     example: ClassVar[str] = "training.max_epochs=20"
 
     seed: int = Field(1111, ge=0, lt=2**32, description="seed of everything random")
+    model: str = Field("self_mm", description="which model; see `selfmm models`")
     modalities: tuple[str, ...] = Field((), description="use only these; empty for all the data set has")
+    align: Literal["stored", "pool"] = Field(
+        "stored", description="for models of aligned streams: as the data are, or pooled to the text's tokens"
+    )
+    options: dict[str, int | float | str] = Field({}, description="the model's own settings")
     text: TextSettings = TextSettings()
     stream: dict[str, StreamSettings] = Field({}, description="by name of modality; others take the defaults")
     fusion: FusionSettings = FusionSettings()
@@ -127,8 +146,8 @@ class Settings(Group):
 
     @field_validator("modalities", mode="before")
     @classmethod
-    def _commas_separate(cls, value: object) -> object:
-        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+    def _commas(cls, value: object) -> object:
+        return _commas_separate(value)
 
     def stream_for(self, modality: str) -> StreamSettings:
         return self.stream.get(modality, StreamSettings())
@@ -164,8 +183,11 @@ def load_group(
     overrides: Sequence[str] = (),
     tree: dict[str, Any] | None = None,
     values: Mapping[str, Any] | None = None,
+    under: str = "",
 ) -> _Settings:
     """Settings of any kind from a tree of them, then ``key=value`` overrides, then values that are not None.
+
+    ``under`` is the key that the tree stands under, for messages.
 
     Raises:
         SettingsError: with every problem found, and the nearest name for each unknown key.
@@ -182,15 +204,15 @@ def load_group(
         except TypeError:
             problems.append(f"{key.strip()}: a part of this key is a value, not a group of settings")
     tree.update({key: value for key, value in (values or {}).items() if value is not None})
-    return _validate(group, tree, problems)
+    return _validate(group, tree, problems, under)
 
 
-def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[str]) -> _Settings:
-    settings = None
+def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[str], under: str) -> _Settings:
+    settings, prefix = None, f"{under}." if under else ""
     try:
         settings = group.model_validate(tree)
     except ValidationError as error:
-        problems += [_describe(group, list(e["loc"]), e["type"], e["msg"], e["input"]) for e in error.errors()]
+        problems += [prefix + _describe(group, list(e["loc"]), e["type"], e["msg"], e["input"]) for e in error.errors()]
     if problems or settings is None:
         raise SettingsError(problems)
     return settings

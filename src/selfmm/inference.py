@@ -13,7 +13,7 @@ from torch import Tensor
 
 from selfmm.data.batches import BatchMaker, Positions, evaluation_plan
 from selfmm.data.store import Dataset
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.base import Model
 from selfmm.processes import Processes
 from selfmm.types import Output
 
@@ -26,7 +26,7 @@ class Scores:
 
     Attributes:
         fusion: (n,) float64.
-        unimodal: per modality (n,) float64; NaN where the clip lacks the stream.
+        unimodal: per modality with a task of its own (n,) float64; NaN where the clip lacks the stream.
     """
 
     fusion: npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ class Scores:
 
 
 @torch.inference_mode()
-def score(model: LateFusion, maker: BatchMaker, device: torch.device, processes: Processes | None = None) -> Scores:
+def score(model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None) -> Scores:
     """Scores every clip of ``maker`` once, in evaluation mode; the model's mode is restored afterwards.
 
     Several ``processes`` take turns with the batches, and all get all scores.
@@ -46,11 +46,11 @@ def score(model: LateFusion, maker: BatchMaker, device: torch.device, processes:
     columns: list[Tensor] = []
     for batch in maker.batches(plan, device):
         output: Output = model(batch)
-        alone = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.modalities]
+        alone = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.tasks]
         columns.append(torch.stack([output.fusion, *alone]))
     if was_training:
         model.train()
-    scores = torch.zeros(1 + len(model.modalities), len(maker), dtype=torch.float64)
+    scores = torch.zeros(1 + len(model.tasks), len(maker), dtype=torch.float64)
     if plan:
         scores[:, np.concatenate(plan)] = (
             torch.cat(columns, dim=1).double().cpu()
@@ -58,7 +58,7 @@ def score(model: LateFusion, maker: BatchMaker, device: torch.device, processes:
     if processes is not None:
         scores = processes.total(scores)
     fusion, *unimodal = scores.numpy()
-    return Scores(fusion, dict(zip(model.modalities, unimodal, strict=True)))
+    return Scores(fusion, dict(zip(model.tasks, unimodal, strict=True)))
 
 
 def _own(plan: list[Positions], processes: Processes | None) -> list[Positions]:
@@ -67,9 +67,9 @@ def _own(plan: list[Positions], processes: Processes | None) -> list[Positions]:
 
 @torch.inference_mode()
 def mean_encodings(
-    model: LateFusion, maker: BatchMaker, device: torch.device, processes: Processes | None = None
+    model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None
 ) -> dict[str, Tensor]:
-    """Mean of each modality's encoding F_s over the clips that have it, (d',) each; none if nobody has."""
+    """Mean of each modality's ``Output.encoded`` over the clips that have it, (d',) each; none if nobody has."""
     model.eval()
     # The last number counts the clips.
     sums = {name: torch.zeros(len(model.missing[name]) + 1, dtype=torch.float64) for name in model.modalities}

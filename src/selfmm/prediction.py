@@ -45,7 +45,7 @@ class Prediction:
         id: of the clip.
         start, end: seconds.
         score: of all modalities together; None where there is nothing to go by.
-        scores: per modality of the model, what it says alone; None where it is missing.
+        scores: per modality with a task of its own, what it says alone; None where it is missing.
         ranks: per score (``fusion`` and each modality), the share of the training clips with a lower one; None where
             there is no score.
         spreads: per score, how it is spread over the training clips.
@@ -69,7 +69,7 @@ class Prediction:
 
     @property
     def present(self) -> dict[str, bool]:
-        """Which modalities of the model the clip has."""
+        """Which of these modalities the clip has."""
         return {name: score is not None for name, score in self.scores.items()}
 
     @cached_property

@@ -53,7 +53,7 @@ class Scorer:
         table = self.model.predict(dataset)
         found = []
         for row, (name, features) in enumerate(clips):
-            scores = {one: _known(table[f"score_{one}"].iloc[row]) for one in self._modalities}
+            scores = {one: _known(table[f"score_{one}"].iloc[row]) for one in self.model.assembly.model.tasks}
             score = float(table["score"].iloc[row]) if there[row] else None
             made = Prediction(
                 id=name,
@@ -125,7 +125,7 @@ def spreads(model: TrainedModel) -> dict[str, Spread]:
     """Of each score over the training clips, as the run left them."""
     table = model.predictions
     train = table[table["split"] == "train"]
-    columns = {FUSION: "score", **{name: f"score_{name}" for name in model.info.modalities}}
+    columns = {FUSION: "score", **{name: f"score_{name}" for name in model.assembly.model.tasks}}
     found = {}
     for name, column in columns.items():
         values = np.sort(train[column].dropna().to_numpy(dtype=np.float64)) if column in train else np.zeros(0)

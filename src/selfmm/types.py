@@ -6,7 +6,7 @@ B is the number of clips, L the longest length in the batch, d a modality's dime
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -63,6 +63,10 @@ class Output:
         features: per modality (B, d) F_s*.
         encoded: per modality (B, d') F_s, the encoder's output; where a stream is missing, its stand-in.
         present: per modality (B,) bool.
+        terms: the model's own further losses by name, (B,) each, weighted and in no unit; of one that joins the clips
+            of a batch, its value in every place.
+
+    ``unimodal`` and ``features`` have only the modalities with a task of their own.
     """
 
     fusion: Tensor
@@ -71,6 +75,7 @@ class Output:
     features: Mapping[str, Tensor]
     encoded: Mapping[str, Tensor]
     present: Mapping[str, Tensor]
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
 
     def detach(self) -> Output:
         """The same without gradients."""
@@ -94,6 +99,7 @@ class Output:
             features=per_modality([output.features for output in outputs]),
             encoded=per_modality([output.encoded for output in outputs]),
             present=per_modality([output.present for output in outputs]),
+            terms=per_modality([output.terms for output in outputs]),
         )
 
 
@@ -103,7 +109,7 @@ class Loss:
 
     Attributes:
         per_clip: (B,) what is minimised, with gradient.
-        tasks: per task (``fusion`` and each modality) its (B,) share of ``per_clip``, detached.
+        tasks: per task (``fusion``, each modality with one, the model's own terms) its (B,) share of it, detached.
     """
 
     per_clip: Tensor

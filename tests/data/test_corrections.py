@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> Dataset:
 def test_none_at_first(dataset: Dataset) -> None:
     pd.testing.assert_frame_equal(dataset.corrections, empty_corrections())
     assert digest(dataset.corrections) == ""
-    assert training_corrections(dataset, ["text"]).empty
+    assert training_corrections(dataset, ["text"], dataset.rows("train")).empty
     assert inspect_dataset(dataset).corrections == {}
 
 
@@ -63,7 +63,7 @@ def test_training_heeds_those_of_its_clips_and_streams(tmp_path: Path) -> None:
     dataset = small(tmp_path / "data")
     rows = [("v", "text", 1.0), ("e", "vision", 1.0), ("e", "text", -1.0), (TRAIN[2], "audio", 2.0), ("a", "vision", 0)]
     write_corrections(dataset.path, table(*rows))
-    found = training_corrections(open_dataset(dataset.path), ["text", "audio"])
+    found = training_corrections(open_dataset(dataset.path), ["text", "audio"], dataset.rows("train"))
     assert found[["id", "modality", "label", "position"]].to_numpy().tolist() == [
         ["e", "text", -1.0, 3],
         [TRAIN[2], "audio", 2.0, 2],

@@ -50,7 +50,7 @@ def test_it_explains_the_score_of_predict(
     np.testing.assert_allclose([one.score for one in explained], table["score"], atol=1e-5)
     for name, place in (("text", 0), ("audio", 1), ("vision", 2)):
         alone = [one.contributions[place].alone for one in explained]
-        np.testing.assert_allclose(alone, table[f"score_{name}"], atol=1e-5)
+        np.testing.assert_allclose(np.array(alone, dtype=np.float64), table[f"score_{name}"], atol=1e-5)
 
 
 def test_everything_adds_up(explained: list[Explanation]) -> None:
@@ -94,6 +94,7 @@ def test_words_agree_with_many_small_steps(trained: TrainedModel, planted: Datas
     baseline[1:-1] = padding  # between [CLS] and [SEP]
 
     def score(path: torch.Tensor) -> np.ndarray:
+        fusion: Any = model.fusion
         hook = embedding.register_forward_hook(lambda *_: path)  # type: ignore[union-attr]
         with torch.no_grad():
             count = len(path)
@@ -101,7 +102,7 @@ def test_words_agree_with_many_small_steps(trained: TrainedModel, planted: Datas
         hook.remove()
         absent = [model.missing[name].expand(count, -1) for name in ("audio", "vision")]
         with torch.no_grad():
-            return model.fusion(torch.cat([encoded, *absent], 1))[1].double().numpy()  # type: ignore[no-any-return]
+            return fusion(torch.cat([encoded, *absent], 1))[1].double().numpy()  # type: ignore[no-any-return]
 
     steps, values = 200, np.zeros(len(ids))
     for step in range(steps):
@@ -140,7 +141,8 @@ def test_words_stand_where_they_say(explained: list[Explanation], planted: Datas
 def test_a_stream_that_the_fusion_ignores_does_nothing(trained: TrainedModel, planted: Dataset) -> None:
     model = trained.assembly.model
     text = len(model.missing["text"])
-    project: Any = model.fusion.project[1]
+    fusion: Any = model.fusion
+    project = fusion.project[1]
     audio = slice(text, text + len(model.missing["audio"]))
     with changed(project.weight, (slice(None), audio), 0.0):
         found = explain(trained, planted, 3)

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from selfmm.config import load_settings
+from selfmm.data.store import Modality
 from selfmm.explain.contributions import Sharing
-from selfmm.models.late_fusion import Head, LateFusion
+from selfmm.models.late_fusion import LateFusion
+from selfmm.models.self_mm import SelfMM
 
 NAMES = ("text", "audio", "vision", "pulse")
 
 
-class _Nothing(nn.Module):
-    dim = 3
-
-
 def network(seed: int = 0, count: int = 4) -> LateFusion:
     torch.manual_seed(seed)
-    names = NAMES[:count]
-    heads = {name: Head(3, 4, dropout=0.5, extra_layer=True) for name in names}
-    model = LateFusion({name: _Nothing() for name in names}, heads, Head(3 * count, 8, dropout=0.5, extra_layer=True))
+    frames = Modality(kind="frames", dim=2)
+    each = [f"stream.{name}.out=3" for name in NAMES[:count]]
+    model = SelfMM(dict.fromkeys(NAMES[:count], frames), load_settings(None, [*each, "fusion.projection=8"]), None)
     for vector in model.missing.values():
         nn.init.normal_(vector)
-    model.fusion.neutral = 3.0
+    fusion: Any = model.fusion
+    fusion.score[-1].neutral = 3.0
     return model.eval()
 
 
@@ -63,7 +64,8 @@ def test_it_is_the_mean_over_all_orders(there: tuple[str, ...]) -> None:
 @torch.no_grad()
 def test_what_the_fusion_does_not_read_has_no_share() -> None:
     model, encoded = network(), encodings(*NAMES)
-    model.fusion.project[1].weight[:, 3:6] = 0  # type: ignore[operator]
+    fusion: Any = model.fusion
+    fusion.project[1].weight[:, 3:6] = 0
     sharing = Sharing(model, encoded)
     assert sharing.value("audio") == pytest.approx(0, abs=1e-6)
     assert sharing.added("audio") == 0

@@ -9,8 +9,9 @@ import torch
 from selfmm.config import Settings, load_settings
 from selfmm.data.batches import Positions
 from selfmm.data.store import Dataset
-from selfmm.training.assembly import Assembly, assemble, make_objective
+from selfmm.training.assembly import Assembly, assemble
 from selfmm.training.checkpoint import Checkpoints
+from selfmm.training.objective import make_objective
 from selfmm.training.trainer import Trainer
 
 STREAMS = ("modalities=audio,vision", "stream.audio.projection_dropout=0")
@@ -28,7 +29,7 @@ def make_with(dataset: Dataset, folder: Path, settings: Settings) -> tuple[Train
     rows = dataset.rows("train")
     trainer = Trainer(
         model=assembly.model,
-        objective=make_objective(dataset, assembly),
+        objective=make_objective(dataset, settings, assembly.model),
         train=assembly.maker(dataset, rows),
         valid=assembly.maker(dataset, dataset.rows("valid")),
         names=dataset.samples["id"].iloc[rows].tolist(),

@@ -14,7 +14,8 @@ from selfmm.data.store import Dataset, Modality
 from selfmm.data.writer import Frames, Source, write_dataset
 from selfmm.errors import DatasetError, SettingsError, TrainingError
 from selfmm.predict import TrainedModel
-from selfmm.training.assembly import check_trainable, chosen_modalities
+from selfmm.training.assembly import chosen_modalities
+from selfmm.training.objective import check_trainable
 
 
 def toy(path: Path, labels: list[float], splits: list[str], name: str = "voice", dim: int = 3) -> Dataset:
@@ -42,9 +43,10 @@ def test_sides_are_those_of_the_neutral_label(tmp_path: Path) -> None:
         manifest = dataset.manifest.model_copy(update={"label_range": (1.0, 5.0)})
         return Dataset(dataset.path, manifest, dataset.samples.assign(label=labels))
 
-    check_trainable(scaled("both", [1.0, 4.0, 5.0, 1.0]))
+    check_trainable(scaled("both", [1.0, 4.0, 5.0, 1.0]), load_settings(), "generated")
     with pytest.raises(TrainingError, match=r"2 above 3, 0 below, 1 equal to it.*both sides of 3.*range 1 to 5"):
-        check_trainable(scaled("one", [3.0, 4.0, 5.0, 1.0]))
+        check_trainable(scaled("one", [3.0, 4.0, 5.0, 1.0]), load_settings(), "generated")
+    check_trainable(scaled("none", [3.0, 4.0, 5.0, 1.0]), load_settings(), "none")
 
 
 def test_one_clip(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_one_clip(tmp_path: Path) -> None:
 def test_unlabelled_training_clips_are_named(tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0, float("nan"), -1.0, 1.0], ["train", "train", "train", "valid"])
     with pytest.raises(TrainingError, match=r"1 of 3 clips in the train split have no label, for example \['clip1'\]"):
-        check_trainable(dataset)
+        check_trainable(dataset, load_settings(), "generated")
 
 
 def test_unknown_modalities_in_settings(planted: Dataset) -> None:

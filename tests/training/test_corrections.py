@@ -39,17 +39,17 @@ def test_what_the_generator_is_given(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text("id,label_text,label_vision\na,1,\nb,,-3.000001\ne,2,1\nv,1,1\n")
     import_corrections(dataset, tmp_path / "sheet.csv", weight=0.5)
     dataset = open_dataset(dataset.path)
-    fixed = fixed_labels(dataset, list(dataset.modalities))
+    fixed = fixed_labels(dataset, list(dataset.modalities), dataset.rows("train"))
     assert {name: known.index.tolist() for name, known in fixed.items()} == {"text": [0, 3], "vision": [1]}
     assert fixed["text"].labels.tolist() == [1.0, 2.0]
     assert fixed["vision"].labels.tolist() == [-3.0], "an edge that came back with a rounding error"
     assert torch.equal(fixed["text"].weights, torch.tensor([0.5, 0.5]))
-    used = [one.model_dump() for one in corrections_used(dataset, ["text", "audio", "vision"])]
+    used = [one.model_dump() for one in corrections_used(dataset, ["text", "audio", "vision"], dataset.rows("train"))]
     assert used == [
         {"modality": "text", "source": "sheet.csv", "weight": 0.5, "clips": 2},
         {"modality": "vision", "source": "sheet.csv", "weight": 0.5, "clips": 1},
     ]
-    assert set(fixed_labels(dataset, ["audio", "vision"])) == {"vision"}
+    assert set(fixed_labels(dataset, ["audio", "vision"], dataset.rows("train"))) == {"vision"}
     assert TRAIN[0] == "a"
 
 

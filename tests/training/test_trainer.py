@@ -149,7 +149,8 @@ def test_a_label_that_is_not_finite_names_the_clip(planted: Dataset, tmp_path: P
 def test_weights_that_overflow_are_named(planted: Dataset, tmp_path: Path) -> None:
     trainer, assembly = make(planted, tmp_path)
     with torch.no_grad():
-        list(assembly.model.fusion.score.parameters())[-2].fill_(float("inf"))
+        fusion: Any = assembly.model.fusion
+        list(fusion.score.parameters())[-2].fill_(float("inf"))
     with pytest.raises(TrainingError, match=r"The weights fusion.score.*overflowed.*clip_norm"):
         trainer.fit()
 

@@ -118,7 +118,8 @@ def _read(path: Path) -> Ratings:
 
 def _unused(folder: Path, new: pd.DataFrame) -> list[str]:
     dataset = open_dataset(folder)
-    used = training_corrections(dataset, list(dataset.modalities))[["id", "modality"]].assign(used=True)
+    heeded = training_corrections(dataset, list(dataset.modalities), dataset.rows("train"))
+    used = heeded[["id", "modality"]].assign(used=True)
     unused = int(new.merge(used.drop_duplicates(), on=["id", "modality"], how="left")["used"].isna().sum())
     if not unused:
         return []

@@ -53,7 +53,11 @@ def _streams(explanation: Explanation) -> Table:
     longest = max((abs(part.value) for part in explanation.contributions), default=0.0)
     table.add_row(Text("(no stream)", style="dim"), figure(explanation.base, explanation.label_range), "", "", "", "")
     for part in explanation.contributions:
-        figures = (_change(part.content), _change(part.added), figure(part.alone, explanation.label_range))
+        figures = (
+            _change(part.content),
+            _change(part.added),
+            "-" if part.alone is None else figure(part.alone, explanation.label_range),
+        )
         table.add_row(Text(part.modality), _change(part.value), _bar(part.value, longest), *figures)
     for name in explanation.lacking:
         table.add_row(Text(name), "-", Text("the clip has none", style="dim"), "", "", "")

@@ -29,8 +29,8 @@ class BatchMaker:
         modalities: what to read, as the model wants it.
         tokens: token ids per clip, for text that lives in the table as words.
         max_tokens: token ids stored in the data set are cut to this many.
-        encoded: per modality of words whose encoder has been asked already, (n, dim) what it said of each clip; it is
-            one "frame" in the batches.
+        given: streams that take the place of the stored ones, a sequence per clip: words whose encoder has been asked
+            already, or frames brought to another time axis.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BatchMaker:
         *,
         tokens: Sequence[npt.NDArray[np.int64]] | None = None,
         max_tokens: int | None = None,
-        encoded: Mapping[str, npt.NDArray[np.float32]] | None = None,
+        given: Mapping[str, Ragged] | None = None,
     ) -> None:
         self.dataset = dataset
         self.rows = rows
@@ -49,9 +49,7 @@ class BatchMaker:
         self.labels = dataset.labels()[rows].astype(np.float32)
         self._tokens = tokens
         self._max_tokens = max_tokens
-        words = {name: self._index_modality(name) for name in self.modalities}
-        said = {name: _one_each(rows, words[name].lengths.numpy()) for name, rows in (encoded or {}).items()}
-        self._streams = words | said
+        self._streams = {name: (given or {}).get(name) or self._index_modality(name) for name in self.modalities}
         self.lengths = {name: stream.lengths.numpy() for name, stream in self._streams.items()}
         self._checked: set[str] = set()
         self._known_labels = torch.from_numpy(self.labels)
@@ -131,6 +129,10 @@ class BatchMaker:
     def _ready(self, positions: Positions, device: torch.device) -> Batch:
         return self.make(positions).to(device)
 
+    def ragged(self, name: str) -> Ragged:
+        """One modality of all clips."""
+        return self._streams[name]
+
     def stream(self, name: str, positions: Positions) -> Stream:
         """One modality of these clips."""
         longest = max(int(self.lengths[name][positions].max()), 1)  # if nobody has the stream, it still has a shape
@@ -157,10 +159,6 @@ class BatchMaker:
             f"the {name} frames of clip {clips[0]!r} hold NaN or infinite values (`selfmm inspect` lists every such "
             "clip). Repair the features, or import them anew with --non-finite zero."
         )
-
-
-def _one_each(rows: npt.NDArray[np.float32], lengths: Positions) -> Ragged:
-    return Ragged.of(rows, np.arange(len(rows)), np.minimum(lengths, 1))
 
 
 def training_plan(

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from selfmm.atomic import atomic_file, explain
@@ -136,15 +137,17 @@ def digest(corrections: pd.DataFrame) -> str:
     return hashlib.sha256(rows.to_csv(index=False).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def training_corrections(dataset: Dataset, modalities: Collection[str]) -> pd.DataFrame:
+def training_corrections(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     """The corrections that training heeds: of these modalities and of training clips that have the stream.
 
+    Args:
+        rows: (n,) row numbers of the training clips.
+
     Returns:
-        The rows of ``dataset.corrections``, and ``position``: the clip's place in the training split.
+        The rows of ``dataset.corrections``, and ``position``: the clip's place among ``rows``.
     """
-    rows = dataset.rows("train")
     ids = dataset.samples["id"].to_numpy()[rows]
-    tables = []
+    tables = [dataset.corrections.iloc[:0].assign(position=np.zeros(0, dtype=np.int64))]
     for name in modalities:
         there = np.flatnonzero(dataset.lengths(name)[rows] > 0)
         places = pd.DataFrame({"id": ids[there], "position": there})

@@ -34,6 +34,11 @@ class Ragged:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             return cls(torch.from_numpy(rows), torch.from_numpy(starts), torch.from_numpy(lengths))
 
+    def part(self, positions: npt.NDArray[np.int64]) -> Ragged:
+        """The sequences at these positions; nothing is copied."""
+        at = torch.from_numpy(positions)
+        return Ragged(self.rows, self.starts[at], self.lengths[at])
+
     @property
     def nbytes(self) -> int:
         """Of the sequences themselves, whatever else ``rows`` holds."""

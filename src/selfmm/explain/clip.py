@@ -17,6 +17,7 @@ from selfmm.explain.contributions import Sharing
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
 from selfmm.explain.inputs import Inputs
 from selfmm.explain.words import Reading, read
+from selfmm.models.late_fusion import as_late_fusion
 from selfmm.predict import TrainedModel
 from selfmm.types import Batch, Output
 
@@ -40,7 +41,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         raise DatasetError(f"the data set {dataset.name!r} has {len(dataset)} clips, so there is no row {row}.")
     if steps < 1:
         raise SettingsError([f"steps = {steps}: an integral needs at least one point"])
-    network = model.assembly.model
+    network = as_late_fusion(model.assembly.model, "an explanation")
     clip = str(dataset.samples["id"].iloc[row])
     batch = model.assembly.maker(dataset, np.array([row])).make(np.array([0])).to(model.device)
     with _at_rest(network):
@@ -58,7 +59,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
             name: inputs[name].shares(partial(sharing.fair, name), steps=steps, tolerance=tolerance) for name in present
         }
         contributions = tuple(
-            _contribution(name, sharing, inputs[name], shares[name], float(output.unimodal[name])) for name in present
+            _contribution(name, sharing, inputs[name], shares[name], output.unimodal.get(name)) for name in present
         )
         base = sharing.base()
     reading = _reading(model, dataset, row, batch)
@@ -92,13 +93,13 @@ def _at_rest(network: nn.Module) -> Iterator[None]:
         network.train(was_training)
 
 
-def _contribution(name: str, sharing: Sharing, inputs: Inputs, shares: Tensor, alone: float) -> Contribution:
+def _contribution(name: str, sharing: Sharing, inputs: Inputs, shares: Tensor, alone: Tensor | None) -> Contribution:
     content = inputs.total(partial(sharing.fair, name))
     return Contribution(
         modality=name,
         value=sharing.value(name),
         added=sharing.added(name),
-        alone=alone,
+        alone=None if alone is None else float(alone),
         content=content,
         gap=float(shares.sum()) - content,
     )

@@ -16,7 +16,7 @@ class Contribution:
             orders in which the streams can be added one after the other.
         added: what it adds to all the others: the score less the score when this stream is dropped. Where two streams
             say the same, both can be small here; where they need each other, both are large. These do not add up.
-        alone: the modality's own score.
+        alone: the modality's own score; None where the model has none.
         content: the part of ``value`` that its words or frames account for, together. The rest is what an empty text,
             or frames of the training mean, would have done by being there.
         gap: sum of the single words' or frames' values less ``content``. Exact integrals would leave 0.
@@ -25,7 +25,7 @@ class Contribution:
     modality: str
     value: float
     added: float
-    alone: float
+    alone: float | None
     content: float
     gap: float
 

@@ -37,9 +37,9 @@ def largest_difference(trained: TrainedModel, path: Path) -> float:
     for batch in _batches(trained):
         output = trained.assembly.model(batch)
         expected = [output.fusion.numpy()]
-        for name, stream in batch.streams.items():
-            expected.append(np.where(stream.present.numpy(), output.unimodal[name].numpy(), np.nan))
-        for name, ours, theirs in zip(["fused", *batch.streams], expected, model(batch), strict=True):
+        for name, score in output.unimodal.items():
+            expected.append(np.where(output.present[name].numpy(), score.numpy(), np.nan))
+        for name, ours, theirs in zip(["fused", *output.unimodal], expected, model(batch), strict=True):
             if ours.shape != theirs.shape or (np.isfinite(ours) != np.isfinite(theirs)).any():
                 raise ExportError(
                     f"the {name} scores of {len(batch)} clips are {theirs[:4]} in the ONNX file and {ours[:4]} in "

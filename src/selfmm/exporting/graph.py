@@ -18,6 +18,7 @@ from selfmm.data.writer import sha256
 from selfmm.errors import ExportError
 from selfmm.exporting.network import ScoreNetwork
 from selfmm.exporting.tokenizer import portable_tokenizer
+from selfmm.models.late_fusion import as_late_fusion
 from selfmm.models.text import Pretrained
 from selfmm.predict import TrainedModel
 
@@ -67,7 +68,7 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
         ExportError: the exporter does not know a part of the text encoder.
     """
     modalities = trained.info.modalities
-    network = ScoreNetwork(trained.assembly.model.cpu())
+    network = ScoreNetwork(as_late_fusion(trained.assembly.model, "an ONNX file").cpu())
     batch = torch.export.Dim("batch")
     shapes: list[dict[int, object]] = []
     for name in modalities:
@@ -78,7 +79,7 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
                 network,
                 _example(modalities),
                 input_names=input_names(list(modalities)),
-                output_names=output_names(list(modalities)),
+                output_names=output_names(network.model.tasks),
                 dynamic_shapes=(tuple(shapes),),
                 dynamo=True,
                 verbose=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -95,8 +97,8 @@ class ScoreNetwork(nn.Module):
     """A trained model as a function of plain tensors.
 
     Input: per modality, in the model's order, its values (B, L, d) float32 or (B, L) int64 and its lengths (B,) int64,
-    0 where a clip lacks the stream. Output: (B,) the fused score, then (B,) each modality's own, NaN where the clip
-    lacks it; all on the scale of the labels.
+    0 where a clip lacks the stream. Output: (B,) the fused score, then (B,) each modality's own where it has one, NaN
+    where the clip lacks it; all on the scale of the labels.
 
     Args:
         model: on the CPU; it is not changed.
@@ -104,9 +106,9 @@ class ScoreNetwork(nn.Module):
 
     def __init__(self, model: LateFusion) -> None:
         super().__init__()
-        encoders = {name: _onnx_encoder(encoder) for name, encoder in model.encoders.items()}
-        self.model = LateFusion(encoders, dict(model.heads.items()), model.fusion)  # type: ignore[arg-type]
-        self.model.missing = model.missing
+        self.model = copy(model)  # whose parts are shared but for the encoders
+        self.model._modules = dict(model._modules)
+        self.model.encoders = nn.ModuleDict({name: _onnx_encoder(part) for name, part in model.encoders.items()})
         self.eval()
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -116,7 +118,7 @@ class ScoreNetwork(nn.Module):
         }
         unused = inputs[1]  # scores depend on neither a clip's number nor its label
         output = self.model(Batch(unused, unused, streams))
-        alone = (_or_nan(output.unimodal[name], stream.present) for name, stream in streams.items())
+        alone = (_or_nan(score, streams[name].present) for name, score in output.unimodal.items())
         return (output.fusion, *alone)
 
 

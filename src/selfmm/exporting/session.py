@@ -41,8 +41,13 @@ class OnnxModel:
         except Exception as error:  # of a dozen types that share no base
             raise ExportError(f"ONNX Runtime cannot read {path.name}: {str(error)[:300]}") from error
 
+    @property
+    def tasks(self) -> list[str]:
+        """Modalities with a score of their own."""
+        return [output.name.removeprefix("score_") for output in self.session.get_outputs()[1:]]
+
     def __call__(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
-        """The fused scores (B,), then each modality's (B,), NaN where a clip lacks it."""
+        """The fused scores (B,), then those of each of ``tasks`` (B,), NaN where a clip lacks it."""
         arrays: list[npt.NDArray[Any]] = []
         for name in self.modalities:
             arrays += [batch.streams[name].values.numpy(), batch.streams[name].lengths.numpy()]
@@ -53,7 +58,7 @@ class OnnxModel:
 
     def score(self, maker: BatchMaker) -> Scores:
         """Scores of every clip of ``maker``, like `selfmm.inference.score`."""
-        table = np.full((1 + len(self.modalities), len(maker)), np.nan)
+        table = np.full((1 + len(self.tasks), len(maker)), np.nan)
         for positions in evaluation_plan(maker.cost, _BATCH):
             table[:, positions] = self(maker.make(positions))
-        return Scores(table[0], dict(zip(self.modalities, table[1:], strict=True)))
+        return Scores(table[0], dict(zip(self.tasks, table[1:], strict=True)))

@@ -1,1 +1,31 @@
-"""Models: from a Batch to an Output. Each is one file on the shared late-fusion skeleton."""
+"""Models: from a Batch to an Output. Each is one file on the shared skeletons, and a line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from selfmm.config import did_you_mean
+from selfmm.errors import SettingsError
+
+if TYPE_CHECKING:
+    from selfmm.models.base import Model
+
+MODELS = {
+    "self_mm": "SelfMM",
+    "lf_dnn": "LFDNN",
+    "ef_lstm": "EFLSTM",
+}
+"""Name of the model, which is that of its file, and of its class in there."""
+
+
+def find_model(name: str) -> type[Model]:
+    """The class of a model by name.
+
+    Raises:
+        SettingsError: there is no such model.
+    """
+    if name not in MODELS:
+        raise SettingsError([f"model = {name!r}: there is no such model{did_you_mean(name, list(MODELS))}"])
+    model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), MODELS[name])
+    return model

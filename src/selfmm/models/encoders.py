@@ -7,11 +7,54 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class SequenceEncoder(nn.Module):
-    """F_a, F_v: end state of an LSTM over the frames, then dropout and a Linear layer (paper, section 3.2).
+class Standardised(nn.Module):
+    """What reads frames: each feature less ``mean``, divided by ``scale``; they are part of the weights.
 
     Frames beyond a clip's length are never read, so padding changes nothing. A frame of NaN, in which nothing could be
     measured, is read as the mean of the training split: it speaks for neither side.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, input_dim: int) -> None:
+        super().__init__()
+        # Standardisation travels with the weights: a prediction must use the training split's figures.
+        self.register_buffer("mean", torch.zeros(input_dim))
+        self.register_buffer("scale", torch.ones(input_dim))
+
+    def standardise(self, mean: Tensor, deviation: Tensor) -> None:
+        """Sets what is subtracted from and divided out of each feature, both (``input_dim``,)."""
+        self.mean.copy_(mean)
+        # A constant feature carries nothing; dividing it by 1 keeps it at 0 instead of making it NaN.
+        self.scale.copy_(deviation.where(deviation > 1e-8, deviation.new_ones(())))
+
+    def standard(self, values: Tensor, real: Tensor) -> Tensor:
+        """(B, L, ``input_dim``) float32, zeros where ``real`` (B, L) is False."""
+        known = real[:, :, None] & ~values.isnan()
+        return torch.where(known, (values.float() - self.mean) / self.scale, 0.0)
+
+
+class FrameReader(Standardised):
+    """The frames themselves, standardised.
+
+    Input: values (B, L, ``dim``) float and lengths (B,) int64. Output: (B, L, ``dim``), zeros beyond the lengths.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.dim = dim
+
+    def kept_bytes(self, length: int) -> int:
+        """About what one clip of so many frames leaves in memory for the gradient."""
+        return 4 * length * self.dim
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        return self.standard(values, torch.arange(values.shape[1], device=values.device) < lengths[:, None])
+
+
+class SequenceEncoder(Standardised):
+    """F_a, F_v: end state of an LSTM over the frames, then dropout and a Linear layer (paper, section 3.2).
 
     Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``dim``).
 
@@ -24,9 +67,6 @@ class SequenceEncoder(nn.Module):
         dropout: between layers and on the end state.
     """
 
-    mean: Tensor
-    scale: Tensor
-
     def __init__(
         self,
         input_dim: int,
@@ -37,7 +77,7 @@ class SequenceEncoder(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(input_dim)
         self.dim = dim
         self.directions = 2 if bidirectional else 1
         between = dropout if layers > 1 else 0.0
@@ -46,15 +86,6 @@ class SequenceEncoder(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden * self.directions, dim)
-        # Standardisation travels with the weights: a prediction must use the training split's figures.
-        self.register_buffer("mean", self.linear.weight.new_zeros(input_dim))
-        self.register_buffer("scale", self.linear.weight.new_ones(input_dim))
-
-    def standardise(self, mean: Tensor, deviation: Tensor) -> None:
-        """Sets what is subtracted from and divided out of each feature, both (``input_dim``,)."""
-        self.mean.copy_(mean)
-        # A constant feature carries nothing; dividing it by 1 keeps it at 0 instead of making it NaN.
-        self.scale.copy_(deviation.where(deviation > 1e-8, deviation.new_ones(())))
 
     def kept_bytes(self, length: int) -> int:
         """About what one clip of so many frames leaves in memory for the gradient."""
@@ -67,8 +98,7 @@ class SequenceEncoder(nn.Module):
             steps = torch.arange(values.shape[1], device=values.device)
             ends = lengths.clamp(min=1)[:, None]
             real = steps < ends
-            known = real[:, :, None] & ~values.isnan()
-            values = torch.where(known, (values.float() - self.mean) / self.scale, 0.0)
+            values = self.standard(values, real)
             return self.linear(self.dropout(self._end_state(values, ends, torch.where(real, ends - 1 - steps, steps))))  # type: ignore[no-any-return]
 
     def _end_state(self, values: Tensor, ends: Tensor, backwards: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The skeleton that late-fusion models share: an encoder and a head per modality, and a head for all together."""
+"""The skeleton that late-fusion models share: a vector per modality, and one module that fuses them."""
 
 from __future__ import annotations
 
@@ -7,74 +7,41 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from selfmm.config import Settings
+from selfmm.data.store import Modality
+from selfmm.errors import RunError
+from selfmm.models.base import Model
 from selfmm.types import Batch, Output
 
 
-class Head(nn.Module):
-    """F* = ReLU(Linear(dropout(F))) and a score Linear(F*) (paper, equations 1-2 and 4-5).
-
-    The score is on the scale of the labels: ``neutral`` + ``unit`` times what the Linear gives, so that a scale of 0 to
-    100 is learnt as one of -3 to 3 is. They are attributes, 0 and 1 unless set.
-
-    Input: (B, ``input_dim``). Output: the projected feature (B, ``dim``) and the score (B,).
-
-    Args:
-        extra_layer: put ReLU(Linear(dim, dim)) between F* and the score, as the authors' code does.
-    """
-
-    def __init__(self, input_dim: int, dim: int, *, dropout: float, extra_layer: bool) -> None:
-        super().__init__()
-        self.dim = dim
-        self.neutral, self.unit = 0.0, 1.0
-        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(input_dim, dim), nn.ReLU())
-        between: list[nn.Module] = [nn.Linear(dim, dim), nn.ReLU()] if extra_layer else []
-        self.score = nn.Sequential(*between, nn.Linear(dim, 1))
-
-    def forward(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
-        feature = self.project(encoded)
-        return feature, self.neutral + self.unit * self.score(feature).squeeze(-1)
-
-
-class LateFusion(nn.Module):
+class LateFusion(Model):
     """Encodes each modality on its own and joins the results; every clip may lack some of its streams.
 
-    Where a stream is missing, a learned vector stands in for the encoder's output (it starts at zero).
-
-    Args:
-        encoders: per modality, (values, lengths) -> (B, ``dim``), with an attribute ``dim``.
-        heads: per modality, its own task.
-        fusion: the task on the concatenation of all encoders' outputs, in the order of ``encoders``.
+    ``fusion`` is the method's own: a module from the concatenation of all encoders' outputs, in the order of
+    ``modalities``, (B, sum of ``dims``), to the fused feature (B, ``fusion_dim``) and the score (B,).
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], heads: Mapping[str, Head], fusion: Head) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleDict(encoders)
-        self.heads = nn.ModuleDict(heads)
-        self.fusion = fusion
-        self.feature_dims = {name: head.dim for name, head in heads.items()}
-        self.missing = nn.ParameterDict({name: torch.zeros(_dim(encoder)) for name, encoder in encoders.items()})
+    fusion: nn.Module
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return tuple(self.encoders)
+    def __init__(self, modalities: Mapping[str, Modality], settings: Settings, transformer: nn.Module | None) -> None:
+        super().__init__(modalities, settings, transformer)
+        self.heads = self.make_heads(self.dims)
+        self.fusion = self.make_fusion()
+        self.fusion_dim = int(self.fusion.dim)  # type: ignore[arg-type]
+
+    def make_fusion(self) -> nn.Module:
+        """The module that fuses, with an attribute ``dim``; here a head on the concatenation."""
+        return self.fusion_head(sum(self.dims.values()))
 
     def forward(self, batch: Batch) -> Output:
         encoded = {name: self._encode(name, batch) for name in self.modalities}
         # Autocast is for the transformer, whose cost it halves; scores, losses and centres want full precision.
         with torch.autocast(batch.index.device.type, enabled=False):
-            return self._join(encoded, batch)
+            return self.combine(encoded, batch)
 
-    def _join(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
-        tasks = {name: self.heads[name](value) for name, value in encoded.items()}
-        fusion_feature, fusion = self.fusion(torch.cat(list(encoded.values()), dim=-1))
-        return Output(
-            fusion=fusion,
-            unimodal={name: score for name, (_, score) in tasks.items()},
-            fusion_feature=fusion_feature,
-            features={name: feature for name, (feature, _) in tasks.items()},
-            encoded=encoded,
-            present={name: batch.streams[name].present for name in self.modalities},
-        )
+    def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
+        """From the vectors (B, d) of all modalities to the output."""
+        return self.output(batch, self.fusion(torch.cat(list(encoded.values()), dim=-1)), encoded, encoded)
 
     def _encode(self, name: str, batch: Batch) -> Tensor:
         stream = batch.streams[name]
@@ -82,5 +49,15 @@ class LateFusion(nn.Module):
         return torch.where(stream.present.unsqueeze(1), encoded.float(), self.missing[name])
 
 
-def _dim(encoder: nn.Module) -> int:
-    return int(encoder.dim)  # type: ignore[arg-type]
+def as_late_fusion(model: Model, what: str) -> LateFusion:
+    """The model, where ``what`` (as a message calls it) can be done with it.
+
+    Raises:
+        RunError: it joins its streams before each is one vector.
+    """
+    if not isinstance(model, LateFusion):
+        raise RunError(
+            f"{what} takes models that make one vector of each stream before they join them (self_mm, lf_dnn, tfn, lmf "
+            f"and others), and {model.settings.model} joins them earlier."
+        )
+    return model

@@ -7,6 +7,7 @@ last layer only the first token is asked for, so only that is computed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -67,16 +68,29 @@ def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = 
         lengths: (B,) int64 on the CPU, at least 1 each.
         recompute: keep only each layer's input for the backward pass and compute the rest again there.
     """
+    layout, rows = _embed(model, ids, lengths)
+    *layers, last = model.encoder.layer
+    return _first_of_layer(last, _through(layers, rows, layout, recompute), layout)
+
+
+def all_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
+    """The last layer's tokens, (B, L, d) with zeros beyond the lengths; arguments as of ``first_tokens``."""
+    layout, rows = _embed(model, ids, lengths)
+    return layout.pad(_through(model.encoder.layer, rows, layout, recompute), 1)[:, 0]
+
+
+def _embed(model: Any, ids: Tensor, lengths: Tensor) -> tuple[Layout, Tensor]:
     layout = Layout(lengths, ids.shape[1], _ROWS_BF16 if torch.is_autocast_enabled(ids.device.type) else 1)
     rows = layout.pack(model.embeddings(input_ids=ids))
-    if hasattr(model, "embeddings_project"):
-        rows = model.embeddings_project(rows)
-    *layers, last = model.encoder.layer
+    return layout, model.embeddings_project(rows) if hasattr(model, "embeddings_project") else rows
+
+
+def _through(layers: Iterable[Any], rows: Tensor, layout: Layout, recompute: bool) -> Tensor:
     for layer in layers:
         rows = (
             checkpoint(_layer, layer, rows, layout, use_reentrant=False) if recompute else _layer(layer, rows, layout)
         )
-    return _first_of_layer(last, rows, layout)
+    return rows
 
 
 def _layer(layer: Any, rows: Tensor, layout: Layout) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from selfmm import weights
 from selfmm.errors import SettingsError, WeightsError
-from selfmm.models.packed import can_pack, first_tokens
+from selfmm.models.packed import all_tokens, can_pack, first_tokens
 from selfmm.pretrained import first_line, load_named, load_transformer
 
 
@@ -133,21 +134,56 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.
     ]
 
 
-class TransformerEncoder(nn.Module):
-    """F_t: the first token of the last layer of a pretrained transformer.
+def words_of_tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
+    """Per text the number of each token's word, by the blanks between words; tokens as ``tokenise`` makes them.
 
-    Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``). Where the encoder was
-    asked before, its answer (B, 1, ``dim``) float goes in instead of ids and comes out.
+    Tokens that stand for no word, at the beginning and end, have the nearest one's.
+
+    Raises:
+        SettingsError: the tokenizer does not tell where in the text its tokens are.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise SettingsError(["text.encoder: its tokenizer does not tell which word a token is of; use align=pool"])
+    if not texts:
+        return []
+    found = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
+    spans = [np.array(each, dtype=np.int64).reshape(-1, 2) for each in found]
+    return [_words(text, each) for text, each in zip(texts, spans, strict=True)]
+
+
+def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    if not text.strip():
+        return np.empty(0, dtype=np.int64)
+    begins = np.array([found.start() for found in re.finditer(r"\S+", text)])
+    # By its last letter: some tokenizers count the blank before a word to it.
+    words = np.searchsorted(begins, spans[:, 1] - 1, side="right") - 1
+    real = np.flatnonzero(spans[:, 1] > spans[:, 0])
+    if not len(real):
+        return np.zeros(len(spans), dtype=np.int64)
+    nearest = real[np.abs(np.arange(len(spans))[:, None] - real).argmin(axis=1)]
+    return words[nearest].clip(0)  # type: ignore[no-any-return]
+
+
+class TransformerEncoder(nn.Module):
+    """F_t: the first token of the last layer of a pretrained transformer, or all of its tokens.
+
+    Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``), or with ``tokens``
+    (B, L, ``dim``) with zeros beyond the lengths. Where the encoder was asked before, its answer (B, L, ``dim``) float,
+    L = 1 without ``tokens``, goes in instead of ids and comes out.
 
     Args:
         model: the transformer.
         finetune: train it; otherwise it stays as it is, in evaluation mode.
         recompute: save memory in training by computing each layer a second time for the backward pass.
+        tokens: give all tokens instead of the first.
     """
 
-    def __init__(self, model: nn.Module, *, finetune: bool, recompute: bool = False) -> None:
+    def __init__(self, model: nn.Module, *, finetune: bool, recompute: bool = False, tokens: bool = False) -> None:
         super().__init__()
         self.model = model
+        self.tokens = tokens
         self.finetune = finetune
         self.recompute = recompute and finetune
         self.model.requires_grad_(finetune)
@@ -179,7 +215,7 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         if ids.is_floating_point():
-            return ids[:, 0]
+            return ids if self.tokens else ids[:, 0]
         # A clip without words still has one position open, or attention would divide by nothing.
         lengths = lengths.clamp(min=1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
@@ -187,10 +223,11 @@ class TransformerEncoder(nn.Module):
             if self._packs and ids.device.type == "cpu":
                 # A dense gradient would be zeros for every word that this batch does not have, filled in at each pass.
                 self.model.embeddings.word_embeddings.sparse = True  # type: ignore[union-attr]
-                return first_tokens(self.model, ids, lengths, recompute=self.recompute and self.training)
+                said = all_tokens if self.tokens else first_tokens
+                return said(self.model, ids, lengths, recompute=self.recompute and self.training)
             mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
             hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return hidden[:, 0]  # type: ignore[no-any-return]
+        return hidden * mask[:, :, None] if self.tokens else hidden[:, 0]  # type: ignore[no-any-return]
 
     def _let_it_recompute(self) -> None:
         if not getattr(self.model, "supports_gradient_checkpointing", False):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.objectives.fused import total_loss
 from selfmm.types import Batch, Loss, Output
 
 
@@ -30,18 +31,13 @@ class SelfMMObjective(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> Loss:
         """(B,) losses of a batch; ``batch.index`` are the clips' numbers in the generator."""
-        fused = (output.fusion - batch.labels).abs()
-        tasks = {"fusion": fused.detach()}
-        total = fused
+        parts = {"fusion": (output.fusion - batch.labels).abs()}
         weights = self.generator.weights(batch.index)
         for name, score in output.unimodal.items():
             target = self.generator.labels[name][batch.index].to(score.dtype)
             error = weights[name].to(score.dtype) * (score - target).abs()
-            error = torch.where(output.present[name], error, torch.zeros_like(error))
-            tasks[name] = error.detach()
-            total = total + error
-        # In the generator's unit, so that learning rates, decay and clipping mean the same on every scale.
-        return Loss(per_clip=total / self.generator.unit, tasks=tasks)
+            parts[name] = torch.where(output.present[name], error, torch.zeros_like(error))
+        return total_loss(parts, output, self.generator.unit)
 
     def observe(self, output: Output, index: Tensor, epoch: int) -> None:
         """Makes new labels for these clips and moves the class centres (paper, algorithm 1)."""

@@ -50,9 +50,9 @@ class Material:
             RunError: it is no finished run, or is damaged.
         """
         folder = RunFolder(path)
-        info = folder.finished()
+        info = folder.made_labels()
         labels = LabelHistory.of(_labels_in_pieces(path / "labels.parquet"))
-        if set(labels.modalities) != set(info.modalities):  # they become file names and parts of a page
+        if not set(labels.modalities) <= set(info.modalities):  # they become file names and parts of a page
             raise RunError(
                 f"{path / 'labels.parquet'} has labels of {some(list(labels.modalities))}, but the run is of "
                 f"{', '.join(info.modalities)}: the file is damaged or of another run."

@@ -1,31 +1,28 @@
-"""Data set and settings put together: what is read, the model for it, and its objective."""
+"""Data set and settings put together: what is read, and the model for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
 
 from selfmm.config import Settings, did_you_mean
+from selfmm.data.alignment import on_one_axis
 from selfmm.data.batches import BatchMaker, Positions, frame_statistics
+from selfmm.data.ragged import Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import TEXT, Dataset, Modality
-from selfmm.errors import DatasetError, SettingsError, TrainingError
-from selfmm.labels import UnimodalLabelGenerator
-from selfmm.labels.shared import SharedLabelGenerator
-from selfmm.models.encoders import SequenceEncoder
-from selfmm.models.late_fusion import Head
-from selfmm.models.self_mm import SelfMM
-from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise
-from selfmm.objectives.self_mm import SelfMMObjective
-from selfmm.processes import Processes
-from selfmm.training.corrections import fixed_labels
-from selfmm.training.frozen import Encoded, encode_once
+from selfmm.errors import DatasetError, SettingsError
+from selfmm.models import find_model
+from selfmm.models.base import Model, Score
+from selfmm.models.encoders import Standardised
+from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise, words_of_tokens
+from selfmm.training.frozen import encode_once
 from selfmm.training.hardware import choose_device
+from selfmm.training.needs import check_needs
+from selfmm.training.objective import training_rows
 from selfmm.weights import cache_folder
 
 
@@ -43,9 +40,9 @@ class Assembly:
     modalities: Mapping[str, Modality]
     settings: Settings
     pretrained: Pretrained | None
-    model: SelfMM
+    model: Model
 
-    def maker(self, dataset: Dataset, rows: Positions, encoded: Encoded | None = None) -> BatchMaker:
+    def maker(self, dataset: Dataset, rows: Positions, encoded: Ragged | None = None) -> BatchMaker:
         """Batches of some clips of ``dataset`` as this model reads them.
 
         Args:
@@ -53,26 +50,51 @@ class Assembly:
             encoded: what ``ask_frozen`` returned for this data set.
 
         Raises:
-            DatasetError: token ids do not fit the encoder's vocabulary.
+            DatasetError: token ids do not fit the encoder's vocabulary, or streams are not aligned that must be.
         """
         _check_fit(dataset, self.modalities)
-        tokens, stored = None, dataset.modalities.get(TEXT)
-        if self.pretrained is not None and stored is not None and stored.kind == "text":
-            texts = dataset.samples[TEXT].fillna("").iloc[rows].tolist()
-            tokens = tokenise(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
-        elif self.pretrained is not None and stored is not None:
-            _check_vocabulary(dataset, int(self.pretrained.model.config.vocab_size))
-        limit = self.settings.text.max_tokens
-        known = {} if encoded is None else {TEXT: encoded[rows]}
-        return BatchMaker(dataset, rows, self.modalities, tokens=tokens, max_tokens=limit, encoded=known)
+        given = {} if encoded is None else {TEXT: encoded.part(rows)}
+        clips = self._clips(dataset, rows, self.modalities, given)
+        if not self.model.needs.aligned:
+            return clips
+        return self._clips(dataset, rows, self.modalities, given | self._aligned(dataset, clips))
 
-    def ask_frozen(self, dataset: Dataset) -> Encoded | None:
-        """What the text encoder says of every clip of ``dataset``, (N, dim), if it stays as it is; else None."""
+    def _clips(
+        self, dataset: Dataset, rows: Positions, modalities: Mapping[str, Modality], given: Mapping[str, Ragged]
+    ) -> BatchMaker:
+        texts, tokens = self._texts(dataset, rows), None
+        if texts is not None and self.pretrained is not None and TEXT not in given:
+            tokens = tokenise(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
+        limit = self.settings.text.max_tokens
+        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, given=given)
+
+    def _texts(self, dataset: Dataset, rows: Positions) -> list[str] | None:
+        """The clips' texts where the model reads words; checks token ids where those are stored."""
+        stored = dataset.modalities.get(TEXT)
+        if self.pretrained is None or stored is None:
+            return None
+        if stored.kind == "text":
+            return dataset.samples[TEXT].fillna("").iloc[rows].tolist()
+        _check_vocabulary(dataset, int(self.pretrained.model.config.vocab_size))
+        return None
+
+    def _aligned(self, dataset: Dataset, clips: BatchMaker) -> dict[str, Ragged]:
+        texts, words, how = self._texts(dataset, clips.rows), None, self.settings.align
+        if texts is not None and self.pretrained is not None and how == "stored":
+            words = words_of_tokens(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
+        order = sorted(self.modalities, key=lambda name: name != TEXT)  # the others keep their order
+        streams = {name: clips.ragged(name) for name in order}
+        return on_one_axis(streams, how=how, words=words, ids=dataset.samples["id"].iloc[clips.rows].tolist())
+
+    def ask_frozen(self, dataset: Dataset) -> Ragged | None:
+        """What the text encoder says of every clip of ``dataset``, if it stays as it is and is read at its end only."""
         if self.pretrained is None or self.settings.text.finetune or TEXT not in dataset.modalities:
             return None
-        everything = self.maker(dataset, np.arange(len(dataset)))
+        if self.model.needs.inside:
+            return None
+        clips = self._clips(dataset, np.arange(len(dataset)), {TEXT: self.modalities[TEXT]}, {})
         device = choose_device(self.settings.training.device)
-        return encode_once(self.model.encoders[TEXT].to(device).eval(), everything, TEXT, cache_folder() / "encoded")
+        return encode_once(self.model.encoders[TEXT].to(device).eval(), clips, TEXT, cache_folder() / "encoded")
 
 
 def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modality]:
@@ -104,61 +126,37 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
     Uses torch's random state for the weights; the caller seeds it.
     """
     modalities = chosen_modalities(dataset, settings)
+    check_needs(find_model(settings.model), modalities, settings)
     pretrained = None
     if any(modality.kind != "frames" for modality in modalities.values()):
         pretrained = load_pretrained(settings.text.encoder)
         check_max_tokens(pretrained.model, settings.text.max_tokens)
     model = build_model(modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
-    train = dataset.rows("train")
+    train = training_rows(dataset, settings)
     for name, encoder in model.encoders.items():
-        if isinstance(encoder, SequenceEncoder) and settings.stream_for(name).standardise:
+        if isinstance(encoder, Standardised) and settings.stream_for(name).standardise:
             encoder.standardise(*frame_statistics(dataset, train, name))
     return Assembly(modalities, settings, pretrained, model)
 
 
 def build_model(
     modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None, labels: LabelScale
-) -> SelfMM:
+) -> Model:
     """The network alone, with scores on the scale of the labels.
 
     Raises:
-        SettingsError: a modality has a name that torch has taken.
+        SettingsError: there is no such model, it refuses its options, or a modality has a name that torch has taken.
     """
     taken = [name for name in modalities if hasattr(torch.nn.ModuleDict(), name)]
     if taken:
         raise SettingsError(
             [f"modality {name!r}: torch uses this name itself; import it under another" for name in taken]
         )
-    model = SelfMM(modalities, settings, pretrained.model if pretrained else None)
-    for head in (model.fusion, *model.heads.values()):
-        cast(Head, head).neutral, cast(Head, head).unit = labels.neutral, labels.unit
+    model = find_model(settings.model)(modalities, settings, pretrained.model if pretrained else None)
+    for part in model.modules():
+        if isinstance(part, Score):
+            part.neutral, part.unit = labels.neutral, labels.unit
     return model
-
-
-def make_objective(dataset: Dataset, assembly: Assembly) -> SelfMMObjective:
-    """Self-MM's objective for the training split, whose banks the processes of the run share out among them."""
-    settings, scale = assembly.settings, LabelScale.of(dataset.manifest.label_range)
-    processes = Processes.join(settings.training.device)
-    labels = torch.from_numpy(dataset.labels()[dataset.rows("train")]).float()
-    arguments: dict[str, Any] = {
-        "dims": assembly.model.feature_dims,
-        "fusion_dim": settings.fusion.projection,
-        "bound": scale.reach,
-        "rule": settings.labels.rule,
-        "zero_labels": settings.labels.zero_labels,
-        "bank_dtype": getattr(torch, settings.labels.bank),
-        "bank_folder": Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
-        "neutral": scale.neutral,
-        "unit": scale.unit,
-        "fixed": fixed_labels(dataset, list(assembly.modalities)),
-    }
-    generator: UnimodalLabelGenerator | SharedLabelGenerator
-    if processes.group is None:
-        generator = UnimodalLabelGenerator(labels, **arguments)
-    else:
-        most = -(-settings.training.batch_size // processes.count)
-        generator = SharedLabelGenerator(labels, group=processes.group, most=most, **arguments)
-    return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 
 
 def check_device(device: str) -> None:
@@ -166,41 +164,6 @@ def check_device(device: str) -> None:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, True):
         raise SettingsError([f"training.device = {device!r}: this machine or its torch has none; use auto or cpu"])
-
-
-def check_trainable(dataset: Dataset) -> None:
-    """Raises ``TrainingError`` where the data set cannot be trained on, with the mend."""
-    labels = dataset.labels()
-    for split in ("train", "valid"):
-        rows = dataset.rows(split)
-        if not len(rows):
-            raise TrainingError(
-                f"the data set {dataset.name!r} has no clip in its {split} split ({len(dataset)} in all). "
-                "Training needs train and valid; import it without a split column to have it split."
-            )
-        unknown = ~np.isfinite(labels[rows])
-        if unknown.any():
-            first = dataset.samples["id"].iloc[rows[unknown][:3]].tolist()
-            raise TrainingError(
-                f"{int(unknown.sum())} of {len(rows)} clips in the {split} split have no label, for example {first}. "
-                "Give them one or leave them out."
-            )
-    _check_both_sides(dataset, labels[dataset.rows("train")])
-
-
-def _check_both_sides(dataset: Dataset, labels: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
-    neutral = LabelScale.of(dataset.manifest.label_range).neutral
-    positive, negative = int((labels > neutral).sum()), int((labels < neutral).sum())
-    if positive and negative:
-        return
-    low, high = dataset.manifest.label_range
-    counts = f"{positive} above {neutral:g}, {negative} below, {len(labels) - positive - negative} equal to it"
-    raise TrainingError(
-        f"the {len(labels)} training labels of {dataset.name!r} are one-sided ({counts}; they span "
-        f"{labels.min():g} to {labels.max():g}). Self-MM makes unimodal labels from the distance to a positive and a "
-        f"negative class centre, so it needs clips on both sides of {neutral:g}, the neutral point of the label range "
-        f"{low:g} to {high:g}. If your scale is another, import again with its true --label-range."
-    )
 
 
 def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from selfmm.data.corrections import training_corrections
@@ -12,9 +14,9 @@ from selfmm.labels import FixedLabels
 from selfmm.training.folder import CorrectionsUsed
 
 
-def fixed_labels(dataset: Dataset, modalities: Collection[str]) -> dict[str, FixedLabels]:
-    """Per modality that has any, the corrected labels of the training clips."""
-    table = training_corrections(dataset, modalities)
+def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> dict[str, FixedLabels]:
+    """Per modality that has any, the corrected labels of the training clips that are trained on (``rows``)."""
+    table = training_corrections(dataset, modalities, rows)
     # An edge of the range may have come back a rounding error beyond it.
     table["label"] = table["label"].clip(*dataset.manifest.label_range)
     return {
@@ -27,9 +29,11 @@ def fixed_labels(dataset: Dataset, modalities: Collection[str]) -> dict[str, Fix
     }
 
 
-def corrections_used(dataset: Dataset, modalities: Collection[str]) -> list[CorrectionsUsed]:
+def corrections_used(
+    dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]
+) -> list[CorrectionsUsed]:
     """The same, counted."""
-    table = training_corrections(dataset, modalities)
+    table = training_corrections(dataset, modalities, rows)
     groups = table.groupby(["modality", "source", "weight"])["weight"]
     return [
         CorrectionsUsed(modality=str(modality), source=str(source), weight=float(weights.iloc[0]), clips=len(weights))

@@ -11,7 +11,7 @@ model.safetensors   the best epoch's weights
 text_encoder/       configuration and tokenizer, where words are read
 metrics.json        metrics of each split at the best epoch
 predictions.parquet id, split, label, score, score_<modality>
-labels.parquet      id, epoch, modality, m_label, u_label, weight, outcome
+labels.parquet      id, epoch, modality, m_label, u_label, weight, outcome; if labels were generated
 state/              what ``--resume`` goes on from
 =================== ================================================================================
 """
@@ -63,6 +63,10 @@ class RunInfo(BaseModel):
         corrections: people's labels that were fixed truth, counted by modality, source and weight.
         corrections_digest: checksum of all corrections; empty where there were none.
         label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
+        model: its name in ``selfmm.models.MODELS``.
+        labels: where the labels per modality came from.
+        parameters, trained_parameters: how many numbers the model has, and how many of them training changed; 0 in runs
+            of version 0.1.
         recipe: how the features were extracted, so that a prediction extracts them the same way.
     """
 
@@ -80,6 +84,10 @@ class RunInfo(BaseModel):
     text_encoder: dict[str, str] = {}
     corrections: list[CorrectionsUsed] = []
     corrections_digest: str = ""
+    model: str = "self_mm"
+    labels: Literal["generated", "human", "none"] = "generated"
+    parameters: int = 0
+    trained_parameters: int = 0
     recipe: Recipe | None = None
 
     @field_validator("format_version")
@@ -140,6 +148,16 @@ class RunFolder:
             )
         return info
 
+    def made_labels(self) -> RunInfo:
+        """``run.json`` of a finished run that must have generated labels."""
+        info = self.finished()
+        if info.labels != "generated":
+            raise RunError(
+                f"{self.path} made no labels per modality: {info.model} was trained with --labels {info.labels}. Train "
+                "with --labels generated to have them."
+            )
+        return info
+
     def settings(self) -> Settings:
         return load_settings(self.path / "settings.toml")
 
@@ -164,7 +182,12 @@ class RunFolder:
         return table
 
     def labels(self) -> pd.DataFrame:
-        """``labels.parquet``, whole."""
+        """``labels.parquet``, whole.
+
+        Raises:
+            RunError: the run made none, or they cannot be read.
+        """
+        self.made_labels()
         return check_labels(self._table("labels.parquet"))
 
     def history(self) -> pd.DataFrame:

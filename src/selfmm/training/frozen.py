@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,41 +14,57 @@ from torch import nn
 
 from selfmm.atomic import atomic_file
 from selfmm.data.batches import BatchMaker, evaluation_plan
+from selfmm.data.ragged import Ragged
 from selfmm.errors import OutputError
 
 _BATCH = 64
 _VERSION = b"1"
-Encoded = npt.NDArray[np.float32]
+_Rows = npt.NDArray[np.float32]
 
 
-def encode_once(encoder: nn.Module, clips: BatchMaker, modality: str, cache: Path) -> Encoded:
-    """What a frozen encoder says of each clip, (n, dim) float32; from ``cache`` if it was asked before.
+def encode_once(encoder: nn.Module, clips: BatchMaker, modality: str, cache: Path) -> Ragged:
+    """What a frozen encoder says of each clip, float32; from ``cache`` if it was asked before.
 
-    The file's name is a checksum of the encoder's weights and of all token ids, so it can only ever hold these.
+    The file's name is a checksum of the encoder's weights and of all token ids, so it can only ever hold these. Every
+    model with this encoder reads the same file.
 
     Args:
-        encoder: (ids, lengths) -> (B, ``dim``), in evaluation mode.
+        encoder: (ids, lengths) -> (B, ``dim``), or with an attribute ``tokens`` that is True (B, L, ``dim``), in
+            evaluation mode.
         clips: whose ``modality`` are token ids; for clips that lack it the encoder is asked of one padding token.
         cache: a folder; made if need be. What is in it may be deleted at any time.
     """
-    plan = evaluation_plan(clips.lengths[modality], _BATCH)
-    file = cache / f"{_checksum(encoder, clips, modality)}.npy"
-    shape = (len(clips), int(encoder.dim))  # type: ignore[arg-type]
+    tokens = bool(getattr(encoder, "tokens", False))
+    lengths = clips.lengths[modality]
+    counts = lengths if tokens else np.ones_like(lengths)
+    file = cache / f"{_checksum(encoder, clips, modality)}{'-tokens' if tokens else ''}.npy"
+    shape = (int(counts.sum()), int(encoder.dim))  # type: ignore[arg-type]
+    starts = np.cumsum(counts) - counts
+    rows = _kept(file, shape)
+    if rows is None:
+        rows = np.zeros(shape, dtype=np.float32)
+        for positions, said in _ask(encoder, clips, modality):
+            for clip, part in zip(positions.tolist(), said if tokens else said[:, None], strict=True):
+                rows[starts[clip] : starts[clip] + counts[clip]] = part[: counts[clip]]
+        with suppress(OutputError), atomic_file(file) as temporary, temporary.open("wb") as out:
+            np.save(out, rows)  # a cache that cannot be written costs time, nothing else
+    return Ragged.of(rows, starts, np.minimum(counts, lengths))
+
+
+def _kept(file: Path, shape: tuple[int, int]) -> _Rows | None:
     try:
-        kept: Encoded = np.load(file, mmap_mode="r", allow_pickle=False)
-        if kept.shape == shape and kept.dtype == np.float32:
-            return kept
+        kept: _Rows = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        pass  # not there, or not whole
-    encoded = np.zeros(shape, dtype=np.float32)
+        return None  # not there, or not whole
+    return kept if kept.shape == shape and kept.dtype == np.float32 else None
+
+
+@torch.inference_mode()
+def _ask(encoder: nn.Module, clips: BatchMaker, modality: str) -> Iterator[tuple[npt.NDArray[np.int64], _Rows]]:
     device = next(encoder.parameters()).device
-    with torch.inference_mode():
-        for positions in plan:
-            stream = clips.stream(modality, positions).to(device)
-            encoded[positions] = encoder(stream.values, stream.lengths).float().cpu().numpy()
-    with suppress(OutputError), atomic_file(file) as temporary, temporary.open("wb") as out:
-        np.save(out, encoded)  # a cache that cannot be written costs time, nothing else
-    return encoded
+    for positions in evaluation_plan(clips.lengths[modality], _BATCH):
+        stream = clips.stream(modality, positions).to(device)
+        yield positions, encoder(stream.values, stream.lengths).float().cpu().numpy()
 
 
 def _checksum(encoder: nn.Module, clips: BatchMaker, modality: str) -> str:

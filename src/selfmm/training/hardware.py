@@ -8,7 +8,7 @@ import torch
 
 from selfmm.config import Settings
 from selfmm.data.batches import BatchMaker
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.base import Model
 
 _SHARE = 8  # of the memory, at most this part is for what a forward pass keeps for its gradient
 _CPU_CLIPS = 32
@@ -48,18 +48,19 @@ def device_memory(device: torch.device) -> int:
         return 8 * 2**30
 
 
-def pass_clips(model: LateFusion, clips: BatchMaker, settings: Settings, device: torch.device) -> int:
+def pass_clips(model: Model, clips: BatchMaker, settings: Settings, device: torch.device) -> int:
     """Clips per forward pass: ``training.pass_clips``, or as many as one optimizer step has and memory allows.
 
     On a CPU fewer are faster, and take less memory: what they leave behind should stay near the caches (with a 6x384
     encoder 32 clips took .95 of the time of 16 or 64).
     """
     limits = settings.training
+    if model.joins_clips:  # how clips are grouped is part of its loss
+        return limits.batch_size
     if limits.pass_clips:
         return limits.pass_clips
     most, room = limits.batch_size * limits.accumulation, device_memory(device) // _SHARE
     if device.type == "cpu":
         most, room = min(most, _CPU_CLIPS), min(room, _CPU_BYTES)
     longest = {name: int(lengths.max(initial=1)) for name, lengths in clips.lengths.items()}
-    size = sum(model.encoders[name].kept_bytes(length) for name, length in longest.items())  # type: ignore[operator]
-    return max(1, min(most, room // max(size, 1)))
+    return max(1, min(most, room // max(model.kept_bytes(longest), 1)))

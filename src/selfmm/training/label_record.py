@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
 from selfmm.atomic import atomic_file
 from selfmm.data.store import Dataset
-from selfmm.labels import Outcome, UnimodalLabelGenerator
-from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.labels import Outcome
+from selfmm.training.objective import Generator
 
 _COLUMNS = ("u_label", "weight", "outcome")
 
@@ -23,7 +25,7 @@ class LabelRecord:
 
     folder: Path
 
-    def write(self, epoch: int, generator: UnimodalLabelGenerator | SharedLabelGenerator) -> None:
+    def write(self, epoch: int, generator: Generator) -> None:
         """Keeps the labels as they are after ``epoch``."""
         everybody = torch.arange(len(generator.m_labels), device=generator.m_labels.device)
         parts = (generator.labels, generator.weights(everybody), generator.outcomes)
@@ -34,9 +36,10 @@ class LabelRecord:
         with atomic_file(self._file(epoch)) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
-    def table(self, dataset: Dataset, modalities: list[str], epochs: int) -> pd.DataFrame:
-        """The content of ``labels.parquet``: a row per training clip, epoch and modality."""
-        rows = dataset.rows("train")
+    def table(
+        self, dataset: Dataset, rows: npt.NDArray[np.int64], modalities: Sequence[str], epochs: int
+    ) -> pd.DataFrame:
+        """The content of ``labels.parquet``: a row per training clip (``rows``), epoch and modality."""
         ids = dataset.samples["id"].to_numpy()[rows]
         m_labels = dataset.labels()[rows].astype(np.float32)
         words = pd.Index([outcome.word for outcome in Outcome])

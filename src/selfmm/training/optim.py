@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from selfmm.config import Settings
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.base import Model
 from selfmm.models.text import TransformerEncoder
 
 _NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight", "layernorm.weight")
 
 
-def parameter_groups(model: LateFusion, settings: Settings) -> list[dict[str, Any]]:
+def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
     """Groups for Adam: each encoder's own learning rate and decay, and the fusion's for everything else.
 
     A transformer's biases and LayerNorms are not decayed. Parameters that need no gradient are left out.
@@ -26,12 +26,13 @@ def parameter_groups(model: LateFusion, settings: Settings) -> list[dict[str, An
         decayed, plain = _split_by_decay(encoder) if words else (_trainable(encoder), [])
         groups.append({"params": decayed, "lr": branch.lr, "weight_decay": branch.weight_decay})
         groups.append({"params": plain, "lr": branch.lr, "weight_decay": 0.0})
-    rest = [*_trainable(model.heads), *_trainable(model.fusion), *_trainable(model.missing)]
+    named = {id(parameter) for parameter in model.encoders.parameters()}
+    rest = [parameter for parameter in _trainable(model) if id(parameter) not in named]
     groups.append({"params": rest, "lr": settings.fusion.lr, "weight_decay": settings.fusion.weight_decay})
     return [group for group in groups if group["params"]]
 
 
-def make_optimizer(model: LateFusion, settings: Settings) -> torch.optim.Optimizer:
+def make_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
     """Adam with L2 decay, as the authors train (not AdamW's decoupled decay)."""
     # Fused: one pass over each parameter. On a CPU its steps took a quarter of the default's time.
     return torch.optim.Adam(parameter_groups(model, settings), fused=True)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from selfmm import __version__
 from selfmm.atomic import atomic_folder, explain, only_one
 from selfmm.config import Settings, flatten
 from selfmm.data.corrections import digest
+from selfmm.data.ragged import Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import SPLITS, Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.errors import OutputError, RunError
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.inference import Scores, mean_encodings, prediction_table, score
-from selfmm.labels import UnimodalLabelGenerator
-from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.models import find_model
+from selfmm.models.base import label_source
+from selfmm.objectives.self_mm import SelfMMObjective
 from selfmm.processes import Processes, together
-from selfmm.training.assembly import Assembly, assemble, check_device, check_trainable, make_objective
+from selfmm.training.assembly import Assembly, assemble, check_device
 from selfmm.training.checkpoint import Checkpoints, save_tensors
 from selfmm.training.corrections import corrections_used
 from selfmm.training.folder import (
@@ -34,9 +38,9 @@ from selfmm.training.folder import (
     write_json_lines,
     write_table,
 )
-from selfmm.training.frozen import Encoded
 from selfmm.training.label_record import LabelRecord
 from selfmm.training.memory import peak_memory
+from selfmm.training.objective import Generator, check_trainable, make_objective, training_rows
 from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
 
 _NOTHING, _BEGUN, _FINISHED = range(3)
@@ -54,6 +58,8 @@ class Run:
         self.listener = listener if self.processes.main else Silence()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
+        self._source = label_source(find_model(settings.model), settings)
+        self.rows = training_rows(dataset, settings)
         self._record = LabelRecord(folder.state / "labels")
 
     @together()
@@ -62,7 +68,7 @@ class Run:
         found = self.processes.decide(lambda: self._found(resume))
         if found == _FINISHED:
             return
-        check_trainable(self.dataset)
+        check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
         if self.processes.main and found != _BEGUN:
@@ -125,7 +131,7 @@ class Run:
         return info
 
     def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
-        manifest = self.dataset.manifest
+        manifest, model = self.dataset.manifest, assembly.model
         files = sorted(text_encoder.iterdir()) if assembly.pretrained is not None else []
         return RunInfo(
             selfmm=__version__,
@@ -137,7 +143,11 @@ class Run:
             label_range=manifest.label_range,
             recipe=manifest.recipe,
             modalities=dict(assembly.modalities),
-            corrections=corrections_used(self.dataset, list(assembly.modalities)),
+            corrections=[] if self._source == "none" else corrections_used(self.dataset, model.tasks, self.rows),
+            model=self.settings.model,
+            labels=self._source,
+            parameters=_count(model.parameters()),
+            trained_parameters=_count(p for p in model.parameters() if p.requires_grad),
             corrections_digest=digest(self.dataset.corrections),
             text_encoder={file.name: sha256(file) for file in files},
         )
@@ -152,21 +162,21 @@ class Run:
             info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
             (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
 
-    def _trainer(self, assembly: Assembly, encoded: Encoded | None) -> Trainer:
-        rows = self.dataset.rows("train")
-        objective = make_objective(self.dataset, assembly)
+    def _trainer(self, assembly: Assembly, encoded: Ragged | None) -> Trainer:
+        objective = make_objective(self.dataset, self.settings, assembly.model)
+        generator = objective.generator if isinstance(objective, SelfMMObjective) else None
         trainer = Trainer(
             model=assembly.model,
             objective=objective,
-            train=assembly.maker(self.dataset, rows, encoded),
+            train=assembly.maker(self.dataset, self.rows, encoded),
             valid=assembly.maker(self.dataset, self.dataset.rows("valid"), encoded),
-            names=self.dataset.samples["id"].iloc[rows].tolist(),
+            names=self.dataset.samples["id"].iloc[self.rows].tolist(),
             scale=self.scale,
             neutral=self.neutral,
             settings=self.settings,
             checkpoints=Checkpoints(self.folder.state, writes=self.processes.main),
             listener=self.listener,
-            after_epoch=lambda history: self._after_epoch(history, objective.generator),
+            after_epoch=lambda history: self._after_epoch(history, generator),
         )
         if self.processes.main:
             self._write_environment(trainer)
@@ -176,15 +186,14 @@ class Run:
         found = environment(str(trainer.device), torch.get_num_threads(), self.processes.count)
         write_json(self.folder.path / "environment.json", found | more)
 
-    def _after_epoch(
-        self, history: list[EpochRecord], generator: UnimodalLabelGenerator | SharedLabelGenerator
-    ) -> None:
+    def _after_epoch(self, history: list[EpochRecord], generator: Generator | None) -> None:
         if not self.processes.main:
             return
-        self._record.write(len(history), generator)
+        if generator is not None:
+            self._record.write(len(history), generator)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
 
-    def _finish(self, assembly: Assembly, trainer: Trainer, encoded: Encoded | None) -> None:
+    def _finish(self, assembly: Assembly, trainer: Trainer, encoded: Ragged | None) -> None:
         """Everything that follows from the best weights; done again from the start if it is interrupted."""
         trainer.load_best()
         self._fill_missing(assembly, trainer)
@@ -197,8 +206,9 @@ class Run:
         save_tensors(self.folder.weights, trainer.model.state_dict())
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
         write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
-        labels = self._record.table(self.dataset, list(assembly.modalities), len(trainer.history))
-        write_table(self.folder.path / "labels.parquet", labels)
+        if self._source == "generated":
+            labels = self._record.table(self.dataset, self.rows, assembly.model.tasks, len(trainer.history))
+            write_table(self.folder.path / "labels.parquet", labels)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
         self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
@@ -216,7 +226,7 @@ class Run:
         """Per split and task; a modality's score is measured against the m-label, and its human one if there is one."""
         splits: dict[str, object] = {}
         for split in SPLITS:
-            rows = self.dataset.rows(split)
+            rows = self.rows if split == "train" else self.dataset.rows(split)
             labels = self.dataset.labels()[rows]
             tasks = {"fusion": evaluate(scores.fusion[rows], labels, self.scale, self.neutral)}
             for name, values in scores.unimodal.items():
@@ -227,3 +237,7 @@ class Run:
                     tasks[f"{name}_human"] = evaluate(values[rows][there], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
         return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}
+
+
+def _count(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

@@ -30,8 +30,11 @@ from selfmm.data.store import Dataset
 from selfmm.errors import OutputError, SettingsError, TrainingError
 from selfmm.evaluation.tables import summarise
 from selfmm.machine import cores
-from selfmm.training.assembly import check_device, check_trainable
+from selfmm.models import find_model
+from selfmm.models.base import label_source
+from selfmm.training.assembly import check_device
 from selfmm.training.folder import RunFolder, write_json, write_table
+from selfmm.training.objective import check_trainable
 from selfmm.training.run import Run
 from selfmm.training.seed_pool import Plan, Pool, SeedListener, make_plan
 from selfmm.training.trainer import EpochRecord, Silence
@@ -140,7 +143,7 @@ def run_seeds(
     """Trains ``settings`` with each seed, in processes side by side; see :func:`selfmm.train_seeds`."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SettingsError(["seeds: each gets a process of its own; start them without accelerate launch"])
-    check_trainable(dataset)
+    check_trainable(dataset, settings, label_source(find_model(settings.model), settings))
     check_device(settings.training.device)
     plan = machine_plan(len(seeds), jobs, settings.training.device)
     _make(folder, resume)

@@ -19,7 +19,7 @@ from selfmm.data.batches import BatchMaker, Positions, cut, training_plan
 from selfmm.errors import TrainingError
 from selfmm.evaluation.metrics import Scale, evaluate
 from selfmm.inference import score
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.base import Model
 from selfmm.objectives import Objective
 from selfmm.processes import Processes
 from selfmm.training.checkpoint import Checkpoints, learned, load_learned
@@ -101,7 +101,7 @@ class Trainer:
         after_epoch: called with the history so far, before the epoch's checkpoint becomes the current one.
     """
 
-    model: LateFusion
+    model: Model
     objective: Objective
     train: BatchMaker
     valid: BatchMaker

@@ -1,0 +1,128 @@
+"""Streams of a clip brought to one time axis, for models that read them step by step together.
+
+The axis is that of the first modality that the clip has; text comes first, and then it is that of its tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.data.ragged import Ragged
+from selfmm.errors import DatasetError
+
+Positions = npt.NDArray[np.int64]
+
+
+def pooled(frames: npt.NDArray[Any], steps: int) -> npt.NDArray[np.float32]:
+    """(T, d) frames as (``steps``, d): the mean over each of ``steps`` equal parts of the time.
+
+    A part takes every frame it touches, so that of fewer frames than steps each is repeated. Frames of NaN, in which
+    nothing was measured, do not count; a part of nothing else is NaN.
+
+    >>> pooled(np.array([[1.0], [3.0], [5.0], [7.0]]), 2).tolist()
+    [[2.0], [6.0]]
+    >>> pooled(np.array([[1.0], [3.0]]), 4).tolist()
+    [[1.0], [1.0], [3.0], [3.0]]
+    """
+    count = len(frames)
+    step = np.arange(steps, dtype=np.int64)
+    first, behind = step * count // steps, -(-(step + 1) * count // steps)
+    known = ~np.isnan(frames).all(axis=1)
+    zero = np.zeros((1, frames.shape[1]))
+    sums = np.concatenate([zero, np.where(known[:, None], frames, 0.0).cumsum(axis=0, dtype=np.float64)])
+    counts = np.concatenate([[0], known.cumsum()])
+    with np.errstate(invalid="ignore"):
+        means = (sums[behind] - sums[first]) / (counts[behind] - counts[first])[:, None]
+    return means.astype(np.float32)  # type: ignore[no-any-return]
+
+
+def pool_to(stream: Ragged, steps: Positions) -> Ragged:
+    """Every clip's frames pooled to so many ``steps`` (n,); clips without frames stay without."""
+    rows = stream.rows.numpy()
+    starts, lengths = stream.starts.numpy(), stream.lengths.numpy()
+    parts = [
+        pooled(rows[start : start + length].astype(np.float64), count)
+        for start, length, count in zip(starts.tolist(), lengths.tolist(), steps.tolist(), strict=True)
+        if length
+    ]
+    return _joined(parts, np.where(lengths > 0, steps, 0), rows.shape[1])
+
+
+def spread_to(stream: Ragged, words: Sequence[Positions]) -> Ragged:
+    """Frames per word as frames per token: each token has its word's.
+
+    Args:
+        stream: one frame per word of a clip, or none at all.
+        words: per clip (tokens,) the number of each token's word.
+    """
+    rows = stream.rows.numpy()
+    starts, lengths = stream.starts.numpy(), stream.lengths.numpy()
+    parts = [rows[start + word] for start, length, word in zip(starts, lengths, words, strict=True) if length]
+    counts = np.array([len(word) for word in words], dtype=np.int64)
+    return _joined(parts, np.where(lengths > 0, counts, 0), rows.shape[1])
+
+
+def _joined(parts: list[npt.NDArray[np.float32]], lengths: Positions, dim: int) -> Ragged:
+    together = np.concatenate([*parts, np.zeros((0, dim), dtype=np.float32)]).astype(np.float32, copy=False)
+    return Ragged.of(together, np.cumsum(lengths) - lengths, lengths)
+
+
+def on_one_axis(
+    streams: Mapping[str, Ragged],
+    *,
+    how: Literal["stored", "pool"],
+    words: Sequence[Positions] | None = None,
+    ids: Sequence[str] = (),
+) -> dict[str, Ragged]:
+    """All streams with the steps of the first one that a clip has.
+
+    Args:
+        streams: of n clips; the one that gives the axis first.
+        how: ``pool`` frames to it in equal parts of the time; or take them as they are ``stored``, if they have as many
+            frames as the clip has steps or words.
+        words: per clip (tokens,) the number of each token's word, where the first stream is made of such tokens.
+        ids: of the clips, for messages.
+
+    Raises:
+        DatasetError: stored frames are on another axis.
+    """
+    lengths = np.stack([stream.lengths.numpy() for stream in streams.values()])
+    steps = np.take_along_axis(lengths, (lengths > 0).argmax(axis=0)[None], axis=0)[0]
+    first, *others = streams
+    aligned = {first: streams[first]}
+    for name in others:
+        if how == "pool":
+            aligned[name] = pool_to(streams[name], steps)
+        else:
+            aligned[name] = _as_stored(name, streams[name], steps, words, ids)
+    return aligned
+
+
+_SPECIAL = 2  # tokens that mark a text's beginning and end, for which some files hold no frame
+
+
+def _as_stored(
+    name: str, stream: Ragged, steps: Positions, words: Sequence[Positions] | None, ids: Sequence[str]
+) -> Ragged:
+    lengths = stream.lengths.numpy()
+    there = lengths > 0
+    if (lengths == steps)[there].all():
+        return stream
+    if words is not None:
+        counts = np.array([int(word.max(initial=-1)) + 1 for word in words])
+        spread = there & (counts > 0)
+        if (lengths == counts)[spread].all() and (lengths == steps)[there & ~spread].all():
+            return spread_to(stream, [w if len(w) else np.arange(n) for w, n in zip(words, steps, strict=True)])
+    elif ((steps - lengths)[there] <= _SPECIAL).all() and (steps >= lengths)[there].all():
+        return spread_to(stream, [np.minimum(np.arange(n), max(k - 1, 0)) for n, k in zip(steps, lengths, strict=True)])
+    wrong = int(np.flatnonzero(there & (lengths != steps))[0])
+    raise DatasetError(
+        f"this model reads all streams step by step together, but the {name} of clip {ids[wrong]!r} has "
+        f"{lengths[wrong]} frames, and its text {steps[wrong]} tokens"
+        f"{'' if words is None else f' of {int(words[wrong].max(initial=-1)) + 1} words'}. Extract with align=words, "
+        "import aligned features, or pass --set align=pool, which pools frames in equal parts of the time."
+    )

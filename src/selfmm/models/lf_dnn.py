@@ -1,0 +1,18 @@
+"""LF-DNN, late fusion by a deep network (Cambria, Hazarika, Poria, Hussain, Subramanyam: Benchmarking Multimodal
+Sentiment Analysis, CICLing 2017; as the field's toolkits run it): one vector per modality, concatenated.
+
+Deviations of the published code: there the audio and vision vectors are means over the frames through three Linears;
+here every modality has the encoder that all late-fusion models share.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from selfmm.models.late_fusion import LateFusion
+
+
+class LFDNN(LateFusion):
+    """F_m* = ReLU(W [F_t; F_a; F_v]) (B, D), y^_m = W' F_m* (B,): Self-MM's network without its tasks."""
+
+    paper: ClassVar[str] = "Cambria et al., CICLing 2017"

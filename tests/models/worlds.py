@@ -1,0 +1,92 @@
+"""Small modalities and batches that every model is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from selfmm.config import Settings, load_settings
+from selfmm.data.store import Modality
+from selfmm.models import find_model
+from selfmm.models.base import Model
+from selfmm.types import Batch, Stream
+
+MODALITIES = {
+    "text": Modality(kind="tokens"),
+    "audio": Modality(kind="frames", dim=5),
+    "vision": Modality(kind="frames", dim=4),
+}
+WORDS = 50
+
+
+def settings_for(name: str, *overrides: str, **values: Any) -> Settings:
+    """Small sizes for all that models share."""
+    sizes = ("hidden", 6), ("out", 6), ("projection", 4)
+    small = [f"stream.{modality}.{key}={size}" for modality in ("audio", "vision") for key, size in sizes]
+    return load_settings(
+        None, [f"model={name}", "fusion.projection=8", "text.projection=4", *small, *overrides], **values
+    )
+
+
+def tiny_transformer() -> nn.Module:
+    """A BERT of two layers and 16 dimensions with random weights."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    model: nn.Module = BertModel(
+        BertConfig(vocab_size=WORDS, max_position_embeddings=32, **sizes), add_pooling_layer=False
+    )
+    return model
+
+
+def make_model(name: str, *overrides: str, seed: int = 0, modalities: Mapping[str, Modality] = MODALITIES) -> Model:
+    """A model in evaluation mode; its stand-ins are no zeros, so that a test sees whether they are read."""
+    torch.manual_seed(seed)
+    transformer = tiny_transformer() if any(m.kind != "frames" for m in modalities.values()) else None
+    model = find_model(name)(modalities, settings_for(name, *overrides), transformer)
+    for stand_in in model.missing.values():
+        nn.init.normal_(stand_in)
+    return model.eval()
+
+
+def make_batch(lengths: Mapping[str, Sequence[int]], *, aligned: bool, padding: int = 0, seed: int = 0) -> Batch:
+    """Random clips; each clip's content depends on ``seed`` and its place alone.
+
+    Args:
+        lengths: per modality, each clip's. Where streams are ``aligned``, those that a clip has take the first's.
+        padding: so many more steps than the longest clip has, filled with zeros.
+    """
+    count = len(next(iter(lengths.values())))
+    streams = {}
+    for number, name in enumerate(lengths):
+        ends = [_end(lengths, name, clip, aligned) for clip in range(count)]
+        longest = max(1, *ends) + padding
+        words = MODALITIES[name].kind != "frames"
+        values = torch.zeros(count, longest, *(() if words else (MODALITIES[name].dim or 0,)))
+        values = values.long() if words else values
+        for clip, end in enumerate(ends):
+            random = torch.Generator().manual_seed(1000 * seed + 10 * clip + number)
+            shape = (end, *values.shape[2:])
+            made = torch.randint(1, WORDS, shape, generator=random) if words else torch.randn(shape, generator=random)
+            values[clip, :end] = made
+        ends_ = torch.tensor(ends)
+        streams[name] = Stream(values, ends_, ends_ > 0)
+    labels = torch.randn(count, generator=torch.Generator().manual_seed(seed))
+    return Batch(torch.arange(count), labels, streams)
+
+
+def _end(lengths: Mapping[str, Sequence[int]], name: str, clip: int, aligned: bool) -> int:
+    own = lengths[name][clip]
+    return next(each[clip] for each in lengths.values() if each[clip]) if aligned and own else own
+
+
+def part_of(batch: Batch, clip: int) -> Batch:
+    """One clip alone, without padding."""
+    streams = {}
+    for name, stream in batch.streams.items():
+        end = stream.lengths[clip : clip + 1]
+        streams[name] = Stream(stream.values[clip : clip + 1, : max(1, int(end))], end, end > 0)
+    return Batch(torch.arange(1), batch.labels[clip : clip + 1], streams)
