@@ -158,7 +158,7 @@ def test_a_data_sets_name_cannot_lead_out_of_the_folder(planted: Dataset) -> Non
     from selfmm.api import default_folder
 
     strange = replace(planted, manifest=planted.manifest.model_copy(update={"name": "../../evil"}))
-    assert default_folder(strange, None, 1).parent == Path("runs")
+    assert default_folder(strange, None, "self_mm", 1).parent == Path("runs")
 
 
 def test_resuming_a_finished_run_returns_it(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:

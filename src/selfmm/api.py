@@ -12,8 +12,8 @@ from selfmm.errors import SettingsError
 from selfmm.predict import TrainedModel
 from selfmm.training.folder import RunFolder
 from selfmm.training.run import Run
-from selfmm.training.seed_pool import SeedListener
-from selfmm.training.seeds import SeedRuns, Unheard, check_seeds, parse_seeds, run_seeds
+from selfmm.training.seed_pool import SeedListener, Unheard
+from selfmm.training.seeds import SeedRuns, check_seeds, parse_seeds, run_seeds
 from selfmm.training.trainer import Listener, Silence
 
 
@@ -60,7 +60,7 @@ def train(
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     if settings is None:
         settings = load_settings(preset, _with_encoder(overrides, text_encoder), seed=seed)
-    folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.seed))
+    folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.model, settings.seed))
     Run(dataset, settings, folder, listener or Silence()).execute(resume=resume)
     return load(folder.path)
 
@@ -105,7 +105,7 @@ def train_seeds(
         raise SettingsError(["seed: give it or seeds, not both"])
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     chosen = settings or load_settings(preset, _with_encoder(overrides, text_encoder))
-    folder = Path(out) if out is not None else default_folder(dataset, preset)
+    folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Unheard())
 
 
@@ -113,9 +113,14 @@ def _with_encoder(overrides: Sequence[str], text_encoder: str | None) -> list[st
     return [*overrides, *([] if text_encoder is None else [f"text.encoder={text_encoder}"])]
 
 
-def default_folder(dataset: Dataset, preset: str | Path | None, seed: int | None = None) -> Path:
-    """``runs/<data set>-<preset>-<seed>``: seeds never overwrite each other; several lie in ``<data set>-<preset>``."""
-    # The name comes with the data, which may be a stranger's: it must not lead out of the folder.
-    name = re.sub(r"[^\w-]+", "_", dataset.name)[:100]
-    end = "" if seed is None else f"-{seed}"
-    return Path("runs") / f"{name}-{Path(preset).stem if preset else 'default'}{end}"
+def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed: int | None = None) -> Path:
+    """``runs/<data set>-<preset>-<seed>``, before the seed the model if it is not Self-MM: runs never overwrite each
+    other; several seeds lie in one folder without a seed in its name."""
+    parts = [safe_name(dataset.name), Path(preset).stem if preset else "default"]
+    parts += [] if model == "self_mm" else [model]
+    return Path("runs") / "-".join([*parts, *([] if seed is None else [str(seed)])])
+
+
+def safe_name(name: str) -> str:
+    """A data set's name as part of a path: it comes with the data, which may be a stranger's, and must not lead out."""
+    return re.sub(r"[^\w-]+", "_", name)[:100]

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from conftest import QUICK, heeds_ctrl_c
-from selfmm.cli.seeds import SeedBars, seed_listener
+from selfmm.cli.seeds import PoolBars, pool_listener
 from selfmm.data.store import Dataset
 from selfmm.training.seed_pool import Plan
 from selfmm.training.trainer import EpochRecord
@@ -119,13 +119,13 @@ RECORD = EpochRecord(2, {"fusion": 0.5}, {"mae": 0.75}, best=True, seconds=3.0, 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_views(terminal: bool) -> None:
     out = io.StringIO()
-    with seed_listener(Console(file=out, force_terminal=terminal, width=120, color_system=None)) as listener:
-        assert isinstance(listener, SeedBars) == terminal
+    with pool_listener(Console(file=out, force_terminal=terminal, width=120, color_system=None), "seed") as listener:
+        assert isinstance(listener, PoolBars) == terminal
         listener.planned(Plan(jobs=2, threads=3), [1, 2], [9])
         listener.started(1, 5, 0)
         listener.started(2, 5, 1)
         listener.epoch(1, RECORD)
-        if isinstance(listener, SeedBars):
+        if isinstance(listener, PoolBars):
             bars = [(bar.description, bar.completed, bar.total, bar.fields["note"]) for bar in listener.progress.tasks]
             assert bars == [
                 ("seeds", 1, 3, ""),

@@ -20,8 +20,8 @@ import selfmm
 from conftest import QUICK
 from selfmm.data.store import Dataset
 from selfmm.errors import OutputError, RunError, SettingsError, TrainingError
-from selfmm.training.seed_pool import Plan, Pool, make_plan
-from selfmm.training.seeds import SeedRuns, Unheard, machine_plan, parse_seeds
+from selfmm.training.seed_pool import Plan, Pool, Unheard, make_plan
+from selfmm.training.seeds import SeedRuns, machine_plan, parse_seeds
 from selfmm.training.trainer import EpochRecord
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -142,7 +142,7 @@ def test_summary(two: SeedRuns) -> None:
     assert not list(two.folder.rglob("*.partial"))
 
 
-class KillSecond(Unheard):
+class KillSecond(Unheard[int]):
     """Kills the process of seed 2, alone at the time, after its first epoch; sees who was started."""
 
     def __init__(self) -> None:
@@ -224,11 +224,11 @@ sys.exit(job.get("code", 0))
 """
 
 
-class Watch(Unheard):
+class Watch(Unheard[int]):
     """How many ran at once, from the pool's own table."""
 
     def __init__(self) -> None:
-        self.pool: Pool | None = None
+        self.pool: Pool[int] | None = None
         self.at_first_epoch: list[int] = []
         self.most = 0
         self.problems: dict[int, str | None] = {}
@@ -295,7 +295,7 @@ def test_a_process_that_dies_without_a_word_is_explained() -> None:
 
 
 def test_no_process_is_left_when_the_listener_fails() -> None:
-    class Fails(Unheard):
+    class Fails(Unheard[int]):
         def started(self, seed: int, max_epochs: int, done: int) -> None:
             raise RuntimeError("a view that breaks")
 

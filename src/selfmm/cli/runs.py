@@ -29,6 +29,10 @@ def train(
     preset: Annotated[
         str | None, typer.Option("--preset", "-p", help="mosi, mosei, sims, simsv2, quickstart, or a TOML file.")
     ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Which model; see `selfmm models`.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels per modality: generated, human or none; default: as the model has them.")
+    ] = None,
     text_encoder: Annotated[
         str | None, typer.Option(help="Hub name, local folder, or minilm (offline weights).")
     ] = None,
@@ -52,7 +56,7 @@ def train(
         list[str] | None, typer.Option("--set", help="A setting, key=value; see `selfmm settings`. Repeatable.")
     ] = None,
 ) -> None:
-    """Train Self-MM: one label per clip in, scores and labels per modality out."""
+    """Train a model, by default Self-MM: one label per clip in, scores and labels per modality out."""
     if seed is not None and seeds is not None:
         raise SettingsError(["give --seed for one run or --seeds for several, not both"])
     if jobs is not None and seeds is None:
@@ -60,7 +64,11 @@ def train(
     common: _Training = {
         "preset": preset,
         "text_encoder": text_encoder,
-        "overrides": overrides or (),
+        "overrides": [
+            *(overrides or ()),
+            *([] if model is None else [f"model={model}"]),
+            *([] if labels is None else [f"labels.source={labels}"]),
+        ],
         "out": out,
         "resume": resume,
     }
@@ -104,10 +112,10 @@ def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) ->
     from rich.console import Console
 
     from selfmm.api import train_seeds
-    from selfmm.cli.seeds import seed_listener, seeds_summary
+    from selfmm.cli.seeds import pool_listener, seeds_summary
 
     console = Console()
-    with seed_listener(console) as progress:
+    with pool_listener(console, "seed") as progress:
         result = train_seeds(data, seeds=seeds, jobs=jobs, listener=progress, **common)
     console.print(seeds_summary(result, console.width))
     if result.failed:

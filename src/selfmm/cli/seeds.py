@@ -1,10 +1,11 @@
-"""``selfmm train --seeds``: how several seeds go, and the table of what they came to."""
+"""How several trainings go, and the table of what ``selfmm train --seeds`` came to."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Generic
 
 from rich import box
 from rich.console import Console, Group
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from selfmm.evaluation.metrics import DESCRIPTIONS
 from selfmm.evaluation.tables import cell, head
-from selfmm.training.seed_pool import Plan, SeedListener
+from selfmm.training.seed_pool import Key, Plan
 from selfmm.training.seeds import SeedRuns, describe_failures
 from selfmm.training.trainer import EpochRecord
 
@@ -22,77 +23,84 @@ _FIXED, _COLUMN = 56, 10  # characters: of the table without seeds, and per seed
 _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
 
 
-class Lines:
-    """A line per seed."""
+class Lines(Generic[Key]):
+    """A line per training.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        noun: what they are called, ``seed`` or ``run``.
+    """
+
+    def __init__(self, console: Console, noun: str) -> None:
         self.console = console
-        self.best: dict[int, EpochRecord] = {}
+        self.noun = noun
+        self.best: dict[Key, EpochRecord] = {}
 
-    def planned(self, plan: Plan, waiting: Sequence[int], finished: Sequence[int]) -> None:
+    def planned(self, plan: Plan, waiting: Sequence[Key], finished: Sequence[Key]) -> None:
         there = f" ({len(finished)} finished already)" if finished else ""
         most = "if memory allows" if plan.measured else "as --jobs says"
         threads = f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"
         at_once = f", {plan.jobs} at once {most}, {threads} each" if plan.jobs > 1 else f", one at a time, {threads}"
-        self._say(f"{len(waiting)} seeds to train{there}{at_once}")
+        self._say(f"{len(waiting)} {self.noun}s to train{there}{at_once}")
 
-    def started(self, seed: int, max_epochs: int, done: int) -> None:
-        self._say(f"seed {seed}: started" if not done else f"seed {seed}: resumed after epoch {done}")
+    def started(self, key: Key, max_epochs: int, done: int) -> None:
+        self._say(f"{self.noun} {key}: started" if not done else f"{self.noun} {key}: resumed after epoch {done}")
 
-    def epoch(self, seed: int, record: EpochRecord) -> None:
+    def epoch(self, key: Key, record: EpochRecord) -> None:
         if record.best:
-            self.best[seed] = record
+            self.best[key] = record
 
-    def ended(self, seed: int, problem: str | None) -> None:
-        best = self.best.get(seed)
+    def ended(self, key: Key, problem: str | None) -> None:
+        best = self.best.get(key)
         figure = f", valid MAE {best.valid['mae']:.4f} at epoch {best.epoch}" if best else ""
-        self._say(f"seed {seed}: finished{figure}" if problem is None else f"seed {seed}: failed: {problem}")
+        self._say(
+            f"{self.noun} {key}: finished{figure}" if problem is None else f"{self.noun} {key}: failed: {problem}"
+        )
 
     def _say(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)  # a message of an error is no markup
 
 
-class SeedBars(Lines):
-    """The same, with a bar over all seeds and one per running seed."""
+class PoolBars(Lines[Key]):
+    """The same, with a bar over all and one per running one."""
 
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(progress.console)
+    def __init__(self, progress: Progress, noun: str) -> None:
+        super().__init__(progress.console, noun)
         self.progress = progress
         self.all: TaskID | None = None
-        self.tasks: dict[int, TaskID] = {}
+        self.tasks: dict[Key, TaskID] = {}
 
-    def planned(self, plan: Plan, waiting: Sequence[int], finished: Sequence[int]) -> None:
+    def planned(self, plan: Plan, waiting: Sequence[Key], finished: Sequence[Key]) -> None:
         super().planned(plan, waiting, finished)
         total = len(waiting) + len(finished)
-        self.all = self.progress.add_task("seeds", total=total, completed=len(finished), note="")
+        self.all = self.progress.add_task(f"{self.noun}s", total=total, completed=len(finished), note="")
 
-    def started(self, seed: int, max_epochs: int, done: int) -> None:
-        self.tasks[seed] = self.progress.add_task(f"seed {seed}", total=max_epochs, completed=done, note="")
+    def started(self, key: Key, max_epochs: int, done: int) -> None:
+        self.tasks[key] = self.progress.add_task(f"{self.noun} {key}", total=max_epochs, completed=done, note="")
 
-    def epoch(self, seed: int, record: EpochRecord) -> None:
-        super().epoch(seed, record)
-        best = self.best.get(seed)
+    def epoch(self, key: Key, record: EpochRecord) -> None:
+        super().epoch(key, record)
+        best = self.best.get(key)
         note = f"best valid MAE {best.valid['mae']:.4f}" if best else ""
-        self.progress.update(self.tasks[seed], completed=record.epoch, note=note)
+        self.progress.update(self.tasks[key], completed=record.epoch, note=note)
 
-    def ended(self, seed: int, problem: str | None) -> None:
-        super().ended(seed, problem)
+    def ended(self, key: Key, problem: str | None) -> None:
+        super().ended(key, problem)
         assert self.all is not None
-        if seed in self.tasks:  # else it failed before its training began
-            self.progress.remove_task(self.tasks.pop(seed))
+        if key in self.tasks:  # else it failed before its training began
+            self.progress.remove_task(self.tasks.pop(key))
         if problem is None:
             self.progress.advance(self.all)
 
 
 @contextmanager
-def seed_listener(console: Console) -> Iterator[SeedListener]:
-    """Bars on a terminal, a line per seed elsewhere."""
+def pool_listener(console: Console, noun: str) -> Iterator[Lines[Any]]:
+    """Bars on a terminal, a line per training elsewhere."""
     if not console.is_terminal:
-        yield Lines(console)
+        yield Lines(console, noun)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=console, transient=True) as progress:
-        yield SeedBars(progress)
+        yield PoolBars(progress, noun)
 
 
 def seeds_summary(result: SeedRuns, width: int) -> Group:

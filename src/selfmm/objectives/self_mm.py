@@ -41,7 +41,8 @@ class SelfMMObjective(nn.Module):
 
     def observe(self, output: Output, index: Tensor, epoch: int) -> None:
         """Makes new labels for these clips and moves the class centres (paper, algorithm 1)."""
-        self.generator.update(output.fusion_feature, output.features, index, epoch, present=output.present)
+        present = {name: output.present[name] for name in output.features}
+        self.generator.update(output.fusion_feature, output.features, index, epoch, present=present)
 
     def end_epoch(self) -> dict[str, dict[str, float]]:
         """Recomputes the running sums, so that rounding does not add up over epochs; returns how far apart they are."""

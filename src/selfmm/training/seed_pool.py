@@ -1,6 +1,6 @@
-"""Seeds side by side: one process each, as many at once as cores and memory allow, and none outlives its parent.
+"""Trainings side by side: one process each, as many at once as cores and memory allow, and none outlives its parent.
 
-Processes, not one batched model: seeds stop at different epochs, a model stays the plain one, and each seed's numbers
+Processes, not one batched model: seeds stop at different epochs, a model stays the plain one, and each run's numbers
 are those of a training of its own. A process that dies takes no other with it.
 """
 
@@ -15,20 +15,23 @@ import sys
 import tempfile
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from selfmm.errors import SettingsError
 from selfmm.training.memory import Memory, fitting
 from selfmm.training.trainer import EpochRecord
 
+Key = TypeVar("Key", bound=Hashable)
+Told = TypeVar("Told", contravariant=True)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How seeds share a machine.
+    """How trainings share a machine.
 
     Attributes:
         jobs: at most so many at once.
@@ -63,24 +66,39 @@ def make_plan(seeds: int, jobs: int | None, cores: int, threads: int, devices: S
     return Plan(most, max(1, min(threads, cores // most)), tuple(devices), measured=jobs is None)
 
 
-class SeedListener(Protocol):
-    """Is told how the seeds go."""
+class PoolListener(Protocol[Told]):
+    """Is told how the trainings go."""
 
-    def planned(self, plan: Plan, waiting: Sequence[int], finished: Sequence[int]) -> None: ...
+    def planned(self, plan: Plan, waiting: Sequence[Told], finished: Sequence[Told]) -> None: ...
 
-    def started(self, seed: int, max_epochs: int, done: int) -> None: ...
+    def started(self, key: Told, max_epochs: int, done: int) -> None: ...
 
-    def epoch(self, seed: int, record: EpochRecord) -> None: ...
+    def epoch(self, key: Told, record: EpochRecord) -> None: ...
 
-    def ended(self, seed: int, problem: str | None) -> None: ...
+    def ended(self, key: Told, problem: str | None) -> None: ...
 
 
-class Pool:
-    """Runs a process per seed.
+SeedListener = PoolListener[int]
+
+
+class Unheard(Generic[Key]):
+    """A listener that does nothing."""
+
+    def planned(self, plan: Plan, waiting: Sequence[Key], finished: Sequence[Key]) -> None: ...
+
+    def started(self, key: Key, max_epochs: int, done: int) -> None: ...
+
+    def epoch(self, key: Key, record: EpochRecord) -> None: ...
+
+    def ended(self, key: Key, problem: str | None) -> None: ...
+
+
+class Pool(Generic[Key]):
+    """Runs a process per training; a key tells them apart, a seed for example.
 
     Args:
         plan: how many at once, and what each may use.
-        job: what :mod:`selfmm.training.seed_process` reads, by seed.
+        job: what :mod:`selfmm.training.seed_process` reads, by key.
         listener: is told how they go.
         command: the process; a test may give another.
     """
@@ -88,33 +106,33 @@ class Pool:
     def __init__(
         self,
         plan: Plan,
-        job: Callable[[int], Mapping[str, Any]],
-        listener: SeedListener,
+        job: Callable[[Key], Mapping[str, Any]],
+        listener: PoolListener[Key],
         command: Sequence[str] = (sys.executable, "-P", "-m", "selfmm.training.seed_process"),
     ) -> None:
         self.plan = plan
         self.job = job
         self.listener = listener
         self.command = list(command)
-        self.running: dict[int, _Process] = {}
+        self.running: dict[Key, _Process] = {}
         # The first one tells what a training takes.
         self.room = 1 if plan.measured else plan.jobs
-        self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
+        self._events: queue.Queue[tuple[Key, dict[str, Any] | None]] = queue.Queue()
         self._peaks: Counter[str] = Counter()
-        self._failed: dict[int, str] = {}
+        self._failed: dict[Key, str] = {}
 
-    def run(self, seeds: Sequence[int]) -> dict[int, str]:
-        """Runs all seeds; returns why each that failed did. However this ends, no process is left."""
-        waiting = deque(seeds)
+    def run(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Runs all; returns why each that failed did. However this ends, no process is left."""
+        waiting = deque(keys)
         try:
             while waiting or self.running:
                 while waiting and len(self.running) < self.room:
                     self._start(waiting.popleft())
-                seed, event = self._events.get()
+                key, event = self._events.get()
                 if event is None:
-                    self._end(seed)
+                    self._end(key)
                 else:
-                    self._take(seed, event)
+                    self._take(key, event)
         finally:
             for process in self.running.values():
                 process.let_go()
@@ -122,7 +140,7 @@ class Pool:
                 process.stop()
         return self._failed
 
-    def _start(self, seed: int) -> None:
+    def _start(self, key: Key) -> None:
         # The interpreter's own paths, so that the child imports what the parent did and nothing that lies around.
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(self.plan.threads)}
@@ -131,19 +149,19 @@ class Pool:
             taken = Counter(process.device for process in self.running.values())
             device = min(self.plan.devices, key=lambda name: taken[name])
             environment["CUDA_VISIBLE_DEVICES"] = device
-        self.running[seed] = _Process(self.command, environment, device, self.job(seed))
-        self.running[seed].listen(lambda event: self._events.put((seed, event)))
+        self.running[key] = _Process(self.command, environment, device, self.job(key))
+        self.running[key].listen(lambda event: self._events.put((key, event)))
 
-    def _take(self, seed: int, event: dict[str, Any]) -> None:
+    def _take(self, key: Key, event: dict[str, Any]) -> None:
         if event["event"] == "started":
-            self.listener.started(seed, event["max_epochs"], event["done"])
+            self.listener.started(key, event["max_epochs"], event["done"])
         elif event["event"] == "failed":
-            self.running[seed].problem = event["message"]
+            self.running[key].problem = event["message"]
         else:
-            self.running[seed].warming = False
+            self.running[key].warming = False
             if self.plan.measured:
                 self._measure({place: Memory(**found) for place, found in event["memory"].items()})
-            self.listener.epoch(seed, EpochRecord(**event["record"]))
+            self.listener.epoch(key, EpochRecord(**event["record"]))
 
     def _measure(self, memory: Mapping[str, Memory]) -> None:
         warming = sum(process.warming for process in self.running.values())
@@ -154,16 +172,16 @@ class Pool:
                 room = min(room, fitting(found.free, self._peaks[place], len(self.running), warming))
         self.room = room
 
-    def _end(self, seed: int) -> None:
-        problem = self.running[seed].end()
-        del self.running[seed]
+    def _end(self, key: Key) -> None:
+        problem = self.running[key].end()
+        del self.running[key]
         if problem is not None:
-            self._failed[seed] = problem
-        self.listener.ended(seed, problem)
+            self._failed[key] = problem
+        self.listener.ended(key, problem)
 
 
 class _Process:
-    """One seed's process, from the parent's side."""
+    """One training's process, from the parent's side."""
 
     def __init__(
         self, command: list[str], environment: dict[str, str], device: str | None, job: Mapping[str, Any]

@@ -36,8 +36,8 @@ from selfmm.training.assembly import check_device
 from selfmm.training.folder import RunFolder, write_json, write_table
 from selfmm.training.objective import check_trainable
 from selfmm.training.run import Run
-from selfmm.training.seed_pool import Plan, Pool, SeedListener, make_plan
-from selfmm.training.trainer import EpochRecord, Silence
+from selfmm.training.seed_pool import Key, Plan, Pool, PoolListener, SeedListener, make_plan
+from selfmm.training.trainer import Silence
 
 MOST_SEEDS = 1000
 _PART = re.compile(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", re.ASCII)
@@ -69,18 +69,6 @@ class SeedRuns:
     def summary(self) -> pd.DataFrame:
         """A row per figure: ``mean``, ``std`` (over n - 1) and ``runs`` (how many had a value)."""
         return summarise([{str(key): float(value) for key, value in self.figures[s].items()} for s in self.runs])
-
-
-class Unheard:
-    """A listener that does nothing."""
-
-    def planned(self, plan: Plan, waiting: Sequence[int], finished: Sequence[int]) -> None: ...
-
-    def started(self, seed: int, max_epochs: int, done: int) -> None: ...
-
-    def epoch(self, seed: int, record: EpochRecord) -> None: ...
-
-    def ended(self, seed: int, problem: str | None) -> None: ...
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -150,17 +138,30 @@ def run_seeds(
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
     each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
-        finished = [s for s in seeds if Run(dataset, each[s], runs[s], Silence()).finished(resume=resume)]
-        waiting = [seed for seed in seeds if seed not in finished]
-        listener.planned(plan, waiting, finished)
-
-        def job(seed: int) -> dict[str, Any]:
-            content = each[seed].model_dump(mode="json")
-            return {"data": str(dataset.path.resolve()), "out": str(runs[seed].path.resolve()), "settings": content}
-
-        found = Pool(plan, job, listener).run(waiting)
-        failed = {seed: found[seed] for seed in seeds if seed in found}  # they end in any order
+        failed = run_each(dataset, each, runs, plan, resume=resume, listener=listener)
         return _summarised(dataset, folder, runs, failed, plan)
+
+
+def run_each(
+    dataset: Dataset,
+    settings: Mapping[Key, Settings],
+    runs: Mapping[Key, RunFolder],
+    plan: Plan,
+    *,
+    resume: bool,
+    listener: PoolListener[Key],
+) -> dict[Key, str]:
+    """Trains what is not finished yet, in processes side by side; returns why each that has no result failed."""
+    finished = [key for key in runs if Run(dataset, settings[key], runs[key], Silence()).finished(resume=resume)]
+    waiting = [key for key in runs if key not in finished]
+    listener.planned(plan, waiting, finished)
+
+    def job(key: Key) -> dict[str, Any]:
+        content = settings[key].model_dump(mode="json")
+        return {"data": str(dataset.path.resolve()), "out": str(runs[key].path.resolve()), "settings": content}
+
+    found = Pool(plan, job, listener).run(waiting)
+    return {key: found[key] for key in runs if key in found}  # they end in any order
 
 
 def _summarised(
@@ -169,7 +170,7 @@ def _summarised(
     done = {seed: run for seed, run in runs.items() if seed not in failed}
     if not done:
         raise TrainingError("no seed has a result.\n" + "\n".join(describe_failures(failed)))
-    figures = pd.DataFrame({seed: _figures(run) for seed, run in done.items()})
+    figures = pd.DataFrame({seed: run_figures(run) for seed, run in done.items()})
     result = SeedRuns(folder, done, failed, plan, figures.rename_axis(index="metric", columns="seed"))
     _write(result, dataset)
     return result
@@ -206,7 +207,8 @@ def machine_plan(seeds: int, jobs: int | None, device: str) -> Plan:
     return make_plan(seeds, jobs, cores(), torch.get_num_threads(), devices)
 
 
-def _figures(run: RunFolder) -> dict[str, float]:
+def run_figures(run: RunFolder) -> dict[str, float]:
+    """Figures of a finished run, as in ``SeedRuns.figures``."""
     content, history, memory = run.metrics(), run.history(), run.peak_memory()
     figures = {
         f"{split}_{key}" if task == "fusion" else f"{split}_{task}_{key}": math.nan if value is None else float(value)

@@ -1,0 +1,1 @@
+"""Experiments: grids of runs, and the tables that are made of them."""

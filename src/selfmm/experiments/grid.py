@@ -1,0 +1,200 @@
+"""A grid of trainings, cases times seeds, in one folder: what a comparison and an ablation are made of.
+
+=========================== ======================================================================
+file                        content
+=========================== ======================================================================
+<case>/seed-<seed>/         the run folder of each training, see :mod:`selfmm.training.folder`
+=========================== ======================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+
+from selfmm.atomic import explain, only_one
+from selfmm.config import Settings
+from selfmm.data.store import Dataset
+from selfmm.errors import OutputError, SelfmmError, SettingsError
+from selfmm.models import find_model
+from selfmm.models.base import label_source
+from selfmm.training.assembly import assemble, check_device, chosen_modalities
+from selfmm.training.folder import RunFolder
+from selfmm.training.needs import check_needs
+from selfmm.training.objective import check_trainable, human_labels
+from selfmm.training.seed_pool import Plan, PoolListener
+from selfmm.training.seeds import machine_plan, run_each, run_figures
+
+_CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of a table.
+
+    Attributes:
+        name: of the case, and of its folder.
+        settings: of its trainings; their seed does not count.
+    """
+
+    name: str
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        if not _CASE.fullmatch(self.name):
+            raise SettingsError(
+                [f"{self.name!r} names no case: take letters, digits and _ . + = , - , at most 100, a letter first"]
+            )
+
+
+class RunKey(NamedTuple):
+    """Which training of a grid."""
+
+    case: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.case} {self.seed}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid came to.
+
+    Attributes:
+        folder: holds a folder per case.
+        cases: in the order given.
+        seeds: of each case.
+        runs: the finished ones.
+        failed: why each other one has no result.
+        plan: how they shared the machine.
+    """
+
+    folder: Path
+    cases: tuple[Case, ...]
+    seeds: tuple[int, ...]
+    runs: Mapping[RunKey, RunFolder]
+    failed: Mapping[RunKey, str]
+    plan: Plan
+
+    def of(self, case: str) -> dict[int, RunFolder]:
+        """The finished runs of a case by seed."""
+        return {key.seed: run for key, run in self.runs.items() if key.case == case}
+
+    def figures(self, case: str) -> pd.DataFrame:
+        """A row per figure, a column per finished seed, see :class:`selfmm.training.seeds.SeedRuns`."""
+        return pd.DataFrame({seed: run_figures(run) for seed, run in self.of(case).items()})
+
+
+def run_grid(
+    dataset: Dataset,
+    cases: Sequence[Case],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    resume: bool,
+    jobs: int | None,
+    listener: PoolListener[RunKey],
+    ours: Callable[[str], bool],
+) -> Grid:
+    """Trains every case with every seed, in processes side by side.
+
+    A case that the data do not serve is not trained and told in ``failed``; it stops no other.
+
+    Args:
+        folder: made if need be. With ``resume`` it may hold runs of the same settings, which are kept or gone on with,
+            and runs of other cases, which are let be.
+        jobs: so many at once; None as cores and memory allow.
+        listener: is told how they go.
+        ours: whether a file of this name may lie beside the cases' folders.
+
+    Raises:
+        SettingsError: two cases have one name, or the machine lacks the device.
+        OutputError: the folder is of something else, or holds runs and ``resume`` is not given.
+        RunError: a run in it was begun with other data or settings.
+    """
+    _check(cases)
+    with_seed = {
+        RunKey(case.name, seed): case.settings.model_copy(update={"seed": seed}) for case in cases for seed in seeds
+    }
+    runs = {key: RunFolder(folder / key.case / f"seed-{key.seed}") for key in with_seed}
+    _make(folder, resume, ours)
+    plan = machine_plan(len(with_seed), jobs, cases[0].settings.training.device)
+    with only_one(folder):
+        unserved = {case.name: problem for case in cases if (problem := _problem(dataset, case.settings)) is not None}
+        possible = {key: run for key, run in runs.items() if key.case not in unserved}
+        _encode_once(dataset, [case for case in cases if case.name not in unserved])
+        failed = run_each(dataset, with_seed, possible, plan, resume=resume, listener=listener)
+        failed |= {key: unserved[key.case] for key in runs if key.case in unserved}
+    done = {key: run for key, run in runs.items() if key not in failed}
+    return Grid(folder, tuple(cases), tuple(seeds), done, failed, plan)
+
+
+def _check(cases: Sequence[Case]) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError(["each run gets a process of its own; start this without accelerate launch"])
+    names = [case.name for case in cases]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice or not cases:
+        raise SettingsError([f"{twice[0]!r} is given twice" if twice else "there is no case to train"])
+    for case in cases:
+        check_device(case.settings.training.device)
+
+
+def _make(folder: Path, resume: bool, ours: Callable[[str], bool]) -> None:
+    try:
+        there = [path for path in folder.iterdir() if path.name[0] != "."] if folder.is_dir() else []
+        foreign = [path.name for path in there if not (ours(path.name) or _is_case(path))]
+        if foreign or folder.is_file():
+            what = f" (it holds {foreign[0]})" if foreign else ""
+            raise OutputError(f"{folder} exists and is of something else{what}. Choose another --out.")
+        if there and not resume:
+            raise OutputError(
+                f"{folder} holds runs already. Pass --resume, which trains only what is missing, or choose another "
+                "--out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
+def _is_case(path: Path) -> bool:
+    return path.is_dir() and all(re.fullmatch(r"seed-\d+|\..*", each.name) for each in path.iterdir())
+
+
+def _problem(dataset: Dataset, settings: Settings) -> str | None:
+    """Why the data do not serve this case; None if they do."""
+    try:
+        model = find_model(settings.model)
+        modalities = chosen_modalities(dataset, settings)
+        check_needs(model, modalities, settings)
+        source = label_source(model, settings)
+        check_trainable(dataset, settings, source)
+        if source == "human":
+            human_labels(dataset, settings, settings.labels.tasks or tuple(modalities))
+    except SelfmmError as error:
+        return str(error)
+    return None
+
+
+def _encode_once(dataset: Dataset, cases: Sequence[Case]) -> None:
+    """Asks every frozen text encoder before the processes start, which then all read its answers from the cache."""
+    asked = set()
+    for case in cases:
+        settings, model = case.settings, find_model(case.settings.model)
+        kind = (settings.text, model.reads_tokens)
+        if settings.text.finetune or model.needs.inside or kind in asked:
+            continue
+        asked.add(kind)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                assemble(dataset, settings).ask_frozen(dataset)
+        except SelfmmError:  # it is told of each run that needs it
+            continue
