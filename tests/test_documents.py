@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from selfmm.cli import app
+from selfmm.data.store import Dataset
+from selfmm.models import MODELS
 from selfmm.weights import find
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +28,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 def pages() -> list[str]:
-    return ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    return ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.slow
@@ -63,8 +68,27 @@ def test_examples_run(example: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_models_page_trains_it(
+    name: str, planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commands, on a data set called ``data``; in this process and for one epoch, for there are many pages."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(planted.path)
+    found = [
+        line for language, code in blocks(f"docs/models/{name}.md") if language == "bash" for line in code.splitlines()
+    ]
+    assert any("selfmm train data" in line and f"--model {name}" in line for line in found)
+    for number, line in enumerate(found):
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "selfmm"
+        quick = ["--set", "training.max_epochs=1", "--text-encoder", tiny_encoder, "--out", f"run{number}"]
+        result = CliRunner().invoke(app, [*arguments, *quick])
+        assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception}"
+
+
 def test_links_lead_somewhere() -> None:
-    for page in pages():
+    for page in [*pages(), *(f"docs/models/{name}.md" for name in MODELS)]:
         text = (ROOT / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page} -> {target}"

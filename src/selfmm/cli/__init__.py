@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from selfmm import __version__
-from selfmm.cli import annotation, data, export, extract, predict, report, runs, setup
+from selfmm.cli import annotation, data, export, extract, models, predict, report, runs, setup
 from selfmm.cli.output import complain
 from selfmm.errors import SelfmmError
 
@@ -43,6 +43,7 @@ def _root(
 data.register(app)
 extract.register(app)
 runs.register(app)
+models.register(app)
 predict.register(app)
 export.register(app)
 report.register(app)

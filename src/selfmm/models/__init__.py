@@ -11,12 +11,15 @@ from selfmm.errors import SettingsError
 if TYPE_CHECKING:
     from selfmm.models.base import Model
 
-MODELS = {
+MODELS: dict[str, str | type[Model]] = {
     "self_mm": "SelfMM",
     "lf_dnn": "LFDNN",
     "ef_lstm": "EFLSTM",
+    "mfn": "MFN",
+    "graph_mfn": "GraphMFN",
+    "mfm": "MFM",
 }
-"""Name of the model, which is that of its file, and of its class in there."""
+"""Name of the model, which is that of its file here, and of its class in there; or a class from elsewhere."""
 
 
 def find_model(name: str) -> type[Model]:
@@ -27,5 +30,6 @@ def find_model(name: str) -> type[Model]:
     """
     if name not in MODELS:
         raise SettingsError([f"model = {name!r}: there is no such model{did_you_mean(name, list(MODELS))}"])
-    model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), MODELS[name])
+    known = MODELS[name]
+    model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), known) if isinstance(known, str) else known
     return model
