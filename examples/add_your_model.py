@@ -39,7 +39,8 @@ class Gate(nn.Module):
 
     def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
         gates = self.gates(joined).sigmoid().chunk(len(self.dims), dim=-1)
-        parts = zip(gates, self.project, joined.split(self.dims, dim=-1), strict=True)
+        own = joined.split(self.dims, dim=-1)  # type: ignore[no-untyped-call]
+        parts = zip(gates, self.project, own, strict=True)
         fused: tuple[Tensor, Tensor] = self.head(torch.stack([g * project(part) for g, project, part in parts]).sum(0))
         return fused
 
