@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from selfmm.data.corrections import COLUMNS, write_corrections
 from selfmm.data.store import Dataset, Manifest, Modality, check_modality_name, open_dataset
-from selfmm.data.writer import Frames, Source, sha256, write_dataset
+from selfmm.data.writer import Frames, Source, fingerprint, sha256, write_dataset
 from selfmm.errors import DatasetError, OutputError, SourceError
 
 CLIPS = 70  # more than the writer takes at once
@@ -55,6 +56,32 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert dataset.rows("valid").tolist() == list(range(1, CLIPS, 5))
     assert dataset.rows("none").tolist() == []
     assert np.array_equal(dataset.labels(), source().table["label"])
+
+
+def test_a_view_without_a_split_has_all_else(tmp_path: Path) -> None:
+    dataset = written(tmp_path)
+    corrected = dataset.samples["id"].iloc[[1, 2]].tolist()  # one of valid, one of test
+    filled: dict[str, Any] = {
+        "label": 1.0,
+        "weight": 1.0,
+        "source": "s",
+        "annotators": "",
+        "imported_at": "2026",
+        "sha256": "0",
+    }
+    table = pd.DataFrame({"id": corrected, "modality": "text"}).assign(**filled)
+    write_corrections(dataset.path, table[list(COLUMNS)])
+    view = dataset.without("test")
+    kept = np.flatnonzero(dataset.samples["split"] != "test")
+    assert len(view) == len(kept) == CLIPS - CLIPS // 5
+    assert view.rows("test").tolist() == []
+    assert view.samples["id"].tolist() == dataset.samples["id"].iloc[kept].tolist()
+    assert view.labels()[view.rows("valid")].tolist() == dataset.labels()[dataset.rows("valid")].tolist()
+    for row, clip in enumerate(kept.tolist()):
+        assert np.array_equal(view.frames("audio", row), audio(clip))
+    assert view.corrections["id"].tolist() == corrected[:1]
+    assert view.without("valid").corrections["id"].tolist() == []
+    assert fingerprint(view) == fingerprint(dataset)
 
 
 def test_words_in_the_table_are_a_modality_without_a_matrix(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from selfmm.data.store import Dataset, Modality
 from selfmm.data.writer import Frames, Source, write_dataset
 from selfmm.errors import DatasetError, SettingsError, TrainingError
 from selfmm.predict import TrainedModel
-from selfmm.training.assembly import chosen_modalities
+from selfmm.training.assembly import assemble, chosen_modalities
 from selfmm.training.objective import check_trainable
 
 
@@ -115,9 +115,12 @@ def test_token_ids_beyond_the_vocabulary(tmp_path: Path, tiny_encoder: str) -> N
     tokens = Frames(
         Modality(kind="tokens", tokenizer="bert-base-uncased"),
         np.array([2, 2, 2]),
-        lambda i: np.array([101, 20_000], dtype=np.int32),
+        lambda i: np.array([1, 20_000 if i == 2 else 3], dtype=np.int32),
         np.dtype(np.int32),
     )
     dataset = write_dataset(Source(table, {"text": tokens}, "ids", (-3.0, 3.0)), tmp_path / "data")
     with pytest.raises(DatasetError, match=r"go up to 20000.*come from bert-base-uncased"):
         selfmm.train(dataset, text_encoder=tiny_encoder, overrides=["text.max_tokens=40"], out=tmp_path / "run")
+    seen = dataset.without("valid")  # the id is in that split alone
+    assembly = assemble(seen, load_settings(None, [f"text.encoder={tiny_encoder}", "text.max_tokens=40"]))
+    assert assembly.maker(seen, seen.rows("train")).lengths["text"].tolist() == [2, 2]

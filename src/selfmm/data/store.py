@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -145,12 +145,14 @@ class Dataset:
         manifest: the content of ``dataset.json``.
         samples: the table, one row per clip.
         matrices: the frame matrices of a data set that lies in memory and has no folder.
+        left_out: ids of clips that are in the folder, but not in this view of it.
     """
 
     path: Path
     manifest: Manifest
     samples: pd.DataFrame
     matrices: Mapping[str, npt.NDArray[Any]] | None = None
+    left_out: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -194,6 +196,16 @@ class Dataset:
         rows: npt.NDArray[np.int64] = np.flatnonzero(self.samples["split"].to_numpy(dtype=str) == split)
         return rows
 
+    def without(self, split: Split) -> Dataset:
+        """The data set as if no clip were in ``split``, for those who may not look at it.
+
+        Rows are numbered anew; frames stay where they are in the matrices, and those of the clips left out are pointed
+        to by nothing.
+        """
+        gone = self.samples["split"] == split
+        ids = self.left_out | set(self.samples.loc[gone, "id"].dropna())
+        return replace(self, samples=self.samples[~gone].reset_index(drop=True), left_out=frozenset(ids))
+
     def labels(self) -> npt.NDArray[np.float64]:
         """The m-labels, (N,); NaN where unknown."""
         return self.samples["label"].to_numpy(dtype=np.float64)
@@ -206,7 +218,8 @@ class Dataset:
             DatasetError: their file is damaged or does not fit the data set.
         """
         ids = set(self.samples["id"].dropna())
-        return read_corrections(self.path, ids, self.modalities, self.manifest.label_range)
+        found = read_corrections(self.path, ids | self.left_out, self.modalities, self.manifest.label_range)
+        return found[found["id"].isin(ids)].reset_index(drop=True) if self.left_out else found
 
 
 def open_dataset(path: str | Path) -> Dataset:

@@ -75,7 +75,7 @@ class Assembly:
             return None
         if stored.kind == "text":
             return dataset.samples[TEXT].fillna("").iloc[rows].tolist()
-        _check_vocabulary(dataset, int(self.pretrained.model.config.vocab_size))
+        _check_vocabulary(dataset, rows, int(self.pretrained.model.config.vocab_size))
         return None
 
     def _aligned(self, dataset: Dataset, clips: BatchMaker) -> dict[str, Ragged]:
@@ -192,8 +192,11 @@ def _shape(modality: Modality) -> str:
     return "words" if modality.dim is None else f"frames of {modality.dim} features"
 
 
-def _check_vocabulary(dataset: Dataset, size: int) -> None:
-    highest = int(dataset.matrix(TEXT).max(initial=0))
+def _check_vocabulary(dataset: Dataset, rows: Positions, size: int) -> None:
+    starts = dataset.samples[f"{TEXT}_offset"].to_numpy(dtype=np.int64)[rows]
+    clips = Ragged.of(dataset.matrix(TEXT), starts, dataset.lengths(TEXT)[rows])
+    ids = clips.to(torch.device("cpu")).rows
+    highest = int(ids.max()) if len(ids) else 0
     if highest >= size:
         raise DatasetError(
             f"the token ids of {dataset.name!r} go up to {highest}, but the text encoder knows {size} words. They "
