@@ -1,0 +1,91 @@
+"""A grid: each run is that of a training of its own, one case's trouble is no other's, and a kill costs nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import selfmm
+from conftest import QUICK
+from selfmm.config import load_settings
+from selfmm.data.store import Dataset
+from selfmm.errors import OutputError, RunError, SettingsError
+from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
+from selfmm.training.seed_pool import Unheard
+
+STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
+
+
+def case(model: str, *overrides: str) -> Case:
+    return Case(model, load_settings(None, [*STREAMS, f"model={model}", *overrides]))
+
+
+def grid(
+    dataset: Dataset, folder: Path, cases: list[Case], *, resume: bool = False, seeds: tuple[int, ...] = (5,)
+) -> Grid:
+    listener: Unheard[RunKey] = Unheard()
+    return run_grid(
+        dataset, cases, [5], folder, resume=resume, jobs=2, listener=listener, ours=lambda name: name == "table.md"
+    )
+
+
+@pytest.fixture(scope="module")
+def two(planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Grid:
+    """Two models, and a case that the data do not serve; not to be changed."""
+    cases = [case("lf_dnn"), case("self_mm"), Case("few", load_settings(None, ["modalities=audio", "model=tfn"]))]
+    return grid(planted, tmp_path_factory.mktemp("grid") / "runs", cases)
+
+
+def test_each_run_is_that_of_a_training_of_its_own(two: Grid, planted: Dataset, tmp_path: Path) -> None:
+    assert list(two.runs) == [RunKey("lf_dnn", 5), RunKey("self_mm", 5)]
+    alone = selfmm.train(planted, overrides=[*STREAMS, "model=lf_dnn", "seed=5"], out=tmp_path / "alone")
+    run = two.of("lf_dnn")[5]
+    pd.testing.assert_frame_equal(run.predictions(), alone.predictions, check_exact=True)
+    assert two.figures("lf_dnn").loc["test_mae", 5] == alone.metrics["splits"]["test"]["fusion"]["values"]["mae"]
+
+
+def test_a_case_that_the_data_do_not_serve_stops_no_other(two: Grid) -> None:
+    assert list(two.failed) == [RunKey("few", 5)]
+    assert "tfn joins at least 2 modalities" in two.failed[RunKey("few", 5)]
+
+
+def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, tmp_path: Path) -> None:
+    """As after a kill: one run lost its last files, another never began; a case more is no trouble."""
+    folder = tmp_path / "runs"
+    shutil.copytree(two.folder, folder)
+    (folder / "table.md").write_text("a table")
+    cut = folder / "self_mm" / "seed-5"
+    (cut / "metrics.json").unlink()
+    (cut / "run.json").write_text((cut / "run.json").read_text().replace('"finished"', '"training"'))
+    kept = (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns
+    cases = [case("lf_dnn"), case("self_mm")]
+    with pytest.raises(OutputError, match=r"holds runs already\. Pass --resume"):
+        grid(planted, folder, cases)
+    again = grid(planted, folder, cases, resume=True)
+    assert (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns == kept
+    for key, run in two.runs.items():
+        pd.testing.assert_frame_equal(run.predictions(), again.runs[key].predictions(), check_exact=True)
+    with pytest.raises(RunError, match="begun with other settings"):
+        grid(planted, folder, [case("lf_dnn", "fusion.lr=0.5")], resume=True)
+
+
+def test_folders_of_something_else_are_let_be(planted: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputError, match=r"of something else \(it holds thesis.tex\)"):
+        grid(planted, tmp_path, [case("lf_dnn")], resume=True)
+
+
+def test_names_of_cases() -> None:
+    for name in ("../evil", "", "a b", "-x", "a/b", "x" * 101):
+        with pytest.raises(SettingsError, match="names no case"):
+            Case(name, load_settings())
+    assert Case("lf_dnn+labels.source=none", load_settings()).name
+    assert str(RunKey("mult", 1111)) == "mult 1111"
+
+
+def test_one_name_twice(planted: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'lf_dnn' is given twice"):
+        grid(planted, tmp_path / "runs", [case("lf_dnn"), case("lf_dnn")])
