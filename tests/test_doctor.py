@@ -83,7 +83,7 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
     assert all(diagnosis.decoders.values())
     assert job(diagnosis, "predict: on a video").commands == ("selfmm weights get tiny.en", "selfmm weights get face")
     assert job(diagnosis, "an English text encoder").commands == ("selfmm weights get minilm",)
-    for name in ("extract: voice", "report", "export", "extract --backend ray", "extract --backend dask"):
+    for name in ("extract: voice", "report", "export", "extract --backend ray", "extract --backend dask", "tune"):
         assert job(diagnosis, name) == Job(job(diagnosis, name).name, (), ())
 
 
@@ -95,6 +95,7 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
         ("faster_whisper", "extract: words", "pip install --upgrade 'selfmm[video]'"),
         ("matplotlib", "report", "pip install --upgrade 'selfmm[report]'"),
         ("onnxscript", "export", "pip install --upgrade 'selfmm[onnx]'"),
+        ("scikit_learn", "tune", "pip install --upgrade 'selfmm[experiments]'"),
         ("ray", "extract --backend ray", "pip install --upgrade 'selfmm[ray]'"),
         ("distributed", "extract --backend dask", "pip install --upgrade 'selfmm[dask]'"),
         ("transformers", "train", "pip install --upgrade 'selfmm'"),

@@ -26,10 +26,13 @@ EXTRAS = {
     "video": ("av", "faster-whisper", "joblib", "mediapipe"),
     "report": ("jinja2", "matplotlib"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "experiments": ("optuna", "scikit-learn"),
     "ray": ("ray",),
     "dask": ("distributed",),
 }
 """Packages by the extra of selfmm that installs them."""
+
+_MODULES = {"scikit-learn": "sklearn"}  # where it is not the package's own name
 
 DECODERS = {
     "H.264": "h264",
@@ -141,7 +144,7 @@ def _package(name: str) -> Package:
         return Package(name, None, "not installed")
     except Exception as error:  # metadata can be damaged in any way
         return Package(name, None, f"damaged: {error}")
-    module = name.replace("-", "_")
+    module = _MODULES.get(name, name.replace("-", "_"))
     try:
         found = importlib.util.find_spec(module) is not None
     except Exception:  # its parent or its spec is damaged
@@ -255,3 +258,4 @@ def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], deco
     yield job("extract --backend dask", "dask", ("distributed",))
     yield job("report", "report", EXTRAS["report"])
     yield job("export", "onnx", EXTRAS["onnx"])
+    yield job("tune", "experiments", EXTRAS["experiments"])
