@@ -6,22 +6,15 @@ are those of a training of its own. A process that dies takes no other with it.
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import signal
-import subprocess
 import sys
-import tempfile
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from selfmm.errors import SettingsError
+from selfmm.training.child import Child, environment
 from selfmm.training.memory import Memory, fitting
 from selfmm.training.trainer import EpochRecord
 
@@ -141,15 +134,12 @@ class Pool(Generic[Key]):
         return self._failed
 
     def _start(self, key: Key) -> None:
-        # The interpreter's own paths, so that the child imports what the parent did and nothing that lies around.
-        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(self.plan.threads)}
-        device = None
+        own, device = environment(self.plan.threads), None
         if self.plan.devices:
             taken = Counter(process.device for process in self.running.values())
             device = min(self.plan.devices, key=lambda name: taken[name])
-            environment["CUDA_VISIBLE_DEVICES"] = device
-        self.running[key] = _Process(self.command, environment, device, self.job(key))
+            own["CUDA_VISIBLE_DEVICES"] = device
+        self.running[key] = _Process(self.command, own, device, self.job(key))
         self.running[key].listen(lambda event: self._events.put((key, event)))
 
     def _take(self, key: Key, event: dict[str, Any]) -> None:
@@ -180,77 +170,12 @@ class Pool(Generic[Key]):
         self.listener.ended(key, problem)
 
 
-class _Process:
-    """One training's process, from the parent's side."""
+class _Process(Child):
+    """One training's process: on which device it is, and whether it has yet to show what memory it takes."""
 
     def __init__(
-        self, command: list[str], environment: dict[str, str], device: str | None, job: Mapping[str, Any]
+        self, command: list[str], environment: Mapping[str, str], device: str | None, job: Mapping[str, Any]
     ) -> None:
+        super().__init__(command, environment, job)
         self.device = device
         self.warming = True
-        self.problem: str | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when the process ends
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            text=True,
-            encoding="utf-8",
-        )
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it died already; its end is told like any other
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-
-    def listen(self, tell: Callable[[dict[str, Any] | None], None]) -> None:
-        """Calls ``tell``, from a thread, with each event, and with None at the end."""
-
-        def read() -> None:
-            assert self._process.stdout is not None
-            for line in self._process.stdout:
-                with suppress(ValueError):  # a line cut off by the process's death
-                    tell(json.loads(line))
-            tell(None)
-
-        threading.Thread(target=read, daemon=True).start()
-
-    def end(self) -> str | None:
-        """Waits for its end; returns why it failed, None if it did not."""
-        code = self._process.wait()
-        self.let_go()
-        self._errors.seek(0)
-        said = self._errors.read().decode("utf-8", errors="replace").strip().splitlines()
-        self._errors.close()
-        if code == 0:
-            return None
-        return self.problem or explain_death(code, said[-1] if said else "")
-
-    def let_go(self) -> None:
-        """Tells it to end, by closing what it listens to."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-
-    def stop(self) -> None:
-        """Waits a little for an end in order, then ends it."""
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._errors.close()
-
-
-def explain_death(code: int, last_words: str) -> str:
-    """Why a process failed that could not say it.
-
-    >>> explain_death(-9, "")
-    'its process was killed (SIGKILL), most often because memory ran out; give a smaller --jobs'
-    """
-    if code == -9:
-        return "its process was killed (SIGKILL), most often because memory ran out; give a smaller --jobs"
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code}{f': {last_words}' if last_words else ''}"
