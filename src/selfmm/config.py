@@ -200,7 +200,7 @@ def load_group(
             problems.append(f"{override!r} is no setting; write key=value, for example {group.example}")
             continue
         try:
-            _put(tree, key.strip().split("."), _parse(value.strip()))
+            put_value(tree, key.strip().split("."), parse_value(value.strip()))
         except TypeError:
             problems.append(f"{key.strip()}: a part of this key is a value, not a group of settings")
     tree.update({key: value for key, value in (values or {}).items() if value is not None})
@@ -233,14 +233,16 @@ def _read_preset(preset: str | Path) -> dict[str, Any]:
         raise SettingsError([f"{path} is not valid TOML: {error}"]) from error
 
 
-def _parse(value: str) -> Any:
+def parse_value(value: str) -> Any:
+    """A value in TOML's notation; what is none is a word."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
         return value
 
 
-def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+def put_value(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Puts ``value`` at its place in a tree of settings; ``TypeError`` where a part of its key is a value."""
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
