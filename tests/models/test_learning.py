@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import selfmm
+from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset
 from selfmm.models import MODELS
 
@@ -17,13 +18,22 @@ QUICK = (
 )
 
 
+@pytest.fixture(scope="module")
+def clear(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """150 clips with little noise and no contradictions, so that few steps tell a model that learns from one that does
+    not: on the common planted clips a model that overfits is no better than the mean by chance of its seed.
+    """
+    plain = PlantedSettings(clips=150, seed=3, conflict=0.0, noise={"text": 0.1, "audio": 0.2, "vision": 0.2})
+    return write_planted(tmp_path_factory.mktemp("clear") / "data", plain)
+
+
 @pytest.mark.parametrize("name", list(MODELS))
-def test_it_beats_the_mean(name: str, planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
-    run = selfmm.train(planted, text_encoder=tiny_encoder, overrides=[*QUICK, f"model={name}"], out=tmp_path / "run")
+def test_it_beats_the_mean(name: str, clear: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
+    run = selfmm.train(clear, text_encoder=tiny_encoder, overrides=[*QUICK, f"model={name}"], out=tmp_path / "run")
     table = run.predictions
     unseen = table[table["split"] != "train"]
     mean = float(table.loc[table["split"] == "train", "label"].mean())
     error = float(np.abs(unseen["score"] - unseen["label"]).mean())
     assert error < 0.8 * float(np.abs(unseen["label"] - mean).mean())
-    again = selfmm.load(run.folder.path).predict(planted)
+    again = selfmm.load(run.folder.path).predict(clear)
     np.testing.assert_allclose(again["score"], table["score"], atol=1e-5)
