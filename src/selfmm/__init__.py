@@ -2,7 +2,7 @@
 
 >>> import selfmm
 >>> print(*sorted(selfmm.__all__))
-Clip Prediction __version__ export extract import_dataset load open_dataset train train_seeds
+Clip Prediction __version__ export extract import_dataset load open_dataset train train_seeds tune
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from selfmm.api import load, train, train_seeds
     from selfmm.data.importing import import_dataset
     from selfmm.data.store import open_dataset
+    from selfmm.experiments.tune import tune
     from selfmm.exporting.export import export
     from selfmm.features.clips.clip import Clip
     from selfmm.features.extract import extract
@@ -30,6 +31,7 @@ __all__ = [
     "open_dataset",
     "train",
     "train_seeds",
+    "tune",
 ]
 
 _HOME = {
@@ -42,6 +44,7 @@ _HOME = {
     "open_dataset": "selfmm.data.store",
     "train": "selfmm.api",
     "train_seeds": "selfmm.api",
+    "tune": "selfmm.experiments.tune",
 }
 
 

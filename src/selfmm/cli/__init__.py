@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from selfmm import __version__
-from selfmm.cli import annotation, data, export, extract, models, predict, report, runs, setup
+from selfmm.cli import annotation, data, export, extract, models, predict, report, runs, setup, tune
 from selfmm.cli.output import complain
 from selfmm.errors import SelfmmError
 
@@ -48,6 +48,7 @@ predict.register(app)
 export.register(app)
 report.register(app)
 annotation.register(app)
+tune.register(app)
 setup.register(app)
 
 

@@ -169,16 +169,21 @@ def _is_case(path: Path) -> bool:
     return path.is_dir() and all(re.fullmatch(r"seed-\d+|\..*", each.name) for each in path.iterdir())
 
 
+def check_served(dataset: Dataset, settings: Settings) -> None:
+    """Raises what training would, where the data do not serve these settings, before anything is computed."""
+    model = find_model(settings.model)
+    modalities = chosen_modalities(dataset, settings)
+    check_needs(model, modalities, settings)
+    source = label_source(model, settings)
+    check_trainable(dataset, settings, source)
+    if source == "human":
+        human_labels(dataset, settings, settings.labels.tasks or tuple(modalities))
+
+
 def _problem(dataset: Dataset, settings: Settings) -> str | None:
     """Why the data do not serve this case; None if they do."""
     try:
-        model = find_model(settings.model)
-        modalities = chosen_modalities(dataset, settings)
-        check_needs(model, modalities, settings)
-        source = label_source(model, settings)
-        check_trainable(dataset, settings, source)
-        if source == "human":
-            human_labels(dataset, settings, settings.labels.tasks or tuple(modalities))
+        check_served(dataset, settings)
     except SelfmmError as error:
         return str(error)
     return None

@@ -1,0 +1,244 @@
+"""The memory of a search: an Optuna study in a journal file, which one process at a time reads and writes.
+
+A trial is a pure function of the finished ones and of its place among them: what was cut off by a kill is asked for
+again and comes out the same.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from selfmm.atomic import explain
+from selfmm.errors import RunError
+from selfmm.experiments.search import Search
+from selfmm.experiments.trial import Outcome
+from selfmm.models.base import Range
+
+JOURNAL = "journal.log"
+_NAME = "selfmm"
+_IDENTITY, _OUTCOME, _START = "identity", "outcome", "start"  # what we note in the journal
+_UNPRUNED_TRIALS = 5
+_UNPRUNED_EPOCHS = 3  # the label generator has nothing to say in the first two
+_FEW = 5  # complete trials, below which importance is noise
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_KILLED = "cut off; a later trial did the same"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial to be trained.
+
+    Attributes:
+        number: from 0.
+        values: by key of a setting. Those of the start may lack some.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that is over.
+
+    Attributes:
+        number: from 0.
+        values: by key of each setting that is searched.
+        outcome: what it came to.
+        start: whether its values are those that the search started from.
+        killed: whether it was cut off, and made up for by a later one.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    outcome: Outcome
+    start: bool
+    killed: bool
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's own messages."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"optuna\b")
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+class Study:
+    """A search in ``folder``, which the caller has locked.
+
+    Args:
+        folder: holds the journal, or will.
+        search: what may become what.
+        identity: of the search; a journal is gone on with only where it is the same.
+
+    Raises:
+        RunError: the journal is damaged, or was begun for something else.
+    """
+
+    def __init__(self, folder: Path, search: Search, identity: Mapping[str, Any]) -> None:
+        self.search = search
+        self._open: dict[int, optuna.Trial] = {}
+        try:
+            self._study = _open(folder / JOURNAL)
+            known = self._study.user_attrs.get(_IDENTITY)
+            if known is None and not self._trials():
+                self._study.set_user_attr(_IDENTITY, dict(identity))
+            elif known != identity:
+                raise RunError(_differences(folder, known, identity))
+            self._close_killed()
+        except (ValueError, KeyError, TypeError, AssertionError, AttributeError) as error:  # Optuna checks no content
+            raise RunError(
+                f"{folder / JOURNAL} is damaged ({type(error).__name__}: {str(error)[:200]}). Choose another --out."
+            ) from error
+
+    def _close_killed(self) -> None:
+        for trial in self._trials():
+            if trial.state == TrialState.RUNNING:
+                told = trial.user_attrs.get(_OUTCOME)  # all but the last word may have been written
+                self._finish(trial.number, Outcome("failed") if told is None else Outcome(**told))
+
+    def ask(self) -> Asked:
+        """The next trial: first the start, then what Optuna's TPE makes of those that are finished."""
+        place = sum(not _was_killed(trial) for trial in self._trials() if trial.state != TrialState.WAITING)
+        # A sampler of its own for each place, so that it does not matter how often the search was taken up again.
+        seed = np.random.SeedSequence([self.search.base.seed, place]).generate_state(1)[0]
+        self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
+        if place == 0 and not any(trial.state == TrialState.WAITING for trial in self._trials()):
+            self._study.enqueue_trial(self._start(), user_attrs={_START: True})
+        trial = self._study.ask()
+        keys = self._start() if place == 0 else self.search.spaces
+        values = {key: self._suggest(trial, key) for key in keys}
+        self._open[trial.number] = trial
+        return Asked(trial.number, values)
+
+    def _start(self) -> dict[str, Any]:
+        """What the settings are, as far as Optuna may know: what lies outside its space stays away."""
+        return {key: value for key, value in self.search.start.items() if self.search.holds_start(key)}
+
+    def _suggest(self, trial: optuna.Trial, key: str) -> Any:
+        space = self.search.spaces[key]
+        if not isinstance(space, Range):
+            return trial.suggest_categorical(key, space)
+        if isinstance(self.search.start[key], int):
+            return trial.suggest_int(key, int(space.low), int(space.high), log=space.log)
+        return trial.suggest_float(key, space.low, space.high, log=space.log)
+
+    def known(self, asked: Asked) -> Outcome | None:
+        """What an earlier trial with the same values came to: a training has no luck of its own."""
+        for trial in self._trials():
+            told = trial.user_attrs.get(_OUTCOME)
+            if told is not None and self._values(trial) == {**self.search.start, **asked.values}:
+                reason = f"the same as trial {trial.number}" + (f": {told['reason']}" if told["reason"] else "")
+                return Outcome(told["state"], told["mae"], told["epoch"], 0.0, reason)
+        return None
+
+    def heard(self, number: int, epoch: int, mae: float) -> bool:
+        """Takes down an epoch of a trial; returns whether it may go on."""
+        trial = self._open[number]
+        trial.report(mae, epoch)
+        return not trial.should_prune()
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """Takes down how a trial ended."""
+        self._open.pop(number).set_user_attr(_OUTCOME, asdict(outcome))
+        self._finish(number, outcome)
+
+    def _finish(self, number: int, outcome: Outcome) -> None:
+        value = outcome.mae if outcome.state == "complete" else None
+        self._study.tell(number, value, state=_STATES[outcome.state])
+
+    def counts(self) -> Counter[str]:
+        """How many trials are ``complete``, ``pruned``, ``failed``, ``running``; the killed ones are none of these."""
+        names = {state: name for name, state in _STATES.items()} | {TrialState.RUNNING: "running"}
+        return Counter(names[t.state] for t in self._trials() if t.state in names and not _was_killed(t))
+
+    def ended(self) -> list[Ended]:
+        """Every trial that is not running."""
+        lost = asdict(Outcome("failed", reason=_KILLED))
+        return [
+            Ended(
+                trial.number,
+                self._values(trial),
+                Outcome(**trial.user_attrs.get(_OUTCOME, lost)),
+                start=bool(trial.user_attrs.get(_START)),
+                killed=_was_killed(trial),
+            )
+            for trial in self._trials()
+            if trial.state.is_finished()
+        ]
+
+    def importance(self) -> dict[str, float]:
+        """Share of each setting in how far the complete trials differ, by fANOVA (Hutter, Hoos, Leyton-Brown, ICML
+        2014); empty where they are too few or all the same."""
+        done = [trial for trial in self._trials() if trial.state == TrialState.COMPLETE]
+        if len(done) < _FEW or len({trial.value for trial in done}) < 2:
+            return {}
+        found = get_param_importances(
+            self._study, evaluator=FanovaImportanceEvaluator(seed=0), params=list(self.search.spaces)
+        )
+        return {key: float(share) for key, share in found.items()}
+
+    def _values(self, trial: FrozenTrial) -> dict[str, Any]:
+        return {**self.search.start, **trial.params} if trial.user_attrs.get(_START) else dict(trial.params)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+
+class _Journal(JournalFileBackend):
+    """Says in plain words why it cannot be written."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        try:
+            super().append_logs(logs)
+        except OSError as error:
+            raise explain(error, Path(self._file_path)) from error
+
+
+def _open(journal: Path) -> optuna.Study:
+    # What kill -9 may leave: a line without its end, and the lock of who wrote it. The folder is locked by us.
+    if journal.is_file():
+        content = journal.read_bytes()
+        os.truncate(journal, content.rfind(b"\n") + 1)
+    for left in journal.parent.glob(f"{JOURNAL}.lock*"):
+        left.unlink()
+    storage = optuna.storages.JournalStorage(_Journal(str(journal), JournalFileOpenLock(str(journal))))
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED_TRIALS, n_warmup_steps=_UNPRUNED_EPOCHS)
+    return optuna.create_study(study_name=_NAME, storage=storage, pruner=pruner, load_if_exists=True)
+
+
+def _was_killed(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.FAIL and _OUTCOME not in trial.user_attrs
+
+
+def _differences(folder: Path, then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
+    then = then or {}
+    changed = [
+        f"{key}: {then.get(part, {}).get(key)!r} then, {now[part].get(key)!r} now"
+        for part in now
+        for key in dict.fromkeys([*then.get(part, {}), *now[part]])
+        if then.get(part, {}).get(key) != now[part].get(key)
+    ]
+    return (
+        f"{folder} is a search of something else ({'; '.join(changed[:5])}). Give the same data, preset, --set and "
+        "--space, or choose another --out."
+    )

@@ -1,0 +1,183 @@
+"""``selfmm.tune``: settings that the validation split likes, found by Optuna.
+
+=================== ================================================================================
+file                content
+=================== ================================================================================
+journal.log         everything that happened, line by line; what ``resume`` goes on from
+trials.csv          a row per trial, see :class:`selfmm.experiments.tuning.Tuning`
+best.toml           the settings of the best trial, usable as ``--preset``; its head says where they come from
+=================== ================================================================================
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfmm.api import safe_name
+from selfmm.atomic import explain, only_one
+from selfmm.config import Settings, flatten, load_settings
+from selfmm.data.corrections import digest
+from selfmm.data.store import Dataset, open_dataset
+from selfmm.data.writer import fingerprint
+from selfmm.errors import OutputError, PartError, SettingsError
+from selfmm.experiments.grid import check_served
+from selfmm.experiments.search import Search, describe_space, make_search
+from selfmm.training.assembly import check_device, chosen_modalities
+from selfmm.training.seeds import machine_plan
+
+if TYPE_CHECKING:  # they import Optuna, which is an extra
+    from selfmm.experiments.crew import Course, TuneListener
+    from selfmm.experiments.tuning import Tuning
+    from selfmm.training.seed_pool import Plan
+
+MOST_TRIALS = 100_000
+
+
+def tune(
+    data: Dataset | str | Path,
+    *,
+    trials: int,
+    model: str | None = None,
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+    spaces: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    listener: TuneListener | None = None,
+) -> Tuning:
+    """Searches settings of a model for the lowest MAE on the validation split; the test split is not read.
+
+    The first trial are the settings as they are, so that the best is never worse than they.
+
+    Args:
+        data: a data-set folder, or one that is open; processes read the folder.
+        trials: how many are to be complete or pruned in all.
+        model: one of ``selfmm.models.MODELS``; default: as the preset says.
+        preset, text_encoder, overrides: the settings to start from, as of :func:`selfmm.train`. What ``overrides``
+            name is not searched.
+        spaces: like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``, added to the model's own or in their
+            place; ``*`` in a key stands for each modality of frames.
+        out: the folder; default ``tune/<data set>-<model>``.
+        resume: go on with a search that was interrupted, or is to have more trials; starts one if there is none.
+        jobs: processes that train at once. With more than one, what is tried depends on the order in which they end.
+        listener: is told how it goes.
+
+    Raises:
+        SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: each says the mend.
+        PartError: Optuna or scikit-learn is not installed.
+    """
+    _check_machine(trials)
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    more = {"model": model, "text.encoder": text_encoder}
+    given = [*overrides, *(f"{key}={value}" for key, value in more.items() if value is not None)]
+    search = _search(dataset, load_settings(preset, given), spaces, given)
+    folder = Path(out) if out is not None else Path("tune") / f"{safe_name(dataset.name)}-{search.base.model}"
+    plan = machine_plan(trials, jobs, search.base.training.device)
+    _make(folder, resume)
+    options: dict[str, Sequence[object]] = {
+        "--preset": [preset],
+        "--set": given,
+        "--space": spaces,
+        "--jobs": [jobs] if jobs > 1 else [],
+    }
+    origin = [
+        f"data: {dataset.name}, fingerprint {fingerprint(dataset)}",
+        f"model: {search.base.model}",
+        f"command: {_command(['selfmm', 'tune', dataset.path, '--trials', trials, '--out', folder], options)}",
+    ]
+    return _run(dataset, search, folder, origin, plan, trials, listener)
+
+
+def _run(
+    dataset: Dataset,
+    search: Search,
+    folder: Path,
+    origin: list[str],
+    plan: Plan,
+    trials: int,
+    listener: TuneListener | None,
+) -> Tuning:
+    from selfmm.experiments.crew import Course, Unheard
+    from selfmm.experiments.study import Study, quiet
+    from selfmm.experiments.tuning import Tuning
+
+    with quiet(), only_one(folder):
+        study = Study(folder, search, _identity(dataset, search))
+
+        def save() -> None:
+            Tuning(folder, search, tuple(study.ended())).write(origin)
+
+        course = Course(study, trials, listener or Unheard(), save)
+        course.listener.planned(search, trials, course.done, plan)
+        if course.done < trials:
+            _train(dataset, search.base, plan, course)
+        save()
+        return Tuning(folder, search, tuple(study.ended()), study.importance())
+
+
+def _train(dataset: Dataset, base: Settings, plan: Plan, course: Course) -> None:
+    from selfmm.experiments.crew import Crew, train_here
+    from selfmm.experiments.trial import Bench
+
+    bench = Bench(dataset, base)
+    if plan.jobs == 1:
+        train_here(course, bench)
+        return
+    bench.ask_frozen()
+    job = {"data": str(dataset.path.resolve()), "settings": base.model_dump(mode="json")}
+    Crew(plan, job).train(course)
+
+
+def _check_machine(trials: int) -> None:
+    lacking = [name for name in ("optuna", "sklearn") if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise PartError(f"tune needs {' and '.join(lacking)}. Install them with: pip install 'selfmm[experiments]'")
+    if not 1 <= trials <= MOST_TRIALS:
+        raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError(["trials get processes of their own with --jobs; start this without accelerate launch"])
+
+
+def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequence[str]) -> Search:
+    check_device(base.training.device)
+    check_served(dataset, base)
+    fixed = {override.partition("=")[0].strip() for override in given}
+    return make_search(base, chosen_modalities(dataset, base), spaces, fixed)
+
+
+def _identity(dataset: Dataset, search: Search) -> dict[str, Any]:
+    """What may not change when a search is gone on with, in parts that messages can name."""
+    return {
+        "data": {"clips, labels": fingerprint(dataset), "corrections": digest(dataset.corrections)},
+        "settings": flatten(search.base),
+        "spaces": {key: describe_space(space) for key, space in search.spaces.items()},
+    }
+
+
+def _make(folder: Path, resume: bool) -> None:
+    ours = ("best.toml", "trials.csv")
+    try:
+        there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        foreign = [name for name in there if name not in ours and not name.startswith((".", "journal.log"))]
+        if foreign or folder.is_file():
+            what = f" (it holds {foreign[0]})" if foreign else ""
+            raise OutputError(f"{folder} exists and is no search{what}. Choose another --out.")
+        if "journal.log" in there and not resume:
+            raise OutputError(
+                f"{folder} holds a search already. Pass --resume to go on with it, or choose another --out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
+def _command(words: Sequence[object], options: dict[str, Sequence[object]]) -> str:
+    pairs = [[option, value] for option, values in options.items() for value in values if value is not None]
+    return shlex.join(str(word) for word in [*words, *(word for pair in pairs for word in pair)])
