@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from oracles import alignment as slow
 from selfmm.errors import SettingsError, WeightsError
 from selfmm.models.text import (
     TransformerEncoder,
@@ -15,7 +20,13 @@ from selfmm.models.text import (
     load_architecture,
     load_pretrained,
     tokenise,
+    words_of_tokens,
 )
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_encoder: str) -> Any:
+    return load_pretrained(tiny_encoder).tokenizer
 
 
 def test_blank_text_has_no_tokens_and_long_text_is_cut(tiny_encoder: str) -> None:
@@ -25,6 +36,53 @@ def test_blank_text_has_no_tokens_and_long_text_is_cut(tiny_encoder: str) -> Non
     assert ids[2][0] == tokenizer.cls_token_id
     assert ids[3][-1] == tokenizer.sep_token_id
     assert tokenise(tokenizer, [], 10) == []
+
+
+def test_the_word_that_a_token_is_of(tokenizer: Any) -> None:
+    """Words are what stands between blanks; the marks at either end have their neighbours'."""
+    texts = ["the plot, was great", "  great  ", "", "   ", "\x07", "great snark!"]
+    found = words_of_tokens(tokenizer, texts, 20)
+    assert [each.tolist() for each in found] == [[0, 0, 1, 1, 2, 3, 3], [0, 0, 0], [], [], [0, 0], [0, 0, 1, 1, 1]]
+    (cut,) = words_of_tokens(tokenizer, ["the plot, was great"], 5)
+    assert cut.tolist() == [0, 0, 1, 1, 1]
+    assert words_of_tokens(tokenizer, [], 20) == []
+
+
+WORDS = st.sampled_from(["the", "plot", "was", "great", "acting,", "so-so", "ünknown", "!", "...", "\x07"])
+BLANKS = st.sampled_from([" ", "  ", "\n", "\t ", "\u00a0"])
+
+
+@settings(max_examples=50)
+@given(data=st.data(), limit=st.integers(3, 30))
+def test_words_of_tokens_against_a_loop(data: st.DataObject, limit: int, tokenizer: Any) -> None:
+    """As many as there are tokens, in order, and each one's word is the one that its last letter is in."""
+    words = data.draw(st.lists(WORDS, max_size=6))
+    text = data.draw(BLANKS).join(words) + data.draw(st.sampled_from(["", " "]))
+    (found,), (tokens,) = words_of_tokens(tokenizer, [text], limit), tokenise(tokenizer, [text], limit)
+    assert len(found) == len(tokens)
+    if text.strip():
+        spans = tokenizer(text, truncation=True, max_length=limit, return_offsets_mapping=True)["offset_mapping"]
+        assert found.tolist() == slow.words_of_tokens(text, spans)
+        assert (np.diff(found) >= 0).all()
+
+
+class Blanks:
+    """A tokenizer that counts the blank before a word to its token, as some do."""
+
+    is_fast = True
+
+    def __call__(self, texts: list[str], **_: object) -> dict[str, list[list[tuple[int, int]]]]:
+        assert texts == ["so very good"]
+        return {"offset_mapping": [[(0, 0), (0, 2), (2, 5), (5, 7), (7, 12), (0, 0)]]}
+
+
+def test_a_blank_may_be_part_of_a_token() -> None:
+    assert words_of_tokens(Blanks(), ["so very good"], 20)[0].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_tokenizer_that_does_not_tell() -> None:
+    with pytest.raises(SettingsError, match="use align=pool"):
+        words_of_tokens(object(), ["so good"], 20)
 
 
 def test_padding_changes_nothing(tiny_encoder: str) -> None:

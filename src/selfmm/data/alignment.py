@@ -6,12 +6,15 @@ The axis is that of the first modality that the clip has; text comes first, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from selfmm.data.ragged import Ragged
+from selfmm.data.store import TEXT
 from selfmm.errors import DatasetError
 
 Positions = npt.NDArray[np.int64]
@@ -71,12 +74,36 @@ def _joined(parts: list[npt.NDArray[np.float32]], lengths: Positions, dim: int) 
     return Ragged.of(together, np.cumsum(lengths) - lengths, lengths)
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """What n clips' frames are brought to.
+
+    Attributes:
+        steps: (n,) how many each has.
+        source: per clip, the modality they are of.
+        words: as in ``on_one_axis``.
+        cut: (n,) bool, where more steps may have been than are left.
+        ids: of the clips.
+    """
+
+    steps: Positions
+    source: Sequence[str]
+    words: Sequence[Positions] | None
+    cut: npt.NDArray[np.bool_]
+    ids: Sequence[str]
+
+    def fits(self, lengths: Positions, wanted: Positions) -> npt.NDArray[np.bool_]:
+        """Which clips have as many frames as ``wanted``; more are no harm where steps were cut off."""
+        return np.where(self.cut, lengths >= wanted, lengths == wanted)
+
+
 def on_one_axis(
     streams: Mapping[str, Ragged],
     *,
     how: Literal["stored", "pool"],
+    ids: Sequence[str],
     words: Sequence[Positions] | None = None,
-    ids: Sequence[str] = (),
+    limit: int | None = None,
 ) -> dict[str, Ragged]:
     """All streams with the steps of the first one that a clip has.
 
@@ -84,45 +111,65 @@ def on_one_axis(
         streams: of n clips; the one that gives the axis first.
         how: ``pool`` frames to it in equal parts of the time; or take them as they are ``stored``, if they have as many
             frames as the clip has steps or words.
-        words: per clip (tokens,) the number of each token's word, where the first stream is made of such tokens.
         ids: of the clips, for messages.
+        words: per clip (tokens,) the number of each token's word, where the first stream is made of such tokens.
+        limit: where the first stream was cut to so many steps; stored frames of what was cut off are left out.
 
     Raises:
         DatasetError: stored frames are on another axis.
     """
     lengths = np.stack([stream.lengths.numpy() for stream in streams.values()])
-    steps = np.take_along_axis(lengths, (lengths > 0).argmax(axis=0)[None], axis=0)[0]
+    source = (lengths > 0).argmax(axis=0)
+    steps = np.take_along_axis(lengths, source[None], axis=0)[0]
     first, *others = streams
+    cut = (source == 0) & (steps == (-1 if limit is None else limit))
+    axis = _Axis(steps, [[*streams][each] for each in source], words, cut, ids)
     aligned = {first: streams[first]}
     for name in others:
-        if how == "pool":
-            aligned[name] = pool_to(streams[name], steps)
-        else:
-            aligned[name] = _as_stored(name, streams[name], steps, words, ids)
+        aligned[name] = pool_to(streams[name], steps) if how == "pool" else _as_stored(name, streams[name], axis)
     return aligned
 
 
 _SPECIAL = 2  # tokens that mark a text's beginning and end, for which some files hold no frame
 
 
-def _as_stored(
-    name: str, stream: Ragged, steps: Positions, words: Sequence[Positions] | None, ids: Sequence[str]
-) -> Ragged:
-    lengths = stream.lengths.numpy()
+def _as_stored(name: str, stream: Ragged, axis: _Axis) -> Ragged:
+    lengths, steps = stream.lengths.numpy(), axis.steps
     there = lengths > 0
     if (lengths == steps)[there].all():
         return stream
-    if words is not None:
-        counts = np.array([int(word.max(initial=-1)) + 1 for word in words])
-        spread = there & (counts > 0)
-        if (lengths == counts)[spread].all() and (lengths == steps)[there & ~spread].all():
-            return spread_to(stream, [w if len(w) else np.arange(n) for w, n in zip(words, steps, strict=True)])
-    elif ((steps - lengths)[there] <= _SPECIAL).all() and (steps >= lengths)[there].all():
+    if axis.words is not None and _per_word(lengths, axis)[there].all():
+        words = [w if len(w) else np.arange(n) for w, n in zip(axis.words, steps, strict=True)]
+        return spread_to(stream, words)
+    if axis.fits(lengths, steps)[there].all():
+        return Ragged(stream.rows, stream.starts, torch.from_numpy(np.minimum(lengths, steps)))
+    if axis.words is None and ((steps - lengths)[there] <= _SPECIAL).all() and (steps >= lengths)[there].all():
         return spread_to(stream, [np.minimum(np.arange(n), max(k - 1, 0)) for n, k in zip(steps, lengths, strict=True)])
-    wrong = int(np.flatnonzero(there & (lengths != steps))[0])
-    raise DatasetError(
-        f"this model reads all streams step by step together, but the {name} of clip {ids[wrong]!r} has "
-        f"{lengths[wrong]} frames, and its text {steps[wrong]} tokens"
-        f"{'' if words is None else f' of {int(words[wrong].max(initial=-1)) + 1} words'}. Extract with align=words, "
-        "import aligned features, or pass --set align=pool, which pools frames in equal parts of the time."
+    raise _misfit(name, lengths, axis)
+
+
+def _per_word(lengths: Positions, axis: _Axis) -> npt.NDArray[np.bool_]:
+    """Which clips have a frame for each word; those without words, one for each step."""
+    counts = _counts(axis)
+    return np.where(counts > 0, axis.fits(lengths, counts), lengths == axis.steps)
+
+
+def _counts(axis: _Axis) -> Positions:
+    """(n,) words per clip, of those that are left."""
+    return np.array([int(word.max(initial=-1)) + 1 for word in axis.words or []], dtype=np.int64)
+
+
+def _misfit(name: str, lengths: Positions, axis: _Axis) -> DatasetError:
+    off = (lengths > 0) & (lengths != axis.steps)
+    counts = _counts(axis)
+    # A clip that fits neither way says more than one that fits the words, where others do not.
+    worst = off & ~_per_word(lengths, axis) if axis.words is not None else off
+    wrong = int(np.flatnonzero(worst if worst.any() else off)[0])
+    source = axis.source[wrong]
+    of_words = f" of {counts[wrong]} words" if len(counts) and counts[wrong] else ""
+    return DatasetError(
+        f"this model reads all streams step by step together, but the {name} of clip {axis.ids[wrong]!r} has "
+        f"{lengths[wrong]} frames, and its {source} {axis.steps[wrong]} {'tokens' if source == TEXT else 'frames'}"
+        f"{of_words}. Extract with align=words, import aligned features, or pass --set align=pool, which pools frames "
+        "in equal parts of the time."
     )
