@@ -3,8 +3,9 @@ the Wild: CMU-MOSEI Dataset and Interpretable Dynamic Fusion Graph, ACL 2018): M
 modalities in the place of the attention.
 
 Deviations of the published code: each efficacy goes through a sigmoid, so that it is the share of an edge that is let
-through, where the code lets it be any number; and there is a ReLU between two Linears in a row, where the code has
-nothing, so that they are one. Padding and dropout as in MFN here.
+through, where the code lets it be any number; there is a ReLU between two Linears in a row, where the code has nothing,
+so that they are one; and the networks of the vertices are trained, which the code forgets. Padding and dropout as in
+MFN here.
 """
 
 from __future__ import annotations
