@@ -84,7 +84,9 @@ class Assembly:
             words = words_of_tokens(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
         order = sorted(self.modalities, key=lambda name: name != TEXT)  # the others keep their order
         streams = {name: clips.ragged(name) for name in order}
-        return on_one_axis(streams, how=how, words=words, ids=dataset.samples["id"].iloc[clips.rows].tolist())
+        ids = dataset.samples["id"].iloc[clips.rows].tolist()
+        limit = None if self.pretrained is None else self.settings.text.max_tokens
+        return on_one_axis(streams, how=how, ids=ids, words=words, limit=limit)
 
     def ask_frozen(self, dataset: Dataset) -> Ragged | None:
         """What the text encoder says of every clip of ``dataset``, if it stays as it is and is read at its end only."""
