@@ -124,3 +124,16 @@ def test_token_ids_beyond_the_vocabulary(tmp_path: Path, tiny_encoder: str) -> N
     seen = dataset.without("valid")  # the id is in that split alone
     assembly = assemble(seen, load_settings(None, [f"text.encoder={tiny_encoder}", "text.max_tokens=40"]))
     assert assembly.maker(seen, seen.rows("train")).lengths["text"].tolist() == [2, 2]
+
+
+def test_a_text_cut_to_its_limit_stays_aligned(tmp_path: Path, tiny_encoder: str) -> None:
+    """A frame for each word, and a text of more words than are read: every token has its own word's frame."""
+    texts = ["great plot", "great plot acting great plot acting"]
+    counts = np.array([len(text.split()) for text in texts])
+    table = pd.DataFrame({"id": ["a", "b"], "split": "train", "label": [1.0, -1.0], "text": texts, "video": ["a", "b"]})
+    voice = Frames(Modality(kind="frames", dim=1), counts, lambda i: np.arange(counts[i], dtype=np.float32)[:, None])
+    dataset = write_dataset(Source(table, {"voice": voice}, "toy", (-3.0, 3.0)), tmp_path / "data")
+    settings = load_settings(None, ["model=ef_lstm", f"text.encoder={tiny_encoder}", "text.max_tokens=5"])
+    batch = assemble(dataset, settings).maker(dataset, np.arange(2)).make(np.arange(2))
+    assert batch.streams["text"].lengths.tolist() == batch.streams["voice"].lengths.tolist() == [4, 5]
+    assert batch.streams["voice"].values[:, :, 0].tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 2, 2]]
