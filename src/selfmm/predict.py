@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch.overrides import TorchFunctionMode
 
+from selfmm.data.batches import Positions
 from selfmm.data.checks import check_source
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import MANIFEST, TEXT, Dataset, Manifest, Modality, open_dataset
@@ -140,7 +141,7 @@ class TrainedModel:
 
             return predict_clip(self, data if isinstance(data, Clip) else Clip(Path(data)))
         with _opened(data) as dataset:
-            rows = np.arange(len(dataset)) if split is None else _rows(dataset, split)
+            rows = np.arange(len(dataset)) if split is None else split_rows(dataset, split)
             scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)
             table = prediction_table(dataset, scores, rows)
         bad = table.loc[~np.isfinite(scores.fusion), "id"].tolist()
@@ -176,7 +177,8 @@ class _NoRandomStart(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _rows(dataset: Dataset, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+def split_rows(dataset: Dataset, split: str) -> Positions:
+    """Row numbers of a split; raises ``DatasetError`` where there is none."""
     rows = dataset.rows(split)
     if not len(rows):
         known = sorted(set(dataset.samples["split"]))

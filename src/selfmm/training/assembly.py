@@ -47,7 +47,8 @@ class Assembly:
 
         Args:
             rows: (n,) row numbers of the clips.
-            encoded: what ``ask_frozen`` returned for this data set.
+            encoded: what stands in for the texts of all clips of ``dataset``: what the text encoder says of them, as
+                ``ask_frozen`` returns it, or other token ids.
 
         Raises:
             DatasetError: token ids do not fit the encoder's vocabulary, or streams are not aligned that must be.

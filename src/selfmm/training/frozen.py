@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from selfmm.atomic import atomic_file
-from selfmm.data.batches import BatchMaker, evaluation_plan
+from selfmm.data.batches import BatchMaker, Positions, evaluation_plan
 from selfmm.data.ragged import Ragged
 from selfmm.errors import OutputError
 
@@ -34,21 +34,37 @@ def encode_once(encoder: nn.Module, clips: BatchMaker, modality: str, cache: Pat
         clips: whose ``modality`` are token ids; for clips that lack it the encoder is asked of one padding token.
         cache: a folder; made if need be. What is in it may be deleted at any time.
     """
+    counts = _counts(encoder, clips.lengths[modality])
     tokens = bool(getattr(encoder, "tokens", False))
-    lengths = clips.lengths[modality]
-    counts = lengths if tokens else np.ones_like(lengths)
     file = cache / f"{_checksum(encoder, clips, modality)}{'-tokens' if tokens else ''}.npy"
-    shape = (int(counts.sum()), int(encoder.dim))  # type: ignore[arg-type]
+    rows = _kept(file, (int(counts.sum()), int(encoder.dim)))  # type: ignore[arg-type]
+    if rows is not None:
+        return _ragged(rows, counts, clips.lengths[modality])
+    said = encode(encoder, clips, modality)
+    with suppress(OutputError), atomic_file(file) as temporary, temporary.open("wb") as out:
+        np.save(out, said.rows.numpy())  # a cache that cannot be written costs time, nothing else
+    return said
+
+
+def encode(encoder: nn.Module, clips: BatchMaker, modality: str) -> Ragged:
+    """The same as ``encode_once`` of any encoder in evaluation mode, asked now and not kept."""
+    lengths = clips.lengths[modality]
+    counts = _counts(encoder, lengths)
     starts = np.cumsum(counts) - counts
-    rows = _kept(file, shape)
-    if rows is None:
-        rows = np.zeros(shape, dtype=np.float32)
-        for positions, said in _ask(encoder, clips, modality):
-            for clip, part in zip(positions.tolist(), said if tokens else said[:, None], strict=True):
-                rows[starts[clip] : starts[clip] + counts[clip]] = part[: counts[clip]]
-        with suppress(OutputError), atomic_file(file) as temporary, temporary.open("wb") as out:
-            np.save(out, rows)  # a cache that cannot be written costs time, nothing else
-    return Ragged.of(rows, starts, np.minimum(counts, lengths))
+    rows = np.zeros((int(counts.sum()), int(encoder.dim)), dtype=np.float32)  # type: ignore[arg-type]
+    for positions, said in _ask(encoder, clips, modality):
+        for clip, part in zip(positions.tolist(), said if said.ndim == 3 else said[:, None], strict=True):
+            rows[starts[clip] : starts[clip] + counts[clip]] = part[: counts[clip]]
+    return _ragged(rows, counts, lengths)
+
+
+def _counts(encoder: nn.Module, lengths: Positions) -> Positions:
+    """How many rows the encoder's answer has per clip."""
+    return lengths if getattr(encoder, "tokens", False) else np.ones_like(lengths)
+
+
+def _ragged(rows: _Rows, counts: Positions, lengths: Positions) -> Ragged:
+    return Ragged.of(rows, np.cumsum(counts) - counts, np.minimum(counts, lengths))
 
 
 def _kept(file: Path, shape: tuple[int, int]) -> _Rows | None:
