@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from selfmm.config import Settings, load_settings
 from selfmm.data.store import Modality
 from selfmm.models import find_model
 from selfmm.models.base import Model
+from selfmm.models.sequences import Sequence as Steps
 from selfmm.types import Batch, Stream
 
 MODALITIES = {
@@ -90,3 +91,33 @@ def part_of(batch: Batch, clip: int) -> Batch:
         end = stream.lengths[clip : clip + 1]
         streams[name] = Stream(stream.values[clip : clip + 1, : max(1, int(end))], end, end > 0)
     return Batch(torch.arange(1), batch.labels[clip : clip + 1], streams)
+
+
+def sequence_of(lengths: Sequence[int], dim: int, *, seed: int = 0, padding: int = 0) -> Steps:
+    """Random steps as ``combine`` gets them, of clips of such lengths, with so many more steps than the longest has."""
+    ends = torch.tensor(lengths)
+    values = torch.randn(len(lengths), max(lengths) + padding, dim, generator=torch.Generator().manual_seed(seed))
+    real = torch.arange(values.shape[1]) < ends[:, None]
+    return Steps(values * real[:, :, None], ends, real)
+
+
+def shake(module: nn.Module) -> dict[str, Tensor]:
+    """Makes norms scale and biases shift, as they do not at their start; returns the weights by name."""
+    with torch.no_grad():
+        for number, parameter in enumerate(module.parameters()):
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
+    return {name: each.detach() for name, each in module.named_parameters()}
+
+
+def core_size(model: Model) -> int:
+    """Parameters without the encoders, and without the stand-ins for missing streams, which no published code has."""
+    names = ("encoders.", "missing.")
+    return sum(each.numel() for name, each in model.named_parameters() if not name.startswith(names))
+
+
+MOSI = {
+    "text": Modality(kind="frames", dim=768),
+    "audio": Modality(kind="frames", dim=5),
+    "vision": Modality(kind="frames", dim=20),
+}
+"""Its features as published, with the tokens of BERT as frames, so that nothing has to be loaded."""

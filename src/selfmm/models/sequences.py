@@ -37,6 +37,10 @@ class Sequence:
         values = self.values if values is None else values
         return values.take_along_dim((self.lengths - 1)[:, None, None], dim=1)[:, 0]
 
+    def carrying(self, values: Tensor) -> Sequence:
+        """The same steps with other values (B, L, d'), which are made zeros behind a clip's end."""
+        return Sequence(torch.where(self.real[:, :, None], values, 0.0), self.lengths, self.real)
+
 
 class SequenceModel(Model):
     """Reads each modality as a sequence: tokens as the transformer leaves them, frames standardised.
