@@ -27,6 +27,11 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_planted(tmp_path_factory.mktemp("clear") / "data", plain)
 
 
+LESS = ("options.dim=20", "options.layers=1", "options.attention_dropout=0")
+SMALLER = {"mult": LESS, "tetfn": LESS}
+"""Of models that would take long at their own sizes."""
+
+
 @pytest.mark.parametrize("name", list(MODELS))
 def test_it_beats_the_mean(name: str, clear: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
     run = selfmm.train(clear, text_encoder=tiny_encoder, overrides=[*QUICK, f"model={name}"], out=tmp_path / "run")

@@ -18,6 +18,9 @@ MODELS: dict[str, str | type[Model]] = {
     "mfn": "MFN",
     "graph_mfn": "GraphMFN",
     "mfm": "MFM",
+    "mult": "MulT",
+    "tetfn": "TETFN",
+    "almt": "ALMT",
 }
 """Name of the model, which is that of its file here, and of its class in there; or a class from elsewhere."""
 
