@@ -186,6 +186,20 @@ def test_predict_wants_data_or_text(trained: TrainedModel) -> None:
     complains(selfmm("predict", trained.folder.path), "give either INPUT or --text")
 
 
+def test_a_run_without_scores_per_modality_predicts(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from selfmm.api import train
+    from selfmm.cli import app
+
+    quick = [*QUICK, "training.max_epochs=1", "model=ef_lstm", "align=pool"]
+    train(planted, text_encoder=tiny_encoder, overrides=quick, out=tmp_path / "run")
+    for asked in ([str(planted.path)], ["--text", "the plot was great"]):
+        result = CliRunner().invoke(app, ["predict", str(tmp_path / "run"), *asked])
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[0] == "id,split,label,score"
+
+
 def test_nan_frames_stop_a_run_with_the_clips_id(planted: Dataset, tmp_path: Path) -> None:
     """Damage done to a data set after its import: no NaN gets into any result."""
     import shutil

@@ -129,7 +129,8 @@ def _predict_data(run: Path, data: Path | list[str], split: str | None, out: Pat
 
     model = load(run)
     table = model.predict(data, split)
-    missing = [name for name in model.info.modalities if table[f"score_{name}"].isna().all()]
+    scored = [name for name in model.info.modalities if f"score_{name}" in table]  # those with a task of their own
+    missing = [name for name in scored if table[f"score_{name}"].isna().all()]
     if missing:
         typer.echo(f"note: no clip has {' or '.join(missing)}; the model's stand-in takes their place.", err=True)
     deliver(table, out)
