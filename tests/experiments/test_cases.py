@@ -40,32 +40,34 @@ def test_every_problem_is_told_at_once() -> None:
 def test_tasks_are_the_papers_table() -> None:
     cases = ablation_cases("tasks", load_settings(), MODALITIES)
     assert [case.name for case in cases] == [
-        *("tasks=m", "tasks=m,text", "tasks=m,audio", "tasks=m,vision"),
-        *("tasks=m,text,audio", "tasks=m,text,vision", "tasks=m,audio,vision", "tasks=m,text,audio,vision"),
+        *("full", "tasks=m", "tasks=m,text", "tasks=m,audio", "tasks=m,vision"),
+        *("tasks=m,text,audio", "tasks=m,text,vision", "tasks=m,audio,vision"),
     ]
-    assert cases[0].settings.labels.source == "none"
-    assert cases[2].settings.labels.tasks == ("audio",)
-    assert {case.settings.labels.source for case in cases[1:]} == {"generated"}
+    assert cases[0].settings == load_settings()
+    assert cases[1].settings.labels.source == "none"
+    assert cases[3].settings.labels.tasks == ("audio",)
+    assert {case.settings.labels.source for case in cases[2:]} == {"generated"}
     people = ablation_cases("tasks", load_settings(None, ["labels.source=human"]), MODALITIES)
-    assert {case.settings.labels.source for case in people[1:]} == {"human"}
+    assert {case.settings.labels.source for case in people[2:]} == {"human"}
+    alone = ablation_cases("tasks", load_settings(None, ["model=lf_dnn"]), MODALITIES)
+    assert [alone[1].name, alone[-1].name, len(alone)] == ["tasks=m,text", "tasks=m,text,audio,vision", 8]
 
 
 def test_what_else_is_varied() -> None:
-    settings = load_settings(None, ["training.max_epochs=3"])
+    settings = load_settings(None, ["training.max_epochs=3", "labels.rule=authors"])
     rules = ablation_cases("rules", settings, MODALITIES)
-    assert [case.settings.labels.rule for case in rules[:5]] == ["paper", "authors", "centre-gap", "sugrm", "posterior"]
+    assert [case.settings.labels.rule for case in rules[:5]] == ["authors", "paper", "centre-gap", "sugrm", "posterior"]
     assert [case.settings.labels.source for case in rules[5:]] == ["human", "none"]
     left = ablation_cases("modalities", settings, MODALITIES)
-    assert [case.settings.modalities for case in left[:3]] == [MODALITIES, ("text", "audio"), ("text", "vision")]
+    assert [case.settings.modalities for case in left[:3]] == [(), ("text", "audio"), ("text", "vision")]
     assert len(left) == 7
-    assert [case.settings.training.share for case in ablation_cases("amount", settings, MODALITIES)] == [
-        1,
-        0.5,
-        0.25,
-        0.1,
-    ]
+    amounts = ablation_cases("amount", settings, MODALITIES)
+    assert [case.settings.training.share for case in amounts] == [1, 0.5, 0.25, 0.1]
     for what in ABLATIONS:
-        assert all(case.settings.training.max_epochs == 3 for case in ablation_cases(what, settings, MODALITIES))
+        cases = ablation_cases(what, settings, MODALITIES)
+        assert all(case.settings.training.max_epochs == 3 for case in cases)
+        assert cases[0].settings == settings
+        assert len({case.settings.model_dump_json() for case in cases}) == len(cases), "no training is done twice"
 
 
 def test_no_such_ablation() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from selfmm import __version__
-from selfmm.cli import annotation, data, export, extract, models, predict, report, runs, setup, tune
+from selfmm.cli import annotation, data, experiments, export, extract, models, predict, report, runs, setup, tune
 from selfmm.cli.output import complain
 from selfmm.errors import SelfmmError
 
@@ -44,6 +44,7 @@ data.register(app)
 extract.register(app)
 runs.register(app)
 models.register(app)
+experiments.register(app)
 predict.register(app)
 export.register(app)
 report.register(app)

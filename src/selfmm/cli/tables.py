@@ -8,13 +8,16 @@ from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from selfmm.config import StreamSettings
 from selfmm.evaluation.metrics import Metrics
-from selfmm.evaluation.tables import metrics_table
+from selfmm.evaluation.tables import cell, head, metrics_table
+from selfmm.experiments.table import Row, legend
+from selfmm.experiments.table import Table as ExperimentTable
 from selfmm.predict import TrainedModel
 
 _ROWS_SHOWN = 40
@@ -51,6 +54,29 @@ def run_summary(model: TrainedModel) -> Group:
         f"{path}: model, metrics.json, predictions.parquet, labels.parquet, history.jsonl",
     ]
     return Group(metrics_table(rows), *(Text(line) for line in lines))
+
+
+def experiment_table(found: ExperimentTable, width: int) -> Group:
+    """Mean and deviation per system, as many metrics as ``width`` characters hold; the files have all."""
+    table = Table(title=found.title, box=box.SIMPLE_HEAD, pad_edge=False)
+    names = max(len(row.name) for row in found.rows)
+    shown = found.metrics[: max(1, (width - names - 20) // 18)]
+    for number, name in enumerate(["", *map(head, shown), "Δ MAE", "p"]):
+        table.add_column(Text(name), justify="left" if number == 0 else "right")
+    for row in found.rows:
+        gap = row.difference
+        figures = [Text(_figure(row, key), "bold" if row.mean(key) == found.best(key) else "") for key in shown]
+        facts = [f"{gap.value:+.3f}", f"{row.corrected:.3f}"] if gap else ["", ""]
+        style = "dim" if row.kind in ("published", "failed") else ""
+        table.add_row(Text(row.name), *figures, *facts, style=style)
+    notes = [f"{row.name}: {row.note}" for row in found.rows if row.note]
+    notes.append(f"Δ MAE: less that of {found.baseline}, with the p value of a paired permutation test (Holm)")
+    return Group(table, *map(Text, [*notes, *legend(found)[:1]]))
+
+
+def _figure(row: Row, key: str) -> str:
+    deviation = row.deviation(key)
+    return cell(key, row.mean(key)) + ("" if math.isnan(deviation) else f" ± {cell(key, deviation)}")
 
 
 def metrics_from_json(entry: Mapping[str, Any]) -> Metrics:

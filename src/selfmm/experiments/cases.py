@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -48,42 +48,51 @@ def _model_case(entry: str, preset: str | Path | None, overrides: Sequence[str])
     return Case("+".join([Path(name).stem if name.endswith(".toml") else name, *own]), settings)
 
 
+FULL = "full"
+"""The case in which nothing is varied: what the others are held against."""
+
+
 def _tasks(settings: Settings, modalities: Sequence[str]) -> list[Case]:
     """The paper's table over subsets of tasks: the fused one alone (M), with one modality's, with two, with all."""
-    find = find_model(settings.model)
-    source = label_source(find, settings)
-    wanted = "generated" if source == "none" else source
-    cases = [_case("tasks=m", settings, {"labels.source": "none"})]
+    source = label_source(find_model(settings.model), settings)
+    cases = [] if source == "none" else [_case("tasks=m", settings, {"labels.source": "none"})]
     for count in range(1, len(modalities) + 1):
         for chosen in combinations(modalities, count):
-            name = "tasks=m," + ",".join(chosen)
-            cases.append(_case(name, settings, {"labels.source": wanted, "labels.tasks": ",".join(chosen)}))
+            if source != "none" and set(chosen) == set(settings.labels.tasks or modalities):
+                continue  # that is the full case
+            changed = {"labels.source": "generated" if source == "none" else source, "labels.tasks": ",".join(chosen)}
+            cases.append(_case("tasks=m," + ",".join(chosen), settings, changed))
     return cases
 
 
 def _rules(settings: Settings, modalities: Sequence[str]) -> list[Case]:
     """Where labels per modality come from: each rule of the generator, people where there are such labels, nobody."""
+    source = label_source(find_model(settings.model), settings)
     rules = ("paper", "authors", "centre-gap", "sugrm", "posterior")
-    made = [_case(f"rule={rule}", settings, {"labels.source": "generated", "labels.rule": rule}) for rule in rules]
-    others = [_case(f"labels={source}", settings, {"labels.source": source}) for source in ("human", "none")]
-    return [*made, *others]
+    made = [
+        _case(f"rule={rule}", settings, {"labels.source": "generated", "labels.rule": rule})
+        for rule in rules
+        if (source, rule) != ("generated", settings.labels.rule)
+    ]
+    others = [other for other in ("human", "none") if other != source]
+    return [*made, *(_case(f"labels={other}", settings, {"labels.source": other}) for other in others)]
 
 
 def _modalities(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """Every subset of the modalities, all of them first."""
+    """Every smaller subset of the modalities."""
     return [
         _case(f"modalities={','.join(chosen)}", settings, {"modalities": ",".join(chosen)})
-        for count in range(len(modalities), 0, -1)
+        for count in range(len(modalities) - 1, 0, -1)
         for chosen in combinations(modalities, count)
     ]
 
 
 def _amount(settings: Settings, modalities: Sequence[str]) -> list[Case]:
     """Shares of the training clips."""
-    return [_case(f"share={share:g}", settings, {"training.share": share}) for share in (1.0, 0.5, 0.25, 0.1)]
+    return [_case(f"share={share:g}", settings, {"training.share": share}) for share in (0.5, 0.25, 0.1)]
 
 
-def _case(name: str, settings: Settings, changed: dict[str, object]) -> Case:
+def _case(name: str, settings: Settings, changed: Mapping[str, object]) -> Case:
     tree = settings.model_dump(mode="json")
     for key, value in changed.items():
         *path, last = key.split(".")
@@ -104,7 +113,7 @@ ABLATIONS: dict[str, Callable[[Settings, Sequence[str]], list[Case]]] = {
 
 
 def ablation_cases(what: str, settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """The cases of one ablation; the first is what the others are held against.
+    """The cases of one ablation, ``FULL`` first.
 
     Args:
         what: a key of ``ABLATIONS``.
@@ -116,4 +125,4 @@ def ablation_cases(what: str, settings: Settings, modalities: Sequence[str]) -> 
     """
     if what not in ABLATIONS:
         raise SettingsError([f"{what!r} is no ablation{did_you_mean(what, list(ABLATIONS))}"])
-    return ABLATIONS[what](settings, modalities)
+    return [Case(FULL, settings), *ABLATIONS[what](settings, modalities)]

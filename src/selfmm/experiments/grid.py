@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import torch
 
 from selfmm.atomic import explain, only_one
@@ -30,7 +29,7 @@ from selfmm.training.folder import RunFolder
 from selfmm.training.needs import check_needs
 from selfmm.training.objective import check_trainable, human_labels
 from selfmm.training.seed_pool import Plan, PoolListener
-from selfmm.training.seeds import machine_plan, run_each, run_figures
+from selfmm.training.seeds import machine_plan, run_each
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
 
@@ -88,9 +87,13 @@ class Grid:
         """The finished runs of a case by seed."""
         return {key.seed: run for key, run in self.runs.items() if key.case == case}
 
-    def figures(self, case: str) -> pd.DataFrame:
-        """A row per figure, a column per finished seed, see :class:`selfmm.training.seeds.SeedRuns`."""
-        return pd.DataFrame({seed: run_figures(run) for seed, run in self.of(case).items()})
+    def only(self, names: Collection[str]) -> Grid:
+        """Of some of the cases."""
+        cases = tuple(case for case in self.cases if case.name in names)
+        runs = {key: run for key, run in self.runs.items() if key.case in names}
+        return replace(
+            self, cases=cases, runs=runs, failed={k: why for k, why in self.failed.items() if k.case in names}
+        )
 
 
 def run_grid(

@@ -1,0 +1,217 @@
+"""Many models on one data set: their runs, and the table that a paper prints.
+
+=========================== ======================================================================
+file                        content
+=========================== ======================================================================
+<model>/seed-<seed>/        the run folder of each training
+comparison.md .tex .html    the table
+comparison.csv              the same, unrounded
+comparison.json             what was compared: data, cases, seeds, figures of each run
+=========================== ======================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm import __version__
+from selfmm.api import safe_name
+from selfmm.atomic import write_text
+from selfmm.config import Settings, load_settings
+from selfmm.data.scales import LabelScale
+from selfmm.data.store import Dataset, open_dataset
+from selfmm.data.writer import fingerprint
+from selfmm.errors import SettingsError, TrainingError
+from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
+from selfmm.experiments.baselines import check_parts, trivial_answers
+from selfmm.experiments.cases import model_cases
+from selfmm.experiments.grid import Grid, RunKey, run_grid
+from selfmm.experiments.paired import compare_errors, holm
+from selfmm.experiments.published import published_rows
+from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
+from selfmm.training.folder import RunFolder, write_json, write_table
+from selfmm.training.seed_pool import PoolListener, Unheard
+from selfmm.training.seeds import check_seeds, parse_seeds, run_figures
+
+_FILES = re.compile(r"comparison\.(md|tex|html|csv|json)")
+_Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison came to.
+
+    Attributes:
+        folder: holds everything.
+        grid: the runs.
+        table: a row per model, the trivial answers, and what is published.
+    """
+
+    folder: Path
+    grid: Grid
+    table: Table
+
+
+def compare(
+    data: Dataset | str | Path,
+    models: Sequence[str],
+    *,
+    seeds: str | Sequence[int] = "1111-1115",
+    preset: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    baseline: str | None = None,
+    published: str | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    listener: PoolListener[RunKey] | None = None,
+) -> Comparison:
+    """Trains models with the same seeds on the same clips and compares them on the test split.
+
+    Args:
+        data: a data-set folder, or one that is open.
+        models: as of :func:`selfmm.experiments.cases.model_cases`; ``["all"]`` for every model.
+        seeds: like ``"1111-1115"``, or numbers.
+        preset, overrides: settings of all of them.
+        baseline: which of ``models`` the others are held against; the first by default.
+        published: ``mosi``, ``mosei`` or ``sims``: figures published on it stand beside.
+        out: default ``comparisons/<data set>-<preset>``.
+        resume: keep what is finished there, and do what is missing.
+        jobs: so many runs at once; None as cores and memory allow.
+        listener: is told how the runs go.
+
+    Raises:
+        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says the mend.
+        TrainingError: no run has a result.
+    """
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    cases = model_cases(models, preset, overrides)
+    numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
+    names = [case.name for case in cases]
+    held = baseline or next(iter(names), "")
+    if held not in names:
+        raise SettingsError([f"baseline = {held!r} is not among the models: {', '.join(names)}"])
+    check_parts()
+    folder = Path(out) if out is not None else _default_folder(dataset, preset)
+    beside = [] if published is None else published_rows(published)
+    heard = listener or Unheard[RunKey]()
+    grid = run_grid(
+        dataset,
+        cases,
+        numbers,
+        folder,
+        resume=resume,
+        jobs=jobs,
+        listener=heard,
+        ours=lambda name: bool(_FILES.fullmatch(name)),
+    )
+    trivial = trivial_rows(dataset, load_settings(preset, overrides))
+    table = make_table(f"Models on {dataset.name}", dataset, grid, held, [*trivial, *beside])
+    result = Comparison(folder, grid, table)
+    write_results(result.folder, "comparison", dataset, grid, table)
+    return result
+
+
+def _default_folder(dataset: Dataset, preset: str | Path | None) -> Path:
+    return Path("comparisons") / f"{safe_name(dataset.name)}-{Path(preset).stem if preset else 'default'}"
+
+
+def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, beside: Sequence[Row]) -> Table:
+    """The table of a grid; its numbers all come from the run folders.
+
+    Args:
+        baseline: name of the case that the others are held against.
+        beside: further rows.
+
+    Raises:
+        TrainingError: no run of the grid has a result.
+    """
+    if not grid.runs:
+        reasons = dict.fromkeys(f"{key.case}: {reason}" for key, reason in grid.failed.items())
+        raise TrainingError("no run has a result.\n" + "\n".join(reasons))
+    test = dataset.rows("test")
+    videos = dataset.samples["video"].to_numpy()[test] if "video" in dataset.samples else None
+    labels = dataset.labels()[test]
+    scores = {case.name: test_scores(grid.of(case.name)) for case in grid.cases}
+    known = np.isfinite(labels)
+    rows = []
+    for case in grid.cases:
+        row = _run_row(case.name, grid)
+        own, other = scores[case.name], scores.get(baseline, [])
+        if case.name != baseline and own and other and known.any():
+            ours, theirs = ([seed[known] for seed in runs] for runs in (own, other))
+            row = replace(row, difference=compare_errors(ours, theirs, labels[known], _of(videos, known)))
+        rows.append(row)
+    corrected = holm([row.difference.p for row in rows if row.difference])
+    rows = [replace(row, corrected=corrected.pop(0)) if row.difference else row for row in rows]
+    everything = [*rows, *beside]
+    metrics = tuple(key for key in DESCRIPTIONS if any(key in row.figures for row in rows))
+    return Table(title, metrics, tuple(everything), baseline)
+
+
+def _of(videos: npt.NDArray[np.object_] | None, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_] | None:
+    return None if videos is None else videos[known]
+
+
+def test_scores(runs: dict[int, RunFolder]) -> list[_Array]:
+    """Per seed the fused scores of the test clips, in the data set's order."""
+    tables = [run.predictions() for run in runs.values()]
+    return [table.loc[table["split"] == "test", "score"].to_numpy(dtype=np.float64) for table in tables]
+
+
+def _run_row(name: str, grid: Grid) -> Row:
+    runs = grid.of(name)
+    reasons = dict.fromkeys(reason for key, reason in grid.failed.items() if key.case == name)
+    note = " ".join(" ".join(reason.split()) for reason in reasons)
+    if not runs:
+        return Row(name, "failed", note=note)
+    each, info = [run_figures(run) for run in runs.values()], next(iter(runs.values())).info()
+    return Row(
+        name,
+        "run",
+        {key: [one[f"test_{key}"] for one in each] for key in DESCRIPTIONS if f"test_{key}" in each[0]},
+        parameters=info.parameters,
+        trained=info.trained_parameters,
+        seconds=sum(one["seconds"] for one in each) / len(each),
+        memory=max(one["peak_memory"] for one in each),
+        note=f"{len(grid.seeds) - len(runs)} seeds without a result: {note}" if note else "",
+    )
+
+
+def trivial_rows(dataset: Dataset, settings: Settings) -> list[Row]:
+    """What needs no model: the mean label, and a ridge regression on the text encoder's embeddings."""
+    test, scale = dataset.rows("test"), scale_for(dataset.manifest.label_range)
+    neutral = LabelScale.of(dataset.manifest.label_range).neutral
+    labels = dataset.labels()[test]
+    answers = {name: said[test] for name, said in trivial_answers(dataset, settings).items()}
+    found = {name: evaluate(said, labels, scale, neutral).values for name, said in answers.items()}
+    return [Row(name, "trivial", {key: [value] for key, value in each.items()}) for name, each in found.items()]
+
+
+def write_results(folder: Path, stem: str, dataset: Dataset, grid: Grid, table: Table) -> None:
+    """The table in every form, and what it is of."""
+    from importlib import resources
+
+    css = (resources.files("selfmm.report") / "page.css").read_text(encoding="utf-8")
+    write_text(folder / f"{stem}.md", to_markdown(table))
+    write_text(folder / f"{stem}.tex", to_latex(table))
+    write_text(folder / f"{stem}.html", to_html(table, css))
+    write_table(folder / f"{stem}.csv", table.frame())
+    content = {
+        "selfmm": __version__,
+        "dataset": dataset.name,
+        "fingerprint": fingerprint(dataset),
+        "baseline": table.baseline,
+        "seeds": list(grid.seeds),
+        "threads": grid.plan.threads,
+        "cases": {case.name: case.settings.model_dump(mode="json") for case in grid.cases},
+        "failed": {str(key): reason for key, reason in grid.failed.items()},
+        "runs": {str(key): run_figures(run) for key, run in grid.runs.items()},
+    }
+    write_json(folder / f"{stem}.json", content)

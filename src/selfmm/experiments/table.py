@@ -1,0 +1,246 @@
+"""The table of an experiment, and its four forms: Markdown, CSV, LaTeX and HTML."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER
+from selfmm.evaluation.tables import cell, head
+from selfmm.experiments.paired import Difference
+
+Kind = Literal["run", "trivial", "published", "failed"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system.
+
+    Attributes:
+        name: what it is called.
+        kind: trained here, a trivial answer, published elsewhere, or without a result.
+        figures: per metric its values, one per seed; shares in [0, 1].
+        difference: of its MAE to that of the baseline; None of the baseline itself, and where there is none.
+        corrected: ``difference.p`` after Holm's correction over all rows.
+        parameters, trained: how many numbers it has, and how many of them were trained; None where not known.
+        seconds, memory: of training, mean over seeds; memory is the peak in bytes. None where not known.
+        note: source of a published row, reason of a failed one.
+    """
+
+    name: str
+    kind: Kind
+    figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    difference: Difference | None = None
+    corrected: float | None = None
+    parameters: int | None = None
+    trained: int | None = None
+    seconds: float | None = None
+    memory: float | None = None
+    note: str = ""
+
+    @property
+    def seeds(self) -> int:
+        return max((len(values) for values in self.figures.values()), default=0)
+
+    def mean(self, key: str) -> float:
+        values = [value for value in self.figures.get(key, ()) if not math.isnan(value)]
+        return float(np.mean(values)) if values else math.nan
+
+    def deviation(self, key: str) -> float:
+        """Over n - 1; NaN of fewer than two."""
+        values = [value for value in self.figures.get(key, ()) if not math.isnan(value)]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Table:
+    """An experiment's rows.
+
+    Attributes:
+        title: one line.
+        metrics: keys of the columns.
+        rows: in the order shown.
+        baseline: name of the row that the others are held against.
+        remarks: sentences below the table.
+    """
+
+    title: str
+    metrics: tuple[str, ...]
+    rows: tuple[Row, ...]
+    baseline: str
+    remarks: tuple[str, ...] = ()
+
+    def best(self, key: str) -> float:
+        """The best mean of a metric among what was trained or made here; what is published was measured elsewhere."""
+        means = [row.mean(key) for row in self.rows if row.kind in ("run", "trivial") and not math.isnan(row.mean(key))]
+        if not means:
+            return math.nan
+        return max(means) if HIGHER_IS_BETTER.get(key, True) else min(means)
+
+    def frame(self) -> pd.DataFrame:
+        """Unrounded: a row per system, columns ``<metric>_mean``, ``_std``, ``_runs``, and what else is known."""
+        return pd.DataFrame([_flat(row, self.metrics) for row in self.rows])
+
+
+def _flat(row: Row, metrics: Sequence[str]) -> dict[str, object]:
+    flat: dict[str, object] = {"system": row.name, "kind": row.kind, "seeds": row.seeds}
+    for key in metrics:
+        known = [value for value in row.figures.get(key, ()) if not math.isnan(value)]
+        flat |= {f"{key}_mean": row.mean(key), f"{key}_std": row.deviation(key), f"{key}_runs": len(known)}
+    gap = row.difference
+    return flat | {
+        "mae_difference": gap.value if gap else math.nan,
+        "mae_difference_low": gap.low if gap else math.nan,
+        "mae_difference_high": gap.high if gap else math.nan,
+        "p": gap.p if gap else math.nan,
+        "p_holm": math.nan if row.corrected is None else row.corrected,
+        "parameters": row.parameters,
+        "trained_parameters": row.trained,
+        "seconds": row.seconds,
+        "peak_memory_bytes": row.memory,
+        "note": row.note,
+    }
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How one form writes things."""
+
+    text: Callable[[str], str]
+    bold: Callable[[str], str]
+    pm: str
+
+
+def _cells(table: Table, style: _Style) -> tuple[list[str], list[list[str]], list[str]]:
+    """Heads, rows and footnotes of any form."""
+    facts = [f"MAE less {table.baseline}'s", "p", "parameters", "s", "GB"]
+    heads = [style.text(name) for name in ("system", *map(head, table.metrics), *facts)]
+    notes: list[str] = []
+    rows = []
+    for row in table.rows:
+        if row.note and row.note not in notes:
+            notes.append(row.note)
+        mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
+        kind = {"published": " (published)", "trivial": " (trivial)", "failed": " (no result)"}.get(row.kind, "")
+        name = style.text(row.name + kind + (" (baseline)" if row.name == table.baseline and row.kind == "run" else "") + mark)
+        figures = [_figure(row, key, table.best(key), style) for key in table.metrics]
+        rows.append([name, *figures, *map(style.text, _facts(row))])
+    lines = [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
+    return heads, rows, [style.text(line) for line in [*legend(table), *table.remarks, *lines]]
+
+
+def _figure(row: Row, key: str, best: float, style: _Style) -> str:
+    mean, deviation = row.mean(key), row.deviation(key)
+    shown = style.text(cell(key, mean))
+    if not math.isnan(deviation):
+        shown += f"{style.pm}{style.text(cell(key, deviation))}"
+    return style.bold(shown) if row.kind in ("run", "trivial") and mean == best else shown
+
+
+def _facts(row: Row) -> list[str]:
+    gap = row.difference
+    return [
+        "" if gap is None else f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]",
+        "" if gap is None else _probability(gap.p if row.corrected is None else row.corrected),
+        "" if row.parameters is None else _count(row.parameters, row.trained),
+        "" if row.seconds is None else f"{row.seconds:.0f}",
+        "" if row.memory is None or math.isnan(row.memory) else f"{row.memory / 1e9:.2f}",
+    ]
+
+
+def _probability(p: float) -> str:
+    return "< .001" if p < 0.001 else f"{p:.3f}"
+
+
+def _count(parameters: int, trained: int | None) -> str:
+    shown = f"{parameters / 1e6:.2f} M"
+    return shown if trained in (None, parameters) else f"{shown}, {(trained or 0) / 1e6:.2f} M trained"
+
+
+def legend(table: Table) -> list[str]:
+    """What every column is."""
+    seeds = sorted({row.seeds for row in table.rows if row.kind == "run"})
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
+    lines = [
+        f"Test split. Mean ± deviation (n - 1) over {count} seeds, each at its best epoch by the validation MAE; best "
+        "mean of each column in bold, published figures aside.",
+        *(DESCRIPTIONS[key] + "." for key in table.metrics if key in DESCRIPTIONS),
+    ]
+    if any(row.difference for row in table.rows):
+        lines.append(
+            f"MAE less {table.baseline}'s: below 0 is better; in brackets the 95 % interval of a paired bootstrap over "
+            "videos and seeds. p: paired permutation test, Holm's correction over the rows."
+        )
+    return [*lines, "s: seconds of training a seed, beside what else ran; GB: peak memory of its process."]
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table, with its legend."""
+    style = _Style(lambda text: re.sub(r"([|*_\\`<>\[\]])", r"\\\1", text), lambda text: f"**{text}**", " ± ")
+    heads, rows, notes = _cells(table, style)
+    lines = [f"### {table.title}", "", _piped(heads), _piped(["---", *["---:"] * (len(heads) - 1)])]
+    return "\n".join([*lines, *map(_piped, rows), "", *(f"- {note}" for note in notes), ""])
+
+
+def _piped(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+_LATEX |= {char: f"\\{char}" for char in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+
+
+def to_latex(table: Table) -> str:
+    """A table with the rules of the package booktabs, to \\input in a paper; needs \\usepackage{booktabs}."""
+    style = _Style(_latex, lambda text: f"\\textbf{{{text}}}", r" $\pm$ ")
+    heads, rows, notes = _cells(table, style)
+    body = []
+    for number, (row, cells) in enumerate(zip(table.rows, rows, strict=True)):
+        if number and row.kind != table.rows[number - 1].kind:
+            body.append(r"\midrule")
+        body.append(" & ".join(cells) + r" \\")
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        f"\\caption{{{_latex(table.title)}}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(f"\\par\\footnotesize {note}" for note in notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in text)
+
+
+def to_html(table: Table, css: str) -> str:
+    """A page that needs nothing else: no network, no script, no other file."""
+    style = _Style(html.escape, lambda text: f"<b>{text}</b>", " ± ")
+    heads, rows, notes = _cells(table, style)
+    top = "".join(f"<th scope='col'>{text}</th>" for text in heads)
+    body = "\n".join(
+        f"<tr class='{row.kind}'><th scope='row'>{first}</th>{''.join(f'<td>{text}</td>' for text in others)}</tr>"
+        for row, (first, *others) in zip(table.rows, rows, strict=True)
+    )
+    items = "".join(f"<li>{note}</li>" for note in notes)
+    title = html.escape(table.title)
+    return (
+        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{title}</title>\n<style>{css}</style>"
+        f"</head>\n<body><header><h1>{title}</h1></header>\n<main><div class='scroll' tabindex='0'><table><thead><tr>"
+        f"{top}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n<div class='notes'><ul>{items}</ul></div></main>"
+        "</body></html>\n"
+    )

@@ -1,0 +1,143 @@
+"""A comparison and an ablation from end to end: every number from the run folders, and the same after a resume."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from conftest import QUICK
+from selfmm.cli import app
+from selfmm.data.store import Dataset
+from selfmm.errors import SettingsError
+from selfmm.experiments.ablate import Ablation, ablate
+from selfmm.experiments.compare import Comparison, compare
+from selfmm.training.folder import RunFolder
+
+STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def compared(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Two models with two seeds, and one that the data do not serve; not to be changed."""
+    out = tmp_path_factory.mktemp("compared") / "out"
+    overrides = [*STREAMS, f"text.encoder={tiny_encoder}"]
+    return compare(
+        planted, ["self_mm", "lf_dnn", "mag_bert"], seeds=[5, 6], overrides=overrides, out=out, published="mosi"
+    )
+
+
+@pytest.fixture(scope="module")
+def ablated(planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Ablation:
+    """Tasks of one seed and modality; not to be changed."""
+    out = tmp_path_factory.mktemp("ablated") / "out"
+    return ablate(planted, ["tasks"], seeds=[5], overrides=[*STREAMS, "modalities=audio"], out=out)
+
+
+def test_every_number_is_that_of_a_run(compared: Comparison, planted: Dataset) -> None:
+    rows = {(row.name, row.kind): row for row in compared.table.rows}
+    test = planted.samples["split"] == "test"
+    errors = {}
+    for name in ("self_mm", "lf_dnn"):
+        row = rows[name, "run"]
+        runs = [RunFolder(compared.folder / name / f"seed-{seed}") for seed in (5, 6)]
+        for key, values in row.figures.items():
+            assert values == [run.metrics()["splits"]["test"]["fusion"]["values"][key] for run in runs]
+        assert row.parameters == runs[0].info().parameters
+        assert row.seconds == pytest.approx(np.mean([run.history()["seconds"].sum() for run in runs]))
+        scores = np.stack([run.predictions().loc[test, "score"] for run in runs])
+        errors[name] = np.abs(scores - planted.samples.loc[test, "label"].to_numpy()).mean()
+        assert row.mean("mae") == pytest.approx(errors[name])
+    gap = rows["lf_dnn", "run"].difference
+    assert gap is not None
+    assert gap.value == pytest.approx(errors["lf_dnn"] - errors["self_mm"])
+    assert rows["self_mm", "run"].difference is None
+    assert rows["mean", "trivial"].mean("mae") > 0
+    assert rows["text ridge", "trivial"].seeds == 1
+    assert "led by text" in rows["mag_bert", "failed"].note
+    assert ("self_mm", "published") in rows
+
+
+def test_files_say_the_same(compared: Comparison) -> None:
+    stems = {path.name for path in compared.folder.iterdir() if path.is_file() and path.name[0] != "."}
+    assert stems == {f"comparison.{ending}" for ending in ("md", "tex", "html", "csv", "json")}
+    frame = pd.read_csv(compared.folder / "comparison.csv")
+    assert frame["system"].tolist() == [row.name for row in compared.table.rows]
+    content = json.loads((compared.folder / "comparison.json").read_text())
+    assert set(content["runs"]) == {"self_mm 5", "self_mm 6", "lf_dnn 5", "lf_dnn 6"}
+    assert content["baseline"] == "self_mm"
+
+
+def test_what_was_lost_is_made_again_and_the_table_is_the_same(
+    compared: Comparison, planted: Dataset, tiny_encoder: str, tmp_path: Path
+) -> None:
+    """As after a kill in the middle: a run is gone, another lost its end, the tables were not yet written."""
+    out = tmp_path / "out"
+    shutil.copytree(compared.folder, out)
+    shutil.rmtree(out / "lf_dnn" / "seed-6")
+    for path in out.glob("comparison.*"):
+        path.unlink()
+    command = ["compare", str(planted.path), "--models", "self_mm,lf_dnn", "--seeds", "5,6", "--out", str(out)]
+    for override in STREAMS:
+        command += ["--set", override]
+    command += ["--text-encoder", tiny_encoder]
+    refused = CliRunner().invoke(app, command)
+    assert "Pass --resume" in str(refused.exception)
+    result = CliRunner().invoke(app, [*command, "--resume"], env={"COLUMNS": "120"})
+    assert result.exit_code == 0, f"{result.output}\n{result.exception}"
+    assert "1 runs to train (3 finished already)" in result.output
+    before, after = (pd.read_csv(folder / "comparison.csv").set_index("system") for folder in (compared.folder, out))
+    measured = [name for name in map(str, after) if name.endswith(("_mean", "_std", "_runs")) or name == "parameters"]
+    old, new = (frame.loc[frame["kind"] == "run", measured].loc[["self_mm", "lf_dnn"]] for frame in (before, after))
+    pd.testing.assert_frame_equal(old, new)
+
+
+def test_a_case_without_a_result_ends_in_an_error_after_the_table(
+    compared: Comparison, planted: Dataset, tiny_encoder: str
+) -> None:
+    command = ["compare", str(planted.path), "--models", "self_mm,lf_dnn,mag_bert", "--seeds", "5,6", "--resume"]
+    for override in STREAMS:
+        command += ["--set", override]
+    result = CliRunner().invoke(app, [*command, "--text-encoder", tiny_encoder, "--out", str(compared.folder)])
+    assert result.exit_code == 1
+    assert "led by text" in result.output
+    assert "2 runs have no result" in str(result.exception)
+
+
+def test_a_baseline_must_be_compared(planted: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="baseline = 'tfn' is not among the models: self_mm"):
+        compare(planted, ["self_mm"], baseline="tfn", out=tmp_path / "out")
+
+
+def test_tasks_are_ablated(ablated: Ablation) -> None:
+    rows = ablated.tables["tasks"].rows
+    assert [(row.name, row.kind) for row in rows] == [("full", "run"), ("tasks=m", "run")]
+    assert [row.difference is None for row in rows] == [True, False]
+    for row, tasks in zip(rows, ({"score_audio"}, set()), strict=True):
+        scores = RunFolder(ablated.folder / row.name / "seed-5").predictions()
+        assert {str(name) for name in scores if str(name).startswith("score_")} == tasks
+    assert (ablated.folder / "tasks.tex").is_file()
+
+
+def test_robustness_is_that_of_the_full_runs_which_are_not_trained_again(ablated: Ablation, planted: Dataset) -> None:
+    command = ["ablate", str(planted.path), "--what", "robustness", "--seeds", "5", "--resume"]
+    for override in [*STREAMS, "modalities=audio"]:
+        command += ["--set", override]
+    result = CliRunner().invoke(app, [*command, "--out", str(ablated.folder)], env={"COLUMNS": "120"})
+    assert result.exit_code == 0, f"{result.output}\n{result.exception}"
+    assert "0 runs to train (1 finished already)" in result.output
+    curves = pd.read_csv(ablated.folder / "robustness.csv")
+    start = curves.loc[(curves["level"] == 0) & (curves["metric"] == "mae"), "mean"]
+    full = next(row for row in ablated.tables["tasks"].rows if row.name == "full")
+    np.testing.assert_allclose(start, full.mean("mae"), atol=1e-5)
+    assert list(ablated.folder.glob("robustness-*.svg"))
+
+
+def test_no_such_ablation(planted: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'task' is no ablation; did you mean 'tasks'"):
+        ablate(planted, ["task"], out=tmp_path / "out")
