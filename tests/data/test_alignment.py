@@ -190,6 +190,9 @@ def test_stored_frames_of_tokens_that_were_cut_off() -> None:
     check(clips_of(found["audio"]), [before[0], before[1][:4]])
     with pytest.raises(DatasetError, match="'b' has 7 frames, and its text 4 tokens"):
         on_one_axis(streams, how="stored", ids=IDS)
+    # A clip without text is on the axis of its frames, which nothing was cut from.
+    with pytest.raises(DatasetError, match="'b' has 9 frames, and its audio 4 frames"):
+        on_one_axis(world({"text": [3, 0], "audio": [3, 4], "vision": [3, 9]}), how="stored", ids=IDS, limit=4)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,22 @@ def test_the_terms() -> None:
     assert all(values.tolist() == [0] * 4 for values in without.values())
 
 
+def test_the_prior_is_of_the_codes_of_what_clips_have() -> None:
+    """z_y of all clips, and z_s of those that have the stream: a stand-in's code need not be like the prior."""
+    model = make_model("mfm")
+    assert isinstance(model, MFM)
+    codes: dict[nn.Module, list[list[float]]] = {}
+    for part in (model.to_code, *(generator.linear for generator in model.generators.values())):
+        assert isinstance(part, nn.Module)
+        part.register_forward_hook(lambda module, _, made: codes.update({module: made.tolist()}))
+    found = model(make_batch(LENGTHS, aligned=True)).terms["prior"]
+    label, *others = codes.values()
+    expected = mmd(label)
+    for name, code in zip(model.generators, others, strict=True):
+        expected += mmd([z for z, length in zip(code, LENGTHS[name], strict=True) if length])
+    assert found.tolist() == pytest.approx([expected] * 4, abs=1e-5)
+
+
 def test_a_clip_without_any_stream_is_made_again_of_nothing() -> None:
     model = make_model("mfm")
     nothing = model(make_batch({name: [0, 0] for name in MODALITIES}, aligned=True))
