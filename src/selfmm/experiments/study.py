@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
@@ -192,6 +191,8 @@ class Study:
         done = [trial for trial in self._trials() if trial.state == TrialState.COMPLETE]
         if len(done) < _FEW or len({trial.value for trial in done}) < 2:
             return {}
+        from optuna.importance import FanovaImportanceEvaluator, get_param_importances  # scikit-learn takes a second
+
         found = get_param_importances(
             self._study, evaluator=FanovaImportanceEvaluator(seed=0), params=list(self.search.spaces)
         )
