@@ -49,7 +49,10 @@ def test_a_search_from_start_to_preset(planted: Dataset, tmp_path: Path) -> None
     assert row.split()[-2:] == [f"{start:.4f}", f"{best:.4f}"]
     assert f"2 complete, 0 pruned, 0 failed; the best is trial {table['valid_mae'].argmin()}" in lines
     assert "The best of several figures on one split is optimistic." in result.output
-    assert lines[-1] == f"  selfmm train {planted.path} --preset {out}/best.toml --seeds 1112-1116"
+    assert lines[-2] == f"  selfmm train {planted.path} --preset {out}/best.toml --seeds 1112-1116"
+    sets = " ".join(f"--set {override}" for override in STREAMS)
+    compared = f"{planted.path} --models lf_dnn,{out}/best.toml --seeds 1112-1116"
+    assert lines[-1] == f"  selfmm compare {compared} {sets}"
     again = run(planted, out, "--trials", "2", "--model", "lf_dnn", *spaces, "--resume")
     assert again.output.startswith("lf_dnn: 2 trials, 2 of them done")
     assert row in again.output
@@ -128,7 +131,7 @@ def test_a_summary_without_a_start_and_with_importance(tmp_path: Path) -> None:
     )
     out = io.StringIO()
     shares = {"text.finetune": 0.75, "fusion.lr": 0.25}
-    show_tuning(Console(file=out, width=100), Tuning(tmp_path, SEARCH, trials, shares), Path("my data"))
+    show_tuning(Console(file=out, width=100), Tuning(tmp_path, SEARCH, trials, shares), Path("my data"), [])
     lines = [line.split() for line in out.getvalue().splitlines()]
     assert ["valid", "MAE", "-", "0.6123"] in lines
     assert ["text.finetune", "True", "False", "0.75"] in lines

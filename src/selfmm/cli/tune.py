@@ -67,4 +67,5 @@ def tune(
     except KeyboardInterrupt:
         complain("interrupted; go on with the same command and --resume.")
         raise typer.Exit(130) from None
-    show_tuning(console, result, data)
+    origin = [("--preset", preset), ("--text-encoder", text_encoder), *(("--set", one) for one in overrides or ())]
+    show_tuning(console, result, data, [word for option, value in origin if value for word in (option, value)])

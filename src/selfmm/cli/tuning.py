@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,12 +98,17 @@ def describe_trial(number: int, outcome: Outcome) -> str:
     return f"trial {number}: {outcome.state},{figure}{f' ({outcome.reason})' if outcome.reason else ''}"
 
 
-def show_tuning(console: Console, result: Tuning, data: Path) -> None:
-    """Start and best beside each other, what mattered, and what to do next."""
+def show_tuning(console: Console, result: Tuning, data: Path, origin: Sequence[str]) -> None:
+    """Start and best beside each other, what mattered, and what to do next.
+
+    Args:
+        origin: options of the command line that the search started from, ``--preset`` and ``--set``.
+    """
     from selfmm.experiments.tuning import describe_counts
 
     console.print(_table(result))
-    seed = result.settings.seed
+    seed, model = result.settings.seed, result.search.base.model
+    seeds = ["--seeds", f"{seed + 1}-{seed + 5}"]
     hint = "share: of a setting in how far the complete trials differ (fANOVA); of so few trials a hint, no finding"
     lines = [
         f"{describe_counts(result.counts)}; the best is trial {result.best.number}",
@@ -111,11 +116,15 @@ def show_tuning(console: Console, result: Tuning, data: Path) -> None:
         f"{result.folder}: best.toml, trials.csv",
         "",
         "The best of several figures on one split is optimistic. Other seeds, and then the test split, decide:",
-        f"  selfmm train {shlex.quote(str(data))} --preset {shlex.quote(str(result.preset))} "
-        f"--seeds {seed + 1}-{seed + 5}",
+        _command("train", data, "--preset", result.preset, *seeds),
+        _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *origin),
     ]
     for line in lines:
-        console.print(Text(line), soft_wrap=True)  # so that the command can be copied
+        console.print(Text(line), soft_wrap=True)  # so that a command can be copied
+
+
+def _command(*words: object) -> str:
+    return f"  selfmm {shlex.join(map(str, words))}"
 
 
 def _table(result: Tuning) -> Table:
