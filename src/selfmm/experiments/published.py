@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from importlib import resources
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from selfmm.config import did_you_mean
 from selfmm.errors import SettingsError
+from selfmm.evaluation.metrics import DESCRIPTIONS
 from selfmm.experiments.table import Row
+
+DATA = ("mosi", "mosei", "sims")
+"""Data sets of which there are published figures."""
 
 
 class _Entry(BaseModel):
+    """What one source says of one model on one data set; shares in [0, 1], MAE in units of the label."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
     source: str
     figures: dict[str, float]
+
+    @field_validator("figures")
+    @classmethod
+    def _are_figures(cls, value: dict[str, float]) -> dict[str, float]:
+        strange = [key for key in value if key not in DESCRIPTIONS]
+        if strange or not value:
+            raise ValueError(f"{strange} are no metrics" if strange else "there is no figure")
+        ranges = {"corr": (-1.0, 1.0), "mae": (1e-9, 100.0)}
+        wrong = {
+            k: v for k, v in value.items() if not ranges.get(k, (0.0, 1.0))[0] <= v <= ranges.get(k, (0.0, 1.0))[1]
+        }
+        if wrong:
+            raise ValueError(f"{wrong} are not in range: shares lie in [0, 1], corr in [-1, 1], mae above 0")
+        return value
 
 
 class Published(BaseModel):
@@ -30,11 +51,30 @@ class Published(BaseModel):
     mosei: tuple[_Entry, ...] = ()
     sims: tuple[_Entry, ...] = ()
 
+    def of(self, data: str) -> tuple[_Entry, ...]:
+        """Entries of one of ``DATA``."""
+        return {"mosi": self.mosi, "mosei": self.mosei, "sims": self.sims}[data]
+
+    @model_validator(mode="after")
+    def _each_has_one_source(self) -> Published:
+        used = {entry.source for data in DATA for entry in self.of(data)}
+        if used != set(self.sources):
+            raise ValueError(f"sources are named in one place only: {sorted(used ^ set(self.sources))}")
+        for data in DATA:
+            twice = [key for key, n in Counter((one.model, one.source) for one in self.of(data)).items() if n > 1]
+            if twice:
+                raise ValueError(f"{data}: {twice} stand there twice")
+        return self
+
+
+def parse_published(text: str) -> Published:
+    """The content of ``published.toml``; raises ``ValueError`` where it does not hold what it should."""
+    return Published.model_validate(tomllib.loads(text))
+
 
 def read_published() -> Published:
     """All of it."""
-    text = (resources.files("selfmm.experiments") / "published.toml").read_text(encoding="utf-8")
-    return Published.model_validate(tomllib.loads(text))
+    return parse_published((resources.files("selfmm.experiments") / "published.toml").read_text(encoding="utf-8"))
 
 
 def published_rows(data: str) -> list[Row]:
@@ -43,11 +83,9 @@ def published_rows(data: str) -> list[Row]:
     Raises:
         SettingsError: another data set.
     """
-    known = ["mosi", "mosei", "sims"]
-    if data not in known:
-        raise SettingsError([f"published = {data!r}: there are no figures of it{did_you_mean(data, known)}"])
+    if data not in DATA:
+        raise SettingsError([f"published = {data!r}: there are no figures of it{did_you_mean(data, DATA)}"])
     found = read_published()
-    entries: tuple[_Entry, ...] = getattr(found, data)
     return [
         Row(
             entry.model,
@@ -55,5 +93,5 @@ def published_rows(data: str) -> list[Row]:
             {key: [value] for key, value in entry.figures.items()},
             note=f"published: {found.sources[entry.source]}; other features and splits than these may have been used",
         )
-        for entry in entries
+        for entry in found.of(data)
     ]
