@@ -15,7 +15,7 @@ import selfmm
 from conftest import QUICK
 from selfmm.config import load_settings
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.errors import DatasetError
+from selfmm.errors import DatasetError, WeightsError
 from selfmm.experiments.trial import Bench
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=3"]
@@ -79,6 +79,16 @@ def test_what_cannot_be_trained_fails_with_its_reason(planted: Dataset) -> None:
     assert "fusion.projection = 0: input should be greater than or equal to 1" in wrong.reason
     unknown = bench.run({"options.heads": 2}, go_on)
     assert "options.heads is no setting" in unknown.reason
+    assert "\n" not in unknown.reason
+
+
+def test_an_encoder_that_is_not_there_fails_where_it_was_searched(planted: Dataset, tiny_encoder: str) -> None:
+    settings = load_settings(None, [*QUICK, "training.max_epochs=1", "modalities=text", "text.encoder=/nowhere"])
+    bench = Bench(planted, settings)
+    with pytest.raises(WeightsError, match="/nowhere"):
+        bench.run({"fusion.lr": 1e-3}, go_on)
+    assert "/nowhere" in bench.run({"text.encoder": "/nowhere"}, go_on).reason
+    assert bench.run({"text.encoder": tiny_encoder}, go_on).state == "complete"
 
 
 def test_memory_that_runs_out_fails_it(planted: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from selfmm.config import Settings
 from selfmm.data.ragged import Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
-from selfmm.errors import SettingsError, TrainingError
+from selfmm.errors import SettingsError, TrainingError, WeightsError
 from selfmm.evaluation.metrics import scale_for
 from selfmm.experiments.search import with_values
 from selfmm.models import find_model
@@ -88,7 +88,11 @@ class Bench:
         except _Pruned:
             state = "pruned"
         except (SettingsError, TrainingError) as error:
-            state, reason = "failed", str(error)
+            state, reason = "failed", _one_line(error)
+        except WeightsError as error:
+            if "text.encoder" not in values:
+                raise
+            state, reason = "failed", _one_line(error)
         except (MemoryError, torch.OutOfMemoryError):
             state, reason = "failed", "memory ran out"
         best = ear.best
@@ -129,3 +133,7 @@ class Bench:
         if key not in self._encoded:
             self._encoded[key] = assembly.ask_frozen(self.dataset)
         return self._encoded[key]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
