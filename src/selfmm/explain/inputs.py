@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from selfmm.explain.gradients import integrated_gradients
 from selfmm.explain.words import blank_id, special_ids
-from selfmm.models.encoders import SequenceEncoder
+from selfmm.models.encoders import Standardised
 from selfmm.models.text import Pretrained, TransformerEncoder
 
 
@@ -32,7 +32,7 @@ class Inputs:
     @classmethod
     def of(cls, values: Tensor, encoder: nn.Module, pretrained: Pretrained | None) -> Inputs:
         """Of (L,) token ids or (L, d) frames, as the encoder gets them."""
-        if isinstance(encoder, SequenceEncoder):
+        if isinstance(encoder, Standardised):
             return cls._of_frames(values, encoder)
         if not isinstance(encoder, TransformerEncoder) or pretrained is None:
             raise TypeError(f"no way is known to fade in what a {type(encoder).__name__} reads")
@@ -55,7 +55,7 @@ class Inputs:
         return cls(words, words.where(kept[:, None], blank), encode)
 
     @classmethod
-    def _of_frames(cls, frames: Tensor, encoder: SequenceEncoder) -> Inputs:
+    def _of_frames(cls, frames: Tensor, encoder: Standardised) -> Inputs:
         """The training split's mean in every frame: what the encoder also reads where nothing was measured."""
         mean = encoder.mean.expand_as(frames)
 

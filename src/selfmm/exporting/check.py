@@ -10,7 +10,7 @@ import torch
 
 from selfmm.errors import ExportError
 from selfmm.exporting.session import OnnxModel
-from selfmm.models.encoders import SequenceEncoder
+from selfmm.models.encoders import Standardised
 from selfmm.models.text import TransformerEncoder
 from selfmm.predict import TrainedModel
 from selfmm.types import Batch, Stream
@@ -91,6 +91,6 @@ def _stream(trained: TrainedModel, name: str, present: torch.Tensor, longest: in
         words = int(encoder.model.config.vocab_size)  # type: ignore[union-attr, arg-type]
         values = torch.randint(0, words, shape, generator=random)
     else:
-        assert isinstance(encoder, SequenceEncoder)
+        assert isinstance(encoder, Standardised)
         values = torch.randn(*shape, len(encoder.mean), generator=random) * encoder.scale + encoder.mean
     return Stream(values, lengths, lengths > 0)

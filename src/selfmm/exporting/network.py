@@ -129,5 +129,6 @@ def _or_nan(scores: Tensor, present: Tensor) -> Tensor:
 def _onnx_encoder(encoder: nn.Module) -> nn.Module:
     if isinstance(encoder, SequenceEncoder):
         return OnnxSequenceEncoder(encoder)
-    assert isinstance(encoder, TransformerEncoder)
-    return OnnxTextEncoder(encoder)
+    if isinstance(encoder, TransformerEncoder):
+        return OnnxTextEncoder(encoder)
+    return encoder

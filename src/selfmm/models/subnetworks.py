@@ -1,0 +1,65 @@
+"""What reads one modality of frames before TFN or LMF multiplies it with the others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfmm.config import StreamSettings
+from selfmm.data.store import TEXT
+from selfmm.models.encoders import SequenceEncoder, Standardised
+
+
+class MeanNetwork(Standardised):
+    """Dropout and three times ReLU(Linear) on the mean of a clip's frames (Zadeh et al., EMNLP 2017, section 4.1).
+
+    Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``dim``).
+
+    Args:
+        input_dim: features per frame.
+        hidden: units of the first two layers.
+        dim: units of the last.
+        dropout: on the mean.
+    """
+
+    def __init__(self, input_dim: int, hidden: int, dim: int, *, dropout: float = 0.0) -> None:
+        super().__init__(input_dim)
+        self.dim = dim
+        self.layers = nn.Sequential(
+            nn.Dropout(dropout),
+            *(nn.Linear(input_dim, hidden), nn.ReLU()),
+            *(nn.Linear(hidden, hidden), nn.ReLU()),
+            *(nn.Linear(hidden, dim), nn.ReLU()),
+        )
+
+    def kept_bytes(self, length: int) -> int:
+        """About what one clip of so many frames leaves in memory for the gradient."""
+        widths = [layer.in_features + layer.out_features for layer in self.layers if isinstance(layer, nn.Linear)]
+        return 4 * sum(widths)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        # In full precision also where the transformer is not: this is a sliver of the work, and frames vary widely.
+        with torch.autocast(values.device.type, enabled=False):
+            ends = lengths.clamp(min=1)[:, None]
+            real = torch.arange(values.shape[1], device=values.device) < ends
+            return self.layers(self.standard(values, real).sum(dim=1) / ends)  # type: ignore[no-any-return]
+
+
+def sub_network(name: str, dim: int, branch: StreamSettings) -> SequenceEncoder | MeanNetwork:
+    """Of text that is features already an LSTM, of everything else a ``MeanNetwork``.
+
+    Args:
+        name: of the modality.
+        dim: features per frame.
+        branch: its settings; those of an LSTM have no part in a ``MeanNetwork``.
+    """
+    if name != TEXT:
+        return MeanNetwork(dim, branch.hidden, branch.out, dropout=branch.dropout)
+    return SequenceEncoder(
+        dim,
+        branch.hidden,
+        branch.out,
+        layers=branch.layers,
+        bidirectional=branch.bidirectional,
+        dropout=branch.dropout,
+    )
