@@ -121,3 +121,5 @@ MOSI = {
     "vision": Modality(kind="frames", dim=20),
 }
 """Its features as published, with the tokens of BERT as frames, so that nothing has to be loaded."""
+SIMS = {**MOSI, "audio": Modality(kind="frames", dim=33), "vision": Modality(kind="frames", dim=709)}
+"""Likewise."""

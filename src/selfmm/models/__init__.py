@@ -15,12 +15,17 @@ MODELS: dict[str, str | type[Model]] = {
     "self_mm": "SelfMM",
     "lf_dnn": "LFDNN",
     "ef_lstm": "EFLSTM",
+    "tfn": "TFN",
+    "lmf": "LMF",
     "mfn": "MFN",
     "graph_mfn": "GraphMFN",
     "mfm": "MFM",
     "mult": "MulT",
     "tetfn": "TETFN",
     "almt": "ALMT",
+    "mlf_dnn": "MLFDNN",
+    "mtfn": "MTFN",
+    "mlmf": "MLMF",
 }
 """Name of the model, which is that of its file here, and of its class in there; or a class from elsewhere."""
 

@@ -1,0 +1,78 @@
+"""LMF, Low-rank Multimodal Fusion (Liu, Shen, Lakshminarasimhan, Liang, Zadeh, Morency: Efficient Low-rank Multimodal
+Fusion with Modality-Specific Factors, ACL 2018): what TFN's tensor would say, without the tensor.
+
+Deviations of the published code: the frames are standardised with the training split's figures, where the code has a
+batch norm, with which a clip's score depends on its company; words that a transformer reads need no LSTM; the factors
+learn as fast as everything else behind the encoders (``fusion.lr``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from selfmm.config import Group, StreamSettings
+from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
+from selfmm.models.late_fusion import LateFusion
+from selfmm.models.subnetworks import sub_network
+
+
+class Options(Group):
+    """LMF's own settings; the default is the paper's."""
+
+    rank: int = Field(4, ge=1, le=4096, description="products of one factor per modality that are summed")
+
+
+class LowRankFusion(nn.Module):
+    """F_m = (W_1 [z_1; 1]) * ... * (W_M [z_M; 1]) element by element, and y^_m = w F_m + b (paper, section 3.2).
+
+    That is <T, [z_1; 1] x ... x [z_M; 1]> + b with the tensor T = sum over i of w_i (W_1i x ... x W_Mi), of rank r at
+    most: any tensor, if r is as large as the product of all its sizes but the largest.
+
+    Input: vectors of all modalities, side by side (B, sum of ``dims``). Output: F_m (B, ``dim``), r numbers, and the
+    score (B,).
+
+    Args:
+        dims: size of each modality's vector.
+        rank: r.
+    """
+
+    def __init__(self, dims: Mapping[str, int], rank: int) -> None:
+        super().__init__()
+        self.sizes, self.dim = list(dims.values()), rank
+        # The bias is the column of W that meets the 1.
+        self.factors = nn.ModuleDict({name: nn.Linear(dim, rank) for name, dim in dims.items()})
+        self.score = Score(rank)
+
+    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
+        parts = zip(self.factors.values(), joined.split_with_sizes(self.sizes, dim=1), strict=True)
+        feature = reduce(torch.mul, [factor(part) for factor, part in parts])
+        return feature, self.score(feature)
+
+
+class LMF(LateFusion):
+    """F_m = (W_1 [z_1; 1]) * ... * (W_M [z_M; 1]) (B, r), y^_m = w F_m + b (B,).
+
+    z of words is the transformer's vector; of text that is features already, the end state of an LSTM and a Linear; of
+    other frames a network of three layers on their mean. The head of a single modality reads its z.
+    """
+
+    paper: ClassVar[str] = "Liu et al., ACL 2018"
+    Options: ClassVar[type[Group]] = Options
+    needs: ClassVar[Needs] = Needs(modalities=2)
+    search: ClassVar[Mapping[str, Space]] = {
+        **COMMON_SEARCH,
+        "options.rank": (1, 4, 8, 16, 32),
+        "stream.*.out": (4, 8, 16, 32),
+    }
+
+    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
+        return sub_network(name, dim, branch)
+
+    def make_fusion(self) -> LowRankFusion:
+        return LowRankFusion(self.dims, self.options.rank)

@@ -1,0 +1,37 @@
+"""MLF-DNN: LF-DNN with people's labels, and the loss that it is trained for."""
+
+from __future__ import annotations
+
+import torch
+
+from models.worlds import MODALITIES, make_batch, make_model
+from selfmm.models.base import label_source
+from selfmm.models.mlf_dnn import MLFDNN
+from selfmm.objectives.fused import HumanObjective
+
+
+def test_it_is_lf_dnn_with_peoples_labels() -> None:
+    model, plain = make_model("mlf_dnn"), make_model("lf_dnn", "labels.source=human")
+    assert isinstance(model, MLFDNN)
+    assert label_source(type(model), model.settings) == "human", "without being told"
+    assert model.tasks == plain.tasks == tuple(MODALITIES)
+    batch = make_batch({"text": [4, 2], "audio": [3, 0], "vision": [1, 6]}, aligned=False)
+    output, expected = model(batch), plain(batch)
+    assert torch.equal(output.fusion, expected.fusion)
+    assert all(torch.equal(output.unimodal[name], expected.unimodal[name]) for name in MODALITIES)
+
+
+def test_its_loss_is_the_sum_of_all_errors() -> None:
+    """A clip that lacks a stream, and one of which nobody said anything, have no part in that modality's task."""
+    model = make_model("mlf_dnn")
+    batch = make_batch({"text": [4, 2, 5], "audio": [3, 0, 2], "vision": [1, 6, 2]}, aligned=False)
+    said = {"text": [1.0, -1.0, torch.nan], "audio": [0.5, 2.0, 0.0], "vision": [torch.nan, 0.3, -2.0]}
+    objective = HumanObjective({name: torch.tensor(labels) for name, labels in said.items()}, 1.0)
+    output = model(batch)
+    loss = objective(output, batch)
+    for clip in range(3):
+        total = abs(float(output.fusion[clip].detach()) - float(batch.labels[clip]))
+        for name, labels in said.items():
+            if labels[clip] == labels[clip] and batch.streams[name].present[clip]:
+                total += abs(float(output.unimodal[name][clip].detach()) - labels[clip])
+        torch.testing.assert_close(loss.per_clip[clip].detach(), torch.tensor(total), atol=1e-5, rtol=1e-5)
