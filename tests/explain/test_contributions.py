@@ -10,11 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.worlds import make_model
 from selfmm.config import load_settings
 from selfmm.data.store import Modality
 from selfmm.explain.contributions import Sharing
+from selfmm.explain.inputs import Inputs
+from selfmm.models import MODELS, find_model
 from selfmm.models.late_fusion import LateFusion
 from selfmm.models.self_mm import SelfMM
+from selfmm.types import Batch, Stream
 
 NAMES = ("text", "audio", "vision", "pulse")
 
@@ -80,3 +84,21 @@ def test_with_nothing_there_the_score_is_the_base() -> None:
     alone = encodings("text")
     single = Sharing(model, alone)
     assert single.value("text") == pytest.approx(single.added("text"), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if issubclass(find_model(name), LateFusion)])
+def test_of_every_late_fusion_all_streams_together_give_the_score(name: str) -> None:
+    """And of each stream its frames can be faded in."""
+    modalities = {key: Modality(kind="frames", dim=dim) for key, dim in (("text", 4), ("audio", 3), ("vision", 2))}
+    model = make_model(name, modalities=modalities)
+    assert isinstance(model, LateFusion)
+    streams = {}
+    for length, (key, what) in enumerate(modalities.items(), start=2):
+        frames = torch.randn(1, length, what.dim or 0, generator=torch.Generator().manual_seed(length))
+        streams[key] = Stream(frames, torch.tensor([length]), torch.tensor([True]))
+    output = model(Batch(torch.zeros(1).long(), torch.zeros(1), streams))
+    encoded = {key: said[0] for key, said in output.encoded.items()}
+    torch.testing.assert_close(Sharing(model, encoded).score(encoded), output.fusion)
+    for key, stream in streams.items():
+        inputs = Inputs.of(stream.values[0], model.encoders[key], None)
+        torch.testing.assert_close(inputs.encode(inputs.values[None])[0], encoded[key])

@@ -23,6 +23,7 @@ MODELS: dict[str, str | type[Model]] = {
     "mult": "MulT",
     "tetfn": "TETFN",
     "almt": "ALMT",
+    "iccn": "ICCN",
     "mlf_dnn": "MLFDNN",
     "mtfn": "MTFN",
     "mlmf": "MLMF",
