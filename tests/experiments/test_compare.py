@@ -68,6 +68,10 @@ def test_files_say_the_same(compared: Comparison) -> None:
     assert stems == {f"comparison.{ending}" for ending in ("md", "tex", "html", "csv", "json")}
     frame = pd.read_csv(compared.folder / "comparison.csv")
     assert frame["system"].tolist() == [row.name for row in compared.table.rows]
+    for key in compared.table.metrics:
+        means = frame[frame["kind"] == "run"].set_index("system")[f"{key}_mean"]
+        gap = frame.loc[frame["system"] == "lf_dnn", f"{key}_difference"].iloc[0]
+        assert gap == pytest.approx(means["lf_dnn"] - means["self_mm"]), key
     content = json.loads((compared.folder / "comparison.json").read_text())
     assert set(content["runs"]) == {"self_mm 5", "self_mm 6", "lf_dnn 5", "lf_dnn 6"}
     assert content["baseline"] == "self_mm"

@@ -41,6 +41,11 @@ def test_csv_is_unrounded() -> None:
     assert frame.loc["mult", "mae_mean"] == pytest.approx(0.55, abs=1e-15)
     assert frame.loc["mult", "mae_difference_low"] == -0.2
     assert frame.loc["iccn", "kind"] == "failed"
+    row = Row("mult", "run", {"mae": [0.5], "corr": [0.5]}, GAP, {"corr": Difference(0.02, -0.01, 0.05, 0.2)})
+    other = Table("", ("mae", "corr"), (ROWS[0], row), "self_mm").frame()
+    keys = ["corr_difference", "corr_difference_low", "corr_difference_high", "corr_p", "mae_difference"]
+    assert other[keys].to_numpy()[1].tolist() == [0.02, -0.01, 0.05, 0.2, -0.1]
+    assert frame["corr_p"].isna().all()
     assert frame["corr_runs"].tolist() == [1, 2, 0, 0, 0]
     assert len(frame) == len(ROWS)
 

@@ -65,7 +65,9 @@ def experiment_table(found: ExperimentTable, width: int) -> Group:
         table.add_column(Text(name), justify="left" if number == 0 else "right")
     for row in found.rows:
         gap = row.difference
-        figures = [Text(_figure(row, key), "bold" if row.mean(key) == found.best(key) else "") for key in shown]
+        ours = row.kind in ("run", "trivial")  # what is published was measured elsewhere
+        best = [ours and row.mean(key) == found.best(key) for key in shown]
+        figures = [Text(_figure(row, key), "bold" if bold else "") for key, bold in zip(shown, best, strict=True)]
         facts = [f"{gap.value:+.3f}", f"{row.corrected:.3f}"] if gap else ["", ""]
         style = "dim" if row.kind in ("published", "failed") else ""
         table.add_row(Text(row.name), *figures, *facts, style=style)

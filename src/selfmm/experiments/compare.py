@@ -32,7 +32,7 @@ from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import check_parts, trivial_answers
 from selfmm.experiments.cases import model_cases
 from selfmm.experiments.grid import Grid, RunKey, run_grid
-from selfmm.experiments.paired import compare_errors, holm
+from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
 from selfmm.training.folder import RunFolder, write_json, write_table
@@ -135,18 +135,13 @@ def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, beside: 
     if not grid.runs:
         reasons = dict.fromkeys(f"{key.case}: {reason}" for key, reason in grid.failed.items())
         raise TrainingError("no run has a result.\n" + "\n".join(reasons))
-    test = dataset.rows("test")
-    videos = dataset.samples["video"].to_numpy()[test] if "video" in dataset.samples else None
-    labels = dataset.labels()[test]
     scores = {case.name: test_scores(grid.of(case.name)) for case in grid.cases}
-    known = np.isfinite(labels)
     rows = []
     for case in grid.cases:
         row = _run_row(case.name, grid)
-        own, other = scores[case.name], scores.get(baseline, [])
-        if case.name != baseline and own and other and known.any():
-            ours, theirs = ([seed[known] for seed in runs] for runs in (own, other))
-            row = replace(row, difference=compare_errors(ours, theirs, labels[known], _of(videos, known)))
+        if case.name != baseline and row.kind == "run" and scores.get(baseline):
+            found = _differences(dataset, scores[case.name], scores[baseline], list(row.figures))
+            row = replace(row, difference=found.pop("mae", None), others=found)
         rows.append(row)
     corrected = holm([row.difference.p for row in rows if row.difference])
     rows = [replace(row, corrected=corrected.pop(0)) if row.difference else row for row in rows]
@@ -155,8 +150,21 @@ def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, beside: 
     return Table(title, metrics, tuple(everything), baseline)
 
 
-def _of(videos: npt.NDArray[np.object_] | None, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_] | None:
-    return None if videos is None else videos[known]
+def _differences(
+    dataset: Dataset, system: list[_Array], baseline: list[_Array], keys: Sequence[str]
+) -> dict[str, Difference]:
+    """Of every metric that both have on the labelled test clips."""
+    rows = dataset.rows("test")
+    known = np.isfinite(dataset.labels()[rows])
+    own, other = ([seed[known] for seed in runs] for runs in (system, baseline))
+    labels = dataset.labels()[rows[known]]
+    videos = dataset.samples["video"].to_numpy()[rows[known]] if "video" in dataset.samples else None
+    scale, neutral = scale_for(dataset.manifest.label_range), LabelScale.of(dataset.manifest.label_range).neutral
+    found = {
+        key: compare_systems(key, own, other, labels, scale, neutral=neutral, groups=videos)
+        for key in (keys if known.any() else ())
+    }
+    return {key: one for key, one in found.items() if one is not None}
 
 
 def test_scores(runs: dict[int, RunFolder]) -> list[_Array]:

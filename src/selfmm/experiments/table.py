@@ -28,6 +28,7 @@ class Row:
         kind: trained here, a trivial answer, published elsewhere, or without a result.
         figures: per metric its values, one per seed; shares in [0, 1].
         difference: of its MAE to that of the baseline; None of the baseline itself, and where there is none.
+        others: the same of further metrics, by key; their p values are not corrected.
         corrected: ``difference.p`` after Holm's correction over all rows.
         parameters, trained: how many numbers it has, and how many of them were trained; None where not known.
         seconds, memory: of training, mean over seeds; memory is the peak in bytes. None where not known.
@@ -38,6 +39,7 @@ class Row:
     kind: Kind
     figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     difference: Difference | None = None
+    others: Mapping[str, Difference] = field(default_factory=dict)
     corrected: float | None = None
     parameters: int | None = None
     trained: int | None = None
@@ -94,7 +96,11 @@ def _flat(row: Row, metrics: Sequence[str]) -> dict[str, object]:
     for key in metrics:
         known = [value for value in row.figures.get(key, ()) if not math.isnan(value)]
         flat |= {f"{key}_mean": row.mean(key), f"{key}_std": row.deviation(key), f"{key}_runs": len(known)}
-    gap = row.difference
+    gap, nothing = row.difference, Difference(*[math.nan] * 4)
+    for key in (key for key in metrics if key != "mae"):
+        one = row.others.get(key, nothing)
+        flat |= {f"{key}_difference": one.value, f"{key}_difference_low": one.low, f"{key}_difference_high": one.high}
+        flat[f"{key}_p"] = one.p
     return flat | {
         "mae_difference": gap.value if gap else math.nan,
         "mae_difference_low": gap.low if gap else math.nan,
@@ -129,7 +135,9 @@ def _cells(table: Table, style: _Style) -> tuple[list[str], list[list[str]], lis
             notes.append(row.note)
         mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
         kind = {"published": " (published)", "trivial": " (trivial)", "failed": " (no result)"}.get(row.kind, "")
-        name = style.text(row.name + kind + (" (baseline)" if row.name == table.baseline and row.kind == "run" else "") + mark)
+        name = style.text(
+            row.name + kind + (" (baseline)" if row.name == table.baseline and row.kind == "run" else "") + mark
+        )
         figures = [_figure(row, key, table.best(key), style) for key in table.metrics]
         rows.append([name, *figures, *map(style.text, _facts(row))])
     lines = [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
