@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from models.worlds import MODALITIES, make_batch, make_model
-from selfmm.models.base import label_source
-from selfmm.models.mlf_dnn import MLFDNN
+from models.worlds import check_peoples_labels, make_batch, make_model
 from selfmm.objectives.fused import HumanObjective
 
 
 def test_it_is_lf_dnn_with_peoples_labels() -> None:
-    model, plain = make_model("mlf_dnn"), make_model("lf_dnn", "labels.source=human")
-    assert isinstance(model, MLFDNN)
-    assert label_source(type(model), model.settings) == "human", "without being told"
-    assert model.tasks == plain.tasks == tuple(MODALITIES)
-    batch = make_batch({"text": [4, 2], "audio": [3, 0], "vision": [1, 6]}, aligned=False)
-    output, expected = model(batch), plain(batch)
-    assert torch.equal(output.fusion, expected.fusion)
-    assert all(torch.equal(output.unimodal[name], expected.unimodal[name]) for name in MODALITIES)
+    check_peoples_labels("mlf_dnn", "lf_dnn")
 
 
 def test_its_loss_is_the_sum_of_all_errors() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from models.worlds import MODALITIES, SIMS, make_batch, make_model
+from models.worlds import SIMS, check_peoples_labels
 from selfmm.config import load_settings
-from selfmm.models.base import label_source
 from selfmm.models.mlmf import MLMF
 
 SIZES = (
@@ -18,14 +17,7 @@ SIZES = (
 
 
 def test_it_is_lmf_with_peoples_labels() -> None:
-    model, plain = make_model("mlmf"), make_model("lmf", "labels.source=human")
-    assert isinstance(model, MLMF)
-    assert label_source(type(model), model.settings) == "human", "without being told"
-    assert model.tasks == plain.tasks == tuple(MODALITIES)
-    batch = make_batch({"text": [4, 2], "audio": [3, 0], "vision": [1, 6]}, aligned=False)
-    output, expected = model(batch), plain(batch)
-    assert torch.equal(output.fusion, expected.fusion)
-    assert all(torch.equal(output.unimodal[name], expected.unimodal[name]) for name in MODALITIES)
+    check_peoples_labels("mlmf", "lmf")
 
 
 def test_as_many_parameters_as_logged() -> None:
@@ -35,15 +27,3 @@ def test_as_many_parameters_as_logged() -> None:
     norms = 2 * (33 + 709)
     own = [each.numel() for name, each in model.named_parameters() if not name.startswith("missing.")]
     assert sum(own) == 280_168 - norms
-
-
-def test_a_task_reads_one_modality_alone() -> None:
-    model = make_model("mlmf")
-    batch = make_batch({"text": [4, 2], "audio": [3, 5], "vision": [1, 6]}, aligned=False)
-    before = model(batch)
-    batch.streams["audio"].values.mul_(-2)
-    after = model(batch)
-    assert (after.fusion != before.fusion).all()
-    assert (after.unimodal["audio"] != before.unimodal["audio"]).all()
-    for name in ("text", "vision"):
-        torch.testing.assert_close(after.unimodal[name], before.unimodal[name], rtol=0, atol=0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from selfmm.config import Settings, load_settings
 from selfmm.data.store import Modality
 from selfmm.models import find_model
-from selfmm.models.base import Model
+from selfmm.models.base import Model, label_source
 from selfmm.models.sequences import Sequence as Steps
 from selfmm.types import Batch, Stream
 
@@ -123,3 +123,20 @@ MOSI = {
 """Its features as published, with the tokens of BERT as frames, so that nothing has to be loaded."""
 SIMS = {**MOSI, "audio": Modality(kind="frames", dim=33), "vision": Modality(kind="frames", dim=709)}
 """Likewise."""
+
+
+def check_peoples_labels(name: str, plain: str) -> None:
+    """``name`` is ``plain`` with people's labels without being told, and each of its tasks reads one modality alone."""
+    model, other = make_model(name), make_model(plain, "labels.source=human")
+    assert label_source(type(model), model.settings) == "human"
+    assert model.tasks == other.tasks == tuple(MODALITIES)
+    batch = make_batch({"text": [4, 2], "audio": [3, 0], "vision": [1, 6]}, aligned=False)
+    output, expected = model(batch), other(batch)
+    assert torch.equal(output.fusion, expected.fusion)
+    assert all(torch.equal(output.unimodal[task], expected.unimodal[task]) for task in MODALITIES)
+    batch.streams["audio"].values.mul_(-2)
+    after = model(batch)
+    assert after.fusion[0] != output.fusion[0]
+    assert after.unimodal["audio"][0] != output.unimodal["audio"][0]
+    for task in ("text", "vision"):
+        torch.testing.assert_close(after.unimodal[task], output.unimodal[task], rtol=0, atol=0)
