@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 
+from selfmm.errors import SettingsError
 from selfmm.models import packed
 from selfmm.models.packed import can_pack, first_tokens
 from selfmm.models.text import TransformerEncoder
@@ -105,6 +106,52 @@ def test_other_families_go_their_own_way() -> None:
     decoder = small("Bert")
     decoder.config.is_decoder = True
     assert not can_pack(decoder)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("kind", ["Bert", "Roberta", "Electra"])
+def test_what_the_first_layer_reads_may_be_changed(
+    kind: str, layout: str, recompute: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As theirs with a hook where the layers begin: scores, and the gradient of the change, frozen or not."""
+    ids, lengths = batch()
+    if layout == "padded":  # as on an accelerator
+        monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))
+    change = torch.randn(4, 11, 24, generator=torch.Generator().manual_seed(2))
+    theirs = small(kind).eval()
+    expected_change = change.clone().requires_grad_()
+    entrance = theirs.embeddings_project if kind == "Electra" else theirs.embeddings
+    entrance.register_forward_hook(lambda module, given, values: values + expected_change)
+    expected = padded(theirs, ids, lengths)
+    (expected * torch.arange(24)).sum().backward()  # type: ignore[no-untyped-call]
+    for finetune in (True, False):
+        model = small(kind)
+        encoder = TransformerEncoder(model, finetune=finetune, recompute=recompute, inside=True).train()
+        model.eval()  # no dropout
+        own_change = change.clone().requires_grad_()
+        said = encoder.read(encoder.embed(ids) + own_change, lengths)
+        torch.testing.assert_close(said, expected, atol=1e-5, rtol=1e-5)
+        (said * torch.arange(24)).sum().backward()  # type: ignore[no-untyped-call]
+        torch.testing.assert_close(own_change.grad, expected_change.grad, atol=1e-4, rtol=1e-4)
+        assert any(p.grad is not None for p in model.parameters()) == finetune
+        weights = dict(theirs.named_parameters())
+        for name, parameter in model.named_parameters():
+            if finetune and parameter.grad is not None:
+                torch.testing.assert_close(parameter.grad.to_dense(), weights[name].grad, atol=1e-4, rtol=1e-4)
+
+
+def test_an_unknown_inside_is_refused() -> None:
+    other = transformers.MPNetModel(transformers.MPNetConfig(**SMALL))
+    with pytest.raises(SettingsError, match=r"one of bert, roberta, .* and this one is mpnet; choose minilm"):
+        TransformerEncoder(other, finetune=True, inside=True)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_frozen_encoder_keeps_something_only_where_a_gradient_passes_through(inside: bool) -> None:
+    encoder = TransformerEncoder(small("Bert"), finetune=False, inside=inside)
+    learnt = TransformerEncoder(small("Bert"), finetune=True)
+    assert encoder.kept_bytes(11) == (learnt.kept_bytes(11) if inside else 0)
 
 
 @pytest.mark.parametrize("kind", ["Bert", "Electra"])

@@ -111,7 +111,11 @@ class Model(nn.Module):
             if transformer is None:
                 raise ValueError("text as words or token ids needs a transformer")
             return TransformerEncoder(
-                transformer, finetune=branch.finetune, recompute=branch.recompute, tokens=self.reads_tokens
+                transformer,
+                finetune=branch.finetune,
+                recompute=branch.recompute,
+                tokens=self.reads_tokens,
+                inside=self.needs.inside,
             )
         if modality.dim is None:
             raise ValueError("a modality of frames needs a dim")

@@ -23,8 +23,12 @@ _ROWS_BF16 = 32
 _FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
 
+FAMILIES = ", ".join(_FAMILY)
+"""For messages: the transformers that ``can_pack`` knows, by the ``model_type`` of their configuration."""
+
+
 def can_pack(model: nn.Module) -> bool:
-    """Whether ``first_tokens`` knows this transformer."""
+    """Whether this module knows the inside of this transformer."""
     config: Any = model.config
     absolute = getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
     return config.model_type in _FAMILY and absolute and not config.is_decoder
@@ -59,6 +63,28 @@ class Layout:
         return flat.view(*self.shape, heads, -1).transpose(1, 2)
 
 
+class Padded:
+    """The same layout of a batch that stays padded: on an accelerator that is cheaper than finding out where words are.
+
+    Args:
+        lengths: (B,) int64, at least 1 each.
+        longest: L.
+    """
+
+    def __init__(self, lengths: Tensor, longest: int) -> None:
+        self.shape = (len(lengths), longest)
+        self.starts = torch.arange(len(lengths), device=lengths.device) * longest
+        self.mask = (torch.arange(longest, device=lengths.device) < lengths[:, None])[:, None, None, :]
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(B, L, d) to (B * L, d)."""
+        return padded.flatten(0, 1)
+
+    def pad(self, rows: Tensor, heads: int) -> Tensor:
+        """(B * L, heads * d) to (B, heads, L, d)."""
+        return rows.view(*self.shape, heads, -1).transpose(1, 2)
+
+
 def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
     """The last layer's first token of each clip, (B, d): ``model(ids, mask).last_hidden_state[:, 0]``.
 
@@ -69,8 +95,7 @@ def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = 
         recompute: keep only each layer's input for the backward pass and compute the rest again there.
     """
     layout, rows = _embed(model, ids, lengths)
-    *layers, last = model.encoder.layer
-    return _first_of_layer(last, _through(layers, rows, layout, recompute), layout)
+    return _first(model, rows, layout, recompute)
 
 
 def all_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
@@ -79,13 +104,44 @@ def all_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = Fa
     return layout.pad(_through(model.encoder.layer, rows, layout, recompute), 1)[:, 0]
 
 
-def _embed(model: Any, ids: Tensor, lengths: Tensor) -> tuple[Layout, Tensor]:
-    layout = Layout(lengths, ids.shape[1], _ROWS_BF16 if torch.is_autocast_enabled(ids.device.type) else 1)
-    rows = layout.pack(model.embeddings(input_ids=ids))
-    return layout, model.embeddings_project(rows) if hasattr(model, "embeddings_project") else rows
+def embeddings(model: Any, ids: Tensor) -> Tensor:
+    """What the first layer reads of token ids (B, L): (B, L, ``hidden_size``), of the padding too."""
+    values: Tensor = model.embeddings(input_ids=ids)
+    return _projected(model, values)
 
 
-def _through(layers: Iterable[Any], rows: Tensor, layout: Layout, recompute: bool) -> Tensor:
+def first_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
+    """``first_tokens`` of what the first layer is to read, on any device.
+
+    Args:
+        embedded: (B, L, ``hidden_size``); what stands beyond the lengths is not read.
+        lengths: (B,) int64 where ``embedded`` is, at least 1 each.
+    """
+    layout = _layout(lengths, embedded.shape[1])
+    return _first(model, layout.pack(embedded), layout, recompute)
+
+
+def _layout(lengths: Tensor, longest: int) -> Layout | Padded:
+    if lengths.device.type != "cpu":
+        return Padded(lengths, longest)
+    return Layout(lengths, longest, _ROWS_BF16 if torch.is_autocast_enabled("cpu") else 1)
+
+
+def _embed(model: Any, ids: Tensor, lengths: Tensor) -> tuple[Layout | Padded, Tensor]:
+    layout = _layout(lengths, ids.shape[1])
+    return layout, _projected(model, layout.pack(model.embeddings(input_ids=ids)))
+
+
+def _projected(model: Any, values: Tensor) -> Tensor:
+    return model.embeddings_project(values) if hasattr(model, "embeddings_project") else values
+
+
+def _first(model: Any, rows: Tensor, layout: Layout | Padded, recompute: bool) -> Tensor:
+    *layers, last = model.encoder.layer
+    return _first_of_layer(last, _through(layers, rows, layout, recompute), layout)
+
+
+def _through(layers: Iterable[Any], rows: Tensor, layout: Layout | Padded, recompute: bool) -> Tensor:
     for layer in layers:
         rows = (
             checkpoint(_layer, layer, rows, layout, use_reentrant=False) if recompute else _layer(layer, rows, layout)
@@ -93,7 +149,7 @@ def _through(layers: Iterable[Any], rows: Tensor, layout: Layout, recompute: boo
     return rows
 
 
-def _layer(layer: Any, rows: Tensor, layout: Layout) -> Tensor:
+def _layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:
     attention = layer.attention.self
     heads, chance = attention.num_attention_heads, _dropout(attention)
     query, key, value = (layout.pad(part(rows), heads) for part in (attention.query, attention.key, attention.value))
@@ -101,7 +157,7 @@ def _layer(layer: Any, rows: Tensor, layout: Layout) -> Tensor:
     return _rest(layer, layout.pack(said.transpose(1, 2).flatten(2)), rows)
 
 
-def _first_of_layer(layer: Any, rows: Tensor, layout: Layout) -> Tensor:
+def _first_of_layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:
     """What ``_layer`` gives at the first tokens, (B, d)."""
     attention = layer.attention.self
     heads, chance = attention.num_attention_heads, _dropout(attention)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from selfmm import weights
 from selfmm.errors import SettingsError, WeightsError
-from selfmm.models.packed import all_tokens, can_pack, first_tokens
+from selfmm.models.packed import FAMILIES, all_tokens, can_pack, embeddings, first_of_embedded, first_tokens
 from selfmm.pretrained import first_line, load_named, load_transformer
 
 
@@ -178,16 +178,31 @@ class TransformerEncoder(nn.Module):
         finetune: train it; otherwise it stays as it is, in evaluation mode.
         recompute: save memory in training by computing each layer a second time for the backward pass.
         tokens: give all tokens instead of the first.
+        inside: ``embed`` and ``read`` are used too, with something to learn between them.
+
+    Raises:
+        SettingsError: this transformer cannot be recomputed, or has an inside that is not known here.
     """
 
-    def __init__(self, model: nn.Module, *, finetune: bool, recompute: bool = False, tokens: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        finetune: bool,
+        recompute: bool = False,
+        tokens: bool = False,
+        inside: bool = False,
+    ) -> None:
         super().__init__()
         self.model = model
         self.tokens = tokens
         self.finetune = finetune
-        self.recompute = recompute and finetune
+        self._learns = finetune or inside  # a gradient passes through, whether or not it stops there
+        self.recompute = recompute and self._learns
         self.model.requires_grad_(finetune)
         self._packs = can_pack(model)
+        if inside and not self._packs:
+            self._refuse_inside()
         if self.recompute and not self._packs:
             self._let_it_recompute()
 
@@ -203,7 +218,7 @@ class TransformerEncoder(nn.Module):
 
     def kept_bytes(self, length: int) -> int:
         """About what one clip of so many tokens leaves in memory for the gradient."""
-        if not self.finetune:
+        if not self._learns:
             return 0
         config: Any = self.model.config
         wide, heads = int(config.hidden_size), int(getattr(config, "num_attention_heads", 1))
@@ -221,13 +236,37 @@ class TransformerEncoder(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             # On an accelerator padding is cheaper than finding out where it is.
             if self._packs and ids.device.type == "cpu":
-                # A dense gradient would be zeros for every word that this batch does not have, filled in at each pass.
-                self.model.embeddings.word_embeddings.sparse = True  # type: ignore[union-attr]
+                self._spare_rare_words(ids.device)
                 said = all_tokens if self.tokens else first_tokens
                 return said(self.model, ids, lengths, recompute=self.recompute and self.training)
             mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
             hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return hidden * mask[:, :, None] if self.tokens else hidden[:, 0]  # type: ignore[no-any-return]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """What the first layer reads: (B, L, ``dim``) of token ids (B, L), of the padding too."""
+        self._spare_rare_words(ids.device)
+        return embeddings(self.model, ids)
+
+    def read(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+        """F_t (B, ``dim``) where the first layer reads ``embedded`` (B, L, ``dim``), which ``embed`` gave and others
+        changed; ``lengths`` (B,) int64. Trained or not, it lets gradients through."""
+        recompute = self.recompute and self.training
+        return first_of_embedded(self.model, embedded, lengths.clamp(min=1), recompute=recompute)
+
+    def _spare_rare_words(self, device: torch.device) -> None:
+        # A dense gradient would be zeros for every word that this batch does not have, filled in at each pass.
+        if device.type == "cpu":
+            self.model.embeddings.word_embeddings.sparse = True  # type: ignore[union-attr]
+
+    def _refuse_inside(self) -> None:
+        kind = self.model.config.model_type  # type: ignore[union-attr]
+        raise SettingsError(
+            [
+                f"text.encoder: this model works inside the text encoder, which can be one of {FAMILIES} with plain "
+                f"positions, and this one is {kind}; choose minilm or another of these, or another model"
+            ]
+        )
 
     def _let_it_recompute(self) -> None:
         if not getattr(self.model, "supports_gradient_checkpointing", False):
