@@ -13,7 +13,7 @@ from selfmm.models.base import Score
 from selfmm.types import Output
 
 LENGTHS = {"text": [4, 7, 3, 5, 0], "audio": [9, 2, 0, 6, 3], "vision": [1, 5, 4, 0, 2]}
-NO_REPRESENTATION = ("ef_lstm", "mult")
+NO_REPRESENTATION = ("ef_lstm", "mult", "mag_bert")
 """Models that join their streams at each step, so that none of them speaks for itself."""
 every_model = pytest.mark.parametrize("name", list(MODELS))
 

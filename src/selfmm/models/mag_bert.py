@@ -1,0 +1,129 @@
+"""MAG-BERT, BERT with a Multimodal Adaptation Gate (Rahman, Hasan, Lee, Zadeh, Mao, Morency, Hoque: Integrating
+Multimodal Information in Large Pretrained Transformers, ACL 2020): what is heard and seen during a word moves the
+word's embedding before the transformer reads it.
+
+Deviations of the published code: the score is made of the first token by the head of all models here instead of BERT's
+pooler; frames beside the tokens that mark beginning and end are the nearest word's (or what the data hold) instead of
+zeros; where |H| is 0, so is the displacement, and nothing is added to |H| elsewhere. It is trained with the optimizer
+of all models here: Adam with L2 decay and without warming up, where the code has AdamW and a linear schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from selfmm.config import Group, Settings
+from selfmm.data.store import TEXT, Modality
+from selfmm.models.base import COMMON_SEARCH, Needs, Range, Space, text_and_others
+from selfmm.models.sequences import Sequence, SequenceModel
+from selfmm.models.text import TransformerEncoder
+from selfmm.types import Batch, Output, Stream
+
+
+class Options(Group):
+    """MAG-BERT's own settings; the defaults are those of the published code."""
+
+    beta: float = Field(1.0, ge=0, description="how far a word may be moved, in lengths of its embedding")
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout of the moved embeddings")
+
+
+def displacement(words: Tensor, moves: Tensor, beta: float) -> Tensor:
+    """alpha H with alpha = min(beta |Z| / |H|, 1): at most ``beta`` times as long as Z.
+
+    Args:
+        words: Z (..., d).
+        moves: H (..., d); where it is 0, so is the displacement.
+
+    Returns:
+        (..., d).
+    """
+    reach = beta * torch.linalg.vector_norm(words, dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(moves, dim=-1, keepdim=True)
+    far = length > reach
+    # Not only the result of a division by 0 is left out, but its gradient, so there is none.
+    return moves * torch.where(far, reach / length.where(far, 1.0), 1.0)
+
+
+class AdaptationGate(nn.Module):
+    """Z' = dropout(LN(Z + alpha H)), H = sum over m of ReLU(V_m [A_m; Z]) * (W_m A_m).
+
+    Input: Z (B, L, ``dim``), and per other modality m its frames A_m (B, L, d_m) of the same steps. Output: Z' like Z.
+
+    Args:
+        others: d_m.
+    """
+
+    def __init__(self, dim: int, others: Mapping[str, int], options: Options) -> None:
+        super().__init__()
+        self.beta = options.beta
+        self.gates = nn.ModuleDict({name: nn.Linear(size + dim, dim) for name, size in others.items()})
+        self.moves = nn.ModuleDict({name: nn.Linear(size, dim) for name, size in others.items()})
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(options.dropout)
+
+    def forward(self, words: Tensor, others: Mapping[str, Tensor]) -> Tensor:
+        moves = [
+            self.gates[name](torch.cat([frames, words], dim=-1)).relu() * self.moves[name](frames)
+            for name, frames in others.items()
+        ]
+        moved = words + displacement(words, torch.stack(moves).sum(dim=0), self.beta)
+        return self.dropout(self.norm(moved))  # type: ignore[no-any-return]
+
+
+class MAGBert(SequenceModel):
+    """Z = embeddings of the tokens (B, L, d), Z' = gate(Z, A_m), h = first token of the transformer of Z' (B, d).
+
+    Then F_m* = ReLU(W h) (B, D), y^_m = W' F_m* (B,). No modality has a representation of its own: words are only read
+    together with the others. ``missing`` of text stands for an embedding; a clip without words is one such step, at
+    which everything else is its mean over the clip.
+    """
+
+    paper: ClassVar[str] = "Rahman et al., ACL 2020"
+    Options: ClassVar[type[Group]] = Options
+    needs: ClassVar[Needs] = Needs(modalities=2, text=True, aligned=True, inside=True)
+    search: ClassVar[Mapping[str, Space]] = {
+        **COMMON_SEARCH,
+        "options.beta": Range(1e-3, 1.0, log=True),
+        "options.dropout": (0.1, 0.3, 0.5),
+    }
+
+    def __init__(self, modalities: Mapping[str, Modality], settings: Settings, transformer: nn.Module | None) -> None:
+        super().__init__(modalities, settings, transformer)
+        nn.init.normal_(self.missing[TEXT])  # an embedding of length 0 could not be moved
+        self.heads = self.make_heads({})
+        _, others = text_and_others(self.modalities)
+        self.gate = AdaptationGate(self.dims[TEXT], {name: self.dims[name] for name in others}, self.options)
+        self.fusion = self.fusion_head(self.dims[TEXT])
+        self.fusion_dim = self.fusion.dim
+
+    def forward(self, batch: Batch) -> Output:
+        streams, device = batch.streams, batch.index.device.type
+        words: TransformerEncoder = self.encoders[TEXT]  # type: ignore[assignment]
+        others = text_and_others(self.modalities)[1]
+        read = {name: self.encoders[name](streams[name].values, streams[name].lengths) for name in others}
+        read[TEXT] = words.embed(streams[TEXT].values)
+        # Autocast is for the transformer, whose cost it halves; scores, losses and centres want full precision.
+        with torch.autocast(device, enabled=False):
+            sequences = self._sequences(read, batch)
+            steps = {name: steps_of_words(sequence, streams[TEXT]) for name, sequence in sequences.items()}
+            moved = self.gate(steps[TEXT], {name: steps[name] for name in others})
+        first = words.read(moved, streams[TEXT].lengths)
+        with torch.autocast(device, enabled=False):
+            return self.output(batch, self.fusion(first.float()), {}, self.means(sequences))
+
+    def kept_bytes(self, lengths: Mapping[str, int]) -> int:
+        # Per token and modality the gate, what it lets through and their product; its inputs; and the norm.
+        wide = sum(4 * self.dims[TEXT] + self.dims[name] for name in text_and_others(self.modalities)[1])
+        return super().kept_bytes(lengths) + 4 * lengths[TEXT] * (wide + 6 * self.dims[TEXT])
+
+
+def steps_of_words(sequence: Sequence, words: Stream) -> Tensor:
+    """(B, L, d) the steps beside the tokens (B, L); of a clip without any, the mean as the first."""
+    values = sequence.values[:, : words.values.shape[1]]
+    first = torch.where(words.present[:, None], values[:, 0], sequence.mean)
+    return torch.cat([first[:, None], values[:, 1:]], dim=1)

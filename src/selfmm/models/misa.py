@@ -1,0 +1,211 @@
+"""MISA (Hazarika, Zimmermann, Poria: MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment
+Analysis, ACM Multimedia 2020): each modality in a space that all share and in one of its own, joined by attention.
+
+Deviations of the published code: each modality is read by the encoder that all late-fusion models share, where the code
+has the mean of all of BERT's tokens, padding among them, and two bidirectional LSTMs with a LayerNorm between them; the
+gradient of the difference goes through the norms of the rows, which the code takes as constants; a clip that lacks a
+stream has no part in the terms of that stream; central moments that are equal give no gradient, where the code's is
+NaN (as in any batch of one); the layer of attention has its LayerNorms before its parts and not behind them, with which
+3 of 6 runs at learning rates of .001 and .002 never learnt. It is trained for the absolute error as all models
+here, and not for the squared one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import ClassVar, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from selfmm.config import Group
+from selfmm.models.attention import Block, Dropouts
+from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space
+from selfmm.models.late_fusion import LateFusion
+from selfmm.types import Batch, Output
+
+_MOMENTS = 5
+_HEADS = 2
+_WIDE = 2048  # units between the Linears of the layer of attention
+_DROPOUTS = Dropouts(attention=0.1, inner=0.1, residual=0.1)
+_SHORTEST = 1e-6  # rows below this length are not stretched to 1
+
+
+class Options(Group):
+    """MISA's own settings; the defaults are those published for MOSI."""
+
+    dim: int = Field(128, ge=2, le=8192, multiple_of=_HEADS, description="size of the shared and of each own space")
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout between attention and score")
+    similarity: float = Field(1.0, ge=0, description="weight of how far modalities are apart in the shared space")
+    difference: float = Field(0.3, ge=0, description="weight of what spaces have in common")
+    reconstruction: float = Field(1.0, ge=0, description="weight of the error in making a modality again of its two")
+
+
+def central_moment_discrepancy(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor) -> Tensor:
+    """|E x - E y| + sum for k = 2..5 of |E (x - E x)^k - E (y - E y)^k|.
+
+    The definition divides the k-th by the width of the values' range to the power of k, which is 1 behind a sigmoid.
+
+    Args:
+        x: (B, d).
+        y: (B, d).
+        in_x: (B,) bool, which rows of x count.
+        in_y: (B,) bool, which rows of y count.
+
+    Returns:
+        (), 0 where of one of both no row counts.
+    """
+    distance = x.new_zeros(())
+    for ours, theirs in zip(_moments(x, in_x), _moments(y, in_y), strict=True):
+        distance = distance + torch.linalg.vector_norm(ours - theirs)
+    return distance * (in_x.any() & in_y.any())
+
+
+def _moments(values: Tensor, there: Tensor) -> list[Tensor]:
+    """The mean and the central moments from the second on, (d,) each."""
+    share = _shares(there, values)
+    mean = share @ values
+    apart = values - mean
+    return [mean, *(share @ apart**k for k in range(2, _MOMENTS + 1))]
+
+
+def overlap(x: Tensor, y: Tensor, there: Tensor) -> Tensor:
+    """|X^T Y|_F^2 / d^2, the rows of X and Y less their means and then of length 1.
+
+    The paper does not divide by d^2; the published code does, and so do its weights.
+
+    Args:
+        x: (B, d).
+        y: (B, d).
+        there: (B,) bool, which rows count.
+
+    Returns:
+        (), 0 where at most one row counts.
+    """
+    return (_rows(x, there).T @ _rows(y, there)).square().mean()
+
+
+def _rows(values: Tensor, there: Tensor) -> Tensor:
+    apart = values - _shares(there, values) @ values
+    return functional.normalize(apart, dim=1, eps=_SHORTEST) * there[:, None]
+
+
+def _shares(there: Tensor, like: Tensor) -> Tensor:
+    """(B,) the weights of a mean over the rows that count."""
+    return there.to(like.dtype) / there.sum().clamp(min=1)
+
+
+class Spaces(NamedTuple):
+    """Of each modality (B, d): u as it is, and in the space that all share and in its own.
+
+    Attributes:
+        whole: u_m.
+        shared: c_m.
+        own: p_m.
+    """
+
+    whole: Mapping[str, Tensor]
+    shared: Mapping[str, Tensor]
+    own: Mapping[str, Tensor]
+
+
+class SubspaceFusion(nn.Module):
+    """From vectors of all modalities, side by side (B, sum of ``dims``), to F_m* (B, ``dim``) and the score (B,).
+
+    Args:
+        dims: size of each modality's vector.
+    """
+
+    def __init__(self, dims: Mapping[str, int], options: Options) -> None:
+        super().__init__()
+        self.sizes, size = list(dims.values()), options.dim
+        self.project = nn.ModuleDict(
+            {name: nn.Sequential(nn.Linear(dim, size), nn.ReLU(), nn.LayerNorm(size)) for name, dim in dims.items()}
+        )
+        self.shared = nn.Sequential(nn.Linear(size, size), nn.Sigmoid())
+        self.own = nn.ModuleDict({name: nn.Sequential(nn.Linear(size, size), nn.Sigmoid()) for name in dims})
+        self.again = nn.ModuleDict({name: nn.Linear(size, size) for name in dims})
+        self.layer = Block(size, _HEADS, _DROPOUTS, hidden=_WIDE, activation=nn.ReLU())
+        self.dim = len(dims) * size
+        self.join = nn.Sequential(nn.Linear(2 * self.dim, self.dim), nn.Dropout(options.dropout), nn.ReLU())
+        self.score = Score(self.dim)
+
+    def spaces(self, joined: Tensor) -> Spaces:
+        whole = {
+            name: self.project[name](part)
+            for name, part in zip(self.project, torch.split(joined, self.sizes, dim=1), strict=True)
+        }
+        shared = {name: self.shared(each) for name, each in whole.items()}
+        return Spaces(whole, shared, {name: self.own[name](each) for name, each in whole.items()})
+
+    def fuse(self, spaces: Spaces) -> tuple[Tensor, Tensor]:
+        vectors = torch.stack([*spaces.own.values(), *spaces.shared.values()], dim=1)
+        feature = self.join(self.layer(vectors, vectors, None).flatten(1))
+        return feature, self.score(feature)
+
+    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
+        return self.fuse(self.spaces(joined))
+
+    def similarity(self, spaces: Spaces, present: Mapping[str, Tensor]) -> Tensor:
+        """() the mean distance between two modalities in the shared space."""
+        pairs = list(combinations(spaces.shared, 2))
+        apart = [
+            central_moment_discrepancy(spaces.shared[a], spaces.shared[b], present[a], present[b]) for a, b in pairs
+        ]
+        return torch.stack(apart).mean()
+
+    def difference(self, spaces: Spaces, present: Mapping[str, Tensor]) -> Tensor:
+        """() what each modality's spaces, and each two modalities' own spaces, have in common."""
+        parts = [overlap(spaces.own[name], spaces.shared[name], present[name]) for name in spaces.own]
+        parts += [
+            overlap(spaces.own[a], spaces.own[b], present[a] & present[b]) for a, b in combinations(spaces.own, 2)
+        ]
+        return torch.stack(parts).sum()
+
+    def reconstruction(self, spaces: Spaces, present: Mapping[str, Tensor]) -> Tensor:
+        """(B,) mean over modalities and features of (D_m(p_m + c_m) - u_m)^2."""
+        missed = [
+            (self.again[name](spaces.own[name] + spaces.shared[name]) - whole).square().mean(dim=1) * present[name]
+            for name, whole in spaces.whole.items()
+        ]
+        return torch.stack(missed).mean(dim=0)
+
+
+class MISA(LateFusion):
+    """u_m = LN(ReLU(W_m F_m)), c_m = sigmoid(W_c u_m), p_m = sigmoid(W_m' u_m), (B, d) each.
+
+    One layer of a transformer attends among the 2n vectors p and c; F_m* = ReLU(W [all of them]) (B, n d), y^_m =
+    W' F_m* (B,). Terms of the loss, weighted: ``similarity`` of the c, ``difference`` of the p from the c and from each
+    other, ``reconstruction`` of u_m from p_m + c_m.
+    """
+
+    paper: ClassVar[str] = "Hazarika et al., ACM MM 2020"
+    Options: ClassVar[type[Group]] = Options
+    needs: ClassVar[Needs] = Needs(modalities=2)
+    joins_clips: ClassVar[bool] = True
+    search: ClassVar[Mapping[str, Space]] = {
+        **COMMON_SEARCH,
+        "options.dim": (32, 64, 128, 256),
+        "options.dropout": (0.1, 0.3, 0.5),
+        "options.similarity": Range(1e-2, 1e1, log=True),
+        "options.difference": Range(1e-2, 1e1, log=True),
+        "options.reconstruction": Range(1e-2, 1e1, log=True),
+    }
+
+    def make_fusion(self) -> SubspaceFusion:
+        return SubspaceFusion(self.dims, self.options)
+
+    def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
+        fusion: SubspaceFusion = self.fusion  # type: ignore[assignment]
+        spaces = fusion.spaces(torch.cat(list(encoded.values()), dim=-1))
+        present = {name: batch.streams[name].present for name in self.modalities}
+        options, (feature, score) = self.options, fusion.fuse(spaces)
+        terms = {
+            "similarity": (options.similarity * fusion.similarity(spaces, present)).expand_as(score),
+            "difference": (options.difference * fusion.difference(spaces, present)).expand_as(score),
+            "reconstruction": options.reconstruction * fusion.reconstruction(spaces, present),
+        }
+        return self.output(batch, (feature, score), encoded, encoded, terms)

@@ -1,0 +1,182 @@
+"""MMIM, MultiModal InfoMax (Han, Chen, Poria: Improving Multimodal Fusion with Hierarchical Mutual Information
+Maximization for Multimodal Sentiment Analysis, EMNLP 2021): what the score is made of is to hold as much as possible of
+what the text says of the other modalities, and of what each modality says.
+
+Deviations of the published code, which trains in turns, one epoch for the networks that estimate information between
+modalities and one for all others: here there is one loss. Both turns raise the same likelihood, so it is the same aim,
+with the estimators never an epoch ahead. The likelihood is a Gaussian's whole one, with the logarithm of its variance,
+without which a variance without end is best; it is of the same projection g of the other modality whose entropy is
+taken, where the code has the likelihood of the modality itself, which gains by shrinking it; g is trained, which it is
+not in the code. The entropy is that of all clips of a batch, where the code has one for positive and one for negative
+clips of this batch and the last. A clip that lacks a stream has no part in the terms of that stream.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from selfmm.config import FusionSettings, Group
+from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space, text_and_others
+from selfmm.models.late_fusion import LateFusion
+from selfmm.types import Batch, Output
+
+_SHARE = 4  # g has so many times fewer numbers than what it is of
+_LOG_2_PI = math.log(2 * math.pi)
+# Information is that of g plus a noise of this variance. So it is finite, 3.5 nats a number at most, and no g that
+# hardly varies has any: without it, what is the same for all clips would have no end of it.
+_FLOOR = 1e-3
+_SHORTEST = 1e-6  # vectors below this length are not stretched to 1
+
+
+class Options(Group):
+    """MMIM's own settings; the defaults are those of the published code."""
+
+    contrast: float = Field(0.1, ge=0, description="weight of telling clips apart: from the fusion to each modality")
+    bound: float = Field(0.1, ge=0, description="weight of the information between text and each other modality")
+
+
+def contrast(predicted: Tensor, x: Tensor, there: Tensor) -> Tensor:
+    """Mean over clips i of -(s_ii - log sum over clips j of exp s_ij), s_ij the cosine between x_i and the prediction
+    from clip j: contrastive predictive coding with a batch for its negatives.
+
+    Args:
+        predicted: (B, d).
+        x: (B, d).
+        there: (B,) bool, which clips count.
+
+    Returns:
+        () at least 0; 0 of fewer than two clips.
+    """
+    ones = [functional.normalize(each, dim=1, eps=_SHORTEST) for each in (x, predicted)]
+    alike = ones[0] @ ones[1].T
+    # A clip is always among those that it is told from, so that there is no sum of nothing.
+    counted = there[None, :] | torch.eye(x.shape[0], dtype=torch.bool, device=x.device)
+    among = alike.masked_fill(~counted, -torch.inf).logsumexp(dim=1)
+    return _mean(among - alike.diagonal(), there)
+
+
+def entropy(values: Tensor, there: Tensor) -> Tensor:
+    """1/2 log det(2 pi e (C + floor)), C the covariance of the rows that count: of a Gaussian like them, in nats.
+
+    Args:
+        values: (B, d).
+        there: (B,) bool.
+
+    Returns:
+        ().
+    """
+    share = there.to(values.dtype) / there.sum().clamp(min=1)
+    apart = values - share @ values
+    covariance = (apart * share[:, None]).T @ apart
+    floor = _FLOOR * torch.eye(values.shape[1], dtype=values.dtype, device=values.device)
+    half: Tensor = 0.5 * torch.linalg.slogdet(covariance + floor).logabsdet
+    return half + 0.5 * values.shape[1] * (1 + _LOG_2_PI)
+
+
+def log_likelihood(values: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """(B,) E log N(values + noise; mean, ``spread`` + floor) over a noise of variance floor; all (B, d)."""
+    variance = spread + _FLOOR
+    each = ((values - mean).square() + _FLOOR) / variance + variance.log() + _LOG_2_PI
+    return -0.5 * each.sum(dim=1)
+
+
+def _mean(values: Tensor, there: Tensor) -> Tensor:
+    return (values * there).sum() / there.sum().clamp(min=1)
+
+
+class Information(nn.Module):
+    """I(x; g(y)) >= H(g(y)) + E log q(g(y) | x), at most I(x; y): Barber and Agakov's bound.
+
+    g(y) = tanh(W y) (B, d/4); q is a Gaussian whose mean and variance are networks of x, (B, d/4) each.
+
+    Input: x (B, ``x_dim``), y (B, d) and which clips count (B,) bool. Output: () nats; 0 of fewer than two clips, whose
+    entropy nobody knows.
+    """
+
+    def __init__(self, x_dim: int, y_dim: int) -> None:
+        super().__init__()
+        size = max(1, y_dim // _SHARE)
+        self.project = nn.Sequential(nn.Linear(y_dim, size), nn.Tanh())
+        self.mean = nn.Sequential(nn.Linear(x_dim, y_dim), nn.ReLU(), nn.Linear(y_dim, size))
+        # What lies between -1 and 1 varies by 1 at most.
+        self.variance = nn.Sequential(nn.Linear(x_dim, y_dim), nn.ReLU(), nn.Linear(y_dim, size), nn.Sigmoid())
+
+    def forward(self, x: Tensor, y: Tensor, there: Tensor) -> Tensor:
+        values = self.project(y)
+        likely = log_likelihood(values, self.mean(x), self.variance(x))
+        return (entropy(values, there) + _mean(likely, there)) * (there.sum() > 1)
+
+
+class TanhFusion(nn.Module):
+    """F_m* = tanh(W_2 tanh(W_1 dropout(F))) and the score.
+
+    Input: (B, ``input_dim``). Output: F_m* (B, ``dim``) and the score (B,).
+    """
+
+    def __init__(self, input_dim: int, settings: FusionSettings) -> None:
+        super().__init__()
+        self.dim = settings.projection
+        self.project = nn.Sequential(
+            nn.Dropout(settings.projection_dropout),
+            *(nn.Linear(input_dim, self.dim), nn.Tanh()),
+            *(nn.Linear(self.dim, self.dim), nn.Tanh()),
+        )
+        self.score = Score(self.dim)
+
+    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
+        feature = self.project(joined)
+        return feature, self.score(feature)
+
+
+class MMIM(LateFusion):
+    """F_m* = tanh(W_2 tanh(W_1 [F_t; F_a; F_v])) (B, D), y^_m = W F_m* (B,).
+
+    Terms of the loss, weighted: ``contrast``, how badly F_m* tells each F_s of a clip from those of the batch's others;
+    ``bound``, less the estimated information between F_t and each other F_s.
+    """
+
+    paper: ClassVar[str] = "Han et al., EMNLP 2021"
+    Options: ClassVar[type[Group]] = Options
+    needs: ClassVar[Needs] = Needs(modalities=2, text=True)
+    joins_clips: ClassVar[bool] = True
+    search: ClassVar[Mapping[str, Space]] = {
+        **COMMON_SEARCH,
+        "options.contrast": Range(1e-2, 1.0, log=True),
+        "options.bound": Range(1e-3, 1.0, log=True),
+    }
+
+    def make_fusion(self) -> TanhFusion:
+        text, others = text_and_others(self.modalities)
+        fusion = TanhFusion(sum(self.dims.values()), self.settings.fusion)
+        self.information = nn.ModuleDict({name: Information(self.dims[text], self.dims[name]) for name in others})
+        self.predict = nn.ModuleDict({name: nn.Linear(fusion.dim, dim) for name, dim in self.dims.items()})
+        return fusion
+
+    def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
+        fused = self.fusion(torch.cat(list(encoded.values()), dim=-1))
+        terms = {
+            "contrast": self.options.contrast * self._contrast(fused[0], encoded, batch),
+            "bound": -self.options.bound * self._information(encoded, batch),
+        }
+        spread = {name: value.expand_as(fused[1]) for name, value in terms.items()}
+        return self.output(batch, fused, encoded, encoded, spread)
+
+    def _contrast(self, feature: Tensor, encoded: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        return torch.stack(
+            [contrast(self.predict[name](feature), x, batch.streams[name].present) for name, x in encoded.items()]
+        ).sum()
+
+    def _information(self, encoded: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        text, others = text_and_others(self.modalities)
+        said = batch.streams[text].present
+        known = [
+            self.information[name](encoded[text], encoded[name], said & batch.streams[name].present) for name in others
+        ]
+        return torch.stack(known).sum()
