@@ -11,7 +11,7 @@ import selfmm
 from conftest import QUICK
 from selfmm.config import load_settings
 from selfmm.data.store import Dataset
-from selfmm.errors import RunError, SettingsError, TrainingError
+from selfmm.errors import RunError, SelfmmError, SettingsError, TrainingError
 from selfmm.training.needs import check_needs
 from selfmm.training.objective import human_labels, training_rows
 
@@ -72,6 +72,22 @@ def test_labels_by_people_must_be_there(planted: Dataset) -> None:
         human_labels(unlabelled(planted), settings, ("text", "audio"))
 
 
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("model=ef_lstm",), r"step by step together.*align=pool"),
+        (("labels.source=human",), r"no training clip.*label_audio"),
+        (("model=mult", "labels.source=human"), r"no representation of a single modality"),
+    ],
+)
+def test_what_the_data_lack_is_told_before_there_is_a_folder(
+    planted: Dataset, tmp_path: Path, overrides: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(SelfmmError, match=says):
+        selfmm.train(unlabelled(planted), overrides=[*STREAMS, *overrides], out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_share_of_the_clips_is_a_part_of_a_larger_share(planted: Dataset) -> None:
     everything = set(planted.rows("train").tolist())
     rows = {
@@ -100,9 +116,7 @@ def test_needs_are_told_with_the_mend(planted: Dataset) -> None:
 
     settings = load_settings(None, ["model=demanding"])
     audio = {"audio": planted.modalities["audio"]}
-    with pytest.raises(
-        SettingsError, match=r"at least 2 modalities.*give audio[\s\S]*led by text.*import a text"
-    ):
+    with pytest.raises(SettingsError, match=r"at least 2 modalities.*give audio[\s\S]*led by text.*import a text"):
         check_needs(Demanding, audio, settings)
     read = {"text": planted.modalities["audio"], **audio}
     with pytest.raises(SettingsError, match=r"inside the text encoder.*import the raw text"):

@@ -24,6 +24,7 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.inference import Scores, mean_encodings, prediction_table, score
 from selfmm.models import find_model
 from selfmm.models.base import label_source
+from selfmm.objectives.fused import FusedObjective
 from selfmm.objectives.self_mm import SelfMMObjective
 from selfmm.processes import Processes, together
 from selfmm.training.assembly import Assembly, assemble, check_device
@@ -71,6 +72,10 @@ class Run:
         check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
+        # Whatever the data lack is told before there is a folder.
+        objective = make_objective(self.dataset, self.settings, assembly.model)
+        if assembly.model.needs.aligned:
+            assembly.maker(self.dataset, np.arange(len(self.dataset)))
         if self.processes.main and found != _BEGUN:
             self._begin(assembly)
         self.processes.wait()
@@ -81,7 +86,7 @@ class Run:
             )
         with only_one(self.folder.path) if self.processes.main else nullcontext():
             encoded = assembly.ask_frozen(self.dataset)
-            trainer = self._trainer(assembly, encoded)
+            trainer = self._trainer(assembly, objective, encoded)
             trainer.fit()
             self._finish(assembly, trainer, encoded)
             self.processes.wait()
@@ -162,8 +167,9 @@ class Run:
             info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
             (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
 
-    def _trainer(self, assembly: Assembly, encoded: Ragged | None) -> Trainer:
-        objective = make_objective(self.dataset, self.settings, assembly.model)
+    def _trainer(
+        self, assembly: Assembly, objective: FusedObjective | SelfMMObjective, encoded: Ragged | None
+    ) -> Trainer:
         generator = objective.generator if isinstance(objective, SelfMMObjective) else None
         trainer = Trainer(
             model=assembly.model,
