@@ -49,9 +49,10 @@ def run_summary(model: TrainedModel) -> Group:
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
     path = model.folder.path
     epochs = len(model.history)
+    labels = "labels.parquet, " if model.info.labels == "generated" else ""
     lines = [
         f"best epoch {content['best_epoch']} of {epochs}, chosen by the validation MAE",
-        f"{path}: model, metrics.json, predictions.parquet, labels.parquet, history.jsonl",
+        f"{path}: model, metrics.json, predictions.parquet, {labels}history.jsonl",
     ]
     return Group(metrics_table(rows), *(Text(line) for line in lines))
 
