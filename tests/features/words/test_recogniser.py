@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
+from selfmm import weights
 from selfmm.errors import PartError, SettingsError, WeightsError
 from selfmm.features.words.recogniser import Recogniser, load_recogniser
 
@@ -157,3 +159,18 @@ def test_a_local_name_never_asks_the_network(tmp_path: Path, monkeypatch: pytest
     finally:
         load_recogniser.cache_clear()
     assert asked == [(str(tmp_path), True), ("someone/model", False)]
+
+
+def test_torch_computes_with_as_many_threads_as_before() -> None:
+    pytest.importorskip("faster_whisper")
+    if weights.find("tiny.en") is None:
+        pytest.skip("the weights are not here: selfmm weights get tiny.en")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    load_recogniser.cache_clear()
+    try:
+        load_recogniser("tiny.en", threads=3).hear(SOUND, "en")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+        load_recogniser.cache_clear()

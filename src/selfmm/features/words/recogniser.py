@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,7 +159,24 @@ def _load(name: str, threads: int) -> Any:
         ) from error
 
     def load(place: str, local: bool) -> Any:
-        return WhisperModel(place, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=local)
+        with _torch_keeps_its_threads():
+            return WhisperModel(place, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=local)
 
     instead = "use tiny.en, base or a local folder"
     return load_named(name, "speech recogniser", holds=_HOLDS, instead=instead, load=load)
+
+
+@contextmanager
+def _torch_keeps_its_threads() -> Iterator[None]:
+    """CTranslate2 sets the number of threads of an OpenMP that torch computes with too.
+
+    Whoever scored clips would then compute with the recogniser's threads for as long as the process lives: slower, or
+    with other last digits.
+    """
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch is not None else None
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(threads)
