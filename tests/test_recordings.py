@@ -90,7 +90,10 @@ def test_a_clip_scores_as_in_its_data_set(clip_run: TrainedModel, demo_clips: Pa
         assert made.transcript.text == clip.text
         assert made.transcript.source == "given"
         train = table[table["split"] == "train"]
-        assert made.ranks[FUSION] == pytest.approx((train["score"] < made.score - 1e-6).mean(), abs=0.13)
+        least, most = ((train["score"] < made.score + slack).mean() for slack in (-1e-4, 1e-4))
+        rank = made.ranks[FUSION]
+        assert rank is not None
+        assert least <= rank <= most
         assert made.spreads["audio"].mean == pytest.approx(train["score_audio"].mean())
         assert made.spreads["audio"].deviation == pytest.approx(train["score_audio"].std())
 

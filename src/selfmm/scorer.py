@@ -33,6 +33,7 @@ class Scorer:
         self.model = model
         self.recipe, self.notes = recipe_of(model.info)
         self._modalities = model.info.modalities
+        self._tasks = [one for one in model.assembly.model.tasks if one in self._modalities]
         self._spreads = spreads(model)
 
     def predict(
@@ -53,7 +54,7 @@ class Scorer:
         table = self.model.predict(dataset)
         found = []
         for row, (name, features) in enumerate(clips):
-            scores = {one: _known(table[f"score_{one}"].iloc[row]) for one in self.model.assembly.model.tasks}
+            scores = {one: _known(table[f"score_{one}"].iloc[row]) for one in self._tasks}
             score = float(table["score"].iloc[row]) if there[row] else None
             made = Prediction(
                 id=name,
