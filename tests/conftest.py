@@ -18,7 +18,7 @@ from selfmm.predict import TrainedModel
 torch.set_num_threads(1)
 
 # How long an example takes says something of the machine, not of the code.
-settings.register_profile("selfmm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("selfmm", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("selfmm")
 
 QUICK = (
