@@ -123,14 +123,7 @@ class Model(nn.Module):
 
     def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
         """What reads a modality of frames as one vector."""
-        return SequenceEncoder(
-            dim,
-            branch.hidden,
-            branch.out,
-            layers=branch.layers,
-            bidirectional=branch.bidirectional,
-            dropout=branch.dropout,
-        )
+        return lstm_encoder(dim, branch)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -224,6 +217,18 @@ class Model(nn.Module):
 def branch_settings(modality: Modality, name: str, settings: Settings) -> TextSettings | StreamSettings:
     """Settings of one modality, by what it is."""
     return settings.stream_for(name) if modality.kind == "frames" else settings.text
+
+
+def lstm_encoder(dim: int, branch: StreamSettings) -> SequenceEncoder:
+    """An LSTM over frames of ``dim`` features, of the sizes of ``branch``."""
+    return SequenceEncoder(
+        dim,
+        branch.hidden,
+        branch.out,
+        layers=branch.layers,
+        bidirectional=branch.bidirectional,
+        dropout=branch.dropout,
+    )
 
 
 def label_source(model: type[Model], settings: Settings) -> Labels:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from selfmm.config import StreamSettings
 from selfmm.data.store import TEXT
+from selfmm.models.base import lstm_encoder
 from selfmm.models.encoders import SequenceEncoder, Standardised
 
 
@@ -55,11 +56,4 @@ def sub_network(name: str, dim: int, branch: StreamSettings) -> SequenceEncoder 
     """
     if name != TEXT:
         return MeanNetwork(dim, branch.hidden, branch.out, dropout=branch.dropout)
-    return SequenceEncoder(
-        dim,
-        branch.hidden,
-        branch.out,
-        layers=branch.layers,
-        bidirectional=branch.bidirectional,
-        dropout=branch.dropout,
-    )
+    return lstm_encoder(dim, branch)
