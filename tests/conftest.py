@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from selfmm.data.planted import PlantedSettings, planted_source, write_planted
 from selfmm.data.store import Dataset
 from selfmm.predict import TrainedModel
 
-# Tests are many small tensors: threads only get into each other's way.
+# Tests are many small tensors: threads only get into each other's way. So it is in the processes that tests start.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes says something of the machine, not of the code.
 settings.register_profile("selfmm", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,6 +38,15 @@ PLANTED = PlantedSettings(clips=150, seed=3)
 def heeds_ctrl_c() -> None:
     """For ``Popen(preexec_fn=...)``: where the tests were started in the background, children would ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def threads_stay() -> Iterator[None]:
+    """With another number the last digits of a score are others, in every later test of the process."""
+    yield
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert threads == 1, f"the test left torch with {threads} threads"
 
 
 @pytest.fixture(scope="session")
