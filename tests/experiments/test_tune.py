@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Mapping
@@ -20,6 +17,7 @@ import pytest
 
 import selfmm
 from conftest import QUICK
+from forked import Program
 from selfmm.config import Settings, load_settings
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.errors import OutputError, PartError, RunError, SettingsError, TrainingError
@@ -184,7 +182,7 @@ def test_a_process_trains_as_this_one_does(planted: Dataset, tmp_path: Path) -> 
 def command(planted: Dataset, out: Path) -> list[str]:
     overrides = [*LONG, "training.device=cpu"]
     options = [argument for override in overrides for argument in ("--set", override)]
-    return [sys.executable, "-m", "selfmm", "tune", str(planted.path), "--trials", "3", "--out", str(out), *options]
+    return ["tune", str(planted.path), "--trials", "3", "--out", str(out), *options]
 
 
 LONG = (*STREAMS, "training.max_epochs=6")
@@ -193,17 +191,15 @@ LONG = (*STREAMS, "training.max_epochs=6")
 
 def killed(planted: Dataset, out: Path, epochs: int) -> None:
     """Runs the command until so many epochs are in its journal, and ends it as the system does when memory is short."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command(planted, out), env=environment, **pipes)
+    process = Program(command(planted, out))
     deadline = time.monotonic() + 120
     journal = out / "journal.log"
     while not journal.exists() or journal.read_text().count('"op_code":7') < epochs:
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.wait()
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.kill()
-    assert process.communicate()[1] == ""
+    assert process.wait().stderr == ""
 
 
 @pytest.mark.slow

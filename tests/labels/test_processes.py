@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.multiprocessing.spawn import start_processes
 
+from forked import forkserver
 from oracles.worlds import FUSION_DIM, Step, World, apply, build
 from selfmm.labels import FixedLabels, UnimodalLabelGenerator
 from selfmm.labels.shards import gather, part
 from selfmm.labels.shared import SharedLabelGenerator
 
-WORLD = World(11, clips=61, batch=9, epochs=6, rough=True)
+WORLD = World(11, clips=61, batch=9, epochs=4, rough=True)
 OWNERS = 2
 
 
@@ -65,6 +66,12 @@ def run(rank: int, rule: str) -> Mapping[str, Tensor]:
     return state
 
 
+def start(target: Callable[[int, str, str], None], folder: Path, rule: str, processes: int) -> None:
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    forkserver()
+    start_processes(target, (str(folder), rule), nprocs=processes, start_method="forkserver")  # type: ignore[no-untyped-call]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["authors", "posterior"])
 def test_two_processes_make_the_labels_of_one(rule: str, tmp_path: Path) -> None:
@@ -78,8 +85,7 @@ def test_two_processes_make_the_labels_of_one(rule: str, tmp_path: Path) -> None
     single.resync()
     assert any((labels - WORLD.labels).abs().max() > 0.01 for labels in single.labels.values())
 
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    start_processes(worker, (str(tmp_path), rule), nprocs=OWNERS, start_method="spawn")  # type: ignore[no-untyped-call]
+    start(worker, tmp_path, rule, OWNERS)
     states = [load_file(tmp_path / f"{rank}.safetensors") for rank in range(OWNERS)]
     together = gather(states, [owned(rank) for rank in range(OWNERS)])
     assert together.keys() == single.state_dict().keys()
@@ -118,7 +124,7 @@ def test_parts_that_make_no_whole_are_refused() -> None:
         gather([state, other], [torch.arange(4), torch.arange(4, 8)])
 
 
-SHARED = World(12, clips=61, batch=4, epochs=5, rough=True)  # the last batch of an epoch is one clip
+SHARED = World(12, clips=41, batch=4, epochs=4, rough=True)  # the last batch of an epoch is one clip
 SHARERS = 3
 FIXED = {"audio": FixedLabels(torch.tensor([1, 5, 9]), torch.tensor([0.5, -1.0, 3.0]), torch.tensor([1.0, 0.2, 0.0]))}
 
@@ -191,8 +197,7 @@ def test_processes_that_share_the_banks_make_the_labels_of_one(rule: str, tmp_pa
     single.resync()
     assert any((labels - SHARED.labels).abs().max() > 0.01 for labels in single.labels.values())
 
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    start_processes(sharer, (str(tmp_path), rule), nprocs=SHARERS, start_method="spawn")  # type: ignore[no-untyped-call]
+    start(sharer, tmp_path, rule, SHARERS)
     for rank in range(SHARERS):
         told = load_file(tmp_path / f"{rank}.safetensors")
         for name in single.names:

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +20,15 @@ import pytest
 
 import selfmm
 from conftest import QUICK, heeds_ctrl_c
+from forked import Program
 from selfmm.atomic import only_one
 from selfmm.data.store import Dataset
 from selfmm.predict import TrainedModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+# Without words no process imports transformers, which takes a launched one half of its time.
+STREAMS = "modalities=audio,vision"
 # Batches of 5 in steps of 10: shares are unequal, and the last step of an epoch is one clip.
 UNEVEN = (
     *QUICK,
@@ -59,21 +63,37 @@ def data(planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return selfmm.open_dataset(folder)
 
 
-def command(data: Path, encoder: str, out: Path, *overrides: str, processes: int) -> list[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "selfmm")
+NETWORK = {"GLOO_SOCKET_IFNAME": "lo"}
+
+
+def train(data: Path, encoder: str, out: Path, *overrides: str) -> list[str]:
     options = [argument for override in overrides for argument in ("--set", override)]
-    return [
-        sys.executable, *launcher, "-m", "selfmm", "train", str(data), "--text-encoder", encoder,
-        "--out", str(out), "--resume", *options,
-    ]  # fmt: skip
+    return ["train", str(data), "--text-encoder", encoder, "--out", str(out), "--resume", *options]
 
 
-def launch(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=200)
+def launch(words: list[str]) -> subprocess.Popen[str]:
+    """Two processes, as people start them."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **NETWORK}
+    return subprocess.Popen(
+        [*LAUNCHER, *words], env=environment, preexec_fn=heeds_ctrl_c, start_new_session=True, **pipes
+    )
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+def start(words: list[str], processes: int) -> list[Program]:
+    """Without a launcher, whose death its processes would survive; so some clusters start them too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(processes)}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} | place if processes > 1 else {} for rank in range(processes)]
+    return [Program(words, NETWORK | rank) for rank in ranks]
+
+
+def finish(programs: list[Program]) -> list[subprocess.CompletedProcess[str]]:
+    done = [program.wait() for program in programs]
+    assert all(one.returncode == 0 for one in done), "\n".join(one.stderr for one in done)
+    return done
 
 
 def assert_same(one: TrainedModel, several: TrainedModel) -> None:
@@ -94,9 +114,8 @@ def one(data: Dataset, still_encoder: str, tmp_path_factory: pytest.TempPathFact
 
 
 def test_two_processes_train_as_one(one: TrainedModel, data: Dataset, still_encoder: str, tmp_path: Path) -> None:
-    done = launch(command(data.path, still_encoder, tmp_path / "two", *UNEVEN, processes=2))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("best epoch") == 1, "both spoke, or none"
+    done = finish(start(train(data.path, still_encoder, tmp_path / "two", *UNEVEN), 2))
+    assert "".join(process.stdout for process in done).count("best epoch") == 1, "both spoke, or none"
     two = selfmm.load(tmp_path / "two")
     assert (two.labels["u_label"] != two.labels["m_label"]).any()
     assert_same(one, two)
@@ -107,8 +126,7 @@ def test_two_processes_train_as_one(one: TrainedModel, data: Dataset, still_enco
 def test_labels_from_held_out_evidence_too(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
     overrides = (*UNEVEN, "labels.rule=posterior")
     alone = selfmm.train(data, text_encoder=still_encoder, overrides=overrides, out=tmp_path / "one")
-    done = launch(command(data.path, still_encoder, tmp_path / "two", *overrides, processes=2))
-    assert done.returncode == 0, done.stderr
+    finish(start(train(data.path, still_encoder, tmp_path / "two", *overrides), 2))
     two = selfmm.load(tmp_path / "two")
     assert (two.labels["u_label"] != two.labels["m_label"]).any()
     assert_same(alone, two)
@@ -119,27 +137,18 @@ def test_a_killed_run_goes_on_with_another_number(
     first: int, then: int, one: TrainedModel, data: Dataset, still_encoder: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    workers = start(command(data.path, still_encoder, out, *UNEVEN, processes=1), first)
+    words = train(data.path, still_encoder, out, *UNEVEN)
+    workers = start(words, first)
     deadline = time.monotonic() + 120
     while not (out / "state" / "latest.json").exists() and time.monotonic() < deadline:
         time.sleep(0.002)
     for worker in workers:
         worker.kill()
-        worker.communicate()
+        worker.wait()
     assert json.loads((out / "run.json").read_text())["status"] == "training"
     assert json.loads((out / "state" / "latest.json").read_text())["epoch"] < len(one.history)
-    done = launch(command(data.path, still_encoder, out, *UNEVEN, processes=then))
-    assert done.returncode == 0, done.stderr
+    finish(start(words, then))
     assert_same(one, selfmm.load(out))
-
-
-def start(words: list[str], processes: int) -> list[subprocess.Popen[bytes]]:
-    """Without a launcher, whose death its processes would survive; so some clusters start them too."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(processes)}
-    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} | place if processes > 1 else {} for rank in range(processes)]
-    return [subprocess.Popen(words, env=environment() | rank, stderr=subprocess.PIPE) for rank in ranks]
 
 
 def test_an_error_in_one_process_stops_both(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
@@ -149,27 +158,30 @@ def test_an_error_in_one_process_stops_both(data: Dataset, still_encoder: str, t
     row = int(data.rows("train")[4])
     matrix[int(data.samples["audio_offset"].iloc[row]), 0] = np.nan
     np.save(folder / "audio.npy", matrix)
-    overrides = (*UNEVEN, "stream.audio.standardise=false")
-    done = launch(command(folder, still_encoder, tmp_path / "run", *overrides, processes=2))
-    assert done.returncode == 1
-    assert done.stderr.count("error: ") == 1, done.stderr
-    assert "error: the audio frames of clip" in done.stderr
+    overrides = (*UNEVEN, STREAMS, "stream.audio.standardise=false")
+    assert "error: the audio frames of clip" in one_complaint(
+        train(folder, still_encoder, tmp_path / "run", *overrides)
+    )
 
 
 def test_what_is_wrong_for_all_is_said_once(still_encoder: str, tmp_path: Path) -> None:
-    done = launch(command(tmp_path / "nothing", still_encoder, tmp_path / "run", processes=2))
-    assert done.returncode == 1
-    assert done.stderr.count("error: ") == 1, done.stderr
-    assert "so it is no data set of selfmm" in done.stderr
+    words = train(tmp_path / "nothing", still_encoder, tmp_path / "run")
+    assert "so it is no data set of selfmm" in one_complaint(words)
+
+
+def one_complaint(words: list[str]) -> str:
+    process = launch(words)
+    _, told = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert told.count("error: ") == 1, told
+    return told
 
 
 def test_an_interrupt_stops_both(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = command(data.path, still_encoder, out, *UNEVEN, "training.max_epochs=9999", processes=2)
+    words = train(data.path, still_encoder, out, *UNEVEN, STREAMS, "training.max_epochs=9999")
     words[words.index("training.max_epochs=4")] = "training.patience=9999"
-    process = subprocess.Popen(
-        words, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heeds_ctrl_c, start_new_session=True
-    )
+    process = launch(words)
     try:
         while process.poll() is None and not (out / "state" / "latest.json").exists():
             time.sleep(0.01)
