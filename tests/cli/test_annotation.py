@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from annotation.studio import annotation, complaints, exported
-from cli.test_commands import complains, selfmm
+from cli.command_line import complains, selfmm
 from selfmm.data.store import open_dataset
 from selfmm.predict import TrainedModel
 

@@ -1,9 +1,8 @@
-"""The command line as a user meets it: in its own process, with exit codes and messages."""
+"""The command line as a user meets it, with exit codes and messages."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cli.command_line import complains, selfmm
 from conftest import QUICK
 from selfmm.data.store import Dataset
 from selfmm.predict import TrainedModel
@@ -20,33 +20,12 @@ from selfmm.predict import TrainedModel
 RUN_OPTIONS = [argument for override in QUICK for argument in ("--set", override)]
 
 
-def selfmm(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "selfmm", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "HF_HUB_OFFLINE": "1", **environment},
-    )
-
-
-def complains(result: subprocess.CompletedProcess[str], *words: str) -> None:
-    """One screen on standard error, no traceback, exit code 1."""
-    assert result.returncode == 1, result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stderr.startswith("error: ")
-    assert len(result.stderr.splitlines()) <= 24
-    for word in words:
-        assert word in result.stderr
-
-
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
     # The median of five: a machine that is busy for a moment is no slow program.
-    times = []
+    times, command = [], [sys.executable, "-m", "selfmm", "--help"]
     for _ in range(5):
         start = time.perf_counter()
-        assert "quickstart" in selfmm("--help").stdout
+        assert "quickstart" in subprocess.run(command, capture_output=True, text=True).stdout
         times.append(time.perf_counter() - start)
     code = "import sys, selfmm.cli; print(sorted({'torch', 'pandas', 'transformers', 'pyarrow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
@@ -167,7 +146,7 @@ def test_a_full_standard_output_and_a_terminal_of_few_characters(trained: Traine
         result = sp.run(command, stdout=full, stderr=sp.PIPE, text=True, check=False)
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
-    assert selfmm("evaluate", trained.folder.path, PYTHONIOENCODING="ascii").returncode == 0
+    assert selfmm("evaluate", trained.folder.path, encoding="ascii").returncode == 0
 
 
 def test_a_table_edited_by_hand(planted: Dataset, tmp_path: Path) -> None:

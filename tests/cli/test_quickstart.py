@@ -6,6 +6,7 @@ import io
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from conftest import QUICK
+from selfmm.api import train
 from selfmm.cli import app, quickstart, quickstart_recordings
 from selfmm.cli.quickstart import final_recovery, recovery_table, verdict
 from selfmm.cli.quickstart_recordings import agreement, agreement_table, check_own, learn_recordings
@@ -141,11 +143,15 @@ def test_from_recordings_to_a_card(demo_clips: Path, tiny_encoder: str, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Planted data with the real offline encoder, on few clips; an earlier run is kept."""
-    from selfmm.cli.quickstart import run
+    """Planted data with the real offline encoder, on few clips and for an epoch; an earlier run is kept."""
+
+    def briefly(*arguments: Any, **options: Any) -> TrainedModel:
+        assert options["preset"] == "quickstart"
+        return train(*arguments, overrides=["training.max_epochs=1"], **options)
 
     monkeypatch.setattr(quickstart, "lacking", lambda: "nothing, but has a test of its own")
-    run(tmp_path / "q", 60)
+    monkeypatch.setattr(quickstart, "train", briefly)
+    quickstart.run(tmp_path / "q", 50)
     assert (tmp_path / "q" / "run" / "metrics.json").is_file()
-    run(tmp_path / "q", 50)
+    quickstart.run(tmp_path / "q", 40)
     assert (tmp_path / "q" / "run-2" / "metrics.json").is_file()

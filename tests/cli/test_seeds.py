@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from subprocess import CompletedProcess
 
 import psutil
 import pytest
 from rich.console import Console
 
-from conftest import QUICK, heeds_ctrl_c
+from cli.command_line import selfmm
+from conftest import QUICK
+from forked import Program
 from selfmm.cli.seeds import PoolBars, pool_listener
 from selfmm.data.store import Dataset
 from selfmm.training.seed_pool import Plan
@@ -28,13 +27,11 @@ ENDLESS = [*STREAMS, "training.max_epochs=100000", "training.patience=100000"]
 
 def command(planted: Dataset, out: Path, settings: list[str], *more: str) -> list[str]:
     options = [argument for override in settings for argument in ("--set", override)]
-    return [sys.executable, "-m", "selfmm", "train", str(planted.path), "--out", str(out), *more, *options]
+    return ["train", str(planted.path), "--out", str(out), *more, *options]
 
 
-def run(planted: Dataset, out: Path, *more: str, settings: list[str] = STREAMS) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "HF_HUB_OFFLINE": "1"}
-    parts = command(planted, out, settings, *more)
-    return subprocess.run(parts, capture_output=True, text=True, check=False, env=environment)
+def run(planted: Dataset, out: Path, *more: str) -> CompletedProcess[str]:
+    return selfmm(*command(planted, out, STREAMS, *more))
 
 
 def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
@@ -75,15 +72,12 @@ def test_what_does_not_go_together(planted: Dataset, tmp_path: Path, more: tuple
     assert not (tmp_path / "out").exists()
 
 
-def started(planted: Dataset, out: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+def started(planted: Dataset, out: Path) -> tuple[Program, list[psutil.Process]]:
     """A command that trains two seeds without end, and its processes."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    parts = command(planted, out, ENDLESS, "--seeds", "1-2", "--jobs", "2")
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(parts, env=environment, preexec_fn=heeds_ctrl_c, **pipes)
+    process = Program(command(planted, out, ENDLESS, "--seeds", "1-2", "--jobs", "2"))
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and len(list(out.glob("seed-*/history.jsonl"))) < 2:
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.wait()
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 2
@@ -93,13 +87,10 @@ def started(planted: Dataset, out: Path) -> tuple[subprocess.Popen[str], list[ps
 def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
     process, children = started(planted, tmp_path / "out")
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
-    try:
-        _, errors = process.communicate(timeout=30)
-    finally:
-        process.kill()  # the seeds end with it
-    assert process.returncode == 130
-    assert "go on with the same command and --resume" in errors
-    assert "Traceback" not in errors
+    done = process.wait(timeout=30)
+    assert done.returncode == 130
+    assert "go on with the same command and --resume" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not [child for child in children if child.is_running()]
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -107,7 +98,7 @@ def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path)
 def test_no_process_outlives_a_killed_parent(planted: Dataset, tmp_path: Path) -> None:
     process, children = started(planted, tmp_path / "out")
     process.kill()
-    process.communicate()
+    process.wait()
     gone, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
     assert len(gone) == 2
