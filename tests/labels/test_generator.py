@@ -38,10 +38,10 @@ def assert_like_oracle(gen: UnimodalLabelGenerator, slow: SlowGenerator, toleran
 
 
 WORLDS = [
-    *(World(seed, modalities=1 + seed % 5, rough=seed % 2 == 1) for seed in range(10)),
+    *(World(seed, modalities=1 + seed % 5, rough=seed % 2 == 1) for seed in range(6)),
     World(20, clips=2, batch=1),
-    World(21, clips=60, batch=60, epochs=12),
-    World(22, clips=40, batch=7, epochs=25, rough=True),
+    World(21, clips=40, batch=40, epochs=6),
+    World(22, clips=30, batch=7, epochs=12, rough=True),
 ]
 
 
