@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
+
+import psutil
 
 _IMPORTED = (
     "selfmm.cli",
@@ -39,11 +42,18 @@ class Program:
     Args:
         words: the arguments.
         environment: variables that differ from this process's.
+        script: is run instead of selfmm.
     """
 
-    def __init__(self, words: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        words: Sequence[str | Path] = (),
+        environment: Mapping[str, str] | None = None,
+        script: Path | None = None,
+    ) -> None:
         self._said = TemporaryDirectory(prefix="selfmm-test-")
-        told = (list(map(str, words)), os.environ | (environment or {}), str(Path.cwd()), self._said.name)
+        called = ["selfmm" if script is None else str(script), *map(str, words)]
+        told = (called, os.environ | (environment or {}), str(Path.cwd()), self._said.name, script is not None)
         # Of a daemon the end of the tests is the end.
         self._process = forkserver().Process(target=_be, args=told, daemon=True)
         self._process.start()
@@ -80,7 +90,13 @@ class Program:
         return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
 
-def _be(words: list[str], environment: dict[str, str], place: str, folder: str) -> None:
+def helpers_aside() -> list[psutil.Process]:
+    """This process's children, but for those that multiprocessing and joblib start for themselves and keep."""
+    kept = ("resource_tracker", "multiprocessing.forkserver")
+    return [one for one in psutil.Process().children() if not any(name in " ".join(one.cmdline()) for name in kept)]
+
+
+def _be(words: list[str], environment: dict[str, str], place: str, folder: str, script: bool) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)
@@ -88,7 +104,7 @@ def _be(words: list[str], environment: dict[str, str], place: str, folder: str) 
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
-    sys.argv = ["selfmm", *words]
+    sys.argv = words
     import torch
 
     from selfmm.cli import main
@@ -96,7 +112,10 @@ def _be(words: list[str], environment: dict[str, str], place: str, folder: str) 
     torch.set_num_threads(1)
 
     try:
-        main()
+        if script:
+            runpy.run_path(words[0], run_name="__main__")
+        else:
+            main()
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out
         sys.stdout.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.command_line import selfmm
+from forked import Program
 from selfmm.data.store import Dataset
 from selfmm.models import MODELS
 from selfmm.weights import find
@@ -98,8 +98,8 @@ def _needs_recordings() -> None:
 def test_examples_run(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 80
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(example)])
-    runpy.run_path(str(example), run_name="__main__")
+    done = Program(script=example).wait()
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", list(MODELS))

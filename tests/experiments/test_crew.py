@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from experiments.studies import study
+from forked import helpers_aside
 from selfmm.errors import TrainingError
 from selfmm.experiments.crew import Course, Crew, Unheard
 from selfmm.experiments.study import Asked, Study, quiet
@@ -75,8 +75,7 @@ def act(found: Study, trials: int, jobs: int, **job: Any) -> Watch:
         with quiet():
             watch.crew.train(course)
     finally:
-        left = [child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline())]
-        assert not left
+        assert not helpers_aside()
     assert saved == [len(found.ended()) - left for left in reversed(range(len(watch.outcomes)))], "saved after each"
     assert course.done == trials
     assert found.counts()["running"] == 0

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 import selfmm
 from conftest import QUICK
+from forked import helpers_aside
 from selfmm.data.store import Dataset
 from selfmm.errors import OutputError, RunError, SettingsError, TrainingError
 from selfmm.training.seed_pool import Plan, Pool, Unheard, make_plan
@@ -39,11 +40,6 @@ def test_lists() -> None:
     assert parse_seeds("1111-1115") == (1111, 1112, 1113, 1114, 1115)
     assert parse_seeds(" 9 , 3-4,0") == (9, 3, 4, 0)
     assert parse_seeds("7-7,4294967295") == (7, 2**32 - 1)
-
-
-def left_over() -> list[psutil.Process]:
-    """Children of the tests' process, but for the one that joblib starts for itself and keeps."""
-    return [child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +253,7 @@ def act(plan: Plan, seeds: Sequence[int], memory: Sequence[Places], **job: Any) 
     failed = watch.pool.run(seeds)
     assert failed == {seed: problem for seed, problem in watch.problems.items() if problem is not None}
     assert sorted(watch.problems) == sorted(seeds)
-    assert not left_over()
+    assert not helpers_aside()
     return watch
 
 
@@ -303,5 +299,5 @@ def test_no_process_is_left_when_the_listener_fails() -> None:
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="a view that breaks"):
         Pool(Plan(2, 1, measured=False), lambda seed: {"memory": {}}, Fails(), command).run([1, 2])
-    assert not left_over()
+    assert not helpers_aside()
     assert time.monotonic() - start < 10
