@@ -34,7 +34,8 @@ SMALLER = {"mult": LESS, "tetfn": LESS}
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_it_beats_the_mean(name: str, clear: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
-    run = selfmm.train(clear, text_encoder=tiny_encoder, overrides=[*QUICK, f"model={name}"], out=tmp_path / "run")
+    overrides = [*QUICK, f"model={name}", *SMALLER.get(name, ())]
+    run = selfmm.train(clear, text_encoder=tiny_encoder, overrides=overrides, out=tmp_path / "run")
     table = run.predictions
     unseen = table[table["split"] != "train"]
     mean = float(table.loc[table["split"] == "train", "label"].mean())
