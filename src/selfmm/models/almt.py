@@ -23,7 +23,7 @@ from torch.nn import functional
 from selfmm.config import Group, Settings
 from selfmm.data.store import TEXT, Modality
 from selfmm.models.attention import Block, Dropouts, WidthOptions, attend, sinusoids
-from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space, text_and_others
+from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space, besides_text
 from selfmm.models.sequences import Sequence, SequenceModel
 from selfmm.types import Batch, Output
 
@@ -144,7 +144,7 @@ class ALMT(SequenceModel):
         options = self.options
         self.heads = self.make_heads(dict.fromkeys(self.modalities, options.dim))
         self.embeddings = nn.ModuleDict({name: Embedding(dim, options) for name, dim in self.dims.items()})
-        self.hyper = HyperModality(text_and_others(self.modalities)[1], options)
+        self.hyper = HyperModality(besides_text(self.modalities), options)
         self.text_places = nn.Parameter(torch.randn(options.tokens + 1, options.dim))
         self.hyper_places = nn.Parameter(torch.randn(options.tokens + 1, options.dim))
         self.fusion = nn.ModuleList(block(options) for _ in range(options.fusion_layers))

@@ -6,7 +6,7 @@ walks through it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -274,6 +274,6 @@ class Head(nn.Module):
         return feature, self.score(feature)
 
 
-def text_and_others(modalities: Mapping[str, Any] | tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The text modality and the rest, for models in which text leads."""
-    return TEXT, tuple(name for name in modalities if name != TEXT)
+def besides_text(names: Iterable[str]) -> tuple[str, ...]:
+    """The other modalities, for models in which text leads."""
+    return tuple(name for name in names if name != TEXT)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from selfmm.config import Group
 from selfmm.data.store import TEXT
-from selfmm.models.base import COMMON_SEARCH, Head, Needs, Range, Space, text_and_others
+from selfmm.models.base import COMMON_SEARCH, Head, Needs, Range, Space, besides_text
 from selfmm.models.late_fusion import LateFusion
 from selfmm.types import Batch, Output
 
@@ -117,8 +117,8 @@ class InteractionFusion(nn.Module):
     def __init__(self, dims: Mapping[str, int], options: Options, head: Head) -> None:
         super().__init__()
         self.sizes, self.dim = dict(dims), head.dim
-        text, others = text_and_others(self.sizes)
-        self.interactions = nn.ModuleDict({name: Interaction(dims[text], dims[name], options) for name in others})
+        others = besides_text(self.sizes)
+        self.interactions = nn.ModuleDict({name: Interaction(dims[TEXT], dims[name], options) for name in others})
         self.head = head
 
     def interact(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -156,8 +156,8 @@ class ICCN(LateFusion):
     }
 
     def make_fusion(self) -> InteractionFusion:
-        text, others = text_and_others(self.modalities)
-        head = self.fusion_head(self.dims[text] + len(others) * self.options.embedding)
+        others = besides_text(self.modalities)
+        head = self.fusion_head(self.dims[TEXT] + len(others) * self.options.embedding)
         return InteractionFusion(self.dims, self.options, head)
 
     def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
@@ -181,6 +181,6 @@ class ICCN(LateFusion):
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
         # The picture, and per channel: of the first convolution 1 and a quarter, of the second 2/4 and a quarter of it.
         each: int = 1 + 3 * self.options.channels
-        text, others = text_and_others(self.modalities)
-        pixels = self.dims[text] * sum(self.dims[name] for name in others)
+        others = besides_text(self.modalities)
+        pixels = self.dims[TEXT] * sum(self.dims[name] for name in others)
         return super().kept_bytes(lengths) + 4 * each * pixels

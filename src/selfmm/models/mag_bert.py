@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from selfmm.config import Group, Settings
 from selfmm.data.store import TEXT, Modality
-from selfmm.models.base import COMMON_SEARCH, Needs, Range, Space, text_and_others
+from selfmm.models.base import COMMON_SEARCH, Needs, Range, Space, besides_text
 from selfmm.models.sequences import Sequence, SequenceModel
 from selfmm.models.text import TransformerEncoder
 from selfmm.types import Batch, Output, Stream
@@ -96,7 +96,7 @@ class MAGBert(SequenceModel):
         super().__init__(modalities, settings, transformer)
         nn.init.normal_(self.missing[TEXT])  # an embedding of length 0 could not be moved
         self.heads = self.make_heads({})
-        _, others = text_and_others(self.modalities)
+        others = besides_text(self.modalities)
         self.gate = AdaptationGate(self.dims[TEXT], {name: self.dims[name] for name in others}, self.options)
         self.fusion = self.fusion_head(self.dims[TEXT])
         self.fusion_dim = self.fusion.dim
@@ -104,7 +104,7 @@ class MAGBert(SequenceModel):
     def forward(self, batch: Batch) -> Output:
         streams, device = batch.streams, batch.index.device.type
         words: TransformerEncoder = self.encoders[TEXT]  # type: ignore[assignment]
-        others = text_and_others(self.modalities)[1]
+        others = besides_text(self.modalities)
         read = {name: self.encoders[name](streams[name].values, streams[name].lengths) for name in others}
         read[TEXT] = words.embed(streams[TEXT].values)
         # Autocast is for the transformer, whose cost it halves; scores, losses and centres want full precision.
@@ -118,7 +118,7 @@ class MAGBert(SequenceModel):
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
         # Per token and modality the gate, what it lets through and their product; its inputs; and the norm.
-        wide = sum(4 * self.dims[TEXT] + self.dims[name] for name in text_and_others(self.modalities)[1])
+        wide = sum(4 * self.dims[TEXT] + self.dims[name] for name in besides_text(self.modalities))
         return super().kept_bytes(lengths) + 4 * lengths[TEXT] * (wide + 6 * self.dims[TEXT])
 
 

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from selfmm.config import FusionSettings, Group
-from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space, text_and_others
+from selfmm.data.store import TEXT
+from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space, besides_text
 from selfmm.models.late_fusion import LateFusion
 from selfmm.types import Batch, Output
 
@@ -153,9 +154,9 @@ class MMIM(LateFusion):
     }
 
     def make_fusion(self) -> TanhFusion:
-        text, others = text_and_others(self.modalities)
+        others = besides_text(self.modalities)
         fusion = TanhFusion(sum(self.dims.values()), self.settings.fusion)
-        self.information = nn.ModuleDict({name: Information(self.dims[text], self.dims[name]) for name in others})
+        self.information = nn.ModuleDict({name: Information(self.dims[TEXT], self.dims[name]) for name in others})
         self.predict = nn.ModuleDict({name: nn.Linear(fusion.dim, dim) for name, dim in self.dims.items()})
         return fusion
 
@@ -174,9 +175,9 @@ class MMIM(LateFusion):
         ).sum()
 
     def _information(self, encoded: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        text, others = text_and_others(self.modalities)
-        said = batch.streams[text].present
+        others = besides_text(self.modalities)
+        said = batch.streams[TEXT].present
         known = [
-            self.information[name](encoded[text], encoded[name], said & batch.streams[name].present) for name in others
+            self.information[name](encoded[TEXT], encoded[name], said & batch.streams[name].present) for name in others
         ]
         return torch.stack(known).sum()

@@ -80,4 +80,4 @@ class SequenceModel(Model):
             values = torch.nn.functional.pad(values, (0, 0, 0, longest - values.shape[1]))
         values = torch.where(stream.present[:, None, None], values, self.missing[name])
         real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
-        return Sequence(torch.where(real[:, :, None], values, 0.0), lengths, real)
+        return Sequence(values, lengths, real).carrying(values)

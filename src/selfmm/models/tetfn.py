@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from selfmm.config import Group, Settings, StreamSettings
 from selfmm.data.store import TEXT, Modality
 from selfmm.models.attention import TemporalConv, Transformer, TransformerOptions
-from selfmm.models.base import COMMON_SEARCH, Labels, Needs, Space, text_and_others
+from selfmm.models.base import COMMON_SEARCH, Labels, Needs, Space, besides_text
 from selfmm.models.mult import Crossmodal, pair_key
 from selfmm.models.sequences import Sequence, SequenceModel
 from selfmm.types import Batch, Output
@@ -58,7 +58,7 @@ class TextEnhanced(Crossmodal):
 
     def __init__(self, names: tuple[str, ...], options: Options) -> None:
         super().__init__(names, options, layers=options.layers, memory_layers=options.layers)
-        _, others = text_and_others(names)
+        others = besides_text(names)
         self.lower = nn.ModuleDict(
             {pair_key(*pair): Transformer(options.dim, 1, options) for pair in permutations(others, 2)}
         )
@@ -71,7 +71,7 @@ class TextEnhanced(Crossmodal):
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
         lower: Mapping[str, Any] = dict(self.lower.items())
         kept = super().kept_bytes(lengths)
-        for target, source in permutations(text_and_others(self.sources)[1], 2):
+        for target, source in permutations(besides_text(self.sources), 2):
             kept += lower[pair_key(target, source)].kept_bytes(lengths[source], lengths[TEXT])
         return kept
 
@@ -105,7 +105,7 @@ class TETFN(SequenceModel):
         self.recurrent = nn.ModuleDict(
             {
                 name: Recurrent(self.dims[name], options.dim, options.kernel, settings.stream_for(name))
-                for name in text_and_others(self.modalities)[1]
+                for name in besides_text(self.modalities)
             }
         )
         self.crossmodal = TextEnhanced(self.modalities, options)
