@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmm.config import Settings, load_settings
-from selfmm.data.store import Dataset, open_dataset
-from selfmm.errors import SettingsError
+from selfmm.config import Settings, load_settings, with_values
+from selfmm.data.store import Dataset, as_dataset
 from selfmm.predict import TrainedModel
 from selfmm.training.folder import RunFolder
 from selfmm.training.run import Run
 from selfmm.training.seed_pool import SeedListener, Unheard
-from selfmm.training.seeds import SeedRuns, check_seeds, parse_seeds, run_seeds
+from selfmm.training.seeds import SeedRuns, read_seeds, run_seeds
 from selfmm.training.trainer import Listener, Silence
 
 
@@ -57,9 +56,9 @@ def train(
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: each says the mend.
     """
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    dataset = as_dataset(data)
     if settings is None:
-        settings = load_settings(preset, _with_encoder(overrides, text_encoder), seed=seed)
+        settings = load_settings(preset, with_values(overrides, {"text.encoder": text_encoder}), seed=seed)
     folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.model, settings.seed))
     Run(dataset, settings, folder, listener or Silence()).execute(resume=resume)
     return load(folder.path)
@@ -100,17 +99,11 @@ def train_seeds(
         SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says the mend.
         TrainingError: the data cannot be trained on, or no seed has a result.
     """
-    numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
-    if any(override.partition("=")[0].strip() == "seed" for override in overrides):
-        raise SettingsError(["seed: give it or seeds, not both"])
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    chosen = settings or load_settings(preset, _with_encoder(overrides, text_encoder))
+    numbers = read_seeds(seeds, overrides)
+    dataset = as_dataset(data)
+    chosen = settings or load_settings(preset, with_values(overrides, {"text.encoder": text_encoder}))
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Unheard())
-
-
-def _with_encoder(overrides: Sequence[str], text_encoder: str | None) -> list[str]:
-    return [*overrides, *([] if text_encoder is None else [f"text.encoder={text_encoder}"])]
 
 
 def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed: int | None = None) -> Path:

@@ -20,6 +20,43 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+def claim(
+    folder: Path,
+    otherwise: str,
+    *,
+    holds: str,
+    ours: Callable[[Path], bool],
+    begun: Callable[[Path], bool],
+    resume: bool,
+) -> None:
+    """Makes a folder, or takes one that is there for what is to be gone on with; hidden files in it are let be.
+
+    Args:
+        otherwise: what a folder with other files is, for the message: ``no search``.
+        holds: what it may hold, for the message: ``seeds``.
+        ours: whether a file may be there.
+        begun: whether a file says that there is something to resume.
+        resume: whether that is wanted.
+
+    Raises:
+        OutputError: it is of something else, holds something and ``resume`` is not given, or cannot be made.
+    """
+    try:
+        there = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+        foreign = [path.name for path in there if not ours(path)]
+        if foreign or folder.is_file():
+            what = f" (it holds {foreign[0]})" if foreign else ""
+            raise OutputError(f"{folder} exists and is {otherwise}{what}. Choose another --out.")
+        if any(map(begun, there)) and not resume:
+            raise OutputError(
+                f"{folder} holds {holds} already. Pass --resume, which trains only what is missing, or choose another "
+                "--out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
 def explain(error: OSError, path: Path) -> OutputError:
     """Turns an operating system error on writing ``path`` into a message with the mend."""
     reason = {

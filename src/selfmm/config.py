@@ -156,6 +156,15 @@ class Settings(Group):
         return tomli_w.dumps(self.model_dump(mode="json"))
 
 
+def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[str]:
+    """``overrides``, and after them a ``key=value`` of each value that is not None.
+
+    >>> with_values(["seed=3"], {"model": "mult", "labels.source": None})
+    ['seed=3', 'model=mult']
+    """
+    return [*overrides, *(f"{key}={value}" for key, value in values.items() if value is not None)]
+
+
 PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 
 

@@ -25,6 +25,12 @@ _NO_BOARD = (KeyError, ValueError, RuntimeError)
 _BUCKET = 2**23  # numbers summed in one message: it takes this much memory once more, in 4 bytes each
 
 
+def refuse_launcher(why: str) -> None:
+    """Raises ``SettingsError`` where a launcher has started several processes, for what starts its own."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError([f"{why}; start it without accelerate launch"])
+
+
 @dataclass(frozen=True)
 class Processes:
     """This process's place among those of its run, all of which make the same calls in the same order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -27,9 +28,7 @@ def grid(
     dataset: Dataset, folder: Path, cases: list[Case], *, resume: bool = False, seeds: tuple[int, ...] = (5,)
 ) -> Grid:
     listener: Unheard[RunKey] = Unheard()
-    return run_grid(
-        dataset, cases, [5], folder, resume=resume, jobs=2, listener=listener, ours=lambda name: name == "table.md"
-    )
+    return run_grid(dataset, cases, [5], folder, resume=resume, jobs=2, listener=listener, ours=re.compile("table.md"))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfmm.cli.output import complain
+from selfmm.cli.output import interruptible
 from selfmm.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -53,27 +53,24 @@ def compare(
     from rich.console import Console
 
     from selfmm.cli.seeds import pool_listener
+    from selfmm.config import with_values
     from selfmm.experiments.compare import compare as compare_
 
     console = Console()
-    try:
-        with pool_listener(console, "run") as listener:
-            result = compare_(
-                data,
-                [name.strip() for name in models.split(",")],
-                seeds=seeds,
-                preset=preset,
-                overrides=_overrides(overrides, text_encoder),
-                baseline=baseline,
-                published=published,
-                out=out,
-                resume=resume,
-                jobs=jobs,
-                listener=listener,
-            )
-    except KeyboardInterrupt:
-        complain("interrupted; go on with the same command and --resume.")
-        raise typer.Exit(130) from None
+    with interruptible(), pool_listener(console, "run") as listener:
+        result = compare_(
+            data,
+            [name.strip() for name in models.split(",")],
+            seeds=seeds,
+            preset=preset,
+            overrides=with_values(overrides or (), {"text.encoder": text_encoder}),
+            baseline=baseline,
+            published=published,
+            out=out,
+            resume=resume,
+            jobs=jobs,
+            listener=listener,
+        )
     _show(console, result.table, f"{result.folder}: comparison.md, .csv, .tex, .html, and every run")
     _complain(result.grid)
 
@@ -96,26 +93,23 @@ def ablate(
     from rich.console import Console
 
     from selfmm.cli.seeds import pool_listener
+    from selfmm.config import with_values
     from selfmm.experiments.ablate import ablate as ablate_
 
     console = Console()
-    try:
-        with pool_listener(console, "run") as listener:
-            result = ablate_(
-                data,
-                [name.strip() for name in what.split(",")],
-                model=model,
-                seeds=seeds,
-                preset=preset,
-                overrides=_overrides(overrides, text_encoder),
-                out=out,
-                resume=resume,
-                jobs=jobs,
-                listener=listener,
-            )
-    except KeyboardInterrupt:
-        complain("interrupted; go on with the same command and --resume.")
-        raise typer.Exit(130) from None
+    with interruptible(), pool_listener(console, "run") as listener:
+        result = ablate_(
+            data,
+            [name.strip() for name in what.split(",")],
+            model=model,
+            seeds=seeds,
+            preset=preset,
+            overrides=with_values(overrides or (), {"text.encoder": text_encoder}),
+            out=out,
+            resume=resume,
+            jobs=jobs,
+            listener=listener,
+        )
     for name, table in result.tables.items():
         _show(console, table, f"{result.folder}: {name}.md, .csv, .tex, .html, and every run")
     if result.curves is not None:
@@ -123,10 +117,6 @@ def ablate(
 
         console.print(Markdown(result.curves.markdown()))
     _complain(result.grid)
-
-
-def _overrides(given: list[str] | None, text_encoder: str | None) -> list[str]:
-    return [*(given or ()), *([] if text_encoder is None else [f"text.encoder={text_encoder}"])]
 
 
 def _show(console: Console, table: Table, where: str) -> None:

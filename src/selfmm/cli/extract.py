@@ -61,7 +61,7 @@ def extract(
     from rich.console import Console
 
     from selfmm.cli.data import parse_range
-    from selfmm.cli.output import complain
+    from selfmm.cli.output import interruptible
     from selfmm.cli.progress import extract_listener
     from selfmm.features.extract import extract as extract_
     from selfmm.features.recipe import load_recipe
@@ -69,26 +69,23 @@ def extract(
     named = {"parts": parts, "speech.recogniser": recogniser, "speech.language": language}
     settings = [f"{key}={value}" for key, value in named.items() if value is not None]
     recipe = load_recipe([*settings, *(overrides or [])])
-    try:
-        with extract_listener(Console(stderr=True)) as progress:
-            found = extract_(
-                clips,
-                dst,
-                recipe=recipe,
-                label_column=label_column,
-                media_root=media_root,
-                label_range=parse_range(label_range),
-                name=name,
-                seed=seed,
-                jobs=jobs,
-                backend=backend.value,
-                cache=cache,
-                force=force,
-                listener=progress,
-            )
-    except KeyboardInterrupt:
-        complain("interrupted; what was extracted is kept, and the same command goes on from there.")
-        raise typer.Exit(130) from None
+    kept = "what was extracted is kept, and the same command goes on from there."
+    with interruptible(kept), extract_listener(Console(stderr=True)) as progress:
+        found = extract_(
+            clips,
+            dst,
+            recipe=recipe,
+            label_column=label_column,
+            media_root=media_root,
+            label_range=parse_range(label_range),
+            name=name,
+            seed=seed,
+            jobs=jobs,
+            backend=backend.value,
+            cache=cache,
+            force=force,
+            listener=progress,
+        )
     _tell(found, dst)
 
 

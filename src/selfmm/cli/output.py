@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,16 @@ def complain(message: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()).print(
         Text.assemble(("error: ", "bold red"), message)
     )
+
+
+@contextmanager
+def interruptible(how: str = "go on with the same command and --resume.") -> Iterator[None]:
+    """Ctrl-C ends the command with a message of how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(f"interrupted; {how}")
+        raise typer.Exit(130) from None
 
 
 def _of_several() -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from selfmm.cli.output import check_out, complain, deliver, speaks
+from selfmm.cli.output import check_out, deliver, interruptible, speaks
 from selfmm.errors import RunError, SettingsError, TrainingError
 
 if TYPE_CHECKING:
@@ -61,25 +61,20 @@ def train(
         raise SettingsError(["give --seed for one run or --seeds for several, not both"])
     if jobs is not None and seeds is None:
         raise SettingsError(["--jobs says how many of --seeds run at once; give these too"])
+    from selfmm.config import with_values
+
     common: _Training = {
         "preset": preset,
         "text_encoder": text_encoder,
-        "overrides": [
-            *(overrides or ()),
-            *([] if model is None else [f"model={model}"]),
-            *([] if labels is None else [f"labels.source={labels}"]),
-        ],
+        "overrides": with_values(overrides or (), {"model": model, "labels.source": labels}),
         "out": out,
         "resume": resume,
     }
-    try:
+    with interruptible():
         if seeds is None:
             _train_one(data, seed, common)
         else:
             _train_seeds(data, seeds, jobs, common)
-    except KeyboardInterrupt:
-        complain("interrupted; go on with the same command and --resume.")
-        raise typer.Exit(130) from None
 
 
 class _Training(TypedDict):

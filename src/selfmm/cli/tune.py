@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from selfmm.cli.output import complain
+from selfmm.cli.output import interruptible
 
 
 def register(app: typer.Typer) -> None:
@@ -49,23 +49,19 @@ def tune(
     from selfmm.experiments.tune import tune as tune_
 
     console = Console()
-    try:
-        with tune_listener(console) as listener:
-            result = tune_(
-                data,
-                trials=trials,
-                model=model,
-                preset=preset,
-                text_encoder=text_encoder,
-                overrides=overrides or (),
-                spaces=spaces or (),
-                out=out,
-                resume=resume,
-                jobs=jobs,
-                listener=listener,
-            )
-    except KeyboardInterrupt:
-        complain("interrupted; go on with the same command and --resume.")
-        raise typer.Exit(130) from None
+    with interruptible(), tune_listener(console) as listener:
+        result = tune_(
+            data,
+            trials=trials,
+            model=model,
+            preset=preset,
+            text_encoder=text_encoder,
+            overrides=overrides or (),
+            spaces=spaces or (),
+            out=out,
+            resume=resume,
+            jobs=jobs,
+            listener=listener,
+        )
     origin = [("--preset", preset), ("--text-encoder", text_encoder), *(("--set", one) for one in overrides or ())]
     show_tuning(console, result, data, [word for option, value in origin if value for word in (option, value)])

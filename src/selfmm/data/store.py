@@ -240,6 +240,11 @@ def open_dataset(path: str | Path) -> Dataset:
     return dataset
 
 
+def as_dataset(data: Dataset | str | Path) -> Dataset:
+    """``data`` if it is open, else what :func:`open_dataset` makes of the folder."""
+    return data if isinstance(data, Dataset) else open_dataset(data)
+
+
 def _read_manifest(path: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))

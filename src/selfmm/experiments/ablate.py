@@ -21,7 +21,7 @@ from pathlib import Path
 
 from selfmm.api import safe_name
 from selfmm.config import did_you_mean, load_settings
-from selfmm.data.store import Dataset, open_dataset
+from selfmm.data.store import Dataset, as_dataset
 from selfmm.errors import SettingsError
 from selfmm.experiments.cases import ABLATIONS, FULL, ablation_cases
 from selfmm.experiments.compare import make_table, write_results
@@ -30,8 +30,8 @@ from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
 from selfmm.experiments.robustness import robustness
 from selfmm.experiments.table import Table
 from selfmm.training.assembly import chosen_modalities
-from selfmm.training.seed_pool import PoolListener, Unheard
-from selfmm.training.seeds import check_seeds, parse_seeds
+from selfmm.training.seed_pool import PoolListener
+from selfmm.training.seeds import read_seeds
 
 ROBUSTNESS = "robustness"
 _FILES = re.compile(rf"({'|'.join([*ABLATIONS, ROBUSTNESS])})[\w-]*\.(md|tex|html|csv|json|svg|png)")
@@ -80,9 +80,9 @@ def ablate(
         SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says the mend.
         TrainingError: no run has a result.
     """
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    dataset = as_dataset(data)
     settings = load_settings(preset, [*overrides, f"model={model}"])
-    numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
+    numbers = read_seeds(seeds, overrides)
     modalities = tuple(chosen_modalities(dataset, settings))
     known = [*ABLATIONS, ROBUSTNESS]
     wrong = [f"{name!r} is no ablation{did_you_mean(name, known)}" for name in what if name not in known]
@@ -91,7 +91,6 @@ def ablate(
     each = {name: ablation_cases(name, settings, modalities) for name in what if name in ABLATIONS}
     cases = {case.name: case for case in [Case(FULL, settings), *(one for found in each.values() for one in found)]}
     folder = Path(out) if out is not None else Path("ablations") / f"{safe_name(dataset.name)}-{model}"
-    heard = listener or Unheard[RunKey]()
     grid = run_grid(
         dataset,
         list(cases.values()),
@@ -99,8 +98,8 @@ def ablate(
         folder,
         resume=resume,
         jobs=jobs,
-        listener=heard,
-        ours=lambda name: bool(_FILES.fullmatch(name)),
+        listener=listener,
+        ours=_FILES,
     )
     tables = {}
     for name, found in each.items():

@@ -7,22 +7,10 @@ import numpy.typing as npt
 
 from selfmm.config import Settings
 from selfmm.data.store import Dataset
-from selfmm.errors import PartError
 from selfmm.experiments.embeddings import text_embeddings
 from selfmm.training.objective import training_rows
 
 _PENALTIES = tuple(10.0**power for power in range(-2, 6))
-
-
-def check_parts() -> None:
-    """Raises ``PartError`` where scikit-learn is missing: before hours of training, not after them."""
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise PartError(
-            "the trivial baseline of a comparison is made with scikit-learn, which is not installed. Install it with: "
-            "pip install 'selfmm[experiments]'"
-        ) from error
 
 
 def trivial_answers(dataset: Dataset, settings: Settings) -> dict[str, npt.NDArray[np.float64]]:

@@ -25,19 +25,20 @@ from selfmm.api import safe_name
 from selfmm.atomic import write_text
 from selfmm.config import Settings, load_settings
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import Dataset, open_dataset
+from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.errors import SettingsError, TrainingError
 from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
-from selfmm.experiments.baselines import check_parts, trivial_answers
+from selfmm.experiments.baselines import trivial_answers
 from selfmm.experiments.cases import model_cases
 from selfmm.experiments.grid import Grid, RunKey, run_grid
 from selfmm.experiments.paired import Difference, compare_systems, holm
+from selfmm.experiments.parts import check_parts
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
 from selfmm.training.folder import RunFolder, write_json, write_table
-from selfmm.training.seed_pool import PoolListener, Unheard
-from selfmm.training.seeds import check_seeds, parse_seeds, run_figures
+from selfmm.training.seed_pool import PoolListener
+from selfmm.training.seeds import read_seeds
 
 _FILES = re.compile(r"comparison\.(md|tex|html|csv|json)")
 _Array = npt.NDArray[np.float64]
@@ -90,17 +91,16 @@ def compare(
         SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says the mend.
         TrainingError: no run has a result.
     """
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    dataset = as_dataset(data)
     cases = model_cases(models, preset, overrides)
-    numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
+    numbers = read_seeds(seeds, overrides)
     names = [case.name for case in cases]
     held = baseline or next(iter(names), "")
     if held not in names:
         raise SettingsError([f"baseline = {held!r} is not among the models: {', '.join(names)}"])
-    check_parts()
+    check_parts("compare", "sklearn")
     folder = Path(out) if out is not None else _default_folder(dataset, preset)
     beside = [] if published is None else published_rows(published)
-    heard = listener or Unheard[RunKey]()
     grid = run_grid(
         dataset,
         cases,
@@ -108,14 +108,13 @@ def compare(
         folder,
         resume=resume,
         jobs=jobs,
-        listener=heard,
-        ours=lambda name: bool(_FILES.fullmatch(name)),
+        listener=listener,
+        ours=_FILES,
     )
     trivial = trivial_rows(dataset, load_settings(preset, overrides))
     table = make_table(f"Models on {dataset.name}", dataset, grid, held, [*trivial, *beside])
-    result = Comparison(folder, grid, table)
-    write_results(result.folder, "comparison", dataset, grid, table)
-    return result
+    write_results(folder, "comparison", dataset, grid, table)
+    return Comparison(folder, grid, table)
 
 
 def _default_folder(dataset: Dataset, preset: str | Path | None) -> Path:
@@ -135,7 +134,7 @@ def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, beside: 
     if not grid.runs:
         reasons = dict.fromkeys(f"{key.case}: {reason}" for key, reason in grid.failed.items())
         raise TrainingError("no run has a result.\n" + "\n".join(reasons))
-    scores = {case.name: test_scores(grid.of(case.name)) for case in grid.cases}
+    scores = {case.name: _test_scores(grid.of(case.name)) for case in grid.cases}
     rows = []
     for case in grid.cases:
         row = _run_row(case.name, grid)
@@ -145,9 +144,8 @@ def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, beside: 
         rows.append(row)
     corrected = holm([row.difference.p for row in rows if row.difference])
     rows = [replace(row, corrected=corrected.pop(0)) if row.difference else row for row in rows]
-    everything = [*rows, *beside]
     metrics = tuple(key for key in DESCRIPTIONS if any(key in row.figures for row in rows))
-    return Table(title, metrics, tuple(everything), baseline)
+    return Table(title, metrics, (*rows, *beside), baseline)
 
 
 def _differences(
@@ -167,7 +165,7 @@ def _differences(
     return {key: one for key, one in found.items() if one is not None}
 
 
-def test_scores(runs: dict[int, RunFolder]) -> list[_Array]:
+def _test_scores(runs: dict[int, RunFolder]) -> list[_Array]:
     """Per seed the fused scores of the test clips, in the data set's order."""
     tables = [run.predictions() for run in runs.values()]
     return [table.loc[table["split"] == "test", "score"].to_numpy(dtype=np.float64) for table in tables]
@@ -179,7 +177,7 @@ def _run_row(name: str, grid: Grid) -> Row:
     note = " ".join(" ".join(reason.split()) for reason in reasons)
     if not runs:
         return Row(name, "failed", note=note)
-    each, info = [run_figures(run) for run in runs.values()], next(iter(runs.values())).info()
+    each, info = [grid.figures[RunKey(name, seed)] for seed in runs], next(iter(runs.values())).info()
     return Row(
         name,
         "run",
@@ -220,6 +218,6 @@ def write_results(folder: Path, stem: str, dataset: Dataset, grid: Grid, table: 
         "threads": grid.plan.threads,
         "cases": {case.name: case.settings.model_dump(mode="json") for case in grid.cases},
         "failed": {str(key): reason for key, reason in grid.failed.items()},
-        "runs": {str(key): run_figures(run) for key, run in grid.runs.items()},
+        "runs": {str(key): figures for key, figures in grid.figures.items()},
     }
     write_json(folder / f"{stem}.json", content)

@@ -9,27 +9,28 @@ file                        content
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from selfmm.atomic import explain, only_one
+from selfmm.atomic import claim, only_one
 from selfmm.config import Settings
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, SelfmmError, SettingsError
+from selfmm.errors import SelfmmError, SettingsError
 from selfmm.models import find_model
 from selfmm.models.base import label_source
+from selfmm.processes import refuse_launcher
 from selfmm.training.assembly import assemble, check_device, chosen_modalities
 from selfmm.training.folder import RunFolder
 from selfmm.training.needs import check_needs
 from selfmm.training.objective import check_trainable, human_labels
-from selfmm.training.seed_pool import Plan, PoolListener
-from selfmm.training.seeds import machine_plan, run_each
+from selfmm.training.seed_pool import Plan, PoolListener, Unheard
+from selfmm.training.seeds import machine_plan, run_each, run_figures
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
 
@@ -87,6 +88,11 @@ class Grid:
         """The finished runs of a case by seed."""
         return {key.seed: run for key, run in self.runs.items() if key.case == case}
 
+    @cached_property
+    def figures(self) -> dict[RunKey, dict[str, float]]:
+        """Of each finished run, as of :func:`selfmm.training.seeds.run_figures`."""
+        return {key: run_figures(run) for key, run in self.runs.items()}
+
     def only(self, names: Collection[str]) -> Grid:
         """Of some of the cases."""
         cases = tuple(case for case in self.cases if case.name in names)
@@ -104,8 +110,8 @@ def run_grid(
     *,
     resume: bool,
     jobs: int | None,
-    listener: PoolListener[RunKey],
-    ours: Callable[[str], bool],
+    listener: PoolListener[RunKey] | None,
+    ours: re.Pattern[str],
 ) -> Grid:
     """Trains every case with every seed, in processes side by side.
 
@@ -116,7 +122,7 @@ def run_grid(
             and runs of other cases, which are let be.
         jobs: so many at once; None as cores and memory allow.
         listener: is told how they go.
-        ours: whether a file of this name may lie beside the cases' folders.
+        ours: names of the files that may lie beside the cases' folders.
 
     Raises:
         SettingsError: two cases have one name, or the machine lacks the device.
@@ -128,44 +134,33 @@ def run_grid(
         RunKey(case.name, seed): case.settings.model_copy(update={"seed": seed}) for case in cases for seed in seeds
     }
     runs = {key: RunFolder(folder / key.case / f"seed-{key.seed}") for key in with_seed}
-    _make(folder, resume, ours)
+    claim(
+        folder,
+        "of something else",
+        holds="runs",
+        ours=lambda path: bool(ours.fullmatch(path.name)) or _is_case(path),
+        begun=lambda path: True,
+        resume=resume,
+    )
     plan = machine_plan(len(with_seed), jobs, cases[0].settings.training.device)
     with only_one(folder):
         unserved = {case.name: problem for case in cases if (problem := _problem(dataset, case.settings)) is not None}
         possible = {key: run for key, run in runs.items() if key.case not in unserved}
         _encode_once(dataset, [case for case in cases if case.name not in unserved])
-        failed = run_each(dataset, with_seed, possible, plan, resume=resume, listener=listener)
+        failed = run_each(dataset, with_seed, possible, plan, resume=resume, listener=listener or Unheard[RunKey]())
         failed |= {key: unserved[key.case] for key in runs if key.case in unserved}
     done = {key: run for key, run in runs.items() if key not in failed}
     return Grid(folder, tuple(cases), tuple(seeds), done, failed, plan)
 
 
 def _check(cases: Sequence[Case]) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SettingsError(["each run gets a process of its own; start this without accelerate launch"])
+    refuse_launcher("each run gets a process of its own")
     names = [case.name for case in cases]
     twice = [name for name in names if names.count(name) > 1]
     if twice or not cases:
         raise SettingsError([f"{twice[0]!r} is given twice" if twice else "there is no case to train"])
     for case in cases:
         check_device(case.settings.training.device)
-
-
-def _make(folder: Path, resume: bool, ours: Callable[[str], bool]) -> None:
-    try:
-        there = [path for path in folder.iterdir() if path.name[0] != "."] if folder.is_dir() else []
-        foreign = [path.name for path in there if not (ours(path.name) or _is_case(path))]
-        if foreign or folder.is_file():
-            what = f" (it holds {foreign[0]})" if foreign else ""
-            raise OutputError(f"{folder} exists and is of something else{what}. Choose another --out.")
-        if there and not resume:
-            raise OutputError(
-                f"{folder} holds runs already. Pass --resume, which trains only what is missing, or choose another "
-                "--out."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, folder) from error
 
 
 def _is_case(path: Path) -> bool:

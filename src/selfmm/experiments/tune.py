@@ -11,22 +11,22 @@ best.toml           the settings of the best trial, usable as ``--preset``; its 
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfmm.api import safe_name
-from selfmm.atomic import explain, only_one
-from selfmm.config import Settings, flatten, load_settings
+from selfmm.atomic import claim, only_one
+from selfmm.config import Settings, flatten, load_settings, with_values
 from selfmm.data.corrections import digest
-from selfmm.data.store import Dataset, open_dataset
+from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
-from selfmm.errors import OutputError, PartError, SettingsError
+from selfmm.errors import SettingsError
 from selfmm.experiments.grid import check_served
+from selfmm.experiments.parts import check_parts
 from selfmm.experiments.search import Search, describe_space, make_search
+from selfmm.processes import refuse_launcher
 from selfmm.training.assembly import check_device, chosen_modalities
 from selfmm.training.seeds import machine_plan
 
@@ -74,13 +74,19 @@ def tune(
         PartError: Optuna or scikit-learn is not installed.
     """
     _check_machine(trials)
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    more = {"model": model, "text.encoder": text_encoder}
-    given = [*overrides, *(f"{key}={value}" for key, value in more.items() if value is not None)]
+    dataset = as_dataset(data)
+    given = with_values(overrides, {"model": model, "text.encoder": text_encoder})
     search = _search(dataset, load_settings(preset, given), spaces, given)
     folder = Path(out) if out is not None else Path("tune") / f"{safe_name(dataset.name)}-{search.base.model}"
     plan = machine_plan(trials, jobs, search.base.training.device)
-    _make(folder, resume)
+    claim(
+        folder,
+        "no search",
+        holds="a search",
+        ours=lambda path: path.name in ("best.toml", "trials.csv") or path.name.startswith("journal.log"),
+        begun=lambda path: path.name == "journal.log",
+        resume=resume,
+    )
     options: dict[str, Sequence[object]] = {
         "--preset": [preset],
         "--set": given,
@@ -136,13 +142,10 @@ def _train(dataset: Dataset, base: Settings, plan: Plan, course: Course) -> None
 
 
 def _check_machine(trials: int) -> None:
-    lacking = [name for name in ("optuna", "sklearn") if importlib.util.find_spec(name) is None]
-    if lacking:
-        raise PartError(f"tune needs {' and '.join(lacking)}. Install them with: pip install 'selfmm[experiments]'")
+    check_parts("tune", "optuna", "sklearn")
     if not 1 <= trials <= MOST_TRIALS:
         raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SettingsError(["trials get processes of their own with --jobs; start this without accelerate launch"])
+    refuse_launcher("trials get processes of their own with --jobs")
 
 
 def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequence[str]) -> Search:
@@ -159,23 +162,6 @@ def _identity(dataset: Dataset, search: Search) -> dict[str, Any]:
         "settings": flatten(search.base),
         "spaces": {key: describe_space(space) for key, space in search.spaces.items()},
     }
-
-
-def _make(folder: Path, resume: bool) -> None:
-    ours = ("best.toml", "trials.csv")
-    try:
-        there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        foreign = [name for name in there if name not in ours and not name.startswith((".", "journal.log"))]
-        if foreign or folder.is_file():
-            what = f" (it holds {foreign[0]})" if foreign else ""
-            raise OutputError(f"{folder} exists and is no search{what}. Choose another --out.")
-        if "journal.log" in there and not resume:
-            raise OutputError(
-                f"{folder} holds a search already. Pass --resume to go on with it, or choose another --out."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, folder) from error
 
 
 def _command(words: Sequence[object], options: dict[str, Sequence[object]]) -> str:

@@ -24,14 +24,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from selfmm.atomic import explain, only_one
+from selfmm.atomic import claim, only_one
 from selfmm.config import Settings
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, SettingsError, TrainingError
+from selfmm.errors import SettingsError, TrainingError
 from selfmm.evaluation.tables import summarise
 from selfmm.machine import cores
 from selfmm.models import find_model
 from selfmm.models.base import label_source
+from selfmm.processes import refuse_launcher
 from selfmm.training.assembly import check_device
 from selfmm.training.folder import RunFolder, write_json, write_table
 from selfmm.training.objective import check_trainable
@@ -41,7 +42,7 @@ from selfmm.training.trainer import Silence
 
 MOST_SEEDS = 1000
 _PART = re.compile(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", re.ASCII)
-_OURS = re.compile(r"seed-\d+|summary\.(csv|json)|\..*")  # hidden: locks, and what a killed process left
+_OURS = re.compile(r"seed-\d+|summary\.(csv|json)")
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return check_seeds(seeds)
 
 
+def read_seeds(seeds: str | Sequence[int], overrides: Sequence[str] = ()) -> tuple[int, ...]:
+    """Seeds as people give them, as text or as numbers; raises ``SettingsError`` where ``overrides`` name one too."""
+    numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
+    if any(override.partition("=")[0].strip() == "seed" for override in overrides):
+        raise SettingsError(["seed: give it or seeds, not both"])
+    return numbers
+
+
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     """The seeds, if they may be trained.
 
@@ -129,12 +138,18 @@ def run_seeds(
     listener: SeedListener,
 ) -> SeedRuns:
     """Trains ``settings`` with each seed, in processes side by side; see :func:`selfmm.train_seeds`."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SettingsError(["seeds: each gets a process of its own; start them without accelerate launch"])
+    refuse_launcher("seeds: each gets a process of its own")
     check_trainable(dataset, settings, label_source(find_model(settings.model), settings))
     check_device(settings.training.device)
     plan = machine_plan(len(seeds), jobs, settings.training.device)
-    _make(folder, resume)
+    claim(
+        folder,
+        "no folder of seeds",
+        holds="seeds",
+        ours=lambda path: bool(_OURS.fullmatch(path.name)),
+        begun=lambda path: path.name == "summary.json",
+        resume=resume,
+    )
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
     each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
@@ -180,21 +195,6 @@ def describe_failures(failed: Mapping[int, str]) -> list[str]:
     """A line per reason, with the seeds that it stopped."""
     reasons = {reason: [str(s) for s, other in failed.items() if other == reason] for reason in failed.values()}
     return [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items()]
-
-
-def _make(folder: Path, resume: bool) -> None:
-    try:
-        foreign = [p.name for p in folder.iterdir() if not _OURS.fullmatch(p.name)] if folder.is_dir() else []
-        if foreign or folder.is_file():
-            raise OutputError(f"{folder} exists and is no folder of seeds. Choose another --out.")
-        if (folder / "summary.json").exists() and not resume:
-            raise OutputError(
-                f"{folder} holds seeds already. Pass --resume, which trains only what is missing, or choose another "
-                "--out."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, folder) from error
 
 
 def machine_plan(seeds: int, jobs: int | None, device: str) -> Plan:

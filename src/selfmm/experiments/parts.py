@@ -1,0 +1,16 @@
+"""The packages of the extra ``[experiments]``, asked for before hours of work and not after them."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from selfmm.errors import PartError
+
+
+def check_parts(command: str, *modules: str) -> None:
+    """Raises ``PartError`` where a module that ``command`` needs is not installed."""
+    lacking = [name for name in modules if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise PartError(
+            f"{command} needs {' and '.join(lacking)}. Install what is missing with: pip install 'selfmm[experiments]'"
+        )
