@@ -46,6 +46,10 @@ def padded(model: Any, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor
     return first
 
 
+def as_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("kind", ["Bert", "Roberta", "XLMRoberta", "Camembert", "Electra"])
 def test_equals_the_padded_forward_and_its_gradients(kind: str, recompute: bool) -> None:
@@ -63,6 +67,18 @@ def test_equals_the_padded_forward_and_its_gradients(kind: str, recompute: bool)
     assert theirs.keys() == ours.keys()
     for name, gradient in theirs.items():
         torch.testing.assert_close(ours[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_both_layouts_say_what_theirs_does(layout: str, tokens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, lengths = batch()
+    if layout == "padded":
+        as_on_an_accelerator(monkeypatch)
+    real = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+    theirs = small("Bert").eval()(input_ids=ids, attention_mask=real).last_hidden_state * real[:, :, None]
+    said = TransformerEncoder(small("Bert"), finetune=True, tokens=tokens).eval()(ids, lengths)
+    torch.testing.assert_close(said, theirs if tokens else theirs[:, 0], atol=1e-5, rtol=1e-5)
 
 
 def test_rows_nobody_reads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +132,8 @@ def test_what_the_first_layer_reads_may_be_changed(
 ) -> None:
     """As theirs with a hook where the layers begin: scores, and the gradient of the change, frozen or not."""
     ids, lengths = batch()
-    if layout == "padded":  # as on an accelerator
-        monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))
+    if layout == "padded":
+        as_on_an_accelerator(monkeypatch)
     change = torch.randn(4, 11, 24, generator=torch.Generator().manual_seed(2))
     theirs = small(kind).eval()
     expected_change = change.clone().requires_grad_()

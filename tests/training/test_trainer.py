@@ -15,6 +15,8 @@ from selfmm.data.batches import Positions
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.errors import DatasetError, TrainingError
 from selfmm.labels import UnimodalLabelGenerator
+from selfmm.models import packed
+from selfmm.models.text import TransformerEncoder
 from selfmm.training.trainer import EpochRecord, Trainer
 from training.builders import make, take_step
 
@@ -212,11 +214,16 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_a_step_waits_for_nothing(planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_waits_for_nothing(
+    planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Trainer, "asks_at_once", False)  # as on an accelerator
+    monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))
+    monkeypatch.setattr(TransformerEncoder, "_spare_rare_words", lambda self, device: None)
     # On the CPU the generator checks its positions, which there costs nothing.
     monkeypatch.setattr(UnimodalLabelGenerator, "_check_index", lambda self, index: index)
-    trainer, _ = make(planted, tmp_path, "training.clip_norm=1", "labels.rule=posterior")
+    text = ("modalities=text,audio,vision", f"text.encoder={tiny_encoder}", "text.max_tokens=32")
+    trainer, _ = make(planted, tmp_path, *text, "training.clip_norm=1", "labels.rule=posterior")
     parts = [np.arange(16), np.arange(16, 32)]
     batches = [trainer.train.make(positions) for positions in parts]
     take_step(trainer, parts)  # its loss is looked at during the next step, when it has long been there

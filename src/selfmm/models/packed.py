@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 # Rows in bf16 come in such multiples: oneDNN compiles kernels for each number of them and keeps a thousand. For numbers
@@ -22,6 +23,9 @@ _ROWS_BF16 = 32
 # Their layers have the same parts by the same names (transformers). Checked against their own forward in the tests.
 _FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
+
+# Not cuDNN's, which makes a plan for each new shape: on an H100 that took 8 s in the first epochs of BERT-base.
+_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 FAMILIES = ", ".join(_FAMILY)
 """For messages: the transformers that ``can_pack`` knows, by the ``model_type`` of their configuration."""
@@ -62,6 +66,10 @@ class Layout:
         flat = flat.index_copy(0, self.words, rows[: len(self.words)])
         return flat.view(*self.shape, heads, -1).transpose(1, 2)
 
+    def whole(self, rows: Tensor) -> Tensor:
+        """(T, d) to (B, L, d), zeros where there is no word."""
+        return self.pad(rows, 1)[:, 0]
+
 
 class Padded:
     """The same layout of a batch that stays padded: on an accelerator that is cheaper than finding out where words are.
@@ -84,6 +92,10 @@ class Padded:
         """(B * L, heads * d) to (B, heads, L, d)."""
         return rows.view(*self.shape, heads, -1).transpose(1, 2)
 
+    def whole(self, rows: Tensor) -> Tensor:
+        """(B * L, d) to (B, L, d), zeros where there is no word."""
+        return rows.view(*self.shape, -1) * self.mask[:, 0, 0, :, None]
+
 
 def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
     """The last layer's first token of each clip, (B, d): ``model(ids, mask).last_hidden_state[:, 0]``.
@@ -91,7 +103,7 @@ def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = 
     Args:
         model: a transformer that ``can_pack`` knows.
         ids: (B, L) token ids, padded.
-        lengths: (B,) int64 on the CPU, at least 1 each.
+        lengths: (B,) int64 where ``ids`` are, at least 1 each.
         recompute: keep only each layer's input for the backward pass and compute the rest again there.
     """
     layout, rows = _embed(model, ids, lengths)
@@ -101,7 +113,7 @@ def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = 
 def all_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
     """The last layer's tokens, (B, L, d) with zeros beyond the lengths; arguments as of ``first_tokens``."""
     layout, rows = _embed(model, ids, lengths)
-    return layout.pad(_through(model.encoder.layer, rows, layout, recompute), 1)[:, 0]
+    return layout.whole(_through(model.encoder.layer, rows, layout, recompute))
 
 
 def embeddings(model: Any, ids: Tensor) -> Tensor:
@@ -153,7 +165,7 @@ def _layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:
     attention = layer.attention.self
     heads, chance = attention.num_attention_heads, _dropout(attention)
     query, key, value = (layout.pad(part(rows), heads) for part in (attention.query, attention.key, attention.value))
-    said = F.scaled_dot_product_attention(query, key, value, layout.mask, chance)
+    said = _attend(query, key, value, layout.mask, chance)
     return _rest(layer, layout.pack(said.transpose(1, 2).flatten(2)), rows)
 
 
@@ -164,8 +176,15 @@ def _first_of_layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor
     first = rows[layout.starts]
     key, value = (layout.pad(part(rows), heads) for part in (attention.key, attention.value))
     query = attention.query(first).view(len(first), heads, 1, -1)
-    said = F.scaled_dot_product_attention(query, key, value, layout.mask, chance)
+    said = _attend(query, key, value, layout.mask, chance)
     return _rest(layer, said.flatten(1), first)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, chance: float) -> Tensor:
+    if query.device.type != "cuda":
+        return F.scaled_dot_product_attention(query, key, value, mask, chance)
+    with sdpa_kernel(_ATTENTION):
+        return F.scaled_dot_product_attention(query, key, value, mask, chance)
 
 
 def _rest(layer: Any, said: Tensor, rows: Tensor) -> Tensor:

@@ -234,8 +234,7 @@ class TransformerEncoder(nn.Module):
         # A clip without words still has one position open, or attention would divide by nothing.
         lengths = lengths.clamp(min=1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
-            # On an accelerator padding is cheaper than finding out where it is.
-            if self._packs and ids.device.type == "cpu":
+            if self._packs:
                 self._spare_rare_words(ids.device)
                 said = all_tokens if self.tokens else first_tokens
                 return said(self.model, ids, lengths, recompute=self.recompute and self.training)
