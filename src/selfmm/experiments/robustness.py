@@ -57,7 +57,8 @@ def robustness(
         split: whose clips.
         kinds: of damage.
         levels: of some or all kinds, instead of the usual ones. Undamaged clips, level 0, are always measured.
-        draws: number of the draws; with another one other clips and frames are lost.
+        draws: number of the first run's draws; each run after it has the next ones, so that a mean over seeds is one
+            over draws too: where clips are few, a single draw can by luck look like a gain.
         progress: is told how many measurements are done, and of how many.
 
     Raises:
@@ -74,7 +75,8 @@ def robustness(
     bench = Bench(clips, draws, deviations(dataset, noisy))
     rows: list[tuple[str, str, float, str, int, float]] = []
     for number, run in enumerate(given):
-        trial = _Trial(run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run)), bench)
+        model = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run))
+        trial = _Trial(model, replace(bench, draws=draws + number))
         for place, damage in enumerate(plan, start=1):
             figures = trial.figures(damage)
             rows += [(damage.kind, damage.where, damage.level, key, number, value) for key, value in figures.items()]
