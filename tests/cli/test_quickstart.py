@@ -37,6 +37,7 @@ def test_recovery_is_that_of_the_last_epochs_labels(trained: TrainedModel, plant
     Console(file=out, width=80).print(recovery_table(frame))
     own, trivial = (float(frame[column].loc["text"]) for column in ("corr", "corr_trivial"))
     assert f"{own:.3f} | {trivial:.3f}" in out.getvalue()
+    assert "…" not in out.getvalue()
 
 
 def test_verdict_follows_the_figures(trained: TrainedModel, planted: Dataset) -> None:

@@ -86,8 +86,8 @@ def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
 _MEASURES = (
     ("correlation with the truth", "corr", "corr_trivial"),
     ("mean absolute error", "mae", "mae_trivial"),
-    ("contradicting clips: right sign", "right", "right_trivial"),
-    ("agreeing clips: wrong sign", "flipped", "flipped_trivial"),
+    ("contradicting: right sign", "right", "right_trivial"),
+    ("agreeing: wrong sign", "flipped", "flipped_trivial"),
 )
 
 
