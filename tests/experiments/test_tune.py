@@ -291,6 +291,6 @@ def test_places_and_machines_that_are_refused(
         with pytest.raises(SettingsError, match="without accelerate launch"):
             tuned(planted, tmp_path / "x", overrides=STREAMS)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(PartError, match=r"needs optuna and sklearn.*pip install 'selfmm\[experiments\]'"):
+    with pytest.raises(PartError, match=r"needs optuna and scikit-learn.*pip install 'selfmm\[experiments\]'"):
         tuned(planted, tmp_path / "x", overrides=STREAMS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

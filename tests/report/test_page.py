@@ -12,7 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import selfmm
 from report.conftest import HOSTILE
+from selfmm.data.store import Dataset
+from selfmm.errors import RunError
 from selfmm.predict import TrainedModel
 from selfmm.report.material import Material
 from selfmm.report.report import default_page, write_report
@@ -159,6 +162,34 @@ def test_an_older_run_is_reported(trained: TrainedModel, tmp_path: Path) -> None
     text = default_page(run).read_text(encoding="utf-8")
     assert "outcomes are recorded by newer versions" in text
     assert "no separation of the centres" in text
+
+
+def test_a_run_without_generated_labels_has_a_page_too(planted: Dataset, tmp_path: Path) -> None:
+    few = ["model=lf_dnn", "modalities=audio,vision", "training.max_epochs=2"]
+    model = selfmm.train(planted, overrides=few, out=tmp_path / "run")
+    made = write_report(tmp_path / "run", pictures=tmp_path / "pictures")
+    text = made[0].read_text(encoding="utf-8")
+    read = Reader(text)
+    shown = " ".join(read.words)
+    assert not read.open
+    assert "Generated labels" not in shown
+    assert "u-label" not in shown
+    assert "lf_dnn" in shown
+    assert {path.stem for path in made[1:]} == {"validation", "losses", "predictions-valid", "predictions-test"}
+    targets = [value[1:] for value in read.values("href") if value.startswith("#")]
+    assert set(targets) <= set(read.values("id"))
+    valid = model.folder.predictions().query("split == 'valid'")
+    off = (valid["score"] - valid["label"]).abs()
+    furthest = valid.iloc[int(off.to_numpy().argmax())]
+    rows = [word for word in read.words if word in set(valid["id"])]
+    assert rows[0] == furthest["id"]
+    assert f"{furthest['label']:+.2f}" in shown
+    alts = [value for tag, name, value in read.attributes if tag == "svg" and name == "aria-label"]
+    assert any(
+        f"Half of them are within {off.median():.3f} of it, the furthest is {off.max():.3f} off" in alt for alt in alts
+    )
+    with pytest.raises(RunError, match="made no labels per modality: lf_dnn was trained with --labels none"):
+        Material.read(tmp_path / "run").audit()
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ import importlib.util
 
 from selfmm.errors import PartError
 
+_PACKAGES = {"sklearn": "scikit-learn"}
+
 
 def check_parts(command: str, *modules: str) -> None:
     """Raises ``PartError`` where a module that ``command`` needs is not installed."""
-    lacking = [name for name in modules if importlib.util.find_spec(name) is None]
+    lacking = [_PACKAGES.get(name, name) for name in modules if importlib.util.find_spec(name) is None]
     if lacking:
         raise PartError(
             f"{command} needs {' and '.join(lacking)}. Install what is missing with: pip install 'selfmm[experiments]'"

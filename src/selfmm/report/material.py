@@ -30,7 +30,7 @@ class Material:
 
     Attributes:
         folder, info, settings: of the run.
-        labels: the u-labels of every epoch.
+        labels: the u-labels of every epoch; None if the run made none.
         samples: the data set's table; None if it is not there any more, or is not what was trained on.
         notes: what is left out, and why; one sentence each.
     """
@@ -38,7 +38,7 @@ class Material:
     folder: RunFolder
     info: RunInfo
     settings: Settings
-    labels: LabelHistory
+    labels: LabelHistory | None
     samples: pd.DataFrame | None
     notes: tuple[str, ...]
 
@@ -50,13 +50,8 @@ class Material:
             RunError: it is no finished run, or is damaged.
         """
         folder = RunFolder(path)
-        info = folder.made_labels()
-        labels = LabelHistory.of(_labels_in_pieces(path / "labels.parquet"))
-        if not set(labels.modalities) <= set(info.modalities):  # they become file names and parts of a page
-            raise RunError(
-                f"{path / 'labels.parquet'} has labels of {some(list(labels.modalities))}, but the run is of "
-                f"{', '.join(info.modalities)}: the file is damaged or of another run."
-            )
+        info = folder.finished()
+        labels = _labels(path / "labels.parquet", info) if info.labels == "generated" else None
         samples, note = _samples(info)
         return cls(folder, info, folder.settings(), labels, samples, (note,) if note else ())
 
@@ -81,10 +76,17 @@ class Material:
     def predictions(self) -> pd.DataFrame:
         return self.folder.predictions()
 
+    @property
+    def told(self) -> LabelHistory:
+        """The u-labels of every epoch; raises ``RunError`` if the run made none."""
+        if self.labels is None:
+            raise self.folder.without_labels(self.info)
+        return self.labels
+
     def audit(self, top: int = 20) -> Audit:
-        """The audit of the labels, with all that is known."""
+        """The audit of the labels, with all that is known; raises ``RunError`` if the run made none."""
         return audit(
-            self.labels,
+            self.told,
             self.scale.reach,
             self.scale.neutral,
             scores=self.predictions,
@@ -93,6 +95,16 @@ class Material:
             references=self.samples,
             top=top,
         )
+
+
+def _labels(path: Path, info: RunInfo) -> LabelHistory:
+    labels = LabelHistory.of(_labels_in_pieces(path))
+    if not set(labels.modalities) <= set(info.modalities):  # they become file names and parts of a page
+        raise RunError(
+            f"{path} has labels of {some(list(labels.modalities))}, but the run is of {', '.join(info.modalities)}: "
+            "the file is damaged or of another run."
+        )
+    return labels
 
 
 def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:

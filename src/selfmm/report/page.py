@@ -15,7 +15,7 @@ from selfmm.config import flatten
 from selfmm.data.store import SPLITS
 from selfmm.errors import OutputError
 from selfmm.labels.audit import Audit
-from selfmm.labels.clips import clip_table, typical
+from selfmm.labels.clips import REFERENCES, by_id, clip_table, typical
 from selfmm.report.canvas import inline_svg
 from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words
 from selfmm.report.material import Material
@@ -26,12 +26,12 @@ CASES = 12
 _TYPICAL = 5
 
 
-def page(material: Material, audit: Audit, groups: list[Group], notes: Sequence[str]) -> str:
+def page(material: Material, audit: Audit | None, groups: list[Group], notes: Sequence[str]) -> str:
     """The whole page.
 
     Args:
         material: the run.
-        audit: of its labels.
+        audit: of its labels; None if it made none.
         groups: its pictures.
         notes: what is left out and why, beside what ``material`` and ``audit`` say of it.
 
@@ -59,9 +59,10 @@ def page(material: Material, audit: Audit, groups: list[Group], notes: Sequence[
         css=Markup(css),
         policy=_policy(css),
         groups=drawn,
-        notes=[words(note) for note in (*material.notes, *notes, *audit_gaps(audit))],
+        notes=[words(note) for note in (*material.notes, *notes, *(audit_gaps(audit) if audit else ()))],
         **_head(material, audit),
-        **_tables(material, audit),
+        **_tables(material),
+        **(_without_labels(material) if audit is None else _of_labels(material, audit)),
     )
 
 
@@ -74,7 +75,7 @@ def _policy(css: str) -> str:
     )
 
 
-def _head(material: Material, audit: Audit) -> dict[str, Any]:
+def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
     info, content = material.info, material.metrics
     fusion = _task(content, "test", "fusion") or _task(content, "valid", "fusion")
     split = "test" if _task(content, "test", "fusion") else "validation"
@@ -84,21 +85,22 @@ def _head(material: Material, audit: Audit) -> dict[str, Any]:
         if fusion.get(key) is not None
     ]
     tiles += [
-        (f"{len(material.labels.ids):,}", "training clips"),
+        (f"{content['splits']['train']['fusion']['count']:,}", "training clips"),
         (f"{content['best_epoch']} of {len(material.history)}", "best epoch"),
     ]
-    flipped = float(audit.figures["flipped"].mean())
+    flipped = np.nan if audit is None else float(audit.figures["flipped"].mean())
     tiles += [] if np.isnan(flipped) else [(number(flipped, "flipped"), "labels on the other side than m")]
     low, high = info.label_range
     return {
         "name": words(material.name),
         "dataset": words(info.dataset),
         "label_range": f"{low:g} to {high:g}",
+        "model": words(info.model),
         "rule": material.settings.labels.rule,
-        "epoch": audit.epoch,
+        "source": info.labels,
         "tiles": tiles,
-        "modalities": list(material.labels.modalities),
-        "colours": modality_colours(list(material.labels.modalities)),
+        "modalities": list(info.modalities),
+        "colours": modality_colours(list(info.modalities)),
         "version": info.selfmm,
     }
 
@@ -109,29 +111,52 @@ def _task(content: Mapping[str, Any], split: str, task: str) -> dict[str, Any]:
     return dict(entry["values"]) if entry["count"] else {}
 
 
-def _tables(material: Material, audit: Audit) -> dict[str, Any]:
+def _tables(material: Material) -> dict[str, Any]:
     content = material.metrics
     by_split = {split: values for split in SPLITS if (values := _task(content, split, "fusion"))}
     last = "test" if "test" in by_split else "valid"
     tasks = {task: values for task in content["splits"][last] if (values := _task(content, last, task))}
     counts = {split: content["splits"][split]["fusion"]["count"] for split in by_split}
-    ordinary = clip_table(material.labels, typical(material.labels, _TYPICAL), material.predictions, material.samples)
     return {
         "splits": [f"{split} ({counts[split]:,})" for split in by_split],
         "metrics": metric_rows(by_split),
         "task_split": last,
         "tasks": [task.replace("_", " ") for task in tasks],
         "task_metrics": metric_rows(tasks),
+        "settings": [(key, _setting(value)) for key, value in flatten(material.settings).items()],
+    }
+
+
+def _of_labels(material: Material, audit: Audit) -> dict[str, Any]:
+    told = material.told
+    ordinary = clip_table(told, typical(told, _TYPICAL), material.predictions, material.samples)
+    return {
+        "epoch": audit.epoch,
+        "labelled": list(told.modalities),
         "audit": audit_rows(audit),
         "recovery": [] if audit.recovery is None else recovery_rows(audit.recovery),
         "recovered": [] if audit.recovery is None else list(audit.recovery.index),
-        "with_text": material.samples is not None and bool(material.samples["text"].notna().any()),
         "cases": [
-            ("Modalities disagree most", _cases(audit.clips.head(CASES), material)),
-            ("Ordinary clips", _cases(ordinary, material)),
+            ("Modalities disagree most", _cases(audit.clips.head(CASES), told.modalities, material)),
+            ("Ordinary clips", _cases(ordinary, told.modalities, material)),
         ],
-        "settings": [(key, _setting(value)) for key, value in flatten(material.settings).items()],
     }
+
+
+def _without_labels(material: Material) -> dict[str, Any]:
+    """Clips to look at are then those of the validation split whose score is furthest off."""
+    clips = material.predictions
+    cases = []
+    if {"split", "label"} <= set(clips):
+        valid = clips[clips["split"] == "valid"].dropna(subset="label")
+        furthest = (valid["score"] - valid["label"]).abs().sort_values(ascending=False, kind="stable").index[:CASES]
+        chosen = valid.loc[furthest, ["id", "label", "score"]].rename(columns={"label": "m_label"})
+        if material.samples is not None:
+            there = [name for name in REFERENCES if name in material.samples]
+            known = by_id(material.samples[["id", *there]], pd.Index(chosen["id"]))
+            chosen = chosen.assign(**{name: known[name].to_numpy() for name in there})
+        cases = [("Validation clips furthest off", _cases(chosen, (), material))]
+    return {"epoch": 0, "labelled": [], "audit": [], "recovery": [], "recovered": [], "cases": cases}
 
 
 def _setting(value: object) -> str:
@@ -140,11 +165,11 @@ def _setting(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _cases(clips: pd.DataFrame, material: Material) -> list[dict[str, Any]]:
+def _cases(clips: pd.DataFrame, modalities: Sequence[str], material: Material) -> list[dict[str, Any]]:
     """Per clip its text, place and labels; a label carries where it stands on the scale, for its mark."""
     rows = []
     for row in clips.to_dict("records"):
-        labels = [("m", row["m_label"]), *((name, row[f"u_{name}"]) for name in material.labels.modalities)]
+        labels = [("m", row["m_label"]), *((name, row[f"u_{name}"]) for name in modalities)]
         rows.append(
             {
                 "id": words(row["id"]),

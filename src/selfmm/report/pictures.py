@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from selfmm.atomic import atomic_file
 from selfmm.labels.audit import Audit
 from selfmm.report.canvas import png, svg
@@ -12,7 +14,7 @@ from selfmm.report.label_pictures import Picture, against_m, outcomes, over_epoc
 from selfmm.report.material import Material
 from selfmm.report.plane import read_planes
 from selfmm.report.style import drawing, modality_colours
-from selfmm.report.training_pictures import centres, curves
+from selfmm.report.training_pictures import answers, centres, curves
 
 
 @dataclass(frozen=True)
@@ -24,41 +26,59 @@ class Group:
     pictures: list[Picture]
 
 
-def draw(material: Material, audit: Audit) -> tuple[list[Group], list[str]]:
-    """Every picture that the run has the data for; and notes on those that it has not."""
-    told, scale = material.labels, material.scale
-    colours = modality_colours(list(told.modalities))
-    planes, notes = read_planes(material.folder.state, list(told.modalities), scale.neutral)
+def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str]]:
+    """Every picture that the run has the data for; and notes on those that it has not.
+
+    Args:
+        material: the run.
+        audit: of its labels; None if it made none.
+    """
+    colours = modality_colours(list(material.info.modalities))
+    by_epoch = pd.DataFrame() if audit is None else audit.by_epoch
     with drawing():
-        groups = [
-            Group(
-                "How the labels spread",
-                "Distribution of the u-labels at several epochs, the first on top. At epoch 1 every u-label is the "
-                "m-label; the pale shapes are the early ones.",
-                over_epochs(told, scale.reach, scale.neutral, colours),
-            ),
-            Group(
-                "Where they left the m-label",
-                "Each clip's u-label against its m-label at the last epoch, stronger where there are more clips. On "
-                "the dashed line nothing was changed; in the upper left and the lower right quarter the side was.",
-                against_m(told, scale.reach, scale.neutral, colours),
-            ),
-            Group("What became of them", *_became(audit, list(told.modalities), colours)),
-            Group(
-                "Class centres",
-                "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class "
-                "centres, the second is the most varied direction across it. Filled: clips whose label is positive; "
-                "hollow: negative.",
-                centres(planes, colours),
-            ),
+        groups, notes = ([], []) if audit is None else _of_labels(material, audit, colours)
+        groups += [
             Group(
                 "Training",
                 "The weights of the epoch with the lowest validation error were kept (ring, dotted line). Unimodal "
                 "losses are weighted as they were trained.",
-                curves(material.history, audit.by_epoch, int(material.metrics["best_epoch"]), colours),
+                curves(material.history, by_epoch, int(material.metrics["best_epoch"]), colours),
+            ),
+            Group(
+                "Predictions",
+                "The fused score of each clip against its label. On the dashed line it is exact; in the upper left "
+                "and the lower right quarter the side is wrong.",
+                answers(material.predictions, material.scale, colours["fusion"]),
             ),
         ]
     return [group for group in groups if group.pictures], notes
+
+
+def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tuple[list[Group], list[str]]:
+    told, scale = material.told, material.scale
+    planes, notes = read_planes(material.folder.state, list(told.modalities), scale.neutral)
+    return [
+        Group(
+            "How the labels spread",
+            "Distribution of the u-labels at several epochs, the first on top. At epoch 1 every u-label is the "
+            "m-label; the pale shapes are the early ones.",
+            over_epochs(told, scale.reach, scale.neutral, colours),
+        ),
+        Group(
+            "Where they left the m-label",
+            "Each clip's u-label against its m-label at the last epoch, stronger where there are more clips. On "
+            "the dashed line nothing was changed; in the upper left and the lower right quarter the side was.",
+            against_m(told, scale.reach, scale.neutral, colours),
+        ),
+        Group("What became of them", *_became(audit, list(told.modalities), colours)),
+        Group(
+            "Class centres",
+            "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class "
+            "centres, the second is the most varied direction across it. Filled: clips whose label is positive; "
+            "hollow: negative.",
+            centres(planes, colours),
+        ),
+    ], notes
 
 
 def _became(audit: Audit, modalities: list[str], colours: dict[str, str]) -> tuple[str, list[Picture]]:

@@ -38,7 +38,7 @@ def write_report(
     out = default_page(run) if out is None else out
     material = Material.read(run)
     _check(material, out, pictures, force)
-    audit = material.audit()
+    audit = None if material.labels is None else material.audit()
     groups, notes = draw(material, audit)
     names = [f"{one.name}.{suffix}" for group in groups for one in group.pictures for suffix in ("png", "svg")]
     there = [name for name in names if pictures is not None and (pictures / name).exists()]

@@ -1,4 +1,4 @@
-"""Pictures of the training: its curves, and the class centres that the labels come from."""
+"""Pictures of the training: its curves, what came of it, and the class centres that the labels come from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from selfmm.data.scales import LabelScale
+from selfmm.data.store import SPLITS
 from selfmm.report.label_pictures import Picture
 from selfmm.report.plane import Plane
 from selfmm.report.style import INK, MUTED, panel
@@ -70,8 +72,33 @@ def _whole_epochs(axes: object) -> None:
     from matplotlib.ticker import MaxNLocator
 
     assert isinstance(axes, Axes)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
+
+
+def answers(predictions: pd.DataFrame, scale: LabelScale, colour: str) -> list[Picture]:
+    """Per split but the training's the fused scores against the labels of the clips that have one."""
+    if not {"split", "label"} <= set(predictions):
+        return []
+    known = predictions[np.isfinite(predictions["label"].to_numpy(dtype=float))]
+    groups = [(split, known[known["split"] == split]) for split in SPLITS if split != "train"]
+    return [_answers(split, clips, scale, colour) for split, clips in groups if len(clips)]
+
+
+def _answers(split: str, clips: pd.DataFrame, scale: LabelScale, colour: str) -> Picture:
+    figure, axes = panel(f"{split} ({len(clips):,} clips)", "label", "score")
+    ends = [scale.neutral - scale.reach, scale.neutral + scale.reach]
+    for line in (axes.axhline, axes.axvline):
+        line(scale.neutral, color=MUTED, linewidth=0.6, linestyle=":")
+    axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--")
+    points = MUTED if colour == INK else colour  # as in _plane
+    axes.scatter(clips["label"], clips["score"], s=9, color=points, alpha=0.6, linewidths=0, rasterized=True)
+    off = (clips["score"] - clips["label"]).abs()
+    alt = (
+        f"Fused score against the label of {len(clips)} clips of the split {split}. Half of them are within "
+        f"{off.median():.3f} of it, the furthest is {off.max():.3f} off."
+    )
+    return Picture(f"predictions-{split}", alt, figure)
 
 
 def centres(planes: Mapping[str, Plane], colours: Mapping[str, str]) -> list[Picture]:

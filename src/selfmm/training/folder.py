@@ -152,11 +152,15 @@ class RunFolder:
         """``run.json`` of a finished run that must have generated labels."""
         info = self.finished()
         if info.labels != "generated":
-            raise RunError(
-                f"{self.path} made no labels per modality: {info.model} was trained with --labels {info.labels}. Train "
-                "with --labels generated to have them."
-            )
+            raise self.without_labels(info)
         return info
+
+    def without_labels(self, info: RunInfo) -> RunError:
+        """What to say where generated labels are asked for, and there are none."""
+        return RunError(
+            f"{self.path} made no labels per modality: {info.model} was trained with --labels {info.labels}. Train "
+            "with --labels generated to have them."
+        )
 
     def settings(self) -> Settings:
         return load_settings(self.path / "settings.toml")
