@@ -103,6 +103,8 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no run\.json"):
         selfmm.load(tmp_path)
     (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="is a file, so it is no run: name the folder"):
+        selfmm.load(tmp_path / "run.json")
     with pytest.raises(RunError, match="is not valid: selfmm: Field required"):
         selfmm.load(tmp_path)
 

@@ -129,6 +129,8 @@ class RunFolder:
         """
         file = self.path / "run.json"
         if not file.is_file():
+            if self.path.exists() and not self.path.is_dir():
+                raise RunError(f"{self.path} is a file, so it is no run: name the folder that selfmm train made.")
             what = "holds no run.json" if self.path.is_dir() else "does not exist"
             raise RunError(f"{self.path} {what}, so it is no run. Make one with: selfmm train DATA --out {self.path}")
         try:
