@@ -27,6 +27,7 @@ def outputs(name: str, *, padding: int = 0, seed: int = 0) -> Output:
 @every_model
 def test_shapes_and_scale(name: str) -> None:
     model = make_model(name)
+    assert model.paper, "`selfmm models` says who published it"
     output: Output = model(make_batch(LENGTHS, aligned=model.needs.aligned))
     count = len(LENGTHS["text"])
     assert output.fusion.shape == (count,)
