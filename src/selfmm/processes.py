@@ -27,8 +27,13 @@ _BUCKET = 2**23  # numbers summed in one message: it takes this much memory once
 
 def refuse_launcher(why: str) -> None:
     """Raises ``SettingsError`` where a launcher has started several processes, for what starts its own."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if _launched() > 1:
         raise SettingsError([f"{why}; start it without accelerate launch"])
+
+
+def _launched() -> int:
+    """How many processes a launcher has started for one run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Processes:
         Raises:
             SettingsError: the processes have no way to talk to each other on this device.
         """
-        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        launched = _launched()
         # Without being told, Accelerate takes processes on a machine without a GPU for as many runs of one.
         cpu = device == "cpu" or (launched > 1 and not torch.cuda.is_available())
         state = PartialState(cpu=cpu, timeout=_PATIENCE)

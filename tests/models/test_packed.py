@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 
+from models.worlds import as_on_an_accelerator
 from selfmm.errors import SettingsError
 from selfmm.models import packed
 from selfmm.models.packed import can_pack, first_tokens
@@ -44,10 +45,6 @@ def padded(model: Any, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor
     mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
     first: torch.Tensor = model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
     return first
-
-
-def as_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))
 
 
 @pytest.mark.parametrize("recompute", [False, True])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from selfmm.config import Settings, load_settings
 from selfmm.data.store import Modality
-from selfmm.models import find_model
+from selfmm.models import find_model, packed
 from selfmm.models.base import Model, label_source
 from selfmm.models.sequences import Sequence as Steps
 from selfmm.types import Batch, Stream
@@ -140,3 +141,8 @@ def check_peoples_labels(name: str, plain: str) -> None:
     assert after.unimodal["audio"][0] != output.unimodal["audio"][0]
     for task in ("text", "vision"):
         torch.testing.assert_close(after.unimodal[task], output.unimodal[task], rtol=0, atol=0)
+
+
+def as_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BERT's words stay padded, as where a GPU is."""
+    monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from models.worlds import as_on_an_accelerator
 from selfmm.data.batches import Positions
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.errors import DatasetError, TrainingError
 from selfmm.labels import UnimodalLabelGenerator
-from selfmm.models import packed
 from selfmm.models.text import TransformerEncoder
 from selfmm.training.trainer import EpochRecord, Trainer
 from training.builders import make, take_step
@@ -218,7 +218,7 @@ def test_a_step_waits_for_nothing(
     planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "asks_at_once", False)  # as on an accelerator
-    monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))
+    as_on_an_accelerator(monkeypatch)
     monkeypatch.setattr(TransformerEncoder, "_spare_rare_words", lambda self, device: None)
     # On the CPU the generator checks its positions, which there costs nothing.
     monkeypatch.setattr(UnimodalLabelGenerator, "_check_index", lambda self, index: index)

@@ -63,12 +63,12 @@ def extract(
     from selfmm.cli.data import parse_range
     from selfmm.cli.output import interruptible
     from selfmm.cli.progress import extract_listener
+    from selfmm.config import with_values
     from selfmm.features.extract import extract as extract_
     from selfmm.features.recipe import load_recipe
 
     named = {"parts": parts, "speech.recogniser": recogniser, "speech.language": language}
-    settings = [f"{key}={value}" for key, value in named.items() if value is not None]
-    recipe = load_recipe([*settings, *(overrides or [])])
+    recipe = load_recipe([*with_values((), named), *(overrides or ())])
     kept = "what was extracted is kept, and the same command goes on from there."
     with interruptible(kept), extract_listener(Console(stderr=True)) as progress:
         found = extract_(

@@ -72,11 +72,11 @@ def robustness(
     clips = _clips(dataset, split, modalities)
     plan, notes = _plan(wanted, clips, modalities)
     noisy = sorted({name for damage in plan if damage.kind == "noise" for name in damage.modalities})
-    bench = Bench(clips, draws, deviations(dataset, noisy))
+    spread = deviations(dataset, noisy)
     rows: list[tuple[str, str, float, str, int, float]] = []
     for number, run in enumerate(given):
         model = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run))
-        trial = _Trial(model, replace(bench, draws=draws + number))
+        trial = _Trial(model, Bench(clips, draws + number, spread))
         for place, damage in enumerate(plan, start=1):
             figures = trial.figures(damage)
             rows += [(damage.kind, damage.where, damage.level, key, number, value) for key, value in figures.items()]

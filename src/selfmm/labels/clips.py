@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -68,12 +71,17 @@ def clip_table(
         table[f"u_{name}"] = history.u_labels[number, -1, rows].astype(np.float64)
     table["disagreement"] = disagreement(history)[rows]
     wanted = ["score", *(f"score_{name}" for name in history.modalities)]
-    for frame, columns in ((scores, wanted), (references, list(REFERENCES))):
+    for frame, columns in ((scores, wanted), (references, REFERENCES)):
         if frame is not None:
-            there = [column for column in columns if column in frame]
-            found = by_id(frame[["id", *there]], ids)
-            table |= {column: found[column].to_numpy() for column in there}
+            table |= known_of(frame, columns, ids)
     return pd.DataFrame(table)
+
+
+def known_of(frame: pd.DataFrame, columns: Sequence[str], ids: pd.Index[str]) -> dict[str, npt.NDArray[Any]]:
+    """Those of the columns that the frame has, for these clips in their order; see :func:`by_id`."""
+    there = [column for column in columns if column in frame]
+    found = by_id(frame[["id", *there]], ids)
+    return {column: found[column].to_numpy() for column in there}
 
 
 def by_id(frame: pd.DataFrame, ids: pd.Index[str]) -> pd.DataFrame:

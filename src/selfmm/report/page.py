@@ -15,7 +15,7 @@ from selfmm.config import flatten
 from selfmm.data.store import SPLITS
 from selfmm.errors import OutputError
 from selfmm.labels.audit import Audit
-from selfmm.labels.clips import REFERENCES, by_id, clip_table, typical
+from selfmm.labels.clips import REFERENCES, clip_table, known_of, typical
 from selfmm.report.canvas import inline_svg
 from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words
 from selfmm.report.material import Material
@@ -152,11 +152,9 @@ def _without_labels(material: Material) -> dict[str, Any]:
         furthest = (valid["score"] - valid["label"]).abs().sort_values(ascending=False, kind="stable").index[:CASES]
         chosen = valid.loc[furthest, ["id", "label", "score"]].rename(columns={"label": "m_label"})
         if material.samples is not None:
-            there = [name for name in REFERENCES if name in material.samples]
-            known = by_id(material.samples[["id", *there]], pd.Index(chosen["id"]))
-            chosen = chosen.assign(**{name: known[name].to_numpy() for name in there})
+            chosen = chosen.assign(**known_of(material.samples, REFERENCES, pd.Index(chosen["id"])))
         cases = [("Validation clips furthest off", _cases(chosen, (), material))]
-    return {"epoch": 0, "labelled": [], "audit": [], "recovery": [], "recovered": [], "cases": cases}
+    return {"labelled": [], "audit": [], "cases": cases}
 
 
 def _setting(value: object) -> str:

@@ -48,7 +48,7 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
                 "Predictions",
                 "The fused score of each clip against its label. On the dashed line it is exact; in the upper left "
                 "and the lower right quarter the side is wrong.",
-                answers(material.predictions, material.scale, colours["fusion"]),
+                answers(material.predictions, material.scale),
             ),
         ]
     return [group for group in groups if group.pictures], notes

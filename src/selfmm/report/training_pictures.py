@@ -76,23 +76,22 @@ def _whole_epochs(axes: object) -> None:
     axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
 
 
-def answers(predictions: pd.DataFrame, scale: LabelScale, colour: str) -> list[Picture]:
+def answers(predictions: pd.DataFrame, scale: LabelScale) -> list[Picture]:
     """Per split but the training's the fused scores against the labels of the clips that have one."""
     if not {"split", "label"} <= set(predictions):
         return []
     known = predictions[np.isfinite(predictions["label"].to_numpy(dtype=float))]
     groups = [(split, known[known["split"] == split]) for split in SPLITS if split != "train"]
-    return [_answers(split, clips, scale, colour) for split, clips in groups if len(clips)]
+    return [_answers(split, clips, scale) for split, clips in groups if len(clips)]
 
 
-def _answers(split: str, clips: pd.DataFrame, scale: LabelScale, colour: str) -> Picture:
+def _answers(split: str, clips: pd.DataFrame, scale: LabelScale) -> Picture:
     figure, axes = panel(f"{split} ({len(clips):,} clips)", "label", "score")
     ends = [scale.neutral - scale.reach, scale.neutral + scale.reach]
     for line in (axes.axhline, axes.axvline):
         line(scale.neutral, color=MUTED, linewidth=0.6, linestyle=":")
     axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--")
-    points = MUTED if colour == INK else colour  # as in _plane
-    axes.scatter(clips["label"], clips["score"], s=9, color=points, alpha=0.6, linewidths=0, rasterized=True)
+    axes.scatter(clips["label"], clips["score"], s=9, color=MUTED, alpha=0.6, linewidths=0, rasterized=True)
     off = (clips["score"] - clips["label"]).abs()
     alt = (
         f"Fused score against the label of {len(clips)} clips of the split {split}. Half of them are within "

@@ -97,7 +97,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return check_seeds(seeds)
 
 
-def read_seeds(seeds: str | Sequence[int], overrides: Sequence[str] = ()) -> tuple[int, ...]:
+def read_seeds(seeds: str | Sequence[int], overrides: Sequence[str]) -> tuple[int, ...]:
     """Seeds as people give them, as text or as numbers; raises ``SettingsError`` where ``overrides`` name one too."""
     numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
     if any(override.partition("=")[0].strip() == "seed" for override in overrides):
