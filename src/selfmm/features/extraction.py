@@ -74,8 +74,11 @@ def extract_clip(
     return ClipFeatures(features, tuple(problems))
 
 
-def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float = 10.0) -> Iterator[Chunk]:
-    """Reads what the recipe asks for and the file has; see ``read_chunks``."""
+def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float = 2.0) -> Iterator[Chunk]:
+    """Reads what the recipe asks for and the file has; see ``read_chunks``.
+
+    In chunks shorter than most clips, so that one is looked at and listened to while the next is decoded.
+    """
     info = probe(clip.path)
     return read_chunks(
         clip.path,

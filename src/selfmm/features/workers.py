@@ -28,13 +28,8 @@ _WAVE = 16
 
 
 def surroundings(threads: int) -> dict[str, str]:
-    """Environment variables of a process that extracts clips.
-
-    They bound the threads of its libraries. And pictures get memory of their own, which goes back when they do: glibc
-    would learn to put them between the rows that stay, and an hour of film would leave a gigabyte of holes.
-    """
-    bounds = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    return bounds | {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
+    """Environment variables of a process that extracts clips: they bound the threads of its libraries."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
 
 
 class _ClipProcess:
