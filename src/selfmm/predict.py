@@ -28,9 +28,9 @@ from selfmm.features.clips.listing import holds_recordings, is_recording
 from selfmm.inference import prediction_table, score
 from selfmm.models.text import load_architecture
 from selfmm.training.assembly import Assembly, build_model
-from selfmm.training.checkpoint import load_tensors
 from selfmm.training.folder import RunFolder, RunInfo
 from selfmm.training.hardware import choose_device
+from selfmm.training.stored import load_weights
 
 if TYPE_CHECKING:
     from selfmm.prediction import Prediction
@@ -64,7 +64,7 @@ class TrainedModel:
                 pretrained = load_architecture(folder.text_encoder)
             model = build_model(info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
-            model.load_state_dict(load_tensors(folder.weights))
+            model.load_state_dict(load_weights(folder, model))
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "

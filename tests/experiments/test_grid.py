@@ -16,6 +16,7 @@ from selfmm.data.store import Dataset
 from selfmm.errors import OutputError, RunError, SettingsError
 from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
 from selfmm.training.seed_pool import Unheard
+from training.builders import killed_at_the_end
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
 
@@ -56,8 +57,8 @@ def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, t
     shutil.copytree(two.folder, folder)
     (folder / "table.md").write_text("a table")
     cut = folder / "self_mm" / "seed-5"
-    (cut / "metrics.json").unlink()
-    (cut / "run.json").write_text((cut / "run.json").read_text().replace('"finished"', '"training"'))
+    shutil.rmtree(cut)
+    killed_at_the_end(planted, cut, overrides=[*STREAMS, "model=self_mm", "seed=5"])
     kept = (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns
     cases = [case("lf_dnn"), case("self_mm")]
     with pytest.raises(OutputError, match=r"holds runs already\. Pass --resume"):

@@ -1,16 +1,21 @@
-"""Trainers for the tests, put together as a run does it."""
+"""Trainers for the tests, put together as a run does it, and runs that end before their time."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+import selfmm
 from selfmm.config import Settings, load_settings
 from selfmm.data.batches import Positions
 from selfmm.data.store import Dataset
+from selfmm.training import run
 from selfmm.training.assembly import Assembly, assemble
 from selfmm.training.checkpoint import Checkpoints
+from selfmm.training.folder import write_json
 from selfmm.training.objective import make_objective
 from selfmm.training.trainer import Trainer
 
@@ -42,3 +47,22 @@ def make_with(dataset: Dataset, folder: Path, settings: Settings) -> tuple[Train
 
 def take_step(trainer: Trainer, parts: list[Positions], passes: list[Positions] | None = None) -> None:
     trainer._step(parts, [trainer.train.make(positions) for positions in passes or parts], epoch=1)
+
+
+class Killed(BaseException):
+    """What no code of ours may catch."""
+
+
+def killed_at_the_end(dataset: Dataset, out: Path, **arguments: Any) -> None:
+    """All epochs done, some results written, the run not yet marked as finished; arguments of ``selfmm.train``."""
+
+    def die(path: Path, content: object) -> None:
+        if path.name == "metrics.json":
+            raise Killed
+        write_json(path, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "write_json", die)
+        with pytest.raises(Killed):
+            selfmm.train(dataset, out=out, **arguments)
+    assert {file.name for file in out.iterdir()} > {"model.safetensors", "predictions.parquet"}

@@ -15,6 +15,7 @@ from conftest import QUICK
 from forked import Program
 from selfmm.data.store import Dataset
 from selfmm.predict import TrainedModel
+from training.builders import killed_at_the_end
 
 
 def start(planted: Dataset, encoder: str, out: Path) -> Program:
@@ -56,15 +57,9 @@ def test_killed_and_resumed_equals_uninterrupted(planted: Dataset, tiny_encoder:
 def test_a_kill_while_results_are_written_is_mended(
     trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:
-    """All epochs done, some results written, the run not yet marked as finished."""
-    import shutil
-
     out = tmp_path / "run"
-    shutil.copytree(trained.folder.path, out)
-    for name in ("metrics.json", "labels.parquet", "model.safetensors"):
-        (out / name).unlink()
-    info = json.loads((out / "run.json").read_text())
-    (out / "run.json").write_text(json.dumps({**info, "status": "training"}))
+    killed_at_the_end(planted, out, text_encoder=tiny_encoder, overrides=QUICK)
+    (out / "model.safetensors").unlink()
     again = selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=out, resume=True)
     # The fixture was scored long ago: what other tests have loaded since may round sums otherwise.
     for split, tasks in trained.metrics["splits"].items():

@@ -147,7 +147,8 @@ def run_grid(
         unserved = {case.name: problem for case in cases if (problem := _problem(dataset, case.settings)) is not None}
         possible = {key: run for key, run in runs.items() if key.case not in unserved}
         _encode_once(dataset, [case for case in cases if case.name not in unserved])
-        failed = run_each(dataset, with_seed, possible, plan, resume=resume, listener=listener or Unheard[RunKey]())
+        heard = listener or Unheard[RunKey]()
+        failed = run_each(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
         failed |= {key: unserved[key.case] for key in runs if key.case in unserved}
     done = {key: run for key, run in runs.items() if key not in failed}
     return Grid(folder, tuple(cases), tuple(seeds), done, failed, plan)

@@ -61,8 +61,8 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
     """The graph of ``ScoreNetwork`` with its weights; batch size and lengths are free.
 
     Metadata: ``selfmm`` (version), ``modalities`` (JSON: per modality ``kind`` and ``dim``, in order), ``label_range``
-    (JSON), ``weights_sha256`` (of the run's model.safetensors), ``precision``, and where words are read ``max_tokens``
-    and ``tokenizer`` (a whole tokenizer.json that cuts to ``max_tokens``).
+    (JSON), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``, and where words are
+    read ``max_tokens`` and ``tokenizer`` (a whole tokenizer.json that cuts to ``max_tokens``).
 
     Raises:
         ExportError: the exporter does not know a part of the text encoder.
@@ -127,6 +127,8 @@ def _metadata(trained: TrainedModel) -> dict[str, str]:
         "weights_sha256": sha256(trained.folder.weights),
         "precision": "fp32",
     }
+    if trained.folder.frozen_weights.exists():
+        metadata["frozen_sha256"] = sha256(trained.folder.frozen_weights)
     if pretrained is not None:
         max_tokens = trained.assembly.settings.text.max_tokens
         metadata["max_tokens"] = str(max_tokens)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -69,6 +69,18 @@ class Checkpoints:
             if file.is_file() and file.name not in keep:
                 file.unlink()
 
+    def finish(self, part: str) -> None:
+        """Nobody will go on from here: keeps the state of ``part`` and removes the rest, most of a run's size."""
+        progress = self.progress()
+        if progress is None or not self.writes:
+            return
+        file = self._state_file(progress["epoch"])
+        with safe_open(file, "pt") as stored:
+            names = [name for name in stored.keys() if name.startswith(f"{part}/")]  # noqa: SIM118  it is no dict
+            kept = {name: stored.get_tensor(name).clone() for name in names}  # its file is about to be replaced
+        save_tensors(file, kept)
+        self._best_file(progress["best_epoch"]).unlink(missing_ok=True)
+
     def load(self, epoch: int, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
         """Puts the state of ``epoch`` back into the modules and the optimizer."""
         tensors = load_tensors(self._state_file(epoch))
@@ -121,8 +133,8 @@ def _errno(error: SafetensorError) -> int:
 
 def learned(module: nn.Module) -> dict[str, Tensor]:
     """The state without parameters that are frozen: those are as they were loaded."""
-    frozen = _frozen(module)
-    return {name: value for name, value in module.state_dict().items() if name not in frozen}
+    still = frozen(module)
+    return {name: value for name, value in module.state_dict().items() if name not in still}
 
 
 def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
@@ -132,7 +144,7 @@ def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
         RunError: it is the state of another module.
     """
     try:
-        module.load_state_dict(state | _frozen(module))
+        module.load_state_dict(state | frozen(module))
     except RuntimeError as error:
         raise RunError(
             f"the stored state does not fit: {str(error).strip()[:300]}. It is damaged or of another version of "
@@ -140,7 +152,8 @@ def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
         ) from error
 
 
-def _frozen(module: nn.Module) -> dict[str, Tensor]:
+def frozen(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters that training lets be."""
     return {name: value.detach() for name, value in module.named_parameters() if not value.requires_grad}
 
 

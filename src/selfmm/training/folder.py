@@ -7,12 +7,13 @@ run.json            what was trained on what, and whether it is finished
 settings.toml       every setting; can be given as ``--preset`` again
 environment.json    versions, processor, device, threads; at the end, peak memory in bytes
 history.jsonl       one line per epoch
-model.safetensors   the best epoch's weights
+model.safetensors   the best epoch's weights, as far as training changed them
+frozen.safetensors  those that it let be: a text encoder's that is not trained
 text_encoder/       configuration and tokenizer, where words are read
 metrics.json        metrics of each split at the best epoch
 predictions.parquet id, split, label, score, score_<modality>
 labels.parquet      id, epoch, modality, m_label, u_label, weight, outcome; if labels were generated
-state/              what ``--resume`` goes on from
+state/              what ``--resume`` goes on from; once finished, what the report draws of the label generator
 =================== ================================================================================
 """
 
@@ -112,6 +113,10 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         return self.path / "model.safetensors"
+
+    @property
+    def frozen_weights(self) -> Path:
+        return self.path / "frozen.safetensors"
 
     @property
     def text_encoder(self) -> Path:

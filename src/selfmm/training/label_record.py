@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,10 @@ class LabelRecord:
                 columns = {"id": ids, "epoch": epoch, "modality": name, "m_label": m_labels, "u_label": u_labels[at]}
                 tables.append(pd.DataFrame({**columns, "weight": weights[at], "outcome": words[outcomes[at]]}))
         return pd.concat(tables, ignore_index=True)
+
+    def clear(self) -> None:
+        """Removes them all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, epoch: int) -> Path:
         return self.folder / f"{epoch:05}.npz"

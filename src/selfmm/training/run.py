@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from selfmm.objectives.fused import FusedObjective
 from selfmm.objectives.self_mm import SelfMMObjective
 from selfmm.processes import Processes, together
 from selfmm.training.assembly import Assembly, assemble, check_device
-from selfmm.training.checkpoint import Checkpoints, save_tensors
+from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
 from selfmm.training.folder import (
     RunFolder,
@@ -42,20 +42,35 @@ from selfmm.training.folder import (
 from selfmm.training.label_record import LabelRecord
 from selfmm.training.memory import peak_memory
 from selfmm.training.objective import Generator, check_trainable, make_objective, training_rows
+from selfmm.training.stored import store_weights
 from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
 
 _NOTHING, _BEGUN, _FINISHED = range(3)
 
 
 class Run:
-    """A training and its folder. Of several processes the main one writes and speaks, and all train."""
+    """A training and its folder. Of several processes the main one writes and speaks, and all train.
 
-    def __init__(self, dataset: Dataset, settings: Settings, folder: RunFolder, listener: Listener) -> None:
+    Args:
+        dataset, settings, folder, listener: what is trained on, how, where to, and who is told.
+        shared: where runs keep the weights that they have in common; None: each by itself.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        folder: RunFolder,
+        listener: Listener,
+        *,
+        shared: Path | None = None,
+    ) -> None:
         check_device(settings.training.device)
         self.processes = Processes.join(settings.training.device)
         self.dataset = dataset
         self.settings = settings
         self.folder = folder
+        self.shared = shared
         self.listener = listener if self.processes.main else Silence()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
@@ -209,7 +224,7 @@ class Run:
             self._write_results(assembly, trainer, scores)
 
     def _write_results(self, assembly: Assembly, trainer: Trainer, scores: Scores) -> None:
-        save_tensors(self.folder.weights, trainer.model.state_dict())
+        store_weights(self.folder, trainer.model, self.shared)
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
         write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
         if self._source == "generated":
@@ -219,6 +234,9 @@ class Run:
         self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
         write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
+        with suppress(OutputError):  # every result is there; what is left over takes room and nothing else
+            trainer.checkpoints.finish("objective")
+            self._record.clear()
 
     def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
         """Where no training clip lacked a stream, its stand-in was never trained: the mean encoding is sounder."""

@@ -40,7 +40,8 @@ def main() -> int:
     try:
         job = parent.hear()
         settings = Settings.model_validate(job["settings"])
-        Run(open_dataset(job["data"]), settings, RunFolder(Path(job["out"])), Reporter(parent)).execute(resume=True)
+        out, shared = RunFolder(Path(job["out"])), Path(job["shared"])
+        Run(open_dataset(job["data"]), settings, out, Reporter(parent), shared=shared).execute(resume=True)
     except SelfmmError as error:
         parent.send("failed", message=str(error))
         return 1

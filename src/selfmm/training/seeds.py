@@ -42,6 +42,7 @@ from selfmm.training.trainer import Silence
 
 MOST_SEEDS = 1000
 _PART = re.compile(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", re.ASCII)
+_SHARED = ".frozen"
 _OURS = re.compile(r"seed-\d+|summary\.(csv|json)")
 
 
@@ -153,7 +154,7 @@ def run_seeds(
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
     each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
-        failed = run_each(dataset, each, runs, plan, resume=resume, listener=listener)
+        failed = run_each(dataset, each, runs, plan, folder, resume=resume, listener=listener)
         return _summarised(dataset, folder, runs, failed, plan)
 
 
@@ -162,18 +163,27 @@ def run_each(
     settings: Mapping[Key, Settings],
     runs: Mapping[Key, RunFolder],
     plan: Plan,
+    shared: Path,
     *,
     resume: bool,
     listener: PoolListener[Key],
 ) -> dict[Key, str]:
-    """Trains what is not finished yet, in processes side by side; returns why each that has no result failed."""
+    """Trains what is not finished yet, in processes side by side; returns why each that has no result failed.
+
+    Weights that the runs have in common are kept in the hidden folder of ``shared``, which holds all of them.
+    """
     finished = [key for key in runs if Run(dataset, settings[key], runs[key], Silence()).finished(resume=resume)]
     waiting = [key for key in runs if key not in finished]
     listener.planned(plan, waiting, finished)
 
     def job(key: Key) -> dict[str, Any]:
         content = settings[key].model_dump(mode="json")
-        return {"data": str(dataset.path.resolve()), "out": str(runs[key].path.resolve()), "settings": content}
+        return {
+            "data": str(dataset.path.resolve()),
+            "out": str(runs[key].path.resolve()),
+            "shared": str(shared.resolve() / _SHARED),
+            "settings": content,
+        }
 
     found = Pool(plan, job, listener).run(waiting)
     return {key: found[key] for key in runs if key in found}  # they end in any order
