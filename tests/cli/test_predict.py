@@ -280,7 +280,8 @@ def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: 
     for inputs, message in (
         ([data, talk], "is no recording, and the other inputs are"),
         ([data, data], "several inputs must be recordings"),
-        ([data, "--json"], "are for recordings"),
+        ([data, "--json"], "--json is for recordings"),
+        ([data, "--explain"], "--explain is for recordings; a data set's clips"),
         ([tmp_path], "Give the path of"),
         ([tmp_path / "none.mp4"], "does not exist. Give a recording"),
         ([*recordings(demo_clips, 2), "--window", "2"], "a curve is of one recording, and there are 2"),

@@ -30,7 +30,7 @@ def test_shapes_and_scale(name: str) -> None:
     assert model.paper, "`selfmm models` says who published it"
     output: Output = model(make_batch(LENGTHS, aligned=model.needs.aligned))
     count = len(LENGTHS["text"])
-    assert output.fusion.shape == (count,)
+    assert output.fusion.shape == (count,), "one number per clip, as a `Score` of selfmm.models.base makes it"
     assert output.fusion_feature.shape == (count, model.fusion_dim)
     assert set(output.unimodal) == set(output.features) == set(model.tasks)
     for task in model.tasks:

@@ -110,9 +110,18 @@ def _check_options(form: Form, curve: bool, explain: bool, split: str | None) ->
 
 
 def _check_data_options(form: Form, curve: bool, explain: bool) -> None:
-    of_recordings = curve or explain or form.as_json or form.as_csv or form.as_table
-    if of_recordings or (form.out is not None and form.out.suffix == ".json"):
-        raise SettingsError(["everything from --window to --table, and .json files, are for recordings; none is given"])
+    given = {
+        "--window or --by-sentence": curve,
+        "--json": form.as_json,
+        "--csv": form.as_csv,
+        "--table": form.as_table,
+        "an --out that ends in .json": form.out is not None and form.out.suffix == ".json",
+    }
+    problems = [f"{name} is for recordings, and none is given" for name, is_given in given.items() if is_given]
+    if explain:
+        problems.append("--explain is for recordings; a data set's clips are explained in Python, see docs/explain.md")
+    if problems:
+        raise SettingsError(problems)
 
 
 def _check_drawing(picture: Path | None) -> None:

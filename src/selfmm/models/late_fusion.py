@@ -27,7 +27,13 @@ class LateFusion(Model):
         super().__init__(modalities, settings, transformer)
         self.heads = self.make_heads(self.dims)
         self.fusion = self.make_fusion()
-        self.fusion_dim = int(self.fusion.dim)  # type: ignore[arg-type]
+        dim = getattr(self.fusion, "dim", None)
+        if not isinstance(dim, int):
+            raise TypeError(
+                f"{type(self.fusion).__name__}, which {type(self).__name__}.make_fusion() gave, has no whole number "
+                "``dim``: set it to the size of the feature that it returns beside the score"
+            )
+        self.fusion_dim = dim
 
     def make_fusion(self) -> nn.Module:
         """The module that fuses, with an attribute ``dim``; here a head on the concatenation."""
