@@ -21,6 +21,7 @@ from selfmm.experiments.table import Table as ExperimentTable
 from selfmm.predict import TrainedModel
 
 _ROWS_SHOWN = 40
+_FEW = 25  # clips; a correlation of .6 may then be any from .25 to .8
 
 
 def settings_table(settings: BaseModel) -> Table:
@@ -47,6 +48,7 @@ def run_summary(model: TrainedModel) -> Group:
     content = model.metrics
     rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
+    few = [f"{metrics.count} in {split}" for split, metrics in rows.items() if metrics.count < _FEW]
     path = model.folder.path
     epochs = len(model.history)
     labels = "labels.parquet, " if model.info.labels == "generated" else ""
@@ -54,6 +56,8 @@ def run_summary(model: TrainedModel) -> Group:
         f"best epoch {content['best_epoch']} of {epochs}, chosen by the validation MAE",
         f"{path}: model, metrics.json, predictions.parquet, {labels}history.jsonl",
     ]
+    if few:
+        lines.insert(0, f"few clips ({' and '.join(few)}): much of these figures is chance")
     return Group(metrics_table(rows), *(Text(line) for line in lines))
 
 
