@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from selfmm.atomic import atomic_file, atomic_folder, write_text
+from selfmm.atomic import atomic_file, atomic_folder, only_one, write_text
 from selfmm.errors import OutputError
 
 MARKER = "marker.json"
@@ -192,3 +192,22 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) ->
     make(tmp_path / "a")
     assert not dead.exists()
     assert all(folder.exists() for folder in kept)
+
+
+def test_the_next_one_at_work_in_a_folder_removes_what_killed_ones_left(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, torch, safetensors.torch\n"
+        "from pathlib import Path\n"
+        "from selfmm.training import checkpoint\n"
+        "def half(tensors, path):\n"
+        "    (Path(path).parent / '.tmpAb3xYz').write_bytes(b'half')\n"  # as safetensors calls what it writes
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "checkpoint.save_file = half\n"
+        "checkpoint.save_tensors(Path(sys.argv[1]) / 'w.safetensors', {'a': torch.zeros(3)})\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    assert len(names(tmp_path)) == 2
+    for name in (".tmp", ".tmpAb3xYz.txt", ".notes.partial", "a.12.partial"):
+        (tmp_path / name).write_text("somebody's")
+    with only_one(tmp_path):
+        assert names(tmp_path) == [".lock", ".notes.partial", ".tmp", ".tmpAb3xYz.txt", "a.12.partial"]

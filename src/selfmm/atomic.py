@@ -6,6 +6,7 @@ import errno
 import glob
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+_HALF_WRITTEN = re.compile(r"\..+\.\d+\.partial|\.tmp[0-9A-Za-z]{6}")  # atomic_file's, and safetensors' own
 
 
 def claim(
@@ -98,6 +102,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def only_one(folder: Path) -> Iterator[None]:
     """Keeps a second process from working in ``folder``; the lock goes with the process, however it ends.
 
+    What a process before left half-written there is removed.
+
     Raises:
         OutputError: another process holds the lock.
     """
@@ -111,7 +117,16 @@ def only_one(folder: Path) -> Iterator[None]:
             raise OutputError(
                 f"another process is at work in {folder}. Wait for it, or choose another --out."
             ) from error
+        sweep(folder)
         yield
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left half-written in a folder to which nobody else writes now."""
+    for left in folder.glob(".*"):
+        if _HALF_WRITTEN.fullmatch(left.name) and left.is_file():
+            with suppress(OSError):
+                left.unlink()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,14 @@ def test_a_damaged_pointer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latest.json").write_text("{")
     with pytest.raises(RunError, match="cannot read"):
         Checkpoints(tmp_path).progress()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such permissions")
+@pytest.mark.parametrize("mask", [0o022, 0o007, 0o077])
+def test_colleagues_may_read_what_the_umask_lets_them(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        save_tensors(tmp_path / "x.safetensors", {"x": torch.zeros(1)})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask

@@ -105,8 +105,11 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     # Contiguous copies: safetensors refuses tensors that share memory, and an interrupted step may not show.
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with atomic_file(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
             save_file(plain, temporary)
+            temporary.chmod(mode)  # safetensors makes a file for the owner alone, whatever the umask
         except SafetensorError as error:  # it wraps the operating system's errors, a full disk among them
             raise OSError(_errno(error), str(error)) from error
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from selfmm.atomic import claim, only_one
+from selfmm.atomic import claim, only_one, sweep
 from selfmm.config import Settings
 from selfmm.data.store import Dataset
 from selfmm.errors import SettingsError, TrainingError
@@ -175,6 +175,7 @@ def run_each(
     finished = [key for key in runs if Run(dataset, settings[key], runs[key], Silence()).finished(resume=resume)]
     waiting = [key for key in runs if key not in finished]
     listener.planned(plan, waiting, finished)
+    sweep(shared / _SHARED)
 
     def job(key: Key) -> dict[str, Any]:
         content = settings[key].model_dump(mode="json")
