@@ -13,6 +13,7 @@ from selfmm import __version__
 from selfmm.cli import annotation, data, experiments, export, extract, models, predict, report, runs, setup, tune
 from selfmm.cli.output import complain
 from selfmm.errors import SelfmmError
+from selfmm.machine import collect_rarely
 
 app = typer.Typer(
     name="selfmm",
@@ -55,6 +56,7 @@ setup.register(app)
 
 def main() -> None:
     """Entry point: every error becomes one message and exit code 1."""
+    collect_rarely()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or pipe may know fewer characters than we print

@@ -12,11 +12,13 @@ from selfmm.config import Settings
 from selfmm.data.store import open_dataset
 from selfmm.errors import SelfmmError
 from selfmm.experiments.trial import Bench
+from selfmm.machine import collect_rarely
 from selfmm.training.child import Parent
 from selfmm.training.seed_process import explain
 
 
 def main() -> int:
+    collect_rarely()
     parent = Parent()
 
     def heard(epoch: int, mae: float) -> bool:

@@ -23,6 +23,7 @@ from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import extract_clip
 from selfmm.features.kept import store
 from selfmm.features.recipe import Recipe
+from selfmm.machine import collect_rarely
 
 _writing = threading.Lock()
 
@@ -53,6 +54,7 @@ def answer(job: dict[str, Any], alive: Callable[[], None] = lambda: None) -> dic
 
 
 def main() -> None:
+    collect_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print goes to standard error: this stream is ours

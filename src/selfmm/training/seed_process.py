@@ -12,6 +12,7 @@ from pathlib import Path
 from selfmm.config import Settings
 from selfmm.data.store import open_dataset
 from selfmm.errors import SelfmmError
+from selfmm.machine import collect_rarely
 from selfmm.training.child import Parent
 from selfmm.training.folder import RunFolder
 from selfmm.training.memory import memory_now
@@ -36,6 +37,7 @@ class Reporter:
 
 
 def main() -> int:
+    collect_rarely()
     parent = Parent()
     try:
         job = parent.hear()
