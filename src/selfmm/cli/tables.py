@@ -21,7 +21,7 @@ from selfmm.experiments.table import Table as ExperimentTable
 from selfmm.predict import TrainedModel
 
 _ROWS_SHOWN = 40
-_FEW = 25  # clips; a correlation of .6 may then be any from .25 to .8
+_FEW = 25  # clips; a correlation of .6 may then be any from .27 to .80
 
 
 def settings_table(settings: BaseModel) -> Table:

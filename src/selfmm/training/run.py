@@ -234,7 +234,7 @@ class Run:
         self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
         write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
-        with suppress(OutputError):  # every result is there; what is left over takes room and nothing else
+        with suppress(OutputError, OSError):  # every result is there; what is left over takes room and nothing else
             trainer.checkpoints.finish("objective")
             self._record.clear()
 
