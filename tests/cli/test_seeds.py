@@ -53,7 +53,7 @@ def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
     result = run(planted, tmp_path / "out", "--seeds", "5,7", "--resume")
     assert result.returncode == 1
     assert "seed 7: failed: cannot read" in result.stdout
-    assert "over 1 seeds" in result.stdout
+    assert "over 1 seed," in result.stdout
     assert result.stderr == "error: no result for seed 7; go on with the same command and --resume.\n"
 
 

@@ -94,7 +94,7 @@ def test_what_was_lost_is_made_again_and_the_table_is_the_same(
     assert "Pass --resume" in str(refused.exception)
     result = CliRunner().invoke(app, [*command, "--resume"], env={"COLUMNS": "120"})
     assert result.exit_code == 0, f"{result.output}\n{result.exception}"
-    assert "1 runs to train (3 finished already)" in result.output
+    assert "1 run to train (3 finished already)" in result.output
     before, after = (pd.read_csv(folder / "comparison.csv").set_index("system") for folder in (compared.folder, out))
     measured = [name for name in map(str, after) if name.endswith(("_mean", "_std", "_runs")) or name == "parameters"]
     old, new = (frame.loc[frame["kind"] == "run", measured].loc[["self_mm", "lf_dnn"]] for frame in (before, after))

@@ -15,6 +15,7 @@ import selfmm
 from conftest import QUICK
 from selfmm.data.store import Dataset
 from selfmm.errors import RunError
+from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.seeds import SeedRuns
 from training.builders import killed_at_the_end
 
@@ -127,3 +128,15 @@ def test_a_finished_run_keeps_only_what_somebody_reads(
     assert sorted(file.name for file in state.iterdir()) == ["epoch-00002.safetensors", "latest.json"]
     assert all(name.startswith("objective/") for name in load_file(state / "epoch-00002.safetensors"))
     pd.testing.assert_frame_equal(ended.labels, selfmm.load(pair.runs[1].path).labels)
+
+
+def test_a_run_is_not_lost_to_what_cannot_be_cleared_away(
+    planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Checkpoints, part: str) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(Checkpoints, "finish", refuse)
+    made = selfmm.train(planted, text_encoder=tiny_encoder, overrides=FROZEN, out=tmp_path / "run")
+    assert made.info.status == "finished"
+    assert list((tmp_path / "run" / "state").glob("best-*"))

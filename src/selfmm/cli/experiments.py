@@ -130,4 +130,5 @@ def _show(console: Console, table: Table, where: str) -> None:
 
 def _complain(grid: Grid) -> None:
     if grid.failed:
-        raise TrainingError(f"{len(grid.failed)} runs have no result; the table says why. Mend it, then pass --resume.")
+        runs = "1 run has" if len(grid.failed) == 1 else f"{len(grid.failed)} runs have"
+        raise TrainingError(f"{runs} no result; the table says why. Mend it, then pass --resume.")

@@ -40,7 +40,7 @@ class Lines(Generic[Key]):
         most = "if memory allows" if plan.measured else "as --jobs says"
         threads = f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"
         at_once = f", {plan.jobs} at once {most}, {threads} each" if plan.jobs > 1 else f", one at a time, {threads}"
-        self._say(f"{len(waiting)} {self.noun}s to train{there}{at_once}")
+        self._say(f"{len(waiting)} {self.noun}{'' if len(waiting) == 1 else 's'} to train{there}{at_once}")
 
     def started(self, key: Key, max_epochs: int, done: int) -> None:
         self._say(f"{self.noun} {key}: started" if not done else f"{self.noun} {key}: resumed after epoch {done}")
@@ -121,7 +121,8 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
         figures = {column: _number(value / scale) for column, value in rows[key].items()}
         own = [figures[f"seed_{seed}"] for seed in shown]
         table.add_row(name, "", f"{figures['mean']} ± {figures['std']}", *own)
-    count = f"mean ± deviation (n - 1) over {len(seeds)} seeds, each at its best epoch by the validation MAE"
+    over = f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'}"
+    count = f"mean ± deviation (n - 1) over {over}, each at its best epoch by the validation MAE"
     lines = [count, f"{result.folder}: seed-<seed>, summary.csv, summary.json"]
     return Group(table, *(Text(line) for line in (*lines, *describe_failures(result.failed))))
 

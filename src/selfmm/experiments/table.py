@@ -176,8 +176,9 @@ def legend(table: Table) -> list[str]:
     """What every column is."""
     seeds = sorted({row.seeds for row in table.rows if row.kind == "run"})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
+    noun = "seed" if seeds == [1] else "seeds"
     lines = [
-        f"Test split. Mean ± deviation (n - 1) over {count} seeds, each at its best epoch by the validation MAE; best "
+        f"Test split. Mean ± deviation (n - 1) over {count} {noun}, each at its best epoch by the validation MAE; best "
         "mean of each column in bold, published figures aside.",
         *(DESCRIPTIONS[key] + "." for key in table.metrics if key in DESCRIPTIONS),
     ]
