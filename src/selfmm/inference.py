@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from selfmm.data.batches import BatchMaker, Positions, evaluation_plan
 from selfmm.data.store import Dataset
@@ -90,3 +91,15 @@ def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = 
     table = (table if rows is None else table.iloc[rows]).reset_index(drop=True)
     unimodal = {f"score_{name}": values for name, values in scores.unimodal.items()}
     return table.assign(score=scores.fusion, **unimodal)
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """In evaluation mode and, but where it is asked for, without gradients."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)

@@ -140,8 +140,8 @@ class TrainedModel:
             from selfmm.recordings import predict_clip
 
             return predict_clip(self, data if isinstance(data, Clip) else Clip(Path(data)))
-        with _opened(data) as dataset:
-            rows = np.arange(len(dataset)) if split is None else split_rows(dataset, split)
+        with opened(data) as dataset:
+            rows = rows_of(dataset, split)
             scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)
             table = prediction_table(dataset, scores, rows)
         bad = table.loc[~np.isfinite(scores.fusion), "id"].tolist()
@@ -154,7 +154,7 @@ class TrainedModel:
 
     def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Metrics:
         """Metrics of the fused score on a split of ``data``, by default of the data set it was trained on."""
-        with _opened(self.info.dataset_path if data is None else data) as dataset:
+        with opened(self.info.dataset_path if data is None else data) as dataset:
             table = self.predict(dataset, split)
         predictions, labels = table["score"].to_numpy(), table["label"].to_numpy(dtype=np.float64)
         return evaluate(
@@ -177,6 +177,11 @@ class _NoRandomStart(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def rows_of(dataset: Dataset, split: str | None) -> Positions:
+    """Row numbers of a split, or of all clips; raises ``DatasetError`` where there is no such split."""
+    return np.arange(len(dataset)) if split is None else split_rows(dataset, split)
+
+
 def split_rows(dataset: Dataset, split: str) -> Positions:
     """Row numbers of a split; raises ``DatasetError`` where there is none."""
     rows = dataset.rows(split)
@@ -195,7 +200,7 @@ def _check_text_encoder(folder: RunFolder, info: RunInfo) -> None:
 
 
 @contextmanager
-def _opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
+def opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
     """The data as a data set; features that are not stored as one yet go through a temporary folder."""
     if isinstance(data, Dataset):
         yield data

@@ -58,6 +58,8 @@ def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
     assert figures["mae"] == pytest.approx(stored["mae"], abs=1e-5)
     result = selfmm("predict", run, "data", "--split", "test", "--out", "scores.parquet", cwd=tmp_path)
     assert len(pd.read_parquet(tmp_path / "scores.parquet")) == figures["count"]
+    selfmm("predict", run, "data", "--split", "test", "--explain", "--out", "why.csv", cwd=tmp_path)
+    assert {"score", "base", "by_audio", "added_audio"} <= set(pd.read_csv(tmp_path / "why.csv").columns)
     result = selfmm("predict", run, "--text", "the plot was wonderful", cwd=tmp_path)
     assert result.stdout.startswith("id,split,label,score,score_text")
     assert "no clip has audio or vision; the model's stand-in takes their place" in result.stderr

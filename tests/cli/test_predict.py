@@ -281,7 +281,7 @@ def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: 
         ([data, talk], "is no recording, and the other inputs are"),
         ([data, data], "several inputs must be recordings"),
         ([data, "--json"], "--json is for recordings"),
-        ([data, "--explain"], "--explain is for recordings; a data set's clips"),
+        ([data, "--explain", "--picture", "why.png"], "--picture is for recordings"),
         ([tmp_path], "Give the path of"),
         ([tmp_path / "none.mp4"], "does not exist. Give a recording"),
         ([*recordings(demo_clips, 2), "--window", "2"], "a curve is of one recording, and there are 2"),

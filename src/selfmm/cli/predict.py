@@ -37,7 +37,8 @@ def predict(
     hop: Annotated[float | None, typer.Option(help="With --window: seconds from one to the next; default 1.")] = None,
     by_sentence: Annotated[bool, typer.Option("--by-sentence", help="Of a recording: a score per sentence.")] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Of clips: say why, stream by stream and word by word.")
+        bool,
+        typer.Option("--explain", help="Say why: of recordings stream by stream and word by word, of data as columns."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Of recordings: print everything as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Of recordings: print rows of CSV.")] = False,
@@ -67,8 +68,8 @@ def predict(
     _check_drawing(picture)
     found = find_clips(inputs, RunFolder(run).finished().recipe)
     if found is None:
-        _check_data_options(form, spans is not None, explain)
-        _predict_data(run, text or inputs[0], split, out)
+        _check_data_options(form, spans is not None)
+        _predict_data(run, text or inputs[0], split, explain, out)
         return
     clips, failed = found
     if split is not None:
@@ -109,17 +110,16 @@ def _check_options(form: Form, curve: bool, explain: bool, split: str | None) ->
         raise SettingsError(problems)
 
 
-def _check_data_options(form: Form, curve: bool, explain: bool) -> None:
+def _check_data_options(form: Form, curve: bool) -> None:
     given = {
         "--window or --by-sentence": curve,
         "--json": form.as_json,
         "--csv": form.as_csv,
         "--table": form.as_table,
+        "--picture": form.picture is not None,
         "an --out that ends in .json": form.out is not None and form.out.suffix == ".json",
     }
     problems = [f"{name} is for recordings, and none is given" for name, is_given in given.items() if is_given]
-    if explain:
-        problems.append("--explain is for recordings; a data set's clips are explained in Python, see docs/explain.md")
     if problems:
         raise SettingsError(problems)
 
@@ -133,11 +133,16 @@ def _check_drawing(picture: Path | None) -> None:
             pass
 
 
-def _predict_data(run: Path, data: Path | list[str], split: str | None, out: Path | None) -> None:
+def _predict_data(run: Path, data: Path | list[str], split: str | None, explain: bool, out: Path | None) -> None:
     from selfmm.api import load
 
     model = load(run)
-    table = model.predict(data, split)
+    if explain:
+        from selfmm.explain.table import contributions
+
+        table = contributions(model, data, split)
+    else:
+        table = model.predict(data, split)
     scored = [name for name in model.info.modalities if f"score_{name}" in table]  # those with a task of their own
     missing = [name for name in scored if table[f"score_{name}"].isna().all()]
     if missing:

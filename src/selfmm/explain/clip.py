@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import TEXT, Dataset, Modality
@@ -17,6 +14,7 @@ from selfmm.explain.contributions import Sharing
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
 from selfmm.explain.inputs import Inputs
 from selfmm.explain.words import Reading, read
+from selfmm.inference import at_rest
 from selfmm.models.late_fusion import as_late_fusion
 from selfmm.predict import TrainedModel
 from selfmm.types import Batch, Output
@@ -44,7 +42,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
     network = as_late_fusion(model.assembly.model, "an explanation")
     clip = str(dataset.samples["id"].iloc[row])
     batch = model.assembly.maker(dataset, np.array([row])).make(np.array([0])).to(model.device)
-    with _at_rest(network):
+    with at_rest(network):
         output: Output = network(batch)
         if not bool(output.fusion.isfinite()):
             raise DatasetError(f"clip {clip!r} gets no finite score: its features are far outside the training data's.")
@@ -79,18 +77,6 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         ),
         steps=steps,
     )
-
-
-@contextmanager
-def _at_rest(network: nn.Module) -> Iterator[None]:
-    """In evaluation mode and, but where it is asked for, without gradients."""
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(was_training)
 
 
 def _contribution(name: str, sharing: Sharing, inputs: Inputs, shares: Tensor, alone: Tensor | None) -> Contribution:
