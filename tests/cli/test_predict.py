@@ -265,7 +265,7 @@ def test_a_picture_without_matplotlib_is_told_before_the_work(
         (["--srt", "a.srt"], "--srt is for a curve"),
         (["--picture", "a.png"], "--picture is of a curve or of an explanation"),
         (["--window", "2", "--explain"], "--explain is for whole clips"),
-        (["--explain", "--csv"], "--explain has no room in a table"),
+        (["--explain", "--csv"], "--explain of recordings has no room in a table"),
         (["--split", "test"], "a recording has none"),
     ],
 )

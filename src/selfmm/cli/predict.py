@@ -105,7 +105,7 @@ def _check_options(form: Form, curve: bool, explain: bool, split: str | None) ->
     if explain and curve:
         problems.append("--explain is for whole clips; leave --window and --by-sentence away")
     if explain and (form.as_csv or form.as_table):
-        problems.append("--explain has no room in a table; leave --csv and --table away, or take --json")
+        problems.append("--explain of recordings has no room in a table; leave --csv and --table away, or take --json")
     if problems:
         raise SettingsError(problems)
 
