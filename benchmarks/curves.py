@@ -26,12 +26,12 @@ from inside import Clock
 from label_scale import cost
 from synthetic import SPLITS, Shape, make_data, make_encoder
 
-from selfmm.atomic import write_text
-from selfmm.config import load_settings
-from selfmm.errors import SelfmmError
-from selfmm.training.folder import RunFolder
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import SelfmmError
+from selfmm.core.files import write_text
+from selfmm.core.weights import cache_folder
+from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
-from selfmm.weights import cache_folder
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from selfmm.errors import SelfmmError
+from selfmm.core.errors import SelfmmError
 
 PEER = "MMSA==2.2.1"
 ROOT = Path(__file__).parents[1]

@@ -30,10 +30,10 @@ from environments import ROOT, BenchmarkError, installed_bytes, our_bytes, surro
 from extraction_many import cuts, differences, kill_and_resume, run, write_table
 from extraction_stages import STAGES, Cost, least
 
-from selfmm.atomic import write_text
-from selfmm.errors import SelfmmError
+from selfmm.core.errors import SelfmmError
+from selfmm.core.files import write_text
+from selfmm.core.weights import KNOWN, cache_folder, find
 from selfmm.features import workers
-from selfmm.weights import KNOWN, cache_folder, find
 
 SECTIONS = ("speed", "memory", "many", "size")
 TITLES = {

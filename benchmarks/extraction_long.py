@@ -28,9 +28,9 @@ def peak_bytes() -> int:
 
 def extract(path: Path, threads: int) -> tuple[float, int]:
     """Seconds of the recording, and rows that came out."""
+    from selfmm.config.recipe import Recipe
     from selfmm.features.clips.clip import Clip
     from selfmm.features.extraction import extract_clip
-    from selfmm.features.recipe import Recipe
 
     features = extract_clip(Clip(path), Recipe(), threads=threads).features
     return features.end, sum(len(track) for track in features.tracks.values())
@@ -41,8 +41,8 @@ def curve(path: Path, threads: int, run: Path) -> tuple[float, int]:
     import selfmm
     from selfmm.features.clips.clip import Clip
     from selfmm.features.media.recording import probe
-    from selfmm.recordings import predict_curve
-    from selfmm.spans import Windows
+    from selfmm.recordings.scores import predict_curve
+    from selfmm.recordings.spans import Windows
 
     windows = sum(1 for _ in predict_curve(selfmm.load(run), Clip(path), Windows(5.0, 1.0), threads=threads))
     return probe(path).duration or 0.0, windows

@@ -68,7 +68,7 @@ def voice(path: Path, threads: int) -> Work:
     chunks = _chunks(path, sound=True, rate=None)
 
     def work() -> None:
-        from selfmm.features.recipe import VoiceSettings
+        from selfmm.config.recipe import VoiceSettings
         from selfmm.features.voice.analyser import voice_analyser
 
         _fed(voice_analyser(VoiceSettings()), chunks)
@@ -83,7 +83,7 @@ def words(path: Path, threads: int) -> Work:
     speech = _fed(SpeechActivity(), chunks)
 
     def work() -> None:
-        from selfmm.features.recipe import SpeechSettings
+        from selfmm.config.recipe import SpeechSettings
         from selfmm.features.words.speech import SpeechAnalyser
 
         _fed(SpeechAnalyser(SpeechSettings(), speech, threads=threads), chunks)
@@ -95,8 +95,8 @@ def face(path: Path, threads: int) -> Work:
     chunks = _chunks(path, sound=False, rate=RATE)
 
     def work() -> None:
+        from selfmm.config.recipe import FaceSettings
         from selfmm.features.face.analyser import face_analyser
-        from selfmm.features.recipe import FaceSettings
 
         _fed(face_analyser(FaceSettings(), threads=threads), chunks).track(0.0, chunks[-1].end)
 
@@ -140,9 +140,9 @@ def _fed(analyser: Any, chunks: Sequence[Chunk]) -> Any:
 def _extract(path: Path, threads: int, settings: Sequence[str]) -> None:
     import torch
 
+    from selfmm.config.recipe import load_recipe
     from selfmm.features.clips.clip import Clip
     from selfmm.features.extraction import extract_clip
-    from selfmm.features.recipe import load_recipe
 
     torch.set_num_threads(threads)
     extract_clip(Clip(path), load_recipe(settings), threads=threads)

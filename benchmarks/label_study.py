@@ -28,14 +28,14 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
 
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
 from selfmm.data.planted import LIMIT, MODALITIES, PlantedSettings, planted_source, write_planted
 from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels.audit.recovery import recovery
 from selfmm.labels.held_out import leave_one_out
-from selfmm.labels.recovery import recovery
 from selfmm.labels.rules import RULES
 from selfmm.labels.streams import FeatureStream
-from selfmm.training.folder import RunFolder
+from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
 from selfmm.training.trainer import Silence
 

@@ -27,8 +27,8 @@ from torch import Tensor
 from selfmm.data.importing import import_dataset
 from selfmm.data.planted import MODALITIES
 from selfmm.data.store import Dataset
+from selfmm.labels.audit.recovery import recovery
 from selfmm.labels.held_out import leave_one_out
-from selfmm.labels.recovery import recovery
 from selfmm.models.text import load_pretrained, tokenise
 
 EPOCHS = 30

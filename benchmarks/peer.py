@@ -38,10 +38,10 @@ from environments import (
 from ratios import PEER, falls, from_json, markdown, ratios
 from synthetic import ENCODERS, SPLITS, TOKENS, Encoder, Made, Shape, make_data, make_encoder
 
-from selfmm.atomic import write_text
-from selfmm.errors import SelfmmError
-from selfmm.training.hardware import resolve_precision
-from selfmm.weights import cache_folder
+from selfmm.core.errors import SelfmmError
+from selfmm.core.files import write_text
+from selfmm.core.weights import cache_folder
+from selfmm.models.hardware import resolve_precision
 
 SEED = 1111
 _INSIDE = Path(__file__).with_name("inside.py")

@@ -22,9 +22,9 @@ import torch
 
 import selfmm
 from selfmm.data.batches import BatchMaker, evaluation_plan
+from selfmm.data.types import Batch
 from selfmm.exporting.session import OnnxModel
-from selfmm.predict import TrainedModel
-from selfmm.types import Batch
+from selfmm.runs.trained_model import TrainedModel
 
 Scoring = Callable[[Batch], object]
 SIZES = (1, 8, 64, 256)

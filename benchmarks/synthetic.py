@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from selfmm.atomic import atomic_folder
+from selfmm.core.files import atomic_folder
+from selfmm.core.weights import get
 from selfmm.data.importing import import_dataset
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.weights import get
 
 Array = npt.NDArray[np.float64]
 Lengths = npt.NDArray[np.int64]

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import selfmm
-from selfmm.config import Group
+from selfmm.config.settings import Group
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.models import MODELS
 from selfmm.models.late_fusion import LateFusion

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import selfmm
+from selfmm.config.recipe import load_recipe
 from selfmm.demo.clips import make_clips
-from selfmm.features.recipe import load_recipe
 
 
 def tiny_encoder(folder: Path) -> str:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from selfmm.api import train
 from selfmm.data.planted import PlantedSettings, planted_source, write_planted
 from selfmm.data.store import Dataset
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 # Tests are many small tensors: threads only get into each other's way. So it is in the processes that tests start.
 torch.set_num_threads(1)
@@ -112,8 +112,8 @@ def demo_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clip_run(demo_clips: Path, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """A finished run on the written words and the voices of ``demo_clips``; not to be changed."""
     pytest.importorskip("faster_whisper", reason="it brings the model that finds speech")
+    from selfmm.config.recipe import load_recipe
     from selfmm.features.extract import extract
-    from selfmm.features.recipe import load_recipe
 
     folder = tmp_path_factory.mktemp("clip_run")
     recipe = load_recipe(["parts=text,audio", "speech.recogniser=none"])

@@ -12,10 +12,10 @@ import pytest
 
 import selfmm
 from conftest import QUICK
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.errors import OutputError, RunError
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, RunError
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 def test_a_run_learns_the_planted_set(trained: TrainedModel) -> None:
@@ -144,7 +144,7 @@ def test_resuming_with_labels_edited_by_hand_is_refused(
 
 
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    from selfmm.atomic import only_one
+    from selfmm.core.files import only_one
 
     with only_one(tmp_path), pytest.raises(OutputError, match="another process is at work"), only_one(tmp_path):
         pass

@@ -14,10 +14,10 @@ import pytest
 
 from cli.command_line import selfmm
 from forked import Program
+from selfmm.core.weights import find
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset
 from selfmm.models import MODELS
-from selfmm.weights import find
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)

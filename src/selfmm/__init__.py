@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from selfmm.core.version import __version__
+
 if TYPE_CHECKING:
     from selfmm.api import load, train, train_seeds
     from selfmm.data.importing import import_dataset
@@ -17,9 +19,8 @@ if TYPE_CHECKING:
     from selfmm.exporting.export import export
     from selfmm.features.clips.clip import Clip
     from selfmm.features.extract import extract
-    from selfmm.prediction import Prediction
+    from selfmm.recordings.prediction import Prediction
 
-__version__ = "0.1.0"
 __all__ = [
     "Clip",
     "Prediction",
@@ -36,7 +37,7 @@ __all__ = [
 
 _HOME = {
     "Clip": "selfmm.features.clips.clip",
-    "Prediction": "selfmm.prediction",
+    "Prediction": "selfmm.recordings.prediction",
     "export": "selfmm.exporting.export",
     "extract": "selfmm.features.extract",
     "import_dataset": "selfmm.data.importing",

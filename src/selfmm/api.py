@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmm.config import Settings, load_settings, with_values
+from selfmm.config.settings import Settings, load_settings, with_values
+from selfmm.core.files import safe_name
 from selfmm.data.store import Dataset, as_dataset
-from selfmm.predict import TrainedModel
-from selfmm.training.folder import RunFolder
+from selfmm.runs.folder import RunFolder
+from selfmm.runs.trained_model import TrainedModel
 from selfmm.training.run import Run
 from selfmm.training.seed_pool import SeedListener, Unheard
 from selfmm.training.seeds import SeedRuns, read_seeds, run_seeds
@@ -41,7 +41,7 @@ def train(
 
     Args:
         data: a data-set folder, or one that is open.
-        preset: one of ``selfmm.config.PRESETS``, or a TOML file.
+        preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file.
         text_encoder: hub name, local folder or ``minilm``; overrides the preset's.
         seed: overrides the preset's.
         overrides: further settings like ``training.max_epochs=20``.
@@ -112,8 +112,3 @@ def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed
     parts = [safe_name(dataset.name), Path(preset).stem if preset else "default"]
     parts += [] if model == "self_mm" else [model]
     return Path("runs") / "-".join([*parts, *([] if seed is None else [str(seed)])])
-
-
-def safe_name(name: str) -> str:
-    """A data set's name as part of a path: it comes with the data, which may be a stranger's, and must not lead out."""
-    return re.sub(r"[^\w-]+", "_", name)[:100]

@@ -11,8 +11,8 @@ import pytest
 from annotation.worlds import MODALITIES, TRAIN, small, u_labels
 from selfmm.annotation.clips import clips_to_annotate
 from selfmm.annotation.importing import import_corrections
+from selfmm.core.errors import RunError
 from selfmm.data.store import open_dataset
-from selfmm.errors import RunError
 
 
 def test_one_row_per_training_clip_with_its_labels(tmp_path: Path) -> None:

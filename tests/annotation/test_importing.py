@@ -15,10 +15,10 @@ from annotation.worlds import MODALITIES, TRAIN, project, small
 from selfmm.annotation.clips import clips_to_annotate
 from selfmm.annotation.importing import forget_corrections, import_corrections
 from selfmm.annotation.sheet import write_sheet
+from selfmm.core.errors import OutputError, SourceError
 from selfmm.data.corrections import COLUMNS, CORRECTIONS
 from selfmm.data.store import Dataset, Modality, open_dataset
 from selfmm.data.writer import Frames, Source, sha256, write_dataset
-from selfmm.errors import OutputError, SourceError
 
 from annotation.worlds import u_labels  # isort: skip
 

@@ -12,7 +12,7 @@ import pytest
 from annotation.studio import annotation, complaints, exported
 from cli.command_line import complains, selfmm
 from selfmm.data.store import open_dataset
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 @pytest.fixture

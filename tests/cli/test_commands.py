@@ -15,7 +15,7 @@ import pytest
 from cli.command_line import complains, selfmm
 from conftest import QUICK
 from selfmm.data.store import Dataset
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 RUN_OPTIONS = [argument for override in QUICK for argument in ("--set", override)]
 

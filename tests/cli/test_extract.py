@@ -15,9 +15,9 @@ from features.tone_clips import VOICE, write_clips
 from selfmm.api import train
 from selfmm.cli import app
 from selfmm.cli.progress import ClipBar, extract_listener
-from selfmm.errors import SettingsError, SourceError
+from selfmm.config.recipe import Recipe
+from selfmm.core.errors import SettingsError, SourceError
 from selfmm.features.clips.clip import Clip
-from selfmm.features.recipe import Recipe
 
 
 def selfmm(*words: object) -> tuple[str, str]:

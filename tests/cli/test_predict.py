@@ -23,8 +23,8 @@ from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.subtitles import read_cues
-from selfmm.predict import TrainedModel
-from selfmm.prediction import FUSION, Prediction, Spread
+from selfmm.recordings.prediction import FUSION, Prediction, Spread
+from selfmm.runs.trained_model import TrainedModel
 
 SPREAD = Spread(0.5, 1.0, np.linspace(-3, 3, 8))
 MADE = Prediction(

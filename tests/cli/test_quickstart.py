@@ -19,9 +19,9 @@ from selfmm.api import train
 from selfmm.cli import app, quickstart, quickstart_recordings
 from selfmm.cli.quickstart import final_recovery, recovery_table, verdict
 from selfmm.cli.quickstart_recordings import agreement, agreement_table, check_own, learn_recordings
+from selfmm.core.errors import PartError, SourceError
 from selfmm.data.store import Dataset
-from selfmm.errors import PartError, SourceError
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 def test_recovery_is_that_of_the_last_epochs_labels(trained: TrainedModel, planted: Dataset) -> None:

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from selfmm.cli import app
 from selfmm.cli.audit import render
+from selfmm.core.errors import OutputError, RunError, SelfmmError
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, RunError, SelfmmError
-from selfmm.predict import TrainedModel
-from selfmm.report.material import Material
 from selfmm.report.report import write_report
+from selfmm.runs.material import Material
+from selfmm.runs.trained_model import TrainedModel
 
 
 def run(*arguments: object) -> str:

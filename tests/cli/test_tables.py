@@ -11,7 +11,7 @@ from rich.console import Console
 
 import selfmm
 from selfmm.cli.tables import run_summary
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 def shown(model: TrainedModel) -> str:

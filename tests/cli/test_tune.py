@@ -14,9 +14,9 @@ import selfmm
 from conftest import QUICK
 from selfmm.cli import app
 from selfmm.cli.tuning import Bar, Lines, show_tuning, tune_listener
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import SettingsError
 from selfmm.data.store import Dataset
-from selfmm.errors import SettingsError
 from selfmm.experiments.search import Search
 from selfmm.experiments.study import Asked, Ended
 from selfmm.experiments.trial import Outcome

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles import alignment as slow
+from selfmm.core.errors import DatasetError
+from selfmm.core.tensors import Ragged
 from selfmm.data.alignment import on_one_axis, pool_to, pooled, spread_to
-from selfmm.data.ragged import Ragged
-from selfmm.errors import DatasetError
 
 DIM = 2
 Clips = list[list[list[float]]]

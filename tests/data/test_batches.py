@@ -11,12 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmm.data.batches import BatchMaker, Positions, evaluation_plan, frame_statistics, training_plan
+from selfmm.core.errors import DatasetError
+from selfmm.core.tensors import Positions
+from selfmm.data.batches import BatchMaker, evaluation_plan, frame_statistics, training_plan
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset, Modality
+from selfmm.data.types import Batch
 from selfmm.data.writer import Frames, Source, write_dataset
-from selfmm.errors import DatasetError
-from selfmm.types import Batch
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfmm.core.errors import DatasetError, OutputError
 from selfmm.data.corrections import (
     COLUMNS,
     CORRECTIONS,
@@ -22,7 +23,6 @@ from selfmm.data.corrections import (
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.errors import DatasetError, OutputError
 
 
 def table(*rows: tuple[str, str, float]) -> pd.DataFrame:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from selfmm.core.errors import DatasetError
 from selfmm.data.batches import BatchMaker, frame_statistics
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.store import Dataset, Modality
 from selfmm.data.writer import Frames, Source, write_dataset
-from selfmm.errors import DatasetError
 from selfmm.models.encoders import SequenceEncoder
 
 LENGTHS = np.array([4, 3, 5])
@@ -98,7 +98,7 @@ def test_names_must_fit() -> None:
 
 
 def test_other_names_are_no_fit(tmp_path: Path) -> None:
-    from selfmm.training.assembly import _check_fit
+    from selfmm.models.assembly import _check_fit
 
     data = dataset(tmp_path / "d", clips(), gaps=True)
     _check_fit(data, {"vision": Modality(kind="frames", dim=DIM)})

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from data.builders import SIZES, field_data, save, savez
-from selfmm import __version__
+from selfmm.core.errors import OutputError, SourceError, UnsafePickleError
+from selfmm.core.version import __version__
 from selfmm.data.importing import import_dataset
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, SourceError, UnsafePickleError
 
 MOSI = Path(__file__).parents[3] / "shared" / "data" / "mosi"
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from selfmm.core.errors import DatasetError, OutputError, SourceError
 from selfmm.data.corrections import COLUMNS, write_corrections
 from selfmm.data.store import Dataset, Manifest, Modality, check_modality_name, open_dataset
 from selfmm.data.writer import Frames, Source, fingerprint, sha256, write_dataset
-from selfmm.errors import DatasetError, OutputError, SourceError
 
 CLIPS = 70  # more than the writer takes at once
 LENGTHS = np.arange(CLIPS) % 4

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from demo.voice_measures import level, semitones
+from selfmm.core.errors import OutputError, SettingsError
 from selfmm.data.planted import MODALITIES, PlantedSettings, planted_source
 from selfmm.demo.clips import COLUMNS, make_clips, make_long_recording, record
 from selfmm.demo.film import DRAWING, read_sound
 from selfmm.demo.scripts import Script, write_scripts
-from selfmm.errors import OutputError, SettingsError
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.streams import SOUND_RATE
 

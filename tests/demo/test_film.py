@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from selfmm.core.errors import PartError
 from selfmm.demo.film import DRAWING, read_sound, write_film
-from selfmm.errors import PartError
 from selfmm.features.streams import SOUND_RATE
 
 av = pytest.importorskip("av", reason="films are written by PyAV")

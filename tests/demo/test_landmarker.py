@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from selfmm.core.errors import WeightsError
+from selfmm.core.weights import locate
 from selfmm.demo.canvas import Pose
 from selfmm.demo.drawn_face import Expression, backdrop, draw
 from selfmm.demo.scripts import Script
 from selfmm.demo.speakers import SPEAKERS, Speaker
-from selfmm.errors import WeightsError
-from selfmm.weights import locate
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo.voice_measures import level, pitches
+from selfmm.core.errors import PartError
 from selfmm.data.planted_words import sentence
 from selfmm.demo.speakers import SPEAKERS, Speaker
 from selfmm.demo.spoken import Synthesizer, chosen, speak
 from selfmm.demo.tones import tone_speech
-from selfmm.errors import PartError
 from selfmm.features.streams import SOUND_RATE
 
 TEXT = "honestly the acting was really good and the plot was a bit dull"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
-from selfmm.errors import SelfmmError
+from selfmm.core.errors import SelfmmError
 from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER, evaluate, pearson, scale_for
 
 Array = npt.NDArray[np.float64]

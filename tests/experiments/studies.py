@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.worlds import MODALITIES
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.experiments.search import Search, make_search
 from selfmm.experiments.study import Study, quiet
 

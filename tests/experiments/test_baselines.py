@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.data.store import Dataset
 from selfmm.experiments.baselines import ridge, trivial_answers
 

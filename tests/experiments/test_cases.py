@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from selfmm.config import load_settings
-from selfmm.errors import SettingsError
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import SettingsError
 from selfmm.experiments.cases import ABLATIONS, ablation_cases, model_cases
 from selfmm.models import MODELS
 

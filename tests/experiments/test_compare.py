@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from conftest import QUICK
 from selfmm.cli import app
+from selfmm.core.errors import SettingsError
 from selfmm.data.store import Dataset
-from selfmm.errors import SettingsError
 from selfmm.experiments.ablate import Ablation, ablate
 from selfmm.experiments.compare import Comparison, compare
-from selfmm.training.folder import RunFolder
+from selfmm.runs.folder import RunFolder
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
 

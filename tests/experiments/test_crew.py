@@ -10,7 +10,7 @@ import pytest
 
 from experiments.studies import study
 from forked import helpers_aside
-from selfmm.errors import TrainingError
+from selfmm.core.errors import TrainingError
 from selfmm.experiments.crew import Course, Crew, Unheard
 from selfmm.experiments.study import Asked, Study, quiet
 from selfmm.experiments.trial import Outcome

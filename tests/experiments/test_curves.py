@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmm.errors import OutputError
+from selfmm.core.errors import OutputError
 from selfmm.experiments.curves import Curves, draw_curves
 
 LEVELS = (0.0, 0.1, 0.5, 1.0)

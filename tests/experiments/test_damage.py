@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfmm.core.errors import DatasetError, RunError
 from selfmm.data.batches import BatchMaker
 from selfmm.data.store import Dataset
-from selfmm.errors import DatasetError, RunError
 from selfmm.experiments.damage import Bench, Damage, deviations, lost_clips, lost_frames, noise
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=20, unique=True)
 levels = st.floats(0, 1)

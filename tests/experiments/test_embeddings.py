@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from selfmm.config import load_settings
-from selfmm.data.ragged import Ragged
+from selfmm.config.settings import load_settings
+from selfmm.core.tensors import Ragged
 from selfmm.data.store import Dataset
 from selfmm.experiments.embeddings import means, text_embeddings
 from selfmm.models.text import load_pretrained

@@ -11,9 +11,9 @@ import pytest
 
 import selfmm
 from conftest import QUICK
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import OutputError, RunError, SettingsError
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, RunError, SettingsError
 from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
 from selfmm.training.seed_pool import Unheard
 from training.builders import killed_at_the_end

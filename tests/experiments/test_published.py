@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
 from selfmm.evaluation.metrics import evaluate
 from selfmm.experiments.published import DATA, parse_published, published_rows, read_published
 

@@ -14,15 +14,15 @@ import torch
 
 import selfmm
 from conftest import QUICK
+from selfmm.core.errors import DatasetError, RunError, SettingsError
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset
-from selfmm.errors import DatasetError, RunError, SettingsError
 from selfmm.evaluation.metrics import evaluate
 from selfmm.experiments.curves import Curves
 from selfmm.experiments.damage import Kind
 from selfmm.experiments.robustness import robustness
 from selfmm.models.text import TransformerEncoder
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 ENDS: Mapping[Kind, tuple[float, ...]] = {"clips": (0, 1), "frames": (0, 1), "noise": (0, 2)}
 MIDDLE: Mapping[Kind, tuple[float, ...]] = {"clips": (0.5,), "frames": (0.5,), "noise": (1,)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.studies import search, study
-from selfmm.errors import OutputError, RunError
+from selfmm.core.errors import OutputError, RunError
 from selfmm.experiments.study import JOURNAL, Asked, Ended, Study, quiet
 from selfmm.experiments.trial import Outcome
 from selfmm.models.base import Range

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfmm.errors import SelfmmError
+from selfmm.core.errors import SelfmmError
 from selfmm.evaluation.metrics import DESCRIPTIONS, Scale, evaluate
 from selfmm.experiments.terms import terms_of
 

@@ -13,9 +13,9 @@ import torch
 
 import selfmm
 from conftest import QUICK
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import DatasetError, WeightsError
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.errors import DatasetError, WeightsError
 from selfmm.experiments.trial import Bench
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=3"]

@@ -18,15 +18,15 @@ import pytest
 import selfmm
 from conftest import QUICK
 from forked import Program
-from selfmm.config import Settings, load_settings
+from selfmm.config.settings import Settings, load_settings
+from selfmm.core.errors import OutputError, PartError, RunError, SettingsError, TrainingError
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.errors import OutputError, PartError, RunError, SettingsError, TrainingError
 from selfmm.experiments.crew import Course, Crew, Unheard, train_here
 from selfmm.experiments.search import make_search
 from selfmm.experiments.study import Asked, Study, quiet
 from selfmm.experiments.trial import Bench, Outcome
 from selfmm.experiments.tuning import Tuning
-from selfmm.training.assembly import chosen_modalities
+from selfmm.models.assembly import chosen_modalities
 from selfmm.training.seed_pool import Plan
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=2", "model=lf_dnn")

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 
+from selfmm.core.errors import DatasetError, SettingsError
+from selfmm.core.files import to_json
 from selfmm.data.planted import PlantedSettings, planted_source, write_planted
 from selfmm.data.planted_words import _ADJECTIVES
 from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, write_dataset
-from selfmm.errors import DatasetError, SettingsError
 from selfmm.explain.clip import explain
 from selfmm.explain.explanation import Explanation
-from selfmm.predict import TrainedModel
-from selfmm.training.folder import to_json
+from selfmm.runs.trained_model import TrainedModel
 
 
 @contextmanager

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from models.worlds import make_model
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.data.store import Modality
+from selfmm.data.types import Batch, Stream
 from selfmm.explain.contributions import Sharing
 from selfmm.explain.inputs import Inputs
 from selfmm.models import MODELS, find_model
 from selfmm.models.late_fusion import LateFusion
 from selfmm.models.self_mm import SelfMM
-from selfmm.types import Batch, Stream
 
 NAMES = ("text", "audio", "vision", "pulse")
 

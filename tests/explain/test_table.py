@@ -10,12 +10,12 @@ import pytest
 
 import selfmm
 from conftest import QUICK
+from selfmm.core.errors import DatasetError, RunError
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset
-from selfmm.errors import DatasetError, RunError
 from selfmm.explain.clip import explain
 from selfmm.explain.table import contributions
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 MODALITIES = ("text", "audio", "vision")
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 import selfmm
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_scores.py"
 

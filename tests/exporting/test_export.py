@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 import selfmm
 from selfmm.cli import app
+from selfmm.core.errors import ExportError, OutputError, RunError
 from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
-from selfmm.errors import ExportError, OutputError, RunError
 from selfmm.exporting import check, graph, network
 from selfmm.exporting.export import Exported
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 def clips_of(dataset: Dataset, rows: list[int]) -> list[dict[str, object]]:

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
+from selfmm.core.errors import ExportError
 from selfmm.data.store import Modality
-from selfmm.errors import ExportError
 from selfmm.exporting import graph
 from selfmm.exporting.network import OnnxSequenceEncoder
 from selfmm.exporting.tokenizer import portable_tokenizer
 from selfmm.models.encoders import SequenceEncoder
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 def session(module: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> onnxruntime.InferenceSession:

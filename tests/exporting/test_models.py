@@ -9,9 +9,9 @@ import torch
 
 from models.worlds import make_model
 from selfmm.data.store import Modality
+from selfmm.data.types import Batch, Stream
 from selfmm.exporting.network import ScoreNetwork
 from selfmm.models.late_fusion import LateFusion
-from selfmm.types import Batch, Stream
 
 THREE = {name: Modality(kind="frames", dim=dim) for name, dim in (("text", 4), ("audio", 3), ("vision", 2))}
 SIZES = ("stream.text.out=5", "labels.source=human")

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from selfmm import weights
-from selfmm.errors import WeightsError
+from selfmm.core import weights
+from selfmm.core.errors import WeightsError
 from selfmm.features.streams import Chunk, Frame
 
 Image = npt.NDArray[np.uint8]

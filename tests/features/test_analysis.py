@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from features.portraits import clip as real_clip
 from features.portraits import needs_weights
 from features.sounds import voiced_sound
-from selfmm.errors import SettingsError
+from selfmm.config.recipe import FaceSettings, Recipe, load_recipe
+from selfmm.core.errors import SettingsError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.face import analyser as face
 from selfmm.features.face.landmarks import COLUMNS, Face, Image
 from selfmm.features.media.recording import read_chunks
-from selfmm.features.recipe import FaceSettings, Recipe, load_recipe
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Frame, Track, Transcript, Word
 from selfmm.features.voice import activity
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks

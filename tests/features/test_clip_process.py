@@ -13,7 +13,7 @@ import pytest
 
 from features.recordings import tone, write_recording
 from features.tone_clips import STAND_IN, VOICE
-from selfmm.errors import MediaError, OutputError, SettingsError, WeightsError
+from selfmm.core.errors import MediaError, OutputError, SettingsError, WeightsError
 from selfmm.features import clip_process
 from selfmm.features.clip_process import answer
 from selfmm.features.clips.clip import Clip

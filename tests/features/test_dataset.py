@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from selfmm.config.recipe import Recipe, load_recipe
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.writer import Source, write_dataset
 from selfmm.features.analysis import Features
 from selfmm.features.dataset import dataset_of, source_of
 from selfmm.features.extraction import ClipFeatures
-from selfmm.features.recipe import Recipe, load_recipe
 from selfmm.features.streams import Track, Transcript, Word
 
 COLUMNS = ("a", "b", "c")

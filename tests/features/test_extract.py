@@ -21,16 +21,16 @@ import pytest
 from conftest import heeds_ctrl_c
 from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
+from selfmm.config.recipe import load_recipe
+from selfmm.core.errors import OutputError, PartError, SettingsError, SourceError, WeightsError
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.store import open_dataset
-from selfmm.errors import OutputError, PartError, SettingsError, SourceError, WeightsError
 from selfmm.features import extract as extraction
 from selfmm.features import workers
 from selfmm.features.clips.clip import Clip
 from selfmm.features.extract import Extracted, extract
 from selfmm.features.extraction import extract_clip
-from selfmm.features.recipe import load_recipe
 
 COUNT = 12
 

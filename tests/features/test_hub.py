@@ -8,9 +8,9 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from selfmm.errors import WeightsError
+from selfmm.config.recipe import FaceSettings, Recipe, SpeechSettings, VoiceSettings
+from selfmm.core.errors import WeightsError
 from selfmm.features.hub import without_network
-from selfmm.features.recipe import FaceSettings, Recipe, SpeechSettings, VoiceSettings
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from features.recordings import tone, write_recording
-from selfmm.errors import OutputError, SourceError
+from selfmm.config.recipe import Recipe, load_recipe
+from selfmm.core.errors import OutputError, SourceError
 from selfmm.features import kept
 from selfmm.features.analysis import Features
 from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.face.analyser import FaceFigures
-from selfmm.features.recipe import Recipe, load_recipe
 from selfmm.features.streams import Track, Transcript, Word
 from selfmm.features.voice.loudness import SoundFigures
 

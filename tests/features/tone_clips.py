@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from features.recordings import tone, write_recording
-from selfmm.features.recipe import Recipe, load_recipe
+from selfmm.config.recipe import Recipe, load_recipe
 
 VOICE: Recipe = load_recipe(["parts=audio"])
 

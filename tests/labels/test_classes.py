@@ -15,7 +15,7 @@ from torch import Tensor
 
 from oracles.classes import SlowClasses
 from oracles.worlds import Step
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
 from selfmm.labels import Outcome, UnimodalClassLabelGenerator
 from selfmm.labels.class_accounts import EM_STEPS, ClassAccount, fit_account, posterior
 

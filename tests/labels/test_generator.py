@@ -16,7 +16,7 @@ from torch import Tensor
 
 from oracles.ulgm import FUSION, SlowGenerator
 from oracles.worlds import FUSION_DIM, World, apply, build
-from selfmm.errors import OutputError, SettingsError
+from selfmm.core.errors import OutputError, SettingsError
 from selfmm.labels import FixedLabels, Outcome, UnimodalLabelGenerator
 from selfmm.labels.banks import make_bank
 from selfmm.labels.rules import Evidence, Rule

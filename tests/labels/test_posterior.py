@@ -15,7 +15,7 @@ from torch import Tensor
 from oracles.posterior import held_out_predictions
 from oracles.ulgm import SlowGenerator
 from oracles.worlds import World, apply, build
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.accounts import EM_STEPS, SILENT, fit_account, posterior_mean
 from selfmm.labels.held_out import leave_one_out

@@ -6,7 +6,7 @@ import torch
 
 from models.worlds import MOSI, core_size, make_batch, make_model, sequence_of, shake
 from oracles import attention as oracle
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.models.almt import ALMT, Embedding, HyperLayer, HyperModality, Options
 
 SMALL = Options(dim=4, heads=2, tokens=3, hidden=5, scales=3)

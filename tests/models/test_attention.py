@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from models.worlds import sequence_of, shake
 from oracles import attention as oracle
-from selfmm.config import load_group
-from selfmm.errors import SettingsError
+from selfmm.config.settings import load_group
+from selfmm.core.errors import SettingsError
 from selfmm.models.attention import (
     Block,
     Dropouts,

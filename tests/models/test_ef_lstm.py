@@ -7,7 +7,7 @@ import torch
 
 from models.worlds import MOSI, core_size, make_batch, make_model
 from oracles.recurrent import Vector, lstm, network
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.data.store import Modality
 from selfmm.models.ef_lstm import EFLSTM
 

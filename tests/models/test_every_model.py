@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from models.worlds import MODALITIES, make_batch, make_model, part_of
+from selfmm.core.errors import SettingsError
 from selfmm.data.store import Modality
-from selfmm.errors import SettingsError
+from selfmm.data.types import Output
 from selfmm.models import MODELS, find_model
 from selfmm.models.base import Score
-from selfmm.types import Output
 
 LENGTHS = {"text": [4, 7, 3, 5, 0], "audio": [9, 2, 0, 6, 3], "vision": [1, 5, 4, 0, 2]}
 NO_REPRESENTATION = ("ef_lstm", "mult", "mag_bert")

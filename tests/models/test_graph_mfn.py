@@ -10,11 +10,11 @@ from torch import nn
 
 from models.worlds import MODALITIES, MOSI, core_size, make_batch, make_model, settings_for
 from oracles.recurrent import fusion_graph, gated_memory, lstm, network, with_previous
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import SettingsError
 from selfmm.data.store import Modality
-from selfmm.errors import SettingsError
+from selfmm.data.types import Batch, Stream
 from selfmm.models.graph_mfn import MOST, DynamicFusionGraph, GraphMFN
-from selfmm.types import Batch, Stream
 
 NAMES = ("text", "audio", "vision", "hands", "pulse", "gaze")
 

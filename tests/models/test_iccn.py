@@ -13,8 +13,8 @@ from torch import Tensor
 from models.worlds import MODALITIES, make_batch, make_model
 from oracles.tensors import convolve, correlations, highest_of_four
 from selfmm.data.store import Modality
+from selfmm.data.types import Batch, Stream
 from selfmm.models.iccn import ICCN, Interaction, InteractionFusion, Options, canonical_correlations
-from selfmm.types import Batch, Stream
 
 
 def two_views(count: int, d: int, e: int, seed: int = 0) -> tuple[Tensor, Tensor]:

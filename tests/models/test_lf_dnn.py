@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from models.worlds import MODALITIES, make_batch, make_model
+from selfmm.data.types import Output
 from selfmm.models.base import Head
 from selfmm.models.lf_dnn import LFDNN
 from selfmm.models.self_mm import SelfMM
-from selfmm.types import Output
 
 LENGTHS = {"text": [4, 2, 0], "audio": [3, 0, 5], "vision": [1, 6, 2]}
 

@@ -9,7 +9,7 @@ import torch
 
 from models.worlds import MOSI, core_size, make_batch, make_model
 from oracles.tensors import outer
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.models.lmf import LMF, LowRankFusion
 from selfmm.models.tfn import outer_product
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from models.worlds import make_batch, make_model, sequence_of, shake, tiny_transformer
 from oracles.recurrent import network
+from selfmm.data.types import Batch, Output, Stream
 from selfmm.models.mag_bert import AdaptationGate, MAGBert, Options, displacement, steps_of_words
-from selfmm.types import Batch, Output, Stream
 
 VECTOR = st.lists(st.sampled_from([0.0, 0.0, 1e-30, -0.5, 1.0, 3.0, -40.0, 1e12]), min_size=3, max_size=3)
 

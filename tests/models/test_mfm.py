@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.worlds import MODALITIES, core_size, make_batch, make_model, part_of
 from oracles.prior import mmd
 from oracles.recurrent import lstm, network
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.data.store import Modality
 from selfmm.models.mfm import MFM, Decoder, Generator, distance_from_prior
 from selfmm.models.sequences import Sequence

@@ -8,7 +8,7 @@ from torch import nn
 
 from models.worlds import MODALITIES, MOSI, core_size, make_batch, make_model
 from oracles.recurrent import Vector, delta_attention, gated_memory, lstm, network
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.models.mfn import MFN, DeltaMemoryAttention, GatedMemory, Options, lstm_states, with_previous
 
 SMALL = Options(

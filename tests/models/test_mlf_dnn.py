@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from models.worlds import check_peoples_labels, make_batch, make_model
-from selfmm.objectives.fused import HumanObjective
+from selfmm.training.objectives.fused import HumanObjective
 
 
 def test_it_is_lf_dnn_with_peoples_labels() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from models.worlds import MODALITIES, MOSI, core_size, make_batch, make_model
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.models import mmim
 from selfmm.models.mmim import MMIM, Information, contrast, entropy, log_likelihood
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from models.worlds import SIMS, check_peoples_labels
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.models.mtfn import MTFN
 
 SIZES = (

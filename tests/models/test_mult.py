@@ -7,7 +7,7 @@ import torch
 
 from models.worlds import MODALITIES, MOSI, core_size, make_batch, make_model, sequence_of, shake
 from oracles import attention as oracle
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.models.attention import TransformerOptions
 from selfmm.models.mult import Crossmodal, MulT, Options
 

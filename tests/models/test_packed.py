@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from models.worlds import as_on_an_accelerator
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
 from selfmm.models import packed
 from selfmm.models.packed import can_pack, first_tokens
 from selfmm.models.text import TransformerEncoder

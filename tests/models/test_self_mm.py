@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfmm.config import Settings, load_settings
+from selfmm.config.settings import Settings, load_settings
 from selfmm.data.store import Modality
+from selfmm.data.types import Batch, Stream
 from selfmm.models.self_mm import SelfMM
-from selfmm.predict import TrainedModel
-from selfmm.types import Batch, Stream
+from selfmm.runs.trained_model import TrainedModel
 
 MODALITIES = {"words": Modality(kind="frames", dim=4), "voice": Modality(kind="frames", dim=3)}
 

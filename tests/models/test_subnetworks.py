@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from selfmm.config import StreamSettings
+from selfmm.config.settings import StreamSettings
 from selfmm.models.encoders import SequenceEncoder
 from selfmm.models.subnetworks import MeanNetwork, sub_network
 

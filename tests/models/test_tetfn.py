@@ -7,9 +7,9 @@ import torch
 
 from models.worlds import MOSI, core_size, make_batch, make_model, sequence_of, shake
 from oracles import attention as oracle
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
+from selfmm.data.types import Stream
 from selfmm.models.tetfn import TETFN, Options, Recurrent, TextEnhanced
-from selfmm.types import Stream
 
 
 def test_published_size() -> None:

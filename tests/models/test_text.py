@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles import alignment as slow
-from selfmm.errors import SettingsError, WeightsError
+from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.models.text import (
     TransformerEncoder,
     check_max_tokens,

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from models.worlds import MODALITIES, MOSI, make_batch, make_model
 from oracles.tensors import outer
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import SettingsError
 from selfmm.data.store import Modality
-from selfmm.errors import SettingsError
+from selfmm.data.types import Batch, Stream
 from selfmm.models.tfn import TFN, TensorFusion, outer_product
-from selfmm.types import Batch, Stream
 
 
 @given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5), clips=st.integers(1, 3), seed=st.integers(0, 99))

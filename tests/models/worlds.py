@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from selfmm.config import Settings, load_settings
+from selfmm.config.settings import Settings, load_settings
 from selfmm.data.store import Modality
+from selfmm.data.types import Batch, Stream
 from selfmm.models import find_model, packed
 from selfmm.models.base import Model, label_source
 from selfmm.models.sequences import Sequence as Steps
-from selfmm.types import Batch, Stream
 
 MODALITIES = {
     "text": Modality(kind="tokens"),

@@ -10,8 +10,8 @@ import pytest
 
 from selfmm.data.store import TABLE, Dataset, open_dataset
 from selfmm.data.writer import fingerprint
-from selfmm.predict import TrainedModel
-from selfmm.training.folder import RunFolder
+from selfmm.runs.folder import RunFolder
+from selfmm.runs.trained_model import TrainedModel
 
 HOSTILE = (
     "</q></td><script>document.title='owned'</script><img src=//evil.example/x onerror=alert(1)>\x00\u202e{{ 7*7 }}"

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from selfmm.core.errors import OutputError
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError
 from selfmm.explain.clip import explain
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
 from selfmm.explain.words import words_in
-from selfmm.predict import TrainedModel
 from selfmm.report.clip_pictures import explanation_picture, write_picture
 from selfmm.report.style import drawing
+from selfmm.runs.trained_model import TrainedModel
 
 WORDS = ("wonderful", "I", "don't", "like,", "Donaudampfschifffahrtsgesellschaftskapitän", "$5$", "(awful)")
 

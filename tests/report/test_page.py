@@ -14,11 +14,11 @@ import pytest
 
 import selfmm
 from report.conftest import HOSTILE
+from selfmm.core.errors import RunError
 from selfmm.data.store import Dataset
-from selfmm.errors import RunError
-from selfmm.predict import TrainedModel
-from selfmm.report.material import Material
 from selfmm.report.report import default_page, write_report
+from selfmm.runs.material import Material
+from selfmm.runs.trained_model import TrainedModel
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from selfmm.atomic import write_text
+from selfmm.core.files import write_text
+from selfmm.core.tensors import save_tensors
 from selfmm.report import plane as module
 from selfmm.report.plane import Plane, read_planes
-from selfmm.training.checkpoint import save_tensors
 
 
 def store(folder: Path, bank: np.ndarray, labels: np.ndarray, seen: np.ndarray | None = None) -> Path:

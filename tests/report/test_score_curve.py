@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from selfmm.errors import DatasetError
+from selfmm.core.errors import DatasetError
 from selfmm.report.clip_pictures import write_picture
 from selfmm.report.score_curve import _clock, _line, _picked, curve_picture
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import selfmm
-from selfmm.config import Settings, load_settings
-from selfmm.data.batches import Positions
+from selfmm.config.settings import Settings, load_settings
+from selfmm.core.files import write_json
+from selfmm.core.tensors import Positions
 from selfmm.data.store import Dataset
+from selfmm.models.assembly import Assembly, assemble
 from selfmm.training import run
-from selfmm.training.assembly import Assembly, assemble
 from selfmm.training.checkpoint import Checkpoints
-from selfmm.training.folder import write_json
 from selfmm.training.objective import make_objective
 from selfmm.training.trainer import Trainer
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from selfmm.errors import OutputError, RunError
+from selfmm.core.errors import OutputError, RunError
+from selfmm.core.tensors import load_tensors, save_tensors
 from selfmm.training import checkpoint
-from selfmm.training.checkpoint import Checkpoints, load_tensors, save_tensors
+from selfmm.training.checkpoint import Checkpoints
 
 
 def trained_pair() -> tuple[nn.Linear, torch.optim.Optimizer]:

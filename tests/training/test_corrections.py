@@ -15,10 +15,10 @@ import selfmm
 from annotation.worlds import TRAIN, small
 from conftest import PLANTED, QUICK
 from selfmm.annotation.importing import import_corrections
+from selfmm.core.errors import DatasetError, RunError
 from selfmm.data.planted import write_planted
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.errors import DatasetError, RunError
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 from selfmm.training.corrections import corrections_used, fixed_labels
 from selfmm.training.trainer import EpochRecord, Silence
 

@@ -9,11 +9,12 @@ import pytest
 
 import selfmm
 from conftest import QUICK
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import RunError, SelfmmError, SettingsError, TrainingError
+from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
-from selfmm.errors import RunError, SelfmmError, SettingsError, TrainingError
-from selfmm.training.needs import check_needs
-from selfmm.training.objective import human_labels, training_rows
+from selfmm.models.needs import check_needs
+from selfmm.training.objective import human_labels
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=2")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from selfmm.config import load_settings
+from selfmm.config.settings import load_settings
 from selfmm.data.store import Dataset
-from selfmm.training.assembly import assemble
+from selfmm.models.assembly import assemble
 from selfmm.training.optim import parameter_groups
 
 MOSI = (

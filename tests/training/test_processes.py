@@ -21,9 +21,9 @@ import pytest
 import selfmm
 from conftest import QUICK, heeds_ctrl_c
 from forked import Program
-from selfmm.atomic import only_one
+from selfmm.core.files import only_one
 from selfmm.data.store import Dataset
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -14,7 +14,7 @@ import selfmm
 from conftest import QUICK
 from forked import Program
 from selfmm.data.store import Dataset
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 from training.builders import killed_at_the_end
 
 

@@ -13,7 +13,7 @@ from selfmm.cli.quickstart import final_recovery
 from selfmm.data.planted import PlantedSettings, planted_source
 from selfmm.data.store import Dataset
 from selfmm.data.writer import write_dataset
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 SETTINGS = PlantedSettings(clips=160, noise={"audio": 0.2, "vision": 0.3})
 QUICK = ["modalities=audio,vision", "training.max_epochs=6", "stream.audio.hidden=8", "stream.vision.hidden=8"]

@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 import selfmm
 from conftest import QUICK
 from forked import helpers_aside
+from selfmm.core.errors import OutputError, RunError, SettingsError, TrainingError
 from selfmm.data.store import Dataset
-from selfmm.errors import OutputError, RunError, SettingsError, TrainingError
 from selfmm.training.seed_pool import Plan, Pool, Unheard, make_plan
 from selfmm.training.seeds import SeedRuns, machine_plan, parse_seeds
 from selfmm.training.trainer import EpochRecord

@@ -12,9 +12,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.worlds import as_on_an_accelerator
-from selfmm.data.batches import Positions
+from selfmm.core.errors import DatasetError, TrainingError
+from selfmm.core.tensors import Positions
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.errors import DatasetError, TrainingError
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.models.text import TransformerEncoder
 from selfmm.training.trainer import EpochRecord, Trainer

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from selfmm.core.errors import RunError
 from selfmm.data.store import PLACE, TEXT, Dataset
-from selfmm.errors import RunError
 
 
 def clips_to_annotate(

@@ -11,7 +11,8 @@ import pandas as pd
 from selfmm.annotation.label_studio_answers import read_label_studio
 from selfmm.annotation.ratings import Ratings, printable
 from selfmm.annotation.sheet import read_sheet
-from selfmm.atomic import taking_turns
+from selfmm.core.errors import SourceError
+from selfmm.core.files import taking_turns
 from selfmm.data.corrections import (
     COLUMNS,
     count_corrections,
@@ -21,9 +22,8 @@ from selfmm.data.corrections import (
     write_corrections,
 )
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.data.tables import SUFFIXES
+from selfmm.data.tables.reader import SUFFIXES
 from selfmm.data.writer import sha256
-from selfmm.errors import SourceError
 
 
 @dataclass(frozen=True)

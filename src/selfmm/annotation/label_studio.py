@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from selfmm.annotation.ratings import PREFIX
-from selfmm.atomic import write_text
+from selfmm.core.files import write_text
 from selfmm.data.store import TEXT
 
 CLIP = "clip"

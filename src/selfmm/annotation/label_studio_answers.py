@@ -15,8 +15,8 @@ from typing import Any
 
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings, printable
-from selfmm.data.finite import some
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
+from selfmm.core.messages import some
 
 LARGEST = 256 << 20
 """Bytes of the largest file that is read; parsed, it needs several times as much memory."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from selfmm.data.finite import some
+from selfmm.core.messages import some
 
 PREFIX = "label_"
 """What a column or control is called that asks for the label of a modality: ``label_<modality>``."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from selfmm.annotation.ratings import PREFIX, Ratings
-from selfmm.atomic import atomic_file
-from selfmm.data.cells import read_cells, words
-from selfmm.data.finite import some
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
+from selfmm.core.files import atomic_file
+from selfmm.core.messages import some
+from selfmm.data.tables.cells import read_cells, words
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 

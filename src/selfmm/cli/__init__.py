@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from selfmm import __version__
 from selfmm.cli import annotation, data, experiments, export, extract, models, predict, report, runs, setup, tune
 from selfmm.cli.output import complain
-from selfmm.errors import SelfmmError
-from selfmm.machine import collect_rarely
+from selfmm.core.errors import SelfmmError
+from selfmm.core.machine import collect_rarely
+from selfmm.core.version import __version__
 
 app = typer.Typer(
     name="selfmm",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfmm.cli.output import TABLES, check_out, deliver
-from selfmm.errors import RunError, SettingsError
+from selfmm.core.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
     from selfmm.data.store import Dataset
@@ -36,7 +36,7 @@ def annotate(
     """Hand the training clips with their u-labels to people who annotate; their answers: selfmm labels RUN --import."""
     from selfmm.annotation.clips import clips_to_annotate
     from selfmm.data.store import open_dataset
-    from selfmm.training.folder import RunFolder
+    from selfmm.runs.folder import RunFolder
 
     check_out(file, run, force, (*TABLES, ".json"))
     if media_root is not None and file.suffix != ".json":
@@ -109,7 +109,7 @@ def corrections(
 
 def _dataset(target: Path) -> Dataset:
     from selfmm.data.store import MANIFEST, open_dataset
-    from selfmm.training.folder import RunFolder
+    from selfmm.runs.folder import RunFolder
 
     if (target / "run.json").is_file() and not (target / MANIFEST).is_file():
         return open_dataset(RunFolder(target).info().dataset_path)

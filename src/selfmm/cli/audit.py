@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.labels.audit import Audit
+from selfmm.labels.audit.audit import Audit
 from selfmm.report.cells import Row, audit_gaps, audit_rows, number, recovery_rows, words
 
 _CLIPS_SHOWN = 8

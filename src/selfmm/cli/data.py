@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
 
 
 class TextForm(StrEnum):

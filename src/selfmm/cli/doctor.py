@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.doctor import Diagnosis
+from selfmm.core.doctor import Diagnosis
 
 
 def diagnosis_tables(diagnosis: Diagnosis) -> Group:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfmm.cli.output import interruptible
-from selfmm.errors import TrainingError
+from selfmm.core.errors import TrainingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +53,7 @@ def compare(
     from rich.console import Console
 
     from selfmm.cli.seeds import pool_listener
-    from selfmm.config import with_values
+    from selfmm.config.settings import with_values
     from selfmm.experiments.compare import compare as compare_
 
     console = Console()
@@ -93,7 +93,7 @@ def ablate(
     from rich.console import Console
 
     from selfmm.cli.seeds import pool_listener
-    from selfmm.config import with_values
+    from selfmm.config.settings import with_values
     from selfmm.experiments.ablate import ablate as ablate_
 
     console = Console()

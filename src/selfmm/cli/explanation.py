@@ -11,7 +11,7 @@ from rich.text import Text
 from selfmm.data.scales import LabelScale
 from selfmm.explain.explanation import Explanation, FrameShares
 from selfmm.explain.words import printable
-from selfmm.prediction import figure
+from selfmm.recordings.prediction import figure
 
 _HALF = 9  # characters of the longest bar
 _WORDS_SHOWN, _COLUMNS_SHOWN = 8, 3

@@ -63,9 +63,9 @@ def extract(
     from selfmm.cli.data import parse_range
     from selfmm.cli.output import interruptible
     from selfmm.cli.progress import extract_listener
-    from selfmm.config import with_values
+    from selfmm.config.recipe import load_recipe
+    from selfmm.config.settings import with_values
     from selfmm.features.extract import extract as extract_
-    from selfmm.features.recipe import load_recipe
 
     named = {"parts": parts, "speech.recogniser": recogniser, "speech.language": language}
     recipe = load_recipe([*with_values((), named), *(overrides or ())])

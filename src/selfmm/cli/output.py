@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from selfmm.errors import OutputError
+from selfmm.core.errors import OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ def speaks() -> bool:
 def complain(message: str) -> None:
     """One message of what went wrong; of several processes from the one that failed first."""
     if _of_several():
-        from selfmm.processes import first_to_fail
+        from selfmm.core.processes import first_to_fail
 
         if not first_to_fail():
             return
@@ -59,7 +59,7 @@ def check_out(out: Path | None, run: Path, force: bool, suffixes: Collection[str
         return
     if out.suffix not in suffixes:
         raise OutputError(f"cannot tell the format of {out}: name a file that ends in {' or '.join(suffixes)}.")
-    from selfmm.training.folder import refuse_inside
+    from selfmm.runs.folder import refuse_inside
 
     refuse_inside(out, run)
     if out.exists() and not force:
@@ -69,7 +69,7 @@ def check_out(out: Path | None, run: Path, force: bool, suffixes: Collection[str
 def deliver(table: pd.DataFrame, out: Path | None) -> None:
     """To a file by its suffix, to a terminal as a table, else as CSV."""
     if out is not None:
-        from selfmm.training.folder import write_table
+        from selfmm.core.files import write_table
 
         write_table(out, table)
         typer.echo(f"{out}: {len(table)} rows")

@@ -10,10 +10,10 @@ import typer
 from selfmm.cli.output import TABLES, check_out, deliver
 from selfmm.cli.recordings import Form, find_clips, predict_clips, predict_curve
 from selfmm.cli.runs import RunArgument
-from selfmm.errors import SettingsError, SourceError
+from selfmm.core.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
-    from selfmm.spans import Sentences, Windows
+    from selfmm.recordings.spans import Sentences, Windows
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +55,7 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there already.")] = False,
 ) -> None:
     """Score clips: all modalities together, and each alone."""
-    from selfmm.training.folder import RunFolder
+    from selfmm.runs.folder import RunFolder
 
     inputs = inputs or []
     if bool(inputs) == bool(text):
@@ -85,7 +85,7 @@ def predict(
 def _spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows | Sentences | None:
     if window is None and hop is None and not by_sentence:
         return None
-    from selfmm.spans import Sentences, Windows
+    from selfmm.recordings.spans import Sentences, Windows
 
     if by_sentence and (window is not None or hop is not None):
         raise SettingsError(["give --window or --by-sentence, not both"])

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from selfmm.data.scales import LabelScale
 from selfmm.explain.words import printable
-from selfmm.prediction import FUSION, Prediction, figure
+from selfmm.recordings.prediction import FUSION, Prediction, figure
 
 _WIDE, _NARROW = 10, 5  # cells of a bar on each side of neutral
 _SOURCES = {"given": "given words: ", "subtitles": "subtitles: ", "recognised": "recognised words: "}

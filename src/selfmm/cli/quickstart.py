@@ -18,8 +18,8 @@ from selfmm.cli.tables import run_summary
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
-from selfmm.labels.recovery import recovery
-from selfmm.predict import TrainedModel
+from selfmm.labels.audit.recovery import recovery
+from selfmm.runs.trained_model import TrainedModel
 
 
 def run(out: Path, clips: int, recordings: Path | None = None) -> None:

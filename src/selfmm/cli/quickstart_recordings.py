@@ -16,16 +16,16 @@ from rich.text import Text
 from selfmm.api import train
 from selfmm.cli.prediction import card
 from selfmm.cli.progress import extract_listener, listener
+from selfmm.config.recipe import load_recipe
+from selfmm.core.errors import PartError
+from selfmm.core.weights import find, locate
 from selfmm.data.store import SPLITS, Dataset
 from selfmm.demo.clips import make_clips
-from selfmm.errors import PartError
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extract import extract
-from selfmm.features.recipe import load_recipe
-from selfmm.predict import TrainedModel
-from selfmm.recordings import predict_clip
-from selfmm.weights import find, locate
+from selfmm.recordings.scores import predict_clip
+from selfmm.runs.trained_model import TrainedModel
 
 INSTALL = "pip install 'selfmm[video]' && selfmm weights get tiny.en face"
 _MODULES = ("av", "faster_whisper", "joblib", "mediapipe")  # of the extra [video]

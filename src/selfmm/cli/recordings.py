@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from selfmm.cli.output import complain
-from selfmm.errors import SettingsError, SourceError
+from selfmm.core.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
+    from selfmm.config.recipe import Recipe
     from selfmm.features.clips.clip import Clip
-    from selfmm.features.recipe import Recipe
-    from selfmm.prediction import Prediction
-    from selfmm.spans import Sentences, Windows
+    from selfmm.recordings.prediction import Prediction
+    from selfmm.recordings.spans import Sentences, Windows
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ def _told_apart(clips: Sequence[Clip]) -> list[Clip]:
 def predict_clips(run: Path, clips: Sequence[Clip], failed: int, explain: bool, form: Form) -> None:
     """Scores clips; the ones that cannot be scored are told, and make the exit code 1."""
     from selfmm.features.clips.clip import Failure
-    from selfmm.recordings import predict_clips as predict_clips_
+    from selfmm.recordings.scores import predict_clips as predict_clips_
 
     if form.picture is not None and len(clips) > 1:
         raise SettingsError([f"--picture is of one clip, and there are {len(clips)}"])
@@ -122,8 +122,8 @@ def predict_clips(run: Path, clips: Sequence[Clip], failed: int, explain: bool, 
 def predict_curve(run: Path, clips: Sequence[Clip], spans: Windows | Sentences, form: Form) -> None:
     """Scores one recording span by span."""
     from selfmm.api import load
-    from selfmm.prediction import overlay, table_of
-    from selfmm.recordings import predict_curve as predict_curve_
+    from selfmm.recordings.prediction import overlay, table_of
+    from selfmm.recordings.scores import predict_curve as predict_curve_
 
     if len(clips) != 1:
         raise SettingsError([f"a curve is of one recording, and there are {len(clips)}"])
@@ -133,7 +133,7 @@ def predict_curve(run: Path, clips: Sequence[Clip], spans: Windows | Sentences, 
         raise SourceError(f"{clips[0].path} has no sentence to score: nobody speaks in it, or nothing was understood.")
     _give_out(made, form, curve=True)
     if form.srt is not None:
-        from selfmm.atomic import write_text
+        from selfmm.core.files import write_text
         from selfmm.features.words.subtitles import to_srt
 
         write_text(form.srt, to_srt(overlay(made)))
@@ -161,8 +161,8 @@ def _followed(results: Iterable[T], total: int | None = None) -> Iterator[T]:
 
 
 def _give_out(made: Sequence[Prediction], form: Form, *, curve: bool = False, explain: bool = False) -> None:
-    from selfmm.prediction import table_of
-    from selfmm.training.folder import to_json
+    from selfmm.core.files import to_json
+    from selfmm.recordings.prediction import table_of
 
     if form.out is not None:
         _write(made, form.out)
@@ -178,9 +178,8 @@ def _give_out(made: Sequence[Prediction], form: Form, *, curve: bool = False, ex
 
 
 def _write(made: Sequence[Prediction], path: Path) -> None:
-    from selfmm.atomic import write_text
-    from selfmm.prediction import table_of
-    from selfmm.training.folder import to_json, write_table
+    from selfmm.core.files import to_json, write_table, write_text
+    from selfmm.recordings.prediction import table_of
 
     if path.suffix == ".json":
         write_text(path, to_json([one.to_json() for one in made]) + "\n")

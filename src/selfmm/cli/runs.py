@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 from selfmm.cli.output import check_out, deliver, interruptible, speaks
-from selfmm.errors import RunError, SettingsError, TrainingError
+from selfmm.core.errors import RunError, SettingsError, TrainingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def train(
         raise SettingsError(["give --seed for one run or --seeds for several, not both"])
     if jobs is not None and seeds is None:
         raise SettingsError(["--jobs says how many of --seeds run at once; give these too"])
-    from selfmm.config import with_values
+    from selfmm.config.settings import with_values
 
     common: _Training = {
         "preset": preset,
@@ -93,7 +93,7 @@ def _train_one(data: Path, seed: int | None, common: _Training) -> None:
     from selfmm.api import train as train_
     from selfmm.cli.progress import listener
     from selfmm.cli.tables import run_summary
-    from selfmm.processes import leave
+    from selfmm.core.processes import leave
 
     console = Console()
     with listener(console) as progress:
@@ -132,7 +132,7 @@ def evaluate(
     model = load(run)
     metrics = model.evaluate(data, split)
     if as_json:
-        from selfmm.training.folder import to_json
+        from selfmm.core.files import to_json
 
         typer.echo(to_json({"split": split, "count": metrics.count, **metrics.values, "reasons": metrics.reasons}))
         return
@@ -175,7 +175,7 @@ def labels(
         return
     if weight is not None or source is not None:
         raise SettingsError(["--weight and --source say something of the labels of --import FILE; give this too"])
-    from selfmm.training.folder import RunFolder
+    from selfmm.runs.folder import RunFolder
 
     if as_json and not audit:
         raise SettingsError(["--json goes with --audit; for the labels themselves, give --out FILE.csv or .parquet"])
@@ -195,8 +195,8 @@ def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
 
     from selfmm.cli.audit import as_json as to_values
     from selfmm.cli.audit import render
-    from selfmm.report.material import Material
-    from selfmm.training.folder import to_json, write_table
+    from selfmm.core.files import to_json, write_table
+    from selfmm.runs.material import Material
 
     if epoch != "last":
         raise SettingsError([f"--audit looks at all epochs and judges the last; leave --epoch {epoch} away"])

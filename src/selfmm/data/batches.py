@@ -11,12 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from selfmm.data.ragged import Ragged
+from selfmm.core.errors import DatasetError
+from selfmm.core.tensors import Positions, Ragged
 from selfmm.data.store import Dataset, Modality
-from selfmm.errors import DatasetError
-from selfmm.types import Batch, Stream
+from selfmm.data.types import Batch, Stream
 
-Positions = npt.NDArray[np.int64]
 _AHEAD = 2
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.data.finite import clips, some
+from selfmm.core.errors import SourceError
+from selfmm.core.messages import clips, some
 from selfmm.data.store import SPLITS, TEXT
 from selfmm.data.writer import Source
-from selfmm.errors import SourceError
 
 Missing = Literal["error", "allow"]
 _HAS, _IS = ("has", "have"), ("is", "are")

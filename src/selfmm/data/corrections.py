@@ -28,9 +28,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.atomic import atomic_file, explain
-from selfmm.data.finite import some
-from selfmm.errors import DatasetError
+from selfmm.core.errors import DatasetError
+from selfmm.core.files import atomic_file, explain
+from selfmm.core.messages import some
 
 if TYPE_CHECKING:
     from selfmm.data.store import Dataset

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from selfmm.core.messages import clips, some
+
 NonFinite = Literal["error", "zero"]
-_SHOWN = 3
-
-
-def some(ids: Sequence[object]) -> str:
-    """The first few ids of many, for a message: ``'a', 'b', 'c' and 7 more``."""
-    shown = ", ".join(repr(str(one)[:80]) for one in ids[:_SHOWN])
-    return shown if len(ids) <= _SHOWN else f"{shown} and {len(ids) - _SHOWN} more"
-
-
-def clips(count: int, verb: tuple[str, str] = ("", "")) -> str:
-    """``1 clip`` or ``7 clips``, with the verb in the number that fits."""
-    return f"{count} clip{'s' if count != 1 else ''} {verb[count != 1]}".rstrip()
 
 
 def as_float(values: npt.NDArray[Any], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:

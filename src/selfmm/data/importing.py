@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from selfmm import __version__
+from selfmm.core.errors import SourceError
+from selfmm.core.version import __version__
 from selfmm.data.checks import Missing, check_source
-from selfmm.data.field_pickles import read_field_pickle
-from selfmm.data.field_text import Form
 from selfmm.data.finite import NonFinite
+from selfmm.data.mmsa.pickles import read_field_pickle
+from selfmm.data.mmsa.text import Form
 from selfmm.data.store import Dataset
-from selfmm.data.tables import SUFFIXES, find_table, read_table_source
+from selfmm.data.tables.reader import SUFFIXES, find_table, read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
-from selfmm.errors import SourceError
 
 _PICKLES = (".pkl", ".pickle")
 

@@ -3,7 +3,7 @@
 Every clip has a sentiment per modality in [-3, 3]. In most clips the modalities agree up to a small spread; in the
 rest one of them says the opposite of the others (sarcasm: friendly words, a bored voice). The m-label is what a
 rater of the whole would give. A method that makes labels per modality from the m-label alone can so be held
-against the truth; see `selfmm.labels.recovery`.
+against the truth; see `selfmm.labels.audit.recovery`.
 
 How a sentiment becomes words or frames does not depend on the seed: other seeds are other samples of one world.
 """
@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmm.core.errors import SettingsError
 from selfmm.data.planted_words import sentence
 from selfmm.data.store import TEXT, Dataset, Modality
 from selfmm.data.writer import Frames, Source, write_dataset
-from selfmm.errors import SettingsError
 
 MODALITIES = (TEXT, "audio", "vision")
 LIMIT = 3.0

@@ -1,4 +1,4 @@
-"""A split into train, valid and test that keeps the clips of one video together."""
+"""Splits into train, valid and test that keep the clips of one video together, and the clips that are trained on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+
+from selfmm.config.settings import Settings
+from selfmm.core.tensors import Positions
+from selfmm.data.store import Dataset
 
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 
@@ -38,3 +42,14 @@ def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
         if split in empty:
             empty.remove(split)
     return [chosen[video] for video in videos]
+
+
+def training_rows(dataset: Dataset, settings: Settings) -> Positions:
+    """Row numbers of the training clips: all, or the share that the settings take of them."""
+    rows = dataset.rows("train")
+    share = settings.training.share
+    if share >= 1:
+        return rows
+    # Of one seed, a smaller share is a part of a larger one.
+    order = np.random.default_rng([settings.seed, 7]).permutation(len(rows))
+    return rows[np.sort(order[: max(1, round(share * len(rows)))])]

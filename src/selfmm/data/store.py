@@ -36,9 +36,9 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from selfmm.config.recipe import Recipe
+from selfmm.core.errors import DatasetError
 from selfmm.data.corrections import read_corrections
-from selfmm.errors import DatasetError
-from selfmm.features.recipe import Recipe
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"

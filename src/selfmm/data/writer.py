@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.atomic import atomic_folder, refuse_to_replace
+from selfmm.config.recipe import Recipe
+from selfmm.core.errors import OutputError
+from selfmm.core.files import atomic_folder, refuse_to_replace
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.store import MANIFEST, TABLE, TEXT, Dataset, Manifest, Modality, open_dataset
-from selfmm.errors import OutputError
-from selfmm.features.recipe import Recipe
 
 _CHUNK_CLIPS = 64
 WORDS = "words.parquet"

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.atomic import atomic_file, atomic_folder
+from selfmm.core.errors import SettingsError
+from selfmm.core.files import atomic_file, atomic_folder
 from selfmm.data.planted import LIMIT
 from selfmm.demo.acting import perform
 from selfmm.demo.canvas import Pose
@@ -23,7 +24,6 @@ from selfmm.demo.drawn_face import backdrop, draw
 from selfmm.demo.film import DRAWING, repeat_film, write_film
 from selfmm.demo.scripts import Purpose, Script, Seconds, generator, write_scripts
 from selfmm.demo.spoken import Synthesizer, chosen, speak
-from selfmm.errors import SettingsError
 from selfmm.features.streams import SOUND_RATE, Floats
 
 TABLE = "clips.csv"

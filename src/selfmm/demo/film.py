@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.errors import PartError
+from selfmm.core.errors import PartError
 from selfmm.features.streams import SOUND_RATE, Floats
 
 FRAME_RATE = 25

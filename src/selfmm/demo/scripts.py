@@ -7,10 +7,10 @@ from enum import IntEnum
 
 import numpy as np
 
+from selfmm.core.errors import SettingsError
 from selfmm.data.planted import PlantedSettings, planted_source
 from selfmm.data.planted_words import sentence
 from selfmm.demo.speakers import SPEAKERS, Speaker
-from selfmm.errors import SettingsError
 
 Seconds = tuple[float, float]
 """The shortest and the longest a clip may be."""

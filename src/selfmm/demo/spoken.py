@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 
+from selfmm.core.errors import PartError, SettingsError
 from selfmm.demo.film import read_sound
 from selfmm.demo.speakers import Voice
 from selfmm.demo.tones import tone_speech
-from selfmm.errors import PartError, SettingsError
 from selfmm.features.streams import SOUND_RATE, Floats
 
 Synthesizer = Literal["auto", "tones", "espeak-ng"]

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.errors import SelfmmError
+from selfmm.core.errors import SelfmmError
 
 Scale = Literal["mosi", "sims", "general"]
 """Which set of figures: labels in [-3, 3], in [-1, 1], or anything else."""

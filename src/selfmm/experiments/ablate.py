@@ -19,17 +19,18 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from selfmm.api import safe_name
-from selfmm.config import did_you_mean, load_settings
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import SettingsError
+from selfmm.core.files import safe_name
+from selfmm.core.messages import did_you_mean
 from selfmm.data.store import Dataset, as_dataset
-from selfmm.errors import SettingsError
 from selfmm.experiments.cases import ABLATIONS, FULL, ablation_cases
 from selfmm.experiments.compare import make_table, write_results
 from selfmm.experiments.curves import Curves, draw_curves
 from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
 from selfmm.experiments.robustness import robustness
 from selfmm.experiments.table import Table
-from selfmm.training.assembly import chosen_modalities
+from selfmm.models.assembly import chosen_modalities
 from selfmm.training.seed_pool import PoolListener
 from selfmm.training.seeds import read_seeds
 

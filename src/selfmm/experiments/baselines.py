@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.experiments.embeddings import text_embeddings
-from selfmm.training.objective import training_rows
 
 _PENALTIES = tuple(10.0**power for power in range(-2, 6))
 

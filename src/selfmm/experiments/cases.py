@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from selfmm.config import Settings, did_you_mean, load_settings
-from selfmm.errors import SettingsError
+from selfmm.config.settings import Settings, load_settings
+from selfmm.core.errors import SettingsError
+from selfmm.core.messages import did_you_mean
 from selfmm.experiments.grid import Case
 from selfmm.models import MODELS, find_model
 from selfmm.models.base import label_source

@@ -20,14 +20,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmm import __version__
-from selfmm.api import safe_name
-from selfmm.atomic import write_text
-from selfmm.config import Settings, load_settings
+from selfmm.config.settings import Settings, load_settings
+from selfmm.core.errors import SettingsError, TrainingError
+from selfmm.core.files import safe_name, write_json, write_table, write_text
+from selfmm.core.version import __version__
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
-from selfmm.errors import SettingsError, TrainingError
 from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import trivial_answers
 from selfmm.experiments.cases import model_cases
@@ -36,7 +35,7 @@ from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.parts import check_parts
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
-from selfmm.training.folder import RunFolder, write_json, write_table
+from selfmm.runs.folder import RunFolder
 from selfmm.training.seed_pool import PoolListener
 from selfmm.training.seeds import read_seeds
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from selfmm.errors import TrainingError
+from selfmm.core.errors import TrainingError
 from selfmm.experiments.search import Search
 from selfmm.experiments.study import Asked, Study
 from selfmm.experiments.trial import Bench, Outcome

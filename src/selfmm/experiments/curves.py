@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from selfmm.atomic import write_text
+from selfmm.core.files import write_table, write_text
 from selfmm.evaluation.tables import cell, head
 from selfmm.report.label_pictures import Picture
 from selfmm.report.pictures import Group, write_pictures
 from selfmm.report.style import MUTED, drawing, modality_colours, panel
-from selfmm.training.folder import write_table
 
 _WHICH = ["kind", "modality"]
 _TITLES = {"clips": "Missing streams", "frames": "Lost frames and words", "noise": "Noise"}

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from selfmm.data.batches import Positions, frame_statistics
-from selfmm.data.ragged import Ragged
+from selfmm.core.errors import DatasetError, RunError
+from selfmm.core.tensors import Positions, Ragged
+from selfmm.data.batches import frame_statistics
 from selfmm.data.store import TEXT, Dataset
-from selfmm.errors import DatasetError, RunError
 from selfmm.explain.words import special_ids
 
 Kind = Literal["clips", "frames", "noise"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.tensors import Ragged
+from selfmm.core.weights import cache_folder
 from selfmm.data.batches import BatchMaker
-from selfmm.data.ragged import Ragged
 from selfmm.data.store import TEXT, Dataset
+from selfmm.models.frozen import encode_once
+from selfmm.models.hardware import choose_device
 from selfmm.models.text import TransformerEncoder, check_max_tokens, load_pretrained, tokenise
-from selfmm.training.frozen import encode_once
-from selfmm.training.hardware import choose_device
-from selfmm.weights import cache_folder
 
 
 def text_embeddings(dataset: Dataset, settings: Settings) -> npt.NDArray[np.float64] | None:

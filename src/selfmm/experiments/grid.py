@@ -3,7 +3,7 @@
 =========================== ======================================================================
 file                        content
 =========================== ======================================================================
-<case>/seed-<seed>/         the run folder of each training, see :mod:`selfmm.training.folder`
+<case>/seed-<seed>/         the run folder of each training, see :mod:`selfmm.runs.folder`
 =========================== ======================================================================
 """
 
@@ -18,16 +18,16 @@ from typing import NamedTuple
 
 import torch
 
-from selfmm.atomic import claim, only_one
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.errors import SelfmmError, SettingsError
+from selfmm.core.files import claim, only_one
+from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
-from selfmm.errors import SelfmmError, SettingsError
 from selfmm.models import find_model
+from selfmm.models.assembly import assemble, check_device, chosen_modalities
 from selfmm.models.base import label_source
-from selfmm.processes import refuse_launcher
-from selfmm.training.assembly import assemble, check_device, chosen_modalities
-from selfmm.training.folder import RunFolder
-from selfmm.training.needs import check_needs
+from selfmm.models.needs import check_needs
+from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable, human_labels
 from selfmm.training.seed_pool import Plan, PoolListener, Unheard
 from selfmm.training.seeds import machine_plan, run_each, run_figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from selfmm.errors import PartError
+from selfmm.core.errors import PartError
 
 _PACKAGES = {"sklearn": "scikit-learn"}
 

@@ -8,8 +8,8 @@ from importlib import resources
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from selfmm.config import did_you_mean
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
+from selfmm.core.messages import did_you_mean
 from selfmm.evaluation.metrics import DESCRIPTIONS
 from selfmm.experiments.table import Row
 

@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from selfmm.config import did_you_mean
+from selfmm.core.errors import DatasetError, SettingsError
+from selfmm.core.messages import did_you_mean
+from selfmm.core.tensors import Ragged
 from selfmm.data.batches import BatchMaker
-from selfmm.data.ragged import Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import TEXT, Dataset
-from selfmm.errors import DatasetError, SettingsError
 from selfmm.evaluation.metrics import evaluate, scale_for
 from selfmm.experiments.curves import Curves
 from selfmm.experiments.damage import Bench, Damage, Kind, deviations
-from selfmm.inference import score
-from selfmm.predict import TrainedModel, split_rows
-from selfmm.training.folder import RunFolder, RunInfo
-from selfmm.training.frozen import encode
+from selfmm.models.frozen import encode
+from selfmm.models.scoring import score
+from selfmm.runs.folder import RunFolder, RunInfo
+from selfmm.runs.trained_model import TrainedModel, split_rows
 
 _SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 LEVELS: Mapping[Kind, Sequence[float]] = {

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from selfmm.config import Settings, did_you_mean, flatten, load_group, parse_value, put_value
+from selfmm.config.settings import Settings, flatten, load_group, parse_value, put_value
+from selfmm.core.errors import SettingsError
+from selfmm.core.messages import did_you_mean
 from selfmm.data.store import Modality
-from selfmm.errors import SettingsError
 from selfmm.models import find_model
 from selfmm.models.base import Range, Space
 

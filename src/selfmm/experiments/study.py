@@ -20,8 +20,8 @@ import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from selfmm.atomic import explain
-from selfmm.errors import RunError
+from selfmm.core.errors import RunError
+from selfmm.core.files import explain
 from selfmm.experiments.search import Search
 from selfmm.experiments.trial import Outcome
 from selfmm.models.base import Range

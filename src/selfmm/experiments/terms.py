@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.errors import SelfmmError
+from selfmm.core.errors import SelfmmError
 from selfmm.evaluation.metrics import Scale
 
 _Array = npt.NDArray[np.float64]

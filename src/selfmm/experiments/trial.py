@@ -11,17 +11,18 @@ from typing import Any, Literal
 
 import torch
 
-from selfmm.config import Settings
-from selfmm.data.ragged import Ragged
+from selfmm.config.settings import Settings
+from selfmm.core.errors import SettingsError, TrainingError, WeightsError
+from selfmm.core.tensors import Ragged
 from selfmm.data.scales import LabelScale
+from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
-from selfmm.errors import SettingsError, TrainingError, WeightsError
 from selfmm.evaluation.metrics import scale_for
 from selfmm.experiments.search import with_values
 from selfmm.models import find_model
-from selfmm.training.assembly import Assembly, assemble
+from selfmm.models.assembly import Assembly, assemble
 from selfmm.training.checkpoint import Checkpoints
-from selfmm.training.objective import make_objective, training_rows
+from selfmm.training.objective import make_objective
 from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
 
 Heard = Callable[[int, float], bool]

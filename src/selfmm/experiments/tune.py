@@ -16,18 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfmm.api import safe_name
-from selfmm.atomic import claim, only_one
-from selfmm.config import Settings, flatten, load_settings, with_values
+from selfmm.config.settings import Settings, flatten, load_settings, with_values
+from selfmm.core.errors import SettingsError
+from selfmm.core.files import claim, only_one, safe_name
+from selfmm.core.processes import refuse_launcher
 from selfmm.data.corrections import digest
 from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
-from selfmm.errors import SettingsError
 from selfmm.experiments.grid import check_served
 from selfmm.experiments.parts import check_parts
 from selfmm.experiments.search import Search, describe_space, make_search
-from selfmm.processes import refuse_launcher
-from selfmm.training.assembly import check_device, chosen_modalities
+from selfmm.models.assembly import check_device, chosen_modalities
 from selfmm.training.seeds import machine_plan
 
 if TYPE_CHECKING:  # they import Optuna, which is an extra

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.errors import SelfmmError
+from selfmm.core.machine import collect_rarely
 from selfmm.data.store import open_dataset
-from selfmm.errors import SelfmmError
 from selfmm.experiments.trial import Bench
-from selfmm.machine import collect_rarely
 from selfmm.training.child import Parent
 from selfmm.training.seed_process import explain
 

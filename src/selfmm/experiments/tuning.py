@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from selfmm import __version__
-from selfmm.atomic import write_text
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.files import write_table, write_text
+from selfmm.core.version import __version__
 from selfmm.experiments.search import Search, with_values
 from selfmm.experiments.study import Ended
-from selfmm.training.folder import write_table
 
 BEST, TRIALS = "best.toml", "trials.csv"
 

@@ -7,17 +7,17 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
+from selfmm.core.errors import DatasetError, SettingsError
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import TEXT, Dataset, Modality
-from selfmm.errors import DatasetError, SettingsError
+from selfmm.data.types import Batch, Output
 from selfmm.explain.contributions import Sharing
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
 from selfmm.explain.inputs import Inputs
 from selfmm.explain.words import Reading, read
-from selfmm.inference import at_rest
 from selfmm.models.late_fusion import as_late_fusion
-from selfmm.predict import TrainedModel
-from selfmm.types import Batch, Output
+from selfmm.models.scoring import at_rest
+from selfmm.runs.trained_model import TrainedModel
 
 _TOLERANCE = 1e-3  # of the reach of the labels
 

@@ -12,9 +12,9 @@ import torch
 from selfmm.data.batches import BatchMaker, evaluation_plan
 from selfmm.data.store import Dataset
 from selfmm.explain.contributions import Sharing
-from selfmm.inference import at_rest
 from selfmm.models.late_fusion import LateFusion, as_late_fusion
-from selfmm.predict import TrainedModel, opened, rows_of
+from selfmm.models.scoring import at_rest
+from selfmm.runs.trained_model import TrainedModel, opened, rows_of
 
 _BATCH = 64
 

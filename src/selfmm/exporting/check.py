@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from selfmm.errors import ExportError
+from selfmm.core.errors import ExportError
+from selfmm.data.types import Batch, Stream
 from selfmm.exporting.session import OnnxModel
 from selfmm.models.encoders import Standardised
 from selfmm.models.text import TransformerEncoder
-from selfmm.predict import TrainedModel
-from selfmm.types import Batch, Stream
+from selfmm.runs.trained_model import TrainedModel
 
 TOLERANCE = 1e-4
 """Largest difference of a score, on a label range of 6 (-3 to 3); in proportion on others."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.atomic import atomic_file
-from selfmm.errors import ExportError, OutputError
-from selfmm.predict import TrainedModel
-from selfmm.training.folder import refuse_inside
+from selfmm.core.errors import ExportError, OutputError
+from selfmm.core.files import atomic_file
+from selfmm.runs.folder import refuse_inside
+from selfmm.runs.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from selfmm.exporting.quantise import SplitLoss

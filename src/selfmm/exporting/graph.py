@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from selfmm import __version__
+from selfmm.core.errors import ExportError
+from selfmm.core.version import __version__
 from selfmm.data.store import Modality
 from selfmm.data.writer import sha256
-from selfmm.errors import ExportError
 from selfmm.exporting.network import ScoreNetwork
 from selfmm.exporting.tokenizer import portable_tokenizer
 from selfmm.models.late_fusion import as_late_fusion
 from selfmm.models.text import Pretrained
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     import onnx

@@ -7,10 +7,10 @@ from copy import copy
 import torch
 from torch import Tensor, nn
 
+from selfmm.data.types import Batch, Stream
 from selfmm.models.encoders import SequenceEncoder
 from selfmm.models.late_fusion import LateFusion
 from selfmm.models.text import TransformerEncoder
-from selfmm.types import Batch, Stream
 
 
 class OnnxSequenceEncoder(nn.Module):

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from selfmm.core.errors import DatasetError
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import fingerprint
-from selfmm.errors import DatasetError
 from selfmm.exporting.session import OnnxModel
-from selfmm.predict import TrainedModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)

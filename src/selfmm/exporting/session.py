@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from selfmm.core.errors import ExportError
 from selfmm.data.batches import BatchMaker, evaluation_plan
-from selfmm.errors import ExportError
+from selfmm.data.types import Batch
 from selfmm.exporting.graph import input_names
-from selfmm.inference import Scores
-from selfmm.types import Batch
+from selfmm.models.scoring import Scores
 
 _BATCH = 64
 
@@ -57,7 +57,7 @@ class OnnxModel:
         return scores
 
     def score(self, maker: BatchMaker) -> Scores:
-        """Scores of every clip of ``maker``, like `selfmm.inference.score`."""
+        """Scores of every clip of ``maker``, like `selfmm.models.scoring.score`."""
         table = np.full((1 + len(self.tasks), len(maker)), np.nan)
         for positions in evaluation_plan(maker.cost, _BATCH):
             table[:, positions] = self(maker.make(positions))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from selfmm.errors import ExportError
+from selfmm.core.errors import ExportError
 from selfmm.models.text import tokenise
 
 _SAMPLES = (

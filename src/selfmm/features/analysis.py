@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from selfmm.features.recipe import Recipe
+from selfmm.config.recipe import Recipe
 from selfmm.features.streams import Chunk, Track, Transcript
 from selfmm.features.words.times import time_words
 

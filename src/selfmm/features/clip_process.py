@@ -18,12 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from selfmm.errors import MediaError, SelfmmError, SettingsError, SourceError
+from selfmm.config.recipe import Recipe
+from selfmm.core.errors import MediaError, SelfmmError, SettingsError, SourceError
+from selfmm.core.machine import collect_rarely
 from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import extract_clip
 from selfmm.features.kept import store
-from selfmm.features.recipe import Recipe
-from selfmm.machine import collect_rarely
 
 _writing = threading.Lock()
 

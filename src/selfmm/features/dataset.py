@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from selfmm.config.recipe import Recipe
 from selfmm.data.store import TEXT, Dataset, Manifest, Modality
 from selfmm.data.writer import WORDS, Frames, Source
 from selfmm.features.analysis import Features
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.quality import warnings
-from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Floats, Track
 
 STREAMS = ("audio", "vision")

@@ -10,21 +10,22 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from selfmm import __version__, errors
-from selfmm.atomic import explain
+from selfmm.config.recipe import Recipe
+from selfmm.core import errors
+from selfmm.core.errors import OutputError, SettingsError, SourceError
+from selfmm.core.files import explain
+from selfmm.core.machine import cores
+from selfmm.core.version import __version__
 from selfmm.data.checks import check_source
 from selfmm.data.store import Dataset
 from selfmm.data.writer import FAILURES, Source, check_writable, write_dataset
-from selfmm.errors import OutputError, SettingsError, SourceError
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.dataset import source_of
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.plan import none_left, plan_dataset, usable
-from selfmm.features.recipe import Recipe
 from selfmm.features.workers import Answer, Backend, in_workers
-from selfmm.machine import cores
 
 
 class ExtractListener(Protocol):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from selfmm.errors import MediaError
+from selfmm.config.recipe import Recipe
+from selfmm.core.errors import MediaError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip
 from selfmm.features.media.recording import probe, read_chunks
-from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Chunk, Transcript
 from selfmm.features.words.subtitles import read_subtitles
 

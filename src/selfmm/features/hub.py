@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfmm.errors import WeightsError
-from selfmm.features.recipe import Recipe
-from selfmm.weights import KNOWN
+from selfmm.config.recipe import Recipe
+from selfmm.core.errors import WeightsError
+from selfmm.core.weights import KNOWN
 
 _OWN = frozenset({"none", "voice", "egemaps", "face", *KNOWN})
 

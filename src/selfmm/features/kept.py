@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.atomic import atomic_file
+from selfmm.config.recipe import Recipe
+from selfmm.core.files import atomic_file
+from selfmm.core.weights import KNOWN, cache_folder
 from selfmm.features.analysis import Features
 from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import ClipFeatures, given_words
-from selfmm.features.recipe import Recipe
 from selfmm.features.streams import Track, Transcript
-from selfmm.weights import KNOWN, cache_folder
 
 Array = npt.NDArray[Any]
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from selfmm.core.errors import SourceError
+from selfmm.core.messages import some
 from selfmm.data.checks import check_table
-from selfmm.data.finite import some
 from selfmm.data.scales import default_range
 from selfmm.data.splits import seeded_split
 from selfmm.data.writer import Source
-from selfmm.errors import SourceError
 from selfmm.features.clips.clip import ClipList, Failure
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from selfmm.config.recipe import PARTS
 from selfmm.features.analysis import SILENCE, Features
-from selfmm.features.recipe import PARTS
 
 _LEAST_FACES = 0.6  # share of the pictures
 _OTHERS = 0.1  # share of the pictures with more than one face

@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
-from selfmm.errors import PartError
+from selfmm.core.errors import PartError
 
 Backend = Literal["local", "ray", "dask"]
 Job = dict[str, Any]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfmm.atomic import explain
+from selfmm.core.files import explain
 
 
 def make_bank(rows: int, dim: int, dtype: torch.dtype, device: torch.device, folder: Path | None) -> Tensor:

@@ -21,7 +21,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
 from selfmm.labels.base import GeneratorBase
 from selfmm.labels.class_accounts import posterior
 from selfmm.labels.class_streams import ClassStream

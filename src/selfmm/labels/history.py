@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.errors import RunError
+from selfmm.core.errors import RunError
 from selfmm.labels.outcomes import Outcome
 
 COLUMNS = ("id", "epoch", "modality", "m_label", "u_label")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
 from selfmm.labels.rules import Rule, name_problem
 
 ZERO_LABELS = ("neither", "positive")

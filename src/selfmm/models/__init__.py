@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from selfmm.config import did_you_mean
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
+from selfmm.core.messages import did_you_mean
 
 if TYPE_CHECKING:
     from selfmm.models.base import Model

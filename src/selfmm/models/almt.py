@@ -20,12 +20,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfmm.config import Group, Settings
+from selfmm.config.settings import Group, Settings
 from selfmm.data.store import TEXT, Modality
+from selfmm.data.types import Batch, Output
 from selfmm.models.attention import Block, Dropouts, WidthOptions, attend, sinusoids
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space, besides_text
 from selfmm.models.sequences import Sequence, SequenceModel
-from selfmm.types import Batch, Output
 
 _HEAD = 64  # size of a head in the transformers, as published; the hyper-modality's layers have dim / heads
 

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfmm.config import Group
+from selfmm.config.settings import Group
 from selfmm.models.sequences import Sequence
 
 

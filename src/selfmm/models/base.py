@@ -13,19 +13,19 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from selfmm.config import Group, Settings, StreamSettings, TextSettings, load_group
+from selfmm.config.settings import Group, Settings, StreamSettings, TextSettings, load_group
+from selfmm.core.errors import SettingsError
 from selfmm.data.store import TEXT, Modality
-from selfmm.errors import SettingsError
+from selfmm.data.types import Batch, Output
 from selfmm.models.encoders import FrameReader, SequenceEncoder
 from selfmm.models.text import TransformerEncoder
-from selfmm.types import Batch, Output
 
 Labels = Literal["generated", "human", "none"]
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a model cannot do without; :func:`selfmm.training.needs.check_needs` says how to get it.
+    """What a model cannot do without; :func:`selfmm.models.needs.check_needs` says how to get it.
 
     Attributes:
         modalities: at least so many.

@@ -18,13 +18,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.config import Group, Settings
+from selfmm.config.settings import Group, Settings
+from selfmm.core.errors import SettingsError
 from selfmm.data.store import Modality
-from selfmm.errors import SettingsError
+from selfmm.data.types import Batch, Output
 from selfmm.models.base import Needs, Space
 from selfmm.models.mfn import MEMORY_SEARCH, GatedMemory, MemoryOptions, view_sizes, with_previous
 from selfmm.models.sequences import Sequence, SequenceModel
-from selfmm.types import Batch, Output
 
 MOST = 6
 """Modalities at most: six are 63 vertices with 665 edges, and each further one has three times as many."""

@@ -17,11 +17,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.config import Group
+from selfmm.config.settings import Group
 from selfmm.data.store import TEXT
+from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Range, Space, besides_text
 from selfmm.models.late_fusion import LateFusion
-from selfmm.types import Batch, Output
 
 _ROUNDING = 1e-12  # of all variances together: below it, double precision sees no difference to a singular matrix
 _NONE = 1e-5  # a correlation below this is rounding, and its direction chance: it has no gradient

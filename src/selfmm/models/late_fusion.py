@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.errors import RunError
 from selfmm.data.store import Modality
-from selfmm.errors import RunError
+from selfmm.data.types import Batch, Output
 from selfmm.models.base import Model
-from selfmm.types import Batch, Output
 
 
 class LateFusion(Model):

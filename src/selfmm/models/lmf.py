@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.config import Group, StreamSettings
+from selfmm.config.settings import Group, StreamSettings
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
 from selfmm.models.late_fusion import LateFusion
 from selfmm.models.subnetworks import sub_network

@@ -17,12 +17,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.config import Group, Settings
+from selfmm.config.settings import Group, Settings
 from selfmm.data.store import TEXT, Modality
+from selfmm.data.types import Batch, Output, Stream
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Space, besides_text
 from selfmm.models.sequences import Sequence, SequenceModel
 from selfmm.models.text import TransformerEncoder
-from selfmm.types import Batch, Output, Stream
 
 
 class Options(Group):

@@ -16,13 +16,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfmm.config import Group, Settings
+from selfmm.config.settings import Group, Settings
 from selfmm.data.store import TEXT, Modality
+from selfmm.data.types import Batch, Output
 from selfmm.models.base import Needs, Range, Space
 from selfmm.models.mfn import MEMORY_SEARCH, MemoryFusion, two_layers, view_sizes
 from selfmm.models.mfn import Options as MFNOptions
 from selfmm.models.sequences import Sequence, SequenceModel
-from selfmm.types import Batch, Output
 
 
 class Options(MFNOptions):

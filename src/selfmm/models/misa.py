@@ -21,11 +21,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfmm.config import Group
+from selfmm.config.settings import Group
+from selfmm.data.types import Batch, Output
 from selfmm.models.attention import Block, Dropouts
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space
 from selfmm.models.late_fusion import LateFusion
-from selfmm.types import Batch, Output
 
 _MOMENTS = 5
 _HEADS = 2

@@ -22,11 +22,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfmm.config import FusionSettings, Group
+from selfmm.config.settings import FusionSettings, Group
 from selfmm.data.store import TEXT
+from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space, besides_text
 from selfmm.models.late_fusion import LateFusion
-from selfmm.types import Batch, Output
 
 _SHARE = 4  # g has so many times fewer numbers than what it is of
 _LOG_2_PI = math.log(2 * math.pi)

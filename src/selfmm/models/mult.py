@@ -17,12 +17,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.config import Group, Settings
+from selfmm.config.settings import Group, Settings
 from selfmm.data.store import TEXT, Modality
+from selfmm.data.types import Batch, Output
 from selfmm.models.attention import TemporalConv, Transformer, TransformerOptions
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
 from selfmm.models.sequences import Sequence, SequenceModel
-from selfmm.types import Batch, Output
 
 _MEMORY_LAYERS = 3  # at least, in the published code, however few the crossmodal ones are
 

@@ -1,7 +1,7 @@
 """Self-MM (Yu, Xu, Yuan, Wu: Learning Modality-Specific Representations with Self-Supervised Multi-Task
 Learning for Multimodal Sentiment Analysis, AAAI 2021): late fusion with one more task per modality.
 
-The model is plain late fusion; what makes it Self-MM is the objective in ``selfmm.objectives.self_mm``.
+The model is plain late fusion; what makes it Self-MM is the objective in ``selfmm.training.objectives.self_mm``.
 """
 
 from __future__ import annotations

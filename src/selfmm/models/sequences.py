@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from selfmm.data.types import Batch, Output, Stream
 from selfmm.models.base import Model
-from selfmm.types import Batch, Output, Stream
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfmm.config import StreamSettings
+from selfmm.config.settings import StreamSettings
 from selfmm.data.store import TEXT
 from selfmm.models.base import lstm_encoder
 from selfmm.models.encoders import SequenceEncoder, Standardised

@@ -17,13 +17,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.config import Group, Settings, StreamSettings
+from selfmm.config.settings import Group, Settings, StreamSettings
 from selfmm.data.store import TEXT, Modality
+from selfmm.data.types import Batch, Output
 from selfmm.models.attention import TemporalConv, Transformer, TransformerOptions
 from selfmm.models.base import COMMON_SEARCH, Labels, Needs, Space, besides_text
 from selfmm.models.mult import Crossmodal, pair_key
 from selfmm.models.sequences import Sequence, SequenceModel
-from selfmm.types import Batch, Output
 
 
 class Options(TransformerOptions):

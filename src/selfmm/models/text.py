@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from selfmm import weights
-from selfmm.errors import SettingsError, WeightsError
+from selfmm.core import weights
+from selfmm.core.errors import SettingsError, WeightsError
+from selfmm.core.pretrained import first_line, load_named, load_transformer
 from selfmm.models.packed import FAMILIES, all_tokens, can_pack, embeddings, first_of_embedded, first_tokens
-from selfmm.pretrained import first_line, load_named, load_transformer
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.config import Group, StreamSettings
-from selfmm.errors import SettingsError
+from selfmm.config.settings import Group, StreamSettings
+from selfmm.core.errors import SettingsError
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Space
 from selfmm.models.late_fusion import LateFusion
 from selfmm.models.subnetworks import sub_network

@@ -11,8 +11,8 @@ import pandas as pd
 
 from selfmm.evaluation.metrics import DESCRIPTIONS as METRICS
 from selfmm.evaluation.tables import head
-from selfmm.labels.audit import DESCRIPTIONS as AUDIT
-from selfmm.labels.audit import Audit
+from selfmm.labels.audit.audit import DESCRIPTIONS as AUDIT
+from selfmm.labels.audit.audit import Audit
 
 _LONGEST = 400  # characters of a clip's text; some data sets hold whole transcripts
 _SHARES = {"coverage", "held", "clamped", "same_side", "flipped", "right", "right_trivial", "flipped_trivial"}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selfmm.atomic import atomic_file
+from selfmm.core.errors import OutputError
+from selfmm.core.files import atomic_file
 from selfmm.data.scales import LabelScale
-from selfmm.errors import OutputError
 from selfmm.explain.explanation import Explanation, FrameShares
 from selfmm.explain.words import printable, words_in
 from selfmm.report.canvas import png, svg

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from selfmm.config import flatten
+from selfmm.config.settings import flatten
+from selfmm.core.errors import OutputError
 from selfmm.data.store import SPLITS
-from selfmm.errors import OutputError
-from selfmm.labels.audit import Audit
-from selfmm.labels.clips import REFERENCES, clip_table, known_of, typical
+from selfmm.labels.audit.audit import Audit
+from selfmm.labels.audit.clips import REFERENCES, clip_table, known_of, typical
 from selfmm.report.canvas import inline_svg
 from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words
-from selfmm.report.material import Material
 from selfmm.report.pictures import Group
 from selfmm.report.style import drawing, modality_colours
+from selfmm.runs.material import Material
 
 CASES = 12
 _TYPICAL = 5

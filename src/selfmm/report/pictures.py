@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from selfmm.atomic import atomic_file
-from selfmm.labels.audit import Audit
+from selfmm.core.files import atomic_file
+from selfmm.labels.audit.audit import Audit
 from selfmm.report.canvas import png, svg
 from selfmm.report.label_pictures import Picture, against_m, outcomes, over_epochs, quality_histogram
-from selfmm.report.material import Material
 from selfmm.report.plane import read_planes
 from selfmm.report.style import drawing, modality_colours
 from selfmm.report.training_pictures import answers, centres, curves
+from selfmm.runs.material import Material
 
 
 @dataclass(frozen=True)

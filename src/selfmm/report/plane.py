@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 
-from selfmm.errors import RunError
+from selfmm.core.errors import RunError
 from selfmm.training.checkpoint import Checkpoints
 
 Array = npt.NDArray[np.float64]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfmm.atomic import write_text
-from selfmm.errors import OutputError
-from selfmm.report.material import Material
+from selfmm.core.errors import OutputError
+from selfmm.core.files import write_text
 from selfmm.report.page import page
 from selfmm.report.pictures import draw, write_pictures
-from selfmm.training.folder import refuse_inside
+from selfmm.runs.folder import refuse_inside
+from selfmm.runs.material import Material
 
 
 def default_page(run: Path) -> Path:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmm.core.errors import DatasetError
 from selfmm.data.scales import LabelScale
-from selfmm.errors import DatasetError
 from selfmm.explain.words import printable
 from selfmm.report.clip_pictures import DOWN, UP, any_script, settle
 from selfmm.report.label_pictures import Picture

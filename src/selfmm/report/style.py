@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from selfmm.errors import OutputError
+from selfmm.core.errors import OutputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

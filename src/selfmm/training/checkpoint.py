@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from selfmm.atomic import atomic_file, write_text
-from selfmm.errors import RunError
+from selfmm.core.errors import RunError
+from selfmm.core.files import write_text
+from selfmm.core.tensors import learned, load_learned, load_tensors, save_tensors
 
 _POINTER = "latest.json"
 
@@ -98,66 +98,6 @@ class Checkpoints:
 
     def _best_file(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch:05}.safetensors"
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes tensors as safetensors, atomically."""
-    # Contiguous copies: safetensors refuses tensors that share memory, and an interrupted step may not show.
-    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    with atomic_file(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        try:
-            save_file(plain, temporary)
-            temporary.chmod(mode)  # safetensors makes a file for the owner alone, whatever the umask
-        except SafetensorError as error:  # it wraps the operating system's errors, a full disk among them
-            raise OSError(_errno(error), str(error)) from error
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads tensors that ``save_tensors`` wrote.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"cannot read {path}: {error}. The run folder is incomplete; train it anew.") from error
-    return tensors
-
-
-def _errno(error: SafetensorError) -> int:
-    import re
-
-    found = re.search(r"os error (\d+)", str(error))
-    return int(found.group(1)) if found else 0
-
-
-def learned(module: nn.Module) -> dict[str, Tensor]:
-    """The state without parameters that are frozen: those are as they were loaded."""
-    still = frozen(module)
-    return {name: value for name, value in module.state_dict().items() if name not in still}
-
-
-def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Puts back what ``learned`` returned.
-
-    Raises:
-        RunError: it is the state of another module.
-    """
-    try:
-        module.load_state_dict(state | frozen(module))
-    except RuntimeError as error:
-        raise RunError(
-            f"the stored state does not fit: {str(error).strip()[:300]}. It is damaged or of another version of "
-            "selfmm; train into a new folder."
-        ) from error
-
-
-def frozen(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters that training lets be."""
-    return {name: value.detach() for name, value in module.named_parameters() if not value.requires_grad}
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

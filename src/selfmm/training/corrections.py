@@ -11,7 +11,7 @@ import torch
 from selfmm.data.corrections import training_corrections
 from selfmm.data.store import Dataset
 from selfmm.labels import FixedLabels
-from selfmm.training.folder import CorrectionsUsed
+from selfmm.runs.folder import CorrectionsUsed
 
 
 def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> dict[str, FixedLabels]:

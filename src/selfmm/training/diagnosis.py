@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from selfmm.types import Batch, Loss
+from selfmm.data.types import Batch, Loss
 
 
 def explain_non_finite(batch: Batch, loss: Loss, model: nn.Module, names: list[str], epoch: int) -> str:

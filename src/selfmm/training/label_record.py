@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from selfmm.atomic import atomic_file
+from selfmm.core.files import atomic_file
 from selfmm.data.store import Dataset
 from selfmm.labels import Outcome
 from selfmm.training.objective import Generator

@@ -8,31 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from selfmm.config import Settings
-from selfmm.data.batches import Positions
+from selfmm.config.settings import Settings
+from selfmm.core.errors import TrainingError
+from selfmm.core.processes import Processes
 from selfmm.data.scales import LabelScale
+from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
-from selfmm.errors import TrainingError
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.models.base import Labels, Model, label_source
-from selfmm.objectives.fused import FusedObjective, HumanObjective
-from selfmm.objectives.self_mm import SelfMMObjective
-from selfmm.processes import Processes
 from selfmm.training.corrections import fixed_labels
+from selfmm.training.objectives.fused import FusedObjective, HumanObjective
+from selfmm.training.objectives.self_mm import SelfMMObjective
 
 Generator = UnimodalLabelGenerator | SharedLabelGenerator
-
-
-def training_rows(dataset: Dataset, settings: Settings) -> Positions:
-    """Row numbers of the training clips: all, or the share that the settings take of them."""
-    rows = dataset.rows("train")
-    share = settings.training.share
-    if share >= 1:
-        return rows
-    # Of one seed, a smaller share is a part of a larger one.
-    order = np.random.default_rng([settings.seed, 7]).permutation(len(rows))
-    return rows[np.sort(order[: max(1, round(share * len(rows)))])]
 
 
 def make_objective(dataset: Dataset, settings: Settings, model: Model) -> FusedObjective | SelfMMObjective:

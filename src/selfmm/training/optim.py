@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
 from selfmm.models.base import Model
 from selfmm.models.text import TransformerEncoder
 

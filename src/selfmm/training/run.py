@@ -11,38 +11,31 @@ import numpy as np
 import torch
 from torch import nn
 
-from selfmm import __version__
-from selfmm.atomic import atomic_folder, explain, only_one
-from selfmm.config import Settings, flatten
+from selfmm.config.settings import Settings, flatten
+from selfmm.core.errors import OutputError, RunError
+from selfmm.core.files import atomic_folder, explain, only_one, to_json, write_json, write_json_lines, write_table
+from selfmm.core.memory import peak_memory
+from selfmm.core.processes import Processes, together
+from selfmm.core.tensors import Ragged
+from selfmm.core.version import __version__
 from selfmm.data.corrections import digest
-from selfmm.data.ragged import Ragged
 from selfmm.data.scales import LabelScale
+from selfmm.data.splits import training_rows
 from selfmm.data.store import SPLITS, Dataset
 from selfmm.data.writer import fingerprint, sha256
-from selfmm.errors import OutputError, RunError
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
-from selfmm.inference import Scores, mean_encodings, prediction_table, score
 from selfmm.models import find_model
+from selfmm.models.assembly import Assembly, assemble, check_device
 from selfmm.models.base import label_source
-from selfmm.objectives.fused import FusedObjective
-from selfmm.objectives.self_mm import SelfMMObjective
-from selfmm.processes import Processes, together
-from selfmm.training.assembly import Assembly, assemble, check_device
+from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
+from selfmm.runs.folder import RunFolder, RunInfo, environment
+from selfmm.runs.weights import store_weights
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
-from selfmm.training.folder import (
-    RunFolder,
-    RunInfo,
-    environment,
-    to_json,
-    write_json,
-    write_json_lines,
-    write_table,
-)
 from selfmm.training.label_record import LabelRecord
-from selfmm.training.memory import peak_memory
-from selfmm.training.objective import Generator, check_trainable, make_objective, training_rows
-from selfmm.training.stored import store_weights
+from selfmm.training.objective import Generator, check_trainable, make_objective
+from selfmm.training.objectives.fused import FusedObjective
+from selfmm.training.objectives.self_mm import SelfMMObjective
 from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
 
 _NOTHING, _BEGUN, _FINISHED = range(3)

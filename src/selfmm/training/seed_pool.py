@@ -13,9 +13,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from selfmm.errors import SettingsError
+from selfmm.core.errors import SettingsError
+from selfmm.core.memory import Memory, fitting
 from selfmm.training.child import Child, environment
-from selfmm.training.memory import Memory, fitting
 from selfmm.training.trainer import EpochRecord
 
 Key = TypeVar("Key", bound=Hashable)

@@ -9,13 +9,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.errors import SelfmmError
+from selfmm.core.machine import collect_rarely
+from selfmm.core.memory import memory_now
 from selfmm.data.store import open_dataset
-from selfmm.errors import SelfmmError
-from selfmm.machine import collect_rarely
+from selfmm.runs.folder import RunFolder
 from selfmm.training.child import Parent
-from selfmm.training.folder import RunFolder
-from selfmm.training.memory import memory_now
 from selfmm.training.run import Run
 from selfmm.training.trainer import EpochRecord
 

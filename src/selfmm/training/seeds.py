@@ -3,7 +3,7 @@
 =================== ================================================================================
 file                content
 =================== ================================================================================
-seed-<seed>/        the run folder of each seed, see :mod:`selfmm.training.folder`
+seed-<seed>/        the run folder of each seed, see :mod:`selfmm.runs.folder`
 summary.csv         a row per figure: metric, mean, std, runs, seed_<seed>
 summary.json        the same, and why seeds failed
 =================== ================================================================================
@@ -24,17 +24,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from selfmm.atomic import claim, only_one, sweep
-from selfmm.config import Settings
+from selfmm.config.settings import Settings
+from selfmm.core.errors import SettingsError, TrainingError
+from selfmm.core.files import claim, only_one, sweep, write_json, write_table
+from selfmm.core.machine import cores
+from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
-from selfmm.errors import SettingsError, TrainingError
 from selfmm.evaluation.tables import summarise
-from selfmm.machine import cores
 from selfmm.models import find_model
+from selfmm.models.assembly import check_device
 from selfmm.models.base import label_source
-from selfmm.processes import refuse_launcher
-from selfmm.training.assembly import check_device
-from selfmm.training.folder import RunFolder, write_json, write_table
+from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable
 from selfmm.training.run import Run
 from selfmm.training.seed_pool import Key, Plan, Pool, PoolListener, SeedListener, make_plan

@@ -14,19 +14,20 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from selfmm.config import Settings
-from selfmm.data.batches import BatchMaker, Positions, cut, training_plan
-from selfmm.errors import TrainingError
+from selfmm.config.settings import Settings
+from selfmm.core.errors import TrainingError
+from selfmm.core.processes import Processes
+from selfmm.core.tensors import Positions, learned, load_learned
+from selfmm.data.batches import BatchMaker, cut, training_plan
+from selfmm.data.types import Batch, Loss, Output
 from selfmm.evaluation.metrics import Scale, evaluate
-from selfmm.inference import score
 from selfmm.models.base import Model
-from selfmm.objectives import Objective
-from selfmm.processes import Processes
-from selfmm.training.checkpoint import Checkpoints, learned, load_learned
+from selfmm.models.hardware import device_memory, pass_clips, resolve_precision
+from selfmm.models.scoring import score
+from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.diagnosis import explain_non_finite
-from selfmm.training.hardware import device_memory, pass_clips, resolve_precision
+from selfmm.training.objectives import Objective
 from selfmm.training.optim import make_optimizer
-from selfmm.types import Batch, Loss, Output
 
 _SMALLEST_GAIN = 1e-6
 _RANK_APART = 1_000_000_007  # between the seeds of processes, whose dropout is to differ

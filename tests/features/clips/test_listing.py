@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
 from selfmm.features.clips.clip import Clip, ClipList
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.clips.overlaps import overlap_notes

@@ -11,11 +11,11 @@ import pytest
 from scipy.spatial.transform import Rotation  # type: ignore[import-untyped]
 
 from features.portraits import Image, canvas, chunks, clip, needs_weights, portrait, shuffled, small, speaking, turned
-from selfmm.errors import PartError, WeightsError
+from selfmm.config.recipe import FaceSettings
+from selfmm.core.errors import PartError, WeightsError
 from selfmm.features.face.analyser import FaceAnalyser, FaceFigures, face_analyser
 from selfmm.features.face.encoder import load_face_encoder, square
 from selfmm.features.face.landmarks import BLENDSHAPES, COLUMNS, Face, FaceFinder, _quiet, measure
-from selfmm.features.recipe import FaceSettings
 from selfmm.features.streams import Chunk, Frame, Track
 
 RATE = 10.0
@@ -286,7 +286,7 @@ def test_nothing_is_written_and_python_ends_quietly() -> None:
     program = (
         "import sys, numpy as np\n"
         "from selfmm.features.face.analyser import face_analyser\n"
-        "from selfmm.features.recipe import FaceSettings\n"
+        "from selfmm.config.recipe import FaceSettings\n"
         "from selfmm.features.streams import Chunk, Frame\n"
         "assert not {'mediapipe', 'torch', 'av'} & set(sys.modules)\n"
         "analyser = face_analyser(FaceSettings(), threads=2)\n"

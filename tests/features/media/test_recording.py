@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from features.recordings import grey, noise, tone, write_recording
-from selfmm.errors import MediaError
+from selfmm.core.errors import MediaError
 from selfmm.features.media.lane import Lane
 from selfmm.features.media.recording import MediaInfo, probe, read_chunks
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Frame

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.sounds import feed, voiced_sound
-from selfmm.errors import PartError
+from selfmm.core.errors import PartError
 from selfmm.features.streams import SOUND_RATE, Floats, Track
 from selfmm.features.voice import activity
 from selfmm.features.voice.activity import STEP, SpeechActivity

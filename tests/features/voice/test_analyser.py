@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from features.sounds import feed, voiced_sound
-from selfmm.errors import MediaError, PartError
-from selfmm.features.recipe import VoiceSettings
+from selfmm.config.recipe import VoiceSettings
+from selfmm.core.errors import MediaError, PartError
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats
 from selfmm.features.voice import spectrum
 from selfmm.features.voice.analyser import COLUMNS, REFERENCE, VoiceFeatures, voice_analyser

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from features.sounds import feed, voiced_sound
-from selfmm.errors import WeightsError
-from selfmm.features.recipe import VoiceSettings
+from selfmm.config.recipe import VoiceSettings
+from selfmm.core.errors import WeightsError
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.analyser import voice_analyser
 from selfmm.features.voice.encoder import EncodedVoice, load_voice_encoder

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.sounds import feed
-from selfmm.errors import MediaError
+from selfmm.core.errors import MediaError
 from selfmm.features.streams import SOUND_RATE, Chunk
 from selfmm.features.voice.loudness import FLOOR, SoundLevel
 

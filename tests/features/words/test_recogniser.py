@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from selfmm import weights
-from selfmm.errors import PartError, SettingsError, WeightsError
+from selfmm.core import weights
+from selfmm.core.errors import PartError, SettingsError, WeightsError
 from selfmm.features.words.recogniser import Recogniser, load_recogniser
 
 SOUND = np.zeros(16_000 * 4, dtype=np.float32)

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from selfmm import weights
-from selfmm.errors import MediaError, SettingsError, WeightsError
-from selfmm.features.recipe import SpeechSettings
+from selfmm.config.recipe import SpeechSettings
+from selfmm.core import weights
+from selfmm.core.errors import MediaError, SettingsError, WeightsError
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Track, Transcript
 from selfmm.features.words import speech
 from selfmm.features.words.recogniser import Heard

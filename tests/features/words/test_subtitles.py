@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
 from selfmm.features.streams import Transcript
 from selfmm.features.words.subtitles import Cue, read_cues, read_subtitles, to_srt
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfmm.data.column_names import SEPARATOR
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
+from selfmm.data.tables.column_names import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 
 RECORDINGS = frozenset(

@@ -4,7 +4,7 @@
 their clips share (``video``): a speaker, a conversation. Beside ``a.mp4`` a file ``a.srt``, ``a.vtt`` or ``a.txt`` is
 what is said in it. A folder with a table of clips counts as that table.
 
-**A table** is .csv, .tsv or .parquet with one row per clip. Its columns are those of `selfmm.data.tables`, where
+**A table** is .csv, .tsv or .parquet with one row per clip. Its columns are those of `selfmm.data.tables.reader`, where
 
 - ``path`` (or ``file``, ``filename``, ``video_path``) is the recording: absolute, or from the table's folder (or from
   ``media_root``). It is the user's own table, so it may lead anywhere. Without this column the recording is
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
 from selfmm.features.clips.clip import ClipList
 from selfmm.features.clips.files import RECORDINGS, clips_of_files, inside
 from selfmm.features.clips.tables import TABLES, is_clip_table, names_recordings, read_clip_table

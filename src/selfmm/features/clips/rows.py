@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfmm.data.column_names import SEPARATOR, SPLIT_WORDS
+from selfmm.config.recipe import PARTS
+from selfmm.data.tables.column_names import SEPARATOR, SPLIT_WORDS
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.files import Finder, transcript_beside
-from selfmm.features.recipe import PARTS
 
 _KNOWN_SPLITS = ("train", "valid", "test")
 _LABEL_OF = "label_"

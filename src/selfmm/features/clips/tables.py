@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmm.config import did_you_mean
-from selfmm.data.column_names import COLUMNS
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
+from selfmm.core.messages import did_you_mean
+from selfmm.data.tables.column_names import COLUMNS
 from selfmm.features.clips.clip import ClipList, Failure
 from selfmm.features.clips.files import Finder
 from selfmm.features.clips.overlaps import overlap_notes
@@ -53,7 +53,7 @@ def read_clip_table(path: Path, label_column: str | None, require_labels: bool, 
 
 def _columns(path: Path) -> dict[str, list[str]]:
     """Cells as words, by the name that a column has here; of a field's name only where our own is not there."""
-    from selfmm.data.cells import read_cells, words
+    from selfmm.data.tables.cells import read_cells, words
 
     raw = read_cells(path)
     names = [str(name).strip().lower() for name in raw.columns]

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from selfmm import weights
+from selfmm.config.recipe import FaceSettings
+from selfmm.core import weights
+from selfmm.core.machine import cores
 from selfmm.features.face.choice import choose_face
 from selfmm.features.face.landmarks import COLUMNS, Face, FaceFinder, Image
 from selfmm.features.face.tracks import FaceTracks, colours
-from selfmm.features.recipe import FaceSettings
 from selfmm.features.streams import Chunk, Floats, Track
-from selfmm.machine import cores
 
 _WAITING = 32  # pictures that wait for the threads at most, so that a fast reader does not fill the memory
 _Sight = tuple[tuple[Face, ...], Floats]

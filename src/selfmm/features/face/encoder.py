@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from selfmm.errors import WeightsError
+from selfmm.core.errors import WeightsError
+from selfmm.core.pretrained import first_line, load_named, load_transformer
 from selfmm.features.face.landmarks import Face, Image
 from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import Floats
-from selfmm.pretrained import first_line, load_named, load_transformer
 
 _MARGIN = 0.25  # of the face's longer side, added on each side: landmarks end at the forehead
 _BICUBIC = 3  # as PIL counts its filters, which is how the configuration of an encoder names them

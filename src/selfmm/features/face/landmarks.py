@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.errors import PartError
+from selfmm.core.errors import PartError
 from selfmm.features.streams import Floats
 
 Image = npt.NDArray[np.uint8]

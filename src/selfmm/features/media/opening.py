@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from selfmm.errors import MediaError, PartError
+from selfmm.core.errors import MediaError, PartError
 
 # FFmpeg also reads playlists, scripts and session descriptions, which name other files and addresses, and would take
 # a picture or a text for a film. Only what holds sound and pictures itself is let in.

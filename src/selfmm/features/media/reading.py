@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfmm.errors import MediaError
+from selfmm.core.errors import MediaError
 from selfmm.features.media.lane import Lane
 from selfmm.features.media.opening import choose_streams, declared_seconds, origin
 from selfmm.features.media.pictures import PictureLane

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfmm.errors import MediaError
+from selfmm.core.errors import MediaError
 from selfmm.features.media.opening import choose_streams, declared_seconds, open_recording
 from selfmm.features.media.reading import Reading, Wanted
 from selfmm.features.streams import SOUND_RATE, Chunk

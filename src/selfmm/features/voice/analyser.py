@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selfmm.features.recipe import VoiceSettings
+from selfmm.config.recipe import VoiceSettings
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice import pitch, spectrum
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfmm.errors import MediaError
+from selfmm.core.errors import MediaError
 from selfmm.features.streams import Chunk, Floats, Track
 from selfmm.features.voice.rows import Rows
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from selfmm.errors import PartError
+from selfmm.core.errors import PartError
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.rows import FrameMeans, rows_of

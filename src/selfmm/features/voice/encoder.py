@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from selfmm.errors import WeightsError
+from selfmm.core.errors import WeightsError
+from selfmm.core.pretrained import load_named, load_transformer
 from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.rows import FrameMeans, rows_of
-from selfmm.pretrained import load_named, load_transformer
 
 _BLOCK, _CONTEXT = 10 * SOUND_RATE, SOUND_RATE  # attention costs the square of the length, so hours are cut
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm import weights
-from selfmm.config import did_you_mean
-from selfmm.errors import PartError, SettingsError, WeightsError
+from selfmm.core import weights
+from selfmm.core.errors import PartError, SettingsError, WeightsError
+from selfmm.core.messages import did_you_mean
+from selfmm.core.pretrained import load_named
 from selfmm.features.streams import SOUND_RATE, Floats
-from selfmm.pretrained import load_named
 
 OFFLINE = ("tiny.en", "base")
 """Recognisers among the offline weights."""

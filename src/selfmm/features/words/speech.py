@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from selfmm.features.recipe import SpeechSettings
+from selfmm.config.recipe import SpeechSettings
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Track, Transcript, Word
 from selfmm.features.voice.blocks import SoundBlocks
 from selfmm.features.words.phrases import RATE, Phrases

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from selfmm.errors import SourceError
+from selfmm.core.errors import SourceError
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.times import split_words, spread
 

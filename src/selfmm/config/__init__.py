@@ -1,0 +1,1 @@
+"""Settings, presets, and the recipe of extraction."""

@@ -1,0 +1,100 @@
+"""How features are extracted: typed settings that travel from the data set into the run, so that a prediction
+extracts as the training did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from selfmm.config.settings import Group, load_group
+
+PARTS = ("text", "audio", "vision")
+
+
+class SpeechSettings(Group):
+    """Words, where a clip brings none."""
+
+    recogniser: str = Field(
+        "tiny.en",
+        description="speech recognition: tiny.en or base (offline weights), a local folder or hub name of "
+        "faster-whisper weights; none: only words that come with the clips",
+    )
+    language: str = Field("", max_length=3, description="language of the speech, like en; empty: detected")
+
+
+class VoiceSettings(Group):
+    """The sound of the voice."""
+
+    features: str = Field(
+        "voice",
+        description="voice (spectrum, pitch, energy, voicing), egemaps (openSMILE: research only), or a local folder "
+        "or hub name of a wav2vec2, HuBERT or WavLM encoder",
+    )
+    rate: float = Field(20.0, ge=1, le=100, description="rows per second")
+
+
+class FaceSettings(Group):
+    """The face."""
+
+    features: str = Field(
+        "face", description="face (blendshapes, pose, mouth), or a local folder or hub name of an image encoder"
+    )
+    rate: float = Field(10.0, ge=1, le=60, description="pictures looked at per second")
+    choose: Literal["speaking", "largest"] = Field(
+        "speaking",
+        description="whose face counts where there are several: the one whose mouth moves with the voice, or "
+        "the largest",
+    )
+    faces: int = Field(3, ge=1, le=8, description="so many faces are followed at once")
+
+
+class Recipe(Group):
+    """Everything about extraction that changes what comes out.
+
+    >>> Recipe(parts="text,audio").parts
+    ('text', 'audio')
+    """
+
+    example: ClassVar[str] = "face.rate=5"
+
+    version: Literal[1] = Field(1, description="of the way features are computed")
+    parts: tuple[str, ...] = Field(PARTS, description="modalities to extract: text, audio, vision")
+    speech: SpeechSettings = SpeechSettings()
+    voice: VoiceSettings = VoiceSettings()
+    face: FaceSettings = FaceSettings()
+    align: Literal["none", "words"] = Field(
+        "none", description="none: each stream at its own rate; words: voice and face averaged over each word"
+    )
+
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _commas_separate(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @field_validator("parts")
+    @classmethod
+    def _parts_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value) or not set(value) <= set(PARTS):
+            raise ValueError(f"write one or more of {', '.join(PARTS)}, each once")
+        return tuple(part for part in PARTS if part in value)
+
+    @field_validator("align")
+    @classmethod
+    def _words_are_extracted(cls, value: str, info: ValidationInfo) -> str:
+        if value == "words" and "text" not in info.data.get("parts", PARTS):
+            raise ValueError("there are no words without text among the parts")
+        return value
+
+
+def load_recipe(overrides: Sequence[str] = ()) -> Recipe:
+    """The default recipe with ``key=value`` overrides, for example ``face.rate=5``.
+
+    Raises:
+        SettingsError: with every problem found, and the nearest name for each unknown key.
+
+    >>> load_recipe(["parts=text,audio", "voice.rate=50"]).voice.rate
+    50.0
+    """
+    return load_group(Recipe, overrides)

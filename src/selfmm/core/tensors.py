@@ -1,0 +1,148 @@
+"""Sequences of different lengths in one array, padded batches of them without a loop, and tensors on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from selfmm.core.errors import RunError
+from selfmm.core.files import atomic_file
+
+Positions = npt.NDArray[np.int64]
+"""Row numbers of clips."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """n sequences.
+
+    Attributes:
+        rows: (T, d) or (T,) what they consist of; may be a file mapped into memory.
+        starts: (n,) int64, where each begins in ``rows``.
+        lengths: (n,) int64, on the device of ``rows`` like ``starts``.
+    """
+
+    rows: Tensor
+    starts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[Any], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Ragged:
+        """Shares the memory of ``rows``."""
+        with warnings.catch_warnings():
+            # A file that is mapped for reading: nothing here ever writes into a batch's source.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return cls(torch.from_numpy(rows), torch.from_numpy(starts), torch.from_numpy(lengths))
+
+    def part(self, positions: npt.NDArray[np.int64]) -> Ragged:
+        """The sequences at these positions; nothing is copied."""
+        at = torch.from_numpy(positions)
+        return Ragged(self.rows, self.starts[at], self.lengths[at])
+
+    @property
+    def nbytes(self) -> int:
+        """Of the sequences themselves, whatever else ``rows`` holds."""
+        wide = self.rows.shape[1] if self.rows.ndim == 2 else 1
+        return int(self.lengths.sum()) * wide * self.rows.element_size()
+
+    def to(self, device: torch.device) -> Ragged:
+        """A copy of the sequences alone, one after the other."""
+        clips = torch.arange(len(self.lengths)).repeat_interleave(self.lengths)
+        starts = self.lengths.cumsum(0) - self.lengths
+        places = torch.arange(len(clips)) - starts[clips] + self.starts[clips]
+        return Ragged(self.rows[places].to(device), starts.to(device), self.lengths.to(device))
+
+    def padded(self, positions: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+        """The sequences at ``positions``, (B, longest) or (B, longest, d), zeros behind their ends; and their lengths.
+
+        Args:
+            positions: (B,) int64, on the device of ``rows``.
+            longest: of them, at least 1; given, so that nothing waits for the device.
+        """
+        lengths = self.lengths[positions].clamp(max=longest)
+        steps = torch.arange(longest, device=lengths.device)
+        real = steps < lengths[:, None]
+        if not len(self.rows):
+            return self.rows.new_zeros(len(positions), longest, *self.rows.shape[1:]), lengths
+        values = self.rows[(self.starts[positions][:, None] + steps).where(real, 0)]
+        real = real if values.ndim == 2 else real[:, :, None]
+        return values.where(real, torch.zeros((), dtype=values.dtype, device=values.device)), lengths
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes tensors as safetensors, atomically."""
+    # Contiguous copies: safetensors refuses tensors that share memory, and an interrupted step may not show.
+    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with atomic_file(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        try:
+            save_file(plain, temporary)
+            temporary.chmod(mode)  # safetensors makes a file for the owner alone, whatever the umask
+        except SafetensorError as error:  # it wraps the operating system's errors, a full disk among them
+            raise OSError(_errno(error), str(error)) from error
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads tensors that ``save_tensors`` wrote.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot read {path}: {error}. The run folder is incomplete; train it anew.") from error
+    return tensors
+
+
+def _errno(error: SafetensorError) -> int:
+    found = re.search(r"os error (\d+)", str(error))
+    return int(found.group(1)) if found else 0
+
+
+def learned(module: nn.Module) -> dict[str, Tensor]:
+    """The state without parameters that are frozen: those are as they were loaded."""
+    still = frozen(module)
+    return {name: value for name, value in module.state_dict().items() if name not in still}
+
+
+def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Puts back what ``learned`` returned.
+
+    Raises:
+        RunError: it is the state of another module.
+    """
+    try:
+        module.load_state_dict(state | frozen(module))
+    except RuntimeError as error:
+        raise RunError(
+            f"the stored state does not fit: {str(error).strip()[:300]}. It is damaged or of another version of "
+            "selfmm; train into a new folder."
+        ) from error
+
+
+def frozen(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters that training lets be."""
+    return {name: value.detach() for name, value in module.named_parameters() if not value.requires_grad}
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    found = hashlib.sha256()
+    for name, value in tensors.items():
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -1,0 +1,1 @@
+"""The field's pickles, as MMSA makes them."""

@@ -1,0 +1,139 @@
+"""Columns of the field's pickles: clip ids, words and labels, in whatever container they come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.data.tables.column_names import SEPARATOR
+
+_NUMBERED = re.compile(r"(.+?)(?:_\d+|\[\d+\])")
+_CJK = re.compile("[\u3400-\u9fff]")
+_MOST_PARTS = 8
+_Scalar = str | bytes | int | float | np.generic | None
+
+
+@dataclass(frozen=True)
+class ClipName:
+    """Who a clip is: its id, the video it was cut from, and where in it, in seconds (NaN where unknown)."""
+
+    id: str
+    video: str
+    start: float = float("nan")
+    end: float = float("nan")
+
+
+def video_of(clip: str) -> str:
+    """The video of a clip id: what stands before ``$_$``, else before a last ``_7`` or ``[7]``, else all of it."""
+    if SEPARATOR in clip:
+        return clip.split(SEPARATOR, 1)[0]
+    numbered = _NUMBERED.fullmatch(clip)
+    return numbered[1] if numbered else clip
+
+
+def count(values: object) -> int | None:
+    """Number of clips that a list or an array is about; None if it is neither."""
+    if isinstance(values, np.ndarray):
+        if values.ndim and not values.size:
+            return 0  # an array without content can be of any length
+        return len(values) if values.ndim else None
+    return len(values) if isinstance(values, list | tuple) else None
+
+
+def clip_names(values: Any) -> list[ClipName]:
+    """Names from ids in the form ``video$_$clip``, or from rows of video, start and end as MulT's files have them.
+
+    Raises:
+        ValueError: an id is neither text nor a number nor a row of them.
+    """
+    return [_clip_name([_text(part) for part in _parts(value)]) for value in values]
+
+
+def texts(values: Any) -> list[str]:
+    """Words of each clip.
+
+    Raises:
+        ValueError: something that is no text is among them.
+    """
+    return ["" if value is None else _text(value) for value in map(_single, values)]
+
+
+def numbers(values: Any) -> npt.NDArray[np.float64]:
+    """One number per clip, from (N,), (N, 1) or (N, 1, 1); NaN where there is None.
+
+    Raises:
+        ValueError: something that is no number, or more than one number per clip, is among them.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        if values.size != len(values):
+            raise ValueError(f"has the shape {values.shape}, expected one number per clip: (N,) or (N, 1)")
+        return values.reshape(-1).astype(np.float64)
+    return np.array([_number(_single(value)) for value in values], dtype=np.float64)
+
+
+def is_chinese(words: list[str]) -> bool:
+    """Whether more than a third of the characters are Chinese, going by the first thousand clips."""
+    sample = "".join("".join(text[:200].split()) for text in words[:1000])
+    return len(_CJK.findall(sample)) * 3 > len(sample)
+
+
+def _clip_name(parts: list[str]) -> ClipName:
+    video = parts[0]
+    if len(parts) == 1:
+        return ClipName(video, video_of(video))
+    times = [_seconds(part) for part in parts[1:3]]
+    return ClipName(SEPARATOR.join([video, "_".join(parts[1:])]), video, *times)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _parts(value: Any) -> Iterator[_Scalar]:
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
+        if not 0 < len(value) <= _MOST_PARTS:
+            raise ValueError(f"has an id of {len(value)} parts, expected one, or video, start and end")
+        for part in value:
+            yield _single(part)
+    else:
+        yield _single(value)
+
+
+def _single(value: Any) -> _Scalar:
+    """Takes one thing out of its containers of one, at most three deep."""
+    for _ in range(3):
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.reshape(-1)[0]
+        elif isinstance(value, list | tuple) and len(value) == 1:
+            value = value[0]
+    if isinstance(value, _Scalar):
+        return value
+    raise ValueError(f"has a {type(value).__name__} where one value per clip is expected")
+
+
+def _text(value: _Scalar) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.decode("latin-1")
+    if value is None or isinstance(value, float | complex):
+        raise ValueError(f"has {value!r} where text is expected")
+    return str(value)
+
+
+def _number(value: _Scalar) -> float:
+    if value is None:
+        return float("nan")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"has {str(value)[:40]!r} where a number is expected") from None

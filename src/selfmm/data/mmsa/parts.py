@@ -1,0 +1,125 @@
+"""The splits of a field pickle, and the table of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.core.errors import SourceError
+from selfmm.core.messages import some
+from selfmm.data.mmsa.columns import clip_names, count, numbers, texts
+from selfmm.data.store import SPLITS, TEXT
+
+T = TypeVar("T")
+ALONE = {"T": "text", "A": "audio", "V": "vision"}
+"""What the suffixes of ``regression_labels_T`` and the like stand for."""
+_ALIASES = {"val": "valid", "dev": "valid", "validation": "valid"}
+_LABELS = ("regression_labels", "labels")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of a field pickle: its name, its columns, and how many clips it has."""
+
+    split: str
+    columns: Mapping[str, Any]
+    size: int
+
+
+def split_parts(content: object, path: Path) -> tuple[list[Part], list[str]]:
+    """The splits that hold clips, in the order train, valid, test, and notes on what was left out.
+
+    Raises:
+        SourceError: the content is no dict of splits, or holds no clip.
+    """
+    expected = "expected is a dict of the splits train, valid and test, each a dict of columns (raw_text, audio, ...)"
+    if not isinstance(content, dict):
+        raise SourceError(f"{path} holds a {type(content).__name__}; {expected}. Arrange the data so.")
+    keys = [key for key in content if isinstance(key, str)]
+    splits = {key: _ALIASES.get(key.lower(), key.lower()) for key in keys}
+    columns = {split: content[key] for key, split in splits.items() if split in SPLITS}
+    if not columns or not all(isinstance(value, dict) for value in columns.values()):
+        raise SourceError(f"{path} holds a dict with {some(keys) or 'no names'}; {expected}. Arrange the data so.")
+    if len(columns) < sum(split in SPLITS for split in splits.values()):
+        raise SourceError(f"{path} has one split twice among {some(keys)}. Remove or rename one.")
+    others = [key for key, split in splits.items() if split not in SPLITS]
+    notes = [f"the keys {some(others)} are no splits and were left out."] if others else []
+    parts = [_part(split, columns[split]) for split in SPLITS if split in columns]
+    if not any(part.size for part in parts):
+        raise SourceError(f"{path} has no clip in it. Check that it is the right file.")
+    return [part for part in parts if part.size], notes
+
+
+def _part(split: str, content: Mapping[Any, Any]) -> Part:
+    columns = {key: values for key, values in content.items() if isinstance(key, str)}
+    return Part(split, columns, _size(columns))
+
+
+def _labels_key(columns: Mapping[str, Any]) -> str | None:
+    return next((key for key in _LABELS if key in columns), None)
+
+
+def _size(columns: Mapping[str, Any]) -> int:
+    """Number of clips, as the labels (or else the ids, or else any column) have them."""
+    for key in (_labels_key(columns) or "labels", "id", *columns):
+        size = count(columns.get(key))
+        if size is not None:
+            return size
+    return 0
+
+
+def read_columns(parts: list[Part], problems: list[str]) -> pd.DataFrame:
+    """Ids, splits, labels and words of all splits, as `selfmm.data.writer.Source` wants them."""
+    return pd.concat([_one_table(part, problems) for part in parts], ignore_index=True)
+
+
+def _one_table(part: Part, problems: list[str]) -> pd.DataFrame:
+    labels = _labels_key(part.columns)
+    if labels is None:
+        problems.append(f"{part.split} has no regression_labels (or labels). Add one number per clip.")
+    names = column(part, "id", clip_names, problems) if "id" in part.columns else None
+    ids = [name.id for name in names] if names else [f"{part.split}_{row}" for row in range(part.size)]
+    table = pd.DataFrame({"id": ids, "split": part.split})
+    table["label"] = number_column(part, labels, problems) if labels else np.nan
+    words = column(part, "raw_text", texts, problems) if "raw_text" in part.columns else None
+    table[TEXT] = pd.Series(words if words else [None] * part.size, dtype=object)
+    table["video"] = [name.video for name in names] if names else ids
+    if names and not all(np.isnan(name.start) for name in names):
+        table["start"], table["end"] = [name.start for name in names], [name.end for name in names]
+    for suffix, modality in ALONE.items():
+        key = f"regression_labels_{suffix}"
+        if key in part.columns:
+            table[f"label_{modality}"] = number_column(part, key, problems)
+    return table
+
+
+def column(part: Part, key: str, convert: Callable[[Any], T], problems: list[str]) -> T | None:
+    """A column by ``convert``; None, and a problem more, if it is not one entry of the right type per clip."""
+    values = part.columns[key]
+    if count(values) != part.size:
+        problems.append(mismatch(part, key))
+        return None
+    try:
+        return convert(values)
+    except (ValueError, UnicodeError) as error:
+        problems.append(f"{part.split}: {key} {error}. Mend the column.")
+        return None
+
+
+def number_column(part: Part, key: str, problems: list[str]) -> npt.NDArray[np.float64]:
+    """(size,) numbers of a column; NaN, and a problem more, where it is no such column."""
+    values = column(part, key, numbers, problems)
+    return np.full(part.size, np.nan) if values is None else values
+
+
+def mismatch(part: Part, key: str) -> str:
+    """Says that a column is not about the clips of its split."""
+    size, by = count(part.columns[key]), _labels_key(part.columns) or "id"
+    has = f"is a {type(part.columns[key]).__name__}, not a column" if size is None else f"has {size} clips"
+    return f"{part.split}: {key} {has}, {by} has {part.size}. Make them one entry per clip."

@@ -1,0 +1,184 @@
+"""The field's feature pickles (MOSI, MOSEI, SIMS, SIMSv2; as made by MMSA, MMSA-FET, Self-MM or MulT) as a source.
+
+A dict of splits, ``train``, ``valid`` (or ``val``, ``dev``) and ``test``, each a dict of columns with one entry per
+clip:
+
+========================== =========================================================================================
+``raw_text``               words
+``text_bert``              (N, 3, L): token ids, mask and segments of BERT
+``text``                   (N, L, dim): features of the words
+``audio``, ``vision``      (N, L, dim); any other three-dimensional array is a modality under its own name as well
+``<modality>_lengths``     frames per clip before padding
+``id``                     ``video$_$clip``, or rows of video, start, end
+``regression_labels``      or ``labels``: one number per clip; with ``_T``, ``_A``, ``_V``: of one modality alone
+========================== =========================================================================================
+
+Padding is removed. Where lengths are stated, a clip is cut there, for the field pads at the end. Aligned files
+state none: there the mask of ``text_bert`` tells the length, if L is the same. Otherwise frames of zeros are taken
+for padding, at the end, or at the front where more of them are there (as in MulT's files).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.core.errors import SourceError
+from selfmm.data.finite import FiniteCheck, NonFinite
+from selfmm.data.mmsa.columns import is_chinese
+from selfmm.data.mmsa.parts import ALONE, Part, mismatch, number_column, read_columns, split_parts
+from selfmm.data.mmsa.streams import Padded, Stream
+from selfmm.data.mmsa.text import Form, choose_form, mask_lengths, token_frames
+from selfmm.data.pickle.reader import read_pickle
+from selfmm.data.store import TEXT, check_modality_name
+from selfmm.data.writer import Frames, Source
+
+_NO_MODALITY = ("raw_text", "text_bert", "id", "annotations")
+
+
+def read_field_pickle(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    language: str | None = None,
+    label_range: tuple[float, float] | None = None,
+    text: Form | None = None,
+    tokenizer: str | None = None,
+    non_finite: NonFinite = "error",
+) -> Source:
+    """Reads a feature pickle of the field without running anything in it.
+
+    Args:
+        path: the file.
+        name: of the data set; by default the file's.
+        language: of the words; Chinese is recognised.
+        label_range: lowest and highest label; by default [-1, 1] if the file has labels per modality and none is
+            beyond 1 (SIMS), else [-3, 3].
+        text: which form of the words to take: ``raw``, ``tokens`` (ids of BERT) or ``features``; by default the
+            first that is there.
+        tokenizer: what the token ids belong to; by default ``bert-base-chinese`` for Chinese, else
+            ``bert-base-uncased``.
+        non_finite: NaN and infinite features are an ``error`` or become ``zero``. -inf in audio always becomes 0.
+
+    Raises:
+        UnsafePickleError: the pickle asks for anything but numpy arrays and plain containers.
+        SourceError: the file is damaged or has another layout; all that is wrong with it is listed.
+    """
+    path = Path(path)
+    problems: list[str] = []
+    parts, notes = split_parts(read_pickle(path), path)
+    table = read_columns(parts, problems)
+    words = list(table[TEXT].dropna())
+    if language is None and is_chinese(words):
+        language = "zh"
+        notes.append("the words are Chinese, so the language was set to zh.")
+    form = choose_form([part.columns for part in parts], text, path)
+    frames: dict[str, Frames] = {}
+    bad: list[str] = []
+    if form == "tokens":
+        tokenizer = tokenizer or ("bert-base-chinese" if language == "zh" else "bert-base-uncased")
+        frames[TEXT] = token_frames([(part.split, part.columns, part.size) for part in parts], tokenizer, problems)
+    for modality in _modalities(parts, form, notes):
+        padded = _padded(parts, modality, problems)
+        if padded is None:
+            continue
+        stream = Stream(modality, padded)
+        if problems:
+            continue  # not worth a look at every number
+        check = FiniteCheck(modality, non_finite, accept_minus_inf=modality == "audio")
+        stream.look(check, list(table["id"]))
+        bad += check.problems()
+        notes += [*stream.notes, *check.notes()]
+        frames[modality] = stream.frames()
+    _stop(path, [*problems, *bad])
+    return Source(
+        table=table,
+        frames=frames,
+        name=name or path.stem,
+        label_range=label_range or _label_range(table),
+        language=language,
+        notes=tuple(notes),
+    )
+
+
+def _stop(path: Path, problems: list[str]) -> None:
+    if problems:
+        raise SourceError("\n  - ".join([f"{path} cannot be imported:", *problems]))
+
+
+def _modalities(parts: list[Part], form: Form | None, notes: list[str]) -> list[str]:
+    """Names of the streams: audio and vision, and every other three-dimensional array of numbers."""
+    found: dict[str, None] = {}
+    for part in parts:
+        found |= {str(key): None for key, values in part.columns.items() if _is_stream(str(key), values, form)}
+    for key in list(found):
+        try:
+            check_modality_name(key)
+        except ValueError as error:
+            notes.append(f"the array {key!r} was left out: {error}.")
+            del found[key]
+    return list(found)
+
+
+def _is_stream(key: str, values: object, form: Form | None) -> bool:
+    if values is None or key in _NO_MODALITY or "labels" in key:
+        return False
+    if key in ("audio", "vision"):
+        return True  # if it is not an array of frames, that is an error
+    if key == TEXT:
+        return form == "features"
+    return isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype.kind in "fiu"
+
+
+def _padded(parts: list[Part], modality: str, problems: list[str]) -> list[Padded] | None:
+    before = len(problems)
+    padded = [_padded_part(part, modality, problems) for part in parts]
+    dims = {part.split: p.values.shape[2] for part, p in zip(parts, padded, strict=True) if p.values is not None}
+    if len(set(dims.values())) > 1:
+        problems.append(f"{modality} has another number of features per split: {dims}. Extract all in the same way.")
+    if dims and not any(dims.values()):
+        problems.append(f"{modality} has no features: its arrays are empty. Leave the key out, or fill it.")
+    return padded if len(problems) == before else None
+
+
+def _padded_part(part: Part, modality: str, problems: list[str]) -> Padded:
+    values = part.columns.get(modality)
+    if values is None:
+        return Padded(None, part.size)
+    is_array = isinstance(values, np.ndarray)
+    if not is_array or values.ndim not in (2, 3) or values.dtype.kind not in "fiub":
+        what = f"a {values.dtype} array of shape {values.shape}" if is_array else f"a {type(values).__name__}"
+        problems.append(
+            f"{part.split}: {modality} is {what}; expected is an array of numbers (clips, frames, features). "
+            f"Pad the clips to one length and give the true lengths as {modality}_lengths."
+        )
+        return Padded(None, part.size)
+    if len(values) != part.size:
+        problems.append(mismatch(part, modality))
+        return Padded(None, part.size)
+    values = values[:, None, :] if values.ndim == 2 else values  # one vector per clip
+    return Padded(values, part.size, _stated(part, modality, values.shape[1], problems))
+
+
+def _stated(part: Part, modality: str, longest: int, problems: list[str]) -> npt.NDArray[np.int64] | None:
+    key = f"{modality}_lengths"
+    if part.columns.get(key) is None:
+        return mask_lengths(part.columns, part.size, longest)
+    lengths = number_column(part, key, problems)
+    wrong = ~(np.isfinite(lengths) & (lengths >= 0) & (lengths == np.floor(lengths)))
+    if wrong.any() and not problems:
+        first = int(wrong.argmax())
+        problems.append(
+            f"{part.split}: {key} is {lengths[first]} for clip number {first}; lengths are whole numbers from 0 on. "
+            "Mend the column."
+        )
+    return np.where(wrong, 0, np.minimum(lengths, 2**31)).astype(np.int64)
+
+
+def _label_range(table: pd.DataFrame) -> tuple[float, float]:
+    alone = any(f"label_{modality}" in table for modality in ALONE.values())
+    small = bool((table["label"].abs().max()) <= 1)
+    return (-1.0, 1.0) if alone and small else (-3.0, 3.0)

@@ -1,0 +1,141 @@
+"""Padded feature arrays of the field's pickles, and how they lose their padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.core.messages import clips
+from selfmm.data.finite import FiniteCheck, as_float, without_non_finite
+from selfmm.data.pickle.reader import release
+from selfmm.data.store import Modality
+from selfmm.data.writer import Frames
+
+Lengths = npt.NDArray[np.int64]
+_CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Padded:
+    """One modality in one split.
+
+    Attributes:
+        values: (n, L, dim), padded to L frames; None where the split lacks the modality.
+        size: n.
+        stated: (n,) frames per clip, from ``<modality>_lengths`` or the text's mask; None where nobody states them.
+    """
+
+    values: npt.NDArray[Any] | None
+    size: int
+    stated: Lengths | None = None
+
+    @property
+    def chunks(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """First clip and values of a few clips at a time; pages of a mapped file are let go in between."""
+        if self.values is None:
+            return
+        step = max(1, _CHUNK_BYTES // max(1, self.values[:1].nbytes))
+        for start in range(0, self.size, step):
+            yield start, self.values[start : start + step]
+            release(self.values)
+
+
+class Stream:
+    """One modality of all splits, and where in its padded arrays each clip lies.
+
+    Args:
+        name: of the modality.
+        parts: one per split, in the table's order. All have the same dim.
+    """
+
+    def __init__(self, name: str, parts: Sequence[Padded]) -> None:
+        self.name = name
+        self.parts = parts
+        self.notes: list[str] = []
+        self.first = np.cumsum([0, *(part.size for part in parts)])
+        stated = [self._stated(part) for part in parts]
+        occupied = {n: _occupied(part) for n, part in enumerate(parts) if stated[n] is None}
+        front = _is_front_padded(list(occupied.values()))
+        if occupied:
+            side = "front" if front else "end"
+            self.notes.append(f"{name}: no lengths are stated; frames of zeros at the {side} were taken for padding.")
+        found = [span or _span(occupied[n], front) for n, span in enumerate(stated)]
+        self.starts: Lengths = np.concatenate([starts for starts, _ in found])
+        self.lengths: Lengths = np.concatenate([lengths for _, lengths in found])
+        self._unreleased = 0
+
+    def _stated(self, part: Padded) -> tuple[Lengths, Lengths] | None:
+        zeros = np.zeros(part.size, dtype=np.int64)
+        if part.values is None:
+            return zeros, zeros
+        if part.stated is None:
+            return None
+        longest = part.values.shape[1]
+        longer = int((part.stated > longest).sum())
+        if longer:
+            self.notes.append(
+                f"{self.name}: {clips(longer, ('has', 'have'))} a stated length above the {longest} frames there are; "
+                f"the file was cut to {longest}, and so is the length."
+            )
+        return zeros, np.minimum(part.stated, longest)
+
+    def look(self, check: FiniteCheck, ids: Sequence[str]) -> None:
+        """Shows every kept frame to ``check``, in one pass over the file."""
+        for part, first in zip(self.parts, self.first, strict=False):
+            for start, values in part.chunks:
+                for place, clip in enumerate(as_float(values), start=int(first) + start):
+                    check.look(clip[self._kept(place)], ids[place])
+
+    def _kept(self, clip: int) -> slice:
+        return slice(int(self.starts[clip]), int(self.starts[clip] + self.lengths[clip]))
+
+    def frames(self) -> Frames:
+        """The stream as the writer takes it: unpadded, 0 where a feature is not finite."""
+        there = [part.values for part in self.parts if part.values is not None]
+        half = all(values.dtype == np.float16 for values in there)
+        dtype = np.dtype(np.float16 if half else np.float32)
+        dim = there[0].shape[2]
+
+        def read(clip: int) -> npt.NDArray[Any]:
+            number = int(np.searchsorted(self.first, clip, side="right")) - 1
+            values = self.parts[number].values
+            if values is None:
+                return np.zeros((0, dim), dtype=dtype)
+            kept = without_non_finite(values[clip - self.first[number]][self._kept(clip)], dtype)
+            self._let_go(values)
+            return kept
+
+        return Frames(Modality(kind="frames", dim=dim), self.lengths, read, dtype)
+
+    def _let_go(self, values: npt.NDArray[Any]) -> None:
+        self._unreleased += values[:1].nbytes
+        if self._unreleased > _CHUNK_BYTES:
+            release(values)
+            self._unreleased = 0
+
+
+def _occupied(part: Padded) -> npt.NDArray[np.bool_]:
+    """(n, L): whether a frame holds anything but zeros."""
+    chunks = [np.any(values != 0, axis=2) for _, values in part.chunks]
+    return np.concatenate(chunks) if chunks else np.zeros((0, 1), dtype=bool)
+
+
+def _is_front_padded(occupied: Sequence[npt.NDArray[np.bool_]]) -> bool:
+    before = sum(int(frames.argmax(axis=1)[frames.any(axis=1)].sum()) for frames in occupied if frames.size)
+    after = sum(int(frames[:, ::-1].argmax(axis=1)[frames.any(axis=1)].sum()) for frames in occupied if frames.size)
+    return before > after
+
+
+def _span(occupied: npt.NDArray[np.bool_], front: bool) -> tuple[Lengths, Lengths]:
+    """First frame and number of frames per clip; 0 of them where a clip is all zeros."""
+    n, longest = occupied.shape
+    if not longest:
+        return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    some = occupied.any(axis=1)
+    starts = np.where(some & front, occupied.argmax(axis=1), 0)
+    ends = longest - (0 if front else occupied[:, ::-1].argmax(axis=1))
+    return starts.astype(np.int64), np.where(some, ends - starts, 0).astype(np.int64)

@@ -1,0 +1,85 @@
+"""The three forms that words have in the field's pickles: the words, BERT's token ids, and features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.core.errors import SourceError
+from selfmm.data.store import TEXT, Modality
+from selfmm.data.writer import Frames
+
+Form = Literal["raw", "tokens", "features"]
+_KEYS: dict[Form, str] = {"raw": "raw_text", "tokens": "text_bert", "features": TEXT}
+_IDS, _MASK = 0, 1
+_LARGEST_ID = 2**31 - 1
+
+
+def choose_form(columns: Sequence[Mapping[str, Any]], wanted: Form | None, path: Path) -> Form | None:
+    """The form to take: the wanted one, else the first that is there; None if there are no words at all.
+
+    Raises:
+        SourceError: the wanted form is not there.
+    """
+    there = [form for form, key in _KEYS.items() if any(part.get(key) is not None for part in columns)]
+    if wanted is None:
+        return there[0] if there else None
+    if wanted not in there:
+        has = f"it has: {', '.join(there)}" if there else "it has no text"
+        raise SourceError(f"{path} has no {_KEYS[wanted]}, which --text {wanted} asks for; {has}. Choose another form.")
+    return wanted
+
+
+def _is_bert(values: object) -> bool:
+    return isinstance(values, np.ndarray) and values.ndim == 3 and values.shape[1] == 3 and values.dtype.kind in "fiu"
+
+
+def mask_lengths(columns: Mapping[str, Any], size: int, longest: int) -> npt.NDArray[np.int64] | None:
+    """Tokens per clip where the frames are aligned with them, which the same padded length tells."""
+    bert: Any = columns.get("text_bert")
+    if not _is_bert(bert) or bert.shape != (size, 3, longest):
+        return None
+    lengths: npt.NDArray[np.int64] = np.count_nonzero(bert[:, _MASK], axis=1)
+    return lengths.astype(np.int64)
+
+
+def token_frames(parts: Sequence[tuple[str, Mapping[str, Any], int]], tokenizer: str, problems: list[str]) -> Frames:
+    """Token ids of all splits, without padding. All of them are held in memory, as int32.
+
+    Args:
+        parts: name, columns and number of clips of each split.
+        tokenizer: vocabulary of the ids.
+        problems: gets a sentence for each thing that is wrong.
+    """
+    clips: list[npt.NDArray[np.int32]] = []
+    for split, columns, size in parts:
+        bert = columns.get("text_bert")
+        if bert is None:
+            clips += [np.zeros(0, dtype=np.int32)] * size
+            continue
+        problem = _problem(bert, size)
+        if problem:
+            problems.append(f"{split}: text_bert {problem}.")
+            continue
+        mask = bert[:, _MASK] != 0
+        clips += [ids[there].astype(np.int32) for ids, there in zip(bert[:, _IDS], mask, strict=True)]
+    lengths = np.array([len(clip) for clip in clips], dtype=np.int64)
+    modality = Modality(kind="tokens", tokenizer=tokenizer)
+    return Frames(modality, lengths, clips.__getitem__, np.dtype(np.int32))
+
+
+def _problem(bert: Any, size: int) -> str | None:
+    if not _is_bert(bert):
+        return "is no array of numbers (clips, 3, tokens). Make it one, or choose another form with --text"
+    if len(bert) != size:
+        return f"has {len(bert)} clips, the labels {size}. Make them one entry per clip"
+    ids, mask = bert[:, _IDS], bert[:, _MASK]
+    if not np.isin(mask, (0, 1)).all():
+        return "has a mask that is not 0 and 1 only. Its rows must be ids, mask and segments, in this order"
+    if not ((ids >= 0) & (ids <= _LARGEST_ID) & (ids == np.floor(ids))).all():
+        return "has ids that are no whole numbers from 0 on. Its rows must be ids, mask and segments, in this order"
+    return None

@@ -1,0 +1,216 @@
+"""Feature files that lie beside a table: ``<modality>.npz``, or a folder ``<modality>/`` of ``<id>.npy``.
+
+A ``.npz`` holds one array per clip under the clip's id, or two arrays, ``frames`` (total, dim) and ``lengths`` (N,)
+in the order of the table, which are read into memory. Pickled content is never loaded. Ids only choose among the
+files that are there: an id like ``../x`` is looked up, never opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.core.errors import SourceError
+from selfmm.core.messages import clips, some
+from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
+from selfmm.data.store import MANIFEST, TEXT, Modality, check_modality_name
+from selfmm.data.writer import Frames
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """The arrays of one modality.
+
+    Attributes:
+        modality: its name.
+        path: the file or folder.
+        read: clip number -> array, or None where the clip has none.
+    """
+
+    modality: str
+    path: Path
+    read: Callable[[int], Array | None]
+
+
+def find_features(folder: Path, ids: Sequence[str]) -> list[FeatureFile]:
+    """Every feature file or folder beside a table, in the order of their names.
+
+    Raises:
+        SourceError: one cannot be read, has none of the clips, or there are two of one modality.
+    """
+    found: dict[str, FeatureFile] = {}
+    for path in sorted(folder.iterdir()):
+        is_file = path.suffix == ".npz" and path.is_file()
+        if not is_file and not _is_feature_folder(path):
+            continue
+        name = _modality_name(path)
+        if name in found:
+            raise SourceError(f"{path} and {found[name].path} are both there. Keep the one that is right.")
+        found[name] = FeatureFile(name, path, _open_npz(path, ids) if is_file else _open_folder(path, ids))
+    return list(found.values())
+
+
+def _modality_name(path: Path) -> str:
+    try:
+        return check_modality_name(path.stem if path.is_file() else path.name)
+    except ValueError as error:
+        raise SourceError(f"{path} holds features, but {error}. Rename it, or move it away.") from error
+
+
+def _is_feature_folder(path: Path) -> bool:
+    if not path.is_dir() or path.name.startswith(".") or (path / MANIFEST).exists():
+        return False
+    return any(file.suffix == ".npy" for file in path.iterdir())
+
+
+def _load(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except Exception as error:  # the file may be anybody's; numpy raises many kinds of errors on damaged ones
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    return SourceError(
+        f"cannot read {path} ({str(error)[:200] or type(error).__name__}). It must hold plain arrays of numbers; "
+        "write it with numpy.save or numpy.savez."
+    )
+
+
+def _open_folder(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
+    files = {file.stem: file for file in path.iterdir() if file.suffix == ".npy"}
+    _check_known(path, files, ids)
+
+    def read(clip: int) -> Array | None:
+        file = files.get(ids[clip])
+        return None if file is None else _load(file)
+
+    return read
+
+
+def _open_npz(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
+    archive = _load(path)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise _unreadable(path, ValueError("it is no .npz file"))
+
+    def load(key: str) -> Array:
+        try:
+            array: Array = archive[key]
+        except Exception as error:  # as above
+            raise _unreadable(path, error) from error
+        return array
+
+    names = set(archive.files)
+    if names == {"frames", "lengths"} and not names & set(ids):
+        return _packed(path, load("frames"), load("lengths"), len(ids))
+    _check_known(path, names, ids)
+    return lambda clip: load(ids[clip]) if ids[clip] in names else None
+
+
+def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence[str]) -> None:
+    if not set(names) & set(ids):
+        raise SourceError(
+            f"{path} has none of the table's clips: it has {some(sorted(names)) or 'nothing'}, the table {some(ids)}. "
+            "Name the arrays by the ids, or move the file away if it does not belong to the table."
+        )
+
+
+def _packed(path: Path, frames: Array, lengths: Array, count: int) -> Callable[[int], Array | None]:
+    if lengths.shape != (count,) or lengths.dtype.kind not in "iu" or (lengths.size and lengths.min() < 0):
+        raise SourceError(
+            f"{path}: lengths is {lengths.shape} {lengths.dtype}; expected is one whole number for each of the "
+            f"table's {count} clips, in its order."
+        )
+    if frames.ndim == 0 or len(frames) != int(lengths.sum()):
+        raise SourceError(f"{path}: frames is {frames.shape}; its first axis must be the sum of lengths.")
+    ends = np.cumsum(lengths.astype(np.int64))
+    return lambda clip: frames[int(ends[clip] - lengths[clip]) : int(ends[clip])]
+
+
+def is_tokens(file: FeatureFile, count: int) -> bool:
+    """Whether the arrays are token ids: one-dimensional and of whole numbers, and of the text."""
+    arrays = (file.read(clip) for clip in range(count))
+    first = next((array for array in arrays if array is not None and array.size), None)
+    return file.modality == TEXT and first is not None and first.ndim == 1 and first.dtype.kind in "iu"
+
+
+def feature_frames(
+    file: FeatureFile, ids: Sequence[str], non_finite: NonFinite, problems: list[str], notes: list[str]
+) -> Frames | None:
+    """The features as the writer takes them; None, and a problem more, if clips differ in what their frames are."""
+    check = FiniteCheck(file.modality, non_finite)
+    lengths = np.zeros(len(ids), dtype=np.int64)
+    dims: dict[int, list[str]] = {}
+    half = True
+    wrong: list[str] = []
+    for clip, one in enumerate(ids):
+        array = file.read(clip)
+        frames = None if array is None else _as_frames(array)
+        if array is not None and frames is None:
+            wrong.append(f"{one}: {array.shape} {array.dtype}")
+        if frames is None or not frames.size:
+            continue
+        lengths[clip] = len(frames)
+        dims.setdefault(frames.shape[1], []).append(one)
+        half = half and frames.dtype == np.float16
+        check.look(as_float(frames), one)
+    problems += check.problems()
+    notes += check.notes()
+    if wrong:
+        problems.append(f"{file.path}: expected is (frames, features) of numbers; not so in {some(wrong)}. Mend these.")
+    if len(dims) > 1:
+        listed = "; ".join(f"{dim} in {some(named)}" for dim, named in sorted(dims.items()))
+        problems.append(f"{file.path}: clips differ in the number of features: {listed}. Extract all in the same way.")
+    if not dims and not wrong:
+        problems.append(f"{file.path}: every array is empty. Leave the modality out, or check how it was made.")
+    if wrong or len(dims) != 1:
+        return None
+    (dim,), dtype = dims, np.dtype(np.float16 if half else np.float32)
+
+    def read(clip: int) -> Array:
+        array = file.read(clip) if lengths[clip] else None
+        frames = np.zeros((0, dim)) if array is None else _as_frames(array)
+        if frames is None or frames.shape != (lengths[clip], dim):
+            raise SourceError(f"{file.path} changed while it was read. Import it again when nothing writes to it.")
+        return without_non_finite(frames, dtype)
+
+    return Frames(Modality(kind="frames", dim=dim), lengths, read, dtype)
+
+
+def _as_frames(array: Array) -> Array | None:
+    """(frames, dim); a single vector is one frame. None if it is neither."""
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
+        return None
+    return array if array.ndim == 2 else array[None]
+
+
+def token_clips(file: FeatureFile, ids: Sequence[str], tokenizer: str | None, problems: list[str]) -> Frames | None:
+    """Token ids as the writer takes them. All of them are held in memory, as int32."""
+    if tokenizer is None:
+        problems.append(
+            f"{file.path} holds token ids; name their vocabulary, for example --tokenizer bert-base-uncased."
+        )
+    clips_, wrong = [], []
+    for clip, one in enumerate(ids):
+        array = file.read(clip)
+        array = np.zeros(0, dtype=np.int32) if array is None else array
+        whole = array.ndim == 1 and (array.dtype.kind in "iu" or not array.size)
+        if not whole or (array.size and not 0 <= int(array.min()) <= int(array.max()) < 2**31):
+            wrong.append(one)
+        clips_.append(array.astype(np.int32) if whole else array)
+    if wrong:
+        problems.append(
+            f"{file.path}: token ids are one-dimensional whole numbers from 0 on; not so in "
+            f"{clips(len(wrong))} ({some(wrong)}). Mend these."
+        )
+    if problems:
+        return None
+    lengths = np.array([len(clip) for clip in clips_], dtype=np.int64)
+    return Frames(Modality(kind="tokens", tokenizer=tokenizer), lengths, clips_.__getitem__, np.dtype(np.int32))

@@ -1,0 +1,235 @@
+"""One's own data set: a table of clips, and beside it their features, as a source.
+
+The table is ``.csv``, ``.tsv`` (both UTF-8) or ``.parquet``, one row per clip:
+
+==================== ==============================================================================================
+column               meaning
+==================== ==============================================================================================
+``id``               unique name; if absent, made of ``video`` and ``clip_id``
+``label``            a number
+``text``             optional: what is said
+``split``            optional: train, valid (or val, dev) or test; if absent, a seeded split by video is made
+``video``            optional: the recording; if absent, what stands before ``$_$`` in the id, else the id
+``path``             optional: the media file
+``start``, ``end``   optional: the clip's place in it, in seconds
+``label_<modality>`` optional: a label of this modality alone
+==================== ==============================================================================================
+
+Capitals do not matter, and the field's names are understood as well: ``video_id``, ``mode``, ``label_T``,
+``label_A``, ``label_V``, ``start_s``, ``end_s``. For the features see `selfmm.data.tables.feature_files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.core.errors import SourceError
+from selfmm.core.messages import clips, some
+from selfmm.data.checks import presence
+from selfmm.data.finite import NonFinite
+from selfmm.data.mmsa.text import Form
+from selfmm.data.scales import default_range
+from selfmm.data.splits import seeded_split
+from selfmm.data.store import MANIFEST, PLACE, TEXT
+from selfmm.data.tables.cells import read_cells, words
+from selfmm.data.tables.column_names import COLUMNS, SEPARATOR, SPLIT_WORDS
+from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
+from selfmm.data.writer import Frames, Source
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_KNOWN = ("id", "split", "label", TEXT, *PLACE, "clip_id")
+_FIGURES = ("start", "end", "label_text", "label_audio", "label_vision")
+
+
+def read_table_source(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    language: str | None = None,
+    label_range: tuple[float, float] | None = None,
+    text: Form | None = None,
+    tokenizer: str | None = None,
+    non_finite: NonFinite = "error",
+    seed: int = 0,
+    require_labels: bool = True,
+) -> Source:
+    """Reads a table with the features beside it.
+
+    Args:
+        path: the table, or a folder that holds one table.
+        name: of the data set; by default the table's, or the folder's.
+        language: of the words.
+        label_range: lowest and highest label; by default [-1, 1] if no label is beyond 1, else [-3, 3].
+        text: which form of the words to take, if several are there; by default the first of ``raw`` (the column),
+            ``tokens`` and ``features`` (both from ``text.npz`` or ``text/``).
+        tokenizer: vocabulary of the token ids; needed if these are taken.
+        non_finite: NaN and infinite features are an ``error`` or become ``zero``.
+        seed: of the split, if there is no column ``split``.
+        require_labels: without it labels may be absent (they become NaN), and clips without a split are ``test``.
+
+    Raises:
+        SourceError: something cannot be read or is wrong; all that was found is listed.
+    """
+    given, path = Path(path), find_table(Path(path))
+    raw = read_cells(path)
+    problems: list[str] = []
+    notes: list[str] = []
+    table = _columns(raw, path, problems, require_labels=require_labels)
+    _stop(path, problems)
+    if "split" not in table:
+        table["split"] = seeded_split(list(table["video"]), seed) if require_labels else "test"
+        if require_labels:
+            notes.append(f"the table has no split; one of 70/10/20 by video was made with seed {seed}.")
+    if label_range is None:
+        label_range = default_range(table["label"].to_numpy(dtype=np.float64))
+        if require_labels:
+            notes.append(f"labels are taken to be on {list(label_range)}; if not, pass --label-range LOW,HIGH.")
+    files = find_features(path.parent, list(table["id"]))
+    frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
+    _stop(path, problems)
+    source = Source(
+        table=table[["id", "split", "label", TEXT, "video", *(c for c in table if c not in _KNOWN[:5])]],
+        frames=frames,
+        name=name or (given.resolve().name if given.is_dir() else path.stem),
+        label_range=label_range,
+        language=language,
+        provenance={"files": [path.name, *(file.path.name for file in files if file.modality in frames)]},
+        notes=tuple(notes),
+    )
+    if not any(has.any() for has in presence(source)[0].values()):
+        raise SourceError(
+            f"{path} has no words in a column text, and no features lie beside it. Add the words, or <modality>.npz or "
+            "a folder <modality>/ of <id>.npy."
+        )
+    return source
+
+
+def find_table(path: Path) -> Path:
+    """The table itself, or the only one in a folder."""
+    if (path / MANIFEST).is_file():
+        raise SourceError(f"{path} is a data set of selfmm already. Use it as it is.")
+    if path.is_dir():
+        tables = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if len(tables) != 1:
+            has = f"holds {len(tables)} tables: {some([file.name for file in tables])}" if tables else "holds no table"
+            raise SourceError(f"{path} {has}. Give the path of a .csv, .tsv or .parquet file with one row per clip.")
+        return tables[0]
+    if not path.is_file():
+        raise SourceError(f"{path} does not exist. Check the path.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise SourceError(
+            f"{path} is no table: expected is .csv, .tsv or .parquet. A pickle of the field becomes a data set with: "
+            "selfmm import PICKLE FOLDER"
+        )
+    return path
+
+
+def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labels: bool) -> pd.DataFrame:
+    names = [str(column).strip().lower() for column in raw.columns]
+    raw = raw.set_axis([COLUMNS.get(name, name) for name in names], axis=1)
+    twice = sorted(set(raw.columns[raw.columns.duplicated()]))
+    if twice:
+        raise SourceError(f"{path} has the columns {twice} twice. Remove or rename one of each.")
+    if "id" not in raw and {"video", "clip_id"} <= set(raw.columns):
+        raw["id"] = words(raw["video"]) + SEPARATOR + words(raw["clip_id"])
+    lacking = [column for column in ("id", "label") if column not in raw and (column == "id" or require_labels)]
+    if lacking:
+        raise SourceError(
+            f"{path} has no column {' and none '.join(lacking)}; it has {some(list(raw.columns))}. "
+            "Add it; fields are separated by commas in .csv and by tabs in .tsv."
+        )
+    if raw.empty:
+        raise SourceError(f"{path} has no row. Add one per clip.")
+    return _typed(raw, path, problems, require_labels)
+
+
+def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: bool) -> pd.DataFrame:
+    table = pd.DataFrame({"id": words(raw["id"]).str.strip()})
+    repeated = list(table["id"][table["id"].duplicated()].unique())
+    if repeated:
+        problems.append(f"{len(repeated)} ids occur more than once: {some(repeated)}. Give each clip one of its own.")
+    if (table["id"] == "").any():
+        problems.append(f"{clips(int((table['id'] == '').sum()), ('has', 'have'))} no id. Give each one of its own.")
+    ids = list(table["id"])
+    table["label"] = _numbers(raw, "label", ids, problems) if "label" in raw else np.nan
+    table[TEXT] = words(raw[TEXT]) if TEXT in raw else pd.Series([None] * len(raw), dtype=object)
+    video = words(raw["video"]).str.strip() if "video" in raw else pd.Series([""] * len(raw))
+    table["video"] = [own or one.split(SEPARATOR, 1)[0] for own, one in zip(video, ids, strict=True)]
+    if "path" in raw:
+        table["path"] = words(raw["path"])
+    for column in [column for column in raw.columns if column in _FIGURES or column.startswith("label_")]:
+        wrong: list[str] = []
+        values = _numbers(raw, column, ids, wrong)
+        if column in _FIGURES or not wrong:  # a column label_name of words is none of ours
+            table[column] = values
+            problems += wrong
+    if "split" in raw:
+        table["split"] = _splits(words(raw["split"]), ids, problems, require_labels)
+    return table
+
+
+def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
+    cells = words(raw[column]).str.strip()
+    values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    wrong = np.isnan(values) & (cells != "").to_numpy(dtype=bool)
+    if wrong.any():
+        named = [f"{word} ({one})" for word, one, bad in zip(cells, ids, wrong, strict=True) if bad]
+        problems.append(
+            f"column {column}: {clips(int(wrong.sum()), ('has', 'have'))} something that is no number: {some(named)}. "
+            "Write numbers, with a point for decimals; leave the cell empty where none is known."
+        )
+    return values
+
+
+def _splits(column: pd.Series, ids: Sequence[str], problems: list[str], required: bool) -> list[str]:
+    lower = [word.strip().lower() or ("" if required else "test") for word in column]
+    named = [SPLIT_WORDS.get(word, word) for word in lower]
+    without = [one for one, split in zip(ids, named, strict=True) if not split]
+    if without:
+        problems.append(
+            f"{clips(len(without), ('has', 'have'))} no split ({some(without)}). Give each one, or remove the column: "
+            "then a split is made."
+        )
+    strange = sorted(set(named) - {"", "train", "valid", "test"})
+    if strange:
+        problems.append(f"there are splits named {some(strange)}. Name them train, valid and test.")
+    return named
+
+
+def _frames(
+    files: Sequence[FeatureFile],
+    table: pd.DataFrame,
+    text: Form | None,
+    tokenizer: str | None,
+    non_finite: NonFinite,
+    problems: list[str],
+    notes: list[str],
+) -> dict[str, Frames]:
+    ids = list(table["id"])
+    frames: dict[str, Frames | None] = {}
+    if not any(file.modality == TEXT for file in files) and text in ("tokens", "features"):
+        problems.append(f"--text {text} asks for text.npz or a folder text/ beside the table; there is none.")
+    if text == "raw" and table[TEXT].isna().all():
+        problems.append("--text raw asks for a column text; there is none. Add it, or choose another form.")
+    for file in files:
+        if file.modality != TEXT:
+            frames[file.modality] = feature_frames(file, ids, non_finite, problems, notes)
+            continue
+        form: Form = "tokens" if is_tokens(file, len(ids)) else "features"
+        if text not in (None, form) or (text is None and table[TEXT].notna().any()):
+            notes.append(f"{file.path.name} was left out; to take it instead of the words, pass --text {form}.")
+        elif form == "tokens":
+            frames[TEXT] = token_clips(file, ids, tokenizer, problems)
+        else:
+            frames[TEXT] = feature_frames(file, ids, non_finite, problems, notes)
+    return {modality: made for modality, made in frames.items() if made is not None}
+
+
+def _stop(path: Path, problems: list[str]) -> None:
+    if problems:
+        raise SourceError("\n  - ".join([f"{path} cannot be read as it is:", *problems]))

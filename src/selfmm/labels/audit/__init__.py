@@ -1,0 +1,1 @@
+"""How far generated labels can be trusted."""

@@ -1,0 +1,97 @@
+"""The clips to look at: those whose modalities disagree most, and ordinary ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.core.errors import RunError
+from selfmm.data.store import PLACE, TEXT
+from selfmm.labels.history import LabelHistory
+
+REFERENCES = (TEXT, *PLACE)
+"""What tells a person which clip it is; columns of ``samples.parquet``."""
+
+Rows = npt.NDArray[np.intp]
+
+
+def disagreement(history: LabelHistory) -> npt.NDArray[np.float64]:
+    """(N,) how far apart the labels of one clip are at the last epoch: largest minus smallest of m and the u-labels.
+
+    With one modality that is |u - m|. A modality without a label for the clip does not count.
+    """
+    last = history.u_labels[:, -1].astype(np.float64)
+    m_labels = history.m_labels.astype(np.float64)
+    highest = np.fmax(np.fmax.reduce(last, axis=0), m_labels)
+    spread: npt.NDArray[np.float64] = highest - np.fmin(np.fmin.reduce(last, axis=0), m_labels)
+    return spread
+
+
+def most_disagreeing(history: LabelHistory, count: int) -> Rows:
+    """Rows of the ``count`` clips with the largest ``disagreement``, the largest first, equal ones by id."""
+    spread = disagreement(history)
+    return _first(history, -spread, count, np.flatnonzero(spread > 0))
+
+
+def typical(history: LabelHistory, count: int) -> Rows:
+    """Rows of the ``count`` clips whose ``disagreement`` is nearest to the median, equal ones by id."""
+    spread = disagreement(history)
+    return _first(history, np.abs(spread - np.median(spread)), count, np.arange(len(spread)))
+
+
+def _first(history: LabelHistory, key: npt.NDArray[np.float64], count: int, among: Rows) -> Rows:
+    key, wanted = key[among], min(count, len(among))
+    if not wanted:
+        return np.empty(0, dtype=np.intp)
+    # Only what can be among the first is sorted by name.
+    near = np.flatnonzero(key <= np.partition(key, wanted - 1)[wanted - 1])
+    names = history.ids[among[near]].to_numpy(dtype=str)
+    order: Rows = among[near[np.lexsort((names, key[near]))[:wanted]]]
+    return order
+
+
+def clip_table(
+    history: LabelHistory, rows: Rows, scores: pd.DataFrame | None = None, references: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """One row per clip: id, m_label, u_<modality> at the last epoch, disagreement, then what else is known of it.
+
+    Args:
+        history: the labels.
+        rows: which clips, positions in ``history.ids``.
+        scores: optional, ``predictions.parquet``; gives ``score`` and ``score_<modality>``.
+        references: optional, ``samples.parquet``; gives those of ``REFERENCES`` that it has.
+    """
+    ids = history.ids[rows]
+    table: dict[str, object] = {"id": ids.to_numpy(), "m_label": history.m_labels[rows].astype(np.float64)}
+    for number, name in enumerate(history.modalities):
+        table[f"u_{name}"] = history.u_labels[number, -1, rows].astype(np.float64)
+    table["disagreement"] = disagreement(history)[rows]
+    wanted = ["score", *(f"score_{name}" for name in history.modalities)]
+    for frame, columns in ((scores, wanted), (references, REFERENCES)):
+        if frame is not None:
+            table |= known_of(frame, columns, ids)
+    return pd.DataFrame(table)
+
+
+def known_of(frame: pd.DataFrame, columns: Sequence[str], ids: pd.Index[str]) -> dict[str, npt.NDArray[Any]]:
+    """Those of the columns that the frame has, for these clips in their order; see :func:`by_id`."""
+    there = [column for column in columns if column in frame]
+    found = by_id(frame[["id", *there]], ids)
+    return {column: found[column].to_numpy() for column in there}
+
+
+def by_id(frame: pd.DataFrame, ids: pd.Index[str]) -> pd.DataFrame:
+    """The frame's rows of these clips in their order, without its column ``id``; NaN for a clip that it lacks.
+
+    Raises:
+        RunError: the frame names a clip twice.
+    """
+    indexed = frame.set_index("id")
+    if not indexed.index.is_unique:
+        twice = indexed.index[indexed.index.duplicated()][0]
+        raise RunError(f"the clip {twice!r} occurs twice in a table of one row per clip; one of the files is damaged.")
+    return indexed.reindex(ids)

@@ -1,0 +1,209 @@
+"""Data set and settings put together: what is read, and the model for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from selfmm.config.settings import Settings
+from selfmm.core.errors import DatasetError, SettingsError
+from selfmm.core.messages import did_you_mean
+from selfmm.core.tensors import Positions, Ragged
+from selfmm.core.weights import cache_folder
+from selfmm.data.alignment import on_one_axis
+from selfmm.data.batches import BatchMaker, frame_statistics
+from selfmm.data.scales import LabelScale
+from selfmm.data.splits import training_rows
+from selfmm.data.store import TEXT, Dataset, Modality
+from selfmm.models import find_model
+from selfmm.models.base import Model, Score
+from selfmm.models.encoders import Standardised
+from selfmm.models.frozen import encode_once
+from selfmm.models.hardware import choose_device
+from selfmm.models.needs import check_needs
+from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise, words_of_tokens
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A model ready to be trained on (or to score) clips of a data set.
+
+    Attributes:
+        modalities: those the model reads, in its order.
+        settings: of the run.
+        pretrained: the text encoder; None where no words are read.
+        model: the network.
+    """
+
+    modalities: Mapping[str, Modality]
+    settings: Settings
+    pretrained: Pretrained | None
+    model: Model
+
+    def maker(self, dataset: Dataset, rows: Positions, encoded: Ragged | None = None) -> BatchMaker:
+        """Batches of some clips of ``dataset`` as this model reads them.
+
+        Args:
+            rows: (n,) row numbers of the clips.
+            encoded: what stands in for the texts of all clips of ``dataset``: what the text encoder says of them, as
+                ``ask_frozen`` returns it, or other token ids.
+
+        Raises:
+            DatasetError: token ids do not fit the encoder's vocabulary, or streams are not aligned that must be.
+        """
+        _check_fit(dataset, self.modalities)
+        given = {} if encoded is None else {TEXT: encoded.part(rows)}
+        clips = self._clips(dataset, rows, self.modalities, given)
+        if not self.model.needs.aligned:
+            return clips
+        return self._clips(dataset, rows, self.modalities, given | self._aligned(dataset, clips))
+
+    def _clips(
+        self, dataset: Dataset, rows: Positions, modalities: Mapping[str, Modality], given: Mapping[str, Ragged]
+    ) -> BatchMaker:
+        texts, tokens = self._texts(dataset, rows), None
+        if texts is not None and self.pretrained is not None and TEXT not in given:
+            tokens = tokenise(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
+        limit = self.settings.text.max_tokens
+        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, given=given)
+
+    def _texts(self, dataset: Dataset, rows: Positions) -> list[str] | None:
+        """The clips' texts where the model reads words; checks token ids where those are stored."""
+        stored = dataset.modalities.get(TEXT)
+        if self.pretrained is None or stored is None:
+            return None
+        if stored.kind == "text":
+            return dataset.samples[TEXT].fillna("").iloc[rows].tolist()
+        _check_vocabulary(dataset, rows, int(self.pretrained.model.config.vocab_size))
+        return None
+
+    def _aligned(self, dataset: Dataset, clips: BatchMaker) -> dict[str, Ragged]:
+        texts, words, how = self._texts(dataset, clips.rows), None, self.settings.align
+        if texts is not None and self.pretrained is not None and how == "stored":
+            words = words_of_tokens(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
+        order = sorted(self.modalities, key=lambda name: name != TEXT)  # the others keep their order
+        streams = {name: clips.ragged(name) for name in order}
+        ids = dataset.samples["id"].iloc[clips.rows].tolist()
+        limit = None if self.pretrained is None else self.settings.text.max_tokens
+        return on_one_axis(streams, how=how, ids=ids, words=words, limit=limit)
+
+    def ask_frozen(self, dataset: Dataset) -> Ragged | None:
+        """What the text encoder says of every clip of ``dataset``, if it stays as it is and is read at its end only."""
+        if self.pretrained is None or self.settings.text.finetune or TEXT not in dataset.modalities:
+            return None
+        if self.model.needs.inside:
+            return None
+        clips = self._clips(dataset, np.arange(len(dataset)), {TEXT: self.modalities[TEXT]}, {})
+        device = choose_device(self.settings.training.device)
+        return encode_once(self.model.encoders[TEXT].to(device).eval(), clips, TEXT, cache_folder() / "encoded")
+
+
+def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modality]:
+    """The modalities a run reads, in the data set's order.
+
+    Raises:
+        SettingsError: a setting names a modality that the data set does not have.
+    """
+    known = list(dataset.modalities)
+    named = [("modalities", name) for name in settings.modalities]
+    named += [("stream", name) for name in settings.stream if name not in _PRESET_STREAMS]
+    problems = [
+        f"{where}: the data set {dataset.name!r} has no modality {name!r}{did_you_mean(name, known)}"
+        for where, name in named
+        if name not in known
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return {name: dataset.modalities[name] for name in known if name in (settings.modalities or known)}
+
+
+# A preset describes the streams of its field; a data set that lacks one of them is no mistake.
+_PRESET_STREAMS = frozenset({"audio", "vision"})
+
+
+def assemble(dataset: Dataset, settings: Settings) -> Assembly:
+    """Loads the text encoder where one is needed and builds the model, with the training split's statistics.
+
+    Uses torch's random state for the weights; the caller seeds it.
+    """
+    modalities = chosen_modalities(dataset, settings)
+    check_needs(find_model(settings.model), modalities, settings)
+    pretrained = None
+    if any(modality.kind != "frames" for modality in modalities.values()):
+        pretrained = load_pretrained(settings.text.encoder)
+        check_max_tokens(pretrained.model, settings.text.max_tokens)
+    model = build_model(modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
+    train = training_rows(dataset, settings)
+    for name, encoder in model.encoders.items():
+        if isinstance(encoder, Standardised) and settings.stream_for(name).standardise:
+            encoder.standardise(*frame_statistics(dataset, train, name))
+    return Assembly(modalities, settings, pretrained, model)
+
+
+def build_model(
+    modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None, labels: LabelScale
+) -> Model:
+    """The network alone, with scores on the scale of the labels.
+
+    Raises:
+        SettingsError: there is no such model, it refuses its options, or a modality has a name that torch has taken.
+    """
+    taken = [name for name in modalities if hasattr(torch.nn.ModuleDict(), name)]
+    if taken:
+        raise SettingsError(
+            [f"modality {name!r}: torch uses this name itself; import it under another" for name in taken]
+        )
+    model = find_model(settings.model)(modalities, settings, pretrained.model if pretrained else None)
+    for part in model.modules():
+        if isinstance(part, Score):
+            part.neutral, part.unit = labels.neutral, labels.unit
+    return model
+
+
+def check_device(device: str) -> None:
+    """Raises ``SettingsError`` where this machine lacks the device."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, True):
+        raise SettingsError([f"training.device = {device!r}: this machine or its torch has none; use auto or cpu"])
+
+
+def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:
+    """Raises ``DatasetError`` where the data set's streams are not of the shape the model reads."""
+    shared = [name for name in modalities if name in dataset.modalities]
+    if not shared:
+        raise DatasetError(
+            f"the model reads {', '.join(modalities)}, but {dataset.name!r} has only {', '.join(dataset.modalities)}."
+        )
+    for name in shared:
+        wanted, found = modalities[name], dataset.modalities[name]
+        if wanted.dim != found.dim:
+            raise DatasetError(
+                f"{name} in {dataset.name!r} is {_shape(found)}, but the model reads {_shape(wanted)}. "
+                "Extract the features as they were for training, or leave this modality out."
+            )
+        if wanted.columns and found.columns and wanted.columns != found.columns:
+            differing = next(pair for pair in zip(wanted.columns, found.columns, strict=True) if pair[0] != pair[1])
+            raise DatasetError(
+                f"the features of {name} in {dataset.name!r} have other names than those the model was trained on, the "
+                f"first is {differing[1]!r} in the place of {differing[0]!r}. Extract them as for training."
+            )
+
+
+def _shape(modality: Modality) -> str:
+    return "words" if modality.dim is None else f"frames of {modality.dim} features"
+
+
+def _check_vocabulary(dataset: Dataset, rows: Positions, size: int) -> None:
+    starts = dataset.samples[f"{TEXT}_offset"].to_numpy(dtype=np.int64)[rows]
+    clips = Ragged.of(dataset.matrix(TEXT), starts, dataset.lengths(TEXT)[rows])
+    ids = clips.to(torch.device("cpu")).rows
+    highest = int(ids.max()) if len(ids) else 0
+    if highest >= size:
+        raise DatasetError(
+            f"the token ids of {dataset.name!r} go up to {highest}, but the text encoder knows {size} words. They "
+            f"come from {dataset.modalities[TEXT].tokenizer or 'an unnamed tokenizer'}: choose an encoder with that "
+            "vocabulary, or import the raw text."
+        )

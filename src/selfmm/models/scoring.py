@@ -1,0 +1,106 @@
+"""Scores of clips under a model: what validation, the final results and predictions share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from selfmm.core.processes import Processes
+from selfmm.core.tensors import Positions
+from selfmm.data.batches import BatchMaker, evaluation_plan
+from selfmm.data.store import Dataset
+from selfmm.data.types import Output
+from selfmm.models.base import Model
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of n clips, on the scale of the labels.
+
+    Attributes:
+        fusion: (n,) float64.
+        unimodal: per modality with a task of its own (n,) float64; NaN where the clip lacks the stream.
+    """
+
+    fusion: npt.NDArray[np.float64]
+    unimodal: Mapping[str, npt.NDArray[np.float64]]
+
+
+@torch.inference_mode()
+def score(model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None) -> Scores:
+    """Scores every clip of ``maker`` once, in evaluation mode; the model's mode is restored afterwards.
+
+    Several ``processes`` take turns with the batches, and all get all scores.
+    """
+    was_training = model.training
+    if was_training:  # walking through all modules takes as long as a fifth of one short clip
+        model.eval()
+    plan = _own(evaluation_plan(maker.cost, _BATCH), processes)
+    columns: list[Tensor] = []
+    for batch in maker.batches(plan, device):
+        output: Output = model(batch)
+        alone = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.tasks]
+        columns.append(torch.stack([output.fusion, *alone]))
+    if was_training:
+        model.train()
+    scores = torch.zeros(1 + len(model.tasks), len(maker), dtype=torch.float64)
+    if plan:
+        scores[:, np.concatenate(plan)] = (
+            torch.cat(columns, dim=1).double().cpu()
+        )  # once: transfers wait for the device
+    if processes is not None:
+        scores = processes.total(scores)
+    fusion, *unimodal = scores.numpy()
+    return Scores(fusion, dict(zip(model.tasks, unimodal, strict=True)))
+
+
+def _own(plan: list[Positions], processes: Processes | None) -> list[Positions]:
+    return plan if processes is None else plan[processes.rank :: processes.count]
+
+
+@torch.inference_mode()
+def mean_encodings(
+    model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None
+) -> dict[str, Tensor]:
+    """Mean of each modality's ``Output.encoded`` over the clips that have it, (d',) each; none if nobody has."""
+    model.eval()
+    # The last number counts the clips.
+    sums = {name: torch.zeros(len(model.missing[name]) + 1, dtype=torch.float64) for name in model.modalities}
+    for batch in maker.batches(_own(evaluation_plan(maker.cost, _BATCH), processes), device):
+        output: Output = model(batch)
+        for name, encoded in output.encoded.items():
+            present = output.present[name]
+            sums[name][:-1] += encoded[present].double().sum(dim=0).cpu()
+            sums[name][-1] += int(present.sum())
+    if processes is not None:
+        sums = {name: processes.total(part) for name, part in sums.items()}
+    return {name: (part[:-1] / part[-1]).float() for name, part in sums.items() if part[-1]}
+
+
+def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = None) -> pd.DataFrame:
+    """``predictions.parquet``: id, split, label, score, score_<modality>."""
+    table = dataset.samples[["id", "split", "label"]]
+    table = (table if rows is None else table.iloc[rows]).reset_index(drop=True)
+    unimodal = {f"score_{name}": values for name, values in scores.unimodal.items()}
+    return table.assign(score=scores.fusion, **unimodal)
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """In evaluation mode and, but where it is asked for, without gradients."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)

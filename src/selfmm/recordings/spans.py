@@ -1,0 +1,132 @@
+"""How a long recording is cut into spans that are scored: even windows, or sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from selfmm.core.errors import SettingsError
+from selfmm.features.analysis import Analysis, Features
+from selfmm.features.streams import Transcript, Word, joined
+
+_PAUSE = 0.8  # seconds to the middle of the next word; its beginning is often put too early by recognisers
+_LONGEST = 15.0  # seconds; who speaks on without a stop is cut
+_ENDS = (".", "?", "!", "。", "？", "！", "…")
+_QUOTES = "\"'”’»)]」』"
+_LEAST = 1e-3  # seconds; a rest that is shorter comes from rounding
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of even length: [0, ``window``), [``hop``, ``hop`` + ``window``), ...
+
+    The last one ends where the recording does, nearer to the one before than ``hop`` if need be. A recording that is
+    shorter than one has one.
+
+    Raises:
+        SettingsError: a length is not from .1 to 3600 s.
+    """
+
+    window: float = 5.0
+    hop: float = 1.0
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in ("window", "hop") if not 0.1 <= getattr(self, name) <= 3600]
+        if wrong:
+            raise SettingsError([f"{name} = {getattr(self, name):g}: give seconds, from 0.1 to 3600" for name in wrong])
+
+
+class Sentences:
+    """What is said, sentence by sentence: up to a full stop or a pause, 15 s at most."""
+
+
+class Even:
+    """Even windows of a recording, as they become ready."""
+
+    def __init__(self, analysis: Analysis, spans: Windows) -> None:
+        self._analysis, self._spans = analysis, spans
+        self._count = 0
+
+    def due(self) -> list[Features]:
+        """Those that are over since the last call."""
+        ready, found = self._analysis.ready, []
+        while self._begin + self._spans.window <= ready:
+            found.append(self._analysis.features(self._begin, self._begin + self._spans.window))
+            self._count += 1
+        self._analysis.forget(max(0.0, min(self._begin, ready - self._spans.window)))  # the last window lies anywhere
+        return found
+
+    def rest(self) -> list[Features]:
+        """Those that are left when the recording is over."""
+        found, end = self.due(), self._analysis.ready
+        covered = self._begin - self._spans.hop + self._spans.window if self._count else 0.0
+        if max(self._begin, covered) < end - _LEAST:
+            found.append(self._analysis.features(max(0.0, end - self._spans.window), end))
+        return found
+
+    @property
+    def _begin(self) -> float:
+        return self._count * self._spans.hop
+
+
+class BySentence:
+    """Sentences of a recording, as they become ready. How it is cut into chunks does not change them.
+
+    Args:
+        analysis: of the recording.
+        given: words with their times, where somebody wrote them down.
+    """
+
+    def __init__(self, analysis: Analysis, given: Transcript | None = None) -> None:
+        self._analysis, self._given = analysis, given
+        self._begin = self._forgotten = 0.0
+
+    def due(self) -> list[Features]:
+        """Those that are over since the last call."""
+        return self._take(finished=False)
+
+    def rest(self) -> list[Features]:
+        """Those that are left when the recording is over."""
+        return self._take(finished=True)
+
+    def _take(self, *, finished: bool) -> list[Features]:
+        ready = self._analysis.ready
+        said = self._given or self._analysis.words(max(self._begin, self._forgotten), ready)
+        parts = sentences(word for word in said.words if _middle(word) >= self._begin)
+        found = []
+        for place, words in enumerate(parts):
+            end = words[-1].end
+            goes_on = self._given is None and place + 1 == len(parts) and ready - end <= _PAUSE
+            if not finished and (end > ready or goes_on):
+                break
+            end = min(end, ready)
+            start = max(words[0].start, self._begin, end - 2 * _LONGEST)
+            if end <= start:
+                continue
+            text = Transcript(joined(words, said.language), tuple(words), said.language, said.source)
+            found.append(replace(self._analysis.features(start, end), transcript=text))
+            self._begin = end
+        self._forgotten = max(self._begin, ready - 2 * _LONGEST)
+        self._analysis.forget(self._forgotten)
+        return found
+
+
+def sentences(words: Iterable[Word]) -> list[list[Word]]:
+    """Words in groups that end with a full stop, before a pause, or when they get too long.
+
+    >>> [[word.text for word in part] for part in sentences([Word("Yes.", 0, 1), Word("No", 1, 2), Word("way", 4, 5)])]
+    [['Yes.'], ['No'], ['way']]
+    """
+    parts: list[list[Word]] = []
+    end, over = -math.inf, True
+    for word in words:
+        if over or _middle(word) - end > _PAUSE or word.end - parts[-1][0].start > _LONGEST:
+            parts.append([])
+        parts[-1].append(word)
+        end, over = word.end, word.text.rstrip(_QUOTES).endswith(_ENDS)
+    return parts
+
+
+def _middle(word: Word) -> float:
+    return (word.start + word.end) / 2

@@ -1,0 +1,133 @@
+"""What a report is made of: a finished run folder, and the data set it was trained on where that is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from selfmm.config.settings import Settings
+from selfmm.core.errors import DatasetError, RunError
+from selfmm.core.messages import some
+from selfmm.data.scales import LabelScale
+from selfmm.data.store import open_dataset
+from selfmm.data.writer import fingerprint
+from selfmm.labels.audit.audit import Audit, audit
+from selfmm.labels.history import COLUMNS, LabelHistory
+from selfmm.runs.folder import RunFolder, RunInfo
+
+_ROWS_AT_ONCE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run and its data.
+
+    Attributes:
+        folder, info, settings: of the run.
+        labels: the u-labels of every epoch; None if the run made none.
+        samples: the data set's table; None if it is not there any more, or is not what was trained on.
+        notes: what is left out, and why; one sentence each.
+    """
+
+    folder: RunFolder
+    info: RunInfo
+    settings: Settings
+    labels: LabelHistory | None
+    samples: pd.DataFrame | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Material:
+        """Reads a run folder.
+
+        Raises:
+            RunError: it is no finished run, or is damaged.
+        """
+        folder = RunFolder(path)
+        info = folder.finished()
+        labels = _labels(path / "labels.parquet", info) if info.labels == "generated" else None
+        samples, note = _samples(info)
+        return cls(folder, info, folder.settings(), labels, samples, (note,) if note else ())
+
+    @property
+    def name(self) -> str:
+        return self.folder.path.resolve().name
+
+    @property
+    def scale(self) -> LabelScale:
+        """The neutral label, and how far labels reach from it."""
+        return LabelScale.of(self.info.label_range)
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return self.folder.metrics()
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        return self.folder.history()
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        return self.folder.predictions()
+
+    @property
+    def told(self) -> LabelHistory:
+        """The u-labels of every epoch; raises ``RunError`` if the run made none."""
+        if self.labels is None:
+            raise self.folder.without_labels(self.info)
+        return self.labels
+
+    def audit(self, top: int = 20) -> Audit:
+        """The audit of the labels, with all that is known; raises ``RunError`` if the run made none."""
+        return audit(
+            self.told,
+            self.scale.reach,
+            self.scale.neutral,
+            scores=self.predictions,
+            truth=self.samples,
+            history=self.history,
+            references=self.samples,
+            top=top,
+        )
+
+
+def _labels(path: Path, info: RunInfo) -> LabelHistory:
+    labels = LabelHistory.of(_labels_in_pieces(path))
+    if not set(labels.modalities) <= set(info.modalities):  # they become file names and parts of a page
+        raise RunError(
+            f"{path} has labels of {some(list(labels.modalities))}, but the run is of {', '.join(info.modalities)}: "
+            "the file is damaged or of another run."
+        )
+    return labels
+
+
+def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:
+    """``labels.parquet`` a million rows at a time: it has one per clip, epoch and modality."""
+    try:
+        with pq.ParquetFile(path) as file:
+            there = [name for name in (*COLUMNS, "outcome") if name in file.schema_arrow.names]
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=there):
+                yield batch.to_pandas()
+    except RunError:
+        raise
+    except Exception as error:  # pyarrow fails on damaged bytes in many ways
+        raise RunError(f"cannot read {path}: {error}. The run folder is incomplete.") from error
+
+
+def _samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
+    """The data set's table, or None and why."""
+    without = "so texts and labels per modality are left out"
+    try:
+        dataset = open_dataset(info.dataset_path)
+        found = fingerprint(dataset)
+    except (DatasetError, OSError) as error:
+        return None, f"the data set cannot be read, {without}: {error}"
+    if found != info.fingerprint:
+        return None, f"the data set at {info.dataset_path} was changed since training, {without}."
+    return dataset.samples, None

@@ -1,0 +1,50 @@
+"""Self-MM's objective: the fused task on the given labels, each modality's task on the labels it generates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfmm.data.types import Batch, Loss, Output
+from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.training.objectives.fused import total_loss
+
+
+class SelfMMObjective(nn.Module):
+    """L = mean over clips of |y^_m - y_m| + sum_s W_s |y^_s - y_s|, W_s = tanh |y_s - y_m| (paper, eq. 17-18).
+
+    In epoch 1 every W_s is 0: the unimodal heads get no gradient. A clip that lacks a stream has no part in
+    that modality's task.
+
+    Args:
+        generator: makes the labels y_s; its state is part of this module's state.
+        clean_features: whether the generator is shown features computed without dropout.
+    """
+
+    def __init__(
+        self, generator: UnimodalLabelGenerator | SharedLabelGenerator, *, clean_features: bool = True
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.clean_features = clean_features
+
+    def forward(self, output: Output, batch: Batch) -> Loss:
+        """(B,) losses of a batch; ``batch.index`` are the clips' numbers in the generator."""
+        parts = {"fusion": (output.fusion - batch.labels).abs()}
+        weights = self.generator.weights(batch.index)
+        for name, score in output.unimodal.items():
+            target = self.generator.labels[name][batch.index].to(score.dtype)
+            error = weights[name].to(score.dtype) * (score - target).abs()
+            parts[name] = torch.where(output.present[name], error, torch.zeros_like(error))
+        return total_loss(parts, output, self.generator.unit)
+
+    def observe(self, output: Output, index: Tensor, epoch: int) -> None:
+        """Makes new labels for these clips and moves the class centres (paper, algorithm 1)."""
+        present = {name: output.present[name] for name in output.features}
+        self.generator.update(output.fusion_feature, output.features, index, epoch, present=present)
+
+    def end_epoch(self) -> dict[str, dict[str, float]]:
+        """Recomputes the running sums, so that rounding does not add up over epochs; returns how far apart they are."""
+        self.generator.resync()
+        return self.generator.figures()

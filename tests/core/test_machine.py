@@ -1,0 +1,40 @@
+"""What this process may use of the machine, and how it starts and ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from selfmm.core.machine import cores
+
+
+def printed(code: str) -> list[str]:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
+def test_cores_are_those_that_may_be_used() -> None:
+    assert cores() >= 1
+    assert printed(
+        "import os; os.sched_setaffinity(0, {0}); from selfmm.core.machine import cores; print(cores())"
+    ) == ["1"]
+
+
+def test_a_process_of_ours_spares_itself_the_search_for_garbage() -> None:
+    # The last words are registered first, since what is registered last runs first.
+    told = printed(
+        "import atexit, gc\n"
+        "atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 0))\n"
+        "from selfmm.core.machine import collect_rarely\n"
+        "collect_rarely()"
+    )
+    assert told == ["20000", "True"]
+
+
+def test_a_program_that_uses_us_keeps_its_own_ways() -> None:
+    assert printed(
+        "import gc; before = gc.get_threshold(); import selfmm.api; print(before == gc.get_threshold())"
+    ) == ["True"]

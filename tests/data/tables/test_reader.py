@@ -1,0 +1,265 @@
+"""Tables with features beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.builders import savez
+from selfmm.core.errors import SourceError
+from selfmm.data.tables.reader import read_table_source
+
+IDS = ["a", "b", "c", "007"]
+
+
+def table(folder: Path, name: str = "clips.csv", **columns: Any) -> Path:
+    """A table of four clips; a column given as None is left out."""
+    every: dict[str, Any] = {"id": IDS, "label": [1, -2, 0.5, 0], "text": ["one, two", "NA", "drei", "四"]}
+    frame = pd.DataFrame({key: values for key, values in (every | columns).items() if values is not None})
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+def features(dim: int = 3, **extra: Any) -> dict[str, Any]:
+    return {one: np.full((n + 1, dim), n, dtype="f4") for n, one in enumerate(IDS)} | extra
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_tables_in_every_format(tmp_path: Path, suffix: str) -> None:
+    source = read_table_source(table(tmp_path, f"clips{suffix}", split=["train", "dev", "test", "train"]))
+    assert source.name == "clips"
+    assert source.table["id"].tolist() == IDS
+    assert source.table["text"].tolist() == ["one, two", "NA", "drei", "四"]
+    assert source.table["split"].tolist() == ["train", "valid", "test", "train"]
+    assert source.table["label"].tolist() == [1, -2, 0.5, 0]
+    assert source.table["video"].tolist() == IDS
+    assert source.label_range == (-3, 3)
+    assert read_table_source(table(tmp_path, f"clips{suffix}", label=[1, 0, 0, -1])).label_range == (-1, 1)
+
+
+def test_features_as_npz_and_as_folder(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    savez(tmp_path / "audio.npz", features(b=np.arange(3.0), extra=np.zeros(1)))
+    (tmp_path / "vision").mkdir()
+    for one, array in features(2).items():
+        np.save(tmp_path / "vision" / f"{one}.npy", array.astype("f2"))
+    (tmp_path / "notes").mkdir()  # no features in it
+    source = read_table_source(path)
+    assert list(source.frames) == ["audio", "vision"]
+    assert source.frames["audio"].lengths.tolist() == [1, 1, 3, 4]  # a vector is one frame
+    assert source.frames["audio"].read(1).tolist() == [[0, 1, 2]]
+    assert source.frames["vision"].dtype == np.float16
+    assert source.frames["vision"].read(3).shape == (4, 2)
+    assert source.provenance["files"] == ["clips.csv", "audio.npz", "vision"]
+    assert read_table_source(tmp_path).name == tmp_path.name
+
+
+def test_packed_features_in_the_order_of_the_table(tmp_path: Path) -> None:
+    np.savez(tmp_path / "audio.npz", frames=np.arange(8.0).reshape(4, 2), lengths=[1, 0, 2, 1])
+    source = read_table_source(table(tmp_path))
+    assert source.frames["audio"].lengths.tolist() == [1, 0, 2, 1]
+    assert source.frames["audio"].read(2).tolist() == [[2, 3], [4, 5]]
+    assert source.frames["audio"].read(1).shape == (0, 2)
+    np.savez(tmp_path / "audio.npz", frames=np.ones((4, 2)), lengths=[1, 0, 2])
+    with pytest.raises(SourceError, match=r"lengths is \(3,\).*the table's 4 clips"):
+        read_table_source(tmp_path)
+    np.savez(tmp_path / "audio.npz", frames=np.ones((4, 2)), lengths=[1, 0, 2, 7])
+    with pytest.raises(SourceError, match=r"frames is \(4, 2\); its first axis must be the sum of lengths"):
+        read_table_source(tmp_path)
+
+
+def test_ids_never_reach_outside_the_folder(tmp_path: Path) -> None:
+    inside = tmp_path / "set"
+    path = table(inside, id=["../secret", str(tmp_path / "secret"), "audio/../../secret", "d"])
+    np.save(tmp_path / "secret.npy", np.ones((2, 3)))
+    (inside / "audio").mkdir()
+    np.save(inside / "audio" / "d.npy", np.ones((5, 3)))
+    assert read_table_source(path).frames["audio"].lengths.tolist() == [0, 0, 0, 5]
+
+
+def test_text_as_tokens_or_features(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    savez(tmp_path / "text.npz", {one: np.array([101, 7, 102]) for one in IDS})
+    source = read_table_source(path)
+    assert not source.frames
+    assert any("text.npz was left out; to take it" in note and "--text tokens" in note for note in source.notes)
+    with pytest.raises(SourceError, match=r"holds token ids; name their vocabulary.*--tokenizer"):
+        read_table_source(path, text="tokens")
+    tokens = read_table_source(path, text="tokens", tokenizer="bert-base-uncased").frames["text"]
+    assert tokens.read(0).tolist() == [101, 7, 102]
+    table(tmp_path, text=None)
+    assert read_table_source(path, tokenizer="t").frames["text"].modality.tokenizer == "t"
+    savez(tmp_path / "text.npz", features())
+    assert read_table_source(path).frames["text"].modality.dim == 3
+    with pytest.raises(SourceError, match="--text raw asks for a column text"):
+        read_table_source(path, text="raw")
+    savez(tmp_path / "text.npz", {one: np.array([1, 2]) for one in IDS} | {"b": np.array([-1, 2])})
+    with pytest.raises(SourceError, match=r"token ids are .* not so in 1 clip \('b'\)"):
+        read_table_source(path, tokenizer="t")
+
+
+def test_the_fields_own_names_of_columns(tmp_path: Path) -> None:
+    path = table(
+        tmp_path,
+        id=None,
+        video_id=["v", "v", "w", "w"],
+        clip_id=["0001", "0002", "1", "2"],
+        mode=["train", "valid", "test", "test"],
+        label_T=[1, 1, 1, ""],
+        start_s=[0, 1, 2, 3],
+        label_name=["good", "bad", "good", "good"],
+    )
+    source = read_table_source(path)
+    assert source.table["id"].tolist() == ["v$_$0001", "v$_$0002", "w$_$1", "w$_$2"]
+    assert source.table["video"].tolist() == ["v", "v", "w", "w"]
+    assert source.table["label_text"].tolist()[:3] == [1, 1, 1]
+    assert np.isnan(source.table["label_text"][3])
+    assert "label_name" not in source.table
+
+
+def test_a_split_is_made_by_video(tmp_path: Path) -> None:
+    source = read_table_source(table(tmp_path, video=["v", "v", "w", "x"]), seed=3)
+    assert source.table.groupby("video")["split"].nunique().max() == 1
+    assert set(source.table["split"]) == {"train", "valid", "test"}
+    assert any("70/10/20 by video was made with seed 3" in note for note in source.notes)
+
+
+def test_labels_may_be_absent_for_a_prediction(tmp_path: Path) -> None:
+    path = table(tmp_path, label=None)
+    source = read_table_source(path, require_labels=False)
+    assert source.table["label"].isna().all()
+    assert set(source.table["split"]) == {"test"}
+    assert source.notes == ()
+    with pytest.raises(SourceError, match=r"has no column label; it has 'id', 'text'"):
+        read_table_source(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label": ["positive", "1", "0,5", "2"]}, r"column label: 2 clips have .* no number: 'positive \(a\)'"),
+        ({"id": ["a", "a", "b", "b"]}, "2 ids occur more than once: 'a', 'b'"),
+        ({"id": ["a", "", "b", "c"]}, "1 clip has no id"),
+        ({"split": ["train", "", "test", "train"]}, r"1 clip has no split \('b'\)"),
+        ({"split": ["train", "x", "test", "train"]}, "splits named 'x'. Name them train"),
+        ({"id": None}, "has no column id"),
+        ({"Label": [1, 2, 3, 4]}, r"has the columns \['label'\] twice"),
+        ({"text": None}, "no words in a column text, and no features lie beside it"),
+        ({"text": [" ", "", " ", ""]}, "no words in a column text"),
+        ({"start": ["0:15", "1", "2", "3"]}, "column start: 1 clip has something that is no number"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        read_table_source(table(tmp_path, **columns))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.ones((2, 3))}, "has none of the table's clips: it has 'x', the table 'a', 'b', 'c' and 1 more"),
+        (features(b=np.ones((2, 4))), r"number of features: 3 in 'a', 'c', '007'; 4 in 'b'"),
+        (features(b=np.ones((2, 3, 1))), r"expected is \(frames, features\) of numbers; not so in 'b: \(2, 3, 1\)"),
+        (features(b=np.array(["x"])), "not so in 'b"),
+        (features(b=np.array([{}], dtype=object)), "cannot read .*audio.npz .*plain arrays of numbers"),
+        (features(b=np.array([[1, np.nan, np.inf]])), r"2 features that are NaN or infinite, in 1 clip \('b'\)"),
+        ({one: np.zeros((0, 3)) for one in IDS}, "every array is empty"),
+    ],
+)
+def test_what_is_wrong_with_features_is_said(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    savez(tmp_path / "audio.npz", arrays)
+    with pytest.raises(SourceError, match=message):
+        read_table_source(table(tmp_path))
+
+
+def test_non_finite_features_can_become_zero(tmp_path: Path) -> None:
+    savez(tmp_path / "audio.npz", features(b=np.array([[1, np.nan, np.inf]])))
+    source = read_table_source(table(tmp_path), non_finite="zero")
+    assert source.frames["audio"].read(1).tolist() == [[1, 0, 0]]
+    assert any("2 features were NaN or infinite" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00\xff\xff", b"text"])
+def test_damaged_feature_files_are_named(tmp_path: Path, content: bytes) -> None:
+    path = table(tmp_path)
+    (tmp_path / "audio.npz").write_bytes(content)
+    with pytest.raises(SourceError, match=r"cannot read .*audio\.npz"):
+        read_table_source(path)
+    (tmp_path / "audio.npz").unlink()
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio" / "a.npy").write_bytes(content)
+    with pytest.raises(SourceError, match=r"cannot read .*a\.npy"):
+        read_table_source(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot read .*No columns"),
+        (b"id,label,text\n", "has no row"),
+        (b"id,label,text\na,1,x,y\n", "rows longer than its header.*quotes"),
+        (b"id,label,text\na,1,x\nb,1,x,y\n", "cannot read .*line 3"),
+        (b"id,label,text\na,1,\xff\xfe\n", "is not UTF-8"),
+        (b"id,label,text,label\na,1,x,2\n", r"has the columns \['label'\] twice"),
+        (b"id;label;text\na;1;b\n", "no column id and none label; it has 'id;label;text'"),
+        (b"\x00\x00", "."),
+        (b"id,label,text\na," + b"1e999" + b",x\n", None),
+    ],
+)
+def test_damaged_tables_are_explained(tmp_path: Path, content: bytes, message: str | None) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_bytes(content)
+    if message is None:
+        assert np.isinf(read_table_source(path).table["label"][0])  # left to check_source
+        return
+    with pytest.raises(SourceError, match=message):
+        read_table_source(path)
+
+
+def test_damaged_parquet_and_odd_cells(tmp_path: Path) -> None:
+    (tmp_path / "clips.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(SourceError, match="Check that it is a proper table"):
+        read_table_source(tmp_path)
+    pd.DataFrame({"id": [[1], None], "label": [True, None], "text": [{"a": 1}, None]}).to_parquet(
+        tmp_path / "clips.parquet"
+    )
+    with pytest.raises(SourceError, match="1 clip has no id"):
+        read_table_source(tmp_path)
+
+
+def test_which_table(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no table"):
+        read_table_source(tmp_path)
+    table(tmp_path, "a.csv")
+    table(tmp_path, "b.parquet")
+    with pytest.raises(SourceError, match=r"holds 2 tables: 'a\.csv', 'b\.parquet'"):
+        read_table_source(tmp_path)
+    with pytest.raises(SourceError, match="does not exist"):
+        read_table_source(tmp_path / "c.csv")
+    (tmp_path / "x.pkl").touch()
+    with pytest.raises(SourceError, match=r"is no table.*selfmm import PICKLE FOLDER"):
+        read_table_source(tmp_path / "x.pkl")
+    (tmp_path / "dataset.json").touch()
+    with pytest.raises(SourceError, match="is a data set of selfmm already"):
+        read_table_source(tmp_path)
+
+
+def test_two_files_of_one_modality_and_names_that_are_none(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    savez(tmp_path / "audio.npz", features())
+    (tmp_path / "audio").mkdir()
+    np.save(tmp_path / "audio" / "a.npy", np.ones((1, 3)))
+    with pytest.raises(SourceError, match="are both there"):
+        read_table_source(path)
+    (tmp_path / "audio.npz").rename(tmp_path / "My Features.npz")
+    with pytest.raises(SourceError, match=r"cannot name a modality.*Rename it"):
+        read_table_source(path)

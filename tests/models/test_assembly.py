@@ -1,0 +1,139 @@
+"""What cannot be trained or does not fit is said before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import selfmm
+from selfmm.config.settings import load_settings
+from selfmm.core.errors import DatasetError, SettingsError, TrainingError
+from selfmm.data.store import Dataset, Modality
+from selfmm.data.writer import Frames, Source, write_dataset
+from selfmm.models.assembly import assemble, chosen_modalities
+from selfmm.runs.trained_model import TrainedModel
+from selfmm.training.objective import check_trainable
+
+
+def toy(path: Path, labels: list[float], splits: list[str], name: str = "voice", dim: int = 3) -> Dataset:
+    ids = [f"clip{i}" for i in range(len(labels))]
+    table = pd.DataFrame({"id": ids, "split": splits, "label": labels, "text": None, "video": ids})
+    rng = np.random.default_rng(0)
+    frames = Frames(
+        Modality(kind="frames", dim=dim),
+        np.full(len(labels), 4),
+        lambda i: rng.normal(size=(4, dim)).astype(np.float32),
+    )
+    return write_dataset(Source(table, {name: frames}, "toy", (-3.0, 3.0)), path)
+
+
+def test_one_sided_labels_say_what_is_needed(tmp_path: Path) -> None:
+    dataset = toy(tmp_path / "data", [1.0, 2.0, 3.0, 1.0], ["train", "train", "train", "valid"])
+    with pytest.raises(TrainingError, match=r"one-sided \(3 above 0, 0 below, 0 equal to it.*true --label-range"):
+        selfmm.train(dataset, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_sides_are_those_of_the_neutral_label(tmp_path: Path) -> None:
+    def scaled(name: str, labels: list[float]) -> Dataset:
+        dataset = toy(tmp_path / name, [0.0] * 4, ["train", "train", "train", "valid"])
+        manifest = dataset.manifest.model_copy(update={"label_range": (1.0, 5.0)})
+        return Dataset(dataset.path, manifest, dataset.samples.assign(label=labels))
+
+    check_trainable(scaled("both", [1.0, 4.0, 5.0, 1.0]), load_settings(), "generated")
+    with pytest.raises(TrainingError, match=r"2 above 3, 0 below, 1 equal to it.*both sides of 3.*range 1 to 5"):
+        check_trainable(scaled("one", [3.0, 4.0, 5.0, 1.0]), load_settings(), "generated")
+    check_trainable(scaled("none", [3.0, 4.0, 5.0, 1.0]), load_settings(), "none")
+
+
+def test_one_clip(tmp_path: Path) -> None:
+    dataset = toy(tmp_path / "data", [1.0], ["train"])
+    with pytest.raises(TrainingError, match="no clip in its valid split"):
+        selfmm.train(dataset, out=tmp_path / "run")
+
+
+def test_unlabelled_training_clips_are_named(tmp_path: Path) -> None:
+    dataset = toy(tmp_path / "data", [1.0, float("nan"), -1.0, 1.0], ["train", "train", "train", "valid"])
+    with pytest.raises(TrainingError, match=r"1 of 3 clips in the train split have no label, for example \['clip1'\]"):
+        check_trainable(dataset, load_settings(), "generated")
+
+
+def test_unknown_modalities_in_settings(planted: Dataset) -> None:
+    with pytest.raises(SettingsError, match="no modality 'vison'; did you mean 'vision'"):
+        chosen_modalities(planted, load_settings(None, ["modalities=text,vison"]))
+    with pytest.raises(SettingsError, match="no modality 'vison'; did you mean 'vision'"):
+        chosen_modalities(planted, load_settings(None, ["stream.vison.hidden=3"]))
+    assert list(chosen_modalities(planted, load_settings("mosi", ["modalities=audio,text"]))) == ["text", "audio"]
+
+
+def test_one_modality_of_any_name_trains(tmp_path: Path) -> None:
+    labels = [1.0, -1.0, 2.0, -2.0, 0.0, 1.0, -1.0]
+    dataset = toy(tmp_path / "data", labels, ["train"] * 5 + ["valid"] * 2, name="pulse")
+    model = selfmm.train(dataset, preset="mosi", overrides=["training.max_epochs=3"], out=tmp_path / "run")
+    assert model.labels["modality"].unique().tolist() == ["pulse"]
+    assert model.metrics["splits"]["test"]["fusion"]["count"] == 0
+
+
+def test_a_name_that_torch_has_taken(tmp_path: Path) -> None:
+    dataset = toy(tmp_path / "data", [1.0, -1.0, 1.0], ["train", "train", "valid"], name="values")
+    with pytest.raises(SettingsError, match="torch uses this name"):
+        selfmm.train(dataset, out=tmp_path / "run")
+
+
+def test_a_device_that_is_not_here(planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SettingsError, match=r"training\.device = 'cuda'.*use auto or cpu"):
+        selfmm.train(planted, overrides=["training.device=cuda"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_fusion_is_no_modality(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'fusion' is the name of the task"):
+        toy(tmp_path / "data", [1.0, -1.0, 1.0], ["train", "train", "valid"], name="fusion")
+
+
+def test_other_dims_than_the_model_was_trained_with(trained: TrainedModel, tmp_path: Path) -> None:
+    dataset = toy(tmp_path / "data", [1.0], ["test"], name="audio", dim=74)
+    with pytest.raises(DatasetError, match="frames of 74 features, but the model reads frames of 5 features"):
+        trained.predict(dataset)
+
+
+def test_nothing_in_common_with_the_model(trained: TrainedModel, tmp_path: Path) -> None:
+    dataset = toy(tmp_path / "data", [1.0], ["test"], name="pulse")
+    with pytest.raises(DatasetError, match="the model reads text, audio, vision, but 'toy' has only pulse"):
+        trained.predict(dataset)
+
+
+def test_token_ids_beyond_the_vocabulary(tmp_path: Path, tiny_encoder: str) -> None:
+    ids = ["a", "b", "c"]
+    table = pd.DataFrame(
+        {"id": ids, "split": ["train", "train", "valid"], "label": [1.0, -1.0, 1.0], "text": None, "video": ids}
+    )
+    tokens = Frames(
+        Modality(kind="tokens", tokenizer="bert-base-uncased"),
+        np.array([2, 2, 2]),
+        lambda i: np.array([1, 20_000 if i == 2 else 3], dtype=np.int32),
+        np.dtype(np.int32),
+    )
+    dataset = write_dataset(Source(table, {"text": tokens}, "ids", (-3.0, 3.0)), tmp_path / "data")
+    with pytest.raises(DatasetError, match=r"go up to 20000.*come from bert-base-uncased"):
+        selfmm.train(dataset, text_encoder=tiny_encoder, overrides=["text.max_tokens=40"], out=tmp_path / "run")
+    seen = dataset.without("valid")  # the id is in that split alone
+    assembly = assemble(seen, load_settings(None, [f"text.encoder={tiny_encoder}", "text.max_tokens=40"]))
+    assert assembly.maker(seen, seen.rows("train")).lengths["text"].tolist() == [2, 2]
+
+
+def test_a_text_cut_to_its_limit_stays_aligned(tmp_path: Path, tiny_encoder: str) -> None:
+    """A frame for each word, and a text of more words than are read: every token has its own word's frame."""
+    texts = ["great plot", "great plot acting great plot acting"]
+    counts = np.array([len(text.split()) for text in texts])
+    table = pd.DataFrame({"id": ["a", "b"], "split": "train", "label": [1.0, -1.0], "text": texts, "video": ["a", "b"]})
+    voice = Frames(Modality(kind="frames", dim=1), counts, lambda i: np.arange(counts[i], dtype=np.float32)[:, None])
+    dataset = write_dataset(Source(table, {"voice": voice}, "toy", (-3.0, 3.0)), tmp_path / "data")
+    settings = load_settings(None, ["model=ef_lstm", f"text.encoder={tiny_encoder}", "text.max_tokens=5"])
+    batch = assemble(dataset, settings).maker(dataset, np.arange(2)).make(np.arange(2))
+    assert batch.streams["text"].lengths.tolist() == batch.streams["voice"].lengths.tolist() == [4, 5]
+    assert batch.streams["voice"].values[:, :, 0].tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 2, 2]]

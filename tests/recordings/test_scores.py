@@ -1,0 +1,328 @@
+"""Recordings under a run: the same scores as in its data set, whole, span by span, and while they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("av", reason="recordings are read by PyAV")
+
+from features.recordings import write_recording
+from selfmm.config.recipe import Recipe, load_recipe
+from selfmm.core.errors import MediaError, RunError, SettingsError, SourceError, WeightsError
+from selfmm.demo.clips import record
+from selfmm.demo.scripts import write_scripts
+from selfmm.features.analysis import Analysis, Features
+from selfmm.features.clips.clip import Clip, Failure
+from selfmm.features.clips.listing import read_clips
+from selfmm.features.extraction import extract_clip, given_words, open_clip
+from selfmm.features.streams import SOUND_RATE, Chunk, Floats
+from selfmm.recordings.prediction import FUSION, Prediction
+from selfmm.recordings.scorer import Scorer, recipe_of
+from selfmm.recordings.scores import predict_clip, predict_clips, predict_curve, predict_stream
+from selfmm.recordings.spans import Sentences, Windows
+from selfmm.runs.trained_model import TrainedModel
+
+CUES = [("the plot was wonderful.", 0.2, 2.0), ("the acting was dreadful.", 4.1, 6.0), ("I loved it.", 10.0, 11.5)]
+
+
+@pytest.fixture(scope="module")
+def sound() -> Floats:
+    """13 s of speaking in tones."""
+    scripts = write_scripts(7, 0, (1.6, 2.2))
+    return np.concatenate([record(script, (1.6, 2.2), "tones") for script in scripts])[: 13 * SOUND_RATE]
+
+
+@pytest.fixture(scope="module")
+def talk(sound: Floats, tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """The same as a file with subtitles."""
+    folder = tmp_path_factory.mktemp("talk")
+    path = write_recording(folder / "talk.wav", sound=sound)
+    stamps = "\n\n".join(f"{n}\n{_stamp(a)} --> {_stamp(b)}\n{text}" for n, (text, a, b) in enumerate(CUES, start=1))
+    (folder / "talk.srt").write_text(stamps)
+    [clip] = read_clips(path).clips
+    assert clip.subtitles == folder / "talk.srt"
+    return clip
+
+
+def _stamp(time: float) -> str:
+    return f"00:00:{int(time):02},{round(time % 1 * 1000):03}"
+
+
+def with_info(model: TrainedModel, **changes: Any) -> TrainedModel:
+    return replace(model, info=model.info.model_copy(update=changes))
+
+
+def only(model: TrainedModel, *parts: str) -> TrainedModel:
+    return with_info(model, modalities={part: model.info.modalities[part] for part in parts})
+
+
+def clips_of(table: Path, count: int) -> list[Clip]:
+    return list(read_clips(table).clips[:count])
+
+
+def same(got: Prediction, expected: Prediction) -> None:
+    assert (got.id, got.start, got.end) == (expected.id, expected.start, expected.end)
+    assert (got.transcript, got.warnings) == (expected.transcript, expected.warnings)
+    for one, other in ((got.score, expected.score), *zip(got.scores.values(), expected.scores.values(), strict=True)):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def all_same(got: list[Prediction], expected: list[Prediction]) -> None:
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
+        same(one, other)
+
+
+def test_a_clip_scores_as_in_its_data_set(clip_run: TrainedModel, demo_clips: Path) -> None:
+    table = clip_run.predictions.set_index("id")
+    for clip in clips_of(demo_clips, 4):
+        made = clip_run.predict(clip)
+        stored = table.loc[clip.id]
+        assert made.score is not None
+        assert made.score == pytest.approx(stored["score"], abs=1e-5)
+        assert made.scores == pytest.approx({"text": stored["score_text"], "audio": stored["score_audio"]}, abs=1e-5)
+        assert made.transcript.text == clip.text
+        assert made.transcript.source == "given"
+        train = table[table["split"] == "train"]
+        least, most = ((train["score"] < made.score + slack).mean() for slack in (-1e-4, 1e-4))
+        rank = made.ranks[FUSION]
+        assert rank is not None
+        assert least <= rank <= most
+        assert made.spreads["audio"].mean == pytest.approx(train["score_audio"].mean())
+        assert made.spreads["audio"].deviation == pytest.approx(train["score_audio"].std())
+
+
+def test_a_path_is_a_clip_without_words(clip_run: TrainedModel, demo_clips: Path) -> None:
+    path = demo_clips.with_name(f"{clips_of(demo_clips, 1)[0].id}.mp4")
+    made = clip_run.predict(str(path))
+    assert isinstance(made, Prediction)
+    assert made.id == path.stem
+    assert made.present == {"text": False, "audio": True}
+    assert made.ranks["text"] is None
+    assert made.score is not None
+    with pytest.raises(SettingsError, match="a recording has none"):
+        clip_run.predict(path, split="test")
+    with pytest.raises(SourceError, match="holds recordings"):
+        clip_run.predict(demo_clips.parent)
+
+
+def test_many_clips_in_order_and_no_failure_stops_the_others(
+    clip_run: TrainedModel, demo_clips: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no film")
+    first, second = clips_of(demo_clips, 2)
+    asked = [first, Clip(text), second, Clip(tmp_path / "none.mp4"), first]
+    for run in (clip_run, clip_run.folder.path):
+        made = list(predict_clips(run, asked))
+        assert [type(one) for one in made] == [Prediction, Failure, Prediction, Failure, Prediction]
+        for one, clip in zip(made, asked, strict=True):
+            if isinstance(one, Prediction):
+                same(one, predict_clip(clip_run, clip))
+            else:
+                assert (one.id, one.path) == (clip.path.stem, str(clip.path))
+                assert str(clip.path) in one.reason
+    assert list(predict_clips(clip_run, [])) == []
+
+
+def test_an_explanation_adds_up_to_the_score(clip_run: TrainedModel, demo_clips: Path) -> None:
+    [clip] = clips_of(demo_clips, 1)
+    for one, lacking in ((clip, ()), (replace(clip, text=None), ("text",))):
+        made = predict_clip(clip_run, one, explain=True)
+        explanation = made.explanation
+        assert explanation is not None
+        assert explanation.lacking == lacking
+        total = explanation.base + sum(part.value for part in explanation.contributions)
+        assert total == pytest.approx(made.score, abs=1e-4)
+        assert len(made.spoken) == len(explanation.words)
+
+
+@pytest.mark.parametrize(("content", "match"), [("silence", "nothing to go by"), ("picture", "no recording")])
+def test_what_says_nothing(clip_run: TrainedModel, tmp_path: Path, content: str, match: str) -> None:
+    if content == "silence":
+        path = write_recording(tmp_path / "a.wav", sound=np.zeros(2 * SOUND_RATE, np.float32))
+    else:
+        image = pytest.importorskip("PIL.Image")
+        path = tmp_path / "a.png"
+        image.new("RGB", (64, 64)).save(path)
+    with pytest.raises(MediaError, match=match):
+        clip_run.predict(path)
+
+
+def test_a_clip_of_a_moment_is_scored_with_a_warning(clip_run: TrainedModel, sound: Floats, tmp_path: Path) -> None:
+    made = clip_run.predict(write_recording(tmp_path / "a.wav", sound=sound[8000:12000]))
+    assert made.score is not None
+    assert "only 0.25 s long" in made.warnings
+
+
+def test_warnings_are_of_what_the_run_reads(clip_run: TrainedModel, talk: Clip, tmp_path: Path) -> None:
+    """It looks at no pictures, so it does not miss any."""
+    assert predict_clip(clip_run, talk).warnings == ()
+    quiet = write_recording(tmp_path / "quiet.wav", sound=np.full(SOUND_RATE, 1e-3, np.float32))
+    assert any("quiet" in one for one in clip_run.predict(Clip(quiet, text="so")).warnings)
+    assert predict_clip(only(clip_run, "text"), Clip(quiet, text="so")).scores.keys() == {"text"}
+
+
+def whole(model: TrainedModel, clip: Clip) -> Features:
+    return extract_clip(clip, model.scorer.recipe).features
+
+
+def sliced(features: Features, start: float, end: float) -> Features:
+    tracks = {name: track.part(start, end) for name, track in features.tracks.items()}
+    return replace(
+        features,
+        start=start,
+        end=end,
+        transcript=features.transcript.part(start, end),
+        tracks={name: track for name, track in tracks.items() if track.present.any()},
+    )
+
+
+@pytest.mark.parametrize("spans", [Windows(5.0, 5.0), Windows(4.0, 1.5), Windows(60.0, 1.0)])
+def test_a_windows_features_are_a_slice_of_the_recordings(clip_run: TrainedModel, talk: Clip, spans: Windows) -> None:
+    made = list(predict_curve(clip_run, talk, spans))
+    features = whole(clip_run, talk)
+    assert made[0].start == 0
+    assert made[-1].end == pytest.approx(13.0)
+    for number, one in enumerate(made):
+        assert one.id == f"talk_{number:05d}"
+        [expected] = Scorer(clip_run).predict([(one.id, sliced(features, one.start, one.end))])
+        same(replace(one, warnings=()), replace(expected, warnings=()))
+    said = {word for one in made for word in one.transcript.words}
+    assert said == set(features.transcript.words)
+
+
+def test_subtitles_of_later_do_not_belong_to_what_was_heard(talk: Clip) -> None:
+    """A window that ends where the source has come to is not yet all of it."""
+    analysis = Analysis(load_recipe(["parts=text"]), given=given_words(talk))
+    analysis.feed(Chunk(0.0, 3.0, None, None))
+    assert analysis.features(0.0, 3.0).transcript.text == CUES[0][0]
+
+
+def test_sentences_of_subtitles(clip_run: TrainedModel, talk: Clip) -> None:
+    made = list(predict_curve(clip_run, talk, Sentences()))
+    assert [one.transcript.text for one in made] == [text for text, _, _ in CUES]
+    np.testing.assert_allclose([(one.start, one.end) for one in made], [cue[1:] for cue in CUES], atol=1e-3)
+    assert all(one.scores["text"] is not None for one in made)
+    with pytest.raises(SettingsError, match="knows no sentences"):
+        list(predict_curve(clip_run, replace(talk, subtitles=None), Sentences()))
+
+
+def arriving(sound: Floats, step: float) -> Iterator[Chunk]:
+    size = round(step * SOUND_RATE)
+    for first in range(0, len(sound), size):
+        piece = sound[first : first + size]
+        yield Chunk(first / SOUND_RATE, (first + len(piece)) / SOUND_RATE, piece, None)
+
+
+def test_a_live_source_scores_as_the_file(clip_run: TrainedModel, sound: Floats, tmp_path: Path) -> None:
+    spans = Windows(4.0, 2.0)
+    path = write_recording(tmp_path / "a.wav", sound=sound)
+    from_file = [replace(one, id="") for one in predict_curve(clip_run, Clip(path), spans)]
+    heard = 0.0
+
+    def source() -> Iterator[Chunk]:
+        nonlocal heard
+        for chunk in arriving((np.round(sound * 32767) / 32768).astype(np.float32), 0.1):
+            heard = chunk.end
+            yield chunk
+
+    live, late = [], []
+    for one in predict_stream(clip_run, source(), spans):
+        live.append(replace(one, id=""))
+        late.append(heard - one.end)
+    assert len(live) == len(from_file)
+    for got, expected in zip(live, from_file, strict=True):
+        assert (got.start, got.end) == (expected.start, expected.end)
+        assert got.score == pytest.approx(expected.score, abs=2e-3)  # the file is rounded to 16 bits
+    assert max(late) <= 1.0, "voice is settled within half a second and a chunk"
+
+
+def test_streams_do_not_depend_on_the_chunks(clip_run: TrainedModel, sound: Floats) -> None:
+    spans = Windows(3.0, 1.0)
+    expected = list(predict_stream(clip_run, arriving(sound, 5.0), spans, threads=1))
+    for step, threads in ((0.1, 2), (0.73, 1)):
+        all_same(list(predict_stream(clip_run, arriving(sound, step), spans, threads=threads)), expected)
+
+
+def test_a_run_on_other_features_reads_words_alone(clip_run: TrainedModel, demo_clips: Path) -> None:
+    """As of a data set of the field, which brings audio and vision that nobody can make again."""
+    foreign = with_info(clip_run, recipe=None)
+    [clip] = clips_of(demo_clips, 1)
+    made = predict_clip(foreign, clip)
+    assert made.present == {"text": True, "audio": False}
+    assert made.scores["text"] == pytest.approx(predict_clip(clip_run, clip).scores["text"], abs=1e-5)
+    assert "audio is left out: the run was trained on features of it that selfmm did not extract" in made.warnings
+    with pytest.raises(RunError, match=r"the run reads audio, as features that selfmm did not extract.*selfmm extract"):
+        predict_clip(only(foreign, "audio"), clip)
+
+
+@pytest.mark.parametrize(("language", "recogniser"), [(None, "tiny.en"), ("en", "tiny.en"), ("zh", "base")])
+def test_who_hears_for_a_run_on_other_features(clip_run: TrainedModel, language: str | None, recogniser: str) -> None:
+    recipe, _ = recipe_of(with_info(clip_run, recipe=None, language=language).info)
+    assert recipe.parts == ("text",)
+    assert recipe.speech.recogniser == recogniser
+    assert recipe.speech.language == (language or "" if recogniser == "base" else "")
+
+
+def test_nothing_is_extracted_that_the_run_does_not_read(clip_run: TrainedModel) -> None:
+    full = with_info(clip_run, recipe=Recipe())
+    assert recipe_of(only(full, "audio").info)[0].parts == ("audio",)
+    assert recipe_of(only(full, "text").info)[0].parts == ("text",)
+    assert recipe_of(full.info)[0].parts == ("text", "audio")
+    aligned = with_info(clip_run, recipe=Recipe(align="words"))
+    assert recipe_of(only(aligned, "audio").info)[0].parts == ("text", "audio"), "it is averaged over words"
+
+
+def test_no_model_is_loaded_for_what_is_not_read(
+    clip_run: TrainedModel, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfmm.core import weights
+
+    def never(name: str) -> Path:
+        raise WeightsError(f"asked for {name}")
+
+    monkeypatch.setattr(weights, "locate", never)
+    full = with_info(clip_run, recipe=Recipe(parts=("text", "audio", "vision")))
+    [clip] = clips_of(demo_clips, 1)
+    bare = replace(clip, text=None)
+    made = predict_clip(only(full, "audio"), bare)
+    assert made.score is not None
+    assert made.transcript.text == ""
+    assert predict_clip(full, clip).present == {"text": True, "audio": True}, "words that are given are not recognised"
+
+
+def test_weights_that_are_not_here(
+    clip_run: TrainedModel, demo_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfmm.core import weights
+    from selfmm.features.words import recogniser
+
+    recogniser.load_recogniser.cache_clear()
+    monkeypatch.setattr(weights, "find", lambda name: None)
+    listens = with_info(clip_run, recipe=load_recipe(["parts=text,audio", "speech.recogniser=tiny.en"]))
+    with pytest.raises(WeightsError, match=r"selfmm weights get tiny\.en"):
+        predict_clip(listens, replace(clips_of(demo_clips, 1)[0], text=None))
+
+
+def test_a_face_in_a_window_is_a_slice_of_the_faces(demo_clips: Path) -> None:
+    pytest.importorskip("mediapipe", reason="it finds the face")
+    from selfmm.core import weights
+
+    if weights.find("face") is None:
+        pytest.skip("the weights of the face are not on this machine: selfmm weights get face")
+    recipe = load_recipe(["parts=vision"])
+    clip = clips_of(demo_clips, 1)[0]
+    features = extract_clip(clip, recipe).features
+    analysis = Analysis(recipe)
+    for chunk in open_clip(clip, recipe, [], seconds=0.3):
+        analysis.feed(chunk)
+    analysis.finish()
+    part = analysis.features(0.5, 1.5).tracks["vision"]
+    np.testing.assert_array_equal(part.values, features.tracks["vision"].part(0.5, 1.5).values)
