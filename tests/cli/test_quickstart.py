@@ -19,7 +19,7 @@ from selfmm.api import train
 from selfmm.cli import app, quickstart, quickstart_recordings
 from selfmm.cli.quickstart import final_recovery, recovery_table, verdict
 from selfmm.cli.quickstart_recordings import agreement, agreement_table, check_own, learn_recordings
-from selfmm.core.errors import PartError, SourceError
+from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.data.store import Dataset
 from selfmm.runs.trained_model import TrainedModel
 
@@ -83,7 +83,7 @@ def test_own_recordings_are_checked_before_anything_takes_time(monkeypatch: pyte
     (tmp_path / "clip.wav").touch()
     monkeypatch.setattr(quickstart_recordings, "lacking", lambda: "av, the weights face")
     with pytest.raises(
-        PartError, match=r"need av, the weights face.*pip install 'selfmm\[video\]'.*weights get tiny.en"
+        MissingPackageError, match=r"need av, the weights face.*pip install 'selfmm\[video\]'.*weights get tiny.en"
     ):
         check_own(tmp_path)
     monkeypatch.setattr(quickstart_recordings, "lacking", lambda: "")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.demo.film import DRAWING, read_sound, write_film
 from selfmm.features.streams import SOUND_RATE
 
@@ -51,6 +51,6 @@ def test_the_sound_is_at_its_place(tmp_path: Path) -> None:
 
 def test_without_pyav_the_mend_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(PartError, match=r"pip install 'selfmm\[video\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'selfmm\[video\]'"):
         write_film(tmp_path / "film.mp4", _drawings(), _sound(), SIZE)
     assert not list(tmp_path.iterdir())

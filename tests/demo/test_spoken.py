@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo.voice_measures import level, pitches
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.data.planted_words import sentence
 from selfmm.demo.speakers import SPEAKERS, Speaker
 from selfmm.demo.spoken import Synthesizer, chosen, speak
@@ -77,7 +77,7 @@ def test_espeak_is_what_auto_means_where_it_is_there() -> None:
 def test_without_espeak_auto_means_tones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert [chosen(name) for name in SYNTHESIZERS[:2]] == ["tones", "tones"]
-    with pytest.raises(PartError, match="apt-get install espeak-ng"):
+    with pytest.raises(MissingPackageError, match="apt-get install espeak-ng"):
         chosen("espeak-ng")
 
 
@@ -106,5 +106,5 @@ def test_a_broken_espeak_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
         return subprocess.CompletedProcess(command, 1, "", "no voice data")
 
     monkeypatch.setattr(subprocess, "run", fails)
-    with pytest.raises(PartError, match=r"no voice data.*tones"):
+    with pytest.raises(MissingPackageError, match=r"no voice data.*tones"):
         speak(TEXT, SPEAKERS[0].voice, 0, 20, np.random.default_rng(0), "espeak-ng")

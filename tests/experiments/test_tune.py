@@ -19,7 +19,7 @@ import selfmm
 from conftest import QUICK
 from forked import Program
 from selfmm.config.settings import Settings, load_settings
-from selfmm.core.errors import OutputError, PartError, RunError, SettingsError, TrainingError
+from selfmm.core.errors import MissingPackageError, OutputError, RunError, SettingsError, TrainingError
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.experiments.crew import Course, Crew, Unheard, train_here
 from selfmm.experiments.search import make_search
@@ -291,6 +291,8 @@ def test_places_and_machines_that_are_refused(
         with pytest.raises(SettingsError, match="without accelerate launch"):
             tuned(planted, tmp_path / "x", overrides=STREAMS)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(PartError, match=r"needs optuna and scikit-learn.*pip install 'selfmm\[experiments\]'"):
+    with pytest.raises(
+        MissingPackageError, match=r"needs optuna and scikit-learn.*pip install 'selfmm\[experiments\]'"
+    ):
         tuned(planted, tmp_path / "x", overrides=STREAMS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

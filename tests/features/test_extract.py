@@ -22,7 +22,7 @@ from conftest import heeds_ctrl_c
 from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
 from selfmm.config.recipe import load_recipe
-from selfmm.core.errors import OutputError, PartError, SettingsError, SourceError, WeightsError
+from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.store import open_dataset
@@ -497,7 +497,7 @@ def test_a_missing_package_and_a_wrong_language_keep_their_kind(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for answer, kind in (
-        ({"stop": ["PartError", "pip install 'selfmm[video]'"]}, PartError),
+        ({"stop": ["MissingPackageError", "pip install 'selfmm[video]'"]}, MissingPackageError),
         ({"stop": ["SettingsError", ["speech.language = 'xx': no"]]}, SettingsError),
     ):
         monkeypatch.setattr(extraction, "in_workers", lambda *_, said=answer, **__: (one for one in [(0, said)]))
@@ -551,5 +551,5 @@ def test_without_a_cluster_package_the_message_names_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "distributed", None)
     for backend in ("ray", "dask"):
-        with pytest.raises(PartError, match=rf"pip install 'selfmm\[{backend}\]'"):
+        with pytest.raises(MissingPackageError, match=rf"pip install 'selfmm\[{backend}\]'"):
             extract(table, tmp_path / "d", recipe=VOICE, cache=tmp_path / "c", backend=backend)

@@ -31,7 +31,7 @@ def run(out: Path, clips: int, recordings: Path | None = None) -> None:
             what extraction needs, that half is left out.
 
     Raises:
-        PartError, WeightsError, SourceError: ``recordings`` cannot be used; this is told first.
+        MissingPackageError, WeightsError, SourceError: ``recordings`` cannot be used; this is told first.
     """
     console = Console()
     started = time.perf_counter()

@@ -17,7 +17,7 @@ from selfmm.api import train
 from selfmm.cli.prediction import card
 from selfmm.cli.progress import extract_listener, listener
 from selfmm.config.recipe import load_recipe
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.core.weights import find, locate
 from selfmm.data.store import SPLITS, Dataset
 from selfmm.demo.clips import make_clips
@@ -45,11 +45,11 @@ def check_own(recordings: Path) -> None:
     """Tells what is wrong with the user's recordings before anything takes time.
 
     Raises:
-        PartError, WeightsError: extraction needs something that is not here.
+        MissingPackageError, WeightsError: extraction needs something that is not here.
         SourceError: the list is wrong as a whole, or brings no ratings.
     """
     if missing := lacking():
-        raise PartError(f"recordings need {missing}. This brings it: {INSTALL}")
+        raise MissingPackageError(f"recordings need {missing}. This brings it: {INSTALL}")
     clips = read_clips(recordings, require_labels=True).clips
     if any(clip.text is None and clip.subtitles is None for clip in clips):
         locate("tiny.en")

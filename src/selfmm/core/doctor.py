@@ -19,12 +19,12 @@ from selfmm.core.machine import cores
 from selfmm.core.pretrained import first_line
 
 CORE = (
-    *("accelerate", "numpy", "pandas", "psutil", "pyarrow", "pydantic"),
+    *("accelerate", "filelock", "jinja2", "numpy", "pandas", "psutil", "pyarrow", "pydantic"),
     *("rich", "safetensors", "tomli-w", "torch", "transformers", "typer"),
 )
 EXTRAS = {
-    "video": ("av", "faster-whisper", "joblib", "mediapipe"),
-    "report": ("jinja2", "matplotlib"),
+    "video": ("av", "faster-whisper", "joblib", "mediapipe", "pysubs2"),
+    "report": ("matplotlib",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "experiments": ("optuna", "scikit-learn"),
     "ray": ("ray",),

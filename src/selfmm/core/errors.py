@@ -58,5 +58,5 @@ class MediaError(SelfmmError):
     """A recording cannot be read as what it should be: no such file, no video, damaged, empty."""
 
 
-class PartError(SelfmmError):
+class MissingPackageError(SelfmmError):
     """An optional package is not installed; the message says which command brings it."""

@@ -61,7 +61,7 @@ def make_clips(
 
     Raises:
         SettingsError: ``count``, ``seconds`` or ``synthesizer`` is wrong.
-        PartError: PyAV is missing, or espeak-ng although it is asked for.
+        MissingPackageError: PyAV is missing, or espeak-ng although it is asked for.
         OutputError: the folder exists, or cannot be written.
     """
     synthesizer = chosen(synthesizer)
@@ -84,7 +84,7 @@ def make_long_recording(path: Path, *, minutes: float, seed: int = 0, synthesize
         minutes: its length, to a packet of sound (.064 s).
 
     Raises:
-        SettingsError, PartError, OutputError: as for `make_clips`.
+        SettingsError, MissingPackageError, OutputError: as for `make_clips`.
     """
     if not 0 < minutes <= 24 * 60:
         raise SettingsError([f"minutes is {minutes}; it must be above 0 and at most {24 * 60}, a day"])

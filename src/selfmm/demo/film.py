@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.features.streams import SOUND_RATE, Floats
 
 FRAME_RATE = 25
@@ -25,12 +25,14 @@ def pyav() -> Any:
     """The package ``av``.
 
     Raises:
-        PartError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     try:
         import av
     except ImportError as error:
-        raise PartError("recordings need the package 'av'; install it with: pip install 'selfmm[video]'") from error
+        raise MissingPackageError(
+            "recordings need the package 'av'; install it with: pip install 'selfmm[video]'"
+        ) from error
     return av
 
 

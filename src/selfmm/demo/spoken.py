@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from selfmm.core.errors import PartError, SettingsError
+from selfmm.core.errors import MissingPackageError, SettingsError
 from selfmm.demo.film import read_sound
 from selfmm.demo.speakers import Voice
 from selfmm.demo.tones import tone_speech
@@ -27,13 +27,13 @@ def chosen(synthesizer: Synthesizer) -> Literal["tones", "espeak-ng"]:
 
     Raises:
         SettingsError: there is no such synthesizer.
-        PartError: espeak-ng is asked for and is not installed.
+        MissingPackageError: espeak-ng is asked for and is not installed.
     """
     if synthesizer not in ("auto", "tones", _ESPEAK):
         raise SettingsError([f"synthesizer is {synthesizer!r}; it must be 'auto', 'tones' or 'espeak-ng'"])
     there = shutil.which(_ESPEAK) is not None
     if synthesizer == _ESPEAK and not there:
-        raise PartError(
+        raise MissingPackageError(
             "espeak-ng is not installed. Install it (Debian, Ubuntu: apt-get install espeak-ng; macOS: brew install "
             "espeak-ng), or ask for the synthesizer 'tones'."
         )
@@ -76,7 +76,7 @@ def _espeak(text: str, voice: Voice, mood: float, rate: float) -> Floats:
         command = [_ESPEAK, "-m", "-v", f"en-us+{voice.variant}", *manner, "-w", str(file), spoken]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode or not file.is_file():
-            raise PartError(
+            raise MissingPackageError(
                 f"espeak-ng does not work here: {result.stderr.strip() or result.returncode}. Mend its installation, "
                 "or ask for the synthesizer 'tones'."
             )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 
 _PACKAGES = {"sklearn": "scikit-learn"}
 
 
 def check_parts(command: str, *modules: str) -> None:
-    """Raises ``PartError`` where a module that ``command`` needs is not installed."""
+    """Raises ``MissingPackageError`` where a module that ``command`` needs is not installed."""
     lacking = [_PACKAGES.get(name, name) for name in modules if importlib.util.find_spec(name) is None]
     if lacking:
-        raise PartError(
+        raise MissingPackageError(
             f"{command} needs {' and '.join(lacking)}. Install what is missing with: pip install 'selfmm[experiments]'"
         )

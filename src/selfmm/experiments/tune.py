@@ -70,7 +70,7 @@ def tune(
 
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: each says the mend.
-        PartError: Optuna or scikit-learn is not installed.
+        MissingPackageError: Optuna or scikit-learn is not installed.
     """
     _check_machine(trials)
     dataset = as_dataset(data)

@@ -54,7 +54,7 @@ class Analysis:
             worked off side by side, and while the next chunk is being read.
 
     Raises:
-        PartError: an optional package is not installed.
+        MissingPackageError: an optional package is not installed.
         WeightsError: weights that the recipe names are not here.
     """
 

@@ -100,7 +100,7 @@ def extract(
     Raises:
         SourceError: the list of clips is wrong as a whole, or none of them could be extracted.
         OutputError: ``dst`` exists, or something cannot be written.
-        PartError, WeightsError: the recipe needs something that is not installed.
+        MissingPackageError, WeightsError: the recipe needs something that is not installed.
     """
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
     if jobs is not None and jobs < 1:

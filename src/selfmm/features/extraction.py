@@ -55,7 +55,7 @@ def extract_clip(
         MediaError: the file cannot be read, or has nothing that the recipe asks for in this span.
         SourceError: its subtitles cannot be read.
         SettingsError: the recogniser does not know the language.
-        PartError, WeightsError: something that the recipe needs is not installed.
+        MissingPackageError, WeightsError: something that the recipe needs is not installed.
     """
     given = given_words(clip)
     problems: list[str] = []

@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 
 Backend = Literal["local", "ray", "dask"]
 Job = dict[str, Any]
@@ -157,7 +157,7 @@ def in_workers(
             ``DASK_SCHEDULER_ADDRESS``); else one is started on this machine, and ended afterwards.
 
     Raises:
-        PartError: joblib, or what the backend needs, is not installed.
+        MissingPackageError: joblib, or what the backend needs, is not installed.
     """
     joblib = _joblib()
     numbered = list(enumerate(jobs))
@@ -207,7 +207,7 @@ def _ray() -> Iterator[None]:
         import ray
         from ray.util.joblib import register_ray
     except ImportError as error:
-        raise PartError("--backend ray needs Ray. Install it with: pip install 'selfmm[ray]'") from error
+        raise MissingPackageError("--backend ray needs Ray. Install it with: pip install 'selfmm[ray]'") from error
     ours = not ray.is_initialized()
     if ours:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -225,7 +225,7 @@ def _dask() -> Iterator[None]:
         from dask import config
         from distributed import Client
     except ImportError as error:
-        raise PartError("--backend dask needs Dask. Install it with: pip install 'selfmm[dask]'") from error
+        raise MissingPackageError("--backend dask needs Dask. Install it with: pip install 'selfmm[dask]'") from error
     client: Any = Client  # it has no types
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     with (
@@ -242,5 +242,5 @@ def _joblib() -> Any:
     try:
         import joblib
     except ImportError as error:
-        raise PartError("joblib is not installed. Install it with: pip install 'selfmm[video]'") from error
+        raise MissingPackageError("joblib is not installed. Install it with: pip install 'selfmm[video]'") from error
     return joblib

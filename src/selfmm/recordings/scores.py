@@ -38,7 +38,7 @@ def predict_clip(model: TrainedModel, clip: Clip, *, explain: bool = False, thre
         MediaError: the file cannot be read, or has nothing to go by.
         SourceError: its subtitles cannot be read.
         RunError: the run was trained on features that cannot be extracted.
-        PartError, WeightsError: something that extraction needs is not installed.
+        MissingPackageError, WeightsError: something that extraction needs is not installed.
         DatasetError: its features are so far outside the training data's that its score is not finite.
     """
     return _scored(model.scorer, clip, extract_clip(clip, model.scorer.recipe, threads=threads), explain)
@@ -52,7 +52,7 @@ def predict_clips(
     The next clip is read while one is scored. Of a run's folder the model is loaded meanwhile.
 
     Raises:
-        RunError, PartError, WeightsError: like :func:`predict_clip`.
+        RunError, MissingPackageError, WeightsError: like :func:`predict_clip`.
     """
     info = RunFolder(Path(run)).finished() if isinstance(run, str | Path) else run.info
     recipe, _ = recipe_of(info)

@@ -132,7 +132,7 @@ class TrainedModel:
         Raises:
             SourceError, DatasetError: the data cannot be read, or do not fit the model.
             SettingsError: a split of a recording.
-            MediaError, RunError, PartError, WeightsError: a recording cannot be read, or its features not extracted.
+            MediaError, RunError, MissingPackageError, WeightsError: a recording cannot be read, or its features not extracted.
         """
         if isinstance(data, Clip) or (isinstance(data, str | Path) and is_recording(Path(data))):
             if split is not None:

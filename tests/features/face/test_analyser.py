@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation  # type: ignore[import-untyped]
 
 from features.portraits import Image, canvas, chunks, clip, needs_weights, portrait, shuffled, small, speaking, turned
 from selfmm.config.recipe import FaceSettings
-from selfmm.core.errors import PartError, WeightsError
+from selfmm.core.errors import MissingPackageError, WeightsError
 from selfmm.features.face.analyser import FaceAnalyser, FaceFigures, face_analyser
 from selfmm.features.face.encoder import load_face_encoder, square
 from selfmm.features.face.landmarks import BLENDSHAPES, COLUMNS, Face, FaceFinder, _quiet, measure
@@ -320,13 +320,13 @@ def test_a_version_that_reports_to_its_vendor_is_refused(monkeypatch: pytest.Mon
 
     for version in ("0.10.35", "1.0.0"):
         monkeypatch.setattr(mediapipe, "__version__", version)
-        with pytest.raises(PartError, match=r"reports usage.*pip install 'mediapipe>=0.10.30,<0.10.32'"):
+        with pytest.raises(MissingPackageError, match=r"reports usage.*pip install 'mediapipe>=0.10.30,<0.10.32'"):
             FaceFinder(None, 1, 1)  # type: ignore[arg-type]
 
 
 def test_without_mediapipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(PartError, match=r"pip install 'selfmm\[video\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'selfmm\[video\]'"):
         FaceFinder(None, 1, 1)  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.sounds import feed, voiced_sound
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.features.streams import SOUND_RATE, Floats, Track
 from selfmm.features.voice import activity
 from selfmm.features.voice.activity import STEP, SpeechActivity
@@ -132,5 +132,5 @@ def test_spans_end_with_the_sound(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_its_packages_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     activity._model.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(PartError, match=r"pip install 'selfmm\[video\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'selfmm\[video\]'"):
         SpeechActivity()

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from features.sounds import feed, voiced_sound
 from selfmm.config.recipe import VoiceSettings
-from selfmm.core.errors import MediaError, PartError
+from selfmm.core.errors import MediaError, MissingPackageError
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats
 from selfmm.features.voice import spectrum
 from selfmm.features.voice.analyser import COLUMNS, REFERENCE, VoiceFeatures, voice_analyser
@@ -205,7 +205,7 @@ def test_egemaps_without_its_package_names_command_and_licence(monkeypatch: pyte
 
     egemaps._smile.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(PartError, match=r"research only.*pip install opensmile"):
+    with pytest.raises(MissingPackageError, match=r"research only.*pip install opensmile"):
         voice_analyser(VoiceSettings(features="egemaps"))
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from selfmm.core import weights
-from selfmm.core.errors import PartError, SettingsError, WeightsError
+from selfmm.core.errors import MissingPackageError, SettingsError, WeightsError
 from selfmm.features.words.recogniser import Recogniser, load_recogniser
 
 SOUND = np.zeros(16_000 * 4, dtype=np.float32)
@@ -138,7 +138,7 @@ def test_without_the_library_the_command_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     for name in ("model.bin", "config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"{}")
-    with pytest.raises(PartError, match=r"pip install 'selfmm\[video\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'selfmm\[video\]'"):
         load_recogniser(str(tmp_path))
 
 

@@ -170,7 +170,7 @@ def face_analyser(settings: FaceSettings, threads: int | None = None) -> FaceAna
         threads: pictures looked at at the same time; None: one per core, 4 at most. The result is the same.
 
     Raises:
-        PartError: MediaPipe is missing or cannot be used.
+        MissingPackageError: MediaPipe is missing or cannot be used.
         WeightsError: the weights of the landmarker or of the encoder are missing or cannot be read.
     """
     workers = threads or min(cores(), 4)

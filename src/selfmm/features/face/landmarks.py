@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.features.streams import Floats
 
 Image = npt.NDArray[np.uint8]
@@ -93,7 +93,7 @@ class FaceFinder:
         threads: so many calls can work at the same time.
 
     Raises:
-        PartError: MediaPipe is not installed, a version that reports to its vendor, or lacks a system library.
+        MissingPackageError: MediaPipe is not installed, a version that reports to its vendor, or lacks a system library.
     """
 
     def __init__(self, model: Path, faces: int, threads: int) -> None:
@@ -171,11 +171,11 @@ def _mediapipe() -> Any:
     try:
         import mediapipe
     except ModuleNotFoundError as error:
-        raise PartError(f"Looking at faces needs MediaPipe ({error}). {_INSTALL}") from error
+        raise MissingPackageError(f"Looking at faces needs MediaPipe ({error}). {_INSTALL}") from error
     except ImportError as error:
         raise _library_missing(error) from error
     if not _SAFE[0] <= tuple(map(int, re.findall(r"\d+", mediapipe.__version__)[:3])) < _SAFE[1]:
-        raise PartError(
+        raise MissingPackageError(
             f"MediaPipe {mediapipe.__version__} is not used: from 0.10.35 on it reports usage to its vendor, and "
             "nothing here leaves the machine. Install one that does not: pip install 'mediapipe>=0.10.30,<0.10.32'"
         )
@@ -203,8 +203,8 @@ def _landmarker(model: Path, faces: int) -> Any:
     return landmarker
 
 
-def _library_missing(error: Exception) -> PartError:
-    return PartError(
+def _library_missing(error: Exception) -> MissingPackageError:
+    return MissingPackageError(
         f"MediaPipe cannot be loaded: {error}. Some of its versions need libraries of the system; on Debian: "
         "apt-get install libgl1 libegl1 libgles2 libglib2.0-0"
     )

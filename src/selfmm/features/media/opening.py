@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from selfmm.core.errors import MediaError, PartError
+from selfmm.core.errors import MediaError, MissingPackageError
 
 # FFmpeg also reads playlists, scripts and session descriptions, which name other files and addresses, and would take
 # a picture or a text for a film. Only what holds sound and pictures itself is let in.
@@ -43,7 +43,7 @@ def open_recording(path: Path, at: float = 0.0) -> Iterator[Any]:
 
     Raises:
         MediaError: no such file, not readable, or no recording.
-        PartError: PyAV is not installed.
+        MissingPackageError: PyAV is not installed.
     """
     with _bytes(path) as file:
         container = _container(path, file)
@@ -107,7 +107,9 @@ def _container(path: Path, file: BinaryIO) -> Any:
     try:
         import av
     except ImportError as error:
-        raise PartError("Reading recordings needs PyAV. Install it with: pip install 'selfmm[video]'") from error
+        raise MissingPackageError(
+            "Reading recordings needs PyAV. Install it with: pip install 'selfmm[video]'"
+        ) from error
     try:
         # A Python file instead of a name: no name can be taken for an address or a protocol.
         return av.open(

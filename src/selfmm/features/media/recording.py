@@ -37,7 +37,7 @@ def probe(path: Path) -> MediaInfo:
 
     Raises:
         MediaError: there is no such recording, or it has neither sound nor pictures.
-        PartError: PyAV is not installed.
+        MissingPackageError: PyAV is not installed.
     """
     with open_recording(path) as container:
         streams = choose_streams(path, container)
@@ -86,7 +86,7 @@ def read_chunks(
     Raises:
         MediaError: there is no such recording, nothing of what is wanted, or nothing in this span; partly only when the
             first chunk is asked for.
-        PartError: PyAV is not installed.
+        MissingPackageError: PyAV is not installed.
     """
     _check_span(path, start, end)
     until = math.inf if end is None else end

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.features.streams import SOUND_RATE
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 
@@ -28,7 +28,7 @@ class SpeechActivity(BlockAnalyser):
     recurrent: its state is carried from the beginning of the clip on.
 
     Raises:
-        PartError: faster-whisper or onnxruntime is not installed.
+        MissingPackageError: faster-whisper or onnxruntime is not installed.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ def _model() -> Any:
     package = importlib.util.find_spec("faster_whisper")
     path = Path(package.origin).parent / "assets" / "silero_vad_v6.onnx" if package and package.origin else None
     if path is None or not path.is_file() or importlib.util.find_spec("onnxruntime") is None:
-        raise PartError(
+        raise MissingPackageError(
             "finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which brings the model. "
             "Install them with: pip install 'selfmm[video]'"
         )

@@ -27,7 +27,7 @@ def voice_analyser(settings: VoiceSettings) -> BlockAnalyser:
     """The analyser that the settings ask for.
 
     Raises:
-        PartError: openSMILE is asked for and not installed.
+        MissingPackageError: openSMILE is asked for and not installed.
         WeightsError: the encoder is not there or cannot be loaded.
     """
     if settings.features == "voice":

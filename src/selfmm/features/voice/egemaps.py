@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from selfmm.core.errors import PartError
+from selfmm.core.errors import MissingPackageError
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.rows import FrameMeans, rows_of
@@ -28,7 +28,7 @@ class EgemapsVoice(BlockAnalyser):
         rate: rows per second.
 
     Raises:
-        PartError: openSMILE is not installed.
+        MissingPackageError: openSMILE is not installed.
     """
 
     def __init__(self, rate: float) -> None:
@@ -52,7 +52,7 @@ class EgemapsVoice(BlockAnalyser):
 @functools.lru_cache(maxsize=1)
 def _smile() -> Any:
     if importlib.util.find_spec("opensmile") is None:
-        raise PartError(
+        raise MissingPackageError(
             "voice.features = egemaps needs openSMILE, which audEERING licenses for research only (commercial use is "
             "to be agreed with them). If you may use it: pip install opensmile. Otherwise use voice.features = voice."
         )

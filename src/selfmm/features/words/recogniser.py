@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core import weights
-from selfmm.core.errors import PartError, SettingsError, WeightsError
+from selfmm.core.errors import MissingPackageError, SettingsError, WeightsError
 from selfmm.core.messages import did_you_mean
 from selfmm.core.pretrained import load_named
 from selfmm.features.streams import SOUND_RATE, Floats
@@ -136,7 +136,7 @@ def load_recogniser(name: str, threads: int = 1) -> Recogniser:
         threads: of the CPU.
 
     Raises:
-        PartError: faster-whisper is not installed.
+        MissingPackageError: faster-whisper is not installed.
         WeightsError: the weights are not there, were altered, or cannot be loaded.
     """
     if name in OFFLINE:
@@ -154,7 +154,7 @@ def _load(name: str, threads: int) -> Any:
     try:
         from faster_whisper import WhisperModel
     except ImportError as error:
-        raise PartError(
+        raise MissingPackageError(
             f"recognising speech needs faster-whisper ({error}). Install it with: pip install 'selfmm[video]'"
         ) from error
 

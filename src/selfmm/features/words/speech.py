@@ -39,7 +39,7 @@ class SpeechAnalyser:
         threads: of the CPU.
 
     Raises:
-        PartError: faster-whisper is not installed.
+        MissingPackageError: faster-whisper is not installed.
         SettingsError: the recogniser does not know the language.
         WeightsError: the weights are not there, were altered, or cannot be loaded.
     """
