@@ -13,9 +13,9 @@ import selfmm
 from conftest import QUICK
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import OutputError, RunError, SettingsError
+from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset
 from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
-from selfmm.training.seed_pool import Unheard
 from training.builders import killed_at_the_end
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -28,8 +28,9 @@ def case(model: str, *overrides: str) -> Case:
 def grid(
     dataset: Dataset, folder: Path, cases: list[Case], *, resume: bool = False, seeds: tuple[int, ...] = (5,)
 ) -> Grid:
-    listener: Unheard[RunKey] = Unheard()
-    return run_grid(dataset, cases, [5], folder, resume=resume, jobs=2, listener=listener, ours=re.compile("table.md"))
+    return run_grid(
+        dataset, cases, [5], folder, resume=resume, jobs=2, listener=Listener(), ours=re.compile("table.md")
+    )
 
 
 @pytest.fixture(scope="module")

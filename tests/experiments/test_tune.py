@@ -20,14 +20,17 @@ from conftest import QUICK
 from forked import Program
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import MissingPackageError, OutputError, RunError, SettingsError, TrainingError
+from selfmm.core.jobs.plan import Plan
+from selfmm.core.jobs.pool import Pool
+from selfmm.core.jobs.worker import module
+from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.experiments.crew import Course, Crew, Unheard, train_here
+from selfmm.experiments.course import Course, train_here
 from selfmm.experiments.search import make_search
 from selfmm.experiments.study import Asked, Study, quiet
 from selfmm.experiments.trial import Bench, Outcome
 from selfmm.experiments.tuning import Tuning
 from selfmm.models.assembly import chosen_modalities
-from selfmm.training.seed_pool import Plan
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=2", "model=lf_dnn")
 FIXED = (*STREAMS, "fusion.lr=1e-9", "fusion.weight_decay=0")
@@ -132,33 +135,32 @@ def test_where_all_fails_the_reason_is_said(planted: Dataset, tmp_path: Path) ->
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"journal.log", "trials.csv", ".lock"}
 
 
-class Told(Unheard):
+class Told(Listener):
     def __init__(self) -> None:
         self.events: list[str] = []
 
-    def started(self, asked: Asked) -> None:
+    def trial_started(self, asked: Asked) -> None:
         self.events.append(f"started {asked.number}")
 
-    def epoch(self, number: int, epoch: int, mae: float) -> None:
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
         self.events.append(f"epoch {epoch} of {number}")
 
-    def ended(self, number: int, outcome: Outcome) -> None:
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
         self.events.append(f"{outcome.state} {number}")
 
 
 def test_several_jobs_are_processes(planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hired: list[tuple[Plan, Mapping[str, Any]]] = []
+    pools: list[tuple[Plan, Mapping[str, Any]]] = []
 
-    class Crew:
-        def __init__(self, plan: Plan, job: Mapping[str, Any]) -> None:
-            hired.append((plan, job))
+    def run(pool: Pool[int], course: Course) -> None:
+        assert pool.setup is not None
+        assert pool.command == module("selfmm.experiments.tune_worker")
+        pools.append((pool.plan, pool.setup))
+        train_here(course, Bench(planted, load_settings(None, STREAMS)))
 
-        def train(self, course: Course) -> None:
-            train_here(course, Bench(planted, load_settings(None, STREAMS)))
-
-    monkeypatch.setattr("selfmm.experiments.crew.Crew", Crew)
+    monkeypatch.setattr(Pool, "run", run)
     found = tuned(planted, tmp_path / "out", overrides=STREAMS, trials=3, jobs=2)
-    [(plan, job)] = hired
+    [(plan, job)] = pools
     assert plan.jobs == 2
     assert job["data"] == str(planted.path.resolve())
     assert Settings.model_validate(json.loads(json.dumps(job["settings"]))) == found.search.base
@@ -171,12 +173,13 @@ def test_a_process_trains_as_this_one_does(planted: Dataset, tmp_path: Path) -> 
     found = Study(tmp_path, make_search(base, chosen_modalities(planted, base)), {})
     job = {"data": str(planted.path), "settings": base.model_dump(mode="json")}
     with quiet():
-        Crew(Plan(jobs=1, threads=1), job).train(Course(found, 2, Unheard(), lambda: None))
+        pool = Pool[int](Plan(1, 1, measured=False), module("selfmm.experiments.tune_worker"), job)
+        pool.run(Course(found, 2, Listener(), lambda: None))
     bench = Bench(planted, base)
     for trial in found.ended():
         here = bench.run(trial.values, lambda epoch, mae: True)
         assert replace(here, seconds=0.0) == replace(trial.outcome, seconds=0.0)
-    assert not [p for p in psutil.Process().children() if "selfmm.experiments.tune_process" in p.cmdline()]
+    assert not [p for p in psutil.Process().children() if "selfmm.experiments.tune_worker" in p.cmdline()]
 
 
 def command(planted: Dataset, out: Path) -> list[str]:
@@ -220,10 +223,10 @@ def test_killed_and_resumed_is_as_uninterrupted(planted: Dataset, tmp_path: Path
     assert not list(out.glob("*.partial"))
 
 
-class Stops(Unheard):
+class Stops(Listener):
     """A view that breaks in the middle of a trial."""
 
-    def epoch(self, number: int, epoch: int, mae: float) -> None:
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
         raise RuntimeError("a view that breaks")
 
 

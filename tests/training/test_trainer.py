@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.worlds import as_on_an_accelerator
 from selfmm.core.errors import DatasetError, TrainingError
+from selfmm.core.listener import Listener
 from selfmm.core.tensors import Positions
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.labels import UnimodalLabelGenerator
@@ -160,7 +161,7 @@ def test_weights_that_overflow_are_named(planted: Dataset, tmp_path: Path) -> No
 def test_a_listener_is_told_everything(planted: Dataset, tmp_path: Path) -> None:
     events: list[str] = []
 
-    class Recorder:
+    class Recorder(Listener):
         def started(self, max_epochs: int, steps: int, done: int) -> None:
             events.append(f"started {max_epochs} {steps} {done}")
 

@@ -21,6 +21,8 @@ import torch
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SelfmmError, SettingsError
 from selfmm.core.files import claim, only_one
+from selfmm.core.jobs.plan import Plan, machine_plan
+from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
@@ -29,8 +31,8 @@ from selfmm.models.base import label_source
 from selfmm.models.needs import check_needs
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable, human_labels
-from selfmm.training.seed_pool import Plan, PoolListener, Unheard
-from selfmm.training.seeds import machine_plan, run_each, run_figures
+from selfmm.training.seeds import run_figures
+from selfmm.training.several import train_several
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
 
@@ -110,7 +112,7 @@ def run_grid(
     *,
     resume: bool,
     jobs: int | None,
-    listener: PoolListener[RunKey] | None,
+    listener: Listener | None,
     ours: re.Pattern[str],
 ) -> Grid:
     """Trains every case with every seed, in processes side by side.
@@ -147,8 +149,8 @@ def run_grid(
         unserved = {case.name: problem for case in cases if (problem := _problem(dataset, case.settings)) is not None}
         possible = {key: run for key, run in runs.items() if key.case not in unserved}
         _encode_once(dataset, [case for case in cases if case.name not in unserved])
-        heard = listener or Unheard[RunKey]()
-        failed = run_each(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
+        heard = listener or Listener()
+        failed = train_several(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
         failed |= {key: unserved[key.case] for key in runs if key.case in unserved}
     done = {key: run for key, run in runs.items() if key not in failed}
     return Grid(folder, tuple(cases), tuple(seeds), done, failed, plan)

@@ -13,6 +13,7 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError, TrainingError, WeightsError
+from selfmm.core.listener import Listener
 from selfmm.core.tensors import Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
@@ -23,7 +24,7 @@ from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.objective import make_objective
-from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
+from selfmm.training.trainer import EpochRecord, Trainer
 
 Heard = Callable[[int, float], bool]
 """Is told an epoch's number and validation MAE; says whether the trial may go on."""
@@ -52,7 +53,7 @@ class _Pruned(Exception):  # noqa: N818  no error
     """The trial is not worth its further epochs."""
 
 
-class _Ear(Silence):
+class _Ear(Listener):
     """Hears how a training goes, and ends it between two epochs."""
 
     def __init__(self, heard: Heard) -> None:

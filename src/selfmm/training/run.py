@@ -14,6 +14,7 @@ from torch import nn
 from selfmm.config.settings import Settings, flatten
 from selfmm.core.errors import OutputError, RunError
 from selfmm.core.files import atomic_folder, explain, only_one, to_json, write_json, write_json_lines, write_table
+from selfmm.core.listener import Listener
 from selfmm.core.memory import peak_memory
 from selfmm.core.processes import Processes, together
 from selfmm.core.tensors import Ragged
@@ -36,7 +37,7 @@ from selfmm.training.label_record import LabelRecord
 from selfmm.training.objective import Generator, check_trainable, make_objective
 from selfmm.training.objectives.fused import FusedObjective
 from selfmm.training.objectives.self_mm import SelfMMObjective
-from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
+from selfmm.training.trainer import EpochRecord, Trainer
 
 _NOTHING, _BEGUN, _FINISHED = range(3)
 
@@ -64,7 +65,7 @@ class Run:
         self.settings = settings
         self.folder = folder
         self.shared = shared
-        self.listener = listener if self.processes.main else Silence()
+        self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
         self._source = label_source(find_model(settings.model), settings)

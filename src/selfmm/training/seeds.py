@@ -12,22 +12,20 @@ summary.json        the same, and why seeds failed
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError, TrainingError
-from selfmm.core.files import claim, only_one, sweep, write_json, write_table
-from selfmm.core.machine import cores
+from selfmm.core.files import claim, only_one, write_json, write_table
+from selfmm.core.jobs.plan import Plan, machine_plan
+from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
 from selfmm.evaluation.tables import summarise
@@ -36,13 +34,10 @@ from selfmm.models.assembly import check_device
 from selfmm.models.base import label_source
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable
-from selfmm.training.run import Run
-from selfmm.training.seed_pool import Key, Plan, Pool, PoolListener, SeedListener, make_plan
-from selfmm.training.trainer import Silence
+from selfmm.training.several import train_several
 
 MOST_SEEDS = 1000
 _PART = re.compile(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", re.ASCII)
-_SHARED = ".frozen"
 _OURS = re.compile(r"seed-\d+|summary\.(csv|json)")
 
 
@@ -136,7 +131,7 @@ def run_seeds(
     *,
     resume: bool,
     jobs: int | None,
-    listener: SeedListener,
+    listener: Listener,
 ) -> SeedRuns:
     """Trains ``settings`` with each seed, in processes side by side; see :func:`selfmm.train_seeds`."""
     refuse_launcher("seeds: each gets a process of its own")
@@ -154,40 +149,8 @@ def run_seeds(
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
     each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
-        failed = run_each(dataset, each, runs, plan, folder, resume=resume, listener=listener)
+        failed = train_several(dataset, each, runs, plan, folder, resume=resume, listener=listener)
         return _summarised(dataset, folder, runs, failed, plan)
-
-
-def run_each(
-    dataset: Dataset,
-    settings: Mapping[Key, Settings],
-    runs: Mapping[Key, RunFolder],
-    plan: Plan,
-    shared: Path,
-    *,
-    resume: bool,
-    listener: PoolListener[Key],
-) -> dict[Key, str]:
-    """Trains what is not finished yet, in processes side by side; returns why each that has no result failed.
-
-    Weights that the runs have in common are kept in the hidden folder of ``shared``, which holds all of them.
-    """
-    finished = [key for key in runs if Run(dataset, settings[key], runs[key], Silence()).finished(resume=resume)]
-    waiting = [key for key in runs if key not in finished]
-    listener.planned(plan, waiting, finished)
-    sweep(shared / _SHARED)
-
-    def job(key: Key) -> dict[str, Any]:
-        content = settings[key].model_dump(mode="json")
-        return {
-            "data": str(dataset.path.resolve()),
-            "out": str(runs[key].path.resolve()),
-            "shared": str(shared.resolve() / _SHARED),
-            "settings": content,
-        }
-
-    found = Pool(plan, job, listener).run(waiting)
-    return {key: found[key] for key in runs if key in found}  # they end in any order
 
 
 def _summarised(
@@ -206,16 +169,6 @@ def describe_failures(failed: Mapping[int, str]) -> list[str]:
     """A line per reason, with the seeds that it stopped."""
     reasons = {reason: [str(s) for s, other in failed.items() if other == reason] for reason in failed.values()}
     return [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items()]
-
-
-def machine_plan(seeds: int, jobs: int | None, device: str) -> Plan:
-    """:func:`make_plan` for this machine and ``training.device``."""
-    cuda = device in ("auto", "cuda") and torch.cuda.is_available()
-    if device in ("auto", "mps") and not cuda and torch.backends.mps.is_available():
-        jobs = 1 if jobs is None else jobs  # what a process takes of such a device cannot be measured
-    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    devices = (named or [str(number) for number in range(torch.cuda.device_count())]) if cuda else []
-    return make_plan(seeds, jobs, cores(), torch.get_num_threads(), devices)
 
 
 def run_figures(run: RunFolder) -> dict[str, float]:

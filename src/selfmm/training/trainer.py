@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import TrainingError
+from selfmm.core.listener import Listener
 from selfmm.core.processes import Processes
 from selfmm.core.tensors import Positions, learned, load_learned
 from selfmm.data.batches import BatchMaker, cut, training_plan
@@ -67,26 +68,6 @@ class EpochRecord:
     labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-class Listener(Protocol):
-    """Is told how training goes."""
-
-    def started(self, max_epochs: int, steps: int, done: int) -> None: ...
-
-    def step(self) -> None: ...
-
-    def epoch(self, record: EpochRecord) -> None: ...
-
-
-class Silence:
-    """A listener that does nothing."""
-
-    def started(self, max_epochs: int, steps: int, done: int) -> None: ...
-
-    def step(self) -> None: ...
-
-    def epoch(self, record: EpochRecord) -> None: ...
-
-
 @dataclass
 class Trainer:
     """Trains ``model`` for ``objective``; can stop after any epoch and go on from there.
@@ -111,7 +92,7 @@ class Trainer:
     settings: Settings
     checkpoints: Checkpoints
     neutral: float = 0.0
-    listener: Listener = field(default_factory=Silence)
+    listener: Listener = field(default_factory=Listener)
     after_epoch: Callable[[list[EpochRecord]], None] = lambda history: None
 
     def __post_init__(self) -> None:
