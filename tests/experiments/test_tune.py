@@ -99,7 +99,7 @@ def test_a_finished_search_is_gone_on_with_only_as_it_was(absurd: Tuning, plante
     out = tmp_path / "out"
     shutil.copytree(absurd.folder, out)
     spaces = ("fusion.lr=1e-9,5e-3", "fusion.projection=32,128")
-    with pytest.raises(OutputError, match=r"holds a search already\. Pass --resume"):
+    with pytest.raises(OutputError, match=r"already holds trials\. Pass --resume"):
         tuned(planted, out, *spaces)
     again = tuned(planted, out, *spaces, trials=7, resume=True)
     pd.testing.assert_frame_equal(again.table, absurd.table)
@@ -285,7 +285,7 @@ def test_places_and_machines_that_are_refused(
 ) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     for place in (tmp_path, tmp_path / "thesis.tex", planted.path):
-        with pytest.raises(OutputError, match="exists and is no search"):
+        with pytest.raises(OutputError, match="exists and is not a folder of trials"):
             tuned(planted, place, overrides=STREAMS, resume=True)
     with pytest.raises(OutputError, match="cannot write"):
         tuned(planted, tmp_path / "thesis.tex" / "x", overrides=STREAMS)

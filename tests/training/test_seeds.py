@@ -160,7 +160,7 @@ def test_reasons_that_all_seeds_share_are_said_once(planted: Dataset, tmp_path: 
 def test_places_that_are_refused(planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     for place in (tmp_path, tmp_path / "thesis.tex", planted.path):
-        with pytest.raises(OutputError, match="is no folder of seeds"):
+        with pytest.raises(OutputError, match="is not a folder of seeds"):
             selfmm.train_seeds(planted, seeds="1-2", overrides=STREAMS, out=place, resume=True)
     with pytest.raises(OutputError, match="cannot write"):
         selfmm.train_seeds(planted, seeds="1-2", overrides=STREAMS, out=tmp_path / "thesis.tex" / "x")

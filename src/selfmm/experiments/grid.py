@@ -20,7 +20,7 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SelfmmError, SettingsError
-from selfmm.core.files import claim, only_one
+from selfmm.core.folders import claim, only_one
 from selfmm.core.jobs.plan import Plan, machine_plan
 from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
@@ -138,10 +138,9 @@ def run_grid(
     runs = {key: RunFolder(folder / key.case / f"seed-{key.seed}") for key in with_seed}
     claim(
         folder,
-        "of something else",
         holds="runs",
-        ours=lambda path: bool(ours.fullmatch(path.name)) or _is_case(path),
-        begun=lambda path: True,
+        belongs=lambda path: bool(ours.fullmatch(path.name)) or _is_case(path),
+        resumable=lambda path: True,
         resume=resume,
     )
     plan = machine_plan(len(with_seed), jobs, cases[0].settings.training.device)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from selfmm.config.settings import Settings, flatten, load_settings, with_values
 from selfmm.core.errors import SettingsError
-from selfmm.core.files import claim, only_one, safe_name
+from selfmm.core.files import safe_name
+from selfmm.core.folders import claim, only_one
 from selfmm.core.jobs.plan import Plan, machine_plan
 from selfmm.core.jobs.pool import Pool
 from selfmm.core.jobs.worker import module
@@ -82,10 +83,9 @@ def tune(
     plan = machine_plan(trials, jobs, search.base.training.device)
     claim(
         folder,
-        "no search",
-        holds="a search",
-        ours=lambda path: path.name in ("best.toml", "trials.csv") or path.name.startswith("journal.log"),
-        begun=lambda path: path.name == "journal.log",
+        holds="trials",
+        belongs=lambda path: path.name in ("best.toml", "trials.csv") or path.name.startswith("journal.log"),
+        resumable=lambda path: path.name == "journal.log",
         resume=resume,
     )
     options: dict[str, Sequence[object]] = {

@@ -13,7 +13,8 @@ from torch import nn
 
 from selfmm.config.settings import Settings, flatten
 from selfmm.core.errors import OutputError, RunError
-from selfmm.core.files import atomic_folder, explain, only_one, to_json, write_json, write_json_lines, write_table
+from selfmm.core.files import explain, to_json, write_json, write_json_lines, write_table
+from selfmm.core.folders import atomic_folder, only_one
 from selfmm.core.listener import Listener
 from selfmm.core.memory import peak_memory
 from selfmm.core.processes import Processes, together
@@ -120,7 +121,7 @@ class Run:
             if (path / "run.json").is_file():
                 return True
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise OutputError(f"{path} exists and is no run of selfmm. Choose another --out.")
+                raise OutputError(f"{path} exists and is not a run folder. Choose another --out.")
         except OSError as error:
             raise explain(error, path) from error
         return False

@@ -23,7 +23,8 @@ import pandas as pd
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError, TrainingError
-from selfmm.core.files import claim, only_one, write_json, write_table
+from selfmm.core.files import write_json, write_table
+from selfmm.core.folders import claim, only_one
 from selfmm.core.jobs.plan import Plan, machine_plan
 from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
@@ -140,10 +141,9 @@ def run_seeds(
     plan = machine_plan(len(seeds), jobs, settings.training.device)
     claim(
         folder,
-        "no folder of seeds",
         holds="seeds",
-        ours=lambda path: bool(_OURS.fullmatch(path.name)),
-        begun=lambda path: path.name == "summary.json",
+        belongs=lambda path: bool(_OURS.fullmatch(path.name)),
+        resumable=lambda path: path.name == "summary.json",
         resume=resume,
     )
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfmm.config.settings import Settings
-from selfmm.core.files import sweep
+from selfmm.core.folders import sweep
 from selfmm.core.jobs.plan import Plan
 from selfmm.core.jobs.pool import Key, Pool, Tasks
 from selfmm.core.jobs.worker import Event, Message, module
