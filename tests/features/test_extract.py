@@ -191,7 +191,7 @@ def started(source: Path, out: Path, **environment: str) -> subprocess.Popen[str
         [*command, "--parts", "audio", "--jobs", "2"],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
             "TEST_LOG": str(out / "log"),
             "OMP_NUM_THREADS": "1",
             **environment,
