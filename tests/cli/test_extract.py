@@ -81,7 +81,7 @@ def test_clips_that_are_left_out_are_named_once(tmp_path: Path) -> None:
     ("options", "kind", "says"),
     [
         (["--parts", "sound"], SettingsError, "one or more of text, audio, vision"),
-        (["--set", "face.speed=3"], SettingsError, "face.speed is no setting"),
+        (["--set", "face.speed=3"], SettingsError, "face.speed is not a setting"),
         (["--label-column", "lable"], SourceError, "did you mean 'label'"),
         (["--parts", "audio", "--label-range", "-1,1"], SourceError, r"outside \[-1, 1\]"),
     ],

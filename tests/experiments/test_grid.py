@@ -68,7 +68,7 @@ def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, t
     assert (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns == kept
     for key, run in two.runs.items():
         pd.testing.assert_frame_equal(run.predictions(), again.runs[key].predictions(), check_exact=True)
-    with pytest.raises(RunError, match="begun with other settings"):
+    with pytest.raises(RunError, match="started with other settings"):
         grid(planted, folder, [case("lf_dnn", "fusion.lr=0.5")], resume=True)
 
 

@@ -268,7 +268,7 @@ def test_a_strangers_name_ends_no_comment(planted: Dataset, tmp_path: Path, monk
         ({"model": "self_m"}, "there is no such model; did you mean 'self_mm'"),
         ({"preset": "mosy"}, "there is no preset 'mosy'"),
         ({"overrides": ["modalities=touch"]}, "has no modality 'touch'"),
-        ({"overrides": ["options.heads=3"]}, "options.heads is no setting"),
+        ({"overrides": ["options.heads=3"]}, "options.heads is not a setting"),
         ({"spaces": ["fusion.lr=3"]}, "one alone is given with --set"),
     ],
 )

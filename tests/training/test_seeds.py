@@ -39,17 +39,17 @@ def test_lists() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "'' is no seed"),
-        ("1,,2", "'' is no seed"),
-        ("a-b", "'a-b' is no seed"),
-        ("-5", "'-5' is no seed"),
-        ("1-2-3", "'1-2-3' is no seed"),
-        ("1.5", "'1.5' is no seed"),
-        ("9" * 5000, "is no seed"),
+        ("", "'' is not a seed"),
+        ("1,,2", "'' is not a seed"),
+        ("a-b", "'a-b' is not a seed"),
+        ("-5", "'-5' is not a seed"),
+        ("1-2-3", "'1-2-3' is not a seed"),
+        ("1.5", "'1.5' is not a seed"),
+        ("9" * 5000, "is not a seed"),
         ("1115-1111", "1115-1111 runs backwards; write 1111-1115"),
         ("1-3,2", "2 given more than once"),
-        ("4294967296", "4294967296 is no whole number from 0 to 4294967295"),
-        ("0-4294967295", "more than 1000 of them"),
+        ("4294967296", "4294967296 is not a whole number from 0 to 4294967295"),
+        ("0-4294967295", "more than 1000; give fewer"),
     ],
 )
 def test_bad_lists(text: str, says: str) -> None:
@@ -137,7 +137,7 @@ def test_a_killed_seed_costs_no_other_and_resuming_does_what_is_missing(planted:
     stamp = (out / "seed-1" / "metrics.json").stat().st_mtime_ns
     with pytest.raises(OutputError, match="Pass --resume"):
         selfmm.train_seeds(planted, seeds="2,1", overrides=overrides, out=out)
-    with pytest.raises(RunError, match="begun with other settings"):
+    with pytest.raises(RunError, match="started with other settings"):
         selfmm.train_seeds(planted, seeds="2,1", overrides=STREAMS, out=out, resume=True)
     again = KillSecond()
     again.run_epoch = lambda seed, record: None  # type: ignore[method-assign]
@@ -164,7 +164,7 @@ def test_places_that_are_refused(planted: Dataset, tmp_path: Path, monkeypatch: 
             selfmm.train_seeds(planted, seeds="1-2", overrides=STREAMS, out=place, resume=True)
     with pytest.raises(OutputError, match="cannot write"):
         selfmm.train_seeds(planted, seeds="1-2", overrides=STREAMS, out=tmp_path / "thesis.tex" / "x")
-    with pytest.raises(SettingsError, match="seed: give it or seeds, not both"):
+    with pytest.raises(SettingsError, match="seed: give either seed or seeds, not both"):
         selfmm.train_seeds(planted, seeds="1-2", overrides=["seed=3"], out=tmp_path / "x")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SettingsError, match="without accelerate launch"):

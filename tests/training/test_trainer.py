@@ -218,7 +218,7 @@ class Waits(TorchDispatchMode):
 def test_a_step_waits_for_nothing(
     planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "asks_at_once", False)  # as on an accelerator
+    monkeypatch.setattr(Trainer, "checks_at_once", False)  # as on an accelerator
     as_on_an_accelerator(monkeypatch)
     monkeypatch.setattr(TransformerEncoder, "_spare_rare_words", lambda self, device: None)
     # On the CPU the generator checks its positions, which there costs nothing.
@@ -240,7 +240,7 @@ def test_a_step_waits_for_nothing(
 def test_where_losses_are_looked_at_late_the_weights_wait(
     planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "asks_at_once", False)
+    monkeypatch.setattr(Trainer, "checks_at_once", False)
     trainer, _ = make(planted, tmp_path)
     parts = [np.arange(16), np.arange(16, 32)]
     take_step(trainer, parts)

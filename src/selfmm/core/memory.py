@@ -43,8 +43,8 @@ def host_peak() -> int | None:
 
 
 def peak_memory() -> dict[str, int | None]:
-    """Return the peaks of this process in bytes, for ``environment.json``: ``host``, resident memory; ``device``, what torch
-    allocated on the GPU, None without one."""
+    """Return the peaks of this process in bytes, for ``environment.json``: ``host``, resident memory; ``device``, what
+    torch allocated on the GPU, None without one."""
     return {"host": host_peak(), "device": torch.cuda.max_memory_allocated() if _on_cuda() else None}
 
 

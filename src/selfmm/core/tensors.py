@@ -65,7 +65,7 @@ class Ragged:
         return Ragged(self.rows[places].to(device), starts.to(device), self.lengths.to(device))
 
     def padded(self, positions: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-        """Return the sequences at ``positions``, (B, longest) or (B, longest, d), zeros after their ends; and their lengths.
+        """Return the sequences at ``positions``, (B, longest) or (B, longest, d), padded with zeros; and their lengths.
 
         Args:
             positions: (B,) int64, on the device of ``rows``.
