@@ -24,6 +24,7 @@ from selfmm.core.folders import claim, only_one
 from selfmm.core.jobs.plan import Plan, machine_plan
 from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
+from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.assembly import assemble, check_device, chosen_modalities
@@ -177,7 +178,7 @@ def check_served(dataset: Dataset, settings: Settings) -> None:
     source = label_source(model, settings)
     check_trainable(dataset, settings, source)
     if source == "human":
-        human_labels(dataset, settings, settings.labels.tasks or tuple(modalities))
+        human_labels(dataset, settings, settings.labels.tasks or tuple(modalities), training_rows(dataset, settings))
 
 
 def _problem(dataset: Dataset, settings: Settings) -> str | None:

@@ -115,7 +115,7 @@ class Bench:
         with tempfile.TemporaryDirectory(prefix="selfmm-tune-") as nothing:
             Trainer(
                 model=assembly.model,
-                objective=make_objective(self.dataset, settings, assembly.model),
+                objective=make_objective(self.dataset, settings, assembly.model, rows),
                 train=assembly.maker(self.dataset, rows, encoded),
                 valid=assembly.maker(self.dataset, valid, encoded),
                 names=self.dataset.samples["id"].iloc[rows].tolist(),

@@ -83,7 +83,7 @@ class Run:
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
         # What the data lack is reported before a folder is made.
-        objective = make_objective(self.dataset, self.settings, assembly.model)
+        objective = make_objective(self.dataset, self.settings, assembly.model, self.rows)
         if assembly.model.needs.aligned:
             assembly.maker(self.dataset, np.arange(len(self.dataset)))
         if self.processes.main and state != _BEGUN:
