@@ -10,8 +10,8 @@ import os
 import queue
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 from selfmm.core.errors import MissingPackageError
@@ -123,8 +123,10 @@ def in_workers(
     wave, how = (at_once * _WAVE, "list") if backend == "ray" else (len(numbered), "generator_unordered")
     local = _Workers()
     ask = joblib.delayed(local.ask if backend == "local" else _ask_here)
+    clusters: dict[str, Callable[[], AbstractContextManager[None]]]
+    clusters = {"local": nullcontext, "ray": _ray, "dask": _dask}
     with (
-        {"local": nullcontext, "ray": _ray, "dask": _dask}[backend](),
+        clusters[backend](),
         joblib.parallel_config(backend="threading" if backend == "local" else backend),
         joblib.Parallel(n_jobs=at_once, return_as=how, pre_dispatch="n_jobs", batch_size=1) as run,
     ):

@@ -106,7 +106,8 @@ class Worker:
         if self._errors is not None:
             self._errors.seek(0)
             self._last_words = "".join(self._errors.read().decode("utf-8", "replace").strip().splitlines()[-1:])
-            self._errors = self._errors.close()
+            self._errors.close()
+            self._errors = None
         return code
 
     def problem(self) -> str | None:
