@@ -36,8 +36,8 @@ class _Workers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._all: list[Worker] = []
         self._idle: list[Worker] = []
-        self._busy: list[Worker] = []
         self._over = False
 
     def ask(self, place: int, job: Job) -> tuple[int, Answer]:
@@ -45,26 +45,22 @@ class _Workers:
         with self._lock:
             if self._over:
                 return place, {"reason": "it was interrupted."}
-            worker = self._idle.pop() if self._idle else _start(job["threads"])
-            self._busy.append(worker)
+            if self._idle:
+                worker = self._idle.pop()
+            else:
+                worker = Worker(_COMMAND, os.environ | thread_limits(job["threads"]), keep_errors=False)
+                self._all.append(worker)
         answer, problem = _ask(worker, job)
-        with self._lock:
-            self._busy.remove(worker)
-            if answer is not None:
-                self._idle.append(worker)
-                return place, answer
-        return place, {"reason": f"the process that read it {problem}: the file is damaged, or memory ran out."}
+        if answer is None:
+            return place, {"reason": f"the process that read it {problem}: the file is damaged, or memory ran out."}
+        self._idle.append(worker)
+        return place, answer
 
     def end(self) -> None:
         """End all workers, even in the middle of a clip."""
         with self._lock:
             self._over = True
-            workers = [*self._busy, *self._idle]
-        stop(workers, patience=1)
-
-
-def _start(threads: int) -> Worker:
-    return Worker(_COMMAND, os.environ | thread_limits(threads), keep_errors=False)
+        stop(self._all, patience=1)
 
 
 def _ask(worker: Worker, job: Job) -> tuple[Answer | None, str]:
