@@ -71,8 +71,7 @@ def _ask(worker: Worker, job: Job) -> tuple[Answer | None, str]:
         while (answer := worker.receive(patience)) is ALIVE:
             patience = _PATIENCE
     except queue.Empty:
-        worker.kill()
-        worker.wait()
+        worker.wait(0)
         return None, f"gave no sign of life for {_PATIENCE:g} s and was ended"
     if answer is not None:
         return answer, ""

@@ -61,12 +61,8 @@ def train_several(
     """Train the runs that are not finished, and return why each that has no result failed.
 
     Args:
-        dataset: every process reads its folder.
         settings, runs: of each run and where it goes, by key.
-        plan: how the runs share the machine.
-        shared: a folder that holds all runs; weights that they have in common are in a hidden folder in it.
-        resume: go on with runs that are there.
-        listener: is told how they go.
+        shared: a folder that contains all runs; weights that they have in common are in a hidden folder in it.
     """
     finished = [key for key in runs if Run(dataset, settings[key], runs[key], Listener()).finished(resume=resume)]
     waiting: Sequence[Key] = [key for key in runs if key not in finished]

@@ -36,15 +36,14 @@ class Tasks(Generic[Key]):
 class Pool(Generic[Key]):
     """Runs tasks in workers.
 
-    Events that the pool understands: ``done`` ends a task and is its result; ``failed`` gives the ``message`` to use
-    when the process then ends; ``memory`` in any event is what the worker takes, by place, see
-    :class:`selfmm.core.memory.Memory`.
+    The event ``done`` ends a task and is its result; ``failed`` has the ``message`` to use when the process then ends;
+    ``memory`` in any event is what the worker takes, by place, see :class:`selfmm.core.memory.Memory`.
 
     Args:
         plan: how many at once, and what each may use.
         command: what a worker runs.
-        setup: the first message of each worker, which then does one task after the other. None: a worker does one task
-            and ends, which ends the task too; what it measures of its process is then of this task alone.
+        setup: the first message to each worker, which then does many tasks. None: a worker does one task and ends, so
+            that what it measures of its process is of this task alone.
     """
 
     def __init__(self, plan: Plan, command: Sequence[str], setup: Message | None = None) -> None:
