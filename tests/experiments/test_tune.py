@@ -103,14 +103,14 @@ def test_a_finished_search_is_gone_on_with_only_as_it_was(absurd: Tuning, plante
     more = tuned(planted, out, *spaces, trials=9, resume=True)
     pd.testing.assert_frame_equal(more.table.head(7), absurd.table)
     assert more.counts == {"complete": 9}
-    with pytest.raises(RunError, match=r"fusion.lr: '1e-09,0.005' then, '1e-09,0.05' now"):
+    with pytest.raises(RunError, match=r"fusion.lr: '1e-09,0.005' before, '1e-09,0.05' now"):
         tuned(planted, out, "fusion.lr=1e-9,5e-2", spaces[1], resume=True)
-    with pytest.raises(RunError, match=r"training.max_epochs: 2 then, 3 now"):
+    with pytest.raises(RunError, match=r"training.max_epochs: 2 before, 3 now"):
         tuned(planted, out, *spaces, overrides=(*FIXED, "training.max_epochs=3"), resume=True)
     shutil.copytree(planted.path, tmp_path / "data")
     edited = planted.samples.assign(label=-planted.samples["label"])
     edited.to_parquet(tmp_path / "data" / "samples.parquet", index=False)
-    with pytest.raises(RunError, match=r"is a search of something else .clips, labels: "):
+    with pytest.raises(RunError, match=r"holds a different search .clips, labels: "):
         tuned(open_dataset(tmp_path / "data"), out, *spaces, resume=True)
 
 
@@ -209,7 +209,7 @@ def test_killed_and_resumed_is_as_uninterrupted(planted: Dataset, tmp_path: Path
     overrides = (*LONG, "training.device=cpu")
     resumed = tuned(planted, out, overrides=overrides, trials=3, resume=True)
     whole = tuned(planted, tmp_path / "whole", overrides=overrides, trials=3)
-    lost = resumed.table["reason"] == "cut off; a later trial did the same"
+    lost = resumed.table["reason"] == "killed; a later trial repeated it"
     assert lost.sum() == 1
     assert (resumed.table["state"][lost] == "failed").all()
     same = [name for name in resumed.table if name not in ("number", "seconds")]
@@ -266,7 +266,7 @@ def test_a_strangers_name_ends_no_comment(planted: Dataset, tmp_path: Path, monk
         ({"preset": "mosy"}, "there is no preset 'mosy'"),
         ({"overrides": ["modalities=touch"]}, "has no modality 'touch'"),
         ({"overrides": ["options.heads=3"]}, "options.heads is no setting"),
-        ({"spaces": ["fusion.lr=3"]}, "one alone is given with --set"),
+        ({"spaces": ["fusion.lr=3"]}, "fix a single value with --set"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(
@@ -282,7 +282,7 @@ def test_places_and_machines_that_are_refused(
 ) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     for place in (tmp_path, tmp_path / "thesis.tex", planted.path):
-        with pytest.raises(OutputError, match="exists and is no search"):
+        with pytest.raises(OutputError, match="exists and is not a search"):
             tuned(planted, place, overrides=STREAMS, resume=True)
     with pytest.raises(OutputError, match="cannot write"):
         tuned(planted, tmp_path / "thesis.tex" / "x", overrides=STREAMS)
