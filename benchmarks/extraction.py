@@ -71,7 +71,7 @@ def child(script: str, threads: int, *arguments: object) -> dict[str, Any]:
         BenchmarkError: it failed.
     """
     command = [sys.executable, str(_HERE / script), *map(str, arguments)]
-    around = surroundings(threads, "cpu") | workers.surroundings(threads)
+    around = surroundings(threads, "cpu") | workers.thread_limits(threads)
     done = subprocess.run(command, env=around, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-8:]

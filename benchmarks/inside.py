@@ -30,27 +30,25 @@ def peaks() -> dict[str, int]:
     return {"rss": rss, "gpu": torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0}
 
 
-class Clock:
-    """A listener of ours: what each epoch took."""
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self._worked = 0.0
-
-    def started(self, max_epochs: int, steps: int, done: int) -> None:
-        self._worked = time.process_time()
-
-    def step(self) -> None: ...
-
-    def epoch(self, record: Any) -> None:
-        worked, self._worked = self._worked, time.process_time()
-        taken = {"seconds": record.seconds, "clips_per_second": record.clips_per_second}
-        self.epochs.append({**taken, "processor_seconds": self._worked - worked})
-
-
 def ours(wanted: dict[str, Any]) -> list[dict[str, float]]:
     """``selfmm.train`` with these arguments."""
     import selfmm
+    from selfmm.core.listener import Listener
+
+    class Clock(Listener):
+        """Records what each epoch took."""
+
+        def __init__(self) -> None:
+            self.epochs: list[dict[str, float]] = []
+            self._worked = 0.0
+
+        def started(self, max_epochs: int, steps: int, done: int) -> None:
+            self._worked = time.process_time()
+
+        def epoch(self, record: Any) -> None:
+            worked, self._worked = self._worked, time.process_time()
+            taken = {"seconds": record.seconds, "clips_per_second": record.clips_per_second}
+            self.epochs.append({**taken, "processor_seconds": self._worked - worked})
 
     clock = Clock()
     selfmm.train(**wanted, listener=clock)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from selfmm.core.files import atomic_folder
+from selfmm.core.folders import atomic_folder
 from selfmm.core.weights import get
 from selfmm.data.importing import import_dataset
 from selfmm.data.store import Dataset, open_dataset

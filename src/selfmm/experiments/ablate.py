@@ -23,16 +23,16 @@ from pathlib import Path
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
 from selfmm.core.files import safe_name
+from selfmm.core.listener import Listener
 from selfmm.core.messages import did_you_mean
 from selfmm.data.store import Dataset, as_dataset
 from selfmm.experiments.cases import ABLATIONS, FULL, ablation_cases
 from selfmm.experiments.compare import make_table, write_results
 from selfmm.experiments.curves import Curves, draw_curves
-from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
+from selfmm.experiments.grid import Case, Grid, run_grid
 from selfmm.experiments.robustness import robustness
 from selfmm.experiments.table import Table
 from selfmm.models.assembly import chosen_modalities
-from selfmm.training.seed_pool import PoolListener
 from selfmm.training.seeds import read_seeds
 
 ROBUSTNESS = "robustness"
@@ -67,7 +67,7 @@ def ablate(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
-    listener: PoolListener[RunKey] | None = None,
+    listener: Listener | None = None,
 ) -> Ablation:
     """Train variations of a model with the same seeds; the full model is trained once and shared by all ablations.
 

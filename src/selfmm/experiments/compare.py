@@ -23,6 +23,7 @@ import numpy.typing as npt
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import SettingsError, TrainingError
 from selfmm.core.files import safe_name, write_json, write_table, write_text
+from selfmm.core.listener import Listener
 from selfmm.core.messages import count
 from selfmm.core.version import __version__
 from selfmm.data.scales import LabelScale
@@ -37,7 +38,6 @@ from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
 from selfmm.runs.folder import RunFolder
-from selfmm.training.seed_pool import PoolListener
 from selfmm.training.seeds import read_seeds
 
 _FILES = re.compile(r"comparison\.(md|tex|html|csv|json)")
@@ -71,7 +71,7 @@ def compare(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
-    listener: PoolListener[RunKey] | None = None,
+    listener: Listener | None = None,
 ) -> Comparison:
     """Trains models with the same seeds on the same clips and compares them on the test split.
 

@@ -20,8 +20,11 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SelfmmError, SettingsError
-from selfmm.core.files import claim, only_one
+from selfmm.core.folders import claim, only_one
+from selfmm.core.jobs.plan import Plan, machine_plan
+from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
+from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.assembly import assemble, check_device, chosen_modalities
@@ -29,8 +32,8 @@ from selfmm.models.base import label_source
 from selfmm.models.needs import check_needs
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable, human_labels
-from selfmm.training.seed_pool import Plan, PoolListener, Unheard
-from selfmm.training.seeds import machine_plan, run_each, run_figures
+from selfmm.training.seeds import run_figures
+from selfmm.training.several import train_several
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
 
@@ -110,7 +113,7 @@ def run_grid(
     *,
     resume: bool,
     jobs: int | None,
-    listener: PoolListener[RunKey] | None,
+    listener: Listener | None,
     ours: re.Pattern[str],
 ) -> Grid:
     """Train every case with every seed, in parallel processes.
@@ -136,10 +139,9 @@ def run_grid(
     runs = {key: RunFolder(folder / key.case / f"seed-{key.seed}") for key in with_seed}
     claim(
         folder,
-        "of something else",
         holds="runs",
-        ours=lambda path: bool(ours.fullmatch(path.name)) or _is_case(path),
-        begun=lambda path: True,
+        belongs=lambda path: bool(ours.fullmatch(path.name)) or _is_case(path),
+        resumable=lambda path: True,
         resume=resume,
     )
     plan = machine_plan(len(with_seed), jobs, cases[0].settings.training.device)
@@ -147,8 +149,8 @@ def run_grid(
         unserved = {case.name: problem for case in cases if (problem := _problem(dataset, case.settings)) is not None}
         possible = {key: run for key, run in runs.items() if key.case not in unserved}
         _encode_once(dataset, [case for case in cases if case.name not in unserved])
-        heard = listener or Unheard[RunKey]()
-        failed = run_each(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
+        heard = listener or Listener()
+        failed = train_several(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
         failed |= {key: unserved[key.case] for key in runs if key.case in unserved}
     done = {key: run for key, run in runs.items() if key not in failed}
     return Grid(folder, tuple(cases), tuple(seeds), done, failed, plan)
@@ -176,7 +178,7 @@ def check_served(dataset: Dataset, settings: Settings) -> None:
     source = label_source(model, settings)
     check_trainable(dataset, settings, source)
     if source == "human":
-        human_labels(dataset, settings, settings.labels.tasks or tuple(modalities))
+        human_labels(dataset, settings, settings.labels.tasks or tuple(modalities), training_rows(dataset, settings))
 
 
 def _problem(dataset: Dataset, settings: Settings) -> str | None:

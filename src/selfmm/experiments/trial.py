@@ -13,6 +13,7 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError, TrainingError, WeightsError
+from selfmm.core.listener import Listener
 from selfmm.core.tensors import Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
@@ -23,7 +24,7 @@ from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.objective import make_objective
-from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
+from selfmm.training.trainer import EpochRecord, Trainer
 
 Heard = Callable[[int, float], bool]
 """Receives the number and the validation MAE of an epoch; returns whether the trial should continue."""
@@ -52,7 +53,7 @@ class _Pruned(Exception):  # noqa: N818  not an error
     """Ends a trial that is worse than the others."""
 
 
-class _Reporter(Silence):
+class _Reporter(Listener):
     """Reports each epoch, and ends the training if the answer is no."""
 
     def __init__(self, heard: Heard) -> None:
@@ -114,7 +115,7 @@ class Bench:
         with tempfile.TemporaryDirectory(prefix="selfmm-tune-") as folder:
             Trainer(
                 model=assembly.model,
-                objective=make_objective(self.dataset, settings, assembly.model),
+                objective=make_objective(self.dataset, settings, assembly.model, rows),
                 train=assembly.maker(self.dataset, rows, encoded),
                 valid=assembly.maker(self.dataset, valid, encoded),
                 names=self.dataset.samples["id"].iloc[rows].tolist(),

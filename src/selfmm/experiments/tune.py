@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from selfmm.config.settings import Settings, flatten, load_settings, with_values
 from selfmm.core.errors import SettingsError
-from selfmm.core.files import claim, only_one, safe_name
+from selfmm.core.files import safe_name
+from selfmm.core.folders import claim, only_one
+from selfmm.core.jobs.plan import Plan, machine_plan
+from selfmm.core.jobs.pool import Pool
+from selfmm.core.jobs.worker import module
+from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
 from selfmm.data.corrections import digest
 from selfmm.data.store import Dataset, as_dataset
@@ -27,12 +32,10 @@ from selfmm.experiments.grid import check_served
 from selfmm.experiments.packages import check_packages
 from selfmm.experiments.search import Search, describe_space, make_search
 from selfmm.models.assembly import check_device, chosen_modalities
-from selfmm.training.seeds import machine_plan
 
 if TYPE_CHECKING:  # they import Optuna, which is an extra
-    from selfmm.experiments.crew import Course, TuneListener
+    from selfmm.experiments.course import Course
     from selfmm.experiments.tuning import Tuning
-    from selfmm.training.seed_pool import Plan
 
 MOST_TRIALS = 100_000
 
@@ -49,7 +52,7 @@ def tune(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int = 1,
-    listener: TuneListener | None = None,
+    listener: Listener | None = None,
 ) -> Tuning:
     """Search the settings of a model for the lowest MAE on the validation split; the test split is not read.
 
@@ -80,10 +83,9 @@ def tune(
     plan = machine_plan(trials, jobs, search.base.training.device)
     claim(
         folder,
-        "not a search",
-        holds="a search",
-        ours=lambda path: path.name in ("best.toml", "trials.csv") or path.name.startswith("journal.log"),
-        begun=lambda path: path.name == "journal.log",
+        holds="trials",
+        belongs=lambda path: path.name in ("best.toml", "trials.csv") or path.name.startswith("journal.log"),
+        resumable=lambda path: path.name == "journal.log",
         resume=resume,
     )
     options: dict[str, Sequence[object]] = {
@@ -107,9 +109,9 @@ def _run(
     origin: list[str],
     plan: Plan,
     trials: int,
-    listener: TuneListener | None,
+    listener: Listener | None,
 ) -> Tuning:
-    from selfmm.experiments.crew import Course, Unheard
+    from selfmm.experiments.course import Course
     from selfmm.experiments.study import Study, quiet
     from selfmm.experiments.tuning import Tuning
 
@@ -119,16 +121,16 @@ def _run(
         def save() -> None:
             Tuning(folder, search, tuple(study.ended())).write(origin)
 
-        course = Course(study, trials, listener or Unheard(), save)
-        course.listener.planned(search, trials, course.done, plan)
-        if course.done < trials:
+        course = Course(study, trials, listener or Listener(), save)
+        course.listener.trials_planned(search, trials, course.ended, plan)
+        if course.ended < trials:
             _train(dataset, search.base, plan, course)
         save()
         return Tuning(folder, search, tuple(study.ended()), study.importance())
 
 
 def _train(dataset: Dataset, base: Settings, plan: Plan, course: Course) -> None:
-    from selfmm.experiments.crew import Crew, train_here
+    from selfmm.experiments.course import train_here
     from selfmm.experiments.trial import Bench
 
     bench = Bench(dataset, base)
@@ -136,8 +138,8 @@ def _train(dataset: Dataset, base: Settings, plan: Plan, course: Course) -> None
         train_here(course, bench)
         return
     bench.ask_frozen()
-    job = {"data": str(dataset.path.resolve()), "settings": base.model_dump(mode="json")}
-    Crew(plan, job).train(course)
+    setup = {"data": str(dataset.path.resolve()), "settings": base.model_dump(mode="json")}
+    Pool[int](plan, module("selfmm.experiments.tune_worker"), setup).run(course)
 
 
 def _check_machine(trials: int) -> None:
