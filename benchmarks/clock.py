@@ -9,7 +9,7 @@ from selfmm.training.trainer import EpochRecord
 
 
 class Clock(Listener):
-    """Records what each epoch took."""
+    """A listener that records the time of each epoch."""
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []

@@ -80,7 +80,7 @@ def test_folders_of_something_else_are_let_be(planted: Dataset, tmp_path: Path) 
 
 def test_names_of_cases() -> None:
     for name in ("../evil", "", "a b", "-x", "a/b", "x" * 101):
-        with pytest.raises(SettingsError, match="names no case"):
+        with pytest.raises(SettingsError, match="cannot name a case"):
             Case(name, load_settings())
     assert Case("lf_dnn+labels.source=none", load_settings()).name
     assert str(RunKey("mult", 1111)) == "mult 1111"

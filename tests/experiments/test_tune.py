@@ -106,14 +106,14 @@ def test_a_finished_search_is_gone_on_with_only_as_it_was(absurd: Tuning, plante
     more = tuned(planted, out, *spaces, trials=9, resume=True)
     pd.testing.assert_frame_equal(more.table.head(7), absurd.table)
     assert more.counts == {"complete": 9}
-    with pytest.raises(RunError, match=r"fusion.lr: '1e-09,0.005' then, '1e-09,0.05' now"):
+    with pytest.raises(RunError, match=r"fusion.lr: '1e-09,0.005' before, '1e-09,0.05' now"):
         tuned(planted, out, "fusion.lr=1e-9,5e-2", spaces[1], resume=True)
-    with pytest.raises(RunError, match=r"training.max_epochs: 2 then, 3 now"):
+    with pytest.raises(RunError, match=r"training.max_epochs: 2 before, 3 now"):
         tuned(planted, out, *spaces, overrides=(*FIXED, "training.max_epochs=3"), resume=True)
     shutil.copytree(planted.path, tmp_path / "data")
     edited = planted.samples.assign(label=-planted.samples["label"])
     edited.to_parquet(tmp_path / "data" / "samples.parquet", index=False)
-    with pytest.raises(RunError, match=r"is a search of something else .clips, labels: "):
+    with pytest.raises(RunError, match=r"holds a different search .clips, labels: "):
         tuned(open_dataset(tmp_path / "data"), out, *spaces, resume=True)
 
 
@@ -212,7 +212,7 @@ def test_killed_and_resumed_is_as_uninterrupted(planted: Dataset, tmp_path: Path
     overrides = (*LONG, "training.device=cpu")
     resumed = tuned(planted, out, overrides=overrides, trials=3, resume=True)
     whole = tuned(planted, tmp_path / "whole", overrides=overrides, trials=3)
-    lost = resumed.table["reason"] == "cut off; a later trial did the same"
+    lost = resumed.table["reason"] == "killed; a later trial repeated it"
     assert lost.sum() == 1
     assert (resumed.table["state"][lost] == "failed").all()
     same = [name for name in resumed.table if name not in ("number", "seconds")]
@@ -269,7 +269,7 @@ def test_a_strangers_name_ends_no_comment(planted: Dataset, tmp_path: Path, monk
         ({"preset": "mosy"}, "there is no preset 'mosy'"),
         ({"overrides": ["modalities=touch"]}, "has no modality 'touch'"),
         ({"overrides": ["options.heads=3"]}, "options.heads is not a setting"),
-        ({"spaces": ["fusion.lr=3"]}, "one alone is given with --set"),
+        ({"spaces": ["fusion.lr=3"]}, "fix a single value with --set"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(
