@@ -23,8 +23,9 @@ from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.subtitles import read_cues
+from selfmm.recordings.model import Model
 from selfmm.recordings.prediction import FUSION, Prediction, Spread
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.runs.folder import RunFolder
 
 SPREAD = Spread(0.5, 1.0, np.linspace(-3, 3, 8))
 MADE = Prediction(
@@ -132,14 +133,14 @@ class Printed:
 
 
 @pytest.fixture
-def predict(clip_run: TrainedModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
+def predict(clip_run: Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
     return Predict(clip_run, capsys, monkeypatch)
 
 
 class Predict:
     """``selfmm predict RUN ...``"""
 
-    def __init__(self, run: TrainedModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, run: Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.run, self._capsys, self._monkeypatch = run, capsys, monkeypatch
 
     def __call__(self, *arguments: str | Path) -> Printed:
@@ -278,7 +279,7 @@ def test_options_that_do_not_go_together(predict: Predict, talk: Path, options: 
 def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: Path, tmp_path: Path) -> None:
     data = predict.run.info.dataset_path
     for inputs, message in (
-        ([data, talk], "is no recording, and the other inputs are"),
+        ([data, talk], "is not a recording, but other inputs are"),
         ([data, data], "several inputs must be recordings"),
         ([data, "--json"], "--json is for recordings"),
         ([data, "--explain", "--picture", "why.png"], "--picture is for recordings"),
@@ -300,3 +301,18 @@ def test_times_of_recognised_words_stand_beside_them() -> None:
     said = Transcript(text, (Word("so", 0.1, 0.3), Word("good", 1.4, 1.8)), "en", "recognised")
     why = Explanation("a", 1.5, 1.0, (-3.0, 3.0), (), (), text, (WordShare("good", 3, 7, 0.5),), (), 8)
     assert "+0.50 good (1.4 s)" in "\n".join(shown(card(replace(MADE, transcript=said, explanation=why))))
+
+
+def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
+    predict: Predict, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfmm.recordings import scorer
+
+    calls: list[str] = []
+    read_info, recipe_of = RunFolder.info, scorer.recipe_of
+    monkeypatch.setattr(RunFolder, "info", lambda folder: (calls.append("run.json"), read_info(folder))[1])
+    monkeypatch.setattr(scorer, "recipe_of", lambda info: (calls.append("recipe"), recipe_of(info))[1])
+    for arguments in ([], ["--window", "1"]):
+        calls.clear()
+        assert predict(*recordings(demo_clips, 1), *arguments).code == 0
+        assert sorted(calls) == ["recipe", "run.json"]

@@ -128,17 +128,17 @@ def _tables(material: Material) -> dict[str, Any]:
 
 
 def _of_labels(material: Material, audit: Audit) -> dict[str, Any]:
-    told = material.told
-    ordinary = clip_table(told, typical(told, _TYPICAL), material.predictions, material.samples)
+    labels = material.generated_labels
+    ordinary = clip_table(labels, typical(labels, _TYPICAL), material.predictions, material.samples)
     return {
         "epoch": audit.epoch,
-        "labelled": list(told.modalities),
+        "labelled": list(labels.modalities),
         "audit": audit_rows(audit),
         "recovery": [] if audit.recovery is None else recovery_rows(audit.recovery),
         "recovered": [] if audit.recovery is None else list(audit.recovery.index),
         "cases": [
-            ("Modalities disagree most", _cases(audit.clips.head(CASES), told.modalities, material)),
-            ("Ordinary clips", _cases(ordinary, told.modalities, material)),
+            ("Modalities disagree most", _cases(audit.clips.head(CASES), labels.modalities, material)),
+            ("Ordinary clips", _cases(ordinary, labels.modalities, material)),
         ],
     }
 

@@ -55,22 +55,22 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
 
 
 def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tuple[list[Group], list[str]]:
-    told, scale = material.told, material.scale
-    planes, notes = read_planes(material.folder.state, list(told.modalities), scale.neutral)
+    labels, scale = material.generated_labels, material.scale
+    planes, notes = read_planes(material.folder.state, list(labels.modalities), scale.neutral)
     return [
         Group(
             "How the labels spread",
             "Distribution of the u-labels at several epochs, the first on top. At epoch 1 every u-label is the "
             "m-label; the pale shapes are the early ones.",
-            over_epochs(told, scale.reach, scale.neutral, colours),
+            over_epochs(labels, scale.reach, scale.neutral, colours),
         ),
         Group(
             "Where they left the m-label",
             "Each clip's u-label against its m-label at the last epoch, stronger where there are more clips. On "
             "the dashed line nothing was changed; in the upper left and the lower right quarter the side was.",
-            against_m(told, scale.reach, scale.neutral, colours),
+            against_m(labels, scale.reach, scale.neutral, colours),
         ),
-        Group("What became of them", *_became(audit, list(told.modalities), colours)),
+        Group("What became of them", *_became(audit, list(labels.modalities), colours)),
         Group(
             "Class centres",
             "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class "
