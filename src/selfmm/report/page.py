@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from selfmm.config.settings import flatten
-from selfmm.core.errors import OutputError
+from selfmm.core.html import render
 from selfmm.data.store import SPLITS
 from selfmm.labels.audit.audit import Audit
 from selfmm.labels.audit.clips import REFERENCES, clip_table, known_of, typical
@@ -36,26 +37,19 @@ def page(material: Material, audit: Audit | None, groups: list[Group], notes: Se
         notes: what is left out and why, beside what ``material`` and ``audit`` say of it.
 
     Raises:
-        OutputError: jinja2 is not installed.
+        OutputError: if matplotlib is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise OutputError(
-            "the page is made with jinja2, which is not installed. Install it with: pip install 'selfmm[report]'"
-        ) from error
     files = resources.files("selfmm.report")
     css = (files / "page.css").read_text(encoding="utf-8")
     template = (files / "page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     with drawing():
         drawn = [
-            # Our own drawing, with nothing of a stranger's in it.
-            (group, [Markup(inline_svg(one.figure, one.name, one.alt)) for one in group.pictures])
+            # Drawn here; matplotlib escapes the names in it.
+            (group, [Markup(inline_svg(picture.figure, picture.name, picture.alt)) for picture in group.pictures])
             for group in groups
         ]
-    return environment.from_string(template).render(
+    return render(
+        template,
         css=Markup(css),
         policy=_policy(css),
         groups=drawn,
