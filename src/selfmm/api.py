@@ -8,7 +8,7 @@ from pathlib import Path
 from selfmm.config.settings import Settings, load_settings, with_values
 from selfmm.core.files import safe_name
 from selfmm.data.store import Dataset, as_dataset
-from selfmm.recordings.model import Model
+from selfmm.recordings.model import SentimentModel
 from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
 from selfmm.training.seed_pool import SeedListener, Unheard
@@ -16,13 +16,13 @@ from selfmm.training.seeds import SeedRuns, read_seeds, run_seeds
 from selfmm.training.trainer import Listener, Silence
 
 
-def load(run: str | Path) -> Model:
+def load(run: str | Path) -> SentimentModel:
     """Loads a finished run.
 
     Raises:
         RunError: the folder is no run, or it is not finished.
     """
-    return Model.load(Path(run))
+    return SentimentModel.load(Path(run))
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     listener: Listener | None = None,
-) -> Model:
+) -> SentimentModel:
     """Trains Self-MM on a data set and leaves a run folder.
 
     Args:

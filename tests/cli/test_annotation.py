@@ -12,11 +12,11 @@ import pytest
 from annotation.studio import annotation, complaints, exported
 from cli.command_line import complains, selfmm
 from selfmm.data.store import open_dataset
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 
 @pytest.fixture
-def run(trained: Model, tmp_path: Path) -> Path:
+def run(trained: TrainedModel, tmp_path: Path) -> Path:
     """A copy of the run and of its data, as if it had been trained on the copy."""
     shutil.copytree(trained.info.dataset_path, tmp_path / "data")
     path = tmp_path / "run"

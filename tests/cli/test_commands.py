@@ -15,7 +15,7 @@ import pytest
 from cli.command_line import complains, selfmm
 from conftest import QUICK
 from selfmm.data.store import Dataset
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 RUN_OPTIONS = [argument for override in QUICK for argument in ("--set", override)]
 
@@ -107,7 +107,7 @@ def test_nonexistent_and_foreign_folders(tmp_path: Path) -> None:
     complains(selfmm("weights", "get", "minilmm", cwd=tmp_path), "did you mean 'minilm'")
 
 
-def test_an_output_that_cannot_be_written(trained: Model, planted: Dataset, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     run = trained.folder.path
     complains(selfmm("labels", run, "--out", tmp_path / "file" / "x.csv"), "cannot write", "is a file, not a folder")
@@ -118,7 +118,7 @@ def test_an_output_that_cannot_be_written(trained: Model, planted: Dataset, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
-def test_nothing_is_overwritten_by_a_wrong_name(trained: Model, planted: Dataset, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_by_a_wrong_name(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
     run = trained.folder.path
     mine = tmp_path / "mine.csv"
     mine.write_text("years of work")
@@ -140,7 +140,7 @@ def test_force_replaces_only_what_is_ours(tmp_path: Path) -> None:
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_full_standard_output_and_a_terminal_of_few_characters(trained: Model) -> None:
+def test_a_full_standard_output_and_a_terminal_of_few_characters(trained: TrainedModel) -> None:
     import subprocess as sp
 
     command = [sys.executable, "-m", "selfmm", "evaluate", str(trained.folder.path)]
@@ -163,7 +163,7 @@ def test_a_table_edited_by_hand(planted: Dataset, tmp_path: Path) -> None:
     complains(selfmm("inspect", tmp_path / "data"), "cannot read", "audio.npy")
 
 
-def test_predict_wants_data_or_text(trained: Model) -> None:
+def test_predict_wants_data_or_text(trained: TrainedModel) -> None:
     complains(selfmm("predict", trained.folder.path), "give either INPUT or --text")
 
 

@@ -13,8 +13,8 @@ from selfmm.cli.explanation import render
 from selfmm.data.store import Dataset
 from selfmm.explain.clip import explain
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
-from selfmm.recordings.model import Model
 from selfmm.recordings.prediction import figure
+from selfmm.runs.trained_model import TrainedModel
 
 TEXT = "This [red]film[/red] was awful\x1b[2J really"
 WORDS = (WordShare("film", 10, 14, 0.04), WordShare("was", 21, 24, 0.001), WordShare("awful", 25, 30, -1.5))
@@ -86,7 +86,7 @@ def test_empty_clips_have_a_table_too(width: int) -> None:
     assert "Words" not in text
 
 
-def test_a_real_one(trained: Model, planted: Dataset) -> None:
+def test_a_real_one(trained: TrainedModel, planted: Dataset) -> None:
     explanation = explain(trained, planted, 0)
     text = shown(explanation)
     for part in explanation.contributions:

@@ -23,7 +23,7 @@ from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.subtitles import read_cues
-from selfmm.recordings.model import Model
+from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import FUSION, Prediction, Spread
 from selfmm.runs.folder import RunFolder
 
@@ -133,14 +133,16 @@ class Printed:
 
 
 @pytest.fixture
-def predict(clip_run: Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
+def predict(clip_run: SentimentModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
     return Predict(clip_run, capsys, monkeypatch)
 
 
 class Predict:
     """``selfmm predict RUN ...``"""
 
-    def __init__(self, run: Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, run: SentimentModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.run, self._capsys, self._monkeypatch = run, capsys, monkeypatch
 
     def __call__(self, *arguments: str | Path) -> Printed:

@@ -21,10 +21,10 @@ from selfmm.cli.quickstart import final_recovery, recovery_table, verdict
 from selfmm.cli.quickstart_recordings import agreement, agreement_table, check_own, learn_recordings
 from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.data.store import Dataset
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 
-def test_recovery_is_that_of_the_last_epochs_labels(trained: Model, planted: Dataset) -> None:
+def test_recovery_is_that_of_the_last_epochs_labels(trained: TrainedModel, planted: Dataset) -> None:
     frame = final_recovery(planted, trained)
     assert sorted(frame.index) == ["audio", "text", "vision"]
     # The m-label has the wrong sign by construction wherever a modality contradicts.
@@ -40,7 +40,7 @@ def test_recovery_is_that_of_the_last_epochs_labels(trained: Model, planted: Dat
     assert "…" not in out.getvalue()
 
 
-def test_verdict_follows_the_figures(trained: Model, planted: Dataset) -> None:
+def test_verdict_follows_the_figures(trained: TrainedModel, planted: Dataset) -> None:
     frame = final_recovery(planted, trained)
     frame["corr"] = frame["corr_trivial"] - 0.1
     assert "no modality" in verdict(frame)
@@ -54,7 +54,7 @@ def printed(*parts: object) -> str:
     return out.getvalue()
 
 
-def test_agreement_is_the_correlation_of_each_score_with_its_own_truth(trained: Model, planted: Dataset) -> None:
+def test_agreement_is_the_correlation_of_each_score_with_its_own_truth(trained: TrainedModel, planted: Dataset) -> None:
     frame = agreement(planted, trained)
     assert list(frame.index) == ["label", *(f"label_{name}" for name in trained.info.modalities)]
     assert list(frame.columns) == ["train", "valid", "test"]
@@ -70,7 +70,7 @@ def test_agreement_is_the_correlation_of_each_score_with_its_own_truth(trained: 
     assert f"{frame['test'].loc['label']:.3f}" in text
 
 
-def test_what_has_no_truth_or_no_figure_is_not_made_up(trained: Model, planted: Dataset) -> None:
+def test_what_has_no_truth_or_no_figure_is_not_made_up(trained: TrainedModel, planted: Dataset) -> None:
     samples = planted.samples.drop(columns=["label_text", "label_vision"])
     samples["label_audio"] = np.where(samples["split"] == "test", 1.0, samples["label_audio"])  # all the same
     frame = agreement(replace(planted, samples=samples), trained)
@@ -95,7 +95,7 @@ def test_own_recordings_are_checked_before_anything_takes_time(monkeypatch: pyte
 
 
 def test_without_the_parts_one_is_told_what_brings_them(
-    monkeypatch: pytest.MonkeyPatch, trained: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, trained: TrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(quickstart, "_learn_planted", lambda *_: trained)
     monkeypatch.setattr(quickstart_recordings, "_MODULES", ("json", "no_such_module"))
@@ -146,7 +146,7 @@ def test_from_recordings_to_a_card(demo_clips: Path, tiny_encoder: str, tmp_path
 def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Planted data with the real offline encoder, on few clips and for an epoch; an earlier run is kept."""
 
-    def briefly(*arguments: Any, **options: Any) -> Model:
+    def briefly(*arguments: Any, **options: Any) -> TrainedModel:
         assert options["preset"] == "quickstart"
         return train(*arguments, overrides=["training.max_epochs=1"], **options)
 

@@ -16,9 +16,9 @@ from selfmm.cli import app
 from selfmm.cli.audit import render
 from selfmm.core.errors import OutputError, RunError, SelfmmError
 from selfmm.data.store import Dataset
-from selfmm.recordings.model import Model
 from selfmm.report.report import write_report
 from selfmm.runs.material import Material
+from selfmm.runs.trained_model import TrainedModel
 
 
 def run(*arguments: object) -> str:
@@ -28,7 +28,7 @@ def run(*arguments: object) -> str:
     return result.stdout
 
 
-def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: Model, tmp_path: Path) -> None:
+def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: TrainedModel, tmp_path: Path) -> None:
     out = tmp_path / "quality.csv"
     text = run("labels", trained.folder.path, "--audit", "--out", out)
     for part in ("separation", "u-label | m-label", "updated", "quality against error", "disagree most"):
@@ -40,7 +40,7 @@ def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: Mode
     assert table["quality"].between(0, 1).all()
 
 
-def test_audit_as_json_is_unrounded_and_strict(trained: Model) -> None:
+def test_audit_as_json_is_unrounded_and_strict(trained: TrainedModel) -> None:
     content = json.loads(run("labels", trained.folder.path, "--audit", "--json"), parse_constant=pytest.fail)
     audit = Material.read(trained.folder.path).audit()
     assert content["modalities"]["audio"]["distance_m"] == audit.figures.loc["audio", "distance_m"]
@@ -49,7 +49,7 @@ def test_audit_as_json_is_unrounded_and_strict(trained: Model) -> None:
     assert content["clips"][0]["text"]
 
 
-def test_texts_are_no_markup(trained: Model) -> None:
+def test_texts_are_no_markup(trained: TrainedModel) -> None:
     material = Material.read(trained.folder.path)
     audit = material.audit()
     audit.clips.loc[0, ["id", "text"]] = ["[red]x[/red]", "[b]odd[/b] [/nothing]"]
@@ -60,7 +60,7 @@ def test_texts_are_no_markup(trained: Model) -> None:
         assert part in capture.get()
 
 
-def test_report_says_what_it_wrote_and_replaces_nothing(trained: Model, tmp_path: Path) -> None:
+def test_report_says_what_it_wrote_and_replaces_nothing(trained: TrainedModel, tmp_path: Path) -> None:
     copy = shutil.copytree(trained.folder.path, tmp_path / "run")
     before = sorted(copy.rglob("*"))
     text = run("report", copy, "--pictures", tmp_path / "pictures")
@@ -74,7 +74,7 @@ def test_report_says_what_it_wrote_and_replaces_nothing(trained: Model, tmp_path
     assert not (tmp_path / "other.html").exists()
 
 
-def test_report_refuses_wrong_places(trained: Model, planted: Dataset, tmp_path: Path) -> None:
+def test_report_refuses_wrong_places(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
     path = trained.folder.path
     with pytest.raises(OutputError, match=r"ends in \.html"):
         write_report(path, tmp_path / "page.pdf")
@@ -90,14 +90,14 @@ def test_report_refuses_wrong_places(trained: Model, planted: Dataset, tmp_path:
 
 
 def test_without_matplotlib_it_says_what_to_install(
-    trained: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(OutputError, match=r"pip install 'selfmm\[report\]'"):
         write_report(trained.folder.path, tmp_path / "page.html")
 
 
-def test_options_that_do_not_go_together(trained: Model) -> None:
+def test_options_that_do_not_go_together(trained: TrainedModel) -> None:
     with pytest.raises(SelfmmError, match="--json goes with --audit"):
         run("labels", trained.folder.path, "--json")
     with pytest.raises(SelfmmError, match="leave --epoch 2 away"):
@@ -128,7 +128,7 @@ EPOCH = {"epoch": 1, "loss": {}, "valid": {"mae": 1.0}, "best": True, "seconds":
         ("metrics.json", '{"best_epoch": Infinity, "splits": {}}'),
     ],
 )
-def test_damaged_records_of_a_run_are_named(trained: Model, tmp_path: Path, name: str, content: object) -> None:
+def test_damaged_records_of_a_run_are_named(trained: TrainedModel, tmp_path: Path, name: str, content: object) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained.folder.path, folder)
     spoil(folder, name, content)
@@ -137,7 +137,7 @@ def test_damaged_records_of_a_run_are_named(trained: Model, tmp_path: Path, name
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run"]
 
 
-def test_damaged_predictions_are_named(trained: Model, tmp_path: Path) -> None:
+def test_damaged_predictions_are_named(trained: TrainedModel, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained.folder.path, folder)
     scores = trained.predictions
@@ -147,7 +147,7 @@ def test_damaged_predictions_are_named(trained: Model, tmp_path: Path) -> None:
             write_report(folder, tmp_path / "page.html")
 
 
-def test_a_missing_figure_of_the_history_is_no_mistake(trained: Model, tmp_path: Path) -> None:
+def test_a_missing_figure_of_the_history_is_no_mistake(trained: TrainedModel, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained.folder.path, folder)
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
@@ -157,7 +157,7 @@ def test_a_missing_figure_of_the_history_is_no_mistake(trained: Model, tmp_path:
     write_report(folder, tmp_path / "page.html")
 
 
-def test_modalities_of_foreign_labels_name_no_files(trained: Model, tmp_path: Path) -> None:
+def test_modalities_of_foreign_labels_name_no_files(trained: TrainedModel, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained.folder.path, folder)
     evil = {"audio": '/../../evil/"><script>'}
@@ -167,7 +167,7 @@ def test_modalities_of_foreign_labels_name_no_files(trained: Model, tmp_path: Pa
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run"]
 
 
-def test_foreign_labels_are_refused_by_every_command(trained: Model, tmp_path: Path) -> None:
+def test_foreign_labels_are_refused_by_every_command(trained: TrainedModel, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained.folder.path, folder)
     for table in (
@@ -182,7 +182,7 @@ def test_foreign_labels_are_refused_by_every_command(trained: Model, tmp_path: P
                 run(*command)
 
 
-def test_a_file_in_the_place_of_the_pictures_leaves_no_page(trained: Model, tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_pictures_leaves_no_page(trained: TrainedModel, tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("mine")
     with pytest.raises(OutputError, match="no folder"):
         write_report(trained.folder.path, tmp_path / "page.html", tmp_path / "pictures", force=True)

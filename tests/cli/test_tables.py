@@ -11,16 +11,16 @@ from rich.console import Console
 
 import selfmm
 from selfmm.cli.tables import run_summary
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 
-def shown(model: Model) -> str:
+def shown(model: TrainedModel) -> str:
     out = io.StringIO()
     Console(file=out, width=100).print(run_summary(model))
     return out.getvalue()
 
 
-def test_figures_of_few_clips_are_called_so(trained: Model, tmp_path: Path) -> None:
+def test_figures_of_few_clips_are_called_so(trained: TrainedModel, tmp_path: Path) -> None:
     shutil.copytree(trained.folder.path, tmp_path / "run")
     file = tmp_path / "run" / "metrics.json"
     content = json.loads(file.read_text())

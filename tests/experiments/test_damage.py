@@ -13,7 +13,7 @@ from selfmm.core.errors import DatasetError, RunError
 from selfmm.data.batches import BatchMaker
 from selfmm.data.store import Dataset
 from selfmm.experiments.damage import Bench, Damage, deviations, lost_clips, lost_frames, noise
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=20, unique=True)
 levels = st.floats(0, 1)
@@ -131,7 +131,7 @@ def test_missing_streams(planted: Dataset) -> None:
     assert np.array_equal(damaged.lengths("vision"), bench.clips.lengths("vision"))
 
 
-def test_lost_words_are_unknown_and_marks_stay(planted: Dataset, trained: Model) -> None:
+def test_lost_words_are_unknown_and_marks_stay(planted: Dataset, trained: TrainedModel) -> None:
     bench = of_test(planted)
     maker = trained.assembly.maker(bench.clips, np.arange(len(bench.clips)))
     assert trained.assembly.pretrained is not None
@@ -155,7 +155,7 @@ class _Silent:
     all_special_ids = ()
 
 
-def test_what_cannot_be_damaged(planted: Dataset, trained: Model) -> None:
+def test_what_cannot_be_damaged(planted: Dataset, trained: TrainedModel) -> None:
     bench = of_test(planted)
     words = trained.assembly.maker(bench.clips, np.arange(len(bench.clips))).ragged("text")
     with pytest.raises(RunError, match="no token for an unknown word"):

@@ -22,7 +22,7 @@ from selfmm.experiments.curves import Curves
 from selfmm.experiments.damage import Kind
 from selfmm.experiments.robustness import robustness
 from selfmm.models.text import TransformerEncoder
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 ENDS: Mapping[Kind, tuple[float, ...]] = {"clips": (0, 1), "frames": (0, 1), "noise": (0, 2)}
 MIDDLE: Mapping[Kind, tuple[float, ...]] = {"clips": (0.5,), "frames": (0.5,), "noise": (1,)}
@@ -43,13 +43,13 @@ def without(dataset: Dataset, modality: str) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def ends(trained: Model, planted: Dataset) -> Curves:
+def ends(trained: TrainedModel, planted: Dataset) -> Curves:
     """Of a fine-tuned text encoder, at both ends."""
     return robustness(trained, planted, levels=ENDS)
 
 
 @pytest.fixture(scope="module")
-def frozen(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Model:
+def frozen(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Reads all streams step by step together, with a text encoder that is not trained; not to be changed."""
     settings = [*QUICK, "model=ef_lstm", "align=pool", "text.finetune=false", "training.max_epochs=1"]
     return selfmm.train(
@@ -68,7 +68,7 @@ def strong(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, list[Path
 
 
 def test_undamaged_clips_give_the_runs_own_figures(
-    ends: Curves, trained: Model, planted: Dataset, frozen: Model
+    ends: Curves, trained: TrainedModel, planted: Dataset, frozen: TrainedModel
 ) -> None:
     own = trained.evaluate(planted).values
     for kind, modality in ends.points[["kind", "modality"]].drop_duplicates().itertuples(index=False):
@@ -80,7 +80,7 @@ def test_undamaged_clips_give_the_runs_own_figures(
 
 @pytest.mark.parametrize("modality", ["text", "audio", "vision"])
 def test_without_a_stream_in_any_clip_it_is_as_without_the_modality(
-    ends: Curves, trained: Model, frozen: Model, planted: Dataset, modality: str
+    ends: Curves, trained: TrainedModel, frozen: TrainedModel, planted: Dataset, modality: str
 ) -> None:
     expected = trained.evaluate(without(planted, modality)).values
     assert row(ends, "clips", modality, 1) == pytest.approx(expected, abs=1e-5)
@@ -91,7 +91,7 @@ def test_without_a_stream_in_any_clip_it_is_as_without_the_modality(
 
 
 def test_words_that_are_all_lost_are_as_many_unknown_ones(
-    ends: Curves, trained: Model, frozen: Model, planted: Dataset
+    ends: Curves, trained: TrainedModel, frozen: TrainedModel, planted: Dataset
 ) -> None:
     assert trained.assembly.pretrained is not None
     tokenizer = trained.assembly.pretrained.tokenizer
@@ -112,7 +112,7 @@ def changed(dataset: Dataset, modality: str, change: Change) -> Dataset:
     return replace(dataset, matrices=matrices | {modality: change(matrices[modality]).astype(np.float32)})
 
 
-def test_frames_that_are_all_lost_are_the_training_mean(ends: Curves, trained: Model, planted: Dataset) -> None:
+def test_frames_that_are_all_lost_are_the_training_mean(ends: Curves, trained: TrainedModel, planted: Dataset) -> None:
     mean = np.concatenate([planted.frames("vision", int(r)) for r in planted.rows("train")]).mean(axis=0)
     flat = changed(planted, "vision", lambda frames: np.broadcast_to(mean, frames.shape))
     assert row(ends, "frames", "vision", 1) == pytest.approx(trained.evaluate(flat).values, abs=1e-4)
@@ -149,7 +149,7 @@ def test_each_run_meets_draws_of_its_own_and_the_same_each_time(strong: tuple[Da
 
 
 def test_the_text_encoder_is_asked_again_only_of_other_words(
-    trained: Model, planted: Dataset, monkeypatch: pytest.MonkeyPatch
+    trained: TrainedModel, planted: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     forward = TransformerEncoder.forward
@@ -166,7 +166,7 @@ def test_the_text_encoder_is_asked_again_only_of_other_words(
     assert sum(asked) == 4 * len(planted.rows("test"))  # text, and all together
 
 
-def test_what_is_measured_and_told(ends: Curves, trained: Model, planted: Dataset) -> None:
+def test_what_is_measured_and_told(ends: Curves, trained: TrainedModel, planted: Dataset) -> None:
     assert ends.notes == ("text gets no noise: it is words, and nothing can be added to a word",)
     found = {kind: list(group["modality"].unique()) for kind, group in ends.points.groupby("kind")}
     assert found["clips"] == found["frames"] == ["text", "audio", "vision", TOGETHER]
@@ -177,7 +177,7 @@ def test_what_is_measured_and_told(ends: Curves, trained: Model, planted: Datase
     assert told == [(place, 6) for place in range(1, 7)]
 
 
-def test_data_that_do_not_serve(trained: Model, planted: Dataset) -> None:
+def test_data_that_do_not_serve(trained: TrainedModel, planted: Dataset) -> None:
     with pytest.raises(DatasetError, match=r"read text, audio, vision, but no clip in the split 'test'.*has audio:"):
         robustness(trained, without(planted, "audio"))
     bare = replace(planted, samples=planted.samples.assign(vision_length=0))
@@ -192,7 +192,9 @@ def test_data_that_do_not_serve(trained: Model, planted: Dataset) -> None:
         robustness(trained, foreign)
 
 
-def test_runs_and_levels_that_make_no_sense(trained: Model, frozen: Model, planted: Dataset, tmp_path: Path) -> None:
+def test_runs_and_levels_that_make_no_sense(
+    trained: TrainedModel, frozen: TrainedModel, planted: Dataset, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError, match="runs: there is none"):
         robustness([], planted)
     with pytest.raises(SettingsError, match="the model of the first is self_mm, and of run 2 ef_lstm"):

@@ -9,13 +9,13 @@ from types import ModuleType
 import pytest
 
 import selfmm
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_scores.py"
 
 
 @pytest.fixture(scope="session")
-def exported(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ONNX file; not to be changed."""
     return selfmm.export(trained.folder.path, tmp_path_factory.mktemp("exported") / "model.onnx").path
 

@@ -18,7 +18,7 @@ from selfmm.exporting import graph
 from selfmm.exporting.network import OnnxSequenceEncoder
 from selfmm.exporting.tokenizer import portable_tokenizer
 from selfmm.models.encoders import SequenceEncoder
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 
 def session(module: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> onnxruntime.InferenceSession:
@@ -65,7 +65,7 @@ def test_lengths_beyond_the_values_are_refused() -> None:
         run.run(None, {"values": np.zeros((1, 2, 2), np.float32), "lengths": np.array([3])})
 
 
-def test_modalities_whose_names_clash(trained: Model) -> None:
+def test_modalities_whose_names_clash(trained: TrainedModel) -> None:
     frames = Modality(kind="frames", dim=3)
     for names in (("audio", "audio_lengths"), ("score", "audio"), ("score_audio", "audio")):
         info = trained.info.model_copy(update={"modalities": dict.fromkeys(names, frames)})
@@ -84,7 +84,7 @@ class Tokenizer:
         return self.real([f"{text} wonderful" for text in texts], **options)
 
 
-def test_tokenizer(trained: Model, exported: Path) -> None:
+def test_tokenizer(trained: TrainedModel, exported: Path) -> None:
     from tokenizers import Tokenizer as Fast
 
     pretrained = trained.assembly.pretrained

@@ -12,7 +12,7 @@ from selfmm.config.settings import Settings, load_settings
 from selfmm.data.store import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.models.self_mm import SelfMM
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 
 MODALITIES = {"words": Modality(kind="frames", dim=4), "voice": Modality(kind="frames", dim=3)}
 
@@ -90,7 +90,7 @@ def test_a_clip_scores_the_same_alone_and_in_a_batch(lengths: list[tuple[int, in
         torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=0)
 
 
-def test_a_trained_models_score_does_not_depend_on_company(trained: Model) -> None:
+def test_a_trained_models_score_does_not_depend_on_company(trained: TrainedModel) -> None:
     """The same with words through the transformer: alone, padded and in any batch within 1e-5."""
     from selfmm.data.store import open_dataset
 

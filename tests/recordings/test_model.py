@@ -18,7 +18,7 @@ import selfmm
 from selfmm.core.errors import SettingsError, SourceError
 from selfmm.data.store import Dataset
 from selfmm.recordings import scorer
-from selfmm.recordings.model import Model
+from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import Prediction, Predictions
 from selfmm.runs.folder import RunFolder, RunInfo
 
@@ -34,7 +34,7 @@ def same(got: Prediction, expected: Prediction) -> None:
     assert got.transcript == expected.transcript
 
 
-def test_many_recordings_are_what_each_of_them_is(clip_run: Model, files: list[Path]) -> None:
+def test_many_recordings_are_what_each_of_them_is(clip_run: SentimentModel, files: list[Path]) -> None:
     expected = [clip_run.predict(file) for file in files]
     for many in (files, tuple(files), [str(file) for file in files], [selfmm.Clip(files[0]), files[1]]):
         made = clip_run.predict(many)
@@ -45,7 +45,7 @@ def test_many_recordings_are_what_each_of_them_is(clip_run: Model, files: list[P
         assert made.table()["id"].tolist() == [file.stem for file in files]
 
 
-def test_a_folder_and_a_table_of_recordings(clip_run: Model, files: list[Path], tmp_path: Path) -> None:
+def test_a_folder_and_a_table_of_recordings(clip_run: SentimentModel, files: list[Path], tmp_path: Path) -> None:
     for file in files:
         shutil.copy(file, tmp_path)
     (tmp_path / f"{files[1].stem}.txt").write_text("the plot was wonderful")
@@ -59,7 +59,9 @@ def test_a_folder_and_a_table_of_recordings(clip_run: Model, files: list[Path], 
     same(replace(of_table, id=files[1].stem), made[1])
 
 
-def test_a_recording_that_cannot_be_scored_is_not_lost(clip_run: Model, files: list[Path], tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_scored_is_not_lost(
+    clip_run: SentimentModel, files: list[Path], tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_text("no film")
     with pytest.warns(UserWarning, match="2 of 3 recordings could not be scored"):
@@ -72,7 +74,7 @@ def test_a_recording_that_cannot_be_scored_is_not_lost(clip_run: Model, files: l
     assert all(failure.path in failure.reason for failure in made.failures)
 
 
-def test_a_string_is_words_only_as_text(clip_run: Model, tmp_path: Path) -> None:
+def test_a_string_is_words_only_as_text(clip_run: SentimentModel, tmp_path: Path) -> None:
     for sentences in (["the plot was wonderful"], ["good", "bad " * 100]):
         with pytest.raises(SourceError, match=r"is not a file\. A list .* to score sentences, use: .*text="):
             clip_run.predict(sentences)
@@ -84,7 +86,7 @@ def test_a_string_is_words_only_as_text(clip_run: Model, tmp_path: Path) -> None
     pd.testing.assert_frame_equal(clip_run.predict(text=["the plot was wonderful"]), table)
 
 
-def test_inputs_that_make_no_sense(clip_run: Model, planted: Dataset, files: list[Path]) -> None:
+def test_inputs_that_make_no_sense(clip_run: SentimentModel, planted: Dataset, files: list[Path]) -> None:
     inputs: list[tuple[Any, str]] = [
         ([], "the list is empty"),
         ([3], "holds file names, paths or clips, but this one holds 3"),
@@ -102,7 +104,7 @@ def test_inputs_that_make_no_sense(clip_run: Model, planted: Dataset, files: lis
         clip_run.predict(text="so", split="test")  # type: ignore[call-overload]
 
 
-def test_explanations_of_all_kinds(clip_run: Model, demo_clips: Path, files: list[Path]) -> None:
+def test_explanations_of_all_kinds(clip_run: SentimentModel, demo_clips: Path, files: list[Path]) -> None:
     assert clip_run.predict(files[0], explain=True).explanation is not None
     [made] = clip_run.predict(files[:1], explain=True)
     assert made.explanation is not None
@@ -111,7 +113,7 @@ def test_explanations_of_all_kinds(clip_run: Model, demo_clips: Path, files: lis
 
 
 def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
-    clip_run: Model, files: list[Path], monkeypatch: pytest.MonkeyPatch
+    clip_run: SentimentModel, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: Counter[str] = Counter()
     read_info, recipe_of = RunFolder.info, scorer.recipe_of
@@ -130,8 +132,8 @@ def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
     assert calls == {"run.json": 1, "recipe": 1}
 
 
-def test_short_forms(clip_run: Model, files: list[Path]) -> None:
-    assert repr(clip_run).startswith("<Model run: ")
+def test_short_forms(clip_run: SentimentModel, files: list[Path]) -> None:
+    assert repr(clip_run).startswith("<SentimentModel run: ")
     assert "modalities: text, audio" in repr(clip_run)
     made = clip_run.predict([selfmm.Clip(files[0], id="<i>a", text="<script>evil()</script>")])
     assert repr(made[0]).startswith("<Prediction '<i>a': ")

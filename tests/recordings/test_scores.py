@@ -22,7 +22,7 @@ from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extraction import extract_clip, given_words, open_clip
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats
-from selfmm.recordings.model import Model
+from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import FUSION, Prediction
 from selfmm.recordings.recipe import recipe_of
 from selfmm.recordings.scorer import RecordingScorer
@@ -54,11 +54,11 @@ def _stamp(time: float) -> str:
     return f"00:00:{int(time):02},{round(time % 1 * 1000):03}"
 
 
-def with_info(model: Model, **changes: Any) -> Model:
+def with_info(model: SentimentModel, **changes: Any) -> SentimentModel:
     return replace(model, info=model.info.model_copy(update=changes))
 
 
-def only(model: Model, *parts: str) -> Model:
+def only(model: SentimentModel, *parts: str) -> SentimentModel:
     return with_info(model, modalities={part: model.info.modalities[part] for part in parts})
 
 
@@ -79,7 +79,7 @@ def all_same(got: list[Prediction], expected: list[Prediction]) -> None:
         same(one, other)
 
 
-def test_a_clip_scores_as_in_its_data_set(clip_run: Model, demo_clips: Path) -> None:
+def test_a_clip_scores_as_in_its_data_set(clip_run: SentimentModel, demo_clips: Path) -> None:
     table = clip_run.predictions.set_index("id")
     for clip in clips_of(demo_clips, 4):
         made = clip_run.predict(clip)
@@ -98,7 +98,7 @@ def test_a_clip_scores_as_in_its_data_set(clip_run: Model, demo_clips: Path) -> 
         assert made.spreads["audio"].deviation == pytest.approx(train["score_audio"].std())
 
 
-def test_a_path_is_a_clip_without_words(clip_run: Model, demo_clips: Path) -> None:
+def test_a_path_is_a_clip_without_words(clip_run: SentimentModel, demo_clips: Path) -> None:
     path = demo_clips.with_name(f"{clips_of(demo_clips, 1)[0].id}.mp4")
     made = clip_run.predict(str(path))
     assert isinstance(made, Prediction)
@@ -112,7 +112,9 @@ def test_a_path_is_a_clip_without_words(clip_run: Model, demo_clips: Path) -> No
         clip_run.evaluate(demo_clips.parent)
 
 
-def test_many_clips_in_order_and_no_failure_stops_the_others(clip_run: Model, demo_clips: Path, tmp_path: Path) -> None:
+def test_many_clips_in_order_and_no_failure_stops_the_others(
+    clip_run: SentimentModel, demo_clips: Path, tmp_path: Path
+) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no film")
     first, second = clips_of(demo_clips, 2)
@@ -129,7 +131,7 @@ def test_many_clips_in_order_and_no_failure_stops_the_others(clip_run: Model, de
     assert list(clip_run.recordings.clips([])) == []
 
 
-def test_an_explanation_adds_up_to_the_score(clip_run: Model, demo_clips: Path) -> None:
+def test_an_explanation_adds_up_to_the_score(clip_run: SentimentModel, demo_clips: Path) -> None:
     [clip] = clips_of(demo_clips, 1)
     for one, lacking in ((clip, ()), (replace(clip, text=None), ("text",))):
         made = clip_run.predict(one, explain=True)
@@ -142,7 +144,7 @@ def test_an_explanation_adds_up_to_the_score(clip_run: Model, demo_clips: Path) 
 
 
 @pytest.mark.parametrize(("content", "match"), [("silence", "nothing to go by"), ("picture", "no recording")])
-def test_what_says_nothing(clip_run: Model, tmp_path: Path, content: str, match: str) -> None:
+def test_what_says_nothing(clip_run: SentimentModel, tmp_path: Path, content: str, match: str) -> None:
     if content == "silence":
         path = write_recording(tmp_path / "a.wav", sound=np.zeros(2 * SOUND_RATE, np.float32))
     else:
@@ -153,13 +155,13 @@ def test_what_says_nothing(clip_run: Model, tmp_path: Path, content: str, match:
         clip_run.predict(path)
 
 
-def test_a_clip_of_a_moment_is_scored_with_a_warning(clip_run: Model, sound: Floats, tmp_path: Path) -> None:
+def test_a_clip_of_a_moment_is_scored_with_a_warning(clip_run: SentimentModel, sound: Floats, tmp_path: Path) -> None:
     made = clip_run.predict(write_recording(tmp_path / "a.wav", sound=sound[8000:12000]))
     assert made.score is not None
     assert "only 0.25 s long" in made.warnings
 
 
-def test_warnings_are_of_what_the_run_reads(clip_run: Model, talk: Clip, tmp_path: Path) -> None:
+def test_warnings_are_of_what_the_run_reads(clip_run: SentimentModel, talk: Clip, tmp_path: Path) -> None:
     """It looks at no pictures, so it does not miss any."""
     assert clip_run.predict(talk).warnings == ()
     quiet = write_recording(tmp_path / "quiet.wav", sound=np.full(SOUND_RATE, 1e-3, np.float32))
@@ -167,7 +169,7 @@ def test_warnings_are_of_what_the_run_reads(clip_run: Model, talk: Clip, tmp_pat
     assert only(clip_run, "text").predict(Clip(quiet, text="so")).scores.keys() == {"text"}
 
 
-def whole(model: Model, clip: Clip) -> Features:
+def whole(model: SentimentModel, clip: Clip) -> Features:
     return extract_clip(clip, model.recordings.recipe).features
 
 
@@ -183,7 +185,7 @@ def sliced(features: Features, start: float, end: float) -> Features:
 
 
 @pytest.mark.parametrize("spans", [Windows(5.0, 5.0), Windows(4.0, 1.5), Windows(60.0, 1.0)])
-def test_a_windows_features_are_a_slice_of_the_recordings(clip_run: Model, talk: Clip, spans: Windows) -> None:
+def test_a_windows_features_are_a_slice_of_the_recordings(clip_run: SentimentModel, talk: Clip, spans: Windows) -> None:
     made = list(clip_run.recordings.curve(talk, spans))
     features = whole(clip_run, talk)
     assert made[0].start == 0
@@ -203,7 +205,7 @@ def test_subtitles_of_later_do_not_belong_to_what_was_heard(talk: Clip) -> None:
     assert analysis.features(0.0, 3.0).transcript.text == CUES[0][0]
 
 
-def test_sentences_of_subtitles(clip_run: Model, talk: Clip) -> None:
+def test_sentences_of_subtitles(clip_run: SentimentModel, talk: Clip) -> None:
     made = list(clip_run.recordings.curve(talk, Sentences()))
     assert [one.transcript.text for one in made] == [text for text, _, _ in CUES]
     np.testing.assert_allclose([(one.start, one.end) for one in made], [cue[1:] for cue in CUES], atol=1e-3)
@@ -219,7 +221,7 @@ def arriving(sound: Floats, step: float) -> Iterator[Chunk]:
         yield Chunk(first / SOUND_RATE, (first + len(piece)) / SOUND_RATE, piece, None)
 
 
-def test_a_live_source_scores_as_the_file(clip_run: Model, sound: Floats, tmp_path: Path) -> None:
+def test_a_live_source_scores_as_the_file(clip_run: SentimentModel, sound: Floats, tmp_path: Path) -> None:
     spans = Windows(4.0, 2.0)
     path = write_recording(tmp_path / "a.wav", sound=sound)
     from_file = [replace(one, id="") for one in clip_run.recordings.curve(Clip(path), spans)]
@@ -242,14 +244,14 @@ def test_a_live_source_scores_as_the_file(clip_run: Model, sound: Floats, tmp_pa
     assert max(late) <= 1.0, "voice is settled within half a second and a chunk"
 
 
-def test_streams_do_not_depend_on_the_chunks(clip_run: Model, sound: Floats) -> None:
+def test_streams_do_not_depend_on_the_chunks(clip_run: SentimentModel, sound: Floats) -> None:
     spans = Windows(3.0, 1.0)
     expected = list(clip_run.recordings.stream(arriving(sound, 5.0), spans, threads=1))
     for step, threads in ((0.1, 2), (0.73, 1)):
         all_same(list(clip_run.recordings.stream(arriving(sound, step), spans, threads=threads)), expected)
 
 
-def test_a_run_on_other_features_reads_words_alone(clip_run: Model, demo_clips: Path) -> None:
+def test_a_run_on_other_features_reads_words_alone(clip_run: SentimentModel, demo_clips: Path) -> None:
     """As of a data set of the field, which brings audio and vision that nobody can make again."""
     foreign = with_info(clip_run, recipe=None)
     [clip] = clips_of(demo_clips, 1)
@@ -262,14 +264,14 @@ def test_a_run_on_other_features_reads_words_alone(clip_run: Model, demo_clips: 
 
 
 @pytest.mark.parametrize(("language", "recogniser"), [(None, "tiny.en"), ("en", "tiny.en"), ("zh", "base")])
-def test_who_hears_for_a_run_on_other_features(clip_run: Model, language: str | None, recogniser: str) -> None:
+def test_who_hears_for_a_run_on_other_features(clip_run: SentimentModel, language: str | None, recogniser: str) -> None:
     recipe, _ = recipe_of(with_info(clip_run, recipe=None, language=language).info)
     assert recipe.parts == ("text",)
     assert recipe.speech.recogniser == recogniser
     assert recipe.speech.language == (language or "" if recogniser == "base" else "")
 
 
-def test_nothing_is_extracted_that_the_run_does_not_read(clip_run: Model) -> None:
+def test_nothing_is_extracted_that_the_run_does_not_read(clip_run: SentimentModel) -> None:
     full = with_info(clip_run, recipe=Recipe())
     assert recipe_of(only(full, "audio").info)[0].parts == ("audio",)
     assert recipe_of(only(full, "text").info)[0].parts == ("text",)
@@ -279,7 +281,7 @@ def test_nothing_is_extracted_that_the_run_does_not_read(clip_run: Model) -> Non
 
 
 def test_no_model_is_loaded_for_what_is_not_read(
-    clip_run: Model, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+    clip_run: SentimentModel, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.core import weights
 
@@ -297,7 +299,7 @@ def test_no_model_is_loaded_for_what_is_not_read(
 
 
 def test_weights_that_are_not_here(
-    clip_run: Model, demo_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip_run: SentimentModel, demo_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.core import weights
     from selfmm.features.words import recogniser

@@ -10,8 +10,8 @@ import pytest
 
 from selfmm.data.store import TABLE, Dataset, open_dataset
 from selfmm.data.writer import fingerprint
-from selfmm.recordings.model import Model
 from selfmm.runs.folder import RunFolder
+from selfmm.runs.trained_model import TrainedModel
 
 HOSTILE = (
     "</q></td><script>document.title='owned'</script><img src=//evil.example/x onerror=alert(1)>\x00\u202e{{ 7*7 }}"
@@ -32,7 +32,7 @@ def change_ids_and_texts(run: Path, data: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def hostile(trained: Model, planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(trained: TrainedModel, planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder; not to be changed."""
     place = tmp_path_factory.mktemp("hostile")
     run, data = place / "a&b <i>run", place / "data"

@@ -16,9 +16,9 @@ from selfmm.data.store import Dataset
 from selfmm.explain.clip import explain
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
 from selfmm.explain.words import words_in
-from selfmm.recordings.model import Model
 from selfmm.report.clip_pictures import explanation_picture, write_picture
 from selfmm.report.style import drawing
+from selfmm.runs.trained_model import TrainedModel
 
 WORDS = ("wonderful", "I", "don't", "like,", "Donaudampfschifffahrtsgesellschaftskapitän", "$5$", "(awful)")
 
@@ -108,7 +108,7 @@ def test_colours_follow_the_sign() -> None:
         assert 0 < strength <= 0.75
 
 
-def test_a_real_one_is_described_and_written(trained: Model, planted: Dataset, tmp_path: Path) -> None:
+def test_a_real_one_is_described_and_written(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
     explanation = explain(trained, planted, 0)
     for name in ("one.svg", "two.svg", "one.png"):
         picture = explanation_picture(explanation)

@@ -16,9 +16,9 @@ import selfmm
 from report.conftest import HOSTILE
 from selfmm.core.errors import RunError
 from selfmm.data.store import Dataset
-from selfmm.recordings.model import Model
 from selfmm.report.report import default_page, write_report
 from selfmm.runs.material import Material
+from selfmm.runs.trained_model import TrainedModel
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -56,7 +56,7 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(trained.folder.path, tmp_path_factory.mktemp("page") / "report.html")[0]
 
 
@@ -65,7 +65,7 @@ def hostile_page(hostile: Path) -> Path:
     return write_report(hostile)[0]
 
 
-def test_it_holds_every_part(page: Path, trained: Model) -> None:
+def test_it_holds_every_part(page: Path, trained: TrainedModel) -> None:
     text = page.read_text(encoding="utf-8")
     read = Reader(text)
     assert not read.open
@@ -111,7 +111,7 @@ def test_tables_can_be_heard(page: Path) -> None:
     assert read.tags.count("h1") == 1
 
 
-def test_the_same_run_gives_the_same_bytes(page: Path, trained: Model, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_bytes(page: Path, trained: TrainedModel, tmp_path: Path) -> None:
     again = write_report(trained.folder.path, tmp_path / "again.html", tmp_path / "pictures")
     assert again[0].read_bytes() == page.read_bytes()
     once = {path.name: path.read_bytes() for path in again[1:]}
@@ -153,7 +153,7 @@ def test_without_its_data_set_a_run_is_reported_without_texts(hostile: Path, tmp
         table.to_parquet(hostile.parent / "data" / "samples.parquet")
 
 
-def test_an_older_run_is_reported(trained: Model, tmp_path: Path) -> None:
+def test_an_older_run_is_reported(trained: TrainedModel, tmp_path: Path) -> None:
     run = shutil.copytree(trained.folder.path, tmp_path / "run")
     trained.folder.labels().drop(columns="outcome").to_parquet(run / "labels.parquet")
     lines = [re.sub(r', "labels": .*\}', "}", line) for line in (run / "history.jsonl").read_text().splitlines()]

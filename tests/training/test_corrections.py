@@ -18,7 +18,7 @@ from selfmm.annotation.importing import import_corrections
 from selfmm.core.errors import DatasetError, RunError
 from selfmm.data.planted import write_planted
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 from selfmm.training.corrections import corrections_used, fixed_labels
 from selfmm.training.trainer import EpochRecord, Silence
 
@@ -71,14 +71,14 @@ def corrected(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def run(corrected: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Model:
+def run(corrected: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     out = tmp_path_factory.mktemp("corrected_run") / "run"
     with pytest.raises(KeyboardInterrupt):
         selfmm.train(corrected, text_encoder=tiny_encoder, overrides=QUICK, out=out, listener=Stop())
     return selfmm.train(corrected, text_encoder=tiny_encoder, overrides=QUICK, out=out, resume=True)
 
 
-def test_fixed_in_every_epoch_and_across_a_resume(corrected: Dataset, run: Model) -> None:
+def test_fixed_in_every_epoch_and_across_a_resume(corrected: Dataset, run: TrainedModel) -> None:
     labels = run.labels
     of_people = labels["id"].isin(set(corrected.corrections["id"])) & labels["modality"].isin(set(LABELS))
     fixed = labels[of_people]
@@ -89,7 +89,7 @@ def test_fixed_in_every_epoch_and_across_a_resume(corrected: Dataset, run: Model
     assert "fixed" not in set(labels[~of_people]["outcome"])
 
 
-def test_they_change_the_training(run: Model, trained: Model) -> None:
+def test_they_change_the_training(run: TrainedModel, trained: TrainedModel) -> None:
     """The rest is the same data, settings and seed; first the loss of the corrected modalities differs, then all."""
     ours, theirs = run.history, trained.history
     assert ours["loss_text"][0] == theirs["loss_text"][0] == 0, "in the first epoch nothing else is learnt alone"
@@ -97,14 +97,14 @@ def test_they_change_the_training(run: Model, trained: Model) -> None:
     assert not np.allclose(run.predictions["score"], trained.predictions["score"])
 
 
-def test_the_run_says_which_it_had(run: Model, trained: Model) -> None:
+def test_the_run_says_which_it_had(run: TrainedModel, trained: TrainedModel) -> None:
     recorded = json.loads((run.folder.path / "run.json").read_text("utf-8"))["corrections"]
     assert recorded == [{"modality": name, "source": "Ann", "weight": 0.75, "clips": 5} for name in ("audio", "vision")]
     assert trained.info.corrections == []
 
 
 def test_other_corrections_are_other_data(
-    corrected: Dataset, run: Model, trained: Model, tiny_encoder: str, tmp_path: Path
+    corrected: Dataset, run: TrainedModel, trained: TrainedModel, tiny_encoder: str, tmp_path: Path
 ) -> None:
     changed = tmp_path / "data"
     shutil.copytree(corrected.path, changed)

@@ -14,7 +14,7 @@ import selfmm
 from conftest import QUICK
 from forked import Program
 from selfmm.data.store import Dataset
-from selfmm.recordings.model import Model
+from selfmm.runs.trained_model import TrainedModel
 from training.builders import killed_at_the_end
 
 
@@ -55,7 +55,7 @@ def test_killed_and_resumed_equals_uninterrupted(planted: Dataset, tiny_encoder:
 
 
 def test_a_kill_while_results_are_written_is_mended(
-    trained: Model, planted: Dataset, tiny_encoder: str, tmp_path: Path
+    trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     killed_at_the_end(planted, out, text_encoder=tiny_encoder, overrides=QUICK)

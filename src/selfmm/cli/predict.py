@@ -138,11 +138,11 @@ def _check_drawing(picture: Path | None) -> None:
 def _predict_data(
     run: RunFolder, data: Path | None, text: list[str] | None, split: str | None, explain: bool, out: Path | None
 ) -> None:
-    from selfmm.recordings.model import Model
+    from selfmm.recordings.model import SentimentModel
 
     if text and split is not None:
         raise SettingsError(["--split is for data sets; a text has none"])
-    model = Model.load(run)
+    model = SentimentModel.load(run)
     table = model.predict(text=text, explain=explain) if data is None else model.predict(data, split, explain=explain)
     scored = [name for name in model.info.modalities if f"score_{name}" in table]  # those with a task of their own
     missing = [name for name in scored if table[f"score_{name}"].isna().all()]

@@ -24,7 +24,7 @@ from selfmm.demo.clips import make_clips
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extract import extract
-from selfmm.recordings.model import Model
+from selfmm.recordings.model import SentimentModel
 
 INSTALL = "pip install 'selfmm[video]' && selfmm weights get tiny.en face"
 _MODULES = ("av", "faster_whisper", "joblib", "mediapipe")  # of the extra [video]
@@ -64,7 +64,7 @@ def demo_clips(console: Console, folder: Path, count: int = _COUNT) -> Path:
 
 def learn_recordings(
     console: Console, source: Path, data: Path, run: Path, overrides: Sequence[str] = _SETTINGS
-) -> Model:
+) -> SentimentModel:
     """Extracts recordings to ``data``, trains in ``run``, and prints what came of it with the card of one clip."""
     console.print(f"6. extracting words, voice and face of each clip to {data}")
     with extract_listener(console) as progress:
@@ -82,7 +82,7 @@ def learn_recordings(
     return model
 
 
-def agreement(dataset: Dataset, model: Model) -> pd.DataFrame:
+def agreement(dataset: Dataset, model: SentimentModel) -> pd.DataFrame:
     """Pearson correlation of scores and truth per split: a row ``label`` of the fused score, then a row
     ``label_<modality>`` of each modality whose truth is known; NaN where there are too few clips."""
     truths = ["label", *(f"label_{name}" for name in model.info.modalities)]

@@ -253,7 +253,8 @@ _PAGE = """\
 {%- for head in heads %}<th scope='col'>{{ head }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for kind, cells in rows %}
-<tr class='{{ kind }}'><th scope='row'>{{ cells[0] }}</th>{% for cell in cells[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
+<tr class='{{ kind }}'><th scope='row'>{{ cells[0] }}</th>
+{%- for cell in cells[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
 <div class='notes'><ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul></div></main></body></html>

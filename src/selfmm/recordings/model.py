@@ -24,7 +24,7 @@ from selfmm.runs.trained_model import TrainedModel, texts_dataset
 
 
 @dataclass(frozen=True, repr=False)
-class Model(TrainedModel):
+class SentimentModel(TrainedModel):
     """A finished run, ready to score.
 
     ``predict`` scores data sets, texts and recordings; ``recordings`` also scores a long file span by span
