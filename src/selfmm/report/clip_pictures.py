@@ -83,8 +83,8 @@ def write_picture(picture: Picture, path: Path) -> None:
 
 @contextmanager
 def any_script() -> Iterator[None]:
-    """Inside ``drawing``, take characters that matplotlib's font lacks from a font of this machine. Without one they are
-    drawn as boxes, with no warning for each."""
+    """Inside ``drawing``, take characters that matplotlib's font lacks from a font of this machine. Without one they
+    are drawn as boxes, with no warning for each."""
     import matplotlib
     from matplotlib.font_manager import get_font_names
 

@@ -35,15 +35,14 @@ def over_epochs(history: LabelHistory, bound: float, neutral: float, colours: Ma
             base = -level * step
             axes.stairs(share + base, edges, baseline=base, fill=True, color=colours[name], alpha=shade, zorder=level)
             axes.stairs(share + base, edges, baseline=base, color=colours[name], linewidth=1.0, zorder=level)
-        axes.set_yticks(
-            [-level * step for level in range(len(places))], [str(history.epochs[place]) for place in places]
-        )
+        shown = [str(history.epochs[place]) for place in places]
+        axes.set_yticks([-level * step for level in range(len(places))], shown)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.axvline(neutral, color=MUTED, linewidth=0.8, linestyle=":")
         last = history.u_labels[number, -1]
         alt = (
-            f"Distribution of the u-labels of {name} at epochs {', '.join(str(history.epochs[p]) for p in places)}. "
+            f"Distribution of the u-labels of {name} at epochs {', '.join(shown)}. "
             f"{_spread_in_words(history.u_labels[number, 0], last)}"
         )
         pictures.append(Picture(f"labels-over-epochs-{name}", alt, figure))
@@ -102,8 +101,8 @@ def against_m(history: LabelHistory, bound: float, neutral: float, colours: Mapp
         figure.colorbar(image, ax=axes, label="clips", shrink=0.8).outline.set_visible(False)
         far = float(np.mean(np.abs(u_labels[known] - history.m_labels[known]) > bound / 6)) if known.any() else 0.0
         alt = (
-            f"u-label of {name} against the m-label, {clips(int(known.sum()))}. {far:.0%} are more than a twelfth of the "
-            "range away from the diagonal, where both are equal."
+            f"u-label of {name} against the m-label, {clips(int(known.sum()))}. {far:.0%} are more than a twelfth of "
+            "the range away from the diagonal, where both are equal."
         )
         pictures.append(Picture(f"u-against-m-{name}", alt, figure))
     return pictures

@@ -93,14 +93,14 @@ def _answers(split: str, clips: pd.DataFrame, scale: LabelScale) -> Picture:
     axes.scatter(clips["label"], clips["score"], s=9, color=MUTED, alpha=0.6, linewidths=0, rasterized=True)
     error = (clips["score"] - clips["label"]).abs()
     alt = (
-        f"Fused score against the label for clips of the split {split}: {len(clips)}. Median error {error.median():.3f}, "
+        f"Fused score against the label; clips of the split {split}: {len(clips)}. Median error {error.median():.3f}, "
         f"largest {error.max():.3f}."
     )
     return Picture(f"predictions-{split}", alt, figure)
 
 
 def centres(planes: Mapping[str, Plane], colours: Mapping[str, str]) -> list[Picture]:
-    """Draw the two class centres and a sample of clips of each feature space; those of the negative class are hollow."""
+    """Draw the class centres and a sample of clips of each feature space; those of the negative class are hollow."""
     return [_plane(name, plane, colours[name]) for name, plane in planes.items()]
 
 
