@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,25 @@ pytest.importorskip("av", reason="recordings are read by PyAV")
 import selfmm
 from selfmm.core.errors import SettingsError, SourceError
 from selfmm.data.store import Dataset
-from selfmm.recordings import scorer
 from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import Prediction, Predictions
-from selfmm.runs.folder import RunFolder, RunInfo
+from selfmm.recordings.recipe import recipe_of
+from selfmm.runs.folder import RunFolder
 
 
 @pytest.fixture
 def files(demo_clips: Path) -> list[Path]:
     return sorted(demo_clips.parent.glob("*.mp4"))[:2]
+
+
+def counted(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which notes each call."""
+
+    def call(*arguments: Any) -> Any:
+        calls.append(name)
+        return function(*arguments)
+
+    return call
 
 
 def same(got: Prediction, expected: Prediction) -> None:
@@ -36,7 +46,13 @@ def same(got: Prediction, expected: Prediction) -> None:
 
 def test_many_recordings_are_what_each_of_them_is(clip_run: SentimentModel, files: list[Path]) -> None:
     expected = [clip_run.predict(file) for file in files]
-    for many in (files, tuple(files), [str(file) for file in files], [selfmm.Clip(files[0]), files[1]]):
+    lists: tuple[Sequence[str | Path | selfmm.Clip], ...] = (
+        files,
+        tuple(files),
+        [str(file) for file in files],
+        [selfmm.Clip(files[0]), files[1]],
+    )
+    for many in lists:
         made = clip_run.predict(many)
         assert isinstance(made, Predictions)
         assert made.failures == ()
@@ -115,21 +131,11 @@ def test_explanations_of_all_kinds(clip_run: SentimentModel, demo_clips: Path, f
 def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
     clip_run: SentimentModel, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: Counter[str] = Counter()
-    read_info, recipe_of = RunFolder.info, scorer.recipe_of
-
-    def counted_info(folder: RunFolder) -> RunInfo:
-        calls["run.json"] += 1
-        return read_info(folder)
-
-    def counted_recipe(info: RunInfo) -> Any:
-        calls["recipe"] += 1
-        return recipe_of(info)
-
-    monkeypatch.setattr(RunFolder, "info", counted_info)
-    monkeypatch.setattr(scorer, "recipe_of", counted_recipe)
+    calls: list[str] = []
+    monkeypatch.setattr(RunFolder, "info", counted(calls, "run.json", RunFolder.info))
+    monkeypatch.setattr("selfmm.recordings.scorer.recipe_of", counted(calls, "recipe", recipe_of))
     selfmm.load(clip_run.folder.path).predict(files[0])
-    assert calls == {"run.json": 1, "recipe": 1}
+    assert sorted(calls) == ["recipe", "run.json"]
 
 
 def test_short_forms(clip_run: SentimentModel, files: list[Path]) -> None:

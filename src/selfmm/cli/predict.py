@@ -71,7 +71,7 @@ def predict(
     found = find_clips(inputs, folder.require_finished().recipe)
     if found is None:
         _check_data_options(form, spans is not None)
-        _predict_data(folder, None if text else inputs[0], text, split, explain, out)
+        _predict_data(folder, inputs, text, split, explain, out)
         return
     clips, failed = found
     if split is not None:
@@ -136,14 +136,14 @@ def _check_drawing(picture: Path | None) -> None:
 
 
 def _predict_data(
-    run: RunFolder, data: Path | None, text: list[str] | None, split: str | None, explain: bool, out: Path | None
+    run: RunFolder, inputs: list[Path], text: list[str] | None, split: str | None, explain: bool, out: Path | None
 ) -> None:
     from selfmm.recordings.model import SentimentModel
 
     if text and split is not None:
         raise SettingsError(["--split is for data sets; a text has none"])
     model = SentimentModel.load(run)
-    table = model.predict(text=text, explain=explain) if data is None else model.predict(data, split, explain=explain)
+    table = model.predict(text=text, explain=explain) if text else model.predict(inputs[0], split, explain=explain)
     scored = [name for name in model.info.modalities if f"score_{name}" in table]  # those with a task of their own
     missing = [name for name in scored if table[f"score_{name}"].isna().all()]
     if missing:

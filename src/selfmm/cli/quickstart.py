@@ -20,6 +20,7 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
 from selfmm.labels.audit.recovery import recovery
 from selfmm.recordings.model import SentimentModel
+from selfmm.runs.trained_model import TrainedModel
 
 
 def run(out: Path, clips: int, recordings: Path | None = None) -> None:
@@ -74,7 +75,7 @@ def _fresh(path: Path) -> Path:
     return candidate
 
 
-def final_recovery(dataset: Dataset, model: SentimentModel) -> pd.DataFrame:
+def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
     """How well the u-labels of the last epoch meet the data set's label per modality, see ``recovery``."""
     labels = model.labels
     last = labels[labels["epoch"] == labels["epoch"].max()]

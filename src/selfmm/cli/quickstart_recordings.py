@@ -25,6 +25,7 @@ from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extract import extract
 from selfmm.recordings.model import SentimentModel
+from selfmm.runs.trained_model import TrainedModel
 
 INSTALL = "pip install 'selfmm[video]' && selfmm weights get tiny.en face"
 _MODULES = ("av", "faster_whisper", "joblib", "mediapipe")  # of the extra [video]
@@ -82,7 +83,7 @@ def learn_recordings(
     return model
 
 
-def agreement(dataset: Dataset, model: SentimentModel) -> pd.DataFrame:
+def agreement(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
     """Pearson correlation of scores and truth per split: a row ``label`` of the fused score, then a row
     ``label_<modality>`` of each modality whose truth is known; NaN where there are too few clips."""
     truths = ["label", *(f"label_{name}" for name in model.info.modalities)]
