@@ -95,7 +95,7 @@ def test_a_string_is_words_only_as_text(clip_run: SentimentModel, tmp_path: Path
         with pytest.raises(SourceError, match=r"is not a file\. A list .* to score sentences, use: .*text="):
             clip_run.predict(sentences)
     for sentence in ("the plot was wonderful", "bad " * 100):
-        with pytest.raises(SourceError, match=r"does not exist\. .* To score words, use text="):
+        with pytest.raises(SourceError, match=r"does not exist\. .* to score words, use `text="):
             clip_run.predict(sentence)
     table = clip_run.predict(text="the plot was wonderful")
     assert table["id"].tolist() == ["text_1"]
@@ -114,9 +114,9 @@ def test_inputs_that_make_no_sense(clip_run: SentimentModel, planted: Dataset, f
     with pytest.raises(SettingsError, match="one data set or table at a time"):
         clip_run.predict([planted.path, planted.path])
     for arguments in ({}, {"data": files[0], "text": "so"}):
-        with pytest.raises(SettingsError, match="give either data or text"):
+        with pytest.raises(SettingsError, match=r"give either `data=\.\.\.` or `text="):
             clip_run.predict(**arguments)  # type: ignore[call-overload]
-    with pytest.raises(SettingsError, match="a text has none"):
+    with pytest.raises(SettingsError, match="a text has no splits"):
         clip_run.predict(text="so", split="test")  # type: ignore[call-overload]
 
 

@@ -106,7 +106,7 @@ def test_a_path_is_a_clip_without_words(clip_run: SentimentModel, demo_clips: Pa
     assert made.present == {"text": False, "audio": True}
     assert made.ranks["text"] is None
     assert made.score is not None
-    with pytest.raises(SettingsError, match="a recording has none"):
+    with pytest.raises(SettingsError, match="a recording has no splits"):
         clip_run.predict(path, split="test")
     with pytest.raises(SourceError, match="holds recordings, but a data set is needed"):
         clip_run.evaluate(demo_clips.parent)

@@ -186,7 +186,7 @@ def test_a_run_without_generated_labels_has_a_page_too(planted: Dataset, tmp_pat
     assert f"{furthest['label']:+.2f}" in shown
     alts = [value for tag, name, value in read.attributes if tag == "svg" and name == "aria-label"]
     assert any(f"Median error {off.median():.3f}, largest {off.max():.3f}" in alt for alt in alts)
-    with pytest.raises(RunError, match="has no generated labels per modality: lf_dnn was trained with --labels none"):
+    with pytest.raises(RunError, match="has no generated labels per modality: lf_dnn was trained with `labels='none'`"):
         Material.read(tmp_path / "run").audit()
 
 

@@ -97,7 +97,7 @@ class SentimentModel(TrainedModel):
             MissingPackageError, WeightsError: if something that extraction needs is not installed.
         """
         if (data is None) == (text is None):
-            raise SettingsError(["give either data or text, for example: model.predict(text='I loved it')"])
+            raise SettingsError(["give either `data=...` or `text=...`, for example: model.predict(text='I loved it')"])
         if text is not None:
             _refuse_split(split, "a text")
             return self._table(texts_dataset([text] if isinstance(text, str) else list(text)), None, explain)
@@ -106,8 +106,8 @@ class SentimentModel(TrainedModel):
         if isinstance(data, str | Path):
             if not exists(data):
                 raise SourceError(
-                    f"{str(data)[:200]} does not exist. Give a recording, a data-set folder or a table. To score "
-                    "words, use text=... in Python, --text in the command."
+                    f"{str(data)[:200]} does not exist. Give a recording, a data-set folder or a table; to score "
+                    "words, use `text=...`."
                 )
             clips = find_recordings([Path(data)], self.info.recipe)
             if clips is None:
@@ -144,4 +144,4 @@ class SentimentModel(TrainedModel):
 
 def _refuse_split(split: str | None, kind: str) -> None:
     if split is not None:
-        raise SettingsError([f"split = {split!r}: {kind} has none"])
+        raise SettingsError([f"`split={split!r}` is for data sets; {kind} has no splits"])

@@ -43,7 +43,7 @@ def write_report(
     names = [f"{picture.name}.{suffix}" for group in groups for picture in group.pictures for suffix in ("png", "svg")]
     existing = [name for name in names if pictures is not None and (pictures / name).exists()]
     if existing and not force:
-        raise OutputError(f"{pictures} already has {existing[0]}. Choose another folder, or pass --force.")
+        raise OutputError(f"{pictures} already has {existing[0]}. Choose another folder, or pass `force=True`.")
     write_text(out, page(material, audit, groups, notes))
     return [out, *(write_pictures(groups, pictures) if pictures is not None else [])]
 
@@ -59,4 +59,4 @@ def _check(material: Material, out: Path, pictures: Path | None, force: bool) ->
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise OutputError(f"{pictures} is not a folder. Give a folder for the pictures; it is created if needed.")
     if out.exists() and not force:
-        raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
+        raise OutputError(f"{out} exists already. Choose another name, or pass `force=True` to replace it.")

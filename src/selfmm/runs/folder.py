@@ -178,8 +178,8 @@ class RunFolder:
     def no_labels_error(self, info: RunInfo) -> RunError:
         """Return the error for a run without generated labels, where they are asked for."""
         return RunError(
-            f"{self.path} has no generated labels per modality: {info.model} was trained with --labels {info.labels}. "
-            "Train with --labels generated to have them."
+            f"{self.path} has no generated labels per modality: {info.model} was trained with `labels='{info.labels}'`."
+            " Train with `labels='generated'` to have them."
         )
 
     def settings(self) -> Settings:

@@ -216,8 +216,7 @@ def texts_dataset(texts: Sequence[str]) -> Dataset:
 def _source(path: Path) -> Source:
     if not path.exists():
         raise SourceError(
-            f"{path} does not exist. Give a recording, a data-set folder or a table. To score words, use text=... in "
-            "Python, --text in the command."
+            f"{path} does not exist. Give a recording, a data-set folder or a table; to score words, use `text=...`."
         )
     if is_recording(path) or (path.is_dir() and holds_recordings(path)):
         content = "is a recording" if path.is_file() else "holds recordings"
