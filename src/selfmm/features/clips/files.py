@@ -10,6 +10,7 @@ from pathlib import Path
 from selfmm.core.errors import SourceError
 from selfmm.data.tables.column_names import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
+from selfmm.features.words.subtitles import SUFFIXES
 
 RECORDINGS = frozenset(
     (
@@ -52,13 +53,13 @@ def inside(folder: Path) -> list[Path]:
 
 
 def transcript_beside(recording: Path) -> tuple[str | None, Path | None]:
-    """Text and subtitles in files of the same name: .txt, and .srt or .vtt.
+    """Return the text and the subtitles in files of the same name: .txt, and .srt, .vtt, .ass or .ssa.
 
     Raises:
         ValueError: the text is not UTF-8.
         OSError: it cannot be read.
     """
-    text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(ending) for ending in (".srt", ".vtt")]
+    text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(suffix) for suffix in SUFFIXES]
     said = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
     return said or None, next((file for file in subtitles if file.is_file()), None)
 

@@ -93,7 +93,7 @@ class FaceFinder:
         threads: so many calls can work at the same time.
 
     Raises:
-        MissingPackageError: MediaPipe is not installed, a version that reports to its vendor, or lacks a system library.
+        MissingPackageError: if MediaPipe is not installed, reports usage to its vendor, or lacks a system library.
     """
 
     def __init__(self, model: Path, faces: int, threads: int) -> None:
