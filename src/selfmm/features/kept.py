@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def name_of(clip: Clip, recipe: Recipe) -> Path:
     return Path(checksum[:2]) / f"{checksum}.safetensors"
 
 
-@lru_cache(maxsize=1)
+@cache
 def versions() -> dict[str, str]:
     """Of the packages that features depend on, as far as they are installed."""
     found = {}
@@ -99,10 +99,12 @@ def _content(path: Path) -> str:
     return _digest(path, look.st_size, look.st_mtime_ns)
 
 
-@lru_cache(maxsize=4096)
+@cache
 def _digest(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file that is read once in a process, however many clips it has; ``size`` and ``changed`` tell
-    whether it is still the same."""
+    """Return the SHA-256 of a file, which is read once in a process, however many clips it holds.
+
+    ``size`` and ``changed`` tell whether it is still the same.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -134,19 +136,25 @@ def store(path: Path, found: ClipFeatures) -> None:
         temporary.write_bytes(save(tensors, metadata))  # its own writer tells of a full disk in its own way
 
 
-def load(path: Path) -> ClipFeatures | None:
-    """What was kept there; None if there is nothing, or nothing whole."""
+def load(path: Path, stream: str | None = None) -> ClipFeatures | None:
+    """Return the clip that is kept in a file; None if there is none, or it is damaged.
+
+    Args:
+        path: the file.
+        stream: read this track alone, and do not check the file again: it was loaded as a whole before.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            kept = json.loads(file.metadata()["selfmm"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-        if kept["checksum"] != _checksum(kept["content"], tensors):
+            header = json.loads(file.metadata()["selfmm"])
+            names = list(file.keys()) if stream is None else [stream]
+            tensors = {name: file.get_tensor(name) for name in names}
+        if stream is None and header["checksum"] != _checksum(header["content"], tensors):
             return None
-        return _read(json.loads(kept["content"]), tensors)
+        return _read(json.loads(header["content"]), tensors)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError):
-        return None  # a cache that is damaged costs time, nothing else
+        return None  # a damaged cache costs time, nothing else
 
 
 def _checksum(written: str, tensors: Mapping[str, Array]) -> str:
@@ -163,7 +171,9 @@ def _read(header: dict[str, Any], tensors: Mapping[str, Array]) -> ClipFeatures:
 
     start, end = header["span"]
     tracks = {
-        name: Track(tuple(columns), tensors[name], rate, at) for name, (columns, rate, at) in header["tracks"].items()
+        name: Track(tuple(columns), tensors[name], rate, at)
+        for name, (columns, rate, at) in header["tracks"].items()
+        if name in tensors
     }
     features = Features(
         start=start,
