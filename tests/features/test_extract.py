@@ -363,7 +363,7 @@ def test_a_folder_of_all_that_can_be_wrong(tmp_path: Path) -> None:
         "empty": "empty",
         "no sound": "but no sound",
         "silence": "no voice could be found",
-        "bytes\\udcff": "no proper Unicode",
+        "bytes\\udcff": "not valid Unicode",
     } | ({} if not os.geteuid() else {"locked": "ermission"})
     assert set(reasons) == set(expected)
     for name, says in expected.items():

@@ -1,4 +1,4 @@
-"""``selfmm extract``: from clips to a data-set folder. It goes on after a crash, and no clip stops the others."""
+"""``selfmm extract``: from clips to a data-set folder. It resumes after a crash, and no clip stops the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from selfmm.features.workers import Answer, Backend, in_workers
 
 
 class ExtractListener(Protocol):
-    """Is told how extraction goes."""
+    """Follows an extraction."""
 
     def started(self, clips: int) -> None: ...
 
@@ -37,7 +37,7 @@ class ExtractListener(Protocol):
 
 
 class Unheard:
-    """Tells nobody."""
+    """A listener that does nothing."""
 
     def started(self, clips: int) -> None: ...
 
@@ -46,13 +46,13 @@ class Unheard:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What an extraction made.
+    """The result of an extraction.
 
     Attributes:
         dataset: the data set.
         failures: clips that are not in it, each with its reason; also in its ``failures.csv``.
-        notes: what was decided or is remarkable, one sentence each.
-        kept: so many clips had been extracted before.
+        notes: what was decided, or should be checked; one sentence each.
+        kept: number of clips that had been extracted before.
     """
 
     dataset: Dataset
@@ -77,34 +77,34 @@ def extract(
     force: bool = False,
     listener: ExtractListener | None = None,
 ) -> Extracted:
-    """Extracts words, voice and face of many clips into a data-set folder.
+    """Extract words, voice and face of many clips into a data-set folder.
 
-    What is extracted of a clip is kept in ``cache`` at once, so a run that is killed goes on where it was when it is
-    started again. The data set appears when all is done; its bytes do not depend on ``jobs`` and ``backend``.
+    Every clip is kept in ``cache`` as soon as it is extracted: an extraction that was killed resumes when it is started
+    again. The data set appears when all is done; its bytes do not depend on ``jobs`` and ``backend``.
 
     Args:
         source: a table of clips, a folder of recordings, or a recording; see ``clips.listing``.
         dst: the folder to make.
         recipe: what to extract and how.
-        label_column: of the table, the one that holds the ratings; default ``label``.
-        media_root: folder from which the table's relative paths start; default: the table's.
-        label_range: lowest and highest rating; default [-1, 1] if none is beyond 1, else [-3, 3].
-        name: of the data set; default: the source's.
-        seed: of the split, where the table has none.
-        jobs: clips at once; default: as many as there are cores.
-        backend: where: ``local``, or a ``ray`` or ``dask`` cluster, whose machines share ``cache``.
-        cache: folder for what is extracted; default: in the user's cache folder.
+        label_column: column of the table that holds the ratings; default: ``label``.
+        media_root: folder from which the table's relative paths start; default: the folder of the table.
+        label_range: lowest and highest rating; default: [-1, 1] if none is beyond 1, else [-3, 3].
+        name: of the data set; default: the name of the source.
+        seed: of the split, if the table has none.
+        jobs: number of clips at a time; default: the number of cores.
+        backend: where to work: ``local``, or on a ``ray`` or ``dask`` cluster whose machines share ``cache``.
+        cache: folder for extracted clips; default: in the user's cache folder.
         force: replace a data set at ``dst``.
-        listener: is told how it goes.
+        listener: follows the extraction.
 
     Raises:
-        SourceError: the list of clips is wrong as a whole, or none of them could be extracted.
-        OutputError: ``dst`` exists, or something cannot be written.
-        MissingPackageError, WeightsError: the recipe needs something that is not installed.
+        SourceError: if the list of clips is wrong as a whole, or none of them could be extracted.
+        OutputError: if ``dst`` exists, or something cannot be written.
+        MissingPackageError, WeightsError: if something that the recipe needs is not installed.
     """
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
     if jobs is not None and jobs < 1:
-        raise SettingsError([f"jobs = {jobs}: give 1 or more, or leave it away to have it chosen"])
+        raise SettingsError([f"jobs = {jobs}: give 1 or more, or leave it out to use all cores"])
     check_writable(dst, force=force)
     listed = usable(
         read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))

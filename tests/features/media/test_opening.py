@@ -138,7 +138,7 @@ def test_no_file_makes_us_open_another(film: Path, tmp_path: Path, name: str, ki
     }
     path = tmp_path / name
     path.write_text(PLAYLISTS[name].format(other=other[kind]))
-    with pytest.raises(MediaError, match="playlists are none"):
+    with pytest.raises(MediaError, match="not a picture, a text or a playlist"):
         probe(path)
 
 
