@@ -1,7 +1,7 @@
-"""A drawn face with a mood: near enough to a person's that face trackers find it and read its expression.
+"""A drawn face with a mood, so lifelike that face trackers find it and read its expression.
 
-Measures are in units of half the distance between the pupils; u goes right, v down, from between the eyes. What lies
-nearer to the onlooker moves more when the head turns, which is all that makes it look round.
+The unit is half the distance between the pupils; u goes right and v down from the point between the eyes. What is
+nearer to the viewer moves more when the head turns; this alone makes the head look round.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Look:
     """How a speaker looks. Colours are RGB in [0, 1].
 
     Attributes:
-        width: of the face, about 1.
+        width: width of the face, about 1.
         long_hair: down to the shoulders, or short.
     """
 
@@ -59,9 +59,9 @@ class Expression:
     nod: float = 0.0
 
 
-@lru_cache(maxsize=4)  # a speaker's body keeps still for most of a clip
+@lru_cache(maxsize=4)  # the body of a speaker is still for most of a clip
 def backdrop(look: Look, body: Pose, width: int, height: int) -> Plane:
-    """The wall, and before it the speaker's body, (3, height, width) float32 in [0, 1]; not to be changed."""
+    """Return the speaker's body in front of the wall, (3, height, width) float32 in [0, 1]; must not be changed."""
     light = np.linspace(1.05, 0.85, height)[:, None] * np.linspace(1.02, 0.94, width)
     canvas = Canvas(np.stack([tone * light for tone in look.wall]).astype(np.float32), body)
     _body(canvas, look)
@@ -69,7 +69,7 @@ def backdrop(look: Look, body: Pose, width: int, height: int) -> Plane:
 
 
 def draw(behind: Plane, head: Pose, look: Look, expression: Expression) -> npt.NDArray[np.uint8]:
-    """The speaker's head before `backdrop`; (H, W, 3) uint8 RGB."""
+    """Draw the speaker's head in front of a `backdrop`; (H, W, 3) uint8 RGB."""
     canvas = Canvas(behind, head)
     _head(canvas, look, expression)
     _flesh(canvas, expression)
@@ -87,7 +87,7 @@ def _toned(colour: Colour, factor: float) -> Colour:
 
 
 def _moved(expression: Expression, depth: float) -> tuple[float, float]:
-    """How far something moves to the right and down with the head; the nose's tip has the greatest depth, .35."""
+    """Return how far a part moves right and down with the head; the tip of the nose has the greatest depth, .35."""
     return depth * expression.turn, depth * expression.nod
 
 
@@ -119,7 +119,7 @@ def _head(canvas: Canvas, look: Look, expression: Expression) -> None:
 
 
 def _flesh(canvas: Canvas, expression: Expression) -> None:
-    """Light and shadow of the brow, the sockets, the cheeks and the chin."""
+    """Paint light and shadow of the brow, the eye sockets, the cheeks and the chin."""
     patch, (shift, fall) = canvas.patch(-2.1, -2.6, 2.1, 3.6), _moved(expression, 0.22)
     happy, drop = max(expression.smile, 0), 0.5 * expression.jaw
     light = 1 + 0.07 * patch.glow(shift, -1.7 + fall, 1.0, 0.5)
