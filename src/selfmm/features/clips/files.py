@@ -52,7 +52,7 @@ def inside(folder: Path) -> list[Path]:
     return sorted(visible, key=lambda file: (_natural(file.name), file.name))
 
 
-def transcript_beside(recording: Path) -> tuple[str | None, Path | None]:
+def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
     """Return the text and the subtitles in files of the same name: .txt, and .srt, .vtt, .ass or .ssa.
 
     Raises:
@@ -82,7 +82,7 @@ def clips_of_files(source: Path) -> ClipList:
     for (file, video), name in zip(files, names, strict=True):
         clip_id = name if counts[name] == 1 else f"{name}{file.suffix}"
         try:
-            text, subtitles = transcript_beside(file)
+            text, subtitles = transcript_of(file)
         except (ValueError, OSError) as error:
             failures.append(Failure(clip_id, str(file), f"cannot read {file.stem}.txt: {error}. Save it as UTF-8."))
             continue

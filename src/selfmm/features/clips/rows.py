@@ -9,7 +9,7 @@ from pathlib import Path
 from selfmm.config.recipe import PARTS
 from selfmm.data.tables.column_names import SEPARATOR, SPLIT_WORDS
 from selfmm.features.clips.clip import Clip
-from selfmm.features.clips.files import Finder, transcript_beside
+from selfmm.features.clips.files import Finder, transcript_of
 
 _KNOWN_SPLITS = ("train", "valid", "test")
 _LABEL_OF = "label_"
@@ -125,7 +125,7 @@ def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[
     if text is not None:
         return text, None
     try:
-        text, subtitles = transcript_beside(recording)
+        text, subtitles = transcript_of(recording)
     except (ValueError, OSError) as error:
         raise RowError(f"cannot read {recording.stem}.txt: {error}. Save it as UTF-8.") from error
     return text if whole else None, subtitles  # a text has no times, so it is that of the whole recording
