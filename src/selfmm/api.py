@@ -7,13 +7,12 @@ from pathlib import Path
 
 from selfmm.config.settings import Settings, load_settings, with_values
 from selfmm.core.files import safe_name
+from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset, as_dataset
 from selfmm.runs.folder import RunFolder
 from selfmm.runs.trained_model import TrainedModel
 from selfmm.training.run import Run
-from selfmm.training.seed_pool import SeedListener, Unheard
 from selfmm.training.seeds import SeedRuns, read_seeds, run_seeds
-from selfmm.training.trainer import Listener, Silence
 
 
 def load(run: str | Path) -> TrainedModel:
@@ -60,7 +59,7 @@ def train(
     if settings is None:
         settings = load_settings(preset, with_values(overrides, {"text.encoder": text_encoder}), seed=seed)
     folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.model, settings.seed))
-    Run(dataset, settings, folder, listener or Silence()).execute(resume=resume)
+    Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
     return load(folder.path)
 
 
@@ -75,7 +74,7 @@ def train_seeds(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
-    listener: SeedListener | None = None,
+    listener: Listener | None = None,
 ) -> SeedRuns:
     """Trains the same with several seeds, in processes side by side, and says mean and deviation.
 
@@ -103,7 +102,7 @@ def train_seeds(
     dataset = as_dataset(data)
     chosen = settings or load_settings(preset, with_values(overrides, {"text.encoder": text_encoder}))
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model)
-    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Unheard())
+    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Listener())
 
 
 def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed: int | None = None) -> Path:

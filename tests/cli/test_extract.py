@@ -81,7 +81,7 @@ def test_clips_that_are_left_out_are_named_once(tmp_path: Path) -> None:
     ("options", "kind", "says"),
     [
         (["--parts", "sound"], SettingsError, "one or more of text, audio, vision"),
-        (["--set", "face.speed=3"], SettingsError, "face.speed is no setting"),
+        (["--set", "face.speed=3"], SettingsError, "face.speed is not a setting"),
         (["--label-column", "lable"], SourceError, "did you mean 'label'"),
         (["--parts", "audio", "--label-range", "-1,1"], SourceError, r"outside \[-1, 1\]"),
     ],
@@ -109,7 +109,7 @@ def test_the_bar_counts_what_is_left_to_do() -> None:
     out = io.StringIO()
     with extract_listener(Console(file=out, force_terminal=True, width=100)) as listener:
         assert isinstance(listener, ClipBar)
-        listener.started(5)
+        listener.clips_planned(5)
         for place, (kept, problem) in enumerate([(True, None), (True, None), (False, None), (False, "broken")]):
             listener.clip(Clip(Path("a.wav"), id=str(place)), kept, problem)
         [task] = listener.progress.tasks
@@ -119,6 +119,6 @@ def test_the_bar_counts_what_is_left_to_do() -> None:
 def test_no_bar_without_a_terminal() -> None:
     out = io.StringIO()
     with extract_listener(Console(file=out, force_terminal=False)) as listener:
-        listener.started(2)
+        listener.clips_planned(2)
         listener.clip(Clip(Path("a.wav")), False, "broken")
     assert out.getvalue() == ""

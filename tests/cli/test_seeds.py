@@ -17,8 +17,8 @@ from cli.command_line import selfmm
 from conftest import QUICK
 from forked import Program
 from selfmm.cli.seeds import PoolBars, pool_listener
+from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
-from selfmm.training.seed_pool import Plan
 from selfmm.training.trainer import EpochRecord
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -112,10 +112,10 @@ def test_views(terminal: bool) -> None:
     out = io.StringIO()
     with pool_listener(Console(file=out, force_terminal=terminal, width=120, color_system=None), "seed") as listener:
         assert isinstance(listener, PoolBars) == terminal
-        listener.planned(Plan(jobs=2, threads=3), [1, 2], [9])
-        listener.started(1, 5, 0)
-        listener.started(2, 5, 1)
-        listener.epoch(1, RECORD)
+        listener.runs_planned(Plan(jobs=2, threads=3), [1, 2], [9])
+        listener.run_started(1, 5, 0)
+        listener.run_started(2, 5, 1)
+        listener.run_epoch(1, RECORD)
         if isinstance(listener, PoolBars):
             bars = [(bar.description, bar.completed, bar.total, bar.fields["note"]) for bar in listener.progress.tasks]
             assert bars == [
@@ -123,9 +123,9 @@ def test_views(terminal: bool) -> None:
                 ("seed 1", 2, 5, "best valid MAE 0.7500"),
                 ("seed 2", 1, 5, ""),
             ]
-        listener.ended(1, None)
-        listener.ended(2, "the data set [bold] has no clip")
-        listener.ended(3, "died before it began")
+        listener.run_ended(1, None)
+        listener.run_ended(2, "the data set [bold] has no clip")
+        listener.run_ended(3, "died before it began")
     text = out.getvalue()
     assert "2 seeds to train (1 finished already), 2 at once if memory allows, 3 threads each" in text
     assert "seed 1: finished, valid MAE 0.7500 at epoch 2" in text

@@ -16,13 +16,13 @@ from selfmm.cli import app
 from selfmm.cli.tuning import Bar, Lines, show_tuning, tune_listener
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
+from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
 from selfmm.experiments.search import Search
 from selfmm.experiments.study import Asked, Ended
 from selfmm.experiments.trial import Outcome
 from selfmm.experiments.tuning import Tuning
 from selfmm.models.base import Range
-from selfmm.training.seed_pool import Plan
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=1", "fusion.weight_decay=0")
 
@@ -95,18 +95,18 @@ def test_views(terminal: bool) -> None:
     console = Console(file=out, force_terminal=terminal, width=120, color_system=None)
     with tune_listener(console) as listener:
         assert isinstance(listener, Bar) == terminal
-        listener.planned(SEARCH, 20, 3, Plan(2, 1))
-        listener.started(Asked(3, {}))
-        listener.epoch(3, 1, 0.75)
+        listener.trials_planned(SEARCH, 20, 3, Plan(2, 1))
+        listener.trial_started(Asked(3, {}))
+        listener.trial_epoch(3, 1, 0.75)
         if isinstance(listener, Bar):
             (bar,) = listener.progress.tasks
             assert (bar.completed, bar.total, bar.fields["note"]) == (3, 20, "trial 3: epoch 1, MAE 0.7500")
-        listener.ended(3, Outcome("complete", 0.5, 7))
-        listener.ended(4, Outcome("complete", 0.6, 7, 0.0, "the same as trial 1"))
-        listener.ended(5, Outcome("pruned", 0.9, 2))
-        listener.ended(6, Outcome("failed", reason="the data set [bold] is odd"))
+        listener.trial_ended(3, Outcome("complete", 0.5, 7))
+        listener.trial_ended(4, Outcome("complete", 0.6, 7, 0.0, "the same as trial 1"))
+        listener.trial_ended(5, Outcome("pruned", 0.9, 2))
+        listener.trial_ended(6, Outcome("failed", reason="the data set [bold] is odd"))
         if isinstance(listener, Bar):
-            listener.epoch(7, 2, 0.8)
+            listener.trial_epoch(7, 2, 0.8)
             (bar,) = listener.progress.tasks
             note = "best MAE 0.5000 (trial 3);  trial 7: epoch 2, MAE 0.8000"
             assert (bar.completed, bar.total, bar.fields["note"]) == (6, 20, note)

@@ -25,6 +25,7 @@ from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
 from selfmm.config.recipe import load_recipe
 from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
+from selfmm.core.listener import Listener
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.store import open_dataset
@@ -40,7 +41,7 @@ from selfmm.features.streams import Track, Transcript, Word
 COUNT = 12
 
 
-class Ledger:
+class Ledger(Listener):
     """Writes down what it is told."""
 
     def __init__(self) -> None:
@@ -49,7 +50,7 @@ class Ledger:
         self.done: list[str] = []
         self.failed: dict[str, str] = {}
 
-    def started(self, clips: int) -> None:
+    def clips_planned(self, clips: int) -> None:
         self.clips = clips
 
     def clip(self, clip: Clip, kept: bool, problem: str | None) -> None:
@@ -220,7 +221,7 @@ def clip_processes(of: psutil.Process | None = None) -> list[psutil.Process]:
     return [
         child
         for child in (of or psutil.Process()).children(recursive=True)
-        if child.is_running() and any("clip_process" in word for word in child.cmdline())
+        if child.is_running() and any("clip_worker" in word for word in child.cmdline())
     ]
 
 

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from selfmm.cli.output import speaks
+from selfmm.core.listener import Listener
 from selfmm.features.clips.clip import Clip
-from selfmm.features.extract import ExtractListener, Unheard
-from selfmm.training.trainer import EpochRecord, Listener, Silence
+from selfmm.training.trainer import EpochRecord
 
 
-class Bars:
+class Bars(Listener):
     """A bar over all epochs and one over the current one's steps, with a line per finished epoch."""
 
     def __init__(self, progress: Progress) -> None:
@@ -49,14 +49,14 @@ class Bars:
 def listener(console: Console) -> Iterator[Listener]:
     """Bars on a terminal, silence elsewhere and in all but one of several processes."""
     if not console.is_terminal or not speaks():
-        yield Silence()
+        yield Listener()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bars(progress)
 
 
-class ClipBar:
+class ClipBar(Listener):
     """A bar over the clips that are to be extracted, and how many are left out."""
 
     def __init__(self, progress: Progress) -> None:
@@ -64,7 +64,7 @@ class ClipBar:
         self.clips: TaskID | None = None
         self.left, self.failed = 0, 0
 
-    def started(self, clips: int) -> None:
+    def clips_planned(self, clips: int) -> None:
         self.left = clips
         self.clips = self.progress.add_task("clips", total=clips)
 
@@ -81,10 +81,10 @@ class ClipBar:
 
 
 @contextmanager
-def extract_listener(console: Console) -> Iterator[ExtractListener]:
+def extract_listener(console: Console) -> Iterator[Listener]:
     """A bar with the time that is left, on a terminal; silence elsewhere."""
     if not console.is_terminal:
-        yield Unheard()
+        yield Listener()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:

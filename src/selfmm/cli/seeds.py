@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group
@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from selfmm.core.jobs.plan import Plan
+from selfmm.core.listener import Listener
 from selfmm.evaluation.metrics import DESCRIPTIONS
 from selfmm.evaluation.tables import cell, head
-from selfmm.training.seed_pool import Key, Plan
 from selfmm.training.seeds import SeedRuns, describe_failures
 from selfmm.training.trainer import EpochRecord
 
@@ -23,7 +24,7 @@ _FIXED, _COLUMN = 56, 10  # characters: of the table without seeds, and per seed
 _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
 
 
-class Lines(Generic[Key]):
+class Lines(Listener):
     """A line per training.
 
     Args:
@@ -33,23 +34,23 @@ class Lines(Generic[Key]):
     def __init__(self, console: Console, noun: str) -> None:
         self.console = console
         self.noun = noun
-        self.best: dict[Key, EpochRecord] = {}
+        self.best: dict[Any, EpochRecord] = {}
 
-    def planned(self, plan: Plan, waiting: Sequence[Key], finished: Sequence[Key]) -> None:
+    def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
         there = f" ({len(finished)} finished already)" if finished else ""
         most = "if memory allows" if plan.measured else "as --jobs says"
         threads = f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"
         at_once = f", {plan.jobs} at once {most}, {threads} each" if plan.jobs > 1 else f", one at a time, {threads}"
         self._say(f"{len(waiting)} {self.noun}{'' if len(waiting) == 1 else 's'} to train{there}{at_once}")
 
-    def started(self, key: Key, max_epochs: int, done: int) -> None:
+    def run_started(self, key: Any, max_epochs: int, done: int) -> None:
         self._say(f"{self.noun} {key}: started" if not done else f"{self.noun} {key}: resumed after epoch {done}")
 
-    def epoch(self, key: Key, record: EpochRecord) -> None:
+    def run_epoch(self, key: Any, record: EpochRecord) -> None:
         if record.best:
             self.best[key] = record
 
-    def ended(self, key: Key, problem: str | None) -> None:
+    def run_ended(self, key: Any, problem: str | None) -> None:
         best = self.best.get(key)
         figure = f", valid MAE {best.valid['mae']:.4f} at epoch {best.epoch}" if best else ""
         self._say(
@@ -60,31 +61,31 @@ class Lines(Generic[Key]):
         self.console.print(Text(line), soft_wrap=True)  # a message of an error is no markup
 
 
-class PoolBars(Lines[Key]):
+class PoolBars(Lines):
     """The same, with a bar over all and one per running one."""
 
     def __init__(self, progress: Progress, noun: str) -> None:
         super().__init__(progress.console, noun)
         self.progress = progress
         self.all: TaskID | None = None
-        self.tasks: dict[Key, TaskID] = {}
+        self.tasks: dict[Any, TaskID] = {}
 
-    def planned(self, plan: Plan, waiting: Sequence[Key], finished: Sequence[Key]) -> None:
-        super().planned(plan, waiting, finished)
+    def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
+        super().runs_planned(plan, waiting, finished)
         total = len(waiting) + len(finished)
         self.all = self.progress.add_task(f"{self.noun}s", total=total, completed=len(finished), note="")
 
-    def started(self, key: Key, max_epochs: int, done: int) -> None:
+    def run_started(self, key: Any, max_epochs: int, done: int) -> None:
         self.tasks[key] = self.progress.add_task(f"{self.noun} {key}", total=max_epochs, completed=done, note="")
 
-    def epoch(self, key: Key, record: EpochRecord) -> None:
-        super().epoch(key, record)
+    def run_epoch(self, key: Any, record: EpochRecord) -> None:
+        super().run_epoch(key, record)
         best = self.best.get(key)
         note = f"best valid MAE {best.valid['mae']:.4f}" if best else ""
         self.progress.update(self.tasks[key], completed=record.epoch, note=note)
 
-    def ended(self, key: Key, problem: str | None) -> None:
-        super().ended(key, problem)
+    def run_ended(self, key: Any, problem: str | None) -> None:
+        super().run_ended(key, problem)
         assert self.all is not None
         if key in self.tasks:  # else it failed before its training began
             self.progress.remove_task(self.tasks.pop(key))
@@ -93,7 +94,7 @@ class PoolBars(Lines[Key]):
 
 
 @contextmanager
-def pool_listener(console: Console, noun: str) -> Iterator[Lines[Any]]:
+def pool_listener(console: Console, noun: str) -> Iterator[Lines]:
     """Bars on a terminal, a line per training elsewhere."""
     if not console.is_terminal:
         yield Lines(console, noun)

@@ -15,33 +15,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from selfmm.core.jobs.plan import Plan
+from selfmm.core.listener import Listener
 from selfmm.experiments.search import Search, describe_space
 
 if TYPE_CHECKING:  # they import Optuna, which is an extra
-    from selfmm.experiments.study import Asked
     from selfmm.experiments.trial import Outcome
     from selfmm.experiments.tuning import Tuning
-    from selfmm.training.seed_pool import Plan
 
 
-class Lines:
+class Lines(Listener):
     """A line per trial."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
+    def trials_planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
         there = f", {done} of them done" if done else ""
         at_once = f"{plan.jobs} at once" if plan.jobs > 1 else "one after the other"
         self.say(f"{search.base.model}: {trials} trials{there}, {at_once}, by the MAE on the validation split")
         for key, space in search.spaces.items():
             self.say(f"  {key} = {describe_space(space)}  (at the start {_plain(search.start[key])})")
 
-    def started(self, asked: Asked) -> None: ...
-
-    def epoch(self, number: int, epoch: int, mae: float) -> None: ...
-
-    def ended(self, number: int, outcome: Outcome) -> None:
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
         self.say(describe_trial(number, outcome))
 
     def say(self, line: str) -> None:
@@ -58,16 +54,16 @@ class Bar(Lines):
         self.best = ""
         self.lowest = math.inf
 
-    def planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
-        super().planned(search, trials, done, plan)
+    def trials_planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
+        super().trials_planned(search, trials, done, plan)
         self.task = self.progress.add_task("trials", total=trials, completed=done, note="")
 
-    def epoch(self, number: int, epoch: int, mae: float) -> None:
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
         self._note(f"trial {number}: epoch {epoch}, MAE {mae:.4f}")
 
-    def ended(self, number: int, outcome: Outcome) -> None:
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
         if outcome.state == "failed":
-            super().ended(number, outcome)
+            super().trial_ended(number, outcome)
         elif self.task is not None:
             self.progress.advance(self.task)
         if outcome.state == "complete" and outcome.mae is not None and outcome.mae < self.lowest:

@@ -25,7 +25,7 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 from pydantic.dataclasses import dataclass
 
 from selfmm.core.errors import WeightsError
-from selfmm.core.files import atomic_folder
+from selfmm.core.folders import atomic_folder
 from selfmm.core.messages import did_you_mean
 from selfmm.core.pretrained import first_line
 
