@@ -92,7 +92,8 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
     [
         ("av", "extract the voice", "pip install --upgrade 'selfmm[video]'"),
         ("mediapipe", "extract the face", "pip install --upgrade 'selfmm[video]'"),
-        ("faster_whisper", "extract words", "pip install --upgrade 'selfmm[video]'"),
+        ("faster_whisper", "extract words from speech", "pip install --upgrade 'selfmm[video]'"),
+        ("pysubs2", "extract words from subtitles", "pip install --upgrade 'selfmm[video]'"),
         ("matplotlib", "report", "pip install --upgrade 'selfmm[report]'"),
         ("onnxscript", "export", "pip install --upgrade 'selfmm[onnx]'"),
         ("scikit_learn", "tune", "pip install --upgrade 'selfmm[experiments]'"),
