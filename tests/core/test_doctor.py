@@ -32,7 +32,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Diagnosis]:
-    """Examines a machine that has everything but what is said: versions by package, None where it is absent."""
+    """Examine a machine that has everything except what is given: versions by package, None if it is missing."""
 
     def examined(codecs: Any = lambda name, mode: name, requires: tuple[str, ...] = (), **versions: Any) -> Diagnosis:
         def version(name: str) -> Any:

@@ -42,7 +42,7 @@ COUNT = 12
 
 
 class Ledger(Listener):
-    """Writes down what it is told."""
+    """Records the calls."""
 
     def __init__(self) -> None:
         self.clips = 0
@@ -258,7 +258,7 @@ def started(source: Path, out: Path, **environment: str) -> subprocess.Popen[str
 
 
 def waited(process: subprocess.Popen[str], files: int, out: Path) -> list[psutil.Process]:
-    """The processes at work, when so many clips are kept."""
+    """Return the processes at work, once a number of clips are kept."""
     deadline = time.monotonic() + 60
     while len(list((out / "cache").rglob("*.safetensors"))) < files:
         assert process.poll() is None, process.communicate()
