@@ -17,7 +17,6 @@ from selfmm.data.corrections import (
     digest,
     empty_corrections,
     merge_corrections,
-    training_corrections,
     write_corrections,
 )
 from selfmm.data.inspect import inspect_dataset
@@ -38,7 +37,6 @@ def dataset(tmp_path: Path) -> Dataset:
 def test_none_at_first(dataset: Dataset) -> None:
     pd.testing.assert_frame_equal(dataset.corrections, empty_corrections())
     assert digest(dataset.corrections) == ""
-    assert training_corrections(dataset, ["text"], dataset.rows("train")).empty
     assert inspect_dataset(dataset).corrections == {}
 
 
@@ -55,19 +53,6 @@ def test_written_and_read(dataset: Dataset) -> None:
     assert not inspection.problems
     write_corrections(dataset.path, written.iloc[:0])
     assert not (dataset.path / CORRECTIONS).exists()
-
-
-def test_training_heeds_those_of_its_clips_and_streams(tmp_path: Path) -> None:
-    from annotation.worlds import TRAIN, small
-
-    dataset = small(tmp_path / "data")
-    rows = [("v", "text", 1.0), ("e", "vision", 1.0), ("e", "text", -1.0), (TRAIN[2], "audio", 2.0), ("a", "vision", 0)]
-    write_corrections(dataset.path, table(*rows))
-    found = training_corrections(open_dataset(dataset.path), ["text", "audio"], dataset.rows("train"))
-    assert found[["id", "modality", "label", "position"]].to_numpy().tolist() == [
-        ["e", "text", -1.0, 3],
-        [TRAIN[2], "audio", 2.0, 2],
-    ]
 
 
 pairs = st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from(["text", "audio"])), st.floats(-3, 3))

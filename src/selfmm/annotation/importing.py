@@ -18,12 +18,12 @@ from selfmm.data.corrections import (
     count_corrections,
     find_problems,
     merge_corrections,
-    training_corrections,
     write_corrections,
 )
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import SUFFIXES
 from selfmm.data.writer import sha256
+from selfmm.training.corrections import training_corrections
 
 
 @dataclass(frozen=True)

@@ -22,18 +22,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.files import atomic_file, explain
 from selfmm.core.messages import some
-
-if TYPE_CHECKING:
-    from selfmm.data.store import Dataset
 
 CORRECTIONS = "corrections.parquet"
 _NUMBERS = ("label", "weight")
@@ -135,22 +129,3 @@ def digest(corrections: pd.DataFrame) -> str:
         return ""
     rows = corrections.sort_values(["id", "modality"])[["id", "modality", "label", "weight"]]
     return hashlib.sha256(rows.to_csv(index=False).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def training_corrections(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """The corrections that training heeds: of these modalities and of training clips that have the stream.
-
-    Args:
-        rows: (n,) row numbers of the training clips.
-
-    Returns:
-        The rows of ``dataset.corrections``, and ``position``: the clip's place among ``rows``.
-    """
-    ids = dataset.samples["id"].to_numpy()[rows]
-    tables = [dataset.corrections.iloc[:0].assign(position=np.zeros(0, dtype=np.int64))]
-    for name in modalities:
-        there = np.flatnonzero(dataset.lengths(name)[rows] > 0)
-        places = pd.DataFrame({"id": ids[there], "position": there})
-        of_modality = dataset.corrections[dataset.corrections["modality"] == name]
-        tables.append(of_modality.merge(places, on="id"))
-    return pd.concat(tables, ignore_index=True)
