@@ -17,7 +17,8 @@ from selfmm.annotation.importing import forget_corrections, import_corrections
 from selfmm.annotation.sheet import write_sheet
 from selfmm.core.errors import OutputError, SourceError
 from selfmm.data.corrections import COLUMNS, CORRECTIONS
-from selfmm.data.store import Dataset, Modality, open_dataset
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import Frames, Source, sha256, write_dataset
 
 from annotation.worlds import u_labels  # isort: skip

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from selfmm.core.errors import DatasetError
 from selfmm.data.batches import BatchMaker, frame_statistics
 from selfmm.data.inspect import inspect_dataset
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 from selfmm.models.encoders import SequenceEncoder
 

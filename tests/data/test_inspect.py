@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from selfmm.data.inspect import BINS, inspect_dataset
+from selfmm.data.manifest import Modality
 from selfmm.data.planted import PlantedSettings, write_planted
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 
 NAN = float("nan")

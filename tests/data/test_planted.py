@@ -10,9 +10,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeCV
 
 from selfmm.core.errors import SettingsError
+from selfmm.data.manifest import SPLITS
 from selfmm.data.planted import MODALITIES, PlantedSettings, planted_source, write_planted
 from selfmm.data.planted_words import sentence
-from selfmm.data.store import SPLITS
 from selfmm.data.writer import Source
 
 

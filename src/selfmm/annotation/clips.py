@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from selfmm.core.errors import RunError
-from selfmm.data.store import PLACE, TEXT, Dataset
+from selfmm.data.manifest import PLACE, TEXT
+from selfmm.data.store import Dataset
 
 
 def clips_to_annotate(

@@ -20,7 +20,7 @@ import pandas as pd
 
 from selfmm.annotation.ratings import PREFIX
 from selfmm.core.files import write_text
-from selfmm.data.store import TEXT
+from selfmm.data.manifest import TEXT
 
 CLIP = "clip"
 """Key of the clip's id in a task. Not ``id``: Label Studio's JSON-MIN export writes the task's number there."""

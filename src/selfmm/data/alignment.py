@@ -15,7 +15,7 @@ import torch
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.tensors import Ragged
-from selfmm.data.store import TEXT
+from selfmm.data.manifest import TEXT
 
 Positions = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, some
-from selfmm.data.store import SPLITS, TEXT
+from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.writer import Source
 
 Missing = Literal["error", "allow"]

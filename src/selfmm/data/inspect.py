@@ -13,8 +13,9 @@ import pandas as pd
 
 from selfmm.data.corrections import count_corrections
 from selfmm.data.findings import FIRST, Finding, Inspection, Lengths, ModalityReport, SplitReport
+from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import SPLITS, TEXT, Dataset
+from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
 
 __all__ = ["BINS", "Inspection", "inspect_dataset"]

@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import SettingsError
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.planted_words import sentence
-from selfmm.data.store import TEXT, Dataset, Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 
 MODALITIES = (TEXT, "audio", "vision")

@@ -17,7 +17,8 @@ from selfmm.config.recipe import Recipe
 from selfmm.core.errors import OutputError
 from selfmm.core.files import atomic_folder, refuse_to_replace
 from selfmm.data.corrections import CORRECTIONS
-from selfmm.data.store import MANIFEST, TABLE, TEXT, Dataset, Manifest, Modality, open_dataset
+from selfmm.data.manifest import MANIFEST, TABLE, TEXT, Manifest, Modality
+from selfmm.data.store import Dataset, open_dataset
 
 _CHUNK_CLIPS = 64
 WORDS = "words.parquet"

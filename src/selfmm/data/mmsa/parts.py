@@ -13,8 +13,8 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import some
+from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.mmsa.columns import clip_names, count, numbers, texts
-from selfmm.data.store import SPLITS, TEXT
 
 T = TypeVar("T")
 ALONE = {"T": "text", "A": "audio", "V": "vision"}

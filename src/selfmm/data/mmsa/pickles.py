@@ -28,12 +28,12 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.data.finite import FiniteCheck, NonFinite
+from selfmm.data.manifest import TEXT, check_modality_name
 from selfmm.data.mmsa.columns import is_chinese
 from selfmm.data.mmsa.parts import ALONE, Part, mismatch, number_column, read_columns, split_parts
 from selfmm.data.mmsa.streams import Padded, Stream
 from selfmm.data.mmsa.text import Form, choose_form, mask_lengths, token_frames
 from selfmm.data.pickle.reader import read_pickle
-from selfmm.data.store import TEXT, check_modality_name
 from selfmm.data.writer import Frames, Source
 
 _NO_MODALITY = ("raw_text", "text_bert", "id", "annotations")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from selfmm.core.messages import clips
 from selfmm.data.finite import FiniteCheck, as_float, without_non_finite
+from selfmm.data.manifest import Modality
 from selfmm.data.pickle.reader import release
-from selfmm.data.store import Modality
 from selfmm.data.writer import Frames
 
 Lengths = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.writer import Frames
 
 Form = Literal["raw", "tokens", "features"]

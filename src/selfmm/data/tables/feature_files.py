@@ -18,7 +18,7 @@ import numpy.typing as npt
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, some
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
-from selfmm.data.store import MANIFEST, TEXT, Modality, check_modality_name
+from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
 from selfmm.data.writer import Frames
 
 Array = npt.NDArray[Any]

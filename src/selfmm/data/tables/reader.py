@@ -32,10 +32,10 @@ from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
+from selfmm.data.manifest import MANIFEST, PLACE, TEXT
 from selfmm.data.mmsa.text import Form
 from selfmm.data.scales import default_range
 from selfmm.data.splits import seeded_split
-from selfmm.data.store import MANIFEST, PLACE, TEXT
 from selfmm.data.tables.cells import read_cells, words
 from selfmm.data.tables.column_names import COLUMNS, SEPARATOR, SPLIT_WORDS
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
