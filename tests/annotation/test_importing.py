@@ -161,9 +161,9 @@ def test_everything_wrong_in_a_sheet_is_said_at_once(dataset: Dataset, tmp_path:
         dataset,
         path,
         "1 ids have more than one row: 'a'",
-        "1 ids are of no clip of the data set: 'nobody'",
+        "the data set has no clips with these ids: 'nobody'",
         "there are labels of 'pulse'; the data set has text, audio, vision",
-        "1 labels are not in [-3, 3]: '3.01 (vision of a)'",
+        "labels are outside [-3, 3]: '3.01 (vision of a)'",
         "4 labels are no finite numbers: '1,5 (text of b)'",
         "the weight is 1.5",
         weight=1.5,
@@ -222,13 +222,13 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ([task("a", rated({"number": [1]}))], "no finite numbers"),
         ([task("a", rated({"number": 10**400}))], "no finite numbers"),
         ('[{"clip": "a", "label_text": [{"number": NaN}]}]', "no finite numbers"),
-        ([task("a", rated({"number": 3.5}))], r"not in \[-3, 3\]"),
+        ([task("a", rated({"number": 3.5}))], r"outside \[-3, 3\]"),
         ([task("a", rated({"number": 1}, "label_pulse"))], "labels of 'pulse'"),
         ([task("a", {"result": [*rated({"number": 1})["result"], *rated({"number": 2})["result"]]})], "twice"),
         ([{"clip": "a", "label_text": [{"number": 1}, {"number": 2}]}], "twice"),
         ([task("a", rated({"number": 1}), id=1), task("a", rated({"number": 1}), id=2)], "several tasks: 'a'"),
         ([{"clip": "a", "id": 1}, {"clip": "a", "id": 2, "label_text": 1}], "several tasks: 'a'"),
-        ([task("\ud800", rated({"number": 1}))], "of no clip"),
+        ([task("\ud800", rated({"number": 1}))], "no clips with these ids"),
     ],
 )
 def test_json_that_is_no_export(dataset: Dataset, tmp_path: Path, content: object, says: str) -> None:
@@ -311,7 +311,7 @@ def test_sheets_that_could_be_read_in_two_ways(dataset: Dataset, tmp_path: Path,
     refused(dataset, tmp_path / "sheet.csv", word)
 
 
-def test_corrections_that_come_in_while_the_data_set_is_made_anew_stay(dataset: Dataset, tmp_path: Path) -> None:
+def test_corrections_that_come_in_while_the_data_set_is_made_again_stay(dataset: Dataset, tmp_path: Path) -> None:
     def import_meanwhile(clip: int) -> Any:
         (tmp_path / "x.csv").write_text("id,label_audio\na,1\n")
         import_corrections(dataset, tmp_path / "x.csv")

@@ -179,7 +179,7 @@ def test_stored_frames_of_words_that_were_cut_off() -> None:
     before = clips_of(streams["audio"])
     check(found, [[clip[w] for w in word] for clip, word in zip(before, of_tokens, strict=True)])
     for limit in (None, 5):  # nothing was cut from a text that is shorter
-        with pytest.raises(DatasetError, match="'b' has 7 frames, and its text 4 tokens of 2 words"):
+        with pytest.raises(DatasetError, match="'b' has 7 frames, and its text has 4 tokens of 2 words"):
             on_one_axis(streams, how="stored", ids=IDS, words=of_tokens, limit=limit)
 
 
@@ -188,10 +188,10 @@ def test_stored_frames_of_tokens_that_were_cut_off() -> None:
     found = on_one_axis(streams, how="stored", ids=IDS, limit=4)
     before = clips_of(streams["audio"])
     check(clips_of(found["audio"]), [before[0], before[1][:4]])
-    with pytest.raises(DatasetError, match="'b' has 7 frames, and its text 4 tokens"):
+    with pytest.raises(DatasetError, match="'b' has 7 frames, and its text has 4 tokens"):
         on_one_axis(streams, how="stored", ids=IDS)
     # A clip without text is on the axis of its frames, which nothing was cut from.
-    with pytest.raises(DatasetError, match="'b' has 9 frames, and its audio 4 frames"):
+    with pytest.raises(DatasetError, match="'b' has 9 frames, and its audio has 4 frames"):
         on_one_axis(world({"text": [3, 0], "audio": [3, 4], "vision": [3, 9]}), how="stored", ids=IDS, limit=4)
 
 
@@ -201,15 +201,15 @@ def test_stored_frames_of_tokens_that_were_cut_off() -> None:
         (
             {"text": [5, 5], "audio": [3, 9]},
             words([0, 0, 1, 2, 2], [0, 0, 1, 2, 2]),
-            "the audio of clip 'b' has 9 frames, and its text 5 tokens of 3 words",
+            "the audio of clip 'b' has 9 frames, and its text has 5 tokens of 3 words",
         ),
-        ({"text": [5], "audio": [2]}, None, "the audio of clip 'a' has 2 frames, and its text 5 tokens[.]"),
-        ({"text": [5], "audio": [6]}, None, "the audio of clip 'a' has 6 frames, and its text 5 tokens[.]"),
-        ({"audio": [9], "vision": [30]}, None, "the vision of clip 'a' has 30 frames, and its audio 9 frames[.]"),
+        ({"text": [5], "audio": [2]}, None, "the audio of clip 'a' has 2 frames, and its text has 5 tokens[.]"),
+        ({"text": [5], "audio": [6]}, None, "the audio of clip 'a' has 6 frames, and its text has 5 tokens[.]"),
+        ({"audio": [9], "vision": [30]}, None, "the vision of clip 'a' has 30 frames, and its audio has 9 frames[.]"),
         (
             {"text": [4, 0], "audio": [2, 7], "vision": [2, 3]},
             words([0, 0, 1, 1], []),
-            "the vision of clip 'b' has 3 frames, and its audio 7 frames[.]",
+            "the vision of clip 'b' has 3 frames, and its audio has 7 frames[.]",
         ),
     ],
 )

@@ -77,12 +77,12 @@ def test_the_digest_is_of_what_training_sees() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"label": 4.0}, r"2 labels are not in \[-3, 3\]"),
-        ({"label": float("nan")}, "2 labels are not in"),
+        ({"label": 4.0}, r"labels are outside \[-3, 3\]: '4 \(text of .*, '4 \(text of"),
+        ({"label": float("nan")}, "labels are outside"),
         ({"label": "good"}, "lacks the columns"),
         ({"weight": 1.1}, "weights are not in"),
         ({"modality": "pulse"}, "labels of 'pulse'; the data set has text, audio, vision"),
-        ({"id": "nobody"}, "1 ids are of no clip"),
+        ({"id": "nobody"}, "no clips with these ids"),
         ({"source": 1}, "lacks the columns"),
     ],
 )
@@ -108,10 +108,10 @@ def test_a_damaged_file(dataset: Dataset) -> None:
         _ = dataset.corrections
 
 
-def test_making_a_data_set_anew_does_not_lose_them(dataset: Dataset) -> None:
+def test_making_a_data_set_again_does_not_lose_them(dataset: Dataset) -> None:
     write_corrections(dataset.path, table((dataset.samples["id"][0], "text", 1.0)))
     before = (dataset.path / CORRECTIONS).read_bytes()
-    with pytest.raises(OutputError, match="put it back"):
+    with pytest.raises(OutputError, match="put the file back"):
         write_planted(dataset.path, PlantedSettings(clips=30), force=True)
     assert (dataset.path / CORRECTIONS).read_bytes() == before
     assert len(open_dataset(dataset.path)) == 40

@@ -232,6 +232,6 @@ def test_how_a_data_set_shows_itself(tmp_path: Path) -> None:
     facts = "70 clips (train 42, valid 14, test 14); audio (3 features), text (token ids); labels -3 to 3"
     assert repr(dataset) == f"<Dataset '<set>': {facts}>"
     page = dataset._repr_html_()
-    assert "<caption>Data set <strong>&lt;set&gt;</strong></caption>" in page
+    assert "<caption>Data set &lt;set&gt;</caption>" in page
     assert "<td>&lt;script&gt;</td><td>train</td><td>-3</td><td>&lt;b&gt;</td>" in page
     assert "70 clips (train 42, valid 14, test 14)" in page

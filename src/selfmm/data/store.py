@@ -37,7 +37,7 @@ import pandas as pd
 from selfmm.core.errors import DatasetError
 from selfmm.core.messages import clips, some
 from selfmm.data.corrections import read_corrections
-from selfmm.data.display import dataset_html
+from selfmm.data.display import table_html
 from selfmm.data.manifest import MANIFEST, PLACE, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest
 
 __all__ = [
@@ -114,11 +114,9 @@ class Dataset:
         return f"<Dataset {self.name!r}: {size}; {modalities}; labels {labels}>"
 
     def _repr_html_(self) -> str:
-        shown = self.samples.head(_PREVIEW)[["id", "split", "label", TEXT]].to_numpy().tolist()
-        rows = [
-            [id_, split, f"{label:g}", "" if pd.isna(text) else str(text)[:80]] for id_, split, label, text in shown
-        ]
-        return dataset_html(self.name, self._facts(), rows)
+        shown = [self[row] for row in range(min(_PREVIEW, len(self)))]
+        rows = [[clip.id, clip.split, f"{clip.label:g}", (clip.text or "")[:80]] for clip in shown]
+        return table_html(f"Data set {self.name}", self._facts(), ("clip", "split", "label", "text"), rows)
 
     def _facts(self) -> dict[str, str]:
         per_split = ", ".join(f"{split} {len(self.rows(split))}" for split in SPLITS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import did_you_mean
-from selfmm.data.tables.column_names import COLUMNS
+from selfmm.data.tables.cells import COLUMNS
 from selfmm.features.clips.clip import ClipList, Failure
 from selfmm.features.clips.files import Finder
 from selfmm.features.clips.overlaps import overlap_notes
