@@ -58,7 +58,7 @@ def test_a_sheet_there_and_back(dataset: Dataset, tmp_path: Path, suffix: str) -
     assert sheet["text"].tolist() == ["good", "bad, very", formula, "真的不好"]
     assert sheet["label_text"].isna().all()
     untouched = path.read_bytes()
-    refused(dataset, path, "there is no label in it")
+    refused(dataset, path, "it has no labels")
     sheet.loc[1, "label_audio"] = 2.5
     sheet.loc[2, "label_text"] = -0.25
     sheet.loc[2, "label_vision"] = 0
@@ -103,8 +103,8 @@ def test_label_studio_there_and_back(dataset: Dataset, tmp_path: Path, form: str
     }
     table = open_dataset(dataset.path).corrections.set_index(["id", "modality"])
     assert table["annotators"].to_dict() == {("a", "text"): "12, 7", ("a", "audio"): "7", ("e", "vision"): "7"}
-    assert any("1 of them" in note and "lack the stream" in note for note in done.notes)
-    assert any("2 skipped" in note for note in done.notes) == (form == "JSON")
+    assert any("1 of them" in note and "without the modality" in note for note in done.notes)
+    assert any("skipped annotations were left out: 2" in note for note in done.notes) == (form == "JSON")
 
 
 def test_accepted_pre_annotations_are_the_u_labels(dataset: Dataset, tmp_path: Path) -> None:
@@ -160,11 +160,11 @@ def test_everything_wrong_in_a_sheet_is_said_at_once(dataset: Dataset, tmp_path:
     refused(
         dataset,
         path,
-        "1 ids have more than one row: 'a'",
+        "ids have more than one row: 'a'",
         "the data set has no clips with these ids: 'nobody'",
         "there are labels of 'pulse'; the data set has text, audio, vision",
         "labels are outside [-3, 3]: '3.01 (vision of a)'",
-        "4 labels are no finite numbers: '1,5 (text of b)'",
+        "labels are not finite numbers: '1,5 (text of b)'",
         "the weight is 1.5",
         weight=1.5,
     )
@@ -180,7 +180,7 @@ def test_everything_wrong_in_a_sheet_is_said_at_once(dataset: Dataset, tmp_path:
         ("id,text\na,b\n", "columns label_<modality>"),
         ("id,label_text,label_text \na,1,2\n", "each once"),
         ("id,label_text\na,1,2\n", "rows longer than its header"),
-        ("id,label_text\n", "there is no label"),
+        ("id,label_text\n", "it has no labels"),
     ],
 )
 def test_sheets_that_are_none(dataset: Dataset, tmp_path: Path, content: str, says: str) -> None:
@@ -209,7 +209,7 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ("\ud800", "cannot read"),
         ({"id": 1}, "holds a dict"),
         ([1, 2], "a list of other things"),
-        ([], "there is no label"),
+        ([], "it has no labels"),
         ([{"id": 1}], r"not as Label Studio writes them: 'record 1 \(it has no clip\)'"),
         ([{"id": 1, "data": {"text": "x"}, "annotations": []}], "it has no data.clip"),
         ([{"id": 1, "data": [], "annotations": []}], "it has no data.clip"),
@@ -217,11 +217,11 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ([task(3, rated({"number": 1}))], "it has no data.clip"),
         ([task("a", 5)], "an annotation without a list result"),
         ([task("a", {"result": "x"})], "an annotation without a list result"),
-        ([task("a", rated({"rating": 4}))], r"no finite numbers: .\{'rating': 4\} \(text of a\)"),
-        ([task("a", rated({"number": True}))], "no finite numbers"),
-        ([task("a", rated({"number": [1]}))], "no finite numbers"),
-        ([task("a", rated({"number": 10**400}))], "no finite numbers"),
-        ('[{"clip": "a", "label_text": [{"number": NaN}]}]', "no finite numbers"),
+        ([task("a", rated({"rating": 4}))], r"not finite numbers: .\{'rating': 4\} \(text of a\)"),
+        ([task("a", rated({"number": True}))], "not finite numbers"),
+        ([task("a", rated({"number": [1]}))], "not finite numbers"),
+        ([task("a", rated({"number": 10**400}))], "not finite numbers"),
+        ('[{"clip": "a", "label_text": [{"number": NaN}]}]', "not finite numbers"),
         ([task("a", rated({"number": 3.5}))], r"outside \[-3, 3\]"),
         ([task("a", rated({"number": 1}, "label_pulse"))], "labels of 'pulse'"),
         ([task("a", {"result": [*rated({"number": 1})["result"], *rated({"number": 2})["result"]]})], "twice"),
@@ -244,7 +244,7 @@ def test_a_huge_json_is_not_read(dataset: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     with path.open("wb") as file:
         file.truncate((256 << 20) + 1)
-    refused(dataset, path, "more than 256 MiB")
+    refused(dataset, path, "larger than 256 MiB")
 
 
 def test_other_questions_and_empty_answers_are_left_out(dataset: Dataset, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_other_questions_and_empty_answers_are_left_out(dataset: Dataset, tmp_pa
 
 def test_files_of_another_kind(dataset: Dataset, tmp_path: Path) -> None:
     refused(dataset, tmp_path / "none.csv", "does not exist")
-    refused(dataset, tmp_path, "is no file")
+    refused(dataset, tmp_path, "is not a file")
     (tmp_path / "x.xlsx").write_bytes(b"")
     refused(dataset, tmp_path / "x.xlsx", "unknown kind")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
@@ -303,7 +303,7 @@ def test_two_imports_at_once_lose_nothing(dataset: Dataset, tmp_path: Path) -> N
         ("id,id,label_text\na,b,1\n", "each once"),
         ("id;label_text\na;1,5\n", "semicolons"),
         ("id;label_text\na;1\n", "semicolons"),
-        ("id,label_text\na,1_0e-1\n", "no finite numbers"),
+        ("id,label_text\na,1_0e-1\n", "not finite numbers"),
     ],
 )
 def test_sheets_that_could_be_read_in_two_ways(dataset: Dataset, tmp_path: Path, text: str, word: str) -> None:
