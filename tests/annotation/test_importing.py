@@ -1,4 +1,4 @@
-"""Annotations come back whole or not at all, and everything wrong is said at once."""
+"""Annotations are imported all or not at all, and everything wrong is reported at once."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_accepted_pre_annotations_are_the_u_labels(dataset: Dataset, tmp_path: P
     """An annotator who submits everything as proposed confirms it, to the step of the control."""
     content = []
     for number, task in enumerate(project(dataset).tasks()):
-        proposed = {one["from_name"]: one["value"]["number"] for one in task["predictions"][0]["result"]}
+        proposed = {item["from_name"]: item["value"]["number"] for item in task["predictions"][0]["result"]}
         content.append(exported(task, number, annotation(proposed, {})))
     import_corrections(dataset, studio(tmp_path, content))
     expected = u_labels().set_index(["id", "modality"])["u_label"].drop(("e", "vision")).round(1)
@@ -148,7 +148,7 @@ def test_forget(dataset: Dataset, tmp_path: Path) -> None:
     assert not (dataset.path / CORRECTIONS).exists()
 
 
-def test_everything_wrong_in_a_sheet_is_said_at_once(dataset: Dataset, tmp_path: Path) -> None:
+def test_everything_wrong_in_a_sheet_is_reported_at_once(dataset: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "sheet.csv"
     path.write_text(
         "id,label_text,label_pulse,label_audio,label_vision\n"

@@ -1,4 +1,4 @@
-"""Small sources in the field's layouts, for tests."""
+"""Small sources in the layouts of MMSA, for tests."""
 
 from __future__ import annotations
 

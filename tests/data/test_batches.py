@@ -145,11 +145,11 @@ def test_frame_statistics_equal_those_of_all_frames_at_once(lacking: Dataset) ->
 
 def test_batches_come_in_order_are_few_ahead_and_end_with_the_error(lacking: Dataset) -> None:
     maker = BatchMaker(lacking, np.arange(40), {"audio": lacking.modalities["audio"]})
-    made: list[int] = []
+    starts: list[int] = []
     make = maker.make
 
     def note(positions: Positions) -> Batch:
-        made.append(int(positions[0]))
+        starts.append(int(positions[0]))
         if positions[0] == 30:
             raise DatasetError("clip 30")
         return make(positions)
@@ -157,8 +157,8 @@ def test_batches_come_in_order_are_few_ahead_and_end_with_the_error(lacking: Dat
     maker.make = note  # type: ignore[method-assign]
     batches = maker.batches([np.array([i, i + 1]) for i in range(0, 40, 2)], torch.device("cpu"))
     assert next(batches).index.tolist() == [0, 1]
-    assert len(made) <= 4
+    assert len(starts) <= 4
     with pytest.raises(DatasetError, match="clip 30"):
         list(batches)
-    assert made == list(range(0, made[-1] + 2, 2))
-    assert made[-1] <= 34
+    assert starts == list(range(0, starts[-1] + 2, 2))
+    assert starts[-1] <= 34

@@ -64,10 +64,10 @@ def test_the_origin_is_recorded_without_paths(tmp_path: Path) -> None:
 def test_a_table_becomes_a_data_set(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "clips.csv").write_text("id,label,text\na,1,x\nb,2,y\nc,-3,z\n")
-    savez(tmp_path / "set" / "audio.npz", {one: np.ones((2, 3)) for one in "abc"})
+    savez(tmp_path / "set" / "audio.npz", {name: np.ones((2, 3)) for name in "abc"})
     (tmp_path / "set" / "vision").mkdir()
-    for one in "abc":
-        np.save(tmp_path / "set" / "vision" / f"{one}.npy", np.ones(4))
+    for name in "abc":
+        np.save(tmp_path / "set" / "vision" / f"{name}.npy", np.ones(4))
     dataset, notes = import_dataset(tmp_path / "set", tmp_path / "set" / "out")
     assert list(dataset.modalities) == ["text", "audio", "vision"]
     assert set(dataset.manifest.provenance["sha256"]) == {"clips.csv", "audio.npz", "vision"}
@@ -99,7 +99,7 @@ def clip(split: str, key: str, row: int, value: Any) -> Any:
         (lambda c: [p["vision_lengths"].fill(0) for p in c.values()], "no clip has any vision"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_left(tmp_path: Path, damage: Any, message: str) -> None:
+def test_what_is_wrong_is_reported_and_nothing_is_left(tmp_path: Path, damage: Any, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         imported(tmp_path, damage)
     assert [path.name for path in tmp_path.iterdir()] == ["set.pkl"]
@@ -135,7 +135,7 @@ def test_one_clip_is_enough(tmp_path: Path) -> None:
     assert len(import_dataset(path, tmp_path / "out")[0]) == 1
 
 
-def test_videos_in_several_splits_are_told(tmp_path: Path) -> None:
+def test_videos_in_several_splits_are_reported(tmp_path: Path) -> None:
     _, notes = imported(tmp_path, clip("train", "id", 0, "testvideo$_$9"))
     assert "videos have clips in more than one split ('testvideo')" in notes[0]
 
@@ -218,11 +218,11 @@ def test_an_interrupted_import_leaves_no_half_data_set(tmp_path: Path, kind: sig
     process.send_signal(kind)
     process.communicate(timeout=30)
     assert not out.exists()
-    left = [one for one in tmp_path.iterdir() if one.name != "set.pkl"]
-    assert all(one.name.startswith(".out.") for one in left)
+    left = [path for path in tmp_path.iterdir() if path.name != "set.pkl"]
+    assert all(path.name.startswith(".out.") for path in left)
     assert bool(left) == (kind != signal.SIGINT)
     import_dataset(path, out)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["out", "set.pkl"]  # the next import tidies up
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set.pkl"]  # the next import tidies up
 
 
 PEAK = """

@@ -1,4 +1,4 @@
-"""The data-set folder: what is written is read, and what is damaged is told."""
+"""The data-set folder: what is written is read, and damage is reported."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ DAMAGES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGES)
-def test_damage_is_told_on_opening(tmp_path: Path, damage: Any, message: str) -> None:
+def test_damage_is_reported_on_opening(tmp_path: Path, damage: Any, message: str) -> None:
     dataset = written(tmp_path)
     damage(dataset)
     with pytest.raises(DatasetError, match=message):

@@ -1,4 +1,4 @@
-"""The field's layouts, honest and broken."""
+"""Pickles in the layouts of MMSA, valid and broken."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_sims_has_labels_per_modality_on_its_own_scale(tmp_path: Path) -> None:
 def test_mult_files_are_padded_at_the_front_and_have_rows_for_ids(tmp_path: Path) -> None:
     audio = np.zeros((2, 4, 3))
     audio[0, 3:], audio[1, 2:] = 1, 2
-    audio[1, 3] = 0  # a frame of zeros within a clip is no padding at its own end
+    audio[1, 3] = 0  # a frame of zeros within a clip is not padding
     part = {
         "text": np.ones((2, 4, 5)),
         "audio": audio,
@@ -132,7 +132,7 @@ def test_further_modalities_and_shapes(tmp_path: Path) -> None:
         part["Bad Name"] = np.ones((n, 3, 8))
         part["vision"] = np.ones((n, 2))
         del part["vision_lengths"]
-        part["id"] = [[one] for one in part["id"]]
+        part["id"] = [[clip_id] for clip_id in part["id"]]
         part["raw_text"] = [text.encode() for text in part["raw_text"]]
         part["regression_labels"] = [[np.float32(label)] for label in part["regression_labels"]]
     content["extra"] = {}
@@ -146,7 +146,7 @@ def test_further_modalities_and_shapes(tmp_path: Path) -> None:
     ]
 
 
-def test_minus_inf_in_audio_becomes_zero_and_is_told(tmp_path: Path) -> None:
+def test_minus_inf_in_audio_becomes_zero_and_is_reported(tmp_path: Path) -> None:
     content = mmsa_data()
     content["train"]["audio"][1, 0, 2] = -np.inf
     content["train"]["audio"][0, 4, 2] = -np.inf  # in the padding: of no interest
@@ -191,7 +191,7 @@ BROKEN: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), BROKEN)
-def test_what_is_wrong_is_said(tmp_path: Path, damage: Any, message: str) -> None:
+def test_what_is_wrong_is_reported(tmp_path: Path, damage: Any, message: str) -> None:
     content = mmsa_data()
     damage(content)
     with pytest.raises(SourceError, match=message):

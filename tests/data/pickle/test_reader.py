@@ -1,4 +1,4 @@
-"""Hostile and honest pickles."""
+"""Hostile and valid pickles."""
 
 from __future__ import annotations
 

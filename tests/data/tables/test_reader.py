@@ -1,4 +1,4 @@
-"""Tables with features beside them."""
+"""Tables with features next to them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table(folder: Path, name: str = "clips.csv", **columns: Any) -> Path:
 
 
 def features(dim: int = 3, **extra: Any) -> dict[str, Any]:
-    return {one: np.full((n + 1, dim), n, dtype="f4") for n, one in enumerate(IDS)} | extra
+    return {clip_id: np.full((n + 1, dim), n, dtype="f4") for n, clip_id in enumerate(IDS)} | extra
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
@@ -88,7 +88,7 @@ def test_ids_never_reach_outside_the_folder(tmp_path: Path) -> None:
 
 def test_text_as_tokens_or_features(tmp_path: Path) -> None:
     path = table(tmp_path)
-    savez(tmp_path / "text.npz", {one: np.array([101, 7, 102]) for one in IDS})
+    savez(tmp_path / "text.npz", {clip_id: np.array([101, 7, 102]) for clip_id in IDS})
     source = read_table_source(path)
     assert not source.frames
     assert any("text.npz was left out; to use it" in note and "--text tokens" in note for note in source.notes)
@@ -102,7 +102,7 @@ def test_text_as_tokens_or_features(tmp_path: Path) -> None:
     assert read_table_source(path).frames["text"].modality.dim == 3
     with pytest.raises(SourceError, match="--text raw needs a column text"):
         read_table_source(path, text="raw")
-    savez(tmp_path / "text.npz", {one: np.array([1, 2]) for one in IDS} | {"b": np.array([-1, 2])})
+    savez(tmp_path / "text.npz", {clip_id: np.array([1, 2]) for clip_id in IDS} | {"b": np.array([-1, 2])})
     with pytest.raises(SourceError, match=r"token ids must be .* not in 1 clip \('b'\)"):
         read_table_source(path, tokenizer="t")
 
@@ -158,7 +158,7 @@ def test_labels_may_be_absent_for_a_prediction(tmp_path: Path) -> None:
         ({"start": ["0:15", "1", "2", "3"]}, "column start: 1 clip has a value that is not a number"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_with_a_table_is_reported(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     with pytest.raises(SourceError, match=message):
         read_table_source(table(tmp_path, **columns))
 
@@ -172,10 +172,10 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, columns: dict[str, A
         (features(b=np.array(["x"])), "but got 'b"),
         (features(b=np.array([{}], dtype=object)), "cannot read .*audio.npz .*plain arrays of numbers"),
         (features(b=np.array([[1, np.nan, np.inf]])), r"2 NaN or infinite values in 1 clip \('b'\)"),
-        ({one: np.zeros((0, 3)) for one in IDS}, "every array is empty"),
+        ({clip_id: np.zeros((0, 3)) for clip_id in IDS}, "every array is empty"),
     ],
 )
-def test_what_is_wrong_with_features_is_said(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_with_features_is_reported(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     savez(tmp_path / "audio.npz", arrays)
     with pytest.raises(SourceError, match=message):
         read_table_source(table(tmp_path))
