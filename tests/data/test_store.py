@@ -132,7 +132,7 @@ def edit_table(dataset: Dataset, column: str, values: Any) -> None:
 
 
 DAMAGES: list[tuple[Any, str]] = [
-    (lambda d: (d.path / "dataset.json").unlink(), r"no dataset\.json in it.*selfmm import"),
+    (lambda d: (d.path / "dataset.json").unlink(), r"has no dataset\.json.*selfmm import"),
     (lambda d: (d.path / "dataset.json").write_text("{"), "cannot read .*Import the data set again"),
     (lambda d: (d.path / "dataset.json").write_text("[]"), "format version None"),
     (lambda d: edit(d, format_version=99), "format version 99; this selfmm reads version 1"),
@@ -165,7 +165,7 @@ def test_damage_is_reported_on_opening(tmp_path: Path, damage: Any, message: str
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"does not exist.*Make one with: selfmm import"):
+    with pytest.raises(DatasetError, match=r"does not exist.*Make a data set with: selfmm import"):
         open_dataset(tmp_path / "none")
 
 

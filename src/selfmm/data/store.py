@@ -251,8 +251,8 @@ def open_dataset(path: str | Path) -> Dataset:
     """
     folder = Path(path)
     if not (folder / MANIFEST).is_file():
-        reason = f"no {MANIFEST} in it" if folder.exists() else "the folder does not exist"
-        raise DatasetError(f"{folder} is not a data set: {reason}. Make one with: selfmm import SOURCE {folder}")
+        problem = f"is not a data set: it has no {MANIFEST}" if folder.exists() else "does not exist"
+        raise DatasetError(f"{folder} {problem}. Make a data set with: selfmm import SOURCE {folder}")
     manifest = read_manifest(folder / MANIFEST)
     dataset = Dataset(folder, manifest, _read_table(folder / TABLE))
     _check(dataset)
