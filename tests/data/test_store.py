@@ -13,7 +13,7 @@ import pytest
 
 from selfmm.core.errors import DatasetError, OutputError, SourceError
 from selfmm.data.corrections import COLUMNS, write_corrections
-from selfmm.data.manifest import Manifest, Modality, check_modality_name
+from selfmm.data.manifest import Modality
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import Frames, Source, fingerprint, sha256, write_dataset
 
@@ -167,18 +167,6 @@ def test_damage_is_reported_on_opening(tmp_path: Path, damage: Any, message: str
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"does not exist.*Make a data set with: selfmm import"):
         open_dataset(tmp_path / "none")
-
-
-@pytest.mark.parametrize("name", ["", "Audio", "a b", "../x", "a/b", "1a", "x" * 33, "samples", "dataset", "audio.npy"])
-def test_names_that_are_no_modality(name: str) -> None:
-    with pytest.raises(ValueError, match="cannot name a modality"):
-        check_modality_name(name)
-    assert check_modality_name("gaze_2") == "gaze_2"
-
-
-def test_an_infinite_range_is_refused() -> None:
-    with pytest.raises(ValueError, match="two finite numbers"):
-        Manifest(name="x", label_range=(0, float("inf")), modalities={"text": Modality(kind="text")})
 
 
 def test_clips_by_number_id_and_slice(tmp_path: Path) -> None:
