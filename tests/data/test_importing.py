@@ -94,7 +94,7 @@ def clip(split: str, key: str, row: int, value: Any) -> Any:
         (clip("train", "raw_text", 0, "\ud800"), "1 clip has a text that is not valid text"),
         (clip("train", "raw_text", 0, "  "), r"1 clip has no text .*pass --missing allow"),
         (clip("train", "audio_lengths", 0, 0), r"1 clip has no audio \('trainvideo\$_\$0'\). If that is right, pass"),
-        (lambda c: c["test"].pop("vision"), "3 clips have no vision .*left out of the loss of vision"),
+        (lambda c: c["test"].pop("vision"), "3 clips have no vision .*leaves such clips out of the loss of vision"),
         (lambda c: [p["raw_text"].fill(" ") for p in c.values()], "the text of every clip is empty"),
         (lambda c: [p["vision_lengths"].fill(0) for p in c.values()], "no clip has any vision"),
     ],
@@ -120,7 +120,7 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
 def test_missing_streams_can_be_allowed_but_not_all_of_a_clip(tmp_path: Path) -> None:
     dataset, notes = imported(tmp_path, clip("train", "audio_lengths", 0, 0), missing="allow")
     assert dataset.frames("audio", 0).shape == (0, 3)
-    assert notes == ("1 clip has no audio ('trainvideo$_$0'); they are left out of the loss of audio.",)
+    assert notes == ("1 clip has no audio ('trainvideo$_$0'); the loss of audio leaves out such clips.",)
 
     def silence(content: Any) -> None:
         content["train"]["audio_lengths"][0] = content["train"]["vision_lengths"][0] = 0

@@ -127,7 +127,7 @@ def test_faults_of_the_table(tmp_path: Path) -> None:
         "the split 'valid' is empty",
     ):
         assert part in text
-    assert "1 clips of the split 'train' have no label" in inspection.notes
+    assert "1 clip of the split 'train' without a label" in inspection.notes
     assert "the split 'test' has no negative label" in inspection.notes
     assert inspection.splits["train"].unlabelled == 1
     assert sum(inspection.splits["train"].histogram) == 2

@@ -143,10 +143,10 @@ def _modality_problems(source: Source, missing: Missing, notes: list[str]) -> li
             problems.append(f"{empty}. Leave the modality out, or check how it was extracted.")
         elif not has.all() and missing == "error":
             problems.append(
-                f"{lack}. If that is right, pass --missing allow: they are kept, and left out of the loss of {name}."
+                f"{lack}. If that is right, pass --missing allow, which leaves such clips out of the loss of {name}."
             )
         elif not has.all():
-            notes.append(f"{lack}; they are left out of the loss of {name}.")
+            notes.append(f"{lack}; the loss of {name} leaves out such clips.")
     return problems
 
 

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from selfmm.core.messages import clips
+
 FIRST = 5
 """Number of names that a finding keeps."""
 
@@ -155,7 +157,7 @@ class Inspection:
                 notes.append(f"{name} has features that never change: {_some(modality.constant_columns)}")
         for name, split in self.splits.items():
             if split.clips > split.unlabelled > 0:
-                notes.append(f"{split.unlabelled} clips of the split {name!r} have no label")
+                notes.append(f"{clips(split.unlabelled)} of the split {name!r} without a label")
             if split.clips > split.unlabelled and not (split.negative and split.positive):
                 side = "negative" if split.positive else "positive"
                 notes.append(f"the split {name!r} has no {side} label")

@@ -136,9 +136,9 @@ def find_table(path: Path) -> Path:
 def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labels: bool) -> pd.DataFrame:
     names = [str(column).strip().lower() for column in raw.columns]
     raw = raw.set_axis([COLUMNS.get(name, name) for name in names], axis=1)
-    twice = sorted(set(raw.columns[raw.columns.duplicated()]))
-    if twice:
-        raise SourceError(f"{path} has the columns {twice} twice. Remove or rename one of each.")
+    repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
+    if repeated:
+        raise SourceError(f"{path} has the columns {repeated} twice. Remove or rename one of each.")
     if "id" not in raw and {"video", "clip_id"} <= set(raw.columns):
         raw["id"] = words(raw["video"]) + SEPARATOR + words(raw["clip_id"])
     lacking = [column for column in ("id", "label") if column not in raw and (column == "id" or require_labels)]
