@@ -6,12 +6,33 @@ from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
-from selfmm.data.corrections import training_corrections
 from selfmm.data.store import Dataset
 from selfmm.labels import FixedLabels
 from selfmm.runs.folder import CorrectionsUsed
+
+
+def training_corrections(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return the corrections that training uses: those of these modalities and of training clips that have them.
+
+    Args:
+        dataset: the data set with its corrections.
+        modalities: names of the modalities that are trained.
+        rows: (n,) row numbers of the training clips.
+
+    Returns:
+        The rows of ``dataset.corrections``, and ``position``: the clip's place among ``rows``.
+    """
+    ids = dataset.samples["id"].to_numpy()[rows]
+    tables = [dataset.corrections.iloc[:0].assign(position=np.zeros(0, dtype=np.int64))]
+    for name in modalities:
+        present = np.flatnonzero(dataset.lengths(name)[rows] > 0)
+        places = pd.DataFrame({"id": ids[present], "position": present})
+        of_modality = dataset.corrections[dataset.corrections["modality"] == name]
+        tables.append(of_modality.merge(places, on="id"))
+    return pd.concat(tables, ignore_index=True)
 
 
 def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> dict[str, FixedLabels]:
