@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.labels.class_accounts import EM_STEPS, FIRST_SHARE, NEWTON_STEPS, STEEPER, STEEPEST
+from selfmm.labels.classes.posterior import EM_STEPS, FIRST_SHARE, LARGEST_FACTOR, LARGEST_SHARPNESS, NEWTON_STEPS
 
 Vector = npt.NDArray[np.float64]
 
@@ -20,7 +20,7 @@ class SlowClasses:
         self.m, self.count = list(classes), count
         self.labels = {name: [[float(k == m) for k in range(count)] for m in self.m] for name in modalities}
         self.stored: dict[str, dict[int, Vector]] = {name: {} for name in modalities}
-        self.account = dict.fromkeys(modalities, (0.0, 0.0, 0.0))
+        self.fits = dict.fromkeys(modalities, (0.0, 0.0, 0.0))
         self.outcomes = {name: ["start"] * len(self.m) for name in modalities}
         self.prior = [self.m.count(k) / len(self.m) for k in range(count)]
 
@@ -59,7 +59,7 @@ class SlowClasses:
             within = [d[self._home(name, clip)] for clip, (_, d) in zip(rows, found, strict=True)]
             alone = [d / len(rows[clip]) for clip, d in zip(rows, within, strict=True) if d < math.inf]
             variance = math.fsum(alone) / max(len(alone), 1)
-            self.account[name] = self._fit(known, variance) if self._apart(name) else (0.0, 0.0, 0.0)
+            self.fits[name] = self._fit(known, variance) if self._apart(name) else (0.0, 0.0, 0.0)
 
     def centre(self, name: str, k: int, without: int = -1) -> Vector | None:
         members = [row for clip, row in self.stored[name].items() if clip != without and self._home(name, clip) == k]
@@ -82,7 +82,7 @@ class SlowClasses:
 
     def _raw(self, name: str, clip: int, fusion: Vector | None, row: Vector) -> list[float] | str:
         """The posterior, or why there is none."""
-        beta, share, credit = self.account[name]
+        beta, share, credit = self.fits[name]
         if fusion is None:
             return "missing"
         if not (np.isfinite(row).all() and np.isfinite(fusion).all()):
@@ -115,7 +115,7 @@ class SlowClasses:
         finite = [d for _, distances in known for d in distances if d < math.inf]
         if not finite or not 0 < (unit := math.fsum(finite) / len(finite)) < math.inf:
             return (0.0, 0.0, 0.0)
-        steepest = min(unit / (2 * variance), STEEPEST) if variance else STEEPEST
+        steepest = min(unit / (2 * variance), LARGEST_SHARPNESS) if variance else LARGEST_SHARPNESS
         scaled = [(m, [d / unit for d in distances]) for m, distances in known]
         plain = 0.0
         for _ in range(NEWTON_STEPS):
@@ -141,7 +141,7 @@ class SlowClasses:
         if slope <= 0 and beta == 0:
             return 0.0
         step = slope / max(bend, math.ulp(0.0))
-        return min(max(beta + step, beta / STEEPER), max(1.0, STEEPER * beta))
+        return min(max(beta + step, beta / LARGEST_FACTOR), max(1.0, LARGEST_FACTOR * beta))
 
     def _likelihood(self, scaled: Sequence[tuple[int, list[float]]], beta: float, share: float) -> float:
         chances = [(1 - share) * self._says(d, beta)[m] + share * self.prior[m] for m, d in scaled]

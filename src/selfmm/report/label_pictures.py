@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.report.style import INK, MUTED, panel
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,8 +72,6 @@ def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelS
         "bound": scale.reach,
         "rule": settings.labels.rule,
         "zero_labels": settings.labels.zero_labels,
-        "bank_dtype": getattr(torch, settings.labels.bank),
-        "bank_folder": Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
         "neutral": scale.neutral,
         "unit": scale.unit,
         "fixed": fixed_labels(dataset, model.tasks, rows),

@@ -16,7 +16,7 @@ from selfmm.labels import Outcome
 from selfmm.labels.audit.audit import DESCRIPTIONS, Audit, audit
 from selfmm.labels.audit.clips import disagreement, typical
 from selfmm.labels.audit.recovery import recovery
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 
 NAN = float("nan")
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.labels.audit.clips import by_id, clip_table, most_disagreeing
-from selfmm.labels.audit.figures import FIGURES, View, measure
+from selfmm.labels.audit.statistics import FIGURES, View, measure
 from selfmm.labels.audit.quality import predicts_error, quality
 from selfmm.labels.audit.recovery import recovery
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.outcomes import Outcome
 
 Array = npt.NDArray[np.float64]

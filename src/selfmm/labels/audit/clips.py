@@ -11,7 +11,7 @@ import pandas as pd
 
 from selfmm.core.errors import RunError
 from selfmm.data.store import PLACE, TEXT
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 
 REFERENCES = (TEXT, *PLACE)
 """What tells a person which clip it is; columns of ``samples.parquet``."""

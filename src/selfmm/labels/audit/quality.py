@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.evaluation.metrics import pearson
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.outcomes import Outcome
 
 Array = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""What the label generator keeps of one feature space, and a batch made safe for it."""
+"""One feature space of the label generator: stored features and class centres, and batches prepared for it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ROWS_AT_ONCE = 8192
 
 
 class Rows(NamedTuple):
-    """One stream's features of a batch, ready for use."""
+    """Features of a batch in one feature space, safe to compute with."""
 
     values: Tensor  # (B, d) float64, all finite: rows with a NaN or infinity are zeros
-    usable: Tensor  # (B,) bool, the stream is present and was finite
-    present: Tensor  # (B,) bool
+    usable: Tensor  # (B,) bool, the clip has the modality and its features are finite
+    present: Tensor  # (B,) bool, the clip has the modality
 
 
 @dataclass(frozen=True)
 class BatchRows:
-    """Positions of a batch, made safe for repeats without waiting for the device.
+    """Positions of a batch, safe for repeated clips without waiting for the device.
 
-    Every repeat stands in with the values of the clip's last place, so writes agree; ``last`` counts it once in sums.
+    Every repeat takes the values of the clip's last place, so all writes agree; ``last`` counts the clip once in sums.
     """
 
     index: Tensor  # (B,) long
@@ -39,66 +39,72 @@ class BatchRows:
 
     @classmethod
     def of(cls, index: Tensor) -> BatchRows:
+        """Return the batch of the clips at ``index``, (B,) long."""
         ranked, order = index.sort(stable=True)
         source = order[torch.searchsorted(ranked, index, right=True) - 1]
         return cls(index, source, source == torch.arange(len(index), device=index.device))
 
     def rows(self, features: Tensor, present: Tensor | None = None) -> Rows:
+        """Return features (B, d) of any floating type as float64; ``present`` is (B,) bool, None for all present."""
         values = features.to(self.index.device, torch.float64)[self.source]
         finite = values.isfinite().all(-1)
         here = torch.ones_like(finite) if present is None else present.to(finite.device)[self.source]
         return Rows(values.where(finite[:, None], 0.0), finite & here, here)
 
 
-class FeatureStream(nn.Module):
-    """One feature space: the label and last stored features of each clip, and class means kept as running sums.
+class FeatureSpace(nn.Module):
+    """The label and the last stored features of each clip in one feature space, and class means as running sums.
 
-    The sums always equal those over the banks by the current labels: whoever changes either goes through ``replace``
-    and hands what it returns to ``shift``, or calls ``recount`` and ``reset``. Between the two, processes that hold
-    other clips add theirs.
+    The sums always equal those over the bank by the current labels. To change either, call ``replace`` and pass what it
+    returns to ``shift``, or call ``recount`` and ``reset``. Between the two calls, processes that hold other clips add
+    their part.
 
     Args:
         labels: (N,) labels that give the classes at the start; copied.
-        bank: (N, d) zeros to keep features in; not copied.
+        dim: d, width of the features.
+        bank_dtype: type the features are stored in.
         neutral: the label between the classes.
         zero_positive: whether a neutral label counts as positive.
     """
 
     labels: Tensor  # (N,) the labels that give the classes: u-labels, or m-labels for the fusion
     bank: Tensor  # (N, d) last stored features
-    seen: Tensor  # (N,) bool, whether the bank holds anything
+    seen: Tensor  # (N,) bool, whether the clip's row of the bank is filled
     outcome: Tensor  # (N,) uint8, an Outcome
     sums: Tensor  # (2, d) float64, over the positive and the negative class
     members: Tensor  # (2,) long
-    scatter: Tensor  # () float64, mean squared distance of members to their own centre, as last recounted
+    scatter: Tensor  # () float64, mean squared distance of members to their own centre, at the last recount
     given: Tensor | None  # (N,) loss weights of known labels, NaN for the others; None where no label is known
 
-    def __init__(self, labels: Tensor, bank: Tensor, neutral: float, zero_positive: bool) -> None:
+    def __init__(
+        self, labels: Tensor, dim: int, bank_dtype: torch.dtype, neutral: float, zero_positive: bool
+    ) -> None:
         super().__init__()
-        device = labels.device
+        clips, device = len(labels), labels.device
         self.neutral, self.zero_positive = neutral, zero_positive
         self.register_buffer("labels", labels.clone())
-        self.register_buffer("bank", bank)
-        self.register_buffer("seen", torch.zeros(len(labels), dtype=torch.bool, device=device))
-        self.register_buffer("outcome", torch.zeros(len(labels), dtype=torch.uint8, device=device))
-        self.register_buffer("sums", torch.zeros(2, bank.shape[1], dtype=torch.float64, device=device))
+        self.register_buffer("bank", torch.zeros(clips, dim, dtype=bank_dtype, device=device))
+        self.register_buffer("seen", torch.zeros(clips, dtype=torch.bool, device=device))
+        self.register_buffer("outcome", torch.zeros(clips, dtype=torch.uint8, device=device))
+        self.register_buffer("sums", torch.zeros(2, dim, dtype=torch.float64, device=device))
         self.register_buffer("members", torch.zeros(2, dtype=torch.long, device=device))
         self.register_buffer("scatter", torch.zeros((), dtype=torch.float64, device=device))
         self.register_buffer("given", None)
 
     def check(self, name: str, features: Tensor, rows: int) -> None:
+        """Raise ``ValueError`` unless ``features`` are (rows, d) floats."""
         check_features(name, features, (rows, self.bank.shape[1]))
 
     def centres(self) -> Centres:
-        """Class means, each (d,) float64; zeros for a class without members."""
+        """Return the class means, each (d,) float64; zeros for a class without members."""
         positive, negative = self.sums / self.members.clamp(min=1)[:, None]
         return Centres(positive, negative)
 
-    def both(self) -> Tensor:
+    def has_both_classes(self) -> Tensor:
         """() bool: both classes have members."""
         return (self.members > 0).all()
 
-    def apart(self) -> Tensor:
+    def centres_differ(self) -> Tensor:
         """() bool: the two centres are two points."""
         positive, negative = self.centres()
         length = torch.maximum(positive.norm(), negative.norm())
@@ -106,44 +112,42 @@ class FeatureStream(nn.Module):
         return distinct
 
     def figures(self) -> dict[str, float]:
-        """``gap``: distance of the centres; ``separation``: gap over the root of ``scatter``. NaN without a centre."""
-        if not self.both():
+        """Return ``gap``, the distance of the centres, and ``separation``, gap over the root of ``scatter``.
+
+        Both are NaN where a class has no members.
+        """
+        if not self.has_both_classes():
             return {"gap": math.nan, "separation": math.nan}
         positive, negative = self.centres()
         gap, spread = float((positive - negative).norm()), math.sqrt(float(self.scatter))
         return {"gap": gap, "separation": gap / spread if spread else math.nan}
 
     def replace(self, batch: BatchRows, rows: Rows, labels: Tensor, outcome: Tensor | None = None) -> Tensor:
-        """Sets the batch's labels and outcomes, and stores its usable rows.
+        """Set the batch's labels and outcomes, and store its usable rows.
 
         Returns:
-            (2, d + 1) float64: by how much the sums and members change; to be given to ``shift``.
+            (2, d + 1) float64: how much the sums and members change; pass it to ``shift``.
         """
-        old, seen = self.read(batch.index), self.seen[batch.index]
+        old, seen = self.bank[batch.index], self.seen[batch.index]
         stored = rows.values.to(self.bank.dtype)
-        storable = rows.usable & stored.isfinite().all(-1)  # a narrow bank may overflow
+        storable = rows.usable & stored.isfinite().all(-1)  # a narrow type may overflow
         new, seen_now = stored.where(storable[:, None], old), seen | storable
         before = self._classes(self.labels[batch.index], seen & batch.last)
         after = self._classes(labels, seen_now & batch.last)
-        self.labels[batch.index], self.seen[batch.index] = labels, seen_now
-        self.bank[batch.index.to(self.bank.device)] = new.to(self.bank.device)
+        self.labels[batch.index], self.seen[batch.index], self.bank[batch.index] = labels, seen_now, new
         if outcome is not None:
             self.outcome[batch.index] = outcome
         sums = after @ new.double() - before @ old.double()
         return torch.cat([sums, (after.sum(1) - before.sum(1))[:, None]], dim=1)
 
-    def read(self, index: Tensor) -> Tensor:
-        """(B, d) stored features, where the index is: the bank itself may be a file."""
-        return self.bank[index.to(self.bank.device)].to(index.device)
-
     def shift(self, change: Tensor) -> None:
-        """Moves the centres by what ``replace`` returned (of all processes)."""
+        """Move the centres by what ``replace`` returned, summed over all processes."""
         self.sums += change[:, :-1]
         self.members += change[:, -1].round().long()
-        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to go
+        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to leave
 
     def recount(self) -> Tensor:
-        """(2, d + 2) float64 anew from the bank: per class the sum, the members and the sum of squares."""
+        """Return (2, d + 2) float64, computed from the bank: per class the sum, the members and the sum of squares."""
         totals = torch.zeros(2, self.bank.shape[1] + 2, dtype=torch.float64, device=self.labels.device)
         for start in range(0, len(self.bank), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
@@ -155,15 +159,15 @@ class FeatureStream(nn.Module):
         return totals
 
     def reset(self, totals: Tensor) -> None:
-        """Takes over what ``recount`` returned (of all processes)."""
+        """Set the sums to what ``recount`` returned, summed over all processes."""
         self.sums.copy_(totals[:, :-2])
         self.members.copy_(totals[:, -2].round())
         positive, negative = self.centres()
         own = self.members[0] * positive.square().sum() + self.members[1] * negative.square().sum()
         self.scatter.copy_(((totals[:, -1].sum() - own) / self.members.sum().clamp(min=1)).clamp(min=0))
 
-    def pin(self, known: FixedLabels) -> None:
-        """Sets labels that are known; before anything is stored."""
+    def fix(self, known: FixedLabels) -> None:
+        """Set labels that are known; call it before any features are stored."""
         index = known.index.to(self.labels.device)
         self.labels[index] = known.labels.to(self.labels)
         self.outcome[index] = int(Outcome.FIXED)
@@ -171,12 +175,12 @@ class FeatureStream(nn.Module):
         weights[index] = known.weights.to(weights)
         self.given = weights
 
-    def pinned(self, index: Tensor) -> Tensor:
-        """(B,) bool: which of the labels are known."""
+    def is_fixed(self, index: Tensor) -> Tensor:
+        """(B,) bool: which of the labels at ``index`` are known."""
         return torch.zeros_like(index, dtype=torch.bool) if self.given is None else self.given[index].isfinite()
 
     def own_weights(self, index: Tensor, otherwise: Tensor) -> Tensor:
-        """(B,) loss weights: those given with a known label, and ``otherwise`` for the rest."""
+        """Return (B,) loss weights: those given with a known label, and ``otherwise`` for the rest."""
         if self.given is None:
             return otherwise
         given = self.given[index]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfmm.labels import UnimodalLabelGenerator
-from selfmm.labels.ordered import bound, to_classes, to_labels, to_probabilities
+from selfmm.labels.classes.ordered import bound, to_classes, to_labels, to_probabilities
 
 
 @given(st.integers(2, 12))

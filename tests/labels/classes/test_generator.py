@@ -17,7 +17,7 @@ from oracles.classes import SlowClasses
 from oracles.worlds import Step
 from selfmm.core.errors import SettingsError
 from selfmm.labels import Outcome, UnimodalClassLabelGenerator
-from selfmm.labels.class_accounts import EM_STEPS, ClassAccount, fit_account, posterior
+from selfmm.labels.classes.posterior import EM_STEPS, ClassFit, fit_distances, posterior
 
 WIDTHS = {"text": 4, "type": 2}
 
@@ -112,7 +112,7 @@ def test_equals_the_oracle(world: World) -> None:
         gen.resync()
         slow.resync()
         for name in WIDTHS:
-            np.testing.assert_allclose([*gen.figures(name).values()], slow.account[name], rtol=1e-8, atol=1e-9)
+            np.testing.assert_allclose([*gen.figures(name).values()], slow.fits[name], rtol=1e-8, atol=1e-9)
     assert updated > 0 or world.clips < 10
 
 
@@ -256,32 +256,32 @@ def test_memorised_classes_are_no_evidence_against_themselves() -> None:
     assert gen.weights(torch.arange(len(m)))["text"].max() < 1e-3
 
 
-def test_the_account_is_the_most_likely_one_and_em_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fit_is_the_most_likely_one_and_em_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     random = torch.Generator().manual_seed(0)
     m = torch.randint(3, (500,), generator=random)
     centres = torch.randn(3, 4, generator=random).double()
     says = torch.where(torch.rand(500, generator=random) < 0.2, torch.randint(3, (500,), generator=random), m)
     rows = centres[says] + torch.randn(500, 4, generator=random)
     distances, prior = torch.cdist(rows, centres).square(), torch.full((3,), 1 / 3).double()
-    account = fit_account(m, distances, prior, torch.tensor(0.1))
+    fit = fit_distances(m, distances, prior, torch.tensor(0.1))
 
     def likelihood(sharpness: Tensor, share: Tensor) -> Tensor:
         agreeing = (prior.log() - sharpness * distances).softmax(-1)[torch.arange(500), m]
         return ((1 - share) * agreeing + share * prior[m]).log().sum()
 
-    best = likelihood(account.sharpness, account.share)
+    best = likelihood(fit.sharpness, fit.share)
     grid = [(b, p) for b in torch.linspace(0.05, 3, 60).double() for p in torch.linspace(0.01, 0.9, 60).double()]
     assert all(likelihood(b, p) < best for b, p in grid)
-    assert 0.1 < account.share < 0.3
-    monkeypatch.setattr("selfmm.labels.class_accounts.EM_STEPS", 4 * EM_STEPS)
-    torch.testing.assert_close(fit_account(m, distances, prior, torch.tensor(0.1)), account, rtol=1e-6, atol=1e-9)
+    assert 0.1 < fit.share < 0.3
+    monkeypatch.setattr("selfmm.labels.classes.posterior.EM_STEPS", 4 * EM_STEPS)
+    torch.testing.assert_close(fit_distances(m, distances, prior, torch.tensor(0.1)), fit, rtol=1e-6, atol=1e-9)
 
 
 def test_with_two_classes_the_evidence_is_self_mms_difference_of_distances() -> None:
-    account = ClassAccount(*torch.tensor([0.7, 0.3, 1.0]).double())
+    fit = ClassFit(*torch.tensor([0.7, 0.3, 1.0]).double())
     prior, m = torch.tensor([0.4, 0.6]).double(), torch.ones(4, dtype=torch.long)
     distances = torch.tensor([[1.0, 3.0], [2.0, 2.0], [5.0, 1.0], [0.0, 9.0]]).double()
-    u = posterior(m, distances, prior, account)
+    u = posterior(m, distances, prior, fit)
     anchor = torch.log((0.7 + 0.3 * prior[1]) / (0.3 * prior[0]))
     expected = anchor + 0.7 * (distances[:, 0] - distances[:, 1])
     torch.testing.assert_close(torch.log(u[:, 1] / u[:, 0]), expected)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.evaluation.metrics import pearson
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.outcomes import HELD, Outcome
 
 Array = npt.NDArray[np.float64]

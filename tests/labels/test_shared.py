@@ -117,10 +117,10 @@ def test_parts_that_make_no_whole_are_refused() -> None:
         gather([], [torch.arange(4)])
     with pytest.raises(ValueError, match="do not make a whole"):
         gather([], [])
-    with pytest.raises(ValueError, match="their positions of"):
+    with pytest.raises(ValueError, match="but indices name"):
         gather([state, state], [torch.arange(5), torch.arange(5, 8)])
     other = {**state, "more": torch.zeros(1)}
-    with pytest.raises(ValueError, match="different generators"):
+    with pytest.raises(ValueError, match="belong to different generators"):
         gather([state, other], [torch.arange(4), torch.arange(4, 8)])
 
 
