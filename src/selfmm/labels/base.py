@@ -26,7 +26,7 @@ class GeneratorBase(nn.Module):
         self.names = tuple(streams)
         # "streams" is part of the keys of the state, which reports of older runs read.
         self.streams = nn.ModuleDict({key(name): space for name, space in streams.items()})
-        self.register_load_state_dict_pre_hook(rename_keys)
+        self.register_load_state_dict_pre_hook(rename_keys)  # type: ignore[no-untyped-call]
 
     @property
     def labels(self) -> dict[str, Tensor]:
@@ -42,7 +42,7 @@ class GeneratorBase(nn.Module):
         return {name: self._space(name).outcome for name in self.names}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return per modality the number of this process's labels by outcome; outcomes that do not occur are left out."""
+        """Return, per modality, the number of this process's labels by outcome, without outcomes that do not occur."""
         counts = {name: torch.bincount(codes.long(), minlength=len(Outcome)) for name, codes in self.outcomes.items()}
         return {
             name: {outcome.word: int(number) for outcome, number in zip(Outcome, numbers, strict=True) if number}

@@ -76,9 +76,7 @@ class FeatureSpace(nn.Module):
     scatter: Tensor  # () float64, mean squared distance of members to their own centre, at the last recount
     given: Tensor | None  # (N,) loss weights of known labels, NaN for the others; None where no label is known
 
-    def __init__(
-        self, labels: Tensor, dim: int, bank_dtype: torch.dtype, neutral: float, zero_positive: bool
-    ) -> None:
+    def __init__(self, labels: Tensor, dim: int, bank_dtype: torch.dtype, neutral: float, zero_positive: bool) -> None:
         super().__init__()
         clips, device = len(labels), labels.device
         self.neutral, self.zero_positive = neutral, zero_positive

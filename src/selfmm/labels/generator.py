@@ -45,8 +45,8 @@ class UnimodalLabelGenerator(GeneratorBase):
     of an epoch and used in the next, and the momentum is in that evidence, so its raw labels are the labels.
 
     All state is in persistent buffers: ``state_dict`` in the middle of a run continues bit for bit. ``.to(device)``
-    moves all of it; ``.half()`` changes nothing, because sums and labels would be rounded. The sums are float64. If your
-    device has no float64, leave the generator on the CPU: ``update`` moves its arguments to the generator.
+    moves all of it; ``.half()`` changes nothing, because sums and labels would be rounded. The sums are float64; if
+    your device has no float64, leave the generator on the CPU: ``update`` moves its arguments to the generator.
 
     Args:
         labels: (N,) m-labels. Labels are kept in float64 if these are float64, else in float32.
@@ -98,7 +98,7 @@ class UnimodalLabelGenerator(GeneratorBase):
         for name, known in fixed.items():
             self._space(name).fix(known)
 
-        # Costs a float64 and a bool per clip and modality, and a pass over the banks, so only rules that use it have it.
+        # Only for rules that use it: it costs a float64 and a bool per clip and modality, and a pass over the banks.
         with_evidence = self.names if self._uses_held_out else ()
         self.held_out = nn.ModuleDict(
             {key(name): LeaveOneOutEvidence(len(labels), labels.device) for name in with_evidence}
@@ -111,7 +111,9 @@ class UnimodalLabelGenerator(GeneratorBase):
 
     @torch.no_grad()
     def weights(self, index: Tensor) -> dict[str, Tensor]:
-        """Return the loss weights W_s = tanh(|y_s - y_m| / unit) in [0, 1], (B,) per modality; given ones of fixed labels.
+        """Return the loss weights W_s = tanh(|y_s - y_m| / unit), (B,) in [0, 1] per modality.
+
+        Fixed labels have the weights given with them.
 
         Args:
             index: (B,) positions in the ``labels`` given at construction.

@@ -2,7 +2,7 @@
 
 Each epoch a ridge regression is fitted from the stored features of one modality to the m-labels, and every clip is
 predicted by the regression fitted without it. Leaving one clip out has a closed form (PRESS; Allen 1974), so this costs
-one pass over the bank and needs no random folds: the result depends neither on the order of the clips nor on the batches.
+one pass over the bank and needs no random folds: the result depends neither on the order of the clips nor on batches.
 
 Source of the closed form: Allen, "The Relationship Between Variable Selection and Data Augmentation and a Method for
 Prediction", Technometrics 16 (1974), https://doi.org/10.1080/00401706.1974.10489157.
@@ -112,7 +112,7 @@ def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor, all_reduce: AllRed
     """Return each seen clip's label as predicted from its features by the ridge regression fitted without it.
 
     The regression minimises ``sum_j (y_j - c - w.x_j)^2 + k |w|^2`` with a free constant c. ``k`` is the strength in
-    ``STRENGTHS``, times the mean eigenvalue of the features' scatter, whose predictions have the smallest squared error.
+    ``STRENGTHS``, times the mean eigenvalue of the features' scatter, whose predictions have the least squared error.
     With the hat value ``h_i = 1/n + (x_i - mean)' (S + k I)^-1 (x_i - mean)`` the left-out residual is
     ``(y_i - y^_i) / (1 - h_i)``. Where nothing can be fitted (one clip, constant features) the prediction is the mean
     label.

@@ -62,7 +62,9 @@ class HeldOutEvidence(NamedTuple):
     fit: EvidenceFit
 
 
-UNINFORMATIVE = EvidenceFit(*(torch.tensor(value, dtype=torch.float64) for value in (0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)))
+UNINFORMATIVE = EvidenceFit(
+    *(torch.tensor(value, dtype=torch.float64) for value in (0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0))
+)
 """The fit of a modality that explains nothing: every posterior mean is then the m-label itself."""
 
 
@@ -88,10 +90,10 @@ def posterior_mean(m_labels: Tensor, evidence: Tensor, fit: EvidenceFit) -> Tens
 def fit_evidence(labels: Tensor, evidence: Tensor, all_reduce: AllReduce = one_process) -> EvidenceFit:
     """Fit a contamination model of evidence and m-labels by EM.
 
-    ``z = a + b t + e`` with ``e ~ N(0, s^2)``. In a share 1 - pi of the clips the modality agrees, ``t = m``. In a share
-    pi it contradicts: t is drawn like the m-labels but independently of this clip's, so
-    ``z ~ N(a + b mu, s^2 + b^2 V)``. EM fits pi and s^2. The line is the least-squares line of z on m instead: with a
-    free slope EM raises the likelihood of bent or heavy-tailed evidence by a steeper line and many false contradictions.
+    ``z = a + b t + e`` with ``e ~ N(0, s^2)``. In a share 1 - pi of the clips the modality agrees, ``t = m``. In a
+    share pi it contradicts: t is drawn like the m-labels but independently of this clip's, so
+    ``z ~ N(a + b mu, s^2 + b^2 V)``. EM fits pi and s^2 only; the line is the least-squares line of z on m. With a free
+    slope, EM would raise the likelihood of bent or heavy-tailed evidence by a steeper line and false contradictions.
 
     Args:
         labels: (n,) float64 m-labels.

@@ -83,9 +83,9 @@ class Paper:
     ``y_s = y_m + (alpha_s - alpha_m)/2 * (y_m + alpha_m)/alpha_m`` with ``D = ||F - C||^2 / sqrt(d)``: the mean of the
     two relations ``y_m alpha_s / alpha_m`` and ``y_m + alpha_s - alpha_m``.
 
-    It has a pole at alpha_m = 0, and the paper sets no limit: near the pole, raw labels many times larger than the label
-    range are normal and are used as they are. Exactly on the pole the raw label is not finite and the previous one is
-    kept.
+    It has a pole at alpha_m = 0, and the paper sets no limit: near the pole, raw labels many times larger than the
+    label range are normal and are used as they are. Exactly on the pole the raw label is not finite and the previous
+    one is kept.
     """
 
     bounded = False

@@ -55,8 +55,8 @@ def check_settings(
     problems += name_problem(rule) if isinstance(rule, str) else []
     if rule == "sugrm" and any(dim != fusion_dim for dim in dims.values()):
         problems.append(
-            f"rule 'sugrm' compares features with the fusion's, so all widths must be equal; fusion_dim is {fusion_dim} "
-            f"and dims are {dict(dims)}. Make the projections equal or choose another rule"
+            f"rule 'sugrm' compares features with the fusion's, so all widths must be equal; fusion_dim is "
+            f"{fusion_dim} and dims are {dict(dims)}. Make the projections equal or choose another rule"
         )
     if zero_labels not in ZERO_LABELS:
         problems.append(f"zero_labels is {zero_labels!r}; choose from {[*ZERO_LABELS]}")

@@ -1,4 +1,4 @@
-"""The generator for unordered classes against its slow oracle, its laws, planted truth, and data with nothing in it."""
+"""The generator for unordered classes against its slow oracle, its laws, planted truth, and data without evidence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDTHS = {"text": 4, "type": 2}
 
 @dataclass(frozen=True)
 class World:
-    """A random run whose features stand around a centre per class, that of the m-class or, here and there, another."""
+    """A random run whose features lie around the centre of a class: that of the m-class, or sometimes of another."""
 
     seed: int
     clips: int = 24
@@ -172,8 +172,8 @@ def test_a_first_epoch_gives_the_same_state_however_it_is_split(world: World, ba
         gen.resync()
         for name, centre in zip(WIDTHS, before, strict=True):
             torch.testing.assert_close(gen.centres(name), centre, equal_nan=True, rtol=1e-12, atol=1e-12)
-    for one, other in zip(whole.state_dict().values(), split.state_dict().values(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
+    for a, b in zip(whole.state_dict().values(), split.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
 
 
 def test_a_run_stopped_anywhere_continues_bit_for_bit() -> None:
@@ -182,9 +182,9 @@ def test_a_run_stopped_anywhere_continues_bit_for_bit() -> None:
     other = build(world, torch.zeros_like(world.classes))
     other.load_state_dict(gen.state_dict())
     for step in steps[-5:]:
-        for one in (gen, other):
-            apply(one, step)
-            one.resync()
+        for generator in (gen, other):
+            apply(generator, step)
+            generator.resync()
     for (key, buffer), same in zip(gen.state_dict().items(), other.state_dict().values(), strict=True):
         assert torch.equal(buffer, same), key
 
@@ -199,7 +199,7 @@ class Planted:
     clips: int = 800
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """m-classes, what the modality says, its features, and the best guess of one who knows how they were made."""
+        """m-classes, the classes of the modality, its features, and the best guess with knowledge of the true model."""
         random = torch.Generator().manual_seed(self.seed)
         m = torch.randint(5, (self.clips,), generator=random)
         own = torch.rand(self.clips, generator=random) < self.share
@@ -226,11 +226,11 @@ def test_planted_contradictions_are_recovered_nearly_as_well_as_can_be(noise: fl
     for seed in range(3):
         m, truth, rows, best = Planted(seed, noise=noise).draw()
         gen = trained(m, rows)
-        said = gen.labels["text"].argmax(-1)
-        right, given, possible = ((guess == truth).double().mean() for guess in (said, m, best))
+        predicted = gen.labels["text"].argmax(-1)
+        right, given, possible = ((guess == truth).double().mean() for guess in (predicted, m, best))
         assert right > given + 0.02
         assert right > possible - 0.03
-        assert (said != truth)[m == truth].double().mean() < 0.02
+        assert (predicted != truth)[m == truth].double().mean() < 0.02
         assert gen.figures("text")["share"] == pytest.approx(0.25, abs=0.07)  # 20 % of 4/5: never its own m-class
 
 

@@ -1,4 +1,4 @@
-"""Ordered classes on the signed scale: there and back, and what is said of wrong ones."""
+"""Ordered classes on the signed scale: to labels and back, and messages for wrong values."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ to the positive centre than to the negative one. Without an order there is no si
 question remains: given the m-class, which class does this modality express? The u-label is the answer as a distribution
 over the K classes, the posterior in :mod:`selfmm.labels.classes.posterior`.
 
-With K = 2 the evidence is that of Self-MM: the difference of the distances, D^n - D^p, moves the log odds. It is divided
-by the spread of the features (1/beta) instead of by D^p, so there is no pole. The label is relative to the m-class
+With K = 2 the evidence is that of Self-MM: the difference of the distances, D^n - D^p, moves the log odds. It is
+divided by the spread of the features (1/beta) instead of D^p, so there is no pole. The label is relative to the m-class
 itself instead of the fusion's distance, as in the rule ``posterior``. It has the form of the label of PLGM (Zhong et
 al., https://arxiv.org/abs/2510.20256), ``(1 - alpha) y + alpha r`` with y the given and r the modality's class, bounded
 by construction. There alpha compares a classifier's own output with both; here it is the probability of a
