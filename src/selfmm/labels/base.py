@@ -78,7 +78,13 @@ def key(name: str) -> str:
     return f"of_{name}"
 
 
-_FORMER_KEYS = {"testimony": "held_out", "said": "evidence", "heard": "observed", "figures": "estimates"}
+_FORMER_KEYS = {
+    "testimony": "held_out",
+    "said": "evidence",
+    "heard": "observed",
+    "figures": "estimates",
+    "given": "fixed_weights",
+}
 
 
 def rename_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:

@@ -74,7 +74,7 @@ class FeatureSpace(nn.Module):
     sums: Tensor  # (2, d) float64, over the positive and the negative class
     members: Tensor  # (2,) long
     scatter: Tensor  # () float64, mean squared distance of members to their own centre, at the last recount
-    given: Tensor | None  # (N,) loss weights of known labels, NaN for the others; None where no label is known
+    fixed_weights: Tensor | None  # (N,) loss weights of known labels, NaN for the others; None where no label is known
 
     def __init__(self, labels: Tensor, dim: int, bank_dtype: torch.dtype, neutral: float, zero_positive: bool) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class FeatureSpace(nn.Module):
         self.register_buffer("sums", torch.zeros(2, dim, dtype=torch.float64, device=device))
         self.register_buffer("members", torch.zeros(2, dtype=torch.long, device=device))
         self.register_buffer("scatter", torch.zeros((), dtype=torch.float64, device=device))
-        self.register_buffer("given", None)
+        self.register_buffer("fixed_weights", None)
 
     def check(self, name: str, features: Tensor, rows: int) -> None:
         """Raise ``ValueError`` unless ``features`` are (rows, d) floats."""
@@ -171,18 +171,20 @@ class FeatureSpace(nn.Module):
         self.outcome[index] = int(Outcome.FIXED)
         weights = torch.full_like(self.labels, math.nan)
         weights[index] = known.weights.to(weights)
-        self.given = weights
+        self.fixed_weights = weights
 
     def is_fixed(self, index: Tensor) -> Tensor:
         """(B,) bool: which of the labels at ``index`` are known."""
-        return torch.zeros_like(index, dtype=torch.bool) if self.given is None else self.given[index].isfinite()
+        if self.fixed_weights is None:
+            return torch.zeros_like(index, dtype=torch.bool)
+        return self.fixed_weights[index].isfinite()
 
     def own_weights(self, index: Tensor, otherwise: Tensor) -> Tensor:
         """Return (B,) loss weights: those given with a known label, and ``otherwise`` for the rest."""
-        if self.given is None:
+        if self.fixed_weights is None:
             return otherwise
-        given = self.given[index]
-        return given.where(given.isfinite(), otherwise)
+        weights = self.fixed_weights[index]
+        return weights.where(weights.isfinite(), otherwise)
 
     def _classes(self, labels: Tensor, counted: Tensor) -> Tensor:
         """(2, B) float64: 1 where the clip counts in the positive (row 0) or negative (row 1) class."""

@@ -35,7 +35,7 @@ class LeaveOneOutEvidence(nn.Module):
 
     The average weighs epoch e by ``w_e = e R_e^2 (1 - R_e^2)^4``, R_e^2 the squared correlation of its predictions with
     the m-labels. Leaving a clip out of the regression does not leave it out of the encoder's training: as the encoder
-    memorises its clips, R^2 rises to 1 and the predictions say no more than m. Where R^2 stays the same this is the
+    memorises its clips, R^2 rises to 1 and the predictions add nothing to m. Where R^2 stays the same this is the
     published momentum (Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830), applied to the evidence instead
     of the label: so the posterior of the mean knows how little noise is left in it.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-_PER_CLIP = frozenset({"labels", "bank", "seen", "outcome", "given", "evidence", "observed"})
+_PER_CLIP = frozenset({"labels", "bank", "seen", "outcome", "fixed_weights", "evidence", "observed"})
 
 
 def gather(states: Sequence[Mapping[str, Tensor]], indices: Sequence[Tensor]) -> dict[str, Tensor]:

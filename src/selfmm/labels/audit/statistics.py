@@ -111,8 +111,8 @@ def _corr(x: Array, y: Array) -> float:
 
 def _sides(labels: ModalityLabels) -> Array:
     """Sign of u times m, for the clips whose m-label is not neutral."""
-    kept = labels.present & (labels.m_labels != 0)
-    product: Array = np.sign(labels.u_labels[kept]) * np.sign(labels.m_labels[kept])
+    sided = labels.present & (labels.m_labels != 0)
+    product: Array = np.sign(labels.u_labels[sided]) * np.sign(labels.m_labels[sided])
     return product
 
 

@@ -66,8 +66,8 @@ def posterior(m_classes: Tensor, distances: Tensor, prior: Tensor, fit: ClassFit
     """
     likely = _class_probabilities(distances, prior, fit.sharpness)
     contradicts = fit.credit * _contradiction_probability(m_classes, likely, prior, fit.share)
-    given = torch.nn.functional.one_hot(m_classes, len(prior)).to(likely)
-    mixed: Tensor = given + contradicts[:, None] * (likely - given)
+    agreed = torch.nn.functional.one_hot(m_classes, len(prior)).to(likely)
+    mixed: Tensor = agreed + contradicts[:, None] * (likely - agreed)
     return mixed / mixed.sum(-1, keepdim=True)
 
 
