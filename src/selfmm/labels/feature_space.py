@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,55 +53,101 @@ class BatchRows:
         return Rows(values.where(finite[:, None], 0.0), finite & here, here)
 
 
-class FeatureSpace(nn.Module):
-    """The label and the last stored features of each clip in one feature space, and class means as running sums.
+class StoredFeatures(nn.Module):
+    """The label and the last stored features of each clip in one feature space, and sums of the features per class.
+
+    Args:
+        labels: (N, ...) labels that give the classes at the start; copied.
+        dim: d, width of the features.
+        bank_dtype: type the features are stored in.
+        count: K, number of classes.
+    """
+
+    labels: Tensor  # (N, ...) the labels that give the classes
+    bank: Tensor  # (N, d) last stored features
+    seen: Tensor  # (N,) bool, whether the clip's row of the bank is filled
+    outcome: Tensor  # (N,) uint8, an Outcome
+    sums: Tensor  # (K, d) float64
+    members: Tensor  # (K,) long
+
+    def __init__(self, labels: Tensor, dim: int, bank_dtype: torch.dtype, count: int) -> None:
+        super().__init__()
+        clips, device = len(labels), labels.device
+        self.register_buffer("labels", labels.clone())
+        self.register_buffer("bank", torch.zeros(clips, dim, dtype=bank_dtype, device=device))
+        self.register_buffer("seen", torch.zeros(clips, dtype=torch.bool, device=device))
+        self.register_buffer("outcome", torch.zeros(clips, dtype=torch.uint8, device=device))
+        self.register_buffer("sums", torch.zeros(count, dim, dtype=torch.float64, device=device))
+        self.register_buffer("members", torch.zeros(count, dtype=torch.long, device=device))
+
+    def check(self, name: str, features: Tensor, rows: int) -> None:
+        """Raise ``ValueError`` unless ``features`` are (rows, d) floats."""
+        check_features(name, features, (rows, self.bank.shape[1]))
+
+    def means(self) -> Tensor:
+        """Return the (K, d) float64 class means; zeros for a class without members."""
+        return self.sums / self.members.clamp(min=1)[:, None]
+
+    def has_two_classes(self) -> Tensor:
+        """() bool: at least two classes have members."""
+        return (self.members > 0).sum() > 1
+
+    def store(
+        self, batch: BatchRows, rows: Rows, labels: Tensor, classes: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Set the batch's labels and store its usable rows.
+
+        Args:
+            batch: positions of the clips.
+            rows: their features.
+            labels: (B, ...) their new labels.
+            classes: gives from labels (B, ...) and a mask of counted clips (B,) the (K, B) float64 class members.
+
+        Returns:
+            (K, d + 1) float64: how much the sums and members change; pass it to ``shift``.
+        """
+        old, seen = self.bank[batch.index], self.seen[batch.index]
+        stored = rows.values.to(self.bank.dtype)
+        storable = rows.usable & stored.isfinite().all(-1)  # a narrow type may overflow
+        new, seen_now = stored.where(storable[:, None], old), seen | storable
+        before = classes(self.labels[batch.index], seen & batch.last)
+        after = classes(labels, seen_now & batch.last)
+        self.labels[batch.index], self.seen[batch.index], self.bank[batch.index] = labels, seen_now, new
+        sums = after @ new.double() - before @ old.double()
+        return torch.cat([sums, (after.sum(1) - before.sum(1))[:, None]], dim=1)
+
+    def shift(self, change: Tensor) -> None:
+        """Move the class means by what ``store`` returned, summed over all processes."""
+        self.sums += change[:, :-1]
+        self.members += change[:, -1].round().long()
+        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to leave
+
+
+class FeatureSpace(StoredFeatures):
+    """A feature space with a positive and a negative class, of a modality by its u-labels or the fusion by m-labels.
 
     The sums always equal those over the bank by the current labels. To change either, call ``replace`` and pass what it
     returns to ``shift``, or call ``recount`` and ``reset``. Between the two calls, processes that hold other clips add
     their part.
 
     Args:
-        labels: (N,) labels that give the classes at the start; copied.
-        dim: d, width of the features.
-        bank_dtype: type the features are stored in.
+        labels, dim, bank_dtype: as for ``StoredFeatures``; labels are (N,).
         neutral: the label between the classes.
         zero_positive: whether a neutral label counts as positive.
     """
 
-    labels: Tensor  # (N,) the labels that give the classes: u-labels, or m-labels for the fusion
-    bank: Tensor  # (N, d) last stored features
-    seen: Tensor  # (N,) bool, whether the clip's row of the bank is filled
-    outcome: Tensor  # (N,) uint8, an Outcome
-    sums: Tensor  # (2, d) float64, over the positive and the negative class
-    members: Tensor  # (2,) long
     scatter: Tensor  # () float64, mean squared distance of members to their own centre, at the last recount
     fixed_weights: Tensor | None  # (N,) loss weights of known labels, NaN for the others; None where no label is known
 
     def __init__(self, labels: Tensor, dim: int, bank_dtype: torch.dtype, neutral: float, zero_positive: bool) -> None:
-        super().__init__()
-        clips, device = len(labels), labels.device
+        super().__init__(labels, dim, bank_dtype, count=2)
         self.neutral, self.zero_positive = neutral, zero_positive
-        self.register_buffer("labels", labels.clone())
-        self.register_buffer("bank", torch.zeros(clips, dim, dtype=bank_dtype, device=device))
-        self.register_buffer("seen", torch.zeros(clips, dtype=torch.bool, device=device))
-        self.register_buffer("outcome", torch.zeros(clips, dtype=torch.uint8, device=device))
-        self.register_buffer("sums", torch.zeros(2, dim, dtype=torch.float64, device=device))
-        self.register_buffer("members", torch.zeros(2, dtype=torch.long, device=device))
-        self.register_buffer("scatter", torch.zeros((), dtype=torch.float64, device=device))
+        self.register_buffer("scatter", torch.zeros((), dtype=torch.float64, device=labels.device))
         self.register_buffer("fixed_weights", None)
-
-    def check(self, name: str, features: Tensor, rows: int) -> None:
-        """Raise ``ValueError`` unless ``features`` are (rows, d) floats."""
-        check_features(name, features, (rows, self.bank.shape[1]))
 
     def centres(self) -> Centres:
         """Return the class means, each (d,) float64; zeros for a class without members."""
-        positive, negative = self.sums / self.members.clamp(min=1)[:, None]
-        return Centres(positive, negative)
-
-    def has_both_classes(self) -> Tensor:
-        """() bool: both classes have members."""
-        return (self.members > 0).all()
+        return Centres(*self.means())
 
     def centres_differ(self) -> Tensor:
         """() bool: the two centres are two points."""
@@ -114,35 +161,17 @@ class FeatureSpace(nn.Module):
 
         Both are NaN where a class has no members.
         """
-        if not self.has_both_classes():
+        if not self.has_two_classes():
             return {"gap": math.nan, "separation": math.nan}
         positive, negative = self.centres()
         gap, spread = float((positive - negative).norm()), math.sqrt(float(self.scatter))
         return {"gap": gap, "separation": gap / spread if spread else math.nan}
 
     def replace(self, batch: BatchRows, rows: Rows, labels: Tensor, outcome: Tensor | None = None) -> Tensor:
-        """Set the batch's labels and outcomes, and store its usable rows.
-
-        Returns:
-            (2, d + 1) float64: how much the sums and members change; pass it to ``shift``.
-        """
-        old, seen = self.bank[batch.index], self.seen[batch.index]
-        stored = rows.values.to(self.bank.dtype)
-        storable = rows.usable & stored.isfinite().all(-1)  # a narrow type may overflow
-        new, seen_now = stored.where(storable[:, None], old), seen | storable
-        before = self._classes(self.labels[batch.index], seen & batch.last)
-        after = self._classes(labels, seen_now & batch.last)
-        self.labels[batch.index], self.seen[batch.index], self.bank[batch.index] = labels, seen_now, new
+        """Set the batch's labels and outcomes, and store its usable rows; return the change for ``shift``."""
         if outcome is not None:
             self.outcome[batch.index] = outcome
-        sums = after @ new.double() - before @ old.double()
-        return torch.cat([sums, (after.sum(1) - before.sum(1))[:, None]], dim=1)
-
-    def shift(self, change: Tensor) -> None:
-        """Move the centres by what ``replace`` returned, summed over all processes."""
-        self.sums += change[:, :-1]
-        self.members += change[:, -1].round().long()
-        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to leave
+        return self.store(batch, rows, labels, self._classes)
 
     def recount(self) -> Tensor:
         """Return (2, d + 2) float64, computed from the bank: per class the sum, the members and the sum of squares."""

@@ -197,7 +197,7 @@ class UnimodalLabelGenerator(GeneratorBase):
             (Outcome.FIXED, space.is_fixed(batch.index)),
             (Outcome.MISSING, ~rows.present),
             (Outcome.NOT_FINITE, ~(rows.usable & fusion.usable)),
-            (Outcome.ONE_CLASS, ~(space.has_both_classes() & self.fusion.has_both_classes())),
+            (Outcome.ONE_CLASS, ~(space.has_two_classes() & self.fusion.has_two_classes())),
             (Outcome.COINCIDE, ~(space.centres_differ() & self.fusion.centres_differ())),
             (Outcome.NO_EVIDENCE, ~(raw.isfinite() & new.isfinite())),
             (Outcome.CLAMPED, raw.abs() > limit),
