@@ -49,8 +49,8 @@ class BatchRows:
         """Return features (B, d) of any floating type as float64; ``present`` is (B,) bool, None for all present."""
         values = features.to(self.index.device, torch.float64)[self.source]
         finite = values.isfinite().all(-1)
-        here = torch.ones_like(finite) if present is None else present.to(finite.device)[self.source]
-        return Rows(values.where(finite[:, None], 0.0), finite & here, here)
+        has_modality = torch.ones_like(finite) if present is None else present.to(finite.device)[self.source]
+        return Rows(values.where(finite[:, None], 0.0), finite & has_modality, has_modality)
 
 
 class StoredFeatures(nn.Module):

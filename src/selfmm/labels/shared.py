@@ -18,7 +18,7 @@ from selfmm.labels.shards import is_per_clip, part
 
 
 class SharedLabelGenerator(nn.Module):
-    """Share a :class:`UnimodalLabelGenerator` of all N clips; process r of P keeps the banks of clips r, r + P, ...
+    """A :class:`UnimodalLabelGenerator` of all N clips, shared: process r of P keeps the banks of clips r, r + P, ...
 
     Every process passes its part of each batch to ``update``. The features travel to all processes, each makes the
     labels of the clips that it keeps, and these travel to all. Every message has a fixed size, so nothing waits for an
@@ -100,7 +100,7 @@ class SharedLabelGenerator(nn.Module):
         columns = [fusion, *(features[name] for name in self.names), *(masks[name][:, None] for name in self.names)]
         rows, index = self._gather(torch.cat([column.to(self._device, torch.float32) for column in columns], 1), index)
         own = (index >= 0) & (index % self.processes == self.rank)
-        rows = rows.where(own[:, None], math.nan)  # what is not finite is not stored
+        rows = rows.where(own[:, None], math.nan)  # rows that are not finite are not stored
         fusion, *parts = torch.split(rows, [column.shape[1] for column in columns], 1)
         modalities = len(self.names)
         place = torch.where(own, index // self.processes, len(self.mine))
@@ -123,8 +123,8 @@ class SharedLabelGenerator(nn.Module):
         return self.own.m_labels.device
 
     def _own_part(self, known: FixedLabels) -> FixedLabels:
-        here = known.index % self.processes == self.rank
-        return FixedLabels(known.index[here] // self.processes, known.labels[here], known.weights[here])
+        own = known.index % self.processes == self.rank
+        return FixedLabels(known.index[own] // self.processes, known.labels[own], known.weights[own])
 
     def _table_at(self, place: Tensor) -> Tensor:
         """(S, 3, n) labels, weights and outcomes of this process's clips at ``place``, (n,)."""
@@ -162,15 +162,15 @@ class SharedLabelGenerator(nn.Module):
 
     def _collect(self, rows: Tensor) -> Tensor:
         """A buffer's rows of all processes, (N, ...) on the CPU of process 0; in the other processes it is empty."""
-        here = self.rank == 0
-        whole = torch.empty(len(self.m_labels) if here else 0, *rows.shape[1:], dtype=rows.dtype)
+        first = self.rank == 0
+        whole = torch.empty(len(self.m_labels) if first else 0, *rows.shape[1:], dtype=rows.dtype)
         longest = -(-len(self.m_labels) // self.processes)
         for start in range(0, longest, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, longest)
             piece = torch.zeros(stop - start, *rows.shape[1:], dtype=rows.dtype, device=self._device)
             piece[: len(rows[start:stop])] = rows[start:stop]
             bits = piece.view(torch.uint8)  # not every backend can send every type
-            blocks = [torch.empty_like(bits) for _ in range(self.processes)] if here else None
+            blocks = [torch.empty_like(bits) for _ in range(self.processes)] if first else None
             dist.gather(bits, blocks, dst=dist.get_global_rank(self.group, 0), group=self.group)
             for rank, block in enumerate(blocks or ()):
                 place = whole[rank :: self.processes][start:stop]
