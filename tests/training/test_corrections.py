@@ -1,4 +1,4 @@
-"""What people said of a clip is its label in the next training: in every epoch, with its weight, after a resume."""
+"""A correction is the clip's label in the next training: in every epoch, with its weight, and after a resume."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_what_the_generator_is_given(tmp_path: Path) -> None:
     assert fixed["text"].labels.tolist() == [1.0, 2.0]
     assert fixed["vision"].labels.tolist() == [-3.0], "an edge that came back with a rounding error"
     assert torch.equal(fixed["text"].weights, torch.tensor([0.5, 0.5]))
-    used = [one.model_dump() for one in corrections_used(dataset, ["text", "audio", "vision"], dataset.rows("train"))]
+    used = [
+        record.model_dump() for record in corrections_used(dataset, ["text", "audio", "vision"], dataset.rows("train"))
+    ]
     assert used == [
         {"modality": "text", "source": "sheet.csv", "weight": 0.5, "clips": 2},
         {"modality": "vision", "source": "sheet.csv", "weight": 0.5, "clips": 1},

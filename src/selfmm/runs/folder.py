@@ -34,7 +34,7 @@ from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
 from selfmm.data.manifest import check_modalities
 from selfmm.data.store import MANIFEST, Modality
-from selfmm.labels.history import check_labels
+from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory
 
 FORMAT_VERSION = 1

@@ -1,4 +1,4 @@
-"""People's corrections in a training: fixed labels for the generator, and a record for ``run.json``."""
+"""People's corrections in training: fixed labels for the generator, and a record for ``run.json``."""
 
 from __future__ import annotations
 
@@ -36,9 +36,15 @@ def training_corrections(dataset: Dataset, modalities: Collection[str], rows: np
 
 
 def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> dict[str, FixedLabels]:
-    """Per modality that has any, the corrected labels of the training clips that are trained on (``rows``)."""
+    """Return the corrected labels of the training clips ``rows``, per modality that has any.
+
+    Args:
+        dataset: with its corrections.
+        modalities: names of the modalities that have a task.
+        rows: (N,) row numbers of the training clips; positions in the result count along them.
+    """
     table = training_corrections(dataset, modalities, rows)
-    # An edge of the range may have come back a rounding error beyond it.
+    # A label at the edge of the range may be a rounding error beyond it.
     table["label"] = table["label"].clip(*dataset.manifest.label_range)
     return {
         str(name): FixedLabels(
@@ -53,7 +59,7 @@ def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArra
 def corrections_used(
     dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]
 ) -> list[CorrectionsUsed]:
-    """The same, counted."""
+    """Return the number of corrections per modality, source and weight; arguments as in ``fixed_labels``."""
     table = training_corrections(dataset, modalities, rows)
     groups = table.groupby(["modality", "source", "weight"])["weight"]
     return [
