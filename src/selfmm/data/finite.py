@@ -66,8 +66,8 @@ class FiniteCheck:
         notes = []
         if self.minus_inf:
             notes.append(
-                f"{self.modality}: {count(self.minus_inf, '-inf value')}, a known artefact of MMSA files, became 0, as in "
-                "the loader of MMSA."
+                f"{self.modality}: {count(self.minus_inf, '-inf value')}, a known artefact of MMSA files, became 0, as "
+                "in the loader of MMSA."
             )
         if self.bad:
             notes.append(
