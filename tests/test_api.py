@@ -15,10 +15,10 @@ from conftest import QUICK
 from selfmm.config.settings import Settings
 from selfmm.core.errors import OutputError, RunError
 from selfmm.data.store import Dataset
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 
-def test_a_run_learns_the_planted_set(trained: TrainedModel) -> None:
+def test_a_run_learns_the_planted_set(trained: SentimentModel) -> None:
     """Better than the mean by far: a broken model or loop does not reach a correlation of .4."""
     test = trained.evaluate(split="test")
     assert test.values["corr"] > 0.4
@@ -26,7 +26,7 @@ def test_a_run_learns_the_planted_set(trained: TrainedModel) -> None:
     assert test.values["mae"] < 0.9 * np.abs(labels - labels.mean()).mean()
 
 
-def test_run_folder_is_complete(trained: TrainedModel, planted: Dataset) -> None:
+def test_run_folder_is_complete(trained: SentimentModel, planted: Dataset) -> None:
     path = trained.folder.path
     present = {file.name for file in path.iterdir()}
     assert present >= {
@@ -39,14 +39,14 @@ def test_run_folder_is_complete(trained: TrainedModel, planted: Dataset) -> None
     assert not list(path.rglob("*.pkl")) + list(path.rglob("*.pt")) + list(path.rglob("*.bin"))
 
 
-def test_predictions_table(trained: TrainedModel, planted: Dataset) -> None:
+def test_predictions_table(trained: SentimentModel, planted: Dataset) -> None:
     table = trained.predictions
     assert table.columns.tolist() == ["id", "split", "label", "score", "score_text", "score_audio", "score_vision"]
     assert table["id"].tolist() == planted.samples["id"].tolist()
     assert np.isfinite(table["score"]).all()
 
 
-def test_labels_table_has_every_clip_epoch_and_modality(trained: TrainedModel, planted: Dataset) -> None:
+def test_labels_table_has_every_clip_epoch_and_modality(trained: SentimentModel, planted: Dataset) -> None:
     table = trained.labels
     clips, epochs = len(planted.rows("train")), len(trained.history)
     assert len(table) == clips * epochs * 3
@@ -60,27 +60,27 @@ def test_labels_table_has_every_clip_epoch_and_modality(trained: TrainedModel, p
     np.testing.assert_allclose(table["weight"], np.tanh((table["u_label"] - table["m_label"]).abs()), rtol=1e-6)
 
 
-def test_unimodal_heads_have_no_loss_before_epoch_3(trained: TrainedModel) -> None:
+def test_unimodal_heads_have_no_loss_before_epoch_3(trained: SentimentModel) -> None:
     """Labels leave y_m after the loss of epoch 2, so the first weights above 0 are those of epoch 3."""
     losses = trained.history[["loss_text", "loss_audio", "loss_vision"]]
     assert (losses.iloc[:2] == 0).all(axis=None)
     assert (losses.iloc[2:] > 0).all(axis=None)
 
 
-def test_best_epoch_is_that_of_the_lowest_validation_mae(trained: TrainedModel) -> None:
+def test_best_epoch_is_that_of_the_lowest_validation_mae(trained: SentimentModel) -> None:
     history = trained.history
     assert trained.metrics["best_epoch"] == history.sort_values("valid_mae")["epoch"].iloc[0]
     again = trained.evaluate(split="valid")
     assert again.values["mae"] == pytest.approx(history["valid_mae"].min(), abs=1e-5)
 
 
-def test_loading_gives_the_stored_predictions(trained: TrainedModel, planted: Dataset) -> None:
+def test_loading_gives_the_stored_predictions(trained: SentimentModel, planted: Dataset) -> None:
     again = selfmm.load(trained.folder.path).predict(planted)
     pd.testing.assert_frame_equal(again, trained.predictions, atol=1e-5)
 
 
 def test_same_seed_same_numbers_other_seed_others(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
-    def scores(name: str, seed: int) -> TrainedModel:
+    def scores(name: str, seed: int) -> SentimentModel:
         overrides = [*QUICK, "training.max_epochs=2"]
         return selfmm.train(planted, text_encoder=tiny_encoder, overrides=overrides, seed=seed, out=tmp_path / name)
 
@@ -103,7 +103,7 @@ def test_features_alone_need_no_text_encoder(planted: Dataset, tmp_path: Path) -
     assert not (model.folder.path / "text_encoder").exists()
 
 
-def test_an_existing_run_is_not_overwritten(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
+def test_an_existing_run_is_not_overwritten(trained: SentimentModel, planted: Dataset, tiny_encoder: str) -> None:
     with pytest.raises(OutputError, match=r"exists already\. Pass --resume"):
         selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path)
 
@@ -116,7 +116,7 @@ def test_a_folder_that_is_no_run_is_left_alone(planted: Dataset, tiny_encoder: s
 
 
 def test_resuming_with_other_settings_or_data_is_refused(
-    trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
+    trained: SentimentModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:
     out = trained.folder.path
     overrides = [*QUICK, "training.max_epochs=9"]
@@ -130,7 +130,7 @@ def test_resuming_with_other_settings_or_data_is_refused(
 
 
 def test_resuming_with_labels_edited_by_hand_is_refused(
-    trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
+    trained: SentimentModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:
     import shutil
 
@@ -161,7 +161,7 @@ def test_a_data_sets_name_cannot_lead_out_of_the_folder(planted: Dataset) -> Non
     assert default_folder(strange, None, "self_mm", 1).parent == Path("runs")
 
 
-def test_resuming_a_finished_run_returns_it(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
+def test_resuming_a_finished_run_returns_it(trained: SentimentModel, planted: Dataset, tiny_encoder: str) -> None:
     stamp = (trained.folder.path / "metrics.json").stat().st_mtime_ns
     again = selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path, resume=True)
     assert again.metrics == trained.metrics

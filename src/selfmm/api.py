@@ -9,19 +9,19 @@ from selfmm.config.settings import Settings, load_settings, with_values
 from selfmm.core.files import safe_name
 from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset, as_dataset
+from selfmm.recordings.model import SentimentModel
 from selfmm.runs.folder import RunFolder
-from selfmm.runs.trained_model import TrainedModel
 from selfmm.training.run import Run
 from selfmm.training.seeds import SeedRuns, read_seeds, run_seeds
 
 
-def load(run: str | Path) -> TrainedModel:
+def load(run: str | Path) -> SentimentModel:
     """Loads a finished run.
 
     Raises:
         RunError: the folder is no run, or it is not finished.
     """
-    return TrainedModel.load(Path(run))
+    return SentimentModel.load(Path(run))
 
 
 def train(
@@ -35,7 +35,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     listener: Listener | None = None,
-) -> TrainedModel:
+) -> SentimentModel:
     """Trains Self-MM on a data set and leaves a run folder.
 
     Args:

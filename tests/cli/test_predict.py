@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +25,10 @@ from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.subtitles import read_cues
+from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import FUSION, Prediction, Spread
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.recipe import recipe_of
+from selfmm.runs.folder import RunFolder
 
 SPREAD = Spread(0.5, 1.0, np.linspace(-3, 3, 8))
 MADE = Prediction(
@@ -132,14 +136,16 @@ class Printed:
 
 
 @pytest.fixture
-def predict(clip_run: TrainedModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
+def predict(clip_run: SentimentModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
     return Predict(clip_run, capsys, monkeypatch)
 
 
 class Predict:
     """``selfmm predict RUN ...``"""
 
-    def __init__(self, run: TrainedModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, run: SentimentModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.run, self._capsys, self._monkeypatch = run, capsys, monkeypatch
 
     def __call__(self, *arguments: str | Path) -> Printed:
@@ -278,7 +284,7 @@ def test_options_that_do_not_go_together(predict: Predict, talk: Path, options: 
 def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: Path, tmp_path: Path) -> None:
     data = predict.run.info.dataset_path
     for inputs, message in (
-        ([data, talk], "is no recording, and the other inputs are"),
+        ([data, talk], "is not a recording, but other inputs are"),
         ([data, data], "several inputs must be recordings"),
         ([data, "--json"], "--json is for recordings"),
         ([data, "--explain", "--picture", "why.png"], "--picture is for recordings"),
@@ -300,3 +306,25 @@ def test_times_of_recognised_words_stand_beside_them() -> None:
     said = Transcript(text, (Word("so", 0.1, 0.3), Word("good", 1.4, 1.8)), "en", "recognised")
     why = Explanation("a", 1.5, 1.0, (-3.0, 3.0), (), (), text, (WordShare("good", 3, 7, 0.5),), (), 8)
     assert "+0.50 good (1.4 s)" in "\n".join(shown(card(replace(MADE, transcript=said, explanation=why))))
+
+
+def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
+    predict: Predict, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(RunFolder, "info", counted(calls, "run.json", RunFolder.info))
+    monkeypatch.setattr("selfmm.recordings.scorer.recipe_of", counted(calls, "recipe", recipe_of))
+    for arguments in ([], ["--window", "1"]):
+        calls.clear()
+        assert predict(*recordings(demo_clips, 1), *arguments).code == 0
+        assert sorted(calls) == ["recipe", "run.json"]
+
+
+def counted(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which notes each call."""
+
+    def call(*arguments: Any) -> Any:
+        calls.append(name)
+        return function(*arguments)
+
+    return call

@@ -40,7 +40,7 @@ def test_a_figure_without_a_value_is_a_dash_and_the_caption_says_why() -> None:
     text = shown(metrics_table({"[test]": evaluate([1.0, 1.0, 2.0], [0.0, 0.0, math.nan], "mosi")}))
     assert "[test]: no Corr, because all predictions are equal (1)" in text
     assert "[test]: no Acc-2 non0, F1 non0, because all labels are 0" in text
-    assert "[test]: 1 clips have no label" in text
+    assert "[test]: 1 clip without a label left out" in text
     assert " - " in text
 
 
@@ -49,7 +49,7 @@ def test_columns_of_different_scales_share_a_table() -> None:
     assert metrics_table(columns).row_count == 1 + len({**columns["a"].values, **columns["b"].values})
 
 
-def test_an_empty_table_is_no_error() -> None:
+def test_an_empty_table_is_not_an_error() -> None:
     assert shown(metrics_table({}))
 
 
@@ -69,7 +69,7 @@ def test_mean_and_deviation_over_seeds() -> None:
 
 
 @pytest.mark.parametrize("runs", [[], [{}], [{"mae": math.nan}]])
-def test_nothing_to_summarise_is_no_error(runs: list[dict[str, float]]) -> None:
+def test_nothing_to_summarise_is_not_an_error(runs: list[dict[str, float]]) -> None:
     summary = summarise(runs)
     assert list(summary.columns) == ["mean", "std", "runs"]
     assert np.isnan(summary["mean"].to_numpy(dtype=np.float64)).all()

@@ -42,7 +42,7 @@ def annotate(
     if media_root is not None and file.suffix != ".json":
         raise SettingsError(["--media-root is for Label Studio's tasks; name a file that ends in .json"])
     folder = RunFolder(run)
-    info = folder.finished()
+    info = folder.require_finished()
     dataset = open_dataset(info.dataset_path)
     u_labels = folder.labels()
     last = u_labels[u_labels["epoch"] == u_labels["epoch"].max()]

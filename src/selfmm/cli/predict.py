@@ -14,6 +14,7 @@ from selfmm.core.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
     from selfmm.recordings.spans import Sentences, Windows
+    from selfmm.runs.folder import RunFolder
 
 
 def register(app: typer.Typer) -> None:
@@ -66,10 +67,11 @@ def predict(
     for path, endings in ((out, (*TABLES, ".json")), (srt, (".srt",)), (picture, (".png", ".svg"))):
         check_out(path, run, force, endings)
     _check_drawing(picture)
-    found = find_clips(inputs, RunFolder(run).finished().recipe)
+    folder = RunFolder(run)
+    found = find_clips(inputs, folder.require_finished().recipe)
     if found is None:
         _check_data_options(form, spans is not None)
-        _predict_data(run, text or inputs[0], split, explain, out)
+        _predict_data(folder, inputs, text, split, explain, out)
         return
     clips, failed = found
     if split is not None:
@@ -77,9 +79,9 @@ def predict(
     if not clips:
         raise SourceError("there is nothing to score: none of the clips can be read.")
     if spans is not None:
-        predict_curve(run, clips, spans, form)
+        predict_curve(folder, clips, spans, form)
     else:
-        predict_clips(run, clips, failed, explain, form)
+        predict_clips(folder, clips, failed, explain, form)
 
 
 def _spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows | Sentences | None:
@@ -133,16 +135,15 @@ def _check_drawing(picture: Path | None) -> None:
             pass
 
 
-def _predict_data(run: Path, data: Path | list[str], split: str | None, explain: bool, out: Path | None) -> None:
-    from selfmm.api import load
+def _predict_data(
+    run: RunFolder, inputs: list[Path], text: list[str] | None, split: str | None, explain: bool, out: Path | None
+) -> None:
+    from selfmm.recordings.model import SentimentModel
 
-    model = load(run)
-    if explain:
-        from selfmm.explain.table import contributions
-
-        table = contributions(model, data, split)
-    else:
-        table = model.predict(data, split)
+    if text and split is not None:
+        raise SettingsError(["--split is for data sets; a text has none"])
+    model = SentimentModel.load(run)
+    table = model.predict(text=text, explain=explain) if text else model.predict(inputs[0], split, explain=explain)
     scored = [name for name in model.info.modalities if f"score_{name}" in table]  # those with a task of their own
     missing = [name for name in scored if table[f"score_{name}"].isna().all()]
     if missing:

@@ -19,6 +19,7 @@ from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
 from selfmm.labels.audit.recovery import recovery
+from selfmm.recordings.model import SentimentModel
 from selfmm.runs.trained_model import TrainedModel
 
 
@@ -49,7 +50,7 @@ def run(out: Path, clips: int, recordings: Path | None = None) -> None:
     console.print(f"took {time.perf_counter() - started:.0f} s")
 
 
-def _learn_planted(console: Console, out: Path, clips: int) -> TrainedModel:
+def _learn_planted(console: Console, out: Path, clips: int) -> SentimentModel:
     console.print(f"1. planting {clips} clips with known truth per modality in {out / 'data'}")
     dataset = write_planted(out / "data", PlantedSettings(clips=clips), force=True)
     console.print(f"2. training Self-MM on one label per clip, in {out / 'run'}")

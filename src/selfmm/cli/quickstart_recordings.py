@@ -24,7 +24,7 @@ from selfmm.demo.clips import make_clips
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extract import extract
-from selfmm.recordings.scores import predict_clip
+from selfmm.recordings.model import SentimentModel
 from selfmm.runs.trained_model import TrainedModel
 
 INSTALL = "pip install 'selfmm[video]' && selfmm weights get tiny.en face"
@@ -65,7 +65,7 @@ def demo_clips(console: Console, folder: Path, count: int = _COUNT) -> Path:
 
 def learn_recordings(
     console: Console, source: Path, data: Path, run: Path, overrides: Sequence[str] = _SETTINGS
-) -> TrainedModel:
+) -> SentimentModel:
     """Extracts recordings to ``data``, trains in ``run``, and prints what came of it with the card of one clip."""
     console.print(f"6. extracting words, voice and face of each clip to {data}")
     with extract_listener(console) as progress:
@@ -79,7 +79,7 @@ def learn_recordings(
     console.print(agreement_table(agreement(found.dataset, model)))
     clip = _one(source, found.dataset)
     console.print(f"9. one clip that training never saw: selfmm predict {run} {clip.path}", highlight=False)
-    console.print(card(predict_clip(model, clip)))
+    console.print(card(model.predict(clip)))
     return model
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,9 +15,10 @@ from selfmm.core.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
     from selfmm.config.recipe import Recipe
-    from selfmm.features.clips.clip import Clip
+    from selfmm.features.clips.clip import Clip, Failure
     from selfmm.recordings.prediction import Prediction
     from selfmm.recordings.spans import Sentences, Windows
+    from selfmm.runs.folder import RunFolder
 
 T = TypeVar("T")
 
@@ -60,52 +60,33 @@ def find_clips(inputs: Sequence[Path], recipe: Recipe | None) -> tuple[list[Clip
     Raises:
         SettingsError, SourceError: they are of several kinds, or none can be read.
     """
-    from selfmm.features.clips.listing import holds_recordings, is_recording, read_clips
+    from selfmm.recordings.inputs import find_recordings
 
-    meant = [
-        is_recording(path) or (holds_recordings(path) and (recipe is not None or path.is_dir())) for path in inputs
-    ]
-    if not any(meant):
-        if len(inputs) > 1:
-            raise SettingsError(["several inputs must be recordings; give one data set or table at a time"])
+    listed = find_recordings(inputs, recipe)
+    if listed is None:
         return None
-    others = [path for path, fits in zip(inputs, meant, strict=True) if not fits and path.exists()]
-    if others:
-        raise SourceError(f"{others[0]} is no recording, and the other inputs are. Give one kind at a time.")
-    clips: list[Clip] = []
-    failed = 0
-    for path in inputs:
-        try:
-            found = read_clips(path)
-        except SourceError as error:
-            complain(str(error))
-            failed += 1
-            continue
-        clips += found.clips
-        failed += len(found.failures)
-        for failure in found.failures:
-            complain(f"{failure.id}: {failure.reason}")
-    return _told_apart(clips), failed
+    for failure in listed.failures:
+        _complain_of(failure)
+    return list(listed.clips), len(listed.failures)
 
 
-def _told_apart(clips: Sequence[Clip]) -> list[Clip]:
-    """Recordings of one name in several folders get their paths as names."""
-    often = Counter(clip.id for clip in clips)
-    return [clip if often[clip.id] == 1 else replace(clip, id=str(clip.path)) for clip in clips]
+def _complain_of(failure: Failure) -> None:
+    named = bool(failure.path) and failure.path in failure.reason
+    complain(failure.reason if named else f"{failure.id}: {failure.reason}")
 
 
-def predict_clips(run: Path, clips: Sequence[Clip], failed: int, explain: bool, form: Form) -> None:
+def predict_clips(run: RunFolder, clips: Sequence[Clip], failed: int, explain: bool, form: Form) -> None:
     """Scores clips; the ones that cannot be scored are told, and make the exit code 1."""
     from selfmm.features.clips.clip import Failure
-    from selfmm.recordings.scores import predict_clips as predict_clips_
+    from selfmm.recordings.scorer import RecordingScorer
 
     if form.picture is not None and len(clips) > 1:
         raise SettingsError([f"--picture is of one clip, and there are {len(clips)}"])
     made: list[Prediction] = []
-    for one in _followed(predict_clips_(run, clips, explain=explain), len(clips)):
+    for one in _followed(RecordingScorer.of_run(run).clips(clips, explain=explain), len(clips)):
         if isinstance(one, Failure):
             failed += 1
-            complain(one.reason if one.path in one.reason else f"{one.id}: {one.reason}")
+            _complain_of(one)
         else:
             made.append(one)
     if made or form.as_json:
@@ -119,16 +100,15 @@ def predict_clips(run: Path, clips: Sequence[Clip], failed: int, explain: bool, 
         raise typer.Exit(1)
 
 
-def predict_curve(run: Path, clips: Sequence[Clip], spans: Windows | Sentences, form: Form) -> None:
+def predict_curve(run: RunFolder, clips: Sequence[Clip], spans: Windows | Sentences, form: Form) -> None:
     """Scores one recording span by span."""
-    from selfmm.api import load
     from selfmm.recordings.prediction import overlay, table_of
-    from selfmm.recordings.scores import predict_curve as predict_curve_
+    from selfmm.recordings.scorer import RecordingScorer
 
     if len(clips) != 1:
         raise SettingsError([f"a curve is of one recording, and there are {len(clips)}"])
-    model = load(run)
-    made = list(_followed(predict_curve_(model, clips[0], spans)))
+    scorer = RecordingScorer.of_run(run)
+    made = list(_followed(scorer.curve(clips[0], spans)))
     if not made:
         raise SourceError(f"{clips[0].path} has no sentence to score: nobody speaks in it, or nothing was understood.")
     _give_out(made, form, curve=True)
@@ -142,7 +122,7 @@ def predict_curve(run: Path, clips: Sequence[Clip], spans: Windows | Sentences, 
         from selfmm.report.clip_pictures import write_picture
         from selfmm.report.score_curve import curve_picture
 
-        write_picture(curve_picture(table_of(made), model.info.label_range), form.picture)
+        write_picture(curve_picture(table_of(made), scorer.info.label_range), form.picture)
         typer.echo(f"{form.picture}: a picture of the curve", err=True)
 
 

@@ -184,7 +184,7 @@ def labels(
         _audit(run, epoch, as_json, out)
         return
     folder = RunFolder(run)
-    folder.finished()
+    folder.require_finished()
     table = _choose_epoch(folder.labels(), epoch, folder.metrics()["best_epoch"])
     deliver(table, out)
 
