@@ -154,7 +154,8 @@ def test_a_kept_clip_is_checked_once_and_each_track_read_once_more(
     for listed in read_clips(table).clips:
         kept.store(tmp_path / "cache" / kept.name_of(listed, recipe), clip)
     counts = Counter[str]()
-    opened, hashed = safetensors.safe_open, kept._checksum
+    opened: Any = safetensors.safe_open
+    hashed = kept._checksum
 
     class Counted:
         def __init__(self, path: Path, **options: Any) -> None:
