@@ -54,7 +54,7 @@ def test_label_studio_there_and_back(run: Path, tmp_path: Path) -> None:
     export = [exported(tasks[0], 1, annotation({"label_vision": 1.5}, {})), *(exported(t, 2) for t in tasks[1:2])]
     (tmp_path / "export.json").write_text(json.dumps(export), encoding="utf-8")
     result = selfmm("labels", "data", "--import", "export.json", cwd=tmp_path)
-    assert "1 corrections (vision 1); 1 in all" in result.stdout
+    assert "1 correction (vision 1); 1 in all" in result.stdout
     found = open_dataset(tmp_path / "data").corrections
     assert found[["id", "modality", "label"]].to_numpy().tolist() == [[tasks[0]["data"]["clip"], "vision", 1.5]]
 

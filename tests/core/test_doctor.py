@@ -130,7 +130,7 @@ def test_a_package_whose_files_are_gone_is_told(
         return None if name == "joblib" else name
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    monkeypatch.setattr(doctor, "_weights", dict)
+    monkeypatch.setattr(doctor, "offline_weights", dict)
     monkeypatch.setattr(doctor, "_jobs", lambda *_: ())
     diagnosis = examine()
     assert problem(diagnosis, "ray") == problem(diagnosis, "joblib") == "damaged: its files are missing"

@@ -27,3 +27,12 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     """
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known are: {', '.join(sorted(known))}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun in the right form.
+
+    >>> count(1, "seed"), count(2, "seed")
+    ('1 seed', '2 seeds')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

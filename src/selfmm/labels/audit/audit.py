@@ -42,6 +42,7 @@ class Audit:
         labels: one row per clip and modality with a label: id, modality, m_label, u_label, ``score`` (the modality's
             own, if given), ``outcome`` (if recorded) and quality.
         clips: those whose modalities disagree most, see `selfmm.labels.audit.clips`.
+        notes: what is left out, and why; one sentence each.
     """
 
     epoch: int
@@ -52,6 +53,7 @@ class Audit:
     recovery: pd.DataFrame | None
     labels: pd.DataFrame
     clips: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def audit(

@@ -1,0 +1,331 @@
+"""What a finished run is for: scores, why they are what they are, metrics, a report, an ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from selfmm.api.arguments import run_folder, spans
+from selfmm.core.errors import DatasetError, OutputError, SettingsError, SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from selfmm.data.store import Dataset
+    from selfmm.evaluation.metrics import Metrics
+    from selfmm.explain.explanation import Explanation
+    from selfmm.exporting.export import Exported
+    from selfmm.features.clips.clip import Clip, ClipList, Failure
+    from selfmm.recordings.prediction import Prediction
+    from selfmm.runs.trained_model import TrainedModel
+
+    # A finished run: its folder, or the run as `load` returns it.
+    Run: TypeAlias = TrainedModel | str | Path
+    # A data set, its folder, a table with features; or a recording, a folder or table of recordings, or several.
+    Data: TypeAlias = Dataset | Clip | str | Path | Sequence[str | Path | Clip]
+
+
+def load(run: str | Path, model: str | None = None, trust: bool = False) -> TrainedModel:
+    """Load a finished run.
+
+    Args:
+        run: the run folder.
+        model: ``path.py:Class`` or ``package.module:Class`` of a network of your own that the run was trained with.
+        trust: load the code that the run names, without naming it again.
+
+    Raises:
+        RunError: the folder is not a run, or the run is not finished.
+    """
+    return _load(run, model, trust)
+
+
+def _load(run: Run, model: str | None = None, trust: bool = False) -> TrainedModel:
+    if not isinstance(run, str | Path):
+        return run
+    from selfmm.runs.trained_model import TrainedModel
+
+    return TrainedModel.load(Path(run))
+
+
+def evaluate(
+    run: Run,
+    data: Dataset | str | Path | None = None,
+    split: str = "test",
+    *,
+    model: str | None = None,
+    trust: bool = False,
+) -> Metrics:
+    """Measure the fused score on a split of a data set, by default of the one that the run was trained on.
+
+    Args:
+        run, model, trust: see :func:`load`; a run may be loaded already.
+        data: a data set or its folder.
+        split: ``train``, ``valid`` or ``test``.
+
+    Raises:
+        RunError, DatasetError: each says what to do.
+    """
+    return _load(run, model, trust).evaluate(data, split)
+
+
+def predict(
+    run: Run,
+    data: Data | None = None,
+    *,
+    text: str | Sequence[str] | None = None,
+    split: str | None = None,
+    window: float | None = None,
+    hop: float | None = None,
+    by_sentence: bool = False,
+    explain: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> pd.DataFrame | Prediction | list[Prediction]:
+    """Score clips: all modalities together, and each alone, on the scale of the labels that the run was trained on.
+
+    Args:
+        run, model, trust: see :func:`load`; a run may be loaded already.
+        data: a data set, its folder, or a table with features next to it. Or recordings: a file, a folder or table of
+            them, a :class:`selfmm.Clip`, or a list of these.
+        text: a sentence, or several, instead of ``data``.
+        split: only this split of a data set.
+        window: seconds; scores a recording in windows of this length. ``hop`` seconds later starts the next one
+            (default 1).
+        by_sentence: scores a recording sentence by sentence.
+        explain: adds why: to a prediction an ``explanation``, to a table the columns ``base``, ``by_<modality>`` and
+            ``added_<modality>``.
+
+    Returns:
+        Of a data set and of text a table with one row per clip: id, split, label (NaN where unknown), score (all
+        modalities together) and score_<modality> (NaN where the clip lacks it). Of one recording a
+        :class:`selfmm.Prediction`; of several, and of windows and sentences, a list of them.
+
+    Raises:
+        SettingsError: arguments contradict each other.
+        SourceError, DatasetError, MediaError: the data cannot be read, or do not fit the run. Of several recordings,
+            one that cannot be scored raises; :func:`predict_each` continues with the others.
+        RunError, MissingPackageError, WeightsError: the run cannot be loaded, or features cannot be extracted.
+    """
+    from selfmm.features.clips.clip import Clip, Failure
+    from selfmm.features.clips.listing import is_recording
+
+    if (data is None) == (text is None):
+        raise SettingsError(["give either `data=...` or `text=...`"])
+    trained = _load(run, model, trust)
+    listed = None if data is None else find_recordings(trained, data)
+    if listed is None:
+        return _predict_table(trained, data, text, split, explain)
+    if split is not None:
+        raise SettingsError([f"`split={split!r}` is for data sets; a recording has no splits"])
+    results = list(
+        predict_each(trained, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain)
+    )
+    failures = [*listed.failures, *(result for result in results if isinstance(result, Failure))]
+    if failures:
+        raise SourceError("\n".join(map(describe_failure, failures)))
+    predictions = [result for result in results if not isinstance(result, Failure)]
+    one = isinstance(data, Clip) or (isinstance(data, str | Path) and is_recording(Path(data)))
+    return predictions[0] if one and spans(window, hop, by_sentence) is None else predictions
+
+
+def _predict_table(
+    trained: TrainedModel, data: Data | None, text: str | Sequence[str] | None, split: str | None, explain: bool
+) -> pd.DataFrame:
+    source = data if text is None else [text] if isinstance(text, str) else list(text)
+    if explain:
+        from selfmm.explain.table import contributions
+
+        return contributions(trained, source, split)  # type: ignore[arg-type]
+    return trained.predict(source, split)  # type: ignore[arg-type]
+
+
+def find_recordings(run: Run, data: Data) -> ClipList | None:
+    """Return the clips that ``data`` names, and those that cannot be used; None if it is not recordings.
+
+    Args:
+        run: a finished run. If it was not trained on what :func:`selfmm.extract` makes, a table with a column ``path``
+            is one of features.
+        data: see :func:`predict`.
+
+    Raises:
+        SettingsError, SourceError: the inputs are of several kinds.
+    """
+    from selfmm.data.store import Dataset
+    from selfmm.features.clips.clip import Clip
+    from selfmm.recordings.inputs import find_recordings, named_inputs
+    from selfmm.runs.folder import RunFolder
+
+    if isinstance(data, Dataset):
+        return None
+    inputs = [data] if isinstance(data, str | Path | Clip) else named_inputs(data)
+    recipe = RunFolder(run_folder(run)).finished().recipe
+    return find_recordings([Path(entry) if isinstance(entry, str) else entry for entry in inputs], recipe)
+
+
+def predict_each(
+    run: Run,
+    clips: Sequence[Clip],
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    by_sentence: bool = False,
+    explain: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> Iterator[Prediction | Failure]:
+    """Yield the prediction of each clip, or the reason why it has none, as soon as it is known.
+
+    Args:
+        clips: recordings or parts of them. With ``window`` or ``by_sentence`` exactly one, which gives a prediction for
+            each window or sentence.
+        run, window, hop, by_sentence, explain, model, trust: see :func:`predict`.
+
+    Raises:
+        SettingsError: windows and sentences are for exactly one recording.
+        SourceError: the recording has no sentence.
+    """
+    from selfmm.recordings.scores import predict_clips, predict_curve
+
+    divided = spans(window, hop, by_sentence)
+    if divided is None:
+        own_code = model is not None or trust
+        yield from predict_clips(_load(run, model, trust) if own_code else run, clips, explain=explain)
+        return
+    if len(clips) != 1:
+        raise SettingsError([f"a curve is of one recording, and there are {len(clips)}"])
+    count = 0
+    for prediction in predict_curve(_load(run, model, trust), clips[0], divided):
+        count += 1
+        yield prediction
+    if not count:
+        raise SourceError(f"{clips[0].path} has no sentence to score: no words were found in it.")
+
+
+def describe_failure(failure: Failure) -> str:
+    """Return a sentence that names the clip and the reason."""
+    return failure.reason if failure.path in failure.reason else f"{failure.id}: {failure.reason}"
+
+
+def explain(
+    run: Run,
+    data: Data | None = None,
+    *,
+    clip: str | None = None,
+    text: str | Sequence[str] | None = None,
+    split: str | None = None,
+    model: str | None = None,
+    trust: bool = False,
+) -> Explanation | pd.DataFrame | Prediction | list[Prediction]:
+    """Explain scores: what each modality, word and frame contributes.
+
+    Args:
+        run, data, text, split, model, trust: see :func:`predict`.
+        clip: id of a clip of the data set ``data``, whose score is explained down to words and frames.
+
+    Returns:
+        With ``clip`` its :class:`selfmm.api.Explanation`; otherwise what :func:`predict` returns with
+        ``explain=True``.
+
+    Raises:
+        DatasetError: the data set has no such clip, or does not fit the run.
+        RunError: the model joins its modalities before each is one vector.
+    """
+    if clip is None:
+        return predict(run, data, text=text, split=split, explain=True, model=model, trust=trust)
+    from selfmm.data.store import Dataset, as_dataset
+    from selfmm.explain.clip import explain
+
+    trained = _load(run, model, trust)
+    if not isinstance(data, Dataset | str | Path | None):
+        raise SettingsError(["`clip=...` names a clip of a data set; give this as `data=...`"])
+    dataset = as_dataset(trained.info.dataset_path if data is None else data)
+    rows = dataset.samples.index[dataset.samples["id"] == clip]
+    if len(rows) != 1:
+        raise DatasetError(f"the data set {dataset.name!r} has no clip {clip!r}.")
+    return explain(trained, dataset, int(rows[0]))
+
+
+def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> None:
+    """Write predictions to a file.
+
+    Args:
+        predictions: of recordings, at least one.
+        path: its ending says what is written: ``.csv`` and ``.parquet`` a table, ``.json`` everything, ``.srt``
+            subtitles; ``.png`` and ``.svg`` a picture, of the explanation where there is one, otherwise of the curve.
+
+    Raises:
+        OutputError: the ending is unknown, or the file cannot be written.
+        MissingPackageError: a picture needs matplotlib.
+    """
+    from selfmm.core.files import to_json, write_table, write_text
+    from selfmm.recordings.prediction import overlay, table_of
+
+    path = Path(path)
+    if path.suffix in (".csv", ".parquet"):
+        write_table(path, table_of(predictions))
+    elif path.suffix == ".json":
+        write_text(path, to_json([prediction.to_json() for prediction in predictions]) + "\n")
+    elif path.suffix == ".srt":
+        from selfmm.features.words.subtitles import to_srt
+
+        write_text(path, to_srt(overlay(predictions)))
+    elif path.suffix in (".png", ".svg"):
+        from selfmm.report.clip_pictures import explanation_picture, write_picture
+        from selfmm.report.score_curve import curve_picture
+
+        first = predictions[0]
+        if first.explanation is not None:
+            write_picture(explanation_picture(first.explanation), path)
+        else:
+            write_picture(curve_picture(table_of(predictions), first.label_range), path)
+    else:
+        raise OutputError(f"cannot tell the format of {path}: name a .csv, .parquet, .json, .srt, .png or .svg file.")
+
+
+def report(
+    run: Run, out: str | Path | None = None, *, pictures: str | Path | None = None, force: bool = False
+) -> list[Path]:
+    """Write one page of HTML about a run, and its pictures if a folder for them is named.
+
+    Args:
+        run: a finished run, by its folder or loaded.
+        out: the page; default ``<run>-report.html`` next to the run.
+        pictures: folder for each picture as PNG and SVG.
+        force: replace what exists.
+
+    Returns:
+        What was written, the page first.
+
+    Raises:
+        RunError, OutputError: each says what to do.
+    """
+    from selfmm.report.report import write_report
+
+    page = None if out is None else Path(out)
+    return write_report(run_folder(run), page, None if pictures is None else Path(pictures), force=force)
+
+
+def export(
+    run: Run,
+    out: str | Path,
+    *,
+    int8: bool = False,
+    force: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> Exported:
+    """Write a run as one ONNX file, which scores clips without selfmm and PyTorch; it is checked against PyTorch.
+
+    Args:
+        run, model, trust: see :func:`load`; a run may be loaded already.
+        out: the file, ``.onnx``.
+        int8: store weights as 8-bit integers: smaller, faster, a little less accurate.
+        force: replace ``out``.
+
+    Raises:
+        RunError, OutputError, ExportError: see :func:`selfmm.exporting.export.export`.
+    """
+    from selfmm.exporting.export import export
+
+    return export(run_folder(run), out, int8=int8, force=force)

@@ -1,0 +1,89 @@
+"""What a user gives to be scored: which of it are recordings, and the clips in them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfmm.core.errors import SettingsError, SourceError
+from selfmm.features.clips.clip import Clip, ClipList, Failure
+from selfmm.features.clips.listing import holds_recordings, is_recording, read_clips
+
+if TYPE_CHECKING:
+    from selfmm.config.recipe import Recipe
+
+
+def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> ClipList | None:
+    """Return the clips that inputs stand for, or None if they are not recordings.
+
+    Args:
+        inputs: recordings, folders or tables of them, or clips. Words in a .txt, .srt or .vtt file next to a recording
+            are its words.
+        recipe: of the run. If it is None, a table with a column ``path`` is one of features.
+
+    Raises:
+        SettingsError: if there are several inputs and they are not recordings.
+        SourceError: if some are recordings and others are not.
+    """
+    recordings = [_is_recordings(item, recipe) for item in inputs]
+    if not any(recordings):
+        if len(inputs) > 1:
+            raise SettingsError(["several inputs must be recordings; give one data set or table at a time"])
+        return None
+    for item, is_one in zip(inputs, recordings, strict=True):
+        if not is_one and isinstance(item, Path) and item.exists():
+            raise SourceError(f"{item} is not a recording, but other inputs are. Give one kind at a time.")
+    clips: list[Clip] = []
+    failures: list[Failure] = []
+    for item in inputs:
+        if isinstance(item, Clip):
+            clips.append(item if item.id else replace(item, id=item.path.stem))
+            continue
+        try:
+            listed = read_clips(item)
+        except SourceError as error:
+            failures.append(Failure(item.stem, str(item), str(error)))
+            continue
+        clips += listed.clips
+        failures += listed.failures
+    return ClipList(_with_distinct_ids(clips), tuple(failures))
+
+
+def named_inputs(data: Sequence[str | Path | Clip]) -> list[Path | Clip]:
+    """Return a list of recordings with each file name as a path.
+
+    Raises:
+        SourceError: if the list is empty, holds something else, or holds strings of which none is an existing file.
+    """
+    if not data:
+        raise SourceError("there is nothing to score: the list is empty.")
+    for item in data:
+        if not isinstance(item, str | Path | Clip):
+            raise SourceError(f"a list to score holds file names, paths or clips, but this one holds {item!r:.80}.")
+    if all(isinstance(item, str) and not exists(item) for item in data):
+        raise SourceError(
+            f"{data[0]!r:.80} is not a file. A list is read as recordings; to score sentences, use: "
+            "model.predict(text=[...])"
+        )
+    return [Path(item) if isinstance(item, str) else item for item in data]
+
+
+def exists(name: str | Path) -> bool:
+    """Whether there is such a file or folder; a name that no file can have is not an error."""
+    return os.path.exists(name)  # noqa: PTH110  Path.exists raises OSError for a sentence of 256 letters
+
+
+def _is_recordings(item: Path | Clip, recipe: Recipe | None) -> bool:
+    if isinstance(item, Clip) or is_recording(item):
+        return True
+    return holds_recordings(item) and (recipe is not None or item.is_dir())
+
+
+def _with_distinct_ids(clips: Sequence[Clip]) -> tuple[Clip, ...]:
+    """Recordings of the same name in several folders get their paths as ids."""
+    counts = Counter(clip.id for clip in clips)
+    return tuple(clip if counts[clip.id] == 1 else replace(clip, id=str(clip.path)) for clip in clips)
