@@ -62,7 +62,7 @@ def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
     assert {"score", "base", "by_audio", "added_audio"} <= set(pd.read_csv(tmp_path / "why.csv").columns)
     result = selfmm("predict", run, "--text", "the plot was wonderful", cwd=tmp_path)
     assert result.stdout.startswith("id,split,label,score,score_text")
-    assert "no clip has audio or vision; the model's stand-in takes their place" in result.stderr
+    assert "no clip has audio or vision; the model uses its stand-in for a missing modality" in result.stderr
     result = selfmm("labels", run, "--out", "labels.csv", "--epoch", "all", cwd=tmp_path)
     labels = pd.read_csv(tmp_path / "labels.csv")
     assert sorted(labels["epoch"].unique()) == [1, 2]
