@@ -104,7 +104,7 @@ def test_features_alone_need_no_text_encoder(planted: Dataset, tmp_path: Path) -
 
 
 def test_an_existing_run_is_not_overwritten(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
-    with pytest.raises(OutputError, match=r"exists already\. Pass --resume"):
+    with pytest.raises(OutputError, match=r"exists already\. Pass `resume=True`"):
         selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path)
 
 

@@ -91,7 +91,7 @@ def test_what_was_lost_is_made_again_and_the_table_is_the_same(
         command += ["--set", override]
     command += ["--text-encoder", tiny_encoder]
     refused = CliRunner().invoke(app, command)
-    assert "Pass --resume" in str(refused.exception)
+    assert "Pass `resume=True`" in str(refused.exception)
     result = CliRunner().invoke(app, [*command, "--resume"], env={"COLUMNS": "120"})
     assert result.exit_code == 0, f"{result.output}\n{result.exception}"
     assert "1 run to train (3 finished already)" in result.output

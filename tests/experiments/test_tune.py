@@ -96,7 +96,7 @@ def test_a_finished_search_is_gone_on_with_only_as_it_was(absurd: Tuning, plante
     out = tmp_path / "out"
     shutil.copytree(absurd.folder, out)
     spaces = ("fusion.lr=1e-9,5e-3", "fusion.projection=32,128")
-    with pytest.raises(OutputError, match=r"holds a search already\. Pass --resume"):
+    with pytest.raises(OutputError, match=r"holds a search already\. Pass `resume=True`"):
         tuned(planted, out, *spaces)
     again = tuned(planted, out, *spaces, trials=7, resume=True)
     pd.testing.assert_frame_equal(again.table, absurd.table)
@@ -266,7 +266,7 @@ def test_a_strangers_name_ends_no_comment(planted: Dataset, tmp_path: Path, monk
         ({"preset": "mosy"}, "there is no preset 'mosy'"),
         ({"overrides": ["modalities=touch"]}, "has no modality 'touch'"),
         ({"overrides": ["options.heads=3"]}, "options.heads is no setting"),
-        ({"spaces": ["fusion.lr=3"]}, "one alone is given with --set"),
+        ({"spaces": ["fusion.lr=3"]}, "one alone is given with `overrides="),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(

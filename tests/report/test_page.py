@@ -188,7 +188,7 @@ def test_a_run_without_generated_labels_has_a_page_too(planted: Dataset, tmp_pat
     assert any(
         f"Half of them are within {off.median():.3f} of it, the furthest is {off.max():.3f} off" in alt for alt in alts
     )
-    with pytest.raises(RunError, match="made no labels per modality: lf_dnn was trained with --labels none"):
+    with pytest.raises(RunError, match="made no labels per modality: lf_dnn was trained with `labels='none'`"):
         Material.read(tmp_path / "run").audit()
 
 

@@ -50,7 +50,7 @@ def test_labels_of_any_source_for_any_model(
     if source == "generated":
         assert set(run.labels["modality"]) == set(tasks)
     else:
-        with pytest.raises(RunError, match=f"made no labels per modality.*--labels {source}.*--labels generated"):
+        with pytest.raises(RunError, match=f"made no labels per modality.*`labels='{source}'`.*`labels='generated'`"):
             run.folder.labels()
 
 
@@ -69,7 +69,7 @@ def test_labels_by_people_must_be_there(planted: Dataset) -> None:
     found = human_labels(planted, settings, ("audio",))["audio"].numpy()
     rows = planted.rows("train")
     np.testing.assert_allclose(found, planted.samples["label_audio"].to_numpy()[rows], rtol=1e-6)
-    with pytest.raises(TrainingError, match=r"label_text, label_audio.*selfmm annotate.*--labels generated"):
+    with pytest.raises(TrainingError, match=r"label_text, label_audio.*selfmm annotate.*`labels='generated'`"):
         human_labels(unlabelled(planted), settings, ("text", "audio"))
 
 

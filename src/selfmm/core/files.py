@@ -56,11 +56,11 @@ def claim(
         foreign = [path.name for path in there if not ours(path)]
         if foreign or folder.is_file():
             what = f" (it holds {foreign[0]})" if foreign else ""
-            raise OutputError(f"{folder} exists and is {otherwise}{what}. Choose another --out.")
+            raise OutputError(f"{folder} exists and is {otherwise}{what}. Choose another `out=...`.")
         if any(map(begun, there)) and not resume:
             raise OutputError(
-                f"{folder} holds {holds} already. Pass --resume, which trains only what is missing, or choose another "
-                "--out."
+                f"{folder} holds {holds} already. Pass `resume=True`, which trains only what is missing, or choose "
+                "another `out=...`."
             )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -121,7 +121,7 @@ def only_one(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputError(
-                f"another process is at work in {folder}. Wait for it, or choose another --out."
+                f"another process is at work in {folder}. Wait for it, or choose another `out=...`."
             ) from error
         sweep(folder)
         yield
@@ -197,11 +197,11 @@ def refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], forc
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not force:
-        raise OutputError(f"{path} exists already. Choose another name, or pass --force to replace it.")
+        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")
     foreign = sorted(file.name for file in path.iterdir() if not ours(file.name)) if path.is_dir() else [path.name]
     if foreign or not (path / marker).is_file():
         what = f"other files ({', '.join(foreign[:3])})" if foreign else f"no {marker}"
-        raise OutputError(f"{path} exists and holds {what}, so --force does not replace it. Choose another name.")
+        raise OutputError(f"{path} exists and holds {what}, so `force=True` does not replace it. Choose another name.")
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -157,7 +157,7 @@ def together() -> Iterator[None]:
             raise
         raise TrainingError(
             "another process of this run has ended or cannot be reached. Look for what it says itself, or whether it "
-            "was killed (the memory of its machine may have been too small); then go on with --resume."
+            "was killed (the memory of its machine may have been too small); then go on with `resume=True`."
         ) from error
 
 

@@ -98,7 +98,7 @@ class Course:
         if self.failures == _FAILURES:
             raise TrainingError(
                 f"{_FAILURES} trials in a row failed, the last of them: {outcome.reason}\n"
-                "Search other spaces or from other settings, with another --out."
+                "Search other spaces or from other settings, with another `out=...`."
             )
 
 

@@ -16,7 +16,7 @@ from selfmm.models.base import Range, Space
 
 _EXAMPLE = "write for example text.lr=1e-5..1e-3 log, or options.heads=2,4,8"
 _NO_SEARCH = {
-    "seed": "the seed with the best validation figure is luck; give it with --set seed=...",
+    "seed": "the seed with the best validation figure is luck; give it with `overrides=['seed=...']`",
     "model": "each model has spaces of its own; tune one after the other",
 }
 
@@ -71,7 +71,9 @@ def make_search(
     for key, space in spaces.items():
         problems += _problems(base, key, space, start)
     if not spaces and not problems:
-        problems.append(f"nothing is left to search: --set fixes every space of {base.model}. Give one with --space")
+        problems.append(
+            f"nothing is left to search: `overrides=...` fixes every space of {base.model}. Give one with `spaces=...`"
+        )
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return Search(base, spaces, {key: start[key] for key in spaces})
@@ -174,7 +176,7 @@ def _choice_problem(space: tuple[Any, ...]) -> str:
     if wrong or any(isinstance(value, float) and not math.isfinite(value) for value in space):
         return "only finite numbers, words, true and false are values"
     if len(set(space)) < max(2, len(space)):
-        return "give two different values or more; one alone is given with --set"
+        return "give two different values or more; one alone is given with `overrides=...`"
     return ""
 
 

@@ -144,7 +144,7 @@ def _check_machine(trials: int) -> None:
     check_parts("tune", "optuna", "sklearn")
     if not 1 <= trials <= MOST_TRIALS:
         raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
-    refuse_launcher("trials get processes of their own with --jobs")
+    refuse_launcher("trials get processes of their own with `jobs=...`")
 
 
 def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequence[str]) -> Search:

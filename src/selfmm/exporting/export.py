@@ -92,7 +92,7 @@ def _check_place(out: Path, run: Path, force: bool) -> None:
     if out.is_dir():
         raise OutputError(f"{out} is a folder. Name a file that ends in .onnx.")
     if out.exists() and not force:
-        raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
+        raise OutputError(f"{out} exists already. Choose another name, or pass `force=True` to replace it.")
 
 
 def _check_extra() -> None:

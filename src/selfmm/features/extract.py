@@ -215,8 +215,8 @@ def _load(path: Path) -> ClipFeatures:
     found = load(path)
     if found is None:
         raise OutputError(
-            f"{path} is gone or damaged, though it was just written. Workers on other machines need a --cache folder "
-            "that all of them and this one share; the same command then goes on with what is there."
+            f"{path} is gone or damaged, though it was just written. Workers on other machines need a `cache=...` "
+            "folder that all of them and this one share; the same command then goes on with what is there."
         )
     return found
 

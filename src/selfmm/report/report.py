@@ -43,7 +43,7 @@ def write_report(
     names = [f"{one.name}.{suffix}" for group in groups for one in group.pictures for suffix in ("png", "svg")]
     there = [name for name in names if pictures is not None and (pictures / name).exists()]
     if there and not force:
-        raise OutputError(f"{pictures} holds {there[0]} already. Choose another folder, or pass --force.")
+        raise OutputError(f"{pictures} holds {there[0]} already. Choose another folder, or pass `force=True`.")
     write_text(out, page(material, audit, groups, notes))
     return [out, *(write_pictures(groups, pictures) if pictures is not None else [])]
 
@@ -59,4 +59,4 @@ def _check(material: Material, out: Path, pictures: Path | None, force: bool) ->
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise OutputError(f"{pictures} is no folder. Name a folder for the pictures, which is made if need be.")
     if out.exists() and not force:
-        raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
+        raise OutputError(f"{out} exists already. Choose another name, or pass `force=True` to replace it.")

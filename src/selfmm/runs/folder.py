@@ -161,8 +161,8 @@ class RunFolder:
     def without_labels(self, info: RunInfo) -> RunError:
         """What to say where generated labels are asked for, and there are none."""
         return RunError(
-            f"{self.path} made no labels per modality: {info.model} was trained with --labels {info.labels}. Train "
-            "with --labels generated to have them."
+            f"{self.path} made no labels per modality: {info.model} was trained with `labels='{info.labels}'`. Train "
+            "with `labels='generated'` to have them."
         )
 
     def settings(self) -> Settings:

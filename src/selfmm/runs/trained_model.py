@@ -217,7 +217,7 @@ def opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
 def _source(path: Path) -> Source:
     if not path.exists():
         raise SourceError(
-            f"{path} does not exist. Give a recording, a data-set folder or a table; for words alone, use --text."
+            f"{path} does not exist. Give a recording, a data-set folder or a table; for words alone, use `text=...`."
         )
     if path.is_dir() and holds_recordings(path):
         raise SourceError(f"{path} holds recordings: predict them one by one, or with: selfmm predict RUN {path}")

@@ -147,7 +147,9 @@ def _recording(one: str, row: Row, root: Path, finder: Finder) -> Path:
         what = f"cannot be read ({getattr(error, 'strerror', None) or error})"
     if "://" in given:
         raise RowError(f"{given} is an address. Download the recording, and write the file's path.")
-    raise RowError(f"{path} {what}. Correct the path, or name the folder that holds the recordings with --media-root.")
+    raise RowError(
+        f"{path} {what}. Correct the path, or name the folder that holds the recordings with `media_root=...`."
+    )
 
 
 def _by_name(one: str, row: Row, root: Path, finder: Finder) -> Path:
@@ -161,7 +163,7 @@ def _by_name(one: str, row: Row, root: Path, finder: Finder) -> Path:
         if name and (found := finder.find(folder, name)) is not None:
             return found
     tried = ", ".join(str(folder / f"{name}.*") for folder, name in places if name)
-    raise RowError(f"no recording is found as {tried}. Add a column path, or name its folder with --media-root.")
+    raise RowError(f"no recording is found as {tried}. Add a column path, or name its folder with `media_root=...`.")
 
 
 def _is_plain(name: str) -> bool:
