@@ -39,7 +39,7 @@ def test_from_clips_to_a_run(table: Path, tmp_path: Path) -> None:
     assert "extracted before" not in out
     assert errors == ""  # no bar where there is no terminal
     out, _ = printed("extract", table, data, *options, "--set", "voice.rate=10", "--force")
-    assert "; audio; 12 clips had been extracted before." in out
+    assert "; audio; 12 had been extracted before." in out
 
     quick = ["training.max_epochs=2", "training.batch_size=4", "training.accumulation=1"]
     run = train(data, overrides=quick, out=tmp_path / "run")

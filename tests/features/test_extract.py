@@ -176,7 +176,7 @@ from pathlib import Path
 from features.tone_clips import STAND_IN, VOICE
 from selfmm.features import workers
 from selfmm.features.extract import extract
-from selfmm.cli import app, main
+from selfmm.cli import main
 workers._COMMAND = STAND_IN
 sys.argv = ["selfmm", "extract", *sys.argv[1:]]
 main()

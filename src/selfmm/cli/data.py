@@ -189,7 +189,7 @@ def _report(extracted: Extracted, dst: Path) -> None:
         more = len(extracted.failures) - _FAILURES_SHOWN
         rest = f"and {more} more; " if more > 0 else ""
         typer.echo(f"{rest}{dst / 'failures.csv'} lists all {len(extracted.failures)} that were left out", err=True)
-    again = f"; {count(extracted.kept, 'clip')} had been extracted before" if extracted.kept else ""
+    again = f"; {extracted.kept} had been extracted before" if extracted.kept else ""
     typer.echo(f"{dst}: {_describe(extracted.dataset)}{again}.")
     typer.echo(f"Next: selfmm inspect {dst} && selfmm train {dst}")
 
