@@ -50,7 +50,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or pipe may know fewer characters than we print
     try:
-        app()
+        app(prog_name="selfmm")  # also as `python -m selfmm`
         sys.stdout.flush()
     except api.SelfmmError as error:
         complain(str(error))

@@ -19,9 +19,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(weights_app, name="weights", rich_help_panel=PANEL)
 
 
-@weights_app.command("get")
+@weights_app.command("get", cls=options.Command)
 def weights_get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="For example minilm tiny.en face.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="For example minilm tiny.en face.")],
 ) -> None:
     """Download weights into your cache folder and check their hashes."""
     for name in names:
@@ -30,7 +30,7 @@ def weights_get(
         typer.echo(f"{name}: {api.get_weights(name)[name]}")
 
 
-@weights_app.command("list")
+@weights_app.command("list", cls=options.Command)
 def weights_list() -> None:
     """Show which weights there are, and which are on this machine."""
     for weights in api.list_weights():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
 _FORMAT = "Write to this .csv or .parquet file."
@@ -46,4 +47,11 @@ Resume = Annotated[bool, typer.Option("--resume", help="Keep what is finished, a
 def register(app: typer.Typer, panel: str, **commands: Callable[..., None]) -> None:
     """Add commands to a panel of the help; an underscore behind a name is not part of the command."""
     for name, command in commands.items():
-        app.command(name.rstrip("_"), rich_help_panel=panel)(command)
+        app.command(name.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
+
+
+class Command(TyperCommand):
+    """A command whose usage names its arguments as the list of arguments does, without braces."""
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]

@@ -55,7 +55,7 @@ def predict(
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[INPUT]...",
+            metavar="INPUT",
             help="Recordings, or a folder or table of them; or a data-set folder, or a table with features next to it.",
         ),
     ] = None,
@@ -236,7 +236,7 @@ def _write_files(predictions: Sequence[Prediction], form: Form) -> None:
 def evaluate(
     run: options.Run,
     data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="A data-set folder; default: the one trained on.")
+        Path | None, typer.Argument(metavar="DATA", help="A data-set folder; default: the one trained on.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with unrounded values.")] = False,
@@ -273,7 +273,7 @@ def report(
 
 def export(
     run: options.Run,
-    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to make.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to make, .onnx.")],
     int8: Annotated[
         bool, typer.Option("--int8", help="Weights as 8-bit integers: smaller, faster, a little less accurate.")
     ] = False,

@@ -160,7 +160,7 @@ def tune(
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show the settings of this model.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show the settings of this model.")] = None,
 ) -> None:
     """Show every model, what it needs, and where it was published."""
     from rich.console import Console
