@@ -66,14 +66,18 @@ def test_every_command_is_a_function_of_python() -> None:
 
 
 def test_bash_completes(tmp_path: Path) -> None:
-    place = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    installed = selfmm("--install-completion", "bash", **place)
+    installed = selfmm(
+        *("--install-completion", "bash"), HOME=str(tmp_path), _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+    )
     assert installed.returncode == 0, installed.stderr
     script = (tmp_path / ".bash_completions" / "selfmm.sh").read_text()
     assert "_SELFMM_COMPLETE=complete_bash" in script
-    asked = {"_SELFMM_COMPLETE": "complete_bash", "COMP_WORDS": "selfmm train --pre", "COMP_CWORD": "2"}
-    assert selfmm(**asked).stdout == "--preset\n"
-    assert selfmm(**(asked | {"COMP_WORDS": "selfmm co", "COMP_CWORD": "1"})).stdout == "compare\ncorrections\n"
+    for words, position, expected in (
+        ("selfmm train --pre", "2", "--preset\n"),
+        ("selfmm co", "1", "compare\ncorrections\n"),
+    ):
+        asked = selfmm(_SELFMM_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=position)
+        assert asked.stdout == expected
 
 
 def test_messages_name_parameters_in_python_and_options_in_the_command(trained: TrainedModel, planted: Dataset) -> None:

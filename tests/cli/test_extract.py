@@ -31,7 +31,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_clips_to_a_run(table: Path, tmp_path: Path) -> None:
-    data, options = tmp_path / "data", ["--parts", "audio", "--cache", tmp_path / "cache", "--label-range", "-3,3"]
+    data = tmp_path / "data"
+    options: list[str | Path] = ["--parts", "audio", "--cache", tmp_path / "cache", "--label-range", "-3,3"]
     out, errors = printed("extract", table, data, *options, "--name", "mine", "--set", "voice.rate=10")
     assert "mine" in (data / "dataset.json").read_text()
     assert f"{data}: 12 clips (" in out
@@ -57,7 +58,7 @@ def test_a_table_may_lie_elsewhere_than_its_recordings(table: Path, tmp_path: Pa
     head, first, *_ = table.read_text().splitlines()
     elsewhere = tmp_path / "one.csv"
     elsewhere.write_text(f"{head}\n{first}\n")
-    options = ["--parts", "audio", "--cache", tmp_path / "cache", "--media-root", table.parent]
+    options: list[str | Path] = ["--parts", "audio", "--cache", tmp_path / "cache", "--media-root", table.parent]
     out, _ = printed("extract", elsewhere, tmp_path / "data", *options)
     assert "1 clip (" in out
 

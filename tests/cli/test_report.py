@@ -170,7 +170,12 @@ def test_foreign_labels_are_refused_by_every_command(trained: TrainedModel, tmp_
         trained.labels.assign(id=pd.Series([[1]] * len(trained.labels), dtype=object)),
     ):
         table.to_parquet(folder / "labels.parquet")
-        for command in (["labels", folder], ["labels", folder, "--audit"], ["annotate", folder, tmp_path / "x.csv"]):
+        commands: list[list[str | Path]] = [
+            ["labels", folder],
+            ["labels", folder, "--audit"],
+            ["annotate", folder, tmp_path / "x.csv"],
+        ]
+        for command in commands:
             complains(selfmm(*command), "damaged")
 
 
