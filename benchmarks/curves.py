@@ -1,12 +1,12 @@
-"""How the time of an epoch grows with the clips, their length, the modalities and the batch; and the generator's.
+"""How the time of an epoch grows with clips, length, modalities and batch, and how the generator's grows with clips.
 
     python benchmarks/curves.py                                      # about 5 minutes on 2 cores
     python benchmarks/curves.py --clips 1284 --generator 7           # larger, and generators of up to 1e7 clips
     python benchmarks/curves.py --out benchmarks/results/curves.json
 
-Synthetic data of MOSI's shape through the normal training with the preset ``mosi`` and the 6x384 text encoder. The best
-of the epochs is given, with validation (a fifth of the training clips) and with training alone; processor seconds are
-what other programs on the machine disturb least.
+Synthetic data of MOSI's shape go through the normal training with the preset ``mosi`` and the 6x384 text encoder. The
+tables give the best epoch, with validation (a fifth of the training clips) and for training alone. Other programs on
+the machine disturb processor seconds least.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from selfmm.training.run import Run
 
 @dataclass(frozen=True)
 class Point:
-    """One training of a curve: its name there, its data, and what it sets besides the preset."""
+    """One training of a curve: its place on the curve, its data, and its settings besides the preset."""
 
     curve: str
     at: str
@@ -45,7 +45,7 @@ class Point:
 
 
 def points(clips: int) -> Iterator[Point]:
-    """All trainings; every curve goes through or near the preset with ``clips`` clips of real lengths."""
+    """Yield all trainings; every curve goes through or near the preset with ``clips`` clips of real lengths."""
     for part in (4, 2, 1):
         yield Point("clips", str(clips // part), Shape(clips // part))
     for tokens in (8, 16, 32, 50):
@@ -76,7 +76,7 @@ def epoch(point: Point, epochs: int, device: str, cache: Path) -> dict[str, floa
 
 
 def generators(largest: int, rounds: int) -> list[dict[str, Any]]:
-    """The label generator's cost from 1e3 clips on, on one thread, by the preset's rule."""
+    """Cost of the label generator for 1e3 clips and more, on one thread, with the preset's rule."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     found = [asdict(cost(10**power, "authors", rounds)) for power in range(3, largest + 1)]
@@ -103,14 +103,14 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=SPLITS["train"] // 4, help="of the training split")
+    parser.add_argument("--clips", type=int, default=SPLITS["train"] // 4, help="clips of the training split")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--generator", type=int, default=5, help="its largest number of clips, as a power of ten")
     parser.add_argument("--rounds", type=int, default=100, help="updates of each generator")
-    parser.add_argument("--cache", type=Path, default=cache_folder() / "benchmarks", help="for the data sets")
-    parser.add_argument("--out", type=Path, help="write to this .json file, and the tables to .md beside it")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "benchmarks", help="folder for the data sets")
+    parser.add_argument("--out", type=Path, help="write to this .json file, and the tables to an .md file next to it")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     results: dict[str, Any] = {"threads": options.threads, "device": options.device, "epochs": []}

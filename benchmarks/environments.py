@@ -1,4 +1,4 @@
-"""The peer's environment, and processes that are timed: nothing here knows what the programs do."""
+"""The peer's environment, and timed processes. Nothing here depends on what the programs do."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class BenchmarkError(SelfmmError):
 
 
 def peer_python(cache: Path) -> Path:
-    """The interpreter of an environment with the published peer, made in ``cache`` unless it is there already.
+    """Return the interpreter of an environment with the published peer; make it in ``cache`` if it is missing.
 
-    Whatever both programs need has the version that runs ours, torch and transformers among it.
+    Packages that both programs need, such as torch and transformers, have the versions that ours runs with.
 
     Raises:
-        BenchmarkError: pip cannot install it.
+        BenchmarkError: if pip cannot install the peer.
     """
     folder = cache / f"peer-{PEER.replace('==', '-')}-python{sys.version_info.major}.{sys.version_info.minor}"
     if not (folder / "complete").is_file():
@@ -57,7 +57,7 @@ def peer_python(cache: Path) -> Path:
         pins = folder / "constraints.txt"
         pins.write_text("\n".join(sorted(set(ours))) + "\n", encoding="utf-8")
         _must([str(_python(folder)), "-m", "pip", "install", "--quiet", "--constraint", str(pins), PEER])
-        (folder / "complete").touch()  # last: an installation that was cut off is begun anew
+        (folder / "complete").touch()  # last: an interrupted installation starts again
     return _python(folder)
 
 
@@ -74,7 +74,7 @@ def _must(command: Sequence[str]) -> str:
 
 
 def surroundings(threads: int, device: str) -> dict[str, str]:
-    """Environment variables of a measured process: no network, so many threads, our package where it lies here."""
+    """Environment variables of a measured process: no network, ``threads`` threads, our package from this clone."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     path = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH", ""))))
     fixed = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": path}
@@ -84,17 +84,17 @@ def surroundings(threads: int, device: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds of a process from its start to its end, and those that processors worked for it."""
+    """Seconds of a process from start to end, and its CPU seconds."""
 
     wall: float
     processors: float
 
 
 def timed(command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> Took:
-    """Runs a process to its end; what it prints goes to ``log``.
+    """Run a process to its end and write its output to ``log``.
 
     Raises:
-        BenchmarkError: it failed; the message has the end of what it printed.
+        BenchmarkError: if it fails; the message has the end of its output.
     """
     with log.open("wb") as file:
         started, worked = time.perf_counter(), _worked()
@@ -102,24 +102,24 @@ def timed(command: Sequence[str | Path], environment: Mapping[str, str], log: Pa
         took = Took(time.perf_counter() - started, _worked() - worked)
     if code:
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-8:]
-        reason = "it was killed, probably for want of memory; give fewer --clips" if code == -9 else f"code {code}"
+        reason = "it was killed, probably because memory ran out; give fewer --clips" if code == -9 else f"code {code}"
         raise BenchmarkError(f"{' '.join(map(str, command))[:300]} failed ({reason}):\n" + "\n".join(last))
     return took
 
 
 def _worked() -> float:
-    """Processor seconds of all processes that were started here and have ended."""
+    """CPU seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def installed_bytes(python: Path, requirements: Sequence[str]) -> int:
-    """Bytes of the files of these distributions and of all that they need, in the environment of ``python``."""
+    """Bytes of the files of these distributions and their dependencies, in the environment of ``python``."""
     return int(json.loads(_must([str(python), "-c", _SIZES, json.dumps(list(requirements))])))
 
 
 def our_bytes() -> int:
-    """Bytes of what `pip install .` brings: our package, and the core's needs as they lie in this environment."""
+    """Bytes that `pip install .` installs: our package, and the core's dependencies in this environment."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     own = sum(path.stat().st_size for path in (ROOT / "src" / "selfmm").rglob("*") if path.is_file())
     return own + installed_bytes(Path(sys.executable), project["dependencies"])
@@ -132,7 +132,7 @@ def versions(python: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def available_bytes() -> int | None:
-    """Memory that a new process could have; None where the system does not say."""
+    """Memory available to a new process; None if the system does not say."""
     file = Path("/proc/meminfo")
     if not file.exists():
         return None

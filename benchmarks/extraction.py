@@ -5,8 +5,8 @@
     python benchmarks/extraction.py --only memory --minutes 60
     python benchmarks/extraction.py CLIPS... --out benchmarks/results/extraction-cpu.md
 
-Prints Markdown. Everything is measured in processes of its own. Needs the extras of the development environment, and
-the weights minilm, tiny.en and face. benchmarks/README.md says how to read the tables.
+The output is Markdown. Every measurement runs in a process of its own. It needs the extras of the development
+environment, and the weights minilm, tiny.en and face. benchmarks/README.md explains how to read the tables.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Speed:
-    """One stage with so many threads.
+    """Cost of one stage with a given number of threads.
 
     Attributes:
-        cold: the first clip of a process, imports and the loading of models included.
-        warm: per clip.
+        cold: the first clip of a process, including imports and loading the models.
+        warm: each clip.
     """
 
     cold: Cost
@@ -65,13 +65,13 @@ class Speed:
 
 
 def child(script: str, threads: int, *arguments: object) -> dict[str, Any]:
-    """What a script beside this one prints as its last line, run in a process of its own.
+    """Run a script of this folder in a process of its own and return the last line it prints, read as JSON.
 
     Raises:
-        BenchmarkError: it failed.
+        BenchmarkError: if it fails.
     """
     command = [sys.executable, str(_HERE / script), *map(str, arguments)]
-    around = surroundings(threads, "cpu") | workers.surroundings(threads)
+    around = surroundings(threads, "cpu") | workers.thread_limits(threads)
     done = subprocess.run(command, env=around, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-8:]
@@ -81,7 +81,7 @@ def child(script: str, threads: int, *arguments: object) -> dict[str, Any]:
 
 
 def speed(stage: str, clips: Sequence[Path], threads: int, rounds: int, repeats: int) -> Speed:
-    """The least over ``rounds`` processes, each of which sees every clip ``repeats`` times."""
+    """Smallest cost over ``rounds`` processes, each of which sees every clip ``repeats`` times."""
     colds, warms = [], []
     for _ in range(rounds):
         found = child("extraction_stages.py", threads, stage, threads, repeats, *clips)
@@ -91,7 +91,7 @@ def speed(stage: str, clips: Sequence[Path], threads: int, rounds: int, repeats:
 
 
 def speed_tables(clips: Sequence[Path], seconds: Sequence[float], rounds: int, repeats: int) -> str:
-    """Every stage, with one thread and with two; and clip by clip, where they are few."""
+    """Tables of every stage, with one thread and with two; also clip by clip, if there are few clips."""
     measured: dict[str, dict[int, Speed]] = {}
     for stage in STAGES:
         print(f"speed: {stage}", file=sys.stderr)
@@ -103,7 +103,7 @@ def speed_tables(clips: Sequence[Path], seconds: Sequence[float], rounds: int, r
 
 
 def stage_table(measured: dict[str, dict[int, Speed]], seconds: float) -> str:
-    """Times the length of all clips together, ``seconds``; cold ones in seconds."""
+    """Costs as multiples of ``seconds``, the total length of the clips; those of the first clip in seconds."""
     head = (
         "| | 1 thread, processor | wall | 2 threads, processor | half of it | wall | first clip, processor s | wall s |"
     )
@@ -118,7 +118,7 @@ def stage_table(measured: dict[str, dict[int, Speed]], seconds: float) -> str:
 
 
 def clip_table(measured: dict[str, dict[int, Speed]], names: Sequence[str], seconds: Sequence[float]) -> str:
-    """Processor seconds with one thread, times the length of each clip."""
+    """CPU seconds with one thread, as multiples of the length of each clip."""
     titles = [f"{name}, {length:.1f} s" for name, length in zip(names, seconds, strict=True)]
     lines = [f"| processor, 1 thread | {' | '.join(titles)} |", "|---|" + "---|" * len(titles)]
     for stage, by_threads in measured.items():
@@ -146,7 +146,7 @@ def memory_table(minutes: float, trained: Path, folder: Path) -> str:
 
 
 def trained_run(cache: Path) -> Path:
-    """A run on features of the demo's clips, made once: what it learnt does not matter here."""
+    """A run trained once on features of the demo's clips; what it has learnt does not matter here."""
     import selfmm
     from selfmm.demo.clips import make_clips
     from selfmm.features.extract import extract
@@ -162,7 +162,7 @@ def trained_run(cache: Path) -> Path:
 
 
 def many_table(clips: Sequence[Path], seconds: Sequence[float], count: int, folder: Path) -> str:
-    """The same clips with one process, with two, on Ray, and killed and resumed; and whether the bytes are the same."""
+    """The same clips with one process, with two, on Ray, and killed and resumed, and whether the bytes agree."""
     table = folder / "clips.csv"
     write_table(table, cuts(dict(zip(clips, seconds, strict=True)), count))
     lines = ["| | clips/s | wall s | processor s | data set |", "|---|---|---|---|---|"]
@@ -205,7 +205,7 @@ def size_table() -> str:
 
 
 def machine() -> str:
-    """The processor and what else a figure depends on, without names of machines or people."""
+    """The processor and whatever else the figures depend on, without names of machines or people."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -218,12 +218,12 @@ def machine() -> str:
 
 
 def load() -> str:
-    """How busy the machine is with everything that runs on it."""
+    """Load of the machine, from everything that runs on it."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def lengths(clips: Sequence[Path]) -> list[float]:
-    """Seconds of each."""
+    """Length of each clip in seconds."""
     from selfmm.features.media.recording import probe
 
     found = [probe(clip).duration for clip in clips]
@@ -234,7 +234,7 @@ def lengths(clips: Sequence[Path]) -> list[float]:
 
 
 def sections(options: argparse.Namespace, clips: Sequence[Path], folder: Path) -> Iterator[str]:
-    """The tables that are asked for, each under its heading and with what it is about."""
+    """The requested tables, each with a heading and a description."""
     seconds = lengths(clips)
     names = ", ".join(clip.name for clip in clips[:_SHOWN]) + (", ..." if len(clips) > _SHOWN else "")
     before = load()
@@ -260,10 +260,10 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {','.join(SECTIONS)}")
     parser.add_argument("--rounds", type=int, default=2, help="processes per stage")
     parser.add_argument("--repeats", type=int, default=3, help="passes over the clips in each")
-    parser.add_argument("--minutes", type=float, default=60, help="of the long recording; a sixth is measured too")
-    parser.add_argument("--count", type=int, default=200, help="of the many clips")
-    parser.add_argument("--run", type=Path, help="a run on recordings for the curve; default: one is trained, once")
-    parser.add_argument("--cache", type=Path, default=cache_folder() / "benchmarks", help="where that one is kept")
+    parser.add_argument("--minutes", type=float, default=60, help="length of the recording; a sixth is measured too")
+    parser.add_argument("--count", type=int, default=200, help="number of clips for the table of many clips")
+    parser.add_argument("--run", type=Path, help="a run on recordings for the curve; by default, one is trained")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "benchmarks", help="folder that keeps this run")
     parser.add_argument("--out", type=Path, help="write the tables to this .md file too")
     options = parser.parse_args(arguments)
     options.only = options.only.split(",")

@@ -1,9 +1,9 @@
-"""A long recording, extracted whole or scored window by window, in a process of its own: how much memory it took.
+"""Measure the memory for a long recording, extracted whole or scored window by window, in a process of its own.
 
     python benchmarks/extraction_long.py extract RECORDING THREADS        # prints one line of JSON
     python benchmarks/extraction_long.py curve RECORDING THREADS RUN
 
-``extraction.py`` starts it, in the surroundings that ``selfmm extract`` gives its processes.
+``extraction.py`` starts it with the environment variables that ``selfmm extract`` gives its workers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held."""
+    """Peak memory of this process."""
     if STATUS.exists():  # getrusage would count what the parent held when it started this process
         line = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
@@ -27,7 +27,7 @@ def peak_bytes() -> int:
 
 
 def extract(path: Path, threads: int) -> tuple[float, int]:
-    """Seconds of the recording, and rows that came out."""
+    """Return the length of the recording in seconds, and the number of rows extracted."""
     from selfmm.config.recipe import Recipe
     from selfmm.features.clips.clip import Clip
     from selfmm.features.extraction import extract_clip
@@ -37,7 +37,7 @@ def extract(path: Path, threads: int) -> tuple[float, int]:
 
 
 def curve(path: Path, threads: int, run: Path) -> tuple[float, int]:
-    """Seconds of the recording, and windows of 5 s, one every second, that were scored."""
+    """Return the length of the recording in seconds, and the number of windows of 5 s, one per second, scored."""
     import selfmm
     from selfmm.features.clips.clip import Clip
     from selfmm.features.media.recording import probe
@@ -49,7 +49,7 @@ def curve(path: Path, threads: int, run: Path) -> tuple[float, int]:
 
 
 def measure(kind: str, path: Path, threads: int, *run: str) -> dict[str, Any]:
-    """What it took from its start to its end, imports and the loading of models included."""
+    """Cost from start to end, including imports and loading the models."""
     import torch
 
     torch.set_num_threads(threads)

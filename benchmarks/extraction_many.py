@@ -1,4 +1,4 @@
-"""Many clips, cut out of a few files: with one process, with several, on Ray, and killed in the middle."""
+"""Extract many clips, cut from a few files: with one process, with several, on Ray, and killed in the middle."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Cut:
 
 
 def cuts(files: Mapping[Path, float], count: int) -> list[Cut]:
-    """``count`` spans, no two alike, of ``files`` in turn.
+    """``count`` different spans, taken from ``files`` in turn.
 
     Args:
-        files: the seconds of each.
+        files: each file, with its length in seconds.
     """
     made = []
     for number in range(count):
@@ -44,14 +44,14 @@ def cuts(files: Mapping[Path, float], count: int) -> list[Cut]:
         turn = number // len(files)
         longest = min(LONGEST, files[path] / 2)
         length = longest * (1 - 0.5 * (turn % _LENGTHS) / _LENGTHS)
-        # Steps by the golden ratio never come back to where they were.
+        # Steps by the golden ratio never return to the same place.
         start = (turn * 0.618034 % 1) * (files[path] - length)
         made.append(Cut(path, round(start, 3), round(start + length, 3)))
     return made
 
 
 def write_table(path: Path, clips: Sequence[Cut]) -> None:
-    """The clips as ``selfmm extract`` reads them, with words, so that none are recognised, and without ratings."""
+    """Write the table that ``selfmm extract`` reads: with words, so that none are recognised, and without ratings."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(("id", "path", "start", "end", "text"))
@@ -60,13 +60,13 @@ def write_table(path: Path, clips: Sequence[Cut]) -> None:
 
 
 def command(table: Path, folder: Path, jobs: int, backend: str) -> list[str | Path]:
-    """Extraction of all clips into ``folder``/data, with what is extracted kept beside it."""
+    """Command that extracts all clips into ``folder``/data, with its cache next to it."""
     where: list[str | Path] = [folder / "data", "--cache", folder / "kept"]
     return [sys.executable, "-m", "selfmm", "extract", table, *where, "--jobs", str(jobs), "--backend", backend]
 
 
 def run(table: Path, folder: Path, jobs: int, backend: str = "local") -> Took:
-    """One extraction from its start to its end, the start of its processes and the loading of models included."""
+    """Run one extraction from start to end, including starting its workers and loading the models."""
     folder.mkdir(exist_ok=True)
     return timed(command(table, folder, jobs, backend), surroundings(1, "cpu"), folder / "log")
 
@@ -76,10 +76,10 @@ class Killed:
     """An extraction that was killed, and then started again.
 
     Attributes:
-        before: clips that were kept when it was dead.
-        again: of them, those that are gone or were written anew when all was done.
-        after: clips that are kept then.
-        took: the second run.
+        before: number of clips stored when it was killed.
+        again: how many of these were missing or written again at the end.
+        after: number of clips stored at the end.
+        took: cost of the second run.
     """
 
     before: int
@@ -89,10 +89,10 @@ class Killed:
 
 
 def kill_and_resume(table: Path, folder: Path, jobs: int, count: int) -> Killed:
-    """Kills an extraction of ``count`` clips with SIGKILL when half of them are done, and starts it again.
+    """Kill an extraction of ``count`` clips with SIGKILL when half of them are done, and start it again.
 
     Raises:
-        BenchmarkError: it had ended before.
+        BenchmarkError: if it ended before.
     """
     folder.mkdir(exist_ok=True)
     with (folder / "killed.log").open("wb") as log:
@@ -103,7 +103,7 @@ def kill_and_resume(table: Path, folder: Path, jobs: int, count: int) -> Killed:
         children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
-    # They see that their input has ended, after the clip that they are at.
+    # The workers notice that their input has ended once their current clip is done.
     left = psutil.wait_procs(children, timeout=_WAIT)[1]
     if left or (folder / "data").exists():
         raise BenchmarkError(f"after a kill, {len(left)} processes are left, or there is a data set of half the clips")
@@ -123,12 +123,12 @@ def _wait_for_half(process: subprocess.Popen[bytes], kept: Path, count: int) -> 
 
 
 def _written(folder: Path) -> dict[Path, int]:
-    """When each file that is kept was written."""
+    """Modification time of each stored file."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob(KEPT)}
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Paths in the two folders that are not in both, or whose bytes differ."""
+    """Paths that are in only one of the two folders, or whose bytes differ."""
     files = [{path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} for folder in (one, other)]
     apart = files[0] ^ files[1]
     same = [path for path in files[0] & files[1] if filecmp.cmp(one / path, other / path, shallow=False)]

@@ -1,8 +1,8 @@
-"""One stage of extraction, timed in a process of its own: the first clip that it sees, and then all of them again.
+"""Time one stage of extraction in a process of its own: first its first clip, then all clips again.
 
     python benchmarks/extraction_stages.py STAGE THREADS REPEATS CLIPS...    # prints one line of JSON
 
-``extraction.py`` starts it. The first clip bears what is paid once in a process: imports and the loading of models.
+``extraction.py`` starts it. The first clip includes the one-time costs of a process: imports and loading the models.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RATE = 10.0
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by the clock, and seconds that processors worked."""
+    """Wall seconds and CPU seconds."""
 
     wall: float
     processor: float
@@ -35,7 +35,7 @@ class Cost:
 
 
 def least(costs: Sequence[Cost]) -> Cost:
-    """The least of each: what other programs disturb least."""
+    """Minimum of each, which other programs disturb least."""
     return Cost(min(one.wall for one in costs), min(one.processor for one in costs))
 
 
@@ -149,7 +149,7 @@ def _extract(path: Path, threads: int, settings: Sequence[str]) -> None:
 
 
 def measure(stage: str, paths: Sequence[Path], threads: int, repeats: int) -> dict[str, Any]:
-    """The cost of the first clip in this process, and of all clips: of each the least of ``repeats`` times."""
+    """Cost of the first clip in this process, and of every clip, each the minimum of ``repeats`` passes."""
     works = [STAGES[stage](path, threads) for path in paths]
     cold = timed(works[0])
     warm = [least([timed(work) for _ in range(repeats)]) for work in works]

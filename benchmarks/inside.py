@@ -1,9 +1,9 @@
-"""Runs one of the two programs in its own process and environment, and writes down what only that process knows.
+"""Run one of the two programs in its own process and environment, and record what only that process knows.
 
     python inside.py ours|peer WANTED.json REPORT.json
 
-Nothing of ours is imported for the peer, and the other way round. What the peer computes is left as it is: its
-progress bar tells when a loop over the data begins and ends, and its own early stop ends it after the last epoch.
+Nothing of ours is imported for the peer, nor the other way round. The peer's computation is not changed: its progress
+bar shows when a loop over the data begins and ends, and its own early stopping ends it after the last epoch.
 """
 
 from __future__ import annotations
@@ -17,40 +17,38 @@ from typing import Any
 
 
 def peaks() -> dict[str, int]:
-    """Bytes: the most memory this process has held, and the most its allocator took on a GPU (0 without one)."""
+    """Peak memory of this process in bytes, and the peak of its allocator on a GPU (0 without one)."""
     import resource
 
     import torch
 
     status = Path("/proc/self/status")
-    # Not ru_maxrss where it can be helped: a started process inherits its parent's.
+    # ru_maxrss only as a last resort: a new process inherits its parent's.
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     if status.exists():
         rss = next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return {"rss": rss, "gpu": torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0}
 
 
-class Clock:
-    """A listener of ours: what each epoch took."""
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self._worked = 0.0
-
-    def started(self, max_epochs: int, steps: int, done: int) -> None:
-        self._worked = time.process_time()
-
-    def step(self) -> None: ...
-
-    def epoch(self, record: Any) -> None:
-        worked, self._worked = self._worked, time.process_time()
-        taken = {"seconds": record.seconds, "clips_per_second": record.clips_per_second}
-        self.epochs.append({**taken, "processor_seconds": self._worked - worked})
-
-
 def ours(wanted: dict[str, Any]) -> list[dict[str, float]]:
-    """``selfmm.train`` with these arguments."""
+    """Run ``selfmm.train`` with these arguments."""
     import selfmm
+    from selfmm.core.listener import Listener
+
+    class Clock(Listener):
+        """A listener that records the time of each epoch."""
+
+        def __init__(self) -> None:
+            self.epochs: list[dict[str, float]] = []
+            self._worked = 0.0
+
+        def started(self, max_epochs: int, steps: int, done: int) -> None:
+            self._worked = time.process_time()
+
+        def epoch(self, record: Any) -> None:
+            worked, self._worked = self._worked, time.process_time()
+            taken = {"seconds": record.seconds, "clips_per_second": record.clips_per_second}
+            self.epochs.append({**taken, "processor_seconds": self._worked - worked})
 
     clock = Clock()
     selfmm.train(**wanted, listener=clock)
@@ -58,7 +56,7 @@ def ours(wanted: dict[str, Any]) -> list[dict[str, float]]:
 
 
 def peer(wanted: dict[str, Any]) -> list[dict[str, float]]:
-    """MMSA's Self-MM on MOSI, for so many epochs, its best weights then tried on the test split as it always does."""
+    """Run MMSA's Self-MM on MOSI for a given number of epochs; as always, it then tests its best weights."""
     import torch
 
     if not torch.cuda.is_available():
@@ -88,7 +86,7 @@ def peer(wanted: dict[str, Any]) -> list[dict[str, float]]:
 
     module.tqdm, module.SELF_MM.do_test = Timed, do_test
     places = {key: Path(wanted["out"]) / key for key in ("model_save_dir", "res_save_dir", "log_dir")}
-    config = dict(wanted["config"])  # MMSA puts into it what it finds in the data
+    config = dict(wanted["config"])  # MMSA adds to it what it reads from the data
     mmsa.MMSA_run("self_mm", "mosi", config=config, seeds=[wanted["seed"]], num_workers=0, verbose_level=0, **places)
     return epochs
 

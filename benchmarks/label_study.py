@@ -29,6 +29,7 @@ from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
 
 from selfmm.config.settings import Settings
+from selfmm.core.listener import Listener
 from selfmm.data.planted import LIMIT, MODALITIES, PlantedSettings, planted_source, write_planted
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.audit.recovery import recovery
@@ -37,7 +38,6 @@ from selfmm.labels.rules import RULES
 from selfmm.labels.streams import FeatureStream
 from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
-from selfmm.training.trainer import Silence
 
 Array = npt.NDArray[np.float64]
 WIDTH = 32
@@ -191,7 +191,7 @@ def loop(seed: int, rules: Iterable[str]) -> pd.DataFrame:
                 limits = {"fusion": {"projection": WIDTH}, "training": {"max_epochs": 15, "device": "cpu"}}
                 out = RunFolder(Path(folder) / f"{name} {rule}")
                 settings = Settings.model_validate({"seed": seed, **values, **limits})
-                Run(data, settings, out, Silence()).execute(resume=False)
+                Run(data, settings, out, Listener()).execute(resume=False)
                 labels = pd.read_parquet(out.path / "labels.parquet")
                 last = labels[labels["epoch"] == labels["epoch"].max()]
                 u = {

@@ -1,13 +1,13 @@
-"""Ours against the field's code on this machine: speed, memory, start-up and size, as ratios within one run.
+"""Compare selfmm with MMSA on this machine: speed, memory, start-up and size, as ratios within one run.
 
     python benchmarks/peer.py                           # 6x384 text encoder, MOSI's sizes, 2 pairs
     python benchmarks/peer.py --encoder base            # BERT-base; the peer then takes 15 GB
     python benchmarks/peer.py --out benchmarks/results/peer-cpu.json
     python benchmarks/peer.py --check benchmarks/results/peer-cpu.json
 
-The peer is MMSA's Self-MM, published on PyPI, in an environment of its own that the first run makes. Both programs read
-one data set and one text encoder and run in turn, each in a process of its own. benchmarks/README.md says how to read
-the table.
+The peer is MMSA's Self-MM as published on PyPI, in an environment of its own that the first run makes. Both programs
+read the same data set and text encoder and take turns, each in a process of its own. benchmarks/README.md explains how
+to read the table.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _PEER_NEEDS = {"base": (3.3e9, 11.9e9), "minilm": (1.2e9, 3.0e9)}
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: both programs get the same of each."""
+    """What is compared; both programs get the same values."""
 
     encoder: Encoder
     clips: int
@@ -67,7 +67,7 @@ class Comparison:
 
 
 def variants(device: str) -> dict[str, tuple[str, ...]]:
-    """Ours by name, with what each sets besides the preset."""
+    """Variants of ours by name, with the settings of each besides the preset."""
     precision = resolve_precision("auto", torch.device(device))
     return {
         "fp32, same arithmetic": ("training.precision=fp32", "labels.features=train"),
@@ -76,7 +76,7 @@ def variants(device: str) -> dict[str, tuple[str, ...]]:
 
 
 def measure(program: str, wanted: Comparison, data: Made, encoder: Path, python: Path) -> dict[str, float]:
-    """One training of ``program``; its figures by the names in ``ratios.METRICS``, but for the installed size.
+    """Train with ``program``; return its figures by the names in ``ratios.METRICS``, without the installed size.
 
     Args:
         python: the peer's interpreter.
@@ -129,7 +129,7 @@ def _of_ours(wanted: Comparison, data: Made, encoder: Path, folder: Path, settin
 
 
 def compare(wanted: Comparison, pairs: int, cache: Path, python: Path | None) -> dict[str, Any]:
-    """Everything measured, as it goes into the results file: ``pairs`` of figures, ``ratios``, and on what."""
+    """Measure everything for the results file: ``pairs`` of figures, ``ratios``, and a description of the machine."""
     _check_memory(wanted)
     data = make_data(Shape(wanted.clips, TOKENS if wanted.full_length else None), cache)
     encoder = make_encoder(wanted.encoder, cache)
@@ -177,7 +177,7 @@ def _machine(device: str) -> str:
 
 
 def write_results(out: Path, key: str, entry: Mapping[str, Any]) -> None:
-    """Puts the entry among those of ``out``, and all tables into a .md file beside it."""
+    """Add the entry to those of ``out``, and write all tables to an .md file next to it."""
     entries = {**(read_results(out) if out.exists() else {}), key: entry}
     write_text(out, json.dumps(entries, indent=1) + "\n")
     write_text(out.with_suffix(".md"), "\n".join(section(name, entries[name]) for name in sorted(entries)))
@@ -187,12 +187,12 @@ def read_results(file: Path) -> dict[str, Any]:
     try:
         entries: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{file} is no results file: {error}. Give one that --out wrote.") from error
+        raise BenchmarkError(f"{file} is not a results file: {error}. Give one that --out wrote.") from error
     return entries
 
 
 def section(key: str, entry: Mapping[str, Any]) -> str:
-    """The table of one comparison under its heading."""
+    """The table of one comparison with its heading."""
     used = ", ".join(f"{name} {version}" for name, version in entry["versions"]["peer"].items())
     about = f"{entry['machine']}; {used}; pairs: {len(entry['pairs'])}, epochs: {entry['settings']['epochs']}; "
     return f"## {key}\n\n{about}{entry['measured'][:10]}.\n\n{markdown(entry['pairs'])}\n"
@@ -209,16 +209,18 @@ def check(file: Path, key: str, entry: Mapping[str, Any]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", choices=ENCODERS, default="minilm")
-    parser.add_argument("--clips", type=int, default=SPLITS["train"], help="of the training split")
+    parser.add_argument("--clips", type=int, default=SPLITS["train"], help="clips of the training split")
     parser.add_argument("--full-length", action="store_true", help="no clip is padded: the worst case for ours")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--epochs", type=int, default=2, help="at least 2: the labels move from the second on")
+    parser.add_argument("--epochs", type=int, default=2, help="at least 2: the labels move starting with the second")
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--cache", type=Path, default=cache_folder() / "benchmarks", help="data, encoders, environment")
-    parser.add_argument("--peer-python", type=Path, help="an interpreter that has the peer, where there is no network")
-    parser.add_argument("--out", type=Path, help="add the results to this .json file, and the tables to .md beside it")
-    parser.add_argument("--check", type=Path, metavar="FILE", help="fail where a ratio fell by more than 25 %%")
+    parser.add_argument(
+        "--cache", type=Path, default=cache_folder() / "benchmarks", help="for data, encoders, environment"
+    )
+    parser.add_argument("--peer-python", type=Path, help="an interpreter that has the peer, if there is no network")
+    parser.add_argument("--out", type=Path, help="add the results to this .json file, the tables to an .md file")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="fail if a ratio fell by more than 25 %%")
     options = parser.parse_args()
     for name, least in (("clips", 16), ("threads", 1), ("epochs", 2), ("pairs", 1)):
         if getattr(options, name) < least:

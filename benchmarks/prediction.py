@@ -1,10 +1,10 @@
-"""How fast a trained run scores clips: PyTorch, and ONNX Runtime with weights in 32 and in 8 bits, in one process.
+"""How fast a trained run scores clips with PyTorch, and with ONNX Runtime and weights in 32 and 8 bits, in one process.
 
     python benchmarks/prediction.py RUN                   # clips of the data set that it was trained on
     python benchmarks/prediction.py RUN DATA --threads 2  # of another data set
 
-The three take turns on every batch, so that a busy moment of the machine falls on all of them. Batches are made before
-the clock starts; those of several clips hold clips of like length, as ``selfmm predict`` makes them.
+The three take turns on every batch, so that a busy moment of the machine affects all of them. Batches are made before
+the clock starts. Batches of several clips hold clips of similar length, as ``selfmm predict`` makes them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def by_torch(model: TrainedModel) -> Scoring:
 
 
 def seconds(paths: Mapping[str, Scoring], batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.float64]]:
-    """Per path the time of each batch, after each path has seen the longest once."""
+    """Time of each batch per path, after each path has seen the longest batch once."""
     for path in paths.values():
         path(batches[-1])
     times: dict[str, list[float]] = {name: [] for name in paths}
@@ -56,7 +56,7 @@ def batches_of(maker: BatchMaker, clips: npt.NDArray[np.int64], size: int) -> li
 
 
 def of_words(model: TrainedModel, sentences: Sequence[str]) -> npt.NDArray[np.float64]:
-    """``TrainedModel.predict`` of one sentence, from words to a table."""
+    """Time ``TrainedModel.predict`` of one sentence, from words to a table."""
     times = []
     for sentence in [sentences[0], *sentences]:
         started = time.perf_counter()

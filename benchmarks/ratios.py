@@ -1,6 +1,6 @@
-"""Figures of two programs measured in pairs: their ratios, a table of them, and whether one fell since the last table.
+"""Figures of two programs measured in pairs: ratios, a table, and whether a ratio fell since the last table.
 
-A ratio is above 1 where ours is better: more clips a second, or less time and memory.
+A ratio is above 1 if ours is better: more clips a second, or less time and memory.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 Figures = Mapping[str, float]
-"""What one program reached in one pair, by the names in ``METRICS``."""
+"""Figures of one program in one pair, by the names in ``METRICS``."""
 ALLOWED_FALL = 0.25
 PEER = "peer"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a figure is called, read and shown.
+    """Name of a figure, and how to read and show it.
 
     Attributes:
-        scale, digits: it is shown divided by ``scale``, with ``digits`` after the point.
-        checked: whether its ratio may not fall.
+        scale, digits: the figure is shown divided by ``scale``, with ``digits`` after the point.
+        checked: whether ``--check`` fails if its ratio falls.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Metric:
     checked: bool = True
 
 
-# Not checked are the first epochs: they are short and differ from run to run; the whole process has what they bear.
+# The first epochs are not checked: they are short and vary from run to run. The whole process includes their cost.
 METRICS = {
     "clips_per_second": Metric("training, clips/s, best epoch", more_is_better=True, digits=1),
     "first_clips_per_second": Metric("training, clips/s, first epoch", more_is_better=True, digits=1, checked=False),
@@ -66,10 +66,10 @@ def ratio(name: str, ours: float, peers: float) -> float:
 
 
 def ratios(pairs: Sequence[Mapping[str, Figures]]) -> dict[str, dict[str, Spread]]:
-    """Per program but the peer and per metric, the ratio within each pair, over the pairs.
+    """Ratios of each program except the peer, per metric, over the pairs.
 
     Args:
-        pairs: per pair, the figures of each program that ran in it, ``peer`` among them. A figure of 0 is none.
+        pairs: per pair, the figures of each program that ran in it, including ``peer``. A figure of 0 means no figure.
     """
     found: dict[str, dict[str, Spread]] = {}
     for program in (name for name in pairs[0] if name != PEER):
@@ -83,7 +83,7 @@ def ratios(pairs: Sequence[Mapping[str, Figures]]) -> dict[str, dict[str, Spread
 
 
 def falls(now: Mapping[str, Mapping[str, Spread]], before: Mapping[str, Mapping[str, Spread]]) -> list[str]:
-    """A sentence for each ratio whose median fell by more than a quarter; what only one of the two has is left out."""
+    """A sentence for each ratio whose median fell by more than a quarter, among those that both have."""
     return [
         f"{program}: {METRICS[name].title}: {then.median:.2f} times the peer then, {spread.median:.2f} now"
         for program, metrics in now.items()
@@ -95,7 +95,7 @@ def falls(now: Mapping[str, Mapping[str, Spread]], before: Mapping[str, Mapping[
 
 
 def markdown(pairs: Sequence[Mapping[str, Figures]]) -> str:
-    """A row per metric: the peer's figure, then each program's and its ratio; medians, and the range of the ratio."""
+    """Table with a row per metric: the peer's figure, then each program's and its ratio, as medians with a range."""
     found = ratios(pairs)
     lines = ["| | peer |" + "".join(f" {program} | ratio |" for program in found)]
     lines.append("|---|---|" + "---|---|" * len(found))
@@ -120,5 +120,5 @@ def _ratio(spread: Spread) -> str:
 
 
 def from_json(entry: Mapping[str, Any]) -> dict[str, dict[str, Spread]]:
-    """The ratios of an entry of a results file."""
+    """Ratios of an entry of a results file."""
     return {program: {name: Spread(**s) for name, s in metrics.items()} for program, metrics in entry["ratios"].items()}

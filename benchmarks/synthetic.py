@@ -1,7 +1,7 @@
-"""Data of MOSI's sizes and text encoders of BERT's, made from a seed: what speed is measured on.
+"""Data with MOSI's sizes and text encoders with BERT's, generated from a seed, to measure speed on.
 
-No speed depends on what the words mean or what a weight is, so nothing real is needed and nothing is fetched but the
-offline text encoder, whose vocabulary the words come from.
+Speed does not depend on what words mean or what weights are, so no real data are needed. Only the offline text encoder
+is downloaded; the words come from its vocabulary.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from selfmm.core.files import atomic_folder
+from selfmm.core.folders import atomic_folder
 from selfmm.core.weights import get
 from selfmm.data.importing import import_dataset
 from selfmm.data.store import Dataset, open_dataset
@@ -30,7 +30,7 @@ ENCODERS: tuple[Encoder, ...] = ("base", "minilm")
 SPLITS = {"train": 1284, "valid": 229, "test": 686}
 """Clips of CMU-MOSI, as MMSA splits them."""
 TOKENS, AUDIO_FRAMES, VISION_FRAMES = 50, 375, 500
-"""To which length MMSA's unaligned_50.pkl pads the three."""
+"""Lengths to which MMSA's unaligned_50.pkl pads the three modalities."""
 AUDIO_DIM, VISION_DIM = 5, 20
 _MEAN_TOKENS, _SPREAD = 14.6, 0.59  # MOSI: quartiles 9, 13 and 20 tokens, some at 50; a log-normal has the same
 _WORDS_PER_SECOND, _PACE = 3.0, 0.2  # 12.6 words in clips of 4.2 s; the speakers' pace differs
@@ -42,10 +42,10 @@ class Shape:
     """How much data to make.
 
     Attributes:
-        clips: of the training split; the others in MOSI's proportion.
-        tokens: None for MOSI's spread of lengths; a number gives every clip so many tokens, special ones included,
-            and frames in the proportion of 50 tokens to 375 and 500 frames.
-        seed: everything follows from it.
+        clips: clips of the training split; the other splits are in MOSI's proportion.
+        tokens: None for MOSI's distribution of lengths; a number is the number of tokens of every clip, including
+            special ones, with frames in the proportion of 50 tokens to 375 and 500 frames.
+        seed: determines everything random.
     """
 
     clips: int = SPLITS["train"]
@@ -62,14 +62,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class Made:
-    """One data set in the two forms: the field's pickle, and our folder imported from it."""
+    """One data set in two forms: MMSA's pickle, and our folder imported from it."""
 
     pickle: Path
     dataset: Dataset
 
 
 def make_data(shape: Shape, cache: Path) -> Made:
-    """The data set of this shape, made in ``cache`` unless it is there already."""
+    """Return the data set of this shape; make it in ``cache`` if it is missing."""
     folder = cache / "data" / shape.name
     if not folder.is_dir():
         with atomic_folder(folder, marker="unaligned_50.pkl") as path:
@@ -80,10 +80,10 @@ def make_data(shape: Shape, cache: Path) -> Made:
 
 
 def make_encoder(name: Encoder, cache: Path) -> Path:
-    """Folder of a text encoder that transformers loads by its path.
+    """Return the folder of a text encoder that transformers can load.
 
-    ``minilm`` is the offline one, 6 layers of 384. ``base`` is BERT-base, 12 of 768, with random weights and minilm's
-    tokenizer: both read the vocabulary of bert-base-uncased.
+    ``minilm`` is the offline one, with 6 layers of 384. ``base`` is BERT-base, 12 layers of 768, with random weights
+    and minilm's tokenizer: both use the vocabulary of bert-base-uncased.
     """
     if name == "minilm":
         return get("minilm")
@@ -99,7 +99,7 @@ def make_encoder(name: Encoder, cache: Path) -> Path:
 
 
 def _tokenizer(cache: Path) -> Path:
-    """minilm's, by itself: it is small where its weights are not, so it alone can be taken to another machine."""
+    """Return the folder of minilm's tokenizer alone. Unlike the weights it is small, so it can be copied elsewhere."""
     folder = cache / "encoders" / "tokenizer"
     if not folder.is_dir():
         with atomic_folder(folder, marker="tokenizer.json") as path:
@@ -110,7 +110,7 @@ def _tokenizer(cache: Path) -> Path:
 
 
 def field_columns(shape: Shape, tokenizer_folder: Path) -> dict[str, dict[str, Any]]:
-    """What MMSA's unaligned_50.pkl holds, split by split, but for the features of words that Self-MM does not read."""
+    """Contents of MMSA's unaligned_50.pkl, split by split, without the word features that Self-MM does not read."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
@@ -146,11 +146,11 @@ def _split(
 
 
 def lengths(size: int, tokens: int | None, rng: np.random.Generator) -> tuple[Lengths, Lengths, Lengths]:
-    """Real tokens (special ones included), audio frames and vision frames of each clip, three of (size,)."""
+    """Real tokens (including special ones), audio frames and vision frames of each clip, three arrays of (size,)."""
     if tokens is not None:
         audio, vision = (round(tokens * frames / TOKENS) for frames in (AUDIO_FRAMES, VISION_FRAMES))
         return np.full(size, tokens), np.full(size, audio), np.full(size, vision)
-    # Quantiles in random order, not draws: then few clips have the same spread as many.
+    # Quantiles in random order instead of random draws: few clips then have the same spread as many.
     positions = (rng.permutation(size) + 0.5) / size
     median = _MEAN_TOKENS / np.exp(_SPREAD**2 / 2)
     normal = np.array([NormalDist().inv_cdf(position) for position in positions])

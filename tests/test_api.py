@@ -182,7 +182,7 @@ def test_an_existing_run_is_not_overwritten(trained: TrainedModel, planted: Data
 
 def test_a_folder_that_is_no_run_is_left_alone(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(OutputError, match="is no run of selfmm"):
+    with pytest.raises(OutputError, match="is not a run folder"):
         selfmm.train(planted, text_encoder=tiny_encoder, out=tmp_path, resume=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -216,7 +216,7 @@ def test_resuming_with_labels_edited_by_hand_is_refused(
 
 
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    from selfmm.core.files import only_one
+    from selfmm.core.folders import only_one
 
     with only_one(tmp_path), pytest.raises(OutputError, match="another process is at work"), only_one(tmp_path):
         pass

@@ -83,7 +83,7 @@ def test_a_results_file_keeps_its_other_entries_and_tells_a_fall(tmp_path: Path)
 
 def test_nothing_to_compare_with_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "peer-cpu.json"
-    with pytest.raises(BenchmarkError, match="is no results file"):
+    with pytest.raises(BenchmarkError, match="is not a results file"):
         check(file, "base", entry(PAIRS))
     write_results(file, "base", entry(PAIRS))
     with pytest.raises(BenchmarkError, match="no table for 'minilm'; it has: base"):

@@ -160,7 +160,7 @@ def test_an_output_that_cannot_be_written(trained: TrainedModel, planted: Datase
     complains(selfmm("labels", run, "--out", tmp_path / "file" / "x.csv"), "cannot write", "is a file, not a folder")
     complains(selfmm("labels", run, "--out", tmp_path / "x.xlsx"), "ends in .csv or .parquet")
     complains(selfmm("labels", run, "--epoch", "99"), "give a number from 1 to 4")
-    complains(selfmm("train", planted.path, "--out", tmp_path / "file", cwd=tmp_path), "is no run of selfmm")
+    complains(selfmm("train", planted.path, "--out", tmp_path / "file", cwd=tmp_path), "is not a run folder")
     complains(selfmm("planted", tmp_path / "file" / "data"), "cannot write")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 

@@ -80,7 +80,7 @@ def test_clips_that_are_left_out_are_named_once(tmp_path: Path) -> None:
     ("options", "says"),
     [
         (["--parts", "sound"], "one or more of text, audio, vision"),
-        (["--set", "face.speed=3"], "face.speed is no setting"),
+        (["--set", "face.speed=3"], "face.speed is not a setting"),
         (["--label-column", "lable"], "did you mean 'label'"),
         (["--parts", "audio", "--label-range", "-1,1"], "outside [-1, 1]"),
         (["--label-range", "1"], "--label-range is '1': write the lowest and the highest label"),

@@ -17,8 +17,8 @@ from cli.command_line import selfmm
 from conftest import QUICK
 from forked import Program
 from selfmm.cli.progress import RunBars, watch_runs
+from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
-from selfmm.training.seed_pool import Plan
 from selfmm.training.trainer import EpochRecord
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]

@@ -16,13 +16,13 @@ from selfmm.api import train
 from selfmm.cli.progress import TrialBar, TrialLines, watch_trials
 from selfmm.cli.show_results import show_tuning
 from selfmm.config.settings import load_settings
+from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
 from selfmm.experiments.search import Search
 from selfmm.experiments.study import Asked, Ended
 from selfmm.experiments.trial import Outcome
 from selfmm.experiments.tuning import Tuning
 from selfmm.models.base import Range
-from selfmm.training.seed_pool import Plan
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=1", "fusion.weight_decay=0")
 

@@ -49,11 +49,11 @@ def test_all_problems_at_once_with_the_nearest_key() -> None:
         load_settings(None, overrides)
     message = str(caught.value)
     assert len(caught.value.problems) == 5
-    assert "training.batchsize is no setting; did you mean 'batch_size'?" in message
-    assert "lables is no setting; did you mean 'labels'?" in message
-    assert "stream.audio.hiden is no setting; did you mean 'hidden'?" in message
+    assert "training.batchsize is not a setting; did you mean 'batch_size'?" in message
+    assert "lables is not a setting; did you mean 'labels'?" in message
+    assert "stream.audio.hiden is not a setting; did you mean 'hidden'?" in message
     assert "training.patience = 0: input should be greater than or equal to 1" in message
-    assert "'nonsense' is no setting; write key=value" in message
+    assert "'nonsense' is not a setting; write key=value" in message
 
 
 def test_a_value_where_a_group_is_expected() -> None:

@@ -71,5 +71,5 @@ def test_what_else_is_varied() -> None:
 
 
 def test_no_such_ablation() -> None:
-    with pytest.raises(SettingsError, match="'task' is no ablation; did you mean 'tasks'"):
+    with pytest.raises(SettingsError, match="'task' is not an ablation; did you mean 'tasks'"):
         ablation_cases("task", load_settings(), MODALITIES)

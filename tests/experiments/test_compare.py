@@ -111,7 +111,7 @@ def test_a_case_without_a_result_ends_in_an_error_after_the_table(
 
 
 def test_a_baseline_must_be_compared(planted: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="baseline = 'tfn' is not among the models: self_mm"):
+    with pytest.raises(SettingsError, match="baseline = 'tfn' is not one of the models: self_mm"):
         compare(planted, ["self_mm"], baseline="tfn", out=tmp_path / "out")
 
 
@@ -140,5 +140,5 @@ def test_robustness_is_that_of_the_full_runs_which_are_not_trained_again(ablated
 
 
 def test_no_such_ablation(planted: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'task' is no ablation; did you mean 'tasks'"):
+    with pytest.raises(SettingsError, match="'task' is not an ablation; did you mean 'tasks'"):
         ablate(planted, ["task"], out=tmp_path / "out")

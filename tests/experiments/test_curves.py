@@ -92,7 +92,7 @@ def test_table() -> None:
     assert lines[0] == "| damage | of | MAE ↓ | Corr ↑ |"
     assert lines[2].startswith("| none |  | 0.6000 ± 0.1414 | 0.8500 ± 0.0707 |")
     assert lines[3].startswith(f"| clips | text | {np.mean([area(list(LEVELS), v) for v in MAE['text']]):.4f} ± ")
-    assert "- clips of text+audio: Corr ↑ up to level 0.5; behind it a run has no value" in lines
+    assert "- clips of text+audio: Corr ↑ up to level 0.5; above it a run has no value" in lines
     assert "- noted" in lines
     assert "nan" not in made().markdown().lower()
 

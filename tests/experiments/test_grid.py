@@ -13,9 +13,9 @@ import selfmm
 from conftest import QUICK
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import OutputError, RunError, SettingsError
+from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset
 from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
-from selfmm.training.seed_pool import Unheard
 from training.builders import killed_at_the_end
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -28,8 +28,9 @@ def case(model: str, *overrides: str) -> Case:
 def grid(
     dataset: Dataset, folder: Path, cases: list[Case], *, resume: bool = False, seeds: tuple[int, ...] = (5,)
 ) -> Grid:
-    listener: Unheard[RunKey] = Unheard()
-    return run_grid(dataset, cases, [5], folder, resume=resume, jobs=2, listener=listener, ours=re.compile("table.md"))
+    return run_grid(
+        dataset, cases, [5], folder, resume=resume, jobs=2, listener=Listener(), ours=re.compile("table.md")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +62,25 @@ def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, t
     killed_at_the_end(planted, cut, overrides=[*STREAMS, "model=self_mm", "seed=5"])
     kept = (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns
     cases = [case("lf_dnn"), case("self_mm")]
-    with pytest.raises(OutputError, match=r"holds runs already\. Pass `resume=True`"):
+    with pytest.raises(OutputError, match=r"already holds runs\. Pass `resume=True`"):
         grid(planted, folder, cases)
     again = grid(planted, folder, cases, resume=True)
     assert (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns == kept
     for key, run in two.runs.items():
         pd.testing.assert_frame_equal(run.predictions(), again.runs[key].predictions(), check_exact=True)
-    with pytest.raises(RunError, match="begun with other settings"):
+    with pytest.raises(RunError, match="started with other settings"):
         grid(planted, folder, [case("lf_dnn", "fusion.lr=0.5")], resume=True)
 
 
 def test_folders_of_something_else_are_let_be(planted: Dataset, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(OutputError, match=r"of something else \(it holds thesis.tex\)"):
+    with pytest.raises(OutputError, match=r"not a folder of runs \(it holds thesis.tex\)"):
         grid(planted, tmp_path, [case("lf_dnn")], resume=True)
 
 
 def test_names_of_cases() -> None:
     for name in ("../evil", "", "a b", "-x", "a/b", "x" * 101):
-        with pytest.raises(SettingsError, match="names no case"):
+        with pytest.raises(SettingsError, match="cannot name a case"):
             Case(name, load_settings())
     assert Case("lf_dnn+labels.source=none", load_settings()).name
     assert str(RunKey("mult", 1111)) == "mult 1111"

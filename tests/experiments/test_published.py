@@ -55,14 +55,14 @@ def test_every_model_of_the_field_is_there() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SOURCE + ENTRY.format("mae = 0.9") * 2, "twice"),
+        (SOURCE + ENTRY.format("mae = 0.9") * 2, "listed twice"),
         (ENTRY.format("mae = 0.9") + SOURCE.replace("a =", "b ="), r"\['a', 'b'\]"),
         (SOURCE, r"\['a'\]"),
         (SOURCE + ENTRY.format("acc2_has0 = 84.0"), "not in range"),
         (SOURCE + ENTRY.format("mae = -0.9"), "not in range"),
         (SOURCE + ENTRY.format("corr = nan"), "not in range"),
         (SOURCE + ENTRY.format("mae = nan"), "not in range"),
-        (SOURCE + ENTRY.format("f2 = 0.1"), "no metrics"),
+        (SOURCE + ENTRY.format("f2 = 0.1"), "not metrics"),
         (SOURCE + ENTRY.format(""), "no figure"),
         (SOURCE + ENTRY.format("mae = 0.9") + 'note = "x"', "note"),
         ("[sources", "Expected"),
@@ -79,7 +79,7 @@ def test_a_correlation_may_be_negative_and_a_source_serve_many() -> None:
 
 
 def test_other_data() -> None:
-    with pytest.raises(SettingsError, match="'mosay': there are no figures of it; did you mean 'mos"):
+    with pytest.raises(SettingsError, match="'mosay': there are no published figures for it; did you mean 'mos"):
         published_rows("mosay")
 
 

@@ -167,7 +167,7 @@ def test_the_text_encoder_is_asked_again_only_of_other_words(
 
 
 def test_what_is_measured_and_told(ends: Curves, trained: TrainedModel, planted: Dataset) -> None:
-    assert ends.notes == ("text gets no noise: it is words, and nothing can be added to a word",)
+    assert ends.notes == ("text gets no noise: it consists of words, which noise cannot be added to",)
     found = {kind: list(group["modality"].unique()) for kind, group in ends.points.groupby("kind")}
     assert found["clips"] == found["frames"] == ["text", "audio", "vision", TOGETHER]
     assert found["noise"] == ["audio", "vision", "audio+vision"]
@@ -178,12 +178,14 @@ def test_what_is_measured_and_told(ends: Curves, trained: TrainedModel, planted:
 
 
 def test_data_that_do_not_serve(trained: TrainedModel, planted: Dataset) -> None:
-    with pytest.raises(DatasetError, match=r"read text, audio, vision, but no clip in the split 'test'.*has audio:"):
+    with pytest.raises(
+        DatasetError, match=r"read text, audio, vision, but no clip in the split 'test'.*has audio, so the cost"
+    ):
         robustness(trained, without(planted, "audio"))
     bare = replace(planted, samples=planted.samples.assign(vision_length=0))
-    with pytest.raises(DatasetError, match="has vision: what it costs to lose that cannot be measured"):
+    with pytest.raises(DatasetError, match="has vision, so the cost of losing it cannot be measured"):
         robustness(trained, bare)
-    with pytest.raises(DatasetError, match="'test' of 'planted' has a label, so scores cannot be measured"):
+    with pytest.raises(DatasetError, match="'test' of 'planted' has a label, so scores cannot be evaluated"):
         robustness(trained, replace(planted, samples=planted.samples.assign(label=np.nan)))
     with pytest.raises(DatasetError, match="no clip in a split 'dev'"):
         robustness(trained, planted, split="dev")
@@ -195,9 +197,9 @@ def test_data_that_do_not_serve(trained: TrainedModel, planted: Dataset) -> None
 def test_runs_and_levels_that_make_no_sense(
     trained: TrainedModel, frozen: TrainedModel, planted: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError, match="runs: there is none"):
+    with pytest.raises(SettingsError, match="runs: no run was given"):
         robustness([], planted)
-    with pytest.raises(SettingsError, match="the model of the first is self_mm, and of run 2 ef_lstm"):
+    with pytest.raises(SettingsError, match="the model of the first is self_mm and that of run 2 is ef_lstm"):
         robustness([trained, frozen.folder], planted)
     with pytest.raises(RunError, match="does not exist"):
         robustness(tmp_path / "no", planted)
@@ -205,7 +207,7 @@ def test_runs_and_levels_that_make_no_sense(
     kinds: list[Kind] = ["clips", "frames", "noises"]  # type: ignore[list-item]
     with pytest.raises(SettingsError, match=r"4 settings[\s\S]*mean 'noise'[\s\S]*clips of 1.5[\s\S]*none above 0"):
         robustness(trained, planted, kinds=kinds, levels=levels)
-    with pytest.raises(SettingsError, match="kinds: there is none"):
+    with pytest.raises(SettingsError, match="kinds: none was given"):
         robustness(trained, planted, kinds=[])
 
 

@@ -38,7 +38,7 @@ def test_written_spaces(text: str, expected: tuple[str, object]) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "=1,2", "x=", "x=..", "x=1..", "x=..2", "x=1..2 lin", "x=a..b", "x=1..2..3"])
 def test_what_is_no_space(text: str) -> None:
-    with pytest.raises(SettingsError, match="write for example"):
+    with pytest.raises(SettingsError, match=r"is not a (search space|range); for example"):
         parse_space(text)
 
 
@@ -73,7 +73,7 @@ def test_a_star_is_each_modality_of_frames() -> None:
     assert not [key for key in spaces if "*" in key or "stream.text" in key]
     text = {"text": Modality(kind="text")}
     assert not [key for key in make_search(load_settings(), text).spaces if key.startswith("stream")]
-    with pytest.raises(SettingsError, match=r"\* stands for each modality of frames, and the model reads none"):
+    with pytest.raises(SettingsError, match=r"\* stands for each modality with frames, and the model reads none"):
         make_search(load_settings(), text, ["stream.*.lr=1e-3,1e-4"])
 
 
@@ -112,24 +112,24 @@ def test_values_go_where_they_belong_and_nowhere_else() -> None:
 @pytest.mark.parametrize(
     ("space", "says"),
     [
-        ("text.lrr=1,2", "text.lrr is no setting of ef_lstm that can be searched; did you mean 'text.lr'"),
-        ("options.heads=1,2", "options.heads is no setting of ef_lstm"),
-        ("seed=1,2", "the seed with the best validation figure is luck"),
-        ("model=ef_lstm,lf_dnn", "tune one after the other"),
-        ("modalities=text,audio", "modalities is no setting of ef_lstm that can be searched"),
+        ("text.lrr=1,2", "text.lrr is not a setting of ef_lstm that can be searched; did you mean 'text.lr'"),
+        ("options.heads=1,2", "options.heads is not a setting of ef_lstm"),
+        ("seed=1,2", "choosing the seed with the best validation figure is choosing luck"),
+        ("model=ef_lstm,lf_dnn", "tune the models one by one"),
+        ("modalities=text,audio", "modalities is not a setting of ef_lstm that can be searched"),
         ("fusion.lr=2..1", "the first number must be below the second"),
-        ("fusion.lr=0..1 log", "a logarithm needs a range above 0"),
+        ("fusion.lr=0..1 log", "a logarithmic range must lie above 0"),
         ("fusion.lr=0.1..inf", "the first number must be below the second"),
         ("fusion.lr=-1..1", r"fusion.lr = -1: input should be greater than 0"),
         ("fusion.lr=1,0", r"fusion.lr = 0: input should be greater than 0"),
-        ("fusion.lr=1,nan", "only finite numbers"),
-        ("fusion.lr=1,", "only finite numbers"),
-        ("fusion.lr=1", "one alone is given with `overrides="),
-        ("fusion.lr=1,1.0", "give two different values"),
+        ("fusion.lr=1,nan", "must be finite numbers"),
+        ("fusion.lr=1,", "must be finite numbers"),
+        ("fusion.lr=1", "fix a single value with `overrides="),
+        ("fusion.lr=1,1.0", "at least two different values"),
         ("options.layers=1..2.5", "the setting is a whole number"),
         ("options.layers=0,1", r"options.layers = 0: input should be greater than or equal to 1"),
-        ("text.finetune=0..1", "the setting is True, of which there is no range"),
-        ("text.encoder=1..2", "the setting is 'minilm', of which there is no range"),
+        ("text.finetune=0..1", "the setting is True, which has no range"),
+        ("text.encoder=1..2", "the setting is 'minilm', which has no range"),
     ],
 )
 def test_spaces_that_cannot_be_searched(space: str, says: str) -> None:

@@ -83,7 +83,7 @@ def test_a_trial_does_not_depend_on_kills(tmp_path: Path, kill_at: int) -> None:
     assert lost.values == whole[kill_at].values
     ended = again.ended()
     assert [trial.number for trial in ended if trial.killed] == [lost.number]
-    assert ended[lost.number].outcome == Outcome("failed", reason="cut off; a later trial did the same")
+    assert ended[lost.number].outcome == Outcome("failed", reason="killed; a later trial repeated it")
     assert sum(trial.start and not trial.killed for trial in ended) == 1
     assert again.counts() == {"complete": 14}
 
@@ -142,14 +142,16 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_another_search_is_not_mixed_in(tmp_path: Path) -> None:
     go_on(study(tmp_path), 1)
     other = {"data": {"clips": "abc"}, "settings": {"seed": 1112, "model": "x"}}
-    with pytest.raises(RunError, match=r"something else \(seed: 1111 then, 1112 now; model: None then, 'x' now\)"):
+    with pytest.raises(
+        RunError, match=r"a different search \(seed: 1111 before, 1112 now; model: None before, 'x' now\)"
+    ):
         study(tmp_path, identity=other)
-    with pytest.raises(RunError, match=r"clips: 'abc' then, None now"):
+    with pytest.raises(RunError, match=r"clips: 'abc' before, None now"):
         study(tmp_path, identity={"data": {}, "settings": {"seed": 1111}})
     (tmp_path / "other").mkdir()
     foreign = study(tmp_path / "other", identity={})
     go_on(foreign, 1)
-    with pytest.raises(RunError, match="is a search of something else"):
+    with pytest.raises(RunError, match="holds a different search"):
         study(tmp_path / "other")
 
 

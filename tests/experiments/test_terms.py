@@ -54,5 +54,5 @@ def test_every_metric_is_known_and_no_other() -> None:
             if key in keys:
                 terms_of(key, np.array([0.5]), scale)
             else:
-                with pytest.raises(SelfmmError, match=f"no metric '{key}' for the scale"):
+                with pytest.raises(SelfmmError, match=f"has no metric '{key}'"):
                     terms_of(key, np.array([0.5]), scale)

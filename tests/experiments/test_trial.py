@@ -78,7 +78,7 @@ def test_what_cannot_be_trained_fails_with_its_reason(planted: Dataset) -> None:
     assert (wrong.state, wrong.mae, wrong.epoch) == ("failed", None, None)
     assert "fusion.projection = 0: input should be greater than or equal to 1" in wrong.reason
     unknown = bench.run({"options.heads": 2}, go_on)
-    assert "options.heads is no setting" in unknown.reason
+    assert "options.heads is not a setting" in unknown.reason
     assert "\n" not in unknown.reason
 
 

@@ -20,14 +20,17 @@ from conftest import QUICK
 from forked import Program
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import MissingPackageError, OutputError, RunError, SettingsError, TrainingError
+from selfmm.core.jobs.plan import Plan
+from selfmm.core.jobs.pool import Pool
+from selfmm.core.jobs.worker import module
+from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.experiments.crew import Course, Crew, Unheard, train_here
+from selfmm.experiments.course import Course, train_here
 from selfmm.experiments.search import make_search
 from selfmm.experiments.study import Asked, Study, quiet
 from selfmm.experiments.trial import Bench, Outcome
 from selfmm.experiments.tuning import Tuning
 from selfmm.models.assembly import chosen_modalities
-from selfmm.training.seed_pool import Plan
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=2", "model=lf_dnn")
 FIXED = (*STREAMS, "fusion.lr=1e-9", "fusion.weight_decay=0")
@@ -96,21 +99,21 @@ def test_a_finished_search_is_gone_on_with_only_as_it_was(absurd: Tuning, plante
     out = tmp_path / "out"
     shutil.copytree(absurd.folder, out)
     spaces = ("fusion.lr=1e-9,5e-3", "fusion.projection=32,128")
-    with pytest.raises(OutputError, match=r"holds a search already\. Pass `resume=True`"):
+    with pytest.raises(OutputError, match=r"already holds trials\. Pass `resume=True`"):
         tuned(planted, out, *spaces)
     again = tuned(planted, out, *spaces, trials=7, resume=True)
     pd.testing.assert_frame_equal(again.table, absurd.table)
     more = tuned(planted, out, *spaces, trials=9, resume=True)
     pd.testing.assert_frame_equal(more.table.head(7), absurd.table)
     assert more.counts == {"complete": 9}
-    with pytest.raises(RunError, match=r"fusion.lr: '1e-09,0.005' then, '1e-09,0.05' now"):
+    with pytest.raises(RunError, match=r"fusion.lr: '1e-09,0.005' before, '1e-09,0.05' now"):
         tuned(planted, out, "fusion.lr=1e-9,5e-2", spaces[1], resume=True)
-    with pytest.raises(RunError, match=r"training.max_epochs: 2 then, 3 now"):
+    with pytest.raises(RunError, match=r"training.max_epochs: 2 before, 3 now"):
         tuned(planted, out, *spaces, overrides=(*FIXED, "training.max_epochs=3"), resume=True)
     shutil.copytree(planted.path, tmp_path / "data")
     edited = planted.samples.assign(label=-planted.samples["label"])
     edited.to_parquet(tmp_path / "data" / "samples.parquet", index=False)
-    with pytest.raises(RunError, match=r"is a search of something else .clips, labels: "):
+    with pytest.raises(RunError, match=r"holds a different search .clips, labels: "):
         tuned(open_dataset(tmp_path / "data"), out, *spaces, resume=True)
 
 
@@ -132,33 +135,32 @@ def test_where_all_fails_the_reason_is_said(planted: Dataset, tmp_path: Path) ->
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"journal.log", "trials.csv", ".lock"}
 
 
-class Told(Unheard):
+class Told(Listener):
     def __init__(self) -> None:
         self.events: list[str] = []
 
-    def started(self, asked: Asked) -> None:
+    def trial_started(self, asked: Asked) -> None:
         self.events.append(f"started {asked.number}")
 
-    def epoch(self, number: int, epoch: int, mae: float) -> None:
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
         self.events.append(f"epoch {epoch} of {number}")
 
-    def ended(self, number: int, outcome: Outcome) -> None:
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
         self.events.append(f"{outcome.state} {number}")
 
 
 def test_several_jobs_are_processes(planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hired: list[tuple[Plan, Mapping[str, Any]]] = []
+    pools: list[tuple[Plan, Mapping[str, Any]]] = []
 
-    class Crew:
-        def __init__(self, plan: Plan, job: Mapping[str, Any]) -> None:
-            hired.append((plan, job))
+    def run(pool: Pool[int], course: Course) -> None:
+        assert pool.setup is not None
+        assert pool.command == module("selfmm.experiments.tune_worker")
+        pools.append((pool.plan, pool.setup))
+        train_here(course, Bench(planted, load_settings(None, STREAMS)))
 
-        def train(self, course: Course) -> None:
-            train_here(course, Bench(planted, load_settings(None, STREAMS)))
-
-    monkeypatch.setattr("selfmm.experiments.crew.Crew", Crew)
+    monkeypatch.setattr(Pool, "run", run)
     found = tuned(planted, tmp_path / "out", overrides=STREAMS, trials=3, jobs=2)
-    [(plan, job)] = hired
+    [(plan, job)] = pools
     assert plan.jobs == 2
     assert job["data"] == str(planted.path.resolve())
     assert Settings.model_validate(json.loads(json.dumps(job["settings"]))) == found.search.base
@@ -171,12 +173,13 @@ def test_a_process_trains_as_this_one_does(planted: Dataset, tmp_path: Path) -> 
     found = Study(tmp_path, make_search(base, chosen_modalities(planted, base)), {})
     job = {"data": str(planted.path), "settings": base.model_dump(mode="json")}
     with quiet():
-        Crew(Plan(jobs=1, threads=1), job).train(Course(found, 2, Unheard(), lambda: None))
+        pool = Pool[int](Plan(1, 1, measured=False), module("selfmm.experiments.tune_worker"), job)
+        pool.run(Course(found, 2, Listener(), lambda: None))
     bench = Bench(planted, base)
     for trial in found.ended():
         here = bench.run(trial.values, lambda epoch, mae: True)
         assert replace(here, seconds=0.0) == replace(trial.outcome, seconds=0.0)
-    assert not [p for p in psutil.Process().children() if "selfmm.experiments.tune_process" in p.cmdline()]
+    assert not [p for p in psutil.Process().children() if "selfmm.experiments.tune_worker" in p.cmdline()]
 
 
 def command(planted: Dataset, out: Path) -> list[str]:
@@ -209,7 +212,7 @@ def test_killed_and_resumed_is_as_uninterrupted(planted: Dataset, tmp_path: Path
     overrides = (*LONG, "training.device=cpu")
     resumed = tuned(planted, out, overrides=overrides, trials=3, resume=True)
     whole = tuned(planted, tmp_path / "whole", overrides=overrides, trials=3)
-    lost = resumed.table["reason"] == "cut off; a later trial did the same"
+    lost = resumed.table["reason"] == "killed; a later trial repeated it"
     assert lost.sum() == 1
     assert (resumed.table["state"][lost] == "failed").all()
     same = [name for name in resumed.table if name not in ("number", "seconds")]
@@ -220,10 +223,10 @@ def test_killed_and_resumed_is_as_uninterrupted(planted: Dataset, tmp_path: Path
     assert not list(out.glob("*.partial"))
 
 
-class Stops(Unheard):
+class Stops(Listener):
     """A view that breaks in the middle of a trial."""
 
-    def epoch(self, number: int, epoch: int, mae: float) -> None:
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
         raise RuntimeError("a view that breaks")
 
 
@@ -265,8 +268,8 @@ def test_a_strangers_name_ends_no_comment(planted: Dataset, tmp_path: Path, monk
         ({"model": "self_m"}, "there is no such model; did you mean 'self_mm'"),
         ({"preset": "mosy"}, "there is no preset 'mosy'"),
         ({"overrides": ["modalities=touch"]}, "has no modality 'touch'"),
-        ({"overrides": ["options.heads=3"]}, "options.heads is no setting"),
-        ({"spaces": ["fusion.lr=3"]}, "one alone is given with `overrides="),
+        ({"overrides": ["options.heads=3"]}, "options.heads is not a setting"),
+        ({"spaces": ["fusion.lr=3"]}, "fix a single value with `overrides="),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(
@@ -282,7 +285,7 @@ def test_places_and_machines_that_are_refused(
 ) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     for place in (tmp_path, tmp_path / "thesis.tex", planted.path):
-        with pytest.raises(OutputError, match="exists and is no search"):
+        with pytest.raises(OutputError, match="exists and is not a folder of trials"):
             tuned(planted, place, overrides=STREAMS, resume=True)
     with pytest.raises(OutputError, match="cannot write"):
         tuned(planted, tmp_path / "thesis.tex" / "x", overrides=STREAMS)

@@ -294,7 +294,7 @@ def test_a_track_pooled_over_words_is_what_a_plain_loop_gives() -> None:
 
 
 def test_words_without_text_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"align = 'words'.*no words without text"):
+    with pytest.raises(SettingsError, match=r"align = 'words'.*words need text"):
         load_recipe(["align=words", "parts=audio"])
 
 

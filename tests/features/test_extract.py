@@ -23,6 +23,7 @@ from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
 from selfmm.config.recipe import load_recipe
 from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
+from selfmm.core.listener import Listener
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.store import open_dataset
@@ -35,7 +36,7 @@ from selfmm.features.extraction import extract_clip
 COUNT = 12
 
 
-class Ledger:
+class Ledger(Listener):
     """Writes down what it is told."""
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Ledger:
         self.done: list[str] = []
         self.failed: dict[str, str] = {}
 
-    def started(self, clips: int) -> None:
+    def clips_planned(self, clips: int) -> None:
         self.clips = clips
 
     def clip(self, clip: Clip, kept: bool, problem: str | None) -> None:
@@ -166,7 +167,7 @@ def clip_processes(of: psutil.Process | None = None) -> list[psutil.Process]:
     return [
         child
         for child in (of or psutil.Process()).children(recursive=True)
-        if child.is_running() and any("clip_process" in word for word in child.cmdline())
+        if child.is_running() and any("clip_worker" in word for word in child.cmdline())
     ]
 
 
@@ -190,7 +191,7 @@ def started(source: Path, out: Path, **environment: str) -> subprocess.Popen[str
         [*command, "--parts", "audio", "--jobs", "2"],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
             "TEST_LOG": str(out / "log"),
             "OMP_NUM_THREADS": "1",
             **environment,

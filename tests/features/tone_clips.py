@@ -14,7 +14,7 @@ VOICE: Recipe = load_recipe(["parts=audio"])
 
 COMMAND = """
 import os, pathlib, signal, sys, time
-from selfmm.features import clip_process
+from selfmm.features import clip_worker
 from selfmm.features.extraction import extract_clip
 
 def extract(clip, recipe, **how):
@@ -31,10 +31,10 @@ def extract(clip, recipe, **how):
             log.write(clip.id + "\\n")
     return extract_clip(clip, recipe, **how)
 
-clip_process.extract_clip = extract
-clip_process.main()
+clip_worker.extract_clip = extract
+clip_worker.main()
 """
-"""Like ``selfmm.features.clip_process``, but clips named so kill it, or take for ever; and it writes down what it does.
+"""Like ``selfmm.features.clip_worker``, but clips named so kill it, or take for ever; and it writes down what it does.
 """
 
 STAND_IN = (sys.executable, "-c", COMMAND)

@@ -157,7 +157,7 @@ def test_labels_per_modality_where_there_is_a_representation(name: str) -> None:
 
 @every_model
 def test_an_unknown_option_is_refused(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"options.wings is no setting"):
+    with pytest.raises(SettingsError, match=r"options.wings is not a setting"):
         make_model(name, "options.wings=2")
 
 

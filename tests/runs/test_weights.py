@@ -70,9 +70,9 @@ def test_where_there_are_no_links_each_has_its_own(
     pair: SeedRuns, planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.config.settings import load_settings
+    from selfmm.core.listener import Listener
     from selfmm.runs.folder import RunFolder
     from selfmm.training.run import Run
-    from selfmm.training.trainer import Silence
 
     def refuse(*names: object) -> None:
         raise OSError("no links here")
@@ -80,7 +80,7 @@ def test_where_there_are_no_links_each_has_its_own(
     monkeypatch.setattr(os, "link", refuse)
     settings = load_settings(None, [*FROZEN, f"text.encoder={tiny_encoder}", "seed=1"])
     run = RunFolder(tmp_path / "run")
-    Run(planted, settings, run, Silence(), shared=tmp_path / ".frozen").execute(resume=False)
+    Run(planted, settings, run, Listener(), shared=tmp_path / ".frozen").execute(resume=False)
     (kept,) = (tmp_path / ".frozen").iterdir()
     assert not kept.samefile(run.frozen_weights)
     assert kept.read_bytes() == run.frozen_weights.read_bytes() == pair.runs[1].frozen_weights.read_bytes()

@@ -16,11 +16,12 @@ from annotation.worlds import TRAIN, small
 from conftest import PLANTED, QUICK
 from selfmm.annotation.importing import import_corrections
 from selfmm.core.errors import DatasetError, RunError
+from selfmm.core.listener import Listener
 from selfmm.data.planted import write_planted
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.runs.trained_model import TrainedModel
 from selfmm.training.corrections import corrections_used, fixed_labels
-from selfmm.training.trainer import EpochRecord, Silence
+from selfmm.training.trainer import EpochRecord
 
 LABELS = {"audio": -2.5, "vision": 0.0}
 
@@ -53,7 +54,7 @@ def test_what_the_generator_is_given(tmp_path: Path) -> None:
     assert TRAIN[0] == "a"
 
 
-class Stop(Silence):
+class Stop(Listener):
     """Ends the training after two epochs, as an interrupt would."""
 
     def epoch(self, record: EpochRecord) -> None:

@@ -66,11 +66,11 @@ def test_people_know_more_than_the_generator(planted: Dataset, tmp_path: Path) -
 
 def test_labels_by_people_must_be_there(planted: Dataset) -> None:
     settings = load_settings(None, ["model=self_mm", "labels.source=human"])
-    found = human_labels(planted, settings, ("audio",))["audio"].numpy()
     rows = planted.rows("train")
+    found = human_labels(planted, settings, ("audio",), rows)["audio"].numpy()
     np.testing.assert_allclose(found, planted.samples["label_audio"].to_numpy()[rows], rtol=1e-6)
     with pytest.raises(TrainingError, match=r"label_text, label_audio.*selfmm annotate.*`labels='generated'`"):
-        human_labels(unlabelled(planted), settings, ("text", "audio"))
+        human_labels(unlabelled(planted), settings, ("text", "audio"), rows)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import pytest
 import selfmm
 from conftest import QUICK, heeds_ctrl_c
 from forked import Program
-from selfmm.core.files import only_one
+from selfmm.core.folders import only_one
 from selfmm.data.store import Dataset
 from selfmm.runs.trained_model import TrainedModel
 

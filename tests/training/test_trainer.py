@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.worlds import as_on_an_accelerator
 from selfmm.core.errors import DatasetError, TrainingError
+from selfmm.core.listener import Listener
 from selfmm.core.tensors import Positions
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.labels import UnimodalLabelGenerator
@@ -160,7 +161,7 @@ def test_weights_that_overflow_are_named(planted: Dataset, tmp_path: Path) -> No
 def test_a_listener_is_told_everything(planted: Dataset, tmp_path: Path) -> None:
     events: list[str] = []
 
-    class Recorder:
+    class Recorder(Listener):
         def started(self, max_epochs: int, steps: int, done: int) -> None:
             events.append(f"started {max_epochs} {steps} {done}")
 
@@ -217,7 +218,7 @@ class Waits(TorchDispatchMode):
 def test_a_step_waits_for_nothing(
     planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "asks_at_once", False)  # as on an accelerator
+    monkeypatch.setattr(Trainer, "checks_at_once", False)  # as on an accelerator
     as_on_an_accelerator(monkeypatch)
     monkeypatch.setattr(TransformerEncoder, "_spare_rare_words", lambda self, device: None)
     # On the CPU the generator checks its positions, which there costs nothing.
@@ -239,7 +240,7 @@ def test_a_step_waits_for_nothing(
 def test_where_losses_are_looked_at_late_the_weights_wait(
     planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "asks_at_once", False)
+    monkeypatch.setattr(Trainer, "checks_at_once", False)
     trainer, _ = make(planted, tmp_path)
     parts = [np.arange(16), np.arange(16, 32)]
     take_step(trainer, parts)

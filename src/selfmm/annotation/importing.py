@@ -12,7 +12,7 @@ from selfmm.annotation.label_studio_answers import read_label_studio
 from selfmm.annotation.ratings import Ratings, printable
 from selfmm.annotation.sheet import read_sheet
 from selfmm.core.errors import SourceError
-from selfmm.core.files import taking_turns
+from selfmm.core.folders import taking_turns
 from selfmm.data.corrections import (
     COLUMNS,
     count_corrections,

@@ -11,13 +11,14 @@ from selfmm.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from selfmm.config.recipe import Recipe
+    from selfmm.core.listener import Listener
     from selfmm.data.checks import Missing
     from selfmm.data.findings import Inspection
     from selfmm.data.finite import NonFinite
     from selfmm.data.mmsa.text import Form
     from selfmm.data.store import Dataset
     from selfmm.demo.spoken import Synthesizer
-    from selfmm.features.extract import Extracted, ExtractListener
+    from selfmm.features.extract import Extracted
     from selfmm.features.workers import Backend
 
 
@@ -90,7 +91,7 @@ def extract(
     backend: Backend = "local",
     cache: str | Path | None = None,
     force: bool = False,
-    listener: ExtractListener | None = None,
+    listener: Listener | None = None,
 ) -> Extracted:
     """Extract words, voice and face from recordings into a data-set folder.
 

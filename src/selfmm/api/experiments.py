@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from selfmm.api.arguments import names, setting_values
 
 if TYPE_CHECKING:
+    from selfmm.core.listener import Listener
     from selfmm.data.store import Dataset
     from selfmm.experiments.ablate import Ablation
     from selfmm.experiments.compare import Comparison
-    from selfmm.experiments.grid import RunKey
-    from selfmm.training.seed_pool import PoolListener
 
 
 def compare(
@@ -29,7 +28,7 @@ def compare(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
-    listener: PoolListener[RunKey] | None = None,
+    listener: Listener | None = None,
 ) -> Comparison:
     """Train models with the same seeds on the same clips, and compare them on the test split.
 
@@ -73,7 +72,7 @@ def ablate(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
-    listener: PoolListener[RunKey] | None = None,
+    listener: Listener | None = None,
 ) -> Ablation:
     """Train variations of a model with the same seeds, and show what each part is worth.
 

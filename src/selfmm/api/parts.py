@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from selfmm.config.settings import StreamSettings as StreamSettings
     from selfmm.core.files import to_json as to_json
     from selfmm.core.files import write_table as write_table
+    from selfmm.core.jobs.plan import Plan as Plan
     from selfmm.core.machine import collect_rarely as collect_rarely
     from selfmm.core.messages import count as count
     from selfmm.core.processes import first_to_fail as first_to_fail
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from selfmm.experiments.grid import Grid as Grid
     from selfmm.experiments.search import Search as Search
     from selfmm.experiments.search import describe_space as describe_space
-    from selfmm.experiments.study import Asked as Asked
     from selfmm.experiments.table import Table as Table
     from selfmm.experiments.table import legend as legend
     from selfmm.experiments.trial import Outcome as Outcome
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from selfmm.report.cells import recovery_rows as recovery_rows
     from selfmm.report.cells import words as words
     from selfmm.report.style import drawing as drawing
-    from selfmm.training.seed_pool import Plan as Plan
     from selfmm.training.seeds import describe_failures as describe_failures
     from selfmm.training.trainer import EpochRecord as EpochRecord
 

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
     from selfmm.config.recipe import Recipe
     from selfmm.config.settings import Settings
+    from selfmm.core.listener import Listener
     from selfmm.data.store import Dataset
     from selfmm.models.base import Model
     from selfmm.runs.trained_model import TrainedModel
-    from selfmm.training.seed_pool import SeedListener
     from selfmm.training.seeds import SeedRuns
-    from selfmm.training.trainer import Listener
 
 
 def train(
@@ -57,18 +56,18 @@ def train(
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: each says what to do.
     """
     from selfmm.config.settings import load_settings
+    from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
     from selfmm.runs.folder import RunFolder
     from selfmm.runs.trained_model import TrainedModel
     from selfmm.training.run import Run
-    from selfmm.training.trainer import Silence
 
     dataset = as_dataset(data)
     if settings is None:
         values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
         settings = load_settings(preset, values, seed=seed)
     folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.model, settings.seed))
-    Run(dataset, settings, folder, listener or Silence()).execute(resume=resume)
+    Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
     return TrainedModel.load(folder.path)
 
 
@@ -85,7 +84,7 @@ def train_seeds(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
-    listener: SeedListener | None = None,
+    listener: Listener | None = None,
 ) -> SeedRuns:
     """Train the same with several seeds, in processes side by side, and return mean and deviation.
 
@@ -110,8 +109,8 @@ def train_seeds(
         TrainingError: the data cannot be trained on, or no seed has a result.
     """
     from selfmm.config.settings import load_settings
+    from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
-    from selfmm.training.seed_pool import Unheard
     from selfmm.training.seeds import read_seeds, run_seeds
 
     numbers = read_seeds(seeds, overrides)
@@ -119,7 +118,7 @@ def train_seeds(
     values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
     chosen = settings or load_settings(preset, values)
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model)
-    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Unheard())
+    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Listener())
 
 
 def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed: int | None = None) -> Path:

@@ -23,12 +23,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from selfmm.api import Listener
 from selfmm.api.parts import count, describe_space
 from selfmm.cli.output import as_options, speaks
 
 if TYPE_CHECKING:
     from selfmm.api import Clip
-    from selfmm.api.parts import Asked, EpochRecord, Outcome, Plan, Search
+    from selfmm.api.parts import EpochRecord, Outcome, Plan, Search
 
 
 def _bars(console: Console, time: ProgressColumn, *more: ProgressColumn) -> Progress:
@@ -36,7 +37,7 @@ def _bars(console: Console, time: ProgressColumn, *more: ProgressColumn) -> Prog
     return Progress(*columns, console=console, transient=True)
 
 
-class TrainingBars:
+class TrainingBars(Listener):
     """A bar over all epochs and one over the steps of the current one, with a line for each finished epoch."""
 
     def __init__(self, progress: Progress) -> None:
@@ -77,7 +78,7 @@ def watch_training(console: Console) -> Iterator[TrainingBars | None]:
         yield TrainingBars(progress)
 
 
-class ClipBar:
+class ClipBar(Listener):
     """A bar over the clips that are to be extracted, and the number of those left out."""
 
     def __init__(self, progress: Progress) -> None:
@@ -100,8 +101,6 @@ class ClipBar:
             self.progress.update(self.clips, description=f"clips ({self.failed} left out)")
         self.progress.advance(self.clips)
 
-    started = clips_planned  # as long as there is a listener for each kind of work
-
 
 @contextmanager
 def watch_clips(console: Console) -> Iterator[ClipBar | None]:
@@ -113,7 +112,7 @@ def watch_clips(console: Console) -> Iterator[ClipBar | None]:
         yield ClipBar(progress)
 
 
-class _Lines:
+class _Lines(Listener):
     """Prints lines that may hold anything, such as the message of an error."""
 
     def __init__(self, console: Console) -> None:
@@ -153,20 +152,6 @@ class RunLines(_Lines):
         best = self.best.get(key)
         figure = f", valid MAE {best.valid['mae']:.4f} at epoch {best.epoch}" if best else ""
         self.say(f"{self.noun} {key}: finished{figure}" if problem is None else f"{self.noun} {key}: failed: {problem}")
-
-    # As long as there is a listener for each kind of work:
-
-    def planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
-        self.runs_planned(plan, waiting, finished)
-
-    def started(self, key: Any, max_epochs: int, done: int) -> None:
-        self.run_started(key, max_epochs, done)
-
-    def epoch(self, key: Any, record: EpochRecord) -> None:
-        self.run_epoch(key, record)
-
-    def ended(self, key: Any, problem: str | None) -> None:
-        self.run_ended(key, problem)
 
 
 class RunBars(RunLines):
@@ -223,30 +208,12 @@ class TrialLines(_Lines):
         for key, space in search.spaces.items():
             self.say(f"  {key} = {describe_space(space)}  (at the start {plain(search.start[key])})")
 
-    def trial_started(self, asked: Asked) -> None: ...
-
-    def trial_epoch(self, number: int, epoch: int, mae: float) -> None: ...
-
     def trial_ended(self, number: int, outcome: Outcome) -> None:
         if outcome.state == "failed":
             self.say(f"trial {number}: failed: {outcome.reason}")
             return
         figure = "" if outcome.mae is None else f" valid MAE {outcome.mae:.4f} at epoch {outcome.epoch}"
         self.say(f"trial {number}: {outcome.state},{figure}{f' ({outcome.reason})' if outcome.reason else ''}")
-
-    # As long as there is a listener for each kind of work:
-
-    def planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
-        self.trials_planned(search, trials, done, plan)
-
-    def started(self, asked: Asked) -> None:
-        self.trial_started(asked)
-
-    def epoch(self, number: int, epoch: int, mae: float) -> None:
-        self.trial_epoch(number, epoch, mae)
-
-    def ended(self, number: int, outcome: Outcome) -> None:
-        self.trial_ended(number, outcome)
 
 
 class TrialBar(TrialLines):

@@ -1,5 +1,5 @@
-"""How features are extracted: typed settings that travel from the data set into the run, so that a prediction
-extracts as the training did."""
+"""How features are extracted: typed settings that a data set passes on to its runs, so that a prediction extracts
+features as they were extracted for training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PARTS = ("text", "audio", "vision")
 
 
 class SpeechSettings(Group):
-    """Words, where a clip brings none."""
+    """Words, if a clip has no transcript."""
 
     recogniser: str = Field(
         "tiny.en",
         description="speech recognition: tiny.en or base (offline weights), a local folder or hub name of "
-        "faster-whisper weights; none: only words that come with the clips",
+        "faster-whisper weights; none: use only transcripts that come with the clips",
     )
-    language: str = Field("", max_length=3, description="language of the speech, like en; empty: detected")
+    language: str = Field("", max_length=3, description="language of the speech, like en; empty: detect it")
 
 
 class VoiceSettings(Group):
@@ -41,17 +41,16 @@ class FaceSettings(Group):
     features: str = Field(
         "face", description="face (blendshapes, pose, mouth), or a local folder or hub name of an image encoder"
     )
-    rate: float = Field(10.0, ge=1, le=60, description="pictures looked at per second")
+    rate: float = Field(10.0, ge=1, le=60, description="frames analysed per second")
     choose: Literal["speaking", "largest"] = Field(
         "speaking",
-        description="whose face counts where there are several: the one whose mouth moves with the voice, or "
-        "the largest",
+        description="which of several faces to use: the one whose mouth moves with the voice, or the largest",
     )
-    faces: int = Field(3, ge=1, le=8, description="so many faces are followed at once")
+    faces: int = Field(3, ge=1, le=8, description="number of faces followed at once")
 
 
 class Recipe(Group):
-    """Everything about extraction that changes what comes out.
+    """Every setting of extraction that changes the features.
 
     >>> Recipe(parts="text,audio").parts
     ('text', 'audio')
@@ -59,13 +58,13 @@ class Recipe(Group):
 
     example: ClassVar[str] = "face.rate=5"
 
-    version: Literal[1] = Field(1, description="of the way features are computed")
+    version: Literal[1] = Field(1, description="version of the feature computation")
     parts: tuple[str, ...] = Field(PARTS, description="modalities to extract: text, audio, vision")
     speech: SpeechSettings = SpeechSettings()
     voice: VoiceSettings = VoiceSettings()
     face: FaceSettings = FaceSettings()
     align: Literal["none", "words"] = Field(
-        "none", description="none: each stream at its own rate; words: voice and face averaged over each word"
+        "none", description="none: each modality at its own rate; words: average voice and face over each word"
     )
 
     @field_validator("parts", mode="before")
@@ -77,14 +76,14 @@ class Recipe(Group):
     @classmethod
     def _parts_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value) or not set(value) <= set(PARTS):
-            raise ValueError(f"write one or more of {', '.join(PARTS)}, each once")
+            raise ValueError(f"give one or more of {', '.join(PARTS)}, each once")
         return tuple(part for part in PARTS if part in value)
 
     @field_validator("align")
     @classmethod
     def _words_are_extracted(cls, value: str, info: ValidationInfo) -> str:
         if value == "words" and "text" not in info.data.get("parts", PARTS):
-            raise ValueError("there are no words without text among the parts")
+            raise ValueError("words need text among the parts")
         return value
 
 

@@ -1,4 +1,4 @@
-"""Settings: typed objects that are the same fields on the command line, in TOML files and in the docs."""
+"""Settings: typed objects whose fields have the same names on the command line, in TOML files and in the docs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Settings = TypeVar("_Settings", bound="Group")
 
 
 class Group(BaseModel):
-    """Settings that belong together; unknown names are refused."""
+    """Settings that belong together; unknown names are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     example: ClassVar[str] = "key=value"
@@ -29,7 +29,7 @@ def _commas_separate(value: object) -> object:
 
 
 class _Branch(Group):
-    """What every modality has: a projection into the space its labels are made in, and a learning rate."""
+    """Settings of every modality: a projection into the space in which labels are generated, and a learning rate."""
 
     projection: int = Field(32, ge=1, le=65536, description="size of F_s*, the space of the class centres")
     projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
@@ -38,26 +38,26 @@ class _Branch(Group):
 
 
 class StreamSettings(_Branch):
-    """A modality that comes as frames of features, read by an LSTM."""
+    """A modality of frames of features, read by an LSTM."""
 
     hidden: int = Field(32, ge=1, le=65536, description="LSTM units, per direction")
     out: int = Field(32, ge=1, le=65536, description="size of F_s, the encoder's output")
     layers: int = Field(1, ge=1, le=64, description="LSTM layers")
     bidirectional: bool = Field(False, description="read the frames in both directions")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout between LSTM layers and on its end state")
-    standardise: bool = Field(True, description="scale each feature by the training split's mean and deviation")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout between LSTM layers and on the final state")
+    standardise: bool = Field(True, description="standardise features by the training split's mean and deviation")
 
 
 class TextSettings(_Branch):
     """Words, read by a pretrained transformer."""
 
     encoder: str = Field("minilm", description="hub name, local folder, or 'minilm' (the offline weights)")
-    finetune: bool = Field(True, description="train the encoder too")
-    recompute: bool = Field(False, description="less memory, more time: layers are computed again for the gradient")
-    max_tokens: int = Field(128, ge=3, description="longer texts are cut to this many tokens")
+    finetune: bool = Field(True, description="train the text encoder too")
+    recompute: bool = Field(False, description="recompute layers for the gradient: less memory, more time")
+    max_tokens: int = Field(128, ge=3, description="number of tokens to which longer texts are cut")
     projection_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(5e-5, gt=0, description="learning rate of this encoder")
-    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2), not on biases and LayerNorms")
+    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2), except for biases and LayerNorms")
 
 
 class FusionSettings(Group):
@@ -65,10 +65,10 @@ class FusionSettings(Group):
 
     projection: int = Field(128, ge=1, le=65536, description="size of F_m*")
     projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
-    lr: float = Field(1e-3, gt=0, description="learning rate of everything that is no encoder")
-    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2) of everything that is no encoder")
+    lr: float = Field(1e-3, gt=0, description="learning rate of everything but the encoders")
+    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2) of everything but the encoders")
     extra_layer: bool = Field(
-        True, description="one more ReLU(Linear(d, d)) in each head, as in the authors' code; the paper has none"
+        True, description="add a ReLU(Linear(d, d)) to each head, as in the authors' code but not in the paper"
     )
 
 
@@ -76,22 +76,24 @@ class LabelSettings(Group):
     """Labels per modality: where they come from, and the unimodal label generator (ULGM)."""
 
     source: Literal["auto", "generated", "human", "none"] = Field(
-        "auto", description="of the labels per modality; auto: as the model was published"
+        "auto", description="where labels per modality come from; auto: as in the model's publication"
     )
-    tasks: tuple[str, ...] = Field((), description="only these modalities have a task of their own; empty for all")
+    tasks: tuple[str, ...] = Field((), description="modalities with a task of their own; empty: all")
     rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
-        "posterior", description="how a u-label is made; 'paper' and 'authors' are the published ones"
+        "posterior", description="rule that generates u-labels; 'paper' and 'authors' are published"
     )
     zero_labels: Literal["neither", "positive"] = Field(
-        "neither", description="class of a clip labelled 0: neither (the paper) or positive (one published code)"
+        "neither",
+        description="class of a clip with label 0: neither (the paper) or positive (one published code)",
     )
     features: Literal["eval", "train"] = Field(
-        "eval", description="features for the class centres: without dropout, or as in the authors' code with it"
+        "eval",
+        description="features for the class centres: without dropout (eval), or with it as in the authors' code",
     )
     bank: Literal["float32", "float16", "bfloat16", "float64"] = Field(
-        "float32", description="number type in which each clip's last features are kept"
+        "float32", description="number type in which the last features of each clip are kept"
     )
-    bank_folder: str = Field("", description="keep these features in unnamed files in this folder; empty: in memory")
+    bank_folder: str = Field("", description="folder for temporary files with these features; empty: in memory")
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -100,46 +102,48 @@ class LabelSettings(Group):
 
 
 class TrainingSettings(Group):
-    """The loop."""
+    """The training loop."""
 
     batch_size: int = Field(16, ge=1, description="clips that get new labels at once")
-    accumulation: int = Field(4, ge=1, description="such batches per optimizer step")
+    accumulation: int = Field(4, ge=1, description="batches per optimizer step")
     pass_clips: int = Field(
-        0, ge=0, description="clips per forward pass, which changes speed and memory alone; 0: chosen by both"
+        0, ge=0, description="clips per forward pass, which only affects speed and memory; 0: chosen automatically"
     )
     gradient: Literal["mean", "sum"] = Field(
-        "mean", description="mean over a step's clips, or the sum of the batches' means as in the authors' code"
+        "mean", description="mean: over the clips of a step; sum: of the means of its batches, as in the authors' code"
     )
     leftover: Literal["step", "drop"] = Field(
-        "step", description="last batches of an epoch that fill no whole step: step, or drop as the authors' code"
+        "step",
+        description="last batches of an epoch that do not fill a step: step, or drop as in the authors' code",
     )
     clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
-    share: float = Field(1.0, gt=0, le=1, description="of the training clips, only this part, drawn by the seed")
-    max_epochs: int = Field(50, ge=1, description="cap on epochs")
-    patience: int = Field(8, ge=1, description="stop after so many epochs without a better validation MAE")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
+    share: float = Field(1.0, gt=0, le=1, description="fraction of the training clips, sampled with the seed")
+    max_epochs: int = Field(50, ge=1, description="maximum number of epochs")
+    patience: int = Field(8, ge=1, description="stop after this number of epochs without a better validation MAE")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="device to compute on")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the text encoder in training; auto: bf16 where the processor computes in it"
+        "auto", description="precision of the text encoder in training; auto: bf16 if the processor computes in it"
     )
     checkpoint_seconds: float = Field(
-        30.0, ge=0, description="store the state after an epoch if so long has passed since the last; 0: after each"
+        30.0, ge=0, description="seconds between checkpoints, which are written after an epoch; 0: after every epoch"
     )
 
 
 class Settings(Group):
-    """Everything about a run but the data."""
+    """All settings of a run, except for the data."""
 
     example: ClassVar[str] = "training.max_epochs=20"
 
-    seed: int = Field(1111, ge=0, lt=2**32, description="seed of everything random")
-    model: str = Field("self_mm", description="which model; see `selfmm models`")
-    modalities: tuple[str, ...] = Field((), description="use only these; empty for all the data set has")
+    seed: int = Field(1111, ge=0, lt=2**32, description="seed of all random numbers")
+    model: str = Field("self_mm", description="name of the model; see `selfmm models`")
+    modalities: tuple[str, ...] = Field((), description="modalities to use; empty: all of the data set")
     align: Literal["stored", "pool"] = Field(
-        "stored", description="for models of aligned streams: as the data are, or pooled to the text's tokens"
+        "stored",
+        description="for models of aligned modalities: as stored, or pooled to the tokens of the text",
     )
-    options: dict[str, int | float | str] = Field({}, description="the model's own settings")
+    options: dict[str, int | float | str] = Field({}, description="settings of the model itself")
     text: TextSettings = TextSettings()
-    stream: dict[str, StreamSettings] = Field({}, description="by name of modality; others take the defaults")
+    stream: dict[str, StreamSettings] = Field({}, description="by name of modality; others use the defaults")
     fusion: FusionSettings = FusionSettings()
     labels: LabelSettings = LabelSettings()
     training: TrainingSettings = TrainingSettings()
@@ -157,7 +161,7 @@ class Settings(Group):
 
 
 def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[str]:
-    """``overrides``, and after them a ``key=value`` of each value that is not None.
+    """Return ``overrides``, and after them a ``key=value`` for each value that is not None.
 
     >>> with_values(["seed=3"], {"model": "mult", "labels.source": None})
     ['seed=3', 'model=mult']
@@ -169,16 +173,16 @@ PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 
 
 def load_settings(preset: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Settings:
-    """Settings from a preset (or TOML file), then ``key=value`` overrides, then keyword arguments.
+    """Load settings from a preset (or TOML file), then ``key=value`` overrides, then keyword arguments.
 
     Args:
         preset: one of ``PRESETS``, a path to a TOML file, or None for the defaults.
-        overrides: like ``training.max_epochs=3`` or ``stream.audio.hidden=16``; values in TOML's notation,
-            quotes may be left out.
+        overrides: like ``training.max_epochs=3`` or ``stream.audio.hidden=16``; values are in TOML, quotes may be left
+            out.
         values: top-level fields, for example ``seed=1112``; None leaves a field as it is.
 
     Raises:
-        SettingsError: with every problem found, and the nearest name for each unknown key.
+        SettingsError: if there are problems. It lists all, with the nearest name for each unknown key.
 
     >>> load_settings("mosi", ["training.max_epochs=3"]).training.max_epochs
     3
@@ -194,19 +198,19 @@ def load_group(
     values: Mapping[str, Any] | None = None,
     under: str = "",
 ) -> _Settings:
-    """Settings of any kind from a tree of them, then ``key=value`` overrides, then values that are not None.
+    """Make settings of any kind from a tree, then ``key=value`` overrides, then values that are not None.
 
-    ``under`` is the key that the tree stands under, for messages.
+    ``under`` is the key of the tree, for messages.
 
     Raises:
-        SettingsError: with every problem found, and the nearest name for each unknown key.
+        SettingsError: if there are problems. It lists all, with the nearest name for each unknown key.
     """
     tree = {} if tree is None else tree
     problems: list[str] = []
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key.strip():
-            problems.append(f"{override!r} is no setting; write key=value, for example {group.example}")
+            problems.append(f"{override!r} is not a setting; write key=value, for example {group.example}")
             continue
         try:
             put_value(tree, key.strip().split("."), parse_value(value.strip()))
@@ -243,7 +247,7 @@ def _read_preset(preset: str | Path) -> dict[str, Any]:
 
 
 def parse_value(value: str) -> Any:
-    """A value in TOML's notation; what is none is a word."""
+    """Parse a value in TOML; anything else is a string."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -251,7 +255,7 @@ def parse_value(value: str) -> Any:
 
 
 def put_value(tree: dict[str, Any], keys: list[str], value: Any) -> None:
-    """Puts ``value`` at its place in a tree of settings; ``TypeError`` where a part of its key is a value."""
+    """Put ``value`` at its place in a tree of settings; raise ``TypeError`` if a part of its key is a value."""
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
@@ -264,7 +268,7 @@ def _describe(whole: type[Group], location: list[Any], kind: str, message: str, 
     if kind != "extra_forbidden":
         return f"{key} = {repr(value)[:80]}: {message[0].lower()}{message[1:]}"
     names = _fields_at(whole, location[:-1])
-    return f"{key} is no setting{did_you_mean(str(location[-1]), names)}"
+    return f"{key} is not a setting{did_you_mean(str(location[-1]), names)}"
 
 
 def _fields_at(whole: type[Group], location: list[Any]) -> list[str]:
@@ -279,7 +283,7 @@ def _fields_at(whole: type[Group], location: list[Any]) -> list[str]:
 
 
 def flatten(settings: Settings) -> dict[str, Any]:
-    """Settings as ``{"training.batch_size": 16, ...}``, for tables and comparisons."""
+    """Return settings as ``{"training.batch_size": 16, ...}``, for tables and comparisons."""
 
     def walk(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         flat: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""One exception type per kind of mistake. Every message says what came, what was expected, and the mend."""
+"""One exception type per kind of mistake. Every message says what came, what was expected, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class SelfmmError(Exception):
 
 
 class SourceError(SelfmmError):
-    """A file given to ``selfmm import`` or ``predict`` does not hold what it should."""
+    """A file given to ``selfmm import`` or ``predict`` does not contain what it should."""
 
 
 class UnsafePickleError(SourceError):
@@ -18,7 +18,7 @@ class UnsafePickleError(SourceError):
 
 
 class DatasetError(SelfmmError):
-    """A data-set folder is missing, damaged, or does not fit what is asked of it."""
+    """A data-set folder is missing, damaged, or unsuitable for the task."""
 
 
 class SettingsError(SelfmmError):
@@ -35,7 +35,7 @@ class SettingsError(SelfmmError):
 
 
 class OutputError(SelfmmError):
-    """A result cannot be written: the place exists already, is not writable, or the disk is full."""
+    """A result cannot be written: the path exists already, is not writable, or the disk is full."""
 
 
 class WeightsError(SelfmmError):
@@ -43,20 +43,20 @@ class WeightsError(SelfmmError):
 
 
 class TrainingError(SelfmmError):
-    """A run cannot start or go on, for example because a loss is not finite."""
+    """A run cannot start or continue, for example because a loss is not finite."""
 
 
 class RunError(SelfmmError):
-    """A run folder is missing, unfinished, or does not fit what is asked of it."""
+    """A run folder is missing, unfinished, or unsuitable for the task."""
 
 
 class ExportError(SelfmmError):
-    """A run cannot become an ONNX file, or the file does not give the run's scores."""
+    """A run cannot be exported to an ONNX file, or the file does not give the run's scores."""
 
 
 class MediaError(SelfmmError):
-    """A recording cannot be read as what it should be: no such file, no video, damaged, empty."""
+    """A recording cannot be read: it is missing, damaged, empty, or not a recording."""
 
 
 class MissingPackageError(SelfmmError):
-    """An optional package is not installed; the message says which command brings it."""
+    """An optional package is not installed; the message says which command installs it."""

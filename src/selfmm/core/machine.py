@@ -6,19 +6,19 @@ import atexit
 import gc
 import os
 
-_GARBAGE = 20_000  # objects that may cling together before Python looks which of them nobody needs; it says 700
+_GARBAGE = 20_000  # new objects before Python looks for garbage; its default is 700
 
 
 def cores() -> int:
-    """Cores that this process may run on, which a container or a batch system may have made fewer than there are."""
+    """Return the number of cores that this process may use; a container or batch system may allow fewer than exist."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def collect_rarely() -> None:
-    """For processes that are ours alone: makes Python start and end sooner.
+    """Make Python start and end sooner, in processes that run nothing but selfmm.
 
-    Importing torch and transformers makes a million objects, nearly all of which stay. Looking through them again and
-    again takes a fifth of the time that the imports take, and a second at the end for what goes with the process.
+    Importing torch and transformers makes a million objects, and nearly all of them stay. Searching them repeatedly for
+    garbage takes a fifth of the time of the imports, and another second at the end of the process.
     """
     gc.set_threshold(_GARBAGE)
     atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""Memory: what a training took, what is free, and how many of its kind fit side by side."""
+"""Memory: how much a training took, how much is free, and how many such trainings fit side by side."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import psutil
 import torch
 
 MARGIN = 1.3
-"""A training is given so many times the largest peak that was measured: its end may take more than its epochs."""
+"""Factor on the largest measured peak: the end of a training may take more memory than its epochs."""
 
-_CONTEXT = 1 << 30  # what CUDA itself takes of a device per process is not in torch's figures; an allowance, in bytes
+_CONTEXT = 1 << 30  # bytes allowed for CUDA itself per process, which torch's figures leave out
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one place (the host, or a device), in bytes.
+    """Memory of one place (the host, or a device), in bytes.
 
     Attributes:
-        peak: the most that this process took there so far.
-        free: what any process may still take there.
+        peak: the most that this process has taken there so far.
+        free: how much any process may still take there.
     """
 
     peak: int
@@ -29,7 +29,7 @@ class Memory:
 
 
 def host_peak() -> int | None:
-    """The most resident memory that this process had so far, in bytes; None where the system does not say."""
+    """Return the peak resident memory of this process in bytes; None where the system does not report it."""
     status = Path("/proc/self/status")
     if status.is_file():
         # Linux's ru_maxrss begins with the peak of the process that started this one.
@@ -43,13 +43,13 @@ def host_peak() -> int | None:
 
 
 def peak_memory() -> dict[str, int | None]:
-    """For ``environment.json``, in bytes: ``host``, most resident memory of this process so far; ``device``, most that
-    torch allocated on the GPU; None where there is none."""
+    """Return the peaks of this process in bytes, for ``environment.json``: ``host``, resident memory; ``device``, what
+    torch allocated on the GPU, None without one."""
     return {"host": host_peak(), "device": torch.cuda.max_memory_allocated() if _on_cuda() else None}
 
 
 def memory_now() -> dict[str, Memory]:
-    """Of this process, by place: ``host``, and ``device`` where it computes on a CUDA device."""
+    """Return the memory of this process by place: ``host``, and ``device`` if it computes on a CUDA device."""
     places = {"host": Memory(host_peak() or psutil.Process().memory_info().rss, psutil.virtual_memory().available)}
     if _on_cuda():
         places["device"] = Memory(torch.cuda.max_memory_reserved() + _CONTEXT, torch.cuda.mem_get_info()[0])
@@ -57,13 +57,13 @@ def memory_now() -> dict[str, Memory]:
 
 
 def fitting(free: int, peak: int, running: int, warming: int) -> int:
-    """How many trainings fit side by side, at least 1.
+    """Return how many trainings fit side by side, at least 1.
 
     Args:
         free: bytes that are free now.
-        peak: the most bytes that one of them took.
-        running: how many run now.
-        warming: how many of these have not shown their peak yet; their share of what is free is theirs.
+        peak: the most bytes that one of them has taken.
+        running: number of trainings that run now.
+        warming: how many of these have not shown their peak yet; a share of the free memory is reserved for each.
 
     >>> fitting(free=10, peak=2, running=1, warming=0)
     4

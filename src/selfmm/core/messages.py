@@ -9,18 +9,18 @@ _SHOWN = 3
 
 
 def some(ids: Sequence[object]) -> str:
-    """The first few ids of many, for a message: ``'a', 'b', 'c' and 7 more``."""
-    shown = ", ".join(repr(str(one)[:80]) for one in ids[:_SHOWN])
+    """Name the first few ids of many, for a message: ``'a', 'b', 'c' and 7 more``."""
+    shown = ", ".join(repr(str(id_)[:80]) for id_ in ids[:_SHOWN])
     return shown if len(ids) <= _SHOWN else f"{shown} and {len(ids) - _SHOWN} more"
 
 
 def clips(count: int, verb: tuple[str, str] = ("", "")) -> str:
-    """``1 clip`` or ``7 clips``, with the verb in the number that fits."""
+    """Write ``1 clip`` or ``7 clips``, with the verb in the right number."""
     return f"{count} clip{'s' if count != 1 else ''} {verb[count != 1]}".rstrip()
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """End of a sentence: the nearest known names, or all of them.
+    """Write the end of a sentence: the nearest known name, or all of them.
 
     >>> did_you_mean("vison", ["audio", "vision"])
     "; did you mean 'vision'?"

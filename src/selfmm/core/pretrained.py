@@ -1,4 +1,4 @@
-"""Pretrained models from a local folder or, if that is what somebody named, from the hub: safetensors, and no code."""
+"""Pretrained models from a local folder or, by name, from the hub: safetensors only, and no code."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Loaded = TypeVar("Loaded")
 
 
 def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable[[str, bool], Loaded]) -> Loaded:
-    """Loads a model by the name of its folder or by its name on the hub. Only the latter may use the network.
+    """Load a model by the name of its folder or by its name on the hub. Only the latter may use the network.
 
     Args:
         name: as the user gave it.
-        what: the model is, for messages.
-        holds: what a folder must hold.
-        instead: what to do where the hub has no such model.
-        load: gets a folder or hub name, and whether only local files may be read.
+        what: what the model is, for messages.
+        holds: what a folder must contain.
+        instead: what to do if the hub has no such model.
+        load: is given a folder or hub name, and whether only local files may be read.
 
     Raises:
-        WeightsError: it is not there, cannot be reached, or cannot be read.
+        WeightsError: if the model is missing, or cannot be reached or read.
     """
     folder = Path(name).expanduser()
     local = folder.is_dir()
@@ -30,13 +30,13 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         raise WeightsError(f"the folder {name} of the {what} does not exist.")
     try:
         return load(str(folder) if local else name, local)
-    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
-        mend = f"The folder must hold {holds}." if local else f"Check the name and the network, or {instead}."
-        raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)} {mend}") from error
+    except Exception as error:  # the hub's client raises many kinds of errors, as its HTTP library does
+        advice = f"The folder must contain {holds}." if local else f"Check the name and the network, or {instead}."
+        raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)} {advice}") from error
 
 
 def load_transformer(name: str, local: bool) -> Any:
-    """A model of transformers in float32, from safetensors alone and without code of its own."""
+    """Load a transformers model in float32, from safetensors only and without running code that comes with it."""
     import torch
     import transformers
 
@@ -48,5 +48,5 @@ def load_transformer(name: str, local: bool) -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """Of an error's message, for one of ours."""
+    """Return the first line of an error's message, to quote in a message of selfmm."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,4 +1,4 @@
-"""The processes of one run: which of them this is, and what they tell each other. One alone tells nobody anything."""
+"""The processes of one run: which of them this is, and how they communicate. A single process does not."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from torch import Tensor
 from selfmm.core.errors import SettingsError, TrainingError
 from selfmm.core.tensors import Positions
 
-# Others wait while one writes the results. A process that dies is noticed at once by whoever launched them.
+# Others wait while one writes the results. The launcher notices at once when a process dies.
 _PATIENCE = timedelta(hours=2)
 _NO_BOARD = (KeyError, ValueError, RuntimeError)
-_BUCKET = 2**23  # numbers summed in one message: it takes this much memory once more, in 4 bytes each
+_BUCKET = 2**23  # numbers summed in one message, which takes a copy of them, 4 bytes each
 
 
 def refuse_launcher(why: str) -> None:
-    """Raises ``SettingsError`` where a launcher has started several processes, for what starts its own."""
+    """Raise ``SettingsError`` if a launcher has started several processes, for jobs that start their own."""
     if _launched() > 1:
         raise SettingsError([f"{why}; start it without accelerate launch"])
 
 
 def _launched() -> int:
-    """How many processes a launcher has started for one run."""
+    """Return how many processes a launcher has started for one run."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among those of its run, all of which make the same calls in the same order.
+    """This process's place among those of its run; all of them make the same calls in the same order.
 
     Attributes:
-        rank: from 0, the one that writes files and speaks to people.
-        count: how many there are.
-        device: this one's; messages are sent from there.
+        rank: from 0, which is the process that writes files and prints.
+        count: number of processes.
+        device: of this process; messages are sent from there.
     """
 
     rank: int
@@ -52,16 +52,16 @@ class Processes:
 
     @classmethod
     def join(cls, device: str) -> Processes:
-        """Meets the others, where a launcher (``torchrun``, ``accelerate launch``) has started several.
+        """Join the other processes, if a launcher (``torchrun``, ``accelerate launch``) has started several.
 
         Args:
             device: as in ``training.device``.
 
         Raises:
-            SettingsError: the processes have no way to talk to each other on this device.
+            SettingsError: if the processes cannot communicate on this device.
         """
         launched = _launched()
-        # Without being told, Accelerate takes processes on a machine without a GPU for as many runs of one.
+        # Otherwise Accelerate treats the processes on a machine without a GPU as separate runs.
         cpu = device == "cpu" or (launched > 1 and not torch.cuda.is_available())
         state = PartialState(cpu=cpu, timeout=_PATIENCE)
         if state.num_processes < launched:
@@ -71,9 +71,9 @@ class Processes:
             )  # fmt: skip
         if state.num_processes > 1:
             if dist.get_backend() == "gloo":
-                atexit.register(leave)  # else its threads may abort the program as it ends
+                atexit.register(leave)  # otherwise its threads may abort the program as it ends
             with suppress(*_NO_BOARD):
-                _board()  # now: once something has failed, it may take no more visitors
+                _board()  # now: after a failure, it may accept no more connections
         return cls(state.process_index, state.num_processes, state.device)
 
     @property
@@ -82,11 +82,11 @@ class Processes:
 
     @property
     def group(self) -> dist.ProcessGroup | None:
-        """All of them; None where there is one."""
+        """The group of all processes; None if there is one."""
         return dist.group.WORLD if self.count > 1 else None
 
     def share(self, parts: Sequence[Positions]) -> list[Positions]:
-        """This process's clips of each part: of all clips in a row, every ``count``-th. Parts may be empty for it."""
+        """Return this process's clips of each part: every ``count``-th of all clips in a row. Parts may be empty."""
         starts = [0]
         for part in parts:
             starts.append(starts[-1] + len(part))
@@ -95,7 +95,7 @@ class Processes:
         ]
 
     def add(self, tensors: Iterable[Tensor]) -> None:
-        """Replaces each tensor by its sum over the processes, in few messages. All are of one dtype and dense."""
+        """Replace each tensor by its sum over the processes, in few messages. All have one dtype and are dense."""
         if self.count == 1:
             return
         for bucket in _buckets(tensors):
@@ -105,7 +105,7 @@ class Processes:
                 tensor.copy_(total.view_as(tensor))
 
     def total(self, part: Tensor) -> Tensor:
-        """The sum over the processes, where ``part`` is."""
+        """Return the sum of ``part`` over the processes, on its device."""
         if self.count == 1:
             return part
         everything = part.to(self.device)
@@ -113,13 +113,13 @@ class Processes:
         return everything.to(part.device)
 
     def spread(self, tensors: Iterable[Tensor]) -> None:
-        """Gives every process the values that these tensors have in the main one."""
+        """Give every process the values that these tensors have in the main process."""
         if self.count > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def decide(self, ask: Callable[[], int]) -> int:
-        """The main process's answer, in all of them; the others do not ask."""
+        """Return the main process's answer in all processes; the others do not call ``ask``."""
         if self.count == 1:
             return ask()
         answer = torch.tensor(int(ask()) if self.main else 0, device=self.device)
@@ -127,9 +127,9 @@ class Processes:
         return int(answer)
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all processes have come here."""
         if self.count > 1:
-            self.decide(lambda: 0)  # no barrier: with NCCL that has to be told the device
+            self.decide(lambda: 0)  # not a barrier: with NCCL, that needs the device
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
@@ -145,10 +145,10 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Says in plain words that another process is gone, where that is what ends this one.
+    """Explain in plain words that another process is gone, if that is what ends this one.
 
     Raises:
-        TrainingError: a message could not be sent or did not come.
+        TrainingError: if a message could not be sent or received.
     """
     try:
         yield
@@ -156,28 +156,28 @@ def together() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
         raise TrainingError(
-            "another process of this run has ended or cannot be reached. Look for what it says itself, or whether it "
-            "was killed (the memory of its machine may have been too small); then go on with `resume=True`."
+            "another process of this run has ended or cannot be reached. See what it printed, or whether it was "
+            "killed (its machine may have run out of memory); then continue with `resume=True`."
         ) from error
 
 
 def leave() -> None:
-    """Takes leave of the others when all has ended well; NCCL complains of those who just go."""
+    """Leave the group after a good end; otherwise NCCL complains."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def first_to_fail() -> bool:
-    """Whether no other process of this run has failed before: that one says why, the others fail in consequence."""
+    """Return whether this process of the run failed first. It says why; the others fail as a consequence."""
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
         return bool(_board().add(f"selfmm/failed/{attempt}", 1) == 1)
-    except _NO_BOARD:  # nobody there to ask any more
+    except _NO_BOARD:  # nothing answers any more
         return os.environ.get("RANK", "0") == "0"
 
 
 @cache
 def _board() -> Any:
-    """Where the launched processes leave notes, also before they have met."""
+    """Return the store that the launched processes share, even before they have joined."""
     place, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     return dist.TCPStore(place, port, is_master=False, timeout=timedelta(seconds=5))  # type: ignore[attr-defined]

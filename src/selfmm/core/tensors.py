@@ -26,11 +26,11 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ragged:
-    """n sequences.
+    """n sequences of different lengths.
 
     Attributes:
-        rows: (T, d) or (T,) what they consist of; may be a file mapped into memory.
-        starts: (n,) int64, where each begins in ``rows``.
+        rows: (T, d) or (T,) their content; may be a file mapped into memory.
+        starts: (n,) int64, where each starts in ``rows``.
         lengths: (n,) int64, on the device of ``rows`` like ``starts``.
     """
 
@@ -40,36 +40,36 @@ class Ragged:
 
     @classmethod
     def of(cls, rows: npt.NDArray[Any], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Ragged:
-        """Shares the memory of ``rows``."""
+        """Make sequences that share the memory of ``rows``."""
         with warnings.catch_warnings():
-            # A file that is mapped for reading: nothing here ever writes into a batch's source.
+            # The file is mapped for reading only, and nothing here writes to it.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             return cls(torch.from_numpy(rows), torch.from_numpy(starts), torch.from_numpy(lengths))
 
     def part(self, positions: npt.NDArray[np.int64]) -> Ragged:
-        """The sequences at these positions; nothing is copied."""
+        """Return the sequences at these positions; nothing is copied."""
         at = torch.from_numpy(positions)
         return Ragged(self.rows, self.starts[at], self.lengths[at])
 
     @property
     def nbytes(self) -> int:
-        """Of the sequences themselves, whatever else ``rows`` holds."""
+        """Size of the sequences themselves, without anything else in ``rows``."""
         wide = self.rows.shape[1] if self.rows.ndim == 2 else 1
         return int(self.lengths.sum()) * wide * self.rows.element_size()
 
     def to(self, device: torch.device) -> Ragged:
-        """A copy of the sequences alone, one after the other."""
+        """Return a copy of the sequences alone on ``device``, one after the other."""
         clips = torch.arange(len(self.lengths)).repeat_interleave(self.lengths)
         starts = self.lengths.cumsum(0) - self.lengths
         places = torch.arange(len(clips)) - starts[clips] + self.starts[clips]
         return Ragged(self.rows[places].to(device), starts.to(device), self.lengths.to(device))
 
     def padded(self, positions: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-        """The sequences at ``positions``, (B, longest) or (B, longest, d), zeros behind their ends; and their lengths.
+        """Return the sequences at ``positions``, (B, longest) or (B, longest, d), padded with zeros; and their lengths.
 
         Args:
             positions: (B,) int64, on the device of ``rows``.
-            longest: of them, at least 1; given, so that nothing waits for the device.
+            longest: length of the longest, at least 1; an argument, so that nothing waits for the device.
         """
         lengths = self.lengths[positions].clamp(max=longest)
         steps = torch.arange(longest, device=lengths.device)
@@ -82,48 +82,48 @@ class Ragged:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes tensors as safetensors, atomically."""
-    # Contiguous copies: safetensors refuses tensors that share memory, and an interrupted step may not show.
+    """Write tensors as safetensors, atomically."""
+    # Contiguous copies: safetensors refuses tensors that share memory, and an interrupted step must not show.
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with atomic_file(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
         try:
             save_file(plain, temporary)
-            temporary.chmod(mode)  # safetensors makes a file for the owner alone, whatever the umask
+            temporary.chmod(mode)  # safetensors makes the file readable for the owner only, whatever the umask
         except SafetensorError as error:  # it wraps the operating system's errors, a full disk among them
             raise OSError(_errno(error), str(error)) from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads tensors that ``save_tensors`` wrote.
+    """Read tensors that ``save_tensors`` wrote.
 
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: if the file is missing or damaged.
     """
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RunError(f"cannot read {path}: {error}. The run folder is incomplete; train it anew.") from error
+        raise RunError(f"cannot read {path}: {error}. The run folder is incomplete; train it again.") from error
     return tensors
 
 
 def _errno(error: SafetensorError) -> int:
-    found = re.search(r"os error (\d+)", str(error))
-    return int(found.group(1)) if found else 0
+    number = re.search(r"os error (\d+)", str(error))
+    return int(number.group(1)) if number else 0
 
 
 def learned(module: nn.Module) -> dict[str, Tensor]:
-    """The state without parameters that are frozen: those are as they were loaded."""
-    still = frozen(module)
-    return {name: value for name, value in module.state_dict().items() if name not in still}
+    """Return the state without frozen parameters, which stay as they were loaded."""
+    constant = frozen(module)
+    return {name: value for name, value in module.state_dict().items() if name not in constant}
 
 
 def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Puts back what ``learned`` returned.
+    """Restore what ``learned`` returned.
 
     Raises:
-        RunError: it is the state of another module.
+        RunError: if it is the state of another module.
     """
     try:
         module.load_state_dict(state | frozen(module))
@@ -135,14 +135,14 @@ def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def frozen(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters that training lets be."""
+    """Return the parameters that training does not change."""
     return {name: value.detach() for name, value in module.named_parameters() if not value.requires_grad}
 
 
 def checksum(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names, types, shapes and values."""
-    found = hashlib.sha256()
+    """Return the SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
     for name, value in tensors.items():
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from selfmm.core.errors import WeightsError
-from selfmm.core.files import atomic_folder
+from selfmm.core.folders import atomic_folder
 from selfmm.core.messages import did_you_mean
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import OutputError
-from selfmm.core.files import atomic_folder, refuse_to_replace
+from selfmm.core.folders import LOCK, atomic_folder, refuse_to_replace
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.store import MANIFEST, TABLE, TEXT, Dataset, Manifest, Modality, open_dataset
 
@@ -122,7 +122,7 @@ def _refuse_to_lose_corrections(path: Path) -> None:
 
 
 def _ours(name: str) -> bool:
-    return name in (MANIFEST, TABLE, WORDS, FAILURES) or name.endswith(".npy")
+    return name in (MANIFEST, TABLE, WORDS, FAILURES, LOCK) or name.endswith(".npy")
 
 
 def _write_matrix(path: Path, frames: Frames) -> None:

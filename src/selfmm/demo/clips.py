@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import SettingsError
-from selfmm.core.files import atomic_file, atomic_folder
+from selfmm.core.files import atomic_file
+from selfmm.core.folders import atomic_folder
 from selfmm.data.planted import LIMIT
 from selfmm.demo.acting import perform
 from selfmm.demo.canvas import Pose

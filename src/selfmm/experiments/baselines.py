@@ -1,4 +1,4 @@
-"""Answers that take no model: what everything else in a table has to be better than."""
+"""Trivial baselines, which every model in a table should beat: the mean label, and a ridge regression on the text."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.config.settings import Settings
+from selfmm.core.tensors import Ragged
+from selfmm.core.weights import cache_folder
+from selfmm.data.batches import BatchMaker
 from selfmm.data.splits import training_rows
-from selfmm.data.store import Dataset
-from selfmm.experiments.embeddings import text_embeddings
+from selfmm.data.store import TEXT, Dataset
+from selfmm.models.frozen import encode_once
+from selfmm.models.hardware import choose_device
+from selfmm.models.text import TransformerEncoder, check_max_tokens, load_pretrained, tokenise
 
 _PENALTIES = tuple(10.0**power for power in range(-2, 6))
 
 
 def trivial_answers(dataset: Dataset, settings: Settings) -> dict[str, npt.NDArray[np.float64]]:
-    """Predictions (N,) for every clip, by name: ``mean``, and ``text ridge`` where there is text."""
+    """(N,) predictions for every clip by name: ``mean``, and ``text ridge`` where the data set has text."""
     rows = training_rows(dataset, settings)
     labels = dataset.labels()
-    found = {"mean": np.full(len(dataset), labels[rows].mean())}
+    answers = {"mean": np.full(len(dataset), labels[rows].mean())}
     embeddings = text_embeddings(dataset, settings)
     if embeddings is not None:
-        found["text ridge"] = ridge(embeddings, labels, rows)
-    return found
+        answers["text ridge"] = ridge(embeddings, labels, rows)
+    return answers
 
 
 def ridge(
     features: npt.NDArray[np.float64], labels: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Predictions (N,) of a ridge regression on standardised ``features`` (N, d), cut to the range of its labels.
+    """(N,) predictions of a ridge regression on standardised ``features`` (N, d), clipped to the range of its labels.
 
-    Its penalty is chosen by leaving out one training clip at a time; no other split is looked at.
+    Leave-one-out cross-validation on the training clips chooses the penalty; no other split is used.
 
     Args:
-        labels: (N,); only those of ``rows`` are read.
+        labels: (N,) labels; only those of ``rows`` are read.
         rows: (n,) row numbers of the training clips.
     """
     from sklearn.linear_model import RidgeCV
@@ -40,5 +45,43 @@ def ridge(
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(StandardScaler(), RidgeCV(_PENALTIES)).fit(features[rows], labels[rows])
-    said: npt.NDArray[np.float64] = model.predict(features)
-    return said.clip(labels[rows].min(), labels[rows].max())
+    predictions: npt.NDArray[np.float64] = model.predict(features)
+    return predictions.clip(labels[rows].min(), labels[rows].max())
+
+
+def text_embeddings(dataset: Dataset, settings: Settings) -> npt.NDArray[np.float64] | None:
+    """The mean over the tokens of each clip as encoded by the untrained text encoder, or over its stored text features.
+
+    Returns:
+        (N, d), zeros for clips without text; None if the data set has no text.
+
+    Raises:
+        WeightsError, SettingsError: if the encoder cannot be loaded, or reads fewer tokens than ``text.max_tokens``.
+    """
+    stored = dataset.modalities.get(TEXT)
+    if stored is None:
+        return None
+    rows = np.arange(len(dataset))
+    if stored.kind == "frames":
+        return means(BatchMaker(dataset, rows, {TEXT: stored}).ragged(TEXT))
+    pretrained, limit = load_pretrained(settings.text.encoder), settings.text.max_tokens
+    check_max_tokens(pretrained.model, limit)
+    tokens = None
+    if stored.kind == "text":
+        tokens = tokenise(pretrained.tokenizer, dataset.samples[TEXT].fillna("").tolist(), limit)
+    clips = BatchMaker(dataset, rows, {TEXT: stored}, tokens=tokens, max_tokens=limit)
+    encoder = TransformerEncoder(pretrained.model, finetune=False, tokens=True)
+    device = choose_device(settings.training.device)
+    return means(encode_once(encoder.to(device).eval(), clips, TEXT, cache_folder() / "encoded"))
+
+
+def means(stream: Ragged) -> npt.NDArray[np.float64]:
+    """(n, d) mean over the rows of each clip, zeros if it has none. Gaps (rows of NaN) do not count."""
+    rows, starts, lengths = stream.rows.numpy(), stream.starts.numpy(), stream.lengths.numpy()
+    average = np.zeros((len(lengths), rows.shape[1]))
+    for clip, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        part = rows[start : start + length].astype(np.float64)
+        part = part[~np.isnan(part).all(axis=1)]
+        if len(part):
+            average[clip] = part.mean(axis=0)
+    return average

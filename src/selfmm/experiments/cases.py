@@ -1,4 +1,4 @@
-"""Which trainings an experiment is made of: the models of a comparison, the variations of an ablation."""
+"""The cases of an experiment: the models of a comparison, the variations of an ablation."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ ALL = "all"
 
 
 def model_cases(models: Sequence[str], preset: str | Path | None, overrides: Sequence[str]) -> list[Case]:
-    """A case per model.
+    """One case per model.
 
     Args:
-        models: each the name of a model, or a TOML preset (as ``selfmm tune`` writes it), then settings of its own
-            behind +, for example ``lf_dnn+labels.source=generated``; ``all`` stands for every model by name.
-        preset, overrides: of all of them; a TOML preset takes the place of ``preset``.
+        models: names of models or TOML presets (as ``selfmm tune`` writes them), each optionally followed by settings
+            of its own after a +, for example ``lf_dnn+labels.source=generated``; ``all`` stands for every model.
+        preset, overrides: settings of all cases; a TOML preset replaces ``preset``.
 
     Raises:
         SettingsError: with every problem found.
     """
-    found: list[Case] = []
+    cases: list[Case] = []
     problems: list[str] = []
     for entry in [name for each in models for name in (MODELS if each == ALL else [each])]:
         try:
-            found.append(_model_case(entry, preset, overrides))
+            cases.append(_model_case(entry, preset, overrides))
         except SettingsError as error:
             problems += error.problems
     if problems:
         raise SettingsError(problems)
-    return found
+    return cases
 
 
 def _model_case(entry: str, preset: str | Path | None, overrides: Sequence[str]) -> Case:
@@ -50,11 +50,11 @@ def _model_case(entry: str, preset: str | Path | None, overrides: Sequence[str])
 
 
 FULL = "full"
-"""The case in which nothing is varied: what the others are held against."""
+"""The case in which nothing is varied; the others are compared with it."""
 
 
 def _tasks(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """The paper's table over subsets of tasks: the fused one alone (M), with one modality's, with two, with all."""
+    """The paper's table over subsets of tasks: the fused task alone (M), then with the tasks of some modalities."""
     source = label_source(find_model(settings.model), settings)
     cases = [] if source == "none" else [_case("tasks=m", settings, {"labels.source": "none"})]
     for count in range(1, len(modalities) + 1):
@@ -67,16 +67,16 @@ def _tasks(settings: Settings, modalities: Sequence[str]) -> list[Case]:
 
 
 def _rules(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """Where labels per modality come from: each rule of the generator, people where there are such labels, nobody."""
+    """Sources of the labels per modality: each rule of the generator, human labels if the data has them, none."""
     source = label_source(find_model(settings.model), settings)
     rules = ("paper", "authors", "centre-gap", "sugrm", "posterior")
-    made = [
+    generated = [
         _case(f"rule={rule}", settings, {"labels.source": "generated", "labels.rule": rule})
         for rule in rules
         if (source, rule) != ("generated", settings.labels.rule)
     ]
     others = [other for other in ("human", "none") if other != source]
-    return [*made, *(_case(f"labels={other}", settings, {"labels.source": other}) for other in others)]
+    return [*generated, *(_case(f"labels={other}", settings, {"labels.source": other}) for other in others)]
 
 
 def _modalities(settings: Settings, modalities: Sequence[str]) -> list[Case]:
@@ -89,7 +89,7 @@ def _modalities(settings: Settings, modalities: Sequence[str]) -> list[Case]:
 
 
 def _amount(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """Shares of the training clips."""
+    """Fractions of the training clips."""
     return [_case(f"share={share:g}", settings, {"training.share": share}) for share in (0.5, 0.25, 0.1)]
 
 
@@ -110,7 +110,7 @@ ABLATIONS: dict[str, Callable[[Settings, Sequence[str]], list[Case]]] = {
     "modalities": _modalities,
     "amount": _amount,
 }
-"""What can be varied, and how."""
+"""The ablations by name."""
 
 
 def ablation_cases(what: str, settings: Settings, modalities: Sequence[str]) -> list[Case]:
@@ -118,12 +118,12 @@ def ablation_cases(what: str, settings: Settings, modalities: Sequence[str]) -> 
 
     Args:
         what: a key of ``ABLATIONS``.
-        settings: what is varied.
-        modalities: that the model reads.
+        settings: the settings to vary.
+        modalities: the modalities that the model reads.
 
     Raises:
-        SettingsError: there is no such ablation.
+        SettingsError: if there is no such ablation.
     """
     if what not in ABLATIONS:
-        raise SettingsError([f"{what!r} is no ablation{did_you_mean(what, list(ABLATIONS))}"])
+        raise SettingsError([f"{what!r} is not an ablation{did_you_mean(what, list(ABLATIONS))}"])
     return [Case(FULL, settings), *ABLATIONS[what](settings, modalities)]

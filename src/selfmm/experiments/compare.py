@@ -1,12 +1,12 @@
-"""Many models on one data set: their runs, and the table that a paper prints.
+"""Several models on one data set: their runs, and the table for a paper.
 
 =========================== ======================================================================
 file                        content
 =========================== ======================================================================
 <model>/seed-<seed>/        the run folder of each training
 comparison.md .tex .html    the table
-comparison.csv              the same, unrounded
-comparison.json             what was compared: data, cases, seeds, figures of each run
+comparison.csv              the same without rounding
+comparison.json             data, cases, seeds, and the figures of each run
 =========================== ======================================================================
 """
 
@@ -23,6 +23,8 @@ import numpy.typing as npt
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import SettingsError, TrainingError
 from selfmm.core.files import safe_name, write_json, write_table, write_text
+from selfmm.core.listener import Listener
+from selfmm.core.messages import count
 from selfmm.core.version import __version__
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset, as_dataset
@@ -31,12 +33,11 @@ from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import trivial_answers
 from selfmm.experiments.cases import model_cases
 from selfmm.experiments.grid import Grid, RunKey, run_grid
+from selfmm.experiments.packages import check_packages
 from selfmm.experiments.paired import Difference, compare_systems, holm
-from selfmm.experiments.parts import check_parts
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
 from selfmm.runs.folder import RunFolder
-from selfmm.training.seed_pool import PoolListener
 from selfmm.training.seeds import read_seeds
 
 _FILES = re.compile(r"comparison\.(md|tex|html|csv|json)")
@@ -45,12 +46,12 @@ _Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to.
+    """The result of a comparison.
 
     Attributes:
-        folder: holds everything.
+        folder: the folder that holds the runs and the tables.
         grid: the runs.
-        table: a row per model, the trivial answers, and what is published.
+        table: one row per model, then the trivial baselines and published figures.
     """
 
     folder: Path
@@ -70,36 +71,36 @@ def compare(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
-    listener: PoolListener[RunKey] | None = None,
+    listener: Listener | None = None,
 ) -> Comparison:
     """Trains models with the same seeds on the same clips and compares them on the test split.
 
     Args:
-        data: a data-set folder, or one that is open.
-        models: as of :func:`selfmm.experiments.cases.model_cases`; ``["all"]`` for every model.
+        data: a data-set folder, or an open data set.
+        models: see :func:`selfmm.experiments.cases.model_cases`; ``["all"]`` for every model.
         seeds: like ``"1111-1115"``, or numbers.
-        preset, overrides: settings of all of them.
-        baseline: which of ``models`` the others are held against; the first by default.
-        published: ``mosi``, ``mosei`` or ``sims``: figures published on it stand beside.
-        out: default ``comparisons/<data set>-<preset>``.
-        resume: keep what is finished there, and do what is missing.
-        jobs: so many runs at once; None as cores and memory allow.
-        listener: is told how the runs go.
+        preset, overrides: settings that all models share.
+        baseline: the model that the others are compared with; the first by default.
+        published: ``mosi``, ``mosei`` or ``sims``: add rows of figures published on it.
+        out: output folder; default ``comparisons/<data set>-<preset>``.
+        resume: keep the finished runs in the folder and train the missing ones.
+        jobs: number of runs at once; None: as many as cores and memory allow.
+        listener: receives the progress of the runs.
 
     Raises:
-        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says the mend.
-        TrainingError: no run has a result.
+        SettingsError, DatasetError, OutputError, RunError: raised before any training; the message says what to do.
+        TrainingError: if no run has a result.
     """
     dataset = as_dataset(data)
     cases = model_cases(models, preset, overrides)
     numbers = read_seeds(seeds, overrides)
     names = [case.name for case in cases]
-    held = baseline or next(iter(names), "")
-    if held not in names:
-        raise SettingsError([f"baseline = {held!r} is not among the models: {', '.join(names)}"])
-    check_parts("compare", "sklearn")
+    reference = baseline or next(iter(names), "")
+    if reference not in names:
+        raise SettingsError([f"baseline = {reference!r} is not one of the models: {', '.join(names)}"])
+    check_packages("compare", "sklearn")
     folder = Path(out) if out is not None else _default_folder(dataset, preset)
-    beside = [] if published is None else published_rows(published)
+    published_figures = [] if published is None else published_rows(published)
     grid = run_grid(
         dataset,
         cases,
@@ -111,7 +112,7 @@ def compare(
         ours=_FILES,
     )
     trivial = trivial_rows(dataset, load_settings(preset, overrides))
-    table = make_table(f"Models on {dataset.name}", dataset, grid, held, [*trivial, *beside])
+    table = make_table(f"Models on {dataset.name}", dataset, grid, reference, [*trivial, *published_figures])
     write_results(folder, "comparison", dataset, grid, table)
     return Comparison(folder, grid, table)
 
@@ -120,52 +121,52 @@ def _default_folder(dataset: Dataset, preset: str | Path | None) -> Path:
     return Path("comparisons") / f"{safe_name(dataset.name)}-{Path(preset).stem if preset else 'default'}"
 
 
-def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, beside: Sequence[Row]) -> Table:
-    """The table of a grid; its numbers all come from the run folders.
+def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, further: Sequence[Row]) -> Table:
+    """The table of a grid, made of figures from its run folders.
 
     Args:
-        baseline: name of the case that the others are held against.
-        beside: further rows.
+        baseline: name of the case that the others are compared with.
+        further: rows to append.
 
     Raises:
-        TrainingError: no run of the grid has a result.
+        TrainingError: if no run of the grid has a result.
     """
     if not grid.runs:
         reasons = dict.fromkeys(f"{key.case}: {reason}" for key, reason in grid.failed.items())
-        raise TrainingError("no run has a result.\n" + "\n".join(reasons))
+        raise TrainingError("No run has a result.\n" + "\n".join(reasons))
     scores = {case.name: _test_scores(grid.of(case.name)) for case in grid.cases}
     rows = []
     for case in grid.cases:
         row = _run_row(case.name, grid)
         if case.name != baseline and row.kind == "run" and scores.get(baseline):
-            found = _differences(dataset, scores[case.name], scores[baseline], list(row.figures))
-            row = replace(row, difference=found.pop("mae", None), others=found)
+            differences = _differences(dataset, scores[case.name], scores[baseline], list(row.figures))
+            row = replace(row, difference=differences.pop("mae", None), others=differences)
         rows.append(row)
     corrected = holm([row.difference.p for row in rows if row.difference])
     rows = [replace(row, corrected=corrected.pop(0)) if row.difference else row for row in rows]
     metrics = tuple(key for key in DESCRIPTIONS if any(key in row.figures for row in rows))
-    return Table(title, metrics, (*rows, *beside), baseline)
+    return Table(title, metrics, (*rows, *further), baseline)
 
 
 def _differences(
     dataset: Dataset, system: list[_Array], baseline: list[_Array], keys: Sequence[str]
 ) -> dict[str, Difference]:
-    """Of every metric that both have on the labelled test clips."""
+    """Differences of all metrics that both have, on the labelled test clips."""
     rows = dataset.rows("test")
     known = np.isfinite(dataset.labels()[rows])
     own, other = ([seed[known] for seed in runs] for runs in (system, baseline))
     labels = dataset.labels()[rows[known]]
     videos = dataset.samples["video"].to_numpy()[rows[known]] if "video" in dataset.samples else None
     scale, neutral = scale_for(dataset.manifest.label_range), LabelScale.of(dataset.manifest.label_range).neutral
-    found = {
+    differences = {
         key: compare_systems(key, own, other, labels, scale, neutral=neutral, groups=videos)
         for key in (keys if known.any() else ())
     }
-    return {key: one for key, one in found.items() if one is not None}
+    return {key: difference for key, difference in differences.items() if difference is not None}
 
 
 def _test_scores(runs: dict[int, RunFolder]) -> list[_Array]:
-    """Per seed the fused scores of the test clips, in the data set's order."""
+    """The fused scores of the test clips per seed, in the order of the data set."""
     tables = [run.predictions() for run in runs.values()]
     return [table.loc[table["split"] == "test", "score"].to_numpy(dtype=np.float64) for table in tables]
 
@@ -176,31 +177,33 @@ def _run_row(name: str, grid: Grid) -> Row:
     note = " ".join(" ".join(reason.split()) for reason in reasons)
     if not runs:
         return Row(name, "failed", note=note)
-    each, info = [grid.figures[RunKey(name, seed)] for seed in runs], next(iter(runs.values())).info()
+    figures, info = [grid.figures[RunKey(name, seed)] for seed in runs], next(iter(runs.values())).info()
     return Row(
         name,
         "run",
-        {key: [one[f"test_{key}"] for one in each] for key in DESCRIPTIONS if f"test_{key}" in each[0]},
+        {key: [run[f"test_{key}"] for run in figures] for key in DESCRIPTIONS if f"test_{key}" in figures[0]},
         parameters=info.parameters,
         trained=info.trained_parameters,
-        seconds=sum(one["seconds"] for one in each) / len(each),
-        memory=max(one["peak_memory"] for one in each),
-        note=f"{len(grid.seeds) - len(runs)} seeds without a result: {note}" if note else "",
+        seconds=sum(run["seconds"] for run in figures) / len(figures),
+        memory=max(run["peak_memory"] for run in figures),
+        note=f"{count(len(grid.seeds) - len(runs), 'seed')} without a result: {note}" if note else "",
     )
 
 
 def trivial_rows(dataset: Dataset, settings: Settings) -> list[Row]:
-    """What needs no model: the mean label, and a ridge regression on the text encoder's embeddings."""
+    """Baselines without a model: the mean label, and a ridge regression on the text encoder's embeddings."""
     test, scale = dataset.rows("test"), scale_for(dataset.manifest.label_range)
     neutral = LabelScale.of(dataset.manifest.label_range).neutral
     labels = dataset.labels()[test]
-    answers = {name: said[test] for name, said in trivial_answers(dataset, settings).items()}
-    found = {name: evaluate(said, labels, scale, neutral).values for name, said in answers.items()}
-    return [Row(name, "trivial", {key: [value] for key, value in each.items()}) for name, each in found.items()]
+    figures = {
+        name: evaluate(predictions[test], labels, scale, neutral).values
+        for name, predictions in trivial_answers(dataset, settings).items()
+    }
+    return [Row(name, "trivial", {key: [value] for key, value in values.items()}) for name, values in figures.items()]
 
 
 def write_results(folder: Path, stem: str, dataset: Dataset, grid: Grid, table: Table) -> None:
-    """The table in every form, and what it is of."""
+    """Write the table in every format, and a JSON file that says what was compared."""
     from importlib import resources
 
     css = (resources.files("selfmm.report") / "page.css").read_text(encoding="utf-8")

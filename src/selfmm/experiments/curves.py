@@ -1,4 +1,4 @@
-"""What a score does under growing damage: curves, their areas, and both as tables and pictures."""
+"""Metrics under growing damage: curves, the areas under them, tables and pictures."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from selfmm.report.pictures import Group, write_pictures
 from selfmm.report.style import MUTED, drawing, modality_colours, panel
 
 _WHICH = ["kind", "modality"]
-_TITLES = {"clips": "Missing streams", "frames": "Lost frames and words", "noise": "Noise"}
+_TITLES = {"clips": "Missing modalities", "frames": "Lost frames and words", "noise": "Noise"}
 _MEANING = {
-    "clips": "share of clips that lack it",
-    "frames": "share of frames or words lost",
+    "clips": "fraction of clips without it",
+    "frames": "fraction of frames or words lost",
     "noise": "noise, in standard deviations",
 }
 
@@ -30,10 +30,10 @@ class Curves:
     """Figures of one training on damaged clips.
 
     Attributes:
-        values: a row per kind, modality, level, metric and run: the metric's value, NaN where it has none, for example
-            a correlation of equal scores. ``modality`` names several with + between them where all were damaged. Runs
-            are numbered as they were given.
-        notes: what was not measured and why.
+        values: one row per kind, modality, level, metric and run: the value of the metric, NaN where it has none, for
+            example a correlation of constant scores. ``modality`` joins names by + where several were damaged. Runs
+            are numbered in the order given.
+        notes: what was not evaluated, and why.
     """
 
     values: pd.DataFrame
@@ -41,24 +41,24 @@ class Curves:
 
     @cached_property
     def points(self) -> pd.DataFrame:
-        """A row per kind, modality, level and metric: ``mean``, ``std`` (over n - 1), ``runs`` (how many had a value)
-        and ``change``, the mean difference to level 0 of the same run."""
+        """One row per kind, modality, level and metric: ``mean``, ``std`` (n - 1), ``runs`` (number of runs with a
+        value) and ``change``, the mean difference from level 0 of the same run."""
         keys = [*_WHICH, "level", "metric"]
         start = self.values[self.values["level"] == 0].set_index([*_WHICH, "metric", "run"])["value"]
         before = start.loc[pd.MultiIndex.from_frame(self.values[[*_WHICH, "metric", "run"]])].to_numpy()
         table = self.values.assign(change=self.values["value"] - before)
         groups = table.groupby(keys, sort=False)
-        found = groups["value"].agg(["mean", "std", "count"]).rename(columns={"count": "runs"})
-        return found.assign(change=groups["change"].mean()).reset_index()
+        points = groups["value"].agg(["mean", "std", "count"]).rename(columns={"count": "runs"})
+        return points.assign(change=groups["change"].mean()).reset_index()
 
     @cached_property
     def areas(self) -> pd.DataFrame:
-        """A row per kind, modality and metric: the area under each run's curve by the trapezoid rule, divided by the
-        span of the levels, so that it is the mean figure over them.
+        """One row per kind, modality and metric: the area under the curve of each run by the trapezoid rule, divided by
+        the span of the levels, which makes it the mean over the levels.
 
-        ``mean``, ``std`` and ``runs`` as of ``points``, ``change`` the mean difference to the same run's level 0, and
-        ``until`` the last level that counts: behind it a run has no value. Runs without a value at level 0 are left
-        out; NaN where none is left.
+        ``mean``, ``std`` and ``runs`` as in ``points``; ``change`` is the mean difference from level 0 of the same
+        run; ``until`` is the last level used: at higher levels a run has no value. Runs without a value at level 0
+        are left out; NaN if none is left.
         """
         rows = []
         for key, group in self.values.groupby([*_WHICH, "metric"], sort=False):
@@ -70,12 +70,12 @@ class Curves:
 
     @property
     def undamaged(self) -> pd.DataFrame:
-        """A row per metric at level 0: ``mean``, ``std`` and ``runs``."""
+        """One row per metric at level 0: ``mean``, ``std`` and ``runs``."""
         first = self.points[(self.points[_WHICH] == self.points[_WHICH].iloc[0]).all(axis=1) & (self.points.level == 0)]
         return first.set_index("metric")[["mean", "std", "runs"]]
 
     def markdown(self) -> str:
-        """A table of the areas, a row per kind and modality and a column per metric, and below it what to know."""
+        """A table of the areas, one row per kind and modality and one column per metric, with remarks below."""
         before, areas = self.undamaged, self.areas
         metrics = list(before.index)
         lines = [["damage", "of", *map(head, metrics)], ["---", "---", *("--:" for _ in metrics)]]
@@ -89,8 +89,8 @@ class Curves:
     def _remarks(self) -> list[str]:
         runs = self.values["run"].nunique()
         lines = [
-            "each figure is the mean over the levels of damage, by the area under its curve"
-            + (f"; mean ± standard deviation (n - 1) of {runs} runs" if runs > 1 else "; of one run")
+            "each figure is the mean over the levels of damage (the area under its curve)"
+            + (f"; mean ± standard deviation (n - 1) over {runs} runs" if runs > 1 else "; one run")
         ]
         for kind, group in self.values.groupby("kind", sort=False):
             levels = ", ".join(f"{level:g}" for level in sorted(group["level"].unique()))
@@ -98,14 +98,14 @@ class Curves:
             areas, last = self.areas[self.areas["kind"] == kind], group["level"].max()
             for (modality, until), short in areas[areas["until"] < last].groupby(["modality", "until"], sort=False):
                 names = ", ".join(head(key) for key in short["metric"])
-                lines.append(f"{kind} of {modality}: {names} up to level {until:g}; behind it a run has no value")
+                lines.append(f"{kind} of {modality}: {names} up to level {until:g}; above it a run has no value")
         return [*lines, *self.notes]
 
     def write(self, folder: Path) -> list[Path]:
-        """``robustness.csv`` (``points``), ``robustness-areas.csv`` and ``robustness.md``, each whole or not at all.
+        """``robustness.csv`` (``points``), ``robustness-areas.csv`` and ``robustness.md``, each written atomically.
 
         Raises:
-            OutputError: they cannot be written.
+            OutputError: if they cannot be written.
         """
         paths = [folder / name for name in ("robustness.csv", "robustness-areas.csv", "robustness.md")]
         write_table(paths[0], self.points)
@@ -115,14 +115,14 @@ class Curves:
 
 
 def _areas(curves: pd.DataFrame) -> tuple[pd.Series, float]:
-    """Of each run, a column, the mean over the levels; and the last level at which all of them have a value."""
-    there = curves.loc[:, curves.loc[0].notna()]
-    there = there[there.notna().all(axis=1).cummin()]
-    if there.empty or len(there) < 2:
+    """The mean over the levels for each run (a column), and the last level at which all of them have a value."""
+    known = curves.loc[:, curves.loc[0].notna()]
+    known = known[known.notna().all(axis=1).cummin()]
+    if known.empty or len(known) < 2:
         return pd.Series(np.nan, index=curves.columns), np.nan
-    levels = there.index.to_numpy(dtype=np.float64)
-    areas = np.trapezoid(there.to_numpy(), levels, axis=0) / (levels[-1] - levels[0])
-    return pd.Series(areas, index=there.columns), float(levels[-1])
+    levels = known.index.to_numpy(dtype=np.float64)
+    areas = np.trapezoid(known.to_numpy(), levels, axis=0) / (levels[-1] - levels[0])
+    return pd.Series(areas, index=known.columns), float(levels[-1])
 
 
 def _cell(key: str, row: pd.Series) -> str:
@@ -131,10 +131,10 @@ def _cell(key: str, row: pd.Series) -> str:
 
 
 def draw_curves(curves: Curves, folder: Path, metrics: Sequence[str] = ("mae", "corr")) -> list[Path]:
-    """A picture per kind of damage and metric, as ``robustness-<kind>-<metric>.png`` and ``.svg`` in ``folder``.
+    """One picture per kind of damage and metric: ``robustness-<kind>-<metric>.png`` and ``.svg`` in ``folder``.
 
     Raises:
-        OutputError: matplotlib is not installed, or they cannot be written.
+        OutputError: if matplotlib is not installed or the files cannot be written.
     """
     points = curves.points
     with drawing():
@@ -152,15 +152,17 @@ def _picture(kind: str, metric: str, points: pd.DataFrame) -> Picture:
     names = list(dict.fromkeys(points["modality"]))
     colours = modality_colours([name for name in names if "+" not in name])
     unit = 100 if "%" in head(metric) else 1  # as in tables
-    told = []
+    captions = []
     for name in names:
         line = points[points["modality"] == name]
         level, mean, std = line["level"], unit * line["mean"], unit * line["std"].fillna(0)
-        colour, label = (colours["fusion"], "all of them") if "+" in name else (colours[name], name)
+        colour, label = (colours["fusion"], "all together") if "+" in name else (colours[name], name)
         axes.fill_between(level, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
         axes.plot(level, mean, color=colour, label=label, marker=".", markersize=5)
         known = mean.dropna()
-        told.append(f"{label} from {known.iloc[0]:.3g} to {known.iloc[-1]:.3g}" if len(known) else f"{label} unknown")
+        captions.append(
+            f"{label} from {known.iloc[0]:.3g} to {known.iloc[-1]:.3g}" if len(known) else f"{label} unknown"
+        )
     axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
     axes.legend(loc="best")
-    return Picture(f"robustness-{kind}-{metric}", f"{head(metric)} by {_MEANING[kind]}: {'; '.join(told)}.", figure)
+    return Picture(f"robustness-{kind}-{metric}", f"{head(metric)} by {_MEANING[kind]}: {'; '.join(captions)}.", figure)

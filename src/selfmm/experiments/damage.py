@@ -1,8 +1,8 @@
-"""Clips that are damaged: streams are missing, frames and words are lost, or noise is added.
+"""Damaged clips: a modality is missing, frames and words are lost, or noise is added.
 
-Draws depend on their number, the kind of damage, the modality and the clip's id alone: every model meets the same
-damage, and damage to all modalities together is that to each of them at once. They are nested: what is lost at one
-level is lost at every higher one, and noise only grows.
+Random draws depend only on their number, the kind of damage, the modality and the id of the clip: every model meets
+the same damage, and damage to all modalities together equals damage to each of them at once. Draws are nested: what is
+lost at one level is lost at every higher level, and noise only grows.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Frames = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Damage:
-    """What is done to the clips.
+    """A kind of damage to the clips, with its level.
 
     Attributes:
-        kind: ``clips``: a share of the clips lack a modality altogether. ``frames``: each frame of a modality is lost
-            with some probability, and then nothing is measured in it; a lost token is the tokenizer's unknown word.
+        kind: ``clips``: a fraction of the clips lacks the modality. ``frames``: each frame of the modality is lost
+            with some probability and becomes a gap; a lost token becomes the tokenizer's unknown word.
             ``noise``: independent Gaussian noise is added to every number.
-        modalities: to which ones, each for itself.
-        level: the share, the probability, or the noise in standard deviations of each feature over the training
-            split's frames.
+        modalities: the damaged modalities, each independently.
+        level: the fraction, the probability, or the noise in standard deviations of each feature over the frames of
+            the training split.
     """
 
     kind: Kind
@@ -56,7 +56,7 @@ def _random(draw: int, kind: Kind, modality: str, clip: str) -> np.random.Genera
 
 
 def lost_clips(ids: Sequence[str], modality: str, share: float, draw: int) -> Lost:
-    """(n,) which clips lack the modality: the nearest whole number to ``share`` of them."""
+    """(n,) True for the clips that lose the modality: ``share`` of them, rounded to a whole number."""
     luck = [_random(draw, "clips", modality, clip).random() for clip in ids]
     lost = np.zeros(len(ids), dtype=np.bool_)
     lost[np.argsort(luck, kind="stable")[: int(share * len(ids) + 0.5)]] = True
@@ -64,9 +64,9 @@ def lost_clips(ids: Sequence[str], modality: str, share: float, draw: int) -> Lo
 
 
 def lost_frames(ids: Sequence[str], lengths: Positions, modality: str, share: float, draw: int) -> Lost:
-    """(sum of ``lengths``,) which frames are lost, a clip's after the other's; each with probability ``share``.
+    """(sum of ``lengths``,) True for lost frames, clip after clip; each is lost with probability ``share``.
 
-    Not that share of each clip's: of a stream of one frame it would be all or nothing in every clip at once.
+    A fixed share of each clip would be all or nothing for clips of one frame.
     """
     luck = [
         _random(draw, "frames", modality, clip).random(length)
@@ -76,7 +76,7 @@ def lost_frames(ids: Sequence[str], lengths: Positions, modality: str, share: fl
 
 
 def noise(ids: Sequence[str], lengths: Positions, dim: int, modality: str, draw: int) -> Frames:
-    """(sum of ``lengths``, ``dim``) standard normal numbers, a clip's after the other's."""
+    """(sum of ``lengths``, ``dim``) standard normal numbers, clip after clip."""
     parts = [
         _random(draw, "noise", modality, clip).standard_normal((length, dim), dtype=np.float32)
         for clip, length in zip(ids, lengths.tolist(), strict=True)
@@ -86,12 +86,12 @@ def noise(ids: Sequence[str], lengths: Positions, dim: int, modality: str, draw:
 
 @dataclass(frozen=True)
 class Bench:
-    """The clips of one split, and what is done to them.
+    """The clips of one split, and ways to damage them.
 
     Attributes:
-        clips: undamaged.
-        draws: number of the draws; with another one other clips and frames are lost.
-        deviations: per modality that may get noise (d,), of each feature over the frames of the training split.
+        clips: the undamaged clips.
+        draws: number of the random draw; another number loses other clips and frames.
+        deviations: (d,) standard deviation of each feature over the frames of the training split, per modality.
     """
 
     clips: Dataset
@@ -103,17 +103,17 @@ class Bench:
         return self.clips.samples["id"].astype(str).tolist()
 
     def damaged(self, damage: Damage) -> Dataset:
-        """The clips with damaged streams; words that are lost are no matter of the data set, see ``without_words``."""
-        found = self.clips
+        """The clips with damaged modalities; for lost words see ``without_words``."""
+        clips = self.clips
         for name in damage.modalities:
             if damage.kind == "clips":
-                found = _without_streams(found, name, lost_clips(self.ids, name, damage.level, self.draws))
+                clips = _without_modality(clips, name, lost_clips(self.ids, name, damage.level, self.draws))
             elif self.clips.modalities[name].kind == "frames":
-                found = _with_frames(found, name, self._frames(name, damage))
-        return found
+                clips = _with_frames(clips, name, self._frames(name, damage))
+        return clips
 
     def _frames(self, name: str, damage: Damage) -> Frames:
-        """(total frames, d) of all clips, one clip's after the other's."""
+        """(total frames, d) of all clips, clip after clip."""
         lengths, dim = self.clips.lengths(name), self.clips.modalities[name].dim or 0
         parts = [self.clips.frames(name, row) for row in range(len(self.clips))]
         frames = np.concatenate([*parts, np.zeros((0, dim))]).astype(np.float32)
@@ -123,41 +123,41 @@ class Bench:
         return frames
 
     def without_words(self, tokens: Ragged, tokenizer: Any, share: float) -> Ragged:
-        """The clips' token ids, some of them the unknown word; those that mark a text's beginning and end stay.
+        """The token ids of the clips with lost words replaced by the unknown word; special tokens stay.
 
         Raises:
-            RunError: the tokenizer has no token that says nothing.
+            RunError: if the tokenizer has no token for an unknown word.
         """
-        kept = tokens.to(torch.device("cpu"))  # a copy
-        lost = lost_frames(self.ids, kept.lengths.numpy(), TEXT, share, self.draws)
-        lost &= ~np.isin(kept.rows.numpy(), list(special_ids(tokenizer)))
-        kept.rows[torch.from_numpy(lost)] = _unknown(tokenizer)
-        return kept
+        damaged = tokens.to(torch.device("cpu"))  # a copy
+        lost = lost_frames(self.ids, damaged.lengths.numpy(), TEXT, share, self.draws)
+        lost &= ~np.isin(damaged.rows.numpy(), list(special_ids(tokenizer)))
+        damaged.rows[torch.from_numpy(lost)] = _unknown(tokenizer)
+        return damaged
 
     def without_texts(self, encoded: Ragged, share: float) -> Ragged:
-        """What stands in for the clips' texts, without those of the clips that ``damaged`` leaves without text."""
+        """The encoded texts without those of the clips that ``damaged`` leaves without text."""
         lost = torch.from_numpy(lost_clips(self.ids, TEXT, share, self.draws))
         return replace(encoded, lengths=encoded.lengths.masked_fill(lost, 0))
 
 
 def deviations(dataset: Dataset, modalities: Sequence[str]) -> dict[str, Frames]:
-    """Per modality of frames (d,), the standard deviation of each feature over the training split's frames.
+    """(d,) standard deviation of each feature over the frames of the training split, per modality.
 
     Raises:
-        DatasetError: the training split has no such frames.
+        DatasetError: if the training split has no frames of a modality.
     """
-    rows, found = dataset.rows("train"), {}
+    rows, by_modality = dataset.rows("train"), {}
     for name in modalities:
         if not dataset.lengths(name)[rows].any():
             raise DatasetError(
-                f"noise is measured in standard deviations over the training split, and that of {dataset.name!r} has "
-                f"no {name}. Give the data set that was trained on, or leave out the noise."
+                f"noise is scaled by standard deviations over the training split, but that of {dataset.name!r} has no "
+                f"{name}. Give the data set that was trained on, or leave out the noise."
             )
-        found[name] = frame_statistics(dataset, rows, name)[1].numpy()
-    return found
+        by_modality[name] = frame_statistics(dataset, rows, name)[1].numpy()
+    return by_modality
 
 
-def _without_streams(dataset: Dataset, name: str, lost: Lost) -> Dataset:
+def _without_modality(dataset: Dataset, name: str, lost: Lost) -> Dataset:
     if dataset.modalities[name].kind == "text":
         return replace(dataset, samples=dataset.samples.assign(**{name: dataset.samples[name].mask(lost)}))
     lengths = np.where(lost, 0, dataset.lengths(name))
@@ -165,12 +165,12 @@ def _without_streams(dataset: Dataset, name: str, lost: Lost) -> Dataset:
 
 
 def _with_frames(dataset: Dataset, name: str, frames: Frames) -> Dataset:
-    """With these (total frames, d) instead of the stored ones; a row of NaN is one in which nothing is measured."""
+    """The data set with these (total frames, d) instead of the stored ones; a row of NaN is a gap."""
     lengths = dataset.lengths(name)
     gaps = dataset.modalities[name].model_copy(update={"gaps": True})
     manifest = dataset.manifest.model_copy(update={"modalities": {**dataset.modalities, name: gaps}})
     samples = dataset.samples.assign(**{f"{name}_offset": np.cumsum(lengths) - lengths})
-    matrices = {each: dataset.matrix(each) for each, one in dataset.modalities.items() if one.kind != "text"}
+    matrices = {each: dataset.matrix(each) for each, modality in dataset.modalities.items() if modality.kind != "text"}
     return replace(dataset, manifest=manifest, samples=samples, matrices={**matrices, name: frames})
 
 
@@ -179,6 +179,6 @@ def _unknown(tokenizer: Any) -> int:
         if number is not None:
             return int(number)
     raise RunError(
-        "the run's tokenizer has no token for an unknown word, a masked one or none at all, so nothing can stand for a "
-        "lost word. Leave out the frames, or take a run with another text encoder."
+        "the tokenizer of the run has no token for an unknown word, nor a mask or padding token to replace it with. "
+        "Leave out the kind frames, or use a run with another text encoder."
     )

@@ -1,4 +1,4 @@
-"""A grid of trainings, cases times seeds, in one folder: what a comparison and an ablation are made of.
+"""A grid of trainings (cases times seeds) in one folder: the basis of comparisons and ablations.
 
 =========================== ======================================================================
 file                        content
@@ -20,8 +20,11 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SelfmmError, SettingsError
-from selfmm.core.files import claim, only_one
+from selfmm.core.folders import claim, only_one
+from selfmm.core.jobs.plan import Plan, machine_plan
+from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
+from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.assembly import assemble, check_device, chosen_modalities
@@ -29,19 +32,19 @@ from selfmm.models.base import label_source
 from selfmm.models.needs import check_needs
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable, human_labels
-from selfmm.training.seed_pool import Plan, PoolListener, Unheard
-from selfmm.training.seeds import machine_plan, run_each, run_figures
+from selfmm.training.seeds import run_figures
+from selfmm.training.several import train_several
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One line of a table.
+    """One row of a table: a name and the settings to train with.
 
     Attributes:
-        name: of the case, and of its folder.
-        settings: of its trainings; their seed does not count.
+        name: name of the case and of its folder.
+        settings: settings of its trainings; their seed is ignored.
     """
 
     name: str
@@ -50,12 +53,12 @@ class Case:
     def __post_init__(self) -> None:
         if not _CASE.fullmatch(self.name):
             raise SettingsError(
-                [f"{self.name!r} names no case: take letters, digits and _ . + = , - , at most 100, a letter first"]
+                [f"{self.name!r} cannot name a case: use letters, digits and _ . + = , - (100 at most), a letter first"]
             )
 
 
 class RunKey(NamedTuple):
-    """Which training of a grid."""
+    """A training of a grid: the case and the seed."""
 
     case: str
     seed: int
@@ -66,15 +69,15 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """What a grid came to.
+    """The result of a grid of trainings.
 
     Attributes:
-        folder: holds a folder per case.
+        folder: the folder that holds one folder per case.
         cases: in the order given.
-        seeds: of each case.
-        runs: the finished ones.
-        failed: why each other one has no result.
-        plan: how they shared the machine.
+        seeds: the seeds that each case is trained with.
+        runs: the finished runs.
+        failed: for every other run, the reason why it has no result.
+        plan: how the runs shared the machine.
     """
 
     folder: Path
@@ -85,16 +88,16 @@ class Grid:
     plan: Plan
 
     def of(self, case: str) -> dict[int, RunFolder]:
-        """The finished runs of a case by seed."""
+        """The finished runs of a case, by seed."""
         return {key.seed: run for key, run in self.runs.items() if key.case == case}
 
     @cached_property
     def figures(self) -> dict[RunKey, dict[str, float]]:
-        """Of each finished run, as of :func:`selfmm.training.seeds.run_figures`."""
+        """Figures of each finished run, see :func:`selfmm.training.seeds.run_figures`."""
         return {key: run_figures(run) for key, run in self.runs.items()}
 
     def only(self, names: Collection[str]) -> Grid:
-        """Of some of the cases."""
+        """The part of the grid with these cases."""
         cases = tuple(case for case in self.cases if case.name in names)
         runs = {key: run for key, run in self.runs.items() if key.case in names}
         return replace(
@@ -110,24 +113,24 @@ def run_grid(
     *,
     resume: bool,
     jobs: int | None,
-    listener: PoolListener[RunKey] | None,
+    listener: Listener | None,
     ours: re.Pattern[str],
 ) -> Grid:
-    """Trains every case with every seed, in processes side by side.
+    """Train every case with every seed, in parallel processes.
 
-    A case that the data do not serve is not trained and told in ``failed``; it stops no other.
+    A case that the data cannot serve is not trained and is listed in ``failed``; the others still run.
 
     Args:
-        folder: made if need be. With ``resume`` it may hold runs of the same settings, which are kept or gone on with,
-            and runs of other cases, which are let be.
-        jobs: so many at once; None as cores and memory allow.
-        listener: is told how they go.
-        ours: names of the files that may lie beside the cases' folders.
+        folder: created if needed. With ``resume`` it may hold runs with the same settings, which are kept or continued,
+            and runs of other cases, which are left alone.
+        jobs: number of runs at once; None: as many as cores and memory allow.
+        listener: receives the progress of the runs.
+        ours: names of the files that may lie next to the folders of the cases.
 
     Raises:
-        SettingsError: two cases have one name, or the machine lacks the device.
-        OutputError: the folder is of something else, or holds runs and ``resume`` is not given.
-        RunError: a run in it was begun with other data or settings.
+        SettingsError: if two cases have the same name, or the machine lacks the device.
+        OutputError: if the folder holds something else, or runs and ``resume`` is not given.
+        RunError: if a run in it was started with other data or settings.
     """
     _check(cases)
     with_seed = {
@@ -136,10 +139,9 @@ def run_grid(
     runs = {key: RunFolder(folder / key.case / f"seed-{key.seed}") for key in with_seed}
     claim(
         folder,
-        "of something else",
         holds="runs",
-        ours=lambda path: bool(ours.fullmatch(path.name)) or _is_case(path),
-        begun=lambda path: True,
+        belongs=lambda path: bool(ours.fullmatch(path.name)) or _is_case(path),
+        resumable=lambda path: True,
         resume=resume,
     )
     plan = machine_plan(len(with_seed), jobs, cases[0].settings.training.device)
@@ -147,8 +149,8 @@ def run_grid(
         unserved = {case.name: problem for case in cases if (problem := _problem(dataset, case.settings)) is not None}
         possible = {key: run for key, run in runs.items() if key.case not in unserved}
         _encode_once(dataset, [case for case in cases if case.name not in unserved])
-        heard = listener or Unheard[RunKey]()
-        failed = run_each(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
+        heard = listener or Listener()
+        failed = train_several(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
         failed |= {key: unserved[key.case] for key in runs if key.case in unserved}
     done = {key: run for key, run in runs.items() if key not in failed}
     return Grid(folder, tuple(cases), tuple(seeds), done, failed, plan)
@@ -159,7 +161,7 @@ def _check(cases: Sequence[Case]) -> None:
     names = [case.name for case in cases]
     twice = [name for name in names if names.count(name) > 1]
     if twice or not cases:
-        raise SettingsError([f"{twice[0]!r} is given twice" if twice else "there is no case to train"])
+        raise SettingsError([f"{twice[0]!r} is given twice" if twice else "no case to train was given"])
     for case in cases:
         check_device(case.settings.training.device)
 
@@ -169,18 +171,18 @@ def _is_case(path: Path) -> bool:
 
 
 def check_served(dataset: Dataset, settings: Settings) -> None:
-    """Raises what training would, where the data do not serve these settings, before anything is computed."""
+    """Raise the error that training would raise if the data do not fit these settings, before computing anything."""
     model = find_model(settings.model)
     modalities = chosen_modalities(dataset, settings)
     check_needs(model, modalities, settings)
     source = label_source(model, settings)
     check_trainable(dataset, settings, source)
     if source == "human":
-        human_labels(dataset, settings, settings.labels.tasks or tuple(modalities))
+        human_labels(dataset, settings, settings.labels.tasks or tuple(modalities), training_rows(dataset, settings))
 
 
 def _problem(dataset: Dataset, settings: Settings) -> str | None:
-    """Why the data do not serve this case; None if they do."""
+    """Why the data do not fit this case; None if they do."""
     try:
         check_served(dataset, settings)
     except SelfmmError as error:
@@ -189,16 +191,16 @@ def _problem(dataset: Dataset, settings: Settings) -> str | None:
 
 
 def _encode_once(dataset: Dataset, cases: Sequence[Case]) -> None:
-    """Asks every frozen text encoder before the processes start, which then all read its answers from the cache."""
-    asked = set()
+    """Run every frozen text encoder once before the processes start, which then read its output from the cache."""
+    encoded = set()
     for case in cases:
         settings, model = case.settings, find_model(case.settings.model)
         kind = (settings.text, model.reads_tokens)
-        if settings.text.finetune or model.needs.inside or kind in asked:
+        if settings.text.finetune or model.needs.inside or kind in encoded:
             continue
-        asked.add(kind)
+        encoded.add(kind)
         try:
             with torch.random.fork_rng(devices=[]):
                 assemble(dataset, settings).ask_frozen(dataset)
-        except SelfmmError:  # it is told of each run that needs it
+        except SelfmmError:  # reported for each run that needs it
             continue

@@ -1,13 +1,13 @@
-"""Two systems on the same clips: how far apart they are, how sure that is, and whether chance would do.
+"""Two systems on the same clips: their difference, its confidence interval, and a test against chance.
 
 The interval is a percentile bootstrap over clips (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
-13), drawn in whole videos where those are known, since clips of one speaker are not independent; seeds are drawn anew
-beside them, so that it covers other seeds as well as other clips. The p value is that of a permutation test: under the
-hypothesis that the systems are alike, their predictions may be swapped for any video; the observed order counts among
-the permutations (Phipson and Smyth, Permutation P-values Should Never Be Zero, 2010). Both are of the mean over seeds.
+13). It resamples whole videos where these are known, since clips of one speaker are not independent, and resamples
+seeds as well, so that it covers other seeds and other clips. The p value comes from a permutation test: if the systems
+are equally good, their predictions can be swapped for any video; the observed order counts as one of the permutations
+(Phipson and Smyth, Permutation P-values Should Never Be Zero, 2010). Both are for the mean over seeds.
 
-Every metric is computed from sums over clips, see :mod:`selfmm.experiments.terms`, so that a drawn sample costs a
-product of matrices and not an evaluation.
+Every metric is computed from sums over clips, see :mod:`selfmm.experiments.terms`, so that a resample costs a matrix
+product instead of an evaluation.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _SEED = 20210208
 
 @dataclass(frozen=True)
 class Difference:
-    """Of a metric of a system less that of a baseline, in the metric's units, shares in [0, 1].
+    """A metric of a system minus that of the baseline, in units of the metric; shares in [0, 1].
 
     Attributes:
-        value: the difference of the means over seeds.
-        low, high: 95 % interval of it.
-        p: probability of a difference as large or larger, either way, if the systems were alike.
+        value: difference of the means over seeds.
+        low, high: its 95 % confidence interval.
+        p: two-sided p value, the probability of a difference at least as large if the systems were equally good.
     """
 
     value: float
@@ -54,29 +54,30 @@ def compare_systems(
     neutral: float = 0.0,
     groups: npt.ArrayLike | None = None,
 ) -> Difference | None:
-    """Compares two systems by a metric.
+    """Compare two systems by one metric.
 
     Args:
-        key: of :data:`selfmm.evaluation.metrics.DESCRIPTIONS`.
-        system, baseline: (n,) predictions of the same clips per seed; not necessarily as many seeds.
-        labels: (n,) truth, finite.
-        scale, neutral: as of :func:`selfmm.evaluation.metrics.evaluate`.
-        groups: (n,) the video of each clip; None if each stands for itself, as do clips whose video is not known.
+        key: a key of :data:`selfmm.evaluation.metrics.DESCRIPTIONS`.
+        system, baseline: (n,) predictions for the same clips, one array per seed; the numbers of seeds may differ.
+        labels: (n,) true labels, finite.
+        scale, neutral: see :func:`selfmm.evaluation.metrics.evaluate`.
+        groups: (n,) the video of each clip; None: each clip is a group of its own, as are clips of unknown videos.
 
     Returns:
-        None where one of the two has no value of the metric, on these clips or on most samples of them. Seeds without
-        a value are left out, as they are of the mean.
+        None if one of the two has no value of the metric on these clips or on most resamples. Seeds without a value are
+        left out, as they are from the mean.
 
-    >>> found = compare_systems("mae", [np.array([1.0, 2.0])], [np.array([1.0, 4.0])], np.array([1.0, 2.0]), "mosi")
-    >>> found.value if found else None
+    >>> labels = np.array([1.0, 2.0])
+    >>> difference = compare_systems("mae", [labels], [np.array([1.0, 4.0])], labels, "mosi")
+    >>> difference.value if difference else None
     -1.0
     """
     terms = terms_of(key, labels, scale, neutral)
     values, sums = [], []
     member = _membership(len(labels), groups)
     for runs in (system, baseline):
-        found = [(run, evaluate(run, labels, scale, neutral).values[key]) for run in runs]
-        known = [(run, value) for run, value in found if not math.isnan(value)]
+        evaluated = [(run, evaluate(run, labels, scale, neutral).values[key]) for run in runs]
+        known = [(run, value) for run, value in evaluated if not math.isnan(value)]
         if not known:
             return None
         values.append(float(np.mean([value for _, value in known])))
@@ -91,7 +92,7 @@ def compare_systems(
 
 
 def _membership(count: int, groups: npt.ArrayLike | None) -> _Array:
-    """(videos, clips): 1 where a clip is of a video."""
+    """(videos, clips): 1 where a clip belongs to a video."""
     number = np.arange(count)
     if groups is not None:
         number = pd.factorize(np.asarray(groups, dtype=object))[0]
@@ -103,10 +104,10 @@ def _membership(count: int, groups: npt.ArrayLike | None) -> _Array:
 
 
 def _bootstrap(rng: np.random.Generator, terms: Terms, own: _Array, other: _Array) -> _Array:
-    """(ROUNDS,) differences in samples of videos and of seeds; NaN where the sample has no value.
+    """(ROUNDS,) differences in resamples of videos and seeds; NaN where a resample has no value.
 
     Args:
-        own, other: (seeds, videos, terms) sums over each video's clips.
+        own, other: (seeds, videos, terms) sums over the clips of each video.
     """
     videos = own.shape[1]
     drawn = rng.multinomial(videos, np.full(videos, 1 / videos), size=ROUNDS).astype(np.float64)  # how often each
@@ -115,29 +116,29 @@ def _bootstrap(rng: np.random.Generator, terms: Terms, own: _Array, other: _Arra
         seeds = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=ROUNDS) / len(sums)
         weights = seeds.T  # a seed that was not drawn need not have a value
         means.append(np.where(weights > 0, terms.metric(drawn @ sums) * weights, 0.0).sum(axis=0))
-    found: _Array = means[0] - means[1]
-    return found
+    differences: _Array = means[0] - means[1]
+    return differences
 
 
 def _permutation(rng: np.random.Generator, terms: Terms, own: _Array, other: _Array) -> float:
-    """Share of orders, the observed one among them, with a difference as large; a swapped order without a value counts.
+    """Share of the permutations, including the observed order, with a difference at least as large as the observed one.
 
-    Where the systems have not as many seeds, each list is repeated until both are as long: a swap gives the seeds of
-    one the place of the seeds of the other, and the mean over the repeated list is the mean.
+    Permutations without a value count. If the numbers of seeds differ, each list is repeated until both have the same
+    length, which leaves the means unchanged; a swap exchanges the seeds of the two systems.
     """
     length = math.lcm(len(own), len(other))
     own, other = (np.tile(sums, (length // len(sums), 1, 1)) for sums in (own, other))
     gaps = other - own
     swapped = rng.choice([0.0, 1.0], size=(ROUNDS, own.shape[1])) @ gaps  # (seeds, ROUNDS, terms)
     first, second = (sums.sum(axis=1, keepdims=True) for sums in (own, other))
-    found = (terms.metric(first + swapped) - terms.metric(second - swapped)).mean(axis=0)
+    permuted = (terms.metric(first + swapped) - terms.metric(second - swapped)).mean(axis=0)
     observed = float((terms.metric(first) - terms.metric(second)).mean())
-    smaller = np.abs(found) < abs(observed) - 1e-9 * terms.size
+    smaller = np.abs(permuted) < abs(observed) - 1e-9 * terms.size
     return float((1 + (~smaller).sum()) / (1 + ROUNDS))
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p values of several tests, corrected so that the chance of any false alarm stays what it says (Holm 1979).
+    """p values corrected for multiple tests by Holm's method, which controls the family-wise error rate (Holm 1979).
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

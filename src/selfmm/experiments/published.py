@@ -1,4 +1,4 @@
-"""Figures that others published, to stand beside one's own and be told from them."""
+"""Figures published by others, shown next to one's own and marked as published."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from selfmm.evaluation.metrics import DESCRIPTIONS
 from selfmm.experiments.table import Row
 
 DATA = ("mosi", "mosei", "sims")
-"""Data sets of which there are published figures."""
+"""Data sets with published figures."""
 
 
 class _Entry(BaseModel):
-    """What one source says of one model on one data set; shares in [0, 1], MAE in units of the label."""
+    """Figures of one model on one data set from one source; shares in [0, 1], MAE in units of the label."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +31,7 @@ class _Entry(BaseModel):
     def _are_figures(cls, value: dict[str, float]) -> dict[str, float]:
         strange = [key for key in value if key not in DESCRIPTIONS]
         if strange or not value:
-            raise ValueError(f"{strange} are no metrics" if strange else "there is no figure")
+            raise ValueError(f"{strange} are not metrics" if strange else "no figure is given")
         ranges = {"corr": (-1.0, 1.0), "mae": (1e-9, 100.0)}
         wrong = {
             k: v for k, v in value.items() if not ranges.get(k, (0.0, 1.0))[0] <= v <= ranges.get(k, (0.0, 1.0))[1]
@@ -42,7 +42,7 @@ class _Entry(BaseModel):
 
 
 class Published(BaseModel):
-    """``published.toml``: per data set what was published on it; ``sources`` says where each was read."""
+    """``published.toml``: published figures per data set; ``sources`` says where they come from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,46 +52,46 @@ class Published(BaseModel):
     sims: tuple[_Entry, ...] = ()
 
     def of(self, data: str) -> tuple[_Entry, ...]:
-        """Entries of one of ``DATA``."""
+        """Entries of a data set, one of ``DATA``."""
         return {"mosi": self.mosi, "mosei": self.mosei, "sims": self.sims}[data]
 
     @model_validator(mode="after")
     def _each_has_one_source(self) -> Published:
         used = {entry.source for data in DATA for entry in self.of(data)}
         if used != set(self.sources):
-            raise ValueError(f"sources are named in one place only: {sorted(used ^ set(self.sources))}")
+            raise ValueError(f"sources must be both listed and used: {sorted(used ^ set(self.sources))}")
         for data in DATA:
-            twice = [key for key, n in Counter((one.model, one.source) for one in self.of(data)).items() if n > 1]
+            twice = [key for key, n in Counter((entry.model, entry.source) for entry in self.of(data)).items() if n > 1]
             if twice:
-                raise ValueError(f"{data}: {twice} stand there twice")
+                raise ValueError(f"{data}: {twice} are listed twice")
         return self
 
 
 def parse_published(text: str) -> Published:
-    """The content of ``published.toml``; raises ``ValueError`` where it does not hold what it should."""
+    """Parse ``published.toml``; raises ``ValueError`` if it is not valid."""
     return Published.model_validate(tomllib.loads(text))
 
 
 def read_published() -> Published:
-    """All of it."""
+    """All published figures."""
     return parse_published((resources.files("selfmm.experiments") / "published.toml").read_text(encoding="utf-8"))
 
 
 def published_rows(data: str) -> list[Row]:
-    """Rows of what was published on ``mosi``, ``mosei`` or ``sims``.
+    """Table rows of the figures published on ``mosi``, ``mosei`` or ``sims``.
 
     Raises:
-        SettingsError: another data set.
+        SettingsError: if ``data`` is another data set.
     """
     if data not in DATA:
-        raise SettingsError([f"published = {data!r}: there are no figures of it{did_you_mean(data, DATA)}"])
-    found = read_published()
+        raise SettingsError([f"published = {data!r}: there are no published figures for it{did_you_mean(data, DATA)}"])
+    published = read_published()
     return [
         Row(
             entry.model,
             "published",
             {key: [value] for key, value in entry.figures.items()},
-            note=f"published: {found.sources[entry.source]}; other features and splits than these may have been used",
+            note=f"published: {published.sources[entry.source]}; features and splits may differ",
         )
-        for entry in found.of(data)
+        for entry in published.of(data)
     ]

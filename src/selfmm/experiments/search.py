@@ -1,4 +1,4 @@
-"""What a search may change: the spaces declared beside a model, and those that the user gives."""
+"""Search spaces: those that a model declares, and those that the user gives."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from selfmm.data.store import Modality
 from selfmm.models import find_model
 from selfmm.models.base import Range, Space
 
-_EXAMPLE = "write for example text.lr=1e-5..1e-3 log, or options.heads=2,4,8"
+_EXAMPLE = "for example text.lr=1e-5..1e-3 log, or options.heads=2,4,8"
 _NO_SEARCH = {
-    "seed": "the seed with the best validation figure is luck; give it with `overrides=['seed=...']`",
-    "model": "each model has spaces of its own; tune one after the other",
+    "seed": "choosing the seed with the best validation figure is choosing luck; give it with `overrides=['seed=...']`",
+    "model": "each model has search spaces of its own; tune the models one by one",
 }
 
 
 @dataclass(frozen=True)
 class Search:
-    """Which settings may become what.
+    """The settings to search and their spaces.
 
     Attributes:
-        base: the settings that the search starts from; what it does not change stays as it is there.
-        spaces: by key of a setting.
-        start: what each of these is in ``base``, which may lie outside its space.
+        base: the settings that the search starts from; settings without a space keep their value.
+        spaces: search space by key of the setting.
+        start: the value of each of these in ``base``, which may lie outside its space.
     """
 
     base: Settings
@@ -36,7 +36,7 @@ class Search:
     start: Mapping[str, Any]
 
     def holds_start(self, key: str) -> bool:
-        """Whether the start of this setting is one of its space's values."""
+        """Whether the start value of this setting lies in its space."""
         space, value = self.spaces[key], self.start[key]
         return space.low <= value <= space.high if isinstance(space, Range) else value in space
 
@@ -44,16 +44,16 @@ class Search:
 def make_search(
     base: Settings, modalities: Mapping[str, Modality], given: Sequence[str] = (), fixed: Collection[str] = ()
 ) -> Search:
-    """The model's own spaces with those of the user added or put in their place.
+    """Combine the spaces that the model declares with those of the user, which take precedence.
 
     Args:
         base: settings to start from.
-        modalities: those the model reads; ``*`` in a key stands for each that comes as frames.
-        given: like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``.
-        fixed: keys that the user gave a value; the model's own spaces for these do not count.
+        modalities: the modalities that the model reads; ``*`` in a key stands for each that comes as frames.
+        given: spaces like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``.
+        fixed: keys with a value set by the user; the model's own spaces for them are ignored.
 
     Raises:
-        SettingsError: with every problem found; each value of a space must be valid beside the settings as they are.
+        SettingsError: with every problem found; each value of a space must be valid with the other settings.
     """
     frames = [name for name, modality in modalities.items() if modality.kind == "frames"]
     declared = _each(find_model(base.model).search, frames)
@@ -63,7 +63,7 @@ def make_search(
         try:
             key, space = parse_space(text)
             if "*" in key and not frames:
-                raise SettingsError([f"{key}: * stands for each modality of frames, and the model reads none"])
+                raise SettingsError([f"{key}: * stands for each modality with frames, and the model reads none"])
             spaces |= _each({key: space}, frames)
         except SettingsError as error:
             problems += error.problems
@@ -72,7 +72,7 @@ def make_search(
         problems += _problems(base, key, space, start)
     if not spaces and not problems:
         problems.append(
-            f"nothing is left to search: `overrides=...` fixes every space of {base.model}. Give one with `spaces=...`"
+            f"nothing is left to search: `overrides=...` fixes every space of {base.model}. Add one with `spaces=...`"
         )
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
@@ -80,7 +80,7 @@ def make_search(
 
 
 def with_values(base: Settings, values: Mapping[str, Any]) -> Settings:
-    """``base`` with some settings changed, by key.
+    """``base`` with some settings changed.
 
     Raises:
         SettingsError: with every problem found.
@@ -94,10 +94,13 @@ def with_values(base: Settings, values: Mapping[str, Any]) -> Settings:
 
 
 def parse_space(text: str) -> tuple[str, Space]:
-    """Key and space of ``--space``.
+    """Parse a search space as given with ``--space``.
+
+    Returns:
+        The key of the setting, and its space.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: if the text is not a search space.
 
     >>> parse_space("text.lr=1e-5..1e-3 log")
     ('text.lr', Range(low=1e-05, high=0.001, log=True))
@@ -106,18 +109,18 @@ def parse_space(text: str) -> tuple[str, Space]:
     """
     key, _, content = (part.strip() for part in text.partition("="))
     if not key or not content:
-        raise SettingsError([f"{text!r} is no space; {_EXAMPLE}"])
+        raise SettingsError([f"{text!r} is not a search space; {_EXAMPLE}"])
     if "," in content or ".." not in content:
         return key, tuple(parse_value(value.strip()) for value in content.split(","))
     words = content.replace("..", " ").split()
     low, high, log = map(parse_value, [*words, "", "", ""][:3])
     if not (_is_number(low) and _is_number(high)) or words[2:] not in ([], ["log"]):
-        raise SettingsError([f"{key}: {content!r} is no range; {_EXAMPLE}"])
+        raise SettingsError([f"{key}: {content!r} is not a range; {_EXAMPLE}"])
     return key, Range(low, high, log=log == "log")
 
 
 def describe_space(space: Space) -> str:
-    """As ``--space`` takes it.
+    """A space in the notation of ``--space``.
 
     >>> describe_space(Range(1e-4, 1e-2, log=True)), describe_space((True, "authors", 3))
     ('0.0001..0.01 log', 'true,authors,3')
@@ -128,13 +131,13 @@ def describe_space(space: Space) -> str:
 
 
 def _each(spaces: Mapping[str, Space], frames: Sequence[str]) -> dict[str, Space]:
-    """With ``*`` replaced by each modality of frames."""
+    """The spaces with ``*`` replaced by each modality with frames."""
     names = {key: frames if "*" in key else [""] for key in spaces}
     return {key.replace("*", name): space for key, space in spaces.items() for name in names[key]}
 
 
 def _values(base: Settings, frames: Sequence[str]) -> dict[str, Any]:
-    """Every setting that has one value, by key; also those that are not written out."""
+    """Every setting with a single value by key, defaults included."""
     options = load_group(find_model(base.model).Options, tree=dict(base.options), under="options")
     streams = {name: base.stream_for(name) for name in frames}
     whole = flatten(base.model_copy(update={"stream": streams, "options": options.model_dump()}))
@@ -145,38 +148,38 @@ def _problems(base: Settings, key: str, space: Space, start: Mapping[str, Any]) 
     if key in _NO_SEARCH:
         return [f"{key}: {_NO_SEARCH[key]}"]
     if key not in start:
-        return [f"{key} is no setting of {base.model} that can be searched{did_you_mean(key, list(start))}"]
+        return [f"{key} is not a setting of {base.model} that can be searched{did_you_mean(key, list(start))}"]
     problem = _range_problem(space, start[key]) if isinstance(space, Range) else _choice_problem(space)
     if problem:
         return [f"{key}={describe_space(space)}: {problem}"]
-    found: list[str] = []
+    problems: list[str] = []
     for value in (space.low, space.high) if isinstance(space, Range) else space:
         try:
             with_values(base, {key: value})
         except SettingsError as error:
-            found += error.problems
-    return found
+            problems += error.problems
+    return problems
 
 
 def _range_problem(space: Range, start: object) -> str:
     low, high = space.low, space.high
     if not _is_number(start):
-        return f"the setting is {start!r}, of which there is no range; name values, separated by commas"
+        return f"the setting is {start!r}, which has no range; give values separated by commas"
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return "the first number must be below the second"
     if space.log and low <= 0:
-        return "a logarithm needs a range above 0"
+        return "a logarithmic range must lie above 0"
     if isinstance(start, int) and not (float(low).is_integer() and float(high).is_integer()):
-        return "the setting is a whole number, so both ends must be"
+        return "the setting is a whole number, so both ends must be whole numbers"
     return ""
 
 
 def _choice_problem(space: tuple[Any, ...]) -> str:
     wrong = [value for value in space if not isinstance(value, bool | int | float | str) or value == ""]
     if wrong or any(isinstance(value, float) and not math.isfinite(value) for value in space):
-        return "only finite numbers, words, true and false are values"
+        return "values must be finite numbers, words, true or false"
     if len(set(space)) < max(2, len(space)):
-        return "give two different values or more; one alone is given with `overrides=...`"
+        return "give at least two different values; fix a single value with `overrides=...`"
     return ""
 
 

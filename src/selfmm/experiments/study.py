@@ -1,7 +1,7 @@
-"""The memory of a search: an Optuna study in a journal file, which one process at a time reads and writes.
+"""The state of a search: an Optuna study in a journal file that one process at a time reads and writes.
 
-A trial is a pure function of the finished ones and of its place among them: what was cut off by a kill is asked for
-again and comes out the same.
+A trial depends only on the finished trials and on its place among them: a trial that was killed is repeated with the
+same values.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from selfmm.models.base import Range
 
 JOURNAL = "journal.log"
 _NAME = "selfmm"
-_IDENTITY, _OUTCOME, _START = "identity", "outcome", "start"  # what we note in the journal
+_IDENTITY, _OUTCOME, _START = "identity", "outcome", "start"  # our attributes in the journal
 _UNPRUNED_TRIALS = 5
-_UNPRUNED_EPOCHS = 3  # the label generator has nothing to say in the first two
-_FEW = 5  # complete trials, below which importance is noise
+_UNPRUNED_EPOCHS = 3  # generated labels have no effect in the first two
+_FEW = 5  # complete trials; with fewer, importance is noise
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-_KILLED = "cut off; a later trial did the same"
+_KILLED = "killed; a later trial repeated it"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A trial to be trained.
+    """A trial to train.
 
     Attributes:
         number: from 0.
-        values: by key of a setting. Those of the start may lack some.
+        values: values by key of the setting. The first trial may lack some.
     """
 
     number: int
@@ -51,14 +51,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that is over.
+    """A trial that has ended.
 
     Attributes:
         number: from 0.
-        values: by key of each setting that is searched.
-        outcome: what it came to.
+        values: values by key of each searched setting.
+        outcome: its result.
         start: whether its values are those that the search started from.
-        killed: whether it was cut off, and made up for by a later one.
+        killed: whether it was killed and repeated by a later trial.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Ended:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's own messages."""
+    """Silence Optuna's own messages."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     try:
@@ -85,12 +85,12 @@ class Study:
     """A search in ``folder``, which the caller has locked.
 
     Args:
-        folder: holds the journal, or will.
-        search: what may become what.
-        identity: of the search; a journal is gone on with only where it is the same.
+        folder: folder of the journal, which is created if needed.
+        search: the settings and their spaces.
+        identity: what must not change when a search is resumed.
 
     Raises:
-        RunError: the journal is damaged, or was begun for something else.
+        RunError: if the journal is damaged, or belongs to another search.
     """
 
     def __init__(self, folder: Path, search: Search, identity: Mapping[str, Any]) -> None:
@@ -112,13 +112,13 @@ class Study:
     def _close_killed(self) -> None:
         for trial in self._trials():
             if trial.state == TrialState.RUNNING:
-                told = trial.user_attrs.get(_OUTCOME)  # all but the last word may have been written
-                self._finish(trial.number, Outcome("failed") if told is None else Outcome(**told))
+                outcome = trial.user_attrs.get(_OUTCOME)  # written just before the trial is closed
+                self._finish(trial.number, Outcome("failed") if outcome is None else Outcome(**outcome))
 
     def ask(self) -> Asked:
-        """The next trial: first the start, then what Optuna's TPE makes of those that are finished."""
+        """The next trial: first the start values, then suggestions of Optuna's TPE sampler."""
         place = sum(not _was_killed(trial) for trial in self._trials() if trial.state != TrialState.WAITING)
-        # A sampler of its own for each place, so that it does not matter how often the search was taken up again.
+        # A sampler per place, so that the number of interruptions does not matter.
         seed = np.random.SeedSequence([self.search.base.seed, place]).generate_state(1)[0]
         self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
         if place == 0 and not any(trial.state == TrialState.WAITING for trial in self._trials()):
@@ -130,7 +130,7 @@ class Study:
         return Asked(trial.number, values)
 
     def _start(self) -> dict[str, Any]:
-        """What the settings are, as far as Optuna may know: what lies outside its space stays away."""
+        """The start values that lie inside their spaces; Optuna accepts no others."""
         return {key: value for key, value in self.search.start.items() if self.search.holds_start(key)}
 
     def _suggest(self, trial: optuna.Trial, key: str) -> Any:
@@ -142,22 +142,22 @@ class Study:
         return trial.suggest_float(key, space.low, space.high, log=space.log)
 
     def known(self, asked: Asked) -> Outcome | None:
-        """What an earlier trial with the same values came to: a training has no luck of its own."""
+        """The outcome of an earlier trial with the same values, None if there is none; training is deterministic."""
         for trial in self._trials():
-            told = trial.user_attrs.get(_OUTCOME)
-            if told is not None and self._values(trial) == {**self.search.start, **asked.values}:
-                reason = f"the same as trial {trial.number}" + (f": {told['reason']}" if told["reason"] else "")
-                return Outcome(told["state"], told["mae"], told["epoch"], 0.0, reason)
+            outcome = trial.user_attrs.get(_OUTCOME)
+            if outcome is not None and self._values(trial) == {**self.search.start, **asked.values}:
+                reason = f"the same as trial {trial.number}" + (f": {outcome['reason']}" if outcome["reason"] else "")
+                return Outcome(outcome["state"], outcome["mae"], outcome["epoch"], 0.0, reason)
         return None
 
     def heard(self, number: int, epoch: int, mae: float) -> bool:
-        """Takes down an epoch of a trial; returns whether it may go on."""
+        """Record an epoch of a trial; returns whether the trial should continue."""
         trial = self._open[number]
         trial.report(mae, epoch)
         return not trial.should_prune()
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Takes down how a trial ended."""
+        """Record the outcome of a trial."""
         self._open.pop(number).set_user_attr(_OUTCOME, asdict(outcome))
         self._finish(number, outcome)
 
@@ -166,12 +166,12 @@ class Study:
         self._study.tell(number, value, state=_STATES[outcome.state])
 
     def counts(self) -> Counter[str]:
-        """How many trials are ``complete``, ``pruned``, ``failed``, ``running``; the killed ones are none of these."""
+        """Number of ``complete``, ``pruned``, ``failed`` and ``running`` trials; killed ones are not counted."""
         names = {state: name for name, state in _STATES.items()} | {TrialState.RUNNING: "running"}
         return Counter(names[t.state] for t in self._trials() if t.state in names and not _was_killed(t))
 
     def ended(self) -> list[Ended]:
-        """Every trial that is not running."""
+        """All trials that have ended."""
         lost = asdict(Outcome("failed", reason=_KILLED))
         return [
             Ended(
@@ -186,17 +186,17 @@ class Study:
         ]
 
     def importance(self) -> dict[str, float]:
-        """Share of each setting in how far the complete trials differ, by fANOVA (Hutter, Hoos, Leyton-Brown, ICML
-        2014); empty where they are too few or all the same."""
+        """Share of each setting in the variance of the complete trials, by fANOVA (Hutter, Hoos, Leyton-Brown, ICML
+        2014); empty if they are too few or all the same."""
         done = [trial for trial in self._trials() if trial.state == TrialState.COMPLETE]
         if len(done) < _FEW or len({trial.value for trial in done}) < 2:
             return {}
         from optuna.importance import FanovaImportanceEvaluator, get_param_importances  # scikit-learn takes a second
 
-        found = get_param_importances(
+        shares = get_param_importances(
             self._study, evaluator=FanovaImportanceEvaluator(seed=0), params=list(self.search.spaces)
         )
-        return {key: float(share) for key, share in found.items()}
+        return {key: float(share) for key, share in shares.items()}
 
     def _values(self, trial: FrozenTrial) -> dict[str, Any]:
         return {**self.search.start, **trial.params} if trial.user_attrs.get(_START) else dict(trial.params)
@@ -206,7 +206,7 @@ class Study:
 
 
 class _Journal(JournalFileBackend):
-    """Says in plain words why it cannot be written."""
+    """A journal whose write errors say what to do."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
@@ -216,12 +216,12 @@ class _Journal(JournalFileBackend):
 
 
 def _open(journal: Path) -> optuna.Study:
-    # What kill -9 may leave: a line without its end, and the lock of who wrote it. The folder is locked by us.
+    # kill -9 may leave an incomplete line and a lock of the killed process. We hold the lock of the folder.
     if journal.is_file():
         content = journal.read_bytes()
         os.truncate(journal, content.rfind(b"\n") + 1)
-    for left in journal.parent.glob(f"{JOURNAL}.lock*"):
-        left.unlink()
+    for stale in journal.parent.glob(f"{JOURNAL}.lock*"):
+        stale.unlink()
     storage = optuna.storages.JournalStorage(_Journal(str(journal), JournalFileOpenLock(str(journal))))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED_TRIALS, n_warmup_steps=_UNPRUNED_EPOCHS)
     return optuna.create_study(study_name=_NAME, storage=storage, pruner=pruner, load_if_exists=True)
@@ -232,14 +232,15 @@ def _was_killed(trial: FrozenTrial) -> bool:
 
 
 def _differences(folder: Path, then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
+    """The message for a journal of another search."""
     then = then or {}
     changed = [
-        f"{key}: {then.get(part, {}).get(key)!r} then, {now[part].get(key)!r} now"
+        f"{key}: {then.get(part, {}).get(key)!r} before, {now[part].get(key)!r} now"
         for part in now
         for key in dict.fromkeys([*then.get(part, {}), *now[part]])
         if then.get(part, {}).get(key) != now[part].get(key)
     ]
     return (
-        f"{folder} is a search of something else ({'; '.join(changed[:5])}). Give the same data, preset, "
+        f"{folder} holds a different search ({'; '.join(changed[:5])}). Give the same data, preset, "
         "`overrides=...` and `spaces=...`, or choose another `out=...`."
     )

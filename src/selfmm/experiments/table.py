@@ -1,4 +1,4 @@
-"""The table of an experiment, and its four forms: Markdown, CSV, LaTeX and HTML."""
+"""The table of an experiment, and its four formats: Markdown, CSV, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Row:
     """One system.
 
     Attributes:
-        name: what it is called.
-        kind: trained here, a trivial answer, published elsewhere, or without a result.
-        figures: per metric its values, one per seed; shares in [0, 1].
-        difference: of its MAE to that of the baseline; None of the baseline itself, and where there is none.
-        others: the same of further metrics, by key; their p values are not corrected.
+        name: its name.
+        kind: trained here (``run``), a trivial baseline, published elsewhere, or without a result (``failed``).
+        figures: values per metric, one per seed; shares in [0, 1].
+        difference: its MAE minus that of the baseline; None for the baseline itself and where it cannot be computed.
+        others: the same for further metrics, by key; their p values are not corrected.
         corrected: ``difference.p`` after Holm's correction over all rows.
-        parameters, trained: how many numbers it has, and how many of them were trained; None where not known.
-        seconds, memory: of training, mean over seeds; memory is the peak in bytes. None where not known.
-        note: source of a published row, reason of a failed one.
+        parameters, trained: number of parameters, and of those that were trained; None if unknown.
+        seconds, memory: training time (mean over seeds) and peak memory in bytes; None if unknown.
+        note: source of a published row, or the reason why a run failed.
     """
 
     name: str
@@ -56,20 +56,20 @@ class Row:
         return float(np.mean(values)) if values else math.nan
 
     def deviation(self, key: str) -> float:
-        """Over n - 1; NaN of fewer than two."""
+        """Standard deviation (n - 1); NaN for fewer than two values."""
         values = [value for value in self.figures.get(key, ()) if not math.isnan(value)]
         return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 @dataclass(frozen=True)
 class Table:
-    """An experiment's rows.
+    """The table of an experiment.
 
     Attributes:
         title: one line.
-        metrics: keys of the columns.
+        metrics: keys of the metric columns.
         rows: in the order shown.
-        baseline: name of the row that the others are held against.
+        baseline: name of the row that the others are compared with.
         remarks: sentences below the table.
     """
 
@@ -80,14 +80,14 @@ class Table:
     remarks: tuple[str, ...] = ()
 
     def best(self, key: str) -> float:
-        """The best mean of a metric among what was trained or made here; what is published was measured elsewhere."""
+        """The best mean of a metric, published rows excluded; those were measured elsewhere."""
         means = [row.mean(key) for row in self.rows if row.kind in ("run", "trivial") and not math.isnan(row.mean(key))]
         if not means:
             return math.nan
         return max(means) if HIGHER_IS_BETTER.get(key, True) else min(means)
 
     def frame(self) -> pd.DataFrame:
-        """Unrounded: a row per system, columns ``<metric>_mean``, ``_std``, ``_runs``, and what else is known."""
+        """One row per system without rounding: ``<metric>_mean``, ``_std``, ``_runs``, differences, sizes and notes."""
         return pd.DataFrame([_flat(row, self.metrics) for row in self.rows])
 
 
@@ -96,11 +96,15 @@ def _flat(row: Row, metrics: Sequence[str]) -> dict[str, object]:
     for key in metrics:
         known = [value for value in row.figures.get(key, ()) if not math.isnan(value)]
         flat |= {f"{key}_mean": row.mean(key), f"{key}_std": row.deviation(key), f"{key}_runs": len(known)}
-    gap, nothing = row.difference, Difference(*[math.nan] * 4)
+    gap, unknown = row.difference, Difference(*[math.nan] * 4)
     for key in (key for key in metrics if key != "mae"):
-        one = row.others.get(key, nothing)
-        flat |= {f"{key}_difference": one.value, f"{key}_difference_low": one.low, f"{key}_difference_high": one.high}
-        flat[f"{key}_p"] = one.p
+        other = row.others.get(key, unknown)
+        flat |= {
+            f"{key}_difference": other.value,
+            f"{key}_difference_low": other.low,
+            f"{key}_difference_high": other.high,
+            f"{key}_p": other.p,
+        }
     return flat | {
         "mae_difference": gap.value if gap else math.nan,
         "mae_difference_low": gap.low if gap else math.nan,
@@ -117,7 +121,7 @@ def _flat(row: Row, metrics: Sequence[str]) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class _Style:
-    """How one form writes things."""
+    """How a format writes text, bold text and plus-minus."""
 
     text: Callable[[str], str]
     bold: Callable[[str], str]
@@ -125,8 +129,8 @@ class _Style:
 
 
 def _cells(table: Table, style: _Style) -> tuple[list[str], list[list[str]], list[str]]:
-    """Heads, rows and footnotes of any form."""
-    facts = [f"MAE less {table.baseline}'s", "p", "parameters", "s", "GB"]
+    """Column heads, rows and footnotes, the same for every format."""
+    facts = [f"MAE minus {table.baseline}'s", "p", "parameters", "s", "GB"]
     heads = [style.text(name) for name in ("system", *map(head, table.metrics), *facts)]
     notes: list[str] = []
     rows = []
@@ -173,25 +177,25 @@ def _count(parameters: int, trained: int | None) -> str:
 
 
 def legend(table: Table) -> list[str]:
-    """What every column is."""
+    """The meaning of every column."""
     seeds = sorted({row.seeds for row in table.rows if row.kind == "run"})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
     noun = "seed" if seeds == [1] else "seeds"
     lines = [
-        f"Test split. Mean ± deviation (n - 1) over {count} {noun}, each at its best epoch by the validation MAE; best "
-        "mean of each column in bold, published figures aside.",
+        f"Test split. Mean ± standard deviation (n - 1) over {count} {noun}, each at its best epoch by validation MAE; "
+        "the best mean of each column is bold, published figures excluded.",
         *(DESCRIPTIONS[key] + "." for key in table.metrics if key in DESCRIPTIONS),
     ]
     if any(row.difference for row in table.rows):
         lines.append(
-            f"MAE less {table.baseline}'s: below 0 is better; in brackets the 95 % interval of a paired bootstrap over "
-            "videos and seeds. p: paired permutation test, Holm's correction over the rows."
+            f"MAE minus {table.baseline}'s: below 0 is better; in brackets the 95 % interval of a paired bootstrap "
+            "over videos and seeds. p: paired permutation test with Holm's correction over the rows."
         )
-    return [*lines, "s: seconds of training a seed, beside what else ran; GB: peak memory of its process."]
+    return [*lines, "s: seconds to train one seed, with other runs in parallel; GB: peak memory of its process."]
 
 
 def to_markdown(table: Table) -> str:
-    """A pipe table, with its legend."""
+    """A Markdown table with its legend."""
     style = _Style(lambda text: re.sub(r"([|*_\\`<>\[\]])", r"\\\1", text), lambda text: f"**{text}**", " ± ")
     heads, rows, notes = _cells(table, style)
     lines = [f"### {table.title}", "", _piped(heads), _piped(["---", *["---:"] * (len(heads) - 1)])]
@@ -207,7 +211,7 @@ _LATEX |= {char: f"\\{char}" for char in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "
 
 
 def to_latex(table: Table) -> str:
-    """A table with the rules of the package booktabs, to \\input in a paper; needs \\usepackage{booktabs}."""
+    """A booktabs table to \\input in a paper; needs \\usepackage{booktabs}."""
     style = _Style(_latex, lambda text: f"\\textbf{{{text}}}", r" $\pm$ ")
     heads, rows, notes = _cells(table, style)
     body = []
@@ -237,7 +241,7 @@ def _latex(text: str) -> str:
 
 
 def to_html(table: Table, css: str) -> str:
-    """A page that needs nothing else: no network, no script, no other file."""
+    """A self-contained page: no network, no script, no other file."""
     style = _Style(html.escape, lambda text: f"<b>{text}</b>", " ± ")
     heads, rows, notes = _cells(table, style)
     top = "".join(f"<th scope='col'>{text}</th>" for text in heads)

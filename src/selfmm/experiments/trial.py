@@ -1,4 +1,4 @@
-"""One trial of a search: a training of which nothing is kept but its validation MAE."""
+"""One trial of a search: a training that leaves nothing but its validation MAE."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError, TrainingError, WeightsError
+from selfmm.core.listener import Listener
 from selfmm.core.tensors import Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
@@ -23,22 +24,22 @@ from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.objective import make_objective
-from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
+from selfmm.training.trainer import EpochRecord, Trainer
 
 Heard = Callable[[int, float], bool]
-"""Is told an epoch's number and validation MAE; says whether the trial may go on."""
+"""Receives the number and the validation MAE of an epoch; returns whether the trial should continue."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial came to.
+    """The result of a trial.
 
     Attributes:
-        state: ``pruned``: stopped early, as worse than others; ``failed``: it could not be trained.
-        mae: the lowest validation MAE of its epochs; None without one.
-        epoch: which epoch had it, from 1.
-        seconds: that it took.
-        reason: why it failed, or that it took no time because another was the same.
+        state: ``complete``; ``pruned``: stopped early because others were better; ``failed``: it could not be trained.
+        mae: the lowest validation MAE of its epochs; None if it has none.
+        epoch: the epoch with this MAE, from 1.
+        seconds: duration.
+        reason: why it failed, or which earlier trial was the same.
     """
 
     state: Literal["complete", "pruned", "failed"]
@@ -48,12 +49,12 @@ class Outcome:
     reason: str = ""
 
 
-class _Pruned(Exception):  # noqa: N818  no error
-    """The trial is not worth its further epochs."""
+class _Pruned(Exception):  # noqa: N818  not an error
+    """Ends a trial that is worse than the others."""
 
 
-class _Ear(Silence):
-    """Hears how a training goes, and ends it between two epochs."""
+class _Reporter(Listener):
+    """Reports each epoch, and ends the training if the answer is no."""
 
     def __init__(self, heard: Heard) -> None:
         self.heard = heard
@@ -67,11 +68,11 @@ class _Ear(Silence):
 
 
 class Bench:
-    """Where trials are trained one after the other, with what they share.
+    """Trains trials one after the other, and keeps what they share.
 
     Args:
-        dataset: of which the test split is left out here, once and for all.
-        base: settings that a trial's values are put into.
+        dataset: the data set; its test split is dropped here.
+        base: settings that the values of a trial are put into.
     """
 
     def __init__(self, dataset: Dataset, base: Settings) -> None:
@@ -80,12 +81,12 @@ class Bench:
         self._encoded: dict[tuple[str, int, bool], Ragged | None] = {}
 
     def run(self, values: Mapping[str, Any], heard: Heard) -> Outcome:
-        """Trains with these values of settings. What is wrong with them fails the trial; all else is raised."""
-        begun, ear = time.perf_counter(), _Ear(heard)
+        """Train with these values of settings. A problem with the values fails the trial; other errors are raised."""
+        begun, reporter = time.perf_counter(), _Reporter(heard)
         state: Literal["complete", "pruned", "failed"] = "complete"
         reason = ""
         try:
-            self._train(with_values(self.base, values), ear)
+            self._train(with_values(self.base, values), reporter)
         except _Pruned:
             state = "pruned"
         except (SettingsError, TrainingError) as error:
@@ -96,37 +97,37 @@ class Bench:
             state, reason = "failed", _one_line(error)
         except (MemoryError, torch.OutOfMemoryError):
             state, reason = "failed", "memory ran out"
-        best = ear.best
+        best = reporter.best
         seconds = time.perf_counter() - begun
         return Outcome(state, best.valid["mae"] if best else None, best.epoch if best else None, seconds, reason)
 
     def ask_frozen(self) -> None:
-        """Asks the text encoder, if it is frozen, before several processes ask for its answers at once."""
+        """Run a frozen text encoder once, before several processes need its output."""
         if not self.base.text.finetune:
-            self._ask_once(assemble(self.dataset, self.base))
+            self._encode_once(assemble(self.dataset, self.base))
 
     def _train(self, settings: Settings, listener: Listener) -> None:
         torch.manual_seed(settings.seed)
         assembly = assemble(self.dataset, settings)
-        encoded = self._ask_once(assembly)
+        encoded = self._encode_once(assembly)
         rows, valid = training_rows(self.dataset, settings), self.dataset.rows("valid")
         label_range = self.dataset.manifest.label_range
-        with tempfile.TemporaryDirectory(prefix="selfmm-tune-") as nothing:
+        with tempfile.TemporaryDirectory(prefix="selfmm-tune-") as folder:
             Trainer(
                 model=assembly.model,
-                objective=make_objective(self.dataset, settings, assembly.model),
+                objective=make_objective(self.dataset, settings, assembly.model, rows),
                 train=assembly.maker(self.dataset, rows, encoded),
                 valid=assembly.maker(self.dataset, valid, encoded),
                 names=self.dataset.samples["id"].iloc[rows].tolist(),
                 scale=scale_for(label_range),
                 neutral=LabelScale.of(label_range).neutral,
                 settings=settings,
-                checkpoints=Checkpoints(Path(nothing), writes=False),
+                checkpoints=Checkpoints(Path(folder), writes=False),
                 listener=listener,
             ).fit()
 
-    def _ask_once(self, assembly: Assembly) -> Ragged | None:
-        """What a frozen text encoder says of all clips: its answers are on disk, and here from the second time on."""
+    def _encode_once(self, assembly: Assembly) -> Ragged | None:
+        """The output of a frozen text encoder for all clips, cached on disk and in memory."""
         text = assembly.settings.text
         if text.finetune:
             return None

@@ -1,11 +1,11 @@
-"""``selfmm.tune``: settings that the validation split likes, found by Optuna.
+"""Search for the settings with the lowest validation MAE, with Optuna.
 
 =================== ================================================================================
 file                content
 =================== ================================================================================
-journal.log         everything that happened, line by line; what ``resume`` goes on from
-trials.csv          a row per trial, see :class:`selfmm.experiments.tuning.Tuning`
-best.toml           the settings of the best trial, usable as ``--preset``; its head says where they come from
+journal.log         everything that happened, line by line; ``resume`` continues from it
+trials.csv          one row per trial, see :class:`selfmm.experiments.tuning.Tuning`
+best.toml           the settings of the best trial, usable as ``--preset``; its head says how they were found
 =================== ================================================================================
 """
 
@@ -18,21 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 from selfmm.config.settings import Settings, flatten, load_settings, with_values
 from selfmm.core.errors import SettingsError
-from selfmm.core.files import claim, only_one, safe_name
+from selfmm.core.files import safe_name
+from selfmm.core.folders import claim, only_one
+from selfmm.core.jobs.plan import Plan, machine_plan
+from selfmm.core.jobs.pool import Pool
+from selfmm.core.jobs.worker import module
+from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
 from selfmm.data.corrections import digest
 from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.experiments.grid import check_served
-from selfmm.experiments.parts import check_parts
+from selfmm.experiments.packages import check_packages
 from selfmm.experiments.search import Search, describe_space, make_search
 from selfmm.models.assembly import check_device, chosen_modalities
-from selfmm.training.seeds import machine_plan
 
 if TYPE_CHECKING:  # they import Optuna, which is an extra
-    from selfmm.experiments.crew import Course, TuneListener
+    from selfmm.experiments.course import Course
     from selfmm.experiments.tuning import Tuning
-    from selfmm.training.seed_pool import Plan
 
 MOST_TRIALS = 100_000
 
@@ -49,28 +52,28 @@ def tune(
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int = 1,
-    listener: TuneListener | None = None,
+    listener: Listener | None = None,
 ) -> Tuning:
-    """Searches settings of a model for the lowest MAE on the validation split; the test split is not read.
+    """Search the settings of a model for the lowest MAE on the validation split; the test split is not read.
 
-    The first trial are the settings as they are, so that the best is never worse than they.
+    The first trial uses the settings as they are, so the best trial is never worse than these.
 
     Args:
-        data: a data-set folder, or one that is open; processes read the folder.
-        trials: how many are to be complete or pruned in all.
-        model: one of ``selfmm.models.MODELS``; default: as the preset says.
-        preset, text_encoder, overrides: the settings to start from, as of :func:`selfmm.train`. What ``overrides``
-            name is not searched.
-        spaces: like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``, added to the model's own or in their
-            place; ``*`` in a key stands for each modality of frames.
-        out: the folder; default ``tune/<data set>-<model>``.
-        resume: go on with a search that was interrupted, or is to have more trials; starts one if there is none.
-        jobs: processes that train at once. With more than one, what is tried depends on the order in which they end.
-        listener: is told how it goes.
+        data: a data-set folder, or an open data set; worker processes read the folder.
+        trials: total number of complete or pruned trials.
+        model: one of ``selfmm.models.MODELS``; default: the model of the preset.
+        preset, text_encoder, overrides: the settings to start from, see :func:`selfmm.train`. Settings given in
+            ``overrides`` are not searched.
+        spaces: like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``, added to the model's own spaces or
+            replacing them; ``*`` in a key stands for each modality with frames.
+        out: output folder; default ``tune/<data set>-<model>``.
+        resume: continue an interrupted search, or add trials to it; starts one if there is none.
+        jobs: number of worker processes. With more than one, the values tried depend on the order in which they end.
+        listener: receives the progress.
 
     Raises:
-        SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: each says the mend.
-        MissingPackageError: Optuna or scikit-learn is not installed.
+        SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
+        MissingPackageError: if Optuna or scikit-learn is not installed.
     """
     _check_machine(trials)
     dataset = as_dataset(data)
@@ -80,10 +83,9 @@ def tune(
     plan = machine_plan(trials, jobs, search.base.training.device)
     claim(
         folder,
-        "no search",
-        holds="a search",
-        ours=lambda path: path.name in ("best.toml", "trials.csv") or path.name.startswith("journal.log"),
-        begun=lambda path: path.name == "journal.log",
+        holds="trials",
+        belongs=lambda path: path.name in ("best.toml", "trials.csv") or path.name.startswith("journal.log"),
+        resumable=lambda path: path.name == "journal.log",
         resume=resume,
     )
     options: dict[str, Sequence[object]] = {
@@ -107,9 +109,9 @@ def _run(
     origin: list[str],
     plan: Plan,
     trials: int,
-    listener: TuneListener | None,
+    listener: Listener | None,
 ) -> Tuning:
-    from selfmm.experiments.crew import Course, Unheard
+    from selfmm.experiments.course import Course
     from selfmm.experiments.study import Study, quiet
     from selfmm.experiments.tuning import Tuning
 
@@ -119,16 +121,16 @@ def _run(
         def save() -> None:
             Tuning(folder, search, tuple(study.ended())).write(origin)
 
-        course = Course(study, trials, listener or Unheard(), save)
-        course.listener.planned(search, trials, course.done, plan)
-        if course.done < trials:
+        course = Course(study, trials, listener or Listener(), save)
+        course.listener.trials_planned(search, trials, course.ended, plan)
+        if course.ended < trials:
             _train(dataset, search.base, plan, course)
         save()
         return Tuning(folder, search, tuple(study.ended()), study.importance())
 
 
 def _train(dataset: Dataset, base: Settings, plan: Plan, course: Course) -> None:
-    from selfmm.experiments.crew import Crew, train_here
+    from selfmm.experiments.course import train_here
     from selfmm.experiments.trial import Bench
 
     bench = Bench(dataset, base)
@@ -136,15 +138,15 @@ def _train(dataset: Dataset, base: Settings, plan: Plan, course: Course) -> None
         train_here(course, bench)
         return
     bench.ask_frozen()
-    job = {"data": str(dataset.path.resolve()), "settings": base.model_dump(mode="json")}
-    Crew(plan, job).train(course)
+    setup = {"data": str(dataset.path.resolve()), "settings": base.model_dump(mode="json")}
+    Pool[int](plan, module("selfmm.experiments.tune_worker"), setup).run(course)
 
 
 def _check_machine(trials: int) -> None:
-    check_parts("tune", "optuna", "sklearn")
+    check_packages("tune", "optuna", "sklearn")
     if not 1 <= trials <= MOST_TRIALS:
         raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
-    refuse_launcher("trials get processes of their own with `jobs=...`")
+    refuse_launcher("with `jobs=...`, trials run in processes of their own")
 
 
 def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequence[str]) -> Search:
@@ -155,7 +157,7 @@ def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequ
 
 
 def _identity(dataset: Dataset, search: Search) -> dict[str, Any]:
-    """What may not change when a search is gone on with, in parts that messages can name."""
+    """What must not change when a search is resumed, in parts that messages can name."""
     return {
         "data": {"clips, labels": fingerprint(dataset), "corrections": digest(dataset.corrections)},
         "settings": flatten(search.base),

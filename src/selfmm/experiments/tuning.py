@@ -1,4 +1,4 @@
-"""What a search came to, and the files that say so."""
+"""The result of a search, and its files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ BEST, TRIALS = "best.toml", "trials.csv"
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
-        folder: holds ``best.toml``, ``trials.csv`` and the journal.
-        search: what could become what, and the settings it started from.
-        trials: those that are over, in the order they were asked for.
-        importance: by setting, its share in how far the complete trials differ; empty where they are too few.
+        folder: the folder that holds ``best.toml``, ``trials.csv`` and the journal.
+        search: the spaces, and the settings that the search started from.
+        trials: the trials that have ended, in the order they started.
+        importance: share of each setting in the variance of the complete trials; empty if they are too few.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class Tuning:
 
     @property
     def start(self) -> Ended | None:
-        """The trial with the settings that the search started from; None before it is over."""
+        """The trial with the settings that the search started from; None before it has ended."""
         return next((trial for trial in self.trials if trial.start and not trial.killed), None)
 
     @property
@@ -47,27 +47,32 @@ class Tuning:
 
     @property
     def settings(self) -> Settings:
-        """Those of the best trial."""
+        """The settings of the best trial."""
         return with_values(self.search.base, self.best.values)
 
     @property
     def preset(self) -> Path:
-        """Those of the best trial, for ``--preset``."""
+        """The file with the settings of the best trial, for ``--preset``."""
         return self.folder / BEST
 
     @property
     def counts(self) -> Counter[str]:
-        """How many trials are ``complete``, ``pruned`` and ``failed``; those cut off are none of these."""
+        """Number of ``complete``, ``pruned`` and ``failed`` trials; killed ones are not counted."""
         return Counter(trial.outcome.state for trial in self.trials if not trial.killed)
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per trial: number, state, valid_mae, best_epoch, each setting by its key, seconds, reason."""
+        """One row per trial: number, state, valid_mae, best_epoch, each setting by its key, seconds, reason."""
         rows = []
         for trial in self.trials:
-            told = trial.outcome
-            row = {"number": trial.number, "state": told.state, "valid_mae": told.mae, "best_epoch": told.epoch}
-            rows.append({**row, **trial.values, "seconds": round(told.seconds, 3), "reason": told.reason})
+            outcome = trial.outcome
+            row = {
+                "number": trial.number,
+                "state": outcome.state,
+                "valid_mae": outcome.mae,
+                "best_epoch": outcome.epoch,
+            }
+            rows.append({**row, **trial.values, "seconds": round(outcome.seconds, 3), "reason": outcome.reason})
         columns = ["number", "state", "valid_mae", "best_epoch", *self.search.spaces, "seconds", "reason"]
         return pd.DataFrame(rows, columns=columns).astype({"valid_mae": "float64", "best_epoch": "Int64"})
 
@@ -76,29 +81,33 @@ class Tuning:
         return [trial for trial in self.trials if trial.outcome.state == "complete"]
 
     def write(self, origin: Sequence[str]) -> None:
-        """Writes ``trials.csv`` and, once there is a best trial, ``best.toml``.
+        """Write ``trials.csv`` and, once there is a best trial, ``best.toml``.
 
         Args:
-            origin: lines that say what was searched on which data by which command.
+            origin: lines that name the data, the model and the command.
         """
         write_table(self.folder / TRIALS, self.table)
         if self._complete:
-            head = [f"Found by selfmm {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.", *origin, *self._found()]
+            head = [
+                f"Found by selfmm {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+                *origin,
+                *self._summary(),
+            ]
             comments = "".join(f"# {_one_line(line)}\n" for line in head)
             write_text(self.preset, f"{comments}\n{self.settings.to_toml()}")
 
-    def _found(self) -> list[str]:
+    def _summary(self) -> list[str]:
         counts, best, start = self.counts, self.best, self.start
         first = f"{start.outcome.mae:.6f}" if start is not None and start.outcome.mae is not None else "no result"
         return [
             f"trials: {describe_counts(counts)}",
             f"validation MAE: {best.outcome.mae:.6f} (trial {best.number}, epoch {best.outcome.epoch}); {first} with "
-            "the settings at the start. The best of several is optimistic.",
+            "the settings at the start. The best of several trials is an optimistic estimate.",
         ]
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:
-    """How many trials ended how.
+    """The number of trials by state, as text.
 
     >>> describe_counts({"complete": 3, "pruned": 1, "failed": 0})
     '3 complete, 1 pruned, 0 failed'
@@ -107,5 +116,5 @@ def describe_counts(counts: Mapping[str, int]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A name from a stranger's data set ends no comment."""
+    """One line of a comment, whatever the name of a data set contains."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from selfmm.config.recipe import Recipe
 from selfmm.core import errors
-from selfmm.core.errors import OutputError, SettingsError, SourceError
+from selfmm.core.errors import OutputError, SourceError
 from selfmm.core.files import explain
+from selfmm.core.jobs.plan import check_jobs
+from selfmm.core.listener import Listener
 from selfmm.core.machine import cores
 from selfmm.core.version import __version__
 from selfmm.data.checks import check_source
@@ -26,22 +28,6 @@ from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.plan import none_left, plan_dataset, usable
 from selfmm.features.workers import Answer, Backend, in_workers
-
-
-class ExtractListener(Protocol):
-    """Is told how extraction goes."""
-
-    def started(self, clips: int) -> None: ...
-
-    def clip(self, clip: Clip, kept: bool, problem: str | None) -> None: ...
-
-
-class Unheard:
-    """Tells nobody."""
-
-    def started(self, clips: int) -> None: ...
-
-    def clip(self, clip: Clip, kept: bool, problem: str | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,7 @@ def extract(
     backend: Backend = "local",
     cache: str | Path | None = None,
     force: bool = False,
-    listener: ExtractListener | None = None,
+    listener: Listener | None = None,
 ) -> Extracted:
     """Extracts words, voice and face of many clips into a data-set folder.
 
@@ -103,8 +89,7 @@ def extract(
         MissingPackageError, WeightsError: the recipe needs something that is not installed.
     """
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
-    if jobs is not None and jobs < 1:
-        raise SettingsError([f"jobs = {jobs}: give 1 or more, or leave it away to have it chosen"])
+    check_jobs(jobs)
     check_writable(dst, force=force)
     listed = usable(
         read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))
@@ -112,7 +97,7 @@ def extract(
     name = name or (source.resolve().name if source.is_dir() else source.stem)
     plan, notes = plan_dataset(listed, name, label_range, seed)
     folder = _made(features_folder() if cache is None else Path(cache))
-    work = _Work(listed.clips, recipe, folder, listener or Unheard())
+    work = _Work(listed.clips, recipe, folder, listener or Listener())
     work.look()
     work.extract(jobs or cores(), backend)
     failures = (*listed.failures, *work.failures())
@@ -144,7 +129,7 @@ def _assembled(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source
 class _Work:
     """Clips on their way: where each is kept, or why it cannot be extracted."""
 
-    def __init__(self, clips: Sequence[Clip], recipe: Recipe, folder: Path, listener: ExtractListener) -> None:
+    def __init__(self, clips: Sequence[Clip], recipe: Recipe, folder: Path, listener: Listener) -> None:
         self.clips, self.recipe, self.folder, self.listener = clips, recipe, folder, listener
         self.paths: dict[int, Path] = {}
         self.failed: dict[int, str] = {}
@@ -153,7 +138,7 @@ class _Work:
 
     def look(self) -> None:
         """Finds what was extracted before."""
-        self.listener.started(len(self.clips))
+        self.listener.clips_planned(len(self.clips))
         for place, clip in enumerate(self.clips):
             try:
                 self.paths[place] = self.folder / name_of(clip, self.recipe)

@@ -1,4 +1,4 @@
-"""Encoders compute with one thread: with more, the order of sums and so the last digits would depend on the machine."""
+"""Compute with one thread: with more, the order of sums and so the last digits would depend on the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TURN = threading.Lock()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch computes with one thread inside. Who comes meanwhile waits: the setting is the whole process's."""
+    """Let torch compute with one thread in this block. Other threads wait: the setting is that of the whole process."""
     import torch
 
     with _TURN:

@@ -1,136 +1,91 @@
-"""Many clips at once: on the cores of this machine, or on a Ray or Dask cluster, all through joblib.
+"""Extract many clips at once: on the cores of this machine, or on a Ray or Dask cluster, always through joblib.
 
-Wherever it runs, a clip is read in a process of its own kind (:mod:`selfmm.features.clip_process`), which is replaced
-if a clip kills it: a decoder that crashes or a lack of memory costs one clip.
+Wherever it runs, a clip is read in a worker process (:mod:`selfmm.features.clip_worker`), which is replaced if a clip
+kills it: a decoder that crashes or a lack of memory costs one clip.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+import queue
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 from selfmm.core.errors import MissingPackageError
+from selfmm.core.jobs.worker import ALIVE, Worker, module, stop
 
 Backend = Literal["local", "ray", "dask"]
 Job = dict[str, Any]
 Answer = dict[str, Any]
 
-_COMMAND = (sys.executable, "-P", "-m", "selfmm.features.clip_process")
-_PATIENCE = 600.0  # seconds in which a process that is at a clip gives no sign of life; 10 s of it need a few
+_COMMAND = module("selfmm.features.clip_worker")
+_PATIENCE = 600.0  # seconds without a sign of life from a busy worker; 10 s of a clip take a few
 _WAVE = 16
 
 
-def surroundings(threads: int) -> dict[str, str]:
-    """Environment variables of a process that extracts clips: they bound the threads of its libraries."""
+def thread_limits(threads: int) -> dict[str, str]:
+    """Return environment variables that limit the threads of the libraries that a worker uses."""
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
 
 
-class _ClipProcess:
-    """A process that answers jobs, one after the other.
-
-    Args:
-        threads: that its libraries may use for one computation.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self._process = subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=os.environ | surroundings(threads),
-        )
-        self._hung = False
-
-    def ask(self, job: Job) -> Answer | None:
-        """The answer; None where the process died of it, or was ended meanwhile."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        watch: threading.Timer | None = None
-        try:
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-            while (line := self._process.stdout.readline()) == "\n":  # a sign of life
-                if watch is not None:
-                    watch.cancel()
-                watch = threading.Timer(_PATIENCE, self._give_up)
-                watch.daemon = True
-                watch.start()
-        except OSError:  # there is nobody at the other end
-            return None
-        finally:
-            if watch is not None:
-                watch.cancel()
-        answer: Answer | None = json.loads(line) if line.endswith("\n") else None
-        return answer
-
-    def end(self) -> str:
-        """Ends it at once; how it ended."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=0.5)  # one that is dying says why
-        self._process.kill()
-        code = self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
-        if self._hung:
-            return f"gave no sign of life for {_PATIENCE:g} s and was ended"
-        return f"died ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def _give_up(self) -> None:
-        self._hung = True
-        self._process.kill()
-
-
-class _Processes:
-    """The processes of this machine's part of the work; as many as there are threads that ask."""
+class _Workers:
+    """The workers of this machine's part of the job: as many as there are threads that ask."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[_ClipProcess] = []
-        self._busy: list[_ClipProcess] = []
+        self._idle: list[Worker] = []
+        self._busy: list[Worker] = []
         self._over = False
 
     def ask(self, place: int, job: Job) -> tuple[int, Answer]:
-        """Has a job done; its number and the answer."""
+        """Have a job done; return its number and the answer."""
         with self._lock:
             if self._over:
                 return place, {"reason": "it was interrupted."}
-            process = self._idle.pop() if self._idle else _ClipProcess(job["threads"])
-            self._busy.append(process)
-        answer = process.ask(job)
+            worker = self._idle.pop() if self._idle else _start(job["threads"])
+            self._busy.append(worker)
+        answer, problem = _ask(worker, job)
         with self._lock:
-            self._busy.remove(process)
+            self._busy.remove(worker)
             if answer is not None:
-                self._idle.append(process)
+                self._idle.append(worker)
                 return place, answer
-        how = process.end()
-        return place, {"reason": f"the process that read it {how}: the file is damaged, or memory ran out."}
+        return place, {"reason": f"the process that read it {problem}: the file is damaged, or memory ran out."}
 
     def end(self) -> None:
-        """Ends all, also those in the midst of a clip."""
+        """End all workers, even in the middle of a clip."""
         with self._lock:
             self._over = True
-            processes = [*self._busy, *self._idle]
-            for process in processes:
-                process.kill()
-        for process in processes:
-            process.end()
+            workers = [*self._busy, *self._idle]
+        stop(workers, patience=1)
 
 
-_HERE = _Processes()
-"""Those of a worker of a cluster."""
+def _start(threads: int) -> Worker:
+    return Worker(_COMMAND, os.environ | thread_limits(threads), keep_errors=False)
+
+
+def _ask(worker: Worker, job: Job) -> tuple[Answer | None, str]:
+    """Return the worker's answer, or None and how the worker ended."""
+    worker.send(job)
+    patience: float | None = None  # before the first sign of life, models are loaded
+    try:
+        while (answer := worker.receive(patience)) is ALIVE:
+            patience = _PATIENCE
+    except queue.Empty:
+        worker.kill()
+        worker.wait()
+        return None, f"gave no sign of life for {_PATIENCE:g} s and was ended"
+    if answer is not None:
+        return answer, ""
+    code = worker.wait(0.5)
+    return None, f"died ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+
+
+_HERE = _Workers()
+"""The workers of this machine, if it is part of a cluster."""
 
 
 def _ask_here(place: int, job: Job) -> tuple[int, Answer]:
@@ -140,69 +95,60 @@ def _ask_here(place: int, job: Job) -> tuple[int, Answer]:
 def _end_here() -> None:
     global _HERE
     _HERE.end()
-    _HERE = _Processes()
+    _HERE = _Workers()
 
 
 def in_workers(
     jobs: Sequence[Job], *, at_once: int, backend: Backend = "local"
 ) -> Generator[tuple[int, Answer], None, None]:
-    """Has every job done, in any order; yields its number and the answer.
+    """Have every job done, in any order; yield its number and the answer.
 
-    Whoever does not take all of them must close the iterator, which ends what is still at work.
+    A caller that does not take all answers must close the iterator, which ends the workers that are busy.
 
     Args:
-        jobs: what :func:`selfmm.features.clip_process.answer` takes.
-        at_once: so many at a time; on a cluster, tasks.
-        backend: where. A cluster that runs already is joined as Ray and Dask find it by themselves (``RAY_ADDRESS``,
-            ``DASK_SCHEDULER_ADDRESS``); else one is started on this machine, and ended afterwards.
+        jobs: what :func:`selfmm.features.clip_worker.answer` takes.
+        at_once: number of jobs at once; on a cluster, tasks.
+        backend: where. Ray and Dask join a running cluster that they find by themselves (``RAY_ADDRESS``,
+            ``DASK_SCHEDULER_ADDRESS``); otherwise they start one on this machine and end it afterwards.
 
     Raises:
-        MissingPackageError: joblib, or what the backend needs, is not installed.
+        MissingPackageError: if joblib, or what the backend needs, is not installed.
     """
-    joblib = _joblib()
+    try:
+        import joblib
+    except ImportError as error:
+        raise MissingPackageError("joblib is not installed. Install it with: pip install 'selfmm[video]'") from error
     numbered = list(enumerate(jobs))
-    # Ray's part of joblib gives nothing before all is done, so it gets its jobs in waves.
+    # Ray's part of joblib returns nothing before everything is done, so it gets its jobs in waves.
     wave, how = (at_once * _WAVE, "list") if backend == "ray" else (len(numbered), "generator_unordered")
-    mine = _Processes()
-    ask = joblib.delayed(mine.ask if backend == "local" else _ask_here)
+    local = _Workers()
+    ask = joblib.delayed(local.ask if backend == "local" else _ask_here)
     with (
-        _cluster(backend),
+        {"local": nullcontext, "ray": _ray, "dask": _dask}[backend](),
         joblib.parallel_config(backend="threading" if backend == "local" else backend),
         joblib.Parallel(n_jobs=at_once, return_as=how, pre_dispatch="n_jobs", batch_size=1) as run,
     ):
         for first in range(0, len(numbered), wave):
             answers = run(ask(place, job) for place, job in numbered[first : first + wave])
-            yield from _taken(answers, mine)
+            yield from _take(answers, local)
 
 
-def _taken(answers: Any, mine: _Processes) -> Iterator[tuple[int, Answer]]:
-    """Passes them on; whoever stops in between stops all."""
+def _take(answers: Any, local: _Workers) -> Iterator[tuple[int, Answer]]:
+    """Pass the answers on; a caller that stops early ends the workers."""
     try:
-        for answer in answers:  # noqa: UP028 (`yield from` would close joblib's iterator before the processes end)
+        for answer in answers:  # noqa: UP028 (`yield from` would close joblib's iterator before the workers end)
             yield answer
     finally:
-        mine.end()
+        local.end()
         if hasattr(answers, "close"):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib remarks that not all was taken
+                warnings.simplefilter("ignore")  # joblib warns that not all answers were taken
                 answers.close()
 
 
 @contextmanager
-def _cluster(backend: Backend) -> Iterator[None]:
-    if backend == "ray":
-        with _ray():
-            yield
-    elif backend == "dask":
-        with _dask():
-            yield
-    else:
-        yield
-
-
-@contextmanager
 def _ray() -> Iterator[None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers unless told not to
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray reports its use to its makers
     try:
         import ray
         from ray.util.joblib import register_ray
@@ -235,12 +181,4 @@ def _dask() -> Iterator[None]:
         try:
             yield
         finally:
-            joined.run(_end_here)  # a cluster that was there before stays, and need not hold our models
-
-
-def _joblib() -> Any:
-    try:
-        import joblib
-    except ImportError as error:
-        raise MissingPackageError("joblib is not installed. Install it with: pip install 'selfmm[video]'") from error
-    return joblib
+            joined.run(_end_here)  # a cluster that was there before stays, without our models

@@ -1,6 +1,6 @@
-"""State that survives ``kill -9`` at any moment: new files first, then one pointer, then the old files go.
+"""State that survives ``kill -9`` at any moment: new files are written, then one pointer, then old files are removed.
 
-Everything is safetensors or JSON, so a run folder from a stranger is data, never code.
+Everything is safetensors or JSON, so a run folder from somebody else is data, never code.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Checkpoints:
     """The resumable state of a run, in one folder.
 
     Args:
-        folder: holds ``latest.json`` and the tensors it points to.
-        writes: False in all but one of several processes, who together make the state that the one stores.
+        folder: contains ``latest.json`` and the tensors it points to.
+        writes: False in all but one of several processes, which together compute the state that this one stores.
     """
 
     def __init__(self, folder: Path, *, writes: bool = True) -> None:
@@ -33,7 +33,7 @@ class Checkpoints:
         self.writes = writes
 
     def progress(self) -> dict[str, Any] | None:
-        """What was stored with the last complete checkpoint; None if there is none."""
+        """Return what was stored with the last complete checkpoint; None without one."""
         try:
             progress: dict[str, Any] = json.loads((self.folder / _POINTER).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -49,13 +49,13 @@ class Checkpoints:
         optimizer: torch.optim.Optimizer,
         best: dict[str, Tensor] | None,
     ) -> None:
-        """Stores the state at the end of an epoch.
+        """Store the state at the end of an epoch.
 
         Args:
             progress: JSON-able; must hold ``epoch`` and ``best_epoch``.
             parts: modules whose state is stored, by name.
             optimizer: its state is stored too.
-            best: weights to keep as those of ``best_epoch``; None if that epoch's are stored already.
+            best: the weights of ``best_epoch``; None if they are stored already.
         """
         tensors = {f"{part}/{key}": value for part, module in parts.items() for key, value in learned(module).items()}
         if not self.writes:
@@ -70,19 +70,19 @@ class Checkpoints:
                 file.unlink()
 
     def finish(self, part: str) -> None:
-        """Nobody will go on from here: keeps the state of ``part`` and removes the rest, most of a run's size."""
+        """Keep the state of ``part`` and remove the rest, most of a run's size: the run is finished."""
         progress = self.progress()
         if progress is None or not self.writes:
             return
         file = self._state_file(progress["epoch"])
         with safe_open(file, "pt") as stored:
-            names = [name for name in stored.keys() if name.startswith(f"{part}/")]  # noqa: SIM118  it is no dict
-            kept = {name: stored.get_tensor(name).clone() for name in names}  # its file is about to be replaced
-        save_tensors(file, kept)
+            names = [name for name in stored.keys() if name.startswith(f"{part}/")]  # noqa: SIM118  not a dict
+            tensors = {name: stored.get_tensor(name).clone() for name in names}  # its file is about to be replaced
+        save_tensors(file, tensors)
         self._best_file(progress["best_epoch"]).unlink(missing_ok=True)
 
     def load(self, epoch: int, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
-        """Puts the state of ``epoch`` back into the modules and the optimizer."""
+        """Restore the state of ``epoch`` in the modules and the optimizer."""
         tensors = load_tensors(self._state_file(epoch))
         for part, module in parts.items():
             prefix = f"{part}/"
@@ -90,7 +90,7 @@ class Checkpoints:
         _restore_optimizer(optimizer, tensors)
 
     def best(self, epoch: int) -> dict[str, Tensor]:
-        """Weights of the best epoch."""
+        """Return the weights of the best epoch."""
         return load_tensors(self._best_file(epoch))
 
     def _state_file(self, epoch: int) -> Path:

@@ -9,7 +9,7 @@ from selfmm.data.types import Batch, Loss
 
 
 def explain_non_finite(batch: Batch, loss: Loss, model: nn.Module, names: list[str], epoch: int) -> str:
-    """Names the first clip whose loss is not finite, and where that comes from."""
+    """Name the first clip whose loss is not finite, and the cause."""
     first = int(torch.nonzero(~torch.isfinite(loss.per_clip.detach()))[0, 0])
     clip = names[int(batch.index[first])]
     tasks = [task for task, values in loss.tasks.items() if not torch.isfinite(values[first])]
@@ -23,6 +23,6 @@ def explain_non_finite(batch: Batch, loss: Loss, model: nn.Module, names: list[s
                 "Lower the learning rates or set training.clip_norm (for example 1.0)."
             )
     return (
-        f"{lead} Its input and the weights are finite, so the forward pass overflowed: look for features of very "
-        "large size (`selfmm inspect`), set standardise = true for them, or use training.precision = fp32."
+        f"{lead} Its input and the weights are finite, so the forward pass overflowed: look for very large "
+        "features (`selfmm inspect`), set standardise = true for them, or use training.precision = fp32."
     )

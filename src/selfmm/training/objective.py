@@ -11,6 +11,7 @@ import torch
 from selfmm.config.settings import Settings
 from selfmm.core.errors import TrainingError
 from selfmm.core.processes import Processes
+from selfmm.core.tensors import Positions
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
@@ -24,8 +25,10 @@ from selfmm.training.objectives.self_mm import SelfMMObjective
 Generator = UnimodalLabelGenerator | SharedLabelGenerator
 
 
-def make_objective(dataset: Dataset, settings: Settings, model: Model) -> FusedObjective | SelfMMObjective:
-    """The objective for the training clips.
+def make_objective(
+    dataset: Dataset, settings: Settings, model: Model, rows: Positions
+) -> FusedObjective | SelfMMObjective:
+    """The objective for the training clips, which are ``rows``.
 
     Raises:
         TrainingError: labels by people are asked for, and there are none of a modality.
@@ -35,14 +38,15 @@ def make_objective(dataset: Dataset, settings: Settings, model: Model) -> FusedO
     if source == "none":
         return FusedObjective(scale.unit)
     if source == "human":
-        return HumanObjective(human_labels(dataset, settings, model.tasks), scale.unit)
-    generator = _generator(dataset, settings, model, scale)
+        return HumanObjective(human_labels(dataset, settings, model.tasks, rows), scale.unit)
+    generator = _generator(dataset, settings, model, scale, rows)
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 
 
-def human_labels(dataset: Dataset, settings: Settings, modalities: tuple[str, ...]) -> dict[str, torch.Tensor]:
+def human_labels(
+    dataset: Dataset, settings: Settings, modalities: tuple[str, ...], rows: Positions
+) -> dict[str, torch.Tensor]:
     """Per modality (N,) what people said of the training clips: the data set's own labels, and corrections of them."""
-    rows = training_rows(dataset, settings)
     found = {}
     for name in modalities:
         column = f"label_{name}"
@@ -62,10 +66,9 @@ def human_labels(dataset: Dataset, settings: Settings, modalities: tuple[str, ..
     return found
 
 
-def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelScale) -> Generator:
+def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelScale, rows: Positions) -> Generator:
     """The label generator, whose banks the processes of the run share out among them."""
     processes = Processes.join(settings.training.device)
-    rows = training_rows(dataset, settings)
     labels = torch.from_numpy(dataset.labels()[rows]).float()
     arguments: dict[str, Any] = {
         "dims": model.feature_dims,

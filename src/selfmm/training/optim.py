@@ -15,9 +15,9 @@ _NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight", "layernorm.weight"
 
 
 def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
-    """Groups for Adam: each encoder's own learning rate and decay, and the fusion's for everything else.
+    """Return groups for Adam: each encoder has its own learning rate and decay, everything else those of the fusion.
 
-    A transformer's biases and LayerNorms are not decayed. Parameters that need no gradient are left out.
+    The biases and LayerNorms of a transformer are not decayed. Parameters without a gradient are left out.
     """
     groups: list[dict[str, Any]] = []
     for name, encoder in model.encoders.items():
@@ -33,8 +33,8 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
 
 
 def make_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
-    """Adam with L2 decay, as the authors train (not AdamW's decoupled decay)."""
-    # Fused: one pass over each parameter. On a CPU its steps took a quarter of the default's time.
+    """Return Adam with L2 decay, as the authors train (not AdamW's decoupled decay)."""
+    # Fused: one pass over each parameter. On a CPU, a step takes a quarter of the time.
     return torch.optim.Adam(parameter_groups(model, settings), fused=True)
 
 

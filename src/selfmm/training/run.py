@@ -1,4 +1,4 @@
-"""One training from its first file to its last: data set and settings in, a finished run folder out."""
+"""One training from start to end: data set and settings in, a finished run folder out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from torch import nn
 
 from selfmm.config.settings import Settings, flatten
 from selfmm.core.errors import OutputError, RunError
-from selfmm.core.files import atomic_folder, explain, only_one, to_json, write_json, write_json_lines, write_table
+from selfmm.core.files import explain, to_json, write_json, write_json_lines, write_table
+from selfmm.core.folders import atomic_folder, only_one
+from selfmm.core.listener import Listener
 from selfmm.core.memory import peak_memory
 from selfmm.core.processes import Processes, together
 from selfmm.core.tensors import Ragged
@@ -36,17 +38,17 @@ from selfmm.training.label_record import LabelRecord
 from selfmm.training.objective import Generator, check_trainable, make_objective
 from selfmm.training.objectives.fused import FusedObjective
 from selfmm.training.objectives.self_mm import SelfMMObjective
-from selfmm.training.trainer import EpochRecord, Listener, Silence, Trainer
+from selfmm.training.trainer import EpochRecord, Trainer
 
 _NOTHING, _BEGUN, _FINISHED = range(3)
 
 
 class Run:
-    """A training and its folder. Of several processes the main one writes and speaks, and all train.
+    """A training and its folder. If there are several processes, all train and the main one writes and reports.
 
     Args:
-        dataset, settings, folder, listener: what is trained on, how, where to, and who is told.
-        shared: where runs keep the weights that they have in common; None: each by itself.
+        dataset, settings, folder, listener: what to train on, how, where to, and what to tell about progress.
+        shared: where runs store weights that they have in common; None: each run stores its own.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Run:
         self.settings = settings
         self.folder = folder
         self.shared = shared
-        self.listener = listener if self.processes.main else Silence()
+        self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
         self._source = label_source(find_model(settings.model), settings)
@@ -73,18 +75,18 @@ class Run:
 
     @together()
     def execute(self, *, resume: bool) -> None:
-        """Trains, or goes on training, and writes every result."""
-        found = self.processes.decide(lambda: self._found(resume))
-        if found == _FINISHED:
+        """Train, or resume training, and write every result."""
+        state = self.processes.decide(lambda: self._state(resume))
+        if state == _FINISHED:
             return
         check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
-        # Whatever the data lack is told before there is a folder.
-        objective = make_objective(self.dataset, self.settings, assembly.model)
+        # What the data lack is reported before a folder is made.
+        objective = make_objective(self.dataset, self.settings, assembly.model, self.rows)
         if assembly.model.needs.aligned:
             assembly.maker(self.dataset, np.arange(len(self.dataset)))
-        if self.processes.main and found != _BEGUN:
+        if self.processes.main and state != _BEGUN:
             self._begin(assembly)
         self.processes.wait()
         if not self._begun():
@@ -100,16 +102,16 @@ class Run:
             self.processes.wait()
 
     def finished(self, *, resume: bool) -> bool:
-        """Whether every result is there; refuses a folder that this training may not go on with."""
-        return self._found(resume) == _FINISHED
+        """Return whether every result exists; refuse a folder that this training may not resume."""
+        return self._state(resume) == _FINISHED
 
-    def _found(self, resume: bool) -> int:
-        """What is in the folder already, and may be gone on with."""
+    def _state(self, resume: bool) -> int:
+        """Return what is in the folder already."""
         if not self._begun():
             return _NOTHING
         if not resume:
             raise OutputError(
-                f"{self.folder.path} exists already. Pass `resume=True` to go on with it, or choose another `out=...`."
+                f"{self.folder.path} exists already. Pass `resume=True` to continue it, or choose another `out=...`."
             )
         return _FINISHED if self._check_same().status == "finished" else _BEGUN
 
@@ -119,18 +121,18 @@ class Run:
             if (path / "run.json").is_file():
                 return True
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise OutputError(f"{path} exists and is no run of selfmm. Choose another `out=...`.")
+                raise OutputError(f"{path} exists and is not a run folder. Choose another `out=...`.")
         except OSError as error:
             raise explain(error, path) from error
         return False
 
     def _check_same(self) -> RunInfo:
-        """A run goes on only with the data and settings that it began with."""
+        """Refuse to resume with other data or settings than the run was started with."""
         info, settings = self.folder.info(), self.folder.settings()
         now = (fingerprint(self.dataset), digest(self.dataset.corrections))
         if (info.fingerprint, info.corrections_digest) != now:
             raise RunError(
-                f"{self.folder.path} was begun on {info.dataset!r} at {info.dataset_path}, whose content "
+                f"{self.folder.path} was started on {info.dataset!r} at {info.dataset_path}, whose content "
                 f"(clips, labels or corrections) differs from {self.dataset.path}. Give the same data, or choose "
                 "another `out=...`."
             )
@@ -138,7 +140,7 @@ class Run:
         changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
         if changed:
             raise RunError(
-                f"{self.folder.path} was begun with other settings ({'; '.join(changed[:5])}). "
+                f"{self.folder.path} was started with other settings ({'; '.join(changed[:5])}). "
                 "Resume with the same settings, or choose another `out=...`."
             )
         return info
@@ -166,7 +168,7 @@ class Run:
         )
 
     def _begin(self, assembly: Assembly) -> None:
-        """Makes the folder whole or not at all, so that whatever is found later can be resumed."""
+        """Make the folder whole or not at all, so that it can always be resumed."""
         with atomic_folder(self.folder.path, marker="run.json") as path:
             (path / self._record.folder.relative_to(self.folder.path)).mkdir(parents=True)
             if assembly.pretrained is not None:
@@ -197,8 +199,8 @@ class Run:
         return trainer
 
     def _write_environment(self, trainer: Trainer, **more: object) -> None:
-        found = environment(str(trainer.device), torch.get_num_threads(), self.processes.count)
-        write_json(self.folder.path / "environment.json", found | more)
+        content = environment(str(trainer.device), torch.get_num_threads(), self.processes.count) | more
+        write_json(self.folder.path / "environment.json", content)
 
     def _after_epoch(self, history: list[EpochRecord], generator: Generator | None) -> None:
         if not self.processes.main:
@@ -208,7 +210,7 @@ class Run:
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
 
     def _finish(self, assembly: Assembly, trainer: Trainer, encoded: Ragged | None) -> None:
-        """Everything that follows from the best weights; done again from the start if it is interrupted."""
+        """Do everything that needs the best weights; if interrupted, all of it is done again."""
         trainer.load_best()
         self._fill_missing(assembly, trainer)
         everything = assembly.maker(self.dataset, np.arange(len(self.dataset)), encoded)
@@ -227,12 +229,12 @@ class Run:
         self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
         write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
-        with suppress(OutputError, OSError):  # every result is there; what is left over takes room and nothing else
+        with suppress(OutputError, OSError):  # all results exist; leftovers only take space
             trainer.checkpoints.finish("objective")
             self._record.clear()
 
     def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
-        """Where no training clip lacked a stream, its stand-in was never trained: the mean encoding is sounder."""
+        """Use the mean encoding for a modality that no training clip lacked: its stand-in was never trained."""
         complete = [name for name, lengths in trainer.train.lengths.items() if (lengths > 0).all()]
         means = mean_encodings(trainer.model, trainer.train, trainer.device, self.processes)
         with torch.no_grad():
@@ -240,18 +242,19 @@ class Run:
                 assembly.model.missing[name].copy_(means[name])
 
     def _metrics(self, scores: Scores, best_epoch: int) -> dict[str, object]:
-        """Per split and task; a modality's score is measured against the m-label, and its human one if there is one."""
+        """Return metrics per split and task. Scores of a modality are compared with the m-label, and with its human
+        label if there is one."""
         splits: dict[str, object] = {}
         for split in SPLITS:
             rows = self.rows if split == "train" else self.dataset.rows(split)
             labels = self.dataset.labels()[rows]
             tasks = {"fusion": evaluate(scores.fusion[rows], labels, self.scale, self.neutral)}
             for name, values in scores.unimodal.items():
-                there = np.isfinite(values[rows])
-                tasks[name] = evaluate(values[rows][there], labels[there], self.scale, self.neutral)
+                scored = np.isfinite(values[rows])
+                tasks[name] = evaluate(values[rows][scored], labels[scored], self.scale, self.neutral)
                 if f"label_{name}" in self.dataset.samples:
-                    human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][there]
-                    tasks[f"{name}_human"] = evaluate(values[rows][there], human, self.scale, self.neutral)
+                    human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][scored]
+                    tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
         return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}
 

@@ -1,33 +1,32 @@
-"""Several seeds of one training: a folder of ordinary run folders, and mean and deviation over them.
+"""Several seeds of one training: a folder of ordinary run folders, with mean and deviation over them.
 
 =================== ================================================================================
 file                content
 =================== ================================================================================
 seed-<seed>/        the run folder of each seed, see :mod:`selfmm.runs.folder`
 summary.csv         a row per figure: metric, mean, std, runs, seed_<seed>
-summary.json        the same, and why seeds failed
+summary.json        the same, and the reasons why seeds failed
 =================== ================================================================================
 """
 
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError, TrainingError
-from selfmm.core.files import claim, only_one, sweep, write_json, write_table
-from selfmm.core.machine import cores
+from selfmm.core.files import write_json, write_table
+from selfmm.core.folders import claim, only_one
+from selfmm.core.jobs.plan import Plan, machine_plan
+from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
 from selfmm.evaluation.tables import summarise
@@ -36,27 +35,24 @@ from selfmm.models.assembly import check_device
 from selfmm.models.base import label_source
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable
-from selfmm.training.run import Run
-from selfmm.training.seed_pool import Key, Plan, Pool, PoolListener, SeedListener, make_plan
-from selfmm.training.trainer import Silence
+from selfmm.training.several import train_several
 
 MOST_SEEDS = 1000
 _PART = re.compile(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", re.ASCII)
-_SHARED = ".frozen"
 _OURS = re.compile(r"seed-\d+|summary\.(csv|json)")
 
 
 @dataclass(frozen=True)
 class SeedRuns:
-    """What several seeds came to.
+    """The results of several seeds.
 
     Attributes:
-        folder: holds the run folders ``seed-<seed>`` and ``summary.csv``, ``summary.json``.
-        runs: the finished ones by seed; ``selfmm.load(runs[1111].path)`` gives the model.
-        failed: by seed, why it has no result.
-        plan: how they shared the machine.
-        figures: a row per figure, a column per seed. ``<split>_<metric>`` is of the fused score and
-            ``<split>_<modality>_<metric>`` of a modality's, in the metrics' units, see
+        folder: contains the run folders ``seed-<seed>`` and ``summary.csv``, ``summary.json``.
+        runs: the finished runs by seed; ``selfmm.load(runs[1111].path)`` gives the model.
+        failed: why seeds have no result, by seed.
+        plan: how the runs shared the machine.
+        figures: a row per figure, a column per seed. ``<split>_<metric>`` is for the fused score and
+            ``<split>_<modality>_<metric>`` for that of a modality, in the units of
             :mod:`selfmm.evaluation.metrics`; then ``best_epoch``, ``epochs``, ``seconds`` (sum over the epochs,
             validation included), ``peak_memory`` and ``device_peak_memory`` (bytes). NaN where there is no value.
     """
@@ -74,10 +70,10 @@ class SeedRuns:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Seeds from a list of numbers and ranges.
+    """Read seeds from a list of numbers and ranges.
 
     Raises:
-        SettingsError: every part that is none, and what :func:`check_seeds` finds.
+        SettingsError: if a part is not a seed, or :func:`check_seeds` finds problems; all are listed.
 
     >>> parse_seeds("1111,1113,1120-1122")
     (1111, 1113, 1120, 1121, 1122)
@@ -85,44 +81,45 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     problems: list[str] = []
     seeds: list[int] = []
     for part in text.split(","):
-        found = _PART.fullmatch(part)
-        if found is None:
-            problems.append(f"seeds: {part.strip()!r} is no seed; write numbers and ranges, for example 1111-1115,1120")
+        numbers = _PART.fullmatch(part)
+        if numbers is None:
+            problems.append(f"seeds: {part.strip()!r} is not a seed; write numbers and ranges, like 1111-1115,1120")
             continue
-        first, last = int(found[1]), int(found[2] or found[1])
+        first, last = int(numbers[1]), int(numbers[2] or numbers[1])
         if last < first:
             problems.append(f"seeds: {part.strip()} runs backwards; write {last}-{first}")
-        seeds += range(first, min(last, first + MOST_SEEDS) + 1)  # one more than allowed shows that it is too many
+        seeds += range(first, min(last, first + MOST_SEEDS) + 1)  # one too many is enough to be refused
     if problems:
         raise SettingsError(problems)
     return check_seeds(seeds)
 
 
 def read_seeds(seeds: str | Sequence[int], overrides: Sequence[str]) -> tuple[int, ...]:
-    """Seeds as people give them, as text or as numbers; raises ``SettingsError`` where ``overrides`` name one too."""
+    """Read seeds from text or numbers; raise ``SettingsError`` if ``overrides`` contain a seed too."""
     numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
     if any(override.partition("=")[0].strip() == "seed" for override in overrides):
-        raise SettingsError(["seed: give it or seeds, not both"])
+        raise SettingsError(["seed: give either seed or seeds, not both"])
     return numbers
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    """The seeds, if they may be trained.
+    """Return the seeds, if they are valid.
 
     Raises:
-        SettingsError: none, more than ``MOST_SEEDS``, one twice, or one that is no whole number from 0 to 2**32 - 1.
+        SettingsError: if there is none or more than ``MOST_SEEDS``, or if one is given twice or is not a whole number
+            from 0 to 2**32 - 1.
     """
     problems = []
     if not len(seeds):
-        problems.append("seeds: there is none; write for example 1111-1115")
+        problems.append("seeds: none given; write for example 1111-1115")
     if len(seeds) > MOST_SEEDS:
-        problems.append(f"seeds: more than {MOST_SEEDS} of them; give fewer, in several folders")
+        problems.append(f"seeds: more than {MOST_SEEDS}; give fewer, in several folders")
     twice = [str(seed) for seed, times in Counter(seeds).items() if times > 1]
     if twice:
         problems.append(f"seeds: {', '.join(twice[:5])} given more than once")
     wrong = [seed for seed in seeds if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32]
     if wrong:
-        problems.append(f"seeds: {wrong[0]!r} is no whole number from 0 to {2**32 - 1}")
+        problems.append(f"seeds: {wrong[0]!r} is not a whole number from 0 to {2**32 - 1}")
     if problems:
         raise SettingsError(problems)
     return tuple(map(int, seeds))
@@ -136,58 +133,25 @@ def run_seeds(
     *,
     resume: bool,
     jobs: int | None,
-    listener: SeedListener,
+    listener: Listener,
 ) -> SeedRuns:
-    """Trains ``settings`` with each seed, in processes side by side; see :func:`selfmm.train_seeds`."""
-    refuse_launcher("seeds: each gets a process of its own")
+    """Train ``settings`` with each seed, in workers side by side; see :func:`selfmm.train_seeds`."""
+    refuse_launcher("seeds: each seed gets its own process")
     check_trainable(dataset, settings, label_source(find_model(settings.model), settings))
     check_device(settings.training.device)
     plan = machine_plan(len(seeds), jobs, settings.training.device)
     claim(
         folder,
-        "no folder of seeds",
         holds="seeds",
-        ours=lambda path: bool(_OURS.fullmatch(path.name)),
-        begun=lambda path: path.name == "summary.json",
+        belongs=lambda path: bool(_OURS.fullmatch(path.name)),
+        resumable=lambda path: path.name == "summary.json",
         resume=resume,
     )
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
     each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
-        failed = run_each(dataset, each, runs, plan, folder, resume=resume, listener=listener)
+        failed = train_several(dataset, each, runs, plan, folder, resume=resume, listener=listener)
         return _summarised(dataset, folder, runs, failed, plan)
-
-
-def run_each(
-    dataset: Dataset,
-    settings: Mapping[Key, Settings],
-    runs: Mapping[Key, RunFolder],
-    plan: Plan,
-    shared: Path,
-    *,
-    resume: bool,
-    listener: PoolListener[Key],
-) -> dict[Key, str]:
-    """Trains what is not finished yet, in processes side by side; returns why each that has no result failed.
-
-    Weights that the runs have in common are kept in the hidden folder of ``shared``, which holds all of them.
-    """
-    finished = [key for key in runs if Run(dataset, settings[key], runs[key], Silence()).finished(resume=resume)]
-    waiting = [key for key in runs if key not in finished]
-    listener.planned(plan, waiting, finished)
-    sweep(shared / _SHARED)
-
-    def job(key: Key) -> dict[str, Any]:
-        content = settings[key].model_dump(mode="json")
-        return {
-            "data": str(dataset.path.resolve()),
-            "out": str(runs[key].path.resolve()),
-            "shared": str(shared.resolve() / _SHARED),
-            "settings": content,
-        }
-
-    found = Pool(plan, job, listener).run(waiting)
-    return {key: found[key] for key in runs if key in found}  # they end in any order
 
 
 def _summarised(
@@ -203,29 +167,19 @@ def _summarised(
 
 
 def describe_failures(failed: Mapping[int, str]) -> list[str]:
-    """A line per reason, with the seeds that it stopped."""
+    """Return a line per reason, with the seeds that it stopped."""
     reasons = {reason: [str(s) for s, other in failed.items() if other == reason] for reason in failed.values()}
     return [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items()]
 
 
-def machine_plan(seeds: int, jobs: int | None, device: str) -> Plan:
-    """:func:`make_plan` for this machine and ``training.device``."""
-    cuda = device in ("auto", "cuda") and torch.cuda.is_available()
-    if device in ("auto", "mps") and not cuda and torch.backends.mps.is_available():
-        jobs = 1 if jobs is None else jobs  # what a process takes of such a device cannot be measured
-    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    devices = (named or [str(number) for number in range(torch.cuda.device_count())]) if cuda else []
-    return make_plan(seeds, jobs, cores(), torch.get_num_threads(), devices)
-
-
 def run_figures(run: RunFolder) -> dict[str, float]:
-    """Figures of a finished run, as in ``SeedRuns.figures``."""
+    """Return the figures of a finished run, as in ``SeedRuns.figures``."""
     content, history, memory = run.metrics(), run.history(), run.peak_memory()
     figures = {
         f"{split}_{key}" if task == "fusion" else f"{split}_{task}_{key}": math.nan if value is None else float(value)
         for split in ("valid", "test")
-        for task, found in content["splits"][split].items()
-        for key, value in found["values"].items()
+        for task, metrics in content["splits"][split].items()
+        for key, value in metrics["values"].items()
     }
     return figures | {
         "best_epoch": float(content["best_epoch"]),

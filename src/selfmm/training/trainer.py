@@ -1,4 +1,4 @@
-"""The one training loop: any model, any objective; early stop and best weights by the validation split."""
+"""The training loop for any model and objective; the validation split decides on the end and on the best weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import TrainingError
+from selfmm.core.listener import Listener
 from selfmm.core.processes import Processes
 from selfmm.core.tensors import Positions, learned, load_learned
 from selfmm.data.batches import BatchMaker, cut, training_plan
@@ -30,12 +31,12 @@ from selfmm.training.objectives import Objective
 from selfmm.training.optim import make_optimizer
 
 _SMALLEST_GAIN = 1e-6
-_RANK_APART = 1_000_000_007  # between the seeds of processes, whose dropout is to differ
-_SHARE_FOR_DATA = 4  # of a device's memory, at most a quarter is for the clips
+_RANK_APART = 1_000_000_007  # between the seeds of processes, so that their dropout differs
+_SHARE_FOR_DATA = 4  # clips take at most a quarter of a device's memory
 
 
 class _Unsure(NamedTuple):
-    """A loss that may not be finite, with what it takes to say why."""
+    """A loss that may not be finite, with what is needed to explain it."""
 
     bad: Tensor
     batch: Batch
@@ -49,12 +50,12 @@ class EpochRecord:
 
     Attributes:
         epoch: from 1.
-        loss: per task, mean over the training clips; the unimodal ones are weighted as they were trained.
+        loss: per task, mean over the training clips; unimodal losses are weighted as in training.
         valid: metrics of the whole validation split.
         best: whether these weights are the best so far.
         seconds: of the epoch, validation included.
-        clips_per_second: of training alone.
-        labels: per modality and for ``fusion``, figures of the generated labels; see
+        clips_per_second: of training, without validation.
+        labels: figures of the generated labels, per modality and for ``fusion``; see
             :meth:`selfmm.labels.UnimodalLabelGenerator.figures`.
     """
 
@@ -67,38 +68,18 @@ class EpochRecord:
     labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-class Listener(Protocol):
-    """Is told how training goes."""
-
-    def started(self, max_epochs: int, steps: int, done: int) -> None: ...
-
-    def step(self) -> None: ...
-
-    def epoch(self, record: EpochRecord) -> None: ...
-
-
-class Silence:
-    """A listener that does nothing."""
-
-    def started(self, max_epochs: int, steps: int, done: int) -> None: ...
-
-    def step(self) -> None: ...
-
-    def epoch(self, record: EpochRecord) -> None: ...
-
-
 @dataclass
 class Trainer:
-    """Trains ``model`` for ``objective``; can stop after any epoch and go on from there.
+    """Trains ``model`` for ``objective``; can stop after any epoch and resume there.
 
     Attributes:
         model, objective: modules; all of their state goes into the checkpoints.
         train, valid: clips of the two splits.
         names: ids of the training clips, for messages.
-        scale, neutral: which metrics the validation split is measured with, see ``evaluate``.
+        scale, neutral: choose the metrics of the validation split, see ``evaluate``.
         settings: learning rates, batches, limits.
         checkpoints: where the state goes after each epoch.
-        listener: is told how it goes.
+        listener: is told about progress.
         after_epoch: called with the history so far, before the epoch's checkpoint becomes the current one.
     """
 
@@ -111,7 +92,7 @@ class Trainer:
     settings: Settings
     checkpoints: Checkpoints
     neutral: float = 0.0
-    listener: Listener = field(default_factory=Silence)
+    listener: Listener = field(default_factory=Listener)
     after_epoch: Callable[[list[EpochRecord]], None] = lambda history: None
 
     def __post_init__(self) -> None:
@@ -122,7 +103,7 @@ class Trainer:
         self.model.to(self.device)
         self._module(self.objective).to(self.device)
         self.processes.spread(self.model.state_dict().values())
-        # Not the model: Accelerate would wrap it so that every process needs clips in every pass, of dense gradients.
+        # Not the model: Accelerate would wrap it so that every process needs clips in every pass, and dense gradients.
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, self.settings))
         self.precision = resolve_precision(training.precision, self.device)
         self.pass_clips = pass_clips(self.model, self.train, self.settings, self.device)
@@ -133,13 +114,13 @@ class Trainer:
         self._stored = 0  # the last epoch whose state is on disk
         self._stored_at = time.perf_counter()
         self._unsure: list[_Unsure] = []
-        # Once and for all: made anew at each step, they would leave memory in pieces, and those of embeddings, of which
-        # a pass knows a few rows only, would be zeros filled into new pages.
+        # Once and for all: gradients allocated at each step would fragment memory, and those of embeddings, of which a
+        # pass uses few rows, would be zeros filled into new pages.
         for parameter in self.model.parameters():
             parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
 
     def fit(self) -> list[EpochRecord]:
-        """Trains from the last checkpoint, or from the start, to the end; returns the history."""
+        """Train from the last checkpoint, or from the start, to the end; return the history."""
         self._resume()
         limits = self.settings.training
         steps = -(-len(self.train) // (limits.batch_size * limits.accumulation))
@@ -151,11 +132,11 @@ class Trainer:
 
     @property
     def best_epoch(self) -> int:
-        """Number of the epoch with the best validation figure so far; 0 before the first."""
+        """Number of the epoch with the best validation MAE so far; 0 before the first."""
         return max((record.epoch for record in self.history if record.best), default=0)
 
     def load_best(self) -> None:
-        """Puts the best epoch's weights into the model; training is over, and what it needed is let go."""
+        """Load the weights of the best epoch into the model, and free what training needed."""
         self.optimizer.optimizer.state.clear()  # twice the size of the model
         self.optimizer.zero_grad(set_to_none=True)
         load_learned(self.model, self._best or self.checkpoints.best(self.best_epoch))
@@ -173,7 +154,7 @@ class Trainer:
 
     def _run_epoch(self, epoch: int) -> None:
         started = time.perf_counter()
-        # A seed per epoch, not one per run: a resumed run then needs no stored random state.
+        # A seed per epoch, not one per run: then a resumed run does not need a stored random state.
         torch.manual_seed(self.settings.seed * 100_003 + epoch + self.processes.rank * _RANK_APART)
         loss = self._train_epoch(epoch)
         labels = self.objective.end_epoch()
@@ -187,7 +168,7 @@ class Trainer:
         due = bool(self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limit))
         if best:
             weights = learned(self.model)
-            # What goes to disk at once need not be kept in memory.
+            # What is written to disk at once need not be copied in memory.
             self._best = weights if due else {name: value.clone() for name, value in weights.items()}
         self.after_epoch(self.history)
         if due:
@@ -203,7 +184,7 @@ class Trainer:
         size = {"batch_size": limits.batch_size, "accumulation": limits.accumulation}
         plan = training_plan(self.train.cost, **size, seed=self.settings.seed, epoch=epoch)
         shares = [np.concatenate(self.processes.share(step)) for step in plan]
-        # A process without a share goes along with a clip that counts nothing: all make the same calls.
+        # A process without a share takes a clip that does not count: all processes make the same calls.
         passes = [cut(share, self.pass_clips) or [step[0][:1]] for share, step in zip(shares, plan, strict=True)]
         batches = self.train.batches([positions for step in passes for positions in step], self.device)
         sums: dict[str, Tensor] = {}
@@ -217,12 +198,12 @@ class Trainer:
         return {task: total / len(self.train) for task, total in zip(sums, totals, strict=True)}
 
     def _step(self, step: list[Positions], batches: list[Batch], epoch: int) -> list[Loss]:
-        """One step of the optimizer.
+        """Do one step of the optimizer.
 
         Args:
-            step: the clips of each batch of labels, of all processes.
-            batches: this process's share of them in the same order, as forward passes take it; a clip of another's if
-                it has none.
+            step: the clips of each batch of labels, for all processes.
+            batches: this process's share of them in the same order, one batch per forward pass; without a share, a clip
+                of another process.
         """
         limits = self.settings.training
         own, clips = self.processes.share(step), sum(map(len, step))
@@ -242,7 +223,7 @@ class Trainer:
             if limits.clip_norm:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), limits.clip_norm)
             if bad:
-                # Adam leaves everything as it is where this is not 0.
+                # Adam changes nothing if this is not 0.
                 self.optimizer.optimizer.found_inf = bad[0]
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
@@ -250,12 +231,12 @@ class Trainer:
         return [loss for loss, _ in done] if counted else [done[0][0].nothing()]
 
     def _forward_backward(self, batch: Batch, share: Tensor, epoch: int) -> tuple[Loss, Output]:
-        """The loss, and what the objective is to observe."""
+        """Return the loss, and what the objective observes."""
         with self._autocast():
             output = self.model(batch)
         loss = self.objective(output, batch)
         entry = _Unsure(~torch.isfinite(loss.per_clip).all(), batch, loss, epoch)
-        if self.asks_at_once:
+        if self.checks_at_once:
             self._check([entry])
         else:
             self._unsure.append(entry)
@@ -263,7 +244,7 @@ class Trainer:
         return loss, self._clean(batch) if self.objective.clean_features else output.detach()
 
     def _observe(self, own: list[Positions], batches: list[Batch], outputs: list[Output], epoch: int) -> None:
-        """Shows the objective its part of the batches of labels, whatever the forward passes were."""
+        """Show the objective the outputs by batches of labels, however the forward passes were cut."""
         output, index = Output.join(outputs), torch.cat([batch.index for batch in batches])
         start = 0
         for part in own:
@@ -272,9 +253,9 @@ class Trainer:
             start += len(part)
 
     @property
-    def asks_at_once(self) -> bool:
-        """Whether a loss is looked at before its gradient is made. An accelerator would have to be waited for, so
-        there it is looked at a step later, and until then Adam leaves the weights alone."""
+    def checks_at_once(self) -> bool:
+        """Whether a loss is checked before its gradient is computed. On an accelerator this would mean to wait for it,
+        so the loss is checked a step later, and Adam does not change the weights until then."""
         return self.device.type == "cpu"
 
     def _check(self, entries: list[_Unsure]) -> None:
@@ -284,7 +265,7 @@ class Trainer:
 
     @torch.no_grad()
     def _clean(self, batch: Batch) -> Output:
-        """The output without dropout: with it, stored features of one clip differ by 22-48 % between passes."""
+        """Return the output without dropout: with it, stored features of a clip differ by 22-48 % between passes."""
         self.model.eval()
         with self._autocast():
             output: Output = self.model(batch)
@@ -292,7 +273,7 @@ class Trainer:
         return output
 
     def _autocast(self) -> torch.autocast:
-        # Ours, not Accelerate's: that one's precision is fixed for the life of the process by the first run.
+        # Not Accelerate's: the first run in a process would fix its precision for all later ones.
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def _validate(self, epoch: int) -> dict[str, float]:
@@ -301,7 +282,7 @@ class Trainer:
         if bad.any():
             raise TrainingError(
                 f"after epoch {epoch}, {int(bad.sum())} of {len(self.valid)} validation scores are not finite: the "
-                "last steps made the weights overflow. Lower the learning rates or set training.clip_norm."
+                "weights overflowed in the last steps. Lower the learning rates or set training.clip_norm."
             )
         return evaluate(scores.fusion, self.valid.labels, self.scale, self.neutral).values
 
@@ -324,5 +305,5 @@ class Trainer:
         new = self._best if self.best_epoch > self._stored else None
         self.checkpoints.save(progress, self._parts(), self.optimizer, new)
         self.processes.wait()  # until the files are there for all
-        self._best = {}  # from now on they are in a file
+        self._best = {}  # now they are in a file
         self._stored, self._stored_at = len(self.history), time.perf_counter()

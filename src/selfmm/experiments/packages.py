@@ -1,4 +1,4 @@
-"""The packages of the extra ``[experiments]``, asked for before hours of work and not after them."""
+"""The packages of the extra ``[experiments]``, checked before hours of work."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from selfmm.core.errors import MissingPackageError
 _PACKAGES = {"sklearn": "scikit-learn"}
 
 
-def check_parts(command: str, *modules: str) -> None:
-    """Raises ``MissingPackageError`` where a module that ``command`` needs is not installed."""
+def check_packages(command: str, *modules: str) -> None:
+    """Raise ``MissingPackageError`` if a module that ``command`` needs is not installed."""
     lacking = [_PACKAGES.get(name, name) for name in modules if importlib.util.find_spec(name) is None]
     if lacking:
         raise MissingPackageError(

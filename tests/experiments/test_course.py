@@ -11,10 +11,12 @@ import pytest
 from experiments.studies import study
 from forked import helpers_aside
 from selfmm.core.errors import TrainingError
-from selfmm.experiments.crew import Course, Crew, Unheard
+from selfmm.core.jobs.plan import Plan
+from selfmm.core.jobs.pool import Pool
+from selfmm.core.listener import Listener
+from selfmm.experiments.course import Course
 from selfmm.experiments.study import Asked, Study, quiet
 from selfmm.experiments.trial import Outcome
-from selfmm.training.seed_pool import Plan
 
 # Says that it trained six epochs; the figure of each is the value of one setting.
 ACTOR = """
@@ -27,12 +29,12 @@ if "threads" in job:
 for trial, line in enumerate(sys.stdin):
     figure = json.loads(line)["values"]["text.projection_dropout"]
     if job.get("broken"):
-        send("broken", message="the data are damaged")
+        send("failed", message="the data are damaged")
         sys.exit(1)
     if trial == job.get("dies_at"):
         os.kill(os.getpid(), 9)
     if figure > job.get("fails_above", 1):
-        send("ended", outcome={"state": "failed", "reason": f"{figure} is too much"})
+        send("done", outcome={"state": "failed", "reason": f"{figure} is too much"})
         continue
     state = "complete"
     for epoch in range(1, 7):
@@ -40,44 +42,44 @@ for trial, line in enumerate(sys.stdin):
         if not json.loads(sys.stdin.readline())["go_on"]:
             state = "pruned"
             break
-    send("ended", outcome={"state": state, "mae": figure, "epoch": 1, "seconds": epoch})
+    send("done", outcome={"state": state, "mae": figure, "epoch": 1, "seconds": epoch})
 """
 SPACE = "text.projection_dropout=0..0.9"
 
 
-class Watch(Unheard):
+class Watch(Listener):
     """What is told, and how many were at work at most."""
 
     def __init__(self) -> None:
-        self.crew: Crew | None = None
+        self.pool: Pool[int] | None = None
         self.outcomes: dict[int, Outcome] = {}
         self.values: dict[int, Any] = {}
         self.most = 0
 
-    def started(self, asked: Asked) -> None:
+    def trial_started(self, asked: Asked) -> None:
         self.values[asked.number] = asked.values["text.projection_dropout"]
 
-    def epoch(self, number: int, epoch: int, mae: float) -> None:
-        assert self.crew is not None
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
+        assert self.pool is not None
         assert mae == self.values[number], "each process speaks of its own trial"
-        self.most = max(self.most, len(self.crew.trials))
+        self.most = max(self.most, len(self.pool.running))
 
-    def ended(self, number: int, outcome: Outcome) -> None:
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = outcome
 
 
 def act(found: Study, trials: int, jobs: int, **job: Any) -> Watch:
     watch = Watch()
-    watch.crew = Crew(Plan(jobs, threads=3), {"threads": "3", **job}, command=(sys.executable, "-c", ACTOR))
+    watch.pool = Pool(Plan(jobs, 3, measured=False), (sys.executable, "-c", ACTOR), {"threads": "3", **job})
     saved: list[int] = []
     course = Course(found, trials, watch, lambda: saved.append(len(found.ended())))
     try:
         with quiet():
-            watch.crew.train(course)
+            watch.pool.run(course)
     finally:
         assert not helpers_aside()
     assert saved == [len(found.ended()) - left for left in reversed(range(len(watch.outcomes)))], "saved after each"
-    assert course.done == trials
+    assert course.ended == trials
     assert found.counts()["running"] == 0
     return watch
 

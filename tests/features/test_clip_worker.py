@@ -14,8 +14,8 @@ import pytest
 from features.recordings import tone, write_recording
 from features.tone_clips import STAND_IN, VOICE
 from selfmm.core.errors import MediaError, OutputError, SettingsError, WeightsError
-from selfmm.features import clip_process
-from selfmm.features.clip_process import answer
+from selfmm.features import clip_worker
+from selfmm.features.clip_worker import answer
 from selfmm.features.clips.clip import Clip
 from selfmm.features.kept import load
 
@@ -52,7 +52,7 @@ def test_what_stops_a_clip_and_what_stops_all(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(clip_process, "extract_clip", fail)
+    monkeypatch.setattr(clip_worker, "extract_clip", fail)
     job["clip"]["path"] = "/x/a.wav"
     assert answer(job) == expected
     assert not Path(job["path"]).exists()
@@ -78,9 +78,9 @@ def test_it_ends_with_its_input_even_in_the_midst_of_a_clip(job: dict[str, Any])
 
 def test_what_libraries_print_does_not_disturb(job: dict[str, Any]) -> None:
     code = (
-        "import os\nfrom selfmm.features import clip_process\n"
-        "clip_process.extract_clip = lambda *_, **__: (print('noise', flush=True), os.write(1, b'more\\n'), 1 / 0)\n"
-        "clip_process.main()"
+        "import os\nfrom selfmm.features import clip_worker\n"
+        "clip_worker.extract_clip = lambda *_, **__: (print('noise', flush=True), os.write(1, b'more\\n'), 1 / 0)\n"
+        "clip_worker.main()"
     )
     result = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

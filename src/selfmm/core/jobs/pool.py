@@ -1,0 +1,137 @@
+"""Tasks in workers side by side: as many at once as cores and memory allow, and one that fails stops no other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+from selfmm.core.jobs.plan import Plan
+from selfmm.core.jobs.worker import Event, Message, Worker, environment, stop
+from selfmm.core.memory import Memory, fitting
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Tasks(Generic[Key]):
+    """What a pool works on: subclasses say which tasks there are and what the events of workers mean.
+
+    A key names a task. Everything is called in the thread of :meth:`Pool.run`; what a method raises ends the pool.
+    """
+
+    def next(self) -> tuple[Key, Message] | None:
+        """Return the next task: its key and what its worker is sent. None: there is none at the moment."""
+        raise NotImplementedError
+
+    def event(self, key: Key, event: Event) -> Message | None:
+        """Handle an event of a running task, and return what to answer, if anything."""
+        raise NotImplementedError
+
+    def done(self, key: Key, result: Event) -> None:
+        """Handle the result of a task."""
+        raise NotImplementedError
+
+    def failed(self, key: Key, problem: str) -> None:
+        """Handle the failure of a task."""
+        raise NotImplementedError
+
+
+class Pool(Generic[Key]):
+    """Runs tasks in workers.
+
+    Events that the pool understands: ``done`` ends a task and is its result; ``failed`` gives the ``message`` to use
+    when the process then ends; ``memory`` in any event is what the worker takes, by place, see
+    :class:`selfmm.core.memory.Memory`.
+
+    Args:
+        plan: how many at once, and what each may use.
+        command: what a worker runs.
+        setup: the first message of each worker, which then does one task after the other. None: a worker does one task
+            and ends, which ends the task too; what it measures of its process is then of this task alone.
+    """
+
+    def __init__(self, plan: Plan, command: Sequence[str], setup: Message | None = None) -> None:
+        self.plan = plan
+        self.command = command
+        self.setup = setup
+        self.running: dict[Key, Worker] = {}
+        """Who works on which task."""
+        # The first one shows how much a task takes.
+        self.room = 1 if plan.measured else plan.jobs
+        self._devices: dict[Worker, str | None] = {}
+        self._warming: set[Worker] = set()  # those that have yet to show what memory they take
+        self._peaks: Counter[str] = Counter()
+        self._inbox: SimpleQueue[tuple[Worker, Event | None]] = SimpleQueue()
+
+    def run(self, tasks: Tasks[Key]) -> None:
+        """Run all tasks. However this ends, no process is left."""
+        try:
+            self._feed(tasks)
+            while self.running:
+                self._handle(tasks, *self._inbox.get())
+                self._feed(tasks)
+        finally:
+            stop(self._devices)
+
+    def _feed(self, tasks: Tasks[Key]) -> None:
+        while len(self.running) < self.room and (task := tasks.next()) is not None:
+            key, message = task
+            busy = set(self.running.values())
+            idle = [worker for worker in self._devices if worker not in busy] if self.setup is not None else []
+            self.running[key] = idle[0] if idle else self._start()
+            self.running[key].send(message)
+
+    def _start(self) -> Worker:
+        variables, device = environment(self.plan.threads), None
+        if self.plan.devices:
+            taken = Counter(self._devices.values())
+            device = min(self.plan.devices, key=lambda name: taken[name])
+            variables["CUDA_VISIBLE_DEVICES"] = device
+        worker = Worker(self.command, variables, self._inbox)
+        self._devices[worker] = device
+        self._warming.add(worker)
+        if self.setup is not None:
+            worker.send(self.setup)
+        return worker
+
+    def _handle(self, tasks: Tasks[Key], worker: Worker, event: Event | None) -> None:
+        key = next((key for key, busy in self.running.items() if busy is worker), None)
+        if event is None:
+            self._end(tasks, key, worker)
+        elif key is not None and event["event"] == "done":
+            del self.running[key]
+            tasks.done(key, event)
+        elif key is not None:
+            if event["event"] == "failed":
+                worker.failure = event["message"]
+            if "memory" in event:
+                self._measure(worker, {place: Memory(**memory) for place, memory in event["memory"].items()})
+            answer = tasks.event(key, event)
+            if answer is not None:
+                worker.send(answer)
+
+    def _measure(self, worker: Worker, memory: Mapping[str, Memory]) -> None:
+        self._warming.discard(worker)
+        if not self.plan.measured:
+            return
+        room = self.plan.jobs
+        for place, now in memory.items():
+            self._peaks[place] = max(self._peaks[place], now.peak)
+            if place == "host" or len(self.plan.devices) == 1:  # if there are several devices, each has one task
+                room = min(room, fitting(now.free, self._peaks[place], len(self.running), len(self._warming)))
+        self.room = room
+
+    def _end(self, tasks: Tasks[Key], key: Key | None, worker: Worker) -> None:
+        problem = worker.problem()
+        del self._devices[worker]
+        self._warming.discard(worker)
+        if key is None:
+            return
+        del self.running[key]
+        if problem is None and self.setup is not None:
+            problem = "its process ended before it was done"
+        if problem is None:
+            tasks.done(key, {})
+        else:
+            tasks.failed(key, problem)

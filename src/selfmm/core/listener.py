@@ -1,0 +1,65 @@
+"""One listener for everything that takes a while: it is told about progress, for example to show a bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from selfmm.core.jobs.plan import Plan
+
+
+class Listener:
+    """Gets told how work progresses. Every method does nothing; override those you need.
+
+    The types that belong to higher layers are named here, but not imported.
+    """
+
+    # One training: selfmm.train.
+
+    def started(self, max_epochs: int, steps: int, done: int) -> None:
+        """Training starts, with ``steps`` per epoch; ``done`` epochs were trained before an interruption."""
+
+    def step(self) -> None:
+        """The optimizer made a step."""
+
+    def epoch(self, record: Any) -> None:
+        """An epoch is over; ``record`` is its :class:`selfmm.training.trainer.EpochRecord`."""
+
+    # Several trainings: selfmm.train_seeds, compare and ablate. A key names a run: a seed, or a RunKey.
+
+    def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
+        """The keys of the runs to train, and of those that were finished before."""
+
+    def run_started(self, key: Any, max_epochs: int, done: int) -> None:
+        """A run starts, or resumes after ``done`` epochs."""
+
+    def run_epoch(self, key: Any, record: Any) -> None:
+        """A run finished an epoch; see :meth:`epoch`."""
+
+    def run_ended(self, key: Any, problem: str | None) -> None:
+        """A run ended; ``problem`` says why if it failed."""
+
+    # Trials: selfmm.tune.
+
+    def trials_planned(self, search: Any, trials: int, done: int, plan: Plan) -> None:
+        """A :class:`selfmm.experiments.search.Search` starts, for ``trials`` of which ``done`` are over."""
+
+    def trial_started(self, asked: Any) -> None:
+        """A trial starts; ``asked`` is its :class:`selfmm.experiments.study.Asked`."""
+
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
+        """A trial finished an epoch with this validation MAE."""
+
+    def trial_ended(self, number: int, outcome: Any) -> None:
+        """A trial ended; ``outcome`` is its :class:`selfmm.experiments.trial.Outcome`."""
+
+    # Clips: selfmm.extract.
+
+    def clips_planned(self, clips: int) -> None:
+        """Extraction of this number of clips starts."""
+
+    def clip(self, clip: Any, kept: bool, problem: str | None) -> None:
+        """A :class:`selfmm.features.clips.clip.Clip` is done.
+
+        ``kept``: it had been extracted before. ``problem``: why it could not be extracted.
+        """

@@ -1,0 +1,92 @@
+"""Several trainings side by side, each in a process of its own.
+
+Processes, not one batched model: runs stop at different epochs, a model stays the plain one, and each run's figures
+are those of a training of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfmm.config.settings import Settings
+from selfmm.core.folders import sweep
+from selfmm.core.jobs.plan import Plan
+from selfmm.core.jobs.pool import Key, Pool, Tasks
+from selfmm.core.jobs.worker import Event, Message, module
+from selfmm.core.listener import Listener
+from selfmm.data.store import Dataset
+from selfmm.runs.folder import RunFolder
+from selfmm.training.run import Run
+from selfmm.training.trainer import EpochRecord
+
+_SHARED = ".frozen"
+
+
+@dataclass
+class Trainings(Tasks[Key]):
+    """Trainings as a pool's tasks.
+
+    Attributes:
+        waiting: what :mod:`selfmm.training.run_worker` is sent, by key, for each run that is to be trained.
+        listener: is told how they go.
+        problems: why runs failed, by key.
+    """
+
+    waiting: dict[Key, Message]
+    listener: Listener
+    problems: dict[Key, str] = field(default_factory=dict)
+
+    def next(self) -> tuple[Key, Message] | None:
+        key = next(iter(self.waiting), None)
+        return None if key is None else (key, self.waiting.pop(key))
+
+    def event(self, key: Key, event: Event) -> None:
+        if event["event"] == "started":
+            self.listener.run_started(key, event["max_epochs"], event["done"])
+        elif event["event"] == "epoch":
+            self.listener.run_epoch(key, EpochRecord(**event["record"]))
+
+    def done(self, key: Key, result: Event) -> None:
+        self.listener.run_ended(key, None)
+
+    def failed(self, key: Key, problem: str) -> None:
+        self.problems[key] = problem
+        self.listener.run_ended(key, problem)
+
+
+def train_several(
+    dataset: Dataset,
+    settings: Mapping[Key, Settings],
+    runs: Mapping[Key, RunFolder],
+    plan: Plan,
+    shared: Path,
+    *,
+    resume: bool,
+    listener: Listener,
+) -> dict[Key, str]:
+    """Train the runs that are not finished, and return why each that has no result failed.
+
+    Args:
+        dataset: every process reads its folder.
+        settings, runs: of each run and where it goes, by key.
+        plan: how the runs share the machine.
+        shared: a folder that holds all runs; weights that they have in common are in a hidden folder in it.
+        resume: go on with runs that are there.
+        listener: is told how they go.
+    """
+    finished = [key for key in runs if Run(dataset, settings[key], runs[key], Listener()).finished(resume=resume)]
+    waiting: Sequence[Key] = [key for key in runs if key not in finished]
+    listener.runs_planned(plan, waiting, finished)
+    sweep(shared / _SHARED)
+    common = {"data": str(dataset.path.resolve()), "shared": str(shared.resolve() / _SHARED)}
+    trainings = Trainings(
+        {
+            key: {**common, "out": str(runs[key].path.resolve()), "settings": settings[key].model_dump(mode="json")}
+            for key in waiting
+        },
+        listener,
+    )
+    Pool[Key](plan, module("selfmm.training.run_worker")).run(trainings)
+    return {key: trainings.problems[key] for key in runs if key in trainings.problems}  # they end in any order
