@@ -41,10 +41,9 @@ def curve(path: Path, threads: int, run: Path) -> tuple[float, int]:
     import selfmm
     from selfmm.features.clips.clip import Clip
     from selfmm.features.media.recording import probe
-    from selfmm.recordings.scores import predict_curve
     from selfmm.recordings.spans import Windows
 
-    windows = sum(1 for _ in predict_curve(selfmm.load(run), Clip(path), Windows(5.0, 1.0), threads=threads))
+    windows = sum(1 for _ in selfmm.load(run).recordings.curve(Clip(path), Windows(5.0, 1.0), threads=threads))
     return probe(path).duration or 0.0, windows
 
 

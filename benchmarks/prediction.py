@@ -24,13 +24,13 @@ import selfmm
 from selfmm.data.batches import BatchMaker, evaluation_plan
 from selfmm.data.types import Batch
 from selfmm.exporting.session import OnnxModel
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 Scoring = Callable[[Batch], object]
 SIZES = (1, 8, 64, 256)
 
 
-def by_torch(model: TrainedModel) -> Scoring:
+def by_torch(model: SentimentModel) -> Scoring:
     def run(batch: Batch) -> object:
         with torch.inference_mode():
             return model.assembly.model(batch.to(model.device)).fusion.cpu()
@@ -55,12 +55,12 @@ def batches_of(maker: BatchMaker, clips: npt.NDArray[np.int64], size: int) -> li
     return [maker.make(clips[positions]) for positions in evaluation_plan(maker.cost[clips], size)]
 
 
-def of_words(model: TrainedModel, sentences: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Time ``TrainedModel.predict`` of one sentence, from words to a table."""
+def of_words(model: SentimentModel, sentences: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Time ``SentimentModel.predict`` of one sentence, from words to a table."""
     times = []
     for sentence in [sentences[0], *sentences]:
         started = time.perf_counter()
-        model.predict([sentence])
+        model.predict(text=sentence)
         times.append(time.perf_counter() - started)
     return np.array(times[1:])
 

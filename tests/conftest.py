@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from selfmm.api import train
 from selfmm.data.planted import PlantedSettings, planted_source, write_planted
 from selfmm.data.store import Dataset
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 # Tests are many small tensors: threads only get into each other's way. So it is in the processes that tests start.
 torch.set_num_threads(1)
@@ -84,7 +84,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def trained(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+def trained(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> SentimentModel:
     """A finished run on ``planted``; not to be changed."""
     out = tmp_path_factory.mktemp("trained") / "run"
     return train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=out)
@@ -109,7 +109,7 @@ def demo_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clip_run(demo_clips: Path, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+def clip_run(demo_clips: Path, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> SentimentModel:
     """A finished run on the written words and the voices of ``demo_clips``; not to be changed."""
     pytest.importorskip("faster_whisper", reason="it brings the model that finds speech")
     from selfmm.config.recipe import load_recipe

@@ -18,7 +18,7 @@ from selfmm import api
 from selfmm.config.settings import Settings
 from selfmm.core.errors import OutputError, RunError
 from selfmm.data.store import Dataset
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 
 def test_dir_shows_the_public_names_and_each_can_be_had() -> None:
@@ -46,7 +46,7 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_the_same_by_every_way_to_say_it(trained: TrainedModel, planted: Dataset) -> None:
+def test_the_same_by_every_way_to_say_it(trained: SentimentModel, planted: Dataset) -> None:
     """A run by its folder or loaded, a data set by its folder or open, a sentence or a list of them."""
     stored = trained.predictions
     for run in (trained, trained.folder.path, str(trained.folder.path)):
@@ -64,7 +64,7 @@ def test_the_same_by_every_way_to_say_it(trained: TrainedModel, planted: Dataset
     assert api.corrections(trained).empty
 
 
-def test_an_explanation_of_a_clip_and_of_a_split(trained: TrainedModel, planted: Dataset) -> None:
+def test_an_explanation_of_a_clip_and_of_a_split(trained: SentimentModel, planted: Dataset) -> None:
     clip = planted.samples["id"].iloc[3]
     explanation = api.explain(trained, planted, clip=clip)
     assert isinstance(explanation, api.Explanation)
@@ -74,7 +74,7 @@ def test_an_explanation_of_a_clip_and_of_a_split(trained: TrainedModel, planted:
         api.explain(trained, planted, clip="nobody")
 
 
-def test_arguments_that_contradict_each_other(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+def test_arguments_that_contradict_each_other(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     with pytest.raises(api.SettingsError, match=r"give either `data=\.\.\.` or `text=\.\.\.`"):
         api.predict(trained)
     with pytest.raises(api.SettingsError, match="write the lowest and the highest label"):
@@ -90,7 +90,7 @@ def test_models_are_listed_with_their_settings() -> None:
     assert api.models("mult")["setting"].str.startswith("options.").any()
 
 
-def test_a_run_learns_the_planted_set(trained: TrainedModel) -> None:
+def test_a_run_learns_the_planted_set(trained: SentimentModel) -> None:
     """Better than the mean by far: a broken model or loop does not reach a correlation of .4."""
     test = trained.evaluate(split="test")
     assert test.values["corr"] > 0.4
@@ -98,7 +98,7 @@ def test_a_run_learns_the_planted_set(trained: TrainedModel) -> None:
     assert test.values["mae"] < 0.9 * np.abs(labels - labels.mean()).mean()
 
 
-def test_run_folder_is_complete(trained: TrainedModel, planted: Dataset) -> None:
+def test_run_folder_is_complete(trained: SentimentModel, planted: Dataset) -> None:
     path = trained.folder.path
     present = {file.name for file in path.iterdir()}
     assert present >= {
@@ -111,14 +111,14 @@ def test_run_folder_is_complete(trained: TrainedModel, planted: Dataset) -> None
     assert not list(path.rglob("*.pkl")) + list(path.rglob("*.pt")) + list(path.rglob("*.bin"))
 
 
-def test_predictions_table(trained: TrainedModel, planted: Dataset) -> None:
+def test_predictions_table(trained: SentimentModel, planted: Dataset) -> None:
     table = trained.predictions
     assert table.columns.tolist() == ["id", "split", "label", "score", "score_text", "score_audio", "score_vision"]
     assert table["id"].tolist() == planted.samples["id"].tolist()
     assert np.isfinite(table["score"]).all()
 
 
-def test_labels_table_has_every_clip_epoch_and_modality(trained: TrainedModel, planted: Dataset) -> None:
+def test_labels_table_has_every_clip_epoch_and_modality(trained: SentimentModel, planted: Dataset) -> None:
     table = trained.labels
     clips, epochs = len(planted.rows("train")), len(trained.history)
     assert len(table) == clips * epochs * 3
@@ -132,27 +132,27 @@ def test_labels_table_has_every_clip_epoch_and_modality(trained: TrainedModel, p
     np.testing.assert_allclose(table["weight"], np.tanh((table["u_label"] - table["m_label"]).abs()), rtol=1e-6)
 
 
-def test_unimodal_heads_have_no_loss_before_epoch_3(trained: TrainedModel) -> None:
+def test_unimodal_heads_have_no_loss_before_epoch_3(trained: SentimentModel) -> None:
     """Labels leave y_m after the loss of epoch 2, so the first weights above 0 are those of epoch 3."""
     losses = trained.history[["loss_text", "loss_audio", "loss_vision"]]
     assert (losses.iloc[:2] == 0).all(axis=None)
     assert (losses.iloc[2:] > 0).all(axis=None)
 
 
-def test_best_epoch_is_that_of_the_lowest_validation_mae(trained: TrainedModel) -> None:
+def test_best_epoch_is_that_of_the_lowest_validation_mae(trained: SentimentModel) -> None:
     history = trained.history
     assert trained.metrics["best_epoch"] == history.sort_values("valid_mae")["epoch"].iloc[0]
     again = trained.evaluate(split="valid")
     assert again.values["mae"] == pytest.approx(history["valid_mae"].min(), abs=1e-5)
 
 
-def test_loading_gives_the_stored_predictions(trained: TrainedModel, planted: Dataset) -> None:
+def test_loading_gives_the_stored_predictions(trained: SentimentModel, planted: Dataset) -> None:
     again = selfmm.load(trained.folder.path).predict(planted)
     pd.testing.assert_frame_equal(again, trained.predictions, atol=1e-5)
 
 
 def test_same_seed_same_numbers_other_seed_others(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
-    def scores(name: str, seed: int) -> TrainedModel:
+    def scores(name: str, seed: int) -> SentimentModel:
         overrides = [*QUICK, "training.max_epochs=2"]
         return selfmm.train(planted, text_encoder=tiny_encoder, overrides=overrides, seed=seed, out=tmp_path / name)
 
@@ -175,7 +175,7 @@ def test_features_alone_need_no_text_encoder(planted: Dataset, tmp_path: Path) -
     assert not (model.folder.path / "text_encoder").exists()
 
 
-def test_an_existing_run_is_not_overwritten(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
+def test_an_existing_run_is_not_overwritten(trained: SentimentModel, planted: Dataset, tiny_encoder: str) -> None:
     with pytest.raises(OutputError, match=r"exists already\. Pass `resume=True`"):
         selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path)
 
@@ -188,7 +188,7 @@ def test_a_folder_that_is_no_run_is_left_alone(planted: Dataset, tiny_encoder: s
 
 
 def test_resuming_with_other_settings_or_data_is_refused(
-    trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
+    trained: SentimentModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:
     out = trained.folder.path
     overrides = [*QUICK, "training.max_epochs=9"]
@@ -202,7 +202,7 @@ def test_resuming_with_other_settings_or_data_is_refused(
 
 
 def test_resuming_with_labels_edited_by_hand_is_refused(
-    trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
+    trained: SentimentModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:
     import shutil
 
@@ -233,7 +233,7 @@ def test_a_data_sets_name_cannot_lead_out_of_the_folder(planted: Dataset) -> Non
     assert default_folder(strange, None, "self_mm", 1).parent == Path("runs")
 
 
-def test_resuming_a_finished_run_returns_it(trained: TrainedModel, planted: Dataset, tiny_encoder: str) -> None:
+def test_resuming_a_finished_run_returns_it(trained: SentimentModel, planted: Dataset, tiny_encoder: str) -> None:
     stamp = (trained.folder.path / "metrics.json").stat().st_mtime_ns
     again = selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path, resume=True)
     assert again.metrics == trained.metrics

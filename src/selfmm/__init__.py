@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from selfmm.api import Dataset as Dataset
     from selfmm.api import Prediction as Prediction
     from selfmm.api import SelfmmError as SelfmmError
-    from selfmm.api import TrainedModel as TrainedModel
+    from selfmm.api import SentimentModel as SentimentModel
     from selfmm.api import ablate as ablate
     from selfmm.api import annotate as annotate
     from selfmm.api import audit as audit

@@ -62,9 +62,9 @@ def test_label_studio_there_and_back(run: Path, tmp_path: Path) -> None:
 def test_mistakes(run: Path, tmp_path: Path) -> None:
     before = sorted(file.name for file in (tmp_path / "data").iterdir())
     complains(selfmm("annotate", run, "tasks.xlsx", cwd=tmp_path), "ends in .csv or .parquet or .json")
-    complains(selfmm("annotate", run, "data/tasks.json", cwd=tmp_path), "lies in a data set")
+    complains(selfmm("annotate", run, "data/tasks.json", cwd=tmp_path), "is in a data set")
     complains(selfmm("annotate", run, "x.csv", "--media-root", "/x", cwd=tmp_path), "Label Studio")
-    complains(selfmm("annotate", "data", "x.csv", cwd=tmp_path), "so it is no run")
+    complains(selfmm("annotate", "data", "x.csv", cwd=tmp_path), "is not a run folder")
     complains(selfmm("labels", "data", "--import", "none.csv", cwd=tmp_path), "none.csv does not exist")
     complains(selfmm("labels", "nowhere", "--import", "none.csv", cwd=tmp_path), "nowhere does not exist")
     complains(selfmm("labels", run, "--weight", "1", cwd=tmp_path), "--import FILE")

@@ -149,7 +149,7 @@ def test_nonexistent_and_foreign_folders(tmp_path: Path) -> None:
     for command in (["train", "none"], ["inspect", "none"], ["train", "."]):
         complains(selfmm(*command, cwd=tmp_path), "is no data set of selfmm")
     for command in (["evaluate", "none"], ["predict", "none", "x"], ["labels", "none"]):
-        complains(selfmm(*command, cwd=tmp_path), "so it is no run")
+        complains(selfmm(*command, cwd=tmp_path), "is not a run folder")
     complains(selfmm("import", "none.pkl", "dst", cwd=tmp_path), "none.pkl")
     complains(selfmm("weights", "get", "minilmm", cwd=tmp_path), "did you mean 'minilm'")
 
@@ -171,7 +171,7 @@ def test_nothing_is_overwritten_by_a_wrong_name(trained: TrainedModel, planted: 
     mine.write_text("years of work")
     complains(selfmm("labels", run, "--out", mine), "exists already", "--force")
     assert mine.read_text() == "years of work"
-    complains(selfmm("labels", run, "--out", run / "labels.parquet", "--force"), "lies in the run folder")
+    complains(selfmm("labels", run, "--out", run / "labels.parquet", "--force"), "is in the run folder")
     complains(
         selfmm("predict", run, planted.path, "--out", planted.path / "samples.parquet", "--force"), "in a data set"
     )

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +25,10 @@ from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.subtitles import read_cues
+from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import FUSION, Prediction, Spread
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.recipe import recipe_of
+from selfmm.runs.folder import RunFolder
 
 SPREAD = Spread(0.5, 1.0, np.linspace(-3, 3, 8))
 MADE = Prediction(
@@ -113,14 +117,14 @@ def test_a_curve_tells_its_spans_by_their_times() -> None:
 
 
 @pytest.fixture
-def predict(clip_run: TrainedModel) -> Predict:
+def predict(clip_run: SentimentModel) -> Predict:
     return Predict(clip_run)
 
 
 class Predict:
     """``selfmm predict RUN ...``"""
 
-    def __init__(self, run: TrainedModel) -> None:
+    def __init__(self, run: SentimentModel) -> None:
         self.run = run
 
     def __call__(self, *arguments: str | Path) -> CompletedProcess[str]:
@@ -281,3 +285,25 @@ def test_times_of_recognised_words_stand_beside_them() -> None:
     said = Transcript(text, (Word("so", 0.1, 0.3), Word("good", 1.4, 1.8)), "en", "recognised")
     why = Explanation("a", 1.5, 1.0, (-3.0, 3.0), (), (), text, (WordShare("good", 3, 7, 0.5),), (), 8)
     assert "+0.50 good (1.4 s)" in "\n".join(lines_of(card(replace(MADE, transcript=said, explanation=why))))
+
+
+def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
+    predict: Predict, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(RunFolder, "info", counted(calls, "run.json", RunFolder.info))
+    monkeypatch.setattr("selfmm.recordings.scorer.recipe_of", counted(calls, "recipe", recipe_of))
+    for arguments in ([], ["--window", "1"]):
+        calls.clear()
+        assert predict(*recordings(demo_clips, 1), *arguments).returncode == 0
+        assert sorted(calls) == ["recipe", "run.json"]
+
+
+def counted(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which notes each call."""
+
+    def call(*arguments: Any) -> Any:
+        calls.append(name)
+        return function(*arguments)
+
+    return call

@@ -29,7 +29,7 @@ def printed(*arguments: str | Path) -> str:
 def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: TrainedModel, tmp_path: Path) -> None:
     out = tmp_path / "quality.csv"
     text = printed("labels", trained.folder.path, "--audit", "--out", out)
-    for part in ("separation", "u-label | m-label", "updated", "quality against error", "disagree most"):
+    for part in ("separation", "u-label | m-label", "updated", "quality and error", "disagree most"):
         assert part in text
     table = pd.read_csv(out)
     last = trained.labels[trained.labels["epoch"] == trained.labels["epoch"].max()]
@@ -65,21 +65,21 @@ def test_report_says_what_it_wrote_and_replaces_nothing(trained: TrainedModel, t
     assert sorted(copy.rglob("*")) == before
     complains(selfmm("report", copy), "run-report.html exists already", "--force")
     other = selfmm("report", copy, "--out", tmp_path / "other.html", "--pictures", tmp_path / "pictures")
-    complains(other, "holds labels-over-epochs-text.png already")
+    complains(other, "already has labels-over-epochs-text.png")
     assert not (tmp_path / "other.html").exists()
 
 
 def test_report_refuses_wrong_places(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
     path = trained.folder.path
-    with pytest.raises(OutputError, match=r"ends in \.html"):
+    with pytest.raises(OutputError, match=r"end in \.html"):
         write_report(path, tmp_path / "page.pdf")
-    with pytest.raises(OutputError, match="lies in the run folder"):
+    with pytest.raises(OutputError, match="is in the run folder"):
         write_report(path, path / "page.html")
-    with pytest.raises(OutputError, match="lies in a data set"):
+    with pytest.raises(OutputError, match="is in a data set"):
         write_report(path, planted.path / "page.html")
-    with pytest.raises(OutputError, match="lies in the run folder"):
+    with pytest.raises(OutputError, match="is in the run folder"):
         write_report(path, tmp_path / "page.html", path)
-    with pytest.raises(SelfmmError, match="is no run"):
+    with pytest.raises(SelfmmError, match="is not a run folder"):
         write_report(planted.path, tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
 
@@ -181,6 +181,6 @@ def test_foreign_labels_are_refused_by_every_command(trained: TrainedModel, tmp_
 
 def test_a_file_in_the_place_of_the_pictures_leaves_no_page(trained: TrainedModel, tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("mine")
-    with pytest.raises(OutputError, match="no folder"):
+    with pytest.raises(OutputError, match="is not a folder"):
         write_report(trained.folder.path, tmp_path / "page.html", tmp_path / "pictures", force=True)
     assert [file.name for file in tmp_path.iterdir()] == ["pictures"]

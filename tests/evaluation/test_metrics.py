@@ -179,7 +179,7 @@ def test_correlation_does_not_depend_on_size(size: float) -> None:
 def test_non0_without_any_label_but_0_has_no_value() -> None:
     metrics = evaluate([1.0, -1.0], [0.0, 0.0], "mosi")
     assert np.isnan(metrics.values["acc2_non0"])
-    assert metrics.reasons["f1_non0"] == "all labels are 0, and non0 leaves those out"
+    assert metrics.reasons["f1_non0"] == "all labels are 0, which non0 leaves out"
     assert metrics.values["acc2_has0"] == 0.5
 
 
@@ -189,7 +189,7 @@ def test_nothing_labelled_gives_nan_and_reasons_for_all(scale: object) -> None:
         metrics = evaluate(predictions, labels, scale)  # type: ignore[arg-type]
         assert metrics.count == 0
         assert np.isnan(list(metrics.values.values())).all()
-        assert set(metrics.reasons.values()) == {"there is no labelled clip"}
+        assert set(metrics.reasons.values()) == {"no clip has a label"}
         assert metrics.reasons.keys() == metrics.values.keys()
 
 
@@ -209,11 +209,11 @@ def test_a_split_of_one_class(sign: int) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: evaluate([1.0, NAN, np.inf], [1, 1, 1]), "2 of 3 predictions are NaN or infinite"),
-        (lambda: evaluate([1.0], [np.inf]), "1 of 1 labels are infinite"),
-        (lambda: evaluate([1.0, 2.0], [1.0]), r"predictions are \(2,\) and labels \(1,\)"),
+        (lambda: evaluate([1.0, NAN, np.inf], [1, 1, 1]), "predictions that are NaN or infinite: 2 of 3"),
+        (lambda: evaluate([1.0], [np.inf]), "infinite labels: 1 of 1"),
+        (lambda: evaluate([1.0, 2.0], [1.0]), r"predictions have shape \(2,\) and labels \(1,\)"),
         (lambda: evaluate([[1.0]], [[1.0]]), "one number per clip"),
-        (lambda: evaluate([1.0], [1.0], "mosei"), "no scale 'mosei'; give one of"),  # type: ignore[arg-type]
+        (lambda: evaluate([1.0], [1.0], "mosei"), "unknown scale 'mosei'; give one of"),  # type: ignore[arg-type]
     ],
 )
 def test_mistakes_are_named(call: Callable[[], object], message: str) -> None:

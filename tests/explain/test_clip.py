@@ -21,7 +21,7 @@ from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, write_dataset
 from selfmm.explain.clip import explain
 from selfmm.explain.explanation import Explanation
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 
 @contextmanager
@@ -37,12 +37,12 @@ def changed(parameter: torch.Tensor, part: Any, value: float) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def explained(trained: TrainedModel, planted: Dataset) -> list[Explanation]:
+def explained(trained: SentimentModel, planted: Dataset) -> list[Explanation]:
     return [explain(trained, planted, row) for row in range(100)]
 
 
 def test_it_explains_the_score_of_predict(
-    explained: list[Explanation], trained: TrainedModel, planted: Dataset
+    explained: list[Explanation], trained: SentimentModel, planted: Dataset
 ) -> None:
     table = trained.predict(planted)
     table = table.head(len(explained))
@@ -67,7 +67,7 @@ def test_everything_adds_up(explained: list[Explanation]) -> None:
 
 
 def test_what_is_added_is_lost_when_the_stream_is_dropped(
-    explained: list[Explanation], trained: TrainedModel, planted: Dataset
+    explained: list[Explanation], trained: SentimentModel, planted: Dataset
 ) -> None:
     """By scoring the clips again without that stream, through the data set."""
     manifest = planted.manifest
@@ -79,7 +79,7 @@ def test_what_is_added_is_lost_when_the_stream_is_dropped(
             assert one.contributions[place].added == pytest.approx(one.score - score, abs=1e-5)
 
 
-def test_words_agree_with_many_small_steps(trained: TrainedModel, planted: Dataset) -> None:
+def test_words_agree_with_many_small_steps(trained: SentimentModel, planted: Dataset) -> None:
     """A Riemann sum of finite differences through the model's own, packed, path; audio and vision are not there, so
     the fair share of the words is the score itself."""
     encoder, model = trained.assembly.model.encoders["text"], trained.assembly.model
@@ -138,7 +138,7 @@ def test_words_stand_where_they_say(explained: list[Explanation], planted: Datas
         assert all(text[word.start : word.end] == word.word for word in one.words)
 
 
-def test_a_stream_that_the_fusion_ignores_does_nothing(trained: TrainedModel, planted: Dataset) -> None:
+def test_a_stream_that_the_fusion_ignores_does_nothing(trained: SentimentModel, planted: Dataset) -> None:
     model = trained.assembly.model
     text = len(model.missing["text"])
     fusion: Any = model.fusion
@@ -153,7 +153,7 @@ def test_a_stream_that_the_fusion_ignores_does_nothing(trained: TrainedModel, pl
     assert abs(found.contributions[2].value) > 1e-3
 
 
-def test_a_feature_that_the_encoder_ignores_does_nothing(trained: TrainedModel, planted: Dataset) -> None:
+def test_a_feature_that_the_encoder_ignores_does_nothing(trained: SentimentModel, planted: Dataset) -> None:
     lstm: Any = trained.assembly.model.encoders["vision"].lstm
     with changed(lstm.weight_ih_l0, (slice(None), 2), 0.0):
         found = explain(trained, planted, 3)
@@ -165,7 +165,7 @@ def test_a_feature_that_the_encoder_ignores_does_nothing(trained: TrainedModel, 
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_streams_that_a_clip_lacks_get_none(trained: TrainedModel, tmp_path: Path) -> None:
+def test_streams_that_a_clip_lacks_get_none(trained: SentimentModel, tmp_path: Path) -> None:
     dataset = write_planted(tmp_path / "data", PlantedSettings(clips=30, seed=3, missing=0.9))
     seen = set()
     for row in range(len(dataset)):
@@ -180,7 +180,7 @@ def test_streams_that_a_clip_lacks_get_none(trained: TrainedModel, tmp_path: Pat
     assert seen == {"text", "audio", "vision"}
 
 
-def test_frames_without_a_face_do_nothing_and_features_have_names(trained: TrainedModel, tmp_path: Path) -> None:
+def test_frames_without_a_face_do_nothing_and_features_have_names(trained: SentimentModel, tmp_path: Path) -> None:
     source = planted_source(PlantedSettings(clips=12, seed=3))
     plain = source.frames["vision"]
     names = tuple(f"brow_{number}" for number in range(8))
@@ -204,7 +204,7 @@ def test_frames_without_a_face_do_nothing_and_features_have_names(trained: Train
     assert stream.peak_place == f"{stream.peak / 10:.1f} s"
 
 
-def test_it_is_the_same_each_time_and_leaves_the_model_alone(trained: TrainedModel, planted: Dataset) -> None:
+def test_it_is_the_same_each_time_and_leaves_the_model_alone(trained: SentimentModel, planted: Dataset) -> None:
     model = trained.assembly.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first = explain(trained, planted, 5)
@@ -233,7 +233,7 @@ def test_json_holds_every_figure(explained: list[Explanation]) -> None:
     assert json.dumps(explained[0].to_json())  # plain values
 
 
-def test_mistakes_are_named(trained: TrainedModel, planted: Dataset) -> None:
+def test_mistakes_are_named(trained: SentimentModel, planted: Dataset) -> None:
     with pytest.raises(DatasetError, match="150 clips, so there is no row 150"):
         explain(trained, planted, 150)
     with pytest.raises(SettingsError, match="steps = 0"):

@@ -15,7 +15,7 @@ from selfmm.config.settings import load_settings
 from selfmm.data.store import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.explain.contributions import Sharing
-from selfmm.explain.inputs import Inputs
+from selfmm.explain.gradients import Inputs
 from selfmm.models import MODELS, find_model
 from selfmm.models.late_fusion import LateFusion
 from selfmm.models.self_mm import SelfMM

@@ -15,7 +15,7 @@ from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset
 from selfmm.explain.clip import explain
 from selfmm.explain.table import contributions
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 MODALITIES = ("text", "audio", "vision")
 
@@ -27,11 +27,11 @@ def gappy(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def table(trained: TrainedModel, gappy: Dataset) -> pd.DataFrame:
+def table(trained: SentimentModel, gappy: Dataset) -> pd.DataFrame:
     return contributions(trained, gappy)
 
 
-def test_they_are_those_of_each_clip_by_itself(table: pd.DataFrame, trained: TrainedModel, gappy: Dataset) -> None:
+def test_they_are_those_of_each_clip_by_itself(table: pd.DataFrame, trained: SentimentModel, gappy: Dataset) -> None:
     assert len(table) == len(gappy)
     for row in range(0, len(gappy), 3):
         one, told = explain(trained, gappy, row), table.iloc[row]
@@ -45,18 +45,18 @@ def test_they_are_those_of_each_clip_by_itself(table: pd.DataFrame, trained: Tra
             assert np.isnan(told[f"added_{name}"])
 
 
-def test_they_add_up_beside_the_scores_of_predict(table: pd.DataFrame, trained: TrainedModel, gappy: Dataset) -> None:
+def test_they_add_up_beside_the_scores_of_predict(table: pd.DataFrame, trained: SentimentModel, gappy: Dataset) -> None:
     pd.testing.assert_frame_equal(table[trained.predict(gappy).columns], trained.predict(gappy), atol=1e-5)
     assert table.filter(like="by_").isna().to_numpy().any(), "some clips lack a stream"
     np.testing.assert_allclose(table["base"] + table.filter(like="by_").sum(axis=1), table["score"], atol=1e-4)
     assert list(table.columns[-7:]) == ["base", *(f"{what}_{name}" for what in ("by", "added") for name in MODALITIES)]
 
 
-def test_a_split_and_sentences(table: pd.DataFrame, trained: TrainedModel, gappy: Dataset) -> None:
+def test_a_split_and_sentences(table: pd.DataFrame, trained: SentimentModel, gappy: Dataset) -> None:
     test = contributions(trained, gappy, "test")
     expected = table[table["split"] == "test"].reset_index(drop=True)
     pd.testing.assert_frame_equal(test, expected, atol=1e-5)
-    said = contributions(trained, ["the plot was wonderful"])
+    said = trained.predict(text="the plot was wonderful", explain=True)
     assert said["by_text"].notna().all()
     assert said[["by_audio", "by_vision"]].isna().all(axis=None)
     with pytest.raises(DatasetError, match="no clip in a split 'tset'"):

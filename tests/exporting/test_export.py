@@ -21,7 +21,7 @@ from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
 from selfmm.exporting import check, graph, network
 from selfmm.exporting.export import Exported
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 
 def clips_of(dataset: Dataset, rows: list[int]) -> list[dict[str, object]]:
@@ -33,7 +33,7 @@ def clips_of(dataset: Dataset, rows: list[int]) -> list[dict[str, object]]:
 
 
 def test_scores_are_those_of_the_run(
-    exported: Path, trained: TrainedModel, planted: Dataset, reader: ModuleType
+    exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType
 ) -> None:
     """Read by a program that knows nothing of selfmm, from words and frames to scores."""
     rows = list(range(len(planted)))
@@ -44,9 +44,9 @@ def test_scores_are_those_of_the_run(
     assert abs(one["score"][0] - trained.predictions["score"][7]) < 1e-5
 
 
-def test_missing_streams(exported: Path, trained: TrainedModel, planted: Dataset, reader: ModuleType) -> None:
+def test_missing_streams(exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType) -> None:
     scores = reader.Scorer(str(exported)).scores([{"text": "the plot was wonderful"}, {"text": "  "}])
-    expected = trained.predict(["the plot was wonderful"])
+    expected = trained.predict(text="the plot was wonderful")
     assert abs(scores["score"][0] - expected["score"][0]) < 1e-5
     assert abs(scores["score_text"][0] - expected["score_text"][0]) < 1e-5
     assert np.isnan(scores["score_audio"]).all()
@@ -66,7 +66,7 @@ def test_a_run_without_words(planted: Dataset, tmp_path: Path, reader: ModuleTyp
         np.testing.assert_allclose(values, run.predictions[name], atol=1e-5)
 
 
-def test_metadata(exported: Path, trained: TrainedModel) -> None:
+def test_metadata(exported: Path, trained: SentimentModel) -> None:
     model = onnx.load(exported)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert list(json.loads(metadata["modalities"])) == list(trained.info.modalities)
@@ -85,7 +85,7 @@ def test_metadata(exported: Path, trained: TrainedModel) -> None:
     assert shapes["audio_lengths"] == shapes["score"] == shapes["score_vision"] == ["batch"]
 
 
-def test_int8_says_what_it_costs(trained: TrainedModel, planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
+def test_int8_says_what_it_costs(trained: SentimentModel, planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
     made = selfmm.export(trained.folder.path, tmp_path / "small.onnx", int8=True)
     assert made.size == made.path.stat().st_size < made.fp32_size
     assert [loss.split for loss in made.int8_losses] == ["valid", "test"]
@@ -104,7 +104,7 @@ def test_int8_says_what_it_costs(trained: TrainedModel, planted: Dataset, tmp_pa
 
 
 def test_int8_where_the_data_are_gone_or_changed(
-    trained: TrainedModel, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: SentimentModel, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.exporting.quantise import training_data
 
@@ -123,34 +123,34 @@ def test_int8_where_the_data_are_gone_or_changed(
 
 
 def test_a_wrong_graph_is_noticed_and_no_file_is_left(
-    trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "_reordered", lambda weights: weights)  # PyTorch's order of the gates
-    with pytest.raises(ExportError, match="off those of PyTorch"):
+    with pytest.raises(ExportError, match="differ from those of PyTorch"):
         selfmm.export(trained.folder.path, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_score_that_is_missing_is_noticed(exported: Path, trained: TrainedModel, tmp_path: Path) -> None:
+def test_a_score_that_is_missing_is_noticed(exported: Path, trained: SentimentModel, tmp_path: Path) -> None:
     model = onnx.load(exported)
     (where,) = [node for node in model.graph.node if "score_audio" in node.output]
     where.input[2] = where.input[1]  # never NaN
     onnx.save(model, tmp_path / "wrong.onnx")
-    with pytest.raises(ExportError, match=r"the audio scores of 1 clips are .* in the ONNX file"):
+    with pytest.raises(ExportError, match=r"the audio scores of 1 clip are .* in the ONNX file"):
         check.check(trained, tmp_path / "wrong.onnx")
     (tmp_path / "wrong.onnx").write_bytes(b"nothing")
     with pytest.raises(ExportError, match=r"cannot read wrong\.onnx"):
         check.check(trained, tmp_path / "wrong.onnx")
 
 
-def test_places_that_are_refused(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+def test_places_that_are_refused(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     run = trained.folder.path
     (tmp_path / "there.onnx").write_text("mine")
     (tmp_path / "folder.onnx").mkdir()
     for out, said in (
-        (tmp_path / "model.pt", r"ends in \.onnx"),
-        (run / "model.onnx", "lies in the run folder"),
-        (planted.path / "model.onnx", "lies in a data set"),
+        (tmp_path / "model.pt", r"end in \.onnx"),
+        (run / "model.onnx", "is in the run folder"),
+        (planted.path / "model.onnx", "is in a data set"),
         (tmp_path / "there.onnx", "exists already"),
         (tmp_path / "folder.onnx", "is a folder"),
         (tmp_path / "there.onnx" / "model.onnx", "a part of the path is a file"),
@@ -161,12 +161,12 @@ def test_places_that_are_refused(trained: TrainedModel, planted: Dataset, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.onnx", "there.onnx"]
 
 
-def test_runs_that_are_refused(trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_that_are_refused(trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "model.onnx"
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run folder"):
         selfmm.export(tmp_path / "nothing", out)
     monkeypatch.setattr(graph, "_LARGEST", 1000)
-    with pytest.raises(ExportError, match="one ONNX file holds"):
+    with pytest.raises(ExportError, match="an ONNX file is limited to"):
         selfmm.export(trained.folder.path, out)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ExportError, match=r"pip install 'selfmm\[onnx\]'"):
@@ -174,7 +174,7 @@ def test_runs_that_are_refused(trained: TrainedModel, tmp_path: Path, monkeypatc
     assert not out.exists()
 
 
-def test_the_command(exported: Path, trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command(exported: Path, trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "model.onnx"
     out.write_text("old")
     arguments = ["export", str(trained.folder.path), str(out)]
@@ -190,7 +190,7 @@ def test_the_command(exported: Path, trained: TrainedModel, tmp_path: Path, monk
 
 
 def test_the_example_needs_neither_selfmm_nor_torch(
-    exported: Path, trained: TrainedModel, planted: Dataset, tmp_path: Path
+    exported: Path, trained: SentimentModel, planted: Dataset, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "voice.npy", planted.frames("audio", 3))
     example = Path(__file__).parents[2] / "examples" / "onnx_scores.py"

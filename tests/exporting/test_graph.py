@@ -15,8 +15,8 @@ from torch import nn
 from selfmm.core.errors import ExportError
 from selfmm.data.store import Modality
 from selfmm.exporting import graph
+from selfmm.exporting.graph import portable_tokenizer
 from selfmm.exporting.network import OnnxSequenceEncoder
-from selfmm.exporting.tokenizer import portable_tokenizer
 from selfmm.models.encoders import SequenceEncoder
 from selfmm.runs.trained_model import TrainedModel
 

@@ -14,7 +14,7 @@ from selfmm.core.errors import DatasetError, SettingsError, TrainingError
 from selfmm.data.store import Dataset, Modality
 from selfmm.data.writer import Frames, Source, write_dataset
 from selfmm.models.assembly import assemble, chosen_modalities
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 from selfmm.training.objective import check_trainable
 
 
@@ -95,13 +95,13 @@ def test_fusion_is_no_modality(tmp_path: Path) -> None:
         toy(tmp_path / "data", [1.0, -1.0, 1.0], ["train", "train", "valid"], name="fusion")
 
 
-def test_other_dims_than_the_model_was_trained_with(trained: TrainedModel, tmp_path: Path) -> None:
+def test_other_dims_than_the_model_was_trained_with(trained: SentimentModel, tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0], ["test"], name="audio", dim=74)
     with pytest.raises(DatasetError, match="frames of 74 features, but the model reads frames of 5 features"):
         trained.predict(dataset)
 
 
-def test_nothing_in_common_with_the_model(trained: TrainedModel, tmp_path: Path) -> None:
+def test_nothing_in_common_with_the_model(trained: SentimentModel, tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0], ["test"], name="pulse")
     with pytest.raises(DatasetError, match="the model reads text, audio, vision, but 'toy' has only pulse"):
         trained.predict(dataset)

@@ -91,7 +91,7 @@ def test_cues_never_overlap_and_skip_nothing() -> None:
     assert [cue[2] for cue in overlay(windows)] == ["-1.00  (text +1.25)", "0.00  (text +1.25)", "+1.00  (text +1.25)"]
     apart = [replace(NOTHING, start=0.0, end=1.0), replace(MADE, start=4.0, end=5.0)]
     assert [cue[:2] for cue in overlay(apart)] == [(0.0, 1.0), (4.0, 5.0)]
-    assert overlay(apart)[0][2] == "nothing to go by"
+    assert overlay(apart)[0][2] == "no score"
     assert overlay([]) == []
 
 

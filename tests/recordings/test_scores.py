@@ -22,11 +22,11 @@ from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extraction import extract_clip, given_words, open_clip
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats
+from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import FUSION, Prediction
-from selfmm.recordings.scorer import Scorer, recipe_of
-from selfmm.recordings.scores import predict_clip, predict_clips, predict_curve, predict_stream
+from selfmm.recordings.recipe import recipe_of
+from selfmm.recordings.scorer import RecordingScorer
 from selfmm.recordings.spans import Sentences, Windows
-from selfmm.runs.trained_model import TrainedModel
 
 CUES = [("the plot was wonderful.", 0.2, 2.0), ("the acting was dreadful.", 4.1, 6.0), ("I loved it.", 10.0, 11.5)]
 
@@ -54,11 +54,11 @@ def _stamp(time: float) -> str:
     return f"00:00:{int(time):02},{round(time % 1 * 1000):03}"
 
 
-def with_info(model: TrainedModel, **changes: Any) -> TrainedModel:
+def with_info(model: SentimentModel, **changes: Any) -> SentimentModel:
     return replace(model, info=model.info.model_copy(update=changes))
 
 
-def only(model: TrainedModel, *parts: str) -> TrainedModel:
+def only(model: SentimentModel, *parts: str) -> SentimentModel:
     return with_info(model, modalities={part: model.info.modalities[part] for part in parts})
 
 
@@ -79,7 +79,7 @@ def all_same(got: list[Prediction], expected: list[Prediction]) -> None:
         same(one, other)
 
 
-def test_a_clip_scores_as_in_its_data_set(clip_run: TrainedModel, demo_clips: Path) -> None:
+def test_a_clip_scores_as_in_its_data_set(clip_run: SentimentModel, demo_clips: Path) -> None:
     table = clip_run.predictions.set_index("id")
     for clip in clips_of(demo_clips, 4):
         made = clip_run.predict(clip)
@@ -98,7 +98,7 @@ def test_a_clip_scores_as_in_its_data_set(clip_run: TrainedModel, demo_clips: Pa
         assert made.spreads["audio"].deviation == pytest.approx(train["score_audio"].std())
 
 
-def test_a_path_is_a_clip_without_words(clip_run: TrainedModel, demo_clips: Path) -> None:
+def test_a_path_is_a_clip_without_words(clip_run: SentimentModel, demo_clips: Path) -> None:
     path = demo_clips.with_name(f"{clips_of(demo_clips, 1)[0].id}.mp4")
     made = clip_run.predict(str(path))
     assert isinstance(made, Prediction)
@@ -106,35 +106,35 @@ def test_a_path_is_a_clip_without_words(clip_run: TrainedModel, demo_clips: Path
     assert made.present == {"text": False, "audio": True}
     assert made.ranks["text"] is None
     assert made.score is not None
-    with pytest.raises(SettingsError, match="a recording has none"):
+    with pytest.raises(SettingsError, match="a recording has no splits"):
         clip_run.predict(path, split="test")
-    with pytest.raises(SourceError, match="holds recordings"):
-        clip_run.predict(demo_clips.parent)
+    with pytest.raises(SourceError, match="holds recordings, but a data set is needed"):
+        clip_run.evaluate(demo_clips.parent)
 
 
 def test_many_clips_in_order_and_no_failure_stops_the_others(
-    clip_run: TrainedModel, demo_clips: Path, tmp_path: Path
+    clip_run: SentimentModel, demo_clips: Path, tmp_path: Path
 ) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no film")
     first, second = clips_of(demo_clips, 2)
     asked = [first, Clip(text), second, Clip(tmp_path / "none.mp4"), first]
-    for run in (clip_run, clip_run.folder.path):
-        made = list(predict_clips(run, asked))
+    for scorer in (clip_run.recordings, RecordingScorer.of_run(clip_run.folder)):
+        made = list(scorer.clips(asked))
         assert [type(one) for one in made] == [Prediction, Failure, Prediction, Failure, Prediction]
         for one, clip in zip(made, asked, strict=True):
             if isinstance(one, Prediction):
-                same(one, predict_clip(clip_run, clip))
+                same(one, clip_run.predict(clip))
             else:
                 assert (one.id, one.path) == (clip.path.stem, str(clip.path))
                 assert str(clip.path) in one.reason
-    assert list(predict_clips(clip_run, [])) == []
+    assert list(clip_run.recordings.clips([])) == []
 
 
-def test_an_explanation_adds_up_to_the_score(clip_run: TrainedModel, demo_clips: Path) -> None:
+def test_an_explanation_adds_up_to_the_score(clip_run: SentimentModel, demo_clips: Path) -> None:
     [clip] = clips_of(demo_clips, 1)
     for one, lacking in ((clip, ()), (replace(clip, text=None), ("text",))):
-        made = predict_clip(clip_run, one, explain=True)
+        made = clip_run.predict(one, explain=True)
         explanation = made.explanation
         assert explanation is not None
         assert explanation.lacking == lacking
@@ -144,7 +144,7 @@ def test_an_explanation_adds_up_to_the_score(clip_run: TrainedModel, demo_clips:
 
 
 @pytest.mark.parametrize(("content", "match"), [("silence", "nothing to go by"), ("picture", "no recording")])
-def test_what_says_nothing(clip_run: TrainedModel, tmp_path: Path, content: str, match: str) -> None:
+def test_what_says_nothing(clip_run: SentimentModel, tmp_path: Path, content: str, match: str) -> None:
     if content == "silence":
         path = write_recording(tmp_path / "a.wav", sound=np.zeros(2 * SOUND_RATE, np.float32))
     else:
@@ -155,22 +155,22 @@ def test_what_says_nothing(clip_run: TrainedModel, tmp_path: Path, content: str,
         clip_run.predict(path)
 
 
-def test_a_clip_of_a_moment_is_scored_with_a_warning(clip_run: TrainedModel, sound: Floats, tmp_path: Path) -> None:
+def test_a_clip_of_a_moment_is_scored_with_a_warning(clip_run: SentimentModel, sound: Floats, tmp_path: Path) -> None:
     made = clip_run.predict(write_recording(tmp_path / "a.wav", sound=sound[8000:12000]))
     assert made.score is not None
     assert "only 0.25 s long" in made.warnings
 
 
-def test_warnings_are_of_what_the_run_reads(clip_run: TrainedModel, talk: Clip, tmp_path: Path) -> None:
+def test_warnings_are_of_what_the_run_reads(clip_run: SentimentModel, talk: Clip, tmp_path: Path) -> None:
     """It looks at no pictures, so it does not miss any."""
-    assert predict_clip(clip_run, talk).warnings == ()
+    assert clip_run.predict(talk).warnings == ()
     quiet = write_recording(tmp_path / "quiet.wav", sound=np.full(SOUND_RATE, 1e-3, np.float32))
     assert any("quiet" in one for one in clip_run.predict(Clip(quiet, text="so")).warnings)
-    assert predict_clip(only(clip_run, "text"), Clip(quiet, text="so")).scores.keys() == {"text"}
+    assert only(clip_run, "text").predict(Clip(quiet, text="so")).scores.keys() == {"text"}
 
 
-def whole(model: TrainedModel, clip: Clip) -> Features:
-    return extract_clip(clip, model.scorer.recipe).features
+def whole(model: SentimentModel, clip: Clip) -> Features:
+    return extract_clip(clip, model.recordings.recipe).features
 
 
 def sliced(features: Features, start: float, end: float) -> Features:
@@ -185,14 +185,14 @@ def sliced(features: Features, start: float, end: float) -> Features:
 
 
 @pytest.mark.parametrize("spans", [Windows(5.0, 5.0), Windows(4.0, 1.5), Windows(60.0, 1.0)])
-def test_a_windows_features_are_a_slice_of_the_recordings(clip_run: TrainedModel, talk: Clip, spans: Windows) -> None:
-    made = list(predict_curve(clip_run, talk, spans))
+def test_a_windows_features_are_a_slice_of_the_recordings(clip_run: SentimentModel, talk: Clip, spans: Windows) -> None:
+    made = list(clip_run.recordings.curve(talk, spans))
     features = whole(clip_run, talk)
     assert made[0].start == 0
     assert made[-1].end == pytest.approx(13.0)
     for number, one in enumerate(made):
         assert one.id == f"talk_{number:05d}"
-        [expected] = Scorer(clip_run).predict([(one.id, sliced(features, one.start, one.end))])
+        [expected] = clip_run.recordings.score([(one.id, sliced(features, one.start, one.end))])
         same(replace(one, warnings=()), replace(expected, warnings=()))
     said = {word for one in made for word in one.transcript.words}
     assert said == set(features.transcript.words)
@@ -205,13 +205,13 @@ def test_subtitles_of_later_do_not_belong_to_what_was_heard(talk: Clip) -> None:
     assert analysis.features(0.0, 3.0).transcript.text == CUES[0][0]
 
 
-def test_sentences_of_subtitles(clip_run: TrainedModel, talk: Clip) -> None:
-    made = list(predict_curve(clip_run, talk, Sentences()))
+def test_sentences_of_subtitles(clip_run: SentimentModel, talk: Clip) -> None:
+    made = list(clip_run.recordings.curve(talk, Sentences()))
     assert [one.transcript.text for one in made] == [text for text, _, _ in CUES]
     np.testing.assert_allclose([(one.start, one.end) for one in made], [cue[1:] for cue in CUES], atol=1e-3)
     assert all(one.scores["text"] is not None for one in made)
-    with pytest.raises(SettingsError, match="knows no sentences"):
-        list(predict_curve(clip_run, replace(talk, subtitles=None), Sentences()))
+    with pytest.raises(SettingsError, match="cannot find sentences"):
+        list(clip_run.recordings.curve(replace(talk, subtitles=None), Sentences()))
 
 
 def arriving(sound: Floats, step: float) -> Iterator[Chunk]:
@@ -221,10 +221,10 @@ def arriving(sound: Floats, step: float) -> Iterator[Chunk]:
         yield Chunk(first / SOUND_RATE, (first + len(piece)) / SOUND_RATE, piece, None)
 
 
-def test_a_live_source_scores_as_the_file(clip_run: TrainedModel, sound: Floats, tmp_path: Path) -> None:
+def test_a_live_source_scores_as_the_file(clip_run: SentimentModel, sound: Floats, tmp_path: Path) -> None:
     spans = Windows(4.0, 2.0)
     path = write_recording(tmp_path / "a.wav", sound=sound)
-    from_file = [replace(one, id="") for one in predict_curve(clip_run, Clip(path), spans)]
+    from_file = [replace(one, id="") for one in clip_run.recordings.curve(Clip(path), spans)]
     heard = 0.0
 
     def source() -> Iterator[Chunk]:
@@ -234,7 +234,7 @@ def test_a_live_source_scores_as_the_file(clip_run: TrainedModel, sound: Floats,
             yield chunk
 
     live, late = [], []
-    for one in predict_stream(clip_run, source(), spans):
+    for one in clip_run.recordings.stream(source(), spans):
         live.append(replace(one, id=""))
         late.append(heard - one.end)
     assert len(live) == len(from_file)
@@ -244,34 +244,34 @@ def test_a_live_source_scores_as_the_file(clip_run: TrainedModel, sound: Floats,
     assert max(late) <= 1.0, "voice is settled within half a second and a chunk"
 
 
-def test_streams_do_not_depend_on_the_chunks(clip_run: TrainedModel, sound: Floats) -> None:
+def test_streams_do_not_depend_on_the_chunks(clip_run: SentimentModel, sound: Floats) -> None:
     spans = Windows(3.0, 1.0)
-    expected = list(predict_stream(clip_run, arriving(sound, 5.0), spans, threads=1))
+    expected = list(clip_run.recordings.stream(arriving(sound, 5.0), spans, threads=1))
     for step, threads in ((0.1, 2), (0.73, 1)):
-        all_same(list(predict_stream(clip_run, arriving(sound, step), spans, threads=threads)), expected)
+        all_same(list(clip_run.recordings.stream(arriving(sound, step), spans, threads=threads)), expected)
 
 
-def test_a_run_on_other_features_reads_words_alone(clip_run: TrainedModel, demo_clips: Path) -> None:
+def test_a_run_on_other_features_reads_words_alone(clip_run: SentimentModel, demo_clips: Path) -> None:
     """As of a data set of the field, which brings audio and vision that nobody can make again."""
     foreign = with_info(clip_run, recipe=None)
     [clip] = clips_of(demo_clips, 1)
-    made = predict_clip(foreign, clip)
+    made = foreign.predict(clip)
     assert made.present == {"text": True, "audio": False}
-    assert made.scores["text"] == pytest.approx(predict_clip(clip_run, clip).scores["text"], abs=1e-5)
+    assert made.scores["text"] == pytest.approx(clip_run.predict(clip).scores["text"], abs=1e-5)
     assert "audio is left out: the run was trained on features of it that selfmm did not extract" in made.warnings
     with pytest.raises(RunError, match=r"the run reads audio, as features that selfmm did not extract.*selfmm extract"):
-        predict_clip(only(foreign, "audio"), clip)
+        only(foreign, "audio").predict(clip)
 
 
 @pytest.mark.parametrize(("language", "recogniser"), [(None, "tiny.en"), ("en", "tiny.en"), ("zh", "base")])
-def test_who_hears_for_a_run_on_other_features(clip_run: TrainedModel, language: str | None, recogniser: str) -> None:
+def test_who_hears_for_a_run_on_other_features(clip_run: SentimentModel, language: str | None, recogniser: str) -> None:
     recipe, _ = recipe_of(with_info(clip_run, recipe=None, language=language).info)
     assert recipe.parts == ("text",)
     assert recipe.speech.recogniser == recogniser
     assert recipe.speech.language == (language or "" if recogniser == "base" else "")
 
 
-def test_nothing_is_extracted_that_the_run_does_not_read(clip_run: TrainedModel) -> None:
+def test_nothing_is_extracted_that_the_run_does_not_read(clip_run: SentimentModel) -> None:
     full = with_info(clip_run, recipe=Recipe())
     assert recipe_of(only(full, "audio").info)[0].parts == ("audio",)
     assert recipe_of(only(full, "text").info)[0].parts == ("text",)
@@ -281,7 +281,7 @@ def test_nothing_is_extracted_that_the_run_does_not_read(clip_run: TrainedModel)
 
 
 def test_no_model_is_loaded_for_what_is_not_read(
-    clip_run: TrainedModel, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+    clip_run: SentimentModel, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.core import weights
 
@@ -292,14 +292,14 @@ def test_no_model_is_loaded_for_what_is_not_read(
     full = with_info(clip_run, recipe=Recipe(parts=("text", "audio", "vision")))
     [clip] = clips_of(demo_clips, 1)
     bare = replace(clip, text=None)
-    made = predict_clip(only(full, "audio"), bare)
+    made = only(full, "audio").predict(bare)
     assert made.score is not None
     assert made.transcript.text == ""
-    assert predict_clip(full, clip).present == {"text": True, "audio": True}, "words that are given are not recognised"
+    assert full.predict(clip).present == {"text": True, "audio": True}, "words that are given are not recognised"
 
 
 def test_weights_that_are_not_here(
-    clip_run: TrainedModel, demo_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip_run: SentimentModel, demo_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.core import weights
     from selfmm.features.words import recogniser
@@ -308,7 +308,7 @@ def test_weights_that_are_not_here(
     monkeypatch.setattr(weights, "find", lambda name: None)
     listens = with_info(clip_run, recipe=load_recipe(["parts=text,audio", "speech.recogniser=tiny.en"]))
     with pytest.raises(WeightsError, match=r"selfmm weights get tiny\.en"):
-        predict_clip(listens, replace(clips_of(demo_clips, 1)[0], text=None))
+        listens.predict(replace(clips_of(demo_clips, 1)[0], text=None))
 
 
 def test_a_face_in_a_window_is_a_slice_of_the_faces(demo_clips: Path) -> None:

@@ -116,6 +116,6 @@ def test_a_real_one_is_described_and_written(trained: TrainedModel, planted: Dat
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     assert (tmp_path / "one.png").read_bytes()[:4] == b"\x89PNG"
     assert f"Score {explanation.score:+.2f}" in picture.alt
-    assert re.search(r"vision moves it most at frame \d+, by vision\[\d\]", picture.alt)
+    assert re.search(r"vision changes it most at frame \d+, through vision\[\d\]", picture.alt)
     with pytest.raises(OutputError, match=r"ends in \.png or \.svg"):
         write_picture(picture, tmp_path / "one.pdf")

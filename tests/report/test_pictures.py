@@ -11,9 +11,8 @@ import pytest
 from selfmm.labels import Outcome
 from selfmm.labels.audit.audit import audit
 from selfmm.labels.history import LabelHistory
-from selfmm.report.canvas import inline_svg, png
 from selfmm.report.label_pictures import _chosen, _edges, _shares, against_m, outcomes, over_epochs, quality_histogram
-from selfmm.report.style import PALETTE, drawing, modality_colours
+from selfmm.report.style import PALETTE, drawing, inline_svg, modality_colours, png
 from selfmm.report.training_pictures import curves
 
 

@@ -95,7 +95,7 @@ def test_where_there_is_nothing_to_draw_it_says_why(tmp_path: Path) -> None:
     _, notes = read_planes(store(tmp_path, bank, np.abs(labels)), ["x"])
     assert notes[1] == "no picture of the class centres of x: one class has no clip."
     _, notes = read_planes(store(tmp_path, np.zeros((10, 3)), labels), ["x"])
-    assert notes[1] == "no picture of the class centres of x: the two centres are one point."
+    assert notes[1] == "no picture of the class centres of x: the two centres coincide."
     planes, _ = read_planes(store(tmp_path, labels[:, None], labels), ["x"])
     np.testing.assert_allclose(planes["x"].points, np.stack([labels, 0 * labels], 1), atol=1e-6)
     assert planes["x"].shown == 1.0

@@ -14,23 +14,23 @@ import torch
 import selfmm
 from selfmm.core.errors import DatasetError, RunError, SourceError, WeightsError
 from selfmm.data.store import Dataset
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 
-def test_sentences_alone(trained: TrainedModel) -> None:
-    table = trained.predict(["the plot was wonderful", "the plot was dreadful"])
+def test_sentences_alone(trained: SentimentModel) -> None:
+    table = trained.predict(text=["the plot was wonderful", "the plot was dreadful"])
     assert table["id"].tolist() == ["text_1", "text_2"]
     assert np.isfinite(table[["score", "score_text"]]).all(axis=None)
     assert table[["label", "score_audio", "score_vision"]].isna().all(axis=None)
 
 
-def test_sentences_score_as_the_same_words_in_a_table(trained: TrainedModel, tmp_path: Path) -> None:
+def test_sentences_score_as_the_same_words_in_a_table(trained: SentimentModel, tmp_path: Path) -> None:
     texts = ["the plot was wonderful", "the acting was dreadful and the plot was dreadful too"]
     pd.DataFrame({"id": ["text_1", "text_2"], "text": texts, "split": "test"}).to_csv(tmp_path / "t.csv", index=False)
-    pd.testing.assert_frame_equal(trained.predict(texts), trained.predict(tmp_path / "t.csv"), check_dtype=False)
+    pd.testing.assert_frame_equal(trained.predict(text=texts), trained.predict(tmp_path / "t.csv"), check_dtype=False)
 
 
-def test_a_loaded_model_has_every_weight_of_the_run(trained: TrainedModel) -> None:
+def test_a_loaded_model_has_every_weight_of_the_run(trained: SentimentModel) -> None:
     """Nothing is drawn at random on loading, so a weight that the file lacked would be whatever the memory held."""
     from selfmm.core.tensors import load_tensors
 
@@ -46,7 +46,7 @@ def test_a_loaded_model_has_every_weight_of_the_run(trained: TrainedModel) -> No
             assert name.rpartition(".")[2] in {"position_ids", "token_type_ids"}
 
 
-def test_a_missing_streams_stand_in_is_the_training_splits_mean(trained: TrainedModel, planted: Dataset) -> None:
+def test_a_missing_streams_stand_in_is_the_training_splits_mean(trained: SentimentModel, planted: Dataset) -> None:
     """No training clip lacked audio, so a zero vector would be one the model has never met."""
     from selfmm.models.scoring import mean_encodings
 
@@ -56,7 +56,7 @@ def test_a_missing_streams_stand_in_is_the_training_splits_mean(trained: Trained
         np.testing.assert_allclose(trained.assembly.model.missing[name].detach(), mean, atol=1e-6)
 
 
-def test_a_table_with_features_beside_it(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+def test_a_table_with_features_beside_it(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     rows = [3, 1, 8]
     table = planted.samples.iloc[rows][["id", "text"]]
     table.to_csv(tmp_path / "clips.csv", index=False)
@@ -71,7 +71,7 @@ def test_a_table_with_features_beside_it(trained: TrainedModel, planted: Dataset
     np.testing.assert_allclose(got["score_audio"], expected["score_audio"], atol=1e-5)
 
 
-def test_one_split_of_a_data_set(trained: TrainedModel, planted: Dataset) -> None:
+def test_one_split_of_a_data_set(trained: SentimentModel, planted: Dataset) -> None:
     table = trained.predict(planted.path, split="test")
     assert set(table["split"]) == {"test"}
     with pytest.raises(DatasetError, match="no clip in a split 'tset'"):
@@ -79,17 +79,17 @@ def test_one_split_of_a_data_set(trained: TrainedModel, planted: Dataset) -> Non
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["good", "  "]])
-def test_nothing_to_score(trained: TrainedModel, texts: list[str]) -> None:
+def test_nothing_to_score(trained: SentimentModel, texts: list[str]) -> None:
     with pytest.raises(SourceError, match="nothing to score"):
-        trained.predict(texts)
+        trained.predict(text=texts)
 
 
-def test_a_path_that_is_not_there(trained: TrainedModel, tmp_path: Path) -> None:
+def test_a_path_that_is_not_there(trained: SentimentModel, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist"):
         trained.predict(tmp_path / "nothing")
 
 
-def test_evaluation_on_other_data_and_without_labels(trained: TrainedModel, tmp_path: Path) -> None:
+def test_evaluation_on_other_data_and_without_labels(trained: SentimentModel, tmp_path: Path) -> None:
     pd.DataFrame({"id": ["a"], "text": ["the plot was wonderful"]}).to_csv(tmp_path / "t.csv", index=False)
     metrics = trained.evaluate(tmp_path / "t.csv")
     assert metrics.count == 0
@@ -98,23 +98,23 @@ def test_evaluation_on_other_data_and_without_labels(trained: TrainedModel, tmp_
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="does not exist, so it is no run"):
+    with pytest.raises(RunError, match="is not a run folder: it does not exist"):
         selfmm.load(tmp_path / "nothing")
-    with pytest.raises(RunError, match=r"holds no run\.json"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no run\.json"):
         selfmm.load(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(RunError, match="is a file, so it is no run: name the folder"):
+    with pytest.raises(RunError, match="is not a run folder: it is a file"):
         selfmm.load(tmp_path / "run.json")
     with pytest.raises(RunError, match="is not valid: selfmm: Field required"):
         selfmm.load(tmp_path)
 
 
-def test_an_unfinished_or_damaged_run(trained: TrainedModel, tmp_path: Path) -> None:
+def test_an_unfinished_or_damaged_run(trained: SentimentModel, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(trained.folder.path, out)
     info = json.loads((out / "run.json").read_text())
     (out / "run.json").write_text(json.dumps({**info, "status": "training"}))
-    with pytest.raises(RunError, match=r"is not finished. Go on with: selfmm train .* --resume"):
+    with pytest.raises(RunError, match=r"is not finished. Resume it with: selfmm train .* --resume"):
         selfmm.load(out)
     (out / "run.json").write_text(json.dumps(info))
     (out / "model.safetensors").write_bytes(b"cut off")
@@ -125,7 +125,7 @@ def test_an_unfinished_or_damaged_run(trained: TrainedModel, tmp_path: Path) -> 
         selfmm.load(out)
 
 
-def test_a_strangers_text_encoder_runs_no_code(trained: TrainedModel, tmp_path: Path) -> None:
+def test_a_strangers_text_encoder_runs_no_code(trained: SentimentModel, tmp_path: Path) -> None:
     """Nor does it ask whether it may: transformers would prompt for code of a folder."""
     from selfmm.models.text import load_architecture
 
@@ -152,12 +152,12 @@ def test_a_strangers_text_encoder_runs_no_code(trained: TrainedModel, tmp_path: 
             load_architecture(folder)
 
 
-def test_scores_that_overflow_are_refused(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+def test_scores_that_overflow_are_refused(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     clip = str(planted.samples["id"].iloc[3])
     pd.DataFrame({"id": [clip]}).to_csv(tmp_path / "clips.csv", index=False)
     (tmp_path / "audio").mkdir()
     np.save(tmp_path / "audio" / f"{clip}.npy", np.full((4, 5), 1e38, dtype=np.float32))
     model = selfmm.load(trained.folder.path)
     dict(model.assembly.model.named_buffers())["encoders.audio.scale"].fill_(1e-4)  # as of nearly constant features
-    with pytest.raises(DatasetError, match=f"get no finite score, the first is '{clip}'"):
+    with pytest.raises(DatasetError, match=f"without a finite score: 1 of 1; the first is '{clip}'"):
         model.predict(tmp_path / "clips.csv")

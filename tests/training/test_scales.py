@@ -13,7 +13,7 @@ from selfmm.api.first_steps import final_recovery
 from selfmm.data.planted import PlantedSettings, planted_source
 from selfmm.data.store import Dataset
 from selfmm.data.writer import write_dataset
-from selfmm.runs.trained_model import TrainedModel
+from selfmm.recordings.model import SentimentModel
 
 SETTINGS = PlantedSettings(clips=160, noise={"audio": 0.2, "vision": 0.3})
 QUICK = ["modalities=audio,vision", "training.max_epochs=6", "stream.audio.hidden=8", "stream.vision.hidden=8"]
@@ -28,7 +28,7 @@ def moved(path: Path, low: float, high: float) -> Dataset:
     return write_dataset(replace(source, table=table, label_range=(low, high)), path)
 
 
-def train(folder: Path, low: float, high: float) -> tuple[Dataset, TrainedModel]:
+def train(folder: Path, low: float, high: float) -> tuple[Dataset, SentimentModel]:
     dataset = moved(folder / f"{low}-{high}", low, high)
     return dataset, selfmm.train(dataset, preset="quickstart", overrides=QUICK, out=folder / f"run-{low}-{high}")
 

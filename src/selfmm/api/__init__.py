@@ -74,8 +74,9 @@ if TYPE_CHECKING:
     from selfmm.features.clips.clip import Failure as Failure
     from selfmm.features.extract import Extracted as Extracted
     from selfmm.labels.audit.audit import Audit as Audit
+    from selfmm.recordings.model import SentimentModel as SentimentModel
     from selfmm.recordings.prediction import Prediction as Prediction
-    from selfmm.runs.trained_model import TrainedModel as TrainedModel
+    from selfmm.recordings.prediction import Predictions as Predictions
     from selfmm.training.seeds import SeedRuns as SeedRuns
 
 __getattr__, __dir__, __all__ = lazy(__name__)

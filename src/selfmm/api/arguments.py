@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from selfmm.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from selfmm.recordings.spans import Sentences, Windows
+    from selfmm.runs.folder import RunFolder
     from selfmm.runs.trained_model import TrainedModel
+
+    # A finished run: its folder, or the run as `selfmm.load` returns it.
+    Run: TypeAlias = TrainedModel | RunFolder | str | Path
 
 
 def names(value: str | Sequence[str]) -> list[str]:
@@ -78,6 +82,10 @@ def spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows
     return Sentences() if window is None else Windows(window, 1.0 if hop is None else hop)
 
 
-def run_folder(run: TrainedModel | str | Path) -> Path:
-    """The folder of a run, which may be loaded."""
-    return Path(run) if isinstance(run, str | Path) else run.folder.path
+def open_run(run: Run) -> RunFolder:
+    """Return the folder of a run; it reads ``run.json`` once."""
+    from selfmm.runs.folder import RunFolder
+
+    if isinstance(run, str | Path):
+        return RunFolder(Path(run))
+    return run if isinstance(run, RunFolder) else run.folder

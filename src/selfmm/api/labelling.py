@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.api.arguments import run_folder
+from selfmm.api.arguments import open_run
 from selfmm.core.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from selfmm.annotation.importing import Imported
+    from selfmm.api.arguments import Run
     from selfmm.data.store import Dataset
     from selfmm.labels.audit.audit import Audit
-    from selfmm.runs.trained_model import TrainedModel
 
 
-def labels(run: TrainedModel | str | Path, epoch: int | str = "last") -> pd.DataFrame:
+def labels(run: Run, epoch: int | str = "last") -> pd.DataFrame:
     """Return the labels per modality (u-labels) that a run generated for its training clips.
 
     Args:
@@ -32,10 +32,8 @@ def labels(run: TrainedModel | str | Path, epoch: int | str = "last") -> pd.Data
     Raises:
         RunError: the run generated no labels, is damaged, or has no such epoch.
     """
-    from selfmm.runs.folder import RunFolder
-
-    folder = RunFolder(run_folder(run))
-    folder.finished()
+    folder = open_run(run)
+    folder.require_finished()
     table, best = folder.labels(), folder.metrics()["best_epoch"]
     epoch = str(epoch)
     if epoch == "all":
@@ -50,7 +48,7 @@ def labels(run: TrainedModel | str | Path, epoch: int | str = "last") -> pd.Data
     return table[table["epoch"] == number]
 
 
-def audit(run: TrainedModel | str | Path) -> Audit:
+def audit(run: Run) -> Audit:
     """Return how far to trust the labels that a run generated.
 
     Raises:
@@ -58,7 +56,7 @@ def audit(run: TrainedModel | str | Path) -> Audit:
     """
     from selfmm.runs.material import Material
 
-    material = Material.read(run_folder(run))
+    material = Material.read(open_run(run).path)
     return replace(material.audit(), notes=material.notes)
 
 
@@ -80,7 +78,7 @@ class AnnotationFiles:
 
 
 def annotate(
-    run: TrainedModel | str | Path,
+    run: Run,
     out: str | Path,
     *,
     most: int | None = None,
@@ -104,14 +102,13 @@ def annotate(
     from selfmm.annotation.clips import clips_to_annotate
     from selfmm.api.files import check_file
     from selfmm.data.store import open_dataset
-    from selfmm.runs.folder import RunFolder
 
-    path, out = run_folder(run), Path(out)
+    folder, out = open_run(run), Path(out)
+    path = folder.path
     check_file(out, path, force, (".csv", ".parquet", ".json"))
     if media_root is not None and out.suffix != ".json":
         raise SettingsError(["`media_root=...` is for Label Studio's tasks; name a file that ends in .json"])
-    folder = RunFolder(path)
-    info = folder.finished()
+    info = folder.require_finished()
     dataset = open_dataset(info.dataset_path)
     table = folder.labels()
     last = table[table["epoch"] == table["epoch"].max()]
@@ -133,9 +130,7 @@ def annotate(
     return AnnotationFiles((out, config), len(clips), modalities, project.notes)
 
 
-def import_labels(
-    data: Dataset | TrainedModel | str | Path, file: str | Path, *, weight: float = 1.0, source: str | None = None
-) -> Imported:
+def import_labels(data: Dataset | Run, file: str | Path, *, weight: float = 1.0, source: str | None = None) -> Imported:
     """Store what annotators filled in as corrections of a data set; the next training takes them as truth.
 
     Args:
@@ -153,7 +148,7 @@ def import_labels(
     return import_corrections(_dataset(data), file, weight=weight, source=source)
 
 
-def corrections(data: Dataset | TrainedModel | str | Path) -> pd.DataFrame:
+def corrections(data: Dataset | Run) -> pd.DataFrame:
     """Return the labels that people gave to clips of a data set: id, modality, label, weight, source and more.
 
     Args:
@@ -162,7 +157,7 @@ def corrections(data: Dataset | TrainedModel | str | Path) -> pd.DataFrame:
     return _dataset(data).corrections
 
 
-def forget_corrections(data: Dataset | TrainedModel | str | Path, source: str) -> int:
+def forget_corrections(data: Dataset | Run, source: str) -> int:
     """Take back all corrections of one source, and return how many these were.
 
     Raises:
@@ -173,20 +168,19 @@ def forget_corrections(data: Dataset | TrainedModel | str | Path, source: str) -
     return forget_corrections(_dataset(data), source)
 
 
-def corrections_file(data: Dataset | TrainedModel | str | Path) -> Path:
+def corrections_file(data: Dataset | Run) -> Path:
     """Return where the corrections of a data set are stored."""
     from selfmm.data.corrections import CORRECTIONS
 
     return _dataset(data).path / CORRECTIONS
 
 
-def _dataset(data: Dataset | TrainedModel | str | Path) -> Dataset:
+def _dataset(data: Dataset | Run) -> Dataset:
     from selfmm.data.store import MANIFEST, Dataset, open_dataset
-    from selfmm.runs.folder import RunFolder
 
     if isinstance(data, Dataset):
         return data
-    folder = run_folder(data)
-    if (folder / "run.json").is_file() and not (folder / MANIFEST).is_file():
-        return open_dataset(RunFolder(folder).info().dataset_path)
-    return open_dataset(folder)
+    folder = open_run(data)
+    if (folder.path / "run.json").is_file() and not (folder.path / MANIFEST).is_file():
+        return open_dataset(folder.info().dataset_path)
+    return open_dataset(folder.path)

@@ -8,6 +8,7 @@ from selfmm.core.lazy import lazy
 
 if TYPE_CHECKING:
     from selfmm.annotation.importing import Imported as Imported
+    from selfmm.api.arguments import open_run as open_run
     from selfmm.api.arguments import spans as spans
     from selfmm.api.files import TABLES as TABLES
     from selfmm.api.files import check_file as check_file

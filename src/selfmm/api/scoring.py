@@ -6,27 +6,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.api.arguments import run_folder, spans
+from selfmm.api.arguments import open_run, spans
 from selfmm.core.errors import DatasetError, OutputError, SettingsError, SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from selfmm.api.arguments import Run
     from selfmm.data.store import Dataset
     from selfmm.evaluation.metrics import Metrics
     from selfmm.explain.explanation import Explanation
     from selfmm.exporting.export import Exported
     from selfmm.features.clips.clip import Clip, ClipList, Failure
-    from selfmm.recordings.prediction import Prediction
-    from selfmm.runs.trained_model import TrainedModel
+    from selfmm.recordings.model import SentimentModel
+    from selfmm.recordings.prediction import Prediction, Predictions
+    from selfmm.recordings.scorer import RecordingScorer
 
-    # A finished run: its folder, or the run as `load` returns it.
-    Run: TypeAlias = TrainedModel | str | Path
     # A data set, its folder, a table with features; or a recording, a folder or table of recordings, or several.
     Data: TypeAlias = Dataset | Clip | str | Path | Sequence[str | Path | Clip]
 
 
-def load(run: str | Path, model: str | None = None, trust: bool = False) -> TrainedModel:
+def load(run: str | Path, model: str | None = None, trust: bool = False) -> SentimentModel:
     """Load a finished run.
 
     Args:
@@ -35,17 +35,23 @@ def load(run: str | Path, model: str | None = None, trust: bool = False) -> Trai
         trust: load the code that the run names, without naming it again.
 
     Raises:
-        RunError: the folder is not a run, or the run is not finished.
+        RunError: the folder is not a run folder, or the run is not finished.
     """
     return _load(run, model, trust)
 
 
-def _load(run: Run, model: str | None = None, trust: bool = False) -> TrainedModel:
-    if not isinstance(run, str | Path):
-        return run
-    from selfmm.runs.trained_model import TrainedModel
+def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentModel:
+    from selfmm.recordings.model import SentimentModel
 
-    return TrainedModel.load(Path(run))
+    return run if isinstance(run, SentimentModel) else SentimentModel.load(open_run(run))
+
+
+def _scorer(run: Run, model: str | None, trust: bool) -> RecordingScorer:
+    """The scorer of recordings, which loads the network when the first recording is read."""
+    from selfmm.recordings.scorer import RecordingScorer
+
+    source = open_run(run) if isinstance(run, str | Path) else run  # so that run.json is read once
+    return RecordingScorer(open_run(source).require_finished(), lambda: _load(source, model, trust))
 
 
 def evaluate(
@@ -81,20 +87,15 @@ def predict(
     explain: bool = False,
     model: str | None = None,
     trust: bool = False,
-) -> pd.DataFrame | Prediction | list[Prediction]:
+) -> pd.DataFrame | Prediction | Predictions:
     """Score clips: all modalities together, and each alone, on the scale of the labels that the run was trained on.
 
     Args:
         run, model, trust: see :func:`load`; a run may be loaded already.
-        data: a data set, its folder, or a table with features next to it. Or recordings: a file, a folder or table of
-            them, a :class:`selfmm.Clip`, or a list of these.
-        text: a sentence, or several, instead of ``data``.
-        split: only this split of a data set.
-        window: seconds; scores a recording in windows of this length. ``hop`` seconds later starts the next one
+        data, text, split, explain: see :meth:`selfmm.recordings.model.SentimentModel.predict`.
+        window: seconds; scores one recording in windows of this length. ``hop`` seconds later starts the next one
             (default 1).
-        by_sentence: scores a recording sentence by sentence.
-        explain: adds why: to a prediction an ``explanation``, to a table the columns ``base``, ``by_<modality>`` and
-            ``added_<modality>``.
+        by_sentence: scores one recording sentence by sentence.
 
     Returns:
         Of a data set and of text a table with one row per clip: id, split, label (NaN where unknown), score (all
@@ -103,41 +104,31 @@ def predict(
 
     Raises:
         SettingsError: arguments contradict each other.
-        SourceError, DatasetError, MediaError: the data cannot be read, or do not fit the run. Of several recordings,
-            one that cannot be scored raises; :func:`predict_each` continues with the others.
+        SourceError, DatasetError, MediaError: the data cannot be read, or do not fit the run.
         RunError, MissingPackageError, WeightsError: the run cannot be loaded, or features cannot be extracted.
     """
-    from selfmm.features.clips.clip import Clip, Failure
-    from selfmm.features.clips.listing import is_recording
+    if spans(window, hop, by_sentence) is None:
+        return _load(run, model, trust).predict(data, split, text=text, explain=explain)  # type: ignore[call-overload, no-any-return]
+    from selfmm.features.clips.clip import Failure
+    from selfmm.recordings.prediction import Predictions
 
-    if (data is None) == (text is None):
-        raise SettingsError(["give either `data=...` or `text=...`"])
-    trained = _load(run, model, trust)
-    listed = None if data is None else find_recordings(trained, data)
-    if listed is None:
-        return _predict_table(trained, data, text, split, explain)
-    if split is not None:
-        raise SettingsError([f"`split={split!r}` is for data sets; a recording has no splits"])
-    results = list(
-        predict_each(trained, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain)
+    source = open_run(run) if isinstance(run, str | Path) else run
+    listed = None if data is None else find_recordings(source, data)
+    if listed is None or split is not None:
+        raise SettingsError(["windows and sentences are for one recording, without `text=...` and `split=...`"])
+    for failure in listed.failures:
+        raise SourceError(describe_failure(failure))
+    results = predict_each(
+        source,
+        listed.clips,
+        window=window,
+        hop=hop,
+        by_sentence=by_sentence,
+        explain=explain,
+        model=model,
+        trust=trust,
     )
-    failures = [*listed.failures, *(result for result in results if isinstance(result, Failure))]
-    if failures:
-        raise SourceError("\n".join(map(describe_failure, failures)))
-    predictions = [result for result in results if not isinstance(result, Failure)]
-    one = isinstance(data, Clip) or (isinstance(data, str | Path) and is_recording(Path(data)))
-    return predictions[0] if one and spans(window, hop, by_sentence) is None else predictions
-
-
-def _predict_table(
-    trained: TrainedModel, data: Data | None, text: str | Sequence[str] | None, split: str | None, explain: bool
-) -> pd.DataFrame:
-    source = data if text is None else [text] if isinstance(text, str) else list(text)
-    if explain:
-        from selfmm.explain.table import contributions
-
-        return contributions(trained, source, split)  # type: ignore[arg-type]
-    return trained.predict(source, split)  # type: ignore[arg-type]
+    return Predictions(result for result in results if not isinstance(result, Failure))
 
 
 def find_recordings(run: Run, data: Data) -> ClipList | None:
@@ -154,12 +145,11 @@ def find_recordings(run: Run, data: Data) -> ClipList | None:
     from selfmm.data.store import Dataset
     from selfmm.features.clips.clip import Clip
     from selfmm.recordings.inputs import find_recordings, named_inputs
-    from selfmm.runs.folder import RunFolder
 
     if isinstance(data, Dataset):
         return None
     inputs = [data] if isinstance(data, str | Path | Clip) else named_inputs(data)
-    recipe = RunFolder(run_folder(run)).finished().recipe
+    recipe = open_run(run).require_finished().recipe
     return find_recordings([Path(entry) if isinstance(entry, str) else entry for entry in inputs], recipe)
 
 
@@ -185,17 +175,16 @@ def predict_each(
         SettingsError: windows and sentences are for exactly one recording.
         SourceError: the recording has no sentence.
     """
-    from selfmm.recordings.scores import predict_clips, predict_curve
-
     divided = spans(window, hop, by_sentence)
     if divided is None:
-        own_code = model is not None or trust
-        yield from predict_clips(_load(run, model, trust) if own_code else run, clips, explain=explain)
+        yield from _scorer(run, model, trust).clips(clips, explain=explain)
         return
+    if explain:
+        raise SettingsError(["`explain=True` is for whole clips, not for windows and sentences"])
     if len(clips) != 1:
         raise SettingsError([f"a curve is of one recording, and there are {len(clips)}"])
     count = 0
-    for prediction in predict_curve(_load(run, model, trust), clips[0], divided):
+    for prediction in _scorer(run, model, trust).curve(clips[0], divided):
         count += 1
         yield prediction
     if not count:
@@ -216,7 +205,7 @@ def explain(
     split: str | None = None,
     model: str | None = None,
     trust: bool = False,
-) -> Explanation | pd.DataFrame | Prediction | list[Prediction]:
+) -> Explanation | pd.DataFrame | Prediction | Predictions:
     """Explain scores: what each modality, word and frame contributes.
 
     Args:
@@ -303,7 +292,7 @@ def report(
     from selfmm.report.report import write_report
 
     page = None if out is None else Path(out)
-    return write_report(run_folder(run), page, None if pictures is None else Path(pictures), force=force)
+    return write_report(open_run(run).path, page, None if pictures is None else Path(pictures), force=force)
 
 
 def export(
@@ -328,4 +317,4 @@ def export(
     """
     from selfmm.exporting.export import export
 
-    return export(run_folder(run), out, int8=int8, force=force)
+    return export(open_run(run).path, out, int8=int8, force=force)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from selfmm.core.listener import Listener
     from selfmm.data.store import Dataset
     from selfmm.models.base import Model
-    from selfmm.runs.trained_model import TrainedModel
+    from selfmm.recordings.model import SentimentModel
     from selfmm.training.seeds import SeedRuns
 
 
@@ -33,7 +33,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     listener: Listener | None = None,
-) -> TrainedModel:
+) -> SentimentModel:
     """Train a model, by default Self-MM, on a data set and leave a run folder.
 
     Args:
@@ -58,8 +58,8 @@ def train(
     from selfmm.config.settings import load_settings
     from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
+    from selfmm.recordings.model import SentimentModel
     from selfmm.runs.folder import RunFolder
-    from selfmm.runs.trained_model import TrainedModel
     from selfmm.training.run import Run
 
     dataset = as_dataset(data)
@@ -68,7 +68,7 @@ def train(
         settings = load_settings(preset, values, seed=seed)
     folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.model, settings.seed))
     Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
-    return TrainedModel.load(folder.path)
+    return SentimentModel.load(folder)
 
 
 def train_seeds(

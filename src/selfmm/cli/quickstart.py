@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from selfmm.api import TrainedModel
+    from selfmm.api import SentimentModel
 
 _CLIPS = 64  # talking heads
 # Chosen by the validation split of other talking heads than those made here (another seed).
@@ -60,7 +60,7 @@ def quickstart(
     console.print(f"took {time.perf_counter() - start:.0f} s")
 
 
-def _learn_planted(console: Console, out: Path, clips: int) -> TrainedModel:
+def _learn_planted(console: Console, out: Path, clips: int) -> SentimentModel:
     from selfmm.api import first_steps
     from selfmm.cli.progress import watch_training
     from selfmm.cli.show_results import run_summary
@@ -122,7 +122,7 @@ def _make_recordings(console: Console, folder: Path) -> Path:
 
 def learn_recordings(
     console: Console, source: Path, data: Path, run: Path, overrides: Sequence[str] = _SETTINGS
-) -> TrainedModel:
+) -> SentimentModel:
     """Extract recordings to ``data``, train in ``run``, and print the results with the card of one clip."""
     from selfmm.api import first_steps
     from selfmm.cli.progress import watch_clips, watch_training

@@ -100,11 +100,12 @@ def predict(
     if picture is not None:
         with parts.drawing():
             pass  # better to know now than after the work that pictures cannot be drawn
-    listed = api.find_recordings(run, inputs) if inputs else None
+    folder = parts.open_run(run)
+    listed = api.find_recordings(folder, inputs if len(inputs) > 1 else inputs[0]) if inputs else None
     if listed is None:
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
-        table = api.predict(run, data, text=text, split=split, explain=explain, model=model, trust=trust)
+        table = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
         _print_table(table, out)
         return
     if split is not None:
@@ -113,7 +114,7 @@ def predict(
         complain(parts.describe_failure(failure))
     _check_clips(listed.clips, curve, form)
     results = api.predict_each(
-        run,
+        folder,
         listed.clips,
         window=window,
         hop=hop,

@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.api import Metrics, SeedRuns, TrainedModel
+from selfmm.api import Metrics, SeedRuns, SentimentModel
 from selfmm.api.parts import (
     DESCRIPTIONS,
     StreamSettings,
@@ -58,7 +58,7 @@ def settings_table(settings: BaseModel) -> Table:
     return table
 
 
-def run_summary(model: TrainedModel) -> Group:
+def run_summary(model: SentimentModel) -> Group:
     """Lay out the metrics of a finished run, and where everything is."""
     content = model.metrics
     rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}

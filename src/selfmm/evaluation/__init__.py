@@ -1,1 +1,1 @@
-"""Metrics as the field reports them, and tables of them."""
+"""The metrics that papers report, and tables of them."""

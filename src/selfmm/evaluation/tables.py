@@ -1,4 +1,4 @@
-"""Figures as tables: of several splits or tasks for the terminal, and mean and deviation over seeds."""
+"""Metrics as tables: for the terminal and for notebooks, and their mean and deviation over seeds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from selfmm.core.messages import clips
 from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER, Metrics
 
 _PLAIN = ("mae", "corr")
-"""Shown as they are; all others are shares and shown in per cent, as papers do."""
+"""Shown as they are; all others are shares, shown in per cent as in papers."""
 
 
 def head(key: str) -> str:
-    """What a metric is called: name, unit, and which way is better.
+    """Return the heading of a metric: its name, its unit, and an arrow towards better values.
 
     >>> head("acc2_has0"), head("mae")
     ('Acc-2 has0 % ↑', 'MAE ↓')
@@ -29,13 +30,13 @@ def head(key: str) -> str:
 
 
 def metrics_table(columns: Mapping[str, Metrics]) -> Table:
-    """A row per metric with its meaning, a column per name (a split, a task, a model), for the terminal.
+    """Return a table for the terminal: a row per metric with its meaning, a column per split, task or model.
 
-    Shares are shown in per cent with two places, MAE and Corr with four; a figure without a value is ``-``, and
-    the caption says why.
+    Shares are shown in per cent with two places, MAE and Corr with four. A metric without a value is ``-``, and the
+    caption gives the reason.
 
     Args:
-        columns: name -> its figures. Rows are all the keys that occur.
+        columns: the metrics of each column, by its name. The rows are all keys that occur.
     """
     keys = list(dict.fromkeys(key for metrics in columns.values() for key in metrics.values))
     caption = Text("\n".join(_reasons(columns)))
@@ -52,14 +53,14 @@ def metrics_table(columns: Mapping[str, Metrics]) -> Table:
 
 
 def summarise(runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
-    """Mean and standard deviation of each figure over runs (seeds).
+    """Return the mean and standard deviation of each metric over runs (seeds).
 
     Args:
-        runs: per run, key -> figure. NaN, and a key that a run lacks, are left out.
+        runs: the metrics of each run, by key. NaN, and a key that a run lacks, are left out.
 
     Returns:
         One row per key in order of appearance, columns ``mean``, ``std`` (over n - 1; NaN for fewer than two
-        values) and ``runs`` (how many had a value).
+        values) and ``runs`` (the number of runs with a value).
     """
     keys = list(dict.fromkeys(key for run in runs for key in run))
     table = pd.DataFrame([dict(run) for run in runs], columns=keys, dtype="float64")
@@ -68,19 +69,19 @@ def summarise(runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
 
 
 def cell(key: str, value: float) -> str:
-    """A figure as it is shown: shares in per cent with two places, all others with four; ``-`` without a value."""
+    """Return a metric for a table: shares in per cent with two places, all others with four; ``-`` for NaN."""
     if math.isnan(value):
         return "-"
     return f"{value:.4f}" if key in _PLAIN or key not in DESCRIPTIONS else f"{100 * value:.2f}"
 
 
-def _reasons(rows: Mapping[str, Metrics]) -> list[str]:
-    """One line per row and reason, naming the columns it explains."""
+def _reasons(columns: Mapping[str, Metrics]) -> list[str]:
+    """Return one line per column and reason, with the metrics that it applies to."""
     lines = []
-    for name, metrics in rows.items():
+    for name, metrics in columns.items():
         for reason in dict.fromkeys(metrics.reasons.values()):
-            columns = [DESCRIPTIONS.get(k, k).partition(":")[0] for k, r in metrics.reasons.items() if r == reason]
-            lines.append(f"{name}: no {', '.join(columns)}, because {reason}")
+            keys = [DESCRIPTIONS.get(k, k).partition(":")[0] for k, r in metrics.reasons.items() if r == reason]
+            lines.append(f"{name}: no {', '.join(keys)}, because {reason}")
         if metrics.unlabelled:
-            lines.append(f"{name}: {metrics.unlabelled} clips have no label and are left out")
+            lines.append(f"{name}: {clips(metrics.unlabelled)} without a label left out")
     return lines

@@ -55,6 +55,12 @@ class Ablation:
     tables: Mapping[str, Table]
     curves: Curves | None
 
+    def __repr__(self) -> str:
+        return f"<Ablation in {self.folder}: {list(self.tables.values())!r}>"
+
+    def _repr_html_(self) -> str:
+        return "".join(table._repr_html_() for table in self.tables.values())
+
 
 def ablate(
     data: Dataset | str | Path,

@@ -58,6 +58,12 @@ class Comparison:
     grid: Grid
     table: Table
 
+    def __repr__(self) -> str:
+        return f"<Comparison in {self.folder}: {self.table!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
 
 def compare(
     data: Dataset | str | Path,

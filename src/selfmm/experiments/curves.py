@@ -12,9 +12,8 @@ import pandas as pd
 
 from selfmm.core.files import write_table, write_text
 from selfmm.evaluation.tables import cell, head
-from selfmm.report.label_pictures import Picture
 from selfmm.report.pictures import Group, write_pictures
-from selfmm.report.style import MUTED, drawing, modality_colours, panel
+from selfmm.report.style import MUTED, Picture, drawing, modality_colours, panel
 
 _WHICH = ["kind", "modality"]
 _TITLES = {"clips": "Missing modalities", "frames": "Lost frames and words", "noise": "Noise"}

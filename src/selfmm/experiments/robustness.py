@@ -89,7 +89,7 @@ def _path(run: RunFolder | str | Path) -> Path:
 
 
 def _info(run: Run) -> RunInfo:
-    return run.info if isinstance(run, TrainedModel) else RunFolder(_path(run)).finished()
+    return run.info if isinstance(run, TrainedModel) else RunFolder(_path(run)).require_finished()
 
 
 def _one_training(infos: Sequence[RunInfo]) -> RunInfo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
+from selfmm.core.html import html_table, render
 from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER
 from selfmm.evaluation.tables import cell, head
 from selfmm.experiments.paired import Difference
@@ -78,6 +79,13 @@ class Table:
     rows: tuple[Row, ...]
     baseline: str
     remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Table {self.title!r}: {', '.join(row.name for row in self.rows)}>"
+
+    def _repr_html_(self) -> str:
+        heads, rows, notes = _cells(self, _HTML)
+        return html_table(rows, heads, caption=self.title, notes=notes)
 
     def best(self, key: str) -> float:
         """The best mean of a metric, published rows excluded; those were measured elsewhere."""
@@ -240,20 +248,27 @@ def _latex(text: str) -> str:
     return "".join(_LATEX.get(char, char) for char in text)
 
 
+_PAGE = """\
+<!doctype html>
+<html lang='en'><head><meta charset='utf-8'><title>{{ title }}</title>
+<style>{{ css }}</style></head>
+<body><header><h1>{{ title }}</h1></header>
+<main><div class='scroll' tabindex='0'><table><thead><tr>
+{%- for head in heads %}<th scope='col'>{{ head }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for kind, cells in rows %}
+<tr class='{{ kind }}'><th scope='row'>{{ cells[0] }}</th>
+{%- for cell in cells[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody></table></div>
+<div class='notes'><ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul></div></main></body></html>
+"""
+_HTML = _Style(str, lambda text: Markup("<b>{}</b>").format(text), " ± ")
+
+
 def to_html(table: Table, css: str) -> str:
     """A self-contained page: no network, no script, no other file."""
-    style = _Style(html.escape, lambda text: f"<b>{text}</b>", " ± ")
-    heads, rows, notes = _cells(table, style)
-    top = "".join(f"<th scope='col'>{text}</th>" for text in heads)
-    body = "\n".join(
-        f"<tr class='{row.kind}'><th scope='row'>{first}</th>{''.join(f'<td>{text}</td>' for text in others)}</tr>"
-        for row, (first, *others) in zip(table.rows, rows, strict=True)
-    )
-    items = "".join(f"<li>{note}</li>" for note in notes)
-    title = html.escape(table.title)
-    return (
-        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{title}</title>\n<style>{css}</style>"
-        f"</head>\n<body><header><h1>{title}</h1></header>\n<main><div class='scroll' tabindex='0'><table><thead><tr>"
-        f"{top}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n<div class='notes'><ul>{items}</ul></div></main>"
-        "</body></html>\n"
-    )
+    heads, rows, notes = _cells(table, _HTML)
+    kinds = [row.kind for row in table.rows]
+    shown = {"heads": heads, "rows": list(zip(kinds, rows, strict=True)), "notes": notes}
+    return render(_PAGE, title=table.title, css=Markup(css), **shown) + "\n"

@@ -1,1 +1,1 @@
-"""Why a clip's score is what it is."""
+"""Explanations of scores: the contributions of modalities, words and frames."""

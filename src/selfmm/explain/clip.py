@@ -1,4 +1,4 @@
-"""The explanation of one clip's score: its streams, its words, its frames."""
+"""The explanation of one clip's score: the contributions of its modalities, words and frames."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from selfmm.core.errors import DatasetError, SettingsError
+from selfmm.core.messages import clips
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import TEXT, Dataset, Modality
 from selfmm.data.types import Batch, Output
 from selfmm.explain.contributions import Sharing
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
-from selfmm.explain.inputs import Inputs
+from selfmm.explain.gradients import Inputs
 from selfmm.explain.words import Reading, read
 from selfmm.models.late_fusion import as_late_fusion
 from selfmm.models.scoring import at_rest
@@ -23,20 +24,20 @@ _TOLERANCE = 1e-3  # of the reach of the labels
 
 
 def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32) -> Explanation:
-    """Why the fused score of one clip is what it is.
+    """Explain the fused score of one clip.
 
     Args:
-        model: a finished run. It is used in evaluation mode and left as it was.
-        dataset: where the clip lies.
-        row: its row number.
+        model: a finished run. It is used in evaluation mode and not changed.
+        dataset: the data set with the clip.
+        row: the clip's row number.
         steps: points along the integrals over words and frames, at least 1; see ``Contribution.gap``.
 
     Raises:
-        DatasetError: there is no such row, the data do not fit the model, or the clip gets no finite score.
-        SettingsError: ``steps`` is less than 1.
+        DatasetError: if there is no such row, the data do not fit the model, or the clip's score is not finite.
+        SettingsError: if ``steps`` is less than 1.
     """
     if not 0 <= row < len(dataset):
-        raise DatasetError(f"the data set {dataset.name!r} has {len(dataset)} clips, so there is no row {row}.")
+        raise DatasetError(f"the data set {dataset.name!r} has {clips(len(dataset))}, so there is no row {row}.")
     if steps < 1:
         raise SettingsError([f"steps = {steps}: an integral needs at least one point"])
     network = as_late_fusion(model.assembly.model, "an explanation")
@@ -45,7 +46,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
     with at_rest(network):
         output: Output = network(batch)
         if not bool(output.fusion.isfinite()):
-            raise DatasetError(f"clip {clip!r} gets no finite score: its features are far outside the training data's.")
+            raise DatasetError(f"clip {clip!r} has no finite score: its features are far outside the training data's.")
         present = [name for name in network.modalities if bool(output.present[name])]
         sharing = Sharing(network, {name: output.encoded[name][0] for name in present})
         inputs = {
@@ -92,12 +93,12 @@ def _contribution(name: str, sharing: Sharing, inputs: Inputs, shares: Tensor, a
 
 
 def _reading(model: TrainedModel, dataset: Dataset, row: int, batch: Batch) -> Reading | None:
-    """The clip's words; None where it has none, or where they are features themselves."""
+    """Return the clip's words; None if it has none, or if its text is stored as features."""
     stream, pretrained = batch.streams.get(TEXT), model.assembly.pretrained
     if stream is None or pretrained is None or not bool(stream.present[0]):
         return None
-    known = dataset.samples[TEXT].iloc[row] if TEXT in dataset.samples else None
-    return read(pretrained.tokenizer, stream.values[0].tolist(), known if isinstance(known, str) else "")
+    text = dataset.samples[TEXT].iloc[row] if TEXT in dataset.samples else None
+    return read(pretrained.tokenizer, stream.values[0].tolist(), text if isinstance(text, str) else "")
 
 
 def _words(reading: Reading | None, shares: Tensor | None) -> tuple[WordShare, ...]:

@@ -1,4 +1,4 @@
-"""How the fused score is shared out among the streams of one clip (Shapley, A Value for n-Person Games, 1953)."""
+"""The contribution of each modality to the fused score of a clip (Shapley, A Value for n-Person Games, 1953)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from selfmm.models.late_fusion import LateFusion
 
 
 class Sharing:
-    """The fused score of one clip under every choice of its streams; what is not chosen has the model's stand-in.
+    """The fused score of one clip for every subset of its modalities; the others are the model's stand-ins.
 
-    The encoders know nothing of each other, so all of it is a few rows through the fusion's head.
+    The encoders are independent of each other, so this takes only a few rows through the head of the fusion.
 
     Args:
         network: in evaluation mode.
-        encoded: per modality that the clip has (d',), what its encoder says.
+        encoded: the encoding (d',) of each modality that the clip has.
     """
 
     def __init__(self, network: LateFusion, encoded: Mapping[str, Tensor]) -> None:
@@ -35,30 +35,30 @@ class Sharing:
         return scores  # type: ignore[no-any-return]
 
     def base(self) -> float:
-        """Score with no stream."""
+        """Return the score with no modality."""
         return float(self.score({}))
 
     def added(self, name: str) -> float:
-        """Score with all streams less that when this one is dropped."""
+        """Return the score with all modalities minus the score without this one."""
         others = {other: value for other, value in self._encoded.items() if other != name}
         return float(self.score(self._encoded) - self.score(others))
 
     def fair(self, name: str, encoded: Tensor) -> Tensor:
-        """Mean score (K,) with (K, d') encodings of one stream, over the company it can find itself in.
+        """Return the mean score (K,) with (K, d') encodings of one modality, over all subsets of the others.
 
-        The Shapley value is this for the stream's encoding less this for its stand-in, since a company of k of the
-        other n - 1 streams comes first in 1 of n comb(n - 1, k) orders.
+        The Shapley value is this for the modality's encoding minus this for its stand-in, since a subset of k of the
+        other n - 1 modalities comes first in 1 of n comb(n - 1, k) orders.
         """
         others = [other for other in self._encoded if other != name]
         total = torch.zeros(len(encoded), device=encoded.device)
         for size in range(len(others) + 1):
             weight = 1 / ((len(others) + 1) * comb(len(others), size))
-            for company in combinations(others, size):
-                chosen = {other: self._encoded[other] for other in company}
+            for subset in combinations(others, size):
+                chosen = {other: self._encoded[other] for other in subset}
                 total = total + weight * self.score({**chosen, name: encoded})
         return total
 
     def value(self, name: str) -> float:
-        """The stream's Shapley value: its fair share of the score less ``base``."""
-        there, away = self.fair(name, torch.stack([self._encoded[name], self._absent[name]])).tolist()
-        return float(there - away)
+        """Return the modality's Shapley value: its fair share of the score minus ``base``."""
+        present, absent = self.fair(name, torch.stack([self._encoded[name], self._absent[name]])).tolist()
+        return float(present - absent)

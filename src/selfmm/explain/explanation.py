@@ -1,4 +1,4 @@
-"""What an explanation says. Everything is on the scale of the labels, and everything adds up to the score."""
+"""The explanation of a score. All values are on the scale of the labels, and they add up to the score."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one stream does to the fused score.
+    """The contribution of one modality to the fused score.
 
     Attributes:
         modality: its name.
-        value: its fair share of ``score - base`` (Shapley value): the mean of how far it moves the score, over all
-            orders in which the streams can be added one after the other.
-        added: what it adds to all the others: the score less the score when this stream is dropped. Where two streams
-            say the same, both can be small here; where they need each other, both are large. These do not add up.
-        alone: the modality's own score; None where the model has none.
-        content: the part of ``value`` that its words or frames account for, together. The rest is what an empty text,
-            or frames of the training mean, would have done by being there.
-        gap: sum of the single words' or frames' values less ``content``. Exact integrals would leave 0.
+        value: its fair share of ``score - base`` (Shapley value): the mean change of the score when it is added, over
+            all orders in which the modalities can be added one after the other.
+        added: what it adds to all the others: the score minus the score without this modality. If two modalities carry
+            the same information, both can be small; if they need each other, both are large. These do not add up.
+        alone: the modality's own score; None if the model has none.
+        content: the part of ``value`` that comes from its words or frames. The rest would also come from an empty text,
+            or from frames that equal the training mean.
+        gap: sum of the values of its words or frames minus ``content``. It would be 0 if the integrals were exact.
     """
 
     modality: str
@@ -32,10 +32,10 @@ class Contribution:
 
 @dataclass(frozen=True)
 class WordShare:
-    """What one word does to the fused score.
+    """The contribution of one word to the fused score.
 
     Attributes:
-        word: as it stands in the text.
+        word: as written in the text.
         start, end: its characters, ``text[start:end]``.
         value: its part of the text's ``content``.
     """
@@ -48,15 +48,15 @@ class WordShare:
 
 @dataclass(frozen=True)
 class FrameShares:
-    """What the frames of one stream do to the fused score.
+    """The contribution of the frames of one modality to the fused score.
 
     Attributes:
         modality: its name.
-        rate: frames per second; None where it is not known.
-        columns: name and value of every feature, summed over the clip; the largest in size first.
-        curve: per frame, summed over the features. 0 where nothing was measured.
-        peak: number of the frame that moves the score most, either way.
-        peak_column: name of the feature that does most in it.
+        rate: frames per second; None if it is not known.
+        columns: name and value of every feature, summed over the clip; the largest absolute value first.
+        curve: the value of each frame, summed over the features. 0 where nothing was measured.
+        peak: number of the frame that changes the score most, up or down.
+        peak_column: name of the feature that changes it most in this frame.
     """
 
     modality: str
@@ -68,7 +68,7 @@ class FrameShares:
 
     @property
     def peak_place(self) -> str:
-        """Where the peak is, in words.
+        """The position of the peak, in words.
 
         >>> FrameShares("vision", 10.0, (("brow", 0.5),), (0.0, 0.5), 1, "brow").peak_place
         '0.1 s'
@@ -80,23 +80,23 @@ class FrameShares:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one clip's fused score is what it is.
+    """The explanation of one clip's fused score.
 
-    ``score = base + sum of contributions``, and a contribution's ``content`` is the sum of its words or frames up to
-    its ``gap``.
+    ``score = base + sum of contributions``, and the ``content`` of a contribution is the sum of its words or frames, up
+    to its ``gap``.
 
     Attributes:
         id: of the clip.
         score: the fused score.
-        base: the score of a clip with no stream at all.
+        base: the score of a clip with no modality.
         label_range: of the labels that the model was trained on.
-        contributions: of the streams that the clip has, in the model's order.
-        lacking: modalities that the model reads and the clip does not have.
-        text: what is said; empty where the clip has no words. Stored token ids whose text is not at hand are put
-            together from their pieces.
-        words: those that the model read, in order; a text is cut to the run's ``text.max_tokens``.
-        frames: of the streams that are frames.
-        steps: along each integral.
+        contributions: of the modalities that the clip has, in the model's order.
+        lacking: modalities that the model reads but the clip does not have.
+        text: what is said; empty if the clip has no words. If only token ids are stored, the text is put together from
+            their pieces.
+        words: the words that the model read, in order; a text is cut to the run's ``text.max_tokens``.
+        frames: of the modalities that are frames.
+        steps: points along each integral.
     """
 
     id: str
@@ -111,11 +111,11 @@ class Explanation:
     steps: int
 
     def strongest_words(self, count: int) -> list[WordShare]:
-        """The words that move the score most, either way."""
+        """Return the words that change the score most, up or down."""
         return sorted(self.words, key=lambda word: -abs(word.value))[:count]
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure unrounded, as plain values."""
+        """Return every value unrounded, ready for ``json.dumps``."""
         content = asdict(self)
         content["label_range"] = list(self.label_range)
         content["lacking"] = list(self.lacking)

@@ -1,54 +1,60 @@
-"""Integrated gradients (Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, ICML 2017)."""
+"""Integrated gradients of a score (Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, ICML 2017)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-_ROWS = 1 << 16  # of all points on the path that are worked off at once: what bounds the memory of an hour-long clip
+from selfmm.explain.words import blank_id, special_ids
+from selfmm.models.encoders import Standardised
+from selfmm.models.text import Pretrained, TransformerEncoder
+
+_ROWS = 1 << 16  # of all points on the path that are computed at once; limits the memory for an hour-long clip
 _HALVINGS = 6
 
 
 def integrated_gradients(
     function: Callable[[Tensor], Tensor], inputs: Tensor, baseline: Tensor, *, steps: int, tolerance: float
 ) -> Tensor:
-    """How much each input moves ``function`` on the straight way from ``baseline`` to ``inputs``.
+    """Return how much each input changes ``function`` along the straight line from ``baseline`` to ``inputs``.
 
-    The values should sum to ``function(inputs) - function(baseline)``, and so on every stretch of the way. That tells
-    how good the integral is: a stretch that is off is halved and looked at again. Recurrent networks need it: some
-    tip over within a hundredth of the way.
+    The values should sum to ``function(inputs) - function(baseline)``, also on every section of the line. This shows
+    how exact the integral is: a section whose sum is off is halved and computed again. Recurrent networks need this:
+    some change abruptly within a hundredth of the line.
 
     Args:
-        function: (K, L, d) to (K,), each row for itself.
+        function: (K, L, d) to (K,), each row independent of the others.
         inputs, baseline: (L, d).
-        steps: points per stretch at which the gradient is taken, by Gauss-Legendre.
-        tolerance: by how much the sum over a stretch may be off; the shortest stretch is 1/64 of the way.
+        steps: points per section at which the gradient is taken (Gauss-Legendre).
+        tolerance: largest error of the sum over a section; the shortest section is 1/64 of the line.
 
     Returns:
         (L, d) float64 on the CPU.
     """
     total = torch.zeros(inputs.shape, dtype=torch.float64)
-    stretches = [(0.0, 1.0)]
-    while stretches:
-        start, end = stretches.pop()
-        shares, rise = _stretch(function, inputs, baseline, start, end, steps)
+    sections = [(0.0, 1.0)]
+    while sections:
+        start, end = sections.pop()
+        shares, rise = _section(function, inputs, baseline, start, end, steps)
         if abs(float(shares.sum()) - rise) > tolerance and end - start > 2.0**-_HALVINGS:
             middle = (start + end) / 2
-            stretches += [(middle, end), (start, middle)]
+            sections += [(middle, end), (start, middle)]
         else:
             total += shares
     return total
 
 
-def _stretch(
+def _section(
     function: Callable[[Tensor], Tensor], inputs: Tensor, baseline: Tensor, start: float, end: float, steps: int
 ) -> tuple[Tensor, float]:
-    """(L, d) shares of a part of the way, and by how much the function rises on it."""
+    """Return (L, d) the shares of a section of the line, and by how much the function rises on it."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    # The ends have no weight: they are there for the rise.
+    # The ends have weight 0: they are needed for the rise.
     places = start + (end - start) * (np.concatenate([[-1.0], nodes, [1.0]]) + 1) / 2
     weights = (end - start) * np.concatenate([[0.0], weights, [0.0]]) / 2
     way, total, values = inputs - baseline, torch.zeros(inputs.shape, dtype=torch.float64), []
@@ -65,3 +71,68 @@ def _stretch(
             total += (weight * gradient * way.detach()).sum(0).cpu()
             values += value.tolist()
     return total, values[-1] - values[0]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an encoder reads of one modality of a clip, as numbers between a neutral baseline and the clip's own.
+
+    Attributes:
+        values: (L, d) embeddings of the tokens, or frames.
+        baseline: (L, d) the same for a neutral input.
+        encode: (K, L, d) to (K, d'), each row independent of the others.
+    """
+
+    values: Tensor
+    baseline: Tensor
+    encode: Callable[[Tensor], Tensor]
+
+    @classmethod
+    def of(cls, values: Tensor, encoder: nn.Module, pretrained: Pretrained | None) -> Inputs:
+        """Return the inputs for (L,) token ids or (L, d) frames, as the encoder reads them."""
+        if isinstance(encoder, Standardised):
+            return cls._of_frames(values, encoder)
+        if not isinstance(encoder, TransformerEncoder) or pretrained is None:
+            raise TypeError(f"the input of a {type(encoder).__name__} cannot be interpolated")
+        return cls._of_tokens(values, encoder.model, pretrained.tokenizer)
+
+    @classmethod
+    def _of_tokens(cls, ids: Tensor, model: nn.Module, tokenizer: Any) -> Inputs:
+        """The baseline has padding in place of every word; special tokens stay, since every text has them."""
+        embedding: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
+        special = special_ids(tokenizer)
+        is_special = torch.tensor([number in special for number in ids.tolist()], device=ids.device)
+        blank = embedding(torch.full_like(ids, blank_id(tokenizer)))
+        words = embedding(ids)
+
+        def encode(path: Tensor) -> Tensor:
+            mask = torch.ones(path.shape[:2], dtype=torch.long, device=path.device)
+            states: Tensor = model(inputs_embeds=path, attention_mask=mask).last_hidden_state
+            return states[:, 0].float()
+
+        return cls(words, words.where(is_special[:, None], blank), encode)
+
+    @classmethod
+    def _of_frames(cls, frames: Tensor, encoder: Standardised) -> Inputs:
+        """The baseline is the training mean, which the encoder also reads where nothing was measured."""
+        mean = encoder.mean.expand_as(frames)
+
+        def encode(path: Tensor) -> Tensor:
+            lengths = torch.full((len(path),), path.shape[1], device=path.device)
+            encoded: Tensor = encoder(path, lengths)
+            return encoded
+
+        return cls(frames.where(frames.isfinite(), mean), mean, encode)
+
+    def shares(self, score: Callable[[Tensor], Tensor], *, steps: int, tolerance: float) -> Tensor:
+        """Return (L, d) how much each number changes ``score``, a function (K, d') to (K,) of the encoding."""
+
+        def along(path: Tensor) -> Tensor:
+            return score(self.encode(path))
+
+        return integrated_gradients(along, self.values, self.baseline, steps=steps, tolerance=tolerance)
+
+    def total(self, score: Callable[[Tensor], Tensor]) -> float:
+        """Return how much all of them together change ``score``: the sum of exact shares."""
+        at_values, at_baseline = score(self.encode(torch.stack([self.values, self.baseline]))).tolist()
+        return float(at_values - at_baseline)

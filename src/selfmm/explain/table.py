@@ -1,8 +1,7 @@
-"""What each stream does to the fused score, clip by clip: a data set's explanations as columns of a table."""
+"""The contribution of each modality to the fused score of every clip, as columns of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,34 +13,32 @@ from selfmm.data.store import Dataset
 from selfmm.explain.contributions import Sharing
 from selfmm.models.late_fusion import LateFusion, as_late_fusion
 from selfmm.models.scoring import at_rest
-from selfmm.runs.trained_model import TrainedModel, opened, rows_of
+from selfmm.runs.trained_model import TrainedModel, open_data, split_rows
 
 _BATCH = 64
 
 
-def contributions(
-    model: TrainedModel, data: Dataset | Sequence[str] | str | Path, split: str | None = None
-) -> pd.DataFrame:
-    """The scores of ``model.predict`` with what each stream does to the fused one.
+def contributions(model: TrainedModel, data: Dataset | str | Path, split: str | None = None) -> pd.DataFrame:
+    """Return the scores of ``model.score`` with the contribution of each modality to the fused score.
 
     Args:
-        model: a finished run that makes one vector of each stream; it is left as it was.
-        data, split: as of ``TrainedModel.predict``, but no recording.
+        model: a finished run that encodes each modality as one vector; it is not changed.
+        data, split: see ``TrainedModel.score``.
 
     Returns:
-        One row per clip: the columns of ``predict``; ``base``, the score of a clip with no stream; ``by_<modality>``,
-        the stream's fair share (Shapley value), so that ``score`` is ``base`` and all of these; ``added_<modality>``,
-        what it adds to all the others. NaN where the clip lacks the stream. See
+        One row per clip: the columns of ``score``; ``base``, the score of a clip with no modality; ``by_<modality>``,
+        its fair share (Shapley value), so that ``score`` is the sum of ``base`` and all of these; ``added_<modality>``,
+        what it adds to all the others. NaN where the clip lacks the modality. See
         :class:`selfmm.explain.explanation.Contribution`.
 
     Raises:
-        RunError: the model joins its streams before each is one vector.
-        SourceError, DatasetError: the data cannot be read, or do not fit the model.
+        RunError: if the model fuses its modalities before each is one vector.
+        SourceError, DatasetError: if the data cannot be read, or do not fit the model.
     """
     network = as_late_fusion(model.assembly.model, "an explanation")
-    with opened(data) as dataset:
-        scores = model.predict(dataset, split)
-        clips = model.assembly.maker(dataset, rows_of(dataset, split))
+    with open_data(data) as dataset:
+        scores = model.score(dataset, split)
+        clips = model.assembly.maker(dataset, split_rows(dataset, split))
         with at_rest(network):
             shares = _shares(network, clips, model.device)
     return pd.concat([scores, shares], axis=1)
@@ -54,10 +51,10 @@ def _shares(network: LateFusion, clips: BatchMaker, device: torch.device) -> pd.
     for positions, batch in zip(plan, clips.batches(plan, device), strict=True):
         output = network(batch)
         for place, clip in enumerate(positions):
-            here = {name: vectors[place] for name, vectors in output.encoded.items() if output.present[name][place]}
-            sharing = Sharing(network, here)
-            found = {"base": sharing.base()}
-            found |= {f"by_{name}": sharing.value(name) for name in here}
-            found |= {f"added_{name}": sharing.added(name) for name in here}
-            shares.loc[clip, list(found)] = list(found.values())
+            present = {name: vectors[place] for name, vectors in output.encoded.items() if output.present[name][place]}
+            sharing = Sharing(network, present)
+            values = {"base": sharing.base()}
+            values |= {f"by_{name}": sharing.value(name) for name in present}
+            values |= {f"added_{name}": sharing.added(name) for name in present}
+            shares.loc[clip, list(values)] = list(values.values())
     return shares

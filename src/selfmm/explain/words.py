@@ -1,4 +1,4 @@
-"""Which words of a text the pieces of a tokenizer belong to."""
+"""The words of a text, and the tokens that belong to each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Chinese and Japanese put no blanks between words: there a character stands for itself.
+# Chinese and Japanese have no spaces between words: there each character counts as a word.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _JOINERS = "\u200c\u200d"  # of Persian words and of emoji
 _RUN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
@@ -22,7 +22,7 @@ class Reading:
     Attributes:
         text: the text.
         spans: (start, end) of each word that was read, in order.
-        word_of: per token the number of its word; None for special tokens.
+        word_of: the number of each token's word; None for special tokens.
     """
 
     text: str
@@ -31,12 +31,12 @@ class Reading:
 
 
 def read(tokenizer: Any, ids: Sequence[int], text: str) -> Reading:
-    """Finds the words behind token ids.
+    """Find the words that token ids belong to.
 
     Args:
         tokenizer: a transformers tokenizer.
-        ids: what the model was given, special tokens included.
-        text: where they come from; empty where it is not known.
+        ids: the input of the model, special tokens included.
+        text: the text that they come from; empty if it is not known.
     """
     if text.strip() and getattr(tokenizer, "is_fast", False):
         encoded = tokenizer(
@@ -53,19 +53,19 @@ def read(tokenizer: Any, ids: Sequence[int], text: str) -> Reading:
 
 
 def special_ids(tokenizer: Any) -> set[int]:
-    """Of tokens that stand in every text, whatever it says: [CLS], [SEP], [PAD]."""
-    # transformers counts the unknown and the masked word in, which are words.
+    """Return the ids of tokens that are in every text: [CLS], [SEP], [PAD]."""
+    # transformers also counts the unknown and the masked word, which are words.
     return set(tokenizer.all_special_ids) - {tokenizer.unk_token_id, tokenizer.mask_token_id}
 
 
 def blank_id(tokenizer: Any) -> int:
-    """Of the token that says least: padding, or else the unknown word."""
+    """Return the id of the most neutral token: padding, or else the unknown word."""
     blank = tokenizer.pad_token_id
     return int(tokenizer.unk_token_id if blank is None else blank)
 
 
 def words_in(text: str) -> list[tuple[int, int]]:
-    """(start, end) of every word of a text; punctuation around a word stands for itself.
+    """Return (start, end) of every word of a text; punctuation around a word counts as its own word.
 
     >>> text = "I don't like it..."
     >>> [text[start:end] for start, end in words_in(text)]
@@ -88,35 +88,35 @@ def _is_mark(character: str) -> bool:
 
 
 def _by_place(text: str, offsets: Sequence[tuple[int, int]], special: Sequence[bool]) -> Reading:
-    """By the characters that each token covers. A token that covers several words makes them one."""
+    """Find words by the characters that each token covers. A token that covers several words joins them."""
     words = words_in(text)
     starts = [start for start, _ in words]
-    joined = list(range(len(words)))  # of each word the number of the first one that it was joined to
+    joined = list(range(len(words)))  # for each word, the number of the first word that it was joined to
     homes: list[int | None] = []
     for (start, end), is_special in zip(offsets, special, strict=True):
         if is_special:
             homes.append(None)
             continue
         covered = text[start:end]
-        start += len(covered) - len(covered.lstrip())  # some tokenizers count the blank before a word in
+        start += len(covered) - len(covered.lstrip())  # some tokenizers include the blank before a word
         end = max(start + 1, start + len(covered.strip()))
         first = max(bisect_right(starts, start) - 1, 0)
         last = max(bisect_right(starts, end - 1) - 1, first)
         for number in range(first, last + 1):
             joined[number] = joined[first]
         homes.append(first)
-    kept = sorted({joined[home] for home in homes if home is not None})
+    firsts = sorted({joined[home] for home in homes if home is not None})
     ends = {joined[number]: words[number][1] for number in range(len(words))}
-    numbers = {first: number for number, first in enumerate(kept)}
+    numbers = {first: number for number, first in enumerate(firsts)}
     return Reading(
         text,
-        tuple((words[first][0], ends[first]) for first in kept),
+        tuple((words[first][0], ends[first]) for first in firsts),
         tuple(None if home is None else numbers[joined[home]] for home in homes),
     )
 
 
 def _by_pieces(tokenizer: Any, ids: Sequence[int]) -> Reading:
-    """By the pieces alone: WordPiece marks what goes on, with ##; of any other vocabulary each piece is a word."""
+    """Find words by the pieces alone: WordPiece marks continuations with ##; otherwise each piece is a word."""
     special = special_ids(tokenizer)
     words: list[str] = []
     homes: list[int | None] = []
@@ -137,7 +137,7 @@ def _by_pieces(tokenizer: Any, ids: Sequence[int]) -> Reading:
 
 
 def printable(text: str) -> str:
-    """A stranger's text, safe to show and of the same length: blanks for line ends, a sign for control characters.
+    """Return text that is safe to show and has the same length: blanks for line ends, a sign for control characters.
 
     >>> printable("a\\tb\\x1b")
     'a b\ufffd'

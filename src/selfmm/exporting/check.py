@@ -1,4 +1,4 @@
-"""Whether an exported file scores clips as PyTorch does."""
+"""The check that an exported file gives the same scores as PyTorch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from selfmm.core.errors import ExportError
+from selfmm.core.messages import clips
 from selfmm.data.types import Batch, Stream
 from selfmm.exporting.session import OnnxModel
 from selfmm.models.encoders import Standardised
@@ -16,7 +17,7 @@ from selfmm.models.text import TransformerEncoder
 from selfmm.runs.trained_model import TrainedModel
 
 TOLERANCE = 1e-4
-"""Largest difference of a score, on a label range of 6 (-3 to 3); in proportion on others."""
+"""Largest difference of a score, for a label range of 6 (-3 to 3); proportional for others."""
 
 _SHAPES = ((1, 1), (1, 2), (2, 9), (5, 1), (7, 24), (16, 60))
 """Clips and longest length of the batches that are compared."""
@@ -24,13 +25,13 @@ _SHAPES = ((1, 1), (1, 2), (2, 9), (5, 1), (7, 24), (16, 60))
 
 @torch.inference_mode()
 def largest_difference(trained: TrainedModel, path: Path) -> float:
-    """The largest difference of any score from PyTorch's, on the label scale.
+    """Return the largest difference of any score from PyTorch's, on the label scale.
 
-    Over made-up clips: batches of 1 to 16, lengths of 1 to 60, each stream alone, streams missing here and there, and
+    The clips are random: batches of 1 to 16, lengths of 1 to 60, each modality alone, some modalities missing, and
     none at all.
 
     Raises:
-        ExportError: ONNX Runtime cannot run the file, or a score is finite in one of the two and not in the other.
+        ExportError: if ONNX Runtime cannot run the file, or a score is finite in only one of the two.
     """
     largest = 0.0
     model = OnnxModel(path, list(trained.info.modalities))
@@ -42,8 +43,8 @@ def largest_difference(trained: TrainedModel, path: Path) -> float:
         for name, ours, theirs in zip(["fused", *output.unimodal], expected, model(batch), strict=True):
             if ours.shape != theirs.shape or (np.isfinite(ours) != np.isfinite(theirs)).any():
                 raise ExportError(
-                    f"the {name} scores of {len(batch)} clips are {theirs[:4]} in the ONNX file and {ours[:4]} in "
-                    "PyTorch. This text encoder or these versions of torch and onnxruntime do not go together."
+                    f"the {name} scores of {clips(len(batch))} are {theirs[:4]} in the ONNX file and {ours[:4]} in "
+                    "PyTorch. This text encoder, or these versions of torch and onnxruntime, are not compatible."
                 )
             difference = np.abs(ours - theirs)
             largest = max(largest, float(difference.max(where=np.isfinite(difference), initial=0)))
@@ -51,42 +52,42 @@ def largest_difference(trained: TrainedModel, path: Path) -> float:
 
 
 def check(trained: TrainedModel, path: Path) -> float:
-    """``largest_difference``, which must be below ``TOLERANCE`` for the label range.
+    """Return ``largest_difference``, which must not exceed ``TOLERANCE`` for the label range.
 
     Raises:
-        ExportError: it is not.
+        ExportError: if it does.
     """
     low, high = trained.info.label_range
     allowed = TOLERANCE * (high - low) / 6
-    found = largest_difference(trained, path)
-    if not found <= allowed:
+    difference = largest_difference(trained, path)
+    if not difference <= allowed:
         raise ExportError(
-            f"the ONNX file gives scores that are up to {found:.2g} off those of PyTorch, with {allowed:.2g} allowed "
-            "on this label scale. This text encoder or these versions of torch and onnxruntime do not go together."
+            f"scores of the ONNX file differ from those of PyTorch by up to {difference:.2g}; {allowed:.2g} is allowed "
+            "on this label scale. This text encoder, or these versions of torch and onnxruntime, are not compatible."
         )
-    return found
+    return difference
 
 
 def _batches(trained: TrainedModel) -> Iterator[Batch]:
     random = torch.Generator().manual_seed(0)
     names = list(trained.info.modalities)
-    for clips, longest in _SHAPES:
-        everything = torch.ones(clips, len(names), dtype=torch.bool)
-        some = torch.rand(clips, len(names), generator=random) < 0.5
+    for count, longest in _SHAPES:
+        everything = torch.ones(count, len(names), dtype=torch.bool)
+        some = torch.rand(count, len(names), generator=random) < 0.5
         alone = [everything & (torch.arange(len(names)) == k) for k in range(len(names))]
         for present in (everything, some, ~everything, *alone):
             streams = {name: _stream(trained, name, present[:, k], longest, random) for k, name in enumerate(names)}
-            yield Batch(torch.arange(clips), torch.full((clips,), torch.nan), streams)
+            yield Batch(torch.arange(count), torch.full((count,), torch.nan), streams)
 
 
 def _stream(trained: TrainedModel, name: str, present: torch.Tensor, longest: int, random: torch.Generator) -> Stream:
-    """Values like those the encoder was trained on, as far as it knows them."""
-    encoder, clips = trained.assembly.model.encoders[name], len(present)
+    """Return random values like those that the encoder was trained on."""
+    encoder, count = trained.assembly.model.encoders[name], len(present)
     if isinstance(encoder, TransformerEncoder):
         longest = min(longest, trained.assembly.settings.text.max_tokens)
-    lengths = torch.randint(1, longest + 1, (clips,), generator=random) * present
+    lengths = torch.randint(1, longest + 1, (count,), generator=random) * present
     lengths[:1] = longest * present[:1]
-    shape = (clips, max(int(lengths.max()), 1))
+    shape = (count, max(int(lengths.max()), 1))
     if isinstance(encoder, TransformerEncoder):
         words = int(encoder.model.config.vocab_size)  # type: ignore[union-attr, arg-type]
         values = torch.randint(0, words, shape, generator=random)

@@ -1,4 +1,4 @@
-"""``selfmm.export``: from a finished run to a checked ONNX file."""
+"""``selfmm.export``: write a finished run as a checked ONNX file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export made.
+    """The result of an export.
 
     Attributes:
         path: the ONNX file.
-        size: its bytes.
-        fp32_size: bytes of the file with weights in 32 bits; the same unless ``int8`` was asked for.
+        size: its size in bytes.
+        fp32_size: size in bytes of the file with 32-bit weights; equal to ``size`` unless ``int8`` was asked for.
         difference: largest difference of a score of the 32-bit file from PyTorch's, on the label scale.
-        int8_losses: what int8 costs, per split; empty without int8, and where the data set of the training is gone.
+        int8_losses: the loss of accuracy with int8, per split; empty without int8, or if the training data are gone.
     """
 
     path: Path
@@ -39,20 +39,20 @@ class Exported:
 def export(run: str | Path, out: str | Path, *, int8: bool = False, force: bool = False) -> Exported:
     """Writes a finished run as one ONNX file, after checking that it scores clips as PyTorch does.
 
-    The file holds network, standardisation, stand-ins for missing streams and tokenizer; docs/deploy.md says what goes
-    in and what comes out.
+    The file has the network, standardisation, stand-ins for missing modalities and the tokenizer; docs/deploy.md
+    describes its inputs and outputs.
 
     Args:
         run: a finished run folder.
         out: the file, ``.onnx``.
-        int8: store weights as 8-bit integers. The 32-bit file is checked first; what int8 costs is measured on the
-            run's data set, if it is still there.
+        int8: store weights as 8-bit integers. The 32-bit file is checked first; the loss with int8 is measured on the
+            run's data set, if it still exists.
         force: replace ``out`` if it exists.
 
     Raises:
-        RunError: the run is missing, damaged or not finished.
-        OutputError: ``out`` exists, lies in the run or in a data set, or cannot be written.
-        ExportError: the extra packages are missing, or the file does not give the run's scores. No file is left.
+        RunError: if the run is missing, damaged or not finished.
+        OutputError: if ``out`` exists, is in the run or in a data set, or cannot be written.
+        ExportError: if packages are missing, or the file does not give the run's scores. No file is left.
     """
     run, out = Path(run), Path(out)
     _check_place(out, run, force)
@@ -63,7 +63,7 @@ def export(run: str | Path, out: str | Path, *, int8: bool = False, force: bool 
     trained = TrainedModel.load(run)
     check_exportable(trained)
     with atomic_file(out) as temporary, tempfile.TemporaryDirectory(prefix="selfmm-") as folder:
-        temporary.touch()  # a place that cannot be written is better known now than after the work
+        temporary.touch()  # fail now, not after the work, if it cannot be written
         plain = Path(folder) / "fp32.onnx"
         plain.write_bytes(to_onnx(trained).SerializeToString())
         difference = check(trained, plain)
@@ -80,17 +80,17 @@ def _quantise(trained: TrainedModel, plain: Path, target: Path) -> tuple[SplitLo
     from selfmm.exporting.quantise import loss_in_mae, quantise, training_data
 
     quantise(plain, target)
-    largest_difference(trained, target)  # whatever it is: only that every score is there
+    largest_difference(trained, target)  # any difference is accepted; this checks that every score exists
     dataset = training_data(trained)
     return () if dataset is None else loss_in_mae(trained, dataset, plain, target)
 
 
 def _check_place(out: Path, run: Path, force: bool) -> None:
     if out.suffix != ".onnx":
-        raise OutputError(f"the export is an ONNX file; name {out} so that it ends in .onnx.")
+        raise OutputError(f"an export is an ONNX file, but {out} does not end in .onnx. Give a name that does.")
     refuse_inside(out, run)
     if out.is_dir():
-        raise OutputError(f"{out} is a folder. Name a file that ends in .onnx.")
+        raise OutputError(f"{out} is a folder. Give the name of a file that ends in .onnx.")
     if out.exists() and not force:
         raise OutputError(f"{out} exists already. Choose another name, or pass `force=True` to replace it.")
 
@@ -102,5 +102,5 @@ def _check_extra() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(
-            f"the package {error.name} is not installed. Install what an export needs with: pip install 'selfmm[onnx]'"
+            f"the package {error.name} is not installed. Install what an export needs: pip install 'selfmm[onnx]'"
         ) from error

@@ -1,4 +1,4 @@
-"""A trained model as an ONNX graph, with what a user of it has to know in its metadata."""
+"""A trained model as an ONNX graph. Its metadata say how to use it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,55 +17,54 @@ from selfmm.core.version import __version__
 from selfmm.data.store import Modality
 from selfmm.data.writer import sha256
 from selfmm.exporting.network import ScoreNetwork
-from selfmm.exporting.tokenizer import portable_tokenizer
 from selfmm.models.late_fusion import as_late_fusion
-from selfmm.models.text import Pretrained
+from selfmm.models.text import Pretrained, tokenise
 from selfmm.runs.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     import onnx
 
 _LARGEST = 2**31 - 2**24
-"""Bytes of weights: one protobuf message holds 2 GiB, and the graph itself wants some of it."""
+"""Bytes of weights: a protobuf message is limited to 2 GiB, and the graph itself needs some of it."""
 
 
 def input_names(modalities: Sequence[str]) -> list[str]:
-    """``text``, ``text_lengths``, ``audio``, ... in the order of ``ScoreNetwork``'s inputs."""
+    """Return ``text``, ``text_lengths``, ``audio``, ... in the order of ``ScoreNetwork``'s inputs."""
     return [name for modality in modalities for name in (modality, f"{modality}_lengths")]
 
 
 def output_names(modalities: Sequence[str]) -> list[str]:
-    """``score``, ``score_text``, ... in the order of ``ScoreNetwork``'s outputs."""
+    """Return ``score``, ``score_text``, ... in the order of ``ScoreNetwork``'s outputs."""
     return ["score", *(f"score_{modality}" for modality in modalities)]
 
 
 def check_exportable(trained: TrainedModel) -> None:
-    """Raises ``ExportError`` where no ONNX file can hold the model."""
+    """Raise ``ExportError`` if the model cannot be written as an ONNX file."""
     names = [*input_names(list(trained.info.modalities)), *output_names(list(trained.info.modalities))]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ExportError(
             f"the modalities {', '.join(trained.info.modalities)} would give the ONNX file two tensors named "
-            f"{twice[0]!r}: a modality NAME has the inputs NAME and NAME_lengths and the output score_NAME, beside "
-            "the output score. Import the data with other names and train anew."
+            f"{twice[0]!r}: a modality NAME has the inputs NAME and NAME_lengths and the output score_NAME, and "
+            "there is an output score. Import the data with other names and train again."
         )
     size = sum(tensor.nbytes for tensor in trained.assembly.model.state_dict().values())
     if size > _LARGEST:
         raise ExportError(
-            f"the weights are {size / 1e9:.1f} GB, and one ONNX file holds {_LARGEST / 1e9:.1f} GB at most. "
+            f"the weights are {size / 1e9:.1f} GB, but an ONNX file is limited to {_LARGEST / 1e9:.1f} GB. "
             "Train with a smaller text encoder, or use the run itself (selfmm predict)."
         )
 
 
 def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
-    """The graph of ``ScoreNetwork`` with its weights; batch size and lengths are free.
+    """Return the graph of ``ScoreNetwork`` with its weights; batch size and lengths are dynamic.
 
-    Metadata: ``selfmm`` (version), ``modalities`` (JSON: per modality ``kind`` and ``dim``, in order), ``label_range``
-    (JSON), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``, and where words are
-    read ``max_tokens`` and ``tokenizer`` (a whole tokenizer.json that cuts to ``max_tokens``).
+    Metadata: ``selfmm`` (version), ``modalities`` (JSON: ``kind`` and ``dim`` of each modality, in order),
+    ``label_range`` (JSON), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if
+    the model reads words, also ``max_tokens`` and ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``).
 
     Raises:
-        ExportError: the exporter does not know a part of the text encoder.
+        ExportError: if PyTorch's exporter does not support a part of the text encoder.
     """
     modalities = trained.info.modalities
     network = ScoreNetwork(as_late_fusion(trained.assembly.model, "an ONNX file").cpu())
@@ -86,7 +85,7 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
             )
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0][:300]
-        raise ExportError(f"PyTorch's exporter cannot make a graph of this run's text encoder: {reason}") from error
+        raise ExportError(f"PyTorch's exporter does not support this run's text encoder: {reason}") from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     _rename_clashes(model)
@@ -138,7 +137,7 @@ def _metadata(trained: TrainedModel) -> dict[str, str]:
 
 @contextmanager
 def _plain_attention(pretrained: Pretrained | None) -> Iterator[None]:
-    """Attention as matrix products and a softmax, of which the smallest graph comes; afterwards as it was."""
+    """Use attention as matrix products and a softmax, which give the smallest graph; restore it afterwards."""
     if pretrained is None:
         yield
         return
@@ -152,7 +151,7 @@ def _plain_attention(pretrained: Pretrained | None) -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporter's remarks on its own inner workings, which no user can act on."""
+    """Silence the exporter's messages on its internals, which no user can act on."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -162,3 +161,40 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+_SAMPLES = (
+    "I really loved the ending!",
+    "NOT bad... 3.5 out of 10, isn't it?",
+    "Ça alors, naïve café \u2014 \U0001f600",
+    "这部电影 很好看",
+    "  two\tspaces \n and a line  ",
+    "word " * 600,
+)
+
+
+def portable_tokenizer(tokenizer: Any, max_tokens: int) -> str:
+    """Return the content of a ``tokenizer.json`` that gives the same ids as the run, truncated to ``max_tokens``.
+
+    Raises:
+        ExportError: if the tokenizer is written in Python, or gives other ids without its Python part.
+    """
+    from tokenizers import Tokenizer
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ExportError(
+            f"the text encoder's tokenizer ({type(tokenizer).__name__}) is written in Python and has no "
+            "tokenizer.json, so it cannot be exported. Train with an encoder that has a fast tokenizer."
+        )
+    alone = Tokenizer.from_str(backend.to_str())
+    alone.no_padding()
+    alone.enable_truncation(max_tokens)
+    for sample, ids in zip(_SAMPLES, tokenise(tokenizer, _SAMPLES, max_tokens), strict=True):
+        if alone.encode(sample).ids != ids.tolist():
+            raise ExportError(
+                f"the text encoder's tokenizer ({type(tokenizer).__name__}) reads {sample[:30]!r} differently "
+                "without transformers, so it cannot be exported. Train with another text encoder."
+            )
+    content: str = alone.to_str()
+    return content

@@ -1,4 +1,4 @@
-"""The trained network in a form that ONNX can hold: padded tensors and lengths in, scores out."""
+"""The trained network in a form that ONNX supports: padded tensors and lengths in, scores out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from selfmm.models.text import TransformerEncoder
 
 
 class OnnxSequenceEncoder(nn.Module):
-    """``SequenceEncoder`` as ONNX has it: its LSTM operator takes padded sequences and their lengths.
+    """``SequenceEncoder`` for ONNX, whose LSTM operator takes padded sequences and their lengths.
 
-    PyTorch's exporter (2.13) mostly takes the length of an ``nn.LSTM``'s input for a fixed one, so the operator is
-    named here. Only a graph can be made of this module; it computes nothing in PyTorch.
+    PyTorch's exporter (2.13) often fixes the length of the input of an ``nn.LSTM``, so the operator is named here. This
+    module can only be exported; it computes nothing in PyTorch.
 
     Input: values (B, L, ``input_dim``) float32, L >= 1, and lengths (B,) int64 from 0 to L. Output: (B, ``dim``), that
-    of the original in evaluation mode; where a length is 0, that of one frame.
+    of the original in evaluation mode; for a length of 0, that of one frame.
     """
 
     mean: Tensor
@@ -39,7 +39,7 @@ class OnnxSequenceEncoder(nn.Module):
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         frames = torch.where(values.isnan(), 0.0, (values - self.mean) / self.scale)
-        frames = frames.transpose(0, 1)  # the operator wants time first
+        frames = frames.transpose(0, 1)  # the operator expects time first
         end = frames
         for layer in range(self.layers):
             frames, end = self._layer(layer, frames, lengths.clamp(min=1).int())
@@ -60,7 +60,7 @@ class OnnxSequenceEncoder(nn.Module):
 
 
 def _onnx_weights(lstm: nn.LSTM, layer: int) -> list[Tensor]:
-    """W, R and B of one layer, with a first axis for the direction; ONNX joins both biases."""
+    """Return W, R and B of one layer, with a first axis for the direction; ONNX joins both biases."""
     suffixes = [f"l{layer}", f"l{layer}_reverse"][: 2 if lstm.bidirectional else 1]
 
     def gates(part: str) -> Tensor:
@@ -71,13 +71,13 @@ def _onnx_weights(lstm: nn.LSTM, layer: int) -> list[Tensor]:
 
 
 def _reordered(weights: Tensor) -> Tensor:
-    """From PyTorch's order of the gates (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
+    """Change PyTorch's order of the gates (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
     i, f, c, o = weights.chunk(4)
     return torch.cat([i, o, f, c])
 
 
 class OnnxTextEncoder(nn.Module):
-    """What ``TransformerEncoder`` computes, by the plain forward pass with a mask.
+    """``TransformerEncoder`` for ONNX: the plain forward pass with a mask.
 
     Input: token ids (B, L) int64 and lengths (B,) int64 from 0 to L. Output: (B, ``dim``).
     """
@@ -96,9 +96,9 @@ class OnnxTextEncoder(nn.Module):
 class ScoreNetwork(nn.Module):
     """A trained model as a function of plain tensors.
 
-    Input: per modality, in the model's order, its values (B, L, d) float32 or (B, L) int64 and its lengths (B,) int64,
-    0 where a clip lacks the stream. Output: (B,) the fused score, then (B,) each modality's own where it has one, NaN
-    where the clip lacks it; all on the scale of the labels.
+    Input: for each modality, in the model's order, its values (B, L, d) float32 or (B, L) int64 and its lengths (B,)
+    int64, 0 if a clip lacks the modality. Output: (B,) the fused score, then (B,) the score of each modality that has
+    its own, NaN if the clip lacks it; all on the scale of the labels.
 
     Args:
         model: on the CPU; it is not changed.
@@ -106,7 +106,7 @@ class ScoreNetwork(nn.Module):
 
     def __init__(self, model: LateFusion) -> None:
         super().__init__()
-        self.model = copy(model)  # whose parts are shared but for the encoders
+        self.model = copy(model)  # shares all parts except the encoders
         self.model._modules = dict(model._modules)
         self.model.encoders = nn.ModuleDict({name: _onnx_encoder(part) for name, part in model.encoders.items()})
         self.eval()

@@ -1,4 +1,4 @@
-"""Weights as 8-bit integers, and what that costs in mean absolute error."""
+"""Weights as 8-bit integers, and the loss that they cause in mean absolute error."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from selfmm.runs.trained_model import TrainedModel
 
 @dataclass(frozen=True)
 class SplitLoss:
-    """Of the fused score on one split, in units of the label.
+    """The loss of the fused score on one split, in units of the label.
 
     Attributes:
         split: its name.
-        clips: those with a label.
+        clips: number of clips with a label.
         fp32, int8: mean absolute error of the two files.
         difference: mean absolute difference between their scores.
     """
@@ -39,10 +39,10 @@ class SplitLoss:
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Writes the graph of ``source`` with weights as int8, each output channel on its own scale.
+    """Write the graph of ``source`` with int8 weights, each output channel on its own scale.
 
-    Activations become 8-bit integers as they come ("dynamic"), so that no data are needed. Per channel: with one
-    scale for a whole matrix, the loss on MOSI's validation split was twice as large.
+    Activations are quantised dynamically, so that no data are needed. Per channel: with one scale for a whole matrix,
+    the loss on MOSI's validation split was twice as large.
     """
     with _quietly():
         quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True)
@@ -54,7 +54,7 @@ def quantise(source: Path, target: Path) -> None:
 
 
 def training_data(trained: TrainedModel) -> Dataset | None:
-    """The data set that the run was trained on; None where it is gone or is another by now."""
+    """Return the training data set of the run; None if it is gone or was changed."""
     try:
         dataset = open_dataset(trained.info.dataset_path)
     except DatasetError:
@@ -63,7 +63,7 @@ def training_data(trained: TrainedModel) -> Dataset | None:
 
 
 def loss_in_mae(trained: TrainedModel, dataset: Dataset, fp32: Path, int8: Path) -> tuple[SplitLoss, ...]:
-    """How much is lost on the validation and the test split, as far as they have labels."""
+    """Return the loss on the validation and the test split, if they have labels."""
     losses, models = [], [OnnxModel(path, list(trained.info.modalities)) for path in (fp32, int8)]
     for split in ("valid", "test"):
         rows = dataset.rows(split)
@@ -83,7 +83,7 @@ def _distance(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without advice on pre-processing, which the exporter's own optimiser has done."""
+    """Silence advice on pre-processing, which the exporter's own optimiser has done."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""An exported file run by ONNX Runtime: what the check, the figures of int8 and the benchmark share."""
+"""An exported file run by ONNX Runtime, for the check, the loss of int8 and the benchmark."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _BATCH = 64
 
 
 class OnnxModel:
-    """An ONNX file as ``selfmm export`` makes it, on the CPU.
+    """An ONNX file written by ``selfmm export``, on the CPU.
 
     Args:
         path: the file.
         modalities: of the run, in its order.
-        threads: how many threads compute; 0 leaves it to ONNX Runtime.
+        threads: number of threads; 0: chosen by ONNX Runtime.
 
     Raises:
-        ExportError: the file cannot be read.
+        ExportError: if the file cannot be read.
     """
 
     def __init__(self, path: Path, modalities: list[str], *, threads: int = 0) -> None:
-        onnxruntime.disable_telemetry_events()  # its builds for Windows send some
+        onnxruntime.disable_telemetry_events()  # its builds for Windows send some data
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors alone
+        options.log_severity_level = 3  # errors only
         self.modalities = modalities
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # of a dozen types that share no base
+        except Exception as error:  # a dozen types without a common base
             raise ExportError(f"ONNX Runtime cannot read {path.name}: {str(error)[:300]}") from error
 
     @property
@@ -47,7 +47,7 @@ class OnnxModel:
         return [output.name.removeprefix("score_") for output in self.session.get_outputs()[1:]]
 
     def __call__(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
-        """The fused scores (B,), then those of each of ``tasks`` (B,), NaN where a clip lacks it."""
+        """Return the fused scores (B,), then those of each of ``tasks`` (B,), NaN if a clip lacks it."""
         arrays: list[npt.NDArray[Any]] = []
         for name in self.modalities:
             arrays += [batch.streams[name].values.numpy(), batch.streams[name].lengths.numpy()]
@@ -57,7 +57,7 @@ class OnnxModel:
         return scores
 
     def score(self, maker: BatchMaker) -> Scores:
-        """Scores of every clip of ``maker``, like `selfmm.models.scoring.score`."""
+        """Score every clip of ``maker``, like `selfmm.models.scoring.score`."""
         table = np.full((1 + len(self.tasks), len(maker)), np.nan)
         for positions in evaluation_plan(maker.cost, _BATCH):
             table[:, positions] = self(maker.make(positions))

@@ -1,1 +1,1 @@
-"""From a file to scores."""
+"""Scores of recordings: from a file to features, windows and predictions."""

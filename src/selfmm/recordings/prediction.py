@@ -1,8 +1,8 @@
-"""What a trained model says of a recording or a part of it, with all that a person needs to weigh it."""
+"""The scores of a recording or a part of it, with what a person needs to judge them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,21 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmm.core.html import html_table
+from selfmm.features.clips.clip import Failure
 from selfmm.features.streams import Transcript
 
 if TYPE_CHECKING:
     from selfmm.explain.explanation import Explanation
 
 FUSION = "fusion"
+_SHOWN = 5  # predictions in the short form of a list
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How a score is spread over the training clips: what to hold a new one against.
+    """How a score is spread over the training clips, to compare a new score with.
 
     Attributes:
-        mean, deviation: of the model's scores of them (deviation over n - 1; 0 of a single one).
-        values: (n,) these scores, sorted.
+        mean, deviation: of their scores (over n - 1; 0 for a single clip).
+        values: (n,) their scores, sorted.
     """
 
     mean: float
@@ -33,26 +36,26 @@ class Spread:
     values: npt.NDArray[np.float64]
 
     def rank(self, score: float) -> float:
-        """Share of the training clips with a lower score, 0 to 1."""
+        """Return the share of the training clips with a lower score, 0 to 1."""
         return float(np.searchsorted(self.values, score)) / max(len(self.values), 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
-    """The scores of a clip, or of a window of a longer recording. All of them are on the scale of the labels.
+    """The scores of a clip, or of a window of a longer recording. All scores are on the scale of the labels.
 
     Attributes:
         id: of the clip.
         start, end: seconds.
-        score: of all modalities together; None where there is nothing to go by.
-        scores: per modality with a task of its own, what it says alone; None where it is missing.
-        ranks: per score (``fusion`` and each modality), the share of the training clips with a lower one; None where
-            there is no score.
-        spreads: per score, how it is spread over the training clips.
+        score: of all modalities together; None if the clip has no modality.
+        scores: the score of each modality that has one of its own; None where the clip lacks the modality.
+        ranks: for each score (``fusion`` and each modality), the share of the training clips with a lower one; None
+            where there is no score.
+        spreads: for each score, its spread over the training clips.
         label_range: lowest and highest label.
         transcript: what is said.
-        warnings: what the scores should not be trusted for, one sentence each.
-        explanation: why, where it was asked for.
+        warnings: reasons to distrust the scores, one sentence each.
+        explanation: of the score; None if it was not asked for.
     """
 
     id: str
@@ -67,6 +70,26 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     explanation: Explanation | None = None
 
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {self._shown(score)}" for name, score in self.scores.items())
+        warnings = f"; warnings: {len(self.warnings)}" if self.warnings else ""
+        low, high = self.label_range
+        return f"<Prediction {self.id!r}: {self._shown(self.score)} ({low:g} to {high:g}); {scores}{warnings}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name, score in {FUSION: self.score, **self.scores}.items():
+            rank = self.ranks.get(name)
+            above = "" if rank is None else f"above {rank:.0%} of the training clips"
+            rows.append(("all together" if name == FUSION else name, self._shown(score), above))
+        low, high = self.label_range
+        caption = f"{self.id}, {self.start:.1f} to {self.end:.1f} s, labels from {low:g} to {high:g}"
+        notes = [*([self.transcript.text] if self.transcript.text else []), *(f"Warning: {w}" for w in self.warnings)]
+        return html_table(rows, ("", "score", ""), caption=caption, notes=notes)
+
+    def _shown(self, score: float | None) -> str:
+        return "missing" if score is None else figure(score, self.label_range)
+
     @property
     def present(self) -> dict[str, bool]:
         """Which of these modalities the clip has."""
@@ -74,22 +97,22 @@ class Prediction:
 
     @cached_property
     def spoken(self) -> tuple[float | None, ...]:
-        """When each of the explanation's words begins, in seconds; None where that is not known."""
+        """The time at which each word of the explanation begins, in seconds; None where it is not known."""
         words = () if self.explanation is None else self.explanation.words
         if self.explanation is None or self.explanation.text != self.transcript.text:
             return (None,) * len(words)
         ends, times, place = [], [], 0
         for word in self.transcript.words:
-            found = self.transcript.text.find(word.text, place)
-            if found >= 0:
-                place = found + len(word.text)
+            position = self.transcript.text.find(word.text, place)
+            if position >= 0:
+                place = position + len(word.text)
                 ends.append(place)
                 times.append(word.start)
         places = np.searchsorted(ends, [word.start for word in words], side="right")
         return tuple(times[at] if at < len(times) else None for at in places)
 
     def row(self) -> dict[str, Any]:
-        """One row of a table: id, start, end, score, score_<modality>, rank (of ``score``), text, warnings."""
+        """Return a row of a table: id, start, end, score, score_<modality>, rank (of ``score``), text, warnings."""
         alone = {f"score_{name}": score for name, score in self.scores.items()}
         return {
             "id": self.id,
@@ -103,7 +126,7 @@ class Prediction:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, ready for ``json.dumps``; words of the explanation have their ``time`` too."""
+        """Return everything, ready for ``json.dumps``; words of the explanation also have their ``time``."""
         explanation = None if self.explanation is None else self.explanation.to_json()
         if explanation is not None:
             for word, time in zip(explanation["words"], self.spoken, strict=True):
@@ -125,7 +148,7 @@ class Prediction:
 
 
 def figure(score: float, label_range: tuple[float, float]) -> str:
-    """A score for people: with a sign where labels have one, but never before a zero.
+    """Return a score for people to read: with a sign if labels have one, but never before a zero.
 
     >>> figure(1.204, (-3, 3)), figure(-0.001, (-3, 3)), figure(71.5, (0, 100))
     ('+1.20', '0.00', '71.50')
@@ -134,21 +157,58 @@ def figure(score: float, label_range: tuple[float, float]) -> str:
     return shown if float(shown) else "0.00"
 
 
-def table_of(made: Sequence[Prediction]) -> pd.DataFrame:
-    """Predictions as rows, see ``Prediction.row``; NaN where there is no score."""
-    table = pd.DataFrame([one.row() for one in made])
+class Predictions(list[Prediction]):
+    """Predictions of several recordings, in the order of the input.
+
+    Attributes:
+        failures: the recordings that could not be scored, each with its reason.
+    """
+
+    def __init__(self, predictions: Iterable[Prediction] = (), failures: Iterable[Failure] = ()) -> None:
+        super().__init__(predictions)
+        self.failures = tuple(failures)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per prediction, see :func:`table_of`."""
+        return table_of(self)
+
+    def __repr__(self) -> str:
+        shown = "\n".join(f"  {prediction!r}" for prediction in self[:_SHOWN])
+        rest = f"\n  and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+        return f"<Predictions: {len(self)}, failures: {len(self.failures)}>{chr(10) if shown else ''}{shown}{rest}"
+
+    def _repr_html_(self) -> str:
+        modalities = list(self[0].scores) if self else []
+        rows = [
+            (
+                made.id,
+                *(made._shown(score) for score in (made.score, *made.scores.values())),
+                made.transcript.text,
+                "; ".join(made.warnings),
+            )
+            for made in self
+        ]
+        notes = [f"{failure.id}: {failure.reason}" for failure in self.failures]
+        return html_table(rows, ("", "score", *modalities, "text", "warnings"), notes=notes)
+
+
+def table_of(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """Return predictions as rows, see ``Prediction.row``; NaN where there is no score."""
+    table = pd.DataFrame([prediction.row() for prediction in predictions])
     return table.astype({name: np.float64 for name in table if name == "rank" or str(name).startswith("score")})
 
 
-def overlay(made: Sequence[Prediction]) -> list[tuple[float, float, str]]:
-    """Predictions as cues of subtitles, one after the other: of windows that overlap, each is shown until the next."""
+def overlay(predictions: Sequence[Prediction]) -> list[tuple[float, float, str]]:
+    """Return predictions as cues of subtitles: start, end and text. A window lasts until the next one begins."""
     cues = []
-    for one, after in zip(made, [*made[1:], None], strict=False):
-        end = one.end if after is None else min(one.end, after.start)
+    for current, following in zip(predictions, [*predictions[1:], None], strict=False):
+        end = current.end if following is None else min(current.end, following.start)
         alone = "  ".join(
-            f"{name} {figure(score, one.label_range)}" for name, score in one.scores.items() if score is not None
+            f"{name} {figure(score, current.label_range)}"
+            for name, score in current.scores.items()
+            if score is not None
         )
-        score = "nothing to go by" if one.score is None else f"{figure(one.score, one.label_range)}  ({alone})"
-        if end > one.start:
-            cues.append((one.start, end, score))
+        text = "no score" if current.score is None else f"{figure(current.score, current.label_range)}  ({alone})"
+        if end > current.start:
+            cues.append((current.start, end, text))
     return cues

@@ -1,136 +1,305 @@
-"""From what was extracted of a recording to a prediction of one run."""
+"""Scores recordings with one trained model: clips, a long file span by span, and a live source."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from selfmm.config.recipe import Recipe, SpeechSettings
-from selfmm.core.errors import RunError
-from selfmm.data.store import TEXT
-from selfmm.features.analysis import Features
-from selfmm.features.dataset import STREAMS, dataset_of
-from selfmm.features.hub import without_network
+from selfmm.config.recipe import Recipe
+from selfmm.core.errors import DatasetError, MediaError, SettingsError, SourceError
+from selfmm.data.store import TEXT, Dataset
+from selfmm.features.analysis import Analysis, Features
+from selfmm.features.clips.clip import Clip, Failure
+from selfmm.features.dataset import dataset_of
+from selfmm.features.extraction import ClipFeatures, extract_clip, given_words, open_clip
 from selfmm.features.quality import warnings
+from selfmm.features.streams import Chunk, Transcript
 from selfmm.recordings.prediction import FUSION, Prediction, Spread
+from selfmm.recordings.recipe import recipe_of
+from selfmm.recordings.spans import BySentence, Even, Sentences, Windows
+from selfmm.runs.folder import RunFolder, RunInfo
 
 if TYPE_CHECKING:
-    from selfmm.runs.folder import RunInfo
+    from selfmm.explain.explanation import Explanation
     from selfmm.runs.trained_model import TrainedModel
 
+    Explainer = Callable[[TrainedModel, Dataset, int], Explanation]
 
-class Scorer:
-    """Turns what was extracted of clips into predictions of one model.
+_CHUNK = 5.0  # seconds that are read at once
+_PACKAGES = {"text": "faster_whisper", "vision": "mediapipe"}
+
+
+def _explain(model: TrainedModel, dataset: Dataset, row: int) -> Explanation:
+    from selfmm.explain.clip import explain
+
+    return explain(model, dataset, row)
+
+
+class RecordingScorer:
+    """Scores recordings with one model: each is read, extracted as the training data were, and scored.
+
+    Args:
+        info: of the run.
+        load: returns its model. It is called when the first scores are due, so the first recording is read meanwhile.
+        explainer: explains the score of a row of a data set.
+
+    Attributes:
+        info: of the run.
+        recipe: how recordings are extracted; ``recipe.face.rate`` is the rate of pictures for :meth:`stream`.
 
     Raises:
-        RunError: nothing that the model reads can be extracted from a recording.
+        RunError: if nothing that the model reads can be extracted from a recording.
+        WeightsError: if a model of the hub that extraction needs is not on this machine.
     """
 
-    def __init__(self, model: TrainedModel) -> None:
-        self.model = model
-        self.recipe, self.notes = recipe_of(model.info)
-        self._modalities = model.info.modalities
-        self._tasks = [one for one in model.assembly.model.tasks if one in self._modalities]
-        self._spreads = spreads(model)
+    def __init__(self, info: RunInfo, load: Callable[[], TrainedModel], explainer: Explainer = _explain) -> None:
+        self.info = info
+        self.recipe, self._left_out = recipe_of(info)
+        self._load, self._explainer = load, explainer
 
-    def predict(
-        self, clips: Sequence[tuple[str, Features]], remarks: Sequence[str] = (), *, explain: bool = False
+    @classmethod
+    def of_run(cls, folder: RunFolder) -> RecordingScorer:
+        """Return the scorer of a run folder, whose model is loaded when the first scores are due.
+
+        Raises:
+            RunError: if the run is not finished, or like the class.
+        """
+
+        def load() -> TrainedModel:
+            from selfmm.runs.trained_model import TrainedModel
+
+            return TrainedModel.load(folder)
+
+        return cls(folder.require_finished(), load)
+
+    @cached_property
+    def model(self) -> TrainedModel:
+        """The trained model; it is loaded at the first use."""
+        return self._load()
+
+    def clip(self, clip: Clip | str | Path, *, explain: bool = False, threads: int = 2) -> Prediction:
+        """Score one clip.
+
+        Args:
+            clip: a recording, or a part of one.
+            explain: also explain the score.
+            threads: of the CPU, for extraction.
+
+        Raises:
+            MediaError: if the file cannot be read, or has nothing that the model reads.
+            SourceError: if its subtitles cannot be read.
+            MissingPackageError, WeightsError: if something that extraction needs is not installed.
+            DatasetError: if its features are so far outside the training data's that its score is not finite.
+        """
+        clip = _as_clip(clip)
+        return self._scored(clip, extract_clip(clip, self.recipe, threads=threads), explain)
+
+    def clips(
+        self, clips: Iterable[Clip | str | Path], *, explain: bool = False, threads: int = 2
+    ) -> Iterator[Prediction | Failure]:
+        """Score many clips, in their order. A clip that cannot be scored gives a ``Failure``; the others go on.
+
+        The next clip is read while one is scored.
+
+        Args:
+            clips: recordings, or parts of them.
+            explain, threads: like :meth:`clip`.
+
+        Raises:
+            MissingPackageError, WeightsError: like :meth:`clip`.
+        """
+        if not _import_packages(self.recipe):
+            self.model  # noqa: B018  loaded before there is a second thread
+        with ThreadPoolExecutor(1, thread_name_prefix="clips") as pool:
+            for clip, reading in _read_ahead(pool, map(_as_clip, clips), self.recipe, threads):
+                self.model  # noqa: B018  loaded while the first clip is read
+                try:
+                    yield self._scored(clip, reading.result(), explain)
+                except (MediaError, SourceError, DatasetError) as error:
+                    yield Failure(_name(clip), str(clip.path), str(error))
+
+    def curve(
+        self, clip: Clip | str | Path, spans: Windows | Sentences | None = None, *, threads: int = 2
+    ) -> Iterator[Prediction]:
+        """Score a long recording span by span, while it is read. Memory does not grow with its length.
+
+        The score of a window is that of the part of the recording's features that lies in it: the rows of its times,
+        and the words whose middle lies in it.
+
+        Args:
+            clip: the recording. Its subtitles, if any, are its words; a text without times is not used.
+            spans: windows of even length (the default), or sentences.
+            threads: of the CPU, for extraction.
+
+        Raises:
+            SettingsError: if sentences are asked for, but there are no subtitles and the run recognises no words.
+            MediaError, SourceError, MissingPackageError, WeightsError, DatasetError: like :meth:`clip`.
+        """
+        clip = _as_clip(clip)
+        given = given_words(replace(clip, text=None))
+        if given is not None and not given.words:
+            given = None
+        problems: list[str] = []
+        chunks = open_clip(clip, self.recipe, problems, seconds=_CHUNK)
+        yield from self._spans(chunks, spans or Windows(), _name(clip), given, threads, problems)
+
+    def stream(
+        self, chunks: Iterable[Chunk], spans: Windows | Sentences | None = None, *, threads: int = 2
+    ) -> Iterator[Prediction]:
+        """Score a live source: like :meth:`curve`, each score as soon as it is known.
+
+        A score is known when the next chunk has come and everything in its span is final: voice half a second after
+        the end of the span, a face at once. Words take longest, since a phrase is recognised when it is over: after a
+        pause of .8 s in phrases of 8 s and more, of 2 s in shorter ones, and after 28 s at the latest. A run that reads
+        no words does not wait for them.
+
+        Args:
+            chunks: pieces of any length, one after the other; pictures at the rate ``recipe.face.rate``.
+            spans, threads: like :meth:`curve`.
+        """
+        yield from self._spans(chunks, spans or Windows(), "live", None, threads, [])
+
+    def score(
+        self, clips: Sequence[tuple[str, Features]], problems: Sequence[str] = (), *, explain: bool = False
     ) -> list[Prediction]:
-        """One prediction per clip.
+        """Score clips whose features are extracted already; one prediction per clip.
 
         Args:
             clips: id and features of each.
-            remarks: further warnings, of all of them.
-            explain: say why too.
+            problems: further warnings, which apply to all of them.
+            explain: also explain the scores.
 
         Raises:
-            DatasetError: the features are so far outside the training data's that a score is not finite.
+            DatasetError: like :meth:`clip`.
         """
-        dataset = dataset_of(clips, self.recipe, self._modalities)
-        there = np.any([dataset.lengths(name) > 0 for name in dataset.modalities], axis=0)
-        table = self.model.predict(dataset)
-        found = []
+        dataset = dataset_of(clips, self.recipe, self.info.modalities)
+        any_modality = np.any([dataset.lengths(name) > 0 for name in dataset.modalities], axis=0)
+        table = self.model.score(dataset)
+        predictions = []
         for row, (name, features) in enumerate(clips):
-            scores = {one: _known(table[f"score_{one}"].iloc[row]) for one in self._tasks}
-            score = float(table["score"].iloc[row]) if there[row] else None
-            made = Prediction(
+            scores = {task: _or_none(table[f"score_{task}"].iloc[row]) for task in self._tasks}
+            score = float(table["score"].iloc[row]) if any_modality[row] else None
+            prediction = Prediction(
                 id=name,
                 start=features.start,
                 end=features.end,
                 score=score,
                 scores=scores,
-                ranks={one: self._rank(one, value) for one, value in {FUSION: score, **scores}.items()},
+                ranks={task: self._rank(task, value) for task, value in {FUSION: score, **scores}.items()},
                 spreads=self._spreads,
-                label_range=self.model.info.label_range,
+                label_range=self.info.label_range,
                 transcript=features.transcript,
-                warnings=(*self.notes, *remarks, *self._warnings(features)),
+                warnings=(*self._left_out, *problems, *warnings(features, self.info.language, self.recipe.parts)),
             )
             if explain and score is not None:
-                from selfmm.explain.clip import explain as explain_
+                prediction = replace(prediction, explanation=self._explainer(self.model, dataset, row))
+            predictions.append(prediction)
+        return predictions
 
-                made = replace(made, explanation=explain_(self.model, dataset, row))
-            found.append(made)
-        return found
+    @cached_property
+    def _tasks(self) -> list[str]:
+        """The modalities that have a score of their own."""
+        return [task for task in self.model.assembly.model.tasks if task in self.info.modalities]
 
-    def _warnings(self, features: Features) -> tuple[str, ...]:
-        return warnings(features, self.model.info.language, self.recipe.parts)
+    @cached_property
+    def _spreads(self) -> dict[str, Spread]:
+        return spreads(self.model)
 
-    def _rank(self, name: str, score: float | None) -> float | None:
-        spread = self._spreads.get(name)
+    def _rank(self, task: str, score: float | None) -> float | None:
+        spread = self._spreads.get(task)
         return None if score is None or spread is None else spread.rank(score)
 
+    def _scored(self, clip: Clip, extracted: ClipFeatures, explain: bool) -> Prediction:
+        [prediction] = self.score([(_name(clip), extracted.features)], extracted.problems, explain=explain)
+        return prediction
 
-def _known(score: float) -> float | None:
-    return None if np.isnan(score) else float(score)
+    def _spans(
+        self,
+        chunks: Iterable[Chunk],
+        spans: Windows | Sentences,
+        name: str,
+        given: Transcript | None,
+        threads: int,
+        problems: list[str],
+    ) -> Iterator[Prediction]:
+        hears_words = TEXT in self.recipe.parts and self.recipe.speech.recogniser != "none"
+        if isinstance(spans, Sentences) and given is None and not hears_words:
+            raise SettingsError(
+                ["the run recognises no words, so it cannot find sentences; give subtitles, or use even windows"]
+            )
+        analysis = Analysis(self.recipe, given=given, threads=threads)
+        cut = Even(analysis, spans) if isinstance(spans, Windows) else BySentence(analysis, given)
+        count = 0
 
+        def scored(features: list[Features]) -> list[Prediction]:
+            named = [(f"{name}_{number:05d}", part) for number, part in enumerate(features, start=count)]
+            return self.score(named, problems) if named else []
 
-def recipe_of(info: RunInfo) -> tuple[Recipe, tuple[str, ...]]:
-    """How to extract what a model reads, and what of it cannot be extracted, one sentence each.
-
-    Raises:
-        RunError: nothing that the model reads can be extracted from a recording.
-        WeightsError: a model of the hub that the recipe names is not on this machine.
-    """
-    wanted = set(info.modalities)
-    parts = {TEXT} if TEXT in wanted and info.modalities[TEXT].kind != "frames" else set()
-    recipe = info.recipe
-    if recipe is not None:
-        parts |= wanted & set(STREAMS) & set(recipe.parts)
-    if not parts:
-        raise RunError(
-            f"the run reads {' and '.join(sorted(wanted))}, as features that selfmm did not extract, so it cannot make "
-            "them of a recording. Train on a data set made by: selfmm extract CLIPS DATA"
-        )
-    notes = tuple(
-        f"{name} is left out: the run was trained on features of it that selfmm did not extract"
-        for name in sorted(wanted - parts)
-    )
-    if recipe is None:
-        return Recipe(parts=tuple(parts), speech=_speech(info.language)), notes
-    if recipe.align == "words":
-        parts |= {TEXT} & set(recipe.parts)  # frames are averaged over words, whether the model reads these or not
-    return without_network(Recipe.model_validate({**recipe.model_dump(), "parts": tuple(parts)})), notes
-
-
-def _speech(language: str | None) -> SpeechSettings:
-    """Who hears the words for a run whose own were written down."""
-    if language in (None, "en"):
-        return SpeechSettings()
-    return SpeechSettings(recogniser="base", language=language)
+        for chunk in chunks:
+            # The spans that the chunk before completed: they were analysed while this one was being read.
+            for prediction in scored(cut.due()):
+                count += 1
+                yield prediction
+            analysis.feed(chunk)
+        analysis.finish()
+        yield from scored(cut.rest())
 
 
 def spreads(model: TrainedModel) -> dict[str, Spread]:
-    """Of each score over the training clips, as the run left them."""
+    """Return the spread of each score over the training clips, from the run's predictions."""
     table = model.predictions
     train = table[table["split"] == "train"]
     columns = {FUSION: "score", **{name: f"score_{name}" for name in model.assembly.model.tasks}}
-    found = {}
+    result = {}
     for name, column in columns.items():
         values = np.sort(train[column].dropna().to_numpy(dtype=np.float64)) if column in train else np.zeros(0)
         if len(values):
             deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            found[name] = Spread(float(values.mean()), deviation, values)
-    return found
+            result[name] = Spread(float(values.mean()), deviation, values)
+    return result
+
+
+def _or_none(score: float) -> float | None:
+    return None if np.isnan(score) else float(score)
+
+
+def _as_clip(clip: Clip | str | Path) -> Clip:
+    return clip if isinstance(clip, Clip) else Clip(Path(clip))
+
+
+def _name(clip: Clip) -> str:
+    return clip.id or clip.path.stem
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, clips: Iterable[Clip], recipe: Recipe, threads: int
+) -> Iterator[tuple[Clip, Future[ClipFeatures]]]:
+    """Yield each clip while it and the next one are being read; more would fill the memory with their features."""
+    begun: deque[tuple[Clip, Future[ClipFeatures]]] = deque()
+    for clip in clips:
+        begun.append((clip, pool.submit(extract_clip, clip, recipe, threads=threads)))
+        if len(begun) > 1:
+            yield begun.popleft()
+    yield from begun
+
+
+def _import_packages(recipe: Recipe) -> bool:
+    """Import packages before there are two threads, in which imports can block each other.
+
+    Returns:
+        Whether that is all of them. Encoders of the recipe import parts of transformers when they are loaded, and so
+        does the model.
+    """
+    for package in ["av", *(package for part, package in _PACKAGES.items() if part in recipe.parts)]:
+        with suppress(ImportError):  # the code that needs it reports what is missing
+            import_module(package)
+    return recipe.voice.features in ("voice", "egemaps") and recipe.face.features == "face"

@@ -1,4 +1,4 @@
-"""How a long recording is cut into spans that are scored: even windows, or sentences."""
+"""The spans of a long recording that are scored: windows of even length, or sentences."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from selfmm.core.errors import SettingsError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.streams import Transcript, Word, joined
 
-_PAUSE = 0.8  # seconds to the middle of the next word; its beginning is often put too early by recognisers
-_LONGEST = 15.0  # seconds; who speaks on without a stop is cut
+_PAUSE = 0.8  # seconds to the middle of the next word; recognisers often set its beginning too early
+_LONGEST = 15.0  # seconds; speech without a stop is cut
 _ENDS = (".", "?", "!", "。", "？", "！", "…")
 _QUOTES = "\"'”’»)]」』"
-_LEAST = 1e-3  # seconds; a rest that is shorter comes from rounding
+_LEAST = 1e-3  # seconds; a shorter rest comes from rounding
 
 
 @dataclass(frozen=True)
 class Windows:
     """Windows of even length: [0, ``window``), [``hop``, ``hop`` + ``window``), ...
 
-    The last one ends where the recording does, nearer to the one before than ``hop`` if need be. A recording that is
-    shorter than one has one.
+    The last one ends with the recording, so its distance to the one before can be less than ``hop``. A recording that
+    is shorter than a window has one.
 
     Raises:
-        SettingsError: a length is not from .1 to 3600 s.
+        SettingsError: if a length is not from .1 to 3600 s.
     """
 
     window: float = 5.0
@@ -38,32 +38,34 @@ class Windows:
 
 
 class Sentences:
-    """What is said, sentence by sentence: up to a full stop or a pause, 15 s at most."""
+    """Sentences: up to a full stop or a pause, 15 s at most."""
 
 
 class Even:
-    """Even windows of a recording, as they become ready."""
+    """The even windows of a recording, as they become ready."""
 
     def __init__(self, analysis: Analysis, spans: Windows) -> None:
         self._analysis, self._spans = analysis, spans
         self._count = 0
 
     def due(self) -> list[Features]:
-        """Those that are over since the last call."""
-        ready, found = self._analysis.ready, []
+        """Return the spans that have ended since the last call."""
+        ready, windows = self._analysis.ready, []
         while self._begin + self._spans.window <= ready:
-            found.append(self._analysis.features(self._begin, self._begin + self._spans.window))
+            windows.append(self._analysis.features(self._begin, self._begin + self._spans.window))
             self._count += 1
-        self._analysis.forget(max(0.0, min(self._begin, ready - self._spans.window)))  # the last window lies anywhere
-        return found
+        self._analysis.forget(
+            max(0.0, min(self._begin, ready - self._spans.window))
+        )  # the last window can begin anywhere
+        return windows
 
     def rest(self) -> list[Features]:
-        """Those that are left when the recording is over."""
-        found, end = self.due(), self._analysis.ready
+        """Return the spans that are left when the recording is over."""
+        windows, end = self.due(), self._analysis.ready
         covered = self._begin - self._spans.hop + self._spans.window if self._count else 0.0
         if max(self._begin, covered) < end - _LEAST:
-            found.append(self._analysis.features(max(0.0, end - self._spans.window), end))
-        return found
+            windows.append(self._analysis.features(max(0.0, end - self._spans.window), end))
+        return windows
 
     @property
     def _begin(self) -> float:
@@ -71,11 +73,11 @@ class Even:
 
 
 class BySentence:
-    """Sentences of a recording, as they become ready. How it is cut into chunks does not change them.
+    """The sentences of a recording, as they become ready. They do not depend on how it is cut into chunks.
 
     Args:
         analysis: of the recording.
-        given: words with their times, where somebody wrote them down.
+        given: transcribed words with their times, if there are any.
     """
 
     def __init__(self, analysis: Analysis, given: Transcript | None = None) -> None:
@@ -83,18 +85,18 @@ class BySentence:
         self._begin = self._forgotten = 0.0
 
     def due(self) -> list[Features]:
-        """Those that are over since the last call."""
+        """Return the spans that have ended since the last call."""
         return self._take(finished=False)
 
     def rest(self) -> list[Features]:
-        """Those that are left when the recording is over."""
+        """Return the spans that are left when the recording is over."""
         return self._take(finished=True)
 
     def _take(self, *, finished: bool) -> list[Features]:
         ready = self._analysis.ready
-        said = self._given or self._analysis.words(max(self._begin, self._forgotten), ready)
-        parts = sentences(word for word in said.words if _middle(word) >= self._begin)
-        found = []
+        transcript = self._given or self._analysis.words(max(self._begin, self._forgotten), ready)
+        parts = sentences(word for word in transcript.words if _middle(word) >= self._begin)
+        spans = []
         for place, words in enumerate(parts):
             end = words[-1].end
             goes_on = self._given is None and place + 1 == len(parts) and ready - end <= _PAUSE
@@ -104,16 +106,16 @@ class BySentence:
             start = max(words[0].start, self._begin, end - 2 * _LONGEST)
             if end <= start:
                 continue
-            text = Transcript(joined(words, said.language), tuple(words), said.language, said.source)
-            found.append(replace(self._analysis.features(start, end), transcript=text))
+            text = Transcript(joined(words, transcript.language), tuple(words), transcript.language, transcript.source)
+            spans.append(replace(self._analysis.features(start, end), transcript=text))
             self._begin = end
         self._forgotten = max(self._begin, ready - 2 * _LONGEST)
         self._analysis.forget(self._forgotten)
-        return found
+        return spans
 
 
 def sentences(words: Iterable[Word]) -> list[list[Word]]:
-    """Words in groups that end with a full stop, before a pause, or when they get too long.
+    """Group words into sentences, which end with a full stop, before a pause, or when they get too long.
 
     >>> [[word.text for word in part] for part in sentences([Word("Yes.", 0, 1), Word("No", 1, 2), Word("way", 4, 5)])]
     [['Yes.'], ['No'], ['way']]

@@ -1,1 +1,1 @@
-"""A finished run made visible: the audit of its labels, pictures, and one page of HTML."""
+"""The report of a finished run: the audit of its labels, pictures, and one page of HTML."""

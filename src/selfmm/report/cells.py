@@ -1,4 +1,4 @@
-"""Figures and words as they stand in the tables of a page; everything is plain text, which the page escapes."""
+"""The rows and cells of tables. Everything is plain text; the page escapes it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from selfmm.evaluation.tables import head
 from selfmm.labels.audit.audit import DESCRIPTIONS as AUDIT
 from selfmm.labels.audit.audit import Audit
 
-_LONGEST = 400  # characters of a clip's text; some data sets hold whole transcripts
+_LONGEST = 400  # characters of a clip's text; some data sets have whole transcripts
 _SHARES = {"coverage", "held", "clamped", "same_side", "flipped", "right", "right_trivial", "flipped_trivial"}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 RECOVERY = (
     ("corr", "correlation with the truth"),
     ("mae", "mean absolute error"),
-    ("right", "contradicting clips on the right side"),
-    ("flipped", "agreeing clips on the wrong side"),
+    ("right", "contradicting clips with the correct sign"),
+    ("flipped", "agreeing clips with the wrong sign"),
 )
-"""Figures of recovery that the m-label has as well, and their meaning."""
+"""Figures of recovery that also exist for the m-label, and their meaning."""
 _PREDICTS = (
-    ("rank_corr", "quality against error: rank correlation"),
+    ("rank_corr", "rank correlation of quality and error"),
     ("mae_best", "mean absolute error, best quarter by quality"),
     ("mae_worst", "mean absolute error, worst quarter by quality"),
 )
@@ -34,7 +34,7 @@ _PREDICTS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: its head, what it means, and its cells."""
+    """A row of a table: its name, its meaning, and its cells."""
 
     name: str
     meaning: str
@@ -42,7 +42,7 @@ class Row:
 
 
 def number(value: float, key: str = "") -> str:
-    """A figure for reading: shares in per cent, counts whole, all else with three places; ``–`` where there is none."""
+    """Return a figure as text: shares in per cent, counts as integers, others with three places; ``–`` for NaN."""
     if math.isnan(value):
         return "–"
     if key in _SHARES:
@@ -51,7 +51,7 @@ def number(value: float, key: str = "") -> str:
 
 
 def words(value: object) -> str:
-    """A stranger's text on one line: without control characters, and not longer than a cell can bear."""
+    """Return text of others on one line: without control characters, and cut to the length of a cell."""
     if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
         return ""
     text = " ".join(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(value)).split())
@@ -59,7 +59,7 @@ def words(value: object) -> str:
 
 
 def audit_rows(audit: Audit) -> list[Row]:
-    """One line per figure of the audit, a cell per modality. Figures that no modality has are left out."""
+    """Return a row per figure of the audit, a cell per modality. Figures that no modality has are left out."""
     rows = []
     for key, meaning in AUDIT.items():
         values = audit.figures[key]
@@ -69,33 +69,34 @@ def audit_rows(audit: Audit) -> list[Row]:
 
 
 def audit_gaps(audit: Audit) -> list[str]:
-    """Why figures have no value, one sentence per reason."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """Return why figures have no value, one sentence per reason."""
+    by_reason: dict[str, dict[str, list[str]]] = {}  # reason -> figure -> modalities
     for name, reasons in audit.reasons.items():
         for key, reason in reasons.items():
-            found.setdefault(reason, {}).setdefault(key.replace("_", " "), []).append(name)
+            by_reason.setdefault(reason, {}).setdefault(key.replace("_", " "), []).append(name)
     total = len(audit.reasons)
     lines = []
-    for reason, keys in found.items():
-        of = sorted({name for names in keys.values() for name in names})
-        whom = "" if all(len(names) == total for names in keys.values()) else f" of {', '.join(of)}"
-        lines.append(f"no {', '.join(keys)}{whom}: {reason}")
+    for reason, figures in by_reason.items():
+        modalities = sorted({name for names in figures.values() for name in names})
+        of_all = all(len(names) == total for names in figures.values())
+        of_some = "" if of_all else f" of {', '.join(modalities)}"
+        lines.append(f"no {', '.join(figures)}{of_some}: {reason}")
     return lines
 
 
-def recovery_rows(found: pd.DataFrame) -> list[Row]:
-    """The comparison with the truth: u-label first, then the m-label as the trivial answer."""
-    rows = [Row("clips with a known truth", "", [number(float(value), "clips") for value in found["clips"]])]
+def recovery_rows(recovery: pd.DataFrame) -> list[Row]:
+    """Return the comparison with the true labels: u-label first, then the m-label as the trivial baseline."""
+    rows = [Row("clips with a known label", "", [number(float(value), "clips") for value in recovery["clips"]])]
     for key, meaning in RECOVERY:
-        pairs = zip(found[key], found[f"{key}_trivial"], strict=True)
+        pairs = zip(recovery[key], recovery[f"{key}_trivial"], strict=True)
         rows.append(Row(meaning, "", [f"{number(u, key)} | {number(m, key)}" for u, m in pairs]))
     for key, meaning in _PREDICTS:
-        rows.append(Row(meaning, "", [number(float(value), key) for value in found[key]]))
+        rows.append(Row(meaning, "", [number(float(value), key) for value in recovery[key]]))
     return rows
 
 
 def metric_rows(columns: Mapping[str, Mapping[str, float | None]]) -> list[Row]:
-    """One line per metric with its definition, a cell per column; the values are those of ``metrics.json``."""
+    """Return a row per metric with its definition, a cell per column; the values are those of ``metrics.json``."""
     keys = list(dict.fromkeys(key for values in columns.values() for key in values))
     rows = []
     for key in keys:

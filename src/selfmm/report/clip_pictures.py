@@ -1,4 +1,4 @@
-"""The picture of one clip's explanation: its streams, its words, and voice and face over time."""
+"""The picture of one clip's explanation: its modalities, its words, and voice and face over time."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from selfmm.core.files import atomic_file
 from selfmm.data.scales import LabelScale
 from selfmm.explain.explanation import Explanation, FrameShares
 from selfmm.explain.words import printable, words_in
-from selfmm.report.canvas import png, svg
-from selfmm.report.label_pictures import Picture
-from selfmm.report.style import INK, MUTED, PALETTE, WIDTH, drawing
+from selfmm.report.style import INK, MUTED, PALETTE, WIDTH, Picture, drawing, png, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
 UP, DOWN = PALETTE[0], PALETTE[1]
-"""What raises and what lowers the score."""
+"""Colours of what raises and what lowers the score."""
 
 _WIDE = 2 * WIDTH  # inches
 _BARS, _HEAD = 6, 0.62  # bars in a chart at most; inches above and below them
-_LINE, _SIZE, _GAP = 15.0, 8.5, 3.0  # of the transcript, in points: a line, its letters, what is left between words
+_LINE, _SIZE, _GAP = (
+    15.0,
+    8.5,
+    3.0,
+)  # of the transcript, in points: line height, letter size, space between words
 _ROOM = 72 * _WIDE - 22  # in points, for a line
 _LONGEST = 22  # characters of a name
 _SMALL = 0.03  # of the reach of the labels
@@ -40,16 +42,16 @@ _WIDE_FONTS = ("Noto Sans CJK SC", "WenQuanYi Micro Hei", "PingFang SC", "Hiragi
 
 
 def explanation_picture(explanation: Explanation) -> Picture:
-    """Everything an explanation says, from above: streams and strongest words, the transcript, curves over time.
+    """Draw a whole explanation, from the top: modalities and strongest words, the transcript, curves over time.
 
     Raises:
-        OutputError: matplotlib is not installed.
+        OutputError: if matplotlib is not installed.
     """
     with drawing(), any_script():
         from matplotlib.figure import Figure
 
         lines = _lines(explanation)
-        rows = [_HEAD + 0.24 * max(_BARS if explanation.words else 0, _streams_of(explanation), 2)]
+        rows = [_HEAD + 0.24 * max(_BARS if explanation.words else 0, _bar_count(explanation), 2)]
         rows += [0.45 + len(lines) * _LINE / 72] if lines else []
         rows += [1.7] * len(explanation.frames)
         figure = Figure(figsize=(_WIDE, 0.4 + sum(rows)), layout="constrained")
@@ -67,22 +69,22 @@ def explanation_picture(explanation: Explanation) -> Picture:
 
 
 def write_picture(picture: Picture, path: Path) -> None:
-    """As a PNG or an SVG file, by its name.
+    """Write a picture as a PNG or an SVG file, according to its name.
 
     Raises:
-        OutputError: the name ends otherwise, or the file cannot be written.
+        OutputError: if the name has another ending, or the file cannot be written.
     """
     kinds = {".png": png, ".svg": svg}
     if path.suffix not in kinds:
-        raise OutputError(f"cannot tell the format of {path}: name a file that ends in {' or '.join(kinds)}.")
+        raise OutputError(f"unknown format of {path}: give a name that ends in {' or '.join(kinds)}.")
     with drawing(), any_script(), atomic_file(path) as temporary:
         temporary.write_bytes(kinds[path.suffix](picture.figure))
 
 
 @contextmanager
 def any_script() -> Iterator[None]:
-    """Inside ``drawing``: signs that matplotlib's own font lacks are taken from a font of this machine. Where it has
-    none they are drawn as boxes; a warning for each would help nobody."""
+    """Inside ``drawing``, take characters that matplotlib's font lacks from a font of this machine. Without one they
+    are drawn as boxes, with no warning for each."""
     import matplotlib
     from matplotlib.font_manager import get_font_names
 
@@ -91,7 +93,7 @@ def any_script() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         level = log.level
-        log.setLevel(logging.ERROR)  # or it says that some of them have no bold letters
+        log.setLevel(logging.ERROR)  # else it warns that some of them have no bold letters
         try:
             yield
         finally:
@@ -99,7 +101,7 @@ def any_script() -> Iterator[None]:
 
 
 def settle(figure: Figure) -> None:
-    """Lays the parts out for good. The solver leaves noise in the last digits, and an SVG makes names of them."""
+    """Fix the layout. The solver leaves noise in the last digits, which an SVG uses in its names."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for part in figure.subfigs:
@@ -115,18 +117,18 @@ def _title(explanation: Explanation) -> str:
 
 
 def _cut(text: str, longest: int = _LONGEST) -> str:
-    """In the middle: names of features differ at both ends."""
+    """Shorten a text in the middle: names of features differ at both ends."""
     text = printable(text)
     half = longest // 2
     return text if len(text) <= longest else f"{text[: longest - half]}…{text[1 - half :]}"
 
 
-def _streams_of(explanation: Explanation) -> int:
+def _bar_count(explanation: Explanation) -> int:
     return len(explanation.contributions) + len(explanation.lacking) + 1
 
 
 def _floor(explanation: Explanation) -> float:
-    """Nothing smaller fills a chart: what says next to nothing shall look so."""
+    """Return the smallest value that fills a chart: contributions of almost nothing should look like it."""
     return _SMALL * LabelScale.of(explanation.label_range).reach
 
 
@@ -134,23 +136,23 @@ def _streams(part: SubFigure, explanation: Explanation) -> None:
     left, *right = part.subplots(1, 2 if explanation.words else 1, squeeze=False)[0]
     values = [(stream.modality, stream.value) for stream in explanation.contributions]
     lacking = [(f"{name} (none)", math.nan) for name in explanation.lacking]
-    bars = [("with no stream", explanation.base), *values, *lacking]
-    _signed_bars(left, "What moves the score", bars, _floor(explanation))
+    bars = [("with no modality", explanation.base), *values, *lacking]
+    _signed_bars(left, "Contributions to the score", bars, _floor(explanation))
     for axes in right:
         strongest = [(word.word, word.value) for word in explanation.strongest_words(_BARS)]
         _signed_bars(axes, "Strongest words", strongest, _floor(explanation))
 
 
 def _signed_bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]], floor: float) -> None:
-    """From the top down, each with its name and its number; NaN has neither bar nor number."""
+    """Draw bars from the top down, each with its name and its number; NaN has neither bar nor number."""
     axes.set_title(title)
     values = np.array([value for _, value in bars])
     places = np.arange(len(bars))
     axes.barh(places, values, height=0.66, color=np.where(values < 0, DOWN, UP).tolist())
     for place, value in zip(places.tolist(), values.tolist(), strict=True):
         figure = "–" if math.isnan(value) else f"{value:+.2f}"
-        beside: Any = {"xytext": (32, 0), "textcoords": "offset points", "ha": "right", "va": "center_baseline"}
-        axes.annotate(figure, (1, place), xycoords=("axes fraction", "data"), **beside)
+        placement: Any = {"xytext": (32, 0), "textcoords": "offset points", "ha": "right", "va": "center_baseline"}
+        axes.annotate(figure, (1, place), xycoords=("axes fraction", "data"), **placement)
     most = max(float(np.nanmax(np.abs(values))), floor)
     axes.set_xlim(-most if (values < 0).any() else 0.0, most if not (values < 0).all() else 0.0)
     axes.set_yticks(places, [_cut(name) for name, _ in bars], parse_math=False)
@@ -162,14 +164,14 @@ def _signed_bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]], floo
 
 
 def _lines(explanation: Explanation) -> list[list[tuple[float, str, float | None]]]:
-    """The transcript in lines of (place in points, word, value); None for what the model did not read."""
+    """Return the transcript in lines of (place in points, word, value); None for words that the model did not read."""
     if not explanation.words:
         return []
     lines: list[list[tuple[float, str, float | None]]] = [[]]
     at, before = 0.0, 0
     for start, end, value in _pieces(explanation):
         word, width = _fitting(explanation.text[start:end])
-        at += _GAP if start > before else 0.0  # punctuation stands close to its word
+        at += _GAP if start > before else 0.0  # no space between a word and its punctuation
         if lines[-1] and at + width > _ROOM:
             if len(lines) == _LINES:
                 lines[-1].append((at, "…", None))
@@ -189,7 +191,7 @@ def _pieces(explanation: Explanation) -> Iterator[tuple[int, int, float | None]]
 
 
 def _fitting(word: str) -> tuple[str, float]:
-    """A word and its width in points; cut where no line is long enough."""
+    """Return a word and its width in points; cut if no line is long enough."""
     word = printable(word)
     while (width := _width(word)) > _ROOM:
         word = f"{word[: int(len(word) * _ROOM / width) - 1]}…"
@@ -218,7 +220,7 @@ def _transcript(part: SubFigure, lines: list[list[tuple[float, str, float | None
                 "facecolor": (UP if value is not None and value > 0 else DOWN, 0.75 * strength),
                 "edgecolor": "none",
             }
-            said = axes.text(
+            label = axes.text(
                 at,
                 (number + 0.55) * _LINE,
                 word,
@@ -228,7 +230,7 @@ def _transcript(part: SubFigure, lines: list[list[tuple[float, str, float | None
                 parse_math=False,
                 bbox=box,
             )
-            said.set_in_layout(False)  # it fits by its measured width
+            label.set_in_layout(False)  # it fits by its measured width
 
 
 def _frames(part: SubFigure, stream: FrameShares, floor: float) -> None:
@@ -250,8 +252,11 @@ def _alt(explanation: Explanation) -> str:
     streams = ", ".join(f"{part.modality} {part.value:+.2f}" for part in explanation.contributions) or "none"
     words = ", ".join(f"{printable(word.word)} {word.value:+.2f}" for word in explanation.strongest_words(_BARS))
     peaks = "".join(
-        f" {stream.modality} moves it most at {stream.peak_place}, by {printable(stream.peak_column)}."
+        f" {stream.modality} changes it most at {stream.peak_place}, through {printable(stream.peak_column)}."
         for stream in explanation.frames
     )
-    said = f" Strongest words: {words}." if words else ""
-    return f"Score {explanation.score:+.2f}; with no stream {explanation.base:+.2f}; streams: {streams}.{said}{peaks}"
+    strongest = f" Strongest words: {words}." if words else ""
+    return (
+        f"Score {explanation.score:+.2f}; with no modality {explanation.base:+.2f}; modalities: {streams}."
+        f"{strongest}{peaks}"
+    )

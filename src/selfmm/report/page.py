@@ -1,4 +1,4 @@
-"""The report of a run as one page of HTML that needs nothing else: no network, no script, no other file."""
+"""The report of a run as one self-contained page of HTML: no network, no script, no other file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from selfmm.config.settings import flatten
-from selfmm.core.errors import OutputError
+from selfmm.core.html import render
 from selfmm.data.store import SPLITS
 from selfmm.labels.audit.audit import Audit
 from selfmm.labels.audit.clips import REFERENCES, clip_table, known_of, typical
-from selfmm.report.canvas import inline_svg
 from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words
 from selfmm.report.pictures import Group
-from selfmm.report.style import drawing, modality_colours
+from selfmm.report.style import drawing, inline_svg, modality_colours
 from selfmm.runs.material import Material
 
 CASES = 12
@@ -27,35 +27,28 @@ _TYPICAL = 5
 
 
 def page(material: Material, audit: Audit | None, groups: list[Group], notes: Sequence[str]) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
         material: the run.
-        audit: of its labels; None if it made none.
+        audit: of its labels; None if it generated none.
         groups: its pictures.
-        notes: what is left out and why, beside what ``material`` and ``audit`` say of it.
+        notes: what is left out and why, in addition to the notes of ``material`` and ``audit``.
 
     Raises:
-        OutputError: jinja2 is not installed.
+        OutputError: if matplotlib is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise OutputError(
-            "the page is made with jinja2, which is not installed. Install it with: pip install 'selfmm[report]'"
-        ) from error
     files = resources.files("selfmm.report")
     css = (files / "page.css").read_text(encoding="utf-8")
     template = (files / "page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     with drawing():
         drawn = [
-            # Our own drawing, with nothing of a stranger's in it.
-            (group, [Markup(inline_svg(one.figure, one.name, one.alt)) for one in group.pictures])
+            # Drawn here; matplotlib escapes the names in it.
+            (group, [Markup(inline_svg(picture.figure, picture.name, picture.alt)) for picture in group.pictures])
             for group in groups
         ]
-    return environment.from_string(template).render(
+    return render(
+        template,
         css=Markup(css),
         policy=_policy(css),
         groups=drawn,
@@ -67,7 +60,7 @@ def page(material: Material, audit: Audit | None, groups: list[Group], notes: Se
 
 
 def _policy(css: str) -> str:
-    """Nothing may be fetched or run. Pictures inside SVG are data; their parts carry style attributes."""
+    """Return a policy by which nothing is fetched or run. Pictures in SVG are data, and have style attributes."""
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     return (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -89,7 +82,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
         (f"{content['best_epoch']} of {len(material.history)}", "best epoch"),
     ]
     flipped = np.nan if audit is None else float(audit.figures["flipped"].mean())
-    tiles += [] if np.isnan(flipped) else [(number(flipped, "flipped"), "labels on the other side than m")]
+    tiles += [] if np.isnan(flipped) else [(number(flipped, "flipped"), "labels with the opposite sign of m")]
     low, high = info.label_range
     return {
         "name": words(material.name),
@@ -106,7 +99,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
 
 
 def _task(content: Mapping[str, Any], split: str, task: str) -> dict[str, Any]:
-    """Metrics of one task on one split; empty where no clip of it has a label."""
+    """Return the metrics of one task on one split; empty if none of its clips has a label."""
     entry = content["splits"].get(split, {}).get(task, {"count": 0})
     return dict(entry["values"]) if entry["count"] else {}
 
@@ -128,23 +121,23 @@ def _tables(material: Material) -> dict[str, Any]:
 
 
 def _of_labels(material: Material, audit: Audit) -> dict[str, Any]:
-    told = material.told
-    ordinary = clip_table(told, typical(told, _TYPICAL), material.predictions, material.samples)
+    labels = material.generated_labels
+    ordinary = clip_table(labels, typical(labels, _TYPICAL), material.predictions, material.samples)
     return {
         "epoch": audit.epoch,
-        "labelled": list(told.modalities),
+        "labelled": list(labels.modalities),
         "audit": audit_rows(audit),
         "recovery": [] if audit.recovery is None else recovery_rows(audit.recovery),
         "recovered": [] if audit.recovery is None else list(audit.recovery.index),
         "cases": [
-            ("Modalities disagree most", _cases(audit.clips.head(CASES), told.modalities, material)),
-            ("Ordinary clips", _cases(ordinary, told.modalities, material)),
+            ("Modalities disagree most", _cases(audit.clips.head(CASES), labels.modalities, material)),
+            ("Ordinary clips", _cases(ordinary, labels.modalities, material)),
         ],
     }
 
 
 def _without_labels(material: Material) -> dict[str, Any]:
-    """Clips to look at are then those of the validation split whose score is furthest off."""
+    """Show the clips of the validation split with the largest error instead."""
     clips = material.predictions
     cases = []
     if {"split", "label"} <= set(clips):
@@ -153,7 +146,7 @@ def _without_labels(material: Material) -> dict[str, Any]:
         chosen = valid.loc[furthest, ["id", "label", "score"]].rename(columns={"label": "m_label"})
         if material.samples is not None:
             chosen = chosen.assign(**known_of(material.samples, REFERENCES, pd.Index(chosen["id"])))
-        cases = [("Validation clips furthest off", _cases(chosen, (), material))]
+        cases = [("Validation clips with the largest error", _cases(chosen, (), material))]
     return {"labelled": [], "audit": [], "cases": cases}
 
 
@@ -164,7 +157,7 @@ def _setting(value: object) -> str:
 
 
 def _cases(clips: pd.DataFrame, modalities: Sequence[str], material: Material) -> list[dict[str, Any]]:
-    """Per clip its text, place and labels; a label carries where it stands on the scale, for its mark."""
+    """Return the text, place and labels of each clip; each label with its side of the scale, for its colour."""
     rows = []
     for row in clips.to_dict("records"):
         labels = [("m", row["m_label"]), *((name, row[f"u_{name}"]) for name in modalities)]
@@ -184,17 +177,17 @@ def _cases(clips: pd.DataFrame, modalities: Sequence[str], material: Material) -
 
 
 def _side(value: float, material: Material) -> str:
-    off = value - material.scale.neutral
-    return "none" if np.isnan(off) or off == 0 else "positive" if off > 0 else "negative"
+    distance = value - material.scale.neutral
+    return "none" if np.isnan(distance) or distance == 0 else "positive" if distance > 0 else "negative"
 
 
 def _place(row: Mapping[Any, Any]) -> str:
-    """The media file or recording, and the clip's place in it, as far as they are known."""
-    where = words(row.get("path")) or words(row.get("video"))
+    """Return the media file or recording, and the clip's time in it, as far as they are known."""
+    place = words(row.get("path")) or words(row.get("video"))
     start, end = row.get("start"), row.get("end")
     if start is not None and end is not None and np.isfinite([float(start), float(end)]).all():
-        where = f"{where}, {_clock(float(start))}–{_clock(float(end))}"
-    return where
+        place = f"{place}, {_clock(float(start))}–{_clock(float(end))}"
+    return place
 
 
 def _clock(seconds: float) -> str:

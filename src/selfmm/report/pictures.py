@@ -1,4 +1,4 @@
-"""All pictures of a report, in groups, and writing them to files."""
+"""All pictures of a report, in groups, and their files."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import pandas as pd
 
 from selfmm.core.files import atomic_file
 from selfmm.labels.audit.audit import Audit
-from selfmm.report.canvas import png, svg
-from selfmm.report.label_pictures import Picture, against_m, outcomes, over_epochs, quality_histogram
+from selfmm.report.label_pictures import against_m, outcomes, over_epochs, quality_histogram
 from selfmm.report.plane import read_planes
-from selfmm.report.style import drawing, modality_colours
+from selfmm.report.style import Picture, drawing, modality_colours, png, svg
 from selfmm.report.training_pictures import answers, centres, curves
 from selfmm.runs.material import Material
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that belong together: a heading, what to see in them, and the pictures."""
+    """Pictures that belong together, with a heading and a text that explains them."""
 
     title: str
     text: str
@@ -27,11 +26,11 @@ class Group:
 
 
 def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str]]:
-    """Every picture that the run has the data for; and notes on those that it has not.
+    """Return every picture that the run has data for, and notes on those that it lacks.
 
     Args:
         material: the run.
-        audit: of its labels; None if it made none.
+        audit: of its labels; None if it generated none.
     """
     colours = modality_colours(list(material.info.modalities))
     by_epoch = pd.DataFrame() if audit is None else audit.by_epoch
@@ -40,14 +39,14 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
         groups += [
             Group(
                 "Training",
-                "The weights of the epoch with the lowest validation error were kept (ring, dotted line). Unimodal "
-                "losses are weighted as they were trained.",
+                "The weights are those of the epoch with the lowest validation error (ring, dotted line). Unimodal "
+                "losses are weighted as in training.",
                 curves(material.history, by_epoch, int(material.metrics["best_epoch"]), colours),
             ),
             Group(
                 "Predictions",
-                "The fused score of each clip against its label. On the dashed line it is exact; in the upper left "
-                "and the lower right quarter the side is wrong.",
+                "The fused score of each clip against its label. On the dashed line both are equal; in the upper left "
+                "and the lower right quarter the sign is wrong.",
                 answers(material.predictions, material.scale),
             ),
         ]
@@ -55,45 +54,45 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
 
 
 def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tuple[list[Group], list[str]]:
-    told, scale = material.told, material.scale
-    planes, notes = read_planes(material.folder.state, list(told.modalities), scale.neutral)
+    labels, scale = material.generated_labels, material.scale
+    planes, notes = read_planes(material.folder.state, list(labels.modalities), scale.neutral)
     return [
         Group(
-            "How the labels spread",
-            "Distribution of the u-labels at several epochs, the first on top. At epoch 1 every u-label is the "
-            "m-label; the pale shapes are the early ones.",
-            over_epochs(told, scale.reach, scale.neutral, colours),
+            "Distribution of the labels",
+            "Distribution of the u-labels at several epochs, the first at the top. At epoch 1 every u-label equals the "
+            "m-label; earlier epochs are paler.",
+            over_epochs(labels, scale.reach, scale.neutral, colours),
         ),
         Group(
-            "Where they left the m-label",
-            "Each clip's u-label against its m-label at the last epoch, stronger where there are more clips. On "
-            "the dashed line nothing was changed; in the upper left and the lower right quarter the side was.",
-            against_m(told, scale.reach, scale.neutral, colours),
+            "Differences from the m-label",
+            "Each clip's u-label against its m-label at the last epoch; the more clips, the stronger the colour. On "
+            "the dashed line both are equal; in the upper left and the lower right quarter the sign was changed.",
+            against_m(labels, scale.reach, scale.neutral, colours),
         ),
-        Group("What became of them", *_became(audit, list(told.modalities), colours)),
+        Group("Outcomes and quality", *_outcomes(audit, list(labels.modalities), colours)),
         Group(
             "Class centres",
-            "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class "
-            "centres, the second is the most varied direction across it. Filled: clips whose label is positive; "
+            "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class centres; "
+            "the second is the direction of largest variance orthogonal to it. Filled: clips with a positive label; "
             "hollow: negative.",
             centres(planes, colours),
         ),
     ], notes
 
 
-def _became(audit: Audit, modalities: list[str], colours: dict[str, str]) -> tuple[str, list[Picture]]:
+def _outcomes(audit: Audit, modalities: list[str], colours: dict[str, str]) -> tuple[str, list[Picture]]:
     pictures = [quality_histogram(audit.labels, modalities, colours)]
     text = (
-        "Quality is 1 less the share of the label range by which a label departs from the m-label; low means: look at "
-        "this one."
+        "Quality is 1 minus the distance of a label from the m-label, as a share of the label range; a low quality "
+        "means that the clip is worth a look."
     )
     if audit.outcomes is None:
-        return f"{text} This run is of a version that did not record outcomes.", pictures
+        return f"{text} The version of this run did not record outcomes.", pictures
     return text, [outcomes(audit.outcomes, colours), *pictures]
 
 
 def write_pictures(groups: list[Group], folder: Path) -> list[Path]:
-    """Each picture as ``NAME.png`` and ``NAME.svg`` in ``folder``."""
+    """Write each picture as ``NAME.png`` and ``NAME.svg`` in ``folder``; return the files."""
     written = []
     with drawing():
         for picture in (picture for group in groups for picture in group.pictures):

@@ -1,7 +1,7 @@
-"""A feature space seen from the side: the two class centres and a sample of the clips, in two dimensions.
+"""A feature space projected to two dimensions: the two class centres and a sample of the clips.
 
 The first axis runs along the line through both centres, the second along the direction orthogonal to it in which the
-clips vary most. Reads the last state of a run in pieces.
+clips vary most. The last state of a run is read in pieces.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Plane:
     """One feature space in two dimensions, its origin halfway between the centres.
 
     Attributes:
-        points: (n, 2) at most 2,000 clips drawn at random.
+        points: (n, 2) at most 2,000 clips, sampled at random.
         sides: (n,) sign of each clip's current label: its class, 0 for none.
-        half_gap: the centres lie at (-half_gap, 0) and (half_gap, 0), the positive one on the right.
-        clips: how many clips have features.
-        shown: share of all variance of the clips that the two axes show, in [0, 1].
+        half_gap: the centres are at (-half_gap, 0) and (half_gap, 0), the positive one on the right.
+        clips: number of clips with features.
+        shown: share of the clips' variance that the two axes show, in [0, 1].
     """
 
     points: Array
@@ -46,7 +46,7 @@ class Plane:
 
 
 def read_planes(state: Path, modalities: list[str], neutral: float = 0.0) -> tuple[dict[str, Plane], list[str]]:
-    """The planes of ``fusion`` and each modality by the last state of a run, and notes on those that there are not.
+    """Return the planes of ``fusion`` and each modality from the last state of a run, and notes on missing ones.
 
     Args:
         state: folder of the run's checkpoints.
@@ -72,7 +72,7 @@ def read_planes(state: Path, modalities: list[str], neutral: float = 0.0) -> tup
 
 
 def _plane(file: Any, prefix: str, neutral: float) -> Plane | str:
-    """The plane of one stream of the generator; a reason where it has none."""
+    """Return the plane of ``fusion`` or one modality, or the reason why there is none."""
     sums, members = _double(file.get_tensor(f"{prefix}sums")), file.get_tensor(f"{prefix}members").numpy()
     seen = file.get_tensor(f"{prefix}seen").numpy().astype(bool)
     sides = np.sign(_double(file.get_tensor(f"{prefix}labels")) - neutral)
@@ -81,26 +81,26 @@ def _plane(file: Any, prefix: str, neutral: float) -> Plane | str:
     positive, negative = sums / members[:, None]
     middle, gap = (positive + negative) / 2, float(np.linalg.norm(positive - negative))
     if not gap > 0:
-        return "the two centres are one point"
+        return "the two centres coincide"
     bank = file.get_slice(f"{prefix}bank")
     first = (positive - negative) / gap
     second, shown = _second_axis(bank, seen, middle, first)
-    wanted = np.flatnonzero(seen)
-    if len(wanted) > _SHOWN:
-        wanted = np.sort(np.random.default_rng(_SEED).choice(wanted, _SHOWN, replace=False))
+    sample = np.flatnonzero(seen)
+    if len(sample) > _SHOWN:
+        sample = np.sort(np.random.default_rng(_SEED).choice(sample, _SHOWN, replace=False))
     axes = np.stack([first, second], axis=1)
-    parts = [(rows[np.isin(places, wanted)] - middle) @ axes for places, rows in _pieces(bank, seen)]
+    parts = [(rows[np.isin(places, sample)] - middle) @ axes for places, rows in _pieces(bank, seen)]
     points: Array = np.concatenate(parts) if parts else np.empty((0, 2))
-    return Plane(points, sides[wanted], gap / 2, int(seen.sum()), shown)
+    return Plane(points, sides[sample], gap / 2, int(seen.sum()), shown)
 
 
 def _double(tensor: torch.Tensor) -> Array:
-    found: Array = tensor.double().numpy()
-    return found
+    values: Array = tensor.double().numpy()
+    return values
 
 
 def _pieces(bank: Any, seen: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.intp], Array]]:
-    """Positions (n,) and features (n, d) of the clips that have any."""
+    """Yield positions (n,) and features (n, d) of the clips that have features."""
     for start in range(0, len(seen), _ROWS_AT_ONCE):
         part = seen[start : start + _ROWS_AT_ONCE]
         if part.any():
@@ -108,7 +108,7 @@ def _pieces(bank: Any, seen: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArra
 
 
 def _second_axis(bank: Any, seen: npt.NDArray[np.bool_], middle: Array, first: Array) -> tuple[Array, float]:
-    """(d,) first principal direction orthogonal to ``first``, and the share of variance that both show."""
+    """Return (d,) the first principal direction orthogonal to ``first``, and the share of variance that both show."""
     total, moment, count = np.zeros_like(middle), np.zeros((len(middle), len(middle))), 0
     for _, rows in _pieces(bank, seen):
         rows = rows - middle
@@ -118,7 +118,7 @@ def _second_axis(bank: Any, seen: npt.NDArray[np.bool_], middle: Array, first: A
     best = np.linalg.eigh(across @ covariance @ across).eigenvectors[:, -1]
     second = best - first * (first @ best)
     length = float(np.linalg.norm(second))
-    # One dimension has nothing orthogonal to it; the sign of a direction is free, so its largest part is positive.
+    # One dimension has no orthogonal direction. The sign of a direction is arbitrary: its largest part is positive.
     second = second / length * np.sign(second[np.abs(second).argmax()]) if length > 1e-6 else np.zeros_like(second)
     variance = float(np.trace(covariance))
     along = float(first @ covariance @ first) + float(second @ covariance @ second)

@@ -1,4 +1,4 @@
-"""``selfmm report``: from a run folder to one page of HTML, and to pictures on request."""
+"""``selfmm report``: write a run's report as one page of HTML and, if asked for, its pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from selfmm.runs.material import Material
 
 
 def default_page(run: Path) -> Path:
-    """``<run>-report.html`` beside the run folder."""
+    """Return ``<run>-report.html`` next to the run folder."""
     run = run.resolve()
     return run.with_name(f"{run.name}-report.html")
 
@@ -21,42 +21,42 @@ def default_page(run: Path) -> Path:
 def write_report(
     run: Path, out: Path | None = None, pictures: Path | None = None, *, force: bool = False
 ) -> list[Path]:
-    """Writes the page, and the pictures if a folder for them is named.
+    """Write the page, and the pictures if a folder for them is given.
 
     Args:
         run: a finished run folder.
-        out: the page; default beside the run folder.
+        out: the page; by default next to the run folder.
         pictures: folder for a PNG and an SVG of each picture.
-        force: replace what is there.
+        force: replace existing files.
 
     Returns:
-        What was written, the page first.
+        The files that were written, the page first.
 
     Raises:
-        RunError, OutputError: each says the mend.
+        RunError, OutputError: if the run cannot be read, or the files cannot be written. The message says what to do.
     """
     out = default_page(run) if out is None else out
     material = Material.read(run)
     _check(material, out, pictures, force)
     audit = None if material.labels is None else material.audit()
     groups, notes = draw(material, audit)
-    names = [f"{one.name}.{suffix}" for group in groups for one in group.pictures for suffix in ("png", "svg")]
-    there = [name for name in names if pictures is not None and (pictures / name).exists()]
-    if there and not force:
-        raise OutputError(f"{pictures} holds {there[0]} already. Choose another folder, or pass `force=True`.")
+    names = [f"{picture.name}.{suffix}" for group in groups for picture in group.pictures for suffix in ("png", "svg")]
+    existing = [name for name in names if pictures is not None and (pictures / name).exists()]
+    if existing and not force:
+        raise OutputError(f"{pictures} already has {existing[0]}. Choose another folder, or pass `force=True`.")
     write_text(out, page(material, audit, groups, notes))
     return [out, *(write_pictures(groups, pictures) if pictures is not None else [])]
 
 
 def _check(material: Material, out: Path, pictures: Path | None, force: bool) -> None:
-    """Nothing of a run or a data set is replaced, and nothing else without being asked."""
+    """Raise ``OutputError`` rather than replace files of a run or a data set, or other files without ``force``."""
     if out.suffix.lower() not in {".html", ".htm"}:
-        raise OutputError(f"the report is a page of HTML; name {out} so that it ends in .html.")
+        raise OutputError(f"the report is a page of HTML, but {out} does not end in .html. Give a name that does.")
     for path in (out, *([pictures] if pictures else [])):
         refuse_inside(path, material.folder.path)
     if out.is_dir():
-        raise OutputError(f"{out} is a folder. Name a file that ends in .html.")
+        raise OutputError(f"{out} is a folder. Give the name of a file that ends in .html.")
     if pictures is not None and pictures.exists() and not pictures.is_dir():
-        raise OutputError(f"{pictures} is no folder. Name a folder for the pictures, which is made if need be.")
+        raise OutputError(f"{pictures} is not a folder. Give a folder for the pictures; it is created if needed.")
     if out.exists() and not force:
         raise OutputError(f"{out} exists already. Choose another name, or pass `force=True` to replace it.")

@@ -1,4 +1,4 @@
-"""The picture of the sentiment over a long recording."""
+"""The picture of the sentiment in a long recording, over time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from selfmm.core.errors import DatasetError
 from selfmm.data.scales import LabelScale
 from selfmm.explain.words import printable
 from selfmm.report.clip_pictures import DOWN, UP, any_script, settle
-from selfmm.report.label_pictures import Picture
-from selfmm.report.style import INK, MUTED, WIDTH, drawing, modality_colours
+from selfmm.report.style import INK, MUTED, WIDTH, Picture, drawing, modality_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,26 +22,26 @@ Array = npt.NDArray[np.float64]
 _PREFIX = "score_"
 _TALL, _LOW = 2.3, 0.85  # inches: all together, and a modality
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)  # seconds
-_PICKED, _APART = 2, 0.06  # clips pointed out on each side; how far apart, as a share of the recording
+_PICKED, _APART = 2, 0.06  # windows marked on each side; their distance, as a share of the recording
 _QUOTE = 84  # characters
 
 
 def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Picture:
-    """The fused score over a recording, and each modality's own; a stream that is missing leaves a gap in its line.
+    """Draw the fused score over a recording, and that of each modality; a missing modality leaves a gap in its line.
 
     Args:
-        curve: one row per window, in order: start, end (seconds), score, score_<modality> (NaN where the stream is
-            missing) and perhaps text. The windows that stand out are numbered and quoted.
+        curve: one row per window, in order: start, end (seconds), score, score_<modality> (NaN where the modality is
+            missing) and, optionally, text. The windows that stand out are numbered and quoted.
         label_range: of the labels that the model was trained on.
 
     Raises:
-        DatasetError: there is no window, or a column is missing.
-        OutputError: matplotlib is not installed.
+        DatasetError: if there is no window, or a column is missing.
+        OutputError: if matplotlib is not installed.
     """
     missing = [name for name in ("start", "end", "score") if name not in curve]
     if missing or not len(curve):
-        what = f"lacks the columns {missing}" if missing else "has no rows"
-        raise DatasetError(f"the curve {what}, so there is nothing to draw. It needs start, end and score.")
+        problem = f"lacks the columns {missing}" if missing else "has no rows"
+        raise DatasetError(f"the curve {problem}, so there is nothing to draw. It needs start, end and score.")
     neutral = LabelScale.of(label_range).neutral
     modalities = [str(name).removeprefix(_PREFIX) for name in curve if str(name).startswith(_PREFIX)]
     colours = modality_colours(modalities)
@@ -68,7 +67,7 @@ def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Pict
 
 
 def _draw(axes: Axes, curve: pd.DataFrame, values: Array, label_range: tuple[float, float], colour: str) -> None:
-    """One score over time; above the neutral label the ground is blue, below it orange."""
+    """Draw one score over time; the area above the neutral label is blue, below it orange."""
     neutral = LabelScale.of(label_range).neutral
     place, score = _line(curve, values)
     for ground, side in ((UP, score >= neutral), (DOWN, score <= neutral)):
@@ -77,7 +76,7 @@ def _draw(axes: Axes, curve: pd.DataFrame, values: Array, label_range: tuple[flo
     axes.axhline(neutral, color=MUTED, linewidth=0.8, linestyle=":")
     low, high = label_range
     known = score[~np.isnan(score)]
-    margin = 0.04 * (high - low)  # a line along the edge is seen whole
+    margin = 0.04 * (high - low)  # so that a line along the edge is visible
     axes.set_ylim(min([low, *known]) - margin, max([high, *known]) + margin)
     axes.set_yticks([label_range[0], neutral, label_range[1]])
 
@@ -91,38 +90,38 @@ def _time_axis(axes: Axes, start: float, end: float) -> None:
 
 
 def _line(curve: pd.DataFrame, values: Array) -> tuple[Array, Array]:
-    """Places and values of a line that breaks where there is no value or no window.
+    """Return places and values of a line with gaps where there is no value or no window.
 
-    Windows that overlap are one point each, in their middle; others are as wide as they are.
+    Windows that overlap are drawn as a point in their middle, others over their whole width.
     """
     start, end = (curve[name].to_numpy(dtype=np.float64) for name in ("start", "end"))
     if (start[1:] < end[:-1] - 1e-6).any():
         middle = (start + end) / 2
-        # A point between two gaps has no line to be seen by, so it gets the width of a step.
+        # A point between two gaps would have no line, so it gets the width of a step.
         step = float(np.median(np.diff(middle))) / 2
-        lonely = ~np.isnan(values) & np.isnan(np.r_[np.nan, values[:-1]]) & np.isnan(np.r_[values[1:], np.nan])
-        half = np.where(lonely, step, 0.0)
+        isolated = ~np.isnan(values) & np.isnan(np.r_[np.nan, values[:-1]]) & np.isnan(np.r_[values[1:], np.nan])
+        half = np.where(isolated, step, 0.0)
         return np.stack([middle - half, middle + half], axis=1).ravel(), np.repeat(values, 2)
-    apart = np.flatnonzero(start[1:] > end[:-1] + 1e-6) + 1
+    gaps = np.flatnonzero(start[1:] > end[:-1] + 1e-6) + 1
     places, twice = np.stack([start, end], axis=1).ravel(), np.repeat(values, 2)
-    return np.insert(places, 2 * apart, start[apart]), np.insert(twice, 2 * apart, np.nan)
+    return np.insert(places, 2 * gaps, start[gaps]), np.insert(twice, 2 * gaps, np.nan)
 
 
 def _picked(curve: pd.DataFrame, neutral: float) -> list[int]:
-    """Rows of the windows that stand out most on each side and say something, in order of time; not too close."""
+    """Return the rows of the most extreme windows with words on each side, in order of time and not too close."""
     middle = ((curve["start"] + curve["end"]) / 2).to_numpy(dtype=np.float64)
     least = _APART * float(curve["end"].max() - curve["start"].min())
     score = curve["score"].to_numpy(dtype=np.float64) - neutral
-    said = curve["text"].fillna("").str.strip().ne("").to_numpy(dtype=bool)
+    has_words = curve["text"].fillna("").str.strip().ne("").to_numpy(dtype=bool)
     picked: list[int] = []
     for side in (1, -1):
-        found = 0
+        count = 0
         for row in np.argsort(-side * score, kind="stable").tolist():
-            if found == _PICKED or not side * score[row] > 0:
+            if count == _PICKED or not side * score[row] > 0:
                 break
-            if said[row] and all(abs(middle[row] - middle[other]) >= least for other in picked):
+            if has_words[row] and all(abs(middle[row] - middle[other]) >= least for other in picked):
                 picked.append(row)
-                found += 1
+                count += 1
     return sorted(picked)
 
 
@@ -143,9 +142,9 @@ def _number(axes: Axes, number: int, row: pd.Series, neutral: float) -> None:
 
 
 def _quote(number: int, row: pd.Series) -> str:
-    said = printable(str(row["text"]).strip())
-    said = said if len(said) <= _QUOTE else f"{said[: _QUOTE - 1]}…"
-    return f"{number}   {_clock(float(row['start']))}   {float(row['score']):+.2f}   {said}"
+    text = printable(str(row["text"]).strip())
+    text = text if len(text) <= _QUOTE else f"{text[: _QUOTE - 1]}…"
+    return f"{number}   {_clock(float(row['start']))}   {float(row['score']):+.2f}   {text}"
 
 
 def _clock(seconds: float) -> str:
@@ -164,8 +163,8 @@ def _alt(curve: pd.DataFrame, picked: list[int]) -> str:
     if not len(known):
         return f"Sentiment from {span}: no window has a score."
     quotes = " ".join(_quote(number, curve.iloc[row]) for number, row in enumerate(picked, start=1))
-    said = f" Standing out: {quotes}" if quotes else ""
+    extremes = f" Most extreme: {quotes}" if quotes else ""
     return (
         f"Sentiment from {span}, {len(known)} windows: mean {known.mean():+.2f}, lowest {known.min():+.2f}, highest "
-        f"{known.max():+.2f}.{said}"
+        f"{known.max():+.2f}.{extremes}"
     )

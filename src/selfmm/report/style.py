@@ -1,10 +1,14 @@
-"""How every picture looks: sizes, colours that the colour-blind can tell apart, and one colour per modality."""
+"""The look of every picture, and pictures as PNG and SVG. Colour-blind people can distinguish the colours."""
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import quoteattr
 
 from selfmm.core.errors import OutputError
 
@@ -13,16 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PALETTE = ("#2a7ab9", "#d55e00", "#009e73", "#b8679a", "#c28a00")
-"""After Okabe and Ito (2008), the lighter ones darkened: at least 3:1 against white and against a near-black page."""
+"""After Okabe and Ito (2008), lighter ones darkened: a contrast of at least 3:1 with white and near-black pages."""
 INK = "#1b1f24"
-"""Text and axes; on the page it becomes the text's own colour."""
+"""Text and axes; on the page it is replaced by the colour of the text."""
 MUTED = "#8a929c"
-"""Grid, second things; readable on light and dark."""
+"""Grid and secondary elements; readable on light and dark."""
 WIDTH, HEIGHT = 3.7, 2.9  # inches: three in a row on a wide page, one on a phone
 
 _SETTINGS: Any = {
     "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so the layout is the same everywhere
+    "font.sans-serif": ["DejaVu Sans"],  # part of matplotlib, so the layout is the same everywhere
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
@@ -48,16 +52,16 @@ _SETTINGS: Any = {
 
 
 def modality_colours(modalities: Sequence[str]) -> dict[str, str]:
-    """A colour per modality by its place, and ink for all of them together."""
+    """Return a colour for each modality by its position, and ink for all of them together."""
     return {"fusion": INK, **{name: PALETTE[place % len(PALETTE)] for place, name in enumerate(modalities)}}
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Pictures made inside look alike, whatever the user's own settings of matplotlib are.
+    """Draw with the same style, whatever the user's own settings of matplotlib are.
 
     Raises:
-        OutputError: matplotlib is not installed.
+        OutputError: if matplotlib is not installed.
     """
     try:
         import matplotlib
@@ -72,7 +76,7 @@ def drawing() -> Iterator[None]:
 
 
 def panel(title: str, xlabel: str, ylabel: str, *, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """An empty picture with one pair of axes."""
+    """Return an empty picture with one pair of axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -81,3 +85,71 @@ def panel(title: str, xlabel: str, ylabel: str, *, height: float = HEIGHT) -> tu
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     return figure, axes
+
+
+_NO_DATES = {"Date": None, "Creator": None}
+
+
+_FONT = re.compile(r"(font: [^;'\"]*?px )[^;\"]*")
+
+
+_NAMED = re.compile(r'(\bid="|xlink:href="#|url\(#)')
+
+
+def png(figure: Figure) -> bytes:
+    """Return a PNG at 200 dpi on white."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=200, transparent=False, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """Return an SVG file on white; text is drawn as outlines, so it looks the same everywhere."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", dpi=200, transparent=False, facecolor="white", metadata=_NO_DATES)
+    return buffer.getvalue()
+
+
+def inline_svg(figure: Figure, name: str, alt: str) -> str:
+    """Return an SVG element for a page of HTML: no background, text as text, ink in the text colour of the page.
+
+    Args:
+        figure: the picture.
+        name: unique on the page; every id inside begins with it.
+        alt: a description, for readers who cannot see it.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", dpi=160, metadata=_NO_DATES)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # matplotlib's style element would apply to the whole page, and the page's policy allows only its own.
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    text = _NAMED.sub(rf"\g<1>{name}-", text).replace(INK, "currentColor")
+    text = _FONT.sub(r"\1system-ui, sans-serif", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    look = f'<svg role="img" aria-label={quoteattr(alt)} stroke-linejoin="round" stroke-linecap="butt"'
+    return text.replace("<svg", look, 1)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn picture.
+
+    Attributes:
+        name: of its files; letters, digits, ``_`` and ``-``.
+        alt: a description in words.
+        figure: the matplotlib figure.
+    """
+
+    name: str
+    alt: str
+    figure: Figure

@@ -1,4 +1,4 @@
-"""Pictures of the training: its curves, what came of it, and the class centres that the labels come from."""
+"""Pictures of the training: its curves, its predictions, and the class centres that the labels come from."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import pandas as pd
 
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import SPLITS
-from selfmm.report.label_pictures import Picture
 from selfmm.report.plane import Plane
-from selfmm.report.style import INK, MUTED, panel
+from selfmm.report.style import INK, MUTED, Picture, panel
 
 _PICK = "#d55e00"
 _CENTRE = "#39424d"  # dark on a light page, and its white rim and sign show on a dark one
 _CURVES = (
-    ("drift", "Drift of the labels", "mean |u - u before|"),
+    ("drift", "Drift of the labels", "mean |u - previous u|"),
     ("separation", "Separation of the centres", "gap / spread"),
 )
 
 
 def curves(history: pd.DataFrame, by_epoch: pd.DataFrame, best: int, colours: Mapping[str, str]) -> list[Picture]:
-    """Validation error and losses, and where they are known drift of the labels and separation of the centres."""
+    """Draw validation error and losses and, if known, drift of the labels and separation of the centres."""
     pictures = [_validation(history, best)]
     losses = {name: history[f"loss_{name}"] for name in colours if f"loss_{name}" in history}
     if losses:
@@ -42,7 +41,7 @@ def _validation(history: pd.DataFrame, best: int) -> Picture:
     chosen = history[epochs == best]
     axes.plot(chosen["epoch"], chosen["valid_mae"], "o", markersize=9, markerfacecolor="none", markeredgecolor=_PICK)
     _whole_epochs(axes)
-    lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, whose weights were kept" if len(chosen) else "unknown"
+    lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, whose weights are used" if len(chosen) else "unknown"
     alt = f"Validation error over {len(history)} epochs: {errors.iloc[0]:.3f} at the first, {lowest}."
     return Picture("validation", alt, figure)
 
@@ -63,8 +62,8 @@ def _lines(
     axes.set_ylim(bottom=0)
     axes.legend(loc="best")
     _whole_epochs(axes)
-    told = ", ".join(f"{name} {values.iloc[-1]:.3f}" for name, values in lines.items())
-    return Picture(key, f"{title} over {len(epochs)} epochs. At the last: {told}.", figure)
+    shown = ", ".join(f"{name} {values.iloc[-1]:.3f}" for name, values in lines.items())
+    return Picture(key, f"{title} over {len(epochs)} epochs. At the last: {shown}.", figure)
 
 
 def _whole_epochs(axes: object) -> None:
@@ -77,7 +76,7 @@ def _whole_epochs(axes: object) -> None:
 
 
 def answers(predictions: pd.DataFrame, scale: LabelScale) -> list[Picture]:
-    """Per split but the training's the fused scores against the labels of the clips that have one."""
+    """Draw the fused scores against the labels, for each split except training; clips without a label are left out."""
     if not {"split", "label"} <= set(predictions):
         return []
     known = predictions[np.isfinite(predictions["label"].to_numpy(dtype=float))]
@@ -92,23 +91,23 @@ def _answers(split: str, clips: pd.DataFrame, scale: LabelScale) -> Picture:
         line(scale.neutral, color=MUTED, linewidth=0.6, linestyle=":")
     axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--")
     axes.scatter(clips["label"], clips["score"], s=9, color=MUTED, alpha=0.6, linewidths=0, rasterized=True)
-    off = (clips["score"] - clips["label"]).abs()
+    error = (clips["score"] - clips["label"]).abs()
     alt = (
-        f"Fused score against the label of {len(clips)} clips of the split {split}. Half of them are within "
-        f"{off.median():.3f} of it, the furthest is {off.max():.3f} off."
+        f"Fused score against the label; clips of the split {split}: {len(clips)}. Median error {error.median():.3f}, "
+        f"largest {error.max():.3f}."
     )
     return Picture(f"predictions-{split}", alt, figure)
 
 
 def centres(planes: Mapping[str, Plane], colours: Mapping[str, str]) -> list[Picture]:
-    """Per feature space the two class centres and a sample of the clips; hollow ones are of the negative class."""
+    """Draw the class centres and a sample of clips of each feature space; those of the negative class are hollow."""
     return [_plane(name, plane, colours[name]) for name, plane in planes.items()]
 
 
 def _plane(name: str, plane: Plane, colour: str) -> Picture:
-    figure, axes = panel(name, "along the line through the centres", "most varied across it")
-    # Points as a picture: two thousand circles of SVG would make a page of megabytes. Ink cannot follow the page's
-    # scheme there, so the fusion is drawn in the grey that both schemes bear.
+    figure, axes = panel(name, "along the line through the centres", "largest variance orthogonal to it")
+    # Points are pixels: two thousand circles of SVG would make a page of megabytes. Ink cannot follow the page's
+    # colour scheme there, so the fusion is drawn in a grey that suits both.
     colour = MUTED if colour == INK else colour
     for side, fill in ((-1, "none"), (0, "none"), (1, colour)):
         points = plane.points[plane.sides == side]
@@ -133,14 +132,14 @@ def _plane(name: str, plane: Plane, colour: str) -> Picture:
         limits(low, high)
     axes.locator_params(nbins=5)
     alt = (
-        f"Features of {name} for {len(plane.points)} of {plane.clips} clips in two dimensions, which hold "
-        f"{plane.shown:.0%} of their variance. The class centres lie {2 * plane.half_gap:.3g} apart."
+        f"Features of {name} for {len(plane.points)} of {plane.clips} clips in two dimensions, which show "
+        f"{plane.shown:.0%} of their variance. The distance of the class centres is {2 * plane.half_gap:.3g}."
     )
     return Picture(f"centres-{name}", alt, figure)
 
 
 def _limits(plane: Plane, axis: int) -> tuple[float, float]:
-    """Far outliers are cut off: the middle 99 % and both centres are shown."""
+    """Return limits that show the middle 99 % and both centres; far outliers are cut off."""
     centres = [-plane.half_gap, plane.half_gap] if axis == 0 else [0.0]
     values = np.concatenate([np.quantile(plane.points[:, axis], [0.005, 0.995]), centres])
     low, high = float(values.min()), float(values.max())

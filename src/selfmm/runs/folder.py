@@ -1,19 +1,19 @@
-"""The run folder: what a training leaves behind, and reading it again.
+"""The run folder: the files that a training writes, and how they are read.
 
 =================== ================================================================================
 file                content
 =================== ================================================================================
-run.json            what was trained on what, and whether it is finished
+run.json            the model, the data set, and whether training is finished
 settings.toml       every setting; can be given as ``--preset`` again
 environment.json    versions, processor, device, threads; at the end, peak memory in bytes
 history.jsonl       one line per epoch
-model.safetensors   the best epoch's weights, as far as training changed them
-frozen.safetensors  those that it let be: a text encoder's that is not trained
-text_encoder/       configuration and tokenizer, where words are read
+model.safetensors   the best epoch's weights: those that training changed
+frozen.safetensors  the weights that it did not change: those of a frozen text encoder
+text_encoder/       configuration and tokenizer, if the model reads words
 metrics.json        metrics of each split at the best epoch
 predictions.parquet id, split, label, score, score_<modality>
 labels.parquet      id, epoch, modality, m_label, u_label, weight, outcome; if labels were generated
-state/              what ``--resume`` goes on from; once finished, what the report draws of the label generator
+state/              the state that ``--resume`` continues from; after training, what the report draws of the labels
 =================== ================================================================================
 """
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +40,7 @@ FORMAT_VERSION = 1
 
 
 class CorrectionsUsed(BaseModel):
-    """How many clips of a training had a label of ``modality`` fixed, from which source and with which weight."""
+    """The number of training clips whose label of ``modality`` was fixed, with the source and weight of that label."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,17 +55,17 @@ class RunInfo(BaseModel):
 
     Attributes:
         status: ``training`` until every result is written, then ``finished``.
-        dataset, dataset_path, fingerprint: name, place and checksum of the data trained on.
-        modalities: those the model reads, in its order.
+        dataset, dataset_path, fingerprint: name, path and checksum of the training data set.
+        modalities: the modalities that the model reads, in its order.
         text_encoder: SHA-256 of each file of the text encoder's configuration and tokenizer.
-        corrections: people's labels that were fixed truth, counted by modality, source and weight.
-        corrections_digest: checksum of all corrections; empty where there were none.
-        label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
-        model: its name in ``selfmm.models.MODELS``.
-        labels: where the labels per modality came from.
-        parameters, trained_parameters: how many numbers the model has, and how many of them training changed; 0 in runs
-            of version 0.1.
-        recipe: how the features were extracted, so that a prediction extracts them the same way.
+        corrections: number of labels given by people and held fixed, by modality, source and weight.
+        corrections_digest: checksum of all corrections; empty if there were none.
+        label_range: lowest and highest label of the data set; sets the metrics' scale and the bound of u-labels.
+        model: the model's name in ``selfmm.models.MODELS``.
+        labels: where the labels of each modality came from.
+        parameters, trained_parameters: number of parameters of the model, and of those that training changed; 0 in
+            runs of version 0.1.
+        recipe: the extraction recipe of the features, so that a prediction extracts them the same way.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,7 +103,7 @@ class RunInfo(BaseModel):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder by its path; reads lazily."""
+    """A run folder, given by its path. Each file is read when it is asked for."""
 
     path: Path
 
@@ -123,17 +124,21 @@ class RunFolder:
         return self.path / "state"
 
     def info(self) -> RunInfo:
-        """``run.json``.
+        """Read ``run.json``.
 
         Raises:
-            RunError: this is no run folder, or it cannot be read.
+            RunError: if this is not a run folder, or the file cannot be read.
         """
         file = self.path / "run.json"
         if not file.is_file():
             if self.path.exists() and not self.path.is_dir():
-                raise RunError(f"{self.path} is a file, so it is no run: name the folder that selfmm train made.")
-            what = "holds no run.json" if self.path.is_dir() else "does not exist"
-            raise RunError(f"{self.path} {what}, so it is no run. Make one with: selfmm train DATA --out {self.path}")
+                raise RunError(
+                    f"{self.path} is not a run folder: it is a file. Give the folder that selfmm train wrote."
+                )
+            reason = "it has no run.json" if self.path.is_dir() else "it does not exist"
+            raise RunError(
+                f"{self.path} is not a run folder: {reason}. Create a run with: selfmm train DATA --out {self.path}"
+            )
         try:
             return RunInfo.model_validate_json(file.read_text(encoding="utf-8"))
         except ValidationError as error:
@@ -141,35 +146,47 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise RunError(f"cannot read {file}: {error}. Train into a new folder.") from error
 
-    def finished(self) -> RunInfo:
-        """``run.json`` of a run that must be finished."""
+    def require_finished(self) -> RunInfo:
+        """Return ``run.json`` of a run that is finished. It is read once: a finished run does not change.
+
+        Raises:
+            RunError: if it cannot be read, or the run is not finished.
+        """
+        return self._finished_info
+
+    @cached_property
+    def _finished_info(self) -> RunInfo:
         info = self.info()
         if info.status != "finished":
             raise RunError(
-                f"{self.path} is not finished. Go on with: selfmm train {info.dataset_path} "
+                f"{self.path} is not finished. Resume it with: selfmm train {info.dataset_path} "
                 f"--preset {self.path / 'settings.toml'} --out {self.path} --resume"
             )
         return info
 
-    def made_labels(self) -> RunInfo:
-        """``run.json`` of a finished run that must have generated labels."""
-        info = self.finished()
+    def require_labels(self) -> RunInfo:
+        """Return ``run.json`` of a finished run that generated labels.
+
+        Raises:
+            RunError: like :meth:`require_finished`, or if the run generated none.
+        """
+        info = self.require_finished()
         if info.labels != "generated":
-            raise self.without_labels(info)
+            raise self.no_labels_error(info)
         return info
 
-    def without_labels(self, info: RunInfo) -> RunError:
-        """What to say where generated labels are asked for, and there are none."""
+    def no_labels_error(self, info: RunInfo) -> RunError:
+        """Return the error for a run without generated labels, where they are asked for."""
         return RunError(
-            f"{self.path} made no labels per modality: {info.model} was trained with `labels='{info.labels}'`. Train "
-            "with `labels='generated'` to have them."
+            f"{self.path} has no generated labels per modality: {info.model} was trained with `labels='{info.labels}'`."
+            " Train with `labels='generated'` to have them."
         )
 
     def settings(self) -> Settings:
         return load_settings(self.path / "settings.toml")
 
     def metrics(self) -> dict[str, Any]:
-        """``metrics.json``: per split its metrics, counts and reasons for values that are null."""
+        """Read ``metrics.json``: the metrics and counts of each split, and the reasons for values that are null."""
         text = self._read("metrics.json")
         try:
             return read_metrics(text)
@@ -184,22 +201,25 @@ class RunFolder:
         if wrong:
             raise RunError(
                 f"{self.path / 'predictions.parquet'} lacks the columns {sorted(wrong)}, or they are of another type: "
-                "it is damaged or of another program. Train into a new folder."
+                "it is damaged or was written by another program. Train into a new folder."
             )
         return table
 
     def labels(self) -> pd.DataFrame:
-        """``labels.parquet``, whole.
+        """Read all of ``labels.parquet``.
 
         Raises:
-            RunError: the run made none, or they cannot be read.
+            RunError: if the run generated no labels, or the file cannot be read.
         """
-        self.made_labels()
+        self.require_labels()
         return check_labels(self._table("labels.parquet"))
 
     def history(self) -> pd.DataFrame:
-        """One row per epoch: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, and
-        labels_<task>_<figure>, figures of the generated labels."""
+        """Read ``history.jsonl``, one row per epoch.
+
+        Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, and labels_<task>_<figure>, which
+        are figures of the generated labels.
+        """
         text = self._read("history.jsonl")
         try:
             return read_history(text)
@@ -207,9 +227,9 @@ class RunFolder:
             raise self._damaged("history.jsonl", error) from error
 
     def peak_memory(self) -> dict[str, float]:
-        """``host`` and ``device``, in bytes: see ``selfmm.core.memory.peak_memory``; NaN where it is not known.
+        """Return the peak memory of ``host`` and ``device`` in bytes; NaN where it is not known.
 
-        Of a run that was resumed, it is that of the process that finished it.
+        See ``selfmm.core.memory.peak_memory``. For a resumed run, it is the peak of the process that finished it.
         """
         text = self._read("environment.json")
         try:
@@ -218,8 +238,8 @@ class RunFolder:
             raise self._damaged("environment.json", error) from error
 
     def _damaged(self, name: str, error: ValueError) -> RunError:
-        what = _brief(error) if isinstance(error, ValidationError) else str(error)
-        return RunError(f"{self.path / name} is damaged: {what}. Train into a new folder.")
+        problem = _brief(error) if isinstance(error, ValidationError) else str(error)
+        return RunError(f"{self.path / name} is damaged: {problem}. Train into a new folder.")
 
     def _read(self, name: str) -> str:
         try:
@@ -235,21 +255,21 @@ class RunFolder:
 
 
 def _brief(error: ValidationError) -> str:
-    """The first few problems of a validation."""
+    """Return the first few problems that a validation found."""
     return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
 
 
 def refuse_inside(path: Path, run: Path) -> None:
-    """Raises ``OutputError`` where ``path`` lies in a data set or in the folder ``run``."""
+    """Raise ``OutputError`` if ``path`` is in a data set or in the folder ``run``."""
     inside = run.resolve() in {path.resolve(), *path.resolve().parents}
-    data = any((folder / MANIFEST).is_file() for folder in (path, path.parent))
-    if inside or data:
-        where = "a data set" if data else "the run folder"
-        raise OutputError(f"{path} lies in {where}, whose files are not to be replaced. Choose another place.")
+    in_dataset = any((folder / MANIFEST).is_file() for folder in (path, path.parent))
+    if inside or in_dataset:
+        where = "a data set" if in_dataset else "the run folder"
+        raise OutputError(f"{path} is in {where}, whose files must not be replaced. Choose another place.")
 
 
 def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]:
-    """Versions and machine, for ``environment.json``."""
+    """Return versions and machine, for ``environment.json``."""
     packages = ("selfmm", "torch", "transformers", "accelerate", "numpy", "pandas", "pyarrow", "safetensors")
     return {
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""What a report is made of: a finished run folder, and the data set it was trained on where that is still there."""
+"""The content of a report: a finished run folder, and its training data set if that still exists."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Material:
 
     Attributes:
         folder, info, settings: of the run.
-        labels: the u-labels of every epoch; None if the run made none.
-        samples: the data set's table; None if it is not there any more, or is not what was trained on.
-        notes: what is left out, and why; one sentence each.
+        labels: the u-labels of every epoch; None if the run generated none.
+        samples: the data set's table; None if it no longer exists, or was changed since training.
+        notes: what the report leaves out and why, one sentence each.
     """
 
     folder: RunFolder
@@ -44,13 +44,13 @@ class Material:
 
     @classmethod
     def read(cls, path: Path) -> Material:
-        """Reads a run folder.
+        """Read a run folder.
 
         Raises:
-            RunError: it is no finished run, or is damaged.
+            RunError: if it is not a finished run, or is damaged.
         """
         folder = RunFolder(path)
-        info = folder.finished()
+        info = folder.require_finished()
         labels = _labels(path / "labels.parquet", info) if info.labels == "generated" else None
         samples, note = _samples(info)
         return cls(folder, info, folder.settings(), labels, samples, (note,) if note else ())
@@ -61,7 +61,7 @@ class Material:
 
     @property
     def scale(self) -> LabelScale:
-        """The neutral label, and how far labels reach from it."""
+        """The neutral label, and how far labels extend from it."""
         return LabelScale.of(self.info.label_range)
 
     @cached_property
@@ -77,16 +77,16 @@ class Material:
         return self.folder.predictions()
 
     @property
-    def told(self) -> LabelHistory:
-        """The u-labels of every epoch; raises ``RunError`` if the run made none."""
+    def generated_labels(self) -> LabelHistory:
+        """The u-labels of every epoch; raises ``RunError`` if the run generated none."""
         if self.labels is None:
-            raise self.folder.without_labels(self.info)
+            raise self.folder.no_labels_error(self.info)
         return self.labels
 
     def audit(self, top: int = 20) -> Audit:
-        """The audit of the labels, with all that is known; raises ``RunError`` if the run made none."""
+        """Return the audit of the labels, with all known references; raise ``RunError`` if the run generated none."""
         return audit(
-            self.told,
+            self.generated_labels,
             self.scale.reach,
             self.scale.neutral,
             scores=self.predictions,
@@ -101,18 +101,18 @@ def _labels(path: Path, info: RunInfo) -> LabelHistory:
     labels = LabelHistory.of(_labels_in_pieces(path))
     if not set(labels.modalities) <= set(info.modalities):  # they become file names and parts of a page
         raise RunError(
-            f"{path} has labels of {some(list(labels.modalities))}, but the run is of {', '.join(info.modalities)}: "
-            "the file is damaged or of another run."
+            f"{path} has labels of {some(list(labels.modalities))}, but the run has {', '.join(info.modalities)}: "
+            "the file is damaged or belongs to another run."
         )
     return labels
 
 
 def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:
-    """``labels.parquet`` a million rows at a time: it has one per clip, epoch and modality."""
+    """Read ``labels.parquet`` a million rows at a time: it has one per clip, epoch and modality."""
     try:
         with pq.ParquetFile(path) as file:
-            there = [name for name in (*COLUMNS, "outcome") if name in file.schema_arrow.names]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=there):
+            columns = [name for name in (*COLUMNS, "outcome") if name in file.schema_arrow.names]
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 yield batch.to_pandas()
     except RunError:
         raise
@@ -121,13 +121,13 @@ def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
-    """The data set's table, or None and why."""
-    without = "so texts and labels per modality are left out"
+    """Return the data set's table, or None and the reason."""
+    left_out = "so texts and labels per modality are left out"
     try:
         dataset = open_dataset(info.dataset_path)
-        found = fingerprint(dataset)
+        checksum = fingerprint(dataset)
     except (DatasetError, OSError) as error:
-        return None, f"the data set cannot be read, {without}: {error}"
-    if found != info.fingerprint:
-        return None, f"the data set at {info.dataset_path} was changed since training, {without}."
+        return None, f"the data set cannot be read, {left_out}: {error}"
+    if checksum != info.fingerprint:
+        return None, f"the data set at {info.dataset_path} was changed since training, {left_out}."
     return dataset.samples, None

@@ -1,5 +1,5 @@
-"""What a run's ``metrics.json``, ``history.jsonl`` and ``environment.json`` hold, checked on reading: a run folder may
-come from anybody."""
+"""The content of a run's ``metrics.json``, ``history.jsonl`` and ``environment.json``. It is checked when it is read,
+since a run folder may come from anybody."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Numbers = dict[str, float | None]  # null where there is no value
 
 
 class TaskMetrics(BaseModel):
-    """Of one task on one split."""
+    """The metrics of one task on one split."""
 
     values: Numbers
     reasons: dict[str, str]
@@ -26,7 +26,7 @@ class TaskMetrics(BaseModel):
 
 
 class RunMetrics(BaseModel):
-    """``metrics.json``: per split and task."""
+    """``metrics.json``: the metrics of each split and task."""
 
     best_epoch: int
     splits: dict[str, dict[str, TaskMetrics]]
@@ -65,37 +65,37 @@ class _Peak(BaseModel):
 
 
 class _Environment(BaseModel):
-    """``environment.json``, as far as it is read again."""
+    """The part of ``environment.json`` that is read again."""
 
     peak_memory: _Peak = _Peak()  # unfinished runs, and those of version 0.1, have none
 
 
 def read_metrics(text: str) -> dict[str, Any]:
-    """The content of ``metrics.json``; raises ``ValueError``."""
+    """Return the content of ``metrics.json``; raise ``ValueError`` if it is damaged."""
     RunMetrics.model_validate_json(text, strict=True)
     content: dict[str, Any] = json.loads(text)
     return content
 
 
 def read_history(text: str) -> pd.DataFrame:
-    """One row per line of ``history.jsonl``, a number per column; raises ``ValueError``."""
+    """Return one row per line of ``history.jsonl``, a number per column; raise ``ValueError`` if it is damaged."""
     rows = [_flat(Epoch.model_validate_json(line, strict=True)) for line in text.splitlines() if line.strip()]
     if not rows:
-        raise ValueError("it holds no epoch")
+        raise ValueError("it has no epoch")
     return pd.DataFrame(rows)
 
 
 def read_peak_memory(text: str) -> dict[str, float]:
-    """``host`` and ``device``, in bytes, from ``environment.json``; raises ``ValueError``."""
+    """Return ``host`` and ``device`` in bytes from ``environment.json``; raise ``ValueError`` if it is damaged."""
     peak = _Environment.model_validate_json(text, strict=True).peak_memory
     return _prefixed("", {"host": peak.host, "device": peak.device})
 
 
 def _flat(row: Epoch) -> dict[str, Any]:
     speed = _prefixed("", {"seconds": row.seconds, "clips_per_second": row.clips_per_second})
-    figures = [_prefixed(f"labels_{task}_", found) for task, found in row.labels.items()]
+    figures = [_prefixed(f"labels_{task}_", values) for task, values in row.labels.items()]
     flat = {"epoch": row.epoch, **_prefixed("loss_", row.loss), **_prefixed("valid_", row.valid), "best": row.best}
-    return flat | speed | {key: value for found in figures for key, value in found.items()}
+    return flat | speed | {key: value for values in figures for key, value in values.items()}
 
 
 def _prefixed(prefix: str, numbers: Mapping[str, float | None]) -> dict[str, float]:

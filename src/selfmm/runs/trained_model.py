@@ -1,21 +1,22 @@
-"""A trained model that scores clips."""
+"""A trained model that scores data sets. Recordings are scored by :mod:`selfmm.recordings`, which stands on it."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from torch.overrides import TorchFunctionMode
 
-from selfmm.core.errors import DatasetError, RunError, SettingsError, SourceError
+from selfmm.core.errors import DatasetError, RunError, SourceError
+from selfmm.core.html import html_table
 from selfmm.core.tensors import Positions
 from selfmm.data.checks import check_source
 from selfmm.data.scales import LabelScale
@@ -23,7 +24,6 @@ from selfmm.data.store import MANIFEST, TEXT, Dataset, Manifest, Modality, open_
 from selfmm.data.tables.reader import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 from selfmm.evaluation.metrics import Metrics, evaluate, scale_for
-from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.listing import holds_recordings, is_recording
 from selfmm.models.assembly import Assembly, build_model
 from selfmm.models.hardware import choose_device
@@ -32,20 +32,16 @@ from selfmm.models.text import load_architecture
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.weights import load_weights
 
-if TYPE_CHECKING:
-    from selfmm.recordings.prediction import Prediction
-    from selfmm.recordings.scorer import Scorer
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedModel:
-    """A finished run: its model, and what it left behind.
+    """A finished run: its model, and the files that training wrote.
 
     Attributes:
-        folder: the run folder; ``folder.history()`` and the like read its files.
-        info: what it was trained on.
+        folder: the run folder; ``folder.history()`` and similar methods read its files.
+        info: ``run.json``: the model and the data set that it was trained on.
         assembly: the network with its text encoder.
-        device: where it computes.
+        device: the device that it computes on.
     """
 
     folder: RunFolder
@@ -54,9 +50,14 @@ class TrainedModel:
     device: torch.device
 
     @classmethod
-    def load(cls, path: Path) -> TrainedModel:
-        folder = RunFolder(path)
-        info, settings = folder.finished(), folder.settings()
+    def load(cls, path: RunFolder | Path) -> Self:
+        """Load a finished run.
+
+        Raises:
+            RunError: if the folder is not a run folder, or the run is damaged or not finished.
+        """
+        folder = path if isinstance(path, RunFolder) else RunFolder(path)
+        info, settings = folder.require_finished(), folder.settings()
         pretrained = None
         with _NoRandomStart():
             if any(modality.kind != "frames" for modality in info.modalities.values()):
@@ -68,11 +69,26 @@ class TrainedModel:
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
-                "One of the two was changed; train the run anew."
+                "One of the two was changed. Train the run again."
             ) from error
         device = choose_device(settings.training.device)
         model.to(device).eval()
         return cls(folder, info, Assembly(info.modalities, settings, pretrained, model), device)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(f'{key}: {value}' for key, value in self._summary().items())}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(list(self._summary().items()), caption="trained model")
+
+    def _summary(self) -> dict[str, str]:
+        info = self.info
+        summary = {"run": str(self.folder.path), "model": info.model, "data set": info.dataset}
+        summary["modalities"] = ", ".join(info.modalities)
+        with suppress(RunError):  # a damaged metrics.json must not keep the model from being shown
+            error = self.metrics["splits"]["test"]["fusion"]["values"].get("mae")
+            summary |= {} if error is None else {"test MAE": f"{error:.4f}"}
+        return summary
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -86,85 +102,55 @@ class TrainedModel:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """The scores of the data set it was trained on: id, split, label, score, score_<modality>."""
+        """The scores of the training data set: id, split, label, score, score_<modality>."""
         return self.folder.predictions()
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row per epoch."""
+        """One row per epoch, see ``RunFolder.history``."""
         return self.folder.history()
 
-    @cached_property
-    def scorer(self) -> Scorer:
-        """Scores what is extracted of recordings.
-
-        Raises:
-            RunError: the model reads nothing that can be extracted.
-        """
-        from selfmm.recordings.scorer import Scorer
-
-        return Scorer(self)
-
-    @overload
-    def predict(self, data: Dataset | Sequence[str], split: str | None = None) -> pd.DataFrame: ...
-
-    @overload
-    def predict(self, data: Clip) -> Prediction: ...
-
-    @overload
-    def predict(self, data: str | Path, split: str | None = None) -> Any: ...
-
-    def predict(
-        self, data: Dataset | Sequence[str] | Clip | str | Path, split: str | None = None
-    ) -> pd.DataFrame | Prediction:
-        """Scores clips, on the scale of the labels that were trained on.
+    def score(self, data: Dataset | str | Path, split: str | None = None) -> pd.DataFrame:
+        """Score the clips of a data set, on the scale of the labels that the model was trained on.
 
         Args:
-            data: a data set, its folder, a table with features beside it, or a list of sentences. Streams may be
-                missing; a modality that a clip lacks gets no score of its own. Or one recording, or a part of it (a
-                ``selfmm.Clip``), from which the features are extracted as the run's recipe says.
-            split: of a data set or table, score only this split.
+            data: a data set, its folder, or a table with features next to it. Modalities may be missing.
+            split: score only this split; None: all clips.
 
         Returns:
-            Of a recording a ``Prediction``. Of all else one row per clip: id, split, label (NaN where unknown), score
-            (all modalities together) and score_<modality> (NaN where the clip lacks it).
+            One row per clip: id, split, label (NaN where unknown), score (all modalities together) and
+            score_<modality> for each modality with a score of its own (NaN where the clip lacks it).
 
         Raises:
-            SourceError, DatasetError: the data cannot be read, or do not fit the model.
-            SettingsError: a split of a recording.
-            MediaError, RunError, MissingPackageError, WeightsError: a recording cannot be read, or its features not extracted.
+            SourceError, DatasetError: if the data cannot be read, or do not fit the model.
         """
-        if isinstance(data, Clip) or (isinstance(data, str | Path) and is_recording(Path(data))):
-            if split is not None:
-                raise SettingsError([f"split = {split!r}: a recording has none"])
-            from selfmm.recordings.scores import predict_clip
-
-            return predict_clip(self, data if isinstance(data, Clip) else Clip(Path(data)))
-        with opened(data) as dataset:
-            rows = rows_of(dataset, split)
+        with open_data(data) as dataset:
+            rows = split_rows(dataset, split)
             scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)
             table = prediction_table(dataset, scores, rows)
-        bad = table.loc[~np.isfinite(scores.fusion), "id"].tolist()
-        if bad:
+        without = table.loc[~np.isfinite(scores.fusion), "id"].tolist()
+        if without:
             raise DatasetError(
-                f"{len(bad)} of {len(table)} clips get no finite score, the first is {bad[0]!r}. Their features are "
-                "far outside what the run was trained on; extract them as for training."
+                f"clips without a finite score: {len(without)} of {len(table)}; the first is {without[0]!r}. Their "
+                "features are far outside the range of the training data. Extract them as for training."
             )
         return table
 
     def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Metrics:
-        """Metrics of the fused score on a split of ``data``, by default of the data set it was trained on."""
-        with opened(self.info.dataset_path if data is None else data) as dataset:
-            table = self.predict(dataset, split)
-        predictions, labels = table["score"].to_numpy(), table["label"].to_numpy(dtype=np.float64)
-        return evaluate(
-            predictions, labels, scale_for(self.info.label_range), LabelScale.of(self.info.label_range).neutral
-        )
+        """Return the metrics of the fused score on a split of ``data``, by default of the training data set.
+
+        Raises:
+            SourceError, DatasetError: like :meth:`score`.
+        """
+        table = self.score(self.info.dataset_path if data is None else data, split)
+        scores, labels = table["score"].to_numpy(), table["label"].to_numpy(dtype=np.float64)
+        scale, neutral = scale_for(self.info.label_range), LabelScale.of(self.info.label_range).neutral
+        return evaluate(scores, labels, scale, neutral)
 
 
 class _NoRandomStart(TorchFunctionMode):
-    """Leaves new weights as the memory was: the run's own replace every one of them, and drawing them takes more than
-    a second for BERT-base."""
+    """Leaves new weights uninitialised. The run's own weights replace all of them, and drawing them takes more than a
+    second for BERT-base."""
 
     _DRAW = ("normal_", "uniform_", "kaiming_uniform_")  # by name: they are methods, and functions wrapped in others
 
@@ -177,35 +163,34 @@ class _NoRandomStart(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def rows_of(dataset: Dataset, split: str | None) -> Positions:
-    """Row numbers of a split, or of all clips; raises ``DatasetError`` where there is no such split."""
-    return np.arange(len(dataset)) if split is None else split_rows(dataset, split)
-
-
-def split_rows(dataset: Dataset, split: str) -> Positions:
-    """Row numbers of a split; raises ``DatasetError`` where there is none."""
+def split_rows(dataset: Dataset, split: str | None) -> Positions:
+    """Return the row numbers of a split, or of all clips if it is None; raise ``DatasetError`` if it is empty."""
+    if split is None:
+        return np.arange(len(dataset))
     rows = dataset.rows(split)
     if not len(rows):
         known = sorted(set(dataset.samples["split"]))
-        raise DatasetError(f"the data set {dataset.name!r} has no clip in a split {split!r}; it has: {known}")
+        raise DatasetError(f"the data set {dataset.name!r} has no clip in a split {split!r}; its splits are: {known}")
     return rows
 
 
 def _check_text_encoder(folder: RunFolder, info: RunInfo) -> None:
-    """Raises ``RunError`` where a file of the text encoder is not as the run left it: scores would differ silently."""
+    """Raise ``RunError`` if a file of the text encoder changed since training: scores would differ silently."""
     for name, digest in info.text_encoder.items():
         file = folder.text_encoder / Path(name).name
         if not file.is_file() or sha256(file) != digest:
-            raise RunError(f"{file} is missing or was changed since training. Restore it, or train the run anew.")
+            raise RunError(f"{file} is missing or was changed since training. Restore it, or train the run again.")
 
 
 @contextmanager
-def opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
-    """The data as a data set; features that are not stored as one yet go through a temporary folder."""
+def open_data(data: Dataset | str | Path) -> Iterator[Dataset]:
+    """Open the data as a data set. A table with features is first written to a temporary folder.
+
+    Raises:
+        SourceError, DatasetError: if the data cannot be read.
+    """
     if isinstance(data, Dataset):
         yield data
-    elif not isinstance(data, str | Path):
-        yield _sentences(list(data))
     elif (Path(data) / MANIFEST).is_file():
         yield open_dataset(data)
     else:
@@ -214,23 +199,28 @@ def opened(data: Dataset | str | Path | Sequence[str]) -> Iterator[Dataset]:
             yield write_dataset(source, Path(folder) / "data")
 
 
-def _source(path: Path) -> Source:
-    if not path.exists():
-        raise SourceError(
-            f"{path} does not exist. Give a recording, a data-set folder or a table; for words alone, use `text=...`."
-        )
-    if path.is_dir() and holds_recordings(path):
-        raise SourceError(f"{path} holds recordings: predict them one by one, or with: selfmm predict RUN {path}")
-    source = read_table_source(path, require_labels=False)
-    check_source(source, missing="allow", require_labels=False)
-    return source
+def texts_dataset(texts: Sequence[str]) -> Dataset:
+    """Return a data set of sentences alone, in memory.
 
-
-def _sentences(texts: list[str]) -> Dataset:
-    """A data set of words alone, which lie in the table: it needs no folder."""
+    Raises:
+        SourceError: if there are none, or one of them is empty.
+    """
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")
     ids = [f"text_{number}" for number in range(1, len(texts) + 1)]
-    table = pd.DataFrame({"id": ids, "split": "test", "label": np.nan, TEXT: texts, "video": ids})
+    table = pd.DataFrame({"id": ids, "split": "test", "label": np.nan, TEXT: list(texts), "video": ids})
     manifest = Manifest(name="texts", label_range=(-1.0, 1.0), modalities={TEXT: Modality(kind="text")})
     return Dataset(Path(), manifest, table)
+
+
+def _source(path: Path) -> Source:
+    if not path.exists():
+        raise SourceError(
+            f"{path} does not exist. Give a recording, a data-set folder or a table; to score words, use `text=...`."
+        )
+    if is_recording(path) or (path.is_dir() and holds_recordings(path)):
+        content = "is a recording" if path.is_file() else "holds recordings"
+        raise SourceError(f"{path} {content}, but a data set is needed. Extract one with: selfmm extract {path} DATA")
+    source = read_table_source(path, require_labels=False)
+    check_source(source, missing="allow", require_labels=False)
+    return source

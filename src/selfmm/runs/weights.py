@@ -1,8 +1,8 @@
-"""A model's weights in its run folder: what training changed, and beside it what it let be.
+"""A model's weights in its run folder: those that training changed, and in a second file those that it did not.
 
-A text encoder that is not trained is the same in every run of a comparison, and most of a run's size. Runs that lie
-in one folder share one file of it: each has its own name for it (a hard link), so that each can be moved, copied and
-deleted by itself.
+A text encoder that is not trained is the same in every run of a comparison, and makes up most of a run's size. Runs in
+one folder share one file of it: each run has its own name for the file (a hard link), so that each can be moved, copied
+and deleted by itself.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from selfmm.runs.folder import RunFolder
 
 
 def store_weights(folder: RunFolder, model: nn.Module, shared: Path | None) -> None:
-    """Writes ``model.safetensors`` and, where parameters are frozen, ``frozen.safetensors``.
+    """Write ``model.safetensors`` and, if parameters are frozen, ``frozen.safetensors``.
 
     Args:
         folder: of the run.
         model: its parameters that need no gradient are the frozen ones.
-        shared: a folder on the same disk in which runs keep frozen weights together; made if need be. None: alone.
+        shared: a folder on the same disk in which runs share frozen weights; created if needed. None: do not share.
     """
     save_tensors(folder.weights, learned(model))
-    still = frozen(model)
-    if not still:
+    unchanged = frozen(model)
+    if not unchanged:
         return
     if shared is None:
-        save_tensors(folder.frozen_weights, still)
+        save_tensors(folder.frozen_weights, unchanged)
         return
-    kept = shared / f"{checksum(still)}.safetensors"
-    if not _holds(kept, still):
-        save_tensors(kept, still)
+    shared_file = shared / f"{checksum(unchanged)}.safetensors"
+    if not _holds(shared_file, unchanged):
+        save_tensors(shared_file, unchanged)
     with atomic_file(folder.frozen_weights) as temporary:
         try:
-            os.link(kept, temporary)
-        except OSError:  # not every file system knows links
-            shutil.copyfile(kept, temporary)
+            os.link(shared_file, temporary)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(shared_file, temporary)
 
 
 def load_weights(folder: RunFolder, model: nn.Module) -> dict[str, Tensor]:
-    """The whole state that a run has for ``model``.
+    """Return the complete state of ``model`` from its run folder.
 
     Raises:
-        RunError: a file is missing or damaged.
+        RunError: if a file is missing or damaged.
     """
     state = load_tensors(folder.weights)
-    if frozen(model).keys() <= state.keys():  # there are none, or an older version wrote all into one file
+    if frozen(model).keys() <= state.keys():  # none are frozen, or an older version wrote one file
         return state
     if not folder.frozen_weights.exists():
-        raise RunError(f"{folder.frozen_weights} is missing. Copy the whole run folder, or train it anew.")
+        raise RunError(f"{folder.frozen_weights} is missing. Copy the whole run folder, or train the run again.")
     return load_tensors(folder.frozen_weights) | state
 
 
 def _holds(file: Path, tensors: dict[str, Tensor]) -> bool:
-    """Whether a file is there and whole: its name alone would spread damage from one run to all that follow."""
+    """Whether a file exists and is complete. Its name alone would spread damage from one run to all later ones."""
     try:
-        there = load_tensors(file)
+        stored = load_tensors(file)
     except RunError:
         return False
-    return there.keys() == tensors.keys() and all(torch.equal(there[name], tensors[name].cpu()) for name in tensors)
+    return stored.keys() == tensors.keys() and all(torch.equal(stored[name], tensors[name].cpu()) for name in tensors)

@@ -1,0 +1,147 @@
+"""The trained model that ``selfmm.load`` returns: it scores data sets, texts and recordings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+
+from selfmm.core.errors import SettingsError, SourceError
+from selfmm.data.store import Dataset
+from selfmm.explain.clip import explain as explain_clip
+from selfmm.explain.table import contributions
+from selfmm.features.clips.clip import Clip, ClipList, Failure
+from selfmm.features.clips.listing import is_recording
+from selfmm.recordings.inputs import exists, find_recordings, named_inputs
+from selfmm.recordings.prediction import Prediction, Predictions
+from selfmm.recordings.scorer import RecordingScorer
+from selfmm.runs.trained_model import TrainedModel, texts_dataset
+
+
+@dataclass(frozen=True, repr=False)
+class SentimentModel(TrainedModel):
+    """A finished run, ready to score.
+
+    ``predict`` scores data sets, texts and recordings; ``recordings`` also scores a long file span by span
+    (``recordings.curve``) and a live source (``recordings.stream``).
+
+    Attributes:
+        folder, info, assembly, device: see :class:`selfmm.runs.trained_model.TrainedModel`.
+    """
+
+    @cached_property
+    def recordings(self) -> RecordingScorer:
+        """Scores recordings.
+
+        Raises:
+            RunError: if nothing that the model reads can be extracted from a recording.
+        """
+        return RecordingScorer(self.info, lambda: self, explain_clip)
+
+    @overload
+    def predict(self, data: Dataset, split: str | None = None, *, explain: bool = False) -> pd.DataFrame: ...
+
+    @overload
+    def predict(self, data: Clip, *, explain: bool = False) -> Prediction: ...
+
+    @overload
+    def predict(self, data: str | Path, split: str | None = None, *, explain: bool = False) -> Any: ...
+
+    @overload
+    def predict(self, data: Sequence[str | Path | Clip], *, explain: bool = False) -> Predictions: ...
+
+    @overload
+    def predict(self, *, text: str | Sequence[str], explain: bool = False) -> pd.DataFrame: ...
+
+    def predict(
+        self,
+        data: Dataset | Clip | str | Path | Sequence[str | Path | Clip] | None = None,
+        split: str | None = None,
+        *,
+        text: str | Sequence[str] | None = None,
+        explain: bool = False,
+    ) -> pd.DataFrame | Prediction | Predictions:
+        """Score a data set, sentences or recordings, on the scale of the labels that the model was trained on.
+
+        A string is a path. Words are scored only when they are given as ``text=``.
+
+        Args:
+            data: what to score:
+
+                - a data set, its folder, or a table with features next to it. Modalities may be missing; a clip that
+                  lacks a modality has no score of it.
+                - a recording: a file name, a path, or a ``selfmm.Clip`` for a part of it. Its features are extracted
+                  by the run's recipe; a .txt, .srt or .vtt file next to it has its words.
+                - several recordings: a folder or a table of them, or a list of file names, paths and clips.
+            split: score only this split of a data set; None: all clips.
+            text: a sentence, or a list of them, instead of ``data``.
+            explain: also explain the scores: a prediction has an ``explanation``, a table the columns of
+                :func:`selfmm.explain.table.contributions`.
+
+        Returns:
+            For one recording a :class:`Prediction`. For several, :class:`Predictions`: a list of them in the order of
+            the input. A recording that cannot be scored does not stop the others: it is in ``failures`` of the list,
+            and a Python warning says so. For all else a table, see :meth:`TrainedModel.score`; sentences have the ids
+            text_1, text_2 and so on.
+
+        Raises:
+            SettingsError: if ``data`` and ``text`` are given, or neither; or a ``split`` without a data set.
+            SourceError, DatasetError: if the data cannot be read, or do not fit the model.
+            MediaError: if the one recording cannot be read.
+            RunError: if the model reads nothing that can be extracted from a recording.
+            MissingPackageError, WeightsError: if something that extraction needs is not installed.
+        """
+        if (data is None) == (text is None):
+            raise SettingsError(["give either `data=...` or `text=...`, for example: model.predict(text='I loved it')"])
+        if text is not None:
+            _refuse_split(split, "a text")
+            return self._table(texts_dataset([text] if isinstance(text, str) else list(text)), None, explain)
+        if data is None or isinstance(data, Dataset):  # None is ruled out above
+            return self._table(data, split, explain)  # type: ignore[arg-type]
+        if isinstance(data, str | Path):
+            if not exists(data):
+                raise SourceError(
+                    f"{str(data)[:200]} does not exist. Give a recording, a data-set folder or a table; to score "
+                    "words, use `text=...`."
+                )
+            clips = find_recordings([Path(data)], self.info.recipe)
+            if clips is None:
+                return self._table(data, split, explain)
+            one = is_recording(Path(data))
+        else:
+            one = isinstance(data, Clip)
+            clips = find_recordings([data] if isinstance(data, Clip) else named_inputs(data), self.info.recipe)
+        assert clips is not None  # only a single path can be something else
+        _refuse_split(split, "a recording")
+        return self._one(clips, explain) if one else self._many(clips, explain)
+
+    def _table(self, data: Dataset | str | Path, split: str | None, explain: bool) -> pd.DataFrame:
+        return contributions(self, data, split) if explain else self.score(data, split)
+
+    def _one(self, clips: ClipList, explain: bool) -> Prediction:
+        for failure in clips.failures:
+            raise SourceError(failure.reason)
+        [clip] = clips.clips
+        return self.recordings.clip(clip, explain=explain)
+
+    def _many(self, clips: ClipList, explain: bool) -> Predictions:
+        results = list(self.recordings.clips(clips.clips, explain=explain))
+        predictions = [result for result in results if isinstance(result, Prediction)]
+        failures = (*clips.failures, *(result for result in results if isinstance(result, Failure)))
+        if failures:
+            warnings.warn(
+                f"{len(failures)} of {len(predictions) + len(failures)} recordings could not be scored, see .failures. "
+                f"The first: {failures[0].id}: {failures[0].reason}",
+                stacklevel=3,
+            )
+        return Predictions(predictions, failures)
+
+
+def _refuse_split(split: str | None, kind: str) -> None:
+    if split is not None:
+        raise SettingsError([f"`split={split!r}` is for data sets; {kind} has no splits"])
