@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from inside import Clock
+from clock import Clock
 from label_scale import cost
 from synthetic import SPLITS, Shape, make_data, make_encoder
 

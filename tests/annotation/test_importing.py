@@ -321,3 +321,13 @@ def test_corrections_that_come_in_while_the_data_set_is_made_anew_stay(dataset: 
     with pytest.raises(OutputError, match="corrections that people made"):
         write_dataset(Source(table, frames, "small", (-3.0, 3.0)), dataset.path, force=True)
     assert set(stored(dataset)) == {("a", "audio")}
+
+
+def test_a_data_set_that_was_corrected_can_be_replaced_once_its_corrections_are_away(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "x.csv").write_text("id,label_audio\na,1\n")
+    import_corrections(dataset, tmp_path / "x.csv")
+    (dataset.path / CORRECTIONS).rename(tmp_path / CORRECTIONS)
+    table = dataset.samples[["id", "split", "label", "text", "video"]]
+    assert write_dataset(Source(table, {}, "new", (-3.0, 3.0)), dataset.path, force=True).name == "new"

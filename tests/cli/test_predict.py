@@ -172,7 +172,7 @@ def test_one_bad_clip_stops_no_other(predict: Predict, demo_clips: Path, tmp_pat
     result = predict(tmp_path / "none.mp4", text, good, "--json", "--out", tmp_path / "made.json")
     assert result.returncode == 1
     assert "none.mp4 does not exist" in result.stderr
-    assert "text.mp4 is no recording" in result.stderr
+    assert "text.mp4 cannot be read as a recording" in result.stderr
     [made] = json.loads(result.stdout)
     assert made["id"] == good.stem
     assert json.loads((tmp_path / "made.json").read_text()) == [made]

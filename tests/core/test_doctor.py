@@ -80,18 +80,18 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
     assert diagnosis.healthy
     assert all(not package.problem for package in diagnosis.packages)
     assert all(diagnosis.decoders.values())
-    assert job(diagnosis, "predict: on a video").commands == ("selfmm weights get tiny.en", "selfmm weights get face")
-    assert job(diagnosis, "an English text encoder").commands == ("selfmm weights get minilm",)
-    for name in ("extract: voice", "report", "export", "extract --backend ray", "extract --backend dask", "tune"):
+    assert job(diagnosis, "predict from a video").commands == ("selfmm weights get tiny.en", "selfmm weights get face")
+    assert job(diagnosis, "English text encoder").commands == ("selfmm weights get minilm",)
+    for name in ("extract the voice", "report", "export", "extract --backend ray", "extract --backend dask", "tune"):
         assert job(diagnosis, name) == Job(job(diagnosis, name).name, (), ())
 
 
 @pytest.mark.parametrize(
     ("package", "name", "command"),
     [
-        ("av", "extract: voice", "pip install --upgrade 'selfmm[video]'"),
-        ("mediapipe", "extract: face", "pip install --upgrade 'selfmm[video]'"),
-        ("faster_whisper", "extract: words", "pip install --upgrade 'selfmm[video]'"),
+        ("av", "extract the voice", "pip install --upgrade 'selfmm[video]'"),
+        ("mediapipe", "extract the face", "pip install --upgrade 'selfmm[video]'"),
+        ("faster_whisper", "extract words", "pip install --upgrade 'selfmm[video]'"),
         ("matplotlib", "report", "pip install --upgrade 'selfmm[report]'"),
         ("onnxscript", "export", "pip install --upgrade 'selfmm[onnx]'"),
         ("scikit_learn", "tune", "pip install --upgrade 'selfmm[experiments]'"),
@@ -114,7 +114,7 @@ def test_what_is_absent_is_named_with_its_command(
 def test_a_damaged_package_is_told(machine: Callable[..., Diagnosis], version: Any) -> None:
     diagnosis = machine(mediapipe=version, av=None)
     assert problem(diagnosis, "mediapipe").startswith("damaged")
-    commands = job(diagnosis, "extract: face").commands[:2]
+    commands = job(diagnosis, "extract the face").commands[:2]
     assert commands == ("pip install --force-reinstall --no-deps mediapipe", "pip install --upgrade 'selfmm[video]'")
 
 
@@ -140,7 +140,7 @@ def test_another_version_than_is_needed_is_told(machine: Callable[..., Diagnosis
     diagnosis = machine(requires=needs, av="12.1", mediapipe="0.10.35")
     assert problem(diagnosis, "av") == "needs >=14"
     assert problem(diagnosis, "mediapipe") == ""
-    assert "av (needs >=14)" in job(diagnosis, "extract: voice").missing
+    assert "av (needs >=14)" in job(diagnosis, "extract the voice").missing
     assert problem(machine(requires=needs, mediapipe="1.0"), "mediapipe") == "needs <0.11,>=0.10.35"
 
 
@@ -152,7 +152,7 @@ def test_a_decoder_that_is_not_built_in_is_told(machine: Callable[..., Diagnosis
 
     diagnosis = machine(codecs=codec)
     assert [name for name, there in diagnosis.decoders.items() if not there] == ["H.264", "Opus"]
-    assert job(diagnosis, "extract: voice").commands == ("pip install --force-reinstall --only-binary av av",)
+    assert job(diagnosis, "extract the voice").commands == ("pip install --force-reinstall --only-binary av av",)
 
 
 def test_a_library_that_cannot_be_loaded_is_told(

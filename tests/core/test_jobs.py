@@ -89,10 +89,7 @@ class Watch(Tasks[int]):
         elif event["event"] == "epoch":
             self.at_first_epoch.append(len(self.pool.running))
 
-    def done(self, key: int, result: Event) -> None:
-        self.problems[key] = None
-
-    def failed(self, key: int, problem: str) -> None:
+    def ended(self, key: int, result: Event, problem: str | None) -> None:
         self.problems[key] = problem
 
 

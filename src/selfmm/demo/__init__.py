@@ -1,1 +1,1 @@
-"""Invented people who talk about films: small clips with a known truth, drawn and spoken on the spot."""
+"""Clips of invented people who talk about films, drawn and spoken on the spot, whose true labels are known."""

@@ -1,4 +1,4 @@
-"""What the face does while the speaker speaks."""
+"""The expressions of a speaker while speaking."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy.typing as npt
 from selfmm.demo.drawn_face import Expression
 from selfmm.features.streams import SOUND_RATE, Floats
 
-_WINDOW = 0.04  # seconds of sound that open the mouth at a time
+_WINDOW = 0.04  # seconds of sound that decide how wide the mouth is at a time
 _BLINK = 0.16  # seconds
 _BETWEEN_BLINKS = (1.5, 4.0)
 
 
 def perform(mood: float, sound: Floats, times: npt.NDArray[np.float64], rng: np.random.Generator) -> list[Expression]:
-    """The expression at each of ``times``.
+    """Return the expression at each of ``times``.
 
     Args:
         mood: -1 (frown, lowered brows, narrow eyes, head down) to 1 (smile, raised brows, open eyes, nodding).
-        sound: (n,) at ``SOUND_RATE``; the louder, the wider the mouth.
+        sound: (n,) at ``SOUND_RATE``; the louder it is, the wider the mouth opens.
         times: (t,) seconds, rising.
     """
     jaw = mouth_opening(sound, times)
     wave, slow = rng.uniform(0, 2 * np.pi, 4), rng.uniform(0.25, 0.5, 2)
     glad, sorry = max(mood, 0), max(-mood, 0)
     smile = np.clip(mood + 0.08 * np.sin(2 * np.pi * slow[0] * times + wave[0]), -1, 1)
-    # A speaker's brows stress what is said, whatever the mood.
+    # The brows of a speaker stress words, whatever the mood.
     brows = np.clip(0.75 * mood + 0.25 * (jaw - 0.3), -1, 1)
     nod = 0.55 * sorry + (0.08 + 0.35 * glad) * np.sin(2 * np.pi * (1.1 + 0.5 * glad) * times + wave[1])
     turn = (0.25 + 0.15 * sorry) * np.sin(2 * np.pi * slow[1] * times + wave[2])
@@ -35,7 +35,7 @@ def perform(mood: float, sound: Floats, times: npt.NDArray[np.float64], rng: np.
 
 
 def mouth_opening(sound: Floats, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How wide the mouth is at each of ``times``, (t,), 0 to .7, relative to the loudest moment."""
+    """Return how wide the mouth is at each of ``times``, (t,), 0 to .7, relative to the loudest moment."""
     power = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
     first, last = (np.clip(((times + shift) * SOUND_RATE).astype(int), 0, len(sound)) for shift in (0, _WINDOW))
     loudness = np.sqrt((power[last] - power[first]) / np.maximum(last - first, 1))
@@ -45,7 +45,7 @@ def mouth_opening(sound: Floats, times: npt.NDArray[np.float64]) -> npt.NDArray[
 
 
 def _open(times: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """1 while the eyes are open, falling to 0 within a blink, (t,)."""
+    """Return (t,): 1 while the eyes are open, falling to 0 in a blink."""
     lids = np.ones(len(times))
     blink = rng.uniform(0.3, _BETWEEN_BLINKS[1])
     while times.size and blink < times[-1]:

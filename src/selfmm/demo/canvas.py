@@ -1,4 +1,4 @@
-"""Soft, anti-aliased shapes on a picture, in the measure of a head; numpy alone."""
+"""Soft, anti-aliased shapes on a picture, in units of a head; numpy alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Plane = npt.NDArray[Any]  # float32; numpy's types lose sight of that when a float meets an array
+Plane = npt.NDArray[Any]  # float32; numpy's types lose that when a float is combined with an array
 Colour = tuple[float, float, float]
 
 
@@ -30,13 +30,13 @@ class Pose:
 class Patch:
     """A rectangle of a canvas: its pixels, and where each of them is on the head.
 
-    Rows and columns stay apart as long as they can: most of a face is a product of the two, and many times faster so.
+    Rows and columns are kept apart as long as possible: most of a face is a product of the two, and much faster so.
 
     Attributes:
         pixels: (3, h, w), a view into the canvas.
         u: (1, w) units to the right of the point between the eyes.
         v: (h, 1) units down from there.
-        unit: units per pixel, so the width of an edge.
+        unit: units per pixel, which is the width of an edge.
     """
 
     pixels: Plane
@@ -45,43 +45,43 @@ class Patch:
     unit: float
 
     def paint(self, cover: Plane, colour: Colour, light: Plane | None = None) -> None:
-        """Lays ``colour`` (times ``light``) over the pixels, as thick as ``cover`` says (0 to 1)."""
+        """Paint ``colour`` (times ``light``) over the pixels; ``cover`` is the opacity, 0 to 1."""
         for plane, tone in zip(self.pixels, colour, strict=True):
             plane += cover * ((tone if light is None else tone * light) - plane)
 
     def shade(self, factor: Plane) -> None:
-        """Makes the pixels lighter (above 1) or darker."""
+        """Make the pixels lighter (factors above 1) or darker."""
         self.pixels[:] *= factor
 
     def edge(self, inside: Plane, soft: float = 0.0) -> Plane:
-        """How much of each pixel is covered, from how far it lies inside the shape (in units)."""
+        """Return how much of each pixel is covered, given how far it is inside of the shape (in units)."""
         cover: Plane = np.clip(0.5 + inside * (1 / (self.unit + soft)), 0, 1)
         return cover
 
     def ellipse(self, u: float, v: float, width: float, height: float, soft: float = 0.0) -> Plane:
-        """(h, w) cover of an ellipse about (u, v) with these half axes."""
+        """Return the (h, w) cover of an ellipse around (u, v) with these half axes."""
         distance = np.sqrt(((self.u - u) / width) ** 2 + ((self.v - v) / height) ** 2)
         return self.edge((1 - distance) * min(width, height), soft)
 
     def glow(self, u: float, v: float, width: float, height: float) -> Plane:
-        """(h, w) a round hill of height 1 about (u, v), for light and shadow."""
+        """Return an (h, w) round hill of height 1 around (u, v), for light and shadow."""
         hill: Plane = np.exp(-(((self.u - u) / width) ** 2)) * np.exp(-(((self.v - v) / height) ** 2))
         return hill
 
     def between(self, top: Plane, bottom: Plane, soft: float = 0.0) -> Plane:
-        """(h, w) cover of what lies between two curves over u, (1, w); where they cross there is nothing."""
+        """Return the (h, w) cover of the area between two curves over u, (1, w); nothing where they cross."""
         return self.edge(np.minimum(self.v - top, bottom - self.v), soft)
 
 
 class Canvas:
-    """A picture that is painted on, (3, height, width) float32 in [0, 1]."""
+    """A picture to paint on, (3, height, width) float32 in [0, 1]."""
 
     def __init__(self, ground: Plane, pose: Pose) -> None:
         self.pixels = ground.copy()
         self.pose = pose
 
     def patch(self, left: float, top: float, right: float, bottom: float) -> Patch:
-        """The pixels of a rectangle given in head units (all that lie on the picture; perhaps none)."""
+        """Return the pixels of a rectangle in units of the head, as far as it is in the picture."""
         pose, (_, height, width) = self.pose, self.pixels.shape
         x0, x1 = (int(np.clip(pose.x + pose.scale * u, 0, width)) for u in (left, right))
         y0, y1 = (int(np.clip(pose.y + pose.scale * v, 0, height)) for v in (top, bottom))
@@ -90,7 +90,7 @@ class Canvas:
         return Patch(self.pixels[:, y0:y1, x0:x1], u[None, :], v[:, None], 1 / pose.scale)
 
     def image(self) -> npt.NDArray[np.uint8]:
-        """(height, width, 3) RGB."""
+        """Return the picture as (height, width, 3) RGB."""
         levels = self.pixels * 255
         levels += 0.5
         np.clip(levels, 0, 255, out=levels)

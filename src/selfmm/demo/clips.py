@@ -1,8 +1,8 @@
-"""Small clips of invented people talking about films, whose truth per modality is known.
+"""Small clips of invented people who talk about films, with known true labels of every modality.
 
-The truth is that of the planted data set (`selfmm.data.planted`): words, voice and face agree in most clips, and in
-the rest one of them contradicts. Here it becomes spoken words, a voice and a drawn face in mp4 files, so that
-extraction, training and scoring can be tried from the raw recording on without any data.
+The labels are those of the planted data set (`selfmm.data.planted`): words, voice and face agree in most clips, and in
+the others one of them contradicts. Here they become spoken words, a voice and a drawn face in mp4 files, so that
+extraction, training and scoring can be tried on raw recordings without any data of one's own.
 """
 
 from __future__ import annotations
@@ -45,33 +45,33 @@ def make_clips(
     synthesizer: Synthesizer = "auto",
     force: bool = False,
 ) -> Path:
-    """Makes clips and a table of them.
+    """Make clips and a table of them.
 
     Args:
-        folder: to be made.
-        count: clips, at least 3. They share 4 to 8 speakers evenly.
-        seed: everything follows from it; with the synthesizer ``tones``, the same bytes on every run.
+        folder: the folder to make.
+        count: number of clips, at least 3. They are shared evenly by 4 to 8 speakers.
+        seed: decides everything; with the synthesizer ``tones``, every run gives the same bytes.
         seconds: shortest and longest clip.
-        synthesizer: ``espeak-ng`` speaks real words; ``tones`` needs nothing installed but has no words in it;
-            ``auto`` is espeak-ng where it is there.
-        force: replace such a folder of clips that is there already.
+        synthesizer: ``espeak-ng`` speaks real words; ``tones`` needs no other program but has no words; ``auto`` is
+            espeak-ng if it is installed, else tones.
+        force: replace such a folder of clips.
 
     Returns:
-        The table, ``clips.csv``: ``id``, ``path`` (beside it), ``label``, ``text`` (what is said), ``video`` (the
-        speaker), and the truth ``label_text``, ``label_audio``, ``label_vision``, all labels in [-3, 3].
+        The table, ``clips.csv``: ``id``, ``path`` (next to the table), ``label``, ``text`` (what is said), ``video``
+        (the speaker), and the true labels ``label_text``, ``label_audio``, ``label_vision``; all labels in [-3, 3].
 
     Raises:
-        SettingsError: ``count``, ``seconds`` or ``synthesizer`` is wrong.
-        MissingPackageError: PyAV is missing, or espeak-ng although it is asked for.
-        OutputError: the folder exists, or cannot be written.
+        SettingsError: if ``count``, ``seconds`` or ``synthesizer`` is wrong.
+        MissingPackageError: if PyAV is missing, or espeak-ng is asked for and missing.
+        OutputError: if the folder exists, or cannot be written.
     """
     synthesizer = chosen(synthesizer)
     scripts = write_scripts(count, seed, seconds)
-    with atomic_folder(folder, marker=TABLE, ours=_is_ours, force=force) as made:
+    with atomic_folder(folder, marker=TABLE, ours=_is_ours, force=force) as temporary:
         for script in scripts:
             sound = record(script, seconds, synthesizer)
-            write_film(made / f"{script.id}.mp4", film(script, sound), sound, SIZE)
-        with (made / TABLE).open("w", encoding="utf-8", newline="") as file:
+            write_film(temporary / f"{script.id}.mp4", film(script, sound), sound, SIZE)
+        with (temporary / TABLE).open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)
             table.writerows(_row(script) for script in scripts)
@@ -79,25 +79,27 @@ def make_clips(
 
 
 def make_long_recording(path: Path, *, minutes: float, seed: int = 0, synthesizer: Synthesizer = "auto") -> Path:
-    """Makes a recording in which the same three clips come again and again; an hour takes seconds.
+    """Make a recording that repeats three clips; an hour of it takes seconds to make.
 
     Args:
+        path: the file to write.
         minutes: its length, to a packet of sound (.064 s).
+        seed, synthesizer: as in `make_clips`.
 
     Raises:
-        SettingsError, MissingPackageError, OutputError: as for `make_clips`.
+        SettingsError, MissingPackageError, OutputError: as `make_clips`.
     """
     if not 0 < minutes <= 24 * 60:
         raise SettingsError([f"minutes is {minutes}; it must be above 0 and at most {24 * 60}, a day"])
     synthesizer = chosen(synthesizer)
     scripts = write_scripts(3, seed, _LOOPED)
     sounds = [record(script, _LOOPED, synthesizer) for script in scripts]
-    with atomic_file(path) as made, tempfile.TemporaryDirectory(prefix="selfmm-demo-") as folder:
+    with atomic_file(path) as temporary, tempfile.TemporaryDirectory(prefix="selfmm-demo-") as folder:
         once = Path(folder) / "once.mp4"
         drawings = (drawing for script, sound in zip(scripts, sounds, strict=True) for drawing in film(script, sound))
         write_film(once, drawings, np.concatenate(sounds), SIZE)
         loop = sum(len(sound) for sound in sounds) / SOUND_RATE
-        repeat_film(once, made, loop, 60 * minutes)
+        repeat_film(once, temporary, loop, 60 * minutes)
     return path
 
 
@@ -111,21 +113,21 @@ def _row(script: Script) -> list[str]:
 
 
 def record(script: Script, seconds: Seconds, synthesizer: Synthesizer) -> Floats:
-    """The sound of a clip, (n,), a whole number of drawings long."""
+    """Return the sound of a clip, (n,), as long as a whole number of drawings."""
     rng = generator(script.seed, script.number, Purpose.VOICE)
     mood, room = script.truth[1] / LIMIT, seconds[1] - sum(_RIM)
-    said = speak(script.text, script.speaker.voice, mood, room, rng, chosen(synthesizer))
-    length = np.clip(len(said) / SOUND_RATE + sum(_RIM), *seconds)
+    speech = speak(script.text, script.speaker.voice, mood, room, rng, chosen(synthesizer))
+    length = np.clip(len(speech) / SOUND_RATE + sum(_RIM), *seconds)
     sound = rng.normal(0, _ROOM, round(round(length / DRAWING) * DRAWING * SOUND_RATE)).astype(np.float32)
     first = int(_RIM[0] * SOUND_RATE)
-    said = said[: len(sound) - first]
-    sound[first : first + len(said)] += said
+    speech = speech[: len(sound) - first]
+    sound[first : first + len(speech)] += speech
     clipped: Floats = np.clip(sound, -1, 1)
     return clipped
 
 
 def film(script: Script, sound: Floats) -> Iterator[npt.NDArray[np.uint8]]:
-    """The drawings of a clip, (240, 320, 3) uint8 RGB, one every ``DRAWING`` seconds."""
+    """Yield the drawings of a clip, (240, 320, 3) uint8 RGB, one every ``DRAWING`` seconds."""
     rng = generator(script.seed, script.number, Purpose.FACE)
     width, height = SIZE
     times = np.arange(round(len(sound) / SOUND_RATE / DRAWING), dtype=np.float64) * DRAWING
@@ -140,7 +142,7 @@ def film(script: Script, sound: Floats) -> Iterator[npt.NDArray[np.uint8]]:
 
 
 def _gone(time: float, length: float, away: tuple[float, float] | None) -> float:
-    """How far the speaker has left the picture: 0 not at all, 1 quite; the way takes .3 s."""
+    """Return how far the speaker has left the picture: 0 not at all, 1 completely; leaving takes .3 s."""
     if away is None:
         return 0.0
     start, end = away[0] * length, away[1] * length

@@ -1,7 +1,7 @@
-"""A drawn face with a mood: near enough to a person's that face trackers find it and read its expression.
+"""A drawn face with a mood, so lifelike that face trackers find it and read its expression.
 
-Measures are in units of half the distance between the pupils; u goes right, v down, from between the eyes. What lies
-nearer to the onlooker moves more when the head turns, which is all that makes it look round.
+The unit is half the distance between the pupils; u goes right and v down from the point between the eyes. What is
+nearer to the viewer moves more when the head turns; this alone makes the head look round.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Look:
     """How a speaker looks. Colours are RGB in [0, 1].
 
     Attributes:
-        width: of the face, about 1.
+        width: width of the face, about 1.
         long_hair: down to the shoulders, or short.
     """
 
@@ -59,9 +59,9 @@ class Expression:
     nod: float = 0.0
 
 
-@lru_cache(maxsize=4)  # a speaker's body keeps still for most of a clip
+@lru_cache(maxsize=4)  # the body of a speaker is still for most of a clip
 def backdrop(look: Look, body: Pose, width: int, height: int) -> Plane:
-    """The wall, and before it the speaker's body, (3, height, width) float32 in [0, 1]; not to be changed."""
+    """Return the speaker's body in front of the wall, (3, height, width) float32 in [0, 1]; must not be changed."""
     light = np.linspace(1.05, 0.85, height)[:, None] * np.linspace(1.02, 0.94, width)
     canvas = Canvas(np.stack([tone * light for tone in look.wall]).astype(np.float32), body)
     _body(canvas, look)
@@ -69,7 +69,7 @@ def backdrop(look: Look, body: Pose, width: int, height: int) -> Plane:
 
 
 def draw(behind: Plane, head: Pose, look: Look, expression: Expression) -> npt.NDArray[np.uint8]:
-    """The speaker's head before `backdrop`; (H, W, 3) uint8 RGB."""
+    """Draw the speaker's head in front of a `backdrop`; (H, W, 3) uint8 RGB."""
     canvas = Canvas(behind, head)
     _head(canvas, look, expression)
     _flesh(canvas, expression)
@@ -87,7 +87,7 @@ def _toned(colour: Colour, factor: float) -> Colour:
 
 
 def _moved(expression: Expression, depth: float) -> tuple[float, float]:
-    """How far something moves to the right and down with the head; the nose's tip has the greatest depth, .35."""
+    """Return how far a part moves right and down with the head; the tip of the nose has the greatest depth, .35."""
     return depth * expression.turn, depth * expression.nod
 
 
@@ -119,7 +119,7 @@ def _head(canvas: Canvas, look: Look, expression: Expression) -> None:
 
 
 def _flesh(canvas: Canvas, expression: Expression) -> None:
-    """Light and shadow of the brow, the sockets, the cheeks and the chin."""
+    """Paint light and shadow of the brow, the eye sockets, the cheeks and the chin."""
     patch, (shift, fall) = canvas.patch(-2.1, -2.6, 2.1, 3.6), _moved(expression, 0.22)
     happy, drop = max(expression.smile, 0), 0.5 * expression.jaw
     light = 1 + 0.07 * patch.glow(shift, -1.7 + fall, 1.0, 0.5)
@@ -160,17 +160,17 @@ def _eye(canvas: Canvas, look: Look, expression: Expression, side: float) -> Non
     level = 0.02 + fall - 0.06 * side * u
     upper = level + (0.14 - 0.54 * expression.eyes) * arch
     lower = np.maximum(level + (0.19 - 0.12 * max(expression.smile, 0)) * arch, upper)
-    there = np.abs(u) < 0.53
-    white = patch.between(upper, lower) * there
+    inside = np.abs(u) < 0.53
+    white = patch.between(upper, lower) * inside
     patch.paint(white, (0.93, 0.92, 0.90), 1 - 0.3 * np.clip(1 - (patch.v - upper) / 0.16, 0, 1))
     middle = (side + 1.1 * shift, fall - 0.02)
     patch.paint(white * patch.ellipse(*middle, 0.25, 0.25), _toned(look.iris, 0.55))
     patch.paint(white * patch.ellipse(*middle, 0.19, 0.19, 0.08), look.iris)
     patch.paint(white * patch.ellipse(*middle, 0.1, 0.1), _toned(_DARK, 0.4))
     patch.paint(0.9 * white * patch.ellipse(middle[0] + 0.07, middle[1] - 0.08, 0.05, 0.05), (1.0, 1.0, 1.0))
-    patch.paint(0.85 * patch.between(upper - 0.065, upper + 0.015, 0.01) * there, _DARK)
-    patch.paint(0.3 * patch.between(lower - 0.01, lower + 0.035, 0.02) * there, _toned(look.skin, 0.4))
-    crease = patch.between(upper - 0.19, upper - 0.14, 0.05) * there * (1 - x**2)
+    patch.paint(0.85 * patch.between(upper - 0.065, upper + 0.015, 0.01) * inside, _DARK)
+    patch.paint(0.3 * patch.between(lower - 0.01, lower + 0.035, 0.02) * inside, _toned(look.skin, 0.4))
+    crease = patch.between(upper - 0.19, upper - 0.14, 0.05) * inside * (1 - x**2)
     patch.paint(0.35 * crease, _toned(look.skin, 0.45))
 
 
@@ -193,7 +193,7 @@ def _mouth(canvas: Canvas, look: Look, expression: Expression) -> None:
     half = 0.80 + 0.26 * happy - 0.04 * sad - 0.14 * jaw
     u = patch.u - shift
     x = np.clip(np.abs(u) / half, 0, 1)
-    there = patch.edge(half - np.abs(u))
+    inside = patch.edge(half - np.abs(u))
     rise = 0.42 * happy - 0.34 * sad  # of the corners
     middle = 2.12 + fall + 0.10 * happy - 0.10 * sad
     corner = middle - rise
@@ -203,10 +203,10 @@ def _mouth(canvas: Canvas, look: Look, expression: Expression) -> None:
     lower = line + (0.85 * jaw + 0.04 * happy) * round_
     top = upper - (0.17 - 0.05 * happy - 0.03 * np.cos(np.minimum(6 * x, np.pi))) * (1 - x**1.8)
     bottom = lower + (0.26 - 0.06 * happy) * (1 - x**2.2)
-    patch.paint(patch.between(top, bottom, 0.03) * there, look.lips)
-    patch.shade(1 - 0.15 * patch.between(top, upper, 0.04) * there)
+    patch.paint(patch.between(top, bottom, 0.03) * inside, look.lips)
+    patch.shade(1 - 0.15 * patch.between(top, upper, 0.04) * inside)
     patch.shade(1 + 0.16 * patch.glow(shift, middle + 0.16 + 0.85 * jaw, 0.35, 0.07))
-    hole = patch.between(upper - 0.012, lower + 0.012) * there
+    hole = patch.between(upper - 0.012, lower + 0.012) * inside
     patch.paint(hole, (0.16, 0.05, 0.06))
     patch.paint(hole * patch.glow(shift, middle + 0.1 + 0.85 * jaw, 0.4, 0.2), _TONGUE)
     shown = min(1.0, 3 * jaw + happy) * np.clip((0.9 - x) / 0.1, 0, 1)

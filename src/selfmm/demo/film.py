@@ -1,4 +1,4 @@
-"""Writes and reads the demo's small recordings through PyAV."""
+"""Writes and reads the small recordings of the demo through PyAV."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ DRAWING = ON_TWOS / FRAME_RATE
 
 
 def pyav() -> Any:
-    """The package ``av``.
+    """Return the package ``av``.
 
     Raises:
-        MissingPackageError: it is not installed.
+        MissingPackageError: if it is not installed.
     """
     try:
         import av
@@ -37,7 +37,7 @@ def pyav() -> Any:
 
 
 def write_film(path: Path, drawings: Iterable[npt.NDArray[np.uint8]], sound: Floats, size: tuple[int, int]) -> None:
-    """Writes an mp4 file: H.264 (MPEG-4 where the build has no such encoder) and AAC.
+    """Write an mp4 file: H.264 (MPEG-4 if PyAV has no such encoder) and AAC.
 
     Args:
         drawings: (H, W, 3) RGB, each shown for ``DRAWING`` seconds.
@@ -82,7 +82,7 @@ def _encode_pictures(av: Any, container: Any, stream: Any, drawings: Iterable[np
 
 
 def read_sound(path: Path) -> Floats:
-    """All sound of a short file, (n,) mono in [-1, 1] at ``SOUND_RATE``."""
+    """Return all sound of a short file, (n,) mono in [-1, 1] at ``SOUND_RATE``."""
     av = pyav()
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_RATE)
     with av.open(str(path)) as container:
@@ -93,17 +93,19 @@ def read_sound(path: Path) -> Floats:
 
 
 def repeat_film(source: Path, path: Path, loop: float, seconds: float) -> None:
-    """Writes ``source`` again and again into one file, without coding anything anew.
+    """Write ``source`` repeatedly into one file, without encoding it again.
 
     Args:
+        source: the film to repeat.
+        path: the file to write.
         loop: length of ``source`` in seconds: whole pictures and whole sound packets, or the two would drift apart.
         seconds: length of the new file; a packet that begins later is left out.
     """
     av = pyav()
-    with av.open(str(source)) as given, av.open(str(path), "w", format="mp4") as container:
-        streams = [container.add_stream_from_template(stream) for stream in given.streams]
-        # What comes before 0 or after the end is the sound coder's run-up and run-out.
-        packets = [p for p in given.demux() if p.size and 0 <= p.pts * p.time_base < loop]
+    with av.open(str(source)) as film, av.open(str(path), "w", format="mp4") as container:
+        streams = [container.add_stream_from_template(stream) for stream in film.streams]
+        # Packets before 0 and after the end are padding of the sound encoder.
+        packets = [p for p in film.demux() if p.size and 0 <= p.pts * p.time_base < loop]
         for turn in range(math.ceil(seconds / loop)):
             for packet in packets:
                 if packet.pts * packet.time_base + turn * loop < seconds:
@@ -111,8 +113,8 @@ def repeat_film(source: Path, path: Path, loop: float, seconds: float) -> None:
 
 
 def _later(av: Any, packet: Any, stream: Any, seconds: float) -> Any:
-    """The packet once more, ``seconds`` later and in another stream."""
-    again, shift = av.Packet(bytes(packet)), round(seconds / packet.time_base)
-    again.pts, again.dts, again.duration = packet.pts + shift, packet.dts + shift, packet.duration
-    again.time_base, again.is_keyframe, again.stream = packet.time_base, packet.is_keyframe, stream
-    return again
+    """Return a copy of the packet, ``seconds`` later and in another stream."""
+    copy, shift = av.Packet(bytes(packet)), round(seconds / packet.time_base)
+    copy.pts, copy.dts, copy.duration = packet.pts + shift, packet.dts + shift, packet.duration
+    copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream
+    return copy

@@ -1,4 +1,4 @@
-"""What happens in each of the demo's clips: who speaks, what is said, and what each modality says of it."""
+"""The script of each clip of the demo: who speaks, what is said, and the true labels."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from selfmm.demo.speakers import SPEAKERS, Speaker
 Seconds = tuple[float, float]
 """The shortest and the longest a clip may be."""
 
-_WORDS = 2.4  # a second, so that they are spoken at ease
-_TRIES = 200  # sentences drawn until one is short enough
-_AWAY_EVERY = 6  # in about one of so many clips the face leaves the picture for a while
+_WORDS = 2.4  # words per second, a relaxed pace
+_TRIES = 200  # most sentences to draw until one is short enough
+_AWAY_EVERY = 6  # in about one of this many clips the face leaves the picture for a while
 
 
 class Purpose(IntEnum):
-    """What chance is needed for."""
+    """What random numbers are used for."""
 
     SCRIPT, LEAVING, VOICE, FACE = range(4)
 
 
 @dataclass(frozen=True)
 class Script:
-    """What is to happen in a clip.
+    """What happens in a clip.
 
     Attributes:
-        label: what a rater of the whole would give, in [-3, 3].
-        truth: of text, audio and vision, each in [-3, 3].
+        label: rating of the whole clip, in [-3, 3].
+        truth: true labels of text, audio and vision, each in [-3, 3].
         away: when the face is out of the picture, as shares of the clip; None: never.
-        number, seed: of the clip and of all; they decide whatever is left to chance, see `generator`.
+        number: number of the clip; with ``seed``, it decides everything that is random, see `generator`.
+        seed: seed of all clips.
     """
 
     id: str
@@ -48,10 +49,10 @@ class Script:
 
 
 def write_scripts(count: int, seed: int, seconds: Seconds) -> list[Script]:
-    """What happens in each clip.
+    """Write the script of each clip.
 
     Raises:
-        SettingsError: ``count``, ``seed`` or ``seconds`` is wrong.
+        SettingsError: if ``count``, ``seed`` or ``seconds`` is wrong.
     """
     if problems := _problems(count, seed, seconds):
         raise SettingsError(problems)
@@ -77,23 +78,23 @@ def write_scripts(count: int, seed: int, seconds: Seconds) -> list[Script]:
 
 
 def _problems(count: int, seed: int, seconds: Seconds) -> list[str]:
-    found = [] if count >= 3 else [f"count is {count}; it must be at least 3"]
-    found += [] if seed >= 0 else [f"seed is {seed}; it must be at least 0"]
+    problems = [] if count >= 3 else [f"count is {count}; it must be at least 3"]
+    problems += [] if seed >= 0 else [f"seed is {seed}; it must be at least 0"]
     if not 1 <= seconds[0] <= seconds[1] <= 60:
-        found.append(f"seconds is {seconds}; give the shortest (at least 1), then the longest (at most 60)")
-    return found
+        problems.append(f"seconds is {seconds}; give the shortest (at least 1), then the longest (at most 60)")
+    return problems
 
 
 def _text(sentiment: float, words: int, rng: np.random.Generator) -> str:
-    """A sentence of at most ``words``, or the shortest found."""
-    found = sentence(sentiment, rng)
+    """Return a sentence of at most ``words``, or the shortest of many."""
+    shortest = sentence(sentiment, rng)
     for _ in range(_TRIES):
-        if len(found.split()) <= words:
+        if len(shortest.split()) <= words:
             break
-        found = min(found, sentence(sentiment, rng), key=lambda text: len(text.split()))
-    return found
+        shortest = min(shortest, sentence(sentiment, rng), key=lambda text: len(text.split()))
+    return shortest
 
 
 def generator(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
-    """One generator per clip and purpose, so that neither depends on another."""
+    """Return the random numbers for one clip and purpose, which do not depend on any other."""
     return np.random.default_rng([20210208, seed, number, purpose])

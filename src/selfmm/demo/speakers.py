@@ -12,9 +12,9 @@ class Voice:
     """How a speaker sounds.
 
     Attributes:
-        pitch: of an indifferent voice, in Hz.
+        pitch: pitch of a neutral voice, in Hz.
         tract: factor on the formants; short (women's) vocal tracts are above 1.
-        variant: of the English voice, for espeak-ng.
+        variant: name of the English voice in espeak-ng.
     """
 
     pitch: float
@@ -24,6 +24,8 @@ class Voice:
 
 @dataclass(frozen=True)
 class Speaker:
+    """An invented speaker."""
+
     name: str
     look: Look
     voice: Voice

@@ -1,4 +1,4 @@
-"""Says a text in a speaker's voice and a mood: with espeak-ng where it is installed, else in tones."""
+"""Speaks a text in a speaker's voice and a mood, with espeak-ng or in tones."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from selfmm.features.streams import SOUND_RATE, Floats
 
 Synthesizer = Literal["auto", "tones", "espeak-ng"]
 _ESPEAK = "espeak-ng"
-_QUICKEST = 400  # words per minute; beyond, espeak-ng garbles
-_QUIET = 0.003  # amplitude; below it a rim of the sound is silence
+_QUICKEST = 400  # words per minute; faster, espeak-ng cannot be understood
+_QUIET = 0.003  # amplitude; a quieter beginning or end of the sound is silence
 
 
 def chosen(synthesizer: Synthesizer) -> Literal["tones", "espeak-ng"]:
-    """What ``synthesizer`` means on this machine.
+    """Return the synthesizer to use on this machine.
 
     Raises:
-        SettingsError: there is no such synthesizer.
-        MissingPackageError: espeak-ng is asked for and is not installed.
+        SettingsError: if there is no such synthesizer.
+        MissingPackageError: if espeak-ng is asked for and not installed.
     """
     if synthesizer not in ("auto", "tones", _ESPEAK):
         raise SettingsError([f"synthesizer is {synthesizer!r}; it must be 'auto', 'tones' or 'espeak-ng'"])
-    there = shutil.which(_ESPEAK) is not None
-    if synthesizer == _ESPEAK and not there:
+    installed = shutil.which(_ESPEAK) is not None
+    if synthesizer == _ESPEAK and not installed:
         raise MissingPackageError(
             "espeak-ng is not installed. Install it (Debian, Ubuntu: apt-get install espeak-ng; macOS: brew install "
-            "espeak-ng), or ask for the synthesizer 'tones'."
+            "espeak-ng), or use the synthesizer 'tones'."
         )
-    return "espeak-ng" if there and synthesizer != "tones" else "tones"
+    return "espeak-ng" if installed and synthesizer != "tones" else "tones"
 
 
 def speak(
@@ -48,14 +48,15 @@ def speak(
     rng: np.random.Generator,
     synthesizer: Literal["tones", "espeak-ng"],
 ) -> Floats:
-    """The text as sound, (n,) mono in [-1, 1] at ``SOUND_RATE``, without silence around it.
+    """Return the text as sound, (n,) mono in [-1, 1] at ``SOUND_RATE``, without silence around it.
 
     Args:
         text: lower-case words.
+        voice: voice of the speaker.
         mood: -1 (flat: low, quiet, slow, even) to 1 (lively: high, loud, quick, with a wide range).
         longest: seconds; a longer text is spoken faster.
-        rng: of the tones' hiss; espeak-ng needs none.
-        synthesizer: as `chosen` gives it.
+        rng: for the hiss of the tones; espeak-ng does not use it.
+        synthesizer: as returned by `chosen`.
     """
     if synthesizer == "tones":
         return tone_speech(text, voice, mood, longest, rng)
@@ -77,8 +78,8 @@ def _espeak(text: str, voice: Voice, mood: float, rate: float) -> Floats:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode or not file.is_file():
             raise MissingPackageError(
-                f"espeak-ng does not work here: {result.stderr.strip() or result.returncode}. Mend its installation, "
-                "or ask for the synthesizer 'tones'."
+                f"espeak-ng does not work: {result.stderr.strip() or result.returncode}. Repair its installation, or "
+                "use the synthesizer 'tones'."
             )
         # Loud vowels reach full scale; this is the level of a person at arm's length.
         sound = 0.6 * read_sound(file)

@@ -1,6 +1,6 @@
-"""A voice made of tones: no words can be made out, but it has syllables, vowels, pitch and mood like a voice.
+"""A voice made of tones: it has no words, but syllables, vowels, pitch and mood like a real voice.
 
-Source and filter (Fant 1960) by addition: the harmonics of the pitch, each as loud as the formants let it through.
+A source-filter model (Fant 1960) by additive synthesis: the formants decide how loud each harmonic of the pitch is.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from selfmm.features.streams import SOUND_RATE, Floats
 
 Array = npt.NDArray[np.float64]
 
-_CONTROL = 200  # values per second of everything that moves slowly
+_CONTROL = 200  # values per second of everything that changes slowly
 _FORMANTS = {
     "a": (750, 1250, 2500), "e": (500, 1800, 2550), "i": (300, 2200, 2900), "o": (470, 880, 2500),
     "u": (330, 820, 2350), "y": (310, 2100, 2800),
 }  # fmt: skip
-_WIDTHS = (90, 120, 180)  # of the formants, in Hz
+_WIDTHS = (90, 120, 180)  # widths of the formants, in Hz
 _GAINS = (1.0, 0.6, 0.3)
-_SYLLABLES = 4.6  # a second, in an indifferent voice
-_TOP = 4000  # Hz; above it is only the hiss of consonants
+_SYLLABLES = 4.6  # syllables per second of a neutral voice
+_TOP = 4000  # Hz; above is only the hiss of consonants
 
 
 @dataclass(frozen=True)
 class _Sound:
-    """A piece of a syllable: its length in syllables, its loudness as voice and as hiss, its vowel and stress."""
+    """A part of a syllable: its length in syllables, its loudness as voice and as hiss, its vowel and stress."""
 
     length: float
     voiced: float
@@ -39,12 +39,14 @@ class _Sound:
 
 
 def tone_speech(text: str, voice: Voice, mood: float, longest: float, rng: np.random.Generator) -> Floats:
-    """Speaks ``text`` without words.
+    """Speak ``text`` in tones.
 
     Args:
         text: lower-case words.
+        voice: voice of the speaker.
         mood: -1 (flat: low, quiet, slow, even) to 1 (lively: high, loud, quick, with a wide range).
         longest: seconds; a longer text is spoken faster.
+        rng: for the hiss of consonants.
 
     Returns:
         (n,) mono in [-1, 1] at ``SOUND_RATE``.
@@ -72,7 +74,7 @@ def tone_speech(text: str, voice: Voice, mood: float, longest: float, rng: np.ra
 def _sounds(text: str) -> list[_Sound]:
     sounds = []
     for word in text.split():
-        # A final e is mute after another vowel: "the plot", but "mad(e)".
+        # A final e is silent after another vowel: "mad(e)", but not in "the".
         spoken = re.sub(r"(?<=[aeiouy])([^aeiouy]+)e$", r"\1", word)
         for number, (onset, vowels) in enumerate(re.findall(r"([^aeiouy]*)([aeiouy]+)", spoken)):
             stress = 1.0 if number == 0 and len(word) > 3 else 0.0
@@ -94,7 +96,7 @@ def _onset(consonants: str, vowel: str) -> list[_Sound]:
 
 
 def _harmonics(pitch: Array, formants: Array, tilt: float) -> Array:
-    """Harmonics of a moving pitch, of about root mean square 1 at every moment."""
+    """Return the harmonics of a changing pitch, with a root mean square of about 1 at every moment."""
     phase = 2 * np.pi * np.cumsum(_at_rate(pitch)) / SOUND_RATE
     wave, before, twice = np.sin(phase), np.zeros_like(phase), 2 * np.cos(phase)
     sound, power = np.zeros_like(phase), np.zeros_like(pitch)
@@ -108,19 +110,19 @@ def _harmonics(pitch: Array, formants: Array, tilt: float) -> Array:
         power += strength**2 / 2
         sound += _at_rate(strength) * wave
         wave, before = twice * wave - before, wave  # sin(n + 1)x from sin(nx) and sin(n - 1)x
-    # Vowels let through more or less; the mood alone shall say how loud the voice is.
+    # Some vowels are louder than others, but the mood alone must decide how loud the voice is.
     level: Array = sound / _at_rate(np.sqrt(power))
     return level
 
 
 def _at_rate(values: Array) -> Array:
-    """From ``_CONTROL`` to ``SOUND_RATE``, along straight lines."""
+    """Interpolate values from ``_CONTROL`` to ``SOUND_RATE``, linearly."""
     following = np.append(values[1:], values[-1:])
     share = np.arange(SOUND_RATE // _CONTROL) * (_CONTROL / SOUND_RATE)
     return (values[:, None] + (following - values)[:, None] * share).ravel()
 
 
 def _smooth(values: Array, width: int) -> Array:
-    """A mean over ``width`` neighbours, the ends held."""
+    """Return the mean over ``width`` neighbours; the values at the ends are repeated."""
     held = np.pad(values, (width // 2, width - 1 - width // 2), mode="edge")
     return np.convolve(held, np.full(width, 1 / width), mode="valid")

@@ -40,14 +40,14 @@ class Course(Tasks[int]):
     failures: int = 0
 
     @property
-    def ended(self) -> int:
+    def complete(self) -> int:
         """How many trials are complete or pruned."""
         counts = self.study.counts()
         return counts["complete"] + counts["pruned"]
 
     def ask(self) -> Asked | None:
         """Return a trial that has to be trained; None while the running ones may be the last."""
-        while self.ended + self.study.counts()["running"] < self.trials:
+        while self.complete + self.study.counts()["running"] < self.trials:
             asked = self.study.ask()
             self.listener.trial_started(asked)
             outcome = self.study.known(asked)
@@ -86,11 +86,8 @@ class Course(Tasks[int]):
             raise TrainingError(event["message"])
         return {"go_on": self.heard(key, event["epoch"], event["mae"])}
 
-    def done(self, key: int, result: Event) -> None:
-        self.end(key, Outcome(**result["outcome"]))
-
-    def failed(self, key: int, problem: str) -> None:
-        self.end(key, Outcome("failed", reason=problem))
+    def ended(self, key: int, result: Event, problem: str | None) -> None:
+        self.end(key, Outcome(**result["outcome"]) if problem is None else Outcome("failed", reason=problem))
 
 
 def train_here(course: Course, bench: Bench) -> None:

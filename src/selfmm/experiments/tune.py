@@ -122,8 +122,8 @@ def _run(
             Tuning(folder, search, tuple(study.ended())).write(origin)
 
         course = Course(study, trials, listener or Listener(), save)
-        course.listener.trials_planned(search, trials, course.ended, plan)
-        if course.ended < trials:
+        course.listener.trials_planned(search, trials, course.complete, plan)
+        if course.complete < trials:
             _train(dataset, search.base, plan, course)
         save()
         return Tuning(folder, search, tuple(study.ended()), study.importance())

@@ -1,4 +1,4 @@
-"""Words, voice and face of one recording, in one pass, whether it is a clip, a long file, or still arriving."""
+"""Words, voice and face of a recording in one pass, whether it is a clip, a long file, or a live source."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from selfmm.features.voice.loudness import SoundFigures
 
 SILENCE = -70.0
-"""dBFS; a span of which nothing is louder has no voice."""
+"""dBFS; a span that is quieter has no voice."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """What was found in a span of a recording.
+    """The features of a span of a recording.
 
     Attributes:
         start, end: seconds.
-        transcript: what is said; its text is empty where nothing is.
-        tracks: ``audio`` and ``vision``, where the span has any; times from ``start`` of the recording on.
-        sound: None where the recording has no sound, or none was asked for.
+        transcript: what is said; its text is empty if nothing is said.
+        tracks: ``audio`` and ``vision``, without those that the span does not have; times count from the beginning of
+            the recording.
+        sound: None if the recording has no sound, or none was asked for.
         speech: share of the span in which somebody speaks, 0 to 1; None without sound.
-        face: None where the recording has no pictures, or none were asked for.
+        face: None if the recording has no pictures, or none were asked for.
     """
 
     start: float
@@ -43,19 +44,19 @@ class Features:
 
 
 class Analysis:
-    """Takes in a recording piece by piece and answers for any span that it has heard.
+    """Takes a recording chunk by chunk and gives the features of any span that is complete.
 
-    What it answers depends neither on how the recording is cut into chunks nor on ``threads``.
+    The features depend neither on how the recording is cut into chunks nor on ``threads``.
 
     Args:
         recipe: what to extract, and how.
-        given: the words, where somebody wrote them down.
-        threads: 1 works the sound off while it is fed, and pictures one by one beside it; more let face and sound be
-            worked off side by side, and while the next chunk is being read.
+        given: the words, if they came with the recording.
+        threads: with 1, each chunk is analysed while it is fed; with more, sound and face are analysed at the same
+            time, while the next chunk is read.
 
     Raises:
-        MissingPackageError: an optional package is not installed.
-        WeightsError: weights that the recipe names are not here.
+        MissingPackageError: if an optional package is not installed.
+        WeightsError: if weights that the recipe names are not on this machine.
     """
 
     def __init__(self, recipe: Recipe, *, given: Transcript | None = None, threads: int = 1) -> None:
@@ -64,25 +65,25 @@ class Analysis:
         self._sound = _Sound(recipe, recognise=_wants_recognition(recipe, given), threads=threads)
         self._pictures = _Pictures(recipe, threads)
         self._sides = [_Side(self._sound.feed, threads > 1), _Side(self._pictures.feed, threads > 1)]
-        self._heard = 0.0
+        self._end = 0.0
         self._finished = False
 
     @property
     def ready(self) -> float:
-        """Seconds up to which :meth:`features` can answer; all there is, once it is finished."""
+        """Seconds up to which :meth:`features` are complete; once finished, the end of the recording."""
         if self._finished:
-            return self._heard
+            return self._end
         self._wait()
-        return min(self._heard, self._sound.ready, self._pictures.ready)
+        return min(self._end, self._sound.ready, self._pictures.ready)
 
     def feed(self, chunk: Chunk) -> None:
-        """The next piece, which begins where the one before ended."""
-        self._heard = chunk.end
+        """Take the next chunk, which begins where the one before ended."""
+        self._end = chunk.end
         for side in self._sides:
             side.feed(chunk)
 
     def finish(self) -> None:
-        """No more will come."""
+        """Take the end of the recording."""
         self._wait()
         self._sound.finish()
         self._pictures.finish()
@@ -91,13 +92,13 @@ class Analysis:
             side.close()
 
     def features(self, start: float = 0.0, end: float | None = None) -> Features:
-        """Of the span [``start``, ``end``); by default, of everything.
+        """Return the features of the span [``start``, ``end``); by default, of everything.
 
         Raises:
-            ValueError: the span is not ready yet, or was forgotten.
+            ValueError: if the span is not ready yet, or was forgotten.
         """
         self._wait()
-        end = self._heard if end is None else min(end, self._heard)
+        end = self._end if end is None else min(end, self._end)
         speech = self._sound.speech(start, end)
         voice, level = self._sound.voice(start, end)
         face, figures = self._pictures.face(start, end, speech)
@@ -113,12 +114,12 @@ class Analysis:
         )
 
     def words(self, start: float, end: float) -> Transcript:
-        """What is said in a span that is ready."""
+        """Return what is said in a span that is ready."""
         self._wait()
-        return self._transcript(start, min(end, self._heard))
+        return self._transcript(start, min(end, self._end))
 
     def forget(self, before: float) -> None:
-        """Nothing before this time will be asked for again."""
+        """Free what is known of the times before: they will not be asked for again."""
         self._wait()
         self._sound.forget(before)
         self._pictures.forget(before)
@@ -129,25 +130,25 @@ class Analysis:
 
     def _transcript(self, start: float, end: float) -> Transcript:
         recognised = self._sound.transcript(start, end)
-        whole = self._finished and start == 0 and end == self._heard
+        whole = self._finished and start == 0 and end == self._end
         if self._given is None:
             return recognised or Transcript("")
         if self._given.words or not self._given.text:
             return self._given if whole else self._given.part(start, end)
         if not whole:
-            raise ValueError("the words have no times, so nobody knows which of them belong to a part")
+            raise ValueError("the given words have no times, so those of a part are not known")
         return replace(self._given, words=time_words(self._given.text, recognised, (start, end)))
 
 
 def _wants_recognition(recipe: Recipe, given: Transcript | None) -> bool:
-    """Words that are given are not asked for again, but for their times where frames are to be averaged over them."""
+    """Return whether to recognise speech: to get the words, or the times of given words to average frames over."""
     if recipe.speech.recogniser == "none" or "text" not in recipe.parts:
         return False
     return given is None or (recipe.align == "words" and not given.words)
 
 
 class _Side:
-    """Feeds analysers that need nothing of the other side; in a thread of its own, one chunk behind."""
+    """Feeds the analysers of sound or those of pictures; in a thread of its own, one chunk behind."""
 
     def __init__(self, feed: Callable[[Chunk], None], threaded: bool) -> None:
         self._feed = feed
@@ -172,7 +173,7 @@ class _Side:
 
 
 class _Sound:
-    """Everything that listens."""
+    """The analysers of sound."""
 
     def __init__(self, recipe: Recipe, *, recognise: bool, threads: int) -> None:
         from selfmm.features.voice.activity import SpeechActivity
@@ -184,27 +185,28 @@ class _Sound:
         self._level = SoundLevel()
         self._voice = voice_analyser(recipe.voice) if "audio" in recipe.parts else None
         self._words = SpeechAnalyser(recipe.speech, self._activity, threads=threads) if recognise else None
-        self._all = [one for one in (self._activity, self._level, self._voice, self._words) if one is not None]
+        analysers = (self._activity, self._level, self._voice, self._words)
+        self._all = [analyser for analyser in analysers if analyser is not None]
         self._fed = False
 
     @property
     def ready(self) -> float:
-        return min(one.ready for one in self._all) if self._fed else math.inf
+        return min(analyser.ready for analyser in self._all) if self._fed else math.inf
 
     def feed(self, chunk: Chunk) -> None:
         if chunk.sound is None:
             return
         self._fed = True
-        for one in self._all:
-            one.feed(chunk)
+        for analyser in self._all:
+            analyser.feed(chunk)
 
     def finish(self) -> None:
-        for one in self._all:
-            one.finish()
+        for analyser in self._all:
+            analyser.finish()
 
     def forget(self, before: float) -> None:
-        for one in self._all:
-            one.forget(before)
+        for analyser in self._all:
+            analyser.forget(before)
 
     def speech(self, start: float, end: float) -> Track | None:
         return self._activity.track(start, end) if self._fed else None
@@ -222,7 +224,7 @@ class _Sound:
 
 
 class _Pictures:
-    """Everything that looks."""
+    """The analyser of pictures."""
 
     def __init__(self, recipe: Recipe, threads: int) -> None:
         self._face = None

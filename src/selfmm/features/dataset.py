@@ -1,9 +1,10 @@
-"""Extracted clips as a data set: in a folder, clip by clip, or in memory for a prediction."""
+"""Extracted clips as a data set: written to a folder clip by clip, or held in memory for a prediction."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from selfmm.data.writer import WORDS, Frames, Source
 from selfmm.features.analysis import Features
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.quality import warnings
-from selfmm.features.streams import Floats, Track
+from selfmm.features.streams import Floats, Track, Word
 
 STREAMS = ("audio", "vision")
 
 
 def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
-    """(length, d) frames of a stream as the model reads them: its own rows, or one per word; None if it is missing."""
+    """Return the (length, d) frames of a stream as the model reads them: its own rows, or one per word.
+
+    None if the clip has no such stream.
+    """
     track = features.tracks.get(name)
     if track is None:
         return None
@@ -32,7 +36,7 @@ def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
 
 
 def modality_of(track: Track, name: str, recipe: Recipe) -> Modality:
-    """What a stream is in the data set."""
+    """Return what a stream is in the data set."""
     aligned = recipe.align == "words"
     return Modality(
         kind="frames",
@@ -43,86 +47,124 @@ def modality_of(track: Track, name: str, recipe: Recipe) -> Modality:
     )
 
 
+@dataclass(frozen=True)
+class ClipRow:
+    """What the tables of a data set say of one clip.
+
+    Attributes:
+        text, language: what is said, and its language; None where they are not known.
+        warnings: reasons not to trust the clip, in one text.
+        words: each with start, end (seconds in the clip) and probability.
+        lengths: frames of each stream; 0 where the clip has none.
+        modalities: of the streams that the clip has.
+    """
+
+    text: str | None
+    language: str | None
+    warnings: str
+    words: tuple[Word, ...]
+    lengths: Mapping[str, int]
+    modalities: Mapping[str, Modality]
+
+
+def row_of(clip: ClipFeatures, recipe: Recipe) -> ClipRow:
+    """Return the row of a clip that was extracted by ``recipe``."""
+    features = clip.features
+    frames = {stream: rows_of(features, stream, recipe) for stream in STREAMS}
+    return ClipRow(
+        text=features.transcript.text or None,
+        language=features.transcript.language,
+        warnings="; ".join([*clip.problems, *warnings(features)]),
+        words=features.transcript.words,
+        lengths={stream: 0 if rows is None else len(rows) for stream, rows in frames.items()},
+        modalities={
+            stream: modality_of(features.tracks[stream], stream, recipe)
+            for stream, rows in frames.items()
+            if rows is not None
+        },
+    )
+
+
 def source_of(
     table: pd.DataFrame,
-    load: Callable[[int], ClipFeatures],
+    clips: Sequence[ClipRow],
+    load: Callable[[int, str], Features],
     recipe: Recipe,
     *,
     name: str,
     label_range: tuple[float, float],
 ) -> Source:
-    """The data set of many clips, whose frames are loaded again when they are written.
+    """Return the data set of many clips, whose frames are loaded when they are written.
 
     Args:
         table: id, split, label, video and what else is known, a row per clip; text, language and warnings are added.
-        load: what was extracted of the clip in row i.
-        recipe: by which it was.
+        clips: a row per clip, in the order of the table.
+        load: features of the clip in row i, of which one stream is asked for.
+        recipe: by which they were extracted.
         name, label_range: of the data set.
     """
-    texts, languages, remarks, words = [], [], [], []
-    lengths: dict[str, list[int]] = {stream: [] for stream in STREAMS}
     modalities: dict[str, Modality] = {}
-    for row in range(len(table)):
-        found = load(row)
-        features = found.features
-        texts.append(features.transcript.text or None)
-        languages.append(features.transcript.language)
-        remarks.append("; ".join([*found.problems, *warnings(features)]))
-        said = features.transcript.words
-        words += [(table["id"].iloc[row], word.text, word.start, word.end, word.probability) for word in said]
-        for stream in STREAMS:
-            frames = rows_of(features, stream, recipe)
-            lengths[stream].append(0 if frames is None else len(frames))
-            if frames is not None and stream not in modalities:
-                modalities[stream] = modality_of(features.tracks[stream], stream, recipe)
+    for clip in clips:
+        modalities = {**clip.modalities, **modalities}  # the first clip that has a stream says what it is
 
     def frames_of(stream: str) -> Frames:
         dim = modalities[stream].dim or 0
 
         def read(row: int) -> Floats:
-            frames = rows_of(load(row).features, stream, recipe) if lengths[stream][row] else None
+            frames = rows_of(load(row, stream), stream, recipe) if clips[row].lengths[stream] else None
             return np.zeros((0, dim), np.float32) if frames is None else frames
 
-        return Frames(modalities[stream], np.array(lengths[stream], dtype=np.int64), read)
+        lengths = np.array([clip.lengths[stream] for clip in clips], dtype=np.int64)
+        return Frames(modalities[stream], lengths, read)
 
-    known = Counter(language for language in languages if language)
+    words = [
+        (clip_id, word.text, word.start, word.end, word.probability)
+        for clip_id, clip in zip(table["id"], clips, strict=True)
+        for word in clip.words
+    ]
+    languages = [clip.language for clip in clips]
+    counts = Counter(language for language in languages if language)
     columns = ["id", "word", "start", "end", "probability"]
     return Source(
-        table=table.assign(text=_objects(texts), language=_objects(languages), warnings=remarks),
+        table=table.assign(
+            text=_objects([clip.text for clip in clips]),
+            language=_objects(languages),
+            warnings=[clip.warnings for clip in clips],
+        ),
         frames={stream: frames_of(stream) for stream in STREAMS if stream in modalities},
         name=name,
         label_range=label_range,
-        language=known.most_common(1)[0][0] if known else recipe.speech.language or None,
+        language=counts.most_common(1)[0][0] if counts else recipe.speech.language or None,
         recipe=recipe,
         tables={WORDS: pd.DataFrame(words, columns=columns)} if words else {},
     )
 
 
 def dataset_of(clips: Sequence[tuple[str, Features]], recipe: Recipe, modalities: Mapping[str, Modality]) -> Dataset:
-    """Clips that lie in memory, as a data set without labels for a model that reads ``modalities``.
+    """Return clips in memory as a data set without labels, for a model that reads ``modalities``.
 
     Args:
         clips: id and features of each.
         recipe: by which they were extracted.
-        modalities: those of the model; a stream that it does not read is left out.
+        modalities: those of the model; other streams are left out.
     """
     table = pd.DataFrame({"id": [name for name, _ in clips], "split": "test", "label": np.nan})
     texts = _objects([features.transcript.text or None for _, features in clips])
     table = table.assign(video=table["id"], text=texts)
-    kept = {name: modality for name, modality in modalities.items() if name in STREAMS}
+    streams = {name: modality for name, modality in modalities.items() if name in STREAMS}
     matrices = {}
-    for name, modality in kept.items():
-        found = [rows_of(features, name, recipe) for _, features in clips]
+    for name, modality in streams.items():
         empty = np.zeros((0, modality.dim or 0), np.float32)
-        rows = [empty if frames is None else frames for frames in found]
-        lengths = np.array([len(frames) for frames in rows], dtype=np.int64)
+        frames = [rows_of(features, name, recipe) for _, features in clips]
+        rows = [empty if values is None else values for values in frames]
+        lengths = np.array([len(values) for values in rows], dtype=np.int64)
         table[f"{name}_offset"], table[f"{name}_length"] = np.cumsum(lengths) - lengths, lengths
         matrices[name] = np.concatenate([empty, *rows])
     words = {TEXT: Modality(kind="text")} if TEXT in modalities else {}
-    manifest = Manifest(name="clips", label_range=(-1.0, 1.0), modalities=words | kept, recipe=recipe)
+    manifest = Manifest(name="clips", label_range=(-1.0, 1.0), modalities=words | streams, recipe=recipe)
     return Dataset(Path(), manifest, table, matrices)
 
 
 def _objects(values: Sequence[str | None]) -> pd.Series:
-    """A column of words, None where there is none (pandas would make it NaN)."""
+    """Return a column of texts that keeps None (pandas would make it NaN)."""
     return pd.Series(list(values), dtype=object)

@@ -1,4 +1,4 @@
-"""``selfmm extract``: from clips to a data-set folder. It goes on after a crash, and no clip stops the others."""
+"""``selfmm extract``: from clips to a data-set folder. It resumes after a crash, and no clip stops the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from selfmm.data.store import Dataset
 from selfmm.data.writer import FAILURES, Source, check_writable, write_dataset
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
-from selfmm.features.dataset import source_of
+from selfmm.features.dataset import ClipRow, row_of, source_of
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.plan import none_left, plan_dataset, usable
@@ -32,13 +32,13 @@ from selfmm.features.workers import Answer, Backend, in_workers
 
 @dataclass(frozen=True)
 class Extracted:
-    """What an extraction made.
+    """The result of an extraction.
 
     Attributes:
         dataset: the data set.
         failures: clips that are not in it, each with its reason; also in its ``failures.csv``.
-        notes: what was decided or is remarkable, one sentence each.
-        kept: so many clips had been extracted before.
+        notes: what was decided, or should be checked; one sentence each.
+        kept: number of clips that had been extracted before.
     """
 
     dataset: Dataset
@@ -63,30 +63,30 @@ def extract(
     force: bool = False,
     listener: Listener | None = None,
 ) -> Extracted:
-    """Extracts words, voice and face of many clips into a data-set folder.
+    """Extract words, voice and face of many clips into a data-set folder.
 
-    What is extracted of a clip is kept in ``cache`` at once, so a run that is killed goes on where it was when it is
-    started again. The data set appears when all is done; its bytes do not depend on ``jobs`` and ``backend``.
+    Every clip is kept in ``cache`` as soon as it is extracted: an extraction that was killed resumes when it is started
+    again. The data set appears when all is done; its bytes do not depend on ``jobs`` and ``backend``.
 
     Args:
         source: a table of clips, a folder of recordings, or a recording; see ``clips.listing``.
         dst: the folder to make.
         recipe: what to extract and how.
-        label_column: of the table, the one that holds the ratings; default ``label``.
-        media_root: folder from which the table's relative paths start; default: the table's.
-        label_range: lowest and highest rating; default [-1, 1] if none is beyond 1, else [-3, 3].
-        name: of the data set; default: the source's.
-        seed: of the split, where the table has none.
-        jobs: clips at once; default: as many as there are cores.
-        backend: where: ``local``, or a ``ray`` or ``dask`` cluster, whose machines share ``cache``.
-        cache: folder for what is extracted; default: in the user's cache folder.
+        label_column: column of the table that holds the ratings; default: ``label``.
+        media_root: folder from which the table's relative paths start; default: the folder of the table.
+        label_range: lowest and highest rating; default: [-1, 1] if none is beyond 1, else [-3, 3].
+        name: of the data set; default: the name of the source.
+        seed: of the split, if the table has none.
+        jobs: number of clips at a time; default: the number of cores.
+        backend: where to work: ``local``, or on a ``ray`` or ``dask`` cluster whose machines share ``cache``.
+        cache: folder for extracted clips; default: in the user's cache folder.
         force: replace a data set at ``dst``.
-        listener: is told how it goes.
+        listener: follows the extraction.
 
     Raises:
-        SourceError: the list of clips is wrong as a whole, or none of them could be extracted.
-        OutputError: ``dst`` exists, or something cannot be written.
-        MissingPackageError, WeightsError: the recipe needs something that is not installed.
+        SourceError: if the list of clips is wrong as a whole, or none of them could be extracted.
+        OutputError: if ``dst`` exists, or something cannot be written.
+        MissingPackageError, WeightsError: if something that the recipe needs is not installed.
     """
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
     check_jobs(jobs)
@@ -96,65 +96,77 @@ def extract(
     )
     name = name or (source.resolve().name if source.is_dir() else source.stem)
     plan, notes = plan_dataset(listed, name, label_range, seed)
-    folder = _made(features_folder() if cache is None else Path(cache))
+    folder = _folder(features_folder() if cache is None else Path(cache))
     work = _Work(listed.clips, recipe, folder, listener or Listener())
-    work.look()
+    work.find_kept()
     work.extract(jobs or cores(), backend)
     failures = (*listed.failures, *work.failures())
-    found = _assembled(plan, work, failures)
-    found = replace(found, provenance=_provenance(source, recipe, len(failures)))
-    checked = check_source(found, missing="allow", require_labels=False)
-    dataset = write_dataset(found, dst, force=force)
+    extracted = _assemble(plan, work, failures)
+    extracted = replace(extracted, provenance=_provenance(source, recipe, len(failures)))
+    checked = check_source(extracted, missing="allow", require_labels=False)
+    dataset = write_dataset(extracted, dst, force=force)
     return Extracted(dataset, failures, (*listed.notes, *notes, *checked), work.kept)
 
 
-def _assembled(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:
-    """The data set of the clips that could be extracted, and the list of the others."""
-    rows = [place for place in range(len(work.clips)) if place not in work.failed]
-    if not rows:
+def _assemble(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:
+    """Return the data set of the clips that could be extracted, with a list of the others."""
+    places = [place for place in range(len(work.clips)) if place not in work.failed]
+    if not places:
         raise SourceError(none_left(failures))
-    found = source_of(
-        plan.table.iloc[rows].reset_index(drop=True),
-        lambda row: _load(work.paths[rows[row]]),
+    extracted = source_of(
+        plan.table.iloc[places].reset_index(drop=True),
+        [work.row(place) for place in places],
+        lambda row, stream: _load(work.paths[places[row]], stream).features,
         work.recipe,
         name=plan.name,
         label_range=plan.label_range,
     )
     if not failures:
-        return found
-    table = pd.DataFrame([[one.id, one.path, one.reason] for one in failures], columns=["id", "path", "reason"])
-    return replace(found, tables={**found.tables, FAILURES: table})
+        return extracted
+    rows = [[failure.id, failure.path, failure.reason] for failure in failures]
+    return replace(
+        extracted, tables={**extracted.tables, FAILURES: pd.DataFrame(rows, columns=["id", "path", "reason"])}
+    )
 
 
 class _Work:
-    """Clips on their way: where each is kept, or why it cannot be extracted."""
+    """The clips of an extraction: where each is kept and what the data set says of it, or why it failed.
+
+    A kept file is read and checked as a whole once. After that, each of its tracks is read when it is written.
+    """
 
     def __init__(self, clips: Sequence[Clip], recipe: Recipe, folder: Path, listener: Listener) -> None:
         self.clips, self.recipe, self.folder, self.listener = clips, recipe, folder, listener
         self.paths: dict[int, Path] = {}
         self.failed: dict[int, str] = {}
         self.kept = 0
+        self._rows: dict[Path, ClipRow] = {}
         self._missing: dict[Path, list[int]] = {}  # clips by where they are kept: of equal ones, one is extracted
 
-    def look(self) -> None:
-        """Finds what was extracted before."""
+    def find_kept(self) -> None:
+        """Find the clips that were extracted before."""
         self.listener.clips_planned(len(self.clips))
         for place, clip in enumerate(self.clips):
             try:
-                self.paths[place] = self.folder / name_of(clip, self.recipe)
+                path = self.paths[place] = self.folder / name_of(clip, self.recipe)
             except SourceError as error:
                 self._fail(place, str(error))
             except OSError as error:
                 self._fail(place, f"{clip.path} cannot be read: {error.strerror or error}.")
             else:
-                if self.paths[place] in self._missing or load(self.paths[place]) is None:
-                    self._missing.setdefault(self.paths[place], []).append(place)
-                else:
+                if self._is_kept(path):
                     self.kept += 1
                     self.listener.clip(clip, True, None)
+                else:
+                    self._missing.setdefault(path, []).append(place)
+
+    def _is_kept(self, path: Path) -> bool:
+        if path not in self._rows and path not in self._missing and (clip := load(path)) is not None:
+            self._rows[path] = row_of(clip, self.recipe)
+        return path in self._rows
 
     def extract(self, jobs: int, backend: Backend) -> None:
-        """Has the rest extracted."""
+        """Have the other clips extracted."""
         if not self._missing:
             return
         jobs = min(jobs, len(self._missing))
@@ -166,9 +178,9 @@ class _Work:
         ]
         with closing(in_workers(asked, at_once=jobs, backend=backend)) as answers:
             for number, answer in answers:
-                self._heard(alike[number][1], answer)
+                self._take(alike[number][1], answer)
 
-    def _heard(self, places: Sequence[int], answer: Answer) -> None:
+    def _take(self, places: Sequence[int], answer: Answer) -> None:
         if "stop" in answer:
             kind, says = answer["stop"]
             raise getattr(errors, kind)(says)
@@ -178,8 +190,15 @@ class _Work:
             else:
                 self.listener.clip(self.clips[place], False, None)
 
+    def row(self, place: int) -> ClipRow:
+        """Return what the data set says of a clip that did not fail."""
+        path = self.paths[place]
+        if path not in self._rows:
+            self._rows[path] = row_of(_load(path), self.recipe)
+        return self._rows[path]
+
     def failures(self) -> list[Failure]:
-        """Clips that cannot be extracted, in their order."""
+        """Return the clips that cannot be extracted, in their order."""
         clips = self.clips
         return [Failure(clips[at].id, str(clips[at].path), self.failed[at]) for at in sorted(self.failed)]
 
@@ -188,26 +207,26 @@ class _Work:
         self.listener.clip(self.clips[place], False, reason)
 
 
-def _made(folder: Path) -> Path:
+def _folder(path: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise explain(error, folder) from error
-    return folder
+        raise explain(error, path) from error
+    return path
 
 
-def _load(path: Path) -> ClipFeatures:
-    found = load(path)
-    if found is None:
+def _load(path: Path, stream: str | None = None) -> ClipFeatures:
+    clip = load(path, stream)
+    if clip is None:
         raise OutputError(
-            f"{path} is gone or damaged, though it was just written. Workers on other machines need a `cache=...` "
-            "folder that all of them and this one share; the same command then goes on with what is there."
+            f"{path} is gone or damaged, though it was there just now. Workers on other machines need a `cache=...` "
+            "folder that all of them and this one share. Run the same command again: it goes on with what is there."
         )
-    return found
+    return clip
 
 
 def _provenance(source: Path, recipe: Recipe, failures: int) -> dict[str, Any]:
-    """Where a data set comes from. No time and no full path: the same clips give the same bytes."""
+    """Return where a data set comes from. No time and no full path: the same clips give the same bytes."""
     return {
         "source": source.name,
         "selfmm": __version__,

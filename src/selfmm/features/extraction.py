@@ -1,4 +1,4 @@
-"""One clip: from its place in a file to what is said, heard and seen in it."""
+"""Extraction of one clip: from its span in a file to its words, voice and face."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from selfmm.features.words.subtitles import read_subtitles
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """Everything of a clip.
+    """What was extracted from a clip.
 
     Attributes:
-        features: of all of it.
-        problems: what was not as it should be, though the clip could be read; one sentence each.
+        features: of the whole clip.
+        problems: what is wrong with the file, though the clip could be read; one sentence each.
     """
 
     features: Features
@@ -28,10 +28,10 @@ class ClipFeatures:
 
 
 def given_words(clip: Clip) -> Transcript | None:
-    """What somebody wrote down of the clip: its text, or else its subtitles.
+    """Return the words that came with the clip: its text, or else its subtitles; None if it has neither.
 
     Raises:
-        SourceError: the subtitles cannot be read.
+        SourceError: if the subtitles cannot be read.
     """
     if clip.text is not None and clip.text.strip():
         return Transcript(clip.text.strip())
@@ -43,19 +43,19 @@ def given_words(clip: Clip) -> Transcript | None:
 def extract_clip(
     clip: Clip, recipe: Recipe, *, threads: int = 1, alive: Callable[[], None] = lambda: None
 ) -> ClipFeatures:
-    """Reads a clip in one pass, with memory for a few seconds of it and for what comes out.
+    """Extract a clip in one pass over its file. Only a few seconds of it are in memory at a time.
 
     Args:
         clip: the recording and the span in it.
         recipe: what to extract, and how.
-        threads: of the CPU; what comes out does not depend on it.
-        alive: is called when the models are loaded, and whenever a piece is done.
+        threads: of the CPU; the result does not depend on it.
+        alive: called when the models are loaded, and after every chunk.
 
     Raises:
-        MediaError: the file cannot be read, or has nothing that the recipe asks for in this span.
-        SourceError: its subtitles cannot be read.
-        SettingsError: the recogniser does not know the language.
-        MissingPackageError, WeightsError: something that the recipe needs is not installed.
+        MediaError: if the file cannot be read, or has nothing that the recipe asks for in this span.
+        SourceError: if the subtitles cannot be read.
+        SettingsError: if the recogniser does not know the language.
+        MissingPackageError, WeightsError: if something that the recipe needs is not installed.
     """
     given = given_words(clip)
     problems: list[str] = []
@@ -69,15 +69,15 @@ def extract_clip(
     features = _of_the_recipe(analysis.features(), recipe)
     if not features.transcript.text and (recipe.align == "words" or not features.tracks):
         raise MediaError(
-            f"{clip.path} has nothing to go by: {_nothing(recipe)}. Check that it is the right file and span."
+            f"{clip.path} has nothing to extract: {_nothing(recipe)}. Check that it is the right file and span."
         )
     return ClipFeatures(features, tuple(problems))
 
 
 def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float = 2.0) -> Iterator[Chunk]:
-    """Reads what the recipe asks for and the file has; see ``read_chunks``.
+    """Read what the recipe asks for and the file has; see ``read_chunks``.
 
-    In chunks shorter than most clips, so that one is looked at and listened to while the next is decoded.
+    Chunks are shorter than most clips, so that one is analysed while the next is decoded.
     """
     info = probe(clip.path)
     return read_chunks(
@@ -99,6 +99,6 @@ def _of_the_recipe(features: Features, recipe: Recipe) -> Features:
 
 def _nothing(recipe: Recipe) -> str:
     if recipe.align == "words":
-        return "no words were found, over which voice and face would be averaged"
+        return "no words were found, and voice and face are averaged over words"
     what = {"text": "words", "audio": "voice", "vision": "face"}
     return f"no {' and no '.join(what[part] for part in recipe.parts)} could be found"

@@ -1,4 +1,4 @@
-"""Models of the hub that a recipe names. A run may be a stranger's: its recipe sends nobody to the network."""
+"""Hub models that the recipe of a run names. The run may come from anybody, so its recipe must not cause downloads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _OWN = frozenset({"none", "voice", "egemaps", "face", *KNOWN})
 
 
 def without_network(recipe: Recipe) -> Recipe:
-    """The recipe with every hub name replaced by the folder in which this machine keeps that model.
+    """Return the recipe with every hub name replaced by the folder that holds this model on this machine.
 
     Raises:
-        WeightsError: the machine does not have one.
+        WeightsError: if the machine does not have a model.
     """
     speech = recipe.speech.model_copy(update={"recogniser": _local(recipe.speech.recogniser, "text" in recipe.parts)})
     voice = recipe.voice.model_copy(update={"features": _local(recipe.voice.features, "audio" in recipe.parts)})
@@ -30,8 +30,8 @@ def _local(name: str, needed: bool) -> str:
 
     try:
         return str(snapshot_download(name, local_files_only=True))
-    except Exception as error:  # no such snapshot, or no name that a hub could have
+    except Exception as error:  # no such snapshot, or a name that a hub cannot have
         raise WeightsError(
-            f"the run's features come from the model {name!r}, which is not on this machine, and a run may not fetch "
-            f"anything by itself. If you trust it, fetch it with: hf download {name}"
+            f"the run's features come from the model {name!r}, which is not on this machine. A run may not download "
+            f"anything by itself; if you trust this model, fetch it with: hf download {name}"
         ) from error

@@ -1,7 +1,7 @@
-"""What was extracted is kept on disk under a checksum of all it depends on, so that nothing is done twice.
+"""The cache of extracted clips, named by a checksum of all that they depend on, so that nothing is extracted twice.
 
-A file holds one clip: its tracks as tensors, all else as JSON in the header (safetensors: no code can hide in it), and
-a checksum of both, so that what is damaged is noticed.
+A file holds one clip: its tracks as tensors, everything else as JSON in the header, and a checksum of both to notice
+damage. The format is safetensors, which cannot hold code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,19 +36,19 @@ _PACKAGES = (
 
 
 def features_folder() -> Path:
-    """``features`` in the cache folder; may be deleted at any time."""
+    """Return ``features`` in the cache folder; it may be deleted at any time."""
     return cache_folder() / "features"
 
 
 def name_of(clip: Clip, recipe: Recipe) -> Path:
-    """Where a clip is kept in a folder: a checksum of its file's content, the span, the given words, the recipe, its
-    weights and the versions at work.
+    """Return where a clip is kept in the cache folder.
 
-    Neither the clip's name nor its label is part of it.
+    The name is a checksum of the content of the recording, the span, the given words, the recipe, its weights and the
+    versions of the packages. The name and the label of the clip do not matter.
 
     Raises:
-        SourceError: its subtitles cannot be read.
-        OSError: its file cannot.
+        SourceError: if its subtitles cannot be read.
+        OSError: if its recording cannot be read.
     """
     given = given_words(clip)
     content = {
@@ -64,20 +64,20 @@ def name_of(clip: Clip, recipe: Recipe) -> Path:
     return Path(checksum[:2]) / f"{checksum}.safetensors"
 
 
-@lru_cache(maxsize=1)
+@cache
 def versions() -> dict[str, str]:
-    """Of the packages that features depend on, as far as they are installed."""
-    found = {}
+    """Return the versions of the packages that features depend on, without those that are not installed."""
+    installed = {}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def weights_used(recipe: Recipe) -> dict[str, str]:
-    """Checksums of the models that a recipe names; the name itself where it is one of a hub."""
+    """Return the checksums of the models that a recipe names; for a hub model, its name."""
     named = {"recogniser": recipe.speech.recogniser} if "text" in recipe.parts else {}
     named |= {"voice": recipe.voice.features} if "audio" in recipe.parts else {}
     named |= {"face": "face", "image": recipe.face.features} if "vision" in recipe.parts else {}
@@ -86,7 +86,7 @@ def weights_used(recipe: Recipe) -> dict[str, str]:
 
 def _weights(name: str) -> str:
     if name in KNOWN:
-        return next(iter(KNOWN[name].files.values()))  # of the largest, which is the model
+        return next(iter(KNOWN[name].files.values()))  # of the model, which comes first
     folder = Path(name).expanduser()
     if folder.is_dir():
         files = sorted(file for file in folder.iterdir() if file.is_file())
@@ -99,54 +99,61 @@ def _content(path: Path) -> str:
     return _digest(path, look.st_size, look.st_mtime_ns)
 
 
-@lru_cache(maxsize=4096)
+@cache
 def _digest(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file that is read once in a process, however many clips it has; ``size`` and ``changed`` tell
-    whether it is still the same."""
+    """Return the SHA-256 of a file, which is read once in a process, however many clips it holds.
+
+    ``size`` and ``changed`` tell whether it is still the same.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def store(path: Path, found: ClipFeatures) -> None:
-    """Writes what was extracted, atomically.
+def store(path: Path, clip: ClipFeatures) -> None:
+    """Write an extracted clip, atomically.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: if it cannot be written.
     """
     from safetensors.numpy import save
 
-    features = found.features
+    features = clip.features
     header = {
         "span": [features.start, features.end],
         "transcript": features.transcript.to_json(),
-        "tracks": {name: [list(one.columns), one.rate, one.start] for name, one in features.tracks.items()},
+        "tracks": {name: [list(track.columns), track.rate, track.start] for name, track in features.tracks.items()},
         "sound": None if features.sound is None else asdict(features.sound),
         "speech": features.speech,
         "face": None if features.face is None else asdict(features.face),
-        "problems": list(found.problems),
+        "problems": list(clip.problems),
     }
-    # safetensors knows no file without tensors
-    tensors = {name: np.ascontiguousarray(one.values) for name, one in features.tracks.items()}
-    tensors["none"] = np.zeros(1, np.float32)
+    tensors = {name: np.ascontiguousarray(track.values) for name, track in features.tracks.items()}
+    tensors["none"] = np.zeros(1, np.float32)  # safetensors cannot write a file without tensors
     written = json.dumps(header)
     metadata = {"selfmm": json.dumps({"content": written, "checksum": _checksum(written, tensors)})}
     with atomic_file(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata))  # its own writer tells of a full disk in its own way
+        temporary.write_bytes(save(tensors, metadata))  # its own writer has its own error for a full disk
 
 
-def load(path: Path) -> ClipFeatures | None:
-    """What was kept there; None if there is nothing, or nothing whole."""
+def load(path: Path, stream: str | None = None) -> ClipFeatures | None:
+    """Return the clip that is kept in a file; None if there is none, or it is damaged.
+
+    Args:
+        path: the file.
+        stream: read this track alone, and do not check the file again: it was loaded as a whole before.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            kept = json.loads(file.metadata()["selfmm"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-        if kept["checksum"] != _checksum(kept["content"], tensors):
+            header = json.loads(file.metadata()["selfmm"])
+            names = list(file.keys()) if stream is None else [stream]
+            tensors = {name: file.get_tensor(name) for name in names}
+        if stream is None and header["checksum"] != _checksum(header["content"], tensors):
             return None
-        return _read(json.loads(kept["content"]), tensors)
+        return _read(json.loads(header["content"]), tensors)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError):
-        return None  # a cache that is damaged costs time, nothing else
+        return None  # a damaged cache costs time, nothing else
 
 
 def _checksum(written: str, tensors: Mapping[str, Array]) -> str:
@@ -163,7 +170,9 @@ def _read(header: dict[str, Any], tensors: Mapping[str, Array]) -> ClipFeatures:
 
     start, end = header["span"]
     tracks = {
-        name: Track(tuple(columns), tensors[name], rate, at) for name, (columns, rate, at) in header["tracks"].items()
+        name: Track(tuple(columns), tensors[name], rate, at)
+        for name, (columns, rate, at) in header["tracks"].items()
+        if name in tensors
     }
     features = Features(
         start=start,

@@ -1,5 +1,4 @@
-"""From a list of clips to the table of a data set, before anything is extracted: nobody should hear of a wrong label
-after hours."""
+"""The table of a data set, planned and checked before anything is extracted: that can take hours."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from selfmm.core.errors import SourceError
+from selfmm.core.messages import clips as clip_count
 from selfmm.core.messages import some
 from selfmm.data.checks import check_table
 from selfmm.data.scales import default_range
@@ -19,18 +19,18 @@ from selfmm.features.clips.clip import ClipList, Failure
 
 
 def usable(listed: ClipList) -> ClipList:
-    """The clips that can be in a data set; the others are among the failures.
+    """Return the clips that can be in a data set, and the others among the failures.
 
-    A clip needs a name that is proper text, and a rating where others have one.
+    A clip needs a name that is valid Unicode, and a rating if other clips have one.
     """
     rated = any(clip.label is not None for clip in listed.clips)
     clips, failures = [], [_printable(failure) for failure in listed.failures]
     for clip in listed.clips:
         reason = ""
         if any(map(_broken, (clip.id, clip.video, clip.text or "", str(clip.path)))):
-            reason = "its name or text is no proper Unicode. Rename the file, or save the text again as UTF-8."
+            reason = "its name or text is not valid Unicode. Rename the file, or save the text again as UTF-8."
         elif rated and clip.label is None:
-            reason = "it has no rating, and others have. Rate it, or leave it out."
+            reason = "it has no rating, but other clips have one. Rate it, or leave it out."
         if reason:
             failures.append(_printable(Failure(clip.id, str(clip.path), reason)))
         else:
@@ -44,14 +44,14 @@ def usable(listed: ClipList) -> ClipList:
 def plan_dataset(
     listed: ClipList, name: str, label_range: tuple[float, float] | None, seed: int
 ) -> tuple[Source, list[str]]:
-    """The table without what is yet to be extracted, checked; and notes on what was decided.
+    """Return the checked table, without what is yet to be extracted, and notes on what was decided.
 
     Args:
         listed: clips that are ``usable``.
-        name, label_range, seed: as of ``extract``.
+        name, label_range, seed: as in ``extract``.
 
     Raises:
-        SourceError: there is no clip; or labels, splits or the range are wrong.
+        SourceError: if there is no clip, or labels, splits or the range are wrong.
     """
     clips, notes = listed.clips, []
     if not clips:
@@ -61,12 +61,12 @@ def plan_dataset(
     splits = [clip.split for clip in clips]
     if all(split is None for split in splits) and np.isfinite(labels).all():
         splits = list(seeded_split(videos, seed))
-        notes.append(f"there is no split; one of 70/10/20 by video was made with seed {seed}.")
+        notes.append(f"the clips have no split; they were split 70/10/20 by video with seed {seed}.")
     elif None in splits and np.isfinite(labels).all():
         without = [clip.id for clip in clips if clip.split is None]
         raise SourceError(
-            f"{len(without)} clips have no split ({some(without)}), and others have. Give each one, or remove the "
-            "column: then a split is made."
+            f"{clip_count(len(without), ('has', 'have'))} no split ({some(without)}), but others have one. Give each "
+            "clip a split, or remove the column: then the clips are split by video."
         )
     table = pd.DataFrame({"id": [clip.id for clip in clips], "split": [split or "test" for split in splits]})
     table = table.assign(label=labels, text=None, video=videos, path=[str(clip.path) for clip in clips])
@@ -77,14 +77,14 @@ def plan_dataset(
     if label_range is None:
         label_range = default_range(labels[np.isfinite(labels)])
         if np.isfinite(labels).any():
-            notes.append(f"ratings are taken to be on {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
+            notes.append(f"ratings are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
     plan = Source(table, {}, name, label_range)
     check_table(plan, require_labels=bool(np.isfinite(labels).any()))
     return plan, notes
 
 
 def none_left(failures: Sequence[Failure]) -> str:
-    """What to say where no clip is left."""
+    """Return the message for when no clip is left."""
     reasons = [f"{failure.id}: {failure.reason}" for failure in failures[:_SHOWN]]
     rest = [f"and {len(failures) - _SHOWN} more"] if len(failures) > _SHOWN else []
     return "\n  - ".join(["none of the clips can be extracted:", *reasons, *rest])
@@ -94,7 +94,7 @@ _SHOWN = 5
 
 
 def _broken(text: str) -> bool:
-    """Whether it holds bytes that were no text, as Python carries them along in names of files."""
+    """Return whether a text holds bytes that are not text: Python keeps such bytes in names of files."""
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

@@ -1,6 +1,6 @@
-"""The values that travel through extraction: pieces of a recording in, words and tracks of features out.
+"""The values that pass through extraction: chunks of a recording in, words and tracks of features out.
 
-Times are seconds from the beginning of the clip, which is ``Clip.start`` in the file.
+Times are seconds since the beginning of the clip, which is ``Clip.start`` in the file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Frame:
     """One picture.
 
     Attributes:
-        time: seconds from the beginning of the clip.
+        time: seconds since the beginning of the clip.
         image: (H, W, 3) uint8 RGB, the right way up.
     """
 
@@ -33,12 +33,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a recording, as a file or a live source gives it.
+    """A part of a recording, as a file or a live source gives it.
 
     Attributes:
         start, end: seconds; a chunk starts where the one before ended.
-        sound: (n,) float32 mono in [-1, 1] at ``SOUND_RATE``, covering all of it; None where the source has none.
-        frames: pictures at the recipe's rate, in order; None where the source has none.
+        sound: (n,) float32 mono in [-1, 1] at ``SOUND_RATE``, covering the chunk; None if the source has none.
+        frames: pictures at the recipe's rate, in order; None if the source has none.
     """
 
     start: float
@@ -53,9 +53,9 @@ class Track:
 
     Attributes:
         columns: (d,) names of the features.
-        values: (n, d) float32. A row is all NaN where nothing could be measured (no face in the picture), and
-            nowhere else is anything not finite.
-        rate: rows per second. Row i is of the time ``start`` + i / ``rate``.
+        values: (n, d) float32. A row where nothing could be measured (no face in the picture) is all NaN; all other
+            rows are finite.
+        rate: rows per second. Row i is measured at the time ``start`` + i / ``rate``.
         start: seconds.
     """
 
@@ -69,9 +69,9 @@ class Track:
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
-        """(n,) rows in which something was measured."""
-        there: npt.NDArray[np.bool_] = np.asarray(np.isfinite(self.values).all(axis=1))
-        return there
+        """(n,) which rows were measured."""
+        present: npt.NDArray[np.bool_] = np.asarray(np.isfinite(self.values).all(axis=1))
+        return present
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -79,18 +79,20 @@ class Track:
         return self.start + np.arange(len(self.values)) / self.rate
 
     def column(self, name: str) -> Floats:
-        """(n,) one feature by its name."""
+        """Return one feature by its name, (n,)."""
         return self.values[:, self.columns.index(name)]
 
     def part(self, start: float, end: float) -> Track:
-        """The rows with ``start`` <= time < ``end``."""
+        """Return the rows with ``start`` <= time < ``end``."""
         times = self.times
         first, last = np.searchsorted(times, [start - 1e-6, end - 1e-6])
         return replace(self, values=self.values[first:last], start=self.start + int(first) / self.rate)
 
     def pooled(self, spans: Sequence[tuple[float, float]]) -> Floats:
-        """(len(spans), d) mean over the measured rows of each span; NaN where it has none. A span shorter than a row
-        takes the row it lies in."""
+        """Return the mean over the measured rows of each span, (len(spans), d); NaN if it has none.
+
+        A span shorter than a row takes the row it is in.
+        """
         pooled = np.full((len(spans), len(self.columns)), np.nan, dtype=np.float32)
         present = self.present
         for place, (start, end) in enumerate(spans):
@@ -107,9 +109,9 @@ class Word:
     """One spoken word.
 
     Attributes:
-        text: with its punctuation, without blanks around it.
+        text: the word with its punctuation, without blanks around it.
         start, end: seconds.
-        probability: how sure the recogniser is, 0 to 1; 1 where a person wrote it down.
+        probability: how sure the recogniser is, 0 to 1; 1 if the word was not recognised but given.
     """
 
     text: str
@@ -123,9 +125,9 @@ class Transcript:
     """What is said.
 
     Attributes:
-        text: all of it; empty where nothing is said.
-        words: with their times; empty where these are not known.
-        language: two letters; None where it is not known.
+        text: all that is said; empty if nothing is said.
+        words: the words with their times; empty if the times are not known.
+        language: two letters; None if it is not known.
         source: ``given`` (with the clip), ``subtitles`` or ``recognised``.
     """
 
@@ -135,7 +137,7 @@ class Transcript:
     source: str = "given"
 
     def part(self, start: float, end: float) -> Transcript:
-        """The words whose middle lies in [``start``, ``end``)."""
+        """Return the words whose middle lies in [``start``, ``end``)."""
         words = tuple(word for word in self.words if start <= (word.start + word.end) / 2 < end)
         return replace(self, text=joined(words, self.language), words=words)
 
@@ -150,7 +152,7 @@ class Transcript:
 
 
 def joined(words: Sequence[Word], language: str | None) -> str:
-    """One text of many words; with blanks between them, where the language has such.
+    """Join words to one text, with blanks between them if the language uses blanks.
 
     >>> joined((Word("so", 0, 0.2), Word("good.", 0.2, 0.5)), "en")
     'so good.'

@@ -10,8 +10,8 @@ import os
 import queue
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 from selfmm.core.errors import MissingPackageError
@@ -36,8 +36,8 @@ class _Workers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._all: list[Worker] = []
         self._idle: list[Worker] = []
-        self._busy: list[Worker] = []
         self._over = False
 
     def ask(self, place: int, job: Job) -> tuple[int, Answer]:
@@ -45,26 +45,22 @@ class _Workers:
         with self._lock:
             if self._over:
                 return place, {"reason": "it was interrupted."}
-            worker = self._idle.pop() if self._idle else _start(job["threads"])
-            self._busy.append(worker)
+            if self._idle:
+                worker = self._idle.pop()
+            else:
+                worker = Worker(_COMMAND, os.environ | thread_limits(job["threads"]), keep_errors=False)
+                self._all.append(worker)
         answer, problem = _ask(worker, job)
-        with self._lock:
-            self._busy.remove(worker)
-            if answer is not None:
-                self._idle.append(worker)
-                return place, answer
-        return place, {"reason": f"the process that read it {problem}: the file is damaged, or memory ran out."}
+        if answer is None:
+            return place, {"reason": f"the process that read it {problem}: the file is damaged, or memory ran out."}
+        self._idle.append(worker)
+        return place, answer
 
     def end(self) -> None:
         """End all workers, even in the middle of a clip."""
         with self._lock:
             self._over = True
-            workers = [*self._busy, *self._idle]
-        stop(workers, patience=1)
-
-
-def _start(threads: int) -> Worker:
-    return Worker(_COMMAND, os.environ | thread_limits(threads), keep_errors=False)
+        stop(self._all, patience=1)
 
 
 def _ask(worker: Worker, job: Job) -> tuple[Answer | None, str]:
@@ -75,8 +71,7 @@ def _ask(worker: Worker, job: Job) -> tuple[Answer | None, str]:
         while (answer := worker.receive(patience)) is ALIVE:
             patience = _PATIENCE
     except queue.Empty:
-        worker.kill()
-        worker.wait()
+        worker.wait(0)
         return None, f"gave no sign of life for {_PATIENCE:g} s and was ended"
     if answer is not None:
         return answer, ""
@@ -123,8 +118,10 @@ def in_workers(
     wave, how = (at_once * _WAVE, "list") if backend == "ray" else (len(numbered), "generator_unordered")
     local = _Workers()
     ask = joblib.delayed(local.ask if backend == "local" else _ask_here)
+    clusters: dict[str, Callable[[], AbstractContextManager[None]]]
+    clusters = {"local": nullcontext, "ray": _ray, "dask": _dask}
     with (
-        {"local": nullcontext, "ray": _ray, "dask": _dask}[backend](),
+        clusters[backend](),
         joblib.parallel_config(backend="threading" if backend == "local" else backend),
         joblib.Parallel(n_jobs=at_once, return_as=how, pre_dispatch="n_jobs", batch_size=1) as run,
     ):

@@ -26,13 +26,7 @@ _SHARED = ".frozen"
 
 @dataclass
 class Trainings(Tasks[Key]):
-    """Trainings as a pool's tasks.
-
-    Attributes:
-        waiting: what :mod:`selfmm.training.run_worker` is sent, by key, for each run that is to be trained.
-        listener: is told how they go.
-        problems: why runs failed, by key.
-    """
+    """Trainings as a pool's tasks: what :mod:`selfmm.training.run_worker` is sent for each, and why some failed."""
 
     waiting: dict[Key, Message]
     listener: Listener
@@ -48,11 +42,9 @@ class Trainings(Tasks[Key]):
         elif event["event"] == "epoch":
             self.listener.run_epoch(key, EpochRecord(**event["record"]))
 
-    def done(self, key: Key, result: Event) -> None:
-        self.listener.run_ended(key, None)
-
-    def failed(self, key: Key, problem: str) -> None:
-        self.problems[key] = problem
+    def ended(self, key: Key, result: Event, problem: str | None) -> None:
+        if problem is not None:
+            self.problems[key] = problem
         self.listener.run_ended(key, problem)
 
 
@@ -69,12 +61,8 @@ def train_several(
     """Train the runs that are not finished, and return why each that has no result failed.
 
     Args:
-        dataset: every process reads its folder.
         settings, runs: of each run and where it goes, by key.
-        plan: how the runs share the machine.
-        shared: a folder that holds all runs; weights that they have in common are in a hidden folder in it.
-        resume: go on with runs that are there.
-        listener: is told how they go.
+        shared: a folder that contains all runs; weights that they have in common are in a hidden folder in it.
     """
     finished = [key for key in runs if Run(dataset, settings[key], runs[key], Listener()).finished(resume=resume)]
     waiting: Sequence[Key] = [key for key in runs if key not in finished]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from selfmm.core.errors import SourceError
 from selfmm.features.clips.clip import Clip, ClipList
 from selfmm.features.clips.listing import read_clips
-from selfmm.features.clips.overlaps import overlap_notes
+from selfmm.features.clips.tables import overlap_notes
 
 
 def make(folder: Path, *names: str) -> Path:
@@ -135,7 +135,7 @@ def test_the_layout_of_mmsa_fet(tmp_path: Path) -> None:
     assert first.path == tmp_path / "Raw" / "video_1" / "0001.mp4"
     assert (first.text, first.label, first.split, first.video) == ("好", 0.8, "train", "video_1")
     assert first.labels == {"text": 1, "audio": 0.2, "vision": 0.4}
-    assert "no recording is found as" in reasons(clips)["video_2$_$0002"]
+    assert "there is no recording at" in reasons(clips)["video_2$_$0002"]
     assert read_clips(tmp_path) == clips
 
 
@@ -184,19 +184,19 @@ def test_the_column_of_the_ratings(tmp_path: Path) -> None:
         read_clips(path, label_column="ratings")
     with pytest.raises(SourceError, match=r"no column 'label'.* It has 'path'.*`label_column="):
         read_clips(path, require_labels=True)
-    with pytest.raises(SourceError, match="brings no ratings"):
+    with pytest.raises(SourceError, match="has no ratings"):
         read_clips(tmp_path / "a.mp4", require_labels=True)
 
 
 WRONG = {
-    "start": ("start", "-1", "start is -1 s; expected are seconds"),
+    "start": ("start", "-1", "start is -1 s; expected seconds"),
     "end": ("end", "0", "the end must be later"),
-    "word": ("start", "early", "start is 'early'; expected is a number"),
-    "comma": ("label", "0,5", "label is '0,5'; expected is a number"),
+    "word": ("start", "early", "start is 'early'; expected a number"),
+    "comma": ("label", "0,5", "label is '0,5'; expected a number"),
     "infinite": ("label", "inf", "label is 'inf'"),
     "nan": ("end", "nan", "end is 'nan'"),
     "audio": ("label_audio", "high", "label_audio is 'high'"),
-    "split": ("split", "holdout", "split is 'holdout'; expected is train, valid or test"),
+    "split": ("split", "holdout", "split is 'holdout'; expected train, valid or test"),
     "absent": ("path", "absent.mp4", "absent.mp4 does not exist. Correct the path"),
     "folder": ("path", ".", "is a folder"),
     "blank": ("path", "", "has no path"),
@@ -223,8 +223,8 @@ def test_what_is_wrong_with_one_clip_costs_only_that(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"id": ["a", "b", "a"], "path": ["a.mp4"] * 3}, "1 ids occur more than once: 'a'"),
-        ({"path": []}, "has no row"),
+        ({"id": ["a", "b", "a"], "path": ["a.mp4"] * 3}, "1 id occurs more than once: 'a'"),
+        ({"path": []}, "has no rows"),
         ({"words": ["a"], "label": [1]}, "no column path.*it has 'words', 'label'"),
         ({"Path": ["a.mp4"], "path ": ["a.mp4"]}, "more than one column for path"),
     ],

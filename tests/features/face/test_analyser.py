@@ -271,7 +271,7 @@ def test_only_what_is_ready_and_not_forgotten_can_be_asked_for() -> None:
         with pytest.raises(ValueError, match=r"0.5 to 1.5 s was asked for; 0.0 to 1 s"):
             analyser.track(0.5, 1.5)
         analyser.forget(0.4)
-        with pytest.raises(ValueError, match="at hand"):
+        with pytest.raises(ValueError, match="are available"):
             analyser.faces(0.2, 0.8)
         assert analyser.track(0.4, 1).present.all()
         analyser.finish()

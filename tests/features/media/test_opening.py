@@ -1,4 +1,4 @@
-"""What is no recording is refused with its reason, and no file makes us open another."""
+"""What is not a recording is refused with its reason, and no file makes us open another."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_an_mp4_without_its_index(tmp_path: Path) -> None:
 def test_what_is_no_recording(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(MediaError, match=r"is no recording that can be read.*convert it to mp4"):
+    with pytest.raises(MediaError, match=r"cannot be read as a recording.*convert it to mp4"):
         probe(path)
     with pytest.raises(MediaError, match=name):
         list(read_chunks(path, frame_rate=10))
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".png", "png"), (".jpg", "mjpeg"), (".gif", "gif")])
-def test_a_picture_is_no_recording(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_a_picture_is_not_a_recording(tmp_path: Path, suffix: str, codec: str) -> None:
     path = tmp_path / f"face{suffix}"
     with av.open(str(path), "w", format="gif" if codec == "gif" else "image2") as container:
         stream = container.add_stream(codec, rate=1)
@@ -76,7 +76,7 @@ def test_a_picture_is_no_recording(tmp_path: Path, suffix: str, codec: str) -> N
         container.mux(stream.encode(av.VideoFrame.from_ndarray(grey(1), format="rgb24")))
         container.mux(stream.encode(None))
     assert path.stat().st_size > 50
-    with pytest.raises(MediaError, match="pictures, texts and playlists are none"):
+    with pytest.raises(MediaError, match="not a picture, a text or a playlist"):
         probe(path)
 
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="does not exist"):
         probe(tmp_path / "null\0.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(MediaError, match="is no file"):
+    with pytest.raises(MediaError, match="is not a file"):
         probe(tmp_path / "pipe.mp4")
 
 
@@ -138,7 +138,7 @@ def test_no_file_makes_us_open_another(film: Path, tmp_path: Path, name: str, ki
     }
     path = tmp_path / name
     path.write_text(PLAYLISTS[name].format(other=other[kind]))
-    with pytest.raises(MediaError, match="playlists are none"):
+    with pytest.raises(MediaError, match="not a picture, a text or a playlist"):
         probe(path)
 
 

@@ -65,7 +65,7 @@ def test_pieces_change_nothing(sizes: list[int], length: int) -> None:
 def test_spans_must_be_ready_and_not_forgotten() -> None:
     level = feed(SoundLevel(), np.zeros(SOUND_RATE), finish=False)
     assert level.ready == 1
-    with pytest.raises(ValueError, match=r"analysed up to 1\.000 s, asked for 1\.500"):
+    with pytest.raises(ValueError, match=r"analysed up to 1\.000 s, but 1\.500"):
         level.figures(0, 1.5)
     level.forget(0.55)
     assert level.figures(0.55, 1).silent == 1

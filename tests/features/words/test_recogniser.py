@@ -46,7 +46,7 @@ def segment(text: str, ratio: float = 1.0, logprob: float = -0.2) -> Any:
 
 def test_one_segment_is_taken_and_its_numbers_are_plain() -> None:
     model = Model({1: segment("so good")})
-    heard = Recogniser(model).hear(SOUND, None)
+    heard = Recogniser(model).recognise(SOUND, None)
     assert heard.words == ((" so", 0, 1, 0.5), (" good", 1, 2, 0.5))
     assert {type(value) for word in heard.words for value in word} == {str, float}
     assert (heard.language, heard.language_probability) == ("de", 0.75)
@@ -74,7 +74,7 @@ class Reader(Model):
 @pytest.mark.parametrize(("columns", "read"), [(400, 1400), (401, 1402), (0, 1000), (2500, 3000)])
 def test_a_phrase_is_read_with_a_margin_and_the_rest_of_30_s_is_not(columns: int, read: int) -> None:
     model = Reader(columns, {1: segment("good")})
-    Recogniser(model).hear(SOUND, "en")
+    Recogniser(model).recognise(SOUND, "en")
     [(width, row)] = model.read
     assert width == read
     assert row[:columns].tolist() == list(range(1, columns + 1))  # nothing of the phrase is lost
@@ -83,30 +83,30 @@ def test_a_phrase_is_read_with_a_margin_and_the_rest_of_30_s_is_not(columns: int
 
 def test_a_poor_answer_is_sought_again_in_all_30_s() -> None:
     model = Reader(400, {1: segment("xyz", logprob=-1.1), 5: segment("better")})
-    assert [word[0] for word in Recogniser(model).hear(SOUND, "en").words] == [" better"]
+    assert [word[0] for word in Recogniser(model).recognise(SOUND, "en").words] == [" better"]
     assert [width for width, _ in model.read] == [1400, 3000]
 
 
 def test_silence_gives_no_words() -> None:
-    assert Recogniser(Model({1: None})).hear(SOUND, "en").words == ()
+    assert Recogniser(Model({1: None})).recognise(SOUND, "en").words == ()
 
 
 @pytest.mark.parametrize("poor", [segment("la la la", ratio=2.5), segment("xyz", logprob=-1.1)])
 def test_a_poor_answer_is_sought_again_more_widely_in_the_same_language(poor: Any) -> None:
     model = Model({1: poor, 5: segment("better")})
-    assert [word[0] for word in Recogniser(model).hear(SOUND, None).words] == [" better"]
+    assert [word[0] for word in Recogniser(model).recognise(SOUND, None).words] == [" better"]
     assert model.asked == [(1, None), (5, "de")]
 
 
 def test_a_circle_is_dropped_and_a_refrain_is_kept() -> None:
     circle, refrain = segment("no " * 40, ratio=9.0), segment("no " * 20, ratio=5.0)
-    assert Recogniser(Model({1: circle, 5: circle})).hear(SOUND, "en").words == ()
-    assert len(Recogniser(Model({1: refrain, 5: refrain})).hear(SOUND, "en").words) == 20
+    assert Recogniser(Model({1: circle, 5: circle})).recognise(SOUND, "en").words == ()
+    assert len(Recogniser(Model({1: refrain, 5: refrain})).recognise(SOUND, "en").words) == 20
 
 
 def test_languages_are_checked() -> None:
     Recogniser(Model({}, ("en", "de"))).check("de")
-    with pytest.raises(SettingsError, match="hears English only; choose base"):
+    with pytest.raises(SettingsError, match="knows English only; choose base"):
         Recogniser(Model({})).check("de")
     with pytest.raises(SettingsError, match="does not know this language; did you mean 'de'"):
         Recogniser(Model({}, ("en", "de"))).check("dee")
@@ -169,7 +169,7 @@ def test_torch_computes_with_as_many_threads_as_before() -> None:
     torch.set_num_threads(2)
     load_recogniser.cache_clear()
     try:
-        load_recogniser("tiny.en", threads=3).hear(SOUND, "en")
+        load_recogniser("tiny.en", threads=3).recognise(SOUND, "en")
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -19,7 +19,7 @@ from selfmm.core import weights
 from selfmm.core.errors import MediaError, SettingsError, WeightsError
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Track, Transcript
 from selfmm.features.words import speech
-from selfmm.features.words.recogniser import Heard
+from selfmm.features.words.recogniser import Recognised
 from selfmm.features.words.speech import SpeechAnalyser
 
 STEP = 512
@@ -63,12 +63,12 @@ class Ear:
         if language not in self.languages:
             raise SettingsError([language])
 
-    def hear(self, sound: Floats, language: str | None) -> Heard:
+    def recognise(self, sound: Floats, language: str | None) -> Recognised:
         self.asked.append((len(sound), language))
         name = hashlib.sha256(sound.tobytes()).hexdigest()[:8]
         words = tuple((f" {name}", second - 0.1, second + 1.2, 0.5) for second in range(len(sound) // SOUND_RATE + 1))
         found = self._heard.pop(0) if self._heard else (language or "en", 1.0)
-        return Heard(words, *found)
+        return Recognised(words, *found)
 
 
 @pytest.fixture

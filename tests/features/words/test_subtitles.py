@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.features.streams import Transcript
-from selfmm.features.words.subtitles import Cue, read_cues, read_subtitles, to_srt
+from selfmm.features.words.cue_files import Cue
+from selfmm.features.words.subtitles import read_cues, read_subtitles, to_srt
 
 SRT = """1
 00:00:01,000 --> 00:00:02,000
@@ -86,6 +88,67 @@ def test_vtt(folder: Path, name: str) -> None:
     assert read_cues(write(folder, VTT.replace("\n", "\r\n"), name)) == cues
 
 
+ASS = """[Script Info]
+Title: none
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize
+Style: Default,Arial,20
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:03.50,0:01:00.25,Default,,x,0,0,,- I {\\i1}<3{\\i0} it\\N- He went, {smiling}too
+Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,Hello\\hthere.
+Comment: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,not said
+Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\p1}m 0 0 l 1 1{\\p0}
+"""
+
+
+@pytest.mark.parametrize("name", ["a.ass", "a.SSA"])
+def test_ass(folder: Path, name: str) -> None:
+    cues = (Cue(1, 2, "Hello there."), Cue(3.5, 60.25, "- I <3 it - He went, too"))
+    assert read_cues(write(folder, ASS, name)) == cues
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("no subtitles", "cannot be read as .ass or .ssa subtitles"),
+        (ASS.replace("0:00:01.00", "soon", 1), "cannot be read as .ass .*'soon'"),
+        (ASS.replace("0:00:02.00", "0:00:00.50", 1), r"dialogue 2: a subtitle cannot last from 1.0 s to 0.5 s"),
+        (ASS.replace("0:00:01.00", "-0:00:01.00", 1), r"dialogue 2: a subtitle cannot last from -1.0 s to 2.0 s"),
+    ],
+)
+def test_an_ass_file_that_cannot_be_read_is_refused(folder: Path, content: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        read_cues(write(folder, content, "a.ass"))
+
+
+def test_without_pysubs2_the_message_says_how_to_install_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "selfmm.features.words.cue_files", None)
+    with pytest.raises(MissingPackageError, match=r"needs pysubs2. Install it with: pip install 'selfmm\[video\]'"):
+        read_cues(write(folder, SRT))
+
+
+# Each of these is right, and pysubs2 alone would read it in another way.
+@pytest.mark.parametrize(
+    ("name", "content", "cues"),
+    [
+        ("a.srt", "100:00:00,000 --> 100:00:01,000\nlong\n", (Cue(360000, 360001, "long"),)),
+        ("a.srt", "00:00:01,000 --> 00:00:02,000\nin\n1984\n", (Cue(1, 2, "in 1984"),)),
+        (
+            "a.srt",
+            "00:00:01,000 --> 00:00:02,000\n00:00:01,000 00:00:02,000\n",
+            (Cue(1, 2, "00:00:01,000 00:00:02,000"),),
+        ),
+        ("a.srt", "00:00:01,000 --> 00:00:02,000\n{laughs} C:\\New\n", (Cue(1, 2, "{laughs} C:\\New"),)),
+        ("a.vtt", "WEBVTT\n\n00:01.5 --> 00:02.25\na < b > c\n", (Cue(1.5, 2.25, "a < b > c"),)),
+    ],
+)
+def test_what_pysubs2_alone_would_misread(folder: Path, name: str, content: str, cues: tuple[Cue, ...]) -> None:
+    assert read_cues(write(folder, content, name)) == cues
+
+
 def test_words_share_their_cue_by_letters(folder: Path) -> None:
     path = write(folder, to_srt([(1, 2, "ab cdefgh"), (4, 6, "no - no")]))
     transcript = read_subtitles(path)
@@ -119,7 +182,7 @@ def test_plain_text_is_a_transcript_without_times(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "WEBVTT\n", "1\n00:00:01,000 --> 00:00:02,000\n<i></i>\n"])
-def test_a_file_that_says_nothing_is_no_mistake(folder: Path, content: str) -> None:
+def test_a_file_without_words_is_allowed(folder: Path, content: str) -> None:
     assert read_cues(write(folder, content)) == ()
 
 
@@ -127,9 +190,9 @@ def test_a_file_that_says_nothing_is_no_mistake(folder: Path, content: str) -> N
     ("content", "message"),
     [
         ("1\n00:00:05,000 --> 00:00:02,000\nx\n", "line 2: the subtitle ends at 2.0 s before it starts at 5.0 s"),
-        ("\n\n1\n-00:00:05,000 --> 00:00:02,000\nx\n", "line 4: .* is no time of a recording"),
-        ("1\n00:00:75,000 --> 00:02:02,000\nx\n", "line 2: .* is no time of a recording"),
-        ("1\n00:61:05,000 --> 02:00:02,000\nx\n", "line 2: .* is no time of a recording"),
+        ("\n\n1\n-00:00:05,000 --> 00:00:02,000\nx\n", "line 4: .* is not a time of a recording"),
+        ("1\n00:00:75,000 --> 00:02:02,000\nx\n", "line 2: .* is not a time of a recording"),
+        ("1\n00:61:05,000 --> 02:00:02,000\nx\n", "line 2: .* is not a time of a recording"),
         (SRT + "\n3\nsoon --> later\nx\n", "line 11: expected a time like .*, found 'soon --> later'"),
         (SRT + "\n3\n" + "9" * 5000 + ":00:00,0 --> 00:00:02,000\nx\n", "line 11: expected a time like"),
         ("<html>\n<p>no</p>\n", "line 1: expected a time like .*, found '<html>'"),
@@ -146,7 +209,7 @@ def test_a_vtt_file_without_its_first_line_is_refused(folder: Path) -> None:
         read_cues(write(folder, SRT, "a.vtt"))
 
 
-def test_a_missing_file_is_told(folder: Path) -> None:
+def test_a_missing_file_is_reported(folder: Path) -> None:
     with pytest.raises(SourceError, match=r"cannot read .*gone\.srt: No such file"):
         read_subtitles(folder / "gone.srt")
 

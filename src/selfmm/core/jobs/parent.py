@@ -20,13 +20,10 @@ _GRACE = 2.0  # seconds to clean up in; a long step does not see the interrupt b
 
 
 class Parent:
-    """Where a worker's messages come from and its events go.
-
-    Takes over standard output: what libraries print goes to standard error.
+    """Sends messages and gets events. Takes over standard output: what libraries print goes to standard error.
 
     Args:
-        gone: ends this process, from a thread, when the parent is gone. By default the worker is interrupted like by
-            Ctrl-C, and ended after a moment if that does not help.
+        gone: ends this process, from a thread, when the parent is gone; default: interrupt it, and soon end it.
     """
 
     def __init__(self, gone: Callable[[], None] | None = None) -> None:
@@ -49,11 +46,7 @@ class Parent:
         self._write("")
 
     def receive(self) -> Event:
-        """Wait for the next message.
-
-        Raises:
-            KeyboardInterrupt: if the parent is gone.
-        """
+        """Wait for the next message; raise ``KeyboardInterrupt`` if the parent is gone."""
         message = self._messages.get()
         if message is None:
             raise KeyboardInterrupt
@@ -98,10 +91,6 @@ def work(do: Callable[[Parent], None]) -> int:
 
 
 def in_one_line(error: Exception) -> str:
-    """Name an unforeseen error in one line.
-
-    >>> in_one_line(MemoryError())
-    'MemoryError: no message'
-    """
+    """Describe an unforeseen error in one line."""
     first = (str(error).strip() or "no message").splitlines()[0][:300]
     return f"{type(error).__name__}: {first}"

@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 class Tasks(Generic[Key]):
     """What a pool works on: subclasses say which tasks there are and what the events of workers mean.
 
-    A key names a task. Everything is called in the thread of :meth:`Pool.run`; what a method raises ends the pool.
+    A key names a task. What a method raises ends the pool.
     """
 
     def next(self) -> tuple[Key, Message] | None:
@@ -28,27 +28,22 @@ class Tasks(Generic[Key]):
         """Handle an event of a running task, and return what to answer, if anything."""
         raise NotImplementedError
 
-    def done(self, key: Key, result: Event) -> None:
-        """Handle the result of a task."""
-        raise NotImplementedError
-
-    def failed(self, key: Key, problem: str) -> None:
-        """Handle the failure of a task."""
+    def ended(self, key: Key, result: Event, problem: str | None) -> None:
+        """Handle the end of a task; ``problem`` says why it failed, if it did."""
         raise NotImplementedError
 
 
 class Pool(Generic[Key]):
     """Runs tasks in workers.
 
-    Events that the pool understands: ``done`` ends a task and is its result; ``failed`` gives the ``message`` to use
-    when the process then ends; ``memory`` in any event is what the worker takes, by place, see
-    :class:`selfmm.core.memory.Memory`.
+    The event ``done`` ends a task and is its result; ``failed`` has the ``message`` to use when the process then ends;
+    ``memory`` in any event is what the worker takes, by place, see :class:`selfmm.core.memory.Memory`.
 
     Args:
         plan: how many at once, and what each may use.
         command: what a worker runs.
-        setup: the first message of each worker, which then does one task after the other. None: a worker does one task
-            and ends, which ends the task too; what it measures of its process is then of this task alone.
+        setup: the first message to each worker, which then does many tasks. None: a worker does one task and ends, so
+            that what it measures of its process is of this task alone.
     """
 
     def __init__(self, plan: Plan, command: Sequence[str], setup: Message | None = None) -> None:
@@ -101,7 +96,7 @@ class Pool(Generic[Key]):
             self._end(tasks, key, worker)
         elif key is not None and event["event"] == "done":
             del self.running[key]
-            tasks.done(key, event)
+            tasks.ended(key, event, None)
         elif key is not None:
             if event["event"] == "failed":
                 worker.failure = event["message"]
@@ -126,12 +121,8 @@ class Pool(Generic[Key]):
         problem = worker.problem()
         del self._devices[worker]
         self._warming.discard(worker)
-        if key is None:
-            return
-        del self.running[key]
-        if problem is None and self.setup is not None:
-            problem = "its process ended before it was done"
-        if problem is None:
-            tasks.done(key, {})
-        else:
-            tasks.failed(key, problem)
+        if key is not None:
+            del self.running[key]
+            if problem is None and self.setup is not None:
+                problem = "its process ended before it was done"
+            tasks.ended(key, {}, problem)

@@ -32,10 +32,8 @@ class Worker:
     Args:
         command: what to run, see :func:`module`.
         environment: its environment variables.
-        inbox: gets ``(worker, event)`` for each line that the process writes, and ``(worker, None)`` at its end;
-            several workers may share one.
-        keep_errors: keep what the process writes to standard error, to quote its last line if it dies; otherwise that
-            goes where standard error of this process goes.
+        inbox: gets ``(worker, event)`` for each event, and ``(worker, None)`` at the end; workers may share one.
+        keep_errors: keep standard error to quote its last line if the process dies, instead of passing it on.
     """
 
     def __init__(
@@ -78,11 +76,7 @@ class Worker:
             self._process.stdin.flush()
 
     def receive(self, timeout: float | None = None) -> Event | None:
-        """Wait for the next event in the inbox; None: the process has ended.
-
-        Raises:
-            queue.Empty: if nothing comes within ``timeout`` seconds.
-        """
+        """Wait for the next event (None: the process has ended); raise ``queue.Empty`` after ``timeout`` seconds."""
         return self._inbox.get(timeout=timeout)[1]
 
     def close(self) -> None:
@@ -91,22 +85,19 @@ class Worker:
         with suppress(OSError):
             self._process.stdin.close()
 
-    def kill(self) -> None:
-        """Kill the process."""
-        self._process.kill()
-
     def wait(self, patience: float | None = None) -> int:
         """Wait for the end of the process, kill it after ``patience`` seconds, and return its exit code."""
         try:
             self._process.wait(timeout=patience)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._process.kill()
         code = self._process.wait()
         self.close()
         if self._errors is not None:
             self._errors.seek(0)
             self._last_words = "".join(self._errors.read().decode("utf-8", "replace").strip().splitlines()[-1:])
-            self._errors = self._errors.close()
+            self._errors.close()
+            self._errors = None
         return code
 
     def problem(self) -> str | None:

@@ -1,1 +1,1 @@
-"""What users name: recordings, parts of them, and lists of both."""
+"""Clips as users name them: recordings, spans of recordings, and lists of both."""

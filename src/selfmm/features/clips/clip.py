@@ -1,4 +1,4 @@
-"""Clips as users name them: a file, a folder, or a table."""
+"""A clip, and lists of clips."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Clip:
-    """A piece of a recording.
+    """A stretch of a recording, with what is known about it.
+
+    Only ``path`` is needed; a str is taken as a path. The file is not opened before the clip is extracted or scored.
+
+    >>> Clip("talks/anna.mp4", start=12.5, end=17.0, text="I loved every minute of it.").path.name
+    'anna.mp4'
 
     Attributes:
-        path: the media file.
-        id: unique name; empty: the file's name without its ending.
-        start, end: seconds in the file; None: from its beginning, to its end.
-        text: what is said, where somebody wrote it down.
-        subtitles: an .srt or .vtt file; its times are those of the media file.
-        label: the rating; None where it is not known.
-        split: train, valid or test; None where it is not chosen.
-        video: the recording (or speaker) that clips share; empty: the file's name.
-        labels: per modality, a rating of it alone.
+        path: the recording: a video or sound file.
+        id: name of the clip, unique in a list; empty: the name of the file without its suffix.
+        start: seconds in the file at which the clip begins, 0 or more; None: the beginning of the file.
+        end: seconds in the file at which it ends, later than ``start``; None: the end of the file.
+        text: what is said in the clip; None: it is read from ``subtitles``, or recognised.
+        subtitles: .srt, .vtt, .ass or .ssa file with the times of the recording; not used if there is a ``text``.
+        label: sentiment rating of the whole clip, on the scale of the data set; None if it is not known.
+        split: ``train``, ``valid`` or ``test``; None if it is not chosen yet.
+        video: name that clips of one recording or speaker share, so that a split keeps them together; empty: the name
+            of the file.
+        labels: ratings of single modalities, by ``text``, ``audio`` or ``vision``, on the same scale.
     """
 
     path: Path
@@ -36,28 +43,30 @@ class Clip:
     labels: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))  # who writes one by hand gives a word
+        object.__setattr__(self, "path", Path(self.path))
         if self.subtitles is not None:
             object.__setattr__(self, "subtitles", Path(self.subtitles))
 
     def to_json(self) -> dict[str, Any]:
+        """Return the clip as JSON types, with absolute paths."""
         subtitles = None if self.subtitles is None else str(self.subtitles.absolute())
         paths = {"path": str(self.path.absolute()), "subtitles": subtitles}
         return {**asdict(self), "labels": dict(self.labels), **paths}
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Clip:
+        """Return the clip that ``to_json`` described."""
         return Clip(**content)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A clip that could not be used; the others go on.
+    """A clip that could not be used. It does not stop the others.
 
     Attributes:
-        id: its name, or its row where it has none.
-        path: the media file as it was given; empty where it is not known.
-        reason: what came, what was expected, what to do.
+        id: its name, or its row in the table if it has none.
+        path: the recording as it was given; empty if it is not known.
+        reason: what came, what was expected, and what to do.
     """
 
     id: str
@@ -67,12 +76,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class ClipList:
-    """Clips, in the order in which they were given.
+    """Clips in the order in which they were given.
 
     Attributes:
-        clips: their ids are unique and never empty.
+        clips: clips with unique ids that are never empty.
         failures: clips that cannot be used, each with its reason.
-        notes: sentences on what may not be meant.
+        notes: what may be a mistake, one sentence each.
     """
 
     clips: tuple[Clip, ...]

@@ -1,4 +1,4 @@
-"""Recordings in folders, and what lies beside them."""
+"""Recordings in folders, and the transcripts next to them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from selfmm.core.errors import SourceError
 from selfmm.data.tables.column_names import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
+from selfmm.features.words.subtitles import SUFFIXES
 
 RECORDINGS = frozenset(
     (
@@ -18,17 +19,17 @@ RECORDINGS = frozenset(
         *(".aiff", ".aif", ".au", ".caf", ".amr"),
     )
 )
-"""Endings of files that are taken for recordings."""
+"""Suffixes of files that are taken for recordings."""
 
 
 class Finder:
-    """Finds recordings by their names without ending; each folder is looked into once."""
+    """Finds recordings by their names without suffix. Each folder is listed once."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, Path]] = {}
 
     def find(self, folder: Path, name: str) -> Path | None:
-        """The recording ``name`` with any ending, the first by the alphabet if there are several."""
+        """Return the recording ``name`` with any suffix; of several, the first in alphabetical order."""
         if folder not in self._folders:
             try:
                 files = sorted(file for file in folder.iterdir() if file.suffix.lower() in RECORDINGS)
@@ -39,10 +40,10 @@ class Finder:
 
 
 def inside(folder: Path) -> list[Path]:
-    """What is in a folder and not hidden, clip_9 before clip_10.
+    """Return what is in a folder and not hidden, with clip_9 before clip_10.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: if the folder cannot be read.
     """
     try:
         visible = [file for file in folder.iterdir() if not file.name.startswith(".")]
@@ -51,49 +52,49 @@ def inside(folder: Path) -> list[Path]:
     return sorted(visible, key=lambda file: (_natural(file.name), file.name))
 
 
-def transcript_beside(recording: Path) -> tuple[str | None, Path | None]:
-    """Text and subtitles in files of the same name: .txt, and .srt or .vtt.
+def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
+    """Return the text and the subtitles in files of the same name: .txt, and .srt, .vtt, .ass or .ssa.
 
     Raises:
-        ValueError: the text is not UTF-8.
-        OSError: it cannot be read.
+        ValueError: if the text is not UTF-8.
+        OSError: if it cannot be read.
     """
-    text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(ending) for ending in (".srt", ".vtt")]
-    said = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
-    return said or None, next((file for file in subtitles if file.is_file()), None)
+    text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(suffix) for suffix in SUFFIXES]
+    words = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
+    return words or None, next((file for file in subtitles if file.is_file()), None)
 
 
 def clips_of_files(source: Path) -> ClipList:
-    """One clip for each recording: ``source`` itself, or those in it and in its folders.
+    """Return one clip for each recording: ``source`` itself, or those in it and in its folders.
 
     Raises:
-        SourceError: a folder without any.
+        SourceError: if a folder holds no recording.
     """
-    files = list(_found(source)) if source.is_dir() else [(source, "")]
+    files = list(_recordings(source)) if source.is_dir() else [(source, "")]
     if not files:
         raise SourceError(
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
             "folder that holds some; folders in its folders are not searched."
         )
-    named = [f"{video}{SEPARATOR}{file.stem}" if video else file.stem for file, video in files]
-    often = Counter(named)
+    names = [f"{video}{SEPARATOR}{file.stem}" if video else file.stem for file, video in files]
+    counts = Counter(names)
     clips, failures = [], []
-    for (file, video), name in zip(files, named, strict=True):
-        one = name if often[name] == 1 else f"{name}{file.suffix}"
+    for (file, video), name in zip(files, names, strict=True):
+        clip_id = name if counts[name] == 1 else f"{name}{file.suffix}"
         try:
-            text, subtitles = transcript_beside(file)
+            text, subtitles = transcript_of(file)
         except (ValueError, OSError) as error:
-            failures.append(Failure(one, str(file), f"cannot read {file.stem}.txt: {error}. Save it as UTF-8."))
+            failures.append(Failure(clip_id, str(file), f"cannot read {file.stem}.txt: {error}. Save it as UTF-8."))
             continue
-        clips.append(Clip(file, one, text=text, subtitles=subtitles, video=video))
+        clips.append(Clip(file, clip_id, text=text, subtitles=subtitles, video=video))
     return ClipList(tuple(clips), tuple(failures))
 
 
-def _found(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Recordings, and the name of the folder inside that they lie in."""
+def _recordings(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the recordings of a folder, each with the name of the folder inside that holds it, or an empty one."""
     for file in inside(folder):
         if file.is_dir():
-            yield from ((one, file.name) for one in inside(file) if _is_recording(one))
+            yield from ((recording, file.name) for recording in inside(file) if _is_recording(recording))
         elif _is_recording(file):
             yield file, ""
 

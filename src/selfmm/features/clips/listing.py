@@ -1,16 +1,16 @@
-"""What the user points at becomes clips: one recording, a folder of them, or a table.
+"""The clips that a recording, a folder or a table stands for.
 
-**A recording** is one clip. **A folder** gives one clip for each recording in it and in its folders, which name what
-their clips share (``video``): a speaker, a conversation. Beside ``a.mp4`` a file ``a.srt``, ``a.vtt`` or ``a.txt`` is
-what is said in it. A folder with a table of clips counts as that table.
+**A recording** is one clip. **A folder** gives one clip for each recording in it and in its folders; the name of such a
+folder is what its clips share (``video``): a speaker, a conversation. A file ``a.srt``, ``a.vtt``, ``a.ass`` or
+``a.txt`` next to ``a.mp4`` is its transcript. A folder that holds a table of clips counts as that table.
 
 **A table** is .csv, .tsv or .parquet with one row per clip. Its columns are those of `selfmm.data.tables.reader`, where
 
-- ``path`` (or ``file``, ``filename``, ``video_path``) is the recording: absolute, or from the table's folder (or from
-  ``media_root``). It is the user's own table, so it may lead anywhere. Without this column the recording is
-  ``<video>/<clip_id>``, ``Raw/<video>/<clip_id>`` (the layout of MMSA-FET), ``<id>`` or ``<video>`` with any ending.
+- ``path`` (or ``file``, ``filename``, ``video_path``) is the recording: absolute, or relative to the table's folder (or
+  to ``media_root``). The table is the user's own, so paths may lead anywhere. Without this column the recording is
+  ``<video>/<clip_id>``, ``Raw/<video>/<clip_id>`` (the layout of MMSA-FET), ``<id>`` or ``<video>`` with any suffix.
 - ``start`` and ``end`` are seconds in the recording; empty: its beginning, its end.
-- ``subtitles`` is an .srt or .vtt file, found like ``path``.
+- ``subtitles`` is an .srt, .vtt, .ass or .ssa file; its path is like ``path``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from selfmm.features.clips.tables import TABLES, is_clip_table, names_recordings
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a path is meant for a recording: a file that is no table."""
+    """Return whether a path is meant as a recording: a file that is not a table."""
     return path.is_file() and path.suffix.lower() not in TABLES
 
 
 def holds_recordings(path: Path) -> bool:
-    """Whether a folder holds recordings, or a table has a column ``path`` that names some."""
+    """Return whether a folder holds recordings, or a table has a column ``path`` that names some."""
     if path.is_dir():
         return any(file.suffix.lower() in RECORDINGS for file in inside(path))
     return path.is_file() and path.suffix.lower() in TABLES and names_recordings(path)
@@ -42,17 +42,17 @@ def read_clips(
     require_labels: bool = False,
     media_root: Path | None = None,
 ) -> ClipList:
-    """The clips that a recording, a folder or a table stands for.
+    """Return the clips that a recording, a folder or a table stands for.
 
     Args:
         source: see above.
-        label_column: of a table, the one that holds the ratings; by default ``label``.
+        label_column: column of a table that holds the ratings; default: ``label``.
         require_labels: whether a clip without a rating is a failure, and a list without ratings an error.
-        media_root: the folder from which a table's relative paths start; by default the table's.
+        media_root: folder from which a table's relative paths start; default: the folder of the table.
 
     Raises:
-        SourceError: the list as a whole is wrong: no such file, no clip, no such column, ids more than once. What is
-            wrong with one clip is in ``failures``.
+        SourceError: if the list as a whole is wrong: no such file, no clip, no such column, repeated ids. What is wrong
+            with one clip is in ``failures``.
     """
     source = Path(source)
     if not source.exists():
@@ -68,7 +68,7 @@ def read_clips(
         return read_clip_table(table, label_column, require_labels, media_root or table.parent)
     if require_labels or label_column is not None:
         raise SourceError(
-            f"{source} brings no ratings: these stand in a table. Write a .csv with the columns path and label, one "
-            "row per clip, and give that."
+            f"{source} has no ratings: they must be in a table. Write a .csv with the columns path and label, one row "
+            "per clip, and give its path."
         )
     return clips_of_files(source)

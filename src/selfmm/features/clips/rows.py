@@ -1,4 +1,4 @@
-"""One row of a table becomes one clip, or the reason why not."""
+"""The clip of one row of a table, or the reason why the row cannot be used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from selfmm.config.recipe import PARTS
 from selfmm.data.tables.column_names import SEPARATOR, SPLIT_WORDS
 from selfmm.features.clips.clip import Clip
-from selfmm.features.clips.files import Finder, transcript_beside
+from selfmm.features.clips.files import Finder, transcript_of
 
 _KNOWN_SPLITS = ("train", "valid", "test")
 _LABEL_OF = "label_"
@@ -20,32 +20,32 @@ class RowError(Exception):
 
 
 class Row(dict[str, str]):
-    """Cells by column; one that is not there is empty."""
+    """Cells by column; a missing column is empty."""
 
     def __missing__(self, name: str) -> str:
         return ""
 
     @property
     def id(self) -> str:
-        """The id, or one made of video and clip; empty where there are none."""
+        """The id, or one made of video and clip; empty if there is none."""
         if "id" in self or not self["clip_id"].strip():
             return self["id"].strip()
         video = self["video"].strip()
         return f"{video}{SEPARATOR}{self['clip_id'].strip()}" if video else self["clip_id"].strip()
 
 
-def read_row(one: str, row: Row, root: Path, finder: Finder, *, require_label: bool) -> Clip:
-    """The clip of a row.
+def read_row(clip_id: str, row: Row, root: Path, finder: Finder, *, require_label: bool) -> Clip:
+    """Return the clip of a row.
 
     Args:
-        one: its id.
+        clip_id: id of the clip.
         row: its cells.
         root: where relative paths start.
-        finder: of recordings, for rows without a path.
+        finder: finds recordings for rows without a path.
         require_label: whether it must have a label.
 
     Raises:
-        RowError: it cannot be used.
+        RowError: if it cannot be used.
     """
     start, end = _time(row, "start"), _time(row, "end")
     if end is not None and end <= (start or 0.0):
@@ -55,18 +55,18 @@ def read_row(one: str, row: Row, root: Path, finder: Finder, *, require_label: b
     label = _number(row, "label")
     if require_label and label is None:
         raise RowError("it has no label. Write a number, or remove the row.")
-    recording = _recording(one, row, root, finder)
+    recording = _recording(clip_id, row, root, finder)
     text, subtitles = _transcript(row, root, recording, whole=start is None and end is None)
     return Clip(
         path=recording,
-        id=one,
+        id=clip_id,
         start=start,
         end=end,
         text=text,
         subtitles=subtitles,
         label=label,
         split=_split(row),
-        video=row["video"].strip() or (one.split(SEPARATOR, 1)[0] if SEPARATOR in one else ""),
+        video=row["video"].strip() or (clip_id.split(SEPARATOR, 1)[0] if SEPARATOR in clip_id else ""),
         labels=dict(_labels(row)),
     )
 
@@ -81,7 +81,7 @@ def _number(row: Row, column: str) -> float | None:
         value = math.nan
     if not math.isfinite(value):
         raise RowError(
-            f"its {column} is {cell[:80]!r}; expected is a number, with a point for decimals. Correct the cell."
+            f"its {column} is {cell[:80]!r}; expected a number, with a point for decimals. Correct the cell."
         )
     return value
 
@@ -89,7 +89,7 @@ def _number(row: Row, column: str) -> float | None:
 def _time(row: Row, column: str) -> float | None:
     value = _number(row, column)
     if value is not None and value < 0:
-        raise RowError(f"its {column} is {value:g} s; expected are seconds in the file, 0 or more. Correct its times.")
+        raise RowError(f"its {column} is {value:g} s; expected seconds in the file, 0 or more. Correct its times.")
     return value
 
 
@@ -112,58 +112,57 @@ def _split(row: Row) -> str | None:
     cell = row["split"].strip().lower()
     split = SPLIT_WORDS.get(cell, cell)
     if split and split not in _KNOWN_SPLITS:
-        raise RowError(f"its split is {cell[:80]!r}; expected is train, valid or test. Correct the cell, or empty it.")
+        raise RowError(f"its split is {cell[:80]!r}; expected train, valid or test. Correct the cell, or empty it.")
     return split or None
 
 
 def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[str | None, Path | None]:
     text = row["text"] if row["text"].strip() else None
-    given = row["subtitles"].strip()
-    if given:
-        if not (root / given).is_file():
-            raise RowError(f"its subtitles {root / given} do not exist. Correct the path, or empty the cell.")
-        return text, root / given
+    if cell := row["subtitles"].strip():
+        if not (root / cell).is_file():
+            raise RowError(f"its subtitles {root / cell} do not exist. Correct the path, or empty the cell.")
+        return text, root / cell
     if text is not None:
         return text, None
     try:
-        beside, subtitles = transcript_beside(recording)
+        text, subtitles = transcript_of(recording)
     except (ValueError, OSError) as error:
         raise RowError(f"cannot read {recording.stem}.txt: {error}. Save it as UTF-8.") from error
-    return beside if whole else None, subtitles  # a text has no times: it is of the whole recording
+    return text if whole else None, subtitles  # a text has no times, so it is that of the whole recording
 
 
-def _recording(one: str, row: Row, root: Path, finder: Finder) -> Path:
+def _recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
     if "path" not in row:
-        return _by_name(one, row, root, finder)
-    given = row["path"].strip()
-    if not given:
-        raise RowError("it has no path. Write the file of its recording.")
-    path = root / given
+        return _by_name(clip_id, row, root, finder)
+    cell = row["path"].strip()
+    if not cell:
+        raise RowError("it has no path. Write the path of its recording.")
+    path = root / cell
     try:
         if path.is_file():
             return path
         what = "is a folder" if path.is_dir() else "does not exist"
     except (OSError, ValueError) as error:
         what = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-    if "://" in given:
-        raise RowError(f"{given} is an address. Download the recording, and write the file's path.")
+    if "://" in cell:
+        raise RowError(f"{cell} is an address. Download the recording, and write the path of the file.")
     raise RowError(
         f"{path} {what}. Correct the path, or name the folder that holds the recordings with `media_root=...`."
     )
 
 
-def _by_name(one: str, row: Row, root: Path, finder: Finder) -> Path:
+def _by_name(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
     video, clip = row["video"].strip(), row["clip_id"].strip()
-    places = [(root, one), (root, video)]
+    places = [(root, clip_id), (root, video)]
     if video and clip:
         places = [(root / video, clip), (root / "Raw" / video, clip), *places]
-    if any(not _is_plain(name) for name in (one, video, clip) if name):
-        raise RowError(f"no file is looked for by the name {one[:80]!r}, which is a path. Add a column path.")
+    if any(not _is_plain(name) for name in (clip_id, video, clip) if name):
+        raise RowError(f"its id {clip_id[:80]!r} is a path, so no recording is looked for. Add a column path.")
     for folder, name in places:
-        if name and (found := finder.find(folder, name)) is not None:
-            return found
+        if name and (recording := finder.find(folder, name)) is not None:
+            return recording
     tried = ", ".join(str(folder / f"{name}.*") for folder, name in places if name)
-    raise RowError(f"no recording is found as {tried}. Add a column path, or name its folder with `media_root=...`.")
+    raise RowError(f"there is no recording at {tried}. Add a column path, or name its folder with `media_root=...`.")
 
 
 def _is_plain(name: str) -> bool:

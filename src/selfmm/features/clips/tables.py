@@ -1,36 +1,38 @@
-"""Tables of clips: which columns there are, and what each row says. See `selfmm.features.clips.listing`."""
+"""Tables of clips: their columns, and the clip of each row. See `selfmm.features.clips.listing`."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from selfmm.core.errors import SourceError
-from selfmm.core.messages import did_you_mean
+from selfmm.core.messages import did_you_mean, some
 from selfmm.data.tables.column_names import COLUMNS
-from selfmm.features.clips.clip import ClipList, Failure
+from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
-from selfmm.features.clips.overlaps import overlap_notes
 from selfmm.features.clips.rows import Row, RowError, read_row
 
 TABLES = (".csv", ".tsv", ".parquet")
 _NAMES = {"file": "path", "filename": "path", "file_name": "path", "video_path": "path", **COLUMNS}
 _FIND = ("path", "id", "video")  # a recording is found by one of these
+_SHOWN = 3
+_TOUCH = 1e-3  # seconds; clips that share no more only touch
 
 
 def is_clip_table(path: Path) -> bool:
-    """Whether a table has a column that names recordings."""
+    """Return whether a table has a column that names recordings."""
     return not {"path", "id", "clip_id"}.isdisjoint(_columns(path))
 
 
 def names_recordings(path: Path) -> bool:
-    """Whether a table names the file of each clip."""
+    """Return whether a table names the file of each clip."""
     return "path" in _columns(path)
 
 
 def read_clip_table(path: Path, label_column: str | None, require_labels: bool, root: Path) -> ClipList:
-    """The clips of a table; for the arguments see `selfmm.features.clips.listing.read_clips`."""
+    """Return the clips of a table; for the arguments see `selfmm.features.clips.listing.read_clips`."""
     columns = _columns(path)
     _take_label(path, columns, label_column, require_labels)
     if not any(name in columns for name in _FIND):
@@ -40,19 +42,19 @@ def read_clip_table(path: Path, label_column: str | None, require_labels: bool, 
         )
     rows = [Row(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
     if not rows:
-        raise SourceError(f"{path} has no row. Add one per clip.")
+        raise SourceError(f"{path} has no rows. Add one per clip.")
     ids = _ids(path, rows)
     clips, failures, finder = [], [], Finder()
-    for one, row in zip(ids, rows, strict=True):
+    for clip_id, row in zip(ids, rows, strict=True):
         try:
-            clips.append(read_row(one, row, root, finder, require_label=require_labels))
+            clips.append(read_row(clip_id, row, root, finder, require_label=require_labels))
         except RowError as error:
-            failures.append(Failure(one, row["path"], str(error)))
+            failures.append(Failure(clip_id, row["path"], str(error)))
     return ClipList(tuple(clips), tuple(failures), tuple(overlap_notes(clips)))
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
-    """Cells as words, by the name that a column has here; of a field's name only where our own is not there."""
+    """Return the cells as text by selfmm's names of the columns; another name counts only if selfmm's is not there."""
     from selfmm.data.tables.cells import read_cells, words
 
     raw = read_cells(path)
@@ -65,7 +67,7 @@ def _columns(path: Path) -> dict[str, list[str]]:
 
 
 def _take_label(path: Path, columns: dict[str, list[str]], wanted: str | None, required: bool) -> None:
-    """Puts the chosen column into the place of the label."""
+    """Put the chosen column in the place of the label."""
     name = "label" if wanted is None else wanted.strip().lower()
     name = _NAMES.get(name, name) if name not in columns else name
     if name in columns:
@@ -80,29 +82,75 @@ def _take_label(path: Path, columns: dict[str, list[str]], wanted: str | None, r
 
 def _ids(path: Path, rows: Sequence[Row]) -> list[str]:
     ids = [row.id for row in rows]
-    given = Counter(one for one in ids if one)
-    twice = [one for one, times in given.items() if times > 1]
-    if twice:
-        shown = ", ".join(repr(one[:80]) for one in twice[:3])
-        raise SourceError(f"{path}: {len(twice)} ids occur more than once: {shown}. Give each clip one of its own.")
-    return _made_ids(rows, ids)
+    repeated = [clip_id for clip_id, times in Counter(filter(None, ids)).items() if times > 1]
+    if repeated:
+        count = "1 id occurs" if len(repeated) == 1 else f"{len(repeated)} ids occur"
+        raise SourceError(f"{path}: {count} more than once: {some(repeated)}. Give each clip an id of its own.")
+    return _complete_ids(rows, ids)
 
 
-def _made_ids(rows: Sequence[Row], ids: list[str]) -> list[str]:
-    """Fills in the ids that are not there: the file's name, with a number where several clips are of one file."""
+def _complete_ids(rows: Sequence[Row], ids: list[str]) -> list[str]:
+    """Fill in missing ids: the name of the file, with a number if several clips are from one file."""
     stems = {row["path"]: Path(row["path"]).stem for row in rows if row["path"]}
     ambiguous = Counter(stems.values())
-    of_file = Counter(row["path"] for row, one in zip(rows, ids, strict=True) if not one)
+    of_file = Counter(row["path"] for row, clip_id in zip(rows, ids, strict=True) if not clip_id)
     taken, seen = set(ids), Counter[str]()
-    made = []
-    for number, (row, one) in enumerate(zip(rows, ids, strict=True), start=1):
+    complete = []
+    for number, (row, clip_id) in enumerate(zip(rows, ids, strict=True), start=1):
         file = row["path"]
-        if not one and file:
-            one = stems[file] if ambiguous[stems[file]] == 1 else str(Path(file).with_suffix("").as_posix())
+        if not clip_id and file:
+            clip_id = stems[file] if ambiguous[stems[file]] == 1 else str(Path(file).with_suffix("").as_posix())
             seen[file] += 1
-            one = f"{one}_{seen[file]}" if of_file[file] > 1 else one
-        if not one or (one in taken and not row.id):
-            one = f"row {number}"
-        taken.add(one)
-        made.append(one)
-    return made
+            clip_id = f"{clip_id}_{seen[file]}" if of_file[file] > 1 else clip_id
+        if not clip_id or (clip_id in taken and not row.id):
+            clip_id = f"row {number}"
+        taken.add(clip_id)
+        complete.append(clip_id)
+    return complete
+
+
+def overlap_notes(clips: Sequence[Clip]) -> list[str]:
+    """Return notes on clips of one recording that overlap in time, and on such clips in different splits."""
+    pairs = list(_overlapping(clips))
+    across = [(first, second) for first, second in pairs if first.split != second.split]
+    notes = []
+    if pairs:
+        notes.append(
+            f"clips of one recording overlap in time: {_named(pairs)}. Check their times if this is not intended."
+        )
+    if across:
+        notes.append(
+            f"clips that overlap are in different splits: {_named(across)}. The model is then tested on what it was "
+            "trained on, and results look better than they are. Put all clips of one recording into one split."
+        )
+    return notes
+
+
+def _overlapping(clips: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
+    """Yield each clip with the earlier one of each split that reaches farthest into it."""
+    by_file: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_file[str(clip.path.resolve())].append(clip)
+    for of_file in by_file.values():
+        farthest: dict[str | None, Clip] = {}
+        for clip in sorted(of_file, key=_start):
+            yield from ((other, clip) for other in farthest.values() if _end(other) > _start(clip) + _TOUCH)
+            if clip.split not in farthest or _end(clip) > _end(farthest[clip.split]):
+                farthest[clip.split] = clip
+
+
+def _start(clip: Clip) -> float:
+    return clip.start or 0.0
+
+
+def _end(clip: Clip) -> float:
+    return math.inf if clip.end is None else clip.end
+
+
+def _named(pairs: Sequence[tuple[Clip, Clip]]) -> str:
+    shown = ", ".join(f"{_name(first)} and {_name(second)}" for first, second in pairs[:_SHOWN])
+    return shown if len(pairs) <= _SHOWN else f"{shown}, and {len(pairs) - _SHOWN} more pairs"
+
+
+def _name(clip: Clip) -> str:
+    return f"{clip.id!r} ({clip.split})" if clip.split else repr(clip.id)

@@ -1,1 +1,1 @@
-"""What is seen of the one who speaks."""
+"""Features of the speaker's face."""

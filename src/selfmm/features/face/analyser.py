@@ -1,4 +1,4 @@
-"""The face over time: one row per picture, of the one whose face counts."""
+"""The face over time: one row per picture, of the face that is chosen."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from selfmm.features.face.landmarks import COLUMNS, Face, FaceFinder, Image
 from selfmm.features.face.tracks import FaceTracks, colours
 from selfmm.features.streams import Chunk, Floats, Track
 
-_WAITING = 32  # pictures that wait for the threads at most, so that a fast reader does not fill the memory
+_WAITING = 32  # most pictures that wait for the threads, so that a fast reader does not fill the memory
 _Sight = tuple[tuple[Face, ...], Floats]
 
 
 @dataclass(frozen=True)
 class FaceFigures:
-    """What a span shows, for warnings about its quality.
+    """The faces of a span, for warnings about its quality.
 
     Attributes:
-        pictures: that were looked at.
-        identities: people that were told apart; one who comes back after a cut or a second counts anew.
+        pictures: number of pictures.
+        identities: number of different people; one who comes back after a cut or a second counts again.
         any_face: share of the pictures with a face.
-        several: share with more than one.
-        chosen: share with the face that counts.
-        size: mean of its ``size`` in the pictures where it is: square root of the share of the picture that it takes;
-            0 without any.
+        several: share of the pictures with more than one face.
+        chosen: share of the pictures with the chosen face.
+        size: mean ``size`` of the chosen face, in the pictures that show it: square root of the share of the picture
+            that it fills; 0 if no picture shows it.
     """
 
     pictures: int
@@ -46,17 +46,17 @@ class FaceFigures:
 
 
 class FaceAnalyser:
-    """Features of the face that counts, at the settings' rate: see ``landmarks.measure`` for the columns.
+    """Features of the chosen face, at the rate of the settings: see ``landmarks.measure`` for the columns.
 
-    Each picture is looked at by itself, in threads; who is who is found out in order. So the result is the same on any
-    machine and however the pictures came. Row i is of the picture at i / rate; without a picture, or without the
-    chosen face in it, it is all NaN.
+    Threads find the faces of each picture independently; faces are then followed from picture to picture in order. So
+    the result is the same on any machine and for any chunks. Row i describes the picture at i / rate; without a
+    picture, or without the chosen face in it, it is all NaN.
 
     Args:
-        settings: of the face.
-        find: the faces of a picture.
+        settings: settings of the face.
+        find: returns the faces of a picture.
         threads: to find them in.
-        describe: the row of a face; None: what was measured by ``find``.
+        describe: returns the row of a face; None: the row that ``find`` measured.
         columns: names of the features.
     """
 
@@ -77,11 +77,11 @@ class FaceAnalyser:
 
     @property
     def ready(self) -> float:
-        """Seconds. What lies before is settled, though threads may still work on it."""
+        """Seconds before which everything is settled, though threads may still work on it."""
         return self._ready
 
     def feed(self, chunk: Chunk) -> None:
-        """The next piece. Returns while its last pictures are still being looked at."""
+        """Take the next chunk. Returns while its last pictures are still being analysed."""
         for frame in chunk.frames or ():
             self._waiting.append((round(frame.time * self._settings.rate), frame.image, self._look(frame.image)))
             if len(self._waiting) > _WAITING:
@@ -89,20 +89,20 @@ class FaceAnalyser:
         self._ready = chunk.end
 
     def finish(self) -> None:
-        """No more will come."""
+        """Take the end of the recording."""
         while self._waiting:
             self._settle()
         self._newest = None
         self._ready = math.inf
 
     def track(self, start: float, end: float, speech: Track | None = None) -> Track:
-        """The rows with ``start`` <= time < ``end`` of the one face that counts there.
+        """Return the rows with ``start`` <= time < ``end`` of the face that is chosen for this span.
 
         Args:
-            speech: with a column ``speech``, 0 to 1, for the same times; None: the largest face counts.
+            speech: track with a column ``speech``, 0 to 1, for the same times; None: the largest face is chosen.
 
         Raises:
-            ValueError: the span is not ready, or forgotten.
+            ValueError: if the span is not ready, or was forgotten.
         """
         first, last = self._span(start, end)
         pictures = self._tracks.pictures(first, last)
@@ -114,7 +114,7 @@ class FaceAnalyser:
         return Track(self._columns, rows, self._settings.rate, first / self._settings.rate)
 
     def faces(self, start: float, end: float, speech: Track | None = None) -> FaceFigures:
-        """Figures of a span. Arguments and errors as for ``track``."""
+        """Return the figures of a span. Arguments and errors are those of ``track``."""
         first, last = self._span(start, end)
         pictures = self._tracks.pictures(first, last)
         chosen = choose_face(pictures, (first, last), self._settings.rate, self._settings.choose, speech)
@@ -131,12 +131,12 @@ class FaceAnalyser:
         )
 
     def forget(self, before: float) -> None:
-        """Frees what was kept of the times ``before``."""
+        """Free what is known of the times before."""
         self._forgotten = max(self._forgotten, before)
         self._tracks.forget(self._index(before))
 
     def _look(self, image: Image) -> Future[_Sight]:
-        # A film with fewer pictures per second brings each several times; the same picture has the same faces.
+        # If the film has fewer pictures per second, each comes several times; the same picture has the same faces.
         if self._newest is None or not np.array_equal(image, self._newest[0]):
             self._newest = image, self._threads.submit(_look_at, self._find, image)
         return self._newest[1]
@@ -151,7 +151,7 @@ class FaceAnalyser:
     def _span(self, start: float, end: float) -> tuple[int, int]:
         if end > self._ready + 1e-6 or start < self._forgotten - 1e-6 or end < start:
             raise ValueError(
-                f"the span {start} to {end} s was asked for; {self._forgotten} to {self._ready} s are at hand."
+                f"the span {start} to {end} s was asked for; {self._forgotten} to {self._ready} s are available."
             )
         first, last = self._index(start), self._index(end)
         while self._waiting and self._waiting[0][0] < last:
@@ -163,15 +163,15 @@ class FaceAnalyser:
 
 
 def face_analyser(settings: FaceSettings, threads: int | None = None) -> FaceAnalyser:
-    """An analyser for one clip or live source. The models are loaded once per process.
+    """Return an analyser for one clip or live source. The models are loaded once per process.
 
     Args:
-        settings: of the face.
-        threads: pictures looked at at the same time; None: one per core, 4 at most. The result is the same.
+        settings: settings of the face.
+        threads: number of pictures at a time; None: one per core, 4 at most. The result is the same.
 
     Raises:
-        MissingPackageError: MediaPipe is missing or cannot be used.
-        WeightsError: the weights of the landmarker or of the encoder are missing or cannot be read.
+        MissingPackageError: if MediaPipe is missing or cannot be used.
+        WeightsError: if the weights of the landmarker or of the encoder are missing or cannot be read.
     """
     workers = threads or min(cores(), 4)
     find, pool = _finder(settings.faces, workers)

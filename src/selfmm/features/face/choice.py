@@ -1,4 +1,4 @@
-"""Whose face counts, where there are several."""
+"""The choice of a face if there are several."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from selfmm.features.streams import Track
 
 Array = npt.NDArray[np.float64]
 
-# A still mouth seems to open and close by so much from picture to picture: a part of its width, and in pixels.
+# How much a still mouth seems to open and close between two pictures: as a part of its width, and in pixels.
 _NOISE, _NOISE_PIXELS = 0.02, 0.3
 _MOST = 3.0  # times the noise; a landmark that jumps counts no more than this
-_LEAD = 0.25  # the mouth must go better with the voice than the next one by so much
-_CALM = 1.0  # seconds of silence that are taken for granted, so that little silence says little
+_LEAD = 0.25  # by how much the mouth must fit the voice better than the next one
+_CALM = 1.0  # seconds of silence that are assumed, so that a little silence counts little
 
 
 def choose_face(
@@ -27,18 +27,18 @@ def choose_face(
     how: Literal["speaking", "largest"],
     speech: Track | None,
 ) -> int | None:
-    """The identity that counts in a span; None without any face.
+    """Return the identity of the face to use in a span; None if there is no face.
 
-    ``largest``: the largest mean area, where pictures without the face count as none. ``speaking``: the largest
-    difference between the movement of the mouth in speech and out of it, in units of how much a still mouth seems to
-    move. Where no one leads clearly, or nobody speaks, it is the largest.
+    ``largest``: the largest mean area; pictures without the face count as 0. ``speaking``: the largest difference
+    between the movement of the mouth during speech and during silence, in units of how much a still mouth seems to
+    move. If no face leads clearly, or nobody speaks, it is the largest.
 
     Args:
         pictures: the faces of each picture, by identity.
         span: the first picture, and the one after the last.
         rate: pictures per second.
         how: as in the settings.
-        speech: with a column ``speech``, 0 to 1.
+        speech: track with a column ``speech``, 0 to 1.
     """
     first, last = span
     seen: dict[int, dict[int, Face]] = {}
@@ -56,7 +56,7 @@ def choose_face(
 
 
 def _spoken(speech: Track, first: int, last: int, rate: float) -> Array:
-    """(last - first,) speech around the middle between each picture and the one before, which a movement spans."""
+    """Return (last - first,) speech in the middle between each picture and the one before, which a movement spans."""
     if not len(speech.values):
         return np.zeros(last - first)
     middles = (np.arange(first, last) - 0.5) / rate

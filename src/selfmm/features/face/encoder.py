@@ -1,4 +1,4 @@
-"""Faces as a pretrained image encoder sees them."""
+"""Features of faces from a pretrained image encoder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from selfmm.features.face.landmarks import Face, Image
 from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import Floats
 
-_MARGIN = 0.25  # of the face's longer side, added on each side: landmarks end at the forehead
-_BICUBIC = 3  # as PIL counts its filters, which is how the configuration of an encoder names them
+_MARGIN = 0.25  # part of the face's longer side that is added on each side: landmarks end at the forehead
+_BICUBIC = 3  # number of the filter in PIL, which is how the configuration of an encoder names it
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class FaceEncoder:
     Attributes:
         model: maps pictures (1, 3, S, S) to an output with ``pooler_output`` or ``last_hidden_state``.
         size: S, pixels.
-        scale: what a byte is multiplied by; then ``mean`` (3,) is taken away and the rest divided by ``std`` (3,).
-        bicubic: how pictures are resized; otherwise bilinear.
+        scale: factor of a byte; after that ``mean`` (3,) is subtracted, and the result is divided by ``std`` (3,).
+        bicubic: whether pictures are resized so; otherwise bilinear.
         dim: D, numbers per face.
     """
 
@@ -44,14 +44,14 @@ class FaceEncoder:
         return tuple(f"hidden_{number + 1}" for number in range(self.dim))
 
     def __call__(self, image: Image, face: Face) -> Floats:
-        """(D,) for one face in a picture (H, W, 3): the pooled output, else that of the first token."""
+        """Return (D,) for one face in a picture (H, W, 3): the pooled output, or else that of the first token."""
         values = self.encode(square(image, face))
         if not np.isfinite(values).all():
             raise WeightsError("the face encoder gives values that are not finite: its weights are damaged.")
         return values
 
     def encode(self, crop: Image) -> Floats:
-        """(h, w, 3) to (D,)."""
+        """Map a picture (h, w, 3) to (D,)."""
         import torch
         from torch.nn import functional as F
 
@@ -67,7 +67,7 @@ class FaceEncoder:
 
 
 def square(image: Image, face: Face) -> Image:
-    """The square around a face with a margin, black where the picture ends."""
+    """Return the square around a face with a margin, black outside of the picture."""
     height, width = image.shape[:2]
     left, top, right, bottom = face.box * (width, height, width, height)
     side = max(round((1 + 2 * _MARGIN) * max(right - left, bottom - top)), 1)
@@ -81,14 +81,14 @@ def square(image: Image, face: Face) -> Image:
 
 @functools.lru_cache(maxsize=1)
 def load_face_encoder(name: str) -> FaceEncoder:
-    """Loads an image encoder with its weights, such as ViT, DINOv2, ResNet or the picture side of CLIP.
+    """Load an image encoder with its weights, such as ViT, DINOv2, ResNet or the image encoder of CLIP.
 
     Args:
         name: a local folder or a hub name. Only a hub name may use the network.
 
     Raises:
-        WeightsError: it is not there, cannot be reached, is stored as a pickle instead of safetensors, or is no encoder
-            of images.
+        WeightsError: if it does not exist, cannot be reached, is stored as a pickle instead of safetensors, or is not
+            an encoder of images.
     """
     model, prepare = load_named(
         name,
@@ -117,7 +117,7 @@ def _load(place: str, local: bool) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _encoder(model: Any, prepare: Mapping[str, Any]) -> FaceEncoder:
-    # Resizing and scaling are done here: transformers' own processors need torchvision or Pillow, and differ by them.
+    # Resizing and scaling are done here: transformers' own processors need torchvision or Pillow, and the two differ.
     size: Any = (prepare.get("do_center_crop") and prepare.get("crop_size")) or prepare.get("size") or 224
     if isinstance(size, Mapping):
         size = size.get("height") or size.get("shortest_edge")

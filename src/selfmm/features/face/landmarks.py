@@ -1,4 +1,4 @@
-"""Faces in one picture: blendshapes, pose and openings, by MediaPipe's face landmarker."""
+"""The faces of one picture, measured with MediaPipe's face landmarker: blendshapes, pose and openings."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ COLUMNS = (
 )
 """Features of a face: see :func:`measure`."""
 
-_SAFE = ((0, 10, 30), (0, 10, 34))  # from, below. The newer ones report usage to the vendor and offer no switch.
+_SAFE = ((0, 10, 30), (0, 10, 34))  # from, below: newer ones report usage to the vendor, which cannot be turned off
 _INSTALL = "Install it with: pip install 'selfmm[video]'"
 
 # Places among the 478 landmarks: pairs across and along an opening.
 _MOUTH = (13, 14, 78, 308)
 _EYE_LEFT, _EYE_RIGHT = (386, 374, 362, 263), (159, 145, 33, 133)  # the person's own left and right
 
-# What MediaPipe, absl and TFLite write to file descriptor 2 when a model is opened; other lines and errors pass.
+# What MediaPipe, absl and TFLite write to file descriptor 2 when a model is opened; other lines are passed on.
 _CHATTER = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} |INFO: Created TensorFlow Lite")
 _redirecting = threading.Lock()
 
@@ -63,9 +63,9 @@ class Face:
 
     Attributes:
         row: (d,) its features.
-        box: left, top, right, bottom of its landmarks, in widths and heights of the picture; what is outside of it
-            is below 0 or above 1.
-        mouth: distance of the lips by width of the mouth.
+        box: left, top, right, bottom of its landmarks, in widths and heights of the picture; below 0 or above 1
+            outside of the picture.
+        mouth: distance of the lips divided by the width of the mouth.
         mouth_width: pixels.
     """
 
@@ -76,24 +76,24 @@ class Face:
 
     @property
     def area(self) -> float:
-        """Of the box, as a share of the picture."""
+        """Area of the box, as a share of the picture."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
 
 class FaceFinder:
     """Finds and measures the faces of a picture. Nothing is carried from one picture to the next.
 
-    MediaPipe's way for films is not used: it smooths what it finds over time, which blurs a speaking mouth at 10
-    pictures per second, makes a result depend on where the film began, and does so with a single face only. The
-    detector is made for faces near the camera: one that takes less than a tenth of the picture's longer side is missed.
+    MediaPipe's mode for videos is not used: it smooths its results over time, which blurs a speaking mouth at 10
+    pictures per second, makes them depend on where the video began, and works for a single face only. The detector is
+    made for faces near the camera: it misses one that is smaller than a tenth of the picture's longer side.
 
     Args:
         model: ``face_landmarker_v2.task``.
-        faces: so many at most.
-        threads: so many calls can work at the same time.
+        faces: most faces to find in a picture.
+        threads: number of calls that can work at the same time.
 
     Raises:
-        MissingPackageError: MediaPipe is not installed, a version that reports to its vendor, or lacks a system library.
+        MissingPackageError: if MediaPipe is not installed, reports usage to its vendor, or lacks a system library.
     """
 
     def __init__(self, model: Path, faces: int, threads: int) -> None:
@@ -103,19 +103,19 @@ class FaceFinder:
             self._idle.put(_landmarker(model, faces))
 
     def __call__(self, image: Image) -> tuple[Face, ...]:
-        """(H, W, 3) uint8 RGB to its faces, those that are seen best first."""
+        """Return the faces of a picture (H, W, 3) uint8 RGB, in the landmarker's order."""
         picture = self._package.Image(
             image_format=self._package.ImageFormat.SRGB, data=np.ascontiguousarray(image, dtype=np.uint8)
         )
         landmarker = self._idle.get()
         try:
-            found = landmarker.detect(picture)
+            detected = landmarker.detect(picture)
         finally:
             self._idle.put(landmarker)
         height, width = image.shape[:2]
-        parts = zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True)
+        poses = detected.facial_transformation_matrixes
         faces = []
-        for points, shapes, pose in parts:
+        for points, shapes, pose in zip(detected.face_landmarks, detected.face_blendshapes, poses, strict=True):
             places = np.array([(point.x, point.y, point.z) for point in points])
             scores = {shape.category_name: shape.score for shape in shapes}
             faces.append(measure(places, scores, np.asarray(pose, dtype=np.float64), width, height))
@@ -123,19 +123,19 @@ class FaceFinder:
 
 
 def measure(places: Array, scores: dict[str, float], pose: Array, width: int, height: int) -> Face:
-    """The features of a face, in the order of ``COLUMNS``:
+    """Measure the features of a face, in the order of ``COLUMNS``:
 
     - 51 blendshapes, 0 to 1, as MediaPipe names them.
-    - ``pitch`` (down is positive), ``yaw`` (towards the person's own left), ``roll`` (the top of the head towards the
-      person's own left): degrees.
+    - ``pitch`` (positive: down), ``yaw`` (positive: towards the person's own left), ``roll`` (positive: the top of the
+      head towards the person's own left): degrees.
     - ``shift_x`` (right in the picture), ``shift_y`` (up), ``distance``: centimetres from the camera, for a head of
-      average size before a camera with MediaPipe's angle of view (63 degrees).
-    - ``mouth_opening``, ``eye_opening_left``, ``eye_opening_right``: height by width, in three dimensions, so that
-      a turned head changes little.
+      average size and a camera with MediaPipe's angle of view (63 degrees).
+    - ``mouth_opening``, ``eye_opening_left``, ``eye_opening_right``: height divided by width, in three dimensions, so
+      that a turned head changes little.
     - ``centre_x`` (from the left), ``centre_y`` (from the top): middle of the landmarks, in widths and heights of the
-      picture. ``size``: square root of the share of the picture that their box takes.
+      picture. ``size``: square root of the share of the picture that their box fills.
 
-    The landmarker tells no confidence: a face is found where its own thresholds (.5) are passed, and missing otherwise.
+    The landmarker gives no confidence: a face is found if it passes the landmarker's own thresholds (.5).
 
     Args:
         places: (478, 3) landmarks; x and z in widths, y in heights of the picture.
@@ -155,12 +155,12 @@ def measure(places: Array, scores: dict[str, float], pose: Array, width: int, he
 
 
 def _opening(pixels: Array, at: tuple[int, int, int, int]) -> float:
-    upper, lower, one, other = pixels[list(at)]
-    return float(np.linalg.norm(upper - lower) / max(float(np.linalg.norm(one - other)), 1e-6))
+    upper, lower, left, right = pixels[list(at)]
+    return float(np.linalg.norm(upper - lower) / max(float(np.linalg.norm(left - right)), 1e-6))
 
 
 def _angles(turn: Array) -> tuple[float, float, float]:
-    """Pitch, yaw and roll in degrees of a turn = yaw after pitch after roll."""
+    """Return pitch, yaw and roll of a rotation in degrees; it is roll, then pitch, then yaw."""
     turn = turn / np.linalg.norm(turn, axis=0)
     pitch = np.arcsin(np.clip(-turn[1, 2], -1, 1))
     yaw, roll = np.arctan2(turn[0, 2], turn[2, 2]), np.arctan2(turn[1, 0], turn[1, 1])
@@ -171,13 +171,13 @@ def _mediapipe() -> Any:
     try:
         import mediapipe
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"Looking at faces needs MediaPipe ({error}). {_INSTALL}") from error
+        raise MissingPackageError(f"Features of the face need MediaPipe ({error}). {_INSTALL}") from error
     except ImportError as error:
         raise _library_missing(error) from error
     if not _SAFE[0] <= tuple(map(int, re.findall(r"\d+", mediapipe.__version__)[:3])) < _SAFE[1]:
         raise MissingPackageError(
-            f"MediaPipe {mediapipe.__version__} is not used: from 0.10.35 on it reports usage to its vendor, and "
-            "nothing here leaves the machine. Install one that does not: pip install 'mediapipe>=0.10.30,<0.10.32'"
+            f"MediaPipe {mediapipe.__version__} is not used: since 0.10.35 it reports usage to its vendor, and selfmm "
+            "sends nothing from this machine. Install one that does not: pip install 'mediapipe>=0.10.30,<0.10.32'"
         )
     return mediapipe
 
@@ -186,7 +186,7 @@ def _landmarker(model: Path, faces: int) -> Any:
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceLandmarkerOptions(
-        # The bytes, because MediaPipe opens no path with letters beyond ASCII everywhere.
+        # The bytes, because on some systems MediaPipe opens only paths in ASCII.
         base_options=BaseOptions(model_asset_buffer=model.read_bytes()),
         num_faces=faces,
         output_face_blendshapes=True,
@@ -197,35 +197,35 @@ def _landmarker(model: Path, faces: int) -> Any:
             landmarker = vision.FaceLandmarker.create_from_options(options)
     except OSError as error:  # ctypes opens the library only now
         raise _library_missing(error) from error
-    # It lives as long as the process. Its __del__ at the end of Python would find its modules gone and print a
-    # traceback, so it gets a reference that nobody gives back.
+    # It lives as long as the process. At the end of Python, its __del__ would find its modules gone and print a
+    # traceback, so it gets a reference that is never released.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(landmarker))
     return landmarker
 
 
 def _library_missing(error: Exception) -> MissingPackageError:
     return MissingPackageError(
-        f"MediaPipe cannot be loaded: {error}. Some of its versions need libraries of the system; on Debian: "
+        f"MediaPipe cannot be loaded: {error}. Some of its versions need system libraries; on Debian: "
         "apt-get install libgl1 libegl1 libgles2 libglib2.0-0"
     )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps MediaPipe's log lines back, which come from C++ and know no setting; all else is written afterwards."""
-    with _redirecting, tempfile.TemporaryFile() as kept:
+    """Drop MediaPipe's log lines, which come from C++ and have no setting; other lines are written afterwards."""
+    with _redirecting, tempfile.TemporaryFile() as lines:
         try:
             real = os.dup(2)
-        except OSError:  # closed, as services do: nothing would be seen
+        except OSError:  # it is closed, as in services: nothing would be seen
             yield
             return
-        os.dup2(kept.fileno(), 2)
+        os.dup2(lines.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(real, 2)
             os.close(real)
-            kept.seek(0)
-            for line in kept:
+            lines.seek(0)
+            for line in lines:
                 if not _CHATTER.match(line):
                     os.write(2, line)

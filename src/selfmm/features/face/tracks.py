@@ -1,4 +1,4 @@
-"""Who is who: faces followed from picture to picture."""
+"""Faces followed from picture to picture, to tell people apart."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from selfmm.features.face.landmarks import Face, Image
 from selfmm.features.streams import Floats
 
 GAP = 1.0
-"""Seconds for which a face may be away and still be the same."""
+"""Seconds for which a face may be missing and still be the same."""
 
 CUT = 0.4
-"""Share of a picture's colours that must change from one picture to the next for a cut."""
+"""Share of the colours that must change from one picture to the next to count as a cut."""
 
-_NEAR = 0.75  # of the face's own size: so far its middle may go between two pictures
-_GROWTH = 1.8  # so many times larger or smaller it may be
+_NEAR = 0.75  # how far the middle of a face may move between two pictures, in sizes of the face
+_GROWTH = 1.8  # factor by which a face may grow or shrink between two pictures
 
 _Bins = npt.NDArray[np.int64]
 
 
 def colours(image: Image) -> Floats:
-    """(64,) shares of 4 x 4 x 4 colours in a picture (H, W, 3): alike within a scene, however things move in it."""
+    """Return the shares of 4 x 4 x 4 colours in a picture (H, W, 3), (64,): they change little within a scene."""
     step = max(1, max(image.shape[:2]) // 64)
     bins: _Bins = image[::step, ::step].reshape(-1, 3).astype(np.int64) // 64
     counts: _Bins = np.bincount(bins @ np.array([16, 4, 1]), minlength=64)
@@ -41,8 +41,9 @@ class _Person:
 class FaceTracks:
     """Faces by picture and identity.
 
-    A face is who was nearest in the pictures up to ``GAP`` seconds before, if its middle moved by less than .75 of its
-    size and it did not grow or shrink by more than 1.8; the nearest pairs are made first. After a cut everybody is new.
+    A face gets the identity of the nearest one in the pictures up to ``GAP`` seconds before, if its middle moved by
+    less than .75 of its size and it did not grow or shrink by more than 1.8; the nearest pairs are matched first. After
+    a cut, all identities are new.
 
     Args:
         rate: pictures per second.
@@ -56,7 +57,7 @@ class FaceTracks:
         self._pictures: dict[int, tuple[tuple[int, Face], ...]] = {}
 
     def add(self, index: int, faces: Sequence[Face], palette: Floats) -> None:
-        """The faces of picture ``index`` and its ``colours``. Pictures come in order."""
+        """Add the faces of picture ``index`` and its ``colours``. Pictures come in order."""
         if self._colours is not None and np.abs(palette - self._colours).sum() / 2 > CUT:
             self._people.clear()
         self._colours = palette
@@ -74,11 +75,11 @@ class FaceTracks:
         self._pictures[index] = tuple(seen)
 
     def pictures(self, first: int, last: int) -> dict[int, dict[int, Face]]:
-        """Per picture from ``first`` to before ``last`` that came, the faces by identity."""
+        """Return the faces by identity of each picture from ``first`` to before ``last``."""
         return {index: dict(self._pictures[index]) for index in range(first, last) if index in self._pictures}
 
     def forget(self, before: int) -> None:
-        """Frees the pictures up to ``before``."""
+        """Free the pictures before ``before``."""
         for index in [index for index in self._pictures if index < before]:
             del self._pictures[index]
 
@@ -97,12 +98,12 @@ class FaceTracks:
         return known
 
 
-def _distance(one: Face, other: Face) -> float:
-    """Between the middles, in sizes of the face; infinite where the sizes differ too much."""
-    wide, high = ((box[2:] - box[:2]) for box in (one.box, other.box))
-    small, large = sorted((float(np.sqrt(wide.prod())), float(np.sqrt(high.prod()))))
+def _distance(before: Face, after: Face) -> float:
+    """Return the distance of the middles, in sizes of the face; infinite if the sizes differ too much."""
+    first, second = (box[2:] - box[:2] for box in (before.box, after.box))
+    small, large = sorted((float(np.sqrt(first.prod())), float(np.sqrt(second.prod()))))
     if large > _GROWTH * small:
         return float("inf")
-    # Widths and heights are told apart so that the shape of the picture does not matter.
-    moved = ((one.box[:2] + one.box[2:]) - (other.box[:2] + other.box[2:])) / (wide + high)
+    # In widths and heights of the face, so that the shape of the picture does not matter.
+    moved = ((before.box[:2] + before.box[2:]) - (after.box[:2] + after.box[2:])) / (first + second)
     return float(np.linalg.norm(moved))

@@ -1,4 +1,4 @@
-"""One pass over a recording: what was read, what can be given, and what was odd about it."""
+"""One pass over a recording: what was read, which chunks are complete, and what was wrong with the file."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from selfmm.core.errors import MediaError
-from selfmm.features.media.lane import Lane
+from selfmm.features.media.lanes import Lane, PictureLane, SoundLane
 from selfmm.features.media.opening import choose_streams, declared_seconds, origin
-from selfmm.features.media.pictures import PictureLane
-from selfmm.features.media.sound import SoundLane
 from selfmm.features.streams import SOUND_RATE, Chunk
 
-_LEAD = 10.0  # seconds by which sound and pictures may lie apart in a file; FFmpeg's muxers keep to it
-_NEAR = 0.5  # seconds; containers tell their length no more exactly
+_LEAD = 10.0  # seconds that sound and pictures may be apart in a file; FFmpeg's muxers keep to it
+_NEAR = 0.5  # seconds; containers do not give their length more exactly
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of a recording; see `selfmm.features.media.recording.read_chunks`. ``end`` may be infinite."""
+    """What to read of a recording; see `selfmm.features.media.recording.read_chunks`. ``end`` may be infinite."""
 
     start: float
     end: float
@@ -37,19 +35,19 @@ class Wanted:
 
 
 class Reading:
-    """Sound and pictures side by side.
+    """Reads sound and pictures at the same time.
 
-    What belongs to one moment need not come together; what is complete in all lanes can be given. A lane that falls far
-    behind has ended early and is not waited for, else the other would pile up.
+    A file need not hold the sound and the pictures of a moment side by side. A chunk is complete when both lanes have
+    reached its end. A lane that falls far behind has ended early: waiting for it would pile up the other one.
 
     Args:
-        path: for messages.
-        container: of PyAV, at the clip's beginning or before.
-        wanted: of it.
-        problems: gets a sentence for everything odd.
+        path: of the recording, for messages.
+        container: of PyAV, at the beginning of the clip or before.
+        wanted: what to read.
+        problems: a sentence is added for everything that is wrong with the file.
 
     Raises:
-        MediaError: it has nothing of what is wanted.
+        MediaError: if the recording has nothing of what is wanted.
     """
 
     def __init__(self, path: Path, container: Any, wanted: Wanted, problems: list[str]) -> None:
@@ -68,11 +66,11 @@ class Reading:
         if not self._lanes:
             has, lacks = ("pictures", "sound") if streams.audio is None else ("sound", "pictures")
             raise MediaError(
-                f"{path} has {has} but no {lacks}, which are asked for. Choose other parts, or another file."
+                f"{path} has {has} but no {lacks}, which the parts ask for. Choose other parts, or another file."
             )
 
     def packets(self) -> Iterator[None]:
-        """Decodes packet by packet."""
+        """Decode packet by packet."""
         import av
 
         streams = [self._container.streams[index] for index in self._lanes]
@@ -84,12 +82,12 @@ class Reading:
             self._problems.append(f"the file cannot be read to its end ({error.strerror}).")
 
     def complete(self, time: float) -> bool:
-        """Whether nothing before this time is still to come."""
+        """Return whether everything before this time was read."""
         known = [lane.until for lane in self._lanes.values()]
         return min(known) >= time or max(known) >= time + _LEAD
 
     def chunk(self, first: int, last: int) -> Chunk:
-        """The samples from ``first`` to ``last`` and the pictures of that time."""
+        """Return the samples from ``first`` to ``last`` and the pictures of that time."""
         return Chunk(
             start=first / SOUND_RATE,
             end=last / SOUND_RATE,
@@ -98,10 +96,10 @@ class Reading:
         )
 
     def finish(self) -> float:
-        """No more is read. Gives the seconds at which the longest lane ends, and tells what was odd.
+        """End the reading and add to the problems. Returns the seconds at which the longest lane ends.
 
         Raises:
-            MediaError: nothing of the clip could be decoded.
+            MediaError: if nothing of the clip could be decoded.
         """
         ends = max(lane.finish() for lane in self._lanes.values())
         declared = declared_seconds(self._container)
@@ -114,24 +112,26 @@ class Reading:
         end = self._wanted.start + ends
         if ends <= 0:
             raise MediaError(f"{self._path} ends at {end:.2f} s, before the clip starts ({self._wanted.start:g} s).")
-        self._tell_end(end)
-        self._tell_losses()
+        self._report_end(end)
+        self._report_losses()
         return ends
 
-    def _tell_end(self, end: float) -> None:
+    def _report_end(self, end: float) -> None:
         declared = declared_seconds(self._container)
         if declared is not None and end < min(declared, self._wanted.end) - _NEAR:
             self._problems.append(f"the file ends at {end:.1f} s of {declared:.1f} s: it was cut off or is damaged.")
         elif math.isfinite(self._wanted.end) and end < self._wanted.end - _NEAR:
             self._problems.append(f"the file ends at {end:.1f} s, before the end of the clip ({self._wanted.end:g} s).")
 
-    def _tell_losses(self) -> None:
+    def _report_losses(self) -> None:
         damaged = sum(lane.damaged for lane in self._lanes.values())
         if damaged:
-            self._problems.append(f"{damaged} pieces of the file are damaged.")
+            self._problems.append(
+                f"{damaged} {'piece' if damaged == 1 else 'pieces'} of the file could not be decoded."
+            )
         late = max(lane.late for lane in self._lanes.values())
         if late:
             self._problems.append(
-                f"sound and pictures lie more than {_LEAD:g} s apart in the file: {late:.1f} s were left out. "
+                f"sound and pictures are more than {_LEAD:g} s apart in the file: {late:.1f} s were left out. "
                 "Convert it to mp4."
             )

@@ -1,4 +1,4 @@
-"""Recordings of any common kind, read once, in pieces, and only where a clip lies."""
+"""Recordings of any common format, read once, in chunks, and only where the clip is."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from selfmm.features.streams import SOUND_RATE, Chunk
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a recording says of itself.
+    """What the head of a recording says.
 
     Attributes:
-        duration: seconds; None where it does not tell.
-        sound, video: whether it has any; a cover picture is no video.
+        duration: seconds; None if the file does not say.
+        sound, video: whether it has any; a cover picture is not a video.
         width, height: pixels as they are stored, before the picture is turned upright; 0 without video.
-        frame_rate: mean pictures per second; None where it does not tell or has none.
+        frame_rate: mean pictures per second; None without video, or if the file does not say.
     """
 
     duration: float | None
@@ -33,11 +33,11 @@ class MediaInfo:
 
 
 def probe(path: Path) -> MediaInfo:
-    """Looks at the head of a recording.
+    """Read the head of a recording.
 
     Raises:
-        MediaError: there is no such recording, or it has neither sound nor pictures.
-        MissingPackageError: PyAV is not installed.
+        MediaError: if there is no such recording, or it has neither sound nor pictures.
+        MissingPackageError: if PyAV is not installed.
     """
     with open_recording(path) as container:
         streams = choose_streams(path, container)
@@ -63,30 +63,30 @@ def read_chunks(
     longest_side: int = 640,
     problems: list[str] | None = None,
 ) -> Iterator[Chunk]:
-    """Reads a clip in one pass over its file.
+    """Read a clip in one pass over its file.
 
-    Sound and pictures are on one clock, whenever each begins. Where there is no sound it is silent. A picture stands at
-    the times i / ``frame_rate``, and is the one that a player shows then; times before the first picture and after the
-    last have none.
+    Sound and pictures are on one clock, whenever each begins. Missing sound is silence. The picture at the time
+    i / ``frame_rate`` is the one that a player shows then; there is none before the first and after the last picture
+    of the file.
 
     Args:
         path: a video or sound file.
-        start, end: seconds in the file; None: its beginning, its end. An end behind the file's is the file's.
+        start, end: seconds in the file; None: its beginning, its end. An end after that of the file is the file's.
         frame_rate: pictures per second; None: no pictures.
         sound: whether sound is wanted.
         seconds: length of a chunk; the last one is shorter.
         longest_side: pixels; larger pictures are made smaller.
-        problems: gets a sentence for everything that is not as it should be, though it could be read: the file is cut
-            off, or damaged in places. Complete when the last chunk was given.
+        problems: a sentence is added for everything that is wrong with the file though it could be read: it is cut off,
+            or damaged in places. Complete after the last chunk.
 
     Yields:
-        Chunks with times from ``start`` on. ``sound`` is None where the file has none or none is wanted, and so are
+        Chunks with times that count from ``start``. ``sound`` is None if the file has none or none is wanted; so are
         ``frames``.
 
     Raises:
-        MediaError: there is no such recording, nothing of what is wanted, or nothing in this span; partly only when the
-            first chunk is asked for.
-        MissingPackageError: PyAV is not installed.
+        MediaError: if there is no such recording, or it has nothing of what is wanted in this span. Some of this is
+            found only when the first chunk is read.
+        MissingPackageError: if PyAV is not installed.
     """
     _check_span(path, start, end)
     until = math.inf if end is None else end
@@ -97,24 +97,24 @@ def read_chunks(
 def _check_span(path: Path, start: float | None, end: float | None) -> None:
     for name, value in (("start", start), ("end", end)):
         if value is not None and not (math.isfinite(value) and value >= 0):
-            raise MediaError(f"{path}: the clip's {name} is {value} s; expected are seconds in the file, 0 or more.")
+            raise MediaError(f"{path}: the clip's {name} is {value} s; expected seconds in the file, 0 or more.")
     if end is not None and end <= (start or 0.0):
         raise MediaError(f"{path}: the clip ends at {end} s and starts at {start or 0.0} s; the end must be later.")
 
 
 def _read(path: Path, wanted: Wanted, problems: list[str]) -> Iterator[Chunk]:
     length = round(wanted.seconds * SOUND_RATE)
-    given = 0  # samples
+    done = 0  # samples
     with open_recording(path, at=wanted.start) as container:
         reading = Reading(path, container, wanted, problems)
         for _ in reading.packets():
-            while (given + length) / SOUND_RATE <= wanted.span and reading.complete((given + length) / SOUND_RATE):
-                yield reading.chunk(given, given + length)
-                given += length
+            while (done + length) / SOUND_RATE <= wanted.span and reading.complete((done + length) / SOUND_RATE):
+                yield reading.chunk(done, done + length)
+                done += length
             if reading.complete(wanted.span):
                 break
         last = round(min(reading.finish(), wanted.span) * SOUND_RATE)
-        while given < last:
-            upto = min(given + length, last)
-            yield reading.chunk(given, upto)
-            given = upto
+        while done < last:
+            upto = min(done + length, last)
+            yield reading.chunk(done, upto)
+            done = upto

@@ -1,1 +1,1 @@
-"""What is heard, besides the words."""
+"""Features of the speaker's voice, without the words."""

@@ -1,4 +1,4 @@
-"""Where somebody speaks: the probability of speech over time, by Silero VAD."""
+"""The probability of speech over time, by Silero VAD."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from selfmm.features.streams import SOUND_RATE
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 
 STEP = 512
-"""Samples of which the model gives one probability."""
+"""Samples for which the model gives one probability."""
 
-_CONTEXT = 64  # samples of the step before that the model reads along
-_STEPS = 8  # steps per call: as cheap as can be measured, and late by a quarter of a second only
+_CONTEXT = 64  # samples of the step before that the model also reads
+_STEPS = 8  # steps per call: more are not measurably cheaper, and this delays by a quarter of a second only
 _STATE = (1, 1, 128)
 
 
 class SpeechActivity(BlockAnalyser):
-    """Probability of speech: column ``speech``, 0 to 1, 31.25 rows per second, one for each begun .032 s.
+    """Probability of speech: column ``speech``, 0 to 1, 31.25 rows per second, one for each .032 s that has begun.
 
-    The model (Silero VAD, MIT, https://github.com/snakers4/silero-vad) is the copy that faster-whisper brings. It is
-    recurrent: its state is carried from the beginning of the clip on.
+    The model (Silero VAD, MIT, https://github.com/snakers4/silero-vad) comes with faster-whisper. It is recurrent: its
+    state is carried along since the beginning of the clip.
 
     Raises:
-        MissingPackageError: faster-whisper or onnxruntime is not installed.
+        MissingPackageError: if faster-whisper or onnxruntime is not installed.
     """
 
     def __init__(self) -> None:
@@ -46,16 +46,16 @@ class SpeechActivity(BlockAnalyser):
         min_silence: float = 0.3,
         padding: float = 0.1,
     ) -> list[tuple[float, float]]:
-        """Spans of speech in [``start``, ``end``], in order, apart from each other.
+        """Return the spans of speech in [``start``, ``end``] in order; they do not touch.
 
         Args:
             onset: speech begins at this probability.
-            offset: and lasts as long as it does not fall below this one.
+            offset: speech lasts until the probability falls below this.
             min_silence: seconds; a shorter pause belongs to the speech.
             padding: seconds added before and after.
 
         Raises:
-            ValueError: as for ``track``.
+            ValueError: as ``track``.
         """
         track = self.track(start, end)
         spans: list[tuple[float, float]] = []
@@ -79,7 +79,7 @@ class SpeechActivity(BlockAnalyser):
 
 
 def _runs(speech: list[float], onset: float, offset: float) -> list[tuple[int, int]]:
-    # First row of each stretch of speech, and the row after its last.
+    # The first row of each span of speech, and the row after its last.
     runs: list[tuple[int, int]] = []
     begin = None
     for row, probability in enumerate(speech):
@@ -98,7 +98,7 @@ def _model() -> Any:
     path = Path(package.origin).parent / "assets" / "silero_vad_v6.onnx" if package and package.origin else None
     if path is None or not path.is_file() or importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackageError(
-            "finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which brings the model. "
+            "finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which includes the model. "
             "Install them with: pip install 'selfmm[video]'"
         )
     import onnxruntime

@@ -1,4 +1,4 @@
-"""The sound of a voice as rows of named features."""
+"""The voice as rows of named features."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from selfmm.features.voice.rows import FrameMeans, rows_of
 PITCH_COLUMNS = ("f0", "f0_slope", "voiced", "periodicity", "hnr")
 
 COLUMNS = (*spectrum.COLUMNS, *PITCH_COLUMNS)
-"""Of ``VoiceFeatures``."""
+"""Columns of ``VoiceFeatures``."""
 
 REFERENCE = 150.0
-"""Hz: 0 semitones. It lies between the usual pitch of men and of women, so that "unvoiced" (0) is no outlier."""
+"""Hz of 0 semitones: between the usual pitch of men and of women, so that "unvoiced" (0) is not an outlier."""
 
 _FRAMES = 25  # per block; pitch is decided one block later
-_FASTEST = 1.0  # semitones from frame to frame: more is a jump of the tracker, no glide of a voice
+_FASTEST = 1.0  # semitones from frame to frame: more is a jump of the tracker, not a glide of the voice
 
 
 def voice_analyser(settings: VoiceSettings) -> BlockAnalyser:
-    """The analyser that the settings ask for.
+    """Return the analyser that the settings ask for.
 
     Raises:
-        MissingPackageError: openSMILE is asked for and not installed.
-        WeightsError: the encoder is not there or cannot be loaded.
+        MissingPackageError: if openSMILE is asked for and not installed.
+        WeightsError: if the encoder does not exist or cannot be loaded.
     """
     if settings.features == "voice":
         return VoiceFeatures(settings.rate)
@@ -44,12 +44,12 @@ def voice_analyser(settings: VoiceSettings) -> BlockAnalyser:
 class VoiceFeatures(BlockAnalyser):
     """Spectrum, energy, pitch and voicing.
 
-    Measured each .01 s and averaged over each row. Nothing is normalised by clip. A clip of T seconds has
-    ceil(T * ``rate``) rows; beyond its ends it is taken as silent.
+    Measured every .01 s and averaged over each row. Nothing is normalised by clip. A clip of T seconds has
+    ceil(T * ``rate``) rows; before and after the clip there is silence.
 
     ``COLUMNS`` are those of ``spectrum.spectral_features`` and: f0: semitones above ``REFERENCE``; f0_slope:
-    semitones per second; hnr: harmonics to noise in dB, -20 to 40; these three over voiced frames only, and 0 where a
-    row has none. voiced: share of the voiced frames. periodicity: 0 to 1, of all frames.
+    semitones per second; hnr: harmonics to noise in dB, -20 to 40; these three are means over voiced frames, and 0 in a
+    row without any. voiced: share of the voiced frames. periodicity: 0 to 1, mean over all frames.
 
     Args:
         rate: rows per second, 100 at most.
@@ -71,34 +71,34 @@ class VoiceFeatures(BlockAnalyser):
         spectra = spectrum.spectral_features(frames[:, side : side + spectrum.WINDOW])
         self._add(self._tracker.feed(frames[1:]))
         self._waiting = spectra
-        # A frame counts where its hop has begun before the end of the clip.
+        # A frame counts if its hop has begun before the end of the clip.
         self._left += min(-(-(self._blocks.samples - block.start) // HOP), _FRAMES)
 
     def _close(self) -> None:
         self._add(self._tracker.finish())
         self._means.finish(rows_of(self._blocks.samples, self._rows.rate, SOUND_RATE))
 
-    def _add(self, found: Pitch | None) -> None:
-        if found is None or self._waiting is None:
+    def _add(self, pitch: Pitch | None) -> None:
+        if pitch is None or self._waiting is None:
             return
-        measured, weights = _pitch_features(found, self._before)
-        self._before = found.frequency[-1:]
+        measured, weights = _pitch_features(pitch, self._before)
+        self._before = pitch.frequency[-1:]
         values = np.concatenate([self._waiting, measured], axis=1)
         weights = np.concatenate([np.ones_like(self._waiting), weights], axis=1)
         self._means.add(values[: self._left], weights[: self._left])
         self._left = 0
 
 
-def _pitch_features(found: Pitch, before: Floats) -> tuple[Floats, Floats]:
+def _pitch_features(pitch: Pitch, before: Floats) -> tuple[Floats, Floats]:
     # (n, PITCH_COLUMNS) and their weights; before: (1,) Hz of the frame before.
-    voiced = found.frequency > 0
-    frequency = np.concatenate([before, found.frequency])
+    voiced = pitch.frequency > 0
+    frequency = np.concatenate([before, pitch.frequency])
     semitones = np.where(frequency > 0, 12 * np.log2(np.maximum(frequency, 1) / REFERENCE), 0)
     change = np.diff(semitones)
     glides = voiced & (frequency[:-1] > 0) & (np.abs(change) <= _FASTEST)
-    strength = np.clip(found.strength, 0.01, 0.9999)
+    strength = np.clip(pitch.strength, 0.01, 0.9999)
     hnr = 10 * np.log10(strength / (1 - strength))
     always = np.ones_like(voiced)
-    values = np.stack([semitones[1:], change * SOUND_RATE / HOP, voiced, found.strength, hnr], axis=1)
+    values = np.stack([semitones[1:], change * SOUND_RATE / HOP, voiced, pitch.strength, hnr], axis=1)
     weights = np.stack([voiced, glides, always, always, voiced], axis=1)
     return values.astype(np.float32), weights.astype(np.float32)

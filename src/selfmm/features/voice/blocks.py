@@ -1,4 +1,4 @@
-"""A stream of sound, cut into blocks of one size: what is computed block by block cannot depend on how it came in."""
+"""Sound cut into blocks of one size, so that features do not depend on how the sound was cut into chunks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Block:
     """One block of sound with its context.
 
     Attributes:
-        start: first sample of the block proper, counted from the beginning of the clip.
+        start: first sample of the block itself, counted from the beginning of the clip.
         sound: (before + size + after,) float32, context included; zeros before and after the clip.
-        first, last: ``sound[first:last]`` lies in the clip.
+        first, last: ``sound[first:last]`` is in the clip.
     """
 
     start: int
@@ -35,20 +35,20 @@ class SoundBlocks:
 
     Args:
         size: samples of a block.
-        before, after: samples of context that each block brings along.
+        before, after: samples of context of each block.
     """
 
     def __init__(self, size: int, before: int = 0, after: int = 0) -> None:
         self.samples = 0
         self._size, self._before, self._after = size, before, after
         self._start = 0  # of the next block
-        self._sound = np.zeros(before, dtype=np.float32)  # from its context on
+        self._sound = np.zeros(before, dtype=np.float32)  # since its context
 
     def feed(self, chunk: Chunk) -> Iterator[Block]:
-        """The blocks that are complete with this chunk.
+        """Yield the blocks that are complete with this chunk.
 
         Raises:
-            MediaError: the chunk has no sound.
+            MediaError: if the chunk has no sound.
         """
         sound = _clean(chunk)
         self.samples += len(sound)
@@ -56,7 +56,7 @@ class SoundBlocks:
         yield from self._blocks()
 
     def finish(self) -> Iterator[Block]:
-        """The blocks that are left, filled up with zeros."""
+        """Yield the blocks that are left, filled up with zeros."""
         left = max(-(-(self.samples - self._start) // self._size), 0)
         missing = left * self._size + self._before + self._after - len(self._sound)
         self._sound = np.concatenate([self._sound, np.zeros(max(missing, 0), dtype=np.float32)])
@@ -68,7 +68,7 @@ class SoundBlocks:
         length = self._before + self._size + self._after
         taken = 0
         while len(self._sound) - taken >= length:
-            # What a consumer keeps must not change, nor hold the whole chunk in memory.
+            # A copy: it must not change later, nor hold the whole chunk in memory.
             sound = self._sound[taken : taken + length].copy()
             last = min(length, self.samples - self._start + self._before)
             yield Block(self._start, sound, max(self._before - self._start, 0), last)
@@ -78,7 +78,7 @@ class SoundBlocks:
 
 
 def _clean(chunk: Chunk) -> Floats:
-    # Files of floating-point samples can hold anything: one NaN would spoil every row after it.
+    # Files of floating-point samples can hold any value: one NaN would spoil every row after it.
     if chunk.sound is None:
         raise MediaError("the recording has no sound, so there is no voice to measure. Leave out the part audio.")
     return np.clip(np.nan_to_num(chunk.sound.astype(np.float32), nan=0.0), -1, 1)
@@ -87,13 +87,13 @@ def _clean(chunk: Chunk) -> Floats:
 class BlockAnalyser(ABC):
     """What all analysers of sound share: blocks in, rows out.
 
-    One serves one clip or live source: ``feed`` its sound in order, then ``finish``; ask with ``track`` for what is
-    ``ready``; ``forget`` what will not be asked for again.
+    An analyser is for one clip or live source: ``feed`` its sound in order, then ``finish``; get what is ``ready`` with
+    ``track``; ``forget`` what will not be asked for again.
 
     Args:
         columns: names of the features.
         rate: rows per second.
-        blocks: how the sound is cut.
+        blocks: cuts the sound.
     """
 
     def __init__(self, columns: tuple[str, ...], rate: float, blocks: SoundBlocks) -> None:
@@ -112,16 +112,16 @@ class BlockAnalyser(ABC):
         return math.inf if self._finished else self._rows.count / self._rows.rate
 
     def feed(self, chunk: Chunk) -> None:
-        """The next piece of the recording, of any length.
+        """Take the next chunk of the recording, of any length.
 
         Raises:
-            MediaError: it has no sound.
+            MediaError: if it has no sound.
         """
         for block in self._blocks.feed(chunk):
             self._work(block)
 
     def finish(self) -> None:
-        """No more sound will come."""
+        """Take the end of the sound."""
         if not self._finished:
             for block in self._blocks.finish():
                 self._work(block)
@@ -129,22 +129,22 @@ class BlockAnalyser(ABC):
             self._finished = True
 
     def track(self, start: float, end: float) -> Track:
-        """The rows with ``start`` <= time < ``end``, as far as the sound reaches.
+        """Return the rows with ``start`` <= time < ``end``, up to the end of the sound.
 
         Raises:
-            ValueError: ``end`` is not ready yet, or ``start`` was forgotten.
+            ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         if end > self.ready:
-            raise ValueError(f"the sound is analysed up to {self.ready:.3f} s, asked for {end:.3f} s")
+            raise ValueError(f"the sound is analysed up to {self.ready:.3f} s, but {end:.3f} s was asked for")
         return self._rows.track(start, end)
 
     def forget(self, before: float) -> None:
-        """Nothing before this time (seconds) will be asked for again."""
+        """Free the rows before this time (seconds): they will not be asked for again."""
         self._rows.forget(before)
 
     @abstractmethod
     def _work(self, block: Block) -> None:
-        """Appends the rows that the block completes."""
+        """Append the rows that the block completes."""
 
-    def _close(self) -> None:  # noqa: B027 - most have nothing left
-        """Appends the rows that waited for later sound."""
+    def _close(self) -> None:  # noqa: B027 - most analysers have nothing left
+        """Append the rows that waited for later sound."""

@@ -1,4 +1,4 @@
-"""eGeMAPS by openSMILE, for those who may use it."""
+"""eGeMAPS features by openSMILE, for users whose license allows it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.rows import FrameMeans, rows_of
 
-_HOP, _WINDOW = SOUND_RATE // 100, SOUND_RATE // 50  # as openSMILE gives times
-_SHORTEST = SOUND_RATE // 10  # openSMILE gives no frame for much less
+_HOP, _WINDOW = SOUND_RATE // 100, SOUND_RATE // 50  # those of openSMILE
+_SHORTEST = SOUND_RATE // 10  # openSMILE gives no frame for much shorter sound
 
 
 class EgemapsVoice(BlockAnalyser):
@@ -28,7 +28,7 @@ class EgemapsVoice(BlockAnalyser):
         rate: rows per second.
 
     Raises:
-        MissingPackageError: openSMILE is not installed.
+        MissingPackageError: if openSMILE is not installed.
     """
 
     def __init__(self, rate: float) -> None:
@@ -53,10 +53,10 @@ class EgemapsVoice(BlockAnalyser):
 def _smile() -> Any:
     if importlib.util.find_spec("opensmile") is None:
         raise MissingPackageError(
-            "voice.features = egemaps needs openSMILE, which audEERING licenses for research only (commercial use is "
-            "to be agreed with them). If you may use it: pip install opensmile. Otherwise use voice.features = voice."
+            "voice.features = egemaps needs openSMILE, which audEERING licenses for research only (for commercial use, "
+            "ask them). If you may use it: pip install opensmile. Otherwise use voice.features = voice."
         )
-    # Not a plain import: type checkers would ask for a package that few have.
+    # Not a plain import: type checkers would want a package that few have.
     opensmile = importlib.import_module("opensmile")
 
     return opensmile.Smile(

@@ -1,4 +1,4 @@
-"""Voices as a pretrained wav2vec2, HuBERT or WavLM hears them."""
+"""Features of the voice from a pretrained wav2vec2, HuBERT or WavLM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.rows import FrameMeans, rows_of
 
-_BLOCK, _CONTEXT = 10 * SOUND_RATE, SOUND_RATE  # attention costs the square of the length, so hours are cut
+_BLOCK, _CONTEXT = 10 * SOUND_RATE, SOUND_RATE  # the cost of attention is quadratic in the length
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class VoiceEncoder:
 
     Attributes:
         model: maps sound (1, n) to an output with ``last_hidden_state`` (1, L, D).
-        prepare: the transformers feature extractor that scales sound as the model was trained with.
-        stride, field: samples from frame to frame, and that a frame sees at least.
+        prepare: the transformers feature extractor that scales sound as in the training of the model.
+        stride, field: samples from frame to frame, and fewest samples that a frame depends on.
     """
 
     model: Any
@@ -39,7 +39,7 @@ class VoiceEncoder:
         return int(self.model.config.hidden_size)
 
     def __call__(self, sound: Floats) -> Floats:
-        """(n,) sound to (L, D): the last layer. Frame i is of the samples from i * ``stride`` on."""
+        """Map sound (n,) to the last layer, (L, D). Frame i begins at sample i * ``stride``."""
         sound = np.pad(sound, (0, max(self.field - len(sound), 0)))
         inputs = self.prepare(sound, sampling_rate=SOUND_RATE, return_tensors="pt").input_values
         with one_thread():
@@ -49,14 +49,14 @@ class VoiceEncoder:
 
 @functools.lru_cache(maxsize=1)
 def load_voice_encoder(name: str) -> VoiceEncoder:
-    """Loads an encoder with its weights.
+    """Load an encoder with its weights.
 
     Args:
         name: a local folder or a hub name. Only a hub name may use the network.
 
     Raises:
-        WeightsError: it is not there, cannot be reached, is stored as a pickle instead of safetensors, or is no encoder
-            of sound.
+        WeightsError: if it does not exist, cannot be reached, is stored as a pickle instead of safetensors, or is not
+            an encoder of sound.
     """
     model, prepare = load_named(
         name,
@@ -92,7 +92,7 @@ class EncodedVoice(BlockAnalyser):
 
     def __init__(self, encoder: VoiceEncoder, rate: float) -> None:
         stride = encoder.stride
-        # Whole strides, so that the frames of all blocks lie on one grid.
+        # Whole strides, so that the frames of all blocks are on one grid.
         self._context = -(-max(_CONTEXT, encoder.field) // stride) * stride
         self._size = max(_BLOCK // stride, 1) * stride
         columns = tuple(f"hidden_{number + 1}" for number in range(encoder.dim))
@@ -101,7 +101,7 @@ class EncodedVoice(BlockAnalyser):
         self._means = FrameMeans(self._rows, stride / SOUND_RATE, encoder.field / 2 / SOUND_RATE)
 
     def _work(self, block: Block) -> None:
-        # Without the zeros around a clip, which the encoder would take for sound.
+        # Without the zeros around the clip, which the encoder would take for sound.
         hidden = self._encoder(block.sound[block.first : block.last])
         first = (self._context - block.first) // self._encoder.stride
         self._means.add(_finite(hidden[first : first + self._size // self._encoder.stride]))

@@ -1,4 +1,4 @@
-"""Whether the sound is good enough to be judged: clipped, too quiet, or nothing at all."""
+"""How loud the sound is, and how much of it is clipped or silent: for warnings about its quality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING = 2.0**-16
 """A sample below this is silence: half a step of 16 bits."""
 
 FLOOR = -100.0
-"""dBFS of silence: nothing is said to be quieter."""
+"""dBFS of silence, the lowest level that is reported."""
 
 _CELL = SOUND_RATE // 100
 _CELLS = 10  # per block
@@ -29,10 +29,10 @@ class SoundFigures:
     """The sound of a span, on a grid of .01 s.
 
     Attributes:
-        seconds: sound that there is.
+        seconds: length of the sound.
         level: dBFS, root mean square; a full-scale sine has -3.01; at least ``FLOOR``.
         clipped: share of the samples at or beyond ``FULL``, 0 to 1.
-        silent: share of the time in which there is nothing at all (digital silence), 0 to 1.
+        silent: share of the time with digital silence, 0 to 1.
     """
 
     seconds: float
@@ -42,16 +42,16 @@ class SoundFigures:
 
 
 class SoundLevel(BlockAnalyser):
-    """Collects, while a recording passes, what quality warnings need."""
+    """Collects the figures that quality warnings need."""
 
     def __init__(self) -> None:
         super().__init__(_COLUMNS, SOUND_RATE / _CELL, SoundBlocks(_CELL * _CELLS))
 
     def figures(self, start: float, end: float) -> SoundFigures:
-        """The sound of [``start``, ``end``). Without any sound there, all of it is silent.
+        """Return the figures of [``start``, ``end``). A span without sound is all silent.
 
         Raises:
-            ValueError: ``end`` is not ready yet, or ``start`` was forgotten.
+            ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         rows = self.track(start, end).values
         samples, squares, clipped, silent = rows.sum(axis=0, dtype=np.float64).tolist()

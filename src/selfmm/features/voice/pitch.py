@@ -2,9 +2,9 @@
 
 Candidates are the peaks of the autocorrelation, divided by that of the window, and the best path through them is found
 by dynamic programming: Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise
-ratio of a sampled sound", 1993. Other than there, the autocorrelation is that of the low band, where voices have their
-harmonics; sound above it speaks against a voice; and the path is decided with a fixed look-ahead, so that an endless
-sound can be followed.
+ratio of a sampled sound", 1993. Three things differ: the autocorrelation is that of the low band, where voices have
+their harmonics; sound above this band counts against a voice; and the path is decided with a fixed look-ahead, so that
+sound of any length can be followed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from selfmm.features.streams import SOUND_RATE, Floats
 
 LOWEST, HIGHEST = 60.0, 500.0
-"""Hz: pitches that are looked for."""
+"""Range of pitches in Hz."""
 
 HOP = SOUND_RATE // 100
 """Samples from frame to frame."""
@@ -32,13 +32,13 @@ _LAG_OCTAVES = np.log2(_LAGS[-1] / _LAGS)  # above the lowest pitch
 _CANDIDATES = 6
 
 # Costs in units of the autocorrelation, 0 to 1.
-_VOICING = 0.5  # what being unvoiced is worth
-_OCTAVE = 0.02  # per octave towards low pitches: two periods look as much alike as one
+_VOICING = 0.5  # score of being unvoiced
+_OCTAVE = 0.02  # per octave towards low pitches: two periods are as periodic as one
 _JUMP = 0.35  # per octave between frames
 _SWITCH = 0.14  # between voiced and unvoiced
-_HIGH_BAND = 0.15  # how much sound above the low band speaks against a voice
-_FLOOR = 1e-8  # power (-80 dBFS) below which nothing is heard
-_ABSENT = -1e3  # strength of a candidate that is not there
+_HIGH_BAND = 0.15  # how much sound above the low band counts against a voice
+_FLOOR = 1e-8  # power (-80 dBFS) below which there is no voice
+_ABSENT = -1e3  # score of a missing candidate
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Pitch:
     """Pitch of n frames.
 
     Attributes:
-        frequency: (n,) Hz; 0 where unvoiced.
+        frequency: (n,) Hz; 0 in unvoiced frames.
         strength: (n,) how periodic the sound is at its best period, 0 to 1, voiced or not.
     """
 
@@ -55,7 +55,7 @@ class Pitch:
 
     @property
     def voiced(self) -> npt.NDArray[np.bool_]:
-        """(n,)"""
+        """(n,) whether each frame is voiced."""
         return self.frequency > 0
 
 
@@ -68,9 +68,9 @@ class _Candidates:
 
 
 class PitchTracker:
-    """Follows the pitch through blocks of frames: a block is decided when the one after it is there.
+    """Follows the pitch through blocks of frames: a block is decided when the next one has come.
 
-    The blocks have to be the same however the sound comes in. With 25 frames the path looks ahead for .25 s.
+    The blocks must not depend on how the sound comes in. With 25 frames the path looks ahead for .25 s.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Rows of features in the order of time: averaged from finer frames, asked for by time, forgotten."""
+"""Rows of features in the order of time, and means of finer frames over them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EPSILON = 1e-6  # rows: rounding of times
 
 
 class Rows:
-    """Rows at an even rate from time 0 on; old ones can be forgotten.
+    """Rows at an even rate since time 0; old ones can be forgotten.
 
     Args:
         columns: (d,) names.
@@ -29,29 +29,30 @@ class Rows:
         self._pieces: deque[Floats] = deque()
 
     def append(self, values: npt.NDArray[np.floating]) -> None:
-        """Adds (n, d) rows."""
+        """Add (n, d) rows."""
         if len(values):
             self._pieces.append(values.astype(np.float32))
             self.count += len(values)
 
     def track(self, start: float, end: float) -> Track:
-        """The rows with ``start`` <= time < ``end`` that are there.
+        """Return the rows with ``start`` <= time < ``end``, as far as they exist.
 
         Raises:
-            ValueError: some of them were forgotten.
+            ValueError: if some of them were forgotten.
         """
         first = max(int(np.ceil(start * self.rate - _EPSILON)), 0)
         last = int(np.ceil(min(end * self.rate, self.count) - _EPSILON))  # the end may be infinite
         if first < min(self._first, last):
-            raise ValueError(f"rows before {self._first / self.rate:.3f} s were forgotten, asked for {start:.3f} s")
-        kept, place = [np.empty((0, len(self.columns)), dtype=np.float32)], self._first
+            forgotten = self._first / self.rate
+            raise ValueError(f"rows before {forgotten:.3f} s were forgotten, but {start:.3f} s was asked for")
+        pieces, place = [np.empty((0, len(self.columns)), dtype=np.float32)], self._first
         for piece in self._pieces:
-            kept.append(piece[max(first - place, 0) : max(last - place, 0)])
+            pieces.append(piece[max(first - place, 0) : max(last - place, 0)])
             place += len(piece)
-        return Track(self.columns, np.concatenate(kept), self.rate, first / self.rate)
+        return Track(self.columns, np.concatenate(pieces), self.rate, first / self.rate)
 
     def forget(self, before: float) -> None:
-        """Frees the rows before this time."""
+        """Free the rows before this time."""
         while self._pieces and (self._first + len(self._pieces[0])) <= before * self.rate + _EPSILON:
             self._first += len(self._pieces.popleft())
 
@@ -59,13 +60,13 @@ class Rows:
 class FrameMeans:
     """Averages frames into rows: row i is the mean of the frames whose middle lies in [i, i + 1) / ``rate``.
 
-    A row without any frame takes the one nearest to its middle. A clip of n samples has ``rows_of`` rows, whatever its
-    frames.
+    A row without any frame takes the frame nearest to its middle. A clip of n samples has ``rows_of`` rows, whatever
+    the number of its frames.
 
     Args:
-        rows: where the means go.
+        rows: get the means.
         period: seconds from frame to frame.
-        middle: seconds, of the first frame.
+        middle: seconds; the middle of the first frame.
     """
 
     def __init__(self, rows: Rows, period: float, middle: float) -> None:
@@ -76,11 +77,11 @@ class FrameMeans:
         self._place = 0  # number of the first frame kept
 
     def add(self, values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None) -> None:
-        """The next frames.
+        """Take the next frames.
 
         Args:
             values: (n, d).
-            weights: (n, d) of each in its mean, at least 0; a mean without any weight is 0. None: all count alike.
+            weights: (n, d) weight of each value in its mean, at least 0; a mean without any weight is 0. None: all 1.
         """
         self._values = np.concatenate([self._values, values])
         self._weights = np.concatenate([self._weights, np.ones_like(values) if weights is None else weights])
@@ -91,12 +92,12 @@ class FrameMeans:
         self._write(done, frames)
 
     def finish(self, count: int) -> None:
-        """No frames will come any more: writes the rows up to ``count``. There must have been a frame."""
+        """Take the end of the frames: write the rows up to ``count``. There must have been a frame."""
         if count > self._rows.count:
             self._write(count, self._place + len(self._values))
 
     def _frames(self, row: int) -> tuple[int, int]:
-        # First frame of a row and the one after its last.
+        # The first frame of a row, and the one after its last.
         edges = (np.array([row, row + 1]) / self._rows.rate - self._middle) / self._period
         first, last = np.maximum(np.ceil(edges - _EPSILON).astype(int), 0)
         if first == last:
@@ -113,12 +114,12 @@ class FrameMeans:
             total = weights.sum(axis=0)
             means[place] = (self._values[part] * weights).sum(axis=0) / np.where(total > 0, total, 1)
         self._rows.append(means)
-        # The frame before may yet be the nearest of a row.
+        # The frame before may still be the nearest one of a row.
         spare = max(min(self._frames(until)[0], frames) - 1 - self._place, 0)
         self._values, self._weights = self._values[spare:], self._weights[spare:]
         self._place += spare
 
 
 def rows_of(samples: int, rate: float, sound_rate: int) -> int:
-    """Rows of a clip: one for each begun 1 / ``rate`` seconds."""
+    """Return the number of rows of a clip: one for each 1 / ``rate`` seconds that have begun."""
     return int(np.ceil(samples * rate / sound_rate - _EPSILON))

@@ -1,4 +1,4 @@
-"""What the short-time spectrum of a voice tells, frame by frame."""
+"""Features of the short-time spectrum of a voice, frame by frame."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ _ROLLOFF = 0.85
 
 
 def spectral_features(frames: Floats) -> Floats:
-    """Describes frames of sound.
+    """Measure frames of sound.
 
     Args:
-        frames: (1 + n, ``WINDOW``) in [-1, 1], in the order of time; the first is what the second is compared with.
+        frames: (1 + n, ``WINDOW``) in [-1, 1], in the order of time; the first is only compared with the second.
 
     Returns:
         (n, d) of ``COLUMNS``, finite. mel_*: dB of triangular bands of equal width in mel, 60 to 7600 Hz. mfcc_*: their
-        cosine transform, without the zeroth. energy: dBFS; energy_change: dB since the frame before. centroid,
+        cosine transform, without the constant one. energy: dBFS; energy_change: dB since the frame before. centroid,
         bandwidth, rolloff (85 % of the power lies below): Hz. flatness: dB, 0 for white noise, less for tones. flux:
         distance between the unit spectra of this frame and the one before, 0 to sqrt(2). alpha_ratio: dB, 50 to 1000 Hz
-        against 1000 to 5000; hammarberg: dB, highest peak below 2000 Hz against 2000 to 5000 (both as in eGeMAPS).
+        relative to 1000 to 5000; hammarberg: dB, highest peak below 2000 Hz relative to 2000 to 5000 (as in eGeMAPS).
         zero_crossings: share of the samples at which the sign changes.
     """
     sound = frames - frames.mean(axis=1, keepdims=True)
     power = _power(sound)
-    # einsum and not a product of matrices: its sums do not depend on the number of cores.
+    # einsum, not a matrix product: its sums do not depend on the number of cores.
     mels = _decibels(np.einsum("tf,mf->tm", power[1:], _mel_bands()))
     cepstra = np.einsum("tm,cm->tc", mels, _cosines())
     energy = _decibels(power.sum(axis=1))
@@ -131,7 +131,7 @@ def _mel_bands() -> Floats:
 
 @functools.lru_cache(maxsize=1)
 def _cosines() -> Floats:
-    # (CEPSTRA, MELS) orthonormal cosine transform of type 2, from the first on.
+    # (CEPSTRA, MELS) orthonormal cosine transform of type 2, without the constant one.
     band, number = np.arange(MELS) + 0.5, np.arange(1, CEPSTRA + 1)
     rows: Floats = (np.sqrt(2 / MELS) * np.cos(np.pi / MELS * np.outer(number, band))).astype(np.float32)
     return rows

@@ -1,1 +1,1 @@
-"""What is said, and when."""
+"""Words and their times, from subtitles, transcripts or speech recognition."""

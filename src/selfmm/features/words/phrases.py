@@ -1,4 +1,4 @@
-"""Where to cut speech, so that each piece can be recognised by itself."""
+"""Phrases: speech is cut at its pauses, so that each phrase can be recognised by itself."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ RATE = 31.25
 """Rows per second of the probability of speech."""
 
 ONSET, OFFSET = 0.5, 0.35
-"""Speech begins at the one probability and lasts until it falls below the other."""
+"""Speech begins at the first probability and lasts until it falls below the second."""
 
 LONGEST = 875
 """Rows (28 s): a recogniser of the Whisper family reads at most 30 s at once."""
 
-_PADDING = 8  # rows (.26 s) of sound before and after the speech: first and last letters are soft
-_ENDS_ANY = 63  # a pause of so many rows (2 s) ends a phrase
-_LONG = 250  # rows (8 s): a phrase of this length
-_ENDS_LONG = 25  # is ended by a pause of so many (.8 s)
-_LEAST = 5  # rows of speech (.16 s): less is a click
+_PADDING = 8  # rows (.26 s) of sound before and after the speech, whose first and last letters are soft
+_ENDS_ANY = 63  # rows (2 s) of a pause that ends any phrase
+_LONG = 250  # rows (8 s) of a long phrase
+_ENDS_LONG = 25  # rows (.8 s) of a pause that ends a long phrase
+_LEAST = 5  # rows (.16 s) of speech; less is a click
 
 
 class Phrases:
     """Cuts speech at its pauses into phrases of at most 28 s.
 
-    Phrases are long, as every one costs a recogniser the same and context helps it, but no longer than until the
-    speaker pauses clearly: a live listener waits for its end. Where nobody pauses for 28 s, the longest pause in the
-    second half is taken, however short.
+    Long phrases are better: each costs a recogniser the same, and context helps it. But a live source waits for the end
+    of a phrase, so it ends when the speaker pauses clearly. If there is no such pause for 28 s, the phrase is cut at
+    the longest pause in its second half, however short.
     """
 
     def __init__(self) -> None:
         self._row = 0
-        self._floor = 0  # the sound before it belongs to the phrase before
-        self._speech: list[float] = []  # of the rows since somebody began to speak; empty: nobody speaks
+        self._floor = 0  # the sound before this row belongs to the phrase before
+        self._speech: list[float] = []  # probability since somebody began to speak; empty: nobody speaks
         self._last = 0  # row after the last one with speech
         self._speaking = False
 
     @property
     def settled(self) -> int:
-        """Row before which no later phrase begins."""
+        """Row before which no other phrase will begin."""
         return self._padded(self._row - len(self._speech))
 
     def add(self, probability: float) -> Iterator[tuple[int, int]]:
-        """The next row.
+        """Take the probability of the next row.
 
         Yields:
-            first row and the row after the last, of each phrase that is complete with it.
+            The first row and the row after the last one, of each phrase that is complete with it.
         """
         self._row += 1
         self._speaking = probability >= (OFFSET if self._speaking else ONSET)
@@ -61,7 +61,7 @@ class Phrases:
             yield from self._cut(begin)
 
     def finish(self) -> Iterator[tuple[int, int]]:
-        """The phrase that is left, if there is one."""
+        """Yield the phrase that is left, if there is one."""
         if self._speech:
             yield from self._end(min(self._last + _PADDING, self._row))
 
@@ -85,7 +85,7 @@ class Phrases:
 
 
 def _quietest(speech: list[float]) -> int:
-    """Middle of the longest pause in the second half; where there is none, its least speech-like row."""
+    """Return the middle of the longest pause in the second half, or else its row with the least speech."""
     half = len(speech) // 2
     best, length, run = half, 0, 0
     for place in range(half, len(speech)):

@@ -24,21 +24,21 @@ OFFLINE = ("tiny.en", "base")
 """Recognisers among the offline weights."""
 
 _HOLDS = "Whisper weights in the format of faster-whisper (CTranslate2)"
-_REPEATS = 2.4  # Whisper's own limit: text that compresses better than this repeats itself
+_REPEATS = 2.4  # Whisper's own limit: text with a higher compression ratio repeats itself
 _UNSURE = -1.0  # Whisper's own limit of the mean log probability of a token
 _FASTEST = 6.0  # words per second; nobody speaks faster
-_MARGIN = 1000  # columns of a spectrogram (10 s): with less silence behind it, other languages are heard worse
+_MARGIN = 1000  # columns of a spectrogram (10 s); with less silence, other languages than English suffer
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a recogniser made of one phrase.
+class Recognised:
+    """The words of one phrase.
 
     Attributes:
-        words: text (a blank leads where one separates it from the word before), start and end in seconds from the
-            beginning of the phrase, probability.
+        words: of each word its text (with a leading blank if one separates it from the word before), start and end in
+            seconds since the beginning of the phrase, and probability.
         language: two or three letters.
-        language_probability: 0 to 1; 1 where it was given.
+        language_probability: 0 to 1; 1 if the language was given.
     """
 
     words: tuple[tuple[str, float, float, float], ...]
@@ -47,7 +47,7 @@ class Heard:
 
 
 class Recogniser:
-    """A loaded model; nothing of one phrase is carried on to the next.
+    """A loaded model. Nothing is carried from one phrase to the next.
 
     Args:
         model: a ``faster_whisper.WhisperModel``.
@@ -58,34 +58,34 @@ class Recogniser:
         self.languages: tuple[str, ...] = tuple(model.supported_languages)
 
     def check(self, language: str) -> None:
-        """Refuses a language that the model does not know.
+        """Refuse a language that the model does not know.
 
         Raises:
-            SettingsError: it names those it knows, or what to use instead.
+            SettingsError: if it does not; names the languages that it knows, or another recogniser.
         """
         if language in self.languages:
             return
         if self.languages == ("en",):
-            mend = "the recogniser hears English only; choose base, or another that hears many languages"
+            problem = "the recogniser knows English only; choose base, or another one that knows many languages"
         else:
-            mend = f"the recogniser does not know this language{did_you_mean(language, self.languages)}"
-        raise SettingsError([f"speech.language = {language!r}: {mend}"])
+            problem = f"the recogniser does not know this language{did_you_mean(language, self.languages)}"
+        raise SettingsError([f"speech.language = {language!r}: {problem}"])
 
-    def hear(self, sound: Floats, language: str | None) -> Heard:
-        """The words of one phrase.
+    def recognise(self, sound: Floats, language: str | None) -> Recognised:
+        """Recognise the words of one phrase.
 
         Args:
             sound: (n,) mono at ``SOUND_RATE``, at most 30 s.
             language: one of ``languages``; None: detected from this phrase.
         """
-        found, info = self._decode(self._short, sound, language, beam=1)
-        if found is not None and (found.compression_ratio > _REPEATS or found.avg_logprob < _UNSURE):
+        segment, info = self._decode(self._short, sound, language, beam=1)
+        if segment is not None and (segment.compression_ratio > _REPEATS or segment.avg_logprob < _UNSURE):
             # Whisper's own remedy is chance (a higher temperature); a wider search gives the same words every time.
-            found, _ = self._decode(self._whole, sound, info.language, beam=5)
-        words = tuple(_plain(word) for word in found.words) if found else ()
-        if found and found.compression_ratio > _REPEATS and len(words) > _FASTEST * len(sound) / SOUND_RATE:
-            words = ()  # it ran in a circle
-        return Heard(words, info.language, float(info.language_probability))
+            segment, _ = self._decode(self._whole, sound, info.language, beam=5)
+        words = tuple(_plain(word) for word in segment.words) if segment else ()
+        if segment and segment.compression_ratio > _REPEATS and len(words) > _FASTEST * len(sound) / SOUND_RATE:
+            words = ()  # it repeated itself
+        return Recognised(words, info.language, float(info.language_probability))
 
     def _decode(self, model: Any, sound: Floats, language: str | None, beam: int) -> tuple[Any, Any]:
         segments, info = model.transcribe(
@@ -98,16 +98,16 @@ class Recogniser:
             word_timestamps=True,
             vad_filter=False,
         )
-        # The phrase is one segment. Asked for more, the model would read what follows the last word once again, and
-        # invent something.
+        # The phrase is one segment. For a second one, the model would read what follows the last word again, and invent
+        # something.
         return next(iter(segments), None), info
 
 
 def _short(model: Any) -> Any:
-    """The model, but that it reads a phrase and a margin, and not 30 s whatever the phrase's length.
+    """Return the model made to read a phrase and a margin, instead of always 30 s.
 
-    Whisper learnt from 30 s, filled up with silence, and most of the time goes into reading that. With some of it left
-    it hears about as well (figures in benchmarks/README.md). Both share the weights.
+    Whisper was trained on 30 s, filled up with silence, and reading these takes most of the time. With some of the
+    silence it recognises words about as well (figures in benchmarks/README.md). Both models share the weights.
     """
     short = copy.copy(model)
     short.encode = lambda spectrogram: model.encode(_without_filling(spectrogram))
@@ -115,20 +115,20 @@ def _short(model: Any) -> Any:
 
 
 def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    # (mels, 3000); what the library fills up with is zeros, which sound never is in all bands.
+    # (mels, 3000); the library fills up with zeros, and sound is never zero in all bands.
     filled = np.flatnonzero(spectrogram.any(axis=0))
     length = int(filled[-1]) + 1 if filled.size else 0
     return spectrogram[:, : length + length % 2 + _MARGIN]
 
 
 def _plain(word: Any) -> tuple[str, float, float, float]:
-    # The library's numbers are numpy's, which JSON does not know.
+    # The library's numbers are those of numpy, which JSON does not know.
     return word.word, float(word.start), float(word.end), float(word.probability)
 
 
 @functools.lru_cache(maxsize=2)
 def load_recogniser(name: str, threads: int = 1) -> Recogniser:
-    """Loads a recogniser, once in a process.
+    """Load a recogniser, once in a process.
 
     Args:
         name: ``tiny.en`` or ``base`` (offline weights), a local folder of faster-whisper (CTranslate2) weights, or the
@@ -136,14 +136,14 @@ def load_recogniser(name: str, threads: int = 1) -> Recogniser:
         threads: of the CPU.
 
     Raises:
-        MissingPackageError: faster-whisper is not installed.
-        WeightsError: the weights are not there, were altered, or cannot be loaded.
+        MissingPackageError: if faster-whisper is not installed.
+        WeightsError: if the weights are missing, were altered, or cannot be loaded.
     """
     if name in OFFLINE:
         return Recogniser(_load(str(weights.locate(name)), threads))
     folder = Path(name).expanduser()
     missing = [file for file in ("model.bin", "config.json", "tokenizer.json") if not (folder / file).is_file()]
-    if folder.is_dir() and missing:  # the library would look for a tokenizer on the hub
+    if folder.is_dir() and missing:  # the library would download a tokenizer from the hub
         raise WeightsError(
             f"the folder {name} of the speech recogniser holds no {' and no '.join(missing)}. It must hold {_HOLDS}."
         )
@@ -168,10 +168,10 @@ def _load(name: str, threads: int) -> Any:
 
 @contextmanager
 def _torch_keeps_its_threads() -> Iterator[None]:
-    """CTranslate2 sets the number of threads of an OpenMP that torch computes with too.
+    """Restore torch's number of threads: CTranslate2 sets that of OpenMP, which torch uses too.
 
-    Whoever scored clips would then compute with the recogniser's threads for as long as the process lives: slower, or
-    with other last digits.
+    Otherwise scores would be computed with the recogniser's threads until the process ends: slower, or with other last
+    digits.
     """
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch is not None else None

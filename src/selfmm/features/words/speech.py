@@ -1,4 +1,4 @@
-"""Words from the sound: speech is cut at its pauses, and each phrase is recognised by itself."""
+"""Words of the sound: speech is cut at its pauses, and each phrase is recognised by itself."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from selfmm.config.recipe import SpeechSettings
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Track, Transcript, Word
 from selfmm.features.voice.blocks import SoundBlocks
 from selfmm.features.words.phrases import RATE, Phrases
-from selfmm.features.words.recogniser import Heard, load_recogniser
+from selfmm.features.words.recogniser import Recognised, load_recogniser
 
 _STEP = round(SOUND_RATE / RATE)
-_SURE = 0.5  # probability at which a language that was detected is kept for the rest of the recording
+_SURE = 0.5  # probability of a detected language that settles it for the rest of the recording
 
 
 class Activity(Protocol):
@@ -34,14 +34,13 @@ class SpeechAnalyser:
 
     Args:
         settings: which recogniser and language.
-        activity: where somebody speaks. Whoever feeds this analyser gives each chunk to ``activity`` first, and
-            finishes it first.
+        activity: probability of speech. It must be fed each chunk, and finished, before this analyser.
         threads: of the CPU.
 
     Raises:
-        MissingPackageError: faster-whisper is not installed.
-        SettingsError: the recogniser does not know the language.
-        WeightsError: the weights are not there, were altered, or cannot be loaded.
+        MissingPackageError: if faster-whisper is not installed.
+        SettingsError: if the recogniser does not know the language.
+        WeightsError: if the weights are missing, were altered, or cannot be loaded.
     """
 
     def __init__(self, settings: SpeechSettings, activity: Activity, *, threads: int = 1) -> None:
@@ -49,12 +48,12 @@ class SpeechAnalyser:
         if settings.language:
             self._recogniser.check(settings.language)
         only = self._recogniser.languages[0] if len(self._recogniser.languages) == 1 else None
-        self._language = settings.language or only  # None: the best guess so far is not sure
+        self._language = settings.language or only  # None: not settled yet
         self._guess, self.language_probability = self._language, 1.0 if self._language else 0.0
         self._activity = activity
         self._phrases = Phrases()
         self._blocks = SoundBlocks(_STEP)
-        self._sound: deque[Floats] = deque()  # one step for each row from ``_first`` on
+        self._sound: deque[Floats] = deque()  # one step for each row since ``_first``
         self._first = self._row = 0
         self._words: deque[tuple[str, Word]] = deque()  # with what separates it from the word before
         self._forgotten, self._finished = 0.0, False
@@ -65,41 +64,41 @@ class SpeechAnalyser:
         return math.inf if self._finished else self._phrases.settled / RATE
 
     def feed(self, chunk: Chunk) -> None:
-        """The next piece of sound.
+        """Take the next chunk.
 
         Raises:
-            MediaError: it has no sound.
+            MediaError: if it has no sound.
         """
         self._sound.extend(block.sound for block in self._blocks.feed(chunk))
         self._advance(min(self._activity.ready, (self._first + len(self._sound)) / RATE))
 
     def finish(self) -> None:
-        """No more sound will come."""
+        """Take the end of the sound."""
         if self._finished:
             return
         self._sound.extend(block.sound for block in self._blocks.finish())
         self._advance(self._blocks.samples / SOUND_RATE)
         for phrase in self._phrases.finish():
-            self._hear(*phrase)
+            self._recognise(*phrase)
         self._sound.clear()
         self._finished = True
 
     def transcript(self, start: float, end: float) -> Transcript:
-        """The words whose middle lies in [``start``, ``end``).
+        """Return the words whose middle lies in [``start``, ``end``).
 
         Raises:
-            ValueError: ``end`` is not ready yet, or ``start`` was forgotten.
+            ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         if end > self.ready:
-            raise ValueError(f"words are known up to {self.ready:.3f} s, asked for {end:.3f} s")
+            raise ValueError(f"words are known up to {self.ready:.3f} s, but {end:.3f} s was asked for")
         if start < self._forgotten:
-            raise ValueError(f"words before {self._forgotten:.3f} s were forgotten, asked for {start:.3f} s")
+            raise ValueError(f"words before {self._forgotten:.3f} s were forgotten, but {start:.3f} s was asked for")
         chosen = [(blank, word) for blank, word in self._words if start <= _middle(word) < end]
         text = "".join(blank + word.text for blank, word in chosen).strip()
         return Transcript(text, tuple(word for _, word in chosen), self._guess, "recognised")
 
     def forget(self, before: float) -> None:
-        """Nothing before this time (seconds) will be asked for again."""
+        """Free the words before this time (seconds): they will not be asked for again."""
         self._forgotten = max(before, self._forgotten)
         while self._words and _middle(self._words[0][1]) < before:
             self._words.popleft()
@@ -108,33 +107,33 @@ class SpeechAnalyser:
         for probability in self._activity.track(self._row / RATE, until).column("speech").tolist():
             self._row += 1
             for phrase in self._phrases.add(probability):
-                self._hear(*phrase)
+                self._recognise(*phrase)
         while self._sound and self._first < self._phrases.settled:
             self._sound.popleft()
             self._first += 1
 
-    def _hear(self, first: int, last: int) -> None:
+    def _recognise(self, first: int, last: int) -> None:
         sound = np.concatenate([self._sound[row - self._first] for row in range(first, last)])
-        heard = self._recogniser.hear(sound, self._language)
-        self._settle_language(heard)
+        recognised = self._recogniser.recognise(sound, self._language)
+        self._settle_language(recognised)
         offset, latest = first / RATE, min(last / RATE, self._blocks.samples / SOUND_RATE)
         time = offset
-        for text, start, end, probability in heard.words:
+        for text, start, end, probability in recognised.words:
             if not text.strip():
                 continue
-            # The model's times can overlap, or reach beyond the sound by a step.
+            # The times of the model can overlap, or reach beyond the sound by a step.
             start = min(max(offset + start, time), latest)
             end = min(max(offset + end, start), latest)
             time = end
             word = Word(text.strip(), round(start, 3), round(end, 3), round(min(max(probability, 0.0), 1.0), 4))
-            # Phrases are apart; scripts without blanks put none between their words.
+            # Scripts without blanks have none between the words of a phrase.
             self._words.append((" " if text[0].isspace() else "", word))
 
-    def _settle_language(self, heard: Heard) -> None:
-        if self._language is None and heard.language_probability > self.language_probability:
-            self._guess, self.language_probability = heard.language, heard.language_probability
-            if heard.language_probability >= _SURE:
-                self._language = heard.language
+    def _settle_language(self, phrase: Recognised) -> None:
+        if self._language is None and phrase.language_probability > self.language_probability:
+            self._guess, self.language_probability = phrase.language, phrase.language_probability
+            if phrase.language_probability >= _SURE:
+                self._language = phrase.language
 
 
 def _middle(word: Word) -> float:

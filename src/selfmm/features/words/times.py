@@ -1,4 +1,4 @@
-"""When each word of a written text is said: by what was recognised, or evenly by letters."""
+"""The times of the words of a given text: from recognised words, or evenly by letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_BLANKS = re.compile(
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text with their punctuation; a blank leads where one separates it from the word before.
+    """Split a text into words with their punctuation, and a leading blank if one separates a word from that before.
 
     In scripts without blanks each character is a word.
 
@@ -34,7 +34,7 @@ def split_words(text: str) -> list[str]:
 
 
 def spread(words: Sequence[str], span: Span) -> list[Span]:
-    """Shares a span among words by their letters; monotone, and filling it."""
+    """Share a whole span among words by their letters, in order."""
     start, end = span
     letters = [_letters(word) for word in words]
     edges, total, done = [start], sum(letters), 0
@@ -45,19 +45,19 @@ def spread(words: Sequence[str], span: Span) -> list[Span]:
 
 
 def time_words(text: str, recognised: Transcript | None, span: Span) -> tuple[Word, ...]:
-    """Gives the words of a transcript that somebody wrote down their times.
+    """Return the words of a given transcript with their times.
 
-    The text is aligned with the words that were recognised. Words found in both take the recognised times; those
-    written instead of recognised ones share the time of these by their letters; those in between share what lies
-    between their neighbours. Where nothing is recognised they share all of the span.
+    The text is aligned with the recognised words. Words in both take the recognised times; words in place of recognised
+    ones share the time of these by their letters; other words share the time between their neighbours. If nothing is
+    recognised, all words share the span.
 
     Args:
         text: the transcript.
-        recognised: from the same sound; None: there is none.
+        recognised: words of the same sound; None: there are none.
         span: start and end of the clip, in the seconds of ``recognised``.
 
     Returns:
-        the words of ``split_words(text)``, their times rising and within the span.
+        The words of ``split_words(text)``; their times rise and are within the span.
     """
     words = split_words(text)
     known, spans = _recognised_units(recognised.words if recognised else (), span)
@@ -87,7 +87,7 @@ def _key(word: str) -> str:
 
 
 def _recognised_units(words: Sequence[Word], span: Span) -> tuple[list[str], list[Span]]:
-    # A recogniser's words can hold several characters of a script without blanks.
+    # A recognised word can hold several characters of a script without blanks.
     keys: list[str] = []
     spans: list[Span] = []
     for word in words:
@@ -99,7 +99,7 @@ def _recognised_units(words: Sequence[Word], span: Span) -> tuple[list[str], lis
 
 
 def _aligned(words: list[str], known: list[str], spans: list[Span], span: Span) -> list[Span]:
-    # A lone dash or note sign is never recognised, and must not match another.
+    # A lone dash or musical note is never recognised, and must not match another.
     keys = [_key(word) or f"\0{place}" for place, word in enumerate(words)]
     times: list[Span] = []
     for what, a, b, c, d in difflib.SequenceMatcher(None, known, keys).get_opcodes():

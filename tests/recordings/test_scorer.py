@@ -143,7 +143,7 @@ def test_an_explanation_adds_up_to_the_score(clip_run: SentimentModel, demo_clip
         assert len(made.spoken) == len(explanation.words)
 
 
-@pytest.mark.parametrize(("content", "match"), [("silence", "nothing to go by"), ("picture", "no recording")])
+@pytest.mark.parametrize(("content", "match"), [("silence", "nothing to extract"), ("picture", "cannot be read")])
 def test_what_says_nothing(clip_run: SentimentModel, tmp_path: Path, content: str, match: str) -> None:
     if content == "silence":
         path = write_recording(tmp_path / "a.wav", sound=np.zeros(2 * SOUND_RATE, np.float32))

@@ -1,0 +1,237 @@
+"""The sound and the pictures of a recording as they are decoded, each at an even rate, on the clock of the clip."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.features.streams import SOUND_RATE, Floats, Frame
+
+_JITTER = 0.04  # seconds; time stamps that stray less are roundings, more is a gap or an overlap
+_ROUNDING = 1e-3  # seconds; Matroska and WebM round time stamps to it
+_USUAL = 0.04  # seconds; how long a picture is shown if nothing says so
+_THREADS = 2  # a fixed number: each thread holds pictures, and several recordings are decoded at the same time
+_ASPECTS = (0.25, 4.0)  # of one pixel; others are mistakes
+
+
+class Lane(ABC):
+    """One stream of a recording, on the clock of the clip.
+
+    Args:
+        stream: a stream of PyAV.
+        zero: what its clock shows at the beginning of the clip, in seconds.
+
+    Attributes:
+        damaged: number of packets and pictures that could not be decoded, or only in part.
+        late: seconds that came too late to be used.
+    """
+
+    late: float = 0.0
+
+    def __init__(self, stream: Any, zero: float) -> None:
+        self.damaged = 0
+        self._stream = stream
+        self._zero = zero
+
+    @property
+    @abstractmethod
+    def until(self) -> float:
+        """Seconds before which nothing will change."""
+
+    @abstractmethod
+    def finish(self) -> float:
+        """Take the end of the file. Returns the time at which the stream ends."""
+
+    @abstractmethod
+    def _see(self, frame: Any) -> None: ...
+
+    def feed(self, packet: Any) -> None:
+        """Decode a packet; the last one is None, or has no content."""
+        import av
+
+        try:
+            frames = self._stream.decode(packet)
+        except av.EOFError:  # it had its last packet already
+            return
+        except av.FFmpegError:
+            self.damaged += 1
+            return
+        for frame in frames:
+            if frame.time_base is None:  # PyAV takes it from the packet, and the last frames have none
+                frame.time_base = self._stream.time_base
+            # Frames are often incomplete right after a jump.
+            self.damaged += bool(frame.is_corrupt) and (frame.time or 0.0) >= self._zero
+            self._see(frame)
+
+
+class SoundLane(Lane):
+    """Decodes a stream to mono at ``SOUND_RATE``, silent where the recording has no sound.
+
+    Args:
+        stream: a stream of PyAV.
+        zero: what its clock shows at the beginning of the clip, in seconds.
+    """
+
+    def __init__(self, stream: Any, zero: float) -> None:
+        super().__init__(stream, zero)
+        self.late = 0.0
+        self._pieces: list[tuple[int, Floats]] = []
+        self._taken = 0  # samples
+        self._next = 0  # sample that the resampler gives next
+        self._known: int | None = None
+        self._resampler: Any = None
+        self._kind: tuple[str, str, int] | None = None  # of the sound that the resampler takes
+        self._begun = 0.0
+        self._fed = 0  # samples since then, at the stream's rate
+
+    @property
+    def until(self) -> float:
+        """Seconds before which nothing will change."""
+        return -math.inf if self._known is None else self._known / SOUND_RATE
+
+    def finish(self) -> float:
+        """Take what the decoder still holds. Returns the time at which the sound ends."""
+        self.feed(None)
+        self._drain()
+        return self.until
+
+    def take(self, first: int, last: int) -> Floats:
+        """Return (last - first,) samples; those before ``last`` are forgotten."""
+        sound = np.zeros(last - first, dtype=np.float32)
+        rest = []
+        for start, piece in self._pieces:
+            part = piece[max(first - start, 0) : max(last - start, 0)]
+            place = max(start - first, 0)
+            sound[place : place + len(part)] = part
+            if start + len(piece) > last:
+                rest.append((start, piece))
+        self._pieces, self._taken = rest, last
+        return sound
+
+    def _see(self, frame: Any) -> None:
+        rate = frame.sample_rate
+        expected = self._begun + self._fed / rate
+        time = expected if frame.time is None else frame.time - self._zero
+        kind = (frame.format.name, frame.layout.name, rate)
+        if kind != self._kind or abs(time - expected) > _JITTER:
+            self._drain()
+            self._begin(time, kind)
+        self._fed += frame.samples
+        self._keep(self._resampler.resample(frame))
+
+    def _begin(self, time: float, kind: tuple[str, str, int]) -> None:
+        from av.audio.resampler import AudioResampler
+
+        # Mixed down to floats, two equal channels would become 1.4 times as loud; integers keep their size.
+        self._resampler = AudioResampler(format="s32", layout="mono", rate=SOUND_RATE)
+        self._kind, self._begun, self._fed = kind, time, 0
+        self._next = round(time * SOUND_RATE)
+
+    def _drain(self) -> None:
+        if self._resampler is not None:
+            self._keep(self._resampler.resample(None))
+            self._resampler = None
+            self._kind = None
+
+    def _keep(self, frames: list[Any]) -> None:
+        for frame in frames:
+            piece = (frame.to_ndarray().reshape(-1) * 2.0**-31).astype(np.float32)
+            start, self._next = self._next, self._next + len(piece)
+            self._known = self._next if self._known is None else max(self._known, self._next)
+            if self._next > self._taken:
+                self._pieces.append((start, piece))
+            if self._taken:  # what is before the clip does not count
+                self.late += max(min(self._next, self._taken) - start, 0) / SOUND_RATE
+
+
+class PictureLane(Lane):
+    """Decodes a stream and keeps the picture that is shown at each time i / ``rate``.
+
+    A picture is shown until the next one, the last one for its own duration. The first picture is also used for the
+    time i / ``rate`` just before it, because few recordings begin with a picture to the millisecond.
+
+    Args:
+        stream: a stream of PyAV.
+        zero: what its clock shows at the beginning of the clip, in seconds.
+        rate: pictures per second to keep.
+        longest_side: pixels; larger pictures are made smaller.
+        end: seconds in the clip; pictures at this time or later are not kept.
+    """
+
+    def __init__(self, stream: Any, zero: float, *, rate: float, longest_side: int, end: float) -> None:
+        super().__init__(stream, zero)
+        self._until = -math.inf
+        self._rate = rate
+        self._end = end
+        self._frames: list[Frame] = []
+        self._place = 0  # of the next time
+        self._shown: Any = None
+        self._image: npt.NDArray[np.uint8] | None = None  # of what is shown
+        self._turner = _Turner(_pixel_aspect(stream), longest_side)
+        self._stays = float(1 / stream.average_rate) if stream.average_rate else _USUAL
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _THREADS
+
+    @property
+    def until(self) -> float:
+        return self._until - _ROUNDING
+
+    def finish(self) -> float:
+        self.feed(None)
+        if self._shown is None:
+            return -math.inf
+        own = float(self._shown.duration * self._shown.time_base) if self._shown.duration else 0.0
+        self._show_until(self._until + (own or self._stays))
+        return self._until
+
+    def take(self, end: float) -> tuple[Frame, ...]:
+        """Return the pictures before ``end`` seconds that were not taken yet."""
+        count = sum(frame.time < end - 1e-9 for frame in self._frames)
+        taken, self._frames = self._frames[:count], self._frames[count:]
+        return tuple(taken)
+
+    def _see(self, frame: Any) -> None:
+        time = self._until + self._stays if frame.time is None else frame.time - self._zero
+        if self._shown is None:
+            time = time if math.isfinite(time) else -self._zero  # a stream without any time stamp
+            self._place = max(math.floor((time + _ROUNDING) * self._rate + 1e-9), 0)
+        elif time <= self._until:
+            return  # two pictures for one time
+        else:
+            self._show_until(time)
+        self._shown, self._image, self._until = frame, None, time
+
+    def _show_until(self, time: float) -> None:
+        end = min(time - _ROUNDING, self._end)
+        while self._place / self._rate < end - 1e-9:
+            if self._image is None:
+                self._image = self._turner.upright(self._shown)
+            self._frames.append(Frame(self._place / self._rate, self._image))
+            self._place += 1
+        self._until = time
+
+
+def _pixel_aspect(stream: Any) -> float:
+    aspect = float(stream.codec_context.sample_aspect_ratio or 1)
+    return aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
+
+
+class _Turner:
+    """Makes small, upright RGB pictures. Each stream has one: setting up the scaling takes longer than the scaling."""
+
+    def __init__(self, aspect: float, longest_side: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._aspect, self._side = aspect, longest_side
+        self._reformatter = VideoReformatter()
+
+    def upright(self, frame: Any) -> npt.NDArray[np.uint8]:
+        width = frame.width * self._aspect
+        scale = min(1.0, self._side / max(width, frame.height))
+        size = {"width": max(round(width * scale), 1), "height": max(round(frame.height * scale), 1)}
+        image = np.asarray(self._reformatter.reformat(frame, format="rgb24", **size).to_ndarray(), dtype=np.uint8)
+        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
