@@ -82,9 +82,9 @@ def test_bash_completes(tmp_path: Path) -> None:
 
 def test_messages_name_parameters_in_python_and_options_in_the_command(trained: TrainedModel, planted: Dataset) -> None:
     out = trained.folder.path
-    with pytest.raises(api.OutputError, match=r"Pass `resume=True` to go on with it, or choose another `out=\.\.\.`"):
+    with pytest.raises(api.OutputError, match=r"Pass `resume=True` to continue it, or choose another `out=\.\.\.`"):
         api.train(planted, out=out)
-    complains(selfmm("train", planted.path, "--out", out), "Pass --resume to go on with it, or choose another --out.")
+    complains(selfmm("train", planted.path, "--out", out), "Pass --resume to continue it, or choose another --out.")
 
 
 def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:

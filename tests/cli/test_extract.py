@@ -95,7 +95,7 @@ def test_settings_of_the_recipe_are_listed_with_their_meaning() -> None:
     out, _ = printed("settings", "--recipe")
     for name in ("parts", "speech.recogniser", "voice.rate", "face.choose", "align"):
         assert f"\n{name} " in out
-    assert "pictures looked at per second" in " ".join(out.split())
+    assert "frames analysed per second" in " ".join(out.split())
     complains(selfmm("settings", "--recipe", "--preset", "mosi"), "--recipe")
     assert "settings --recipe" in printed("extract", "--help")[0]
 

@@ -31,9 +31,9 @@ Model = Annotated[
 ]
 OwnModel = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Of a run with your own model: its code, path/to/file.py:Class."),
+    typer.Option("--model", "-m", help="The code of a run's own model, path/to/file.py:Class."),
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Of a run with your own model: run the code that the run names.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Run the code of its own model that the run names.")]
 Preset = Annotated[str | None, typer.Option("--preset", "-p", help=PRESETS)]
 TextEncoder = Annotated[str | None, typer.Option(help="Hub name, local folder, or minilm (offline weights).")]
 Overrides = Annotated[

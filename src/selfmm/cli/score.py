@@ -63,7 +63,9 @@ def predict(
         list[str] | None, typer.Option("--text", help="Score a sentence, by its words alone. Repeatable.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Data sets: only this split.")] = None,
-    window: Annotated[float | None, typer.Option(help="Recordings: a score for each window of this length.")] = None,
+    window: Annotated[
+        float | None, typer.Option(help="Recordings: a score for each window of this many seconds.")
+    ] = None,
     hop: Annotated[
         float | None, typer.Option(help="With --window: seconds from one window to the next; default 1.")
     ] = None,

@@ -28,7 +28,7 @@ def train(
     text_encoder: options.TextEncoder = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Several, side by side, for example 1111-1115 or 1111,1120-1122.")
+        str | None, typer.Option(help="Several seeds, one run each, for example 1111-1115 or 1111,1120-1122.")
     ] = None,
     jobs: Annotated[
         int | None,
