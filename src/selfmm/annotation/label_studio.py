@@ -111,7 +111,7 @@ class Project:
         if lacking:
             found.append(f"{lacking} clips have no media path; their players stay empty.")
         if not self.media_root and any(not _is_url(path) and not path.startswith("/data/") for path in paths):
-            found.append("the media paths are no URLs, as Label Studio needs them: pass `media_root=...`.")
+            found.append("the media paths are no URLs, as Label Studio needs them: pass --media-root.")
         return found
 
     def _task(

@@ -156,7 +156,7 @@ class BatchMaker:
         clips = self.dataset.samples["id"].iloc[self.rows[positions]].tolist()
         return (
             f"the {name} frames of clip {clips[0]!r} hold NaN or infinite values (`selfmm inspect` lists every such "
-            "clip). Repair the features, or import them anew with `non_finite='zero'`."
+            "clip). Repair the features, or import them anew with --non-finite zero."
         )
 
 

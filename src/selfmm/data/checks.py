@@ -118,7 +118,7 @@ def _outside(source: Source, column: str) -> list[str]:
     named = [f"{one} ({value:g})" for one, value in zip(_ids(source.table, outside), values[outside], strict=True)]
     return [
         f"{clips(int(outside.sum()), _HAS)} a {what} outside [{low:g}, {high:g}]: {some(named)}. "
-        "Name the true range with `label_range=(LOW, HIGH)`, or rescale the labels."
+        "Name the true range with --label-range LOW,HIGH, or rescale the labels."
     ]
 
 
@@ -140,7 +140,7 @@ def _streams(source: Source, missing: Missing, notes: list[str]) -> list[str]:
             problems.append(f"{empty}. Leave the modality out, or check how it was made.")
         elif not has.all() and missing == "error":
             problems.append(
-                f"{lack}. If that is right, pass `missing='allow'`: they are kept and left out of {name}'s loss."
+                f"{lack}. If that is right, pass --missing allow: they are kept and left out of {name}'s loss."
             )
         elif not has.all():
             notes.append(f"{lack}; they are left out of {name}'s loss.")

@@ -59,7 +59,7 @@ class FiniteCheck:
             return []
         return [
             f"{self.modality} has {self.bad} features that are NaN or infinite, in {clips(len(self.where))} "
-            f"({some(self.where)}). Mend the features, or pass `non_finite='zero'` to put 0 in their place."
+            f"({some(self.where)}). Mend the features, or pass --non-finite zero to put 0 in their place."
         ]
 
     def notes(self) -> list[str]:

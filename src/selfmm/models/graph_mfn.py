@@ -142,6 +142,6 @@ def _check_count(modalities: Mapping[str, Modality]) -> None:
             [
                 f"model = graph_mfn: its graph has a vertex for each subset of the modalities, so it joins {MOST} at "
                 f"most, and these data give {len(modalities)} ({', '.join(modalities)}); name some of them with "
-                "`overrides=['modalities=...']`, or choose mfn"
+                "--set modalities=..., or choose mfn"
             ]
         )

@@ -17,7 +17,7 @@ def check_needs(model: type[Model], modalities: Mapping[str, Modality], settings
     if len(modalities) < needs.modalities:
         problems.append(
             f"{name} joins at least {needs.modalities} modalities, and these data give {', '.join(modalities)}; give "
-            "more with `overrides=['modalities=...']`, import further streams, or choose another model"
+            "more with --set modalities=..., import further streams, or choose another model"
         )
     if needs.text and TEXT not in modalities:
         problems.append(

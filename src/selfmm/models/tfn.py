@@ -108,7 +108,7 @@ class TFN(LateFusion):
                     f"{self.settings.model} multiplies {len(self.dims)} modalities into {factors} = {size:,} numbers, "
                     f"which a layer of {self.settings.fusion.projection} would read with more than {_MOST_WEIGHTS:,} "
                     "weights; make stream.NAME.out, options.text or fusion.projection smaller, leave a modality out "
-                    "with `overrides=['modalities=...']`, or take lmf, which grows with their sum"
+                    "with --set modalities=..., or take lmf, which grows with their sum"
                 ]
             )
         return TensorFusion(self.dims, self._narrowed(), self.fusion_head(size))

@@ -61,7 +61,7 @@ def human_labels(
             f"{settings.model} is to be trained with people's labels per modality, but no training clip of "
             f"{dataset.name!r} has one for {', '.join(empty)}. Import the data with columns "
             f"{', '.join(f'label_{name}' for name in empty)}, collect labels with `selfmm annotate`, let them be made "
-            "with `labels='generated'`, or do without with `labels='none'`."
+            "with --labels generated, or do without with --labels none."
         )
     return found
 
@@ -120,6 +120,6 @@ def _check_both_sides(dataset: Dataset, labels: np.ndarray[tuple[int, ...], np.d
         f"the {len(labels)} training labels of {dataset.name!r} are one-sided ({counts}; they span "
         f"{labels.min():g} to {labels.max():g}). Unimodal labels are made from the distance to a positive and a "
         f"negative class centre, so clips are needed on both sides of {neutral:g}, the neutral point of the label "
-        f"range {low:g} to {high:g}. If your scale is another, import again with its true `label_range=...`; or train "
-        "without them: `labels='none'`."
+        f"range {low:g} to {high:g}. If your scale is another, import again with its true --label-range; or train "
+        "without them: --labels none."
     )

@@ -195,7 +195,7 @@ def token_clips(file: FeatureFile, ids: Sequence[str], tokenizer: str | None, pr
     """Token ids as the writer takes them. All of them are held in memory, as int32."""
     if tokenizer is None:
         problems.append(
-            f"{file.path} holds token ids; name their vocabulary, for example `tokenizer='bert-base-uncased'`."
+            f"{file.path} holds token ids; name their vocabulary, for example --tokenizer bert-base-uncased."
         )
     clips_, wrong = [], []
     for clip, one in enumerate(ids):

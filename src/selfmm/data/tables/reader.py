@@ -88,7 +88,7 @@ def read_table_source(
     if label_range is None:
         label_range = default_range(table["label"].to_numpy(dtype=np.float64))
         if require_labels:
-            notes.append(f"labels are taken to be on {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
+            notes.append(f"labels are taken to be on {list(label_range)}; if not, pass --label-range LOW,HIGH.")
     files = find_features(path.parent, list(table["id"]))
     frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
     _stop(path, problems)
@@ -213,16 +213,16 @@ def _frames(
     ids = list(table["id"])
     frames: dict[str, Frames | None] = {}
     if not any(file.modality == TEXT for file in files) and text in ("tokens", "features"):
-        problems.append(f"`text='{text}'` asks for text.npz or a folder text/ beside the table; there is none.")
+        problems.append(f"--text {text} asks for text.npz or a folder text/ beside the table; there is none.")
     if text == "raw" and table[TEXT].isna().all():
-        problems.append("`text='raw'` asks for a column text; there is none. Add it, or choose another form.")
+        problems.append("--text raw asks for a column text; there is none. Add it, or choose another form.")
     for file in files:
         if file.modality != TEXT:
             frames[file.modality] = feature_frames(file, ids, non_finite, problems, notes)
             continue
         form: Form = "tokens" if is_tokens(file, len(ids)) else "features"
         if text not in (None, form) or (text is None and table[TEXT].notna().any()):
-            notes.append(f"{file.path.name} was left out; to take it instead of the words, pass `text='{form}'`.")
+            notes.append(f"{file.path.name} was left out; to take it instead of the words, pass --text {form}.")
         elif form == "tokens":
             frames[TEXT] = token_clips(file, ids, tokenizer, problems)
         else:
