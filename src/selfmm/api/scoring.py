@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from selfmm.api.arguments import open_run, spans
 from selfmm.core.errors import DatasetError, OutputError, SettingsError, SourceError
@@ -43,7 +43,11 @@ def load(run: str | Path, model: str | None = None, trust: bool = False) -> Sent
 def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentModel:
     from selfmm.recordings.model import SentimentModel
 
-    return run if isinstance(run, SentimentModel) else SentimentModel.load(open_run(run))
+    return run if isinstance(run, SentimentModel) else SentimentModel.load(open_run(run), **_own_code(model, trust))
+
+
+def _own_code(model: str | None, trust: bool) -> dict[str, Any]:
+    return {} if model is None and not trust else {"model": model, "trust": trust}
 
 
 def _scorer(run: Run, model: str | None, trust: bool) -> RecordingScorer:
@@ -317,4 +321,4 @@ def export(
     """
     from selfmm.exporting.export import export
 
-    return export(open_run(run).path, out, int8=int8, force=force)
+    return export(open_run(run).path, out, int8=int8, force=force, **_own_code(model, trust))
