@@ -31,7 +31,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Diagnosis]:
-    """Examines a machine that has everything but what is said: versions by package, None where it is absent."""
+    """Examine a machine that has everything except what is given: versions by package, None if it is missing."""
 
     def examined(codecs: Any = lambda name, mode: name, requires: tuple[str, ...] = (), **versions: Any) -> Diagnosis:
         def version(name: str) -> Any:
@@ -91,7 +91,8 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
     [
         ("av", "extract the voice", "pip install --upgrade 'selfmm[video]'"),
         ("mediapipe", "extract the face", "pip install --upgrade 'selfmm[video]'"),
-        ("faster_whisper", "extract words", "pip install --upgrade 'selfmm[video]'"),
+        ("faster_whisper", "extract words from speech", "pip install --upgrade 'selfmm[video]'"),
+        ("pysubs2", "extract words from subtitles", "pip install --upgrade 'selfmm[video]'"),
         ("matplotlib", "report", "pip install --upgrade 'selfmm[report]'"),
         ("onnxscript", "export", "pip install --upgrade 'selfmm[onnx]'"),
         ("scikit_learn", "tune", "pip install --upgrade 'selfmm[experiments]'"),
