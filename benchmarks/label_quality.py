@@ -1,9 +1,9 @@
-"""Which number tells how far a generated label is off? Candidates for a quality, on planted sets and three rules.
+"""Which number predicts the error of a generated label? Candidates for a quality, on planted sets and three rules.
 
     python benchmarks/label_quality.py             # 7 sets, 2 seeds: the table of docs/inspection.md
 
-Each candidate is a distance, small where the label is held to be good; the figure is its Spearman correlation with the
-label's true error |u - truth|: 1 if it orders the labels by their error, 0 if it says nothing.
+Each candidate is a distance, small where the label should be good; the figure is its Spearman correlation with the
+label's true error |u - truth|: 1 if it ranks the labels by their error, 0 if it is unrelated to it.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ RULES = ("authors", "centre-gap", "posterior")
 
 
 def train(labels: torch.Tensor, rows: dict[str, torch.Tensor], epochs: int, seed: int, rule: str) -> list[Array]:
-    """Trains under ``rule``; returns (modalities, clips) u-labels of the last two epochs, and the heads' scores."""
+    """Train under ``rule``; return (modalities, clips) u-labels of the last two epochs, and the heads' scores."""
     torch.manual_seed(seed)
     model = Small({name: value.shape[1] for name, value in rows.items()})
     generator = UnimodalLabelGenerator(labels, dict.fromkeys(rows, WIDTH), WIDTH, LIMIT, rule)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    kept: list[Array] = []
+    last_two: list[Array] = []
     for epoch in range(1, epochs + 1):
         for index in torch.split(torch.randperm(len(labels)), 32):
             fusion, features, score, scores = model({name: value[index] for name, value in rows.items()})
             weights = generator.weights(index)
             loss = (score - labels[index]).abs()
-            for name, said in scores.items():
-                loss = loss + weights[name] * (said - generator.labels[name][index]).abs()
+            for name, own in scores.items():
+                loss = loss + weights[name] * (own - generator.labels[name][index]).abs()
             optimizer.zero_grad()
             torch.autograd.backward(loss.mean())
             values = {name: value.detach() for name, value in features.items()}
             generator.update(fusion.detach(), values, index, epoch)
             optimizer.step()
         generator.resync()
-        kept = [*kept, np.stack([u.double().numpy().copy() for u in generator.labels.values()])][-2:]
+        last_two = [*last_two, np.stack([u.double().numpy().copy() for u in generator.labels.values()])][-2:]
     with torch.no_grad():
-        heads = np.stack([said.double().numpy() for said in model(rows)[3].values()])
-    return [*kept, heads]
+        heads = np.stack([own.double().numpy() for own in model(rows)[3].values()])
+    return [*last_two, heads]
 
 
 def measure(study: StudySet, seed: int, rule: str) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def measure(study: StudySet, seed: int, rule: str) -> pd.DataFrame:
     labels = table["label"].to_numpy(dtype=np.float64, copy=True)
     before, last, heads = train(torch.from_numpy(labels).float(), rows, study.epochs, seed, rule)
     spread = np.ptp(last, axis=0)
-    found = []
+    tables = []
     for number, name in enumerate(rows):
         u, head, drift = last[number], heads[number], np.abs(last[number] - before[number])
         candidates = {
@@ -72,8 +72,8 @@ def measure(study: StudySet, seed: int, rule: str) -> pd.DataFrame:
         }
         error = pd.Series(np.abs(u - table[f"label_{name}"].to_numpy(dtype=np.float64))).rank()
         figures = {key: pearson(pd.Series(values).rank(), error) for key, values in candidates.items()}
-        found.append({"set": study.name, "rule": rule, "seed": seed, "modality": name, **figures})
-    return pd.DataFrame(found)
+        tables.append({"set": study.name, "rule": rule, "seed": seed, "modality": name, **figures})
+    return pd.DataFrame(tables)
 
 
 def main() -> None:
@@ -84,12 +84,12 @@ def main() -> None:
     torch.set_num_threads(1)
     studies = [study for study in SETS if study.name in CHOSEN]
     seeds = (options.first_seed, options.first_seed + 1)
-    found = pd.concat(measure(study, seed, rule) for study in studies for seed in seeds for rule in RULES)
+    table = pd.concat(measure(study, seed, rule) for study in studies for seed in seeds for rule in RULES)
     if options.out:
-        found.to_csv(options.out, index=False)
-    figures = list(found.columns[4:])
-    print(found.groupby("rule")[figures].mean().T.round(2).to_string())
-    print(found.groupby(["rule", "set"], sort=False)[figures[:1]].mean().unstack("rule").round(2).to_string())
+        table.to_csv(options.out, index=False)
+    figures = list(table.columns[4:])
+    print(table.groupby("rule")[figures].mean().T.round(2).to_string())
+    print(table.groupby(["rule", "set"], sort=False)[figures[:1]].mean().unstack("rule").round(2).to_string())
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""How true are generated u-labels? Every label rule on several planted sets, beside the m-label and a ceiling.
+"""How true are generated u-labels? Every label rule on several planted sets, with the m-label and a ceiling.
 
     python benchmarks/label_study.py             # all sets, 5 seeds: the table of docs/label_study.md
     python benchmarks/label_study.py --quick     # 2 seeds, 5 sets: about 2 minutes
     python benchmarks/label_study.py --loop      # the library's own training loop instead (audio and vision)
 
 Words and frames are pooled to vectors and small encoders are trained by Self-MM's objective under the rule
-``posterior``; generators with the other rules are shown the same features, so that all rules judge one evidence. What
-a rule does to the features by its own gradient is left to ``--loop``. Nothing but the training clips is used.
+``posterior``; generators with the other rules get the same features, so that all rules have the same evidence.
+``--loop`` measures what a rule does to the features by its own gradient. Only the training clips are used.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from selfmm.core.listener import Listener
 from selfmm.data.planted import LIMIT, MODALITIES, PlantedSettings, planted_source, write_planted
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.audit.recovery import recovery
-from selfmm.labels.held_out import leave_one_out
+from selfmm.labels.feature_space import FeatureSpace
+from selfmm.labels.leave_one_out import leave_one_out
 from selfmm.labels.rules import RULES
-from selfmm.labels.streams import FeatureStream
 from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
 
@@ -71,7 +71,7 @@ QUICK = ("agree", "conflict 20 %", "clear", "dead vision", "spread")
 
 
 def vectors(study: StudySet, seed: int) -> tuple[pd.DataFrame, dict[str, Tensor]]:
-    """The table with every truth, and one vector per clip and modality: mean words, means of thirds of the frames."""
+    """A table with all true labels, and one vector per clip and modality: mean words, means of thirds of the frames."""
     if study.spread:
         return _spread(study.clips, seed)
     source = planted_source(PlantedSettings(clips=study.clips, seed=seed, **study.planted))
@@ -95,8 +95,8 @@ def _spread(clips: int, seed: int) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     for name, r, noise in zip(MODALITIES, (0.77, 0.87, 0.85), (1.5, 3.0, 2.5), strict=True):
         truth = r * m + np.sqrt(1 - r * r) * m.std() * rng.normal(size=clips)
         table[f"label_{name}"] = np.clip(truth, -LIMIT, LIMIT)
-        said = (truth + rng.normal(0, noise, clips))[:, None] * rng.normal(size=24) / 2
-        rows[name] = _standard(said + 2 * rng.normal(size=(clips, 24)))
+        signal = (truth + rng.normal(0, noise, clips))[:, None] * rng.normal(size=24) / 2
+        rows[name] = _standard(signal + 2 * rng.normal(size=(clips, 24)))
     return table, rows
 
 
@@ -127,7 +127,7 @@ def _layers(width: int) -> nn.Module:
 
 
 def train(labels: Tensor, rows: dict[str, Tensor], epochs: int, seed: int) -> dict[str, UnimodalLabelGenerator]:
-    """Trains with Self-MM's loss under ``posterior`` and shows every step to a generator of each rule."""
+    """Train with Self-MM's loss under ``posterior`` and pass every step to a generator of each rule."""
     torch.manual_seed(seed)
     model = Small({name: value.shape[1] for name, value in rows.items()})
     generators = {
@@ -140,8 +140,8 @@ def train(labels: Tensor, rows: dict[str, Tensor], epochs: int, seed: int) -> di
             fusion, features, score, scores = model({name: value[index] for name, value in rows.items()})
             weights, targets = leader.weights(index), leader.labels
             loss = (score - labels[index]).abs()
-            for name, said in scores.items():
-                loss = loss + weights[name] * (said - targets[name][index]).abs()
+            for name, own in scores.items():
+                loss = loss + weights[name] * (own - targets[name][index]).abs()
             optimizer.zero_grad()
             loss.mean().backward()
             for generator in generators.values():
@@ -155,11 +155,11 @@ def train(labels: Tensor, rows: dict[str, Tensor], epochs: int, seed: int) -> di
 
 
 def ceiling(generator: UnimodalLabelGenerator, name: str, truth: Array, labels: Array) -> Array:
-    """What a predictor supervised with the truth reaches out of fold, from the same features and the m-label."""
-    bank = cast(FeatureStream, generator.streams[f"of_{name}"]).bank
-    said = leave_one_out(bank, torch.from_numpy(truth), torch.ones(len(truth), dtype=torch.bool)).numpy()
+    """Out-of-fold predictions of a model trained on the truth, from the same features and the m-label."""
+    bank = cast(FeatureSpace, generator.streams[f"of_{name}"]).bank
+    predicted = leave_one_out(bank, torch.from_numpy(truth), torch.ones(len(truth), dtype=torch.bool)).numpy()
     model = HistGradientBoostingRegressor(max_leaf_nodes=8, max_iter=60, learning_rate=0.08, min_samples_leaf=20)
-    return cast(Array, cross_val_predict(model, np.column_stack([labels, said]), truth, cv=5))
+    return cast(Array, cross_val_predict(model, np.column_stack([labels, predicted]), truth, cv=5))
 
 
 def measure(study: StudySet, seed: int) -> pd.DataFrame:
@@ -171,15 +171,15 @@ def measure(study: StudySet, seed: int) -> pd.DataFrame:
     answers: dict[str, dict[str, Array]] = {"m-label": dict.fromkeys(MODALITIES, labels)}
     answers |= {r: {n: u.numpy().astype(np.float64) for n, u in g.labels.items()} for r, g in generators.items()}
     answers["ceiling"] = {n: ceiling(generators["posterior"], n, truths[n], labels) for n in MODALITIES}
-    return pd.concat([_found(table, rule, study.name, seed, u) for rule, u in answers.items()])
+    return pd.concat([_recovered(table, rule, study.name, seed, u) for rule, u in answers.items()])
 
 
-def _found(table: pd.DataFrame, rule: str, name: str, seed: int, u_labels: dict[str, Array]) -> pd.DataFrame:
+def _recovered(table: pd.DataFrame, rule: str, name: str, seed: int, u_labels: dict[str, Array]) -> pd.DataFrame:
     return recovery(table, u_labels).reset_index().assign(rule=rule, set=name, seed=seed)
 
 
 def loop(seed: int, rules: Iterable[str]) -> pd.DataFrame:
-    """The library's own training, one run per rule, so that each rule bears what it does to the features."""
+    """Train with the library's own loop, one run per rule, so that each rule shapes its own features."""
     tables = []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("agree", "conflict 20 %", "clear"):
@@ -198,7 +198,7 @@ def loop(seed: int, rules: Iterable[str]) -> pd.DataFrame:
                     n: part.set_index("id")["u_label"].reindex(rows["id"]).to_numpy()
                     for n, part in last.groupby("modality")
                 }
-                tables.append(_found(rows, rule, name, seed, cast(dict[str, Array], u)))
+                tables.append(_recovered(rows, rule, name, seed, cast(dict[str, Array], u)))
     return pd.concat(tables)
 
 
@@ -222,11 +222,11 @@ def main() -> None:
             print(f"{study.name}, seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
             if options.out:
                 pd.concat(tables).to_csv(options.out, index=False)
-    everything = pd.concat(tables)
+    table = pd.concat(tables)
     if options.out:
-        everything.to_csv(options.out, index=False)
+        table.to_csv(options.out, index=False)
     columns = ["corr", "right", "flipped"]
-    means = everything.groupby(["set", "rule", "modality"], sort=False)[columns].mean().unstack("modality")
+    means = table.groupby(["set", "rule", "modality"], sort=False)[columns].mean().unstack("modality")
     print(means.round(3).to_string())
 
 

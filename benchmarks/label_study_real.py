@@ -1,9 +1,9 @@
-"""The label study on real inputs: clips composed from a field pickle, so that the truth per modality is known.
+"""The label study on real inputs: clips composed from an MMSA pickle, so that the true labels per modality are known.
 
     python benchmarks/label_study_real.py mosi.pkl     # 6 sets, 3 seeds: the second table of docs/label_study.md
 
-The text of one clip, the audio of another and the vision of a third make a new clip. What each modality says is the
-label of the clip it comes from; the m-label follows a common factor with which these truths are correlated as human
+The text of one clip, the audio of another and the vision of a third make a new clip. The true label of each modality is
+the label of the clip it comes from; the m-label follows a common factor with which these truths are correlated as human
 labels per modality are (.77 / .87 / .85). Every clip is used once per modality. Text is the mean of the last layer of
 a frozen encoder, audio and vision are means over the frames; encoders are trained for 30 epochs, until they have
 memorised. Nothing of the data is written anywhere.
@@ -28,7 +28,7 @@ from selfmm.data.importing import import_dataset
 from selfmm.data.planted import MODALITIES
 from selfmm.data.store import Dataset
 from selfmm.labels.audit.recovery import recovery
-from selfmm.labels.held_out import leave_one_out
+from selfmm.labels.leave_one_out import leave_one_out
 from selfmm.models.text import load_pretrained, tokenise
 
 EPOCHS = 30
@@ -42,7 +42,7 @@ class RealSet:
 
     Attributes:
         correlations: of each truth with the common factor; None where one clip gives all three modalities.
-        conflict: share of the clips where one modality says the opposite.
+        conflict: share of the clips where one modality has the opposite sentiment.
         blur: noise is added to the inputs.
         dead: the rows of vision are shuffled.
     """
@@ -120,21 +120,21 @@ def measure(study: RealSet, labels: Array, inputs: dict[str, Array], seed: int) 
     table, rows = compose(study, labels, inputs, seed)
     m = torch.from_numpy(table["label"].to_numpy(dtype=np.float64, copy=True))
     generators = label_study.train(m, rows, EPOCHS, seed)
-    everything = torch.ones(len(m), dtype=torch.bool)
-    said = {name: leave_one_out(value, m, everything) for name, value in rows.items()}
+    every_clip = torch.ones(len(m), dtype=torch.bool)
+    predicted = {name: leave_one_out(value, m, every_clip) for name, value in rows.items()}
     answers = {"m-label": dict.fromkeys(rows, m)}
     answers |= {rule: {name: u.double() for name, u in generators[rule].labels.items()} for rule in RULES}
-    answers["half, left out"] = {name: (m + value) / 2 for name, value in said.items()}
+    answers["half, left out"] = {name: (m + value) / 2 for name, value in predicted.items()}
     truths = {name: torch.from_numpy(table[f"label_{name}"].to_numpy(dtype=np.float64, copy=True)) for name in rows}
     answers["ceiling"] = {
-        name: leave_one_out(torch.cat([value.double(), m[:, None]], 1), truths[name], everything)
+        name: leave_one_out(torch.cat([value.double(), m[:, None]], 1), truths[name], every_clip)
         for name, value in rows.items()
     }
-    found = [
+    tables = [
         recovery(table, {name: u.numpy() for name, u in answer.items()}).reset_index().assign(rule=rule)
         for rule, answer in answers.items()
     ]
-    return pd.concat(found).assign(set=study.name, seed=seed)
+    return pd.concat(tables).assign(set=study.name, seed=seed)
 
 
 def main() -> None:

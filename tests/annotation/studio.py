@@ -16,21 +16,21 @@ def complaints(config: str, task: Mapping[str, Any]) -> list[str]:
     objects = {tag.get("name"): tag.get("value") for tag in view.iter() if tag.tag in OBJECTS}
     controls = {tag.get("name"): tag for tag in view.iter("Number")}
     names = [tag.get("name") for tag in view.iter() if tag.get("name")]
-    found = [f"name {name} twice" for name in set(names) if names.count(name) > 1]
-    found += [f"{name} points to nothing" for name, tag in controls.items() if tag.get("toName") not in objects]
+    problems = [f"name {name} twice" for name in set(names) if names.count(name) > 1]
+    problems += [f"{name} points to nothing" for name, tag in controls.items() if tag.get("toName") not in objects]
     for value in objects.values():
         if not value or value[0] != "$" or not isinstance(task["data"].get(value[1:]), str):
-            found.append(f"no data for {value}")
+            problems.append(f"no data for {value}")
     for prediction in task.get("predictions", []):
         if not 0 <= prediction["score"] <= 1:
-            found.append(f"score {prediction['score']}")
+            problems.append(f"score {prediction['score']}")
         for result in prediction["result"]:
             control = controls.get(result["from_name"])
             if control is None or control.get("toName") != result["to_name"] or result["type"] != "number":
-                found.append(f"no control for {result}")
+                problems.append(f"no control for {result}")
             elif not _fits(result["value"]["number"], control):
-                found.append(f"value {result['value']}")
-    return found
+                problems.append(f"value {result['value']}")
+    return problems
 
 
 def _fits(value: float, control: ElementTree.Element) -> bool:

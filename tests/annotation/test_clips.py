@@ -36,7 +36,7 @@ def test_most_takes_the_widest_spread_and_leaves_out_what_is_corrected(tmp_path:
 
 def test_labels_of_other_clips_are_refused(tmp_path: Path) -> None:
     dataset = small(tmp_path / "data")
-    with pytest.raises(RunError, match="not of the training clips"):
+    with pytest.raises(RunError, match="do not match the training clips"):
         clips_to_annotate(dataset, u_labels().replace("a", "z"), MODALITIES)
 
 

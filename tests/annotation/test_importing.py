@@ -1,4 +1,4 @@
-"""Annotations come back whole or not at all, and everything wrong is said at once."""
+"""Annotations are imported all or not at all, and everything wrong is reported at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from selfmm.annotation.importing import forget_corrections, import_corrections
 from selfmm.annotation.sheet import write_sheet
 from selfmm.core.errors import OutputError, SourceError
 from selfmm.data.corrections import COLUMNS, CORRECTIONS
-from selfmm.data.store import Dataset, Modality, open_dataset
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import Frames, Source, sha256, write_dataset
 
 from annotation.worlds import u_labels  # isort: skip
@@ -57,7 +58,7 @@ def test_a_sheet_there_and_back(dataset: Dataset, tmp_path: Path, suffix: str) -
     assert sheet["text"].tolist() == ["good", "bad, very", formula, "真的不好"]
     assert sheet["label_text"].isna().all()
     untouched = path.read_bytes()
-    refused(dataset, path, "there is no label in it")
+    refused(dataset, path, "it has no labels")
     sheet.loc[1, "label_audio"] = 2.5
     sheet.loc[2, "label_text"] = -0.25
     sheet.loc[2, "label_vision"] = 0
@@ -102,15 +103,15 @@ def test_label_studio_there_and_back(dataset: Dataset, tmp_path: Path, form: str
     }
     table = open_dataset(dataset.path).corrections.set_index(["id", "modality"])
     assert table["annotators"].to_dict() == {("a", "text"): "12, 7", ("a", "audio"): "7", ("e", "vision"): "7"}
-    assert any("1 of them" in note and "lack the stream" in note for note in done.notes)
-    assert any("2 skipped" in note for note in done.notes) == (form == "JSON")
+    assert any("1 of them" in note and "without the modality" in note for note in done.notes)
+    assert any("skipped annotations were left out: 2" in note for note in done.notes) == (form == "JSON")
 
 
 def test_accepted_pre_annotations_are_the_u_labels(dataset: Dataset, tmp_path: Path) -> None:
     """An annotator who submits everything as proposed confirms it, to the step of the control."""
     content = []
     for number, task in enumerate(project(dataset).tasks()):
-        proposed = {one["from_name"]: one["value"]["number"] for one in task["predictions"][0]["result"]}
+        proposed = {item["from_name"]: item["value"]["number"] for item in task["predictions"][0]["result"]}
         content.append(exported(task, number, annotation(proposed, {})))
     import_corrections(dataset, studio(tmp_path, content))
     expected = u_labels().set_index(["id", "modality"])["u_label"].drop(("e", "vision")).round(1)
@@ -147,7 +148,7 @@ def test_forget(dataset: Dataset, tmp_path: Path) -> None:
     assert not (dataset.path / CORRECTIONS).exists()
 
 
-def test_everything_wrong_in_a_sheet_is_said_at_once(dataset: Dataset, tmp_path: Path) -> None:
+def test_everything_wrong_in_a_sheet_is_reported_at_once(dataset: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "sheet.csv"
     path.write_text(
         "id,label_text,label_pulse,label_audio,label_vision\n"
@@ -159,11 +160,11 @@ def test_everything_wrong_in_a_sheet_is_said_at_once(dataset: Dataset, tmp_path:
     refused(
         dataset,
         path,
-        "1 ids have more than one row: 'a'",
-        "1 ids are of no clip of the data set: 'nobody'",
+        "ids have more than one row: 'a'",
+        "the data set has no clips with these ids: 'nobody'",
         "there are labels of 'pulse'; the data set has text, audio, vision",
-        "1 labels are not in [-3, 3]: '3.01 (vision of a)'",
-        "4 labels are no finite numbers: '1,5 (text of b)'",
+        "labels are outside [-3, 3]: '3.01 (vision of a)'",
+        "labels are not finite numbers: '1,5 (text of b)'",
         "the weight is 1.5",
         weight=1.5,
     )
@@ -179,7 +180,7 @@ def test_everything_wrong_in_a_sheet_is_said_at_once(dataset: Dataset, tmp_path:
         ("id,text\na,b\n", "columns label_<modality>"),
         ("id,label_text,label_text \na,1,2\n", "each once"),
         ("id,label_text\na,1,2\n", "rows longer than its header"),
-        ("id,label_text\n", "there is no label"),
+        ("id,label_text\n", "it has no labels"),
     ],
 )
 def test_sheets_that_are_none(dataset: Dataset, tmp_path: Path, content: str, says: str) -> None:
@@ -208,7 +209,7 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ("\ud800", "cannot read"),
         ({"id": 1}, "holds a dict"),
         ([1, 2], "a list of other things"),
-        ([], "there is no label"),
+        ([], "it has no labels"),
         ([{"id": 1}], r"not as Label Studio writes them: 'record 1 \(it has no clip\)'"),
         ([{"id": 1, "data": {"text": "x"}, "annotations": []}], "it has no data.clip"),
         ([{"id": 1, "data": [], "annotations": []}], "it has no data.clip"),
@@ -216,18 +217,18 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ([task(3, rated({"number": 1}))], "it has no data.clip"),
         ([task("a", 5)], "an annotation without a list result"),
         ([task("a", {"result": "x"})], "an annotation without a list result"),
-        ([task("a", rated({"rating": 4}))], r"no finite numbers: .\{'rating': 4\} \(text of a\)"),
-        ([task("a", rated({"number": True}))], "no finite numbers"),
-        ([task("a", rated({"number": [1]}))], "no finite numbers"),
-        ([task("a", rated({"number": 10**400}))], "no finite numbers"),
-        ('[{"clip": "a", "label_text": [{"number": NaN}]}]', "no finite numbers"),
-        ([task("a", rated({"number": 3.5}))], r"not in \[-3, 3\]"),
+        ([task("a", rated({"rating": 4}))], r"not finite numbers: .\{'rating': 4\} \(text of a\)"),
+        ([task("a", rated({"number": True}))], "not finite numbers"),
+        ([task("a", rated({"number": [1]}))], "not finite numbers"),
+        ([task("a", rated({"number": 10**400}))], "not finite numbers"),
+        ('[{"clip": "a", "label_text": [{"number": NaN}]}]', "not finite numbers"),
+        ([task("a", rated({"number": 3.5}))], r"outside \[-3, 3\]"),
         ([task("a", rated({"number": 1}, "label_pulse"))], "labels of 'pulse'"),
         ([task("a", {"result": [*rated({"number": 1})["result"], *rated({"number": 2})["result"]]})], "twice"),
         ([{"clip": "a", "label_text": [{"number": 1}, {"number": 2}]}], "twice"),
         ([task("a", rated({"number": 1}), id=1), task("a", rated({"number": 1}), id=2)], "several tasks: 'a'"),
         ([{"clip": "a", "id": 1}, {"clip": "a", "id": 2, "label_text": 1}], "several tasks: 'a'"),
-        ([task("\ud800", rated({"number": 1}))], "of no clip"),
+        ([task("\ud800", rated({"number": 1}))], "no clips with these ids"),
     ],
 )
 def test_json_that_is_no_export(dataset: Dataset, tmp_path: Path, content: object, says: str) -> None:
@@ -243,7 +244,7 @@ def test_a_huge_json_is_not_read(dataset: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     with path.open("wb") as file:
         file.truncate((256 << 20) + 1)
-    refused(dataset, path, "more than 256 MiB")
+    refused(dataset, path, "larger than 256 MiB")
 
 
 def test_other_questions_and_empty_answers_are_left_out(dataset: Dataset, tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_other_questions_and_empty_answers_are_left_out(dataset: Dataset, tmp_pa
 
 def test_files_of_another_kind(dataset: Dataset, tmp_path: Path) -> None:
     refused(dataset, tmp_path / "none.csv", "does not exist")
-    refused(dataset, tmp_path, "is no file")
+    refused(dataset, tmp_path, "is not a file")
     (tmp_path / "x.xlsx").write_bytes(b"")
     refused(dataset, tmp_path / "x.xlsx", "unknown kind")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
@@ -302,7 +303,7 @@ def test_two_imports_at_once_lose_nothing(dataset: Dataset, tmp_path: Path) -> N
         ("id,id,label_text\na,b,1\n", "each once"),
         ("id;label_text\na;1,5\n", "semicolons"),
         ("id;label_text\na;1\n", "semicolons"),
-        ("id,label_text\na,1_0e-1\n", "no finite numbers"),
+        ("id,label_text\na,1_0e-1\n", "not finite numbers"),
     ],
 )
 def test_sheets_that_could_be_read_in_two_ways(dataset: Dataset, tmp_path: Path, text: str, word: str) -> None:
@@ -310,7 +311,7 @@ def test_sheets_that_could_be_read_in_two_ways(dataset: Dataset, tmp_path: Path,
     refused(dataset, tmp_path / "sheet.csv", word)
 
 
-def test_corrections_that_come_in_while_the_data_set_is_made_anew_stay(dataset: Dataset, tmp_path: Path) -> None:
+def test_corrections_that_come_in_while_the_data_set_is_made_again_stay(dataset: Dataset, tmp_path: Path) -> None:
     def import_meanwhile(clip: int) -> Any:
         (tmp_path / "x.csv").write_text("id,label_audio\na,1\n")
         import_corrections(dataset, tmp_path / "x.csv")

@@ -29,39 +29,39 @@ def tags(config: str) -> dict[str, dict[str, str]]:
 
 
 def test_tasks_fit_the_configuration(with_media: Dataset) -> None:
-    made = project(with_media, "/data/local-files/?d=")
-    assert [complaints(made.config(), task) for task in made.tasks()] == [[]] * 4
-    assert made.notes == []
+    labelling = project(with_media, "/data/local-files/?d=")
+    assert [complaints(labelling.config(), task) for task in labelling.tasks()] == [[]] * 4
+    assert labelling.notes == []
 
 
 def test_the_check_of_these_tests_can_fail(with_media: Dataset) -> None:
-    made = project(with_media)
-    task = made.tasks()[0]
+    labelling = project(with_media)
+    task = labelling.tasks()[0]
     del task["data"]["video"]
     task["predictions"][0]["result"][0]["value"]["number"] = 3.1
     task["predictions"][0]["result"][1]["to_name"] = "nothing"
-    assert len(complaints(made.config(), task)) == 3
+    assert len(complaints(labelling.config(), task)) == 3
 
 
 def test_media_and_ratings(with_media: Dataset) -> None:
-    made = project(with_media, "/data/local-files/?d=")
-    found = tags(made.config())
-    assert {name: found[name]["tag"] for name in ("clip", "text", "audio", "video", "place")} == {
+    labelling = project(with_media, "/data/local-files/?d=")
+    tags_by_name = tags(labelling.config())
+    assert {name: tags_by_name[name]["tag"] for name in ("clip", "text", "audio", "video", "place")} == {
         "clip": "Text",
         "text": "Text",
         "audio": "Audio",
         "video": "Video",
         "place": "Text",
     }
-    assert found["video"]["muted"] == "true"
-    ratings = {name: tag for name, tag in found.items() if tag["tag"] == "Number"}
+    assert tags_by_name["video"]["muted"] == "true"
+    ratings = {name: tag for name, tag in tags_by_name.items() if tag["tag"] == "Number"}
     assert {name: tag["toName"] for name, tag in ratings.items()} == {
         "label_text": "text",
         "label_audio": "audio",
         "label_vision": "video",
     }
     assert all((tag["min"], tag["max"], tag["step"]) == ("-3", "3", "0.1") for tag in ratings.values())
-    first, second, third, last = (task["data"] for task in made.tasks())
+    first, second, third, last = (task["data"] for task in labelling.tasks())
     assert first["video"] == first["audio"] == "/data/local-files/?d=clips/a%20b.mp4"
     assert second["video"] == PATHS[1], "a URL stays as it is"
     assert first["place"] == "from 0 s to 1 s of one"
@@ -85,18 +85,18 @@ def test_pre_annotations_are_the_u_labels(with_media: Dataset) -> None:
 
 
 def test_without_media_there_are_no_players(tmp_path: Path) -> None:
-    made = project(small(tmp_path / "data"))
-    assert "audio" not in tags(made.config())
-    assert tags(made.config())["label_audio"]["toName"] == "clip"
-    assert [complaints(made.config(), task) for task in made.tasks()] == [[]] * 4
-    assert "no media" in made.notes[0]
+    labelling = project(small(tmp_path / "data"))
+    assert "audio" not in tags(labelling.config())
+    assert tags(labelling.config())["label_audio"]["toName"] == "clip"
+    assert [complaints(labelling.config(), task) for task in labelling.tasks()] == [[]] * 4
+    assert "no media" in labelling.notes[0]
 
 
 def test_sound_alone_and_paths_that_are_no_urls(tmp_path: Path) -> None:
-    made = project(small(tmp_path / "data", path=["a.wav", "b.WAV", "", "e.wav", "", ""]))
-    assert made.media == ["audio"]
-    assert any("1 clips have no media path" in note for note in made.notes)
-    assert any("pass --media-root" in note for note in made.notes)
+    labelling = project(small(tmp_path / "data", path=["a.wav", "b.WAV", "", "e.wav", "", ""]))
+    assert labelling.media == ["audio"]
+    assert any("1 clip has no media path" in note for note in labelling.notes)
+    assert any("pass --media-root" in note for note in labelling.notes)
 
 
 @given(
@@ -105,18 +105,18 @@ def test_sound_alone_and_paths_that_are_no_urls(tmp_path: Path) -> None:
     place=st.floats(-0.5, 1.5),
 )
 def test_any_label_range_gives_ratings_in_it(low: float, width: float, place: float) -> None:
-    made = Project(None, [], (low, low + width), "m")  # type: ignore[arg-type]
-    assert 20 * (1 - 1e-6) <= (width / made.step) <= 200 * (1 + 1e-6)
-    rating = made._on_grid(low + place * width)
+    labelling = Project(None, [], (low, low + width), "m")  # type: ignore[arg-type]
+    assert 20 * (1 - 1e-6) <= (width / labelling.step) <= 200 * (1 + 1e-6)
+    rating = labelling._on_grid(low + place * width)
     assert low <= rating <= low + width
-    assert abs(rating - min(max(low + place * width, low), low + width)) <= 0.51 * made.step
+    assert abs(rating - min(max(low + place * width, low), low + width)) <= 0.51 * labelling.step
 
 
 def test_written_files(with_media: Dataset, tmp_path: Path) -> None:
-    made = project(with_media)
-    write_project(made, tmp_path / "tasks.json", tmp_path / "tasks-config.xml")
-    assert json.loads((tmp_path / "tasks.json").read_text("utf-8")) == made.tasks()
-    assert (tmp_path / "tasks-config.xml").read_text("utf-8") == made.config()
+    labelling = project(with_media)
+    write_project(labelling, tmp_path / "tasks.json", tmp_path / "tasks-config.xml")
+    assert json.loads((tmp_path / "tasks.json").read_text("utf-8")) == labelling.tasks()
+    assert (tmp_path / "tasks-config.xml").read_text("utf-8") == labelling.config()
 
 
 class TestWithTheRealSdk:
@@ -128,35 +128,35 @@ class TestWithTheRealSdk:
         return module.LabelInterface(project(with_media).config())
 
     @pytest.fixture
-    def made(self, with_media: Dataset) -> Project:
+    def labelling(self, with_media: Dataset) -> Project:
         return project(with_media)
 
-    def test_it_accepts_configuration_tasks_and_predictions(self, interface: Any, made: Project) -> None:
+    def test_it_accepts_configuration_tasks_and_predictions(self, interface: Any, labelling: Project) -> None:
         interface.validate()
-        for task in made.tasks():
+        for task in labelling.tasks():
             assert interface.validate_task({"data": task["data"]})
             for prediction in task["predictions"]:
                 assert interface.validate_prediction(prediction, return_errors=True) == []
 
-    def test_it_would_say_what_is_wrong(self, interface: Any, made: Project) -> None:
-        prediction = made.tasks()[0]["predictions"][0]
+    def test_it_would_say_what_is_wrong(self, interface: Any, labelling: Project) -> None:
+        prediction = labelling.tasks()[0]["predictions"][0]
         prediction["result"][0]["from_name"] = "label_nothing"
         assert interface.validate_prediction(prediction, return_errors=True)
         assert not interface.validate_task({"data": {}})
 
-    def test_its_json_min_is_the_one_of_these_tests(self, interface: Any, made: Project, tmp_path: Path) -> None:
+    def test_its_json_min_is_the_one_of_these_tests(self, interface: Any, labelling: Project, tmp_path: Path) -> None:
         converter = pytest.importorskip("label_studio_sdk.converter").Converter
-        to_names = {f"label_{name}": made._target(name) for name in MODALITIES}
+        to_names = {f"label_{name}": labelling._target(name) for name in MODALITIES}
         first, second = (
             annotation({"label_text": 1.5, "label_audio": -0.5}, to_names, by=7, created_at="2026-03-10T00:00:00Z"),
             annotation({"label_text": 2}, to_names, by=8, created_at="2026-03-09T00:00:00Z"),
         )
         skipped = annotation({"label_text": 3}, to_names, was_cancelled=True)
-        tasks = [exported(task, 40 + number, first, second, skipped) for number, task in enumerate(made.tasks())]
+        tasks = [exported(task, 40 + number, first, second, skipped) for number, task in enumerate(labelling.tasks())]
         for task in tasks:
-            assert all(interface.validate_annotation(one) for one in task["annotations"])
+            assert all(interface.validate_annotation(item) for item in task["annotations"])
         (tmp_path / "export.json").write_text(json.dumps(tasks))
-        converter(config=made.config(), project_dir=None).convert_to_json_min(
+        converter(config=labelling.config(), project_dir=None).convert_to_json_min(
             str(tmp_path / "export.json"), str(tmp_path / "min"), is_dir=False
         )
         theirs = json.loads((tmp_path / "min" / "result.json").read_text("utf-8"))

@@ -9,7 +9,8 @@ import pandas as pd
 
 from selfmm.annotation.clips import clips_to_annotate
 from selfmm.annotation.label_studio import Project
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 
 MODALITIES = ["text", "audio", "vision"]

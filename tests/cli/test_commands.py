@@ -147,7 +147,7 @@ def test_unknown_encoder_and_folder(planted: Dataset, tmp_path: Path) -> None:
 
 def test_nonexistent_and_foreign_folders(tmp_path: Path) -> None:
     for command in (["train", "none"], ["inspect", "none"], ["train", "."]):
-        complains(selfmm(*command, cwd=tmp_path), "is no data set of selfmm")
+        complains(selfmm(*command, cwd=tmp_path), "Make a data set with: selfmm import")
     for command in (["evaluate", "none"], ["predict", "none", "x"], ["labels", "none"]):
         complains(selfmm(*command, cwd=tmp_path), "is not a run folder")
     complains(selfmm("import", "none.pkl", "dst", cwd=tmp_path), "none.pkl")

@@ -81,6 +81,15 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
         load_settings(tmp_path / "mine.toml")
 
 
+def test_settings_of_older_runs_that_were_removed(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[labels]\nrule = "paper"\nbank = "float32"\nbank_folder = ""\n')
+    assert load_settings(file) == load_settings(overrides=["labels.rule=paper"])
+    file.write_text('[labels]\nbank = "float16"\n')
+    with pytest.raises(SettingsError, match=r"labels.bank = 'float16': this setting was removed.*'float32'.*delete it"):
+        load_settings(file)
+
+
 def test_unknown_preset() -> None:
     with pytest.raises(SettingsError, match="there is no preset 'mossi'; did you mean 'mosi'"):
         load_settings("mossi")

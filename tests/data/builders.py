@@ -1,4 +1,4 @@
-"""Small sources in the field's layouts, for tests."""
+"""Small sources in the layouts of MMSA, for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def objects(values: list[Any]) -> Any:
     return array
 
 
-def field_split(split: str, n: int, *, audio: int = 5, vision: int = 4) -> dict[str, Any]:
+def mmsa_split(split: str, n: int, *, audio: int = 5, vision: int = 4) -> dict[str, Any]:
     """One split as MMSA writes it, unaligned: clip i has 1 + i % L frames, and padding at the end."""
     rng = np.random.default_rng(n)
     sound, face = rng.normal(size=(n, audio, 3)).astype("f4"), rng.normal(size=(n, vision, 2))
@@ -42,8 +42,8 @@ def field_split(split: str, n: int, *, audio: int = 5, vision: int = 4) -> dict[
     }
 
 
-def field_data() -> dict[str, dict[str, Any]]:
-    return {split: field_split(split, n) for split, n in SIZES.items()}
+def mmsa_data() -> dict[str, dict[str, Any]]:
+    return {split: mmsa_split(split, n) for split, n in SIZES.items()}
 
 
 def savez(path: Path, arrays: dict[str, Any]) -> None:

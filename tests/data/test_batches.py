@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader, Subset
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.tensors import Positions
-from selfmm.data.batches import BatchMaker, evaluation_plan, frame_statistics, training_plan
+from selfmm.data.batches import BatchMaker, collate, evaluation_plan, frame_statistics, training_plan
+from selfmm.data.manifest import Modality
 from selfmm.data.planted import PlantedSettings, write_planted
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.store import Dataset
 from selfmm.data.types import Batch
 from selfmm.data.writer import Frames, Source, write_dataset
 
@@ -49,6 +52,35 @@ def test_a_modality_the_data_set_lacks_is_missing_everywhere(lacking: Dataset) -
     stream = maker.make(np.arange(3)).streams["pulse"]
     assert stream.values.shape == (3, 1, 7)
     assert not stream.present.any()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_data_set_in_a_data_loader(lacking: Dataset, workers: int) -> None:
+    """Batches of torch's loader hold what a batch maker makes of the same clips."""
+    rows = lacking.rows("train")
+    loader: Any = DataLoader(
+        cast(Any, Subset(cast(Any, lacking), rows.tolist())), 8, collate_fn=collate, num_workers=workers
+    )
+    maker = BatchMaker(lacking, rows, {name: lacking.modalities[name] for name in ("audio", "vision")})
+    batches = list(loader)
+    assert [clip for batch in batches for clip in batch.ids] == lacking.samples["id"].iloc[rows].tolist()
+    for number, batch in enumerate(batches):
+        expected = maker.make(np.arange(len(rows))[8 * number : 8 * number + 8])
+        torch.testing.assert_close(batch.labels, expected.labels)
+        assert batch.streams.keys() == expected.streams.keys()
+        for name, stream in batch.streams.items():
+            for part in ("values", "lengths", "present"):
+                torch.testing.assert_close(getattr(stream, part), getattr(expected.streams[name], part))
+
+
+def test_token_ids_and_texts_in_a_loader(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": ["a", "b"], "split": "train", "label": [1.0, None], "text": ["x", None], "video": "v"})
+    frames = Frames(Modality(kind="tokens"), np.array([2, 0]), lambda i: np.arange(2 - 2 * i), np.dtype(np.int32))
+    batch = collate(write_dataset(Source(table, {"text": frames}, "ids", (-3, 3)), tmp_path / "data")[:])
+    assert (batch.ids, batch.splits, batch.texts) == (["a", "b"], ["train", "train"], ["x", None])
+    assert batch.labels.isnan().tolist() == [False, True]
+    assert batch.streams["text"].values.tolist() == [[0, 1], [0, 0]]
+    assert batch.streams["text"].present.tolist() == [True, False]
 
 
 def test_stored_token_ids_are_cut(tmp_path: Path) -> None:
@@ -113,11 +145,11 @@ def test_frame_statistics_equal_those_of_all_frames_at_once(lacking: Dataset) ->
 
 def test_batches_come_in_order_are_few_ahead_and_end_with_the_error(lacking: Dataset) -> None:
     maker = BatchMaker(lacking, np.arange(40), {"audio": lacking.modalities["audio"]})
-    made: list[int] = []
+    starts: list[int] = []
     make = maker.make
 
     def note(positions: Positions) -> Batch:
-        made.append(int(positions[0]))
+        starts.append(int(positions[0]))
         if positions[0] == 30:
             raise DatasetError("clip 30")
         return make(positions)
@@ -125,8 +157,8 @@ def test_batches_come_in_order_are_few_ahead_and_end_with_the_error(lacking: Dat
     maker.make = note  # type: ignore[method-assign]
     batches = maker.batches([np.array([i, i + 1]) for i in range(0, 40, 2)], torch.device("cpu"))
     assert next(batches).index.tolist() == [0, 1]
-    assert len(made) <= 4
+    assert len(starts) <= 4
     with pytest.raises(DatasetError, match="clip 30"):
         list(batches)
-    assert made == list(range(0, made[-1] + 2, 2))
-    assert made[-1] <= 34
+    assert starts == list(range(0, starts[-1] + 2, 2))
+    assert starts[-1] <= 34

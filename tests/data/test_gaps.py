@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from selfmm.core.errors import DatasetError
 from selfmm.data.batches import BatchMaker, frame_statistics
 from selfmm.data.inspect import inspect_dataset
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 from selfmm.models.encoders import SequenceEncoder
 
@@ -81,13 +82,13 @@ def test_batches_let_gaps_through_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_inspection_counts_gaps(tmp_path: Path) -> None:
-    found = inspect_dataset(dataset(tmp_path / "d", with_gaps(), gaps=True))
-    assert found.modalities["vision"].gaps == 4
-    assert not found.modalities["vision"].non_finite.count
-    assert any("4 of its frames (33%)" in note for note in found.notes)
-    found = inspect_dataset(dataset(tmp_path / "e", with_gaps(), gaps=False))
-    assert found.modalities["vision"].gaps == 0
-    assert found.modalities["vision"].non_finite.count == 2
+    inspection = inspect_dataset(dataset(tmp_path / "d", with_gaps(), gaps=True))
+    assert inspection.modalities["vision"].gaps == 4
+    assert not inspection.modalities["vision"].non_finite.count
+    assert any("4 of its frames (33%)" in note for note in inspection.notes)
+    inspection = inspect_dataset(dataset(tmp_path / "e", with_gaps(), gaps=False))
+    assert inspection.modalities["vision"].gaps == 0
+    assert inspection.modalities["vision"].non_finite.count == 2
 
 
 def test_names_must_fit() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.builders import SIZES, field_data, save, savez
+from data.builders import SIZES, mmsa_data, save, savez
 from selfmm.core.errors import OutputError, SourceError, UnsafePickleError
 from selfmm.core.version import __version__
 from selfmm.data.importing import import_dataset
@@ -25,7 +25,7 @@ MOSI = Path(__file__).parents[3] / "shared" / "data" / "mosi"
 
 
 def pickled(tmp_path: Path, damage: Any = None) -> Path:
-    content = field_data()
+    content = mmsa_data()
     if damage is not None:
         damage(content)
     return save(tmp_path / "set.pkl", content)
@@ -37,7 +37,7 @@ def imported(tmp_path: Path, damage: Any = None, **options: Any) -> tuple[Datase
 
 def test_a_pickle_becomes_a_data_set(tmp_path: Path) -> None:
     dataset, notes = imported(tmp_path)
-    content = field_data()
+    content = mmsa_data()
     assert notes == ()
     assert dataset.samples["split"].value_counts().to_dict() == SIZES
     assert {name: modality.kind for name, modality in dataset.modalities.items()} == {
@@ -64,10 +64,10 @@ def test_the_origin_is_recorded_without_paths(tmp_path: Path) -> None:
 def test_a_table_becomes_a_data_set(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "clips.csv").write_text("id,label,text\na,1,x\nb,2,y\nc,-3,z\n")
-    savez(tmp_path / "set" / "audio.npz", {one: np.ones((2, 3)) for one in "abc"})
+    savez(tmp_path / "set" / "audio.npz", {name: np.ones((2, 3)) for name in "abc"})
     (tmp_path / "set" / "vision").mkdir()
-    for one in "abc":
-        np.save(tmp_path / "set" / "vision" / f"{one}.npy", np.ones(4))
+    for name in "abc":
+        np.save(tmp_path / "set" / "vision" / f"{name}.npy", np.ones(4))
     dataset, notes = import_dataset(tmp_path / "set", tmp_path / "set" / "out")
     assert list(dataset.modalities) == ["text", "audio", "vision"]
     assert set(dataset.manifest.provenance["sha256"]) == {"clips.csv", "audio.npz", "vision"}
@@ -83,7 +83,7 @@ def clip(split: str, key: str, row: int, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (clip("train", "id", 0, "testvideo$_$0"), r"1 ids occur more than once: 'testvideo\$_\$0'"),
+        (clip("train", "id", 0, "testvideo$_$0"), r"ids occur more than once: 'testvideo\$_\$0'"),
         (clip("train", "id", 0, " "), "1 clip has no id"),
         (
             clip("train", "regression_labels", 0, 5),
@@ -91,15 +91,15 @@ def clip(split: str, key: str, row: int, value: Any) -> Any:
         ),
         (clip("train", "regression_labels", 0, np.inf), "outside"),
         (clip("train", "regression_labels", 0, np.nan), r"1 clip has no label \('trainvideo\$_\$0'\)"),
-        (clip("train", "raw_text", 0, "\ud800"), "1 clip has a text that is no proper text"),
+        (clip("train", "raw_text", 0, "\ud800"), "1 clip has a text that is not valid text"),
         (clip("train", "raw_text", 0, "  "), r"1 clip has no text .*pass --missing allow"),
         (clip("train", "audio_lengths", 0, 0), r"1 clip has no audio \('trainvideo\$_\$0'\). If that is right, pass"),
-        (lambda c: c["test"].pop("vision"), "3 clips have no vision .*left out of vision's loss"),
+        (lambda c: c["test"].pop("vision"), "3 clips have no vision .*leaves such clips out of the loss of vision"),
         (lambda c: [p["raw_text"].fill(" ") for p in c.values()], "the text of every clip is empty"),
         (lambda c: [p["vision_lengths"].fill(0) for p in c.values()], "no clip has any vision"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_left(tmp_path: Path, damage: Any, message: str) -> None:
+def test_what_is_wrong_is_reported_and_nothing_is_left(tmp_path: Path, damage: Any, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         imported(tmp_path, damage)
     assert [path.name for path in tmp_path.iterdir()] == ["set.pkl"]
@@ -120,13 +120,13 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
 def test_missing_streams_can_be_allowed_but_not_all_of_a_clip(tmp_path: Path) -> None:
     dataset, notes = imported(tmp_path, clip("train", "audio_lengths", 0, 0), missing="allow")
     assert dataset.frames("audio", 0).shape == (0, 3)
-    assert notes == ("1 clip has no audio ('trainvideo$_$0'); they are left out of audio's loss.",)
+    assert notes == ("1 clip has no audio ('trainvideo$_$0'); the loss of audio leaves out such clips.",)
 
     def silence(content: Any) -> None:
         content["train"]["audio_lengths"][0] = content["train"]["vision_lengths"][0] = 0
         content["train"]["raw_text"][0] = ""
 
-    with pytest.raises(SourceError, match="1 clip has no stream at all"):
+    with pytest.raises(SourceError, match="1 clip has no modality at all"):
         imported(tmp_path, silence, missing="allow", force=True)
 
 
@@ -135,9 +135,9 @@ def test_one_clip_is_enough(tmp_path: Path) -> None:
     assert len(import_dataset(path, tmp_path / "out")[0]) == 1
 
 
-def test_videos_in_several_splits_are_told(tmp_path: Path) -> None:
+def test_videos_in_several_splits_are_reported(tmp_path: Path) -> None:
     _, notes = imported(tmp_path, clip("train", "id", 0, "testvideo$_$9"))
-    assert "1 videos have clips in more than one split ('testvideo')" in notes[0]
+    assert "videos have clips in more than one split ('testvideo')" in notes[0]
 
 
 def test_a_wrong_range_and_wrong_kinds_of_source(tmp_path: Path) -> None:
@@ -197,13 +197,14 @@ SLOW = """
 import signal, sys, time
 # Started in the background, a process ignores SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from selfmm.data import field_streams, importing
-slow = field_streams.without_non_finite
+from selfmm.data import importing
+from selfmm.data.mmsa import padded
+slow = padded.without_non_finite
 def wait(*arguments):
     print("writing", flush=True)
     time.sleep(60)
     return slow(*arguments)
-field_streams.without_non_finite = wait
+padded.without_non_finite = wait
 importing.import_dataset(sys.argv[1], sys.argv[2])
 """
 
@@ -217,11 +218,11 @@ def test_an_interrupted_import_leaves_no_half_data_set(tmp_path: Path, kind: sig
     process.send_signal(kind)
     process.communicate(timeout=30)
     assert not out.exists()
-    left = [one for one in tmp_path.iterdir() if one.name != "set.pkl"]
-    assert all(one.name.startswith(".out.") for one in left)
+    left = [path for path in tmp_path.iterdir() if path.name != "set.pkl"]
+    assert all(path.name.startswith(".out.") for path in left)
     assert bool(left) == (kind != signal.SIGINT)
     import_dataset(path, out)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["out", "set.pkl"]  # the next import tidies up
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set.pkl"]  # the next import tidies up
 
 
 PEAK = """
@@ -247,7 +248,7 @@ def test_memory_does_not_grow_with_the_arrays(tmp_path: Path, lengths: bool, pro
         part["audio_lengths"] = [longest] * n
     path = save(tmp_path / "large.pkl", {"train": part}, protocol)
     del part
-    warm = save(tmp_path / "small.pkl", field_data())
+    warm = save(tmp_path / "small.pkl", mmsa_data())
     result = run(PEAK, path, tmp_path / "out", warm, tmp_path / "warm")
     assert result.returncode == 0, result.stderr
     grown = int(result.stdout) / 1024

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from selfmm.data.inspect import BINS, inspect_dataset
+from selfmm.data.manifest import Modality
 from selfmm.data.planted import PlantedSettings, write_planted
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 
 NAN = float("nan")
@@ -77,7 +78,7 @@ def test_non_finite_values_are_laid_at_the_right_clips(tmp_path: Path) -> None:
     clips[2][0, 0], clips[2][3, 1], clips[4][4, 1] = np.nan, np.inf, -np.inf
     inspection = inspect_dataset(build(tmp_path / "d", clips))
     assert inspection.modalities["audio"].non_finite.first == ("c2", "c4")
-    assert "audio has NaN or infinite values in clips: 2 (c2, c4); extract them anew" in inspection.problems
+    assert "audio has NaN or infinite values in clips: 2 (c2, c4); extract it again" in inspection.problems
 
 
 def test_constant_columns_are_named_though_other_values_are_nan(tmp_path: Path) -> None:
@@ -122,11 +123,11 @@ def test_faults_of_the_table(tmp_path: Path) -> None:
         "ids belong to more than one clip: 1 (a); give every clip its own",
         "videos have clips in two splits: 1 (v)",
         "labels are outside [-3.0, 3.0]: 1 (a)",
-        "clips have no stream at all: 1 (a)",
+        "clips have no modality at all: 1 (a)",
         "the split 'valid' is empty",
     ):
         assert part in text
-    assert "1 clips of the split 'train' have no label" in inspection.notes
+    assert "1 clip of the split 'train' without a label" in inspection.notes
     assert "the split 'test' has no negative label" in inspection.notes
     assert inspection.splits["train"].unlabelled == 1
     assert sum(inspection.splits["train"].histogram) == 2
@@ -134,7 +135,7 @@ def test_faults_of_the_table(tmp_path: Path) -> None:
 
 def test_a_training_split_without_labels_is_a_problem(tmp_path: Path) -> None:
     inspection = inspect_dataset(build(tmp_path / "d", clean_clips([2, 2, 2]), label=[NAN, 1.0, NAN]))
-    assert inspection.problems == ("no clip of the split 'train' has a label; training needs them",)
+    assert inspection.problems == ("no clip of the split 'train' has a label; training needs labels",)
 
 
 def test_changed_and_lost_files_are_found_and_verify_can_be_left_out(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_changed_and_lost_files_are_found_and_verify_can_be_left_out(tmp_path: P
     whole = (dataset.path / "audio.npy").read_bytes()
     (dataset.path / "audio.npy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert inspect_dataset(dataset).damaged_files == ("audio.npy",)
-    assert "audio.npy is not what its checksum says; import the data set anew" in inspect_dataset(dataset).problems
+    assert "audio.npy does not match its checksum; import the data set again" in inspect_dataset(dataset).problems
     quick = inspect_dataset(dataset, verify=False)
     assert quick.problems == ()
     assert not quick.verified

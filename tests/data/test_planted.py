@@ -10,9 +10,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeCV
 
 from selfmm.core.errors import SettingsError
+from selfmm.data.manifest import SPLITS
 from selfmm.data.planted import MODALITIES, PlantedSettings, planted_source, write_planted
 from selfmm.data.planted_words import sentence
-from selfmm.data.store import SPLITS
 from selfmm.data.writer import Source
 
 
@@ -48,9 +48,9 @@ def test_labels_and_truths_are_in_range_and_on_the_grid_of_five_raters(default: 
 
 def test_the_m_label_follows_the_agreeing_majority(default: Source) -> None:
     for row in default.table.to_dict("records"):
-        said = {name: row[f"label_{name}"] for name in MODALITIES}
-        contradicting = said.pop(row["conflict"], None)
-        agreeing, label = np.array(list(said.values())), row["label"]
+        labels = {name: row[f"label_{name}"] for name in MODALITIES}
+        contradicting = labels.pop(row["conflict"], None)
+        agreeing, label = np.array(list(labels.values())), row["label"]
         assert len(set(np.sign(agreeing))) == 1
         assert label * agreeing[0] >= 0
         if contradicting is not None:
@@ -146,9 +146,9 @@ def test_sentences_hardly_repeat_across_splits() -> None:
 @pytest.mark.parametrize(("sentiment", "words"), [(3.0, "masterpiece|adored|flawless"), (-3.0, "disaster|hated")])
 def test_the_extremes_are_said_in_extreme_words(sentiment: float, words: str) -> None:
     rng = np.random.default_rng(0)
-    said = pd.Series([sentence(sentiment, rng) for _ in range(200)])
-    assert said.str.contains(words).mean() > 0.1
-    assert not said.str.contains("kind of|average").any()
+    sentences = pd.Series([sentence(sentiment, rng) for _ in range(200)])
+    assert sentences.str.contains(words).mean() > 0.1
+    assert not sentences.str.contains("kind of|average").any()
 
 
 def features(source: Source) -> dict[str, npt.NDArray[np.float64]]:
@@ -165,25 +165,25 @@ def features(source: Source) -> dict[str, npt.NDArray[np.float64]]:
 def learnt(source: Source) -> dict[str, float]:
     """Correlation with each modality's truth, on the test split, of ridge regression."""
     train, test = ((source.table["split"] == split).to_numpy() for split in ("train", "test"))
-    found = {}
+    correlation = {}
     for name, x in features(source).items():
         truth = source.table[f"label_{name}"].to_numpy()
-        said = RidgeCV(np.logspace(-3, 4, 15)).fit(x[train], truth[train]).predict(x[test])
-        found[name] = float(np.corrcoef(said, truth[test])[0, 1])
-    return found
+        predicted = RidgeCV(np.logspace(-3, 4, 15)).fit(x[train], truth[train]).predict(x[test])
+        correlation[name] = float(np.corrcoef(predicted, truth[test])[0, 1])
+    return correlation
 
 
 def test_every_modality_tells_its_own_truth_and_text_most(default: Source) -> None:
-    found = learnt(default)
-    assert found["text"] > max(found["audio"], found["vision"])
-    assert all(0.55 < corr < 0.92 for corr in found.values()), found
+    correlation = learnt(default)
+    assert correlation["text"] > max(correlation["audio"], correlation["vision"])
+    assert all(0.55 < corr < 0.92 for corr in correlation.values()), correlation
 
 
 def test_a_modality_of_strength_0_carries_nothing() -> None:
-    found = learnt(planted_source(PlantedSettings(strength={"text": 0, "vision": 0})))
-    assert abs(found["text"]) < 0.25
-    assert abs(found["vision"]) < 0.25
-    assert found["audio"] > 0.55
+    correlation = learnt(planted_source(PlantedSettings(strength={"text": 0, "vision": 0})))
+    assert abs(correlation["text"]) < 0.25
+    assert abs(correlation["vision"]) < 0.25
+    assert correlation["audio"] > 0.55
 
 
 def test_less_noise_is_easier() -> None:

@@ -1,8 +1,9 @@
-"""The data-set folder: what is written is read, and what is damaged is told."""
+"""The data-set folder: what is written is read, and damage is reported."""
 
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from selfmm.core.errors import DatasetError, OutputError, SourceError
 from selfmm.data.corrections import COLUMNS, write_corrections
-from selfmm.data.store import Dataset, Manifest, Modality, check_modality_name, open_dataset
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import Frames, Source, fingerprint, sha256, write_dataset
 
 CLIPS = 70  # more than the writer takes at once
@@ -130,8 +132,8 @@ def edit_table(dataset: Dataset, column: str, values: Any) -> None:
 
 
 DAMAGES: list[tuple[Any, str]] = [
-    (lambda d: (d.path / "dataset.json").unlink(), r"holds no dataset\.json.*selfmm import"),
-    (lambda d: (d.path / "dataset.json").write_text("{"), "cannot read .*Import the data set anew"),
+    (lambda d: (d.path / "dataset.json").unlink(), r"has no dataset\.json.*selfmm import"),
+    (lambda d: (d.path / "dataset.json").write_text("{"), "cannot read .*Import the data set again"),
     (lambda d: (d.path / "dataset.json").write_text("[]"), "format version None"),
     (lambda d: edit(d, format_version=99), "format version 99; this selfmm reads version 1"),
     (lambda d: edit(d, colour="red"), "is not valid: colour"),
@@ -155,7 +157,7 @@ DAMAGES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGES)
-def test_damage_is_told_on_opening(tmp_path: Path, damage: Any, message: str) -> None:
+def test_damage_is_reported_on_opening(tmp_path: Path, damage: Any, message: str) -> None:
     dataset = written(tmp_path)
     damage(dataset)
     with pytest.raises(DatasetError, match=message):
@@ -163,17 +165,61 @@ def test_damage_is_told_on_opening(tmp_path: Path, damage: Any, message: str) ->
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"does not exist.*Make one with: selfmm import"):
+    with pytest.raises(DatasetError, match=r"does not exist.*Make a data set with: selfmm import"):
         open_dataset(tmp_path / "none")
 
 
-@pytest.mark.parametrize("name", ["", "Audio", "a b", "../x", "a/b", "1a", "x" * 33, "samples", "dataset", "audio.npy"])
-def test_names_that_are_no_modality(name: str) -> None:
-    with pytest.raises(ValueError, match="cannot name a modality"):
-        check_modality_name(name)
-    assert check_modality_name("gaze_2") == "gaze_2"
+def test_clips_by_number_id_and_slice(tmp_path: Path) -> None:
+    dataset = written(tmp_path)
+    clip = dataset[3]
+    assert (clip.id, clip.split, clip.text, clip.video) == ("v$_$3", "train", "é", "v")
+    assert clip.label == dataset.labels()[3]
+    assert np.array_equal(clip.frames["audio"], audio(3))
+    assert clip.frames["text"].tolist() == [0, 1, 2]
+    assert clip.unimodal_labels == {}
+    assert (dataset[2].text, dataset[4].frames["audio"].shape) == (None, (0, 3))
+    assert dataset["v$_$3"].id == dataset[np.int64(3)].id == dataset[3 - CLIPS].id == clip.id
+    assert [clip.id for clip in dataset[1:4]] == ["v$_$1", "v$_$2", "v$_$3"]
+    assert [clip.id for clip in dataset] == dataset.samples["id"].tolist()
+    assert "v$_$3" in dataset
+    assert "nobody" not in dataset
+    assert repr(clip) == "<DatasetClip 'v$_$3': train, label -2.73913, text 'é', audio (3, 3), text (3,)>"
 
 
-def test_an_infinite_range_is_refused() -> None:
-    with pytest.raises(ValueError, match="two finite numbers"):
-        Manifest(name="x", label_range=(0, float("inf")), modalities={"text": Modality(kind="text")})
+@pytest.mark.parametrize(("key", "error"), [(CLIPS, IndexError), (-CLIPS - 1, IndexError), ("v", KeyError)])
+def test_a_clip_that_does_not_exist(tmp_path: Path, key: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="'set' has no clip"):
+        _ = written(tmp_path)[key]
+
+
+def test_clips_are_read_only_and_stay_in_the_file(tmp_path: Path) -> None:
+    frames = written(tmp_path)[3].frames["audio"]
+    assert isinstance(frames, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        frames[0] = 1
+
+
+def test_labels_of_one_modality_alone(tmp_path: Path) -> None:
+    table = source().table.assign(label_audio=[1.5, np.nan] * (CLIPS // 2), label_other="word")
+    dataset = written(tmp_path, table=table.drop(columns="label_other"))
+    assert (dataset[0].unimodal_labels, dataset[1].unimodal_labels) == ({"audio": 1.5}, {})
+
+
+def test_a_pickled_data_set_does_not_take_its_frames_along(tmp_path: Path) -> None:
+    dataset = written(tmp_path)
+    small = len(pickle.dumps(dataset))
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert np.array_equal(copy[3].frames["audio"], audio(3))
+    assert len(pickle.dumps(copy)) < small + 10_000
+
+
+def test_how_a_data_set_shows_itself(tmp_path: Path) -> None:
+    table = source().table
+    table.loc[0, ["id", "text"]] = "<script>", "<b>"
+    dataset = written(tmp_path, name="<set>", table=table)
+    facts = "70 clips (train 42, valid 14, test 14); audio (3 features), text (token ids); labels -3 to 3"
+    assert repr(dataset) == f"<Dataset '<set>': {facts}>"
+    page = dataset._repr_html_()
+    assert "<caption>Data set &lt;set&gt;</caption>" in page
+    assert "<td>&lt;script&gt;</td><td>train</td><td>-3</td><td>&lt;b&gt;</td>" in page
+    assert "70 clips (train 42, valid 14, test 14)" in page

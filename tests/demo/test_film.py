@@ -49,7 +49,7 @@ def test_the_sound_is_at_its_place(tmp_path: Path) -> None:
     assert np.corrcoef(given, read[: len(given)])[0, 1] > 0.9
 
 
-def test_without_pyav_the_mend_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_pyav_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'selfmm\[video\]'"):
         write_film(tmp_path / "film.mp4", _drawings(), _sound(), SIZE)

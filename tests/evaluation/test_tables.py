@@ -40,7 +40,7 @@ def test_columns_of_different_scales_share_a_table() -> None:
     assert metrics_table(columns).row_count == 1 + len({**columns["a"].values, **columns["b"].values})
 
 
-def test_an_empty_table_is_no_error() -> None:
+def test_an_empty_table_is_not_an_error() -> None:
     assert shown(metrics_table({}))
 
 
@@ -60,7 +60,7 @@ def test_mean_and_deviation_over_seeds() -> None:
 
 
 @pytest.mark.parametrize("runs", [[], [{}], [{"mae": math.nan}]])
-def test_nothing_to_summarise_is_no_error(runs: list[dict[str, float]]) -> None:
+def test_nothing_to_summarise_is_not_an_error(runs: list[dict[str, float]]) -> None:
     summary = summarise(runs)
     assert list(summary.columns) == ["mean", "std", "runs"]
     assert np.isnan(summary["mean"].to_numpy(dtype=np.float64)).all()

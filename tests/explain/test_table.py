@@ -45,7 +45,7 @@ def test_they_are_those_of_each_clip_by_itself(table: pd.DataFrame, trained: Sen
             assert np.isnan(told[f"added_{name}"])
 
 
-def test_they_add_up_beside_the_scores_of_predict(table: pd.DataFrame, trained: SentimentModel, gappy: Dataset) -> None:
+def test_they_add_up_next_to_the_scores(table: pd.DataFrame, trained: SentimentModel, gappy: Dataset) -> None:
     pd.testing.assert_frame_equal(table[trained.predict(gappy).columns], trained.predict(gappy), atol=1e-5)
     assert table.filter(like="by_").isna().to_numpy().any(), "some clips lack a stream"
     np.testing.assert_allclose(table["base"] + table.filter(like="by_").sum(axis=1), table["score"], atol=1e-4)

@@ -31,7 +31,7 @@ def portrait() -> Image:
 
 @functools.cache
 def speaking(opening: int) -> Image:
-    """The portrait with its mouth opened by so many pixels: what is below the lips moves down."""
+    """Return the portrait with its mouth opened by some pixels: everything below the lips moves down."""
     from scipy.ndimage import map_coordinates  # type: ignore[import-untyped]
 
     photo = portrait().astype(np.float64)
@@ -76,7 +76,7 @@ def turned(image: Image, degrees: float) -> Image:
 
 
 def chunks(images: list[Image], rate: float, pieces: list[int]) -> list[Chunk]:
-    """Pictures as chunks with so many pictures each; the last chunk takes the rest."""
+    """Return pictures as chunks of a number of pictures; the last chunk takes the rest."""
     frames = [Frame(index / rate, image) for index, image in enumerate(images)]
     cuts = [0, *np.clip(np.cumsum(pieces), 0, len(images)).tolist(), len(images)]
     spans = itertools.pairwise(cuts)
@@ -92,7 +92,7 @@ def needs_weights() -> None:
 
 
 def clip(name: str) -> Path:
-    """A real recording, where it is at hand beside the checkout."""
+    """A real recording, if it is next to the checkout."""
     path = Path(__file__).parents[3] / "shared" / "data" / "clips" / name
     if not path.is_file():
         pytest.skip("the real clips are not beside this checkout (they are not ours to ship)")

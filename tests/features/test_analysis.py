@@ -58,7 +58,7 @@ class Ear:
 
 
 def see(image: Image) -> tuple[Face, ...]:
-    """Stands for the face finder: what is not black is a face, and its brightness the features."""
+    """Replaces the face finder: a picture that is not black is a face, and its brightness is the feature."""
     level = float(image.mean())
     row = np.full(len(COLUMNS), level, dtype=np.float32)
     return (Face(row, np.array([0.2, 0.2, 0.6, 0.6]), level / 255, 20.0),) if level else ()

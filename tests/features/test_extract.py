@@ -42,7 +42,7 @@ COUNT = 12
 
 
 class Ledger(Listener):
-    """Writes down what it is told."""
+    """Records the calls."""
 
     def __init__(self) -> None:
         self.clips = 0
@@ -258,7 +258,7 @@ def started(source: Path, out: Path, **environment: str) -> subprocess.Popen[str
 
 
 def waited(process: subprocess.Popen[str], files: int, out: Path) -> list[psutil.Process]:
-    """The processes at work, when so many clips are kept."""
+    """Return the processes at work, once a number of clips are kept."""
     deadline = time.monotonic() + 60
     while len(list((out / "cache").rglob("*.safetensors"))) < files:
         assert process.poll() is None, process.communicate()
@@ -489,12 +489,12 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
         ("id path label", [("a", "a.wav", 1), ("a", "a.wav", 2)], {}, "more than once: 'a'"),
         ("id path lable", [("a", "a.wav", 1)], {"label_column": "label"}, "did you mean 'lable'"),
         ("id path label", [("a", "gone.wav", 1)], {}, r"none of the clips can be extracted:[\s\S]*does not exist"),
-        ("id path label split", [("a", "a.wav", 1, "train"), ("b", "a.wav", 1, "")], {}, "1 clips have no split"),
+        ("id path label split", [("a", "a.wav", 1, "train"), ("b", "a.wav", 1, "")], {}, "1 clip has no split"),
         ("id path label label_text", [("a", "a.wav", 1, 2)], {}, "label_text outside"),
         ("name label", [("a", 1)], {}, "no column path"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_extracted(
+def test_what_is_wrong_is_reported_before_anything_is_extracted(
     tmp_path: Path, columns: str, cells: list[Any], options: dict[str, Any], says: str
 ) -> None:
     write_recording(tmp_path / "a.wav", sound=tone(0.2))

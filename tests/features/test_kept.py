@@ -1,4 +1,4 @@
-"""What is kept is found again by all that it depends on, and never trusted when it is not whole."""
+"""A kept clip is found by all that it depends on, and never used if it is damaged."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +15,8 @@ from torch import Tensor
 
 from oracles.ulgm import FUSION, SlowGenerator
 from oracles.worlds import FUSION_DIM, World, apply, build
-from selfmm.core.errors import OutputError, SettingsError
+from selfmm.core.errors import SettingsError
 from selfmm.labels import FixedLabels, Outcome, UnimodalLabelGenerator
-from selfmm.labels.banks import make_bank
 from selfmm.labels.rules import Evidence, Rule
 
 BANK_TYPES: dict[torch.dtype, type[np.floating]] = {
@@ -145,24 +143,24 @@ def test_a_first_epoch_gives_the_same_centres_however_it_is_split(world: World, 
         torch.testing.assert_close(whole.centres(name), split.centres(name), equal_nan=True, rtol=1e-12, atol=1e-12)
 
 
-class Told:
-    """A rule that says what it was told, with the sign of the m-label so that no class empties."""
+class Constant:
+    """A rule with one size of label for all clips, with the sign of the m-label so that no class empties."""
 
     bounded = True
-    says = 0.0
+    size = 0.0
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        return self.says * evidence.m_labels.sign()
+        return self.size * evidence.m_labels.sign()
 
 
 def test_momentum_has_the_closed_form() -> None:
     """y^(n) = sum over i of 2i / (n(n+1)) y^i with y^1 = y_m: the last epochs weigh most."""
-    told = Told()
-    rule: Rule = told
+    constant = Constant()
+    rule: Rule = constant
     gen = UnimodalLabelGenerator(torch.tensor([2.0, -1.0]).double(), {"text": 1}, 1, rule=rule)
     raw = torch.rand(12, generator=torch.Generator().manual_seed(0)).tolist()
     points = torch.tensor([[1.0], [-1.0]])
-    for epoch, told.says in enumerate(raw, start=1):
+    for epoch, constant.size in enumerate(raw, start=1):
         gen.update(points, {"text": points}, torch.arange(2), epoch)
         later = sum(2 * i / (epoch * (epoch + 1)) * raw[i - 1] for i in range(2, epoch + 1))
         expected = 2 / (epoch * (epoch + 1)) * gen.m_labels + later * gen.m_labels.sign()
@@ -171,9 +169,9 @@ def test_momentum_has_the_closed_form() -> None:
 
 @pytest.mark.parametrize("raw", [torch.inf, torch.nan])
 def test_a_pole_is_held_and_not_clamped(raw: float) -> None:
-    told = Told()
-    told.says = raw
-    gen = UnimodalLabelGenerator(torch.tensor([2.0, -1.0]), {"text": 1}, 1, rule=told)
+    constant = Constant()
+    constant.size = raw
+    gen = UnimodalLabelGenerator(torch.tensor([2.0, -1.0]), {"text": 1}, 1, rule=constant)
     points = torch.tensor([[1.0], [-1.0]])
     for epoch in (1, 2):
         gen.update(points, {"text": points}, torch.arange(2), epoch)
@@ -185,7 +183,7 @@ def test_every_repeat_of_a_clip_stands_in_with_its_last_features() -> None:
     """Writes of one row from several places then agree, in whatever order an accelerator makes them."""
     seen: list[Tensor] = []
 
-    class Spy(Told):
+    class Spy(Constant):
         def __call__(self, evidence: Evidence) -> Tensor:
             seen.extend([evidence.fusion[:, 0], evidence.feature[:, 0]])
             return evidence.m_labels
@@ -310,31 +308,6 @@ def test_wrong_fixed_labels_are_refused(known: tuple[list[int], list[float], lis
         UnimodalLabelGenerator(torch.zeros(3), {"text": 2}, 4, fixed={"txet": fixed})
 
 
-@pytest.mark.parametrize("bank_dtype", [torch.float32, torch.bfloat16])
-def test_a_bank_in_a_file_gives_the_same_labels_and_leaves_nothing(tmp_path: Path, bank_dtype: torch.dtype) -> None:
-    world = World(10, rough=True)
-    mapped = build(world, bank_dtype=bank_dtype, bank_folder=tmp_path)
-    plain = build(world, bank_dtype=bank_dtype)
-    for step in world.steps():
-        apply(mapped, step)
-        apply(plain, step)
-    mapped.resync()
-    plain.resync()
-    state = plain.state_dict()
-    assert all(torch.equal(value, state[key]) for key, value in mapped.state_dict().items())
-    assert not list(tmp_path.iterdir())  # unnamed files: nothing to clean up, even after a kill
-    assert mapped.to("meta").m_labels.is_meta
-    assert mapped.fusion.bank.device.type == "cpu"
-
-
-def test_a_bank_that_cannot_be_made_says_why(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot write"):
-        build(World(0), bank_folder=tmp_path / "none")
-    (tmp_path / "small").mkdir()
-    with pytest.raises(OutputError, match=r"cannot write .*small"):
-        make_bank(2**40, 2**20, torch.float32, torch.device("cpu"), tmp_path / "small")
-
-
 def test_figures_are_those_of_the_stored_features() -> None:
     world = World(12, clips=40)
     gen = build(world)
@@ -410,7 +383,7 @@ def test_cost_does_not_grow_with_the_number_of_clips() -> None:
             start = time.perf_counter()
             gen.update(rows, {"text": rows}, index, 2)
             times.append(time.perf_counter() - start)
-        return min(times)  # the least disturbed one
+        return min(times)  # the least disturbed
 
     # O(N) would make it a thousand; 3 leaves room for caches and a busy machine.
     assert min(seconds(1_000_000) / seconds(1_000) for _ in range(3)) < 3
@@ -465,7 +438,7 @@ def test_wrong_settings_are_listed_at_once() -> None:
         ({"present": {"text": torch.ones(2)}}, "bool"),
     ],
 )
-def test_misuse_of_update_says_the_mend(change: dict[str, object], words: str) -> None:
+def test_misuse_of_update_says_what_to_do(change: dict[str, object], words: str) -> None:
     gen = UnimodalLabelGenerator(torch.zeros(3), {"text": 2}, 4)
     right = {"fusion": torch.zeros(2, 4), "features": {"text": torch.zeros(2, 2)}, "index": torch.arange(2), "epoch": 1}
     state = {key: value.clone() for key, value in gen.state_dict().items()}

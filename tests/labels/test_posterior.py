@@ -1,4 +1,4 @@
-"""The rule ``posterior`` against its slow oracle, its laws, and what it does with evidence that is weak or leaks."""
+"""The rule ``posterior`` against its slow oracle, its laws, and weak or leaking evidence."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from oracles.posterior import held_out_predictions
 from oracles.ulgm import SlowGenerator
 from oracles.worlds import World, apply, build
 from selfmm.core.errors import SettingsError
-from selfmm.labels import UnimodalLabelGenerator
-from selfmm.labels.accounts import EM_STEPS, SILENT, fit_account, posterior_mean
-from selfmm.labels.held_out import leave_one_out
+from selfmm.labels import FixedLabels, UnimodalLabelGenerator
+from selfmm.labels.leave_one_out import leave_one_out
+from selfmm.labels.posterior import EM_STEPS, UNINFORMATIVE, fit_evidence, posterior_mean
 
 WORLDS = [
     *(World(seed, modalities=1 + seed % 5, rough=seed % 2 == 1) for seed in range(10)),
@@ -59,9 +59,9 @@ def test_left_out_predictions_equal_refitted_heads(clips: int, width: int) -> No
     random = torch.Generator().manual_seed(clips)
     rows = torch.randn(clips, width, generator=random).double() + 5
     labels = rows[:, 0] + torch.randn(clips, generator=random)
-    said = leave_one_out(rows, labels, torch.ones(clips, dtype=torch.bool))
+    predicted = leave_one_out(rows, labels, torch.ones(clips, dtype=torch.bool))
     slow = held_out_predictions({clip: rows[clip].numpy() for clip in range(clips)}, labels.tolist())
-    np.testing.assert_allclose(said, [slow[clip] for clip in range(clips)], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(predicted, [slow[clip] for clip in range(clips)], rtol=1e-9, atol=1e-9)
 
 
 lawful = settings(deadline=None, derandomize=True, max_examples=12)
@@ -106,7 +106,7 @@ def test_order_of_clips_and_modalities_does_not_matter(world: World) -> None:
 
 
 def planted(clips: int, share: float, noise: float) -> tuple[Tensor, Tensor, Tensor]:
-    """m, truth and a feature that shows the truth; ``share`` of the truths are drawn anew."""
+    """m, truth and a feature that shows the truth; ``share`` of the truths are drawn again."""
     random = torch.Generator().manual_seed(clips)
     m = 1.5 * torch.randn(clips, generator=random).double()
     own = torch.rand(clips, generator=random) < share
@@ -115,15 +115,15 @@ def planted(clips: int, share: float, noise: float) -> tuple[Tensor, Tensor, Ten
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
-def test_the_account_finds_the_planted_share(share: float) -> None:
+def test_the_fit_finds_the_planted_share(share: float) -> None:
     m, truth, shown = planted(4000, share, 0.4)
-    account = fit_account(m, shown)
-    assert account.share.item() == pytest.approx(share, rel=0.25)
-    found = posterior_mean(m, shown, account)
-    assert torch.corrcoef(torch.stack([found, truth]))[0, 1] > torch.corrcoef(torch.stack([m, truth]))[0, 1] + 0.01
+    fit = fit_evidence(m, shown)
+    assert fit.share.item() == pytest.approx(share, rel=0.25)
+    labels = posterior_mean(m, shown, fit)
+    assert torch.corrcoef(torch.stack([labels, truth]))[0, 1] > torch.corrcoef(torch.stack([m, truth]))[0, 1] + 0.01
 
 
-def test_evidence_heard_before_the_encoder_memorised_is_kept() -> None:
+def test_evidence_from_before_the_encoder_memorised_is_kept() -> None:
     random = torch.Generator().manual_seed(1)
     m, spread, noise = (size * torch.randn(1000, generator=random).double() for size in (1.0, 0.8, 1.5))
     truth, honest, gain = m + spread, m + spread + noise, []
@@ -133,35 +133,35 @@ def test_evidence_heard_before_the_encoder_memorised_is_kept() -> None:
         features = {"text": ((1 - memory) * honest + memory * m)[:, None]}
         gen.update(m[:, None], features, torch.arange(1000), epoch)
         gen.resync()
-        found = gen.labels["text"]
-        gain.append(correlation(found, truth) - correlation(m, truth))
+        labels = gen.labels["text"]
+        gain.append(correlation(labels, truth) - correlation(m, truth))
     assert gain[4] > 0.005
     assert gain[-1] > 0.75 * gain[4]
 
 
-def correlation(one: Tensor, other: Tensor) -> Tensor:
-    return torch.corrcoef(torch.stack([one.double(), other.double()]))[0, 1]
+def correlation(x: Tensor, y: Tensor) -> Tensor:
+    return torch.corrcoef(torch.stack([x.double(), y.double()]))[0, 1]
 
 
 def test_em_has_settled_by_its_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
     m, _, shown = planted(2000, 0.1, 0.5)
-    account = fit_account(m, shown)
-    monkeypatch.setattr("selfmm.labels.accounts.EM_STEPS", 4 * EM_STEPS)
-    torch.testing.assert_close(fit_account(m, shown).share, account.share, rtol=1e-3, atol=1e-4)
+    fit = fit_evidence(m, shown)
+    monkeypatch.setattr("selfmm.labels.posterior.EM_STEPS", 4 * EM_STEPS)
+    torch.testing.assert_close(fit_evidence(m, shown).share, fit.share, rtol=1e-3, atol=1e-4)
 
 
 def test_a_memorised_label_is_no_evidence_against_itself() -> None:
     m, _, _ = planted(300, 0.1, 0.4)
-    leak = posterior_mean(m, m, fit_account(m, m))
+    leak = posterior_mean(m, m, fit_evidence(m, m))
     torch.testing.assert_close(leak, m, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("said", [torch.zeros(5), torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])])
-def test_evidence_that_does_not_rise_with_the_labels_is_silent(said: Tensor) -> None:
+@pytest.mark.parametrize("evidence", [torch.zeros(5), torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])])
+def test_evidence_that_does_not_rise_with_the_labels_is_uninformative(evidence: Tensor) -> None:
     m = torch.arange(5).double()
-    account = fit_account(m, said.double())
-    assert account == SILENT
-    assert torch.equal(posterior_mean(m, said.double(), account), m)
+    fit = fit_evidence(m, evidence.double())
+    assert fit == UNINFORMATIVE
+    assert torch.equal(posterior_mean(m, evidence.double(), fit), m)
 
 
 def test_a_dead_modality_keeps_its_m_labels_nearly() -> None:
@@ -188,11 +188,32 @@ def test_state_continues_bit_for_bit_and_a_second_resync_changes_nothing() -> No
     gen.resync()
     assert all(torch.equal(value, before[key]) for key, value in gen.state_dict().items())
     for step in steps[13:]:
-        for one in (gen, other):
-            apply(one, step)
-            one.resync()
+        for generator in (gen, other):
+            apply(generator, step)
+            generator.resync()
     for (key, buffer), same in zip(gen.state_dict().items(), other.state_dict().values(), strict=True):
         assert torch.equal(buffer, same), key
+
+
+def test_a_state_with_the_keys_of_an_older_version_can_be_loaded() -> None:
+    world, first = World(6, rough=True), torch.tensor([0])
+    fixed = {"text": FixedLabels(first, torch.ones(1).double(), torch.ones(1).double())}
+    gen = build(world, rule="posterior", fixed=fixed)
+    for step in world.steps():
+        apply(gen, step)
+        gen.resync()
+    other = torch.nn.ModuleDict({"generator": build(world, rule="posterior", fixed=fixed)})
+    names = {".held_out.": ".testimony.", ".evidence": ".said", ".observed": ".heard", ".estimates": ".figures"}
+    names[".fixed_weights"] = ".given"
+    older = {}
+    for key, value in gen.state_dict(prefix="generator.").items():
+        for new, old in names.items():
+            key = key.replace(new, old)
+        older[key] = value
+    assert {"generator.testimony.of_text.said", "generator.streams.of_text.given"} <= older.keys()
+    other.load_state_dict(older)
+    for key, value in gen.state_dict(prefix="generator.").items():
+        torch.testing.assert_close(other.state_dict()[key], value, rtol=0, atol=0, equal_nan=True)
 
 
 def test_update_never_waits_for_the_device() -> None:
@@ -212,6 +233,6 @@ def test_without_resync_labels_stay_the_m_labels() -> None:
     assert all(torch.equal(labels, world.labels) for labels in gen.labels.values())
 
 
-def test_sugrm_wants_one_width() -> None:
+def test_sugrm_needs_one_width() -> None:
     with pytest.raises(SettingsError, match="projections equal"):
         UnimodalLabelGenerator(torch.zeros(3), {"text": 2}, 4, rule="sugrm")

@@ -39,7 +39,7 @@ def test_paper_by_hand_squares_the_distances() -> None:
     assert RULES["paper"](on_a_line(1.0, 0.5, -0.5)).item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_modality_that_says_what_the_fusion_says_gets_the_m_label() -> None:
+def test_a_modality_that_agrees_with_the_fusion_gets_the_m_label() -> None:
     for name in (*PUBLISHED, "centre-gap", "sugrm"):
         assert RULES[name](on_a_line(-1.4, 0.3, 0.3)).item() == pytest.approx(-1.4, abs=1e-6)
 
@@ -73,8 +73,8 @@ def test_exactly_on_the_pole_paper_is_not_finite_and_authors_is_huge() -> None:
 def test_alpha_turns_into_its_reciprocal_under_a_sign_flip(to_one: float, to_other: float) -> None:
     """Swapping the classes maps 1 + alpha = D^n/D^p to its reciprocal, not alpha to -alpha: no rule made of alpha
     differences is antisymmetric. Its logarithm would be."""
-    one, other = (torch.tensor([1 + x], dtype=torch.float64) for x in (to_one, to_other))
-    product = (1 + relative_distance(one, other)) * (1 + relative_distance(other, one))
+    x, y = (torch.tensor([1 + x], dtype=torch.float64) for x in (to_one, to_other))
+    product = (1 + relative_distance(x, y)) * (1 + relative_distance(y, x))
     torch.testing.assert_close(product, torch.ones_like(product), rtol=1e-5, atol=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_centre_gap_and_sugrm_have_no_pole_and_mirror_the_labels(y: float, m: fl
         assert RULES[name](on_a_line(-y, -m, -s)).item() == pytest.approx(-label, abs=1e-9)
 
 
-def test_posterior_asks_for_held_out_evidence() -> None:
+def test_posterior_needs_held_out_evidence() -> None:
     with pytest.raises(ValueError, match="held_out"):
         RULES["posterior"](on_a_line(1.0, 0.5, 0.5))
 

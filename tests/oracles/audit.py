@@ -12,7 +12,7 @@ HELD = ("missing", "not_finite", "one_class", "coincide", "no_evidence")
 def figures(
     rows: list[dict[str, Any]], modality: str, bound: float, neutral: float, heads: Mapping[str, float]
 ) -> dict[str, float]:
-    """Every figure that does not come from the history; NaN where there is none."""
+    """Every figure that does not come from the history; NaN where it has no value."""
     mine = [row for row in rows if row["modality"] == modality]
     epochs = sorted({row["epoch"] for row in rows})
     last = [row for row in mine if row["epoch"] == epochs[-1]]
@@ -50,5 +50,5 @@ def corr(pairs: list[tuple[float, float]]) -> float:
         return math.nan
     x_mean, y_mean = mean([x for x, _ in pairs]), mean([y for _, y in pairs])
     both = sum((x - x_mean) * (y - y_mean) for x, y in pairs)
-    one, other = sum((x - x_mean) ** 2 for x, _ in pairs), sum((y - y_mean) ** 2 for _, y in pairs)
-    return both / math.sqrt(one * other)
+    x_sum, y_sum = sum((x - x_mean) ** 2 for x, _ in pairs), sum((y - y_mean) ** 2 for _, y in pairs)
+    return both / math.sqrt(x_sum * y_sum)

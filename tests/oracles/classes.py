@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.labels.class_accounts import EM_STEPS, FIRST_SHARE, NEWTON_STEPS, STEEPER, STEEPEST
+from selfmm.labels.classes.posterior import EM_STEPS, FIRST_SHARE, LARGEST_FACTOR, LARGEST_SHARPNESS, NEWTON_STEPS
 
 Vector = npt.NDArray[np.float64]
 
@@ -20,7 +20,7 @@ class SlowClasses:
         self.m, self.count = list(classes), count
         self.labels = {name: [[float(k == m) for k in range(count)] for m in self.m] for name in modalities}
         self.stored: dict[str, dict[int, Vector]] = {name: {} for name in modalities}
-        self.account = dict.fromkeys(modalities, (0.0, 0.0, 0.0))
+        self.fits = dict.fromkeys(modalities, (0.0, 0.0, 0.0))
         self.outcomes = {name: ["start"] * len(self.m) for name in modalities}
         self.prior = [self.m.count(k) / len(self.m) for k in range(count)]
 
@@ -54,12 +54,12 @@ class SlowClasses:
 
     def resync(self) -> None:
         for name, rows in self.stored.items():
-            found = [(self.m[clip], self._distances(name, clip, row)) for clip, row in rows.items()]
-            known = [(m, d) for m, d in found if d[m] < math.inf]
-            within = [d[self._home(name, clip)] for clip, (_, d) in zip(rows, found, strict=True)]
+            distances = [(self.m[clip], self._distances(name, clip, row)) for clip, row in rows.items()]
+            known = [(m, d) for m, d in distances if d[m] < math.inf]
+            within = [d[self._home(name, clip)] for clip, (_, d) in zip(rows, distances, strict=True)]
             alone = [d / len(rows[clip]) for clip, d in zip(rows, within, strict=True) if d < math.inf]
             variance = math.fsum(alone) / max(len(alone), 1)
-            self.account[name] = self._fit(known, variance) if self._apart(name) else (0.0, 0.0, 0.0)
+            self.fits[name] = self._fit(known, variance) if self._apart(name) else (0.0, 0.0, 0.0)
 
     def centre(self, name: str, k: int, without: int = -1) -> Vector | None:
         members = [row for clip, row in self.stored[name].items() if clip != without and self._home(name, clip) == k]
@@ -81,8 +81,8 @@ class SlowClasses:
         return [math.inf if c is None else math.dist(row, c) ** 2 for c in centres]
 
     def _raw(self, name: str, clip: int, fusion: Vector | None, row: Vector) -> list[float] | str:
-        """The posterior, or why there is none."""
-        beta, share, credit = self.account[name]
+        """The posterior, or why the label is held."""
+        beta, share, credit = self.fits[name]
         if fusion is None:
             return "missing"
         if not (np.isfinite(row).all() and np.isfinite(fusion).all()):
@@ -95,54 +95,58 @@ class SlowClasses:
             return "coincide"
         if not beta > 0:
             return "no_evidence"
-        says = self._says(distances, beta)
-        apart = credit * self._contradicts(m, says, share)
-        return [(1 - apart) * (k == m) + apart * says[k] for k in range(self.count)]
+        likely = self._class_probabilities(distances, beta)
+        apart = credit * self._contradicts(m, likely, share)
+        return [(1 - apart) * (k == m) + apart * likely[k] for k in range(self.count)]
 
-    def _says(self, distances: Sequence[float], beta: float) -> list[float]:
-        there = [k for k in range(self.count) if distances[k] < math.inf]
-        logits = {k: math.log(self.prior[k]) - beta * distances[k] for k in there}
+    def _class_probabilities(self, distances: Sequence[float], beta: float) -> list[float]:
+        with_centre = [k for k in range(self.count) if distances[k] < math.inf]
+        logits = {k: math.log(self.prior[k]) - beta * distances[k] for k in with_centre}
         top = max(logits.values())
         total = math.fsum(math.exp(value - top) for value in logits.values())
         return [math.exp(logits[k] - top) / total if k in logits else 0.0 for k in range(self.count)]
 
-    def _contradicts(self, m: int, says: Sequence[float], share: float) -> float:
+    def _contradicts(self, m: int, likely: Sequence[float], share: float) -> float:
         own = share * self.prior[m]
-        both = own + (1 - share) * says[m]
+        both = own + (1 - share) * likely[m]
         return own / both if both > 0 else 0.0
 
     def _fit(self, known: Sequence[tuple[int, list[float]]], variance: float) -> tuple[float, float, float]:
         finite = [d for _, distances in known for d in distances if d < math.inf]
         if not finite or not 0 < (unit := math.fsum(finite) / len(finite)) < math.inf:
             return (0.0, 0.0, 0.0)
-        steepest = min(unit / (2 * variance), STEEPEST) if variance else STEEPEST
+        steepest = min(unit / (2 * variance), LARGEST_SHARPNESS) if variance else LARGEST_SHARPNESS
         scaled = [(m, [d / unit for d in distances]) for m, distances in known]
         plain = 0.0
         for _ in range(NEWTON_STEPS):
-            plain = min(self._sharper(plain, [1.0] * len(scaled), scaled), steepest)
+            plain = min(self._newton_step(plain, [1.0] * len(scaled), scaled), steepest)
         if plain <= 0:
             return (0.0, 0.0, 0.0)
         beta, share = plain, FIRST_SHARE
         for _ in range(EM_STEPS):
-            apart = [self._contradicts(m, self._says(d, beta), share) for m, d in scaled]
+            apart = [self._contradicts(m, self._class_probabilities(d, beta), share) for m, d in scaled]
             share = math.fsum(apart) / len(apart)
-            beta = min(self._sharper(beta, [1 - c for c in apart], scaled), steepest)
+            beta = min(self._newton_step(beta, [1 - c for c in apart], scaled), steepest)
         gain = self._likelihood(scaled, beta, share) - self._likelihood(scaled, plain, 0.0)
         odds = math.exp(min(gain, 700.0)) / math.sqrt(len(scaled))
         return (beta / unit, share, odds / (1 + odds))
 
-    def _sharper(self, beta: float, agrees: Sequence[float], scaled: Sequence[tuple[int, list[float]]]) -> float:
+    def _newton_step(self, beta: float, agrees: Sequence[float], scaled: Sequence[tuple[int, list[float]]]) -> float:
         slope = bend = 0.0
         for weight, (m, distances) in zip(agrees, scaled, strict=True):
-            pairs = [(f, d) for f, d in zip(self._says(distances, beta), distances, strict=True) if d < math.inf]
+            pairs = [
+                (f, d)
+                for f, d in zip(self._class_probabilities(distances, beta), distances, strict=True)
+                if d < math.inf
+            ]
             mean = sum(f * d for f, d in pairs)
             slope += weight * (mean - distances[m])
             bend += weight * sum(f * (d - mean) ** 2 for f, d in pairs)
         if slope <= 0 and beta == 0:
             return 0.0
         step = slope / max(bend, math.ulp(0.0))
-        return min(max(beta + step, beta / STEEPER), max(1.0, STEEPER * beta))
+        return min(max(beta + step, beta / LARGEST_FACTOR), max(1.0, LARGEST_FACTOR * beta))
 
     def _likelihood(self, scaled: Sequence[tuple[int, list[float]]], beta: float, share: float) -> float:
-        chances = [(1 - share) * self._says(d, beta)[m] + share * self.prior[m] for m, d in scaled]
+        chances = [(1 - share) * self._class_probabilities(d, beta)[m] + share * self.prior[m] for m, d in scaled]
         return math.fsum(math.log(max(chance, math.ulp(0.0))) for chance in chances)

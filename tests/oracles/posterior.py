@@ -15,35 +15,35 @@ Vector = npt.NDArray[np.float64]
 
 
 class SlowPosterior:
-    """What one modality said so far; ``listen`` at the end of an epoch, then ``label`` for any clip."""
+    """Evidence of one modality so far; ``add_epoch`` at the end of an epoch, then ``label`` for any clip."""
 
     def __init__(self, m_labels: Sequence[float]) -> None:
         self.m_labels = m_labels
-        self.said: dict[int, float] = {}
+        self.evidence: dict[int, float] = {}
         self.epochs = 0
         self.weights: list[float] = []
-        self.account: dict[str, float] | None = None
+        self.fit: dict[str, float] | None = None
 
-    def listen(self, stored: Mapping[int, Vector]) -> None:
+    def add_epoch(self, stored: Mapping[int, Vector]) -> None:
         self.epochs += 1
         new = held_out_predictions(stored, self.m_labels)
         r2 = explained([self.m_labels[clip] for clip in sorted(new)], [new[clip] for clip in sorted(new)])
         self.weights.append(self.epochs * r2 * (1 - r2) ** 4)
         whole = math.fsum(self.weights)
         for clip, value in new.items():
-            if clip in self.said and whole > 0:
-                value = (math.fsum(self.weights[:-1]) * self.said[clip] + self.weights[-1] * value) / whole
-            self.said[clip] = value
-        clips = sorted(self.said)
-        self.account = fitted([self.m_labels[clip] for clip in clips], [self.said[clip] for clip in clips])
+            if clip in self.evidence and whole > 0:
+                value = (math.fsum(self.weights[:-1]) * self.evidence[clip] + self.weights[-1] * value) / whole
+            self.evidence[clip] = value
+        clips = sorted(self.evidence)
+        self.fit = fitted([self.m_labels[clip] for clip in clips], [self.evidence[clip] for clip in clips])
 
     def label(self, clip: int) -> float | None:
-        if clip not in self.said:
+        if clip not in self.evidence:
             return None
         m = self.m_labels[clip]
-        if self.account is None:
+        if self.fit is None:
             return m
-        k, z = self.account, self.said[clip]
+        k, z = self.fit, self.evidence[clip]
         p = chance(k, m, z)
         spread = m + k["r2"] * (k["mu"] + k["r2"] / k["b"] * (z - k["middle"]) - m)
         own = k["mu"] + k["b"] * k["V"] / (k["b"] ** 2 * k["V"] + k["s2"]) * (z - k["middle"])
@@ -81,22 +81,22 @@ def _without(X: Vector, y: Vector, left: int, strength: float) -> float:
     return float(head[0] + head[1:] @ (X[left] - centre))
 
 
-def explained(m_labels: Sequence[float], said: Sequence[float]) -> float:
+def explained(m_labels: Sequence[float], evidence: Sequence[float]) -> float:
     """Squared correlation where it is positive, else 0; 0 too where all is one constant and its rounding."""
-    if len(said) < 3 or np.std(m_labels) == 0 or np.std(said) <= 1e-6 * abs(np.mean(said)):
+    if len(evidence) < 3 or np.std(m_labels) == 0 or np.std(evidence) <= 1e-6 * abs(np.mean(evidence)):
         return 0.0
-    return float(max(np.corrcoef(m_labels, said)[0, 1], 0.0) ** 2)
+    return float(max(np.corrcoef(m_labels, evidence)[0, 1], 0.0) ** 2)
 
 
-def fitted(m_labels: Sequence[float], said: Sequence[float]) -> dict[str, float] | None:
-    """The contamination model after 100 steps of EM from a share of .1; None where nothing is said."""
+def fitted(m_labels: Sequence[float], evidence: Sequence[float]) -> dict[str, float] | None:
+    """The contamination model after 100 steps of EM from a share of .1; None where the evidence is uninformative."""
     n = len(m_labels)
     if n < 3:
         return None
-    mu, middle = math.fsum(m_labels) / n, math.fsum(said) / n
-    pairs = list(zip(m_labels, said, strict=True))
+    mu, middle = math.fsum(m_labels) / n, math.fsum(evidence) / n
+    pairs = list(zip(m_labels, evidence, strict=True))
     V = math.fsum((m - mu) ** 2 for m in m_labels) / n
-    spread = math.fsum((z - middle) ** 2 for z in said) / n
+    spread = math.fsum((z - middle) ** 2 for z in evidence) / n
     shared = math.fsum((m - mu) * (z - middle) for m, z in pairs) / n
     if not (shared > 0 and V > 0 and spread > (1e-6 * middle) ** 2):
         return None

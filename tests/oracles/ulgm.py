@@ -1,6 +1,6 @@
 """Slow oracle of the unimodal label generator, from the equations: one clip at a time, nothing kept but the data.
 
-Shares no code with ``selfmm``. Class centres are averaged anew over all stored clips each time one is needed.
+Shares no code with ``selfmm``. Class centres are computed from all stored clips each time they are needed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SlowGenerator:
 
     def resync(self) -> None:
         for name, posterior in self.posterior.items():
-            posterior.listen(self.stored[name])
+            posterior.add_epoch(self.stored[name])
 
     def centre(self, name: str, sign: int) -> Vector | None:
         """Mean of the stored features of a class (sign +1 or -1); None if it is empty."""

@@ -252,7 +252,7 @@ def test_streams_do_not_depend_on_the_chunks(clip_run: SentimentModel, sound: Fl
 
 
 def test_a_run_on_other_features_reads_words_alone(clip_run: SentimentModel, demo_clips: Path) -> None:
-    """As of a data set of the field, which brings audio and vision that nobody can make again."""
+    """Such as a data set for MMSA, whose audio and vision nobody can extract again."""
     foreign = with_info(clip_run, recipe=None)
     [clip] = clips_of(demo_clips, 1)
     made = foreign.predict(clip)
@@ -298,7 +298,7 @@ def test_no_model_is_loaded_for_what_is_not_read(
     assert full.predict(clip).present == {"text": True, "audio": True}, "words that are given are not recognised"
 
 
-def test_weights_that_are_not_here(
+def test_missing_weights(
     clip_run: SentimentModel, demo_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.core import weights

@@ -160,7 +160,7 @@ def test_an_older_run_is_reported(trained: TrainedModel, tmp_path: Path) -> None
     (run / "history.jsonl").write_text("\n".join(lines) + "\n")
     assert write_report(run)[0] == default_page(run)
     text = default_page(run).read_text(encoding="utf-8")
-    assert "outcomes are recorded by newer versions" in text
+    assert "did not record outcomes" in text
     assert "no separation of the centres" in text
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from selfmm.labels import Outcome
 from selfmm.labels.audit.audit import audit
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.report.label_pictures import _chosen, _edges, _shares, against_m, outcomes, over_epochs, quality_histogram
 from selfmm.report.style import PALETTE, drawing, inline_svg, modality_colours, png
 from selfmm.report.training_pictures import curves

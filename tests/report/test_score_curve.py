@@ -83,7 +83,7 @@ def test_every_shape_is_drawn_the_same_each_time(table: pd.DataFrame, tmp_path: 
         assert axes.get_xlim() == (table["start"].min(), table["end"].max())
 
 
-def test_a_table_that_is_no_curve_is_named() -> None:
+def test_a_table_that_is_not_a_curve_is_named() -> None:
     with pytest.raises(DatasetError, match=r"lacks the columns \['end'\]"):
         curve_picture(curve().drop(columns="end"), (-3, 3))
     with pytest.raises(DatasetError, match="has no rows"):

@@ -56,7 +56,7 @@ def test_a_missing_streams_stand_in_is_the_training_splits_mean(trained: Sentime
         np.testing.assert_allclose(trained.assembly.model.missing[name].detach(), mean, atol=1e-6)
 
 
-def test_a_table_with_features_beside_it(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
+def test_a_table_with_features_next_to_it(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     rows = [3, 1, 8]
     table = planted.samples.iloc[rows][["id", "text"]]
     table.to_csv(tmp_path / "clips.csv", index=False)
@@ -84,7 +84,7 @@ def test_nothing_to_score(trained: SentimentModel, texts: list[str]) -> None:
         trained.predict(text=texts)
 
 
-def test_a_path_that_is_not_there(trained: SentimentModel, tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist(trained: SentimentModel, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist"):
         trained.predict(tmp_path / "nothing")
 
@@ -97,7 +97,7 @@ def test_evaluation_on_other_data_and_without_labels(trained: SentimentModel, tm
     assert metrics.reasons["mae"]
 
 
-def test_what_is_no_run(tmp_path: Path) -> None:
+def test_not_a_run_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a run folder: it does not exist"):
         selfmm.load(tmp_path / "nothing")
     with pytest.raises(RunError, match=r"is not a run folder: it has no run\.json"):

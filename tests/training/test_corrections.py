@@ -1,10 +1,11 @@
-"""What people said of a clip is its label in the next training: in every epoch, with its weight, after a resume."""
+"""A correction is the clip's label in the next training: in every epoch, with its weight, and after a resume."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,11 @@ from conftest import PLANTED, QUICK
 from selfmm.annotation.importing import import_corrections
 from selfmm.core.errors import DatasetError, RunError
 from selfmm.core.listener import Listener
+from selfmm.data.corrections import COLUMNS, write_corrections
 from selfmm.data.planted import write_planted
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.runs.trained_model import TrainedModel
-from selfmm.training.corrections import corrections_used, fixed_labels
+from selfmm.training.corrections import corrections_used, fixed_labels, training_corrections
 from selfmm.training.trainer import EpochRecord
 
 LABELS = {"audio": -2.5, "vision": 0.0}
@@ -34,6 +36,20 @@ def correct(dataset: Dataset, folder: Path, clips: list[str], weight: float = 0.
     return open_dataset(dataset.path)
 
 
+def test_training_uses_corrections_of_its_own_clips_and_modalities(tmp_path: Path) -> None:
+    dataset = small(tmp_path / "data")
+    assert training_corrections(dataset, ["text"], dataset.rows("train")).empty
+    rows = [("v", "text", 1.0), ("e", "vision", 1.0), ("e", "text", -1.0), (TRAIN[2], "audio", 2.0), ("a", "vision", 0)]
+    filled: dict[str, Any] = {"weight": 1.0, "source": "s", "annotators": "", "imported_at": "2026", "sha256": "0"}
+    table = pd.DataFrame(rows, columns=["id", "modality", "label"]).assign(**filled)[list(COLUMNS)]
+    write_corrections(dataset.path, table)
+    used = training_corrections(open_dataset(dataset.path), ["text", "audio"], dataset.rows("train"))
+    assert used[["id", "modality", "label", "position"]].to_numpy().tolist() == [
+        ["e", "text", -1.0, 3],
+        [TRAIN[2], "audio", 2.0, 2],
+    ]
+
+
 def test_what_the_generator_is_given(tmp_path: Path) -> None:
     """Places in the training split; no clip of another split, and none that lacks the stream."""
     dataset = small(tmp_path / "data")
@@ -45,7 +61,9 @@ def test_what_the_generator_is_given(tmp_path: Path) -> None:
     assert fixed["text"].labels.tolist() == [1.0, 2.0]
     assert fixed["vision"].labels.tolist() == [-3.0], "an edge that came back with a rounding error"
     assert torch.equal(fixed["text"].weights, torch.tensor([0.5, 0.5]))
-    used = [one.model_dump() for one in corrections_used(dataset, ["text", "audio", "vision"], dataset.rows("train"))]
+    used = [
+        record.model_dump() for record in corrections_used(dataset, ["text", "audio", "vision"], dataset.rows("train"))
+    ]
     assert used == [
         {"modality": "text", "source": "sheet.csv", "weight": 0.5, "clips": 2},
         {"modality": "vision", "source": "sheet.csv", "weight": 0.5, "clips": 1},

@@ -1,4 +1,4 @@
-"""What a run is trained for: labels generated, by people or none, whatever the model; and a share of the clips."""
+"""The objective of a run: labels generated, by people or none, for any model; and a share of the clips."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def test_labels_by_people_must_be_there(planted: Dataset) -> None:
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (("model=ef_lstm",), r"step by step together.*align=pool"),
+        (("model=ef_lstm",), r"together step by step.*align=pool"),
         (("labels.source=human",), r"no training clip.*label_audio"),
         (("model=mult", "labels.source=human"), r"no representation of a single modality"),
     ],
 )
-def test_what_the_data_lack_is_told_before_there_is_a_folder(
+def test_missing_data_are_reported_before_a_folder_is_made(
     planted: Dataset, tmp_path: Path, overrides: tuple[str, ...], says: str
 ) -> None:
     with pytest.raises(SelfmmError, match=says):
@@ -111,7 +111,7 @@ def test_a_run_on_a_share(planted: Dataset, tmp_path: Path) -> None:
     assert run.metrics["splits"]["train"]["fusion"]["count"] == used
 
 
-def test_needs_are_told_with_the_mend(planted: Dataset) -> None:
+def test_unmet_needs_say_what_to_do(planted: Dataset) -> None:
     from selfmm.models.base import Model, Needs
 
     class Demanding(Model):

@@ -166,7 +166,7 @@ def test_an_error_in_one_process_stops_both(data: Dataset, still_encoder: str, t
 
 def test_what_is_wrong_for_all_is_said_once(still_encoder: str, tmp_path: Path) -> None:
     words = train(tmp_path / "nothing", still_encoder, tmp_path / "run")
-    assert "so it is no data set of selfmm" in one_complaint(words)
+    assert "does not exist. Make a data set with" in one_complaint(words)
 
 
 def one_complaint(words: list[str]) -> str:

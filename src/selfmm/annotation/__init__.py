@@ -1,1 +1,1 @@
-"""Out to people who judge each modality alone, and back: sheets and Label Studio's files."""
+"""Annotation by people who judge each modality alone: sheets and Label Studio files, to them and back."""

@@ -1,4 +1,4 @@
-"""What goes to annotators: the training clips of a run with the labels that the run generated."""
+"""Clips for annotators: the training clips of a run with the labels that the run generated."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ import numpy as np
 import pandas as pd
 
 from selfmm.core.errors import RunError
-from selfmm.data.store import PLACE, TEXT, Dataset
+from selfmm.data.manifest import PLACE, TEXT
+from selfmm.data.store import Dataset
 
 
 def clips_to_annotate(
     dataset: Dataset, u_labels: pd.DataFrame, modalities: Sequence[str], *, most: int | None = None
 ) -> pd.DataFrame:
-    """The training clips, one row each.
+    """Return the training clips, one row each.
 
     Args:
-        dataset: the one trained on.
+        dataset: the one that the run was trained on.
         u_labels: ``id``, ``modality``, ``u_label`` of one epoch.
         modalities: of the run.
-        most: only so many clips, those whose modalities disagree most, leaving out clips that have a correction.
+        most: number of clips to return, those whose modalities disagree most, without clips that have a correction;
+            by default all clips.
 
     Returns:
         ``id``, ``video``, ``path``, ``start``, ``end`` (those that the data set has), ``text``, ``m_label``,
-        ``u_label_<modality>`` (NaN where the clip lacks the stream) and ``spread``, the largest difference between
-        u-labels of the clip. In the data set's order, or with ``most`` by spread, the widest first.
+        ``u_label_<modality>`` (NaN where the clip lacks the modality) and ``spread``, the largest difference between
+        u-labels of the clip. The order is that of the data set, or with ``most`` by spread, the widest first.
 
     Raises:
-        RunError: the labels are not of this data set's clips.
+        RunError: if the labels are not those of the clips of this data set.
     """
     rows = dataset.rows("train")
     columns = ["id", *(name for name in PLACE if name in dataset.samples), TEXT, "label"]
@@ -39,18 +41,20 @@ def clips_to_annotate(
     wide = u_labels.pivot_table(index="id", columns="modality", values="u_label", aggfunc="first")
     if set(wide.index) != set(table["id"]) or set(modalities) - set(wide.columns):
         raise RunError(
-            f"the run's labels are not of the training clips in {dataset.path}: these were changed after the training. "
-            "Train again, or bring the data set back as it was."
+            f"the labels of the run do not match the training clips in {dataset.path}: the clips were changed after "
+            "training. Train again, or restore the data set."
         )
     low, high = dataset.manifest.label_range
-    decimals = 4 + max(0, -math.floor(math.log10(high - low)))  # float32 inside: no digits of its rounding
+    decimals = 4 + max(
+        0, -math.floor(math.log10(high - low))
+    )  # labels were float32; leave out the digits of its rounding
     for name in modalities:
-        there = dataset.lengths(name)[rows] > 0
+        present = dataset.lengths(name)[rows] > 0
         values = wide[name].loc[table["id"]].to_numpy(dtype=np.float64)
-        table[f"u_label_{name}"] = np.where(there, values, np.nan).round(decimals)
+        table[f"u_label_{name}"] = np.where(present, values, np.nan).round(decimals)
     labels = table[[f"u_label_{name}" for name in modalities]]
     table["spread"] = (labels.max(axis=1) - labels.min(axis=1)).fillna(0.0)
     if most is None:
         return table
-    open_ = table[~table["id"].isin(set(dataset.corrections["id"]))]
-    return open_.sort_values("spread", ascending=False, kind="stable").head(most).reset_index(drop=True)
+    uncorrected = table[~table["id"].isin(set(dataset.corrections["id"]))]
+    return uncorrected.sort_values("spread", ascending=False, kind="stable").head(most).reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Annotations become corrections of a data set, all of them or none."""
+"""Import of annotations as corrections of a data set, all of them or none."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from selfmm.data.corrections import (
     count_corrections,
     find_problems,
     merge_corrections,
-    training_corrections,
     write_corrections,
 )
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import SUFFIXES
 from selfmm.data.writer import sha256
+from selfmm.training.corrections import training_corrections
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """Result of an import.
 
     Attributes:
         counts: new corrections per modality.
-        replaced: how many of them took the place of an older one.
-        total: corrections of the data set now.
+        replaced: number of older corrections that were replaced.
+        total: number of corrections of the data set after the import.
         notes: what the user should know, one sentence each.
     """
 
@@ -46,34 +46,35 @@ class Imported:
 def import_corrections(
     dataset: Dataset, path: str | Path, *, weight: float = 1.0, source: str | None = None
 ) -> Imported:
-    """Reads what annotators filled in and stores it in the data-set folder as corrections.
+    """Read the labels of annotators and store them in the data-set folder as corrections.
 
-    A clip's label of a modality is the mean of all who judged it. An older correction of the same clip and modality is
-    replaced; an empty cell or a rating nobody gave changes nothing.
+    The label of a clip and a modality is the mean over all annotators. It replaces an older correction of the same clip
+    and modality; empty cells and missing ratings change nothing.
 
     Args:
-        dataset: the clips are looked up in it by their id. It keeps the corrections it had read; open it anew.
-        path: a filled sheet (.csv, .tsv, .parquet) or Label Studio's export (.json: JSON or JSON-MIN).
-        weight: of these labels in training, in [0, 1].
-        source: where they come from; by default the file's name.
+        dataset: holds the clips, by their ids. It keeps the corrections that it has read; open it again to see the new
+            ones.
+        path: a filled sheet (.csv, .tsv, .parquet) or an export of Label Studio (.json: JSON or JSON-MIN).
+        weight: weight of these labels in training, in [0, 1].
+        source: a name for their origin; by default that of the file.
 
     Raises:
-        SourceError: something is wrong, and nothing was changed; all that was found is listed.
-        DatasetError: the corrections that are there already are damaged.
-        OutputError: the folder cannot be written.
+        SourceError: if something is wrong; everything wrong is listed, and nothing is changed.
+        DatasetError: if the existing corrections are damaged.
+        OutputError: if the folder cannot be written.
     """
     path = Path(path)
     ratings = _read(path)
-    given = ratings.table()
+    table = ratings.table()
     problems = ratings.all_problems()
     ids = set(dataset.samples["id"].dropna())
-    problems += find_problems(given, ids, dataset.modalities, dataset.manifest.label_range)
+    problems += find_problems(table, ids, dataset.modalities, dataset.manifest.label_range)
     if not 0 <= weight <= 1:
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
-    if given.empty and not problems:
-        problems.append("there is no label in it. Fill in label_<modality>, or submit annotations and export again.")
+    if table.empty and not problems:
+        problems.append("it has no labels. Fill in label_<modality>, or submit annotations and export again.")
     if problems:
-        raise SourceError("\n  - ".join([f"{path} cannot be imported as it is; nothing was changed:", *problems]))
+        raise SourceError("\n  - ".join([f"{path} cannot be imported; nothing was changed:", *problems]))
     new = ratings.means().assign(
         weight=float(weight),
         source=printable(source or path.name),
@@ -88,42 +89,42 @@ def import_corrections(
 
 
 def forget_corrections(dataset: Dataset, source: str) -> int:
-    """Takes back all corrections of one source; returns how many these were.
+    """Remove all corrections of one source and return their number.
 
     Raises:
-        SourceError: there is no such source.
+        SourceError: if there is no such source.
     """
     with taking_turns(dataset.path):
         table = open_dataset(dataset.path).corrections
-        kept = table[table["source"] != source]
-        if len(kept) == len(table):
-            there = ", ".join(sorted(set(table["source"]))) or "none"
-            raise SourceError(f"{dataset.path} has no corrections from {source!r}; their sources are: {there}.")
-        write_corrections(dataset.path, kept)
-    return len(table) - len(kept)
+        others = table[table["source"] != source]
+        if len(others) == len(table):
+            sources = ", ".join(sorted(set(table["source"]))) or "none"
+            raise SourceError(f"{dataset.path} has no corrections from {source!r}; their sources are: {sources}.")
+        write_corrections(dataset.path, others)
+    return len(table) - len(others)
 
 
 def _read(path: Path) -> Ratings:
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise SourceError(f"{path} {'is no file' if path.exists() else 'does not exist'}. Check the path.")
+        raise SourceError(f"{path} {'is not a file' if path.exists() else 'does not exist'}. Check the path.")
     if suffix == ".json":
         return read_label_studio(path)
     if suffix in SUFFIXES:
         return read_sheet(path)
     raise SourceError(
-        f"{path} is of an unknown kind. Give a filled sheet (.csv, .tsv, .parquet) or Label Studio's export (.json)."
+        f"{path} is of an unknown kind. Give a filled sheet (.csv, .tsv, .parquet) or a Label Studio export (.json)."
     )
 
 
 def _unused(folder: Path, new: pd.DataFrame) -> list[str]:
     dataset = open_dataset(folder)
-    heeded = training_corrections(dataset, list(dataset.modalities), dataset.rows("train"))
-    used = heeded[["id", "modality"]].assign(used=True)
+    usable = training_corrections(dataset, list(dataset.modalities), dataset.rows("train"))
+    used = usable[["id", "modality"]].assign(used=True)
     unused = int(new.merge(used.drop_duplicates(), on=["id", "modality"], how="left")["used"].isna().sum())
     if not unused:
         return []
     return [
-        f"{unused} of them are of clips outside the training split, or that lack the stream: they are kept, but "
-        "training has no use for them."
+        f"{unused} of them belong to clips outside the training split or without the modality. They are kept, but "
+        "training does not use them."
     ]

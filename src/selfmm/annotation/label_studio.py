@@ -1,8 +1,8 @@
-"""Tasks for Label Studio: the clips with their generated labels as pre-annotations, and the labelling configuration.
+"""Tasks for Label Studio (clips with their generated labels as pre-annotations) and the labelling configuration.
 
-Ratings are ``<Number>`` controls: of Label Studio's controls it alone carries any decimal number between a lowest and
-a highest one; ``<Rating>`` knows whole stars from 1 and ``<Choices>`` words. The formats are those of
-https://labelstud.io/guide/task_format and https://labelstud.io/tags/number.
+Ratings are ``<Number>`` controls, the only ones in Label Studio for decimal numbers between two limits; ``<Rating>``
+has whole stars from 1 and ``<Choices>`` has words. Formats: https://labelstud.io/guide/task_format and
+https://labelstud.io/tags/number.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import pandas as pd
 
 from selfmm.annotation.ratings import PREFIX
 from selfmm.core.files import write_text
-from selfmm.data.store import TEXT
+from selfmm.core.messages import clips
+from selfmm.data.manifest import TEXT
 
 CLIP = "clip"
-"""Key of the clip's id in a task. Not ``id``: Label Studio's JSON-MIN export writes the task's number there."""
+"""Key of the clip's id in a task. Not ``id``: the JSON-MIN export writes the number of the task there."""
 _AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".m4a", ".opus"})
 _OBJECT = {TEXT: "text", "audio": "audio", "vision": "video", "video": "video"}
 
@@ -33,11 +34,11 @@ class Project:
     """A labelling project for some clips of a run.
 
     Attributes:
-        clips: as `clips_to_annotate` gives them.
+        clips: from `clips_to_annotate`.
         modalities: those to rate.
         label_range: lowest and highest label.
-        model: name of the run, the predictions' ``model_version``.
-        media_root: what comes before paths that are no URLs.
+        model: name of the run, the ``model_version`` of the predictions.
+        media_root: prefix for paths that are not URLs.
     """
 
     clips: pd.DataFrame
@@ -48,13 +49,13 @@ class Project:
 
     @property
     def step(self) -> float:
-        """Steps of the ratings: a power of ten, 20 to 200 of them over the range."""
+        """Step of the ratings: a power of ten, 20 to 200 steps over the range."""
         low, high = self.label_range
         return float(10.0 ** math.floor(math.log10((high - low) / 20 * (1 + 1e-9))))
 
     @property
     def media(self) -> list[str]:
-        """Which players there are: ``audio``, ``video``, both or none."""
+        """Players in the project: ``audio``, ``video``, both or none."""
         if "path" not in self.clips:
             return []
         paths = [path for path in self.clips["path"] if _is_path(path)]
@@ -63,7 +64,7 @@ class Project:
 
     @property
     def shown(self) -> list[str]:
-        """Names of the tags that show something of a clip and can be rated."""
+        """Names of the tags that show part of a clip and can be rated."""
         words = self.clips[TEXT].fillna("").str.strip().ne("").any()
         return [CLIP, *(["text"] if words else []), *self.media]
 
@@ -72,11 +73,11 @@ class Project:
         return bool(self.media) and "start" in self.clips
 
     def config(self) -> str:
-        """The labelling configuration, XML."""
+        """Return the labelling configuration, XML."""
         view = ElementTree.Element("View")
         for name in self.shown:
             tag = {"audio": "Audio", "video": "Video"}.get(name, "Text")
-            # Without its sound the picture can be judged alone; the sound has its own player.
+            # Without sound, the picture can be judged alone; the sound has its own player.
             muted = {"muted": "true"} if name == "video" else {}
             ElementTree.SubElement(view, tag, {"name": name, "value": f"${name}", **muted})
         if self.has_places:
@@ -90,12 +91,12 @@ class Project:
         return ElementTree.tostring(view, encoding="unicode") + "\n"
 
     def _target(self, modality: str) -> str:
-        """What a rating is attached to: the modality's own text or player, or the clip's name."""
+        """Return the tag that a rating belongs to: the text or player of the modality, or the name of the clip."""
         target = _OBJECT.get(modality, CLIP)
         return target if target in self.shown else CLIP
 
     def tasks(self) -> list[dict[str, Any]]:
-        """One task per clip: its data, and one prediction with a rating per modality it has."""
+        """Return one task per clip: its data, and one prediction with a rating for each of its modalities."""
         targets = {name: self._target(name) for name in self.modalities}
         media, has_places = self.media, self.has_places
         return [self._task(row, targets, media, has_places) for row in self.clips.to_dict("records")]
@@ -104,15 +105,15 @@ class Project:
     def notes(self) -> list[str]:
         """What the user should know, one sentence each."""
         if not self.media:
-            return ["the data set has no media (column path), so annotators see the words and the clip's id alone."]
-        found = []
+            return ["the data set has no media (column path), so annotators see only the words and the ids of clips."]
+        notes = []
         paths = [str(path) for path in self.clips["path"] if _is_path(path)]
         lacking = len(self.clips) - len(paths)
         if lacking:
-            found.append(f"{lacking} clips have no media path; their players stay empty.")
+            notes.append(f"{clips(lacking, ('has', 'have'))} no media path; the players stay empty.")
         if not self.media_root and any(not _is_url(path) and not path.startswith("/data/") for path in paths):
-            found.append("the media paths are no URLs, as Label Studio needs them: pass --media-root.")
-        return found
+            notes.append("the media paths are not URLs, which Label Studio needs: pass --media-root.")
+        return notes
 
     def _task(
         self, row: Mapping[Any, Any], targets: Mapping[str, str], media: Sequence[str], has_places: bool
@@ -140,7 +141,7 @@ class Project:
         return {"data": data, "predictions": [{"model_version": self.model, "score": agreement, "result": result}]}
 
     def _on_grid(self, label: float) -> float:
-        """The step nearest to a label, within the range: what the control can hold."""
+        """Return the step nearest to a label within the range, as the control can hold it."""
         low, high = self.label_range
         steps = round((min(max(label, low), high) - low) / self.step)
         decimals = max(0, -math.floor(math.log10(self.step)))
@@ -150,8 +151,8 @@ class Project:
     def _url(self, path: object) -> str:
         if not _is_path(path):
             return ""
-        given = str(path)
-        return self.media_root + quote(given) if self.media_root and not _is_url(given) else given
+        text = str(path)
+        return self.media_root + quote(text) if self.media_root and not _is_url(text) else text
 
 
 def _is_path(path: object) -> bool:
@@ -179,10 +180,10 @@ def _or_none(value: float) -> float | None:
 
 
 def write_project(project: Project, tasks: Path, config: Path) -> None:
-    """Writes the tasks (JSON) and the labelling configuration (XML), each atomically.
+    """Write the tasks (JSON) and the labelling configuration (XML), each atomically.
 
     Raises:
-        OutputError: a file cannot be written.
+        OutputError: if a file cannot be written.
     """
     write_text(config, project.config())
     write_text(tasks, json.dumps(project.tasks(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

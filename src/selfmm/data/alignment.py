@@ -1,6 +1,6 @@
-"""Streams of a clip brought to one time axis, for models that read them step by step together.
+"""Modalities of a clip on one time axis, for models that read them together step by step.
 
-The axis is that of the first modality that the clip has; text comes first, and then it is that of its tokens.
+The axis is that of the first modality that the clip has. Text comes first; its axis is that of its tokens.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.tensors import Ragged
-from selfmm.data.store import TEXT
+from selfmm.data.manifest import TEXT
 
 Positions = npt.NDArray[np.int64]
 
 
 def pooled(frames: npt.NDArray[Any], steps: int) -> npt.NDArray[np.float32]:
-    """(T, d) frames as (``steps``, d): the mean over each of ``steps`` equal parts of the time.
+    """Return (T, d) frames as (``steps``, d): the mean over each of ``steps`` equal parts of the time.
 
-    A part takes every frame it touches, so that of fewer frames than steps each is repeated. Frames of NaN, in which
-    nothing was measured, do not count; a part of nothing else is NaN.
+    A part takes every frame it touches, so frames are repeated if there are fewer of them than steps. Frames of NaN, in
+    which nothing could be measured, do not count; a part with only such frames is NaN.
 
     >>> pooled(np.array([[1.0], [3.0], [5.0], [7.0]]), 2).tolist()
     [[2.0], [6.0]]
@@ -44,7 +44,7 @@ def pooled(frames: npt.NDArray[Any], steps: int) -> npt.NDArray[np.float32]:
 
 
 def pool_to(stream: Ragged, steps: Positions) -> Ragged:
-    """Every clip's frames pooled to so many ``steps`` (n,); clips without frames stay without."""
+    """Return the frames of every clip pooled to its number of ``steps`` (n,); clips without frames stay empty."""
     rows = stream.rows.numpy()
     starts, lengths = stream.starts.numpy(), stream.lengths.numpy()
     parts = [
@@ -56,11 +56,11 @@ def pool_to(stream: Ragged, steps: Positions) -> Ragged:
 
 
 def spread_to(stream: Ragged, words: Sequence[Positions]) -> Ragged:
-    """Frames per word as frames per token: each token has its word's.
+    """Return frames per token from frames per word: each token gets the frame of its word.
 
     Args:
-        stream: one frame per word of a clip, or none at all.
-        words: per clip (tokens,) the number of each token's word.
+        stream: one frame per word of a clip, or no frame at all.
+        words: per clip, (tokens,) the number of each token's word.
     """
     rows = stream.rows.numpy()
     starts, lengths = stream.starts.numpy(), stream.lengths.numpy()
@@ -76,13 +76,13 @@ def _joined(parts: list[npt.NDArray[np.float32]], lengths: Positions, dim: int) 
 
 @dataclass(frozen=True)
 class _Axis:
-    """What n clips' frames are brought to.
+    """The time axis of n clips.
 
     Attributes:
-        steps: (n,) how many each has.
-        source: per clip, the modality they are of.
+        steps: (n,) number of steps of each clip.
+        source: per clip, the modality that gives the steps.
         words: as in ``on_one_axis``.
-        cut: (n,) bool, where more steps may have been than are left.
+        cut: (n,) bool, whether steps may have been cut off.
         ids: of the clips.
     """
 
@@ -93,7 +93,7 @@ class _Axis:
     ids: Sequence[str]
 
     def fits(self, lengths: Positions, wanted: Positions) -> npt.NDArray[np.bool_]:
-        """Which clips have as many frames as ``wanted``; more are no harm where steps were cut off."""
+        """Whether each clip has ``wanted`` frames, (n,); more are allowed where steps were cut off."""
         return np.where(self.cut, lengths >= wanted, lengths == wanted)
 
 
@@ -105,18 +105,18 @@ def on_one_axis(
     words: Sequence[Positions] | None = None,
     limit: int | None = None,
 ) -> dict[str, Ragged]:
-    """All streams with the steps of the first one that a clip has.
+    """Return all modalities with the steps of the first one that a clip has.
 
     Args:
-        streams: of n clips; the one that gives the axis first.
-        how: ``pool`` frames to it in equal parts of the time; or take them as they are ``stored``, if they have as many
-            frames as the clip has steps or words.
+        streams: per modality, those of n clips; the one that gives the axis comes first.
+        how: ``pool`` frames to the axis in equal parts of the time; or take them as ``stored``, if a clip has as many
+            frames as steps or words.
         ids: of the clips, for messages.
-        words: per clip (tokens,) the number of each token's word, where the first stream is made of such tokens.
-        limit: where the first stream was cut to so many steps; stored frames of what was cut off are left out.
+        words: per clip, (tokens,) the number of each token's word, if the first modality consists of such tokens.
+        limit: number of steps to which the first modality was cut; stored frames of the rest are left out.
 
     Raises:
-        DatasetError: stored frames are on another axis.
+        DatasetError: if stored frames are on another axis.
     """
     lengths = np.stack([stream.lengths.numpy() for stream in streams.values()])
     source = (lengths > 0).argmax(axis=0)
@@ -130,46 +130,46 @@ def on_one_axis(
     return aligned
 
 
-_SPECIAL = 2  # tokens that mark a text's beginning and end, for which some files hold no frame
+_SPECIAL = 2  # tokens that mark the beginning and end of a text, for which some files hold no frame
 
 
 def _as_stored(name: str, stream: Ragged, axis: _Axis) -> Ragged:
     lengths, steps = stream.lengths.numpy(), axis.steps
-    there = lengths > 0
-    if (lengths == steps)[there].all():
+    present = lengths > 0
+    if (lengths == steps)[present].all():
         return stream
-    if axis.words is not None and _per_word(lengths, axis)[there].all():
+    if axis.words is not None and _per_word(lengths, axis)[present].all():
         words = [w if len(w) else np.arange(n) for w, n in zip(axis.words, steps, strict=True)]
         return spread_to(stream, words)
-    if axis.fits(lengths, steps)[there].all():
+    if axis.fits(lengths, steps)[present].all():
         return Ragged(stream.rows, stream.starts, torch.from_numpy(np.minimum(lengths, steps)))
-    if axis.words is None and ((steps - lengths)[there] <= _SPECIAL).all() and (steps >= lengths)[there].all():
+    if axis.words is None and ((steps - lengths)[present] <= _SPECIAL).all() and (steps >= lengths)[present].all():
         return spread_to(stream, [np.minimum(np.arange(n), max(k - 1, 0)) for n, k in zip(steps, lengths, strict=True)])
     raise _misfit(name, lengths, axis)
 
 
 def _per_word(lengths: Positions, axis: _Axis) -> npt.NDArray[np.bool_]:
-    """Which clips have a frame for each word; those without words, one for each step."""
+    """Whether each clip has a frame for each word, or for each step if it has no words; (n,)."""
     counts = _counts(axis)
     return np.where(counts > 0, axis.fits(lengths, counts), lengths == axis.steps)
 
 
 def _counts(axis: _Axis) -> Positions:
-    """(n,) words per clip, of those that are left."""
+    """Number of words per clip, (n,), of those that were not cut off."""
     return np.array([int(word.max(initial=-1)) + 1 for word in axis.words or []], dtype=np.int64)
 
 
 def _misfit(name: str, lengths: Positions, axis: _Axis) -> DatasetError:
     off = (lengths > 0) & (lengths != axis.steps)
     counts = _counts(axis)
-    # A clip that fits neither way says more than one that fits the words, where others do not.
+    # A clip that fits neither words nor steps explains the problem best.
     worst = off & ~_per_word(lengths, axis) if axis.words is not None else off
     wrong = int(np.flatnonzero(worst if worst.any() else off)[0])
     source = axis.source[wrong]
     of_words = f" of {counts[wrong]} words" if len(counts) and counts[wrong] else ""
     return DatasetError(
-        f"this model reads all streams step by step together, but the {name} of clip {axis.ids[wrong]!r} has "
-        f"{lengths[wrong]} frames, and its {source} {axis.steps[wrong]} {'tokens' if source == TEXT else 'frames'}"
+        f"this model reads all modalities together step by step, but the {name} of clip {axis.ids[wrong]!r} has "
+        f"{lengths[wrong]} frames, and its {source} has {axis.steps[wrong]} {'tokens' if source == TEXT else 'frames'}"
         f"{of_words}. Extract with align=words, import aligned features, or pass --set align=pool, which pools frames "
         "in equal parts of the time."
     )

@@ -1,10 +1,12 @@
-"""From stored clips to batches: padded to the longest clip of the batch, never to that of the data set."""
+"""Batches of stored clips, padded to the longest clip of the batch and never to that of the data set."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,8 @@ from torch import Tensor
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.tensors import Positions, Ragged
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset, DatasetClip
 from selfmm.data.types import Batch, Stream
 
 _AHEAD = 2
@@ -23,13 +26,13 @@ class BatchMaker:
     """Makes batches of some clips of a data set. A modality that the data set lacks is missing in every clip.
 
     Args:
-        dataset: where the frames lie.
+        dataset: holds the frames.
         rows: (n,) row numbers of the clips; a clip's position among them is its ``Batch.index``.
-        modalities: what to read, as the model wants it.
-        tokens: token ids per clip, for text that lives in the table as words.
+        modalities: those to read, as the model expects them.
+        tokens: token ids per clip, for text that is stored as words in the table.
         max_tokens: token ids stored in the data set are cut to this many.
-        given: streams that take the place of the stored ones, a sequence per clip: words whose encoder has been asked
-            already, or frames brought to another time axis.
+        given: sequences per clip that replace the stored ones: words that are encoded already, or frames on another
+            time axis.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class BatchMaker:
 
     @property
     def cost(self) -> Positions:
-        """(n,) what a clip costs to encode, for batching clips of like cost: its words, or else its frames."""
+        """Cost of encoding each clip, (n,), for batches of clips of similar cost: its words, or else its frames."""
         for name in self.modalities:
             if self.modalities[name].kind != "frames":
                 return self.lengths[name]
@@ -84,34 +87,34 @@ class BatchMaker:
         return total
 
     def settle(self, device: torch.device, limit: int) -> None:
-        """Copies all clips to ``device``, so that batches are cut out there, if they need ``limit`` bytes at most.
+        """Copy all clips to ``device`` and make batches there, if they need at most ``limit`` bytes.
 
         Raises:
-            DatasetError: frames are not finite.
+            DatasetError: if frames are not finite.
         """
         if device.type == "cpu" or sum(stream.nbytes for stream in self._streams.values()) > limit:
             return
         for name, stream in self._streams.items():
-            here = self._streams[name] = stream.to(device)
-            sound = self._sound(name, here.rows)
+            moved = self._streams[name] = stream.to(device)
+            sound = self._sound(name, moved.rows)
             if not sound.all():
-                clips = torch.arange(len(here.lengths), device=device).repeat_interleave(here.lengths)
+                clips = torch.arange(len(moved.lengths), device=device).repeat_interleave(moved.lengths)
                 raise DatasetError(self._complaint(name, clips[~sound].cpu().numpy()))
             self._checked.add(name)
         self._known_labels = self._known_labels.to(device)
 
     def make(self, positions: Positions) -> Batch:
-        """The clips at these positions, as one batch where the clips are.
+        """Return the clips at these positions as one batch, on the device that holds the clips.
 
         Raises:
-            DatasetError: frames are not finite. Some networks hide that: an LSTM makes a finite score of infinity.
+            DatasetError: if frames are not finite. Some networks hide that: an LSTM turns infinity into a finite score.
         """
         streams = {name: self.stream(name, positions) for name in self.modalities}
-        index = self._here(positions)
+        index = self._on_device(positions)
         return Batch(index, self._known_labels[index], streams)
 
     def batches(self, plan: Iterable[Positions], device: torch.device) -> Iterator[Batch]:
-        """The batches of a plan on ``device``, each made while the one before is being used."""
+        """Yield the batches of a plan on ``device``; the next ones are made while one is in use."""
         with ThreadPoolExecutor(1) as thread:
             ahead: deque[Future[Batch]] = deque()
             try:
@@ -129,47 +132,49 @@ class BatchMaker:
         return self.make(positions).to(device)
 
     def ragged(self, name: str) -> Ragged:
-        """One modality of all clips."""
+        """Return one modality of all clips."""
         return self._streams[name]
 
     def stream(self, name: str, positions: Positions) -> Stream:
-        """One modality of these clips."""
-        longest = max(int(self.lengths[name][positions].max()), 1)  # if nobody has the stream, it still has a shape
-        values, lengths = self._streams[name].padded(self._here(positions), longest)
+        """Return one modality of these clips."""
+        longest = max(
+            int(self.lengths[name][positions].max()), 1
+        )  # 1 if no clip has the modality, so that there is a shape
+        values, lengths = self._streams[name].padded(self._on_device(positions), longest)
         values = values.float() if values.is_floating_point() else values.long()
         if name not in self._checked and not (sound := self._sound(name, values)).all():
             raise DatasetError(self._complaint(name, positions[~sound.all(-1).numpy()]))
         return Stream(values, lengths, lengths > 0)
 
     def _sound(self, name: str, values: Tensor) -> Tensor:
-        """Which frames, (...), are finite; or all NaN, where the modality may have such."""
+        """Whether each frame, (...), is finite, or all NaN where the modality may have gaps."""
         if not values.is_floating_point():
             return torch.ones((), dtype=torch.bool)
         stored = self.dataset.modalities.get(name)
         finite = values.isfinite().all(-1)
         return finite | values.isnan().all(-1) if stored is not None and stored.gaps else finite
 
-    def _here(self, positions: Positions) -> Tensor:
+    def _on_device(self, positions: Positions) -> Tensor:
         return torch.from_numpy(np.asarray(positions, dtype=np.int64)).to(self._known_labels.device)
 
     def _complaint(self, name: str, positions: Positions) -> str:
         clips = self.dataset.samples["id"].iloc[self.rows[positions]].tolist()
         return (
             f"the {name} frames of clip {clips[0]!r} hold NaN or infinite values (`selfmm inspect` lists every such "
-            "clip). Repair the features, or import them anew with --non-finite zero."
+            "clip). Fix the features, or import them again with --non-finite zero."
         )
 
 
 def training_plan(
     cost: Positions, *, batch_size: int, accumulation: int, seed: int, epoch: int
 ) -> list[list[Positions]]:
-    """Which clips go into which batch of labels of which optimizer step of an epoch.
+    """Return which clips go into which batch of which optimizer step of an epoch.
 
-    Clips are shuffled by seed and epoch alone, then dealt to steps; only within a step are they sorted by
-    cost. So a step's clips, and with them its gradient, are those of a plain shuffle, and padding shrinks.
+    Clips are shuffled by seed and epoch alone, then divided among the steps, and sorted by cost only within a step.
+    So the clips of a step, and its gradient, are those of a plain shuffle, and there is less padding.
 
     Returns:
-        Per step a list of position arrays, ``accumulation`` of ``batch_size`` each but for the last step.
+        A list of position arrays per step: ``accumulation`` arrays of ``batch_size`` each, except in the last step.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(cost))
     size = batch_size * accumulation
@@ -178,20 +183,20 @@ def training_plan(
 
 
 def evaluation_plan(cost: Positions, batch_size: int) -> list[Positions]:
-    """Every clip once, those of like cost together."""
+    """Return batches of every clip once, those of similar cost together."""
     return cut(np.argsort(cost, kind="stable"), batch_size)
 
 
 def cut(order: Positions, size: int) -> list[Positions]:
-    """Parts of ``size``, the last one perhaps smaller."""
+    """Return parts of ``size``; the last one may be smaller."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def frame_statistics(dataset: Dataset, rows: Positions, modality: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of each feature over all frames of the given clips, both (dim,) float32.
+    """Return the mean and standard deviation of each feature over all frames of these clips, both (dim,) float32.
 
-    One pass in float64, a clip at a time, by Chan's pairwise update: memory does not grow with the data. Frames in
-    which nothing was measured do not count.
+    One pass in float64, clip by clip, with Chan's pairwise update, so memory does not grow with the data. Frames in
+    which nothing could be measured do not count.
     """
     dim, gaps = dataset.modalities[modality].dim or 0, dataset.modalities[modality].gaps
     count, mean, squares = 0, np.zeros(dim), np.zeros(dim)
@@ -207,3 +212,53 @@ def frame_statistics(dataset: Dataset, rows: Positions, modality: str) -> tuple[
         count = total
     deviation = np.sqrt(squares / max(count, 1))
     return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Some clips, padded to the longest of them.
+
+    Attributes:
+        ids, splits, texts: one entry per clip; a text is None where unknown.
+        labels: (B,) float32 m-labels; NaN where unknown.
+        streams: per modality with frames or token ids: values (B, L, dim) float32 or (B, L) int64 with zeros after the
+            end of each clip, lengths (B,), and present (B,). L is at least 1.
+    """
+
+    ids: list[str]
+    splits: list[str]
+    texts: list[str | None]
+    labels: Tensor
+    streams: Mapping[str, Stream]
+
+
+def collate(clips: Sequence[DatasetClip]) -> ClipBatch:
+    """Pad clips to one batch: the ``collate_fn`` of a `torch.utils.data.DataLoader` over a data set.
+
+    >>> import tempfile
+    >>> from torch.utils.data import DataLoader, Subset
+    >>> from selfmm.data.planted import PlantedSettings, write_planted
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> dataset = write_planted(f"{folder.name}/planted", PlantedSettings(clips=30))
+    >>> training_clips = Subset(dataset, dataset.rows("train"))
+    >>> loader = DataLoader(training_clips, batch_size=8, shuffle=True, collate_fn=collate)
+    >>> for batch in loader:
+    ...     audio = batch.streams["audio"]
+    ...     assert audio.values.shape == (len(batch.ids), audio.lengths.max(), 5)
+    """
+    return ClipBatch(
+        ids=[clip.id for clip in clips],
+        splits=[clip.split for clip in clips],
+        texts=[clip.text for clip in clips],
+        labels=torch.tensor([clip.label for clip in clips], dtype=torch.float32),
+        streams={name: _padded([clip.frames[name] for clip in clips]) for name in clips[0].frames},
+    )
+
+
+def _padded(frames: Sequence[npt.NDArray[Any]]) -> Stream:
+    lengths = torch.tensor([len(values) for values in frames])
+    dtype = torch.float32 if frames[0].dtype.kind == "f" else torch.int64
+    values = torch.zeros(len(frames), max(int(lengths.max()), 1), *frames[0].shape[1:], dtype=dtype)
+    for row, of_clip in zip(values, frames, strict=True):
+        row[: len(of_clip)] = torch.from_numpy(np.array(of_clip))
+    return Stream(values, lengths, lengths > 0)

@@ -1,4 +1,4 @@
-"""What every source must fulfil before it is stored, wherever it was read from."""
+"""Checks of a source before it is stored, the same for every reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, some
-from selfmm.data.store import SPLITS, TEXT
+from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.writer import Source
 
 Missing = Literal["error", "allow"]
@@ -19,41 +19,41 @@ _HAS, _IS = ("has", "have"), ("is", "are")
 
 
 def check_source(source: Source, *, missing: Missing = "error", require_labels: bool = True) -> tuple[str, ...]:
-    """Checks a source from end to end.
+    """Check a source from end to end.
 
     Args:
-        source: what a reader made.
-        missing: whether clips that lack a stream are an error.
+        source: from a reader.
+        missing: whether clips that lack a modality are an error.
         require_labels: whether clips without a label are an error.
 
     Returns:
-        Notes for the user.
+        Notes for the user, one sentence each.
 
     Raises:
-        SourceError: something is wrong; all of it is listed.
+        SourceError: if something is wrong; everything wrong is listed.
     """
     notes: list[str] = []
-    problems = [*_of_table(source, require_labels), *_streams(source, missing, notes)]
+    problems = [*_table_problems(source, require_labels), *_modality_problems(source, missing, notes)]
     _stop(source, problems)
     return (*notes, *_shared_videos(source.table))
 
 
 def check_table(source: Source, *, require_labels: bool = True) -> None:
-    """What `check_source` checks before it looks at any stream; for those to whom streams come later.
+    """Check the table alone, for callers that have no frames yet.
 
     Raises:
-        SourceError: ids, splits or labels are wrong.
+        SourceError: if ids, splits or labels are wrong.
     """
-    _stop(source, _of_table(source, require_labels))
+    _stop(source, _table_problems(source, require_labels))
 
 
-def _of_table(source: Source, require_labels: bool) -> list[str]:
+def _table_problems(source: Source, require_labels: bool) -> list[str]:
     if not len(source.table):
-        raise SourceError(f"{source.name} has no clip. Check that it is the right file.")
+        raise SourceError(f"{source.name} has no clips. Check that it is the right file.")
     low, high = source.label_range
     if not (np.isfinite([low, high]).all() and low < high):
         raise SourceError(f"the label range is {low:g},{high:g}; give two finite numbers, the smaller one first.")
-    return [*_names(source.table), *_labels(source, require_labels)]
+    return [*_name_problems(source.table), *_label_problems(source, require_labels)]
 
 
 def _stop(source: Source, problems: list[str]) -> None:
@@ -62,25 +62,25 @@ def _stop(source: Source, problems: list[str]) -> None:
 
 
 def _ids(table: pd.DataFrame, where: npt.ArrayLike) -> list[str]:
-    return [str(one) for one in table["id"].to_numpy()[np.asarray(where, dtype=bool)]]
+    return [str(clip_id) for clip_id in table["id"].to_numpy()[np.asarray(where, dtype=bool)]]
 
 
-def _names(table: pd.DataFrame) -> list[str]:
+def _name_problems(table: pd.DataFrame) -> list[str]:
     problems = []
-    blank = [row for row, one in enumerate(table["id"]) if not isinstance(one, str) or not one.strip()]
+    blank = [row for row, value in enumerate(table["id"]) if not isinstance(value, str) or not value.strip()]
     if blank:
-        problems.append(f"{clips(len(blank), _HAS)} no id (rows {some(blank)}). Give each clip a name of its own.")
+        problems.append(f"{clips(len(blank), _HAS)} no id (rows {some(blank)}). Give each clip its own id.")
     repeated = list(dict.fromkeys(_ids(table, table["id"].duplicated().to_numpy())))
     if repeated:
-        problems.append(f"{len(repeated)} ids occur more than once: {some(repeated)}. Give each clip one of its own.")
-    strange = sorted({str(split) for split in table["split"]} - set(SPLITS))
-    if strange:
-        problems.append(f"there are splits named {some(strange)}. Name them train, valid and test.")
+        problems.append(f"ids occur more than once: {some(repeated)}. Give each clip its own.")
+    unknown = sorted({str(split) for split in table["split"]} - set(SPLITS))
+    if unknown:
+        problems.append(f"the splits {some(unknown)} are unknown. Name them train, valid and test.")
     for column in ("id", "video", TEXT):
-        odd = [not _is_text(value) for value in table[column]]
-        if any(odd):
+        invalid = [not _is_text(value) for value in table[column]]
+        if any(invalid):
             problems.append(
-                f"{clips(sum(odd), _HAS)} a {column} that is no proper text ({some(_ids(table, odd))}). "
+                f"{clips(sum(invalid), _HAS)} a {column} that is not valid text ({some(_ids(table, invalid))}). "
                 "Save it again as Unicode."
             )
     return problems
@@ -93,14 +93,14 @@ def _is_text(value: object) -> bool:
         return False
 
 
-def _labels(source: Source, required: bool) -> list[str]:
+def _label_problems(source: Source, required: bool) -> list[str]:
     labels = source.table["label"].to_numpy(dtype=np.float64)
     problems = []
     without = np.isnan(labels)
     if required and without.any():
         problems.append(
             f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). "
-            "Give each one, or leave these clips out."
+            "Give each one a label, or leave these clips out."
         )
     if not required:
         return problems
@@ -115,53 +115,56 @@ def _outside(source: Source, column: str) -> list[str]:
     if not outside.any():
         return []
     what = "label" if column == "label" else f"{column}"
-    named = [f"{one} ({value:g})" for one, value in zip(_ids(source.table, outside), values[outside], strict=True)]
+    named = [
+        f"{clip_id} ({value:g})" for clip_id, value in zip(_ids(source.table, outside), values[outside], strict=True)
+    ]
     return [
         f"{clips(int(outside.sum()), _HAS)} a {what} outside [{low:g}, {high:g}]: {some(named)}. "
-        "Name the true range with --label-range LOW,HIGH, or rescale the labels."
+        "Give the true range with --label-range LOW,HIGH, or rescale the labels."
     ]
 
 
-def _streams(source: Source, missing: Missing, notes: list[str]) -> list[str]:
-    there, problems = presence(source)
-    if not there:
+def _modality_problems(source: Source, missing: Missing, notes: list[str]) -> list[str]:
+    present, problems = presence(source)
+    if not present:
         return problems or [
-            "there is neither text nor any feature. Give words, or frames of at least one modality for each clip."
+            "there is neither text nor any feature. Give words, or frames of at least one modality, for each clip."
         ]
-    nothing = ~np.any(list(there.values()), axis=0)
+    nothing = ~np.any(list(present.values()), axis=0)
     if nothing.any():
         problems.append(
-            f"{clips(int(nothing.sum()), _HAS)} no stream at all ({some(_ids(source.table, nothing))}). Leave them out."
+            f"{clips(int(nothing.sum()), _HAS)} no modality at all ({some(_ids(source.table, nothing))}). "
+            "Leave them out."
         )
-    for name, has in there.items():
+    for name, has in present.items():
         lack = clips(int((~has).sum()), _HAS) + f" no {name} ({some(_ids(source.table, ~has))})"
         if not has.any():
             empty = "the text of every clip is empty" if name == TEXT else f"no clip has any {name}"
-            problems.append(f"{empty}. Leave the modality out, or check how it was made.")
+            problems.append(f"{empty}. Leave the modality out, or check how it was extracted.")
         elif not has.all() and missing == "error":
             problems.append(
-                f"{lack}. If that is right, pass --missing allow: they are kept and left out of {name}'s loss."
+                f"{lack}. If that is right, pass --missing allow, which leaves such clips out of the loss of {name}."
             )
         elif not has.all():
-            notes.append(f"{lack}; they are left out of {name}'s loss.")
+            notes.append(f"{lack}; the loss of {name} leaves out such clips.")
     return problems
 
 
 def presence(source: Source) -> tuple[dict[str, npt.NDArray[np.bool_]], list[str]]:
-    """Per modality, (N,) whether a clip has it; and what is wrong with the lengths."""
+    """Return whether each clip has a modality, (N,) per modality; and what is wrong with the lengths."""
     problems: list[str] = []
-    there: dict[str, npt.NDArray[np.bool_]] = {}
+    present: dict[str, npt.NDArray[np.bool_]] = {}
     words = source.table[TEXT]
     if TEXT not in source.frames and words.notna().any():
-        there[TEXT] = words.fillna("").str.strip().ne("").to_numpy(dtype=bool)
+        present[TEXT] = words.fillna("").str.strip().ne("").to_numpy(dtype=bool)
     for name, frames in source.frames.items():
         if len(frames.lengths) != len(source.table):
             problems.append(
-                f"{name} has {len(frames.lengths)} clips, labels {len(source.table)}. Make them one entry per clip."
+                f"{name} has {clips(len(frames.lengths))}, the labels {len(source.table)}. Give one entry per clip."
             )
         else:
-            there[name] = frames.lengths > 0
-    return there, problems
+            present[name] = frames.lengths > 0
+    return present, problems
 
 
 def _shared_videos(table: pd.DataFrame) -> Sequence[str]:
@@ -170,6 +173,6 @@ def _shared_videos(table: pd.DataFrame) -> Sequence[str]:
     if not shared:
         return ()
     return (
-        f"{len(shared)} videos have clips in more than one split ({some(shared)}): "
-        "a model may know the speaker, and scores flatter.",
+        f"videos have clips in more than one split ({some(shared)}): "
+        "a model may recognise the speaker, so test results are too good.",
     )

@@ -1,20 +1,20 @@
-"""Labels per modality that people gave to clips of a data set: ``corrections.parquet`` in its folder.
+"""Labels per modality that people gave to clips: ``corrections.parquet`` in the folder of a data set.
 
 =========== ======= ================================================================================
 column      type    meaning
 =========== ======= ================================================================================
 id          string  the clip
-modality    string  which modality was judged alone
-label       float64 what it says, on the scale of the data set
+modality    string  the modality that was judged alone
+label       float64 its label, on the scale of the data set
 weight      float64 in [0, 1], its weight W_s in the loss of this modality
-source      string  where it comes from: a name the user gave, or that of the file
-annotators  string  who, as far as the file says, separated by commas; the label is the mean of theirs
+source      string  a name that the user gave, or that of the file
+annotators  string  names in the file, separated by commas; the label is the mean of theirs
 imported_at string  UTC, ISO 8601
 sha256      string  of the file it was read from
 =========== ======= ================================================================================
 
-There is one row per clip and modality. The file is not among the checksums of ``dataset.json``: it grows while the
-rest of a data set stays.
+There is one row per clip and modality. The file has no checksum in ``dataset.json``: it grows while the rest of the
+data set stays the same.
 """
 
 from __future__ import annotations
@@ -22,18 +22,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.files import atomic_file, explain
 from selfmm.core.messages import some
-
-if TYPE_CHECKING:
-    from selfmm.data.store import Dataset
 
 CORRECTIONS = "corrections.parquet"
 _NUMBERS = ("label", "weight")
@@ -41,36 +35,37 @@ COLUMNS = ("id", "modality", *_NUMBERS, "source", "annotators", "imported_at", "
 
 
 def empty_corrections() -> pd.DataFrame:
+    """Return a table of corrections without rows."""
     return pd.DataFrame({name: pd.Series(dtype="float64" if name in _NUMBERS else "str") for name in COLUMNS})
 
 
 def read_corrections(
     folder: Path, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
 ) -> pd.DataFrame:
-    """The corrections of a data-set folder; without a row where there are none.
+    """Return the corrections of a data-set folder; no rows if there are none.
 
     Raises:
-        DatasetError: the file is damaged or does not fit the data set.
+        DatasetError: if the file is damaged or does not fit the data set.
     """
     path = folder / CORRECTIONS
     if not path.is_file():
         return empty_corrections()
-    mend = f"Mend it, or move {path} away to go on without them."
+    remedy = f"Fix it, or move {path} away to continue without corrections."
     try:
         table = pd.read_parquet(path)
     except Exception as error:  # pyarrow fails on damaged bytes in many ways
-        raise DatasetError(f"cannot read {path}: {str(error)[:300]}. {mend}") from error
+        raise DatasetError(f"cannot read {path}: {str(error)[:300]}. {remedy}") from error
     wrong = [name for name in COLUMNS if name not in table or not _is_of_type(table[name], name)]
     if wrong:
-        raise DatasetError(f"{path} lacks the columns {wrong}, or they are of another type. {mend}")
+        raise DatasetError(f"{path} lacks the columns {wrong}, or they have the wrong type. {remedy}")
     problems = find_problems(table, ids, modalities, label_range)
-    twice = table["id"][table.duplicated(["id", "modality"])]
-    if len(twice):
-        problems.append(f"clips are corrected twice: {some(list(twice))}")
+    repeated = table["id"][table.duplicated(["id", "modality"])]
+    if len(repeated):
+        problems.append(f"clips are corrected twice: {some(list(repeated))}")
     if not table["weight"].between(0, 1).all():
         problems.append("weights are not in [0, 1]")
     if problems:
-        raise DatasetError("\n  - ".join([f"{path} does not fit the data set:", *problems, mend]))
+        raise DatasetError("\n  - ".join([f"{path} does not fit the data set:", *problems, remedy]))
     return table[list(COLUMNS)]
 
 
@@ -83,40 +78,40 @@ def _is_of_type(column: pd.Series, name: str) -> bool:
 def find_problems(
     table: pd.DataFrame, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
 ) -> list[str]:
-    """What is wrong with ``id``, ``modality`` and ``label`` of each row, one sentence per kind."""
+    """Return what is wrong with the columns ``id``, ``modality`` and ``label``, one sentence per kind of problem."""
     problems = []
     unknown = table["id"][~table["id"].isin(set(ids))].unique()
     if len(unknown):
-        problems.append(f"{len(unknown)} ids are of no clip of the data set: {some(list(unknown))}.")
-    strange = table["modality"][~table["modality"].isin(list(modalities))].unique()
-    if len(strange):
-        problems.append(f"there are labels of {some(list(strange))}; the data set has {', '.join(modalities)}.")
+        problems.append(f"the data set has no clips with these ids: {some(list(unknown))}.")
+    others = table["modality"][~table["modality"].isin(list(modalities))].unique()
+    if len(others):
+        problems.append(f"there are labels of {some(list(others))}; the data set has {', '.join(modalities)}.")
     low, high = label_range
     slack = 1e-6 * (high - low)  # a float32 .8 is a little more than .8
     outside = table[~table["label"].between(low - slack, high + slack)]
     if len(outside):
         named = [f"{row.label:g} ({row.modality} of {str(row.id)[:60]})" for row in outside.itertuples()]
-        problems.append(f"{len(outside)} labels are not in [{low:g}, {high:g}]: {some(named)}.")
+        problems.append(f"labels are outside [{low:g}, {high:g}]: {some(named)}.")
     return problems
 
 
 def count_corrections(table: pd.DataFrame) -> dict[str, int]:
-    """How many there are per modality."""
+    """Return the number of corrections per modality."""
     return {str(name): len(group) for name, group in table.groupby("modality", sort=False)}
 
 
 def merge_corrections(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Old and new corrections together, and how many old ones a new one of the same clip and modality replaced."""
+    """Return old and new corrections together, and the number of old ones that were replaced."""
     merged = pd.concat([old, new], ignore_index=True) if len(old) else new
-    kept = merged.drop_duplicates(["id", "modality"], keep="last")
-    return kept.sort_values(["id", "modality"], ignore_index=True), len(merged) - len(kept)
+    latest = merged.drop_duplicates(["id", "modality"], keep="last")
+    return latest.sort_values(["id", "modality"], ignore_index=True), len(merged) - len(latest)
 
 
 def write_corrections(folder: Path, table: pd.DataFrame) -> None:
-    """Replaces the corrections of a data-set folder, atomically; without a row the file goes.
+    """Replace the corrections of a data-set folder, atomically; remove the file if there are none.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: if the folder cannot be written.
     """
     path = folder / CORRECTIONS
     if table.empty:
@@ -130,27 +125,8 @@ def write_corrections(folder: Path, table: pd.DataFrame) -> None:
 
 
 def digest(corrections: pd.DataFrame) -> str:
-    """Hash of what training sees of the corrections: not where they come from. Empty if there are none."""
+    """Return a hash of what training uses of the corrections, so not their source; empty without corrections."""
     if corrections.empty:
         return ""
     rows = corrections.sort_values(["id", "modality"])[["id", "modality", "label", "weight"]]
     return hashlib.sha256(rows.to_csv(index=False).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def training_corrections(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """The corrections that training heeds: of these modalities and of training clips that have the stream.
-
-    Args:
-        rows: (n,) row numbers of the training clips.
-
-    Returns:
-        The rows of ``dataset.corrections``, and ``position``: the clip's place among ``rows``.
-    """
-    ids = dataset.samples["id"].to_numpy()[rows]
-    tables = [dataset.corrections.iloc[:0].assign(position=np.zeros(0, dtype=np.int64))]
-    for name in modalities:
-        there = np.flatnonzero(dataset.lengths(name)[rows] > 0)
-        places = pd.DataFrame({"id": ids[there], "position": there})
-        of_modality = dataset.corrections[dataset.corrections["modality"] == name]
-        tables.append(of_modality.merge(places, on="id"))
-    return pd.concat(tables, ignore_index=True)

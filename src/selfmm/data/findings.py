@@ -1,4 +1,4 @@
-"""What looking through a data set can find: plain values, and what they mean for training."""
+"""Findings of the inspection of a data set: plain values, and what they mean for training."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from selfmm.core.messages import clips
+
 FIRST = 5
-"""As many names are kept of a finding."""
+"""Number of names that a finding keeps."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How many things have some property, and the names of the first few."""
+    """Number of things with some property, and the names of the first few."""
 
     count: int = 0
     first: tuple[str, ...] = ()
@@ -25,13 +27,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split: numbers of clips, and its labels.
+    """One split: its clips and labels.
 
     Attributes:
         clips, videos, unlabelled: counts.
-        negative, zero, positive: counts of labels below, at and above the neutral one, see `LabelScale`.
-        mean, std: of the labels (std over n); NaN if there are none.
-        histogram: clips per bin, see `Inspection.bin_edges`; labels outside are in the outer bins.
+        negative, zero, positive: counts of labels below, at and above the neutral label, see `LabelScale`.
+        mean, std: of the labels (std over n); NaN without labels.
+        histogram: clips per bin, see `Inspection.bin_edges`; labels outside the range are in the outer bins.
     """
 
     clips: int
@@ -47,7 +49,7 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Quantiles of the lengths of the streams that are there: frames, tokens, or words of text."""
+    """Quantiles of the lengths of clips that have the modality, in frames, tokens or words."""
 
     shortest: int
     quarter: float
@@ -65,11 +67,11 @@ class ModalityReport:
         kind, dim: as in the manifest.
         unit: what a length counts: ``frames``, ``tokens`` or ``words``.
         frames: total length over all clips.
-        lengths: per split; a split in which no clip has the stream is left out.
-        missing: clips without the stream.
-        non_finite: clips with NaN or infinite values where there should be none.
+        lengths: per split; a split in which no clip has the modality is left out.
+        missing: clips without the modality.
+        non_finite: clips with NaN or infinite values outside gaps.
         gaps: frames in which nothing could be measured.
-        constant_columns: features that have one value in the whole data set.
+        constant_columns: features with the same value in the whole data set.
     """
 
     kind: str
@@ -85,19 +87,19 @@ class ModalityReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect_dataset` found.
+    """Result of `inspect_dataset`.
 
     Attributes:
         name, path, label_range: of the data set.
         bin_edges: edges of the label histograms, over ``label_range``.
         splits: per split.
         modalities: per modality.
-        duplicated_ids: ids that more than one clip has.
+        duplicated_ids: ids of more than one clip.
         shared_videos: videos with clips in more than one split.
         outside_range: clips whose label is outside ``label_range``.
-        empty_clips: clips without any stream.
-        corrections: labels that people gave, per modality that has any.
-        damaged_files: files that are not what their checksum in ``dataset.json`` says.
+        empty_clips: clips without any modality.
+        corrections: number of labels that people gave, per modality with any.
+        damaged_files: files that do not match their checksum in ``dataset.json``.
         verified: whether checksums were compared.
     """
 
@@ -117,50 +119,52 @@ class Inspection:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What should be mended before training, one sentence each, with the mend."""
-        found = [f"{file} is not what its checksum says; import the data set anew" for file in self.damaged_files]
+        """What to fix before training, one sentence each, with the remedy."""
+        problems = [f"{file} does not match its checksum; import the data set again" for file in self.damaged_files]
         for finding, sentence in (
             (self.duplicated_ids, "ids belong to more than one clip: {}; give every clip its own"),
-            (self.shared_videos, "videos have clips in two splits: {}; a test on known speakers flatters"),
-            (self.outside_range, f"labels are outside {list(self.label_range)}: {{}}; mend them or widen the range"),
-            (self.empty_clips, "clips have no stream at all: {}; leave them out"),
+            (self.shared_videos, "videos have clips in two splits: {}; test results on known speakers are too good"),
+            (self.outside_range, f"labels are outside {list(self.label_range)}: {{}}; fix them or widen the range"),
+            (self.empty_clips, "clips have no modality at all: {}; leave them out"),
         ):
-            found += [sentence.format(finding)] if finding.count else []
-        found += [f"the split {n!r} is empty; training needs all three" for n, s in self.splits.items() if not s.clips]
+            problems += [sentence.format(finding)] if finding.count else []
+        problems += [
+            f"the split {n!r} is empty; training needs all three" for n, s in self.splits.items() if not s.clips
+        ]
         for name in ("train", "valid"):
             split = self.splits[name]
             if split.clips and split.clips == split.unlabelled:
-                found.append(f"no clip of the split {name!r} has a label; training needs them")
+                problems.append(f"no clip of the split {name!r} has a label; training needs labels")
         for name, modality in self.modalities.items():
             if modality.non_finite.count:
-                found.append(f"{name} has NaN or infinite values in clips: {modality.non_finite}; extract them anew")
-        return tuple(found)
+                problems.append(f"{name} has NaN or infinite values in clips: {modality.non_finite}; extract it again")
+        return tuple(problems)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing but does no harm, one sentence each."""
-        found = []
+        """What is worth knowing but harmless, one sentence each."""
+        notes = []
         if self.corrections:
             counts = ", ".join(f"{name} {count}" for name, count in self.corrections.items())
-            found.append(f"people corrected labels per modality ({counts}); `selfmm corrections` shows them")
+            notes.append(f"people corrected labels per modality ({counts}); `selfmm corrections` shows them")
         for name, modality in self.modalities.items():
             if modality.missing.count:
-                found.append(f"{name} is missing in clips: {modality.missing}")
+                notes.append(f"{name} is missing in clips: {modality.missing}")
             if modality.gaps:
                 share = modality.gaps / modality.frames
-                found.append(f"{name} could not be measured in {modality.gaps} of its frames ({share:.0%})")
+                notes.append(f"{name} could not be measured in {modality.gaps} of its frames ({share:.0%})")
             if modality.constant_columns:
-                found.append(f"{name} has features that never change: {_some(modality.constant_columns)}")
+                notes.append(f"{name} has features that never change: {_some(modality.constant_columns)}")
         for name, split in self.splits.items():
             if split.clips > split.unlabelled > 0:
-                found.append(f"{split.unlabelled} clips of the split {name!r} have no label")
+                notes.append(f"{clips(split.unlabelled)} of the split {name!r} without a label")
             if split.clips > split.unlabelled and not (split.negative and split.positive):
                 side = "negative" if split.positive else "positive"
-                found.append(f"the split {name!r} has no {side} label")
-        return tuple(found)
+                notes.append(f"the split {name!r} has no {side} label")
+        return tuple(notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, ``problems`` and ``notes`` included, ready for ``json.dumps``; NaN becomes None."""
+        """Return everything, with ``problems`` and ``notes``, ready for ``json.dumps``; NaN becomes None."""
         content: dict[str, Any] = _plain(dataclasses.asdict(self))
         return content | {"problems": list(self.problems), "notes": list(self.notes)}
 

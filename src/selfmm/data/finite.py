@@ -1,4 +1,4 @@
-"""What to do about features that are not finite, the same for every reader."""
+"""Handling of features that are not finite, the same in every reader."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NonFinite = Literal["error", "zero"]
 
 
 def as_float(values: npt.NDArray[Any], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-    """A copy as floats; what does not fit into them becomes infinite without a warning."""
+    """Return a copy as floats; values that overflow become infinite without a warning."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(values, dtype=dtype)
 
 
 def without_non_finite(values: npt.NDArray[Any], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-    """A copy as floats with 0 in the place of everything that is not finite."""
+    """Return a copy as floats with 0 in place of values that are not finite."""
     values = as_float(values, dtype)
     values[~np.isfinite(values)] = 0
     return values
@@ -33,7 +33,7 @@ class FiniteCheck:
     Attributes:
         modality: its name, for the messages.
         policy: ``error`` or ``zero``.
-        accept_minus_inf: -inf is a known artefact here and always becomes 0.
+        accept_minus_inf: whether -inf is a known artefact that always becomes 0.
     """
 
     modality: str
@@ -44,7 +44,7 @@ class FiniteCheck:
     where: list[str] = field(default_factory=list)
 
     def look(self, values: npt.NDArray[Any], clip: str) -> None:
-        """Counts within the frames of one clip, which are floats already."""
+        """Count within the frames of one clip, which must be floats."""
         if np.isfinite(values).all():
             return
         minus_inf = int(np.isneginf(values).sum()) if self.accept_minus_inf else 0
@@ -58,20 +58,24 @@ class FiniteCheck:
         if not self.bad or self.policy == "zero":
             return []
         return [
-            f"{self.modality} has {self.bad} features that are NaN or infinite, in {clips(len(self.where))} "
-            f"({some(self.where)}). Mend the features, or pass --non-finite zero to put 0 in their place."
+            f"{self.modality} has {_values(self.bad, 'NaN or infinite')} in {clips(len(self.where))} "
+            f"({some(self.where)}). Fix the features, or pass --non-finite zero to replace them with 0."
         ]
 
     def notes(self) -> list[str]:
-        found = []
+        notes = []
         if self.minus_inf:
-            found.append(
-                f"{self.modality}: {self.minus_inf} features were -inf, a known artefact of the field's files, "
-                "and became 0, as in the field's loaders."
+            notes.append(
+                f"{self.modality}: {_values(self.minus_inf, '-inf')}, a known artefact of MMSA files, became 0, as in "
+                "the loader of MMSA."
             )
         if self.bad:
-            found.append(
-                f"{self.modality}: {self.bad} features were NaN or infinite, in {clips(len(self.where))} "
-                f"({some(self.where)}), and became 0."
+            notes.append(
+                f"{self.modality}: {_values(self.bad, 'NaN or infinite')} in {clips(len(self.where))} "
+                f"({some(self.where)}) became 0."
             )
-        return found
+        return notes
+
+
+def _values(count: int, kind: str) -> str:
+    return f"{count} {kind} value{'s' if count != 1 else ''}"

@@ -1,4 +1,4 @@
-"""From what users have to a data-set folder: reads, checks, stores."""
+"""Import of a user's files as a data-set folder: read, check, store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from selfmm.core.errors import SourceError
 from selfmm.core.version import __version__
 from selfmm.data.checks import Missing, check_source
 from selfmm.data.finite import NonFinite
-from selfmm.data.mmsa.pickles import read_field_pickle
+from selfmm.data.mmsa.pickles import read_mmsa_pickle
 from selfmm.data.mmsa.text import Form
 from selfmm.data.store import Dataset
 from selfmm.data.tables.reader import SUFFIXES, find_table, read_table_source
@@ -36,24 +36,24 @@ def import_dataset(
     seed: int = 0,
     force: bool = False,
 ) -> tuple[Dataset, tuple[str, ...]]:
-    """Reads a pickle of the field or a table with features, checks it, and stores it as a data-set folder.
+    """Read an MMSA pickle or a table with features, check it, and store it as a data-set folder.
 
     Args:
-        src: ``.pkl`` or ``.pickle`` (see `read_field_pickle`), or ``.csv``, ``.tsv``, ``.parquet`` or a folder with
-            one of these (see `read_table_source`).
-        dst: the folder to make. It appears when it is complete, and not at all if anything goes wrong.
+        src: ``.pkl`` or ``.pickle`` (see `read_mmsa_pickle`), or ``.csv``, ``.tsv``, ``.parquet`` or a folder with one
+            of these (see `read_table_source`).
+        dst: the folder to make. It appears only when it is complete.
         name, language, label_range, text, tokenizer, non_finite: see the readers.
-        missing: clips that lack a stream are an ``error``, or are kept (``allow``).
-        seed: of the split, where the source has none.
+        missing: clips that lack a modality are an ``error``, or are kept (``allow``).
+        seed: of the split, if the source has none.
         force: replace a data set at ``dst``.
 
     Returns:
-        The opened data set, and notes on what was changed or is remarkable.
+        The opened data set, and notes on changes and on what the user should know.
 
     Raises:
-        UnsafePickleError: the pickle asks for anything but numpy arrays and plain containers.
-        SourceError: the source is missing, damaged or wrong; all that was found is listed.
-        OutputError: ``dst`` exists, or cannot be written.
+        UnsafePickleError: if the pickle asks for anything but numpy arrays and plain containers.
+        SourceError: if the source is missing, damaged or wrong; everything wrong is listed.
+        OutputError: if ``dst`` exists or cannot be written.
     """
     src = Path(src)
     options: dict[str, Any] = {
@@ -76,19 +76,19 @@ def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequen
     if not src.exists():
         raise SourceError(f"{src} does not exist. Check the path.")
     if suffix in _PICKLES and src.is_file():
-        return read_field_pickle(src, **options), [src]
+        return read_mmsa_pickle(src, **options), [src]
     if suffix in SUFFIXES or src.is_dir():
         table = find_table(src)
         source = read_table_source(src, **options, seed=seed)
         return source, [table.parent / file for file in source.provenance["files"]]
     raise SourceError(
-        f"{src} is of an unknown kind. Give a pickle (.pkl, .pickle), a table (.csv, .tsv, .parquet), or a folder that "
-        "holds a table."
+        f"{src} is of an unknown kind. Give a pickle (.pkl, .pickle), a table (.csv, .tsv, .parquet), or a folder with "
+        "a table in it."
     )
 
 
 def _provenance(files: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
-    """Where a data set comes from. Names only: paths tell about the user's machine and mean nothing on another."""
+    """Record of the source. It has names only: paths reveal the user's machine and mean nothing on another."""
     return {
         "source": files[0].name,
         "sha256": {file.name: _digest(file) for file in files},
@@ -99,7 +99,7 @@ def _provenance(files: Sequence[Path], options: dict[str, Any]) -> dict[str, Any
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; of a folder, that of the names and digests of its .npy files."""
+    """Return the SHA-256 of a file, or for a folder that of the names and digests of its .npy files."""
     if path.is_file():
         return sha256(path)
     lines = [f"{file.name} {sha256(file)}\n" for file in sorted(path.glob("*.npy"))]

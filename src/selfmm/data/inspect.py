@@ -1,4 +1,4 @@
-"""What is in a data set, and what is wrong with it, before any training."""
+"""Inspection of a data set before training: what it holds, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ import pandas as pd
 
 from selfmm.data.corrections import count_corrections
 from selfmm.data.findings import FIRST, Finding, Inspection, Lengths, ModalityReport, SplitReport
+from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import SPLITS, TEXT, Dataset
+from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
 
 __all__ = ["BINS", "Inspection", "inspect_dataset"]
 
 BINS = 11
-"""Bars of the label histogram; an odd number, so that the middle one stands around the middle of the range."""
+"""Bins of the label histogram; an odd number, so that the middle bin is around the middle of the range."""
 _CHUNK_BYTES = 8 << 20
 _CJK = r"\u3400-\u9fff\u3040-\u30ff"
-# Chinese and Japanese put no spaces between words: a character counts as one there.
+# Chinese and Japanese have no spaces between words: there, each character counts as a word.
 _WORD = re.compile(rf"[{_CJK}]|[^\s{_CJK}\u3000-\u303f\uff00-\uffef]+")
 
 
 def inspect_dataset(dataset: Dataset, *, verify: bool = True) -> Inspection:
-    """Looks through a data set, at the frames in pieces of 8 MiB, so memory does not grow with it.
+    """Inspect a data set, reading frames in pieces of 8 MiB so that memory does not grow with it.
 
     Args:
         dataset: an opened data set.
-        verify: also read every file and compare it with its checksum in ``dataset.json``.
+        verify: also compare every file with its checksum in ``dataset.json``.
     """
     low, high = dataset.manifest.label_range
     edges = np.linspace(low, high, BINS + 1)
@@ -82,8 +83,8 @@ def _modality(dataset: Dataset, name: str) -> ModalityReport:
     ids = dataset.samples["id"].astype(str)
     missing = dataset.lengths(name) == 0
     lengths = _words(dataset) if modality.kind == "text" else dataset.lengths(name)
-    nothing: _Seen = (np.zeros(len(ids), dtype=np.bool_), 0, ())
-    broken, gaps, constant = _look_through(dataset, name) if modality.kind == "frames" else nothing
+    empty: _Scan = (np.zeros(len(ids), dtype=np.bool_), 0, ())
+    broken, gaps, constant = _scan(dataset, name) if modality.kind == "frames" else empty
     present = {split: lengths[rows][~missing[rows]] for split in SPLITS if len(rows := dataset.rows(split))}
     return ModalityReport(
         kind=modality.kind,
@@ -103,11 +104,11 @@ def _words(dataset: Dataset) -> npt.NDArray[np.int64]:
     return np.array([len(_WORD.findall(text)) for text in texts], dtype=np.int64)
 
 
-_Seen = tuple[npt.NDArray[np.bool_], int, tuple[int, ...]]
+_Scan = tuple[npt.NDArray[np.bool_], int, tuple[int, ...]]
 
 
-def _look_through(dataset: Dataset, name: str) -> _Seen:
-    """Which clips have non-finite values, (N,), how many frames are gaps, and which columns are constant."""
+def _scan(dataset: Dataset, name: str) -> _Scan:
+    """Return whether each clip has non-finite values, (N,), the number of gaps, and the constant columns."""
     matrix, starts = dataset.matrix(name), dataset.samples[f"{name}_offset"].to_numpy(dtype=np.int64)
     ends = starts + dataset.lengths(name)
     broken = np.zeros(len(starts), dtype=np.bool_)

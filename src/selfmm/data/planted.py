@@ -1,11 +1,11 @@
-"""A data set made by our own code, whose truth is known: what each modality says alone, and where one contradicts.
+"""A synthetic data set whose true labels are known: the sentiment of each modality, and where one contradicts the rest.
 
 Every clip has a sentiment per modality in [-3, 3]. In most clips the modalities agree up to a small spread; in the
-rest one of them says the opposite of the others (sarcasm: friendly words, a bored voice). The m-label is what a
-rater of the whole would give. A method that makes labels per modality from the m-label alone can so be held
-against the truth; see `selfmm.labels.audit.recovery`.
+others, one of them expresses the opposite of the rest (sarcasm: friendly words, a bored voice). The m-label is the
+label that a rater of the whole clip would give. A method that generates labels per modality from the m-label alone
+can so be compared with the truth; see `selfmm.labels.audit.recovery`.
 
-How a sentiment becomes words or frames does not depend on the seed: other seeds are other samples of one world.
+How a sentiment becomes words or frames does not depend on the seed: different seeds are samples of the same world.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import SettingsError
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.planted_words import sentence
-from selfmm.data.store import TEXT, Dataset, Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 
 MODALITIES = (TEXT, "audio", "vision")
@@ -29,34 +30,34 @@ LIMIT = 3.0
 
 _NOISE = {TEXT: 0.4, "audio": 1.0, "vision": 1.2}
 _STRENGTH = {TEXT: 1.0, "audio": 1.0, "vision": 1.0}
-_SPREAD = 0.35  # how far agreeing modalities stand from each other
-_PULL = 0.15  # how far a contradicting modality draws the m-label towards itself
-_CLEAR = 0.6  # a contradiction is only one where both sides are clearly off 0
-_STEP = 0.2  # MOSI's labels are means of five raters' whole numbers
-_MEMORY = 0.8  # of the AR(1) noise, from frame to frame
-_WHOLE, _CLIP, _SPEAKER = range(3)  # what a random generator is for
+_SPREAD = 0.35  # standard deviation between agreeing modalities
+_PULL = 0.15  # how far a contradicting modality pulls the m-label
+_CLEAR = 0.6  # both sides of a contradiction are at least this far from 0
+_STEP = 0.2  # the labels of MOSI are means of whole numbers of five raters
+_MEMORY = 0.8  # coefficient of the AR(1) noise from frame to frame
+_WHOLE, _CLIP, _SPEAKER = range(3)  # purposes of a random generator
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class PlantedSettings:
-    """What to plant.
+    """Settings of a planted data set.
 
     Attributes:
         clips: number of clips, at least 3.
-        conflict: share of clips in which one modality contradicts the others, in [0, 1].
-        noise: per modality (``text``, ``audio``, ``vision``), standard deviation of what it says about its own
-            truth, on the scale of the labels; frames get noise from frame to frame in proportion. What is not
-            named keeps its default.
-        strength: per modality, factor on its truth before it is put into words or frames; 0 carries nothing.
-        positive_share: share of clips whose whole is positive; 10/11 makes classes of 10:1.
+        conflict: fraction of clips in which one modality contradicts the others, in [0, 1].
+        noise: per modality (``text``, ``audio``, ``vision``), standard deviation of what it expresses around its true
+            label, on the scale of the labels; noise between frames is in proportion. Modalities that are not named
+            keep their default.
+        strength: per modality, factor on its true label before it becomes words or frames; with 0 they carry nothing.
+        positive_share: fraction of clips that are positive as a whole; 10/11 gives classes of 10:1.
         audio_dim, vision_dim: features per frame.
-        audio_frames, vision_frames: shortest and longest stream.
-        missing: share of clips that lack one stream (never the contradicting one); its truth is then NaN.
-        label_noise: standard deviation of the rater's error in the m-label.
-        clips_per_video: about as many clips share a video, and so a speaker.
-        seed: everything follows from it.
+        audio_frames, vision_frames: smallest and largest number of frames.
+        missing: fraction of clips that lack one modality (never the contradicting one); its true label is then NaN.
+        label_noise: standard deviation of the error of the rater in the m-label.
+        clips_per_video: approximate number of clips that share a video, and so a speaker.
+        seed: determines everything.
     """
 
     clips: int = 600
@@ -82,43 +83,42 @@ class PlantedSettings:
 
 
 def _problems(settings: PlantedSettings) -> list[str]:
-    found = []
+    problems = []
     for name, least in [("clips", 3), ("audio_dim", 1), ("vision_dim", 1), ("clips_per_video", 1), ("seed", 0)]:
         if getattr(settings, name) < least:
-            found.append(f"{name} is {getattr(settings, name)}; it must be at least {least}")
+            problems.append(f"{name} is {getattr(settings, name)}; it must be at least {least}")
     for name in ("conflict", "positive_share", "missing"):
         value = getattr(settings, name)
-        found += [] if 0 <= value <= 1 else [f"{name} is {value}; it is a share, so from 0 to 1"]
+        problems += [] if 0 <= value <= 1 else [f"{name} is {value}; it must be a fraction from 0 to 1"]
     for name in ("audio_frames", "vision_frames"):
         shortest, longest = getattr(settings, name)
         if not 1 <= shortest <= longest:
-            found.append(f"{name} is {(shortest, longest)}; give the shortest (at least 1), then the longest")
+            problems.append(f"{name} is {(shortest, longest)}; give the shortest length (at least 1), then the longest")
     if not 0 <= settings.label_noise < np.inf:
-        found.append(f"label_noise is {settings.label_noise}; it is a standard deviation, so 0 or more")
+        problems.append(f"label_noise is {settings.label_noise}; it must be a standard deviation of 0 or more")
     for name in ("noise", "strength"):
         for modality, value in getattr(settings, name).items():
             if modality not in MODALITIES:
-                found.append(f"{name} names {modality!r}; the modalities are {list(MODALITIES)}")
+                problems.append(f"{name} names {modality!r}; the modalities are {list(MODALITIES)}")
             elif not 0 <= value < np.inf:
-                found.append(f"{name}[{modality!r}] is {value}; it must be 0 or more")
-    return found
+                problems.append(f"{name}[{modality!r}] is {value}; it must be 0 or more")
+    return problems
 
 
 def write_planted(path: str | Path, settings: PlantedSettings | None = None, *, force: bool = False) -> Dataset:
-    """Plants a data set in the folder ``path``.
+    """Write a planted data set to the folder ``path``.
 
     Raises:
-        OutputError: ``path`` exists and ``force`` is not given, or it cannot be written.
+        OutputError: if ``path`` exists and ``force`` is False, or if it cannot be written.
     """
     return write_dataset(planted_source(settings), path, force=force)
 
 
 def planted_source(settings: PlantedSettings | None = None) -> Source:
-    """The planted data set, its frames made when they are read.
+    """Return the planted data set; its frames are generated when they are read.
 
-    Besides the usual columns the table has ``label_text``, ``label_audio``, ``label_vision`` (the truth of each
-    modality, in [-3, 3]; NaN where the stream is missing) and ``conflict`` (name of the contradicting modality,
-    or empty).
+    Besides the usual columns the table has ``label_text``, ``label_audio``, ``label_vision`` (the true label of each
+    modality, in [-3, 3]; NaN where it is missing) and ``conflict`` (name of the contradicting modality, or empty).
     """
     settings = settings or PlantedSettings()
     rng = _generator(settings.seed, 0, _WHOLE, 0)
@@ -143,13 +143,13 @@ def planted_source(settings: PlantedSettings | None = None) -> Source:
 
 
 def _generator(seed: int, stream: int, purpose: int, number: int) -> np.random.Generator:
-    """One generator per clip and purpose, so that nothing depends on the order in which clips are read."""
-    # Always four words: numpy fills shorter seeds up with zeros, so [s, 1] and [s, 1, 0] would be one.
+    """Return a generator for a clip and a purpose, so that the order in which clips are read does not matter."""
+    # Always four words: numpy pads shorter seeds with zeros, so [s, 1] and [s, 1, 0] would be the same.
     return np.random.default_rng([seed, stream, purpose, number])
 
 
 def _truths(settings: PlantedSettings, rng: np.random.Generator) -> tuple[Array, npt.NDArray[np.int64]]:
-    """What each modality says, (3, N), and the number of the contradicting modality or -1, (N,)."""
+    """Return the true labels, (3, N), and the number of the contradicting modality or -1, (N,)."""
     n = settings.clips
     side = np.where(rng.permutation(n) < round(settings.positive_share * n), 1.0, -1.0)
     torn = rng.permutation(n) < round(settings.conflict * n)
@@ -165,7 +165,7 @@ def _truths(settings: PlantedSettings, rng: np.random.Generator) -> tuple[Array,
 
 
 def _rated(truths: Array, contradicting: npt.NDArray[np.int64], error: Array) -> Array:
-    """The m-labels: the agreeing modalities' mean, drawn a little towards a contradiction, never across 0."""
+    """Return the m-labels: the mean of the agreeing modalities, pulled a little to a contradiction, never across 0."""
     against = np.arange(len(truths))[:, None] == contradicting
     agreed = np.mean(truths, axis=0, where=~against)
     drawn = agreed + _PULL * np.sum(truths - agreed, axis=0, where=against) + error
@@ -178,14 +178,14 @@ def _rated(truths: Array, contradicting: npt.NDArray[np.int64], error: Array) ->
 def _lacking(
     settings: PlantedSettings, contradicting: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Number of the modality each clip lacks, or -1, (N,)."""
+    """Return the number of the modality that each clip lacks, or -1, (N,)."""
     n = settings.clips
     others = np.where(contradicting < 0, rng.integers(3, size=n), (contradicting + rng.integers(1, 3, size=n)) % 3)
     return np.where(rng.permutation(n) < round(settings.missing * n), others, -1)
 
 
 def _videos(settings: PlantedSettings, rng: np.random.Generator) -> pd.DataFrame:
-    """Ids, videos and splits (about 70/10/20 of the videos, each with at least one)."""
+    """Return ids, videos and splits (about 70/10/20 of the videos; each split has at least one)."""
     count = min(max(3, round(settings.clips / settings.clips_per_video)), settings.clips)
     sizes = 1 + rng.multinomial(settings.clips - count, np.full(count, 1 / count))
     valid, test = max(1, round(0.1 * count)), max(1, round(0.2 * count))
@@ -201,8 +201,8 @@ def _texts(settings: PlantedSettings, truth: Array, lacking: npt.NDArray[np.int6
     texts: list[str | None] = []
     for clip in range(settings.clips):
         rng = _generator(settings.seed, 0, _CLIP, clip)
-        said = settings.strength[TEXT] * truth[clip] + rng.normal(0, settings.noise[TEXT])
-        texts.append(None if lacking[clip] == 0 else sentence(float(np.clip(said, -LIMIT, LIMIT)), rng))
+        expressed = settings.strength[TEXT] * truth[clip] + rng.normal(0, settings.noise[TEXT])
+        texts.append(None if lacking[clip] == 0 else sentence(float(np.clip(expressed, -LIMIT, LIMIT)), rng))
     return texts
 
 
@@ -219,19 +219,19 @@ def _frames(
 
     def read(clip: int) -> npt.NDArray[np.float32]:
         rng = _generator(settings.seed, stream, _CLIP, clip)
-        said = strength * truth[clip] + rng.normal(0, noise)
+        expressed = strength * truth[clip] + rng.normal(0, noise)
         speaker = _generator(settings.seed, stream, _SPEAKER, int(speakers[clip])).normal(size=dim)
         length = int(lengths[clip])
-        return (world(said, length, speaker) + noise * _drift(length, dim, rng)).astype(np.float32)
+        return (world(expressed, length, speaker) + noise * _drift(length, dim, rng)).astype(np.float32)
 
     return Frames(Modality(kind="frames", dim=dim), lengths.astype(np.int64), read)
 
 
 def _world(stream: int, dim: int) -> Callable[[float, int, Array], Array]:
-    """How a sentiment looks in frames. Fixed for a modality and a dim, whatever the seed.
+    """Return how a sentiment looks in frames. It depends on the modality and the dim, not on the seed.
 
-    The first three fifths of the features follow it: each through its own bent curve and in its own part of the
-    clip. The others only tell speakers apart.
+    The first three fifths of the features follow the sentiment, each through its own curve and in its own part of the
+    clip. The others only differ between speakers.
     """
     rng = np.random.default_rng([20210208, stream, dim])
     driven = np.arange(dim) < np.ceil(0.6 * dim)
@@ -250,7 +250,7 @@ def _world(stream: int, dim: int) -> Callable[[float, int, Array], Array]:
 
 
 def _drift(length: int, dim: int, rng: np.random.Generator) -> Array:
-    """AR(1) noise of variance 1, (length, dim)."""
+    """Return AR(1) noise of variance 1, (length, dim)."""
     steps = rng.normal(size=(length, dim))
     steps[1:] *= np.sqrt(1 - _MEMORY**2)
     for t in range(1, length):

@@ -1,7 +1,7 @@
-"""Sentences about films whose polarity and intensity follow a given sentiment; the words of the planted data set.
+"""Sentences about films whose polarity and intensity follow a given sentiment: the words of the planted data set.
 
-Intensifiers, hedges, aspects, openers and fillers are the same on both sides of 0, so that only the judgement
-itself tells which side a sentence is on.
+Intensifiers, hedges, aspects, openers and fillers are the same on both sides of 0, so that only the judgement itself
+shows which side a sentence is on.
 """
 
 from __future__ import annotations
@@ -64,24 +64,24 @@ _VERBS: dict[int, tuple[str, ...]] = {
 
 
 def sentence(sentiment: float, rng: np.random.Generator) -> str:
-    """One spoken sentence of one to three judgements.
+    """Return a spoken sentence of one to three judgements.
 
     Args:
-        sentiment: in [-3, 3]. Every judgement has a whole grade; in expectation they average to ``sentiment``.
-        rng: where the choices come from.
+        sentiment: in [-3, 3]. Every judgement has a whole grade; the expectation of their mean is ``sentiment``.
+        rng: makes the choices.
     """
     aspects = rng.permutation(len(ASPECTS))[: rng.integers(1, 4)]
     clauses = [_clause(ASPECTS[aspect], _grade(sentiment, rng), rng) for aspect in aspects]
-    said = f" {_pick(LINKS, rng)} ".join(clauses)
+    judgements = f" {_pick(LINKS, rng)} ".join(clauses)
     opener = _pick(OPENERS, rng)
     if rng.random() < 0.5:
-        return f"{opener} {said}"
+        return f"{opener} {judgements}"
     filler = _pick(FILLERS, rng)
-    return f"{opener} {filler} and {said}" if rng.random() < 0.5 else f"{opener} {said} and {filler}"
+    return f"{opener} {filler} and {judgements}" if rng.random() < 0.5 else f"{opener} {judgements} and {filler}"
 
 
 def _grade(sentiment: float, rng: np.random.Generator) -> int:
-    """Rounds up or down at random so that the mean over many draws is ``sentiment`` itself."""
+    """Round up or down at random, so that the mean over many draws is ``sentiment``."""
     return int(np.clip(np.floor(sentiment + rng.random()), -3, 3))
 
 

@@ -1,4 +1,4 @@
-"""What a range of labels says: where it is neutral, how far it reaches, and the unit a network learns it in."""
+"""The scale of labels: the neutral label, the largest distance from it, and the unit in which a network learns."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_LEARNABLE = 3.0  # MOSI's: the published learning rates are for scores of this size
+_LEARNABLE = 3.0  # as in MOSI: the published learning rates are for scores of this size
 
 
 @dataclass(frozen=True)
 class LabelScale:
-    """Of labels in [``low``, ``high``].
+    """The scale of labels in [``low``, ``high``].
 
     Attributes:
         neutral: the label between negative and positive: 0 where the range has both, else its middle (3 of 1 to 5).
         reach: H, the largest distance of a label from ``neutral``.
-        unit: labels are learnt as (y - neutral) / unit; 1 up to a reach of 3, so nothing changes there.
+        unit: a network learns (y - neutral) / unit; 1 up to a reach of 3.
     """
 
     neutral: float
@@ -26,21 +26,22 @@ class LabelScale:
 
     @classmethod
     def of(cls, label_range: tuple[float, float]) -> LabelScale:
-        """
+        """Return the scale of a label range.
+
         >>> LabelScale.of((-3, 3))
         LabelScale(neutral=0.0, reach=3.0, unit=1.0)
         >>> LabelScale.of((0, 90))
         LabelScale(neutral=45.0, reach=45.0, unit=15.0)
         """
         low, high = label_range
-        # Halved first: the sum of two large edges may overflow.
+        # Halved first, because the sum of two large edges may overflow.
         neutral = 0.0 if low < 0 < high else low / 2 + high / 2
         reach = max(high - neutral, neutral - low)
         return cls(neutral, reach, max(1.0, reach / _LEARNABLE))
 
 
 def default_range(labels: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The range of the field's sets that labels are taken to be on where nobody says: that of SIMS, or else of MOSI.
+    """Return the range to assume for labels: that of SIMS if none is beyond it, else that of MOSI.
 
     >>> default_range(np.array([0.4, -1.0]))
     (-1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Splits into train, valid and test that keep the clips of one video together, and the clips that are trained on."""
+"""Splits into train, valid and test that keep the clips of a video together, and the rows of the training clips."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 
 
 def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
-    """Assigns each clip to a split, as near to 70/10/20 of the clips as whole videos allow.
+    """Assign each clip to a split, as close to 70/10/20 of the clips as whole videos allow.
 
     Args:
-        videos: (N,) the video of each clip. What a method learns about a speaker must not help it in the test.
-        seed: another seed, another split; the same seed and videos, the same split.
+        videos: (N,) the video of each clip. What a model learns about a speaker must not help it in the test.
+        seed: the same seed and videos give the same split.
 
     Returns:
-        (N,) ``train``, ``valid`` or ``test``. With three videos or more none of them is empty; a single video is
-        all ``train``, and of two one is ``test``.
+        (N,) ``train``, ``valid`` or ``test``. With three videos or more no split is empty; a single video is ``train``,
+        and of two videos one is ``test``.
 
     >>> seeded_split(["a", "a", "a", "b"], seed=0)
     ['train', 'train', 'train', 'test']
@@ -35,7 +35,7 @@ def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
     empty = ["train", "test", "valid"]
     chosen: dict[str, str] = {}
     for place, video in enumerate(largest_first):
-        must = len(largest_first) - place <= len(empty)  # one video left for each split that has none
+        must = len(largest_first) - place <= len(empty)  # one video is left for each empty split
         split = empty[0] if must else max(lacking, key=lambda name: lacking[name])
         chosen[video] = split
         lacking[split] -= sizes[video]
@@ -45,11 +45,11 @@ def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
 
 
 def training_rows(dataset: Dataset, settings: Settings) -> Positions:
-    """Row numbers of the training clips: all, or the share that the settings take of them."""
+    """Return the row numbers of the training clips: all, or the fraction ``training.share`` of them."""
     rows = dataset.rows("train")
     share = settings.training.share
     if share >= 1:
         return rows
-    # Of one seed, a smaller share is a part of a larger one.
+    # With one seed, a smaller share is a subset of a larger one.
     order = np.random.default_rng([settings.seed, 7]).permutation(len(rows))
     return rows[np.sort(order[: max(1, round(share * len(rows)))])]

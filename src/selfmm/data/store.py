@@ -8,137 +8,92 @@ column              type    meaning
 id                  string  unique name of the clip
 split               string  ``train``, ``valid`` or ``test``
 label               float64 the regression label of the whole clip (m-label); NaN where unknown
-text                string  what is said; null where unknown
+text                string  the words; null where unknown
 video               string  the recording the clip was cut from; clips of one video stay in one split
 path, start, end    mixed   optional: media file, and the clip's place in it in seconds
 label_<modality>    float64 optional: a human (or planted) label of this modality alone
 <modality>_offset   int64   first row of the clip in ``<modality>.npy``
-<modality>_length   int64   number of rows; 0 where the clip has no such stream
+<modality>_length   int64   number of rows; 0 where the clip lacks the modality
 =================== ======= ==========================================================================
 
-``<modality>.npy`` is (total frames, dim) float32 or float16, or (total tokens,) int32 for token ids; nothing
-is padded. A row of NaN is a frame in which nothing could be measured; only modalities with ``gaps`` have such. It is
-only ever memory-mapped. ``corrections.parquet`` may lie beside them, see `selfmm.data.corrections`.
+``<modality>.npy`` is (total frames, dim) float32 or float16, or (total tokens,) int32 for token ids, without padding.
+It is only ever memory-mapped. A row of NaN is a frame in which nothing could be measured; only modalities with
+``gaps`` have such rows. ``corrections.parquet`` may lie next to these files, see `selfmm.data.corrections`.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from selfmm.config.recipe import Recipe
 from selfmm.core.errors import DatasetError
+from selfmm.core.messages import clips, some
 from selfmm.data.corrections import read_corrections
+from selfmm.data.display import table_html
+from selfmm.data.manifest import MANIFEST, PLACE, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest
 
-FORMAT_VERSION = 1
-MANIFEST = "dataset.json"
-TABLE = "samples.parquet"
-TEXT = "text"
-"""Name of the modality that carries words, whatever form it takes."""
-PLACE = ("video", "path", "start", "end")
-"""Optional columns of the table that tell a person which clip it is."""
-SPLITS = ("train", "valid", "test")
-Split = Literal["train", "valid", "test"]
-Kind = Literal["text", "tokens", "frames"]
+__all__ = [
+    "MANIFEST",
+    "PLACE",
+    "SPLITS",
+    "TABLE",
+    "TEXT",
+    "Dataset",
+    "DatasetClip",
+    "Manifest",
+    "Modality",
+    "as_dataset",
+    "open_dataset",
+]
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_PREVIEW = 3  # clips in the HTML table
+_LABEL = "label_"
 
 
-class Modality(BaseModel):
-    """What one modality of a data set is.
+@dataclass(frozen=True, eq=False, repr=False)
+class DatasetClip:
+    """One clip of a data set.
 
     Attributes:
-        kind: ``text`` (words in the table), ``tokens`` (token ids in a 1-D matrix) or ``frames`` (features).
-        dim: number of features per frame; None unless ``kind`` is ``frames``.
-        frame_rate: frames per second, where known.
-        tokenizer: which vocabulary the ids of ``tokens`` belong to, for example ``bert-base-uncased``.
-        columns: name of each feature, where they have names.
-        gaps: whether a row of NaN is a frame in which nothing could be measured, for example one without a face.
+        id: unique name.
+        split: ``train``, ``valid`` or ``test``.
+        label: m-label; NaN where unknown.
+        text: the words; None where unknown.
+        video: the recording it was cut from.
+        frames: per modality with a matrix, (length, dim) features or (length,) token ids, memory-mapped and read-only;
+            length 0 where the clip lacks the modality.
+        unimodal_labels: label of each modality alone, where the data set has one.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: str
+    split: str
+    label: float
+    text: str | None
+    video: str
+    frames: Mapping[str, npt.NDArray[Any]]
+    unimodal_labels: Mapping[str, float]
 
-    kind: Kind
-    dim: int | None = Field(None, ge=1, le=1_000_000)
-    frame_rate: float | None = None
-    tokenizer: str | None = None
-    columns: tuple[str, ...] = ()
-    gaps: bool = False
-
-    @model_validator(mode="after")
-    def _columns_fit(self) -> Modality:
-        if self.columns and len(set(self.columns)) != self.dim:
-            raise ValueError(f"{len(set(self.columns))} different names for {self.dim} features")
-        return self
+    def __repr__(self) -> str:
+        shapes = "".join(f", {name} {values.shape}" for name, values in self.frames.items())
+        words = "" if self.text is None else f", text {self.text[:40]!r}"
+        return f"<DatasetClip {self.id!r}: {self.split}, label {self.label:g}{words}{shapes}>"
 
 
-class Manifest(BaseModel):
-    """``dataset.json``: what a data set is, apart from its clips.
-
-    ``recipe`` says how its features were extracted, where selfmm did it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format_version: int = FORMAT_VERSION
-    name: str
-    language: str | None = None
-    label_range: tuple[float, float]
-    modalities: dict[str, Modality]
-    recipe: Recipe | None = None
-    provenance: dict[str, Any] = {}
-    checksums: dict[str, str] = {}
-
-    @field_validator("modalities")
-    @classmethod
-    def _modalities_are_plain(cls, value: dict[str, Modality]) -> dict[str, Modality]:
-        return check_modalities(value)
-
-    @field_validator("label_range")
-    @classmethod
-    def _range_is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not (np.isfinite(value).all() and value[0] < value[1]):
-            raise ValueError(f"label_range is {value}; it must be two finite numbers, the smaller one first")
-        return value
-
-
-def check_modalities(modalities: dict[str, Modality]) -> dict[str, Modality]:
-    """Returns ``modalities`` if names, kinds and widths make sense; raises ``ValueError`` if not."""
-    for name, modality in modalities.items():
-        check_modality_name(name)
-        if (modality.kind == "frames") != (modality.dim is not None):
-            raise ValueError(f"modality {name!r}: kind 'frames' needs a dim, the other kinds have none")
-        if modality.kind != "frames" and name != TEXT:
-            raise ValueError(f"modality {name!r} is of kind {modality.kind!r}; only 'text' may be")
-    if not modalities:
-        raise ValueError("at least one modality is needed")
-    return modalities
-
-
-def check_modality_name(name: str) -> str:
-    """Returns ``name`` if it can be a modality's name (and so a file's); raises ``ValueError`` if not."""
-    if name == "fusion":
-        raise ValueError("'fusion' is the name of the task of all modalities together; name the modality otherwise")
-    if not _NAME.fullmatch(name) or name in {"samples", "dataset"}:
-        raise ValueError(
-            f"{name!r} cannot name a modality: use a lower-case letter, then letters, digits or _ (32 at most)"
-        )
-    return name
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """An opened data set. Frames are memory-mapped, so opening costs the table alone.
+    """An opened data set. Frames are memory-mapped, so opening reads the table only.
+
+    It works as a sequence of clips, and so as a map-style data set of `torch.utils.data`: ``dataset[3]``,
+    ``dataset[-1]`` and ``dataset["clip id"]`` are a `DatasetClip`, ``dataset[:5]`` is a list of them. For batches use
+    `selfmm.data.batches.collate`.
 
     Attributes:
         path: the folder.
@@ -154,8 +109,75 @@ class Dataset:
     matrices: Mapping[str, npt.NDArray[Any]] | None = None
     left_out: frozenset[str] = frozenset()
 
+    def __repr__(self) -> str:
+        size, modalities, labels = self._facts().values()
+        return f"<Dataset {self.name!r}: {size}; {modalities}; labels {labels}>"
+
+    def _repr_html_(self) -> str:
+        shown = [self[row] for row in range(min(_PREVIEW, len(self)))]
+        rows = [[clip.id, clip.split, f"{clip.label:g}", (clip.text or "")[:80]] for clip in shown]
+        return table_html(f"Data set {self.name}", self._facts(), ("clip", "split", "label", "text"), rows)
+
+    def _facts(self) -> dict[str, str]:
+        per_split = ", ".join(f"{split} {len(self.rows(split))}" for split in SPLITS)
+        low, high = self.manifest.label_range
+        return {
+            "size": f"{clips(len(self))} ({per_split})",
+            "modalities": ", ".join(f"{name} ({modality.size})" for name, modality in self.modalities.items()),
+            "labels": f"{low:g} to {high:g}",
+        }
+
     def __len__(self) -> int:
         return len(self.samples)
+
+    def __iter__(self) -> Iterator[DatasetClip]:
+        return (self[row] for row in range(len(self)))
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._row_of
+
+    @overload
+    def __getitem__(self, key: str | SupportsIndex) -> DatasetClip: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[DatasetClip]: ...
+    def __getitem__(self, key: str | SupportsIndex | slice) -> DatasetClip | list[DatasetClip]:
+        """Return a clip by its id or its row number, or the clips of a slice.
+
+        Raises:
+            IndexError: if there is no such row.
+            KeyError: if no clip has this id.
+        """
+        if isinstance(key, slice):
+            return [self[row] for row in range(*key.indices(len(self)))]
+        if isinstance(key, str):
+            if key not in self._row_of:
+                raise KeyError(f"{self.name!r} has no clip {key!r}; it has {some(list(self._row_of))}")
+            return self._clip(self._row_of[key])
+        row = operator.index(key)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"{self.name!r} has no clip number {row}; it has {clips(len(self))}")
+        return self._clip(row % len(self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process maps the files itself; a pickled map would be a copy of them.
+        return {name: value for name, value in self.__dict__.items() if name != "_frames"}
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {clip_id: row for row, clip_id in reversed(list(enumerate(self.samples["id"])))}
+
+    def _clip(self, row: int) -> DatasetClip:
+        values = self.samples.iloc[row]
+        labels = {name: values.get(f"{_LABEL}{name}") for name in self.modalities}
+        return DatasetClip(
+            id=values["id"],
+            split=values["split"],
+            label=float(values["label"]),
+            text=None if pd.isna(values[TEXT]) else values[TEXT],
+            video=values["video"],
+            frames={name: self.frames(name, row) for name in self._frames},
+            unimodal_labels={name: float(label) for name, label in labels.items() if pd.notna(label)},
+        )
 
     @property
     def name(self) -> str:
@@ -176,105 +198,84 @@ class Dataset:
         }
 
     def matrix(self, modality: str) -> npt.NDArray[Any]:
-        """The memory-mapped frame matrix of a modality: (total frames, dim), or (total tokens,) for ids."""
+        """Return the memory-mapped frame matrix of a modality: (total frames, dim), or (total tokens,) for ids."""
         return self._frames[modality]
 
     def frames(self, modality: str, row: int) -> npt.NDArray[Any]:
-        """Frames of clip number ``row``: (length, dim), or (length,) for token ids. Length 0 if it has none."""
+        """Return the frames of clip number ``row``: (length, dim), or (length,) for token ids; length 0 without any."""
         start = int(self.samples[f"{modality}_offset"].iloc[row])
         return self._frames[modality][start : start + int(self.lengths(modality)[row])]
 
     def lengths(self, modality: str) -> npt.NDArray[np.int64]:
-        """Frames per clip, (N,). For words in the table: 1 where there is a text, else 0."""
+        """Return the frames per clip, (N,). For words in the table: 1 where there is a text, else 0."""
         if self.modalities[modality].kind == "text":
             texts = self.samples[TEXT].fillna("").str.strip()
             return np.asarray(texts != "", dtype=np.int64)
         return self.samples[f"{modality}_length"].to_numpy(dtype=np.int64)
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Row numbers of a split, in the table's order."""
+        """Return the row numbers of a split, in the table's order."""
         rows: npt.NDArray[np.int64] = np.flatnonzero(self.samples["split"].to_numpy(dtype=str) == split)
         return rows
 
     def without(self, split: Split) -> Dataset:
-        """The data set as if no clip were in ``split``, for those who may not look at it.
+        """Return the data set without the clips of ``split``, for code that must not see them.
 
-        Rows are numbered anew; frames stay where they are in the matrices, and those of the clips left out are pointed
-        to by nothing.
+        Rows are renumbered. The frame matrices stay as they are; nothing points to the frames of the clips left out.
         """
         gone = self.samples["split"] == split
         ids = self.left_out | set(self.samples.loc[gone, "id"].dropna())
         return replace(self, samples=self.samples[~gone].reset_index(drop=True), left_out=frozenset(ids))
 
     def labels(self) -> npt.NDArray[np.float64]:
-        """The m-labels, (N,); NaN where unknown."""
+        """Return the m-labels, (N,); NaN where unknown."""
         return self.samples["label"].to_numpy(dtype=np.float64)
 
     @cached_property
     def corrections(self) -> pd.DataFrame:
-        """Labels per modality that people gave, see `selfmm.data.corrections`; as they are when first asked for.
+        """Labels per modality that people gave, see `selfmm.data.corrections`; read once, at the first access.
 
         Raises:
-            DatasetError: their file is damaged or does not fit the data set.
+            DatasetError: if their file is damaged or does not fit the data set.
         """
         ids = set(self.samples["id"].dropna())
-        found = read_corrections(self.path, ids | self.left_out, self.modalities, self.manifest.label_range)
-        return found[found["id"].isin(ids)].reset_index(drop=True) if self.left_out else found
+        table = read_corrections(self.path, ids | self.left_out, self.modalities, self.manifest.label_range)
+        return table[table["id"].isin(ids)].reset_index(drop=True) if self.left_out else table
 
 
 def open_dataset(path: str | Path) -> Dataset:
-    """Opens a data-set folder and checks that its parts fit together.
+    """Open a data-set folder and check that its files fit together.
 
     Raises:
-        DatasetError: the folder is not there, is no data set, or its parts contradict each other.
+        DatasetError: if the folder is missing, is not a data set, or its files contradict each other.
     """
     folder = Path(path)
     if not (folder / MANIFEST).is_file():
-        what = "does not exist" if not folder.exists() else f"holds no {MANIFEST}"
-        raise DatasetError(
-            f"{folder} {what}, so it is no data set of selfmm. Make one with: selfmm import SOURCE {folder}"
-        )
-    manifest = _read_manifest(folder / MANIFEST)
+        problem = f"is not a data set: it has no {MANIFEST}" if folder.exists() else "does not exist"
+        raise DatasetError(f"{folder} {problem}. Make a data set with: selfmm import SOURCE {folder}")
+    manifest = read_manifest(folder / MANIFEST)
     dataset = Dataset(folder, manifest, _read_table(folder / TABLE))
     _check(dataset)
     return dataset
 
 
 def as_dataset(data: Dataset | str | Path) -> Dataset:
-    """``data`` if it is open, else what :func:`open_dataset` makes of the folder."""
+    """Return ``data`` if it is open, else open the folder with :func:`open_dataset`."""
     return data if isinstance(data, Dataset) else open_dataset(data)
-
-
-def _read_manifest(path: Path) -> Manifest:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
-    version = raw.get("format_version") if isinstance(raw, dict) else None
-    if version != FORMAT_VERSION:
-        raise DatasetError(
-            f"{path} has format version {version!r}; this selfmm reads version {FORMAT_VERSION}. "
-            "Import the data set anew with this version."
-        )
-    try:
-        return Manifest.model_validate(raw)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DatasetError(f"{path} is not valid: {problems}. Import the data set anew.") from error
 
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except Exception as error:  # pyarrow fails on damaged bytes in many ways
-        raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
+        raise DatasetError(f"cannot read {path}: {error}. Import the data set again.") from error
 
 
 def _open_matrix(path: Path, name: str, modality: Modality) -> npt.NDArray[Any]:
     try:
         matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header fails in numpy's parser in many ways
-        raise DatasetError(f"cannot read {path}: {error}. Import the data set anew.") from error
+        raise DatasetError(f"cannot read {path}: {error}. Import the data set again.") from error
     if modality.kind == "tokens":
         fits, expected = matrix.ndim == 1 and matrix.dtype.kind in "iu", "(tokens,) of whole numbers"
     else:
@@ -286,43 +287,34 @@ def _open_matrix(path: Path, name: str, modality: Modality) -> npt.NDArray[Any]:
 
 
 def _check(dataset: Dataset) -> None:
-    """Checks that the table has what the manifest says and stays inside the matrices."""
-    table = dataset.samples
-    needed = ["id", "split", "label", TEXT, "video"]
-    for name, modality in dataset.modalities.items():
-        needed += [] if modality.kind == "text" else [f"{name}_offset", f"{name}_length"]
-    missing = [column for column in needed if column not in table.columns]
+    """Check that the table has the columns of the manifest and stays inside the matrices."""
+    table, path = dataset.samples, dataset.path / TABLE
+    stored = [name for name, modality in dataset.modalities.items() if modality.kind != "text"]
+    places = [f"{name}_{column}" for name in stored for column in ("offset", "length")]
+    missing = [column for column in ["id", "split", "label", TEXT, "video", *places] if column not in table.columns]
     if missing:
-        raise DatasetError(f"{dataset.path / TABLE} lacks the columns {missing}. Import the data set anew.")
-    _check_types(dataset)
-    strange = sorted(set(table["split"].dropna()) - set(SPLITS)) or ([None] if table["split"].hasnans else [])
-    if strange:
-        raise DatasetError(f"{dataset.path / TABLE} has the splits {strange}; only {list(SPLITS)} are known.")
-    for name, modality in dataset.modalities.items():
-        if modality.kind == "text":
-            continue
+        raise DatasetError(f"{path} lacks the columns {missing}. Import the data set again.")
+    _check_types(table, path, places)
+    unknown = sorted(set(table["split"].dropna()) - set(SPLITS)) or ([None] if table["split"].hasnans else [])
+    if unknown:
+        raise DatasetError(f"{path} has the splits {unknown}; only {list(SPLITS)} are known.")
+    for name in stored:
         total = len(dataset.matrix(name))
         offsets, lengths = table[f"{name}_offset"].to_numpy(), dataset.lengths(name)
         if len(table) and (min(offsets.min(), lengths.min()) < 0 or (lengths > total - offsets).any()):
             raise DatasetError(
-                f"{dataset.path / TABLE} points outside {name}.npy, which has {total} rows. "
-                "One of the two was changed or cut off; import the data set anew."
+                f"{path} points outside {name}.npy, which has {total} rows. "
+                "One of the two was changed or truncated; import the data set again."
             )
 
 
-def _check_types(dataset: Dataset) -> None:
-    """Numbers where numbers belong, words where words belong: the table may have been edited by hand."""
-    table, words, whole = dataset.samples, ["id", TEXT], []
-    for name, modality in dataset.modalities.items():
-        whole += [] if modality.kind == "text" else [f"{name}_offset", f"{name}_length"]
-    numbers = ["label", *(str(column) for column in table.columns if str(column).startswith("label_"))]
-    wrong = [f"{column} (whole numbers)" for column in whole if not pd.api.types.is_integer_dtype(table[column])]
+def _check_types(table: pd.DataFrame, path: Path, places: list[str]) -> None:
+    """Check that columns of numbers and of words are such: somebody may have edited the table."""
+    numbers = ["label", *(str(column) for column in table.columns if str(column).startswith(_LABEL))]
+    wrong = [f"{column} (whole numbers)" for column in places if not pd.api.types.is_integer_dtype(table[column])]
     wrong += [f"{column} (numbers)" for column in numbers if not pd.api.types.is_numeric_dtype(table[column])]
-    for column in words:
-        if not all(isinstance(one, str) for one in table[column].dropna()):
+    for column in ("id", TEXT):
+        if not all(isinstance(value, str) for value in table[column].dropna()):
             wrong.append(f"{column} (words)")
     if wrong:
-        raise DatasetError(
-            f"{dataset.path / TABLE} has columns of another type than they should be: {', '.join(wrong)}. "
-            "Import the data set anew."
-        )
+        raise DatasetError(f"{path} has columns of the wrong type: {', '.join(wrong)}. Import the data set again.")

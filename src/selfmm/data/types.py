@@ -1,4 +1,4 @@
-"""The values that travel between the parts: Batch into a model, Output out of it, Loss out of an objective.
+"""Values passed between data, models and objectives: `Batch` into a model, `Output` out of it, `Loss` of an objective.
 
 B is the number of clips, L the longest length in the batch, d a modality's dimension.
 """
@@ -17,8 +17,8 @@ class Stream:
     """One modality of a batch.
 
     Attributes:
-        values: (B, L, d) float frames, or (B, L) int64 token ids; rows are padded to the batch's longest.
-        lengths: (B,) int64, real frames per clip; 0 where the clip lacks the stream.
+        values: (B, L, d) float frames, or (B, L) int64 token ids; padded to the longest clip of the batch.
+        lengths: (B,) int64, frames per clip without padding; 0 where the clip lacks the modality.
         present: (B,) bool, ``lengths > 0``.
     """
 
@@ -35,7 +35,7 @@ class Batch:
     """Some clips of one split.
 
     Attributes:
-        index: (B,) int64, position of each clip within its split: what a label generator knows a clip by.
+        index: (B,) int64, position of each clip within its split, by which a label generator identifies it.
         labels: (B,) float32 m-labels; NaN where unknown.
         streams: per modality.
     """
@@ -54,17 +54,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Output:
-    """What a model says of a batch. Scores are on the scale of the labels.
+    """Output of a model for a batch. Scores are on the scale of the labels.
 
     Attributes:
         fusion: (B,) score of all modalities together, y^_m.
-        unimodal: per modality (B,) score of it alone, y^_s.
+        unimodal: per modality, (B,) its own score, y^_s.
         fusion_feature: (B, D) F_m*.
-        features: per modality (B, d) F_s*.
-        encoded: per modality (B, d') F_s, the encoder's output; where a stream is missing, its stand-in.
-        present: per modality (B,) bool.
-        terms: the model's own further losses by name, (B,) each, weighted and in no unit; of one that joins the clips
-            of a batch, its value in every place.
+        features: per modality, (B, d) F_s*.
+        encoded: per modality, (B, d') F_s, the output of the encoder, or its substitute where the modality is missing.
+        present: per modality, (B,) bool.
+        terms: further losses of the model by name, (B,) each, weighted and without a unit; a loss over the whole batch
+            has its value at every clip.
 
     ``unimodal`` and ``features`` have only the modalities with a task of their own.
     """
@@ -78,16 +78,16 @@ class Output:
     terms: Mapping[str, Tensor] = field(default_factory=dict)
 
     def detach(self) -> Output:
-        """The same without gradients."""
+        """Return the output without gradients."""
         return Output.join([self], lambda parts: parts[0].detach())
 
     def part(self, rows: slice) -> Output:
-        """Of some of the clips."""
+        """Return the output for some of the clips."""
         return Output.join([self], lambda parts: parts[0][rows])
 
     @staticmethod
     def join(outputs: Sequence[Output], how: Callable[[list[Tensor]], Tensor] = torch.cat) -> Output:
-        """One output of several batches' clips, one batch after the other."""
+        """Return one output for the clips of several batches, in their order."""
 
         def per_modality(parts: list[Mapping[str, Tensor]]) -> dict[str, Tensor]:
             return {name: how([part[name] for part in parts]) for name in parts[0]}
@@ -105,25 +105,25 @@ class Output:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss before it is averaged, so that any grouping of clips into micro-batches gives one gradient.
+    """A loss before averaging, so that the gradient does not depend on how clips are grouped into micro-batches.
 
     Attributes:
-        per_clip: (B,) what is minimised, with gradient.
-        tasks: per task (``fusion``, each modality with one, the model's own terms) its (B,) share of it, detached.
+        per_clip: (B,) the loss to minimise, with gradient.
+        tasks: per task (``fusion``, each modality with a task, the terms of the model), (B,) its part, detached.
     """
 
     per_clip: Tensor
     tasks: Mapping[str, Tensor]
 
     def nothing(self) -> Loss:
-        """The same as of clips without any loss."""
+        """Return the same structure with a loss of 0 for every clip."""
         return Loss(
             torch.zeros_like(self.per_clip), {task: torch.zeros_like(part) for task, part in self.tasks.items()}
         )
 
 
 def _move(values: Tensor, device: torch.device) -> Tensor:
-    """To the device without waiting for it: only pinned memory can be copied while the device computes."""
+    """Copy to the device without waiting; only pinned memory can be copied while the device computes."""
     if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)

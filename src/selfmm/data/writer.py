@@ -1,4 +1,4 @@
-"""From a source (whatever it was read from) to a data-set folder, one bounded chunk of frames at a time."""
+"""Writes a source, from whatever reader, as a data-set folder, a bounded chunk of frames at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from selfmm.config.recipe import Recipe
 from selfmm.core.errors import OutputError
 from selfmm.core.folders import LOCK, atomic_folder, refuse_to_replace
 from selfmm.data.corrections import CORRECTIONS
-from selfmm.data.store import MANIFEST, TABLE, TEXT, Dataset, Manifest, Modality, open_dataset
+from selfmm.data.manifest import MANIFEST, TABLE, TEXT, Manifest, Modality
+from selfmm.data.store import Dataset, open_dataset
 
 _CHUNK_CLIPS = 64
 WORDS = "words.parquet"
-"""Words with their times, where these are known: id, word, start, end, probability."""
+"""Words with their times, where known: id, word, start, end, probability."""
 FAILURES = "failures.csv"
 """Clips that could not be extracted: id, path, reason."""
 
@@ -32,7 +33,7 @@ class Frames:
 
     Attributes:
         modality: kind, dim and rate.
-        lengths: (N,) frames per clip; 0 where the clip has no such stream.
+        lengths: (N,) frames per clip; 0 where the clip lacks the modality.
         read: clip number -> (length, dim) array, or (length,) for token ids.
         dtype: float32 or float16 for frames, int32 for tokens.
     """
@@ -50,11 +51,11 @@ class Source:
     Attributes:
         table: columns ``id``, ``split``, ``label``, ``text``, ``video`` and any optional ones of
             ``samples.parquet``; offsets and lengths are added on writing.
-        frames: per modality that has a matrix. Text that lives in the table is not among them.
+        frames: per modality with a matrix, so without text that is stored as words in the table.
         name, language, label_range, provenance: as in ``dataset.json``.
-        recipe: how the features were extracted, where selfmm did it.
-        tables: further tables to lie in the folder, by the name of their file (.parquet or .csv).
-        notes: what the reader changed or found remarkable, one sentence each, for the user to see.
+        recipe: how the features were extracted, if selfmm extracted them.
+        tables: further tables for the folder, by file name (.parquet or .csv).
+        notes: what the reader changed and what the user should know, one sentence each.
     """
 
     table: pd.DataFrame
@@ -69,13 +70,13 @@ class Source:
 
 
 def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> Dataset:
-    """Stores ``source`` as a data-set folder, atomically, and opens it.
+    """Store ``source`` as a data-set folder, atomically, and open it.
 
-    Needs memory for the table and for 64 clips of one modality, whatever the size of the data set.
+    It needs memory for the table and for 64 clips of one modality, whatever the size of the data set.
 
     Raises:
-        OutputError: ``path`` exists and ``force`` is not given, it holds corrections, or it cannot be written.
-        SourceError: a clip's frames turn out wrong while they are read (raised by the reader).
+        OutputError: if ``path`` exists and ``force`` is False, if it holds corrections, or if it cannot be written.
+        SourceError: if the reader finds wrong frames while it reads them.
     """
     path = Path(path)
     check_writable(path, force=force)
@@ -89,8 +90,8 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
             table[f"{name}_offset"] = np.concatenate([[0], np.cumsum(frames.lengths)[:-1]]).astype(np.int64)
             table[f"{name}_length"] = frames.lengths.astype(np.int64)
             _write_matrix(folder / f"{name}.npy", frames)
-        for name, more in {TABLE: table, **source.tables}.items():
-            write = more.to_csv if name.endswith(".csv") else more.to_parquet
+        for name, rows in {TABLE: table, **source.tables}.items():
+            write = rows.to_csv if name.endswith(".csv") else rows.to_parquet
             write(folder / name, index=False)
         manifest = Manifest(
             name=source.name,
@@ -103,12 +104,12 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
         )
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        _refuse_to_lose_corrections(path)  # some may have come in meanwhile
+        _refuse_to_lose_corrections(path)  # some may have been added meanwhile
     return open_dataset(path)
 
 
 def check_writable(path: Path, *, force: bool) -> None:
-    """Raises ``OutputError`` where ``write_dataset`` may not write, for those who make what is written take long."""
+    """Raise ``OutputError`` if ``write_dataset`` may not write there, for callers that take long to make a source."""
     _refuse_to_lose_corrections(path)
     refuse_to_replace(path.resolve(), MANIFEST, _ours, force)
 
@@ -117,7 +118,7 @@ def _refuse_to_lose_corrections(path: Path) -> None:
     if (path / CORRECTIONS).is_file():
         raise OutputError(
             f"{path} holds corrections that people made ({CORRECTIONS}), which --force would lose. Move this file "
-            "away, make the data set anew, and put it back: it knows clips by their id."
+            "away, make the data set again, and put the file back: it refers to clips by their ids."
         )
 
 
@@ -126,7 +127,7 @@ def _ours(name: str) -> bool:
 
 
 def _write_matrix(path: Path, frames: Frames) -> None:
-    """Writes a .npy file by plain appends: a memory map would die of SIGBUS on a full disk."""
+    """Write a .npy file by plain appends: with a memory map, a full disk would kill the process (SIGBUS)."""
     total = int(frames.lengths.sum())
     shape = (total,) if frames.modality.dim is None else (total, frames.modality.dim)
     with path.open("wb") as file:
@@ -138,13 +139,13 @@ def _write_matrix(path: Path, frames: Frames) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file, read in pieces."""
+    """Return the SHA-256 of a file in hex, reading it in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Of the content alone: the same source imported again, at another time and place, is the same data."""
+    """Return a hash of the content alone: the same source, imported again elsewhere, gives the same hash."""
     content = dataset.manifest.model_dump_json(exclude={"provenance", "name"})
-    # The table again as it is now: labels are what somebody edits by hand.
+    # The table as it is now, because somebody may have edited labels in it.
     return hashlib.sha256((content + sha256(dataset.path / TABLE)).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selfmm.labels.classes import UnimodalClassLabelGenerator
+from selfmm.labels.classes.generator import UnimodalClassLabelGenerator
 from selfmm.labels.generator import UnimodalLabelGenerator
 from selfmm.labels.outcomes import Outcome
 from selfmm.labels.rules import RULES

@@ -1,4 +1,4 @@
-"""What the label generators share: a stream per modality, positions that fit, and moving without rounding."""
+"""What the label generators share: one module of buffers per modality, checks of positions, moving without rounding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from selfmm.labels.settings import shape
 
 
 class GeneratorBase(nn.Module):
-    """A generator of labels for clips 0 to N - 1, with one module of per-clip buffers per modality.
+    """Generate labels of clips 0 to N - 1, with one module of per-clip buffers per modality.
 
     ``.to(device)`` moves all of it; ``.half()`` changes nothing, because sums and labels would be rounded.
 
@@ -24,32 +24,36 @@ class GeneratorBase(nn.Module):
     def __init__(self, streams: dict[str, nn.Module]) -> None:
         super().__init__()
         self.names = tuple(streams)
-        self.streams = nn.ModuleDict({key(name): stream for name, stream in streams.items()})
+        # "streams" is part of the keys of the state, which reports of older runs read.
+        self.streams = nn.ModuleDict({key(name): space for name, space in streams.items()})
+        self.register_load_state_dict_pre_hook(rename_keys)  # type: ignore[no-untyped-call]
 
     @property
     def labels(self) -> dict[str, Tensor]:
-        """(N, ...) current u-labels per modality: the live state, changed by the next ``update``. Clone to keep them;
-        after writing into them call ``resync``, or the centres count the old classes."""
-        return {name: self._stream(name).labels for name in self.names}
+        """(N, ...) current u-labels per modality: the live state, changed by the next ``update``.
+
+        Clone them to keep them. After writing into them call ``resync``, or the centres count the old classes.
+        """
+        return {name: self._space(name).labels for name in self.names}
 
     @property
     def outcomes(self) -> dict[str, Tensor]:
         """(N,) uint8 per modality: the :class:`selfmm.labels.Outcome` of the clip's last ``update``. Live."""
-        return {name: self._stream(name).outcome for name in self.names}
+        return {name: self._space(name).outcome for name in self.names}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Per modality, how many of this process's labels have which outcome, those with none left out."""
-        found = {name: torch.bincount(codes.long(), minlength=len(Outcome)) for name, codes in self.outcomes.items()}
+        """Return, per modality, the number of this process's labels by outcome, without outcomes that do not occur."""
+        counts = {name: torch.bincount(codes.long(), minlength=len(Outcome)) for name, codes in self.outcomes.items()}
         return {
             name: {outcome.word: int(number) for outcome, number in zip(Outcome, numbers, strict=True) if number}
-            for name, numbers in found.items()
+            for name, numbers in counts.items()
         }
 
-    def _stream(self, name: str) -> Any:
+    def _space(self, name: str) -> Any:
         return self.streams[key(name)]
 
     def _check_index(self, index: Tensor) -> Tensor:
-        """The index on the generator's device; raises ValueError."""
+        """Return the index on the generator's device; raise ``ValueError`` if it is not one of clips."""
         if index.ndim != 1 or index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
             raise ValueError(f"index is {shape(index)} {index.dtype}; give a 1-D tensor of integers (torch.long)")
         labels = self.labels[self.names[0]]
@@ -59,15 +63,9 @@ class GeneratorBase(nn.Module):
                 raise ValueError(f"index runs from {low} to {high}; give positions from 0 to {len(labels) - 1}")
         return index.to(labels.device, torch.long)
 
-    def _stays(self, buffer: Tensor) -> bool:
-        """Whether a buffer never leaves its device."""
-        return False
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # torch's hook behind .to(), .cuda() and .half()
+        # The hook of torch behind .to(), .cuda() and .half().
         def keeping_dtype(buffer: Tensor) -> Tensor:
-            if self._stays(buffer):
-                return buffer
             moved = fn(buffer)
             return moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
 
@@ -76,5 +74,21 @@ class GeneratorBase(nn.Module):
 
 
 def key(name: str) -> str:
-    """A module's name for a modality: a module may not be called "type" or "pop"; a modality may."""
+    """Return the name of a modality's module: torch allows no module called "type" or "pop", but a modality may be."""
     return f"of_{name}"
+
+
+_FORMER_KEYS = {
+    "testimony": "held_out",
+    "said": "evidence",
+    "heard": "observed",
+    "figures": "estimates",
+    "given": "fixed_weights",
+}
+
+
+def rename_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Give a state the keys of this version, in place: a run that an older version began can be resumed."""
+    for old in list(state):
+        parts = old.removeprefix(prefix).split(".")
+        state[prefix + ".".join(_FORMER_KEYS.get(part, part) for part in parts)] = state.pop(old)

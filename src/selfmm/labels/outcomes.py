@@ -1,4 +1,4 @@
-"""What became of a label when its clip was last shown to the generator."""
+"""What became of a label when the generator last saw its clip."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from torch import Tensor
 
 
 class Outcome(IntEnum):
-    """One per clip and modality; from ``MISSING`` on, the label was held, and the name says why."""
+    """One value per clip and modality. For ``MISSING`` and all after it the label was held; the name says why."""
 
     START = 0
-    """Not asked yet (epoch 1): the label is y_m."""
+    """Not computed yet (epoch 1): the label is y_m."""
     UPDATED = 1
-    """Moved by the rule."""
+    """The rule moved the label."""
     CLAMPED = 2
-    """Moved, and the raw label was cut to the bound."""
+    """The rule moved the label, and the raw label was cut to the bound."""
     FIXED = 3
-    """Given as truth, and so never moved."""
+    """The label was given as known, so it never moves."""
     MISSING = 4
-    """The clip lacks this stream."""
+    """The clip lacks this modality."""
     NOT_FINITE = 5
-    """A NaN or an infinity in the clip's features of this modality or of the fusion."""
+    """The clip's features of this modality or of the fusion hold a NaN or an infinity."""
     ONE_CLASS = 6
     """No positive or no negative clip is stored yet, in this modality or in the fusion."""
     COINCIDE = 7
     """The two centres of the modality or of the fusion are one point: constant features."""
     NO_EVIDENCE = 8
-    """The raw label is not finite: the rule's pole, or a rule on held-out evidence that heard nothing."""
+    """The raw label is not finite: the rule's pole, or a clip without held-out evidence."""
 
     @property
     def word(self) -> str:
@@ -41,8 +41,8 @@ HELD = tuple(outcome for outcome in Outcome if outcome >= Outcome.MISSING)
 
 
 def first_true(size: int, cases: Sequence[tuple[Outcome, Tensor]], otherwise: Outcome, device: torch.device) -> Tensor:
-    """(size,) uint8: per clip the first outcome whose condition, (size,) or () bool, is true."""
-    found = torch.full((size,), int(otherwise), dtype=torch.uint8, device=device)
+    """Return (size,) uint8: per clip the first outcome whose condition, (size,) or () bool, holds, or ``otherwise``."""
+    first = torch.full((size,), int(otherwise), dtype=torch.uint8, device=device)
     for outcome, condition in reversed(cases):
-        found = found.masked_fill(condition.expand(size), int(outcome))
-    return found
+        first = first.masked_fill(condition.expand(size), int(outcome))
+    return first

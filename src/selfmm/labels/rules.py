@@ -1,12 +1,13 @@
-"""Label rules: what one modality's features say about a clip's sentiment, given its m-label and the class centres.
+"""Label rules: a raw u-label from one modality's features, the clip's m-label and the class centres.
 
-A rule is a callable from :class:`Evidence` to raw u-labels, shape (B,), in the unit of the m-labels. It is pure: the
-momentum over epochs, the limit to ``[-bound, bound]`` and what happens to a label that cannot be computed belong to
-:class:`selfmm.labels.UnimodalLabelGenerator`. A rule may divide by zero: the generator keeps a clip's previous label
-wherever the raw one is NaN or infinite, so neither ever gets into a label.
+A rule is a callable from :class:`Evidence` to raw u-labels, shape (B,), in the unit of the m-labels. It is pure:
+:class:`selfmm.labels.UnimodalLabelGenerator` adds the momentum over epochs and the limit to ``[-bound, bound]``. A rule
+may divide by zero: wherever the raw label is NaN or infinite, the generator keeps the clip's previous label, so neither
+ever gets into a label.
 
 Source: Yu, Xu, Yuan, Wu, "Learning Modality-Specific Representations with Self-Supervised Multi-Task Learning for
-Multimodal Sentiment Analysis", AAAI 2021 (arXiv 2102.04830), and its authors' published code.
+Multimodal Sentiment Analysis", AAAI 2021, https://arxiv.org/abs/2102.04830, section "Unimodal Label Generation Module",
+and the authors' published code, https://github.com/thuiar/Self-MM.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from selfmm.labels.accounts import HeldOut, posterior_mean
+from selfmm.labels.posterior import HeldOutEvidence, posterior_mean
 
 EPS = 1e-8
 
@@ -32,7 +33,7 @@ class Centres(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule may look at, for a batch of B clips and one modality. All tensors are float64 and finite.
+    """The input of a rule: a batch of B clips and one modality. All tensors are float64 and finite.
 
     Attributes:
         m_labels: (B,) multimodal labels y_m, in [-bound, bound].
@@ -41,7 +42,7 @@ class Evidence:
         fusion_centres: class means of the stored fusion features, by the sign of y_m.
         centres: class means of this modality's stored features, by the sign of its own current u-label.
         bound: H, the largest absolute label (3 for MOSI and MOSEI, 1 for SIMS).
-        held_out: what the modality says where it was not shown the label; for rules that ask for it, else None.
+        held_out: predictions of the m-labels that did not use these clips' labels; None unless the rule asks for them.
     """
 
     m_labels: Tensor
@@ -50,14 +51,14 @@ class Evidence:
     fusion_centres: Centres
     centres: Centres
     bound: float
-    held_out: HeldOut | None = None
+    held_out: HeldOutEvidence | None = None
 
 
 class Rule(Protocol):
-    """A label rule; ``bounded`` asks the generator to limit its raw labels to [-bound, bound] before the momentum.
+    """A label rule. If ``bounded``, the generator limits its raw labels to [-bound, bound] before the momentum.
 
-    With an attribute ``held_out = True`` it is given ``Evidence.held_out``. That is already averaged over epochs, so
-    the raw labels of such a rule are the labels: no momentum is added.
+    A rule with an attribute ``held_out = True`` gets ``Evidence.held_out``. That is already averaged over epochs, so
+    the raw labels of such a rule are the labels: the generator adds no momentum.
     """
 
     @property
@@ -67,7 +68,7 @@ class Rule(Protocol):
 
 
 def relative_distance(to_positive: Tensor, to_negative: Tensor) -> Tensor:
-    """alpha = (D^n - D^p) / (D^p + 1e-8): in (-1, inf), 0 halfway between the centres, growing with positivity.
+    """Return alpha = (D^n - D^p) / (D^p + 1e-8), (B,) in (-1, inf): 0 halfway between the centres, larger if positive.
 
     Args:
         to_positive: (B,) distances D^p to the positive centre, >= 0.
@@ -77,19 +78,20 @@ def relative_distance(to_positive: Tensor, to_negative: Tensor) -> Tensor:
 
 
 class Paper:
-    """The paper's rule: squared distances over sqrt(d), and no limit on the label.
+    """The rule of the paper: squared distances over sqrt(d), and no limit on the label.
 
-    ``y_s = y_m + (alpha_s - alpha_m)/2 * (y_m + alpha_m)/alpha_m`` with ``D = ||F - C||^2 / sqrt(d)``; it is the mean
-    of the two relations ``y_m alpha_s / alpha_m`` and ``y_m + alpha_s - alpha_m``.
+    ``y_s = y_m + (alpha_s - alpha_m)/2 * (y_m + alpha_m)/alpha_m`` with ``D = ||F - C||^2 / sqrt(d)``: the mean of the
+    two relations ``y_m alpha_s / alpha_m`` and ``y_m + alpha_s - alpha_m``.
 
-    It has a pole at alpha_m = 0, and the paper sets no limit: near the pole raw labels of many times the label range
-    are normal and are used as they are. Exactly on the pole the raw label is not finite and the previous one is kept.
+    It has a pole at alpha_m = 0, and the paper sets no limit: near the pole, raw labels many times larger than the
+    label range are normal and are used as they are. Exactly on the pole the raw label is not finite and the previous
+    one is kept.
     """
 
     bounded = False
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Returns the raw u-labels, (B,), of any size."""
+        """Return the raw u-labels, (B,), of any size."""
         alpha_m = relative_distance(*_squared_distances(evidence.fusion, evidence.fusion_centres))
         alpha_s = relative_distance(*_squared_distances(evidence.feature, evidence.centres))
         y_m = evidence.m_labels
@@ -97,19 +99,19 @@ class Paper:
 
 
 class Authors:
-    """The rule of the authors' published code: plain distances, 1e-8 beside alpha_m, limited to [-bound, bound].
+    """The rule of the authors' published code: plain distances, 1e-8 added to alpha_m, limited to [-bound, bound].
 
-    ``y_s = (y_m alpha_s / (alpha_m + 1e-8) + y_m + alpha_s - alpha_m) / 2`` with ``D = ||F - C||``. It equals the
-    paper's combination of alphas but for the 1e-8, which stands in the ratio relation alone: at alpha_m = 0 and y_m = 0
-    it gives alpha_s / 2, and no longer 0/0.
+    ``y_s = (y_m alpha_s / (alpha_m + 1e-8) + y_m + alpha_s - alpha_m) / 2`` with ``D = ||F - C||``. It is the
+    paper's combination of alphas, except for the 1e-8 in the ratio relation: at alpha_m = 0 and y_m = 0 it gives
+    alpha_s / 2 instead of 0/0.
 
-    The pole stays (it moves to alpha_m = -1e-8); the limit turns what comes near it into labels of +-bound.
+    The pole remains (it moves to alpha_m = -1e-8); the limit turns raw labels near it into labels of +-bound.
     """
 
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Returns the raw u-labels, (B,), before the limit."""
+        """Return the raw u-labels, (B,), before the limit."""
         alpha_m = relative_distance(*_distances(evidence.fusion, evidence.fusion_centres))
         alpha_s = relative_distance(*_distances(evidence.feature, evidence.centres))
         y_m = evidence.m_labels
@@ -117,42 +119,43 @@ class Authors:
 
 
 class CentreGap:
-    """Distances over the gap between the centres, which no clip can shrink: the difference relation without poles.
+    """The difference relation with distances over the gap between the centres, which no clip can shrink: no poles.
 
     ``y_s = y_m + H (a_s - a_m)`` with ``a_i = (||F_i - C_i^n|| - ||F_i - C_i^p||) / ||C_i^p - C_i^n||``. By the
-    triangle inequality a is in [-1, 1], reached at the centres; H carries it to the range of the labels. The
-    paper's other relation, the ratio ``y_m a_s / a_m``, is left out: it has its pole whatever a is divided by.
-    Antisymmetric: with all labels and classes swapped, y_s changes its sign and nothing else.
+    triangle inequality a is in [-1, 1], and reaches both ends at the centres; H scales it to the range of the labels.
+    The paper's other relation, the ratio ``y_m a_s / a_m``, is left out: it has a pole whatever a is divided by. The
+    rule is antisymmetric: with all labels and classes swapped, y_s only changes its sign.
 
-    Source: a variant made for selfmm; the difference relation is the paper's.
+    Source: made for selfmm from the difference relation of the paper.
     """
 
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Returns the raw u-labels, (B,), before the limit."""
-        said = _position(evidence.feature, evidence.centres) - _position(evidence.fusion, evidence.fusion_centres)
-        return evidence.m_labels + evidence.bound * said
+        """Return the raw u-labels, (B,), before the limit."""
+        ahead = _position(evidence.feature, evidence.centres) - _position(evidence.fusion, evidence.fusion_centres)
+        return evidence.m_labels + evidence.bound * ahead
 
 
 class Sugrm:
-    """SUGRM's rule: how far a modality stands from the fusion, in the fusion's own space.
+    """The rule of SUGRM: the distance of a modality's feature from the fusion feature, in the space of the fusion.
 
     ``y_s = y_m - 2H min(||F_m - F_s||, D)/D`` where ``r_s > r_m``, and ``+`` where ``r_s < r_m``, limited to [-H, H];
     ``r_x = ||F_x - C_m^p|| / ||F_x - C_m^n||`` and ``D = ||C_m^p - C_m^n||``. Where the ratios are equal, y_s = y_m.
 
-    Both features are measured against the fusion's centres, so all must be of one width. The ratios are compared by
-    cross products, so none divides by 0. It assumes that equal features mean equal sentiment, which only a shared
-    projection makes true. Antisymmetric like ``centre-gap``.
+    Both features are measured against the fusion's centres, so all must have the same width. The ratios are compared by
+    cross products, so nothing is divided by 0. The rule assumes that equal features mean equal sentiment, which is true
+    only with a shared projection. It is antisymmetric like ``centre-gap``.
 
     Source: Hwang and Kim, "Self-Supervised Unimodal Label Generation Strategy Using Recalibrated Modality
-    Representations for Multimodal Sentiment Analysis", Findings of EACL 2023; D is our reading of its text.
+    Representations for Multimodal Sentiment Analysis", Findings of EACL 2023,
+    https://aclanthology.org/2023.findings-eacl.2; D is our reading of its text.
     """
 
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Returns the raw u-labels, (B,), before the limit."""
+        """Return the raw u-labels, (B,), before the limit."""
         centres = evidence.fusion_centres
         fusion, feature = evidence.fusion, evidence.feature
         (fusion_positive, fusion_negative), (positive, negative) = (
@@ -166,24 +169,25 @@ class Sugrm:
 
 
 class Posterior:
-    """Our own: the posterior mean of what the modality says, t, given m and the modality's held-out evidence z.
+    """The posterior mean of the modality's true label t, given m and the modality's held-out evidence z.
 
-    ``y_s = m + R^2 [(1 - R^2)(z' - m) + p (t' - m)]``, the mean, with weights 1 - R^2 and R^2, over two accounts of why
-    evidence and m-label differ:
+    ``y_s = m + R^2 [(1 - R^2)(z' - m) + p (t' - m)]``: the mean, with weights 1 - R^2 and R^2, of two models of why
+    evidence and m-label differ.
 
-    - spread: modalities stand a little off m everywhere. Evidence and m are averaged with the share of m that the
-      evidence explains, ``m + R^2 (z' - m)``; ``z' = E[m | z]`` on the least-squares line.
-    - contradiction: with probability p = P(contradicts | m, z) the modality says something of its own, and then
-      ``t' = E[t | z]``; otherwise exactly m. ``m + p (t' - m)``; see :func:`selfmm.labels.accounts.fit_account`.
+    - Spread: all modalities differ a little from m. Evidence and m are averaged with the share of m that the evidence
+      explains, ``m + R^2 (z' - m)``; ``z' = E[m | z]`` is on the least-squares line.
+    - Contradiction: with probability p = P(contradicts | m, z) the modality is independent of m, and its label is
+      ``t' = E[t | z]``; otherwise it is exactly m. So ``m + p (t' - m)``; see
+      :func:`selfmm.labels.posterior.fit_evidence`.
 
-    Second moments of (m, z) cannot tell spread from noise in the evidence, so how much is spread is an assumption; a
-    contradiction shows only in so far as evidence resolves m, hence the weights. Consequences: a dead modality
-    (R^2 = 0) keeps y_m exactly, one that has memorised m (z = m) keeps it too: a leak of m into the features takes
-    corrections away and does not invent them. That it takes less of them away, z is an average over epochs in which
-    those that have memorised count little; see :class:`selfmm.labels.held_out.Testimony`.
+    Second moments of (m, z) cannot tell spread from noise in the evidence, so the amount of spread is an assumption. A
+    contradiction is visible only as far as the evidence resolves m; hence the weights. It follows that a dead modality
+    (R^2 = 0) keeps y_m exactly, and so does one that has memorised m (z = m): m leaking into the features removes
+    corrections and does not invent them. To remove fewer, z is an average over epochs in which epochs that have
+    memorised count little; see :class:`selfmm.labels.leave_one_out.LeaveOneOutEvidence`.
 
-    Every figure is estimated from the data; the one number chosen by measurement is the power in those weights.
-    Antisymmetric in the sign of the labels, equivariant in their unit. Source: made for selfmm; derivation and tests
+    Every figure is estimated from the data; only the power in those weights was chosen by measurement. The rule is
+    antisymmetric in the sign of the labels and equivariant in their unit. Source: made for selfmm; derivation and tests
     in ``docs/label_study.md``.
     """
 
@@ -191,15 +195,15 @@ class Posterior:
     held_out = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Returns the u-labels, (B,), before the limit; NaN, so that the label is held, where nothing was heard."""
+        """Return the u-labels, (B,), before the limit; NaN, which holds the label, where there is no evidence."""
         if evidence.held_out is None:
-            raise ValueError("the rule 'posterior' needs Evidence.held_out")
-        said, heard, account = evidence.held_out
-        return posterior_mean(evidence.m_labels, said, account).where(heard, math.nan)
+            raise ValueError("the rule 'posterior' needs Evidence.held_out, which is None; give a HeldOutEvidence")
+        predicted, observed, fit = evidence.held_out
+        return posterior_mean(evidence.m_labels, predicted, fit).where(observed, math.nan)
 
 
 def _position(features: Tensor, centres: Centres) -> Tensor:
-    """(B,) in [-1, 1], 1 at and behind the positive centre."""
+    """(B,) in [-1, 1]: 1 at the positive centre and beyond it, -1 at the negative one and beyond."""
     to_positive, to_negative = _distances(features, centres)
     position: Tensor = (to_negative - to_positive) / (centres.positive - centres.negative).norm()
     return position
@@ -225,7 +229,7 @@ RULES: dict[str, Rule] = {
 
 
 def name_problem(name: str) -> list[str]:
-    """One sentence if no rule is called ``name``, else nothing."""
+    """Return the problem as one sentence if no rule is called ``name``, else nothing."""
     if name in RULES:
         return []
     close = difflib.get_close_matches(name, RULES, n=1)

@@ -1,4 +1,4 @@
-"""Checks of what a label generator is made with: all that is wrong is said at once."""
+"""Checks of the arguments of a label generator; all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ BANK_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True)
 class FixedLabels:
-    """u-labels of one modality that are known, from people who listened to it alone.
+    """Known u-labels of one modality, from people who rated that modality alone.
 
     Attributes:
-        index: (n,) positions of their clips in the generator's ``labels``, each once.
+        index: (n,) long, positions of the clips in the generator's ``labels``, each once.
         labels: (n,) in neutral +- bound.
         weights: (n,) in [0, 1], the weight W_s of each in the loss.
     """
@@ -43,6 +43,11 @@ def check_settings(
     unit: float,
     fixed: Mapping[str, FixedLabels],
 ) -> None:
+    """Check the arguments of :class:`selfmm.labels.UnimodalLabelGenerator`.
+
+    Raises:
+        SettingsError: if any is wrong; lists all that are.
+    """
     problems = _label_problems(labels, bound, neutral)
     problems += dims_problems(dims)
     problems += [] if _is_width(fusion_dim) else [f"fusion_dim is {fusion_dim!r}; give a whole number >= 1"]
@@ -50,8 +55,8 @@ def check_settings(
     problems += name_problem(rule) if isinstance(rule, str) else []
     if rule == "sugrm" and any(dim != fusion_dim for dim in dims.values()):
         problems.append(
-            f"rule 'sugrm' compares features with the fusion's, so all widths must be one; fusion_dim is {fusion_dim} "
-            f"and dims are {dict(dims)}. Make the projections equal or choose another rule"
+            f"rule 'sugrm' compares features with the fusion's, so all widths must be equal; fusion_dim is "
+            f"{fusion_dim} and dims are {dict(dims)}. Make the projections equal or choose another rule"
         )
     if zero_labels not in ZERO_LABELS:
         problems.append(f"zero_labels is {zero_labels!r}; choose from {[*ZERO_LABELS]}")
@@ -75,14 +80,14 @@ def _fixed_problems(known: FixedLabels, labels: Tensor) -> list[str]:
     if len(index) and (int(index.min()) < 0 or int(index.max()) >= n):
         return [f"index runs from {int(index.min())} to {int(index.max())}; give positions from 0 to {n - 1}"]
     if len(torch.unique(index)) < len(index):
-        return ["index names a clip twice; give each once"]
+        return ["index has the same clip twice; give each once"]
     if not ((known.weights >= 0) & (known.weights <= 1)).all():
-        return ["weights must be numbers from 0 to 1"]
+        return ["not all weights are numbers from 0 to 1; correct them"]
     return []
 
 
 def dims_problems(dims: Mapping[str, int]) -> list[str]:
-    """What is wrong with the widths of the modalities' features, a sentence each."""
+    """Return what is wrong with the widths of the modalities' features, one sentence each."""
     if not dims:
         return ["dims is empty; give at least one modality and the width of its features, like {'text': 32}"]
     widths = [
@@ -92,7 +97,7 @@ def dims_problems(dims: Mapping[str, int]) -> list[str]:
 
 
 def check_features(name: str, features: Tensor, expected: tuple[int, int]) -> None:
-    """Raises ValueError where the features are not floats of the expected shape."""
+    """Raise ``ValueError`` unless the features are floats of the expected shape."""
     if features.shape != expected or not features.is_floating_point():
         raise ValueError(f"{name} features are {shape(features)} {features.dtype}; expected {expected} floats")
 
@@ -100,7 +105,7 @@ def check_features(name: str, features: Tensor, expected: tuple[int, int]) -> No
 def check_update(
     names: Sequence[str], index: Tensor, features: Mapping[str, Tensor], epoch: int, present: Mapping[str, Tensor]
 ) -> None:
-    """Raises ValueError where a batch is not for the modalities ``names``."""
+    """Raise ``ValueError`` unless the batch has features of the modalities ``names`` and a valid epoch."""
     if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
         raise ValueError(f"epoch is {epoch!r}; count epochs from 1, as an int")
     unknown = sorted({*features, *present} - {*names})
@@ -108,7 +113,7 @@ def check_update(
     if unknown:
         raise ValueError(f"unknown modalities {unknown}; this generator has {[*names]}")
     if missing:
-        raise ValueError(f"no features for {missing}; give zeros and say present= where a clip lacks one")
+        raise ValueError(f"no features for {missing}; give zeros, and present= False where a clip lacks the modality")
     for name, mask in present.items():
         if mask.shape != (len(index),) or mask.dtype != torch.bool:
             raise ValueError(f"present[{name!r}] is {shape(mask)} {mask.dtype}; expected ({len(index)},) bool")
@@ -127,7 +132,7 @@ def _label_problems(labels: Tensor, bound: float, neutral: float) -> list[str]:
         at = int(wrong[0])
         return [
             f"{len(wrong)} of {len(labels)} labels are not numbers in [{low}, {high}], the first at {at}: "
-            f"{labels[at].item()}; mend them or raise bound"
+            f"{labels[at].item()}; correct them or raise bound"
         ]
     return []
 
@@ -137,5 +142,5 @@ def _is_width(value: object) -> bool:
 
 
 def shape(tensor: Tensor) -> tuple[int, ...]:
-    """A tensor's shape as messages show it."""
+    """Return a tensor's shape as messages show it."""
     return tuple(tensor.shape)

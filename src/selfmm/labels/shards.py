@@ -1,4 +1,4 @@
-"""Moving the state of a label generator between processes: one state made of several, and a part of one."""
+"""The state of a label generator that several processes share: joined from all parts, and split into parts."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-# Buffers with a row per clip; all others are the same in every process.
-_PER_CLIP = frozenset({"labels", "bank", "seen", "outcome", "given", "said", "heard"})
+_PER_CLIP = frozenset({"labels", "bank", "seen", "outcome", "fixed_weights", "evidence", "observed"})
 
 
 def gather(states: Sequence[Mapping[str, Tensor]], indices: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The state of a generator of all clips from those of the processes that each had a part of them.
+    """Join the states of processes that each had a part of the clips into the state of a generator of all clips.
 
     Args:
         states: ``state_dict()`` of each process's generator, after the same step.
-        indices: for each, (N_r,) long, which of all clips its were; together every position once.
+        indices: per process, (N_r,) long, the positions of its clips among all clips; together every position once.
+
+    Returns:
+        The state, on the CPU.
 
     Raises:
-        ValueError: the parts do not make a whole.
+        ValueError: if the parts do not make a whole.
     """
     order = torch.cat([index.cpu() for index in indices]) if indices else torch.zeros(0, dtype=torch.long)
     if not states or len(states) != len(indices) or not torch.equal(order.sort().values, torch.arange(len(order))):
-        raise ValueError(f"{len(states)} states and {len(order)} positions do not make a whole: name each clip once")
+        raise ValueError(f"{len(states)} states and {len(order)} positions do not make a whole: give each clip once")
     if any(state.keys() != states[0].keys() for state in states):
-        raise ValueError("the states are of different generators: their buffers have different names")
+        raise ValueError("the states belong to different generators: their buffers have different names")
     sizes = [{len(value) for key, value in state.items() if is_per_clip(key)} for state in states]
-    if any(found != {len(index)} for found, index in zip(sizes, indices, strict=True)):
-        raise ValueError(f"the states are of {sizes} clips, their positions of {[len(index) for index in indices]}")
+    if any(size != {len(index)} for size, index in zip(sizes, indices, strict=True)):
+        raise ValueError(f"the states hold {sizes} clips, but indices name {[len(index) for index in indices]}")
     place = order.argsort()
     whole = {}
     for key, value in states[0].items():
@@ -38,10 +40,10 @@ def gather(states: Sequence[Mapping[str, Tensor]], indices: Sequence[Tensor]) ->
 
 
 def part(state: Mapping[str, Tensor], index: Tensor) -> dict[str, Tensor]:
-    """The state for a generator of the clips at ``index``, (n,) long, from the state of one of all clips."""
+    """Return the state of a generator of the clips at ``index``, (n,) long, from that of a generator of all clips."""
     return {key: value[index.to(value.device)] if is_per_clip(key) else value.clone() for key, value in state.items()}
 
 
 def is_per_clip(key: str) -> bool:
-    """Whether a buffer of a generator has a row per clip."""
+    """Return whether a buffer of a generator has one row per clip; all others are equal in all processes."""
     return key.rsplit(".", 1)[-1] in _PER_CLIP

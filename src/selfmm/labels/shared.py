@@ -1,4 +1,4 @@
-"""The label generator of a run of several processes: each keeps the features of its own clips, all know all labels."""
+"""The label generator of a run with several processes: each keeps the features of its clips, all know all labels."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from selfmm.labels.base import rename_keys
+from selfmm.labels.feature_space import ROWS_AT_ONCE
 from selfmm.labels.generator import UnimodalLabelGenerator
 from selfmm.labels.settings import FixedLabels
 from selfmm.labels.shards import is_per_clip, part
-from selfmm.labels.streams import ROWS_AT_ONCE
 
 
 class SharedLabelGenerator(nn.Module):
-    """Looks like a :class:`UnimodalLabelGenerator` of all N clips; process r of P keeps the banks of r, r + P, ...
+    """A :class:`UnimodalLabelGenerator` of all N clips, shared: process r of P keeps the banks of clips r, r + P, ...
 
-    Of each batch every process shows its part. The features travel to all of them, each makes the labels of the clips
-    that it keeps, and these travel to all. Every message is of a fixed size, so nothing waits for an accelerator.
-    What differs from one process is the rounding of sums. Bytes per batch, with ``rows = P * most`` and S modalities:
+    Every process passes its part of each batch to ``update``. The features travel to all processes, each makes the
+    labels of the clips that it keeps, and these travel to all. Every message has a fixed size, so nothing waits for an
+    accelerator. Only the rounding of sums differs from one process. Bytes per batch, with ``rows = P * most`` and S
+    modalities:
 
     - features, gathered: ``4 rows (2 + D + sum of d_s + S)``
     - centres, summed: ``16 (1 + S + D + sum of d_s)``
     - labels, weights and outcomes, summed: ``12 rows S``
 
-    All processes make the same calls, ``state_dict()`` and ``load_state_dict()`` among them. Those speak of the whole:
-    the state is that of a generator of all clips, and in process 0 alone. So a run can go on with other processes.
+    All processes make the same calls, ``state_dict()`` and ``load_state_dict()`` included. The state is that of a
+    generator of all clips, and only process 0 has it. So a run can go on with another number of processes.
 
     Args:
         labels: (N,) m-labels of all clips.
         dims, fusion_dim: as for the generator.
         group: the processes.
-        most: how many clips of a batch one process shows at most.
+        most: largest number of clips of a batch in one process.
         fixed: as for the generator, of all clips.
-        settings: its other arguments.
+        settings: other arguments of the generator.
     """
 
     def __init__(
@@ -54,19 +56,19 @@ class SharedLabelGenerator(nn.Module):
         self.rank, self.processes = dist.get_rank(group), dist.get_world_size(group)
         self.group, self.most, self.m_labels = group, most, labels
         self.mine = torch.arange(self.rank, len(labels), self.processes)
-        # The last row is nobody's. It takes the features of other processes' clips, so that all do the same work.
-        nobody = labels.new_tensor([settings.get("neutral", 0.0)])
-        known = {name: self._kept(of_all) for name, of_all in (fixed or {}).items()}
+        # The last row belongs to no clip. It takes the features of other processes' clips: all do the same work.
+        no_clip = labels.new_tensor([settings.get("neutral", 0.0)])
+        known = {name: self._own_part(of_all) for name, of_all in (fixed or {}).items()}
         own = UnimodalLabelGenerator(
-            torch.cat([labels[self.mine], nobody]), dims, fusion_dim, fixed=known, group=group, **settings
+            torch.cat([labels[self.mine], no_clip]), dims, fusion_dim, fixed=known, group=group, **settings
         )
-        self._own = (own,)  # no submodule: its state is a part only
+        self._own = (own,)  # in a tuple, so not a submodule: its state is only a part
         self.names, self.unit = own.names, own.unit
         self._refresh()
 
     @property
     def own(self) -> UnimodalLabelGenerator:
-        """The generator of this process's clips, and of one more that is nobody's."""
+        """The generator of this process's clips, and of one more row that belongs to no clip."""
         return self._own[0]
 
     @property
@@ -80,7 +82,7 @@ class SharedLabelGenerator(nn.Module):
         return {name: self._table[at, 2, :-1].to(torch.uint8) for at, name in enumerate(self.names)}
 
     def weights(self, index: Tensor) -> dict[str, Tensor]:
-        """Loss weights, (B,) per modality, of the clips at ``index``."""
+        """Return the loss weights in [0, 1], (B,) per modality, of the clips at ``index``."""
         return {name: self._table[at, 1, index] for at, name in enumerate(self.names)}
 
     @torch.no_grad()
@@ -93,39 +95,39 @@ class SharedLabelGenerator(nn.Module):
         *,
         present: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """``UnimodalLabelGenerator.update`` with this process's part of the batch, of ``most`` clips or fewer."""
-        there = {name: torch.ones_like(index, dtype=torch.bool) for name in self.names} | dict(present or {})
-        columns = [fusion, *(features[name] for name in self.names), *(there[name][:, None] for name in self.names)]
+        """Call ``UnimodalLabelGenerator.update`` with this process's part of the batch, at most ``most`` clips."""
+        masks = {name: torch.ones_like(index, dtype=torch.bool) for name in self.names} | dict(present or {})
+        columns = [fusion, *(features[name] for name in self.names), *(masks[name][:, None] for name in self.names)]
         rows, index = self._gather(torch.cat([column.to(self._device, torch.float32) for column in columns], 1), index)
         own = (index >= 0) & (index % self.processes == self.rank)
-        rows = rows.where(own[:, None], math.nan)  # what is not finite is not stored
+        rows = rows.where(own[:, None], math.nan)  # rows that are not finite are not stored
         fusion, *parts = torch.split(rows, [column.shape[1] for column in columns], 1)
         modalities = len(self.names)
         place = torch.where(own, index // self.processes, len(self.mine))
         seen = {name: mask[:, 0] == 1 for name, mask in zip(self.names, parts[modalities:], strict=True)}
         self.own.update(fusion, dict(zip(self.names, parts, strict=False)), place, epoch, present=seen)
-        said = self._said(place).where(own, 0.0)
-        dist.all_reduce(said, group=self.group)
-        self._table[:, :, index] = said  # -1, of rows that are no clip, is the last
+        entries = self._table_at(place).where(own, 0.0)
+        dist.all_reduce(entries, group=self.group)
+        self._table[:, :, index] = entries  # rows without a clip have index -1, the last column
 
     def resync(self) -> None:
-        """``UnimodalLabelGenerator.resync``, over the clips of all processes."""
+        """Call ``UnimodalLabelGenerator.resync``, over the clips of all processes."""
         self.own.resync()
 
     def figures(self) -> dict[str, dict[str, float]]:
-        """``UnimodalLabelGenerator.figures``, of the clips of all processes."""
+        """Return ``UnimodalLabelGenerator.figures`` of the clips of all processes."""
         return self.own.figures()
 
     @property
     def _device(self) -> torch.device:
         return self.own.m_labels.device
 
-    def _kept(self, known: FixedLabels) -> FixedLabels:
-        here = known.index % self.processes == self.rank
-        return FixedLabels(known.index[here] // self.processes, known.labels[here], known.weights[here])
+    def _own_part(self, known: FixedLabels) -> FixedLabels:
+        own = known.index % self.processes == self.rank
+        return FixedLabels(known.index[own] // self.processes, known.labels[own], known.weights[own])
 
-    def _said(self, place: Tensor) -> Tensor:
-        """(S, 3, n) labels, weights and outcomes of this process's clips."""
+    def _table_at(self, place: Tensor) -> Tensor:
+        """(S, 3, n) labels, weights and outcomes of this process's clips at ``place``, (n,)."""
         own = self.own
         labels, weights, outcomes = own.labels, own.weights(place), own.outcomes
         return torch.stack(
@@ -133,43 +135,42 @@ class SharedLabelGenerator(nn.Module):
         )
 
     def _gather(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The (b, w) rows and (b,) positions of all processes, in blocks of ``most``; a position that is none is -1."""
+        """The (b, w) rows and (b,) positions of all processes, in blocks of ``most``; -1 where a row holds no clip."""
         if len(rows) > self.most:
-            raise ValueError(f"{len(rows)} clips of a batch in one process; expected {self.most} at most")
+            raise ValueError(f"a process has {len(rows)} clips of a batch; expected at most {self.most}")
         index_block, block = (
             index.new_full((self.most,), -1, device=rows.device),
             rows.new_zeros(self.most, rows.shape[1]),
         )
         index_block[: len(index)], block[: len(rows)] = index, rows
-        # As bits: floats could not tell the positions of very many clips apart.
+        # As bits: float32 cannot represent every position above 16.7 million.
         bits = torch.cat([index_block.view(torch.int32).view(-1, 2), block.view(torch.int32)], 1)
-        everything = bits.new_empty(self.processes * self.most, bits.shape[1])
-        dist.all_gather([*torch.split(everything, self.most)], bits, group=self.group)
-        positions, values = torch.split(everything, [2, rows.shape[1]], 1)
+        gathered = bits.new_empty(self.processes * self.most, bits.shape[1])
+        dist.all_gather([*torch.split(gathered, self.most)], bits, group=self.group)
+        positions, values = torch.split(gathered, [2, rows.shape[1]], 1)
         return values.contiguous().view(torch.float32), positions.contiguous().view(torch.int64)[:, 0]
 
     def _refresh(self) -> None:
-        """Makes the table of all labels, (S, 3, N + 1), anew from what each process keeps."""
-        said = self._said(torch.arange(len(self.mine), device=self._device))
-        block = said.new_zeros(-(-len(self.m_labels) // self.processes), *said.shape[:2])
-        block[: said.shape[2]] = said.permute(2, 0, 1)
+        """Make the table of all labels, (S, 3, N + 1), from what each process keeps."""
+        own = self._table_at(torch.arange(len(self.mine), device=self._device))
+        block = own.new_zeros(-(-len(self.m_labels) // self.processes), *own.shape[:2])
+        block[: own.shape[2]] = own.permute(2, 0, 1)
         blocks = block.new_empty(self.processes * len(block), *block.shape[1:])
         dist.all_gather([*torch.split(blocks, len(block))], block, group=self.group)
         rows = blocks.view(self.processes, *block.shape).transpose(0, 1).flatten(0, 1)[: len(self.m_labels)]
         self._table = torch.cat([rows, rows[:1]]).permute(1, 2, 0).contiguous()
 
     def _collect(self, rows: Tensor) -> Tensor:
-        """(N, ...) on the CPU of process 0: a buffer's rows of all processes. Elsewhere it is not filled in."""
-        here = self.rank == 0
-        whole = torch.empty(len(self.m_labels) if here else 0, *rows.shape[1:], dtype=rows.dtype)
+        """A buffer's rows of all processes, (N, ...) on the CPU of process 0; in the other processes it is empty."""
+        first = self.rank == 0
+        whole = torch.empty(len(self.m_labels) if first else 0, *rows.shape[1:], dtype=rows.dtype)
         longest = -(-len(self.m_labels) // self.processes)
         for start in range(0, longest, ROWS_AT_ONCE):
             stop = min(start + ROWS_AT_ONCE, longest)
             piece = torch.zeros(stop - start, *rows.shape[1:], dtype=rows.dtype, device=self._device)
-            found = rows[start:stop]
-            piece[: len(found)] = found.to(self._device)
-            bits = piece.view(torch.uint8)  # not every backend sends every type
-            blocks = [torch.empty_like(bits) for _ in range(self.processes)] if here else None
+            piece[: len(rows[start:stop])] = rows[start:stop]
+            bits = piece.view(torch.uint8)  # not every backend can send every type
+            blocks = [torch.empty_like(bits) for _ in range(self.processes)] if first else None
             dist.gather(bits, blocks, dst=dist.get_global_rank(self.group, 0), group=self.group)
             for rank, block in enumerate(blocks or ()):
                 place = whole[rank :: self.processes][start:stop]
@@ -177,7 +178,7 @@ class SharedLabelGenerator(nn.Module):
         return whole
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        # torch's hook behind state_dict()
+        # The hook of torch behind state_dict().
         for key, value in self.own.state_dict().items():
             whole = self._collect(value[:-1]) if is_per_clip(key) else value
             if self.rank == 0:
@@ -185,23 +186,24 @@ class SharedLabelGenerator(nn.Module):
 
     def _load_from_state_dict(
         self,
-        state_dict: Mapping[str, Tensor],
+        state_dict: dict[str, Tensor],
         prefix: str,
         local_metadata: Mapping[str, Any],
         strict: bool,
         missing_keys: list[str],
         *lists: list[str],
     ) -> None:
-        # torch's hook behind load_state_dict()
+        # The hook of torch behind load_state_dict().
+        rename_keys(self, state_dict, prefix)
         own = self.own.state_dict()
-        found = {key: state_dict[prefix + key] for key in own if prefix + key in state_dict}
-        missing_keys += [prefix + key for key in own if key not in found]
-        for key, value in part(found, self.mine).items():
+        whole = {key: state_dict[prefix + key] for key in own if prefix + key in state_dict}
+        missing_keys += [prefix + key for key in own if key not in whole]
+        for key, value in part(whole, self.mine).items():
             (own[key][:-1] if is_per_clip(key) else own[key]).copy_(value)
         self._refresh()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # torch's hook behind .to() and .cuda()
+        # The hook of torch behind .to() and .cuda().
         self.own._apply(fn, recurse)
         self.m_labels, self._table = self.m_labels.to(self._device), self._table.to(self._device)
         return self

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.messages import clips
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.report.style import INK, MUTED, Picture, panel
 
 if TYPE_CHECKING:

@@ -32,8 +32,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
-from selfmm.data.store import MANIFEST, Modality, check_modalities
-from selfmm.labels.history import check_labels
+from selfmm.data.manifest import check_modalities
+from selfmm.data.store import MANIFEST, Modality
+from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory
 
 FORMAT_VERSION = 1

@@ -18,7 +18,7 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import open_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.labels.audit.audit import Audit, audit
-from selfmm.labels.history import COLUMNS, LabelHistory
+from selfmm.labels.audit.history import COLUMNS, LabelHistory
 from selfmm.runs.folder import RunFolder, RunInfo
 
 _ROWS_AT_ONCE = 1_000_000

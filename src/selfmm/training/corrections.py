@@ -1,4 +1,4 @@
-"""People's corrections in a training: fixed labels for the generator, and a record for ``run.json``."""
+"""People's corrections in training: fixed labels for the generator, and a record for ``run.json``."""
 
 from __future__ import annotations
 
@@ -6,18 +6,45 @@ from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
-from selfmm.data.corrections import training_corrections
 from selfmm.data.store import Dataset
 from selfmm.labels import FixedLabels
 from selfmm.runs.folder import CorrectionsUsed
 
 
+def training_corrections(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return the corrections that training uses: those of these modalities and of training clips that have them.
+
+    Args:
+        dataset: the data set with its corrections.
+        modalities: names of the modalities that are trained.
+        rows: (n,) row numbers of the training clips.
+
+    Returns:
+        The rows of ``dataset.corrections``, and ``position``: the clip's place among ``rows``.
+    """
+    ids = dataset.samples["id"].to_numpy()[rows]
+    tables = [dataset.corrections.iloc[:0].assign(position=np.zeros(0, dtype=np.int64))]
+    for name in modalities:
+        present = np.flatnonzero(dataset.lengths(name)[rows] > 0)
+        places = pd.DataFrame({"id": ids[present], "position": present})
+        of_modality = dataset.corrections[dataset.corrections["modality"] == name]
+        tables.append(of_modality.merge(places, on="id"))
+    return pd.concat(tables, ignore_index=True)
+
+
 def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> dict[str, FixedLabels]:
-    """Per modality that has any, the corrected labels of the training clips that are trained on (``rows``)."""
+    """Return the corrected labels of the training clips ``rows``, per modality that has any.
+
+    Args:
+        dataset: with its corrections.
+        modalities: names of the modalities that have a task.
+        rows: (N,) row numbers of the training clips; positions in the result count along them.
+    """
     table = training_corrections(dataset, modalities, rows)
-    # An edge of the range may have come back a rounding error beyond it.
+    # A label at the edge of the range may be a rounding error beyond it.
     table["label"] = table["label"].clip(*dataset.manifest.label_range)
     return {
         str(name): FixedLabels(
@@ -32,7 +59,7 @@ def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArra
 def corrections_used(
     dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]
 ) -> list[CorrectionsUsed]:
-    """The same, counted."""
+    """Return the number of corrections per modality, source and weight; arguments as in ``fixed_labels``."""
     table = training_corrections(dataset, modalities, rows)
     groups = table.groupby(["modality", "source", "weight"])["weight"]
     return [

@@ -1,4 +1,4 @@
-"""The generated labels of every epoch, kept while a run trains and made one table at its end."""
+"""The generated labels of every epoch: written while a run trains, joined into one table at its end."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ _COLUMNS = ("u_label", "weight", "outcome")
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """One file per epoch in ``folder``."""
+    """Labels of a run, one file per epoch in ``folder``."""
 
     folder: Path
 
     def write(self, epoch: int, generator: Generator) -> None:
-        """Keeps the labels as they are after ``epoch``."""
-        everybody = torch.arange(len(generator.m_labels), device=generator.m_labels.device)
-        parts = (generator.labels, generator.weights(everybody), generator.outcomes)
+        """Write the labels, loss weights and outcomes as they are after ``epoch``.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        clips = torch.arange(len(generator.m_labels), device=generator.m_labels.device)
+        parts = (generator.labels, generator.weights(clips), generator.outcomes)
         arrays = {
             column: np.stack([values.cpu().numpy() for values in part.values()])
             for column, part in zip(_COLUMNS, parts, strict=True)
@@ -40,7 +44,7 @@ class LabelRecord:
     def table(
         self, dataset: Dataset, rows: npt.NDArray[np.int64], modalities: Sequence[str], epochs: int
     ) -> pd.DataFrame:
-        """The content of ``labels.parquet``: a row per training clip (``rows``), epoch and modality."""
+        """Return the content of ``labels.parquet``: one row per training clip (``rows``), epoch and modality."""
         ids = dataset.samples["id"].to_numpy()[rows]
         m_labels = dataset.labels()[rows].astype(np.float32)
         words = pd.Index([outcome.word for outcome in Outcome])
@@ -54,7 +58,7 @@ class LabelRecord:
         return pd.concat(tables, ignore_index=True)
 
     def clear(self) -> None:
-        """Removes them all."""
+        """Remove all files."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, epoch: int) -> Path:

@@ -1,8 +1,7 @@
-"""What a run is trained for: the objective its model and settings ask for, on the training clips it takes."""
+"""The training objective of a run: chosen by its model and settings, for its training clips."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +27,10 @@ Generator = UnimodalLabelGenerator | SharedLabelGenerator
 def make_objective(
     dataset: Dataset, settings: Settings, model: Model, rows: Positions
 ) -> FusedObjective | SelfMMObjective:
-    """The objective for the training clips, which are ``rows``.
+    """Return the objective for the training clips, which are ``rows``.
 
     Raises:
-        TrainingError: labels by people are asked for, and there are none of a modality.
+        TrainingError: if labels by people are needed, and a modality has none.
     """
     scale = LabelScale.of(dataset.manifest.label_range)
     source = label_source(type(model), settings)
@@ -46,28 +45,41 @@ def make_objective(
 def human_labels(
     dataset: Dataset, settings: Settings, modalities: tuple[str, ...], rows: Positions
 ) -> dict[str, torch.Tensor]:
-    """Per modality (N,) what people said of the training clips: the data set's own labels, and corrections of them."""
-    found = {}
+    """Return people's labels of the N training clips per modality: those of the data set, with corrections.
+
+    Args:
+        dataset: with optional columns ``label_<modality>``.
+        settings: name the model, for messages.
+        modalities: names of the modalities to label.
+        rows: (N,) row numbers of the training clips.
+
+    Returns:
+        Per modality, (N,) float32 on the scale of the data set; NaN where unknown.
+
+    Raises:
+        TrainingError: if no training clip has a label of a modality.
+    """
+    labels = {}
     for name in modalities:
         column = f"label_{name}"
         known = dataset.samples[column].to_numpy(dtype=np.float64)[rows] if column in dataset.samples else None
-        labels = torch.full((len(rows),), torch.nan) if known is None else torch.from_numpy(known.copy()).float()
-        found[name] = labels
+        unknown = torch.full((len(rows),), torch.nan)
+        labels[name] = unknown if known is None else torch.from_numpy(known.copy()).float()
     for name, fixed in fixed_labels(dataset, modalities, rows).items():
-        found[name][fixed.index] = fixed.labels
-    empty = [name for name, labels in found.items() if not labels.isfinite().any()]
+        labels[name][fixed.index] = fixed.labels
+    empty = [name for name, values in labels.items() if not values.isfinite().any()]
     if empty:
         raise TrainingError(
-            f"{settings.model} is to be trained with people's labels per modality, but no training clip of "
-            f"{dataset.name!r} has one for {', '.join(empty)}. Import the data with columns "
-            f"{', '.join(f'label_{name}' for name in empty)}, collect labels with `selfmm annotate`, let them be made "
-            "with --labels generated, or do without with --labels none."
+            f"{settings.model} needs people's labels per modality, but no training clip of {dataset.name!r} has one "
+            f"for {', '.join(empty)}. Import the data with columns {', '.join(f'label_{name}' for name in empty)}, "
+            "collect labels with `selfmm annotate`, generate them with --labels generated, or train without: "
+            "--labels none."
         )
-    return found
+    return labels
 
 
 def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelScale, rows: Positions) -> Generator:
-    """The label generator, whose banks the processes of the run share out among them."""
+    """The label generator; with several processes, each keeps the banks of a part of the clips."""
     processes = Processes.join(settings.training.device)
     labels = torch.from_numpy(dataset.labels()[rows]).float()
     arguments: dict[str, Any] = {
@@ -76,8 +88,6 @@ def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelS
         "bound": scale.reach,
         "rule": settings.labels.rule,
         "zero_labels": settings.labels.zero_labels,
-        "bank_dtype": getattr(torch, settings.labels.bank),
-        "bank_folder": Path(settings.labels.bank_folder) if settings.labels.bank_folder else None,
         "neutral": scale.neutral,
         "unit": scale.unit,
         "fixed": fixed_labels(dataset, model.tasks, rows),
@@ -89,14 +99,14 @@ def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelS
 
 
 def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> None:
-    """Raises ``TrainingError`` where the data set cannot be trained on, with the mend."""
+    """Raise ``TrainingError``, which says what to do, if the data set cannot be used for training."""
     labels = dataset.labels()
     for split in ("train", "valid"):
         rows = dataset.rows(split)
         if not len(rows):
             raise TrainingError(
                 f"the data set {dataset.name!r} has no clip in its {split} split ({len(dataset)} in all). "
-                "Training needs train and valid; import it without a split column to have it split."
+                "Training needs train and valid; import it without a split column, and selfmm will split it."
             )
         unknown = ~np.isfinite(labels[rows])
         if unknown.any():
@@ -120,6 +130,6 @@ def _check_both_sides(dataset: Dataset, labels: np.ndarray[tuple[int, ...], np.d
         f"the {len(labels)} training labels of {dataset.name!r} are one-sided ({counts}; they span "
         f"{labels.min():g} to {labels.max():g}). Unimodal labels are made from the distance to a positive and a "
         f"negative class centre, so clips are needed on both sides of {neutral:g}, the neutral point of the label "
-        f"range {low:g} to {high:g}. If your scale is another, import again with its true --label-range; or train "
-        "without them: --labels none."
+        f"range {low:g} to {high:g}. If your scale differs, import again with its true --label-range; or train "
+        "without unimodal labels: --labels none."
     )

@@ -1,4 +1,4 @@
-"""Tables with features beside them."""
+"""Tables with features next to them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table(folder: Path, name: str = "clips.csv", **columns: Any) -> Path:
 
 
 def features(dim: int = 3, **extra: Any) -> dict[str, Any]:
-    return {one: np.full((n + 1, dim), n, dtype="f4") for n, one in enumerate(IDS)} | extra
+    return {clip_id: np.full((n + 1, dim), n, dtype="f4") for n, clip_id in enumerate(IDS)} | extra
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
@@ -70,7 +70,7 @@ def test_packed_features_in_the_order_of_the_table(tmp_path: Path) -> None:
     assert source.frames["audio"].read(2).tolist() == [[2, 3], [4, 5]]
     assert source.frames["audio"].read(1).shape == (0, 2)
     np.savez(tmp_path / "audio.npz", frames=np.ones((4, 2)), lengths=[1, 0, 2])
-    with pytest.raises(SourceError, match=r"lengths is \(3,\).*the table's 4 clips"):
+    with pytest.raises(SourceError, match=r"lengths is \(3,\).*the 4 clips of the table"):
         read_table_source(tmp_path)
     np.savez(tmp_path / "audio.npz", frames=np.ones((4, 2)), lengths=[1, 0, 2, 7])
     with pytest.raises(SourceError, match=r"frames is \(4, 2\); its first axis must be the sum of lengths"):
@@ -88,10 +88,10 @@ def test_ids_never_reach_outside_the_folder(tmp_path: Path) -> None:
 
 def test_text_as_tokens_or_features(tmp_path: Path) -> None:
     path = table(tmp_path)
-    savez(tmp_path / "text.npz", {one: np.array([101, 7, 102]) for one in IDS})
+    savez(tmp_path / "text.npz", {clip_id: np.array([101, 7, 102]) for clip_id in IDS})
     source = read_table_source(path)
     assert not source.frames
-    assert any("text.npz was left out; to take it" in note and "--text tokens" in note for note in source.notes)
+    assert any("text.npz was left out; to use it" in note and "--text tokens" in note for note in source.notes)
     with pytest.raises(SourceError, match=r"holds token ids; name their vocabulary.*--tokenizer"):
         read_table_source(path, text="tokens")
     tokens = read_table_source(path, text="tokens", tokenizer="bert-base-uncased").frames["text"]
@@ -100,10 +100,10 @@ def test_text_as_tokens_or_features(tmp_path: Path) -> None:
     assert read_table_source(path, tokenizer="t").frames["text"].modality.tokenizer == "t"
     savez(tmp_path / "text.npz", features())
     assert read_table_source(path).frames["text"].modality.dim == 3
-    with pytest.raises(SourceError, match="--text raw asks for a column text"):
+    with pytest.raises(SourceError, match="--text raw needs a column text"):
         read_table_source(path, text="raw")
-    savez(tmp_path / "text.npz", {one: np.array([1, 2]) for one in IDS} | {"b": np.array([-1, 2])})
-    with pytest.raises(SourceError, match=r"token ids are .* not so in 1 clip \('b'\)"):
+    savez(tmp_path / "text.npz", {clip_id: np.array([1, 2]) for clip_id in IDS} | {"b": np.array([-1, 2])})
+    with pytest.raises(SourceError, match=r"token ids must be .* not in 1 clip \('b'\)"):
         read_table_source(path, tokenizer="t")
 
 
@@ -130,7 +130,7 @@ def test_a_split_is_made_by_video(tmp_path: Path) -> None:
     source = read_table_source(table(tmp_path, video=["v", "v", "w", "x"]), seed=3)
     assert source.table.groupby("video")["split"].nunique().max() == 1
     assert set(source.table["split"]) == {"train", "valid", "test"}
-    assert any("70/10/20 by video was made with seed 3" in note for note in source.notes)
+    assert any("70/10/20 by video with seed 3" in note for note in source.notes)
 
 
 def test_labels_may_be_absent_for_a_prediction(tmp_path: Path) -> None:
@@ -146,19 +146,19 @@ def test_labels_may_be_absent_for_a_prediction(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"label": ["positive", "1", "0,5", "2"]}, r"column label: 2 clips have .* no number: 'positive \(a\)'"),
-        ({"id": ["a", "a", "b", "b"]}, "2 ids occur more than once: 'a', 'b'"),
+        ({"label": ["positive", "1", "0,5", "2"]}, r"column label: 2 clips have .* not a number: 'positive \(a\)'"),
+        ({"id": ["a", "a", "b", "b"]}, "ids occur more than once: 'a', 'b'"),
         ({"id": ["a", "", "b", "c"]}, "1 clip has no id"),
         ({"split": ["train", "", "test", "train"]}, r"1 clip has no split \('b'\)"),
-        ({"split": ["train", "x", "test", "train"]}, "splits named 'x'. Name them train"),
+        ({"split": ["train", "x", "test", "train"]}, "splits 'x' are unknown. Name them train"),
         ({"id": None}, "has no column id"),
         ({"Label": [1, 2, 3, 4]}, r"has the columns \['label'\] twice"),
-        ({"text": None}, "no words in a column text, and no features lie beside it"),
+        ({"text": None}, "no words in a column text, and no features next to it"),
         ({"text": [" ", "", " ", ""]}, "no words in a column text"),
-        ({"start": ["0:15", "1", "2", "3"]}, "column start: 1 clip has something that is no number"),
+        ({"start": ["0:15", "1", "2", "3"]}, "column start: 1 clip has a value that is not a number"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_with_a_table_is_reported(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     with pytest.raises(SourceError, match=message):
         read_table_source(table(tmp_path, **columns))
 
@@ -166,16 +166,16 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, columns: dict[str, A
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.ones((2, 3))}, "has none of the table's clips: it has 'x', the table 'a', 'b', 'c' and 1 more"),
+        ({"x": np.ones((2, 3))}, "has no clip of the table: it has 'x', the table has 'a', 'b', 'c' and 1 more"),
         (features(b=np.ones((2, 4))), r"number of features: 3 in 'a', 'c', '007'; 4 in 'b'"),
-        (features(b=np.ones((2, 3, 1))), r"expected is \(frames, features\) of numbers; not so in 'b: \(2, 3, 1\)"),
-        (features(b=np.array(["x"])), "not so in 'b"),
+        (features(b=np.ones((2, 3, 1))), r"expected: \(frames, features\) of numbers, but got 'b: \(2, 3, 1\)"),
+        (features(b=np.array(["x"])), "but got 'b"),
         (features(b=np.array([{}], dtype=object)), "cannot read .*audio.npz .*plain arrays of numbers"),
-        (features(b=np.array([[1, np.nan, np.inf]])), r"2 features that are NaN or infinite, in 1 clip \('b'\)"),
-        ({one: np.zeros((0, 3)) for one in IDS}, "every array is empty"),
+        (features(b=np.array([[1, np.nan, np.inf]])), r"2 NaN or infinite values in 1 clip \('b'\)"),
+        ({clip_id: np.zeros((0, 3)) for clip_id in IDS}, "every array is empty"),
     ],
 )
-def test_what_is_wrong_with_features_is_said(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_with_features_is_reported(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     savez(tmp_path / "audio.npz", arrays)
     with pytest.raises(SourceError, match=message):
         read_table_source(table(tmp_path))
@@ -185,7 +185,7 @@ def test_non_finite_features_can_become_zero(tmp_path: Path) -> None:
     savez(tmp_path / "audio.npz", features(b=np.array([[1, np.nan, np.inf]])))
     source = read_table_source(table(tmp_path), non_finite="zero")
     assert source.frames["audio"].read(1).tolist() == [[1, 0, 0]]
-    assert any("2 features were NaN or infinite" in note for note in source.notes)
+    assert any("2 NaN or infinite values" in note for note in source.notes)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00\xff\xff", b"text"])
@@ -210,7 +210,7 @@ def test_damaged_feature_files_are_named(tmp_path: Path, content: bytes) -> None
         (b"id,label,text\na,1,x\nb,1,x,y\n", "cannot read .*line 3"),
         (b"id,label,text\na,1,\xff\xfe\n", "is not UTF-8"),
         (b"id,label,text,label\na,1,x,2\n", r"has the columns \['label'\] twice"),
-        (b"id;label;text\na;1;b\n", "no column id and none label; it has 'id;label;text'"),
+        (b"id;label;text\na;1;b\n", "no column id and no column label; it has 'id;label;text'"),
         (b"\x00\x00", "."),
         (b"id,label,text\na," + b"1e999" + b",x\n", None),
     ],
@@ -227,7 +227,7 @@ def test_damaged_tables_are_explained(tmp_path: Path, content: bytes, message: s
 
 def test_damaged_parquet_and_odd_cells(tmp_path: Path) -> None:
     (tmp_path / "clips.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(SourceError, match="Check that it is a proper table"):
+    with pytest.raises(SourceError, match="Check that it is a valid table"):
         read_table_source(tmp_path)
     pd.DataFrame({"id": [[1], None], "label": [True, None], "text": [{"a": 1}, None]}).to_parquet(
         tmp_path / "clips.parquet"
@@ -237,19 +237,19 @@ def test_damaged_parquet_and_odd_cells(tmp_path: Path) -> None:
 
 
 def test_which_table(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="holds no table"):
+    with pytest.raises(SourceError, match="has no table in it"):
         read_table_source(tmp_path)
     table(tmp_path, "a.csv")
     table(tmp_path, "b.parquet")
-    with pytest.raises(SourceError, match=r"holds 2 tables: 'a\.csv', 'b\.parquet'"):
+    with pytest.raises(SourceError, match=r"has 2 tables in it: 'a\.csv', 'b\.parquet'"):
         read_table_source(tmp_path)
     with pytest.raises(SourceError, match="does not exist"):
         read_table_source(tmp_path / "c.csv")
     (tmp_path / "x.pkl").touch()
-    with pytest.raises(SourceError, match=r"is no table.*selfmm import PICKLE FOLDER"):
+    with pytest.raises(SourceError, match=r"is not a table.*selfmm import PICKLE FOLDER"):
         read_table_source(tmp_path / "x.pkl")
     (tmp_path / "dataset.json").touch()
-    with pytest.raises(SourceError, match="is a data set of selfmm already"):
+    with pytest.raises(SourceError, match="is already a data set"):
         read_table_source(tmp_path)
 
 
@@ -258,7 +258,7 @@ def test_two_files_of_one_modality_and_names_that_are_none(tmp_path: Path) -> No
     savez(tmp_path / "audio.npz", features())
     (tmp_path / "audio").mkdir()
     np.save(tmp_path / "audio" / "a.npy", np.ones((1, 3)))
-    with pytest.raises(SourceError, match="are both there"):
+    with pytest.raises(SourceError, match="both hold audio"):
         read_table_source(path)
     (tmp_path / "audio.npz").rename(tmp_path / "My Features.npz")
     with pytest.raises(SourceError, match=r"cannot name a modality.*Rename it"):

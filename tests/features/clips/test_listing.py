@@ -242,7 +242,7 @@ def test_what_is_wrong_with_a_source(tmp_path: Path) -> None:
         read_clips(make(tmp_path, "deep/deeper/a.mp4", "notes.txt"))
 
 
-def test_a_text_beside_a_recording_is_not_that_of_a_piece(tmp_path: Path) -> None:
+def test_a_text_next_to_a_recording_is_not_that_of_a_span(tmp_path: Path) -> None:
     make(tmp_path, "a.mp4", "a.txt", "a.srt")
     path = table(tmp_path, path=["a.mp4", "a.mp4", "a.mp4"], start=["", 1, 1], end=["", 2, 2], text=["", "", "given"])
     whole, piece, given_ = read_clips(path).clips
@@ -286,7 +286,7 @@ def test_overlaps_against_every_pair(spans: list[tuple[int, int, str, str]]) -> 
     assert any("different splits" in note for note in notes) == any(one.split != other.split for one, other in every)
 
 
-def test_a_clip_written_by_hand_may_have_words_for_paths() -> None:
+def test_a_clip_takes_text_as_paths() -> None:
     clip = Clip("a.mp4", subtitles="a.srt")  # type: ignore[arg-type]
     assert (clip.path, clip.subtitles) == (Path("a.mp4"), Path("a.srt"))
     assert Clip.from_json(clip.to_json()).path == Path("a.mp4").absolute()

@@ -402,7 +402,7 @@ def test_an_encoder_that_cannot_be_used(tmp_path: Path, encoder_folder: str) -> 
 
     with pytest.raises(WeightsError, match="does not exist"):
         load_face_encoder(str(tmp_path / "nothing"))
-    with pytest.raises(WeightsError, match=r"must hold config.json, preprocessor_config.json and model.safetensors"):
+    with pytest.raises(WeightsError, match=r"must contain config.json, preprocessor_config.json and model.safetensors"):
         load_face_encoder(str(tmp_path))
     words = BertModel(
         BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)

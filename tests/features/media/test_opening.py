@@ -57,7 +57,7 @@ def test_an_mp4_without_its_index(tmp_path: Path) -> None:
         ("zeros.mkv", bytes(5000)),
     ],
 )
-def test_what_is_no_recording(tmp_path: Path, name: str, content: bytes) -> None:
+def test_what_is_not_a_recording(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(MediaError, match=r"cannot be read as a recording.*convert it to mp4"):

@@ -168,7 +168,7 @@ def test_spans_are_cut_from_the_grid() -> None:
     assert len(voice.track(0, voice.ready).values) == 60
 
 
-def test_what_is_not_there_is_not_made_up() -> None:
+def test_rows_that_are_not_ready_or_forgotten_are_refused() -> None:
     voice = feed(VoiceFeatures(20), melody(), finish=False)
     with pytest.raises(ValueError, match=r"analysed up to 2\.\d+ s, but 3.000 s was asked for"):
         voice.track(0, 3)

@@ -15,8 +15,8 @@ from selfmm.data.planted import MODALITIES, PlantedSettings, planted_source
 from selfmm.labels import Outcome
 from selfmm.labels.audit.audit import DESCRIPTIONS, Audit, audit
 from selfmm.labels.audit.clips import disagreement, typical
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.audit.recovery import recovery
-from selfmm.labels.history import LabelHistory
 
 NAN = float("nan")
 
@@ -55,16 +55,16 @@ def random_scores(seed: int, clips: int, modalities: int) -> pd.DataFrame:
 )
 def test_every_figure_is_the_slow_ones(seed: int, clips: int, modalities: int, epochs: int, neutral: float) -> None:
     table, scores = random_table(seed, clips, modalities, epochs, neutral), random_scores(seed, clips, modalities)
-    found = audit(table, 3.0, neutral, scores=scores)
+    result = audit(table, 3.0, neutral, scores=scores)
     rows = cast(list[dict[str, Any]], table.to_dict("records"))
-    for name in found.figures.index:
+    for name in result.figures.index:
         heads = scores.set_index("id")[f"score_{name}"].to_dict()
         expected = figures(rows, str(name), 3.0, neutral, cast(dict[str, float], heads))
-        got = found.figures.loc[name].drop("separation")
+        got = result.figures.loc[name].drop("separation")
         assert list(got.index) == [key for key in DESCRIPTIONS if key != "separation"]
         pd.testing.assert_series_equal(got, pd.Series(expected)[got.index], check_names=False, rtol=1e-6)
         # A figure is NaN exactly where a reason is given.
-        assert set(found.reasons[str(name)]) == set(found.figures.columns[found.figures.loc[name].isna()])
+        assert set(result.reasons[str(name)]) == set(result.figures.columns[result.figures.loc[name].isna()])
 
 
 @settings(max_examples=20, deadline=None)
@@ -93,20 +93,20 @@ def planted_table(clips: int = 300) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat(tables), truth
 
 
-def test_planted_truth_comes_back_beside_the_trivial_answer() -> None:
+def test_planted_truth_comes_back_next_to_the_trivial_answer() -> None:
     table, truth = planted_table()
-    found = audit(table, 3.0, truth=truth, references=truth)
-    assert found.recovery is not None
-    np.testing.assert_allclose(found.recovery[["corr", "right"]], 1, atol=1e-6)
+    result = audit(table, 3.0, truth=truth, references=truth)
+    assert result.recovery is not None
+    np.testing.assert_allclose(result.recovery[["corr", "right"]], 1, atol=1e-6)
     trivial = recovery(truth, dict.fromkeys(MODALITIES, truth["label"]))
-    np.testing.assert_allclose(found.recovery["corr_trivial"], trivial["corr"].loc[found.recovery.index], atol=1e-6)
-    assert found.recovery["right_trivial"].eq(0).all()
+    np.testing.assert_allclose(result.recovery["corr_trivial"], trivial["corr"].loc[result.recovery.index], atol=1e-6)
+    assert result.recovery["right_trivial"].eq(0).all()
     # All three clips of the top are planted contradictions, the third of the labels that are is named.
-    top = truth.set_index("id").loc[found.clips["id"]]
+    top = truth.set_index("id").loc[result.clips["id"]]
     assert (top["conflict"] != "").all()
-    assert found.clips["text"].tolist() == top["text"].tolist()
-    assert found.clips["disagreement"].is_monotonic_decreasing
-    drift = found.by_epoch.pivot(index="epoch", columns="modality", values="drift")
+    assert result.clips["text"].tolist() == top["text"].tolist()
+    assert result.clips["disagreement"].is_monotonic_decreasing
+    drift = result.by_epoch.pivot(index="epoch", columns="modality", values="drift")
     assert drift.loc[1].isna().all()
     np.testing.assert_allclose(drift.loc[2], drift.loc[3], rtol=1e-4)
 
@@ -118,18 +118,18 @@ def test_quality_orders_labels_that_err_where_they_leave_m() -> None:
     noise = rng.normal(0, 1, int(last.sum())) * (rng.random(int(last.sum())) < 0.5)
     table.loc[last, "u_label"] = (table.loc[last, "m_label"] + noise).clip(-3, 3)
     agreeing = truth[truth["conflict"] == ""]
-    found = audit(table[table["id"].isin(agreeing["id"])], 3.0, truth=agreeing)
-    assert found.recovery is not None
-    assert found.recovery["rank_corr"].gt(0.5).all()
-    assert found.recovery["mae_worst"].gt(3 * found.recovery["mae_best"]).all()
+    result = audit(table[table["id"].isin(agreeing["id"])], 3.0, truth=agreeing)
+    assert result.recovery is not None
+    assert result.recovery["rank_corr"].gt(0.5).all()
+    assert result.recovery["mae_worst"].gt(3 * result.recovery["mae_best"]).all()
 
 
 def test_quality_is_one_less_the_share_of_the_range_that_a_label_moved() -> None:
     rows = [("a", 3.0, -3.0, "updated"), ("b", 1.0, -0.5, "updated"), ("c", 1.0, 1.0, "one_class")]
     rows += [("d", 1.0, -3.0, "fixed"), ("e", 2.0, 2.0, "missing")]
     table = pd.DataFrame(rows, columns=["id", "m_label", "u_label", "outcome"]).assign(epoch=1, modality="x")
-    found = audit(table, 3.0).labels.set_index("id")["quality"]
-    np.testing.assert_allclose(found, [0.0, 0.75, 1.0, 1.0, NAN])
+    result = audit(table, 3.0).labels.set_index("id")["quality"]
+    np.testing.assert_allclose(result, [0.0, 0.75, 1.0, 1.0, NAN])
 
 
 def test_separation_and_other_figures_of_the_history_are_taken_by_modality() -> None:
@@ -142,32 +142,32 @@ def test_separation_and_other_figures_of_the_history_are_taken_by_modality() -> 
             "labels_a_b_gap": 1.0,
         }
     )
-    found = audit(table, 3.0, history=history)
-    assert found.figures["separation"].to_dict() == {"a": 0.2, "a_b": 0.4}
-    by_epoch = found.by_epoch.set_index(["modality", "epoch"])
+    result = audit(table, 3.0, history=history)
+    assert result.figures["separation"].to_dict() == {"a": 0.2, "a_b": 0.4}
+    by_epoch = result.by_epoch.set_index(["modality", "epoch"])
     assert by_epoch["gap"].isna().to_dict() == {("a", 1): True, ("a", 2): True, ("a_b", 1): False, ("a_b", 2): False}
     assert by_epoch["separation"].isna().to_dict()["a_b", 1]
 
 
 def test_older_tables_without_outcomes() -> None:
     table = random_table(1, 10, 2, 3)
-    found = audit(table.drop(columns="outcome"), 3.0)
-    assert found.outcomes is None
-    assert "outcome" not in found.labels
-    assert found.figures[["held", "clamped"]].isna().all(axis=None)
-    assert "newer versions" in found.reasons["m0"]["held"]
+    result = audit(table.drop(columns="outcome"), 3.0)
+    assert result.outcomes is None
+    assert "outcome" not in result.labels
+    assert result.figures[["held", "clamped"]].isna().all(axis=None)
+    assert "did not record outcomes" in result.reasons["m0"]["held"]
     moved = table[(table["modality"] == "m0") & (table["u_label"] != table["m_label"])]["id"].nunique()
-    assert found.figures.loc["m0", "coverage"] == pytest.approx(moved / 10)
+    assert result.figures.loc["m0", "coverage"] == pytest.approx(moved / 10)
 
 
 def test_outcomes_are_shares_of_the_last_epoch() -> None:
     table = random_table(2, 50, 2, 2)
-    found = audit(table, 3.0)
-    assert found.outcomes is not None
-    np.testing.assert_allclose(found.outcomes.sum(axis=1), 1)
+    result = audit(table, 3.0)
+    assert result.outcomes is not None
+    np.testing.assert_allclose(result.outcomes.sum(axis=1), 1)
     last = table[(table["epoch"] == 2) & (table["modality"] == "m1")]["outcome"].value_counts(normalize=True)
     for word, share in last.items():
-        assert found.outcomes.loc["m1", str(word)] == pytest.approx(share)
+        assert result.outcomes.loc["m1", str(word)] == pytest.approx(share)
 
 
 def one_clip(**columns: object) -> pd.DataFrame:
@@ -178,28 +178,28 @@ def one_clip(**columns: object) -> pd.DataFrame:
 @pytest.mark.parametrize("outcome", [outcome.word for outcome in Outcome])
 def test_one_clip_one_modality_one_epoch(outcome: str) -> None:
     truth = pd.DataFrame({"id": ["a"], "label": [1.0], "label_x": [NAN]})
-    found = audit(one_clip(outcome=[outcome]), 3.0, truth=truth, scores=pd.DataFrame({"id": ["z"], "score_x": [1.0]}))
-    assert found.figures.loc["x", "clips"] == 1
-    assert len(found.clips) == 0, "nothing disagrees"
-    assert found.recovery is not None
-    assert found.recovery["corr"].isna().all()
-    assert set(found.reasons["x"]) == set(found.figures.columns[found.figures.isna().any()])
+    result = audit(one_clip(outcome=[outcome]), 3.0, truth=truth, scores=pd.DataFrame({"id": ["z"], "score_x": [1.0]}))
+    assert result.figures.loc["x", "clips"] == 1
+    assert len(result.clips) == 0, "nothing disagrees"
+    assert result.recovery is not None
+    assert result.recovery["corr"].isna().all()
+    assert set(result.reasons["x"]) == set(result.figures.columns[result.figures.isna().any()])
 
 
 @pytest.mark.filterwarnings("error")
 def test_constant_labels_and_clips_that_only_one_modality_has() -> None:
     table = pd.concat([one_clip(), one_clip(id=["b"]), one_clip(modality=["y"], u_label=[-2.0])])
-    found = audit(table, 3.0)
-    assert found.reasons["x"]["corr_m"] == "one of the two is the same for all clips"
-    assert found.figures.loc["y", "clips"] == 1
-    assert found.clips[["id", "disagreement"]].to_numpy().tolist() == [["a", 3.0]]
-    assert np.isnan(found.labels.set_index(["id", "modality"])["quality"].get(("b", "y"), NAN))
+    result = audit(table, 3.0)
+    assert result.reasons["x"]["corr_m"] == "one of the two has the same value for all clips"
+    assert result.figures.loc["y", "clips"] == 1
+    assert result.clips[["id", "disagreement"]].to_numpy().tolist() == [["a", 3.0]]
+    assert np.isnan(result.labels.set_index(["id", "modality"])["quality"].get(("b", "y"), NAN))
 
 
 def test_disagreement_counts_the_m_label_too() -> None:
-    told = LabelHistory.of(pd.concat([one_clip(u_label=[-1.0]), one_clip(modality=["y"], u_label=[0.5])]))
-    np.testing.assert_allclose(disagreement(told), [2.0])
-    assert typical(told, 5).tolist() == [0]
+    labels = LabelHistory.of(pd.concat([one_clip(u_label=[-1.0]), one_clip(modality=["y"], u_label=[0.5])]))
+    np.testing.assert_allclose(disagreement(labels), [2.0])
+    assert typical(labels, 5).tolist() == [0]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_where_nothing_is_known_there_is_nan_and_no_warning() -> None:
 
 def test_a_modality_without_truth_is_left_out() -> None:
     assert list(recovery(by_hand(), {"vision": np.ones(7), "audio": np.ones(7)}).index) == ["audio"]
-    with pytest.raises(DatasetError, match=r"no truth for any of \['vision'\]: a column label_<modality>"):
+    with pytest.raises(DatasetError, match=r"no true labels of \['vision'\]: a column label_<modality>"):
         recovery(by_hand(), {"vision": np.ones(7)})
 
 

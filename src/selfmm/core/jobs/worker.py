@@ -57,6 +57,7 @@ class Worker:
             env=environment,
             text=True,
             encoding="utf-8",
+            errors="replace",
         )
         threading.Thread(target=self._read, daemon=True).start()
 

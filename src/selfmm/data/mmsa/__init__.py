@@ -1,1 +1,1 @@
-"""The field's pickles, as MMSA makes them."""
+"""Feature pickles in the layout of MMSA."""

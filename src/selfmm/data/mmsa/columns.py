@@ -1,4 +1,4 @@
-"""Columns of the field's pickles: clip ids, words and labels, in whatever container they come."""
+"""Columns of MMSA pickles: clip ids, words and labels, in any container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.data.tables.column_names import SEPARATOR
+from selfmm.data.tables.cells import SEPARATOR
 
 _NUMBERED = re.compile(r"(.+?)(?:_\d+|\[\d+\])")
 _CJK = re.compile("[\u3400-\u9fff]")
@@ -20,7 +20,7 @@ _Scalar = str | bytes | int | float | np.generic | None
 
 @dataclass(frozen=True)
 class ClipName:
-    """Who a clip is: its id, the video it was cut from, and where in it, in seconds (NaN where unknown)."""
+    """Id of a clip, the video it was cut from, and its place there in seconds (NaN where unknown)."""
 
     id: str
     video: str
@@ -29,7 +29,7 @@ class ClipName:
 
 
 def video_of(clip: str) -> str:
-    """The video of a clip id: what stands before ``$_$``, else before a last ``_7`` or ``[7]``, else all of it."""
+    """Return the video of a clip id: the part before ``$_$``, else before a last ``_7`` or ``[7]``, else all of it."""
     if SEPARATOR in clip:
         return clip.split(SEPARATOR, 1)[0]
     numbered = _NUMBERED.fullmatch(clip)
@@ -37,37 +37,37 @@ def video_of(clip: str) -> str:
 
 
 def count(values: object) -> int | None:
-    """Number of clips that a list or an array is about; None if it is neither."""
+    """Return the number of clips in a list or an array; None if ``values`` is neither."""
     if isinstance(values, np.ndarray):
         if values.ndim and not values.size:
-            return 0  # an array without content can be of any length
+            return 0  # an empty array can have any length
         return len(values) if values.ndim else None
     return len(values) if isinstance(values, list | tuple) else None
 
 
 def clip_names(values: Any) -> list[ClipName]:
-    """Names from ids in the form ``video$_$clip``, or from rows of video, start and end as MulT's files have them.
+    """Return names from ids like ``video$_$clip``, or from rows of video, start and end as in the files of MulT.
 
     Raises:
-        ValueError: an id is neither text nor a number nor a row of them.
+        ValueError: if an id is neither text nor a number nor a row of them.
     """
     return [_clip_name([_text(part) for part in _parts(value)]) for value in values]
 
 
 def texts(values: Any) -> list[str]:
-    """Words of each clip.
+    """Return the words of each clip.
 
     Raises:
-        ValueError: something that is no text is among them.
+        ValueError: if a value is not text.
     """
     return ["" if value is None else _text(value) for value in map(_single, values)]
 
 
 def numbers(values: Any) -> npt.NDArray[np.float64]:
-    """One number per clip, from (N,), (N, 1) or (N, 1, 1); NaN where there is None.
+    """Return one number per clip, from (N,), (N, 1) or (N, 1, 1); NaN for None.
 
     Raises:
-        ValueError: something that is no number, or more than one number per clip, is among them.
+        ValueError: if a value is not a number, or a clip has more than one.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         if values.size != len(values):
@@ -77,7 +77,7 @@ def numbers(values: Any) -> npt.NDArray[np.float64]:
 
 
 def is_chinese(words: list[str]) -> bool:
-    """Whether more than a third of the characters are Chinese, going by the first thousand clips."""
+    """Whether more than a third of the characters in the first thousand clips are Chinese."""
     sample = "".join("".join(text[:200].split()) for text in words[:1000])
     return len(_CJK.findall(sample)) * 3 > len(sample)
 
@@ -108,7 +108,7 @@ def _parts(value: Any) -> Iterator[_Scalar]:
 
 
 def _single(value: Any) -> _Scalar:
-    """Takes one thing out of its containers of one, at most three deep."""
+    """Take one value out of containers that hold only it, at most three deep."""
     for _ in range(3):
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(-1)[0]

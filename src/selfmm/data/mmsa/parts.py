@@ -1,4 +1,4 @@
-"""The splits of a field pickle, and the table of their columns."""
+"""The splits of an MMSA pickle, and the table of their columns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import some
+from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.mmsa.columns import clip_names, count, numbers, texts
-from selfmm.data.store import SPLITS, TEXT
+from selfmm.data.tables.cells import SPLIT_WORDS
 
 T = TypeVar("T")
 ALONE = {"T": "text", "A": "audio", "V": "vision"}
-"""What the suffixes of ``regression_labels_T`` and the like stand for."""
-_ALIASES = {"val": "valid", "dev": "valid", "validation": "valid"}
+"""The modalities that the suffixes of ``regression_labels_T`` etc. stand for."""
 _LABELS = ("regression_labels", "labels")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One split of a field pickle: its name, its columns, and how many clips it has."""
+    """One split of an MMSA pickle: its name, its columns, and its number of clips."""
 
     split: str
     columns: Mapping[str, Any]
@@ -33,26 +33,29 @@ class Part:
 
 
 def split_parts(content: object, path: Path) -> tuple[list[Part], list[str]]:
-    """The splits that hold clips, in the order train, valid, test, and notes on what was left out.
+    """Return the splits that hold clips, in the order train, valid, test, and notes on what was left out.
 
     Raises:
-        SourceError: the content is no dict of splits, or holds no clip.
+        SourceError: if the content is not a dict of splits, or holds no clip.
     """
-    expected = "expected is a dict of the splits train, valid and test, each a dict of columns (raw_text, audio, ...)"
+    expected = (
+        "expected: a dict of the splits train, valid and test, each a dict of columns (raw_text, audio, ...). "
+        "Save the data in this form."
+    )
     if not isinstance(content, dict):
-        raise SourceError(f"{path} holds a {type(content).__name__}; {expected}. Arrange the data so.")
+        raise SourceError(f"{path} holds a {type(content).__name__}; {expected}")
     keys = [key for key in content if isinstance(key, str)]
-    splits = {key: _ALIASES.get(key.lower(), key.lower()) for key in keys}
+    splits = {key: SPLIT_WORDS.get(key.lower(), key.lower()) for key in keys}
     columns = {split: content[key] for key, split in splits.items() if split in SPLITS}
     if not columns or not all(isinstance(value, dict) for value in columns.values()):
-        raise SourceError(f"{path} holds a dict with {some(keys) or 'no names'}; {expected}. Arrange the data so.")
+        raise SourceError(f"{path} holds a dict with {some(keys) or 'no names'}; {expected}")
     if len(columns) < sum(split in SPLITS for split in splits.values()):
-        raise SourceError(f"{path} has one split twice among {some(keys)}. Remove or rename one.")
+        raise SourceError(f"{path} has the same split twice in {some(keys)}. Remove or rename one.")
     others = [key for key, split in splits.items() if split not in SPLITS]
-    notes = [f"the keys {some(others)} are no splits and were left out."] if others else []
+    notes = [f"the keys {some(others)} are not splits and were left out."] if others else []
     parts = [_part(split, columns[split]) for split in SPLITS if split in columns]
     if not any(part.size for part in parts):
-        raise SourceError(f"{path} has no clip in it. Check that it is the right file.")
+        raise SourceError(f"{path} has no clips. Check that it is the right file.")
     return [part for part in parts if part.size], notes
 
 
@@ -66,7 +69,7 @@ def _labels_key(columns: Mapping[str, Any]) -> str | None:
 
 
 def _size(columns: Mapping[str, Any]) -> int:
-    """Number of clips, as the labels (or else the ids, or else any column) have them."""
+    """Number of clips in the labels, or else the ids, or else any column."""
     for key in (_labels_key(columns) or "labels", "id", *columns):
         size = count(columns.get(key))
         if size is not None:
@@ -75,7 +78,7 @@ def _size(columns: Mapping[str, Any]) -> int:
 
 
 def read_columns(parts: list[Part], problems: list[str]) -> pd.DataFrame:
-    """Ids, splits, labels and words of all splits, as `selfmm.data.writer.Source` wants them."""
+    """Return ids, splits, labels and words of all splits, as `selfmm.data.writer.Source` takes them."""
     return pd.concat([_one_table(part, problems) for part in parts], ignore_index=True)
 
 
@@ -100,7 +103,7 @@ def _one_table(part: Part, problems: list[str]) -> pd.DataFrame:
 
 
 def column(part: Part, key: str, convert: Callable[[Any], T], problems: list[str]) -> T | None:
-    """A column by ``convert``; None, and a problem more, if it is not one entry of the right type per clip."""
+    """Convert a column; return None and add a problem if it is not one valid entry per clip."""
     values = part.columns[key]
     if count(values) != part.size:
         problems.append(mismatch(part, key))
@@ -108,18 +111,18 @@ def column(part: Part, key: str, convert: Callable[[Any], T], problems: list[str
     try:
         return convert(values)
     except (ValueError, UnicodeError) as error:
-        problems.append(f"{part.split}: {key} {error}. Mend the column.")
+        problems.append(f"{part.split}: {key} {error}. Fix the column.")
         return None
 
 
 def number_column(part: Part, key: str, problems: list[str]) -> npt.NDArray[np.float64]:
-    """(size,) numbers of a column; NaN, and a problem more, where it is no such column."""
+    """Return the numbers of a column, (size,); NaN, and a problem, if it has no such numbers."""
     values = column(part, key, numbers, problems)
     return np.full(part.size, np.nan) if values is None else values
 
 
 def mismatch(part: Part, key: str) -> str:
-    """Says that a column is not about the clips of its split."""
+    """Return the problem of a column that does not have one entry per clip of its split."""
     size, by = count(part.columns[key]), _labels_key(part.columns) or "id"
     has = f"is a {type(part.columns[key]).__name__}, not a column" if size is None else f"has {size} clips"
     return f"{part.split}: {key} {has}, {by} has {part.size}. Make them one entry per clip."

@@ -1,21 +1,21 @@
-"""The field's feature pickles (MOSI, MOSEI, SIMS, SIMSv2; as made by MMSA, MMSA-FET, Self-MM or MulT) as a source.
+"""Reader of MMSA feature pickles (MOSI, MOSEI, SIMS, SIMSv2; written by MMSA, MMSA-FET, Self-MM or MulT).
 
-A dict of splits, ``train``, ``valid`` (or ``val``, ``dev``) and ``test``, each a dict of columns with one entry per
-clip:
+Such a pickle is a dict of splits, ``train``, ``valid`` (or ``val``, ``dev``) and ``test``, each a dict of columns with
+one entry per clip:
 
 ========================== =========================================================================================
 ``raw_text``               words
 ``text_bert``              (N, 3, L): token ids, mask and segments of BERT
 ``text``                   (N, L, dim): features of the words
-``audio``, ``vision``      (N, L, dim); any other three-dimensional array is a modality under its own name as well
+``audio``, ``vision``      (N, L, dim); any other three-dimensional array is a modality of that name too
 ``<modality>_lengths``     frames per clip before padding
 ``id``                     ``video$_$clip``, or rows of video, start, end
 ``regression_labels``      or ``labels``: one number per clip; with ``_T``, ``_A``, ``_V``: of one modality alone
 ========================== =========================================================================================
 
-Padding is removed. Where lengths are stated, a clip is cut there, for the field pads at the end. Aligned files
-state none: there the mask of ``text_bert`` tells the length, if L is the same. Otherwise frames of zeros are taken
-for padding, at the end, or at the front where more of them are there (as in MulT's files).
+Padding is removed. MMSA pads at the end, so a clip is cut at its stated length. Aligned files state no lengths; the
+mask of ``text_bert`` gives them if L is the same. Otherwise frames of zeros count as padding: at the end, or at the
+front if more of them are there (as in the files of MulT).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.data.finite import FiniteCheck, NonFinite
+from selfmm.data.manifest import TEXT, check_modality_name
 from selfmm.data.mmsa.columns import is_chinese
+from selfmm.data.mmsa.padded import Padded, PaddedModality
 from selfmm.data.mmsa.parts import ALONE, Part, mismatch, number_column, read_columns, split_parts
-from selfmm.data.mmsa.streams import Padded, Stream
 from selfmm.data.mmsa.text import Form, choose_form, mask_lengths, token_frames
 from selfmm.data.pickle.reader import read_pickle
-from selfmm.data.store import TEXT, check_modality_name
 from selfmm.data.writer import Frames, Source
 
 _NO_MODALITY = ("raw_text", "text_bert", "id", "annotations")
 
 
-def read_field_pickle(
+def read_mmsa_pickle(
     path: str | Path,
     *,
     name: str | None = None,
@@ -49,23 +49,23 @@ def read_field_pickle(
     tokenizer: str | None = None,
     non_finite: NonFinite = "error",
 ) -> Source:
-    """Reads a feature pickle of the field without running anything in it.
+    """Read an MMSA feature pickle without running anything in it.
 
     Args:
         path: the file.
-        name: of the data set; by default the file's.
-        language: of the words; Chinese is recognised.
+        name: of the data set; by default that of the file.
+        language: of the words; by default ``zh`` if they are Chinese.
         label_range: lowest and highest label; by default [-1, 1] if the file has labels per modality and none is
             beyond 1 (SIMS), else [-3, 3].
-        text: which form of the words to take: ``raw``, ``tokens`` (ids of BERT) or ``features``; by default the
-            first that is there.
-        tokenizer: what the token ids belong to; by default ``bert-base-chinese`` for Chinese, else
+        text: form of the words: ``raw``, ``tokens`` (ids of BERT) or ``features``; by default the first that the file
+            has.
+        tokenizer: vocabulary of the token ids; by default ``bert-base-chinese`` for Chinese, else
             ``bert-base-uncased``.
         non_finite: NaN and infinite features are an ``error`` or become ``zero``. -inf in audio always becomes 0.
 
     Raises:
-        UnsafePickleError: the pickle asks for anything but numpy arrays and plain containers.
-        SourceError: the file is damaged or has another layout; all that is wrong with it is listed.
+        UnsafePickleError: if the pickle asks for anything but numpy arrays and plain containers.
+        SourceError: if the file is damaged or has another layout; everything wrong is listed.
     """
     path = Path(path)
     problems: list[str] = []
@@ -85,14 +85,14 @@ def read_field_pickle(
         padded = _padded(parts, modality, problems)
         if padded is None:
             continue
-        stream = Stream(modality, padded)
+        unpadded = PaddedModality(modality, padded)
         if problems:
-            continue  # not worth a look at every number
+            continue  # it fails anyway; do not read every number
         check = FiniteCheck(modality, non_finite, accept_minus_inf=modality == "audio")
-        stream.look(check, list(table["id"]))
+        unpadded.look(check, list(table["id"]))
         bad += check.problems()
-        notes += [*stream.notes, *check.notes()]
-        frames[modality] = stream.frames()
+        notes += [*unpadded.notes, *check.notes()]
+        frames[modality] = unpadded.frames()
     _stop(path, [*problems, *bad])
     return Source(
         table=table,
@@ -110,24 +110,24 @@ def _stop(path: Path, problems: list[str]) -> None:
 
 
 def _modalities(parts: list[Part], form: Form | None, notes: list[str]) -> list[str]:
-    """Names of the streams: audio and vision, and every other three-dimensional array of numbers."""
-    found: dict[str, None] = {}
+    """Names of the modalities: audio, vision, and every other three-dimensional array of numbers."""
+    names: dict[str, None] = {}
     for part in parts:
-        found |= {str(key): None for key, values in part.columns.items() if _is_stream(str(key), values, form)}
-    for key in list(found):
+        names |= {str(key): None for key, values in part.columns.items() if _is_modality(str(key), values, form)}
+    for key in list(names):
         try:
             check_modality_name(key)
         except ValueError as error:
             notes.append(f"the array {key!r} was left out: {error}.")
-            del found[key]
-    return list(found)
+            del names[key]
+    return list(names)
 
 
-def _is_stream(key: str, values: object, form: Form | None) -> bool:
+def _is_modality(key: str, values: object, form: Form | None) -> bool:
     if values is None or key in _NO_MODALITY or "labels" in key:
         return False
     if key in ("audio", "vision"):
-        return True  # if it is not an array of frames, that is an error
+        return True  # an error if it is not an array of frames
     if key == TEXT:
         return form == "features"
     return isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype.kind in "fiu"
@@ -138,9 +138,11 @@ def _padded(parts: list[Part], modality: str, problems: list[str]) -> list[Padde
     padded = [_padded_part(part, modality, problems) for part in parts]
     dims = {part.split: p.values.shape[2] for part, p in zip(parts, padded, strict=True) if p.values is not None}
     if len(set(dims.values())) > 1:
-        problems.append(f"{modality} has another number of features per split: {dims}. Extract all in the same way.")
+        problems.append(
+            f"{modality} has a different number of features per split: {dims}. Extract all splits in the same way."
+        )
     if dims and not any(dims.values()):
-        problems.append(f"{modality} has no features: its arrays are empty. Leave the key out, or fill it.")
+        problems.append(f"{modality} has no features: its arrays are empty. Remove the key, or fill it.")
     return padded if len(problems) == before else None
 
 
@@ -152,7 +154,7 @@ def _padded_part(part: Part, modality: str, problems: list[str]) -> Padded:
     if not is_array or values.ndim not in (2, 3) or values.dtype.kind not in "fiub":
         what = f"a {values.dtype} array of shape {values.shape}" if is_array else f"a {type(values).__name__}"
         problems.append(
-            f"{part.split}: {modality} is {what}; expected is an array of numbers (clips, frames, features). "
+            f"{part.split}: {modality} is {what}; expected: an array of numbers (clips, frames, features). "
             f"Pad the clips to one length and give the true lengths as {modality}_lengths."
         )
         return Padded(None, part.size)
@@ -172,8 +174,8 @@ def _stated(part: Part, modality: str, longest: int, problems: list[str]) -> npt
     if wrong.any() and not problems:
         first = int(wrong.argmax())
         problems.append(
-            f"{part.split}: {key} is {lengths[first]} for clip number {first}; lengths are whole numbers from 0 on. "
-            "Mend the column."
+            f"{part.split}: {key} is {lengths[first]} for clip number {first}; lengths must be whole numbers "
+            "of 0 or more. Fix the column."
         )
     return np.where(wrong, 0, np.minimum(lengths, 2**31)).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""The three forms that words have in the field's pickles: the words, BERT's token ids, and features."""
+"""The three forms of words in MMSA pickles: the words, token ids of BERT, and features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.writer import Frames
 
 Form = Literal["raw", "tokens", "features"]
@@ -20,17 +20,17 @@ _LARGEST_ID = 2**31 - 1
 
 
 def choose_form(columns: Sequence[Mapping[str, Any]], wanted: Form | None, path: Path) -> Form | None:
-    """The form to take: the wanted one, else the first that is there; None if there are no words at all.
+    """Return the form to use: the wanted one, else the first in the file; None if it has no words at all.
 
     Raises:
-        SourceError: the wanted form is not there.
+        SourceError: if the file lacks the wanted form.
     """
-    there = [form for form, key in _KEYS.items() if any(part.get(key) is not None for part in columns)]
+    forms = [form for form, key in _KEYS.items() if any(part.get(key) is not None for part in columns)]
     if wanted is None:
-        return there[0] if there else None
-    if wanted not in there:
-        has = f"it has: {', '.join(there)}" if there else "it has no text"
-        raise SourceError(f"{path} has no {_KEYS[wanted]}, which --text {wanted} asks for; {has}. Choose another form.")
+        return forms[0] if forms else None
+    if wanted not in forms:
+        has = f"it has: {', '.join(forms)}" if forms else "it has no text"
+        raise SourceError(f"{path} has no {_KEYS[wanted]}, which --text {wanted} needs; {has}. Choose another form.")
     return wanted
 
 
@@ -39,7 +39,7 @@ def _is_bert(values: object) -> bool:
 
 
 def mask_lengths(columns: Mapping[str, Any], size: int, longest: int) -> npt.NDArray[np.int64] | None:
-    """Tokens per clip where the frames are aligned with them, which the same padded length tells."""
+    """Return tokens per clip if frames are aligned with them, which an equal padded length shows; else None."""
     bert: Any = columns.get("text_bert")
     if not _is_bert(bert) or bert.shape != (size, 3, longest):
         return None
@@ -48,12 +48,12 @@ def mask_lengths(columns: Mapping[str, Any], size: int, longest: int) -> npt.NDA
 
 
 def token_frames(parts: Sequence[tuple[str, Mapping[str, Any], int]], tokenizer: str, problems: list[str]) -> Frames:
-    """Token ids of all splits, without padding. All of them are held in memory, as int32.
+    """Return the token ids of all splits, without padding. They are held in memory, as int32.
 
     Args:
         parts: name, columns and number of clips of each split.
         tokenizer: vocabulary of the ids.
-        problems: gets a sentence for each thing that is wrong.
+        problems: receives a sentence for each thing that is wrong.
     """
     clips: list[npt.NDArray[np.int32]] = []
     for split, columns, size in parts:
@@ -66,7 +66,7 @@ def token_frames(parts: Sequence[tuple[str, Mapping[str, Any], int]], tokenizer:
             problems.append(f"{split}: text_bert {problem}.")
             continue
         mask = bert[:, _MASK] != 0
-        clips += [ids[there].astype(np.int32) for ids, there in zip(bert[:, _IDS], mask, strict=True)]
+        clips += [ids[real].astype(np.int32) for ids, real in zip(bert[:, _IDS], mask, strict=True)]
     lengths = np.array([len(clip) for clip in clips], dtype=np.int64)
     modality = Modality(kind="tokens", tokenizer=tokenizer)
     return Frames(modality, lengths, clips.__getitem__, np.dtype(np.int32))
@@ -74,12 +74,12 @@ def token_frames(parts: Sequence[tuple[str, Mapping[str, Any], int]], tokenizer:
 
 def _problem(bert: Any, size: int) -> str | None:
     if not _is_bert(bert):
-        return "is no array of numbers (clips, 3, tokens). Make it one, or choose another form with --text"
+        return "is not an array of numbers (clips, 3, tokens). Make it one, or choose another form with --text"
     if len(bert) != size:
         return f"has {len(bert)} clips, the labels {size}. Make them one entry per clip"
     ids, mask = bert[:, _IDS], bert[:, _MASK]
     if not np.isin(mask, (0, 1)).all():
-        return "has a mask that is not 0 and 1 only. Its rows must be ids, mask and segments, in this order"
+        return "has a mask with values other than 0 and 1. Its rows must be ids, mask and segments, in this order"
     if not ((ids >= 0) & (ids <= _LARGEST_ID) & (ids == np.floor(ids))).all():
-        return "has ids that are no whole numbers from 0 on. Its rows must be ids, mask and segments, in this order"
+        return "has ids that are not whole numbers of 0 or more. Its rows must be ids, mask and segments, in this order"
     return None

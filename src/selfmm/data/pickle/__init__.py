@@ -1,1 +1,1 @@
-"""Pickles read as data, never as code."""
+"""Reader of pickles as data, never as code."""

@@ -1,306 +1,239 @@
-"""The machine that runs a pickle's opcodes, with nothing in it that could run anything else.
+"""The stack machine that reads a pickle: an explicit table of the opcodes it allows, each with a function of ours.
 
-It is the standard library's pure-Python unpickler with every opcode replaced that could call, import or change
-something, hash something deep, or believe a length that the file states.
+Nothing in it imports, calls or changes anything of Python's, hashes anything deep, or believes a length that the file
+states. An opcode that is not in the table is refused by name. The opcodes are described in `pickletools`.
 """
 
 from __future__ import annotations
 
-import codecs
-import os
-import pickle
-import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
-
-import numpy as np
-import numpy.typing as npt
+import pickletools
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 from selfmm.core.errors import SourceError, UnsafePickleError
-from selfmm.data.pickle.arrays import Pending, build_scalar, check_code
-from selfmm.data.pickle.containers import CONTAINERS, expect, hashable, make_array, pairs
+from selfmm.data.pickle.arrays import Pending
+from selfmm.data.pickle.content import LARGE, Content
+from selfmm.data.pickle.names import ENCODE, REMEDY, Name, expect, hashable, look_up, pairs
 
-_LARGE = 1 << 20
-_LONGEST_LINE = 1 << 16
-_REMEDY = (
-    "Nothing of it was run. If you know where the file comes from and trust it, load it yourself and save it again "
-    "with numpy arrays, dicts, lists and strings only; if not, do not use it."
-)
-
-
-@dataclass(frozen=True)
-class _Global:
-    """What a name in a pickle stands for here: a function of ours, or None where the name is only passed on."""
-
-    label: str
-    make: Callable[[Sequence[Any]], Any] | None
+_HIGHEST_PROTOCOL = 5
+_BOOLS = {b"00": False, b"01": True}  # how INT writes them
 
 
 class _Spent:
     """Takes the place of a long text in the memo once it has become an array, so that it is not kept twice."""
 
 
-class Machine(pickle._Unpickler):
-    """The pure-Python unpickler with every opcode that could call or change something replaced.
+class Machine:
+    """Runs a pickle on a stack of values.
 
-    Frames are an optimisation of the format; they are passed over, so that large content can be left in the file.
+    Frames only speed up other readers. They are skipped, so that large content can stay in the file.
     """
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
-    stack: list[Any]
-    metastack: list[list[Any]]
-    append: Callable[[Any], None]
-    memo: dict[int, Any]
-
     def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file, encoding="latin-1")
-        self._file = file
-        self._size = os.fstat(file.fileno()).st_size
-        self._file_read = self._read  # the base class reads through these two
-        self._file_readline = self._read_line
-        self._map: npt.NDArray[np.uint8] | None = None
-        self._unfinished = 0
-        self._known = self._makers()
+        self.content = Content(file)
+        self.stack: list[Any] = []
+        self.marked: list[list[Any]] = []  # the stacks below each mark
+        self.memo: dict[int, Any] = {}
+        self.unfinished = 0  # dtypes and arrays that are announced and not described yet
 
     def load(self) -> Any:
-        value = super().load()
-        if self._unfinished:
+        """Run the pickle up to its end and return the value it leaves."""
+        while (code := self.content.read(1)) != b".":
+            allowed = _ALLOWED.get(code)
+            if allowed is None:
+                raise _refusal(code)
+            allowed(self)
+        value = self.stack.pop()
+        if self.unfinished:
             raise SourceError("the pickle ends before its arrays are described; it is damaged.")
         return value
 
-    # Reading bytes.
+    def push(self, value: object) -> None:
+        self.stack.append(value)
 
-    def _need(self, count: int) -> None:
-        left = self._size - self._file.tell()
-        if count > left:
-            raise SourceError(
-                f"the file is truncated: {count} more bytes are announced and {left} are there. Get the file again."
-            )
+    def protocol(self) -> None:
+        version = self.content.number("<B")
+        if version > _HIGHEST_PROTOCOL:
+            raise SourceError(f"not a pickle, or one of the unknown protocol {version}. Get the file again.")
 
-    def _read(self, count: int) -> bytes:
-        if count > _LONGEST_LINE:
-            self._need(count)
-        data = self._file.read(count)
-        if len(data) < count:
-            raise SourceError("the file is truncated: it ends in the middle. Get the file again.")
-        return data
+    # The stack.
 
-    def _read_line(self, limit: int = _LONGEST_LINE) -> bytes:
-        line = self._file.readline(limit)
-        if not line.endswith(b"\n"):
-            raise SourceError("not a pickle, or a truncated one: a line does not end. Get the file again.")
-        return line
+    def mark(self) -> None:
+        self.marked.append(self.stack)
+        self.stack = []
 
-    def _content(self, layout: str) -> bytes | npt.NDArray[np.uint8]:
-        """What follows a length of the given layout: short content itself, long content as a map of the file."""
-        (length,) = struct.unpack(layout, self._read(struct.calcsize(layout)))
-        if length < 0:
-            raise SourceError("the pickle holds content of negative length; it is damaged.")
-        self._need(length)
-        if length <= _LARGE:
-            return self._read(length)
-        start = self._file.tell()
-        if self._map is None:
-            self._map = np.memmap(self._file, dtype=np.uint8, mode="r", shape=(self._size,))
-        self._file.seek(start + length)  # after the map, which moves the file's position
-        return self._map[start : start + length]
-
-    # Names and calls.
-
-    def _makers(self) -> dict[tuple[str, str], _Global]:
-        makers: dict[tuple[str, str], Callable[[Sequence[Any]], Any] | None] = {
-            ("numpy", "ndarray"): None,
-            ("numpy", "dtype"): self._announce_dtype,
-            ("_codecs", "encode"): self._encode,
-            **CONTAINERS,
-        }
-        for core in ("numpy.core", "numpy._core"):  # numpy 1 and 2
-            makers[f"{core}.multiarray", "_reconstruct"] = self._announce_array
-            makers[f"{core}.multiarray", "scalar"] = build_scalar
-            makers[f"{core}.numeric", "_frombuffer"] = make_array
-        return {name: _Global(".".join(name), make) for name, make in makers.items()}
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        found = self._known.get((module, name))
-        if found is None:
-            asked = f"{module}.{name}"[:100]
-            raise UnsafePickleError(
-                f"the pickle asks for {asked!r}, which is neither a numpy array nor a plain container. {_REMEDY}"
-            )
-        return found
-
-    def _announce_dtype(self, arguments: Sequence[Any]) -> Pending:
-        self._unfinished += 1
-        return Pending(check_code(arguments[0]))
-
-    def _announce_array(self, arguments: Sequence[Any]) -> Pending:
-        if arguments[0] is not self._known["numpy", "ndarray"]:
-            raise UnsafePickleError(f"the pickle asks for an array of an unknown class. {_REMEDY}")
-        self._unfinished += 1
-        return Pending(None)
-
-    def _encode(self, arguments: Sequence[Any]) -> bytes:
-        """How Python 3 writes bytes in protocols that have none."""
-        text, encoding = arguments
-        if type(text) is not str or encoding not in ("latin1", "latin-1"):
-            raise UnsafePickleError(f"the pickle asks for '_codecs.encode' in an unusual way. {_REMEDY}")
-        if len(text) > _LARGE:
-            for key in [key for key, value in self.memo.items() if value is text]:
-                self.memo[key] = _Spent()
-        return text.encode("latin-1")
-
-    def load_reduce(self) -> None:
-        arguments = self.stack.pop()
-        function = self.stack[-1]
-        if type(function) is not _Global or function.make is None or type(arguments) is not tuple:
-            what = repr(function.label) if type(function) is _Global else f"a {type(function).__name__}"
-            raise UnsafePickleError(f"the pickle asks to call {what}. {_REMEDY}")
-        self.stack[-1] = function.make(arguments)
-
-    def load_build(self) -> None:
-        state = self.stack.pop()
-        pending = self.stack[-1]
-        if type(pending) is not Pending:
-            raise UnsafePickleError(f"the pickle asks to change the state of a {type(pending).__name__}. {_REMEDY}")
-        value = pending.finish(state)
-        self._unfinished -= 1
-        self.stack[-1] = value
-        for key in pending.memo:
-            self.memo[key] = value
-
-    def refuse_instance(self) -> None:
-        raise UnsafePickleError(f"the pickle asks to make an instance of a class. {_REMEDY}")
-
-    def load_inst(self) -> None:
-        self.find_class(self._read_line()[:-1].decode(), self._read_line()[:-1].decode())
-        self.refuse_instance()
-
-    def refuse_outside(self) -> None:
-        raise UnsafePickleError(
-            f"the pickle refers to things outside of itself (persistent ids, extension codes or buffers). {_REMEDY}"
-        )
-
-    # Content.
-
-    def load_frame(self) -> None:
-        (length,) = struct.unpack("<Q", self._read(8))
-        self._need(length)
-
-    def load_binbytes(self) -> None:
-        self.append(self._content("<I"))
-
-    def load_binbytes8(self) -> None:
-        self.append(self._content("<Q"))
-
-    def load_bytearray8(self) -> None:
-        data = self._content("<Q")
-        self.append(bytearray(data) if isinstance(data, bytes) else data)
-
-    def load_binstring(self) -> None:
-        data = self._content("<i")
-        self.append(data.decode("latin-1") if isinstance(data, bytes) else data)
-
-    def load_string(self) -> None:
-        line = self._read_line(-1)[:-1]
-        if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
-            raise SourceError("the pickle holds a string without quotes; it is damaged.")
-        self.append(codecs.escape_decode(line[1:-1])[0].decode("latin-1"))
-
-    def load_unicode(self) -> None:
-        self.append(str(self._read_line(-1)[:-1], "raw-unicode-escape"))
-
-    def load_long4(self) -> None:
-        (length,) = struct.unpack("<i", self._read(4))
-        if not 0 <= length <= _LONGEST_LINE:
-            raise SourceError("the pickle holds a number of absurd length; it is damaged.")
-        self.append(pickle.decode_long(self._read(length)))
-
-    def _marked(self) -> list[Any]:
-        items = self.stack
-        self.stack = self.metastack.pop()
-        self.append = self.stack.append
+    def since_mark(self) -> list[Any]:
+        """Take everything that was pushed since the last mark."""
+        items, self.stack = self.stack, self.marked.pop()
         return items
+
+    def pop(self) -> None:
+        if self.stack:
+            self.stack.pop()
+        else:
+            self.since_mark()
+
+    def duplicate(self) -> None:
+        if type(self.stack[-1]) is Pending:
+            raise SourceError("the pickle uses an array before it is described; it is damaged.")
+        self.push(self.stack[-1])
 
     # Containers: only real ones are filled, and only with keys that are safe to hash.
 
-    def load_append(self) -> None:
+    def make_tuple(self, count: int) -> None:
+        if len(self.stack) < count:
+            raise SourceError("the pickle makes a tuple of values that it does not hold; it is damaged.")
+        self.stack[-count:] = [tuple(self.stack[-count:])]
+
+    def append_item(self) -> None:
         value = self.stack.pop()
         expect(self.stack[-1], list).append(value)
 
-    def load_appends(self) -> None:
-        values = self._marked()
+    def append_items(self) -> None:
+        values = self.since_mark()
         expect(self.stack[-1], list).extend(values)
 
-    def load_dict(self) -> None:
-        items = self._marked()
-        self.append(dict(pairs(items)))
-
-    def load_setitem(self) -> None:
+    def set_item(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
         expect(self.stack[-1], dict)[hashable(key)] = value
 
-    def load_setitems(self) -> None:
-        items = self._marked()
+    def set_items(self) -> None:
+        items = self.since_mark()
         expect(self.stack[-1], dict).update(pairs(items))
 
-    def load_additems(self) -> None:
-        values = self._marked()
+    def add_items(self) -> None:
+        values = self.since_mark()
         expect(self.stack[-1], set).update(map(hashable, values))
 
-    def load_frozenset(self) -> None:
-        values = self._marked()
-        self.append(frozenset(map(hashable, values)))
+    # The memo: an array may be stored before it is described, but not used.
 
-    # Memo: an array may be noted before it is described, but not used.
-
-    def _note(self, key: int) -> None:
+    def store(self, key: int) -> None:
         value = self.stack[-1]
         if type(value) is Pending:
             value.memo.append(key)
         self.memo[key] = value
 
-    def _recall(self, key: int) -> None:
+    def recall(self, key: int) -> None:
         value = self.memo.get(key, self)
         if value is self or type(value) in (Pending, _Spent):
             raise SourceError("not a pickle, or a damaged one: it refers to something that it does not hold (yet).")
-        self.append(value)
+        self.push(value)
 
-    def load_put(self) -> None:
-        self._note(int(self._read_line()))
+    # Names and calls.
 
-    def load_binput(self) -> None:
-        self._note(self._read(1)[0])
+    def stack_name(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.push(look_up(module, name))
 
-    def load_long_binput(self) -> None:
-        self._note(struct.unpack("<I", self._read(4))[0])
+    def call(self) -> None:
+        arguments = self.stack.pop()
+        function = self.stack[-1]
+        if type(function) is not Name or function.make is None or type(arguments) is not tuple:
+            what = repr(function.label) if type(function) is Name else f"a {type(function).__name__}"
+            raise UnsafePickleError(f"the pickle asks to call {what}. {REMEDY}")
+        value = self.stack[-1] = function.make(arguments)
+        if type(value) is Pending:
+            self.unfinished += 1
+        if function is ENCODE and len(value) > LARGE:
+            for key in [key for key, text in self.memo.items() if text is arguments[0]]:
+                self.memo[key] = _Spent()
 
-    def load_memoize(self) -> None:
-        self._note(len(self.memo))
-
-    def load_get(self) -> None:
-        self._recall(int(self._read_line()))
-
-    def load_binget(self) -> None:
-        self._recall(self._read(1)[0])
-
-    def load_long_binget(self) -> None:
-        self._recall(struct.unpack("<I", self._read(4))[0])
-
-    def load_dup(self) -> None:
-        if type(self.stack[-1]) is Pending:
-            raise SourceError("the pickle uses an array before it is described; it is damaged.")
-        self.append(self.stack[-1])
-
-
-def _replace_opcodes(names: str, replacement: Callable[[Machine], None] | None = None) -> None:
-    for name in names.split():
-        function = replacement or getattr(Machine, f"load_{name.lower()}")
-        Machine.dispatch[getattr(pickle, name)[0]] = function
+    def build(self) -> None:
+        state = self.stack.pop()
+        pending = self.stack[-1]
+        if type(pending) is not Pending:
+            raise UnsafePickleError(f"the pickle asks to change the state of a {type(pending).__name__}. {REMEDY}")
+        value = self.stack[-1] = pending.finish(state)
+        self.unfinished -= 1
+        for key in pending.memo:
+            self.memo[key] = value
 
 
-_replace_opcodes("REDUCE BUILD INST FRAME BINBYTES BINBYTES8 BYTEARRAY8 BINSTRING STRING UNICODE LONG4")
-_replace_opcodes("APPEND APPENDS DICT SETITEM SETITEMS FROZENSET DUP PUT GET MEMOIZE")
-_replace_opcodes("ADDITEMS BINPUT LONG_BINPUT BINGET LONG_BINGET")
-_replace_opcodes("OBJ NEWOBJ NEWOBJ_EX", Machine.refuse_instance)
-_replace_opcodes("PERSID BINPERSID EXT1 EXT2 EXT4 NEXT_BUFFER READONLY_BUFFER", Machine.refuse_outside)
+def _whole(line: bytes) -> int:
+    return _BOOLS[line] if line in _BOOLS else int(line, 0)
+
+
+def _byte_array(machine: Machine) -> None:
+    data = machine.content.blob("<Q")
+    machine.push(bytearray(data) if isinstance(data, bytes) else data)
+
+
+_OPCODES: dict[str, Callable[[Machine], object]] = {
+    "PROTO": Machine.protocol,
+    "FRAME": lambda m: m.content.need(m.content.number("<Q")),
+    # Constants and numbers.
+    "NONE": lambda m: m.push(None),
+    "NEWTRUE": lambda m: m.push(True),
+    "NEWFALSE": lambda m: m.push(False),
+    "INT": lambda m: m.push(_whole(m.content.line())),
+    "BININT": lambda m: m.push(m.content.number("<i")),
+    "BININT1": lambda m: m.push(m.content.number("<B")),
+    "BININT2": lambda m: m.push(m.content.number("<H")),
+    "LONG": lambda m: m.push(int(m.content.line().removesuffix(b"L"), 0)),
+    "LONG1": lambda m: m.push(m.content.long("<B")),
+    "LONG4": lambda m: m.push(m.content.long("<i")),
+    "FLOAT": lambda m: m.push(float(m.content.line())),
+    "BINFLOAT": lambda m: m.push(m.content.number(">d")),
+    # Text and bytes.
+    "STRING": lambda m: m.push(m.content.quoted()),
+    "BINSTRING": lambda m: m.push(m.content.latin1("<i")),
+    "SHORT_BINSTRING": lambda m: m.push(m.content.latin1("<B")),
+    "UNICODE": lambda m: m.push(str(m.content.line(-1), "raw-unicode-escape")),
+    "SHORT_BINUNICODE": lambda m: m.push(m.content.text("<B")),
+    "BINUNICODE": lambda m: m.push(m.content.text("<I")),
+    "BINUNICODE8": lambda m: m.push(m.content.text("<Q")),
+    "SHORT_BINBYTES": lambda m: m.push(m.content.blob("<B")),
+    "BINBYTES": lambda m: m.push(m.content.blob("<I")),
+    "BINBYTES8": lambda m: m.push(m.content.blob("<Q")),
+    "BYTEARRAY8": _byte_array,
+    # Containers.
+    "EMPTY_TUPLE": lambda m: m.push(()),
+    "TUPLE1": lambda m: m.make_tuple(1),
+    "TUPLE2": lambda m: m.make_tuple(2),
+    "TUPLE3": lambda m: m.make_tuple(3),
+    "TUPLE": lambda m: m.push(tuple(m.since_mark())),
+    "EMPTY_LIST": lambda m: m.push([]),
+    "LIST": lambda m: m.push(m.since_mark()),
+    "APPEND": Machine.append_item,
+    "APPENDS": Machine.append_items,
+    "EMPTY_DICT": lambda m: m.push({}),
+    "DICT": lambda m: m.push(dict(pairs(m.since_mark()))),
+    "SETITEM": Machine.set_item,
+    "SETITEMS": Machine.set_items,
+    "EMPTY_SET": lambda m: m.push(set()),
+    "ADDITEMS": Machine.add_items,
+    "FROZENSET": lambda m: m.push(frozenset(map(hashable, m.since_mark()))),
+    # The stack and the memo.
+    "MARK": Machine.mark,
+    "POP": Machine.pop,
+    "POP_MARK": Machine.since_mark,
+    "DUP": Machine.duplicate,
+    "PUT": lambda m: m.store(int(m.content.line())),
+    "BINPUT": lambda m: m.store(m.content.number("<B")),
+    "LONG_BINPUT": lambda m: m.store(m.content.number("<I")),
+    "MEMOIZE": lambda m: m.store(len(m.memo)),
+    "GET": lambda m: m.recall(int(m.content.line())),
+    "BINGET": lambda m: m.recall(m.content.number("<B")),
+    "LONG_BINGET": lambda m: m.recall(m.content.number("<I")),
+    # Names, calls of our functions, and the states of arrays.
+    "GLOBAL": lambda m: m.push(look_up(m.content.line().decode(), m.content.line().decode())),
+    "STACK_GLOBAL": Machine.stack_name,
+    "REDUCE": Machine.call,
+    "BUILD": Machine.build,
+}
+_NAME_OF = {opcode.code.encode("latin-1"): opcode.name for opcode in pickletools.opcodes}
+_ALLOWED = {code: _OPCODES[name] for code, name in _NAME_OF.items() if name in _OPCODES}
+_REASONS = {
+    **dict.fromkeys(("INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"), "makes an instance of a class"),
+    **dict.fromkeys(("PERSID", "BINPERSID"), "refers to an object outside the file"),
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), "refers to a registry of extensions"),
+    **dict.fromkeys(("NEXT_BUFFER", "READONLY_BUFFER"), "refers to a buffer outside the file"),
+}
+
+
+def _refusal(code: bytes) -> SourceError:
+    name = _NAME_OF.get(code)
+    if name is None:
+        return SourceError(f"not a pickle, or a damaged one: 0x{code.hex()} is not an opcode. Get the file again.")
+    reason = _REASONS.get(name, "is not needed for data")
+    return UnsafePickleError(f"the pickle uses the opcode {name}, which {reason}. {REMEDY}")

@@ -1,1 +1,1 @@
-"""Tables with features beside them."""
+"""Tables of clips with feature files next to them."""

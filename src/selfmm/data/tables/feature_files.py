@@ -1,8 +1,8 @@
-"""Feature files that lie beside a table: ``<modality>.npz``, or a folder ``<modality>/`` of ``<id>.npy``.
+"""Feature files next to a table: ``<modality>.npz``, or a folder ``<modality>/`` of ``<id>.npy``.
 
-A ``.npz`` holds one array per clip under the clip's id, or two arrays, ``frames`` (total, dim) and ``lengths`` (N,)
-in the order of the table, which are read into memory. Pickled content is never loaded. Ids only choose among the
-files that are there: an id like ``../x`` is looked up, never opened.
+A ``.npz`` holds one array per clip, named by the clip's id, or two arrays, ``frames`` (total, dim) and ``lengths`` (N,)
+in the order of the table, which are read into memory. Pickled content is never loaded. Ids only select among the
+files that exist: an id like ``../x`` is looked up, never opened.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, some
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
-from selfmm.data.store import MANIFEST, TEXT, Modality, check_modality_name
+from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
 from selfmm.data.writer import Frames
 
 Array = npt.NDArray[Any]
@@ -31,7 +31,7 @@ class FeatureFile:
     Attributes:
         modality: its name.
         path: the file or folder.
-        read: clip number -> array, or None where the clip has none.
+        read: clip number -> array, or None if the clip has none.
     """
 
     modality: str
@@ -40,21 +40,21 @@ class FeatureFile:
 
 
 def find_features(folder: Path, ids: Sequence[str]) -> list[FeatureFile]:
-    """Every feature file or folder beside a table, in the order of their names.
+    """Return every feature file or folder next to a table, in the order of their names.
 
     Raises:
-        SourceError: one cannot be read, has none of the clips, or there are two of one modality.
+        SourceError: if one cannot be read or has none of the clips, or a modality has two.
     """
-    found: dict[str, FeatureFile] = {}
+    files: dict[str, FeatureFile] = {}
     for path in sorted(folder.iterdir()):
         is_file = path.suffix == ".npz" and path.is_file()
         if not is_file and not _is_feature_folder(path):
             continue
         name = _modality_name(path)
-        if name in found:
-            raise SourceError(f"{path} and {found[name].path} are both there. Keep the one that is right.")
-        found[name] = FeatureFile(name, path, _open_npz(path, ids) if is_file else _open_folder(path, ids))
-    return list(found.values())
+        if name in files:
+            raise SourceError(f"{path} and {files[name].path} both hold {name}. Keep the right one.")
+        files[name] = FeatureFile(name, path, _open_npz(path, ids) if is_file else _open_folder(path, ids))
+    return list(files.values())
 
 
 def _modality_name(path: Path) -> str:
@@ -73,7 +73,7 @@ def _is_feature_folder(path: Path) -> bool:
 def _load(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
-    except Exception as error:  # the file may be anybody's; numpy raises many kinds of errors on damaged ones
+    except Exception as error:  # the file may be hostile; numpy raises many kinds of errors on damaged files
         raise _unreadable(path, error) from error
 
 
@@ -98,7 +98,7 @@ def _open_folder(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None
 def _open_npz(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
     archive = _load(path)
     if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise _unreadable(path, ValueError("it is no .npz file"))
+        raise _unreadable(path, ValueError("it is not a .npz file"))
 
     def load(key: str) -> Array:
         try:
@@ -117,7 +117,7 @@ def _open_npz(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
 def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence[str]) -> None:
     if not set(names) & set(ids):
         raise SourceError(
-            f"{path} has none of the table's clips: it has {some(sorted(names)) or 'nothing'}, the table {some(ids)}. "
+            f"{path} has no clip of the table: it has {some(sorted(names)) or 'nothing'}, the table has {some(ids)}. "
             "Name the arrays by the ids, or move the file away if it does not belong to the table."
         )
 
@@ -125,8 +125,8 @@ def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence
 def _packed(path: Path, frames: Array, lengths: Array, count: int) -> Callable[[int], Array | None]:
     if lengths.shape != (count,) or lengths.dtype.kind not in "iu" or (lengths.size and lengths.min() < 0):
         raise SourceError(
-            f"{path}: lengths is {lengths.shape} {lengths.dtype}; expected is one whole number for each of the "
-            f"table's {count} clips, in its order."
+            f"{path}: lengths is {lengths.shape} {lengths.dtype}; expected: one whole number for each of the "
+            f"{count} clips of the table, in its order."
         )
     if frames.ndim == 0 or len(frames) != int(lengths.sum()):
         raise SourceError(f"{path}: frames is {frames.shape}; its first axis must be the sum of lengths.")
@@ -135,7 +135,7 @@ def _packed(path: Path, frames: Array, lengths: Array, count: int) -> Callable[[
 
 
 def is_tokens(file: FeatureFile, count: int) -> bool:
-    """Whether the arrays are token ids: one-dimensional and of whole numbers, and of the text."""
+    """Whether the arrays are token ids: one-dimensional whole numbers of the modality text."""
     arrays = (file.read(clip) for clip in range(count))
     first = next((array for array in arrays if array is not None and array.size), None)
     return file.modality == TEXT and first is not None and first.ndim == 1 and first.dtype.kind in "iu"
@@ -144,32 +144,34 @@ def is_tokens(file: FeatureFile, count: int) -> bool:
 def feature_frames(
     file: FeatureFile, ids: Sequence[str], non_finite: NonFinite, problems: list[str], notes: list[str]
 ) -> Frames | None:
-    """The features as the writer takes them; None, and a problem more, if clips differ in what their frames are."""
+    """Return the features for the writer; None, and a problem, if the clips do not fit together."""
     check = FiniteCheck(file.modality, non_finite)
     lengths = np.zeros(len(ids), dtype=np.int64)
     dims: dict[int, list[str]] = {}
     half = True
     wrong: list[str] = []
-    for clip, one in enumerate(ids):
+    for clip, clip_id in enumerate(ids):
         array = file.read(clip)
         frames = None if array is None else _as_frames(array)
         if array is not None and frames is None:
-            wrong.append(f"{one}: {array.shape} {array.dtype}")
+            wrong.append(f"{clip_id}: {array.shape} {array.dtype}")
         if frames is None or not frames.size:
             continue
         lengths[clip] = len(frames)
-        dims.setdefault(frames.shape[1], []).append(one)
+        dims.setdefault(frames.shape[1], []).append(clip_id)
         half = half and frames.dtype == np.float16
-        check.look(as_float(frames), one)
+        check.look(as_float(frames), clip_id)
     problems += check.problems()
     notes += check.notes()
     if wrong:
-        problems.append(f"{file.path}: expected is (frames, features) of numbers; not so in {some(wrong)}. Mend these.")
+        problems.append(
+            f"{file.path}: expected: (frames, features) of numbers, but got {some(wrong)}. Fix these arrays."
+        )
     if len(dims) > 1:
-        listed = "; ".join(f"{dim} in {some(named)}" for dim, named in sorted(dims.items()))
+        listed = "; ".join(f"{dim} in {some(clip_ids)}" for dim, clip_ids in sorted(dims.items()))
         problems.append(f"{file.path}: clips differ in the number of features: {listed}. Extract all in the same way.")
     if not dims and not wrong:
-        problems.append(f"{file.path}: every array is empty. Leave the modality out, or check how it was made.")
+        problems.append(f"{file.path}: every array is empty. Leave the modality out, or check how it was extracted.")
     if wrong or len(dims) != 1:
         return None
     (dim,), dtype = dims, np.dtype(np.float16 if half else np.float32)
@@ -178,37 +180,37 @@ def feature_frames(
         array = file.read(clip) if lengths[clip] else None
         frames = np.zeros((0, dim)) if array is None else _as_frames(array)
         if frames is None or frames.shape != (lengths[clip], dim):
-            raise SourceError(f"{file.path} changed while it was read. Import it again when nothing writes to it.")
+            raise SourceError(f"{file.path} changed while it was read. Import it again when no program writes to it.")
         return without_non_finite(frames, dtype)
 
     return Frames(Modality(kind="frames", dim=dim), lengths, read, dtype)
 
 
 def _as_frames(array: Array) -> Array | None:
-    """(frames, dim); a single vector is one frame. None if it is neither."""
+    """Return (frames, dim), with a single vector as one frame; None if the array is neither."""
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
         return None
     return array if array.ndim == 2 else array[None]
 
 
 def token_clips(file: FeatureFile, ids: Sequence[str], tokenizer: str | None, problems: list[str]) -> Frames | None:
-    """Token ids as the writer takes them. All of them are held in memory, as int32."""
+    """Return token ids for the writer. They are held in memory, as int32."""
     if tokenizer is None:
         problems.append(
             f"{file.path} holds token ids; name their vocabulary, for example --tokenizer bert-base-uncased."
         )
     clips_, wrong = [], []
-    for clip, one in enumerate(ids):
+    for clip, clip_id in enumerate(ids):
         array = file.read(clip)
         array = np.zeros(0, dtype=np.int32) if array is None else array
         whole = array.ndim == 1 and (array.dtype.kind in "iu" or not array.size)
         if not whole or (array.size and not 0 <= int(array.min()) <= int(array.max()) < 2**31):
-            wrong.append(one)
+            wrong.append(clip_id)
         clips_.append(array.astype(np.int32) if whole else array)
     if wrong:
         problems.append(
-            f"{file.path}: token ids are one-dimensional whole numbers from 0 on; not so in "
-            f"{clips(len(wrong))} ({some(wrong)}). Mend these."
+            f"{file.path}: token ids must be one-dimensional whole numbers of 0 or more; they are not in "
+            f"{clips(len(wrong))} ({some(wrong)}). Fix these arrays."
         )
     if problems:
         return None

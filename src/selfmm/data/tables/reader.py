@@ -1,22 +1,22 @@
-"""One's own data set: a table of clips, and beside it their features, as a source.
+"""Reader of a user's own data: a table of clips, with their features next to it.
 
 The table is ``.csv``, ``.tsv`` (both UTF-8) or ``.parquet``, one row per clip:
 
 ==================== ==============================================================================================
 column               meaning
 ==================== ==============================================================================================
-``id``               unique name; if absent, made of ``video`` and ``clip_id``
+``id``               unique name; if absent, made from ``video`` and ``clip_id``
 ``label``            a number
-``text``             optional: what is said
-``split``            optional: train, valid (or val, dev) or test; if absent, a seeded split by video is made
-``video``            optional: the recording; if absent, what stands before ``$_$`` in the id, else the id
+``text``             optional: the words
+``split``            optional: train, valid (or val, dev) or test; if absent, a seeded split by video
+``video``            optional: the recording; if absent, the part of the id before ``$_$``, else the id
 ``path``             optional: the media file
 ``start``, ``end``   optional: the clip's place in it, in seconds
 ``label_<modality>`` optional: a label of this modality alone
 ==================== ==============================================================================================
 
-Capitals do not matter, and the field's names are understood as well: ``video_id``, ``mode``, ``label_T``,
-``label_A``, ``label_V``, ``start_s``, ``end_s``. For the features see `selfmm.data.tables.feature_files`.
+Case does not matter. The names of MMSA work too: ``video_id``, ``mode``, ``label_T``, ``label_A``, ``label_V``,
+``start_s``, ``end_s``. For the features see `selfmm.data.tables.feature_files`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
+from selfmm.data.manifest import MANIFEST, PLACE, TEXT
 from selfmm.data.mmsa.text import Form
 from selfmm.data.scales import default_range
 from selfmm.data.splits import seeded_split
-from selfmm.data.store import MANIFEST, PLACE, TEXT
-from selfmm.data.tables.cells import read_cells, words
-from selfmm.data.tables.column_names import COLUMNS, SEPARATOR, SPLIT_WORDS
+from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, read_cells, words
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.writer import Frames, Source
 
@@ -58,24 +57,24 @@ def read_table_source(
     seed: int = 0,
     require_labels: bool = True,
 ) -> Source:
-    """Reads a table with the features beside it.
+    """Read a table with the features next to it.
 
     Args:
-        path: the table, or a folder that holds one table.
-        name: of the data set; by default the table's, or the folder's.
+        path: the table, or a folder with one table in it.
+        name: of the data set; by default that of the table or the folder.
         language: of the words.
         label_range: lowest and highest label; by default [-1, 1] if no label is beyond 1, else [-3, 3].
-        text: which form of the words to take, if several are there; by default the first of ``raw`` (the column),
-            ``tokens`` and ``features`` (both from ``text.npz`` or ``text/``).
-        tokenizer: vocabulary of the token ids; needed if these are taken.
+        text: form of the words, if there are several; by default the first of ``raw`` (the column), ``tokens`` and
+            ``features`` (both from ``text.npz`` or ``text/``).
+        tokenizer: vocabulary of the token ids; required with ``tokens``.
         non_finite: NaN and infinite features are an ``error`` or become ``zero``.
         seed: of the split, if there is no column ``split``.
-        require_labels: without it labels may be absent (they become NaN), and clips without a split are ``test``.
+        require_labels: if False, labels may be absent (they become NaN), and clips without a split are ``test``.
 
     Raises:
-        SourceError: something cannot be read or is wrong; all that was found is listed.
+        SourceError: if something cannot be read or is wrong; everything wrong is listed.
     """
-    given, path = Path(path), find_table(Path(path))
+    source_path, path = Path(path), find_table(Path(path))
     raw = read_cells(path)
     problems: list[str] = []
     notes: list[str] = []
@@ -84,18 +83,20 @@ def read_table_source(
     if "split" not in table:
         table["split"] = seeded_split(list(table["video"]), seed) if require_labels else "test"
         if require_labels:
-            notes.append(f"the table has no split; one of 70/10/20 by video was made with seed {seed}.")
+            notes.append(f"the table has no column split; the clips were split 70/10/20 by video with seed {seed}.")
     if label_range is None:
         label_range = default_range(table["label"].to_numpy(dtype=np.float64))
         if require_labels:
-            notes.append(f"labels are taken to be on {list(label_range)}; if not, pass --label-range LOW,HIGH.")
+            notes.append(
+                f"labels are assumed to be in {list(label_range)}; if they are not, pass --label-range LOW,HIGH."
+            )
     files = find_features(path.parent, list(table["id"]))
     frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
     _stop(path, problems)
     source = Source(
         table=table[["id", "split", "label", TEXT, "video", *(c for c in table if c not in _KNOWN[:5])]],
         frames=frames,
-        name=name or (given.resolve().name if given.is_dir() else path.stem),
+        name=name or (source_path.resolve().name if source_path.is_dir() else path.stem),
         label_range=label_range,
         language=language,
         provenance={"files": [path.name, *(file.path.name for file in files if file.modality in frames)]},
@@ -103,28 +104,31 @@ def read_table_source(
     )
     if not any(has.any() for has in presence(source)[0].values()):
         raise SourceError(
-            f"{path} has no words in a column text, and no features lie beside it. Add the words, or <modality>.npz or "
-            "a folder <modality>/ of <id>.npy."
+            f"{path} has no words in a column text, and no features next to it. Add the words, <modality>.npz, or a "
+            "folder <modality>/ of <id>.npy."
         )
     return source
 
 
 def find_table(path: Path) -> Path:
-    """The table itself, or the only one in a folder."""
+    """Return the table itself, or the only one in a folder."""
     if (path / MANIFEST).is_file():
-        raise SourceError(f"{path} is a data set of selfmm already. Use it as it is.")
+        raise SourceError(f"{path} is already a data set. Use it as it is.")
     if path.is_dir():
         tables = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         if len(tables) != 1:
-            has = f"holds {len(tables)} tables: {some([file.name for file in tables])}" if tables else "holds no table"
+            has = (
+                f"has {len(tables)} tables in it: {some([file.name for file in tables])}"
+                if tables
+                else "has no table in it"
+            )
             raise SourceError(f"{path} {has}. Give the path of a .csv, .tsv or .parquet file with one row per clip.")
         return tables[0]
     if not path.is_file():
         raise SourceError(f"{path} does not exist. Check the path.")
     if path.suffix.lower() not in SUFFIXES:
         raise SourceError(
-            f"{path} is no table: expected is .csv, .tsv or .parquet. A pickle of the field becomes a data set with: "
-            "selfmm import PICKLE FOLDER"
+            f"{path} is not a table (.csv, .tsv or .parquet). To import an MMSA pickle: selfmm import PICKLE FOLDER"
         )
     return path
 
@@ -132,19 +136,19 @@ def find_table(path: Path) -> Path:
 def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labels: bool) -> pd.DataFrame:
     names = [str(column).strip().lower() for column in raw.columns]
     raw = raw.set_axis([COLUMNS.get(name, name) for name in names], axis=1)
-    twice = sorted(set(raw.columns[raw.columns.duplicated()]))
-    if twice:
-        raise SourceError(f"{path} has the columns {twice} twice. Remove or rename one of each.")
+    repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
+    if repeated:
+        raise SourceError(f"{path} has the columns {repeated} twice. Remove or rename one of each.")
     if "id" not in raw and {"video", "clip_id"} <= set(raw.columns):
         raw["id"] = words(raw["video"]) + SEPARATOR + words(raw["clip_id"])
     lacking = [column for column in ("id", "label") if column not in raw and (column == "id" or require_labels)]
     if lacking:
         raise SourceError(
-            f"{path} has no column {' and none '.join(lacking)}; it has {some(list(raw.columns))}. "
+            f"{path} has no column {' and no column '.join(lacking)}; it has {some(list(raw.columns))}. "
             "Add it; fields are separated by commas in .csv and by tabs in .tsv."
         )
     if raw.empty:
-        raise SourceError(f"{path} has no row. Add one per clip.")
+        raise SourceError(f"{path} has no rows. Add one per clip.")
     return _typed(raw, path, problems, require_labels)
 
 
@@ -152,20 +156,20 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
     table = pd.DataFrame({"id": words(raw["id"]).str.strip()})
     repeated = list(table["id"][table["id"].duplicated()].unique())
     if repeated:
-        problems.append(f"{len(repeated)} ids occur more than once: {some(repeated)}. Give each clip one of its own.")
+        problems.append(f"ids occur more than once: {some(repeated)}. Give each clip its own.")
     if (table["id"] == "").any():
-        problems.append(f"{clips(int((table['id'] == '').sum()), ('has', 'have'))} no id. Give each one of its own.")
+        problems.append(f"{clips(int((table['id'] == '').sum()), ('has', 'have'))} no id. Give each one its own.")
     ids = list(table["id"])
     table["label"] = _numbers(raw, "label", ids, problems) if "label" in raw else np.nan
     table[TEXT] = words(raw[TEXT]) if TEXT in raw else pd.Series([None] * len(raw), dtype=object)
     video = words(raw["video"]).str.strip() if "video" in raw else pd.Series([""] * len(raw))
-    table["video"] = [own or one.split(SEPARATOR, 1)[0] for own, one in zip(video, ids, strict=True)]
+    table["video"] = [own or clip_id.split(SEPARATOR, 1)[0] for own, clip_id in zip(video, ids, strict=True)]
     if "path" in raw:
         table["path"] = words(raw["path"])
     for column in [column for column in raw.columns if column in _FIGURES or column.startswith("label_")]:
         wrong: list[str] = []
         values = _numbers(raw, column, ids, wrong)
-        if column in _FIGURES or not wrong:  # a column label_name of words is none of ours
+        if column in _FIGURES or not wrong:  # a column label_<name> of words means something else
             table[column] = values
             problems += wrong
     if "split" in raw:
@@ -178,10 +182,10 @@ def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[
     values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     wrong = np.isnan(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():
-        named = [f"{word} ({one})" for word, one, bad in zip(cells, ids, wrong, strict=True) if bad]
+        named = [f"{word} ({clip_id})" for word, clip_id, bad in zip(cells, ids, wrong, strict=True) if bad]
         problems.append(
-            f"column {column}: {clips(int(wrong.sum()), ('has', 'have'))} something that is no number: {some(named)}. "
-            "Write numbers, with a point for decimals; leave the cell empty where none is known."
+            f"column {column}: {clips(int(wrong.sum()), ('has', 'have'))} a value that is not a number: {some(named)}. "
+            "Write numbers, with a point for decimals; leave the cell empty if the number is unknown."
         )
     return values
 
@@ -189,15 +193,15 @@ def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[
 def _splits(column: pd.Series, ids: Sequence[str], problems: list[str], required: bool) -> list[str]:
     lower = [word.strip().lower() or ("" if required else "test") for word in column]
     named = [SPLIT_WORDS.get(word, word) for word in lower]
-    without = [one for one, split in zip(ids, named, strict=True) if not split]
+    without = [clip_id for clip_id, split in zip(ids, named, strict=True) if not split]
     if without:
         problems.append(
-            f"{clips(len(without), ('has', 'have'))} no split ({some(without)}). Give each one, or remove the column: "
-            "then a split is made."
+            f"{clips(len(without), ('has', 'have'))} no split ({some(without)}). Give each one a split, or remove the "
+            "column to have selfmm split the clips."
         )
-    strange = sorted(set(named) - {"", "train", "valid", "test"})
-    if strange:
-        problems.append(f"there are splits named {some(strange)}. Name them train, valid and test.")
+    unknown = sorted(set(named) - {"", "train", "valid", "test"})
+    if unknown:
+        problems.append(f"the splits {some(unknown)} are unknown. Name them train, valid and test.")
     return named
 
 
@@ -213,21 +217,21 @@ def _frames(
     ids = list(table["id"])
     frames: dict[str, Frames | None] = {}
     if not any(file.modality == TEXT for file in files) and text in ("tokens", "features"):
-        problems.append(f"--text {text} asks for text.npz or a folder text/ beside the table; there is none.")
+        problems.append(f"--text {text} needs text.npz or a folder text/ next to the table, but neither exists.")
     if text == "raw" and table[TEXT].isna().all():
-        problems.append("--text raw asks for a column text; there is none. Add it, or choose another form.")
+        problems.append("--text raw needs a column text, but there is none. Add it, or choose another form.")
     for file in files:
         if file.modality != TEXT:
             frames[file.modality] = feature_frames(file, ids, non_finite, problems, notes)
             continue
         form: Form = "tokens" if is_tokens(file, len(ids)) else "features"
         if text not in (None, form) or (text is None and table[TEXT].notna().any()):
-            notes.append(f"{file.path.name} was left out; to take it instead of the words, pass --text {form}.")
+            notes.append(f"{file.path.name} was left out; to use it instead of the words, pass --text {form}.")
         elif form == "tokens":
             frames[TEXT] = token_clips(file, ids, tokenizer, problems)
         else:
             frames[TEXT] = feature_frames(file, ids, non_finite, problems, notes)
-    return {modality: made for modality, made in frames.items() if made is not None}
+    return {modality: valid for modality, valid in frames.items() if valid is not None}
 
 
 def _stop(path: Path, problems: list[str]) -> None:

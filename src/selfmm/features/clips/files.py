@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmm.core.errors import SourceError
-from selfmm.data.tables.column_names import SEPARATOR
+from selfmm.data.tables.cells import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.words.subtitles import SUFFIXES
 

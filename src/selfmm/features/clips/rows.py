@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmm.config.recipe import PARTS
-from selfmm.data.tables.column_names import SEPARATOR, SPLIT_WORDS
+from selfmm.data.tables.cells import SEPARATOR, SPLIT_WORDS
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.files import Finder, transcript_of
 

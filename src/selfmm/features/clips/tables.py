@@ -9,7 +9,7 @@ from pathlib import Path
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import did_you_mean, some
-from selfmm.data.tables.column_names import COLUMNS
+from selfmm.data.tables.cells import COLUMNS
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
 from selfmm.features.clips.rows import Row, RowError, read_row

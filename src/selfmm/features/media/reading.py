@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmm.core.errors import MediaError
+from selfmm.core.messages import count
 from selfmm.features.media.lanes import Lane, PictureLane, SoundLane
 from selfmm.features.media.opening import choose_streams, declared_seconds, origin
 from selfmm.features.streams import SOUND_RATE, Chunk
@@ -126,9 +127,7 @@ class Reading:
     def _report_losses(self) -> None:
         damaged = sum(lane.damaged for lane in self._lanes.values())
         if damaged:
-            self._problems.append(
-                f"{damaged} {'piece' if damaged == 1 else 'pieces'} of the file could not be decoded."
-            )
+            self._problems.append(f"{count(damaged, 'piece')} of the file could not be decoded.")
         late = max(lane.late for lane in self._lanes.values())
         if late:
             self._problems.append(

@@ -145,7 +145,7 @@ def load_recogniser(name: str, threads: int = 1) -> Recogniser:
     missing = [file for file in ("model.bin", "config.json", "tokenizer.json") if not (folder / file).is_file()]
     if folder.is_dir() and missing:  # the library would download a tokenizer from the hub
         raise WeightsError(
-            f"the folder {name} of the speech recogniser holds no {' and no '.join(missing)}. It must hold {_HOLDS}."
+            f"the folder {name} of the speech recogniser holds no {' and no '.join(missing)}. It must contain {_HOLDS}."
         )
     return Recogniser(_load(name, threads))
 

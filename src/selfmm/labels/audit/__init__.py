@@ -1,1 +1,1 @@
-"""How far generated labels can be trusted."""
+"""Audit of generated labels: how far they can be trusted."""

@@ -1,6 +1,6 @@
-"""What became of the labels that a run generated: figures, quality, and the clips to look at.
+"""Audit of the labels that a run generated: figures per modality, quality per label, and the clips to look at.
 
-Tables in, an `Audit` out; nothing is read from disk. `selfmm.report` brings the tables of a run folder together.
+The input is tables, the output an `Audit`; nothing is read from disk. `selfmm.runs.material` reads the tables of a run.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.labels.audit.clips import by_id, clip_table, most_disagreeing
-from selfmm.labels.audit.figures import FIGURES, View, measure
+from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.audit.quality import predicts_error, quality
 from selfmm.labels.audit.recovery import recovery
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.statistics import FIGURES, ModalityLabels, measure
 from selfmm.labels.outcomes import Outcome
 
 Array = npt.NDArray[np.float64]
@@ -28,19 +28,20 @@ DESCRIPTIONS: Mapping[str, str] = {key: meaning for key, (meaning, _) in FIGURES
 
 @dataclass(frozen=True)
 class Audit:
-    """The labels of a run, looked at.
+    """The result of an audit of a run's labels.
 
     Attributes:
-        epoch: the last epoch of the table, which all but ``by_epoch`` is of.
+        epoch: the last epoch of the table; everything except ``by_epoch`` is about this epoch.
         figures: one row per modality, columns as in ``DESCRIPTIONS``; NaN where a figure has no value.
         reasons: per modality, figure -> why it has no value.
-        outcomes: one row per modality, the share of its clips per outcome that occurs; None if not recorded.
+        outcomes: one row per modality: share of its clips, in [0, 1], per outcome that occurs; None if not recorded.
         by_epoch: one row per epoch and modality: ``drift`` (mean change since the epoch before), ``distance_m`` (mean
-            |u - m|), ``flipped``, and what the history says of the centres (``gap``, ``separation``, ...).
-        recovery: comparison with the truth beside the trivial answer y_m, as `selfmm.labels.audit.recovery`, and how
-            well quality predicts the error, as `selfmm.labels.audit.quality`; None if no truth is known.
-        labels: one row per clip and modality with a label: id, modality, m_label, u_label, ``score`` (the modality's
-            own, if given), ``outcome`` (if recorded) and quality.
+            |u - m|), ``flipped``, and the figures of the centres in the history (``gap``, ``separation``, ...).
+        recovery: comparison of the u-labels, and of the trivial answer y_m, with the truth, as in
+            `selfmm.labels.audit.recovery`, and how well quality predicts the error, as in
+            `selfmm.labels.audit.quality`; None if no truth is known.
+        labels: one row per clip and modality with a label: id, modality, m_label, u_label, ``score`` (of the modality's
+            own head, if given), ``outcome`` (if recorded) and quality.
         clips: those whose modalities disagree most, see `selfmm.labels.audit.clips`.
         notes: what is left out, and why; one sentence each.
     """
@@ -67,42 +68,42 @@ def audit(
     references: pd.DataFrame | None = None,
     top: int = 20,
 ) -> Audit:
-    """Looks at the u-labels of a run.
+    """Audit the u-labels of a run.
 
     Args:
-        labels: rows of ``labels.parquet``: id, epoch, modality, m_label, u_label and, in newer runs, outcome.
+        labels: rows of ``labels.parquet``: id, epoch, modality, m_label, u_label and, except in old runs, outcome.
         bound: labels lie in neutral +- bound.
         neutral: the label between the two sides.
-        scores: rows of ``predictions.parquet``: id, score_<modality>; the modality's own head, at the best epoch.
+        scores: rows of ``predictions.parquet``: id, score_<modality> of the modality's own head at the best epoch.
         truth: id, label, label_<modality> and optionally conflict, as in ``samples.parquet``.
-        history: one row per epoch, columns epoch and labels_<modality>_<figure>, as ``RunFolder.history`` has it.
+        history: one row per epoch, columns epoch and labels_<modality>_<figure>, as in ``RunFolder.history``.
         references: id and any of text, video, path, start, end.
-        top: how many of the clips whose modalities disagree most.
+        top: number of clips in ``Audit.clips``.
 
     Raises:
-        RunError: the labels are damaged.
+        RunError: if the labels are damaged.
     """
-    told = labels if isinstance(labels, LabelHistory) else LabelHistory.of(labels)
-    heads = _heads(told, scores)
-    values = quality(told, bound)
-    by_epoch = _by_epoch(told, neutral, history)
+    labels = labels if isinstance(labels, LabelHistory) else LabelHistory.of(labels)
+    heads = _heads(labels, scores)
+    values = quality(labels, bound)
+    by_epoch = _by_epoch(labels, neutral, history)
     figures: dict[str, dict[str, float]] = {}
     reasons: dict[str, dict[str, str]] = {}
-    for number, name in enumerate(told.modalities):
-        separation = _last_separation(by_epoch, name, told.epochs[-1])
-        view = View.of(
-            told, number, neutral=neutral, head=heads.get(name), separation=separation, quality=values[number]
+    for number, name in enumerate(labels.modalities):
+        separation = _last_separation(by_epoch, name, labels.epochs[-1])
+        modality = ModalityLabels.of(
+            labels, number, neutral=neutral, head=heads.get(name), separation=separation, quality=values[number]
         )
-        figures[name], reasons[name] = measure(view)
+        figures[name], reasons[name] = measure(modality)
     return Audit(
-        epoch=told.epochs[-1],
+        epoch=labels.epochs[-1],
         figures=_by_modality(figures),
         reasons=reasons,
-        outcomes=_outcomes(told),
+        outcomes=_outcomes(labels),
         by_epoch=by_epoch,
-        recovery=_recovery(told, neutral, truth, values),
-        labels=_labels(told, heads, values),
-        clips=clip_table(told, most_disagreeing(told, top), scores, references),
+        recovery=_recovery(labels, neutral, truth, values),
+        labels=_label_table(labels, heads, values),
+        clips=clip_table(labels, most_disagreeing(labels, top), scores, references),
     )
 
 
@@ -110,39 +111,39 @@ def _by_modality(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="modality"))
 
 
-def _heads(told: LabelHistory, scores: pd.DataFrame | None) -> dict[str, Array]:
-    """Per modality with a score, (N,) in the order of the history."""
-    names = [name for name in told.modalities if scores is not None and f"score_{name}" in scores]
+def _heads(labels: LabelHistory, scores: pd.DataFrame | None) -> dict[str, Array]:
+    """(N,) scores of each modality that has them, in the order of the labels."""
+    names = [name for name in labels.modalities if scores is not None and f"score_{name}" in scores]
     if scores is None or not names:
         return {}
-    found = by_id(scores[["id", *(f"score_{name}" for name in names)]], told.ids)
-    return {name: found[f"score_{name}"].to_numpy(dtype=np.float64) for name in names}
+    table = by_id(scores[["id", *(f"score_{name}" for name in names)]], labels.ids)
+    return {name: table[f"score_{name}"].to_numpy(dtype=np.float64) for name in names}
 
 
-def _outcomes(told: LabelHistory) -> pd.DataFrame | None:
-    if told.outcomes is None:
+def _outcomes(labels: LabelHistory) -> pd.DataFrame | None:
+    if labels.outcomes is None:
         return None
     rows = {}
-    for number, name in enumerate(told.modalities):
-        codes = told.outcomes[number, -1][np.isfinite(told.u_labels[number, -1])]
+    for number, name in enumerate(labels.modalities):
+        codes = labels.outcomes[number, -1][np.isfinite(labels.u_labels[number, -1])]
         counts = np.bincount(codes, minlength=256)
         rows[name] = {outcome.word: float(counts[outcome]) / max(len(codes), 1) for outcome in Outcome}
     table = _by_modality(rows)
     return table.loc[:, table.gt(0).any()]
 
 
-def _by_epoch(told: LabelHistory, neutral: float, history: pd.DataFrame | None) -> pd.DataFrame:
-    """Drift, distance from m and flips per epoch and modality, and what the history says of the centres."""
-    m_labels = told.m_labels.astype(np.float64)
+def _by_epoch(labels: LabelHistory, neutral: float, history: pd.DataFrame | None) -> pd.DataFrame:
+    """Drift, distance from m and flips per epoch and modality, and the history's figures of the centres."""
+    m_labels = labels.m_labels.astype(np.float64)
     rows = []
-    for number, name in enumerate(told.modalities):
-        # A clip without the stream keeps y_m for ever; it would make every figure look calm.
-        missing = None if told.outcomes is None else told.has(number, Outcome.MISSING)[-1]
-        for place, epoch in enumerate(told.epochs):
-            now = told.u_labels[number, place].astype(np.float64)
+    for number, name in enumerate(labels.modalities):
+        # A clip that lacks the modality keeps y_m in all epochs; it would make every figure look too good.
+        missing = None if labels.outcomes is None else labels.has(number, Outcome.MISSING)[-1]
+        for place, epoch in enumerate(labels.epochs):
+            now = labels.u_labels[number, place].astype(np.float64)
             if missing is not None:
                 now[missing] = np.nan
-            change = np.abs(now - told.u_labels[number, place - 1]) if place else np.empty(0)
+            change = np.abs(now - labels.u_labels[number, place - 1]) if place else np.empty(0)
             sides = np.sign(now - neutral) * np.sign(m_labels - neutral)
             figures = {
                 "drift": _mean(change),
@@ -159,18 +160,18 @@ def _mean(values: Array) -> float:
 
 
 def _of_history(history: pd.DataFrame | None, name: str, epoch: int) -> dict[str, float]:
-    """What the history says of a modality's centres in one epoch."""
+    """The history's figures of a modality's centres in one epoch."""
     if history is None or "epoch" not in history:
         return {}
-    # Of "a" and "a_b", the column labels_a_b_gap is of the second: no figure has a _ in its name.
+    # With modalities "a" and "a_b", labels_a_b_gap belongs to "a_b": no figure has a _ in its name.
     column = re.compile(rf"labels_{re.escape(name)}_([a-z]+)")
     row = history[history["epoch"] == epoch]
-    found = {}
+    figures = {}
     for key in history.columns:
         match = column.fullmatch(str(key))
         if match and len(row):
-            found[match.group(1)] = float(pd.to_numeric(row[key], errors="coerce").iloc[-1])
-    return found
+            figures[match.group(1)] = float(pd.to_numeric(row[key], errors="coerce").iloc[-1])
+    return figures
 
 
 def _last_separation(by_epoch: pd.DataFrame, name: str, epoch: int) -> float:
@@ -180,41 +181,41 @@ def _last_separation(by_epoch: pd.DataFrame, name: str, epoch: int) -> float:
     return float(row["separation"].iloc[0])
 
 
-def _recovery(told: LabelHistory, neutral: float, truth: pd.DataFrame | None, values: Array) -> pd.DataFrame | None:
-    known = [name for name in told.modalities if truth is not None and f"label_{name}" in truth]
+def _recovery(labels: LabelHistory, neutral: float, truth: pd.DataFrame | None, values: Array) -> pd.DataFrame | None:
+    known = [name for name in labels.modalities if truth is not None and f"label_{name}" in truth]
     if truth is None or not known:
         return None
     columns = ["label", *(f"label_{name}" for name in known), *({"conflict"} & set(truth.columns))]
-    table = by_id(truth[["id", *columns]], told.ids)
+    table = by_id(truth[["id", *columns]], labels.ids)
     for column in columns:
         if column != "conflict":
             table[column] = table[column].astype("float64") - neutral
-    last = dict(zip(told.modalities, told.u_labels[:, -1].astype(np.float64) - neutral, strict=True))
-    found = recovery(table, {name: last[name] for name in known})
+    last = dict(zip(labels.modalities, labels.u_labels[:, -1].astype(np.float64) - neutral, strict=True))
+    compared = recovery(table, {name: last[name] for name in known})
     predicted = {
         name: predicts_error(
-            values[told.modalities.index(name)], last[name], table[f"label_{name}"].to_numpy(dtype=np.float64)
+            values[labels.modalities.index(name)], last[name], table[f"label_{name}"].to_numpy(dtype=np.float64)
         )
         for name in known
     }
-    return found.join(_by_modality(predicted))
+    return compared.join(_by_modality(predicted))
 
 
-def _labels(told: LabelHistory, heads: Mapping[str, Array], values: Array) -> pd.DataFrame:
+def _label_table(labels: LabelHistory, heads: Mapping[str, Array], values: Array) -> pd.DataFrame:
     parts = []
-    for number, name in enumerate(told.modalities):
-        there = np.flatnonzero(np.isfinite(told.u_labels[number, -1]))
+    for number, name in enumerate(labels.modalities):
+        labelled = np.flatnonzero(np.isfinite(labels.u_labels[number, -1]))
         columns: dict[str, object] = {
-            "id": told.ids[there].to_numpy(),
+            "id": labels.ids[labelled].to_numpy(),
             "modality": name,
-            "m_label": told.m_labels[there],
-            "u_label": told.u_labels[number, -1, there],
+            "m_label": labels.m_labels[labelled],
+            "u_label": labels.u_labels[number, -1, labelled],
         }
         if heads:
-            columns["score"] = heads[name][there] if name in heads else np.nan
-        if told.outcomes is not None:
+            columns["score"] = heads[name][labelled] if name in heads else np.nan
+        if labels.outcomes is not None:
             words = np.full(256, "", dtype=object)
             words[: len(Outcome)] = [outcome.word for outcome in Outcome]
-            columns["outcome"] = words[told.outcomes[number, -1, there]]
-        parts.append(pd.DataFrame({**columns, "quality": values[number, there]}))
+            columns["outcome"] = words[labels.outcomes[number, -1, labelled]]
+        parts.append(pd.DataFrame({**columns, "quality": values[number, labelled]}))
     return pd.concat(parts, ignore_index=True)

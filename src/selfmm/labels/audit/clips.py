@@ -1,4 +1,4 @@
-"""The clips to look at: those whose modalities disagree most, and ordinary ones beside them."""
+"""The clips to look at: those whose modalities disagree most, and typical ones to compare them with."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pandas as pd
 
 from selfmm.core.errors import RunError
 from selfmm.data.store import PLACE, TEXT
-from selfmm.labels.history import LabelHistory
+from selfmm.labels.audit.history import LabelHistory
 
 REFERENCES = (TEXT, *PLACE)
-"""What tells a person which clip it is; columns of ``samples.parquet``."""
+"""Columns of ``samples.parquet`` that show a person which clip it is."""
 
 Rows = npt.NDArray[np.intp]
 
 
 def disagreement(history: LabelHistory) -> npt.NDArray[np.float64]:
-    """(N,) how far apart the labels of one clip are at the last epoch: largest minus smallest of m and the u-labels.
+    """Return (N,) the range of each clip's labels at the last epoch: largest minus smallest of m and the u-labels.
 
-    With one modality that is |u - m|. A modality without a label for the clip does not count.
+    With one modality that is |u - m|. Modalities without a label for the clip do not count.
     """
     last = history.u_labels[:, -1].astype(np.float64)
     m_labels = history.m_labels.astype(np.float64)
@@ -32,13 +32,13 @@ def disagreement(history: LabelHistory) -> npt.NDArray[np.float64]:
 
 
 def most_disagreeing(history: LabelHistory, count: int) -> Rows:
-    """Rows of the ``count`` clips with the largest ``disagreement``, the largest first, equal ones by id."""
+    """Return rows of the ``count`` clips with the largest ``disagreement``, largest first, ties by id."""
     spread = disagreement(history)
     return _first(history, -spread, count, np.flatnonzero(spread > 0))
 
 
 def typical(history: LabelHistory, count: int) -> Rows:
-    """Rows of the ``count`` clips whose ``disagreement`` is nearest to the median, equal ones by id."""
+    """Return rows of the ``count`` clips whose ``disagreement`` is nearest to the median, ties by id."""
     spread = disagreement(history)
     return _first(history, np.abs(spread - np.median(spread)), count, np.arange(len(spread)))
 
@@ -47,7 +47,7 @@ def _first(history: LabelHistory, key: npt.NDArray[np.float64], count: int, amon
     key, wanted = key[among], min(count, len(among))
     if not wanted:
         return np.empty(0, dtype=np.intp)
-    # Only what can be among the first is sorted by name.
+    # Sort by name only the clips that can be among the first.
     near = np.flatnonzero(key <= np.partition(key, wanted - 1)[wanted - 1])
     names = history.ids[among[near]].to_numpy(dtype=str)
     order: Rows = among[near[np.lexsort((names, key[near]))[:wanted]]]
@@ -57,13 +57,13 @@ def _first(history: LabelHistory, key: npt.NDArray[np.float64], count: int, amon
 def clip_table(
     history: LabelHistory, rows: Rows, scores: pd.DataFrame | None = None, references: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """One row per clip: id, m_label, u_<modality> at the last epoch, disagreement, then what else is known of it.
+    """Return one row per clip: id, m_label, u_<modality> at the last epoch, disagreement, then scores and references.
 
     Args:
         history: the labels.
-        rows: which clips, positions in ``history.ids``.
-        scores: optional, ``predictions.parquet``; gives ``score`` and ``score_<modality>``.
-        references: optional, ``samples.parquet``; gives those of ``REFERENCES`` that it has.
+        rows: positions of the clips in ``history.ids``.
+        scores: ``predictions.parquet``; adds ``score`` and ``score_<modality>``.
+        references: ``samples.parquet``; adds those of ``REFERENCES`` that it has.
     """
     ids = history.ids[rows]
     table: dict[str, object] = {"id": ids.to_numpy(), "m_label": history.m_labels[rows].astype(np.float64)}
@@ -78,17 +78,17 @@ def clip_table(
 
 
 def known_of(frame: pd.DataFrame, columns: Sequence[str], ids: pd.Index[str]) -> dict[str, npt.NDArray[Any]]:
-    """Those of the columns that the frame has, for these clips in their order; see :func:`by_id`."""
-    there = [column for column in columns if column in frame]
-    found = by_id(frame[["id", *there]], ids)
-    return {column: found[column].to_numpy() for column in there}
+    """Return those of the columns that the frame has, for these clips in their order; see :func:`by_id`."""
+    known = [column for column in columns if column in frame]
+    table = by_id(frame[["id", *known]], ids)
+    return {column: table[column].to_numpy() for column in known}
 
 
 def by_id(frame: pd.DataFrame, ids: pd.Index[str]) -> pd.DataFrame:
-    """The frame's rows of these clips in their order, without its column ``id``; NaN for a clip that it lacks.
+    """Return the frame's rows of these clips in their order, without its column ``id``; NaN for a clip that it lacks.
 
     Raises:
-        RunError: the frame names a clip twice.
+        RunError: if the frame has a clip twice.
     """
     indexed = frame.set_index("id")
     if not indexed.index.is_unique:

@@ -1,7 +1,7 @@
-"""How well generated labels recover what each modality truly says, next to the trivial answer.
+"""How well generated labels recover the true label of each modality, compared with the trivial answer.
 
-The trivial answer is the m-label itself: a method that makes labels per modality has to be nearer to the truth
-than the label it started from, and above all where a modality contradicts the whole.
+The trivial answer is the m-label itself: generated labels must be closer to the truth than the label they started from,
+above all where a modality contradicts the whole clip.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from selfmm.evaluation.metrics import pearson
 _Array = npt.NDArray[np.float64]
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "clips": "clips whose m-label, u-label and truth are known",
+    "clips": "number of clips whose m-label, u-label and truth are known",
     "corr": "Pearson correlation of the u-labels with the truth",
     "corr_trivial": "Pearson correlation of the m-labels with the truth",
     "mae": "mean absolute error of the u-labels",
     "mae_trivial": "mean absolute error of the m-labels",
-    "contradicting": "clips whose modality contradicts the whole",
+    "contradicting": "number of clips whose modality contradicts the whole clip",
     "right": "share of the contradicting clips whose u-label is on the modality's side of the neutral label",
-    "right_trivial": "the same for the m-label",
-    "agreeing": "clips whose modality and whole are on the same side of the neutral label",
-    "flipped": "share of the agreeing clips whose u-label is on the wrong side of it",
-    "flipped_trivial": "the same for the m-label",
+    "right_trivial": "share of the contradicting clips whose m-label is on the modality's side",
+    "agreeing": "number of clips whose modality and m-label are on the same side of the neutral label",
+    "flipped": "share of the agreeing clips whose u-label is on the wrong side of the neutral label",
+    "flipped_trivial": "share of the agreeing clips whose m-label is on the wrong side",
 }
 """One line per column of `recovery`."""
 
 
 def recovery(table: pd.DataFrame, u_labels: Mapping[str, npt.ArrayLike], neutral: float = 0.0) -> pd.DataFrame:
-    """Compares u-labels with the truth per modality.
+    """Compare u-labels with the truth per modality.
 
     Args:
         table: rows of ``samples.parquet`` with ``label`` and ``label_<modality>``. If it has a column ``conflict``
-            (the planted data), that names the modality which contradicts; otherwise a modality contradicts where
-            its truth and the m-label are on different sides of ``neutral``.
-        u_labels: per modality, (N,) generated labels in the order of ``table``; NaN where there is none.
-            Modalities without a column ``label_<modality>`` are left out.
-        neutral: the label between the sides: 0, or 3 of labels from 1 to 5.
+            (planted data), it names the modality that contradicts; otherwise a modality contradicts where its truth
+            and the m-label are on different sides of ``neutral``.
+        u_labels: per modality, (N,) generated labels in the order of ``table``; NaN where a clip has none. Modalities
+            without a column ``label_<modality>`` are left out.
+        neutral: the label between the sides: 0, or 3 for labels from 1 to 5.
 
     Returns:
         One row per modality, columns as in ``DESCRIPTIONS``. Shares and correlations that have no value are NaN.
 
     Raises:
-        DatasetError: lengths differ, or no modality has a truth to compare with.
+        DatasetError: if lengths differ, or no modality has a truth to compare with.
     """
     known = {name: values for name, values in u_labels.items() if f"label_{name}" in table.columns}
     if not known:
         raise DatasetError(
-            f"the table has no truth for any of {list(u_labels)}: a column label_<modality> is needed. "
+            f"the table has no true labels of {list(u_labels)}: a column label_<modality> is needed. "
             "Recovery can be measured on planted data and on data with human labels per modality (SIMS)."
         )
     rows = {
@@ -72,23 +72,23 @@ def _compare(table: pd.DataFrame, name: str, u_labels: _Array, neutral: float) -
     contradicting, agreeing = _sides(table, name, truth, labels)
     contradicting, agreeing = contradicting[known], agreeing[known]
     truth = truth[known]
-    found: dict[str, float] = {
+    figures: dict[str, float] = {
         "clips": int(known.sum()),
         "contradicting": int(contradicting.sum()),
         "agreeing": int(agreeing.sum()),
     }
     for suffix, answer in (("", u_labels[known]), ("_trivial", labels[known])):
-        found[f"corr{suffix}"] = pearson(answer, truth)
-        found[f"mae{suffix}"] = _mean(np.abs(answer - truth))
-        found[f"right{suffix}"] = _mean(answer[contradicting] * truth[contradicting] > 0)
-        found[f"flipped{suffix}"] = _mean(answer[agreeing] * truth[agreeing] < 0)
-    return found
+        figures[f"corr{suffix}"] = pearson(answer, truth)
+        figures[f"mae{suffix}"] = _mean(np.abs(answer - truth))
+        figures[f"right{suffix}"] = _mean(answer[contradicting] * truth[contradicting] > 0)
+        figures[f"flipped{suffix}"] = _mean(answer[agreeing] * truth[agreeing] < 0)
+    return figures
 
 
 def _sides(
     table: pd.DataFrame, name: str, truth: _Array, labels: _Array
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which clips contradict and which agree, of labels about 0; where one is 0, neither (or as ``conflict`` says)."""
+    """Masks of contradicting and agreeing clips, for labels around 0; neither where one is 0 and no ``conflict``."""
     product = np.sign(truth) * np.sign(labels)
     if "conflict" not in table.columns:
         return product < 0, product > 0

@@ -1,4 +1,4 @@
-"""What a model is trained for. All that differs between methods beyond their network is here."""
+"""Training objectives: everything in which methods differ except their network."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from selfmm.data.types import Batch, Loss, Output
 
 
 class Objective(Protocol):
-    """An ``nn.Module`` whose buffers are the method's state.
-
-    ``__call__`` gives the loss; ``observe`` is called with each batch of ``training.batch_size`` clips, detached, after
-    the backward passes and before the optimizer's step; ``index`` (B,) are the clips' positions in the split.
-    ``end_epoch`` is called after the last step of an epoch; it returns figures per task for the history.
-    """
+    """The loss of a model and the state that belongs to it; an ``nn.Module`` whose buffers are that state."""
 
     clean_features: bool
-    """Whether ``observe`` wants an output computed without dropout."""
+    """Whether ``observe`` needs an output computed without dropout."""
 
-    def __call__(self, output: Output, batch: Batch) -> Loss: ...
+    def __call__(self, output: Output, batch: Batch) -> Loss:
+        """Return the (B,) losses of a batch."""
 
-    def observe(self, output: Output, index: Tensor, epoch: int) -> None: ...
+    def observe(self, output: Output, index: Tensor, epoch: int) -> None:
+        """Update the state from a batch of ``training.batch_size`` clips.
 
-    def end_epoch(self) -> Mapping[str, Mapping[str, float]]: ...
+        The trainer calls it after the backward passes and before the optimizer's step.
+
+        Args:
+            output: of the model, detached.
+            index: (B,) long, the clips' positions in the training split.
+            epoch: starting at 1.
+        """
+
+    def end_epoch(self) -> Mapping[str, Mapping[str, float]]:
+        """Return figures per task for the history; called after the last step of an epoch."""

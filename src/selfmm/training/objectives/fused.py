@@ -1,4 +1,4 @@
-"""The objectives of models that make no labels: the fused task alone, or with people's labels per modality."""
+"""Objectives without generated labels: the fused task alone, or with people's labels per modality."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from selfmm.data.types import Batch, Loss, Output
 
 
 def total_loss(parts: Mapping[str, Tensor], output: Output, unit: float) -> Loss:
-    """Loss of tasks and of the model's own terms.
+    """Return the sum of the tasks' errors, in units of the label scale, and of the model's own terms.
 
     Args:
-        parts: per task (B,) its error on the scale of the labels, with gradient.
-        output: whose ``terms`` are added as they are.
-        unit: of the scale, so that learning rates, decay and clipping mean the same on every one.
+        parts: per task, (B,) absolute errors on the scale of the labels, with gradient.
+        output: its ``terms`` are added as they are.
+        unit: of the scale, > 0; errors are divided by it, so learning rates and clipping mean the same on every scale.
     """
     total = torch.stack([*parts.values()]).sum(dim=0) / unit
     for term in output.terms.values():
@@ -25,10 +25,10 @@ def total_loss(parts: Mapping[str, Tensor], output: Output, unit: float) -> Loss
 
 
 class FusedObjective(nn.Module):
-    """L = mean over clips of |y^_m - y_m|, and the model's own terms.
+    """L = mean over clips of |y^_m - y_m|, plus the model's own terms.
 
     Args:
-        unit: of the labels' scale; see :class:`selfmm.data.scales.LabelScale`.
+        unit: of the label scale, > 0; see :class:`selfmm.data.scales.LabelScale`.
     """
 
     clean_features = False
@@ -38,39 +38,41 @@ class FusedObjective(nn.Module):
         self.unit = unit
 
     def forward(self, output: Output, batch: Batch) -> Loss:
-        """(B,) losses of a batch."""
+        """Return the (B,) losses of a batch."""
         return total_loss({"fusion": (output.fusion - batch.labels).abs()}, output, self.unit)
 
     def observe(self, output: Output, index: Tensor, epoch: int) -> None:
-        """There is nothing to learn from it."""
+        """Do nothing: there is no state."""
 
     def end_epoch(self) -> dict[str, dict[str, float]]:
+        """Return no figures."""
         return {}
 
 
 class HumanObjective(FusedObjective):
-    """L = mean over clips of |y^_m - y_m| + sum_s |y^_s - y_s| with people's y_s (Yu et al., CH-SIMS, ACL 2020, section
-    4.3, with all weights 1).
+    """L = mean over clips of |y^_m - y_m| + sum_s |y^_s - y_s|, with labels y_s by people.
 
-    A clip that lacks a stream, or whose label for it nobody gave, has no part in that modality's task.
+    A clip that lacks a modality, or has no label for it, does not count in that modality's task.
+
+    Source: Yu et al., CH-SIMS, ACL 2020, https://aclanthology.org/2020.acl-main.343, section 4.3, with all weights 1.
 
     Args:
-        labels: per modality (N,) what people said of the training clips; NaN where unknown.
-        unit: as of ``FusedObjective``.
+        labels: per modality, (N,) labels of the training clips by people; NaN where unknown.
+        unit: as for ``FusedObjective``.
     """
 
     def __init__(self, labels: Mapping[str, Tensor], unit: float) -> None:
         super().__init__(unit)
-        # Not part of a checkpoint: they are read with the data.
+        # Not part of a checkpoint: they come with the data.
         for name, values in labels.items():
             self.register_buffer(f"labels_{name}", values, persistent=False)
 
     def forward(self, output: Output, batch: Batch) -> Loss:
-        """(B,) losses of a batch; ``batch.index`` are the clips' numbers in ``labels``."""
+        """Return the (B,) losses of a batch; ``batch.index`` are the clips' positions in ``labels``."""
         parts = {"fusion": (output.fusion - batch.labels).abs()}
         for name, score in output.unimodal.items():
             target = getattr(self, f"labels_{name}")[batch.index].to(score.dtype)
             known = output.present[name] & target.isfinite()
-            # Before the difference, not after: the gradient of what is left out must be 0, and not 0 times NaN.
+            # Replace unknown labels before the difference: the gradient must be 0 there, not 0 times NaN.
             parts[name] = torch.where(known, (score - target.where(known, score.detach())).abs(), 0.0)
         return total_loss(parts, output, self.unit)

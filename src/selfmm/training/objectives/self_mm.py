@@ -1,4 +1,4 @@
-"""Self-MM's objective: the fused task on the given labels, each modality's task on the labels it generates."""
+"""The objective of Self-MM: the fused task on the given labels, each modality's task on generated labels."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from selfmm.training.objectives.fused import total_loss
 
 
 class SelfMMObjective(nn.Module):
-    """L = mean over clips of |y^_m - y_m| + sum_s W_s |y^_s - y_s|, W_s = tanh |y_s - y_m| (paper, eq. 17-18).
+    """L = mean over clips of |y^_m - y_m| + sum_s W_s |y^_s - y_s|, W_s = tanh |y_s - y_m|.
 
-    In epoch 1 every W_s is 0: the unimodal heads get no gradient. A clip that lacks a stream has no part in
-    that modality's task.
+    In epoch 1 every W_s is 0: the unimodal heads get no gradient. A clip that lacks a modality does not count in that
+    modality's task.
+
+    Source: Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830, equations 17-18 and algorithm 1.
 
     Args:
-        generator: makes the labels y_s; its state is part of this module's state.
-        clean_features: whether the generator is shown features computed without dropout.
+        generator: generates the labels y_s; its state is part of this module's state.
+        clean_features: whether the generator gets features computed without dropout.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class SelfMMObjective(nn.Module):
         self.clean_features = clean_features
 
     def forward(self, output: Output, batch: Batch) -> Loss:
-        """(B,) losses of a batch; ``batch.index`` are the clips' numbers in the generator."""
+        """Return the (B,) losses of a batch; ``batch.index`` are the clips' positions in the generator."""
         parts = {"fusion": (output.fusion - batch.labels).abs()}
         weights = self.generator.weights(batch.index)
         for name, score in output.unimodal.items():
@@ -40,11 +42,11 @@ class SelfMMObjective(nn.Module):
         return total_loss(parts, output, self.generator.unit)
 
     def observe(self, output: Output, index: Tensor, epoch: int) -> None:
-        """Makes new labels for these clips and moves the class centres (paper, algorithm 1)."""
+        """Generate new labels for these clips and move the class centres (algorithm 1)."""
         present = {name: output.present[name] for name in output.features}
         self.generator.update(output.fusion_feature, output.features, index, epoch, present=present)
 
     def end_epoch(self) -> dict[str, dict[str, float]]:
-        """Recomputes the running sums, so that rounding does not add up over epochs; returns how far apart they are."""
+        """Recompute the running sums, so that rounding errors do not add up; return figures of the class centres."""
         self.generator.resync()
         return self.generator.figures()

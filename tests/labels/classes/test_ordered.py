@@ -1,4 +1,4 @@
-"""Ordered classes on the signed scale: there and back, and what is said of wrong ones."""
+"""Ordered classes on the signed scale: to labels and back, and messages for wrong values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfmm.labels import UnimodalLabelGenerator
-from selfmm.labels.ordered import bound, to_classes, to_labels, to_probabilities
+from selfmm.labels.classes.ordered import bound, to_classes, to_labels, to_probabilities
 
 
 @given(st.integers(2, 12))

@@ -1,4 +1,4 @@
-"""Several real processes, each with its own clips, against one that has them all."""
+"""Several real processes, each with its own clips, against one process that has them all."""
 
 from __future__ import annotations
 
@@ -117,10 +117,10 @@ def test_parts_that_make_no_whole_are_refused() -> None:
         gather([], [torch.arange(4)])
     with pytest.raises(ValueError, match="do not make a whole"):
         gather([], [])
-    with pytest.raises(ValueError, match="their positions of"):
+    with pytest.raises(ValueError, match="but indices name"):
         gather([state, state], [torch.arange(5), torch.arange(5, 8)])
     other = {**state, "more": torch.zeros(1)}
-    with pytest.raises(ValueError, match="different generators"):
+    with pytest.raises(ValueError, match="belong to different generators"):
         gather([state, other], [torch.arange(4), torch.arange(4, 8)])
 
 
@@ -162,11 +162,11 @@ def sharer(rank: int, folder: str, rule: str) -> None:
             show(generator, step, slice(rank, None, SHARERS))
         generator.resync()
         everybody = torch.arange(SHARED.clips)
-        told = {f"label/{name}": part.contiguous() for name, part in generator.labels.items()}
-        told |= {f"weight/{name}": part.contiguous() for name, part in generator.weights(everybody).items()}
-        told |= {f"outcome/{name}": part for name, part in generator.outcomes.items()}
-        told |= {f"state/{name}": part for name, part in generator.state_dict().items()}
-        save_file(told, Path(folder) / f"{rank}.safetensors")
+        tensors = {f"label/{name}": part.contiguous() for name, part in generator.labels.items()}
+        tensors |= {f"weight/{name}": part.contiguous() for name, part in generator.weights(everybody).items()}
+        tensors |= {f"outcome/{name}": part for name, part in generator.outcomes.items()}
+        tensors |= {f"state/{name}": part for name, part in generator.state_dict().items()}
+        save_file(tensors, Path(folder) / f"{rank}.safetensors")
     finally:
         torch.distributed.destroy_process_group()
 
@@ -199,13 +199,13 @@ def test_processes_that_share_the_banks_make_the_labels_of_one(rule: str, tmp_pa
 
     start(sharer, tmp_path, rule, SHARERS)
     for rank in range(SHARERS):
-        told = load_file(tmp_path / f"{rank}.safetensors")
+        tensors = load_file(tmp_path / f"{rank}.safetensors")
         for name in single.names:
-            torch.testing.assert_close(told[f"label/{name}"], single.labels[name], rtol=0, atol=1e-6)
+            torch.testing.assert_close(tensors[f"label/{name}"], single.labels[name], rtol=0, atol=1e-6)
             weights = single.weights(torch.arange(SHARED.clips))[name]
-            torch.testing.assert_close(told[f"weight/{name}"], weights, rtol=0, atol=1e-6)
-            assert torch.equal(told[f"outcome/{name}"], single.outcomes[name])
-        state = {key.removeprefix("state/"): value for key, value in told.items() if key.startswith("state/")}
+            torch.testing.assert_close(tensors[f"weight/{name}"], weights, rtol=0, atol=1e-6)
+            assert torch.equal(tensors[f"outcome/{name}"], single.outcomes[name])
+        state = {key.removeprefix("state/"): value for key, value in tensors.items() if key.startswith("state/")}
         expected = single.state_dict() if rank == 0 else {}
         assert state.keys() == expected.keys()
         for key, value in expected.items():

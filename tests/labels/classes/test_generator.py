@@ -1,4 +1,4 @@
-"""The generator for unordered classes against its slow oracle, its laws, planted truth, and data with nothing in it."""
+"""The generator for unordered classes against its slow oracle, its laws, planted truth, and data without evidence."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from oracles.classes import SlowClasses
 from oracles.worlds import Step
 from selfmm.core.errors import SettingsError
 from selfmm.labels import Outcome, UnimodalClassLabelGenerator
-from selfmm.labels.class_accounts import EM_STEPS, ClassAccount, fit_account, posterior
+from selfmm.labels.classes.posterior import EM_STEPS, ClassFit, fit_distances, posterior
 
 WIDTHS = {"text": 4, "type": 2}
 
 
 @dataclass(frozen=True)
 class World:
-    """A random run whose features stand around a centre per class, that of the m-class or, here and there, another."""
+    """A random run whose features lie around the centre of a class: that of the m-class, or sometimes of another."""
 
     seed: int
     clips: int = 24
@@ -112,7 +112,7 @@ def test_equals_the_oracle(world: World) -> None:
         gen.resync()
         slow.resync()
         for name in WIDTHS:
-            np.testing.assert_allclose([*gen.figures(name).values()], slow.account[name], rtol=1e-8, atol=1e-9)
+            np.testing.assert_allclose([*gen.figures(name).values()], slow.fits[name], rtol=1e-8, atol=1e-9)
     assert updated > 0 or world.clips < 10
 
 
@@ -172,8 +172,8 @@ def test_a_first_epoch_gives_the_same_state_however_it_is_split(world: World, ba
         gen.resync()
         for name, centre in zip(WIDTHS, before, strict=True):
             torch.testing.assert_close(gen.centres(name), centre, equal_nan=True, rtol=1e-12, atol=1e-12)
-    for one, other in zip(whole.state_dict().values(), split.state_dict().values(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
+    for a, b in zip(whole.state_dict().values(), split.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
 
 
 def test_a_run_stopped_anywhere_continues_bit_for_bit() -> None:
@@ -182,9 +182,9 @@ def test_a_run_stopped_anywhere_continues_bit_for_bit() -> None:
     other = build(world, torch.zeros_like(world.classes))
     other.load_state_dict(gen.state_dict())
     for step in steps[-5:]:
-        for one in (gen, other):
-            apply(one, step)
-            one.resync()
+        for generator in (gen, other):
+            apply(generator, step)
+            generator.resync()
     for (key, buffer), same in zip(gen.state_dict().items(), other.state_dict().values(), strict=True):
         assert torch.equal(buffer, same), key
 
@@ -199,7 +199,7 @@ class Planted:
     clips: int = 800
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """m-classes, what the modality says, its features, and the best guess of one who knows how they were made."""
+        """m-classes, the classes of the modality, its features, and the best guess with knowledge of the true model."""
         random = torch.Generator().manual_seed(self.seed)
         m = torch.randint(5, (self.clips,), generator=random)
         own = torch.rand(self.clips, generator=random) < self.share
@@ -226,11 +226,11 @@ def test_planted_contradictions_are_recovered_nearly_as_well_as_can_be(noise: fl
     for seed in range(3):
         m, truth, rows, best = Planted(seed, noise=noise).draw()
         gen = trained(m, rows)
-        said = gen.labels["text"].argmax(-1)
-        right, given, possible = ((guess == truth).double().mean() for guess in (said, m, best))
+        predicted = gen.labels["text"].argmax(-1)
+        right, given, possible = ((guess == truth).double().mean() for guess in (predicted, m, best))
         assert right > given + 0.02
         assert right > possible - 0.03
-        assert (said != truth)[m == truth].double().mean() < 0.02
+        assert (predicted != truth)[m == truth].double().mean() < 0.02
         assert gen.figures("text")["share"] == pytest.approx(0.25, abs=0.07)  # 20 % of 4/5: never its own m-class
 
 
@@ -256,32 +256,32 @@ def test_memorised_classes_are_no_evidence_against_themselves() -> None:
     assert gen.weights(torch.arange(len(m)))["text"].max() < 1e-3
 
 
-def test_the_account_is_the_most_likely_one_and_em_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fit_is_the_most_likely_one_and_em_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     random = torch.Generator().manual_seed(0)
     m = torch.randint(3, (500,), generator=random)
     centres = torch.randn(3, 4, generator=random).double()
     says = torch.where(torch.rand(500, generator=random) < 0.2, torch.randint(3, (500,), generator=random), m)
     rows = centres[says] + torch.randn(500, 4, generator=random)
     distances, prior = torch.cdist(rows, centres).square(), torch.full((3,), 1 / 3).double()
-    account = fit_account(m, distances, prior, torch.tensor(0.1))
+    fit = fit_distances(m, distances, prior, torch.tensor(0.1))
 
     def likelihood(sharpness: Tensor, share: Tensor) -> Tensor:
         agreeing = (prior.log() - sharpness * distances).softmax(-1)[torch.arange(500), m]
         return ((1 - share) * agreeing + share * prior[m]).log().sum()
 
-    best = likelihood(account.sharpness, account.share)
+    best = likelihood(fit.sharpness, fit.share)
     grid = [(b, p) for b in torch.linspace(0.05, 3, 60).double() for p in torch.linspace(0.01, 0.9, 60).double()]
     assert all(likelihood(b, p) < best for b, p in grid)
-    assert 0.1 < account.share < 0.3
-    monkeypatch.setattr("selfmm.labels.class_accounts.EM_STEPS", 4 * EM_STEPS)
-    torch.testing.assert_close(fit_account(m, distances, prior, torch.tensor(0.1)), account, rtol=1e-6, atol=1e-9)
+    assert 0.1 < fit.share < 0.3
+    monkeypatch.setattr("selfmm.labels.classes.posterior.EM_STEPS", 4 * EM_STEPS)
+    torch.testing.assert_close(fit_distances(m, distances, prior, torch.tensor(0.1)), fit, rtol=1e-6, atol=1e-9)
 
 
 def test_with_two_classes_the_evidence_is_self_mms_difference_of_distances() -> None:
-    account = ClassAccount(*torch.tensor([0.7, 0.3, 1.0]).double())
+    fit = ClassFit(*torch.tensor([0.7, 0.3, 1.0]).double())
     prior, m = torch.tensor([0.4, 0.6]).double(), torch.ones(4, dtype=torch.long)
     distances = torch.tensor([[1.0, 3.0], [2.0, 2.0], [5.0, 1.0], [0.0, 9.0]]).double()
-    u = posterior(m, distances, prior, account)
+    u = posterior(m, distances, prior, fit)
     anchor = torch.log((0.7 + 0.3 * prior[1]) / (0.3 * prior[0]))
     expected = anchor + 0.7 * (distances[:, 0] - distances[:, 1])
     torch.testing.assert_close(torch.log(u[:, 1] / u[:, 0]), expected)

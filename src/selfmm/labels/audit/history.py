@@ -1,4 +1,4 @@
-"""The labels of a run as arrays: a table of a row per clip, epoch and modality would be read in pieces, not whole."""
+"""The labels of a run as arrays, read in pieces, because a table with a row per clip, epoch and modality is large."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class LabelHistory:
     """The u-labels of N clips, M modalities and E epochs.
 
     Attributes:
-        ids: (N,) names of the clips, in the order in which the table first names them.
-        modalities, epochs: names (M) and numbers (E, rising).
+        ids: (N,) names of the clips, in the order in which they first occur in the table.
+        modalities, epochs: names (M) and numbers (E, increasing).
         m_labels: (N,) labels of the whole clip.
         u_labels: (M, E, N); NaN where the table has no row.
-        outcomes: (M, E, N) an `Outcome` each, ``UNKNOWN`` where nothing is said; None if the table has no
-            column ``outcome``, as in runs before outcomes were recorded.
+        outcomes: (M, E, N) an `Outcome` each, ``UNKNOWN`` where the table has none; None if the table has no column
+            ``outcome``, as in runs before outcomes were recorded.
     """
 
     ids: pd.Index[str]
@@ -44,33 +44,33 @@ class LabelHistory:
 
     @classmethod
     def of(cls, tables: pd.DataFrame | Iterable[pd.DataFrame]) -> LabelHistory:
-        """From ``labels.parquet``, whole or in pieces, in any order of rows.
+        """Return the labels of ``labels.parquet``, given whole or in pieces, with rows in any order.
 
         Raises:
-            RunError: a column is missing or of a wrong type, a row occurs twice, or there is none.
+            RunError: if a column is missing or has a wrong type, a row occurs twice, or there are no rows.
         """
-        gathered = _Gathered()
+        collected = _Collector()
         for table in [tables] if isinstance(tables, pd.DataFrame) else tables:
-            gathered.add(table)
-        return gathered.history()
+            collected.add(table)
+        return collected.history()
 
     def has(self, number: int, *outcomes: Outcome) -> npt.NDArray[np.bool_]:
-        """(E, N) bool: the outcome of modality ``number`` is one of these. Only for tables with outcomes."""
+        """Return (E, N) bool: the outcome of modality ``number`` is one of these. Only for tables with outcomes."""
         assert self.outcomes is not None
-        found: npt.NDArray[np.bool_] = np.isin(self.outcomes[number], [int(outcome) for outcome in outcomes])
-        return found
+        mask: npt.NDArray[np.bool_] = np.isin(self.outcomes[number], [int(outcome) for outcome in outcomes])
+        return mask
 
 
 @dataclass
 class _Block:
-    """The rows of one epoch and modality in one piece of the table."""
+    """Rows of one epoch and modality in one piece of the table."""
 
     rows: npt.NDArray[np.intp]
     u_labels: Floats
     codes: Codes | None
 
 
-class _Gathered:
+class _Collector:
     def __init__(self) -> None:
         self.ids: pd.Index[str] = pd.Index([], dtype="str")
         self.m_labels: list[Floats] = []
@@ -85,7 +85,7 @@ class _Gathered:
             self.blocks.setdefault((str(name), int(epoch)), []).append(block)
 
     def _rows(self, part: pd.DataFrame) -> npt.NDArray[np.intp]:
-        """Positions of the part's clips; those not met before are appended."""
+        """Positions of the part's clips; new clips are appended."""
         ids = pd.Index(part["id"])
         if not ids.is_unique:
             twice = ids[ids.duplicated()][0]
@@ -105,8 +105,8 @@ class _Gathered:
         epochs = tuple(sorted({epoch for _, epoch in self.blocks}))
         shape = (len(modalities), len(epochs), len(self.ids))
         u_labels = np.full(shape, np.nan, dtype=np.float32)
-        told = all(block.codes is not None for blocks in self.blocks.values() for block in blocks)
-        outcomes = np.full(shape, UNKNOWN, dtype=np.uint8) if told else None
+        recorded = all(block.codes is not None for blocks in self.blocks.values() for block in blocks)
+        outcomes = np.full(shape, UNKNOWN, dtype=np.uint8) if recorded else None
         for (name, epoch), blocks in self.blocks.items():
             place = modalities.index(name), epochs.index(epoch)
             for block in blocks:
@@ -119,16 +119,16 @@ class _Gathered:
 
 
 def check_labels(table: pd.DataFrame) -> pd.DataFrame:
-    """The table, if it holds ids, modalities and finite labels; raises ``RunError`` if not."""
+    """Return the table; raise ``RunError`` unless it has ids, modalities and finite labels."""
     missing = [column for column in COLUMNS if column not in table]
     if missing:
-        raise RunError(f"the labels lack the columns {missing}; labels.parquet is damaged or of another program.")
+        raise RunError(f"the labels lack the columns {missing}; labels.parquet is damaged or not from selfmm.")
     numbers = [name for name in ("epoch", "m_label", "u_label") if not pd.api.types.is_numeric_dtype(table[name])]
     if numbers:
-        raise RunError(f"{', '.join(numbers)} should be numbers; labels.parquet is damaged or of another program.")
+        raise RunError(f"{', '.join(numbers)} should be numbers; labels.parquet is damaged or not from selfmm.")
     names = [name for name in ("id", "modality") if pd.api.types.infer_dtype(table[name], skipna=True) not in _NAMES]
     if len(table) and names:
-        raise RunError(f"{', '.join(names)} should be names; labels.parquet is damaged or of another program.")
+        raise RunError(f"{', '.join(names)} should be names; labels.parquet is damaged or not from selfmm.")
     bad = ~np.isfinite(table[["epoch", "m_label", "u_label"]].to_numpy(dtype=np.float64)).all(axis=1)
     if bad.any() or table[["id", "modality"]].isna().to_numpy().any():
         raise RunError("labels.parquet has rows without an id, a modality, or finite labels; it is damaged.")
@@ -136,6 +136,6 @@ def check_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _codes(outcomes: pd.Series) -> Codes:
-    """The outcomes by their words; one that is not known is UNKNOWN."""
+    """Codes of the outcomes from their words; UNKNOWN for an unknown word."""
     codes = _WORDS.get_indexer(pd.Index(outcomes.astype("str")))
     return np.where(codes < 0, UNKNOWN, codes).astype(np.uint8)

@@ -1,12 +1,12 @@
-"""Ordered classes as labels on a signed scale, and back: how Self-MM's own relation serves them.
+"""Ordered classes as labels on a signed scale and back, so that Self-MM's own rules can be used for them.
 
-The K classes 0 < 1 < ... < K-1 stand one unit apart around 0, each at the midpoint of its unit:
-``y = c - (K-1)/2``. Seven classes are -3 ... 3, five -2 ... 2, two -1/2 and 1/2. Of an odd number, the middle class is
-neutral and in neither of Self-MM's two classes, as a sentiment of 0 is. Labels from the network or the generator
-(``bound=bound(K)``) come back as the nearest class, or as the two neighbours' probabilities.
+The K classes 0 < 1 < ... < K-1 are one unit apart around 0, each at the midpoint of its unit: ``y = c - (K-1)/2``.
+Seven classes are -3 ... 3, five -2 ... 2, two -1/2 and 1/2. If K is odd, the middle class is neutral and in neither of
+Self-MM's two classes, like a sentiment of 0. Labels from the network or the generator (``bound=bound(K)``) are turned
+back into the nearest class, or into probabilities of the two neighbours.
 
-It takes for granted what an order alone does not say: that neighbouring classes are equally far apart, and that the
-middle of the scale is neutral. Where either is false, or there is no order, see :mod:`selfmm.labels.classes`.
+This assumes more than an order: that neighbouring classes are equally far apart, and that the middle of the scale is
+neutral. Where either is false, or there is no order, see :mod:`selfmm.labels.classes.generator`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor
 
 
 def bound(count: int) -> float:
-    """Largest absolute label of ``count`` classes: (K-1)/2."""
+    """Return the largest absolute label of ``count`` classes, (K-1)/2; raise ``ValueError`` unless K >= 2."""
     _check_count(count)
     return (count - 1) / 2
 
 
 def to_labels(classes: Tensor, count: int) -> Tensor:
-    """Signed midpoints of classes.
+    """Return the labels of classes: their signed midpoints.
 
     Args:
         classes: (N,) integers from 0 to ``count`` - 1, in the order of the classes.
@@ -32,7 +32,7 @@ def to_labels(classes: Tensor, count: int) -> Tensor:
         (N,) float32 labels in [-(K-1)/2, (K-1)/2], exact.
 
     Raises:
-        ValueError: ``classes`` are no such integers.
+        ValueError: if ``classes`` are not such integers.
 
     >>> to_labels(torch.tensor([0, 2, 4]), 5)
     tensor([-2.,  0.,  2.])
@@ -43,9 +43,12 @@ def to_labels(classes: Tensor, count: int) -> Tensor:
 
 
 def to_classes(labels: Tensor, count: int) -> Tensor:
-    """(N,) long, the nearest class of (N,) labels of any size; halfway between two, the higher one.
+    """Return (N,) long, the nearest class of (N,) labels of any size; halfway between two, the higher one.
 
-    So with two classes a label of 0 is in the class 1, as the field's Acc-2 counts ``>= 0``.
+    So with two classes a label of 0 is in class 1, like ``>= 0`` in has0 accuracy.
+
+    Raises:
+        ValueError: if the labels are not finite floats.
 
     >>> to_classes(torch.tensor([-9.0, -0.4, 0.5]), 5)
     tensor([0, 2, 3])
@@ -54,10 +57,13 @@ def to_classes(labels: Tensor, count: int) -> Tensor:
 
 
 def to_probabilities(labels: Tensor, count: int) -> Tensor:
-    """(N, K), the one distribution on a label's two neighbouring classes whose mean is the label.
+    """Return (N, K), the only distribution on a label's two neighbouring classes whose mean is the label.
 
-    A label on a midpoint is one class for certain, one beyond the scale its outermost class. The spread is that of
-    interpolation; it is no measure of how sure the label is.
+    A label on a midpoint is one class with probability 1; a label beyond the scale is its outermost class. The spread
+    comes from interpolation and does not measure how certain the label is.
+
+    Raises:
+        ValueError: if the labels are not finite floats.
 
     >>> to_probabilities(torch.tensor([0.25]), 3)
     tensor([[0.0000, 0.7500, 0.2500]])
@@ -68,7 +74,7 @@ def to_probabilities(labels: Tensor, count: int) -> Tensor:
 
 
 def check_classes(classes: Tensor, count: int) -> None:
-    """Raises ``ValueError`` unless ``classes`` is (N,) of integers from 0 to ``count`` - 1."""
+    """Raise ``ValueError`` unless ``classes`` is (N,) of integers from 0 to ``count`` - 1."""
     if classes.ndim != 1 or classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
         raise ValueError(
             f"classes are {tuple(classes.shape)} {classes.dtype}; give a 1-D tensor of integers (torch.long)"

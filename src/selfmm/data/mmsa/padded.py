@@ -1,4 +1,4 @@
-"""Padded feature arrays of the field's pickles, and how they lose their padding."""
+"""Padded feature arrays of MMSA pickles, and the removal of their padding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from selfmm.core.messages import clips
 from selfmm.data.finite import FiniteCheck, as_float, without_non_finite
+from selfmm.data.manifest import Modality
 from selfmm.data.pickle.reader import release
-from selfmm.data.store import Modality
 from selfmm.data.writer import Frames
 
 Lengths = npt.NDArray[np.int64]
@@ -24,9 +24,9 @@ class Padded:
     """One modality in one split.
 
     Attributes:
-        values: (n, L, dim), padded to L frames; None where the split lacks the modality.
+        values: (n, L, dim), padded to L frames; None if the split lacks the modality.
         size: n.
-        stated: (n,) frames per clip, from ``<modality>_lengths`` or the text's mask; None where nobody states them.
+        stated: (n,) frames per clip, from ``<modality>_lengths`` or the mask of the text; None if the file has neither.
     """
 
     values: npt.NDArray[Any] | None
@@ -35,7 +35,7 @@ class Padded:
 
     @property
     def chunks(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-        """First clip and values of a few clips at a time; pages of a mapped file are let go in between."""
+        """First clip and values of a few clips at a time; pages of a mapped file are released in between."""
         if self.values is None:
             return
         step = max(1, _CHUNK_BYTES // max(1, self.values[:1].nbytes))
@@ -44,8 +44,8 @@ class Padded:
             release(self.values)
 
 
-class Stream:
-    """One modality of all splits, and where in its padded arrays each clip lies.
+class PaddedModality:
+    """One modality of all splits, and the place of each clip in its padded arrays.
 
     Args:
         name: of the modality.
@@ -62,10 +62,12 @@ class Stream:
         front = _is_front_padded(list(occupied.values()))
         if occupied:
             side = "front" if front else "end"
-            self.notes.append(f"{name}: no lengths are stated; frames of zeros at the {side} were taken for padding.")
-        found = [span or _span(occupied[n], front) for n, span in enumerate(stated)]
-        self.starts: Lengths = np.concatenate([starts for starts, _ in found])
-        self.lengths: Lengths = np.concatenate([lengths for _, lengths in found])
+            self.notes.append(
+                f"{name}: the file states no lengths; frames of zeros at the {side} were treated as padding."
+            )
+        spans = [span or _span(occupied[n], front) for n, span in enumerate(stated)]
+        self.starts: Lengths = np.concatenate([starts for starts, _ in spans])
+        self.lengths: Lengths = np.concatenate([lengths for _, lengths in spans])
         self._unreleased = 0
 
     def _stated(self, part: Padded) -> tuple[Lengths, Lengths] | None:
@@ -78,40 +80,40 @@ class Stream:
         longer = int((part.stated > longest).sum())
         if longer:
             self.notes.append(
-                f"{self.name}: {clips(longer, ('has', 'have'))} a stated length above the {longest} frames there are; "
-                f"the file was cut to {longest}, and so is the length."
+                f"{self.name}: {clips(longer, ('has', 'have'))} a stated length above the {longest} frames in the "
+                f"file; the length was cut to {longest}, as the frames were."
             )
         return zeros, np.minimum(part.stated, longest)
 
     def look(self, check: FiniteCheck, ids: Sequence[str]) -> None:
-        """Shows every kept frame to ``check``, in one pass over the file."""
+        """Pass every frame without padding to ``check``, in one pass over the file."""
         for part, first in zip(self.parts, self.first, strict=False):
             for start, values in part.chunks:
                 for place, clip in enumerate(as_float(values), start=int(first) + start):
-                    check.look(clip[self._kept(place)], ids[place])
+                    check.look(clip[self._unpadded(place)], ids[place])
 
-    def _kept(self, clip: int) -> slice:
+    def _unpadded(self, clip: int) -> slice:
         return slice(int(self.starts[clip]), int(self.starts[clip] + self.lengths[clip]))
 
     def frames(self) -> Frames:
-        """The stream as the writer takes it: unpadded, 0 where a feature is not finite."""
-        there = [part.values for part in self.parts if part.values is not None]
-        half = all(values.dtype == np.float16 for values in there)
+        """Return the frames for the writer: without padding, 0 where a feature is not finite."""
+        arrays = [part.values for part in self.parts if part.values is not None]
+        half = all(values.dtype == np.float16 for values in arrays)
         dtype = np.dtype(np.float16 if half else np.float32)
-        dim = there[0].shape[2]
+        dim = arrays[0].shape[2]
 
         def read(clip: int) -> npt.NDArray[Any]:
             number = int(np.searchsorted(self.first, clip, side="right")) - 1
             values = self.parts[number].values
             if values is None:
                 return np.zeros((0, dim), dtype=dtype)
-            kept = without_non_finite(values[clip - self.first[number]][self._kept(clip)], dtype)
-            self._let_go(values)
-            return kept
+            frames = without_non_finite(values[clip - self.first[number]][self._unpadded(clip)], dtype)
+            self._release(values)
+            return frames
 
         return Frames(Modality(kind="frames", dim=dim), self.lengths, read, dtype)
 
-    def _let_go(self, values: npt.NDArray[Any]) -> None:
+    def _release(self, values: npt.NDArray[Any]) -> None:
         self._unreleased += values[:1].nbytes
         if self._unreleased > _CHUNK_BYTES:
             release(values)
@@ -119,7 +121,7 @@ class Stream:
 
 
 def _occupied(part: Padded) -> npt.NDArray[np.bool_]:
-    """(n, L): whether a frame holds anything but zeros."""
+    """Whether each frame, (n, L), holds anything but zeros."""
     chunks = [np.any(values != 0, axis=2) for _, values in part.chunks]
     return np.concatenate(chunks) if chunks else np.zeros((0, 1), dtype=bool)
 
@@ -131,11 +133,11 @@ def _is_front_padded(occupied: Sequence[npt.NDArray[np.bool_]]) -> bool:
 
 
 def _span(occupied: npt.NDArray[np.bool_], front: bool) -> tuple[Lengths, Lengths]:
-    """First frame and number of frames per clip; 0 of them where a clip is all zeros."""
+    """First frame and number of frames per clip; no frames if a clip is all zeros."""
     n, longest = occupied.shape
     if not longest:
         return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    some = occupied.any(axis=1)
-    starts = np.where(some & front, occupied.argmax(axis=1), 0)
+    any_frame = occupied.any(axis=1)
+    starts = np.where(any_frame & front, occupied.argmax(axis=1), 0)
     ends = longest - (0 if front else occupied[:, ::-1].argmax(axis=1))
-    return starts.astype(np.int64), np.where(some, ends - starts, 0).astype(np.int64)
+    return starts.astype(np.int64), np.where(any_frame, ends - starts, 0).astype(np.int64)

@@ -1,0 +1,174 @@
+"""The figures of an audit: one number per modality each, or the reason why it has no value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.evaluation.metrics import pearson
+from selfmm.labels.audit.history import LabelHistory
+from selfmm.labels.outcomes import HELD, Outcome
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ModalityLabels:
+    """The labels of one modality, for n clips.
+
+    Attributes:
+        m_labels, u_labels: (n,) at the last epoch, minus the neutral label; NaN where the clip has no label.
+        before: (n,) u-labels one epoch earlier; None if there is no earlier epoch.
+        present: (n,) bool, the clip has this modality.
+        moved: (n,) bool, the rule has moved the label in some epoch.
+        clamped, held: (n,) bool at the last epoch; None if outcomes were not recorded.
+        head: (n,) score of the modality's own head minus the neutral label, NaN where it has none; None if not given.
+        separation: of the class centres at the last epoch; NaN if not given.
+        quality: (n,), see `selfmm.labels.audit.quality`.
+    """
+
+    m_labels: Array
+    u_labels: Array
+    before: Array | None
+    present: Mask
+    moved: Mask
+    clamped: Mask | None
+    held: Mask | None
+    head: Array | None
+    separation: float
+    quality: Array
+
+    @classmethod
+    def of(
+        cls,
+        history: LabelHistory,
+        number: int,
+        *,
+        neutral: float,
+        head: Array | None,
+        separation: float,
+        quality: Array,
+    ) -> ModalityLabels:
+        """Return the labels of modality ``number`` of a history; ``head`` as it is stored."""
+        u_labels = history.u_labels[number]
+        labelled = np.isfinite(u_labels[-1])
+        if history.outcomes is None:
+            moved = (u_labels != history.m_labels) & np.isfinite(u_labels)
+            clamped = held = None
+            present = labelled
+        else:
+            moved = history.has(number, Outcome.UPDATED, Outcome.CLAMPED)
+            clamped, held = history.has(number, Outcome.CLAMPED)[-1], history.has(number, *HELD)[-1]
+            present = labelled & ~history.has(number, Outcome.MISSING)[-1]
+        return cls(
+            m_labels=history.m_labels.astype(np.float64) - neutral,
+            u_labels=u_labels[-1].astype(np.float64) - neutral,
+            before=u_labels[-2].astype(np.float64) - neutral if len(u_labels) > 1 else None,
+            present=present,
+            moved=moved.any(axis=0),
+            clamped=clamped,
+            held=held,
+            head=None if head is None else head - neutral,
+            separation=separation,
+            quality=quality,
+        )
+
+
+class Undefined(Exception):  # noqa: N818  not an error
+    """A figure has no value; the message is the reason."""
+
+
+_NOT_RECORDED = "the version of selfmm that made this run did not record outcomes"
+
+
+def _mean(values: Array | Mask, nothing: str = "no clip has this modality") -> float:
+    if not len(values):
+        raise Undefined(nothing)
+    return float(np.mean(values))
+
+
+def _coverage(labels: ModalityLabels) -> float:
+    return _mean(labels.moved[np.isfinite(labels.u_labels)], "no clip has a label")
+
+
+def _share(mask: Mask | None, labels: ModalityLabels) -> float:
+    if mask is None:
+        raise Undefined(_NOT_RECORDED)
+    return _mean(mask[np.isfinite(labels.u_labels)], "no clip has a label")
+
+
+def _corr(x: Array, y: Array) -> float:
+    if len(x) < 2:
+        raise Undefined("a correlation needs two clips")
+    if x.min() == x.max() or y.min() == y.max():
+        raise Undefined("one of the two has the same value for all clips")
+    return pearson(x, y)
+
+
+def _sides(labels: ModalityLabels) -> Array:
+    """Sign of u times m, for the clips whose m-label is not neutral."""
+    sided = labels.present & (labels.m_labels != 0)
+    product: Array = np.sign(labels.u_labels[sided]) * np.sign(labels.m_labels[sided])
+    return product
+
+
+def _drift(labels: ModalityLabels) -> float:
+    if labels.before is None:
+        raise Undefined("the table has only one epoch")
+    change = np.abs(labels.u_labels - labels.before)[labels.present]
+    return _mean(change[np.isfinite(change)])
+
+
+def _separation(labels: ModalityLabels) -> float:
+    if np.isnan(labels.separation):
+        raise Undefined("the run's history has no separation of the centres for this epoch")
+    return labels.separation
+
+
+def _with_head(labels: ModalityLabels, figure: Callable[[Array, Array], float]) -> float:
+    if labels.head is None:
+        raise Undefined("this modality has no scores")
+    known = labels.present & np.isfinite(labels.head)
+    return figure(labels.u_labels[known], labels.head[known])
+
+
+def _mae(x: Array, y: Array) -> float:
+    return _mean(np.abs(x - y), "no clip has a score of this modality")
+
+
+def _on_side(labels: ModalityLabels, side: int) -> float:
+    return _mean(_sides(labels) == side, "all m-labels are neutral")
+
+
+FIGURES: Mapping[str, tuple[str, Callable[[ModalityLabels], float]]] = {
+    "clips": ("number of training clips with a label", lambda v: float(np.isfinite(v.u_labels).sum())),
+    "coverage": ("share of labels that the rule has moved at least once", _coverage),
+    "held": ("share of labels held in the last epoch, for any reason", lambda v: _share(v.held, v)),
+    "clamped": ("share of raw labels cut to the range in the last epoch", lambda v: _share(v.clamped, v)),
+    "corr_m": ("Pearson correlation with the m-label", lambda v: _corr(v.u_labels[v.present], v.m_labels[v.present])),
+    "distance_m": ("mean |u - m|", lambda v: _mean(np.abs(v.u_labels - v.m_labels)[v.present])),
+    "same_side": ("share on the m-label's side of neutral (neutral m-labels left out)", lambda v: _on_side(v, 1)),
+    "flipped": ("share on the other side of neutral (neutral m-labels left out)", lambda v: _on_side(v, -1)),
+    "drift": ("mean |u - u of the epoch before| at the last epoch", _drift),
+    "separation": ("distance of the class centres over the spread of the classes, last epoch", _separation),
+    "head_corr": ("Pearson correlation with the score of the modality's own head", lambda v: _with_head(v, _corr)),
+    "head_mae": ("mean |u - score of the modality's own head|", lambda v: _with_head(v, _mae)),
+    "quality": ("mean quality of the labels, in [0, 1]", lambda v: _mean(v.quality[v.present])),
+}
+"""The meaning of each figure and how it is computed. Clips that lack the modality count in the first four only."""
+
+
+def measure(labels: ModalityLabels) -> tuple[dict[str, float], dict[str, str]]:
+    """Return every figure of ``FIGURES``, NaN where it has no value, and the reasons for those."""
+    values: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for key, (_, figure) in FIGURES.items():
+        try:
+            values[key] = figure(labels)
+        except Undefined as why:
+            values[key], reasons[key] = float("nan"), str(why)
+    return values, reasons
