@@ -59,7 +59,7 @@ class FiniteCheck:
             return []
         return [
             f"{self.modality} has {_values(self.bad, 'NaN or infinite')} in {clips(len(self.where))} "
-            f"({some(self.where)}). Fix the features, or pass --non-finite zero to replace them with 0."
+            f"({some(self.where)}). Fix the features, or pass `non_finite='zero'` to replace them with 0."
         ]
 
     def notes(self) -> list[str]:

@@ -92,7 +92,7 @@ def test_text_as_tokens_or_features(tmp_path: Path) -> None:
     source = read_table_source(path)
     assert not source.frames
     assert any("text.npz was left out; to use it" in note and "--text tokens" in note for note in source.notes)
-    with pytest.raises(SourceError, match=r"holds token ids; name their vocabulary.*--tokenizer"):
+    with pytest.raises(SourceError, match=r"holds token ids; name their vocabulary.*`tokenizer="):
         read_table_source(path, text="tokens")
     tokens = read_table_source(path, text="tokens", tokenizer="bert-base-uncased").frames["text"]
     assert tokens.read(0).tolist() == [101, 7, 102]
