@@ -162,7 +162,7 @@ def test_an_attack_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_existing_data_set_is_only_replaced_on_demand(tmp_path: Path) -> None:
     imported(tmp_path)
-    with pytest.raises(OutputError, match=r"exists already.*--force"):
+    with pytest.raises(OutputError, match=r"exists already.*`force=True`"):
         imported(tmp_path)
     assert imported(tmp_path, name="new", force=True)[0].name == "new"
     with pytest.raises(SourceError):

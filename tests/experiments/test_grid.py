@@ -62,7 +62,7 @@ def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, t
     killed_at_the_end(planted, cut, overrides=[*STREAMS, "model=self_mm", "seed=5"])
     kept = (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns
     cases = [case("lf_dnn"), case("self_mm")]
-    with pytest.raises(OutputError, match=r"already holds runs\. Pass --resume"):
+    with pytest.raises(OutputError, match=r"already holds runs\. Pass `resume=True`"):
         grid(planted, folder, cases)
     again = grid(planted, folder, cases, resume=True)
     assert (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns == kept

@@ -232,7 +232,7 @@ from pathlib import Path
 from features.tone_clips import STAND_IN, VOICE
 from selfmm.features import workers
 from selfmm.features.extract import extract
-from selfmm.cli import app, main
+from selfmm.cli import main
 workers._COMMAND = STAND_IN
 sys.argv = ["selfmm", "extract", *sys.argv[1:]]
 main()
@@ -484,7 +484,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("columns", "cells", "options", "says"),
     [
-        ("id path label", [("a", "a.wav", 5)], {}, r"outside \[-3, 3\].*--label-range"),
+        ("id path label", [("a", "a.wav", 5)], {}, r"outside \[-3, 3\].*`label_range="),
         ("id path label", [("a", "a.wav", 2)], {"label_range": (-1.0, 1.0)}, r"outside \[-1, 1\]"),
         ("id path label", [("a", "a.wav", 2)], {"label_range": (1.0, -1.0)}, "smaller one first"),
         ("id path label", [("a", "a.wav", 1), ("a", "a.wav", 2)], {}, "more than once: 'a'"),

@@ -71,7 +71,7 @@ def test_labels_by_people_must_be_there(planted: Dataset) -> None:
     rows = planted.rows("train")
     found = human_labels(planted, settings, ("audio",), rows)["audio"].numpy()
     np.testing.assert_allclose(found, planted.samples["label_audio"].to_numpy()[rows], rtol=1e-6)
-    with pytest.raises(TrainingError, match=r"label_text, label_audio.*selfmm annotate.*--labels generated"):
+    with pytest.raises(TrainingError, match=r"label_text, label_audio.*selfmm annotate.*`labels='generated'`"):
         human_labels(unlabelled(planted), settings, ("text", "audio"), rows)
 
 

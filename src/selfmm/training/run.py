@@ -92,7 +92,7 @@ class Run:
         if not self._begun():
             raise RunError(
                 f"process {self.processes.rank} does not see {self.folder.path}, which process 0 made: the processes "
-                "of a run need a folder that all their machines share. Choose another --out."
+                "of a run need a folder that all their machines share. Choose another `out=...`."
             )
         with only_one(self.folder.path) if self.processes.main else nullcontext():
             encoded = assembly.ask_frozen(self.dataset)
@@ -111,7 +111,7 @@ class Run:
             return _NOTHING
         if not resume:
             raise OutputError(
-                f"{self.folder.path} exists already. Pass --resume to continue it, or choose another --out."
+                f"{self.folder.path} exists already. Pass `resume=True` to continue it, or choose another `out=...`."
             )
         return _FINISHED if self._check_same().status == "finished" else _BEGUN
 
@@ -121,7 +121,7 @@ class Run:
             if (path / "run.json").is_file():
                 return True
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise OutputError(f"{path} exists and is not a run folder. Choose another --out.")
+                raise OutputError(f"{path} exists and is not a run folder. Choose another `out=...`.")
         except OSError as error:
             raise explain(error, path) from error
         return False
@@ -134,14 +134,14 @@ class Run:
             raise RunError(
                 f"{self.folder.path} was started on {info.dataset!r} at {info.dataset_path}, whose content "
                 f"(clips, labels or corrections) differs from {self.dataset.path}. Give the same data, or choose "
-                "another --out."
+                "another `out=...`."
             )
         old, new = flatten(settings), flatten(self.settings)
         changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
         if changed:
             raise RunError(
                 f"{self.folder.path} was started with other settings ({'; '.join(changed[:5])}). "
-                "Resume with the same settings, or choose another --out."
+                "Resume with the same settings, or choose another `out=...`."
             )
         return info
 
