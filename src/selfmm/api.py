@@ -16,13 +16,24 @@ from selfmm.training.seeds import SeedRuns, read_seeds, run_seeds
 from selfmm.training.trainer import Listener, Silence
 
 
-def load(run: str | Path) -> TrainedModel:
-    """Loads a finished run.
+def load(run: str | Path, *, model: str | None = None, trust: bool = False) -> TrainedModel:
+    """Load a finished run.
+
+    A run that was trained with your own code (``file.py:Class``) remembers the file's path and SHA-256. It runs that
+    code only if you allow it, once per process.
+
+    Args:
+        run: a run folder.
+        model: name the code again, ``path/to/file.py:ClassName`` or ``package.module:ClassName``; its path may differ
+            from that in training. Not needed for the models of selfmm.
+        trust: run the code that the run remembers, if it is unchanged. With ``model``, accept a file that has changed
+            since training.
 
     Raises:
-        RunError: the folder is no run, or it is not finished.
+        RunError: if the folder is not a finished run, or its code is neither named nor trusted, or has changed.
+        SettingsError: if the code that ``model`` names cannot be loaded.
     """
-    return TrainedModel.load(Path(run))
+    return TrainedModel.load(Path(run), model, trust)
 
 
 def train(
@@ -59,7 +70,8 @@ def train(
     dataset = as_dataset(data)
     if settings is None:
         settings = load_settings(preset, with_values(overrides, {"text.encoder": text_encoder}), seed=seed)
-    folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.model, settings.seed))
+    name = settings.model_name
+    folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, name, settings.seed))
     Run(dataset, settings, folder, listener or Silence()).execute(resume=resume)
     return load(folder.path)
 
@@ -102,7 +114,7 @@ def train_seeds(
     numbers = read_seeds(seeds, overrides)
     dataset = as_dataset(data)
     chosen = settings or load_settings(preset, with_values(overrides, {"text.encoder": text_encoder}))
-    folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model)
+    folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Unheard())
 
 
@@ -110,5 +122,5 @@ def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed
     """``runs/<data set>-<preset>-<seed>``, before the seed the model if it is not Self-MM: runs never overwrite each
     other; several seeds lie in one folder without a seed in its name."""
     parts = [safe_name(dataset.name), Path(preset).stem if preset else "default"]
-    parts += [] if model == "self_mm" else [model]
+    parts += [] if model == "self_mm" else [safe_name(model)]
     return Path("runs") / "-".join([*parts, *([] if seed is None else [str(seed)])])

@@ -141,9 +141,9 @@ def test_reconstruction_is_each_clips_own() -> None:
         alone = model(part_of(batch, clip)).terms["reconstruction"]
         torch.testing.assert_close(alone, together[clip : clip + 1], atol=1e-6, rtol=1e-5)
     assert isinstance(model, MISA)
-    fusion: SubspaceFusion = model.fusion  # type: ignore[assignment]
+    fusion = model.fusion
     encoded = model(batch).encoded
-    spaces = fusion.spaces(torch.cat(list(encoded.values()), dim=1))
+    spaces = fusion.spaces(encoded)
     both = spaces.own["audio"][3] + spaces.shared["audio"][3]  # the only stream that this clip has
     missed = fusion.again["audio"](both) - spaces.whole["audio"][3]
     torch.testing.assert_close(together[3], missed.square().mean() / 3)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from selfmm.config.model_name import is_code
 from selfmm.experiments.search import Search, describe_space
 
 if TYPE_CHECKING:  # they import Optuna, which is an extra
@@ -33,7 +34,7 @@ class Lines:
     def planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
         there = f", {done} of them done" if done else ""
         at_once = f"{plan.jobs} at once" if plan.jobs > 1 else "one after the other"
-        self.say(f"{search.base.model}: {trials} trials{there}, {at_once}, by the MAE on the validation split")
+        self.say(f"{search.base.model_name}: {trials} trials{there}, {at_once}, by the MAE on the validation split")
         for key, space in search.spaces.items():
             self.say(f"  {key} = {describe_space(space)}  (at the start {_plain(search.start[key])})")
 
@@ -116,7 +117,7 @@ def show_tuning(console: Console, result: Tuning, data: Path, origin: Sequence[s
         f"{result.folder}: best.toml, trials.csv",
         "",
         "The best of several figures on one split is optimistic. Other seeds, and then the test split, decide:",
-        _command("train", data, "--preset", result.preset, *seeds),
+        _command("train", data, *(["--model", model] if is_code(model) else []), "--preset", result.preset, *seeds),
         _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *origin),
     ]
     for line in lines:

@@ -29,7 +29,7 @@ from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import trivial_answers
-from selfmm.experiments.cases import model_cases
+from selfmm.experiments.cases import case_names, model_cases
 from selfmm.experiments.grid import Grid, RunKey, run_grid
 from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.parts import check_parts
@@ -94,7 +94,7 @@ def compare(
     cases = model_cases(models, preset, overrides)
     numbers = read_seeds(seeds, overrides)
     names = [case.name for case in cases]
-    held = baseline or next(iter(names), "")
+    held = case_names([baseline])[0] if baseline else next(iter(names), "")
     if held not in names:
         raise SettingsError([f"baseline = {held!r} is not among the models: {', '.join(names)}"])
     check_parts("compare", "sklearn")
@@ -110,7 +110,7 @@ def compare(
         listener=listener,
         ours=_FILES,
     )
-    trivial = trivial_rows(dataset, load_settings(preset, overrides))
+    trivial = trivial_rows(dataset, load_settings(preset, overrides, trust=True))  # which read no model
     table = make_table(f"Models on {dataset.name}", dataset, grid, held, [*trivial, *beside])
     write_results(folder, "comparison", dataset, grid, table)
     return Comparison(folder, grid, table)

@@ -47,6 +47,8 @@ def robustness(
     kinds: Sequence[Kind] = KINDS,
     levels: Mapping[Kind, Sequence[float]] = LEVELS,
     draws: int = 0,
+    model: str | None = None,
+    trust: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Curves:
     """Measures runs on damaged clips: each modality that they read, and all of them together.
@@ -59,6 +61,7 @@ def robustness(
         levels: of some or all kinds, instead of the usual ones. Undamaged clips, level 0, are always measured.
         draws: number of the first run's draws; each run after it has the next ones, so that a mean over seeds is one
             over draws too: where clips are few, a single draw can by luck look like a gain.
+        model, trust: allow runs to use your own code, see :func:`selfmm.api.load`.
         progress: is told how many measurements are done, and of how many.
 
     Raises:
@@ -75,8 +78,8 @@ def robustness(
     spread = deviations(dataset, noisy)
     rows: list[tuple[str, str, float, str, int, float]] = []
     for number, run in enumerate(given):
-        model = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run))
-        trial = _Trial(model, Bench(clips, draws + number, spread))
+        trained = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run), model, trust)
+        trial = _Trial(trained, Bench(clips, draws + number, spread))
         for place, damage in enumerate(plan, start=1):
             figures = trial.figures(damage)
             rows += [(damage.kind, damage.where, damage.level, key, number, value) for key, value in figures.items()]

@@ -130,12 +130,13 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
     Uses torch's random state for the weights; the caller seeds it.
     """
     modalities = chosen_modalities(dataset, settings)
-    check_needs(find_model(settings.model), modalities, settings)
+    kind = find_model(settings.model)
+    check_needs(kind, modalities, settings)
     pretrained = None
     if any(modality.kind != "frames" for modality in modalities.values()):
         pretrained = load_pretrained(settings.text.encoder)
         check_max_tokens(pretrained.model, settings.text.max_tokens)
-    model = build_model(modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
+    model = build_model(kind, modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
     train = training_rows(dataset, settings)
     for name, encoder in model.encoders.items():
         if isinstance(encoder, Standardised) and settings.stream_for(name).standardise:
@@ -144,19 +145,23 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
 
 
 def build_model(
-    modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None, labels: LabelScale
+    kind: type[Model],
+    modalities: Mapping[str, Modality],
+    settings: Settings,
+    pretrained: Pretrained | None,
+    labels: LabelScale,
 ) -> Model:
-    """The network alone, with scores on the scale of the labels.
+    """Build the network alone, with scores on the scale of the labels.
 
     Raises:
-        SettingsError: there is no such model, it refuses its options, or a modality has a name that torch has taken.
+        SettingsError: if the model refuses its options, or torch itself uses the name of a modality.
     """
     taken = [name for name in modalities if hasattr(torch.nn.ModuleDict(), name)]
     if taken:
         raise SettingsError(
             [f"modality {name!r}: torch uses this name itself; import it under another" for name in taken]
         )
-    model = find_model(settings.model)(modalities, settings, pretrained.model if pretrained else None)
+    model = kind(modalities, settings, pretrained.model if pretrained else None)
     for part in model.modules():
         if isinstance(part, Score):
             part.neutral, part.unit = labels.neutral, labels.unit

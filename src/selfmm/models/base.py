@@ -159,15 +159,15 @@ class Model(nn.Module):
         if not representations:
             raise SettingsError(
                 [
-                    f"labels.source = {settings.labels.source!r}: {settings.model} has no representation of a single "
-                    "modality that could learn them; choose none, or a model that has one (see `selfmm models`)"
+                    f"labels.source = {settings.labels.source!r}: {settings.model_name} has no representation of a "
+                    "single modality that could learn them; choose none, or a model that has one (see `selfmm models`)"
                 ]
             )
         names = settings.labels.tasks or tuple(representations)
         wrong = [name for name in names if name not in representations]
         if wrong:
             raise SettingsError(
-                [f"labels.tasks names {wrong[0]!r}; {settings.model} has one of {', '.join(representations)}"]
+                [f"labels.tasks names {wrong[0]!r}; {settings.model_name} has one of {', '.join(representations)}"]
             )
         return nn.ModuleDict({name: self._head(name, dim) for name, dim in representations.items() if name in names})
 

@@ -21,7 +21,7 @@ from selfmm.config.settings import Group
 from selfmm.data.store import TEXT
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Range, Space, besides_text
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.late_fusion import Fusion, LateFusion
 
 _ROUNDING = 1e-12  # of all variances together: below it, double precision sees no difference to a singular matrix
 _NONE = 1e-5  # a correlation below this is rounding, and its direction chance: it has no gradient
@@ -103,10 +103,10 @@ class Interaction(nn.Module):
         return self.linear(self.convolutions(picture[:, None]).flatten(1))  # type: ignore[no-any-return]
 
 
-class InteractionFusion(nn.Module):
+class InteractionFusion(Fusion):
     """F_m* and the score, as a ``Head`` gives them, of [F_t; all K_s].
 
-    Input: vectors of all modalities, side by side (B, sum of ``dims``). Output: F_m* (B, ``dim``) and the score (B,).
+    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
 
     Args:
         dims: size of each modality's vector.
@@ -116,8 +116,8 @@ class InteractionFusion(nn.Module):
 
     def __init__(self, dims: Mapping[str, int], options: Options, head: Head) -> None:
         super().__init__()
-        self.sizes, self.dim = dict(dims), head.dim
-        others = besides_text(self.sizes)
+        self.dim = head.dim
+        others = besides_text(dims)
         self.interactions = nn.ModuleDict({name: Interaction(dims[TEXT], dims[name], options) for name in others})
         self.head = head
 
@@ -129,10 +129,8 @@ class InteractionFusion(nn.Module):
         """F_m* and the score of the vectors and what ``interact`` makes of them."""
         return self.head(torch.cat([encoded[TEXT], *said.values()], dim=-1))  # type: ignore[no-any-return]
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        parts = joined.split_with_sizes(list(self.sizes.values()), dim=1)
-        encoded = dict(zip(self.sizes, parts, strict=True))
-        return self.fuse(encoded, self.interact(encoded))
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self.fuse(vectors, self.interact(vectors))
 
 
 class ICCN(LateFusion):
@@ -155,13 +153,15 @@ class ICCN(LateFusion):
         "options.regularisation": Range(1e-4, 1e-1, log=True),
     }
 
+    fusion: InteractionFusion
+
     def make_fusion(self) -> InteractionFusion:
         others = besides_text(self.modalities)
         head = self.fusion_head(self.dims[TEXT] + len(others) * self.options.embedding)
         return InteractionFusion(self.dims, self.options, head)
 
     def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
-        fusion: InteractionFusion = self.fusion  # type: ignore[assignment]
+        fusion = self.fusion
         said = fusion.interact(encoded)
         terms = {}
         # With one modality beside the text nothing can be correlated; and a file that scores clips needs no term.

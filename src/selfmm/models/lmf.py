@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.late_fusion import Fusion, LateFusion
 from selfmm.models.subnetworks import sub_network
 
 
@@ -28,14 +28,13 @@ class Options(Group):
     rank: int = Field(4, ge=1, le=4096, description="products of one factor per modality that are summed")
 
 
-class LowRankFusion(nn.Module):
+class LowRankFusion(Fusion):
     """F_m = (W_1 [z_1; 1]) * ... * (W_M [z_M; 1]) element by element, and y^_m = w F_m + b (paper, section 3.2).
 
     That is <T, [z_1; 1] x ... x [z_M; 1]> + b with the tensor T = sum over i of w_i (W_1i x ... x W_Mi), of rank r at
     most: any tensor, if r is as large as the product of all its sizes but the largest.
 
-    Input: vectors of all modalities, side by side (B, sum of ``dims``). Output: F_m (B, ``dim``), r numbers, and the
-    score (B,).
+    Input: per modality its vector (B, d). Output: F_m (B, ``dim``), r numbers, and the score (B,).
 
     Args:
         dims: size of each modality's vector.
@@ -44,14 +43,13 @@ class LowRankFusion(nn.Module):
 
     def __init__(self, dims: Mapping[str, int], rank: int) -> None:
         super().__init__()
-        self.sizes, self.dim = list(dims.values()), rank
+        self.dim = rank
         # The bias is the column of W that meets the 1.
         self.factors = nn.ModuleDict({name: nn.Linear(dim, rank) for name, dim in dims.items()})
         self.score = Score(rank)
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        parts = zip(self.factors.values(), joined.split_with_sizes(self.sizes, dim=1), strict=True)
-        feature = reduce(torch.mul, [factor(part) for factor, part in parts])
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        feature = reduce(torch.mul, [factor(vectors[name]) for name, factor in self.factors.items()])
         return feature, self.score(feature)
 
 

@@ -25,7 +25,7 @@ from selfmm.config.settings import Group
 from selfmm.data.types import Batch, Output
 from selfmm.models.attention import Block, Dropouts
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.late_fusion import Fusion, LateFusion
 
 _MOMENTS = 5
 _HEADS = 2
@@ -112,8 +112,10 @@ class Spaces(NamedTuple):
     own: Mapping[str, Tensor]
 
 
-class SubspaceFusion(nn.Module):
-    """From vectors of all modalities, side by side (B, sum of ``dims``), to F_m* (B, ``dim``) and the score (B,).
+class SubspaceFusion(Fusion):
+    """Each vector in two spaces, and attention over all of them.
+
+    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
 
     Args:
         dims: size of each modality's vector.
@@ -121,7 +123,7 @@ class SubspaceFusion(nn.Module):
 
     def __init__(self, dims: Mapping[str, int], options: Options) -> None:
         super().__init__()
-        self.sizes, size = list(dims.values()), options.dim
+        size = options.dim
         self.project = nn.ModuleDict(
             {name: nn.Sequential(nn.Linear(dim, size), nn.ReLU(), nn.LayerNorm(size)) for name, dim in dims.items()}
         )
@@ -133,11 +135,8 @@ class SubspaceFusion(nn.Module):
         self.join = nn.Sequential(nn.Linear(2 * self.dim, self.dim), nn.Dropout(options.dropout), nn.ReLU())
         self.score = Score(self.dim)
 
-    def spaces(self, joined: Tensor) -> Spaces:
-        whole = {
-            name: self.project[name](part)
-            for name, part in zip(self.project, torch.split(joined, self.sizes, dim=1), strict=True)
-        }
+    def spaces(self, vectors: Mapping[str, Tensor]) -> Spaces:
+        whole = {name: project(vectors[name]) for name, project in self.project.items()}
         shared = {name: self.shared(each) for name, each in whole.items()}
         return Spaces(whole, shared, {name: self.own[name](each) for name, each in whole.items()})
 
@@ -146,8 +145,8 @@ class SubspaceFusion(nn.Module):
         feature = self.join(self.layer(vectors, vectors, None).flatten(1))
         return feature, self.score(feature)
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        return self.fuse(self.spaces(joined))
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self.fuse(self.spaces(vectors))
 
     def similarity(self, spaces: Spaces, present: Mapping[str, Tensor]) -> Tensor:
         """() the mean distance between two modalities in the shared space."""
@@ -195,12 +194,14 @@ class MISA(LateFusion):
         "options.reconstruction": Range(1e-2, 1e1, log=True),
     }
 
+    fusion: SubspaceFusion
+
     def make_fusion(self) -> SubspaceFusion:
         return SubspaceFusion(self.dims, self.options)
 
     def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
-        fusion: SubspaceFusion = self.fusion  # type: ignore[assignment]
-        spaces = fusion.spaces(torch.cat(list(encoded.values()), dim=-1))
+        fusion = self.fusion
+        spaces = fusion.spaces(encoded)
         present = {name: batch.streams[name].present for name in self.modalities}
         options, (feature, score) = self.options, fusion.fuse(spaces)
         terms = {

@@ -26,7 +26,7 @@ from selfmm.config.settings import FusionSettings, Group
 from selfmm.data.store import TEXT
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space, besides_text
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.late_fusion import Fusion, LateFusion
 
 _SHARE = 4  # g has so many times fewer numbers than what it is of
 _LOG_2_PI = math.log(2 * math.pi)
@@ -115,24 +115,24 @@ class Information(nn.Module):
         return (entropy(values, there) + _mean(likely, there)) * (there.sum() > 1)
 
 
-class TanhFusion(nn.Module):
-    """F_m* = tanh(W_2 tanh(W_1 dropout(F))) and the score.
+class TanhFusion(Fusion):
+    """F_m* = tanh(W_2 tanh(W_1 dropout([F_t; F_a; F_v]))) and the score.
 
-    Input: (B, ``input_dim``). Output: F_m* (B, ``dim``) and the score (B,).
+    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
     """
 
-    def __init__(self, input_dim: int, settings: FusionSettings) -> None:
+    def __init__(self, dims: Mapping[str, int], settings: FusionSettings) -> None:
         super().__init__()
-        self.dim = settings.projection
+        self.names, self.dim = tuple(dims), settings.projection
         self.project = nn.Sequential(
             nn.Dropout(settings.projection_dropout),
-            *(nn.Linear(input_dim, self.dim), nn.Tanh()),
+            *(nn.Linear(sum(dims.values()), self.dim), nn.Tanh()),
             *(nn.Linear(self.dim, self.dim), nn.Tanh()),
         )
         self.score = Score(self.dim)
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        feature = self.project(joined)
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        feature = self.project(torch.cat([vectors[name] for name in self.names], dim=-1))
         return feature, self.score(feature)
 
 
@@ -155,13 +155,13 @@ class MMIM(LateFusion):
 
     def make_fusion(self) -> TanhFusion:
         others = besides_text(self.modalities)
-        fusion = TanhFusion(sum(self.dims.values()), self.settings.fusion)
+        fusion = TanhFusion(self.dims, self.settings.fusion)
         self.information = nn.ModuleDict({name: Information(self.dims[TEXT], self.dims[name]) for name in others})
         self.predict = nn.ModuleDict({name: nn.Linear(fusion.dim, dim) for name, dim in self.dims.items()})
         return fusion
 
     def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
-        fused = self.fusion(torch.cat(list(encoded.values()), dim=-1))
+        fused = self.fusion(encoded)
         terms = {
             "contrast": self.options.contrast * self._contrast(fused[0], encoded, batch),
             "bound": -self.options.bound * self._information(encoded, batch),

@@ -12,7 +12,7 @@ from selfmm.models.base import Model
 
 def check_needs(model: type[Model], modalities: Mapping[str, Modality], settings: Settings) -> None:
     """Raises ``SettingsError`` with every need of ``model`` that these modalities do not meet."""
-    needs, name = model.needs, settings.model
+    needs, name = model.needs, settings.model_name
     problems = []
     if len(modalities) < needs.modalities:
         problems.append(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.core.errors import SettingsError
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Space
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.late_fusion import Fusion, LateFusion
 from selfmm.models.subnetworks import sub_network
 from selfmm.models.text import TransformerEncoder
 
@@ -49,10 +49,10 @@ def outer_product(parts: Sequence[Tensor]) -> Tensor:
     return product
 
 
-class TensorFusion(nn.Module):
+class TensorFusion(Fusion):
     """F_m* = ReLU(W dropout(Z)) and the score, Z the outer product of all z.
 
-    Input: vectors of all modalities, side by side (B, sum of ``dims``). Output: F_m* (B, ``dim``) and the score (B,).
+    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
 
     Args:
         dims: size of each modality's vector.
@@ -62,13 +62,12 @@ class TensorFusion(nn.Module):
 
     def __init__(self, dims: Mapping[str, int], narrowed: Mapping[str, int], head: Head) -> None:
         super().__init__()
-        self.sizes, self.dim = dict(dims), head.dim
+        self.names, self.dim = tuple(dims), head.dim
         self.narrow = nn.ModuleDict({name: nn.Linear(dims[name], size) for name, size in narrowed.items()})
         self.head = head
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        parts = zip(self.sizes, joined.split_with_sizes(list(self.sizes.values()), dim=1), strict=True)
-        z = [self.narrow[name](part) if name in self.narrow else part for name, part in parts]
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        z = [self.narrow[name](vectors[name]) if name in self.narrow else vectors[name] for name in self.names]
         return self.head(outer_product(z))  # type: ignore[no-any-return]
 
 
@@ -105,10 +104,11 @@ class TFN(LateFusion):
             factors = " x ".join(str(dim + 1) for dim in {**self.dims, **self._narrowed()}.values())
             raise SettingsError(
                 [
-                    f"{self.settings.model} multiplies {len(self.dims)} modalities into {factors} = {size:,} numbers, "
-                    f"which a layer of {self.settings.fusion.projection} would read with more than {_MOST_WEIGHTS:,} "
-                    "weights; make stream.NAME.out, options.text or fusion.projection smaller, leave a modality out "
-                    "with --set modalities=..., or take lmf, which grows with their sum"
+                    f"{self.settings.model_name} multiplies {len(self.dims)} modalities into {factors} = {size:,} "
+                    f"numbers, and a layer of {self.settings.fusion.projection} units would need more than "
+                    f"{_MOST_WEIGHTS:,} weights to read them; make stream.NAME.out, options.text or fusion.projection "
+                    "smaller, leave a modality out with --set modalities=..., or use lmf, which grows with the sum of "
+                    "the sizes, not their product"
                 ]
             )
         return TensorFusion(self.dims, self._narrowed(), self.fusion_head(size))

@@ -20,6 +20,7 @@ state/              what ``--resume`` goes on from; once finished, what the repo
 from __future__ import annotations
 
 import platform
+import shlex
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from selfmm.config.model_name import is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
@@ -60,7 +62,8 @@ class RunInfo(BaseModel):
         corrections: people's labels that were fixed truth, counted by modality, source and weight.
         corrections_digest: checksum of all corrections; empty where there were none.
         label_range: of the data set; gives the scale of the metrics and the bound of the u-labels.
-        model: its name in ``selfmm.models.MODELS``.
+        model: its name in ``selfmm.models.MODELS``, or that of the user's own code with an absolute path.
+        code_sha256: SHA-256 of the file with the user's own code; empty for the models of selfmm.
         labels: where the labels per modality came from.
         parameters, trained_parameters: how many numbers the model has, and how many of them training changed; 0 in runs
             of version 0.1.
@@ -82,10 +85,16 @@ class RunInfo(BaseModel):
     corrections: list[CorrectionsUsed] = []
     corrections_digest: str = ""
     model: str = "self_mm"
+    code_sha256: str = ""
     labels: Literal["generated", "human", "none"] = "generated"
     parameters: int = 0
     trained_parameters: int = 0
     recipe: Recipe | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model's name for messages, tables and folders."""
+        return short_name(self.model)
 
     @field_validator("format_version")
     @classmethod
@@ -145,9 +154,10 @@ class RunFolder:
         """``run.json`` of a run that must be finished."""
         info = self.info()
         if info.status != "finished":
+            model = f"--model {shlex.quote(info.model)} " if is_code(info.model) else ""
             raise RunError(
                 f"{self.path} is not finished. Go on with: selfmm train {info.dataset_path} "
-                f"--preset {self.path / 'settings.toml'} --out {self.path} --resume"
+                f"--preset {self.path / 'settings.toml'} {model}--out {self.path} --resume"
             )
         return info
 
@@ -161,12 +171,12 @@ class RunFolder:
     def without_labels(self, info: RunInfo) -> RunError:
         """What to say where generated labels are asked for, and there are none."""
         return RunError(
-            f"{self.path} made no labels per modality: {info.model} was trained with --labels {info.labels}. Train "
-            "with --labels generated to have them."
+            f"{self.path} made no labels per modality: {info.model_name} was trained with --labels {info.labels}. "
+            "Train with --labels generated to have them."
         )
 
     def settings(self) -> Settings:
-        return load_settings(self.path / "settings.toml")
+        return load_settings(self.path / "settings.toml", trust=True)  # reading them runs no code
 
     def metrics(self) -> dict[str, Any]:
         """``metrics.json``: per split its metrics, counts and reasons for values that are null."""

@@ -29,6 +29,7 @@ from selfmm.models.assembly import Assembly, build_model
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import prediction_table, score
 from selfmm.models.text import load_architecture
+from selfmm.runs.code import model_class
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.weights import load_weights
 
@@ -54,25 +55,28 @@ class TrainedModel:
     device: torch.device
 
     @classmethod
-    def load(cls, path: Path) -> TrainedModel:
+    def load(cls, path: Path, model: str | None = None, trust: bool = False) -> TrainedModel:
+        """Loads a finished run; see :func:`selfmm.api.load`."""
         folder = RunFolder(path)
-        info, settings = folder.finished(), folder.settings()
+        info = folder.finished()
+        kind = model_class(folder, info, model, trust)
+        settings = folder.settings()
         pretrained = None
         with _NoRandomStart():
             if any(modality.kind != "frames" for modality in info.modalities.values()):
                 _check_text_encoder(folder, info)
                 pretrained = load_architecture(folder.text_encoder)
-            model = build_model(info.modalities, settings, pretrained, LabelScale.of(info.label_range))
+            network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
-            model.load_state_dict(load_weights(folder, model))
+            network.load_state_dict(load_weights(folder, network))
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
                 "One of the two was changed; train the run anew."
             ) from error
         device = choose_device(settings.training.device)
-        model.to(device).eval()
-        return cls(folder, info, Assembly(info.modalities, settings, pretrained, model), device)
+        network.to(device).eval()
+        return cls(folder, info, Assembly(info.modalities, settings, pretrained, network), device)
 
     @property
     def metrics(self) -> dict[str, Any]:

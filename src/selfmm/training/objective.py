@@ -54,7 +54,7 @@ def human_labels(dataset: Dataset, settings: Settings, modalities: tuple[str, ..
     empty = [name for name, labels in found.items() if not labels.isfinite().any()]
     if empty:
         raise TrainingError(
-            f"{settings.model} is to be trained with people's labels per modality, but no training clip of "
+            f"{settings.model_name} is to be trained with people's labels per modality, but no training clip of "
             f"{dataset.name!r} has one for {', '.join(empty)}. Import the data with columns "
             f"{', '.join(f'label_{name}' for name in empty)}, collect labels with `selfmm annotate`, let them be made "
             "with --labels generated, or do without with --labels none."
