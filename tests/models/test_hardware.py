@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from selfmm.data.store import Dataset
-from selfmm.training import hardware
+from selfmm.models import hardware
 from training.builders import make
 
 

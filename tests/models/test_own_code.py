@@ -126,7 +126,7 @@ def test_changed_code_is_refused(planted: Dataset, net: Path, tmp_path: Path, mo
         with pytest.raises(
             RunError, match=r"is not the file that .* was trained with.*Restore .*--model .*:Net --trust"
         ):
-            selfmm.load(out, **given)  # type: ignore[arg-type]
+            selfmm.load(out, **given)
     assert not own_code._classes
     assert selfmm.load(out, model=f"{net}:Net", trust=True).info == before.info
     with pytest.raises(

@@ -184,7 +184,7 @@ class _Trial:
         self._encoded = None
         if run.assembly.pretrained is not None and not run.assembly.model.needs.inside:
             # Most damage leaves the words alone, and what the text encoder says of them is most of the work.
-            self._encoded = encode(run.assembly.model.encoders[TEXT], self._undamaged, TEXT)
+            self._encoded = encode(run.assembly.model.encoder(TEXT), self._undamaged, TEXT)
 
     def figures(self, damage: Damage) -> dict[str, float]:
         """Every metric of the fused score."""

@@ -98,7 +98,7 @@ class Assembly:
             return None
         clips = self._clips(dataset, np.arange(len(dataset)), {TEXT: self.modalities[TEXT]}, {})
         device = choose_device(self.settings.training.device)
-        return encode_once(self.model.encoders[TEXT].to(device).eval(), clips, TEXT, cache_folder() / "encoded")
+        return encode_once(self.model.encoder(TEXT).to(device).eval(), clips, TEXT, cache_folder() / "encoded")
 
 
 def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modality]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from selfmm.config.settings import Group, Settings, StreamSettings, TextSettings
 from selfmm.core.errors import SettingsError
 from selfmm.data.store import TEXT, Modality
 from selfmm.data.types import Batch, Output
-from selfmm.models.encoders import FrameReader, SequenceEncoder
+from selfmm.models.encoders import Encoder, FrameReader, SequenceEncoder
 from selfmm.models.text import TransformerEncoder
 
 Labels = Literal["generated", "human", "none"]
@@ -99,13 +99,12 @@ class Model(nn.Module):
         super().__init__()
         self.settings = settings
         self.options: Any = load_group(self.Options, tree=dict(settings.options), under="options")
-        self.encoders = nn.ModuleDict(
-            {name: self._encoder(name, modality, transformer) for name, modality in modalities.items()}
-        )
-        self.dims = {name: int(encoder.dim) for name, encoder in self.encoders.items()}  # type: ignore[arg-type]
+        encoders = {name: self._encoder(name, modality, transformer) for name, modality in modalities.items()}
+        self.encoders = nn.ModuleDict(encoders)
+        self.dims = {name: encoder.dim for name, encoder in encoders.items()}
         self.missing = nn.ParameterDict({name: torch.zeros(dim) for name, dim in self.dims.items()})
 
-    def _encoder(self, name: str, modality: Modality, transformer: nn.Module | None) -> nn.Module:
+    def _encoder(self, name: str, modality: Modality, transformer: nn.Module | None) -> Encoder:
         branch = branch_settings(modality, name, self.settings)
         if isinstance(branch, TextSettings):
             if transformer is None:
@@ -121,8 +120,8 @@ class Model(nn.Module):
             raise ValueError("a modality of frames needs a dim")
         return FrameReader(modality.dim) if self.reads_tokens else self.frame_encoder(name, modality.dim, branch)
 
-    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
-        """What reads a modality of frames as one vector."""
+    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
+        """Make the encoder that turns a modality's frames of ``dim`` features into one vector."""
         return lstm_encoder(dim, branch)
 
     @property
@@ -137,12 +136,16 @@ class Model(nn.Module):
     @property
     def feature_dims(self) -> dict[str, int]:
         """Size of F_s* per modality that has one."""
-        return {name: int(head.dim) for name, head in self.heads.items()}  # type: ignore[arg-type]
+        heads: Mapping[str, Any] = dict(self.heads.items())
+        return {name: head.dim for name, head in heads.items()}
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
         """About what one clip of such lengths leaves in memory for the gradient."""
-        encoders: Mapping[str, Any] = dict(self.encoders.items())
-        return sum(encoders[name].kept_bytes(length) for name, length in lengths.items())
+        return sum(self.encoder(name).kept_bytes(length) for name, length in lengths.items())
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of one modality."""
+        return cast(Encoder, self.encoders[name])
 
     def make_heads(self, representations: Mapping[str, int]) -> nn.ModuleDict:
         """A head per modality that is to have a task of its own.

@@ -1,4 +1,4 @@
-"""Encoders share one signature: (values, lengths) -> (B, ``dim``); ``kept_bytes`` says what training takes a clip."""
+"""Encoders: each reads one modality. All share one signature."""
 
 from __future__ import annotations
 
@@ -7,7 +7,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Standardised(nn.Module):
+class Encoder(nn.Module):
+    """Reads one modality of a batch.
+
+    Input: values (B, L, d) float, or (B, L) token ids int64, and lengths (B,) int64. Output: (B, ``dim``), or (B, L,
+    ``dim``) for models that read sequences; float.
+
+    Attributes:
+        dim: size of the output.
+    """
+
+    dim: int
+
+    def kept_bytes(self, length: int) -> int:
+        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
+        raise NotImplementedError
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Standardised(Encoder):
     """What reads frames: each feature less ``mean``, divided by ``scale``; they are part of the weights.
 
     Frames beyond a clip's length are never read, so padding changes nothing. A frame of NaN, in which nothing could be

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
+from selfmm.models.encoders import Encoder
 from selfmm.models.late_fusion import Fusion, LateFusion
 from selfmm.models.subnetworks import sub_network
 
@@ -69,7 +70,7 @@ class LMF(LateFusion):
         "stream.*.out": (4, 8, 16, 32),
     }
 
-    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
+    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
         return sub_network(name, dim, branch)
 
     def make_fusion(self) -> LowRankFusion:

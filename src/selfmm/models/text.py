@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.pretrained import first_line, load_named, load_transformer
+from selfmm.models.encoders import Encoder
 from selfmm.models.packed import FAMILIES, all_tokens, can_pack, embeddings, first_of_embedded, first_tokens
 
 
@@ -166,7 +167,7 @@ def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return words[nearest].clip(0)  # type: ignore[no-any-return]
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(Encoder):
     """F_t: the first token of the last layer of a pretrained transformer, or all of its tokens.
 
     Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``), or with ``tokens``
@@ -194,7 +195,8 @@ class TransformerEncoder(nn.Module):
         inside: bool = False,
     ) -> None:
         super().__init__()
-        self.model = model
+        config: Any = model.config
+        self.model, self.dim = model, int(config.hidden_size)
         self.tokens = tokens
         self.finetune = finetune
         self._learns = finetune or inside  # a gradient passes through, whether or not it stops there
@@ -205,10 +207,6 @@ class TransformerEncoder(nn.Module):
             self._refuse_inside()
         if self.recompute and not self._packs:
             self._let_it_recompute()
-
-    @property
-    def dim(self) -> int:
-        return int(self.model.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def train(self, mode: bool = True) -> TransformerEncoder:
         super().train(mode)
@@ -228,16 +226,17 @@ class TransformerEncoder(nn.Module):
         layers = int(getattr(config, "num_hidden_layers", 12))
         return 4 * (layers * length * wide + layer if self.recompute else layers * layer)
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        if ids.is_floating_point():
-            return ids if self.tokens else ids[:, 0]
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        if values.is_floating_point():
+            return values if self.tokens else values[:, 0]
+        ids = values
         # A clip without words still has one position open, or attention would divide by nothing.
         lengths = lengths.clamp(min=1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             if self._packs:
                 self._spare_rare_words(ids.device)
-                said = all_tokens if self.tokens else first_tokens
-                return said(self.model, ids, lengths, recompute=self.recompute and self.training)
+                outputs = all_tokens if self.tokens else first_tokens
+                return outputs(self.model, ids, lengths, recompute=self.recompute and self.training)
             mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
             hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return hidden * mask[:, :, None] if self.tokens else hidden[:, 0]  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.core.errors import SettingsError
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Space
+from selfmm.models.encoders import Encoder
 from selfmm.models.late_fusion import Fusion, LateFusion
 from selfmm.models.subnetworks import sub_network
 from selfmm.models.text import TransformerEncoder
@@ -95,7 +96,7 @@ class TFN(LateFusion):
         "fusion.projection_dropout": (0.0, 0.2, 0.5),
     }
 
-    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
+    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
         return sub_network(name, dim, branch)
 
     def make_fusion(self) -> TensorFusion:
