@@ -59,7 +59,7 @@ def test_every_number_is_that_of_a_run(compared: Comparison, planted: Dataset) -
     assert rows["self_mm", "run"].difference is None
     assert rows["mean", "trivial"].mean("mae") > 0
     assert rows["text ridge", "trivial"].seeds == 1
-    assert "led by text" in rows["mag_bert", "failed"].note
+    assert "needs text" in rows["mag_bert", "failed"].note
     assert ("self_mm", "published") in rows
 
 
@@ -109,7 +109,7 @@ def test_a_case_without_a_result_ends_in_an_error_after_the_table(
         command += ["--set", override]
     result = CliRunner().invoke(app, [*command, "--text-encoder", tiny_encoder, "--out", str(compared.folder)])
     assert result.exit_code == 1
-    assert "led by text" in result.output
+    assert "needs text" in result.output
     assert "2 runs have no result" in str(result.exception)
 
 

@@ -111,7 +111,7 @@ def test_terms_of_spaces_are_of_the_clips_that_have_them(term: str) -> None:
     torch.manual_seed(0)
     names = ("text", "audio", "vision")
     fusion = SubspaceFusion(dict.fromkeys(names, 4), Options(dim=4)).double().eval()
-    spaces = fusion.spaces(dict(zip(names, torch.randn(5, 12).double().split(4, dim=1), strict=True)))
+    spaces = fusion.spaces(dict(zip(names, torch.randn(5, 12).double().chunk(3, dim=1), strict=True)))
     present = {
         name: torch.tensor(there)
         for name, there in zip(names, [[1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [0, 0, 0, 0, 0]], strict=True)

@@ -159,7 +159,7 @@ def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequ
 
 def _identity(dataset: Dataset, search: Search) -> dict[str, Any]:
     """What may not change when a search is gone on with, in parts that messages can name."""
-    code = digest_of(find_model(search.base.model))
+    code = digest_of(search.base.model, find_model(search.base.model))
     return {
         "data": {"clips, labels": fingerprint(dataset), "corrections": digest(dataset.corrections)},
         "settings": {**flatten(search.base), **({"the model's code": code} if code else {})},

@@ -1,5 +1,5 @@
-"""Models of the user's own: reading the code that a name like ``file.py:Class`` or ``package.module:Class`` points to,
-and, as a second step, running it.
+"""Code of the user's own: read the file that ``file.py:Class`` or ``package.module:Class`` names, then, as a second
+step, run it.
 
 A run remembers the SHA-256 of the file that defines its model. The hash covers this one file, not what it imports.
 """
@@ -23,7 +23,7 @@ from selfmm.core.messages import did_you_mean
 from selfmm.models.base import Model
 
 _classes: dict[tuple[str, str], type[Model]] = {}
-"""By name and SHA-256 of the code: what this process has loaded."""
+"""The classes that this process has loaded, by name and SHA-256 of their code."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class OwnCode:
     """Code that has been read and not run yet.
 
     Attributes:
-        model: its full name, with an absolute path where it is a file.
+        model: its full name, with an absolute path if it is a file.
         file: the Python file that defines the class.
         source: content of the file.
     """
@@ -42,10 +42,10 @@ class OwnCode:
 
     @classmethod
     def read(cls, model: str) -> OwnCode:
-        """Finds and reads the file. Of a module, this imports the packages that contain it.
+        """Find and read the file. For a module, this imports the packages that contain it.
 
         Raises:
-            SettingsError: if the name is not complete, or the file or module is missing or cannot be read.
+            SettingsError: if the name is incomplete, or the file or module is missing or cannot be read.
         """
         place, name = split_code(model)
         if not place or not name.isidentifier():
@@ -64,21 +64,22 @@ class OwnCode:
         return hashlib.sha256(self.source).hexdigest()
 
     def load(self) -> type[Model]:
-        """Runs the code and returns the class; the same content is run once per process.
+        """Run the code and return the class. A process runs the same content once, and a module only once.
 
         Raises:
             SettingsError: if the code fails, or has no such class, or the class is not a ``Model``.
         """
-        key = (self.model, self.digest)
-        if key not in _classes:
-            _classes[key] = self._class_in(self._run())
-        return _classes[key]
+        digests = [digest for model, digest in _classes if model == self.model]
+        digest = digests[0] if digests and not is_file(split_code(self.model)[0]) else self.digest
+        if (self.model, digest) not in _classes:
+            _classes[self.model, digest] = self._class_in(self._run())
+        return _classes[self.model, digest]
 
     def _run(self) -> ModuleType:
         place, _ = split_code(self.model)
         if not is_file(place):
             return self._or_explain(lambda: import_module(place))
-        # A name of its own for each content: an edited file is another module, and the old classes stay as they were.
+        # Each content has a name of its own: an edited file is another module, and the classes of the old one remain.
         name = f"{self.file.stem}_{hashlib.sha256(f'{place} {self.digest}'.encode()).hexdigest()[:12]}"
         if name in sys.modules:
             return sys.modules[name]
@@ -100,7 +101,7 @@ class OwnCode:
     def _or_explain(self, run: Callable[[], ModuleType]) -> ModuleType:
         try:
             return run()
-        except (Exception, SystemExit) as error:  # whatever code of the user's raises
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             reason = " ".join(str(error).split()) or "no message"
             raise _wrong(self.model, f"{self._where(error)} raises {type(error).__name__}: {reason[:300]}") from error
 
@@ -120,7 +121,6 @@ class OwnCode:
             for key, value in vars(module).items()
             if isinstance(value, type) and issubclass(value, Model) and value.__module__ == module.__name__
         ]
-        what = f"; its models are {', '.join(models)}" if models else ""
         if not hasattr(module, name):
             hint = did_you_mean(name, models) if models else "; it defines no model"
             raise _wrong(self.model, f"{self.file} has no class {name!r}{hint}")
@@ -128,20 +128,20 @@ class OwnCode:
         if not isinstance(value, type) or not issubclass(value, Model):
             raise _wrong(
                 self.model,
-                f"{name} in {self.file} is not a model: derive it from selfmm.models.late_fusion.LateFusion, "
-                f"or from another Model of selfmm{what}",
+                f"{name} in {self.file} is not a model: derive it from selfmm.models.late_fusion.LateFusion or another "
+                f"Model of selfmm; known are: {', '.join(models) or 'none'}",
             )
         return value
 
 
 def loaded(model: str, digest: str) -> type[Model] | None:
-    """The class, if this process has loaded exactly this code already."""
+    """Return the class if this process has already loaded exactly this code."""
     return _classes.get((model, digest))
 
 
-def digest_of(model: type[Model]) -> str:
-    """SHA-256 of the file that a class was loaded from; empty for the models of selfmm."""
-    return next((digest for (_, digest), known in _classes.items() if known is model), "")
+def digest_of(model: str, kind: type[Model]) -> str:
+    """Return the SHA-256 of the file from which ``kind`` was loaded as ``model``; empty for a model of selfmm."""
+    return next((digest for (name, digest), known in _classes.items() if (name, known) == (model, kind)), "")
 
 
 def _file_of_module(model: str, module: str) -> Path:

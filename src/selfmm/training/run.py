@@ -69,7 +69,7 @@ class Run:
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
         model = find_model(settings.model)
-        self._source, self._code = label_source(model, settings), digest_of(model)
+        self._source, self._code = label_source(model, settings), digest_of(settings.model, model)
         self.rows = training_rows(dataset, settings)
         self._record = LabelRecord(folder.state / "labels")
 
@@ -165,7 +165,7 @@ class Run:
             modalities=dict(assembly.modalities),
             corrections=[] if self._source == "none" else corrections_used(self.dataset, model.tasks, self.rows),
             model=self.settings.model,
-            code_sha256=digest_of(type(model)),
+            code_sha256=digest_of(self.settings.model, type(model)),
             labels=self._source,
             parameters=_count(model.parameters()),
             trained_parameters=_count(p for p in model.parameters() if p.requires_grad),
