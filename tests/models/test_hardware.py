@@ -1,4 +1,4 @@
-"""What is chosen for the machine: arithmetic and the size of a forward pass."""
+"""What suits the machine: the precision and the size of a forward pass."""
 
 from __future__ import annotations
 

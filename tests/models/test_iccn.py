@@ -1,4 +1,5 @@
-"""ICCN: canonical correlations against two other ways to them, finite wherever, and the network against loops."""
+"""ICCN: canonical correlations compared with two other ways to compute them, finite values, and the network against
+loops."""
 
 from __future__ import annotations
 

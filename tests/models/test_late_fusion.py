@@ -1,4 +1,4 @@
-"""The skeleton tells whoever writes a model on it what is missing."""
+"""The skeleton tells the author of a model what is missing."""
 
 from __future__ import annotations
 

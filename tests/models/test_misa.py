@@ -1,4 +1,4 @@
-"""MISA's terms against their definitions in loops, and who has a part in them; its size."""
+"""MISA's terms compared with their definitions in loops, which clips take part in them; its size."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_gradients_are_finite_where_nothing_differs(there: list[bool]) -> None:
 
 @pytest.mark.parametrize("term", ["similarity", "difference"])
 def test_terms_of_spaces_are_of_the_clips_that_have_them(term: str) -> None:
-    """As of these clips alone; pair by pair."""
+    """The same as for these clips alone, pair by pair."""
     torch.manual_seed(0)
     names = ("text", "audio", "vision")
     fusion = SubspaceFusion(dict.fromkeys(names, 4), Options(dim=4)).double().eval()

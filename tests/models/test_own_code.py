@@ -1,4 +1,4 @@
-"""A model of one's own, in a file: in every training, in child processes, and from a run only when it is named."""
+"""A model of one's own in a file: in every training, in child processes, and from a run only if it is named."""
 
 from __future__ import annotations
 
