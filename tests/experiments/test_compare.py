@@ -58,7 +58,7 @@ def test_every_number_is_that_of_a_run(compared: Comparison, planted: Dataset) -
     assert rows["self_mm", "run"].difference is None
     assert rows["mean", "trivial"].mean("mae") > 0
     assert rows["text ridge", "trivial"].seeds == 1
-    assert "led by text" in rows["mag_bert", "failed"].note
+    assert "needs text" in rows["mag_bert", "failed"].note
     assert ("self_mm", "published") in rows
 
 
@@ -107,7 +107,7 @@ def test_a_case_without_a_result_ends_in_an_error_after_the_table(
         command += ["--set", override]
     result = selfmm(*command, "--text-encoder", tiny_encoder, "--out", compared.folder)
     complains(result, "2 runs have no result")
-    assert "led by text" in result.stdout
+    assert "needs text" in result.stdout
 
 
 def test_a_baseline_must_be_compared(planted: Dataset, tmp_path: Path) -> None:

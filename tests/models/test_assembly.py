@@ -1,4 +1,4 @@
-"""What cannot be trained or does not fit is said before anything is computed."""
+"""Data that cannot be trained on, or do not fit, are refused before anything is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every model: no company and no padding changes a score, and nothing that is missing breaks one."""
+"""What holds for every model: padding and other clips of a batch change no score, and missing modalities work."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from selfmm.api.arguments import open_run, spans
 from selfmm.core.errors import DatasetError, OutputError, SettingsError, SourceError
@@ -29,13 +29,19 @@ if TYPE_CHECKING:
 def load(run: str | Path, model: str | None = None, trust: bool = False) -> SentimentModel:
     """Load a finished run.
 
+    A run that was trained with your own code (``file.py:Class``) remembers the file's path and SHA-256. selfmm runs
+    that code only if you allow it, once per process.
+
     Args:
         run: the run folder.
-        model: ``path.py:Class`` or ``package.module:Class`` of a network of your own that the run was trained with.
-        trust: load the code that the run names, without naming it again.
+        model: name the code again, ``path/to/file.py:Class`` or ``package.module:Class``; its path may differ from
+            that in training. Not needed for the models of selfmm.
+        trust: run the code that the run remembers, if it is unchanged. With ``model``, accept a file that has changed
+            since training.
 
     Raises:
-        RunError: the folder is not a run folder, or the run is not finished.
+        RunError: if the folder is not a finished run, or its code is neither named nor trusted, or has changed.
+        SettingsError: if the code that ``model`` names cannot be loaded.
     """
     return _load(run, model, trust)
 
@@ -43,11 +49,7 @@ def load(run: str | Path, model: str | None = None, trust: bool = False) -> Sent
 def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentModel:
     from selfmm.recordings.model import SentimentModel
 
-    return run if isinstance(run, SentimentModel) else SentimentModel.load(open_run(run), **_own_code(model, trust))
-
-
-def _own_code(model: str | None, trust: bool) -> dict[str, Any]:
-    return {} if model is None and not trust else {"model": model, "trust": trust}
+    return run if isinstance(run, SentimentModel) else SentimentModel.load(open_run(run), model, trust)
 
 
 def _scorer(run: Run, model: str | None, trust: bool) -> RecordingScorer:
@@ -321,4 +323,4 @@ def export(
     """
     from selfmm.exporting.export import export
 
-    return export(open_run(run).path, out, int8=int8, force=force, **_own_code(model, trust))
+    return export(open_run(run).path, out, int8=int8, force=force, model=model, trust=trust)

@@ -39,7 +39,8 @@ def train(
     Args:
         data: a data-set folder, or an open data set.
         preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file.
-        model: which model, see :func:`models`; overrides the preset's, as the next three do.
+        model: name of a model, see :func:`models`, or your own ``path/to/file.py:Class``; it overrides the
+            preset's, as the next three do.
         labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
         text_encoder: hub name, local folder or ``minilm``.
         seed: of everything random.
@@ -66,7 +67,8 @@ def train(
     if settings is None:
         values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
         settings = load_settings(preset, values, seed=seed)
-    folder = RunFolder(Path(out) if out is not None else default_folder(dataset, preset, settings.model, settings.seed))
+    default = default_folder(dataset, preset, settings.model_name, settings.seed)
+    folder = RunFolder(default if out is None else Path(out))
     Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
     return SentimentModel.load(folder)
 
@@ -117,7 +119,7 @@ def train_seeds(
     dataset = as_dataset(data)
     values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
     chosen = settings or load_settings(preset, values)
-    folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model)
+    folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Listener())
 
 
@@ -129,7 +131,7 @@ def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed
     from selfmm.core.files import safe_name
 
     parts = [safe_name(dataset.name), Path(preset).stem if preset else "default"]
-    parts += [] if model == "self_mm" else [model]
+    parts += [] if model == "self_mm" else [safe_name(model)]
     return Path("runs") / "-".join([*parts, *([] if seed is None else [str(seed)])])
 
 
@@ -145,7 +147,7 @@ def settings(preset: str | Path | None = None, *, overrides: Sequence[str] = ())
     """
     from selfmm.config.settings import load_settings
 
-    return load_settings(preset, overrides)
+    return load_settings(preset, overrides, trust=True)  # reading settings runs no code
 
 
 def recipe(*, overrides: Sequence[str] = ()) -> Recipe:

@@ -203,7 +203,8 @@ class TrialLines(_Lines):
         finished = f", {done} of them done" if done else ""
         at_once = f"{plan.jobs} at once" if plan.jobs > 1 else "one after the other"
         self.say(
-            f"{search.base.model}: {count(trials, 'trial')}{finished}, {at_once}, by the MAE on the validation split"
+            f"{search.base.model_name}: {count(trials, 'trial')}{finished}, {at_once}, "
+            "by the MAE on the validation split"
         )
         for key, space in search.spaces.items():
             self.say(f"  {key} = {describe_space(space)}  (at the start {plain(search.start[key])})")

@@ -172,6 +172,7 @@ def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[st
 
     console.print(_tuning_table(result))
     seed, model = result.settings.seed, result.search.base.model
+    named = ["--model", model] if result.search.base.own_code else []  # selfmm runs no code that is not named
     seeds = ["--seeds", f"{seed + 1}-{seed + 5}"]
     hint = "share: part of the differences between complete trials that a setting explains (fANOVA); a hint, no more"
     lines = [
@@ -180,7 +181,7 @@ def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[st
         f"{result.folder}: best.toml, trials.csv",
         "",
         "The best of several figures on one split is optimistic. Check it with other seeds, then on the test split:",
-        _command("train", data, "--preset", result.preset, *seeds),
+        _command("train", data, *named, "--preset", result.preset, *seeds),
         _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *start),
     ]
     for line in lines:

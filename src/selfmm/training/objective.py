@@ -70,8 +70,8 @@ def human_labels(
     empty = [name for name, values in labels.items() if not values.isfinite().any()]
     if empty:
         raise TrainingError(
-            f"{settings.model} needs people's labels per modality, but no training clip of {dataset.name!r} has one "
-            f"for {', '.join(empty)}. Import the data with columns {', '.join(f'label_{name}' for name in empty)}, "
+            f"{settings.model_name} needs people's labels per modality, but no training clip of {dataset.name!r} has "
+            f"one for {', '.join(empty)}. Import the data with columns {', '.join(f'label_{name}' for name in empty)}, "
             "collect labels with `selfmm annotate`, generate them with `labels='generated'`, or train without: "
             "`labels='none'`."
         )

@@ -29,6 +29,7 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble, check_device
 from selfmm.models.base import label_source
+from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.runs.folder import RunFolder, RunInfo, environment
 from selfmm.runs.weights import store_weights
@@ -69,7 +70,8 @@ class Run:
         self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
-        self._source = label_source(find_model(settings.model), settings)
+        model = find_model(settings.model)
+        self._source, self._code = label_source(model, settings), digest_of(settings.model, model)
         self.rows = training_rows(dataset, settings)
         self._record = LabelRecord(folder.state / "labels")
 
@@ -143,6 +145,11 @@ class Run:
                 f"{self.folder.path} was started with other settings ({'; '.join(changed[:5])}). "
                 "Resume with the same settings, or choose another `out=...`."
             )
+        if info.code_sha256 != self._code:
+            raise RunError(
+                f"the code of {info.model} has changed since {self.folder.path} was begun. Restore it, or choose "
+                "another --out."
+            )
         return info
 
     def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
@@ -160,6 +167,7 @@ class Run:
             modalities=dict(assembly.modalities),
             corrections=[] if self._source == "none" else corrections_used(self.dataset, model.tasks, self.rows),
             model=self.settings.model,
+            code_sha256=digest_of(self.settings.model, type(model)),
             labels=self._source,
             parameters=_count(model.parameters()),
             trained_parameters=_count(p for p in model.parameters() if p.requires_grad),
