@@ -39,9 +39,9 @@ def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool
     place = split_code(info.model)[0]
     if not trust:
         raise RunError(
-            f"{folder.path} was trained with your own code, {info.model_name} in {place}. selfmm runs it only if you "
-            f"name it again: --model {shlex.quote(info.model)}. If you trust both the run and that code, --trust is "
-            f"enough. In Python: selfmm.load(run, model={info.model!r}) or trust=True."
+            f"{folder.path} was trained with code that is not part of selfmm: {info.model_name} in {place}. It is run "
+            f"only if you name it again: --model {shlex.quote(info.model)}. If you trust both the run and that code, "
+            f"--trust is enough. In Python: selfmm.load(run, model={info.model!r}) or trust=True."
         )
     try:
         code = OwnCode.read(info.model)
