@@ -1,10 +1,14 @@
-"""A model of your own in the one loop: gated late fusion, compared with plain late fusion on planted data.
+"""Your own model in every command: gated late fusion, compared with plain late fusion on planted data.
 
-As a part of selfmm the class would be a file `src/selfmm/models/gated.py` and a line in `selfmm.models.MODELS`; see
-CONTRIBUTING.md. Run it with: python examples/add_your_model.py
+The class needs no other place than this file:
+
+    selfmm train data --model examples/add_your_model.py:Gated
+    selfmm compare data --models lf_dnn,examples/add_your_model.py:Gated
+
+Run all of it with: python examples/add_your_model.py
 """
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -13,36 +17,33 @@ from torch import Tensor, nn
 
 import selfmm
 from selfmm.config.settings import Group
-from selfmm.data.planted import PlantedSettings, write_planted
-from selfmm.models import MODELS
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.base import Head
+from selfmm.models.late_fusion import Fusion, LateFusion
 
 
 class Options(Group):
-    """What can be set with `--set options.hidden=64`, and what `selfmm tune` may search."""
+    """Settings for `--set options.hidden=64` and for `selfmm tune`."""
 
     hidden: int = Field(32, ge=1, le=4096, description="size of the fused feature")
 
 
-class Gate(nn.Module):
-    """Each modality as far as a gate opens: F_m* = ReLU(sum_s sigmoid(g_s . F)_s W_s F_s), y^_m = head(F_m*).
+class Gate(Fusion):
+    """F_m* = head(sum over modalities s of sigmoid(g_s . F) W_s F_s), F the concatenation of all F_s.
 
-    Input: the concatenation F of all modalities' vectors (B, sum of ``dims``). Output: F_m* (B, ``dim``), y^_m (B,).
+    Input: per modality its vector F_s (B, d). Output: F_m* (B, ``dim``) and the score (B,).
     """
 
-    def __init__(self, dims: list[int], hidden: int, head: nn.Module) -> None:
+    def __init__(self, dims: Mapping[str, int], hidden: int, head: Head) -> None:
         super().__init__()
-        self.dims, self.dim = dims, int(head.dim)  # type: ignore[arg-type]
-        self.gates = nn.Linear(sum(dims), len(dims))
-        self.project = nn.ModuleList(nn.Linear(dim, hidden) for dim in dims)
-        self.head = head
+        self.gates = nn.Linear(sum(dims.values()), len(dims))
+        self.project = nn.ModuleDict({name: nn.Linear(dim, hidden) for name, dim in dims.items()})
+        self.head, self.dim = head, head.dim
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        gates = self.gates(joined).sigmoid().chunk(len(self.dims), dim=-1)
-        own = joined.split(self.dims, dim=-1)  # type: ignore[no-untyped-call]
-        parts = zip(gates, self.project, own, strict=True)
-        fused: tuple[Tensor, Tensor] = self.head(torch.stack([g * project(part) for g, project, part in parts]).sum(0))
-        return fused
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        projected = torch.stack([project(vectors[name]) for name, project in self.project.items()], dim=1)
+        gates = self.gates(torch.cat([vectors[name] for name in self.project], dim=-1)).sigmoid()
+        feature, score = self.head((gates[:, :, None] * projected).sum(dim=1))
+        return feature, score
 
 
 class Gated(LateFusion):
@@ -51,17 +52,17 @@ class Gated(LateFusion):
     paper: ClassVar[str] = "this example"
     Options: ClassVar[type[Group]] = Options
 
-    def make_fusion(self) -> nn.Module:
-        return Gate(list(self.dims.values()), self.options.hidden, self.fusion_head(self.options.hidden))
+    def make_fusion(self) -> Gate:
+        return Gate(self.dims, self.options.hidden, self.fusion_head(self.options.hidden))
 
 
-MODELS["gated"] = Gated
+if __name__ == "__main__":
+    from selfmm.data.planted import PlantedSettings, write_planted
 
-data = write_planted("data", PlantedSettings(clips=200))
-quick = ["modalities=audio,vision", "training.max_epochs=10", "training.accumulation=1", "fusion.lr=3e-3"]
-for model in ("lf_dnn", "gated"):
-    # Labels per modality come with the skeleton: each modality gets a head of its own.
-    settings = [*quick, f"model={model}", "labels.source=generated"]
-    run = selfmm.train(data, overrides=settings, out=Path("runs") / model)
-    figures = run.evaluate().values
-    print(f"{model}: MAE {figures['mae']:.3f}, Corr {figures['corr']:.3f}, {run.info.parameters:,} parameters")
+    data = write_planted("data", PlantedSettings(clips=200))
+    quick = ["modalities=audio,vision", "training.max_epochs=10", "training.accumulation=1", "fusion.lr=3e-3"]
+    for model in ("lf_dnn", f"{__file__}:Gated"):
+        # Labels per modality come with the skeleton: each modality gets a head of its own.
+        run = selfmm.train(data, overrides=[*quick, f"model={model}", "labels.source=generated"])
+        figures = run.evaluate().values
+        print(f"{run.info.model_name}: MAE {figures['mae']:.3f}, Corr {figures['corr']:.3f}")

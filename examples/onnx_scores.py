@@ -1,9 +1,9 @@
-"""Scores of one clip from a file that `selfmm export` made: no selfmm and no PyTorch are needed.
+"""Scores of one clip from a file that `selfmm export` wrote; neither selfmm nor PyTorch is needed.
 
     pip install numpy onnxruntime tokenizers
     python onnx_scores.py model.onnx "I really loved the ending" audio=voice.npy vision=face.npy
 
-Each .npy is (frames, features), float32, with the features that the model was trained on. What is left out is missing.
+Each .npy is (frames, features), float32, with the features the model was trained on. What is left out is missing.
 """
 
 import json
@@ -25,7 +25,7 @@ class Scorer:
         self.tokenizer = Tokenizer.from_str(metadata["tokenizer"]) if "tokenizer" in metadata else None
 
     def scores(self, clips: list[dict[str, str | npt.NDArray[np.float32]]]) -> dict[str, npt.NDArray[np.float32]]:
-        """``score`` (clips,), and ``score_<modality>`` (clips,), NaN where a clip lacks the modality."""
+        """Return ``score`` (clips,) and ``score_<modality>`` (clips,), NaN where a clip lacks the modality."""
         inputs: dict[str, npt.NDArray[np.generic]] = {}
         for name, modality in self.modalities.items():
             streams = [self._stream(clip.get(name), modality["dim"]) for clip in clips]
@@ -38,7 +38,7 @@ class Scorer:
         return dict(zip(names, self.session.run(None, inputs), strict=True))
 
     def _stream(self, value: str | npt.NDArray[np.float32] | None, dim: int | None) -> npt.NDArray[np.generic]:
-        """Frames (L, dim) float32 or token ids (L,) int64; L is 0 where there is nothing."""
+        """Frames (L, dim) float32 or token ids (L,) int64; L is 0 if the clip lacks the modality."""
         if dim is not None:
             return np.zeros((0, dim), np.float32) if value is None else np.asarray(value, np.float32)
         if self.tokenizer is None or not isinstance(value, str) or not value.strip():
@@ -46,9 +46,9 @@ class Scorer:
         return np.array(self.tokenizer.encode(value).ids, np.int64)
 
 
-def main(path: str, *given: str) -> None:
+def main(path: str, *arguments: str) -> None:
     clip: dict[str, str | npt.NDArray[np.float32]] = {}
-    for argument in given:
+    for argument in arguments:
         name, _, file = argument.rpartition("=")
         if file.endswith(".npy"):
             clip[name] = np.load(file)

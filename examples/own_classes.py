@@ -1,7 +1,7 @@
-"""Unordered classes in a plain PyTorch classifier: two modalities, one class per sample, nothing else of selfmm.
+"""Unordered classes in a plain PyTorch classifier: two modalities, one class per sample, no other part of selfmm.
 
-The data are made up here: in a quarter of the samples `right` shows another class than `left`, and the one class they
-share follows `left`. Run it with: python examples/own_classes.py
+The data are generated: in a quarter of the samples `right` shows another class than `left`, and the one class that both
+share is that of `left`. Run it with: python examples/own_classes.py
 """
 
 import torch
@@ -15,11 +15,11 @@ N, K, BATCH, EPOCHS = 600, 4, 40, 8
 classes = torch.randint(K, (N,))
 contradicts = torch.rand(N) < 0.25
 truth = {"left": classes, "right": torch.where(contradicts, (classes + torch.randint(1, K, (N,))) % K, classes)}
-samples = {name: torch.randn(K, 6)[shown] + 0.7 * torch.randn(N, 6) for name, shown in truth.items()}
+samples = {name: torch.randn(K, 6)[own] + 0.7 * torch.randn(N, 6) for name, own in truth.items()}
 
 
 class TwoStreams(nn.Module):
-    """A feature and class scores per modality, and both of the two together."""
+    """A feature and class scores per modality, and both for the two modalities together."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,10 +56,10 @@ for epoch in range(1, EPOCHS + 1):
         generator.update(fusion, features, index, epoch)  # after backward, before the step
         optimizer.step()
         total += float(loss.detach().sum())
-    generator.resync()  # without it the labels stay the given classes
+    generator.resync()  # without it, the labels stay the given classes
     print(f"epoch {epoch}: loss {total / N:.3f}")
 
 for name, u_labels in generator.labels.items():
     right = (u_labels.argmax(-1) == truth[name]).float().mean()
     trivial = (classes == truth[name]).float().mean()
-    print(f"{name:>5}: share of samples whose own class is found: u-labels {right:.3f}, the given class {trivial:.3f}")
+    print(f"{name:>5}: share of samples with the right class: u-labels {right:.3f}, the given class {trivial:.3f}")

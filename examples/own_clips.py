@@ -1,6 +1,6 @@
-"""From recordings to scores: clips, their features, a model, and what it says of one of them, in Python.
+"""From recordings to scores in Python: clips, their features, a model, and its score of one of them.
 
-The clips are made up here, with tones instead of speech, so that nothing has to be downloaded. With your own, write a
+The clips are generated, with tones instead of speech, so that nothing has to be downloaded. For your own clips, write a
 table like `clips.csv`: path, label, and text if you have it. Run it with: python examples/own_clips.py
 
     pip install 'selfmm[video]'
@@ -15,7 +15,7 @@ from selfmm.demo.clips import make_clips
 
 
 def tiny_encoder(folder: Path) -> str:
-    """A text encoder that knows letters and has learnt nothing. Leave it away, and `minilm` reads the words."""
+    """Make a text encoder that knows only letters and is not trained. Without it, `minilm` reads the words."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -29,32 +29,36 @@ def tiny_encoder(folder: Path) -> str:
 
 
 def main(folder: Path) -> None:
-    # The table names each recording, what is said in it, and one label.
+    # The table has a row per recording: its path, its text and one label.
     table = make_clips(folder / "clips", count=12, seconds=(1.6, 2.2), synthesizer="tones")
 
-    # `parts=text,audio,vision`, the default, looks at the face too; `speech.recogniser=tiny.en` hears words that
-    # no table gives. Both need weights once: selfmm weights get face tiny.en
+    # `parts=text,audio,vision`, the default, also uses the face; `speech.recogniser=tiny.en` recognises the words if
+    # the table has none. Both need weights, once: selfmm weights get face tiny.en
     recipe = load_recipe(["parts=text,audio", "speech.recogniser=none"])
-    found = selfmm.extract(table, folder / "data", recipe=recipe, jobs=1, cache=folder / "cache")
-    print(f"{len(found.dataset)} clips extracted, {len(found.failures)} left out")
+    extraction = selfmm.extract(table, folder / "data", recipe=recipe, jobs=1, cache=folder / "cache")
+    print(f"{len(extraction.dataset)} clips extracted, {len(extraction.failures)} left out")
 
     model = selfmm.train(
-        found.dataset,
+        extraction.dataset,
         text_encoder=tiny_encoder(folder / "encoder"),
         overrides=["training.max_epochs=2", "training.batch_size=4", "training.accumulation=1"],
         out=folder / "run",
     )
 
-    # A path is enough. A Clip says more: a part of a file, or what is said in it.
-    clip = sorted(table.parent.glob("*.mp4"))[0]
-    for one in (clip, selfmm.Clip(clip, text="the plot was wonderful")):
-        made = model.predict(one)
-        print(f"\n{made.id}: {made.score:+.2f} of {made.label_range}, words: {made.transcript.text or 'none'}")
-        for name, score in made.scores.items():
-            rank = made.ranks[name]
-            print(f"  {name}: missing" if rank is None else f"  {name}: {score:+.2f}, above {rank:.0%} of the training")
-        for warning in made.warnings:
-            print(f"  mind: {warning}")
+    # A path is enough. A Clip can also be part of a file, or bring its own text.
+    path = sorted(table.parent.glob("*.mp4"))[0]
+    for clip in (path, selfmm.Clip(path, text="the plot was wonderful")):
+        prediction = model.predict(clip)
+        low, high = prediction.label_range
+        words = prediction.transcript.text or "none"
+        print(f"\n{prediction.id}: {prediction.score:+.2f} on a scale of {low:g} to {high:g}, words: {words}")
+        for name, score in prediction.scores.items():
+            rank = prediction.ranks[name]
+            print(
+                f"  {name}: missing" if rank is None else f"  {name}: {score:+.2f}, above {rank:.0%} of training clips"
+            )
+        for warning in prediction.warnings:
+            print(f"  warning: {warning}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Labels per modality in a plain PyTorch model: two modalities, one label per sample, nothing else of selfmm.
+"""Labels per modality in a plain PyTorch model: two modalities, one label per sample, no other part of selfmm.
 
-The data are made up here: what `left` and `right` say differs for a quarter of the samples, and the one label they
-share follows `left`. Run it with: python examples/own_model.py
+The data are generated: for a quarter of the samples `left` and `right` disagree, and the one label that they share is
+that of `left`. Run it with: python examples/own_model.py
 """
 
 import torch
@@ -12,16 +12,16 @@ from selfmm.labels import UnimodalLabelGenerator
 torch.manual_seed(0)
 N, BATCH, EPOCHS = 400, 32, 8
 
-said = torch.empty(N).uniform_(-1, 1)
+sentiment = torch.empty(N).uniform_(-1, 1)
 contradicts = torch.rand(N) < 0.25
-truth = {"left": said, "right": torch.where(contradicts, -said, said)}
+truth = {"left": sentiment, "right": torch.where(contradicts, -sentiment, sentiment)}
 samples = {name: torch.stack([t, t**2, t.sign()], dim=1) + 0.3 * torch.randn(N, 3) for name, t in truth.items()}
-labels = said + 0.05 * torch.randn(N)
+labels = sentiment + 0.05 * torch.randn(N)
 labels = labels.clamp(-1, 1)
 
 
 class TwoStreams(nn.Module):
-    """A feature and a score per modality, and a feature and a score of both together."""
+    """A feature and a score per modality, and both for the two modalities together."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,4 +62,4 @@ for epoch in range(1, EPOCHS + 1):
 
 for name, u_labels in generator.labels.items():
     u, m = (torch.corrcoef(torch.stack([values, truth[name]]))[0, 1] for values in (u_labels, labels))
-    print(f"{name:>5}: correlation with what it says: u-labels {u:.3f}, the given label {m:.3f}")
+    print(f"{name:>5}: correlation with its own sentiment: u-labels {u:.3f}, the given label {m:.3f}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,10 +14,80 @@ import pytest
 
 import selfmm
 from conftest import QUICK
+from selfmm import api
 from selfmm.config.settings import Settings
 from selfmm.core.errors import OutputError, RunError
 from selfmm.data.store import Dataset
 from selfmm.recordings.model import SentimentModel
+
+
+def test_dir_shows_the_public_names_and_each_can_be_had() -> None:
+    for package in (selfmm, api):
+        names = package.__all__
+        assert dir(package) == sorted(names)
+        assert all(getattr(package, name) is not None for name in names)
+        with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+            package.nothing  # noqa: B018
+    assert set(selfmm.__all__) <= {*api.__all__, "api", "__version__"}
+    for path in (Path(selfmm.__file__).parent).iterdir():
+        assert path.stem == "api" or path.stem not in selfmm.__all__, "a package would hide the function"
+
+
+def table_of(scores: object) -> pd.DataFrame:
+    assert isinstance(scores, pd.DataFrame)
+    return scores
+
+
+def test_nothing_heavy_is_imported_before_it_is_used() -> None:
+    code = (
+        "import sys, selfmm; selfmm.train, selfmm.compare, selfmm.predict, selfmm.api.report; "
+        "print(sorted({'torch', 'pandas', 'numpy', 'transformers', 'rich'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_same_by_every_way_to_say_it(trained: SentimentModel, planted: Dataset) -> None:
+    """A run by its folder or loaded, a data set by its folder or open, a sentence or a list of them."""
+    stored = trained.predictions
+    for run in (trained, trained.folder.path, str(trained.folder.path)):
+        for data in (planted, planted.path, str(planted.path)):
+            table = table_of(api.predict(run, data, split="test"))
+            expected = stored[stored["split"] == "test"].reset_index(drop=True)
+            pd.testing.assert_frame_equal(table, expected, atol=1e-5)
+    assert len(table_of(api.predict(trained, text="the plot was wonderful"))) == 1
+    assert len(table_of(api.predict(trained, text=["fine", "no"]))) == 2
+    assert api.evaluate(trained).values["mae"] == pytest.approx(trained.evaluate().values["mae"])
+    for run in (trained, trained.folder.path):
+        assert len(api.labels(run, epoch=2)) == len(api.labels(run, epoch="all")) / 4
+        assert api.audit(run).epoch == 4
+    assert api.corrections(planted).empty
+    assert api.corrections(trained).empty
+
+
+def test_an_explanation_of_a_clip_and_of_a_split(trained: SentimentModel, planted: Dataset) -> None:
+    clip = planted.samples["id"].iloc[3]
+    explanation = api.explain(trained, planted, clip=clip)
+    assert isinstance(explanation, api.Explanation)
+    assert explanation.score == pytest.approx(trained.predictions["score"].iloc[3], abs=1e-5)
+    assert {"base", "by_audio"} <= set(table_of(api.explain(trained, planted, split="test")))
+    with pytest.raises(api.DatasetError, match="has no clip 'nobody'"):
+        api.explain(trained, planted, clip="nobody")
+
+
+def test_arguments_that_contradict_each_other(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(api.SettingsError, match=r"give either `data=\.\.\.` or `text=\.\.\.`"):
+        api.predict(trained)
+    with pytest.raises(api.SettingsError, match="write the lowest and the highest label"):
+        api.import_dataset(tmp_path, tmp_path / "data", label_range="3")
+    with pytest.raises(api.SettingsError, match="or single settings of it, not both"):
+        api.extract(tmp_path, tmp_path / "data", parts="text", recipe=api.recipe())
+
+
+def test_models_are_listed_with_their_settings() -> None:
+    table = api.models()
+    assert {"self_mm", "mult"} <= set(table["model"])
+    assert list(table) == ["model", "published", "labels per modality", "needs"]
+    assert api.models("mult")["setting"].str.startswith("options.").any()
 
 
 def test_a_run_learns_the_planted_set(trained: SentimentModel) -> None:
@@ -104,7 +176,7 @@ def test_features_alone_need_no_text_encoder(planted: Dataset, tmp_path: Path) -
 
 
 def test_an_existing_run_is_not_overwritten(trained: SentimentModel, planted: Dataset, tiny_encoder: str) -> None:
-    with pytest.raises(OutputError, match=r"exists already\. Pass --resume"):
+    with pytest.raises(OutputError, match=r"exists already\. Pass `resume=True`"):
         selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path)
 
 
@@ -155,7 +227,7 @@ def test_a_second_training_in_the_same_folder_is_refused(tmp_path: Path) -> None
 def test_a_data_sets_name_cannot_lead_out_of_the_folder(planted: Dataset) -> None:
     from dataclasses import replace
 
-    from selfmm.api import default_folder
+    from selfmm.api.training import default_folder
 
     strange = replace(planted, manifest=planted.manifest.model_copy(update={"name": "../../evil"}))
     assert default_folder(strange, None, "self_mm", 1).parent == Path("runs")

@@ -1,58 +1,46 @@
-"""selfmm: multimodal sentiment analysis that also says what words, voice and face say alone.
+"""selfmm: multimodal sentiment analysis that also scores words, voice and face on their own.
+
+Everything is in :mod:`selfmm.api`; nearly all of it is also here. The exceptions are functions that share their name
+with a package of selfmm: ``api.demo``, ``api.explain``, ``api.labels``, ``api.models`` and ``api.report``.
 
 >>> import selfmm
->>> print(*sorted(selfmm.__all__))
-Clip Prediction __version__ export extract import_dataset load open_dataset train train_seeds tune
+>>> selfmm.train is selfmm.api.train
+True
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from selfmm.core.version import __version__
+from selfmm import api as api
+from selfmm.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from selfmm.api import load, train, train_seeds
-    from selfmm.data.importing import import_dataset
-    from selfmm.data.store import open_dataset
-    from selfmm.experiments.tune import tune
-    from selfmm.exporting.export import export
-    from selfmm.features.clips.clip import Clip
-    from selfmm.features.extract import extract
-    from selfmm.recordings.prediction import Prediction
+    from selfmm.api import Clip as Clip
+    from selfmm.api import Dataset as Dataset
+    from selfmm.api import Prediction as Prediction
+    from selfmm.api import SelfmmError as SelfmmError
+    from selfmm.api import SentimentModel as SentimentModel
+    from selfmm.api import ablate as ablate
+    from selfmm.api import annotate as annotate
+    from selfmm.api import audit as audit
+    from selfmm.api import compare as compare
+    from selfmm.api import corrections as corrections
+    from selfmm.api import doctor as doctor
+    from selfmm.api import evaluate as evaluate
+    from selfmm.api import export as export
+    from selfmm.api import extract as extract
+    from selfmm.api import import_dataset as import_dataset
+    from selfmm.api import import_labels as import_labels
+    from selfmm.api import inspect as inspect
+    from selfmm.api import load as load
+    from selfmm.api import open_dataset as open_dataset
+    from selfmm.api import planted as planted
+    from selfmm.api import predict as predict
+    from selfmm.api import settings as settings
+    from selfmm.api import train as train
+    from selfmm.api import train_seeds as train_seeds
+    from selfmm.api import tune as tune
+    from selfmm.core.version import __version__ as __version__
 
-__all__ = [
-    "Clip",
-    "Prediction",
-    "__version__",
-    "export",
-    "extract",
-    "import_dataset",
-    "load",
-    "open_dataset",
-    "train",
-    "train_seeds",
-    "tune",
-]
-
-_HOME = {
-    "Clip": "selfmm.features.clips.clip",
-    "Prediction": "selfmm.recordings.prediction",
-    "export": "selfmm.exporting.export",
-    "extract": "selfmm.features.extract",
-    "import_dataset": "selfmm.data.importing",
-    "load": "selfmm.api",
-    "open_dataset": "selfmm.data.store",
-    "train": "selfmm.api",
-    "train_seeds": "selfmm.api",
-    "tune": "selfmm.experiments.tune",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Importing torch takes seconds; it waits until something that needs it is asked for.
-    if name not in _HOME:
-        raise AttributeError(f"module 'selfmm' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOME[name]), name)
+__getattr__, __dir__, __all__ = lazy(__name__, "api")

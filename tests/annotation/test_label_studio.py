@@ -96,7 +96,7 @@ def test_sound_alone_and_paths_that_are_no_urls(tmp_path: Path) -> None:
     labelling = project(small(tmp_path / "data", path=["a.wav", "b.WAV", "", "e.wav", "", ""]))
     assert labelling.media == ["audio"]
     assert any("1 clip has no media path" in note for note in labelling.notes)
-    assert any("pass --media-root" in note for note in labelling.notes)
+    assert any("pass `media_root=...`" in note for note in labelling.notes)
 
 
 @given(

@@ -54,13 +54,13 @@ def test_label_studio_there_and_back(run: Path, tmp_path: Path) -> None:
     export = [exported(tasks[0], 1, annotation({"label_vision": 1.5}, {})), *(exported(t, 2) for t in tasks[1:2])]
     (tmp_path / "export.json").write_text(json.dumps(export), encoding="utf-8")
     result = selfmm("labels", "data", "--import", "export.json", cwd=tmp_path)
-    assert "1 corrections (vision 1); 1 in all" in result.stdout
+    assert "1 correction (vision 1); 1 in all" in result.stdout
     found = open_dataset(tmp_path / "data").corrections
     assert found[["id", "modality", "label"]].to_numpy().tolist() == [[tasks[0]["data"]["clip"], "vision", 1.5]]
 
 
 def test_mistakes(run: Path, tmp_path: Path) -> None:
-    before = sorted(file.name for file in (tmp_path / "data").iterdir())
+    before = sorted(file.name for file in (tmp_path / "data").glob("[!.]*"))  # but for the lock
     complains(selfmm("annotate", run, "tasks.xlsx", cwd=tmp_path), "ends in .csv or .parquet or .json")
     complains(selfmm("annotate", run, "data/tasks.json", cwd=tmp_path), "is in a data set")
     complains(selfmm("annotate", run, "x.csv", "--media-root", "/x", cwd=tmp_path), "Label Studio")
@@ -72,4 +72,4 @@ def test_mistakes(run: Path, tmp_path: Path) -> None:
     complains(selfmm("corrections", "data", "--forget", "x", cwd=tmp_path), "sources are: none")
     (tmp_path / "bad.csv").write_text("id,label_text\nnobody,9\n")
     complains(selfmm("labels", "data", "--import", "bad.csv", cwd=tmp_path), "nothing was changed", "nobody", "9")
-    assert sorted(file.name for file in (tmp_path / "data").iterdir()) == before
+    assert sorted(file.name for file in (tmp_path / "data").glob("[!.]*")) == before

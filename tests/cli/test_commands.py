@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from cli.command_line import complains, selfmm
 from conftest import QUICK
+from selfmm import api
 from selfmm.data.store import Dataset
 from selfmm.runs.trained_model import TrainedModel
 
@@ -35,12 +37,57 @@ def test_help_takes_little_and_imports_nothing_heavy() -> None:
     assert min(times) < 2, "importing torch takes longer; this should take .5 s"
 
 
-def test_every_command_has_help() -> None:
-    data = ("import", "inspect", "planted", "annotate", "corrections")
-    for command in (*data, "train", "evaluate", "predict", "labels", "report", "settings", "quickstart"):
-        result = selfmm(command, "--help")
-        assert result.returncode == 0
-        assert "Usage" in result.stdout
+GROUPS = {
+    "Start": ["quickstart"],
+    "Score": ["predict", "evaluate", "report", "export"],
+    "Train": ["train", "tune", "models", "settings"],
+    "Compare": ["compare", "ablate"],
+    "Labels": ["labels", "annotate", "corrections"],
+    "Data": ["import", "inspect", "extract", "planted", "demo"],
+    "Machine": ["doctor", "weights"],
+}
+
+
+def test_the_help_is_in_groups_and_every_command_has_help() -> None:
+    text = selfmm("--help").stdout
+    titles = re.findall(r"╭─ (\w+) ─", text)
+    assert titles == ["Options", *GROUPS]
+    for title, commands in GROUPS.items():
+        panel = text.split(f"╭─ {title} ─")[1].split("╰")[0]
+        assert re.findall(r"│ (\w+)  ", panel) == commands
+        for command in commands:
+            result = selfmm(command, "--help")
+            assert result.returncode == 0
+            assert "Usage" in result.stdout
+            assert "{" not in result.stdout
+
+
+def test_every_command_is_a_function_of_python() -> None:
+    named = {"import": "import_dataset", "quickstart": "train", "weights": "get_weights"}
+    for command in (command for commands in GROUPS.values() for command in commands):
+        assert callable(getattr(api, named.get(command, command)))
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    installed = selfmm(
+        *("--install-completion", "bash"), HOME=str(tmp_path), _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+    )
+    assert installed.returncode == 0, installed.stderr
+    script = (tmp_path / ".bash_completions" / "selfmm.sh").read_text()
+    assert "_SELFMM_COMPLETE=complete_bash" in script
+    for words, position, expected in (
+        ("selfmm train --pre", "2", "--preset\n"),
+        ("selfmm co", "1", "compare\ncorrections\n"),
+    ):
+        asked = selfmm(_SELFMM_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=position)
+        assert asked.stdout == expected
+
+
+def test_messages_name_parameters_in_python_and_options_in_the_command(trained: TrainedModel, planted: Dataset) -> None:
+    out = trained.folder.path
+    with pytest.raises(api.OutputError, match=r"Pass `resume=True` to continue it, or choose another `out=\.\.\.`"):
+        api.train(planted, out=out)
+    complains(selfmm("train", planted.path, "--out", out), "Pass --resume to continue it, or choose another --out.")
 
 
 def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
@@ -65,7 +112,7 @@ def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
     assert {"score", "base", "by_audio", "added_audio"} <= set(pd.read_csv(tmp_path / "why.csv").columns)
     result = selfmm("predict", run, "--text", "the plot was wonderful", cwd=tmp_path)
     assert result.stdout.startswith("id,split,label,score,score_text")
-    assert "no clip has audio or vision; the model's stand-in takes their place" in result.stderr
+    assert "no clip has audio or vision; the model uses its stand-in for a missing modality" in result.stderr
     result = selfmm("labels", run, "--out", "labels.csv", "--epoch", "all", cwd=tmp_path)
     labels = pd.read_csv(tmp_path / "labels.csv")
     assert sorted(labels["epoch"].unique()) == [1, 2]
@@ -171,16 +218,11 @@ def test_predict_wants_data_or_text(trained: TrainedModel) -> None:
 
 
 def test_a_run_without_scores_per_modality_predicts(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    from selfmm.api import train
-    from selfmm.cli import app
-
     quick = [*QUICK, "training.max_epochs=1", "model=ef_lstm", "align=pool"]
-    train(planted, text_encoder=tiny_encoder, overrides=quick, out=tmp_path / "run")
+    api.train(planted, text_encoder=tiny_encoder, overrides=quick, out=tmp_path / "run")
     for asked in ([str(planted.path)], ["--text", "the plot was great"]):
-        result = CliRunner().invoke(app, ["predict", str(tmp_path / "run"), *asked])
-        assert result.exit_code == 0, result.output
+        result = selfmm("predict", tmp_path / "run", *asked)
+        assert result.returncode == 0, result.stderr
         assert result.stdout.splitlines()[0] == "id,split,label,score"
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
-from selfmm.cli.explanation import render
+from cli.command_line import shown
+from selfmm.cli.show_scores import render
 from selfmm.data.store import Dataset
 from selfmm.explain.clip import explain
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
@@ -32,18 +31,14 @@ EXPLANATION = Explanation(
 )
 
 
-def shown(
+def explained(
     explanation: Explanation, width: int = 80, *, colour: bool = False, spoken: tuple[float | None, ...] = ()
 ) -> str:
-    console = Console(
-        file=io.StringIO(), width=width, force_terminal=colour, color_system="truecolor" if colour else None
-    )
-    console.print(render(explanation, spoken))
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return shown(render(explanation, spoken), width, colour=colour)
 
 
 def test_everything_is_said_without_colours() -> None:
-    text = shown(EXPLANATION)
+    text = explained(EXPLANATION)
     assert "score -1.00" in text
     assert re.search(r"text +-1\.50 +█+│ +-1\.46 +-1\.40 +-2\.00", text)
     assert re.search(r"audio +\+0\.25 +│█*▌? +\+0\.20 +\+0\.30 +\+1\.00", text)
@@ -56,39 +51,39 @@ def test_everything_is_said_without_colours() -> None:
 
 
 def test_words_whose_time_is_known_say_it() -> None:
-    assert "-1.50 awful (2.3 s),  +0.04 film" in shown(EXPLANATION, spoken=(None, 1.9, 2.34))
+    assert "-1.50 awful (2.3 s),  +0.04 film" in explained(EXPLANATION, spoken=(None, 1.9, 2.34))
 
 
 def test_text_is_neither_markup_nor_control() -> None:
     for colour in (False, True):
-        text = shown(EXPLANATION, colour=colour)
+        text = explained(EXPLANATION, colour=colour)
         assert "[red]" in text
         assert "\x1b[2J" not in text
 
 
 def test_words_that_matter_stand_out() -> None:
-    text = shown(EXPLANATION, colour=True)
+    text = explained(EXPLANATION, colour=True)
     (awful,) = re.findall(r"\x1b\[([0-9;]*)mawful\x1b", text.split("Words")[1].split("\n", 2)[1] + "\x1b")
     assert awful.split(";")[:2] == ["1", "7"]  # bold, reverse
     assert "mwas\x1b" not in text  # what is next to nothing has no colour
 
 
 def test_what_the_model_did_not_read_is_dim() -> None:
-    text = shown(replace(EXPLANATION, words=WORDS[:1]), colour=True)
+    text = explained(replace(EXPLANATION, words=WORDS[:1]), colour=True)
     assert re.search(r"\x1b\[2m\[/red\] was awful", text)
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_empty_clips_have_a_table_too(width: int) -> None:
     nothing = replace(EXPLANATION, contributions=(), text="", words=(), frames=(), lacking=("text", "audio"))
-    text = shown(nothing, width)
+    text = explained(nothing, width)
     assert re.search(r"text +-", text)
     assert "Words" not in text
 
 
 def test_a_real_one(trained: TrainedModel, planted: Dataset) -> None:
     explanation = explain(trained, planted, 0)
-    text = shown(explanation)
+    text = explained(explanation)
     for part in explanation.contributions:
         assert re.search(rf"{part.modality} +{re.escape(figure(part.value, (-1, 1)))}", text)
     assert " ".join(explanation.text.split()[:5]) in text

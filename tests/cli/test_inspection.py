@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from selfmm.cli.inspection import render
+from cli.command_line import shown
+from selfmm.cli.show_data import render
 from selfmm.data.findings import Finding, Inspection
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.planted import PlantedSettings, write_planted
@@ -18,15 +18,8 @@ def inspection(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     return inspect_dataset(write_planted(folder, PlantedSettings(clips=60, missing=0.1)))
 
 
-def shown(inspection: Inspection, width: int = 100) -> str:
-    console = Console(width=width)
-    with console.capture() as capture:
-        console.print(render(inspection))
-    return capture.get()
-
-
 def test_it_shows_splits_labels_modalities_and_notes(inspection: Inspection) -> None:
-    text = shown(inspection)
+    text = shown(render(inspection))
     for part in ("Splits", "Labels", "Modalities", "Lengths", "Notes", "No problems found."):
         assert part in text
     assert f"{inspection.modalities['audio'].frames:,} frames" in text
@@ -38,14 +31,16 @@ def test_it_shows_splits_labels_modalities_and_notes(inspection: Inspection) -> 
 
 def test_problems_are_listed_and_ids_are_not_markup(inspection: Inspection) -> None:
     faulty = dataclasses.replace(inspection, duplicated_ids=Finding(1, ("[red]x[/red]",)), name="[b]odd[/b]")
-    text = shown(faulty)
+    text = shown(render(faulty))
     assert "[red]x[/red]" in text
     assert "[b]odd[/b]" in text
     assert "No problems found" not in text
 
 
 def test_it_says_when_checksums_were_not_compared(inspection: Inspection) -> None:
-    assert "No problems found (checksums not compared)." in shown(dataclasses.replace(inspection, verified=False))
+    assert "No problems found (checksums not compared)." in shown(
+        render(dataclasses.replace(inspection, verified=False))
+    )
 
 
 def test_empty_splits_draw_no_bars(tmp_path: Path, inspection: Inspection) -> None:
@@ -53,11 +48,11 @@ def test_empty_splits_draw_no_bars(tmp_path: Path, inspection: Inspection) -> No
         name: dataclasses.replace(split, clips=0, histogram=(0,) * 11, mean=float("nan"), std=float("nan"))
         for name, split in inspection.splits.items()
     }
-    text = shown(dataclasses.replace(inspection, splits=nothing))
+    text = shown(render(dataclasses.replace(inspection, splits=nothing)))
     assert "█" not in text
     assert "the split 'test' is empty" in text
 
 
 def test_the_neutral_label_is_named_where_it_is_not_zero(inspection: Inspection) -> None:
-    assert "neutral" not in shown(inspection)
-    assert "neutral (3)" in shown(dataclasses.replace(inspection, label_range=(1.0, 5.0)))
+    assert "neutral" not in shown(render(inspection))
+    assert "neutral (3)" in shown(render(dataclasses.replace(inspection, label_range=(1.0, 5.0))))

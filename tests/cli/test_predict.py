@@ -9,18 +9,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 pytest.importorskip("av", reason="recordings are read by PyAV")
 
+from cli.command_line import selfmm, shown
 from features.recordings import write_recording
-from selfmm import cli
-from selfmm.cli.prediction import card, table
+from selfmm.cli.show_scores import card, table
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.features.streams import Transcript, Word
@@ -45,10 +45,8 @@ MADE = Prediction(
 )
 
 
-def shown(content: object, width: int = 100) -> list[str]:
-    console = Console(file=io.StringIO(), width=width)
-    console.print(content)
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
+def lines_of(content: object, width: int = 100) -> list[str]:
+    return shown(content, width).splitlines()
 
 
 def line_of(lines: list[str], word: str) -> str:
@@ -56,7 +54,7 @@ def line_of(lines: list[str], word: str) -> str:
 
 
 def test_a_card_says_everything() -> None:
-    lines = shown(card(MADE))
+    lines = lines_of(card(MADE))
     assert lines[0] == "clip[red]  2.5 s"
     assert "+1.50" in line_of(lines, "all together")
     assert "│█████ " in line_of(lines, "all together")
@@ -68,7 +66,7 @@ def test_a_card_says_everything() -> None:
     text = "\n".join(lines)
     assert "recognised words: “a very [b]long[/b]" in text
     assert "\x1b" not in text
-    assert "mind: no pictures" in text
+    assert "warning: no pictures" in text
 
 
 @pytest.mark.parametrize(
@@ -85,7 +83,7 @@ def test_a_card_says_everything() -> None:
 def test_bars_start_from_the_neutral_label(
     label_range: tuple[float, float], score: float, figure: str, bar: str
 ) -> None:
-    line = line_of(shown(card(replace(MADE, score=score, label_range=label_range))), "all together")
+    line = line_of(lines_of(card(replace(MADE, score=score, label_range=label_range))), "all together")
     assert figure in line
     assert "+" not in line.split("above")[0] or label_range[0] < 0
     assert bar in line
@@ -93,7 +91,7 @@ def test_bars_start_from_the_neutral_label(
 
 def test_nothing_to_go_by_is_a_card_too() -> None:
     nothing = replace(MADE, score=None, scores=dict.fromkeys(MADE.scores), ranks=dict.fromkeys(MADE.ranks))
-    lines = shown(card(replace(nothing, transcript=Transcript(""))))
+    lines = lines_of(card(replace(nothing, transcript=Transcript(""))))
     assert sum("missing" in line for line in lines) == 4
     assert "no words" in lines
 
@@ -101,7 +99,7 @@ def test_nothing_to_go_by_is_a_card_too() -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_table_has_one_line_for_each(width: int) -> None:
     made = [replace(MADE, id=f"clip_{n}", warnings=MADE.warnings * n) for n in range(3)]
-    lines = [line.rstrip() for line in shown(table(made, curve=False), width)]
+    lines = [line.rstrip() for line in lines_of(table(made, curve=False), width)]
     rows = [line for line in lines if "clip_" in line]
     assert len(rows) == 3
     assert all(len(line) <= width for line in lines)
@@ -112,44 +110,25 @@ def test_a_table_has_one_line_for_each(width: int) -> None:
 
 
 def test_a_curve_tells_its_spans_by_their_times() -> None:
-    lines = shown(table([MADE, replace(MADE, start=2.5, end=5.0, score=None)], curve=True), 120)
+    lines = lines_of(table([MADE, replace(MADE, start=2.5, end=5.0, score=None)], curve=True), 120)
     assert "0.0 - 2.5" in line_of(lines, "+1.50")
     assert "│██" in line_of(lines, "+1.50")
     assert "2.5 - 5.0" in "\n".join(lines)
 
 
-# The commands, in this process: a new one would import for seconds what is here already.
-
-
-def selfmm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> Printed:
-    monkeypatch.setattr(sys, "argv", ["selfmm", "predict", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    out, err = capsys.readouterr()
-    return Printed(left.value.code or 0, out, err)
-
-
-class Printed:
-    def __init__(self, code: object, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
 @pytest.fixture
-def predict(clip_run: SentimentModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
-    return Predict(clip_run, capsys, monkeypatch)
+def predict(clip_run: SentimentModel) -> Predict:
+    return Predict(clip_run)
 
 
 class Predict:
     """``selfmm predict RUN ...``"""
 
-    def __init__(
-        self, run: SentimentModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self.run, self._capsys, self._monkeypatch = run, capsys, monkeypatch
+    def __init__(self, run: SentimentModel) -> None:
+        self.run = run
 
-    def __call__(self, *arguments: str | Path) -> Printed:
-        return selfmm(self._capsys, self._monkeypatch, self.run.folder.path, *arguments)
+    def __call__(self, *arguments: str | Path) -> CompletedProcess[str]:
+        return selfmm("predict", self.run.folder.path, *arguments)
 
 
 def recordings(table: Path, count: int) -> list[Path]:
@@ -169,9 +148,9 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_to_a_pipe_it_is_csv(predict: Predict, demo_clips: Path) -> None:
     files = recordings(demo_clips, 2)
     plain, asked = predict(*files), predict(*files, "--csv")
-    assert plain.code == asked.code == 0
-    assert plain.out == asked.out
-    rows = list(csv.DictReader(io.StringIO(plain.out)))
+    assert plain.returncode == asked.returncode == 0
+    assert plain.stdout == asked.stdout
+    rows = list(csv.DictReader(io.StringIO(plain.stdout)))
     assert [row["id"] for row in rows] == [file.stem for file in files]
     assert rows[0]["score_text"] == ""
     made = predict.run.predict(files[0])
@@ -180,7 +159,7 @@ def test_to_a_pipe_it_is_csv(predict: Predict, demo_clips: Path) -> None:
 
 def test_a_table_of_clips_gives_their_words(predict: Predict, demo_clips: Path) -> None:
     result = predict(demo_clips, "--json")
-    content = json.loads(result.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    content = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     stored = predict.run.predictions.set_index("id")["score"]
     assert {one["id"]: one["score"] for one in content} == pytest.approx(stored.to_dict(), abs=1e-5)
     assert all(one["transcript"]["source"] == "given" for one in content)
@@ -191,20 +170,20 @@ def test_one_bad_clip_stops_no_other(predict: Predict, demo_clips: Path, tmp_pat
     text.write_text("no film")
     [good] = recordings(demo_clips, 1)
     result = predict(tmp_path / "none.mp4", text, good, "--json", "--out", tmp_path / "made.json")
-    assert result.code == 1
-    assert "none.mp4 does not exist" in result.err
-    assert "text.mp4 cannot be read as a recording" in result.err
-    [made] = json.loads(result.out)
+    assert result.returncode == 1
+    assert "none.mp4 does not exist" in result.stderr
+    assert "text.mp4 cannot be read as a recording" in result.stderr
+    [made] = json.loads(result.stdout)
     assert made["id"] == good.stem
     assert json.loads((tmp_path / "made.json").read_text()) == [made]
-    assert json.loads(predict(text, "--json").out) == []
+    assert json.loads(predict(text, "--json").stdout) == []
 
 
 def test_recordings_of_one_name_are_told_apart(predict: Predict, demo_clips: Path, tmp_path: Path) -> None:
     [good] = recordings(demo_clips, 1)
     twin = tmp_path / good.name
     twin.write_bytes(good.read_bytes())
-    rows = list(csv.DictReader(io.StringIO(predict(good, twin).out)))
+    rows = list(csv.DictReader(io.StringIO(predict(good, twin).stdout)))
     assert [row["id"] for row in rows] == [str(good), str(twin)]
 
 
@@ -213,20 +192,20 @@ def test_files_are_never_lost_by_a_wrong_name(predict: Predict, demo_clips: Path
     out = tmp_path / "made.parquet"
     out.write_text("mine")
     refused = predict(good, "--out", out)
-    assert refused.code == 1
-    assert "exists already" in refused.err
+    assert refused.returncode == 1
+    assert "exists already" in refused.stderr
     assert out.read_text() == "mine"
-    assert predict(good, "--out", out, "--force").out == f"{out}: 1 predictions\n"
+    assert predict(good, "--out", out, "--force").stdout == f"{out}: 1 prediction\n"
     assert pd.read_parquet(out)["id"].tolist() == [good.stem]
-    assert "name a file that ends in" in predict(good, "--out", tmp_path / "made.txt").err
+    assert "name a file that ends in" in predict(good, "--out", tmp_path / "made.txt").stderr
 
 
 def test_a_curve_in_every_form(predict: Predict, talk: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="it draws the picture")
     srt, picture = tmp_path / "c.srt", tmp_path / "c.png"
     result = predict(talk, "--window", "3", "--hop", "2", "--csv", "--srt", srt, "--picture", picture)
-    assert result.code == 0, result.err
-    rows = list(csv.DictReader(io.StringIO(result.out)))
+    assert result.returncode == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [(row["start"], row["end"]) for row in rows] == [("0.0", "3.0"), ("2.0", "5.0"), ("4.0", "7.0")]
     cues = list(read_cues(srt))
     assert [(cue.start, cue.end) for cue in cues] == [(0, 2), (2, 4), (4, 7)]
@@ -234,21 +213,21 @@ def test_a_curve_in_every_form(predict: Predict, talk: Path, tmp_path: Path) -> 
         assert float(cue.text.split()[0]) == pytest.approx(float(row["score"]), abs=0.0051)
     assert picture.read_bytes().startswith(b"\x89PNG")
     spoken = predict(talk, "--by-sentence", "--table")
-    assert "the plot was wonderful." in spoken.out
-    assert "0.5 - 2.0" in spoken.out
+    assert "the plot was wonderful." in spoken.stdout
+    assert "0.5 - 2.0" in spoken.stdout
 
 
 def test_an_explanation_of_each_clip(predict: Predict, demo_clips: Path, tmp_path: Path) -> None:
     result = predict(*recordings(demo_clips, 2), "--explain")
-    assert result.code == 0
-    assert result.out.count("What moves the score") == 2
-    assert result.out.count("the clip has none") == 2
-    [made] = json.loads(predict(*recordings(demo_clips, 1), "--explain", "--json").out)
+    assert result.returncode == 0
+    assert result.stdout.count("What moves the score") == 2
+    assert result.stdout.count("the clip has none") == 2
+    [made] = json.loads(predict(*recordings(demo_clips, 1), "--explain", "--json").stdout)
     assert made["explanation"]["lacking"] == ["text"]
     picture = tmp_path / "why.svg"
     both = predict(*recordings(demo_clips, 2), "--explain", "--picture", picture)
-    assert both.code == 1
-    assert "--picture is of one clip, and there are 2" in both.err
+    assert both.returncode == 1
+    assert "--picture is of one clip, and there are 2" in both.stderr
 
 
 def test_a_picture_without_matplotlib_is_told_before_the_work(
@@ -256,8 +235,8 @@ def test_a_picture_without_matplotlib_is_told_before_the_work(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = predict(talk, "--window", "2", "--picture", tmp_path / "c.png")
-    assert (result.code, result.out) == (1, "")
-    assert "pip install 'selfmm[report]'" in result.err
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "pip install 'selfmm[report]'" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -271,14 +250,14 @@ def test_a_picture_without_matplotlib_is_told_before_the_work(
         (["--srt", "a.srt"], "--srt is for a curve"),
         (["--picture", "a.png"], "--picture is of a curve or of an explanation"),
         (["--window", "2", "--explain"], "--explain is for whole clips"),
-        (["--explain", "--csv"], "--explain of recordings has no room in a table"),
-        (["--split", "test"], "a recording has none"),
+        (["--explain", "--csv"], "--explain of recordings does not fit into a table"),
+        (["--split", "test"], "a recording has no splits"),
     ],
 )
 def test_options_that_do_not_go_together(predict: Predict, talk: Path, options: list[str], message: str) -> None:
     result = predict(talk, *options)
-    assert (result.code, result.out) == (1, "")
-    assert message in result.err
+    assert (result.returncode, result.stdout) == (1, "")
+    assert message in result.stderr
 
 
 def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: Path, tmp_path: Path) -> None:
@@ -294,8 +273,8 @@ def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: 
         ([], "give either INPUT or --text"),
     ):
         result = predict(*inputs)
-        assert (result.code, result.out) == (1, ""), inputs
-        assert message in result.err
+        assert (result.returncode, result.stdout) == (1, ""), inputs
+        assert message in result.stderr
 
 
 def test_times_of_recognised_words_stand_beside_them() -> None:
@@ -305,7 +284,7 @@ def test_times_of_recognised_words_stand_beside_them() -> None:
     text = "so good"
     said = Transcript(text, (Word("so", 0.1, 0.3), Word("good", 1.4, 1.8)), "en", "recognised")
     why = Explanation("a", 1.5, 1.0, (-3.0, 3.0), (), (), text, (WordShare("good", 3, 7, 0.5),), (), 8)
-    assert "+0.50 good (1.4 s)" in "\n".join(shown(card(replace(MADE, transcript=said, explanation=why))))
+    assert "+0.50 good (1.4 s)" in "\n".join(lines_of(card(replace(MADE, transcript=said, explanation=why))))
 
 
 def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
@@ -316,7 +295,7 @@ def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
     monkeypatch.setattr("selfmm.recordings.scorer.recipe_of", counted(calls, "recipe", recipe_of))
     for arguments in ([], ["--window", "1"]):
         calls.clear()
-        assert predict(*recordings(demo_clips, 1), *arguments).code == 0
+        assert predict(*recordings(demo_clips, 1), *arguments).returncode == 0
         assert sorted(calls) == ["recipe", "run.json"]
 
 

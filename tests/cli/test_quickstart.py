@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
+from cli.command_line import complains, selfmm, shown
 from conftest import QUICK
-from selfmm.api import train
-from selfmm.cli import app, quickstart, quickstart_recordings
-from selfmm.cli.quickstart import final_recovery, recovery_table, verdict
-from selfmm.cli.quickstart_recordings import agreement, agreement_table, check_own, learn_recordings
+from selfmm import api
+from selfmm.api import first_steps, train
+from selfmm.api.first_steps import agreement, check_recordings, final_recovery
+from selfmm.cli import quickstart
+from selfmm.cli.quickstart import agreement_table, learn_recordings, recovery_table, verdict
 from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.data.store import Dataset
 from selfmm.runs.trained_model import TrainedModel
@@ -33,11 +34,10 @@ def test_recovery_is_that_of_the_last_epochs_labels(trained: TrainedModel, plant
     last = labels[(labels["epoch"] == 4) & (labels["modality"] == "audio")]
     truth = planted.samples.iloc[planted.rows("train")]["label_audio"].to_numpy()
     assert frame.loc["audio", "mae"] == pytest.approx(abs(last["u_label"].to_numpy() - truth).mean(), rel=1e-5)
-    out = io.StringIO()
-    Console(file=out, width=80).print(recovery_table(frame))
+    text = shown(recovery_table(frame), 80)
     own, trivial = (float(frame[column].loc["text"]) for column in ("corr", "corr_trivial"))
-    assert f"{own:.3f} | {trivial:.3f}" in out.getvalue()
-    assert "…" not in out.getvalue()
+    assert f"{own:.3f} | {trivial:.3f}" in text
+    assert "…" not in text
 
 
 def test_verdict_follows_the_figures(trained: TrainedModel, planted: Dataset) -> None:
@@ -46,12 +46,6 @@ def test_verdict_follows_the_figures(trained: TrainedModel, planted: Dataset) ->
     assert "no modality" in verdict(frame)
     frame.loc["text", "corr"] = 1.0
     assert "u-labels of text correlate better" in verdict(frame)
-
-
-def printed(*parts: object) -> str:
-    out = io.StringIO()
-    Console(file=out, width=100).print(*parts)
-    return out.getvalue()
 
 
 def test_agreement_is_the_correlation_of_each_score_with_its_own_truth(trained: TrainedModel, planted: Dataset) -> None:
@@ -65,7 +59,7 @@ def test_agreement_is_the_correlation_of_each_score_with_its_own_truth(trained: 
         for truth, score in {"label": "score", "label_audio": "score_audio"}.items():
             expected = np.corrcoef(clips[truth], rows[score])[0, 1]
             assert frame.loc[truth, split] == pytest.approx(expected, rel=1e-6)
-    text = printed(agreement_table(frame))
+    text = shown(agreement_table(frame))
     assert [line.split()[0] for line in text.splitlines()[3:7]] == ["all", *trained.info.modalities]
     assert f"{frame['test'].loc['label']:.3f}" in text
 
@@ -76,33 +70,33 @@ def test_what_has_no_truth_or_no_figure_is_not_made_up(trained: TrainedModel, pl
     frame = agreement(replace(planted, samples=samples), trained)
     assert list(frame.index) == ["label", "label_audio"]
     assert math.isnan(frame["test"].loc["label_audio"])
-    assert printed(agreement_table(frame)).splitlines()[4].split()[-1] == "-"
+    assert shown(agreement_table(frame)).splitlines()[4].split()[-1] == "-"
 
 
 def test_own_recordings_are_checked_before_anything_takes_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "clip.wav").touch()
-    monkeypatch.setattr(quickstart_recordings, "lacking", lambda: "av, the weights face")
+    monkeypatch.setattr(first_steps, "missing_for_recordings", lambda: "av, the weights face")
     with pytest.raises(
         MissingPackageError, match=r"need av, the weights face.*pip install 'selfmm\[video\]'.*weights get tiny.en"
     ):
-        check_own(tmp_path)
-    monkeypatch.setattr(quickstart_recordings, "lacking", lambda: "")
+        check_recordings(tmp_path)
+    monkeypatch.setattr(first_steps, "missing_for_recordings", lambda: "")
     with pytest.raises(SourceError, match="no ratings"):
-        check_own(tmp_path)
+        check_recordings(tmp_path)
     monkeypatch.setattr(quickstart, "_learn_planted", lambda *_: pytest.fail("it began"))
     with pytest.raises(SourceError, match="no ratings"):
-        quickstart.run(tmp_path / "q", 50, tmp_path)
+        quickstart.quickstart(tmp_path / "q", 50, tmp_path)
 
 
 def test_without_the_parts_one_is_told_what_brings_them(
     monkeypatch: pytest.MonkeyPatch, trained: TrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(quickstart, "_learn_planted", lambda *_: trained)
-    monkeypatch.setattr(quickstart_recordings, "_MODULES", ("json", "no_such_module"))
-    monkeypatch.setattr(quickstart_recordings, "find", lambda name: None)
-    quickstart.run(tmp_path / "q", 50)
+    monkeypatch.setattr(first_steps, "_MODULES", ("json", "no_such_module"))
+    monkeypatch.setattr(first_steps, "find", lambda name: None)
+    quickstart.quickstart(tmp_path / "q", 50)
     said = capsys.readouterr().out
-    assert "would need no_such_module, the weights face." in said
+    assert "needs no_such_module, the weights face." in said
     assert "pip install 'selfmm[video]' && selfmm weights get tiny.en face" in said
     assert f"selfmm labels {trained.folder.path} --audit" in said.replace("\n", "")
     assert "your_video" not in said
@@ -111,19 +105,19 @@ def test_without_the_parts_one_is_told_what_brings_them(
 def test_demo_clips_by_command(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="recordings are written by PyAV")
     command = ["demo", str(tmp_path / "clips"), "--count", "3", "--synthesizer", "tones"]
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    assert f"Next: selfmm extract {tmp_path / 'clips' / 'clips.csv'} data" in result.output
+    result = selfmm(*command)
+    assert result.returncode == 0, result.stderr
+    assert f"Next: selfmm extract {tmp_path / 'clips' / 'clips.csv'} data" in result.stdout
     table = pd.read_csv(tmp_path / "clips" / "clips.csv")
     assert len(table) == 3
     assert all((tmp_path / "clips" / path).stat().st_size for path in table["path"])
-    assert CliRunner().invoke(app, command).exit_code == 1
-    assert CliRunner().invoke(app, [*command, "--force"]).exit_code == 0
+    complains(selfmm(*command), "exists already")
+    assert selfmm(*command, "--force").returncode == 0
 
 
 @pytest.mark.slow
 def test_from_recordings_to_a_card(demo_clips: Path, tiny_encoder: str, tmp_path: Path) -> None:
-    if missing := quickstart_recordings.lacking():
+    if missing := first_steps.missing_for_recordings():
         pytest.skip(f"recordings need {missing}")
     overrides = [*QUICK, "training.max_epochs=2", f"text.encoder={tiny_encoder}"]
     out = io.StringIO()
@@ -149,9 +143,9 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         assert options["preset"] == "quickstart"
         return train(*arguments, overrides=["training.max_epochs=1"], **options)
 
-    monkeypatch.setattr(quickstart, "lacking", lambda: "nothing, but has a test of its own")
-    monkeypatch.setattr(quickstart, "train", briefly)
-    quickstart.run(tmp_path / "q", 50)
+    monkeypatch.setattr(first_steps, "missing_for_recordings", lambda: "nothing, but has a test of its own")
+    monkeypatch.setattr(api, "train", briefly, raising=False)
+    quickstart.quickstart(tmp_path / "q", 50)
     assert (tmp_path / "q" / "run" / "metrics.json").is_file()
-    quickstart.run(tmp_path / "q", 40)
+    quickstart.quickstart(tmp_path / "q", 40)
     assert (tmp_path / "q" / "run-2" / "metrics.json").is_file()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
-from typer.testing import CliRunner
 
-from selfmm.cli import app
-from selfmm.cli.audit import render
+from cli.command_line import complains, selfmm, shown
+from selfmm.cli.show_labels import render
 from selfmm.core.errors import OutputError, RunError, SelfmmError
 from selfmm.data.store import Dataset
 from selfmm.report.report import write_report
@@ -21,16 +20,15 @@ from selfmm.runs.material import Material
 from selfmm.runs.trained_model import TrainedModel
 
 
-def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
+def printed(*arguments: str | Path) -> str:
+    result = selfmm(*arguments, COLUMNS="120")
+    assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: TrainedModel, tmp_path: Path) -> None:
     out = tmp_path / "quality.csv"
-    text = run("labels", trained.folder.path, "--audit", "--out", out)
+    text = printed("labels", trained.folder.path, "--audit", "--out", out)
     for part in ("separation", "u-label | m-label", "updated", "quality and error", "disagree most"):
         assert part in text
     table = pd.read_csv(out)
@@ -41,7 +39,7 @@ def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: Trai
 
 
 def test_audit_as_json_is_unrounded_and_strict(trained: TrainedModel) -> None:
-    content = json.loads(run("labels", trained.folder.path, "--audit", "--json"), parse_constant=pytest.fail)
+    content = json.loads(printed("labels", trained.folder.path, "--audit", "--json"), parse_constant=pytest.fail)
     audit = Material.read(trained.folder.path).audit()
     assert content["modalities"]["audio"]["distance_m"] == audit.figures.loc["audio", "distance_m"]
     assert content["by_epoch"][0]["drift"] is None
@@ -53,24 +51,21 @@ def test_texts_are_no_markup(trained: TrainedModel) -> None:
     material = Material.read(trained.folder.path)
     audit = material.audit()
     audit.clips.loc[0, ["id", "text"]] = ["[red]x[/red]", "[b]odd[/b] [/nothing]"]
-    console = Console(width=110)
-    with console.capture() as capture:
-        console.print(render(audit, ["[i]note[/i]"]))
+    text = shown(render(replace(audit, notes=("[i]note[/i]",))), 110)
     for part in ("[red]x[/red]", "[b]odd[/b] [/nothing]", "[i]note[/i]"):
-        assert part in capture.get()
+        assert part in text
 
 
 def test_report_says_what_it_wrote_and_replaces_nothing(trained: TrainedModel, tmp_path: Path) -> None:
     copy = shutil.copytree(trained.folder.path, tmp_path / "run")
     before = sorted(copy.rglob("*"))
-    text = run("report", copy, "--pictures", tmp_path / "pictures")
+    text = printed("report", copy, "--pictures", tmp_path / "pictures")
     assert text.splitlines()[0] == str(tmp_path / "run-report.html")
     assert (tmp_path / "pictures" / "centres-fusion.svg").is_file()
     assert sorted(copy.rglob("*")) == before
-    with pytest.raises(SelfmmError, match=r"run-report\.html exists already"):
-        run("report", copy)
-    with pytest.raises(SelfmmError, match=r"already has labels-over-epochs-text\.png"):
-        run("report", copy, "--out", tmp_path / "other.html", "--pictures", tmp_path / "pictures")
+    complains(selfmm("report", copy), "run-report.html exists already", "--force")
+    other = selfmm("report", copy, "--out", tmp_path / "other.html", "--pictures", tmp_path / "pictures")
+    complains(other, "already has labels-over-epochs-text.png")
     assert not (tmp_path / "other.html").exists()
 
 
@@ -98,10 +93,8 @@ def test_without_matplotlib_it_says_what_to_install(
 
 
 def test_options_that_do_not_go_together(trained: TrainedModel) -> None:
-    with pytest.raises(SelfmmError, match="--json goes with --audit"):
-        run("labels", trained.folder.path, "--json")
-    with pytest.raises(SelfmmError, match="leave --epoch 2 away"):
-        run("labels", trained.folder.path, "--audit", "--epoch", "2")
+    complains(selfmm("labels", trained.folder.path, "--json"), "--json goes with --audit")
+    complains(selfmm("labels", trained.folder.path, "--audit", "--epoch", "2"), "leave out --epoch 2")
 
 
 def spoil(run: Path, name: str, content: object) -> None:
@@ -155,6 +148,7 @@ def test_a_missing_figure_of_the_history_is_no_mistake(trained: TrainedModel, tm
         row["valid"]["mae"] = row["loss"]["audio"] = None
     spoil(folder, "history.jsonl", "\n".join(map(json.dumps, rows)))
     write_report(folder, tmp_path / "page.html")
+    assert "</main>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_modalities_of_foreign_labels_name_no_files(trained: TrainedModel, tmp_path: Path) -> None:
@@ -177,9 +171,13 @@ def test_foreign_labels_are_refused_by_every_command(trained: TrainedModel, tmp_
         trained.labels.assign(id=pd.Series([[1]] * len(trained.labels), dtype=object)),
     ):
         table.to_parquet(folder / "labels.parquet")
-        for command in (["labels", folder], ["labels", folder, "--audit"], ["annotate", folder, tmp_path / "x.csv"]):
-            with pytest.raises(RunError, match="damaged"):
-                run(*command)
+        commands: list[list[str | Path]] = [
+            ["labels", folder],
+            ["labels", folder, "--audit"],
+            ["annotate", folder, tmp_path / "x.csv"],
+        ]
+        for command in commands:
+            complains(selfmm(*command), "damaged")
 
 
 def test_a_file_in_the_place_of_the_pictures_leaves_no_page(trained: TrainedModel, tmp_path: Path) -> None:

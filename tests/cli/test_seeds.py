@@ -15,7 +15,7 @@ from rich.console import Console
 from cli.command_line import selfmm
 from conftest import QUICK
 from forked import Program
-from selfmm.cli.seeds import PoolBars, pool_listener
+from selfmm.cli.progress import RunBars, watch_runs
 from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
 from selfmm.training.trainer import EpochRecord
@@ -54,14 +54,14 @@ def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "seed 7: failed: cannot read" in result.stdout
     assert "over 1 seed," in result.stdout
-    assert result.stderr == "error: no result for seed 7; go on with the same command and --resume.\n"
+    assert result.stderr == "error: no result for seed 7; continue with the same command and --resume.\n"
 
 
 @pytest.mark.parametrize(
     ("more", "says"),
     [
         (("--seeds", "1-2", "--seed", "1"), "give --seed for one run or --seeds for several"),
-        (("--jobs", "2"), "--jobs says how many of --seeds run at once"),
+        (("--jobs", "2"), "--jobs is the number of --seeds that run at once"),
     ],
 )
 def test_what_does_not_go_together(planted: Dataset, tmp_path: Path, more: tuple[str, ...], says: str) -> None:
@@ -86,7 +86,7 @@ def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path)
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
     done = process.wait()
     assert done.returncode == 130
-    assert "go on with the same command and --resume" in done.stderr
+    assert "continue with the same command and --resume" in done.stderr
     assert "Traceback" not in done.stderr
     assert not [child for child in children if child.is_running()]
     assert not list(tmp_path.rglob("*.partial"))
@@ -107,13 +107,13 @@ RECORD = EpochRecord(2, {"fusion": 0.5}, {"mae": 0.75}, best=True, seconds=3.0, 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_views(terminal: bool) -> None:
     out = io.StringIO()
-    with pool_listener(Console(file=out, force_terminal=terminal, width=120, color_system=None), "seed") as listener:
-        assert isinstance(listener, PoolBars) == terminal
+    with watch_runs(Console(file=out, force_terminal=terminal, width=120, color_system=None), "seed") as listener:
+        assert isinstance(listener, RunBars) == terminal
         listener.runs_planned(Plan(jobs=2, threads=3), [1, 2], [9])
         listener.run_started(1, 5, 0)
         listener.run_started(2, 5, 1)
         listener.run_epoch(1, RECORD)
-        if isinstance(listener, PoolBars):
+        if isinstance(listener, RunBars):
             bars = [(bar.description, bar.completed, bar.total, bar.fields["note"]) for bar in listener.progress.tasks]
             assert bars == [
                 ("seeds", 1, 3, ""),

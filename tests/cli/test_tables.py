@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from pathlib import Path
 
-from rich.console import Console
-
 import selfmm
-from selfmm.cli.tables import run_summary
+from cli.command_line import shown
+from selfmm.cli.show_results import run_summary
 from selfmm.runs.trained_model import TrainedModel
-
-
-def shown(model: TrainedModel) -> str:
-    out = io.StringIO()
-    Console(file=out, width=100).print(run_summary(model))
-    return out.getvalue()
 
 
 def test_figures_of_few_clips_are_called_so(trained: TrainedModel, tmp_path: Path) -> None:
@@ -28,6 +20,6 @@ def test_figures_of_few_clips_are_called_so(trained: TrainedModel, tmp_path: Pat
         content["splits"]["valid"]["fusion"]["count"] = valid
         content["splits"]["test"]["fusion"]["count"] = test
         file.write_text(json.dumps(content))
-        text = shown(selfmm.load(tmp_path / "run"))
+        text = shown(run_summary(selfmm.load(tmp_path / "run")))
         assert said in text
         assert ("few clips" in text) == bool(said)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
-import selfmm
+from cli.command_line import complains, selfmm
 from conftest import QUICK
-from selfmm.cli import app
-from selfmm.cli.tuning import Bar, Lines, show_tuning, tune_listener
+from selfmm.api import train
+from selfmm.cli.progress import TrialBar, TrialLines, watch_trials
+from selfmm.cli.show_results import show_tuning
 from selfmm.config.settings import load_settings
-from selfmm.core.errors import SettingsError
 from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
 from selfmm.experiments.search import Search
@@ -27,17 +27,17 @@ from selfmm.models.base import Range
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=1", "fusion.weight_decay=0")
 
 
-def run(planted: Dataset, out: Path, *more: str) -> Result:
+def run(planted: Dataset, out: Path, *more: str) -> CompletedProcess[str]:
     options = [argument for override in STREAMS for argument in ("--set", override)]
-    return CliRunner().invoke(app, ["tune", str(planted.path), "--out", str(out), *options, *more])
+    return selfmm("tune", planted.path, "--out", out, *options, *more)
 
 
 def test_a_search_from_start_to_preset(planted: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     spaces = ("--space", "fusion.projection=64,128", "--space", "fusion.lr=1e-4..1e-2 log")
     result = run(planted, out, "--trials", "2", "--model", "lf_dnn", *spaces)
-    assert result.exit_code == 0, result.output
-    lines = result.output.splitlines()
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
     assert lines[0] == "lf_dnn: 2 trials, one after the other, by the MAE on the validation split"
     assert "  fusion.projection = 64,128  (at the start 128)" in lines
     assert "  fusion.lr = 0.0001..0.01 log  (at the start 0.001)" in lines
@@ -48,23 +48,21 @@ def test_a_search_from_start_to_preset(planted: Dataset, tmp_path: Path) -> None
     (row,) = [line for line in lines if line.strip().startswith("valid MAE")]
     assert row.split()[-2:] == [f"{start:.4f}", f"{best:.4f}"]
     assert f"2 complete, 0 pruned, 0 failed; the best is trial {table['valid_mae'].argmin()}" in lines
-    assert "The best of several figures on one split is optimistic." in result.output
+    assert "The best of several figures on one split is optimistic." in result.stdout
     assert lines[-2] == f"  selfmm train {planted.path} --preset {out}/best.toml --seeds 1112-1116"
     sets = " ".join(f"--set {override}" for override in STREAMS)
     compared = f"{planted.path} --models lf_dnn,{out}/best.toml --seeds 1112-1116"
     assert lines[-1] == f"  selfmm compare {compared} {sets}"
     again = run(planted, out, "--trials", "2", "--model", "lf_dnn", *spaces, "--resume")
-    assert again.output.startswith("lf_dnn: 2 trials, 2 of them done")
-    assert row in again.output
-    assert selfmm.train(planted, preset=out / "best.toml", out=tmp_path / "run").history["valid_mae"].min() == best
+    assert again.stdout.startswith("lf_dnn: 2 trials, 2 of them done")
+    assert row in again.stdout
+    assert train(planted, preset=out / "best.toml", out=tmp_path / "run").history["valid_mae"].min() == best
 
 
 def test_errors_are_one_message(planted: Dataset, tmp_path: Path) -> None:
     result = run(planted, tmp_path / "out", "--trials", "2", "--space", "fusion.lrr=1,2", "--space", "x")
-    assert isinstance(result.exception, SettingsError)  # which `main` prints
-    assert len(result.exception.problems) == 2
-    assert "did you mean 'fusion.lr'?" in str(result.exception)
-    assert result.output == ""
+    complains(result, "2 settings are wrong", "did you mean 'fusion.lr'?")
+    assert result.stdout == ""
     assert not list(tmp_path.iterdir())
 
 
@@ -74,12 +72,12 @@ def test_an_interrupt_says_how_to_go_on(planted: Dataset, tmp_path: Path, monkey
 
     monkeypatch.setattr("selfmm.experiments.trial.Bench.run", interrupted)
     result = run(planted, tmp_path / "out", "--trials", "2")
-    assert result.exit_code == 130
-    assert "error: interrupted; go on with the same command and --resume." in result.output
+    assert result.returncode == 130
+    assert result.stderr == "error: interrupted; continue with the same command and --resume.\n"
     monkeypatch.undo()
     result = run(planted, tmp_path / "out", "--trials", "1", "--resume")
-    assert result.exit_code == 0
-    assert "1 complete, 0 pruned, 0 failed; the best is trial 1" in result.output
+    assert result.returncode == 0
+    assert "1 complete, 0 pruned, 0 failed; the best is trial 1" in result.stdout
 
 
 SEARCH = Search(
@@ -93,19 +91,19 @@ SEARCH = Search(
 def test_views(terminal: bool) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=120, color_system=None)
-    with tune_listener(console) as listener:
-        assert isinstance(listener, Bar) == terminal
+    with watch_trials(console) as listener:
+        assert isinstance(listener, TrialBar) == terminal
         listener.trials_planned(SEARCH, 20, 3, Plan(2, 1))
         listener.trial_started(Asked(3, {}))
         listener.trial_epoch(3, 1, 0.75)
-        if isinstance(listener, Bar):
+        if isinstance(listener, TrialBar):
             (bar,) = listener.progress.tasks
             assert (bar.completed, bar.total, bar.fields["note"]) == (3, 20, "trial 3: epoch 1, MAE 0.7500")
         listener.trial_ended(3, Outcome("complete", 0.5, 7))
         listener.trial_ended(4, Outcome("complete", 0.6, 7, 0.0, "the same as trial 1"))
         listener.trial_ended(5, Outcome("pruned", 0.9, 2))
         listener.trial_ended(6, Outcome("failed", reason="the data set [bold] is odd"))
-        if isinstance(listener, Bar):
+        if isinstance(listener, TrialBar):
             listener.trial_epoch(7, 2, 0.8)
             (bar,) = listener.progress.tasks
             note = "best MAE 0.5000 (trial 3);  trial 7: epoch 2, MAE 0.8000"
@@ -117,7 +115,7 @@ def test_views(terminal: bool) -> None:
     assert ("trial 3: complete, valid MAE 0.5000 at epoch 7" in text) != terminal
     assert ("trial 4: complete, valid MAE 0.6000 at epoch 7 (the same as trial 1)" in text) != terminal
     assert ("trial 5: pruned, valid MAE 0.9000 at epoch 2" in text) != terminal
-    assert isinstance(listener, Lines)
+    assert isinstance(listener, TrialLines)
 
 
 def test_a_summary_without_a_start_and_with_importance(tmp_path: Path) -> None:
@@ -139,5 +137,5 @@ def test_a_summary_without_a_start_and_with_importance(tmp_path: Path) -> None:
     assert lines.index(["text.finetune", "True", "False", "0.75"]) < lines.index(
         ["fusion.lr", "0.001", "0.002", "0.25"]
     )
-    assert "a hint, no finding" in out.getvalue()
+    assert "a hint, no more" in out.getvalue()
     assert f"  selfmm train 'my data' --preset {tmp_path}/best.toml --seeds 1112-1116" in out.getvalue()

@@ -17,9 +17,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from selfmm.cli import app
+from cli.command_line import selfmm
 from selfmm.core import doctor, weights
 from selfmm.core.doctor import Diagnosis, Job, examine
 
@@ -131,7 +130,7 @@ def test_a_package_whose_files_are_gone_is_told(
         return None if name == "joblib" else name
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    monkeypatch.setattr(doctor, "_weights", dict)
+    monkeypatch.setattr(doctor, "offline_weights", dict)
     monkeypatch.setattr(doctor, "_jobs", lambda *_: ())
     diagnosis = examine()
     assert problem(diagnosis, "ray") == problem(diagnosis, "joblib") == "damaged: its files are missing"
@@ -198,13 +197,13 @@ def test_a_gpu_is_of_use_only_to_a_torch_that_knows_it(
 
 def test_the_command_prints_and_tells_by_its_exit_code(machine: Callable[..., Diagnosis]) -> None:
     machine(mediapipe=None)
-    shown = CliRunner().invoke(app, ["doctor"])
-    assert shown.exit_code == 0
-    assert "pip install --upgrade 'selfmm[video]'" in " ".join(shown.output.split())
+    printed = selfmm("doctor")
+    assert printed.returncode == 0
+    assert "pip install --upgrade 'selfmm[video]'" in " ".join(printed.stdout.split())
     machine(torch=None)
-    told = CliRunner().invoke(app, ["doctor", "--json"])
-    assert told.exit_code == 1
-    content = json.loads(told.output)
+    printed = selfmm("doctor", "--json")
+    assert printed.returncode == 1
+    content = json.loads(printed.stdout)
     assert content["healthy"] is False
     assert content["jobs"][0]["missing"] == ["torch (not installed)"]
 

@@ -59,13 +59,13 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path, error: BaseException
 
 def test_only_our_own_folders_are_replaced_and_only_on_demand(tmp_path: Path) -> None:
     make(tmp_path / "a", "old")
-    with pytest.raises(OutputError, match=r"exists already. Choose another name, or pass --force"):
+    with pytest.raises(OutputError, match=r"exists already. Choose another name, or pass `force=True`"):
         make(tmp_path / "a")
     make(tmp_path / "a", force=True)
     assert (tmp_path / "a" / MARKER).read_text() == "new"
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.tex").touch()
-    with pytest.raises(OutputError, match=r"holds no marker.json.*--force does not"):
+    with pytest.raises(OutputError, match=r"holds no marker.json.*`force=True` does not"):
         make(tmp_path / "b", force=True)
     assert names(tmp_path) == ["a", "b"]
 
@@ -198,8 +198,10 @@ def test_where_the_file_system_has_no_locks(tmp_path: Path, monkeypatch: pytest.
         raise error
 
     monkeypatch.setattr(FileLock, "acquire", fail)
+    entered = False
     with only_one(tmp_path), taking_turns(tmp_path):
-        pass
+        entered = True
+    assert entered
 
 
 def test_other_errors_of_a_lock_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

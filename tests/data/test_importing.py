@@ -87,12 +87,12 @@ def clip(split: str, key: str, row: int, value: Any) -> Any:
         (clip("train", "id", 0, " "), "1 clip has no id"),
         (
             clip("train", "regression_labels", 0, 5),
-            r"1 clip has a label outside \[-3, 3\]: 'trainvideo\$_\$0 \(5\)'.*--la",
+            r"1 clip has a label outside \[-3, 3\]: 'trainvideo\$_\$0 \(5\)'.*label_range=",
         ),
         (clip("train", "regression_labels", 0, np.inf), "outside"),
         (clip("train", "regression_labels", 0, np.nan), r"1 clip has no label \('trainvideo\$_\$0'\)"),
         (clip("train", "raw_text", 0, "\ud800"), "1 clip has a text that is not valid text"),
-        (clip("train", "raw_text", 0, "  "), r"1 clip has no text .*pass --missing allow"),
+        (clip("train", "raw_text", 0, "  "), r"1 clip has no text .*pass `missing='allow'`"),
         (clip("train", "audio_lengths", 0, 0), r"1 clip has no audio \('trainvideo\$_\$0'\). If that is right, pass"),
         (lambda c: c["test"].pop("vision"), "3 clips have no vision .*leaves such clips out of the loss of vision"),
         (lambda c: [p["raw_text"].fill(" ") for p in c.values()], "the text of every clip is empty"),
@@ -162,7 +162,7 @@ def test_an_attack_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_existing_data_set_is_only_replaced_on_demand(tmp_path: Path) -> None:
     imported(tmp_path)
-    with pytest.raises(OutputError, match=r"exists already.*--force"):
+    with pytest.raises(OutputError, match=r"exists already.*`force=True`"):
         imported(tmp_path)
     assert imported(tmp_path, name="new", force=True)[0].name == "new"
     with pytest.raises(SourceError):

@@ -5,39 +5,30 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console, RenderableType
 
+from cli.command_line import shown
 from selfmm.evaluation.metrics import evaluate
 from selfmm.evaluation.tables import head, metrics_table, summarise
 
 
-def shown(renderable: RenderableType) -> str:
-    console = Console(width=160, record=True, file=None, quiet=False, force_terminal=False)
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
-
-
 def test_every_row_says_which_figure_it_is() -> None:
     good = evaluate([1.0, -2.0, 0.5], [1.0, -1.0, 1.0], "mosi")
-    text = shown(metrics_table({"valid": good, "[test]": good}))
+    text = shown(metrics_table({"valid": good, "[test]": good}), 160)
     for expected in ("MAE ↓", "Corr ↑", "Acc-2 has0 % ↑", "Acc-2 non0 % ↑", "Acc-7 % ↑", "100.00", "0.5000", "[test]"):
         assert expected in text
     assert "labels of 0 count" in text
     assert "because" not in text
-    assert "0 counts as negative" in shown(metrics_table({"a": evaluate([1.0], [1.0], "sims")}))
+    assert "0 counts as negative" in shown(metrics_table({"a": evaluate([1.0], [1.0], "sims")}), 160)
 
 
 def test_figures_are_never_cut_on_a_narrow_terminal() -> None:
     good = evaluate([1.0, -2.0, 0.5], [1.0, -1.0, 1.0], "mosi")
-    console = Console(width=60, force_terminal=False)
-    with console.capture() as capture:
-        console.print(metrics_table({"valid": good, "test": good}))
-    assert capture.get().count("100.00") == 2 * sum(value == 1.0 for key, value in good.values.items() if key != "corr")
+    text = shown(metrics_table({"valid": good, "test": good}), 60)
+    assert text.count("100.00") == 2 * sum(value == 1.0 for key, value in good.values.items() if key != "corr")
 
 
 def test_a_figure_without_a_value_is_a_dash_and_the_caption_says_why() -> None:
-    text = shown(metrics_table({"[test]": evaluate([1.0, 1.0, 2.0], [0.0, 0.0, math.nan], "mosi")}))
+    text = shown(metrics_table({"[test]": evaluate([1.0, 1.0, 2.0], [0.0, 0.0, math.nan], "mosi")}), 160)
     assert "[test]: no Corr, because all predictions are equal (1)" in text
     assert "[test]: no Acc-2 non0, F1 non0, because all labels are 0" in text
     assert "[test]: 1 clip without a label left out" in text

@@ -49,7 +49,7 @@ def test_each_run_is_that_of_a_training_of_its_own(two: Grid, planted: Dataset, 
 
 def test_a_case_that_the_data_do_not_serve_stops_no_other(two: Grid) -> None:
     assert list(two.failed) == [RunKey("few", 5)]
-    assert "tfn joins at least 2 modalities" in two.failed[RunKey("few", 5)]
+    assert "tfn needs at least 2 modalities" in two.failed[RunKey("few", 5)]
 
 
 def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, t
     killed_at_the_end(planted, cut, overrides=[*STREAMS, "model=self_mm", "seed=5"])
     kept = (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns
     cases = [case("lf_dnn"), case("self_mm")]
-    with pytest.raises(OutputError, match=r"already holds runs\. Pass --resume"):
+    with pytest.raises(OutputError, match=r"already holds runs\. Pass `resume=True`"):
         grid(planted, folder, cases)
     again = grid(planted, folder, cases, resume=True)
     assert (folder / "lf_dnn" / "seed-5" / "metrics.json").stat().st_mtime_ns == kept

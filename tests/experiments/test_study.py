@@ -124,7 +124,7 @@ def test_a_damaged_journal_is_told(tmp_path: Path, line: bytes) -> None:
     go_on(study(tmp_path), 2)
     with (tmp_path / JOURNAL).open("ab") as file:
         file.write(line * 2)
-    with pytest.raises(RunError, match=r"journal\.log is damaged .*Choose another --out"):
+    with pytest.raises(RunError, match=r"journal\.log is damaged .*Choose another `out="):
         study(tmp_path)
 
 

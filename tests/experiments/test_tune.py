@@ -99,7 +99,7 @@ def test_a_finished_search_is_gone_on_with_only_as_it_was(absurd: Tuning, plante
     out = tmp_path / "out"
     shutil.copytree(absurd.folder, out)
     spaces = ("fusion.lr=1e-9,5e-3", "fusion.projection=32,128")
-    with pytest.raises(OutputError, match=r"already holds trials\. Pass --resume"):
+    with pytest.raises(OutputError, match=r"already holds trials\. Pass `resume=True`"):
         tuned(planted, out, *spaces)
     again = tuned(planted, out, *spaces, trials=7, resume=True)
     pd.testing.assert_frame_equal(again.table, absurd.table)

@@ -100,9 +100,9 @@ def test_words_agree_with_many_small_steps(trained: SentimentModel, planted: Dat
             count = len(path)
             encoded = encoder(ids.expand(count, -1), stream.lengths.expand(count))
         hook.remove()
-        absent = [model.missing[name].expand(count, -1) for name in ("audio", "vision")]
+        absent = {name: model.missing[name].expand(count, -1) for name in ("audio", "vision")}
         with torch.no_grad():
-            return fusion(torch.cat([encoded, *absent], 1))[1].double().numpy()  # type: ignore[no-any-return]
+            return fusion({"text": encoded, **absent})[1].double().numpy()  # type: ignore[no-any-return]
 
     steps, values = 200, np.zeros(len(ids))
     for step in range(steps):

@@ -42,8 +42,8 @@ def encodings(*names: str) -> dict[str, Tensor]:
 
 def by_orders(model: LateFusion, encoded: dict[str, Tensor], name: str) -> float:
     def score(there: set[str]) -> float:
-        parts = [encoded[other] if other in there else model.missing[other] for other in model.modalities]
-        return float(model.fusion(torch.cat(parts)[None])[1])
+        vectors = {other: encoded[other] if other in there else model.missing[other] for other in model.modalities}
+        return float(model.fusion({other: vector[None] for other, vector in vectors.items()})[1])
 
     moves = []
     for order in permutations(encoded):

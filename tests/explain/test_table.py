@@ -66,5 +66,5 @@ def test_a_split_and_sentences(table: pd.DataFrame, trained: SentimentModel, gap
 def test_models_that_join_their_streams_earlier(planted: Dataset, tmp_path: Path) -> None:
     overrides = [*QUICK, "modalities=audio,vision", "training.max_epochs=1", "model=ef_lstm", "align=pool"]
     run = selfmm.train(planted, overrides=overrides, out=tmp_path / "run")
-    with pytest.raises(RunError, match="ef_lstm joins them earlier"):
+    with pytest.raises(RunError, match="ef_lstm fuses them earlier"):
         contributions(run, planted)

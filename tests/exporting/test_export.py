@@ -12,10 +12,10 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
-from typer.testing import CliRunner
 
 import selfmm
-from selfmm.cli import app
+from cli.command_line import complains
+from cli.command_line import selfmm as selfmm_command
 from selfmm.core.errors import ExportError, OutputError, RunError
 from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
@@ -178,15 +178,15 @@ def test_the_command(exported: Path, trained: SentimentModel, tmp_path: Path, mo
     out = tmp_path / "model.onnx"
     out.write_text("old")
     arguments = ["export", str(trained.folder.path), str(out)]
-    assert isinstance(CliRunner().invoke(app, arguments).exception, OutputError)
+    complains(selfmm_command(*arguments), "exists already", "--force")
     assert out.read_text() == "old"
-    result = CliRunner().invoke(app, [*arguments, "--force"], catch_exceptions=False)
+    result = selfmm_command(*arguments, "--force")
     assert result.stdout.startswith("fp32: 0.")
     assert result.stdout.endswith(f"{out}\n")
     assert sha256(out) == sha256(exported)  # the same run gives the same file
     made = Exported(out, 4, 16, 1e-7)
     monkeypatch.setattr("selfmm.exporting.export.export", lambda *_, **__: made)
-    assert "MAE not measured" in CliRunner().invoke(app, [*arguments, "--int8"]).stdout
+    assert "MAE not measured" in selfmm_command(*arguments, "--int8", "--force").stdout
 
 
 def test_the_example_needs_neither_selfmm_nor_torch(

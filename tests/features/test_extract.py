@@ -154,7 +154,8 @@ def test_a_kept_clip_is_checked_once_and_each_track_read_once_more(
     for listed in read_clips(table).clips:
         kept.store(tmp_path / "cache" / kept.name_of(listed, recipe), clip)
     counts = Counter[str]()
-    opened, hashed = safetensors.safe_open, kept._checksum
+    opened: Any = safetensors.safe_open
+    hashed = kept._checksum
 
     class Counted:
         def __init__(self, path: Path, **options: Any) -> None:
@@ -231,7 +232,7 @@ from pathlib import Path
 from features.tone_clips import STAND_IN, VOICE
 from selfmm.features import workers
 from selfmm.features.extract import extract
-from selfmm.cli import app, main
+from selfmm.cli import main
 workers._COMMAND = STAND_IN
 sys.argv = ["selfmm", "extract", *sys.argv[1:]]
 main()
@@ -483,7 +484,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("columns", "cells", "options", "says"),
     [
-        ("id path label", [("a", "a.wav", 5)], {}, r"outside \[-3, 3\].*--label-range"),
+        ("id path label", [("a", "a.wav", 5)], {}, r"outside \[-3, 3\].*`label_range="),
         ("id path label", [("a", "a.wav", 2)], {"label_range": (-1.0, 1.0)}, r"outside \[-1, 1\]"),
         ("id path label", [("a", "a.wav", 2)], {"label_range": (1.0, -1.0)}, "smaller one first"),
         ("id path label", [("a", "a.wav", 1), ("a", "a.wav", 2)], {}, "more than once: 'a'"),

@@ -1,4 +1,4 @@
-"""A frozen text encoder is asked once for all clips; what it said is kept, found again, and never mistaken."""
+"""A frozen text encoder runs once for all clips; its output is cached and read again, and never mixed up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Sizes of the batches of token ids that an encoder was asked of."""
+    """Sizes of the batches of token ids that an encoder has read."""
     sizes: list[int] = []
     forward = TransformerEncoder.forward
 

@@ -98,7 +98,7 @@ def test_six_modalities_and_no_more() -> None:
     length = torch.tensor([2])
     streams = {name: Stream(torch.randn(1, 2, 2), length, length > 0) for name in NAMES}
     assert model(Batch(torch.arange(1), torch.zeros(1), streams)).fusion.isfinite().all()
-    with pytest.raises(SettingsError, match=r"joins 6 at most, and these data give 7 .*name some of them"):
+    with pytest.raises(SettingsError, match=r"takes 6 at most, and these data have 7 .*choose some of them"):
         GraphMFN({**six, "smell": Modality(kind="frames", dim=2)}, settings_for("graph_mfn"), None)
 
 

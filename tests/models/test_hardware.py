@@ -1,4 +1,4 @@
-"""What is chosen for the machine: arithmetic and the size of a forward pass."""
+"""What suits the machine: the precision and the size of a forward pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from selfmm.data.store import Dataset
-from selfmm.training import hardware
+from selfmm.models import hardware
 from training.builders import make
 
 

@@ -1,4 +1,4 @@
-"""The skeleton tells whoever writes a model on it what is missing."""
+"""The skeleton tells the author of a model what is missing."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from selfmm.models.late_fusion import LateFusion
 
 def test_a_fusion_that_does_not_tell_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LateFusion, "make_fusion", lambda self: nn.Identity())
-    with pytest.raises(TypeError, match=r"Identity, which \w+\.make_fusion\(\) gave, has no whole number ``dim``"):
+    with pytest.raises(TypeError, match=r"\w+\.make_fusion\(\) returned a Identity without an integer ``dim``"):
         make_model("lf_dnn")

@@ -1,4 +1,4 @@
-"""Every model learns what was planted: clearly more than the mean says, on clips it has not seen."""
+"""Every model learns the planted data: it is clearly better than the mean on clips that it has not seen."""
 
 from __future__ import annotations
 

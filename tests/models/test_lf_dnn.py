@@ -7,7 +7,7 @@ import torch
 
 from models.worlds import MODALITIES, make_batch, make_model
 from selfmm.data.types import Output
-from selfmm.models.base import Head
+from selfmm.models.late_fusion import ConcatenationFusion
 from selfmm.models.lf_dnn import LFDNN
 from selfmm.models.self_mm import SelfMM
 
@@ -19,7 +19,7 @@ def test_equations(extra_layer: bool) -> None:
     """F_m* = ReLU(W [F_t; F_a; F_v]), y^_m = W' F_m*, with one more layer between as the settings say."""
     model = make_model("lf_dnn", f"fusion.extra_layer={str(extra_layer).lower()}")
     assert isinstance(model, LFDNN)
-    assert isinstance(model.fusion, Head)
+    assert isinstance(model.fusion, ConcatenationFusion)
     weights = [parameter.detach() for parameter in model.fusion.parameters()]
     output: Output = model(make_batch(LENGTHS, aligned=False))
     for clip in range(3):

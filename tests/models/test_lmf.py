@@ -31,7 +31,7 @@ def test_at_full_rank_it_is_the_linear_map_of_the_tensor(sizes: tuple[int, ...])
         fusion.score.weight.fill_(1)
         fusion.score.bias.fill_(0)
     z = torch.randn(5, sum(sizes), generator=torch.Generator().manual_seed(1))
-    feature, score = fusion(z)
+    feature, score = fusion(dict(zip(dims, z.split_with_sizes(sizes, dim=1), strict=True)))
     assert feature.shape == (5, len(places))
     torch.testing.assert_close(score, outer_product(z.split_with_sizes(sizes, dim=1)) @ tensor.flatten())
 
@@ -46,7 +46,7 @@ def test_any_rank_is_a_sum_of_products() -> None:
         assert isinstance(factor, torch.nn.Linear)
         columns.append(torch.cat([factor.weight, factor.bias[:, None]], dim=1).tolist())
     z = torch.randn(4, 6)
-    feature, score = fusion(z)
+    feature, score = fusion(dict(zip("abc", z.split_with_sizes(sizes, dim=1), strict=True)))
     for clip in range(4):
         parts = [part.tolist() for part in z[clip].split_with_sizes(sizes)]
         products = [1.0, 1.0]

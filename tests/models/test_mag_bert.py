@@ -1,4 +1,4 @@
-"""MAG-BERT's gate: how far it moves a word, against its equations in loops; and what it does without words."""
+"""MAG-BERT's gate: how far it moves a word, compared with its equations in loops; and clips without words."""
 
 from __future__ import annotations
 

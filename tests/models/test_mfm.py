@@ -1,4 +1,4 @@
-"""MFM's two terms against slow versions of them: the distance from the prior, and what is made again of the factors."""
+"""MFM's two terms compared with slow versions: the distance from the prior and the reconstruction loss."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_generator(padding: int) -> None:
 
 
 def test_what_is_to_be_made_again_is_given() -> None:
-    """A text encoder that is trained gets no gradient from there: it would learn to say what is easily made."""
+    """A trainable text encoder gets no gradient from the target: it would learn outputs that are easy to predict."""
     generator, sequence = Generator(3, 4, 2, 5, 0.0), sequence_of([4, 2])
     sequence.values.requires_grad_()
     error = generator.error(torch.randn(2, 4), torch.randn(2, 5), sequence).sum()

@@ -1,4 +1,4 @@
-"""MFN's operators against slow versions of them, and the whole against its equations, one clip and step at a time."""
+"""MFN's operators compared with slow versions, and the whole with its equations, one clip and one step at a time."""
 
 from __future__ import annotations
 

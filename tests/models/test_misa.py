@@ -1,4 +1,4 @@
-"""MISA's terms against their definitions in loops, and who has a part in them; its size."""
+"""MISA's terms compared with their definitions in loops, which clips take part in them; its size."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ def test_gradients_are_finite_where_nothing_differs(there: list[bool]) -> None:
 
 @pytest.mark.parametrize("term", ["similarity", "difference"])
 def test_terms_of_spaces_are_of_the_clips_that_have_them(term: str) -> None:
-    """As of these clips alone; pair by pair."""
+    """The same as for these clips alone, pair by pair."""
     torch.manual_seed(0)
     names = ("text", "audio", "vision")
     fusion = SubspaceFusion(dict.fromkeys(names, 4), Options(dim=4)).double().eval()
-    spaces = fusion.spaces(torch.randn(5, 12).double())
+    spaces = fusion.spaces(dict(zip(names, torch.randn(5, 12).double().chunk(3, dim=1), strict=True)))
     present = {
         name: torch.tensor(there)
         for name, there in zip(names, [[1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [0, 0, 0, 0, 0]], strict=True)
@@ -141,9 +141,9 @@ def test_reconstruction_is_each_clips_own() -> None:
         alone = model(part_of(batch, clip)).terms["reconstruction"]
         torch.testing.assert_close(alone, together[clip : clip + 1], atol=1e-6, rtol=1e-5)
     assert isinstance(model, MISA)
-    fusion: SubspaceFusion = model.fusion  # type: ignore[assignment]
+    fusion = model.fusion
     encoded = model(batch).encoded
-    spaces = fusion.spaces(torch.cat(list(encoded.values()), dim=1))
+    spaces = fusion.spaces(encoded)
     both = spaces.own["audio"][3] + spaces.shared["audio"][3]  # the only stream that this clip has
     missed = fusion.again["audio"](both) - spaces.whole["audio"][3]
     torch.testing.assert_close(together[3], missed.square().mean() / 3)

@@ -13,7 +13,7 @@ def test_it_is_lf_dnn_with_peoples_labels() -> None:
 
 
 def test_its_loss_is_the_sum_of_all_errors() -> None:
-    """A clip that lacks a stream, and one of which nobody said anything, have no part in that modality's task."""
+    """A clip that lacks a modality or its label does not take part in that modality's task."""
     model = make_model("mlf_dnn")
     batch = make_batch({"text": [4, 2, 5], "audio": [3, 0, 2], "vision": [1, 6, 2]}, aligned=False)
     said = {"text": [1.0, -1.0, torch.nan], "audio": [0.5, 2.0, 0.0], "vision": [torch.nan, 0.3, -2.0]}

@@ -1,4 +1,4 @@
-"""MMIM's terms against their definitions in loops and against information that is known; its size."""
+"""MMIM's terms compared with their definitions in loops and with known information; its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MTFN: TFN with people's labels, of the size that a toolkit's log of it counts."""
+"""MTFN: TFN with people's labels, with the size in a toolkit's log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network against the paper's equations written out, and the same score in any company."""
+"""The network compared with the paper's equations, and the same score whatever the other clips of the batch."""
 
 from __future__ import annotations
 

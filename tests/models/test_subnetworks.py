@@ -1,4 +1,4 @@
-"""What reads a modality before all are multiplied: the mean of the frames through three layers, or an LSTM for text."""
+"""The encoders of TFN and LMF: the mean of the frames through three layers, or an LSTM for text."""
 
 from __future__ import annotations
 

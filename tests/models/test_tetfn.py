@@ -1,4 +1,4 @@
-"""TETFN: its size as published, text between the other modalities, and what each modality's task reads."""
+"""TETFN: its published size, text between the other modalities, and what each modality's task reads."""
 
 from __future__ import annotations
 

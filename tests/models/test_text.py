@@ -139,11 +139,11 @@ def test_hub_name_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_more_tokens_than_positions(tiny_encoder: str) -> None:
     model = load_pretrained(tiny_encoder).model
     check_max_tokens(model, 64)
-    with pytest.raises(SettingsError, match="reads 64 at most"):
+    with pytest.raises(SettingsError, match="reads 64 tokens at most"):
         check_max_tokens(model, 65)
 
 
 @pytest.mark.parametrize("name", ["face", "tiny.en", "base"])
 def test_weights_of_another_kind_are_no_text_encoder(name: str) -> None:
-    with pytest.raises(WeightsError, match=r"no text encoder\. Choose minilm, mpnet"):
+    with pytest.raises(WeightsError, match=r"not a text encoder\. Choose minilm, mpnet"):
         load_pretrained(name)

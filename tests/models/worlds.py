@@ -1,4 +1,4 @@
-"""Small modalities and batches that every model is tried on."""
+"""Small modalities and batches for tests of every model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def tiny_transformer() -> nn.Module:
 
 
 def make_model(name: str, *overrides: str, seed: int = 0, modalities: Mapping[str, Modality] = MODALITIES) -> Model:
-    """A model in evaluation mode; its stand-ins are no zeros, so that a test sees whether they are read."""
+    """A model in evaluation mode; its vectors for missing modalities are not zero, so that a test sees when they are
+    used."""
     torch.manual_seed(seed)
     transformer = tiny_transformer() if any(m.kind != "frames" for m in modalities.values()) else None
     model = find_model(name)(modalities, settings_for(name, *overrides), transformer)
@@ -55,11 +56,11 @@ def make_model(name: str, *overrides: str, seed: int = 0, modalities: Mapping[st
 
 
 def make_batch(lengths: Mapping[str, Sequence[int]], *, aligned: bool, padding: int = 0, seed: int = 0) -> Batch:
-    """Random clips; each clip's content depends on ``seed`` and its place alone.
+    """Random clips; each clip's content depends only on ``seed`` and its place.
 
     Args:
-        lengths: per modality, each clip's. Where streams are ``aligned``, those that a clip has take the first's.
-        padding: so many more steps than the longest clip has, filled with zeros.
+        lengths: per modality, each clip's. If the modalities are ``aligned``, those that a clip has take the first's.
+        padding: number of steps beyond the longest clip's, filled with zeros.
     """
     count = len(next(iter(lengths.values())))
     streams = {}
@@ -95,7 +96,8 @@ def part_of(batch: Batch, clip: int) -> Batch:
 
 
 def sequence_of(lengths: Sequence[int], dim: int, *, seed: int = 0, padding: int = 0) -> Steps:
-    """Random steps as ``combine`` gets them, of clips of such lengths, with so many more steps than the longest has."""
+    """Random steps as ``combine`` gets them, of clips with these lengths, and ``padding`` more steps than the longest
+    has."""
     ends = torch.tensor(lengths)
     values = torch.randn(len(lengths), max(lengths) + padding, dim, generator=torch.Generator().manual_seed(seed))
     real = torch.arange(values.shape[1]) < ends[:, None]
@@ -103,7 +105,7 @@ def sequence_of(lengths: Sequence[int], dim: int, *, seed: int = 0, padding: int
 
 
 def shake(module: nn.Module) -> dict[str, Tensor]:
-    """Makes norms scale and biases shift, as they do not at their start; returns the weights by name."""
+    """Change all weights at random, so that norms scale and biases shift; return the weights by name."""
     with torch.no_grad():
         for number, parameter in enumerate(module.parameters()):
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
@@ -111,7 +113,7 @@ def shake(module: nn.Module) -> dict[str, Tensor]:
 
 
 def core_size(model: Model) -> int:
-    """Parameters without the encoders, and without the stand-ins for missing streams, which no published code has."""
+    """Parameters without the encoders and the vectors for missing modalities, which no published code has."""
     names = ("encoders.", "missing.")
     return sum(each.numel() for name, each in model.named_parameters() if not name.startswith(names))
 
@@ -127,7 +129,7 @@ SIMS = {**MOSI, "audio": Modality(kind="frames", dim=33), "vision": Modality(kin
 
 
 def check_peoples_labels(name: str, plain: str) -> None:
-    """``name`` is ``plain`` with people's labels without being told, and each of its tasks reads one modality alone."""
+    """``name`` is ``plain`` with people's labels by default, and each of its tasks reads one modality alone."""
     model, other = make_model(name), make_model(plain, "labels.source=human")
     assert label_source(type(model), model.settings) == "human"
     assert model.tasks == other.tasks == tuple(MODALITIES)

@@ -87,7 +87,7 @@ def test_where_there_are_no_links_each_has_its_own(
 
 
 def test_a_run_by_itself_and_one_whose_encoder_learns(
-    planted: Dataset, tiny_encoder: str, tmp_path: Path, trained: selfmm.Model
+    planted: Dataset, tiny_encoder: str, tmp_path: Path, trained: selfmm.SentimentModel
 ) -> None:
     alone = selfmm.train(planted, text_encoder=tiny_encoder, overrides=FROZEN, out=tmp_path / "alone")
     assert alone.folder.frozen_weights.exists()

@@ -69,7 +69,7 @@ def test_labels_by_people_must_be_there(planted: Dataset) -> None:
     rows = planted.rows("train")
     found = human_labels(planted, settings, ("audio",), rows)["audio"].numpy()
     np.testing.assert_allclose(found, planted.samples["label_audio"].to_numpy()[rows], rtol=1e-6)
-    with pytest.raises(TrainingError, match=r"label_text, label_audio.*selfmm annotate.*--labels generated"):
+    with pytest.raises(TrainingError, match=r"label_text, label_audio.*selfmm annotate.*`labels='generated'`"):
         human_labels(unlabelled(planted), settings, ("text", "audio"), rows)
 
 
@@ -117,7 +117,7 @@ def test_unmet_needs_say_what_to_do(planted: Dataset) -> None:
 
     settings = load_settings(None, ["model=demanding"])
     audio = {"audio": planted.modalities["audio"]}
-    with pytest.raises(SettingsError, match=r"at least 2 modalities.*give audio[\s\S]*led by text.*import a text"):
+    with pytest.raises(SettingsError, match=r"at least 2 modalities.*have audio[\s\S]*needs text.*import a text"):
         check_needs(Demanding, audio, settings)
     read = {"text": planted.modalities["audio"], **audio}
     with pytest.raises(SettingsError, match=r"inside the text encoder.*import the raw text"):

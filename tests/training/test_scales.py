@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import selfmm
-from selfmm.cli.quickstart import final_recovery
+from selfmm.api.first_steps import final_recovery
 from selfmm.data.planted import PlantedSettings, planted_source
 from selfmm.data.store import Dataset
 from selfmm.data.writer import write_dataset

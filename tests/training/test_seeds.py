@@ -138,7 +138,7 @@ def test_a_killed_seed_costs_no_other_and_resuming_does_what_is_missing(planted:
     assert result.summary.loc["test_mae", "runs"] == 1
     assert "SIGKILL" in json.loads((out / "summary.json").read_text())["failed"]["2"]
     stamp = (out / "seed-1" / "metrics.json").stat().st_mtime_ns
-    with pytest.raises(OutputError, match="Pass --resume"):
+    with pytest.raises(OutputError, match="Pass `resume=True`"):
         selfmm.train_seeds(planted, seeds="2,1", overrides=overrides, out=out)
     with pytest.raises(RunError, match="started with other settings"):
         selfmm.train_seeds(planted, seeds="2,1", overrides=STREAMS, out=out, resume=True)

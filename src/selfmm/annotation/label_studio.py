@@ -112,7 +112,7 @@ class Project:
         if lacking:
             notes.append(f"{clips(lacking, ('has', 'have'))} no media path; the players stay empty.")
         if not self.media_root and any(not _is_url(path) and not path.startswith("/data/") for path in paths):
-            notes.append("the media paths are not URLs, which Label Studio needs: pass --media-root.")
+            notes.append("the media paths are not URLs, which Label Studio needs: pass `media_root=...`.")
         return notes
 
     def _task(

@@ -15,7 +15,7 @@ from typing import Any
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings, printable
 from selfmm.core.errors import SourceError
-from selfmm.core.messages import clips, some
+from selfmm.core.messages import clips, count, some
 
 LARGEST = 256 << 20
 """Largest file that is read, in bytes; parsing needs several times as much memory."""
@@ -73,7 +73,7 @@ class _Reader:
                 f"{clips(len(repeated), ('has', 'have'))} several tasks: {some(repeated)}. Keep one task per clip."
             )
         if self.skipped:
-            notes.append(f"skipped annotations were left out: {self.skipped}.")
+            notes.append(f"{count(self.skipped, 'skipped annotation')} left out.")
         if self.others:
             notes.append(f"answers to other questions were left out: {some(list(dict.fromkeys(self.others)))}.")
         return self.ratings
@@ -104,7 +104,7 @@ class _Reader:
                 continue
             ratings_of[name] += 1
             self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(value), annotator)
-        if any(count > 1 for count in ratings_of.values()):
+        if any(times > 1 for times in ratings_of.values()):
             self.misshapen.append(f"{where}, an annotation that rates one modality twice")
 
     def _record(self, record: Mapping[str, Any], where: str) -> None:

@@ -1,4 +1,4 @@
-"""The ``selfmm`` command: a thin shell on the Python interface. Heavy imports wait until a command needs them."""
+"""The ``selfmm`` command: it reads options, calls :mod:`selfmm.api`, and prints."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from typing import Annotated
 
 import typer
 
-from selfmm.cli import annotation, data, experiments, export, extract, models, predict, report, runs, setup, tune
+from selfmm import api
+from selfmm.api import parts
+from selfmm.cli import compare, data, labels, machine, quickstart, score, train
 from selfmm.cli.output import complain
-from selfmm.core.errors import SelfmmError
-from selfmm.core.machine import collect_rarely
-from selfmm.core.version import __version__
 
 app = typer.Typer(
     name="selfmm",
-    help="Multimodal sentiment analysis: one score per clip, and what words, voice and face say alone.",
+    help="Multimodal sentiment analysis: one score for each clip, and the scores of words, voice and face alone.",
     epilog="Start with: selfmm quickstart",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"selfmm {__version__}")
+        typer.echo(f"selfmm {parts.__version__}")
         raise typer.Exit
 
 
@@ -41,39 +39,30 @@ def _root(
     pass
 
 
-data.register(app)
-extract.register(app)
-runs.register(app)
-models.register(app)
-experiments.register(app)
-predict.register(app)
-export.register(app)
-report.register(app)
-annotation.register(app)
-tune.register(app)
-setup.register(app)
+for group in (quickstart, score, train, compare, labels, data, machine):  # the order of the help
+    group.register(app)
 
 
 def main() -> None:
     """Entry point: every error becomes one message and exit code 1."""
-    collect_rarely()
+    parts.collect_rarely()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or pipe may know fewer characters than we print
     try:
-        app()
+        app(prog_name="selfmm")  # also as `python -m selfmm`
         sys.stdout.flush()
-    except SelfmmError as error:
+    except api.SelfmmError as error:
         complain(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         complain("interrupted; what was complete is kept, and nothing is half-written.")
         sys.exit(130)
     except Exception as error:
-        # What nobody foresaw: damaged files fail in many ways. A screenful of traceback helps no user.
+        # Unexpected: damaged files fail in many ways. A screen of traceback helps no user.
         if os.environ.get("SELFMM_TRACEBACK"):
             raise
         first = (str(error).strip() or "no message").splitlines()[0][:300]
-        where = "This is a damaged file or a mistake of selfmm; set SELFMM_TRACEBACK=1 to see where it happened."
+        where = "A file is damaged, or this is a bug in selfmm; set SELFMM_TRACEBACK=1 to see where it happened."
         complain(f"{type(error).__name__}: {first}. {where}")
         sys.exit(1)

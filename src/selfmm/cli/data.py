@@ -1,14 +1,22 @@
-"""Commands on data: import, inspect, planted, demo."""
+"""Commands that make and inspect data sets."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfmm.core.errors import SettingsError
+from selfmm import api
+from selfmm.api.parts import count
+from selfmm.cli import options
+from selfmm.cli.output import interruptible, note
+
+if TYPE_CHECKING:
+    from selfmm.api import Dataset, Extracted
+
+_FAILURES_SHOWN = 10
 
 
 class TextForm(StrEnum):
@@ -27,7 +35,7 @@ class NonFinite(StrEnum):
 
 
 class Synthesizer(StrEnum):
-    """Who speaks in the demo's clips."""
+    """What speaks in the demo's clips."""
 
     auto = "auto"
     tones = "tones"
@@ -35,43 +43,49 @@ class Synthesizer(StrEnum):
 
 
 class Missing(StrEnum):
-    """What to do with clips that lack a stream."""
+    """What to do with clips that lack a modality."""
 
     error = "error"
     allow = "allow"
 
 
+class BackendName(StrEnum):
+    """Where clips are extracted."""
+
+    local = "local"
+    ray = "ray"
+    dask = "dask"
+
+
 def register(app: typer.Typer) -> None:
-    app.command("import")(import_)
-    app.command("inspect")(inspect)
-    app.command("planted")(planted)
-    app.command("demo")(demo)
+    options.register(app, "Data", import_=import_, inspect=inspect, extract=extract, planted=planted, demo=demo)
 
 
 def import_(
-    src: Annotated[Path, typer.Argument(help="A pickle of the field (MOSI, MOSEI, SIMS ...), a table, or a folder.")],
-    dst: Annotated[Path, typer.Argument(help="The data-set folder to make.")],
+    src: Annotated[
+        Path,
+        typer.Argument(metavar="SRC", help="A pickle of MOSI, MOSEI, SIMS and the like, a table, or a folder."),
+    ],
+    dst: options.Dst,
     name: Annotated[str | None, typer.Option(help="Name of the data set; default: the source's.")] = None,
     language: Annotated[str | None, typer.Option(help="Language of the words, for example en or zh.")] = None,
-    label_range: Annotated[
-        str | None, typer.Option(help="Lowest and highest label, for example -3,3; default: as the field's sets have.")
-    ] = None,
-    text: Annotated[TextForm | None, typer.Option(help="Form of the text, where the source has several.")] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Vocabulary that token ids belong to.")] = None,
-    non_finite: Annotated[NonFinite, typer.Option(help="NaN, infinite features: refuse, or put 0.")] = NonFinite.error,
-    missing: Annotated[Missing, typer.Option(help="Clips that lack a stream: refuse, or allow.")] = Missing.error,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, where the source has none.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace the data set DST.")] = False,
+    label_range: options.LabelRange = None,
+    text: Annotated[TextForm | None, typer.Option(help="Form of the text, if the source has several.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Vocabulary of the token ids.")] = None,
+    non_finite: Annotated[
+        NonFinite, typer.Option(help="NaN and infinite features: refuse, or replace by 0.")
+    ] = NonFinite.error,
+    missing: Annotated[Missing, typer.Option(help="Clips that lack a modality: refuse, or allow.")] = Missing.error,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, if the source has none.")] = 0,
+    force: options.ForceDst = False,
 ) -> None:
-    """Turn features of the field, or your own, into a data-set folder."""
-    from selfmm.data.importing import import_dataset
-
-    dataset, notes = import_dataset(
+    """Turn published or your own features into a data-set folder."""
+    dataset, notes = api.import_dataset(
         src,
         dst,
         name=name,
         language=language,
-        label_range=parse_range(label_range),
+        label_range=label_range,
         text=text.value if text else None,
         tokenizer=tokenizer,
         non_finite=non_finite.value,
@@ -79,23 +93,20 @@ def import_(
         seed=seed,
         force=force,
     )
-    for note in notes:
-        typer.echo(f"note: {note}")
-    counts = dataset.samples["split"].value_counts()
-    splits = ", ".join(f"{counts.get(split, 0)} {split}" for split in ("train", "valid", "test"))
-    typer.echo(f"{dst}: {len(dataset)} clips ({splits}); {', '.join(dataset.modalities)}.")
+    note(notes)
+    typer.echo(f"{dst}: {_describe(dataset)}.")
     typer.echo(f"Next: selfmm inspect {dst}")
 
 
-def inspect(
-    path: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show what a data set holds and what is wrong with it; exit code 1 if anything is."""
-    from selfmm.data.inspect import inspect_dataset
-    from selfmm.data.store import open_dataset
+def _describe(dataset: Dataset) -> str:
+    counts = dataset.samples["split"].value_counts()
+    splits = ", ".join(f"{counts.get(split, 0)} {split}" for split in ("train", "valid", "test"))
+    return f"{count(len(dataset), 'clip')} ({splits}); {', '.join(dataset.modalities)}"
 
-    inspection = inspect_dataset(open_dataset(path))
+
+def inspect(data: options.Data, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show what a data set holds and what is wrong with it; exit code 1 if anything is."""
+    inspection = api.inspect(data)
     if as_json:
         import json
 
@@ -103,53 +114,114 @@ def inspect(
     else:
         from rich.console import Console
 
-        from selfmm.cli.inspection import render
+        from selfmm.cli.show_data import render
 
         Console().print(render(inspection))
     raise typer.Exit(1 if inspection.problems else 0)
 
 
+def extract(
+    src: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A table of clips, a folder of recordings, or a recording.")
+    ],
+    dst: options.Dst,
+    parts: Annotated[str | None, typer.Option(help="Modalities: text,audio,vision or some of them.")] = None,
+    recogniser: Annotated[
+        str | None, typer.Option(help="Speech recognition: tiny.en, base, a hub name, a folder, or none.")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Language of the speech, like en; default: detected.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the ratings; default: label.")] = None,
+    media_root: Annotated[
+        Path | None, typer.Option(help="Folder from which relative paths in the table start; default: the table's.")
+    ] = None,
+    label_range: options.LabelRange = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set; default: the source's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, if the table has none.")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Number of clips at once; default: the number of cores.")
+    ] = None,
+    backend: Annotated[
+        BackendName, typer.Option(help="Processes of this machine, or a Ray or Dask cluster.")
+    ] = BackendName.local,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps what is extracted.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the recipe, key=value; see `selfmm settings --recipe`. Repeatable."),
+    ] = None,
+    force: options.ForceDst = False,
+) -> None:
+    """Extract words, voice and face from recordings into a data-set folder; clips that cannot be read are left out.
+
+    If it is interrupted, the same command continues. Settings of the recipe: selfmm settings --recipe
+    """
+    from rich.console import Console
+
+    from selfmm.cli.progress import watch_clips
+
+    how = "what was extracted is kept, and the same command continues from there."
+    with interruptible(how), watch_clips(Console(stderr=True)) as listener:
+        extracted = api.extract(
+            src,
+            dst,
+            parts=parts,
+            recogniser=recogniser,
+            language=language,
+            overrides=overrides or (),
+            label_column=label_column,
+            media_root=media_root,
+            label_range=label_range,
+            name=name,
+            seed=seed,
+            jobs=jobs,
+            backend=backend.value,
+            cache=cache,
+            force=force,
+            listener=listener,
+        )
+    _report(extracted, dst)
+
+
+def _report(extracted: Extracted, dst: Path) -> None:
+    note(extracted.notes)
+    for failure in extracted.failures[:_FAILURES_SHOWN]:
+        typer.echo(f"left out: {failure.id}: {failure.reason}", err=True)
+    if extracted.failures:
+        more = len(extracted.failures) - _FAILURES_SHOWN
+        rest = f"and {more} more; " if more > 0 else ""
+        typer.echo(f"{rest}{dst / 'failures.csv'} lists all {len(extracted.failures)} that were left out", err=True)
+    again = f"; {extracted.kept} had been extracted before" if extracted.kept else ""
+    typer.echo(f"{dst}: {_describe(extracted.dataset)}{again}.")
+    typer.echo(f"Next: selfmm inspect {dst} && selfmm train {dst}")
+
+
 def planted(
-    dst: Annotated[Path, typer.Argument(help="The data-set folder to make.")],
-    clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 600,
+    dst: options.Dst,
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 600,
     conflict: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips in which one modality contradicts the others.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Other seeds are other clips of the same world.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace the data set DST.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds give other clips of the same kind.")] = 0,
+    force: options.ForceDst = False,
 ) -> None:
-    """Make a data set with known truth per modality, to try things on."""
-    from selfmm.data.planted import PlantedSettings, write_planted
-
-    dataset = write_planted(dst, PlantedSettings(clips=clips, conflict=conflict, seed=seed), force=force)
-    typer.echo(f"{dst}: {len(dataset)} clips; {', '.join(dataset.modalities)}.")
+    """Make a data set whose true label of each modality is known, to try things on."""
+    dataset = api.planted(dst, clips=clips, conflict=conflict, seed=seed, force=force)
+    typer.echo(f"{dst}: {count(len(dataset), 'clip')}; {', '.join(dataset.modalities)}.")
     typer.echo(f"Next: selfmm train {dst} --preset quickstart")
 
 
 def demo(
-    dst: Annotated[Path, typer.Argument(help="The folder to make: mp4 files, and clips.csv with the truth.")],
-    count: Annotated[int, typer.Option(min=3, help="How many clips.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="Other seeds are other clips.")] = 0,
+    dst: Annotated[
+        Path, typer.Argument(metavar="DST", help="The folder to make: mp4 files, and clips.csv with the true labels.")
+    ],
+    count: Annotated[int, typer.Option(min=3, help="Number of clips.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds give other clips.")] = 0,
     synthesizer: Annotated[
-        Synthesizer, typer.Option(help="Who speaks: espeak-ng, or tones without words; auto: the first that is here.")
+        Synthesizer,
+        typer.Option(help="What speaks: espeak-ng, or tones without words; auto: the first that is installed."),
     ] = Synthesizer.auto,
     force: Annotated[bool, typer.Option("--force", help="Replace the folder DST.")] = False,
 ) -> None:
-    """Make small videos of drawn people who talk, with known truth per modality, to try `selfmm extract` on."""
-    from selfmm.demo.clips import make_clips
-
-    table = make_clips(dst, count=count, seed=seed, synthesizer=synthesizer.value, force=force)
-    typer.echo(f"{table}: {count} clips, each with a label, what is said, and the truth per modality.")
+    """Make small videos of drawn people who talk, with the true label of each modality, to try `selfmm extract` on."""
+    table = api.demo(dst, count=count, seed=seed, synthesizer=synthesizer.value, force=force)
+    typer.echo(f"{table}: {count} clips, each with a label, its words, and the true label of each modality.")
     typer.echo(f"Next: selfmm extract {table} data")
-
-
-def parse_range(value: str | None) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    try:
-        low, high = (float(edge) for edge in value.split(","))
-    except ValueError:
-        low, high = 0.0, 0.0
-    if not low < high:
-        raise SettingsError([f"--label-range {value!r}: write the lowest and the highest label, for example -3,3"])
-    return low, high

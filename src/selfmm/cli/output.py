@@ -1,47 +1,70 @@
-"""Where the results of a command go: a file that may be written, a terminal, or a pipe."""
+"""Where the results and messages of a command go: a file, a terminal, or a pipe."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from selfmm.core.errors import OutputError
+from selfmm.api import parts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES = (".csv", ".parquet")
+_PARAMETER = re.compile(r"`(\w+)=([^`]*)`")
+_NAMES = {"overrides": "set", "spaces": "space"}  # where an option is not called as the parameter
+
+
+def as_options(message: str) -> str:
+    """Replace the parameters that a message of the Python functions names by the options of the command.
+
+    >>> as_options("Pass `resume=True`, or choose another `out=...`; or `text_encoder='minilm'`.")
+    'Pass --resume, or choose another --out; or --text-encoder minilm.'
+    >>> as_options("Import again with `label_range=(LOW, HIGH)`, or train with `overrides=['align=pool']`.")
+    'Import again with --label-range LOW,HIGH, or train with --set align=pool.'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        value = re.sub(r"[\[\]()'\" ]", "", value)
+        option = f"--{_NAMES.get(name, name).replace('_', '-')}"
+        return option if value in ("True", "...") else f"{option} {value}"
+
+    return _PARAMETER.sub(option, message)
 
 
 def speaks() -> bool:
-    """Whether this process tells people how it goes; of several that a launcher has started, one does."""
-    return not _of_several() or os.environ.get("RANK", "0") == "0"
+    """Whether this process prints: of several that a launcher has started, one does."""
+    return not _is_one_of_several() or os.environ.get("RANK", "0") == "0"
 
 
 def complain(message: str) -> None:
-    """One message of what went wrong; of several processes from the one that failed first."""
-    if _of_several():
-        from selfmm.core.processes import first_to_fail
-
-        if not first_to_fail():
-            return
+    """Print what went wrong; of several processes, the one that failed first does."""
+    if _is_one_of_several() and not parts.first_to_fail():
+        return
     from rich.console import Console
     from rich.text import Text
 
     Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()).print(
-        Text.assemble(("error: ", "bold red"), message)
+        Text.assemble(("error: ", "bold red"), as_options(message))
     )
 
 
+def note(notes: Iterable[str], *, err: bool = False) -> None:
+    """Print one line for each."""
+    for line in notes:
+        typer.echo(f"note: {as_options(line)}", err=err)
+
+
 @contextmanager
-def interruptible(how: str = "go on with the same command and --resume.") -> Iterator[None]:
-    """Ctrl-C ends the command with a message of how to go on."""
+def interruptible(how: str = "continue with the same command and --resume.") -> Iterator[None]:
+    """Make Ctrl-C end the command with a message that says how to continue."""
     try:
         yield
     except KeyboardInterrupt:
@@ -49,35 +72,20 @@ def interruptible(how: str = "go on with the same command and --resume.") -> Ite
         raise typer.Exit(130) from None
 
 
-def _of_several() -> bool:
+def _is_one_of_several() -> bool:
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
-def check_out(out: Path | None, run: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:
-    """Nothing that is there already is lost by a wrong name."""
-    if out is None:
-        return
-    if out.suffix not in suffixes:
-        raise OutputError(f"cannot tell the format of {out}: name a file that ends in {' or '.join(suffixes)}.")
-    from selfmm.runs.folder import refuse_inside
-
-    refuse_inside(out, run)
-    if out.exists() and not force:
-        raise OutputError(f"{out} exists already. Choose another name, or pass --force to replace it.")
-
-
 def deliver(table: pd.DataFrame, out: Path | None) -> None:
-    """To a file by its suffix, to a terminal as a table, else as CSV."""
+    """Write a table to a file, by its ending; print it as a table to a terminal, else as CSV."""
     if out is not None:
-        from selfmm.core.files import write_table
-
-        write_table(out, table)
-        typer.echo(f"{out}: {len(table)} rows")
+        parts.write_table(out, table)
+        typer.echo(f"{out}: {parts.count(len(table), 'row')}")
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        from selfmm.cli.tables import plain_table
+        from selfmm.cli.show_results import first_rows
 
-        Console().print(plain_table(table))
+        Console().print(first_rows(table))
     else:
         typer.echo(table.to_csv(index=False), nl=False)

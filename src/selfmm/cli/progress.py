@@ -1,21 +1,44 @@
-"""How training goes, in a terminal; nothing where there is none."""
+"""How work progresses: bars on a terminal; elsewhere a line for each run or trial, and nothing for the rest.
+
+Each ``watch_*`` opens what it shows, yields a listener (None: nobody listens), and closes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from selfmm.cli.output import speaks
-from selfmm.core.listener import Listener
-from selfmm.features.clips.clip import Clip
-from selfmm.training.trainer import EpochRecord
+from selfmm.api import Listener
+from selfmm.api.parts import count, describe_space
+from selfmm.cli.output import as_options, speaks
+
+if TYPE_CHECKING:
+    from selfmm.api import Clip
+    from selfmm.api.parts import EpochRecord, Outcome, Plan, Search
 
 
-class Bars(Listener):
-    """A bar over all epochs and one over the current one's steps, with a line per finished epoch."""
+def _bars(console: Console, time: ProgressColumn, *more: ProgressColumn) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), time, *more)
+    return Progress(*columns, console=console, transient=True)
+
+
+class TrainingBars(Listener):
+    """A bar over all epochs and one over the steps of the current one, with a line for each finished epoch."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -46,18 +69,17 @@ class Bars(Listener):
 
 
 @contextmanager
-def listener(console: Console) -> Iterator[Listener]:
-    """Bars on a terminal, silence elsewhere and in all but one of several processes."""
+def watch_training(console: Console) -> Iterator[TrainingBars | None]:
+    """Bars on a terminal; nothing elsewhere, and in all but one of several processes."""
     if not console.is_terminal or not speaks():
-        yield Listener()
+        yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield Bars(progress)
+    with _bars(console, TimeRemainingColumn()) as progress:
+        yield TrainingBars(progress)
 
 
 class ClipBar(Listener):
-    """A bar over the clips that are to be extracted, and how many are left out."""
+    """A bar over the clips that are to be extracted, and the number of those left out."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -81,11 +103,161 @@ class ClipBar(Listener):
 
 
 @contextmanager
-def extract_listener(console: Console) -> Iterator[Listener]:
-    """A bar with the time that is left, on a terminal; silence elsewhere."""
+def watch_clips(console: Console) -> Iterator[ClipBar | None]:
+    """A bar with the time that is left, on a terminal; nothing elsewhere."""
     if not console.is_terminal:
-        yield Listener()
+        yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with _bars(console, TimeRemainingColumn()) as progress:
         yield ClipBar(progress)
+
+
+class _Lines(Listener):
+    """Prints lines that may hold anything, such as the message of an error."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, line: str) -> None:
+        self.console.print(Text(as_options(line)), soft_wrap=True)
+
+
+class RunLines(_Lines):
+    """A line for each of several trainings.
+
+    Args:
+        noun: what they are called, ``seed`` or ``run``.
+    """
+
+    def __init__(self, console: Console, noun: str) -> None:
+        super().__init__(console)
+        self.noun = noun
+        self.best: dict[Any, EpochRecord] = {}
+
+    def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
+        done = f" ({len(finished)} finished already)" if finished else ""
+        limit = "if memory allows" if plan.measured else "as --jobs says"
+        threads = count(plan.threads, "thread")
+        at_once = f", {plan.jobs} at once {limit}, {threads} each" if plan.jobs > 1 else f", one at a time, {threads}"
+        self.say(f"{count(len(waiting), self.noun)} to train{done}{at_once}")
+
+    def run_started(self, key: Any, max_epochs: int, done: int) -> None:
+        self.say(f"{self.noun} {key}: started" if not done else f"{self.noun} {key}: resumed after epoch {done}")
+
+    def run_epoch(self, key: Any, record: EpochRecord) -> None:
+        if record.best:
+            self.best[key] = record
+
+    def run_ended(self, key: Any, problem: str | None) -> None:
+        best = self.best.get(key)
+        figure = f", valid MAE {best.valid['mae']:.4f} at epoch {best.epoch}" if best else ""
+        self.say(f"{self.noun} {key}: finished{figure}" if problem is None else f"{self.noun} {key}: failed: {problem}")
+
+
+class RunBars(RunLines):
+    """The same, with a bar over all of them and one for each that is running."""
+
+    def __init__(self, progress: Progress, noun: str) -> None:
+        super().__init__(progress.console, noun)
+        self.progress = progress
+        self.all: TaskID | None = None
+        self.tasks: dict[Any, TaskID] = {}
+
+    def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
+        super().runs_planned(plan, waiting, finished)
+        total = len(waiting) + len(finished)
+        self.all = self.progress.add_task(f"{self.noun}s", total=total, completed=len(finished), note="")
+
+    def run_started(self, key: Any, max_epochs: int, done: int) -> None:
+        self.tasks[key] = self.progress.add_task(f"{self.noun} {key}", total=max_epochs, completed=done, note="")
+
+    def run_epoch(self, key: Any, record: EpochRecord) -> None:
+        super().run_epoch(key, record)
+        best = self.best.get(key)
+        note = f"best valid MAE {best.valid['mae']:.4f}" if best else ""
+        self.progress.update(self.tasks[key], completed=record.epoch, note=note)
+
+    def run_ended(self, key: Any, problem: str | None) -> None:
+        super().run_ended(key, problem)
+        assert self.all is not None
+        if key in self.tasks:  # otherwise it failed before its training began
+            self.progress.remove_task(self.tasks.pop(key))
+        if problem is None:
+            self.progress.advance(self.all)
+
+
+@contextmanager
+def watch_runs(console: Console, noun: str) -> Iterator[RunLines]:
+    """Bars on a terminal, a line for each training elsewhere."""
+    if not console.is_terminal:
+        yield RunLines(console, noun)
+        return
+    with _bars(console, TimeElapsedColumn(), TextColumn("{task.fields[note]}")) as progress:
+        yield RunBars(progress, noun)
+
+
+class TrialLines(_Lines):
+    """A line for each trial of a search."""
+
+    def trials_planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
+        finished = f", {done} of them done" if done else ""
+        at_once = f"{plan.jobs} at once" if plan.jobs > 1 else "one after the other"
+        self.say(
+            f"{search.base.model_name}: {count(trials, 'trial')}{finished}, {at_once}, "
+            "by the MAE on the validation split"
+        )
+        for key, space in search.spaces.items():
+            self.say(f"  {key} = {describe_space(space)}  (at the start {plain(search.start[key])})")
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        if outcome.state == "failed":
+            self.say(f"trial {number}: failed: {outcome.reason}")
+            return
+        figure = "" if outcome.mae is None else f" valid MAE {outcome.mae:.4f} at epoch {outcome.epoch}"
+        self.say(f"trial {number}: {outcome.state},{figure}{f' ({outcome.reason})' if outcome.reason else ''}")
+
+
+class TrialBar(TrialLines):
+    """One bar for all trials; those that fail have a line of their own."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress.console)
+        self.progress = progress
+        self.task: TaskID | None = None
+        self.best = ""
+        self.lowest = math.inf
+
+    def trials_planned(self, search: Search, trials: int, done: int, plan: Plan) -> None:
+        super().trials_planned(search, trials, done, plan)
+        self.task = self.progress.add_task("trials", total=trials, completed=done, note="")
+
+    def trial_epoch(self, number: int, epoch: int, mae: float) -> None:
+        self._note(f"trial {number}: epoch {epoch}, MAE {mae:.4f}")
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        if outcome.state == "failed":
+            super().trial_ended(number, outcome)
+        elif self.task is not None:
+            self.progress.advance(self.task)
+        if outcome.state == "complete" and outcome.mae is not None and outcome.mae < self.lowest:
+            self.lowest, self.best = outcome.mae, f"best MAE {outcome.mae:.4f} (trial {number})"
+        self._note("")
+
+    def _note(self, now: str) -> None:
+        if self.task is not None:
+            self.progress.update(self.task, note=";  ".join(filter(None, (self.best, now))))
+
+
+@contextmanager
+def watch_trials(console: Console) -> Iterator[TrialLines]:
+    """One bar on a terminal, a line for each trial elsewhere."""
+    if not console.is_terminal:
+        yield TrialLines(console)
+        return
+    with _bars(console, TimeElapsedColumn(), TextColumn("{task.fields[note]}")) as progress:
+        yield TrialBar(progress)
+
+
+def plain(value: object) -> str:
+    """A value of a setting, for people."""
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,87 +1,82 @@
-"""The main job on planted data, and from raw recordings on: what a newcomer sees first."""
+"""The quickstart: what a newcomer sees first. It trains on planted data, then does the same from raw recordings."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from selfmm.api import train
-from selfmm.cli.progress import listener
-from selfmm.cli.quickstart_recordings import INSTALL, check_own, demo_clips, lacking, learn_recordings
-from selfmm.cli.tables import run_summary
-from selfmm.data.planted import PlantedSettings, write_planted
-from selfmm.data.scales import LabelScale
-from selfmm.data.store import Dataset
-from selfmm.labels.audit.recovery import recovery
-from selfmm.recordings.model import SentimentModel
-from selfmm.runs.trained_model import TrainedModel
+from selfmm import api
+from selfmm.cli import options
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    from selfmm.api import SentimentModel
+
+_CLIPS = 64  # talking heads
+# Chosen by the validation split of other talking heads than those made here (another seed).
+_SETTINGS = ("training.batch_size=8", "training.max_epochs=10", "training.patience=10", "stream.audio.lr=5e-3")
 
 
-def run(out: Path, clips: int, recordings: Path | None = None) -> None:
-    """Plants ``clips`` clips in ``out``/data, trains in ``out``/run and prints what came of it; then the same from
-    recordings.
+def register(app: typer.Typer) -> None:
+    options.register(app, "Start", quickstart=quickstart)
 
-    Args:
-        recordings: with ratings, see ``clips.listing``; by default talking heads are made in ``out``/clips. Without
-            what extraction needs, that half is left out.
 
-    Raises:
-        MissingPackageError, WeightsError, SourceError: ``recordings`` cannot be used; this is told first.
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Folder for the data sets and runs.")] = Path("quickstart"),
+    clips: Annotated[int, typer.Option(min=50, help="Number of clips to plant.")] = 400,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Your own rated recordings, a table or folder, instead of talking heads.")
+    ] = None,
+) -> None:
+    """Train on a planted data set and show how true the generated labels are; then do the same from raw videos.
+
+    The recordings need optional packages and weights; without them, that half is left out.
     """
+    from rich.console import Console
+
+    from selfmm.api import first_steps
+
     console = Console()
-    started = time.perf_counter()
+    start = time.perf_counter()
     if recordings is not None:
-        check_own(recordings)
+        first_steps.check_recordings(recordings)
     model = _learn_planted(console, out, clips)
     runs = [model.folder.path]
-    if missing := lacking():
-        console.print(f"\nThe same from raw videos would need {missing}. This brings it:")
-        console.print(f"  {INSTALL}", markup=False, highlight=False)
+    if missing := first_steps.missing_for_recordings():
+        console.print(f"\nThe same from raw videos needs {missing}. To get it:")
+        console.print(f"  {first_steps.INSTALL}", markup=False, highlight=False)
     else:
-        table = recordings or demo_clips(console, out / "clips")
-        runs.append(learn_recordings(console, table, out / "clips-data", _fresh(out / "clips-run")).folder.path)
+        table = recordings or _make_recordings(console, out / "clips")
+        run = first_steps.fresh(out / "clips-run")
+        runs.append(learn_recordings(console, table, out / "clips-data", run).folder.path)
     console.print(_next_steps(*runs), highlight=False)
-    console.print(f"took {time.perf_counter() - started:.0f} s")
+    console.print(f"took {time.perf_counter() - start:.0f} s")
 
 
 def _learn_planted(console: Console, out: Path, clips: int) -> SentimentModel:
-    console.print(f"1. planting {clips} clips with known truth per modality in {out / 'data'}")
-    dataset = write_planted(out / "data", PlantedSettings(clips=clips), force=True)
+    from selfmm.api import first_steps
+    from selfmm.cli.progress import watch_training
+    from selfmm.cli.show_results import run_summary
+
+    console.print(f"1. planting {clips} clips whose true label of each modality is known, in {out / 'data'}")
+    dataset = api.planted(out / "data", clips=clips, force=True)
     console.print(f"2. training Self-MM on one label per clip, in {out / 'run'}")
-    with listener(console) as progress:
-        model = train(dataset, preset="quickstart", out=_fresh(out / "run"), listener=progress)
-    console.print("3. results: how well the fused score meets the label")
+    with watch_training(console) as listener:
+        model = api.train(dataset, preset="quickstart", out=first_steps.fresh(out / "run"), listener=listener)
+    console.print("3. results: how close the fused score is to the label")
     console.print(run_summary(model))
-    console.print("4. the labels it generated per modality, against the truth that training never saw")
-    found = final_recovery(dataset, model)
-    console.print(recovery_table(found))
-    console.print("The m-label itself is the trivial answer. " + verdict(found))
+    console.print("4. the labels it generated for each modality, compared with the truth, which training never saw")
+    recovery = first_steps.final_recovery(dataset, model)
+    console.print(recovery_table(recovery))
+    console.print("The trivial answer is the m-label itself. " + verdict(recovery))
     return model
-
-
-def _fresh(path: Path) -> Path:
-    """A run folder that is not there yet: an earlier quickstart's run is kept."""
-    number = 1
-    candidate = path
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
-
-
-def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
-    """How well the u-labels of the last epoch meet the data set's label per modality, see ``recovery``."""
-    labels = model.labels
-    last = labels[labels["epoch"] == labels["epoch"].max()]
-    u_labels = {str(name): group["u_label"].to_numpy() for name, group in last.groupby("modality")}
-    neutral = LabelScale.of(dataset.manifest.label_range).neutral
-    return recovery(dataset.samples.iloc[dataset.rows("train")], u_labels, neutral)
 
 
 _MEASURES = (
@@ -93,7 +88,11 @@ _MEASURES = (
 
 
 def recovery_table(frame: pd.DataFrame) -> Table:
-    """The table of ``recovery`` for the terminal: per modality the u-label's figure, then the trivial answer's."""
+    """Lay out the table of ``recovery``: for each modality the u-label's figure, then the trivial answer's."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("u-label | m-label", no_wrap=True)
     for name in frame.index:
@@ -105,11 +104,65 @@ def recovery_table(frame: pd.DataFrame) -> Table:
 
 
 def verdict(frame: pd.DataFrame) -> str:
-    """One sentence: where the generated labels are nearer to the truth than the m-label they started from."""
+    """Return one sentence: where the generated labels are closer to the truth than the m-label they started from."""
     better = [str(name) for name, row in frame.iterrows() if row["corr"] > row["corr_trivial"]]
     if not better:
         return "Here no modality's u-labels correlate better with the truth than the plain m-label does."
     return f"Here the u-labels of {', '.join(better)} correlate better with the truth than the plain m-label does."
+
+
+def _make_recordings(console: Console, folder: Path) -> Path:
+    from selfmm.api import first_steps
+
+    console.print(
+        f"\n5. the same from raw videos: {_CLIPS} talking heads with known true labels, drawn and spoken, in {folder}"
+    )
+    return first_steps.short_clips(folder, _CLIPS)
+
+
+def learn_recordings(
+    console: Console, source: Path, data: Path, run: Path, overrides: Sequence[str] = _SETTINGS
+) -> SentimentModel:
+    """Extract recordings to ``data``, train in ``run``, and print the results with the card of one clip."""
+    from selfmm.api import first_steps
+    from selfmm.cli.progress import watch_clips, watch_training
+    from selfmm.cli.show_scores import card
+
+    console.print(f"6. extracting words, voice and face of each clip to {data}")
+    with watch_clips(console) as clips:
+        extracted = api.extract(source, data, force=True, listener=clips)
+    for failure in extracted.failures:
+        console.print(f"left out: {failure.id}: {failure.reason}", markup=False)
+    console.print(f"7. training on one label per clip, in {run}")
+    with watch_training(console) as epochs:
+        model = api.train(extracted.dataset, preset="quickstart", overrides=overrides, out=run, listener=epochs)
+    console.print("8. correlation of each score with its true label; training saw only the labels of the train split")
+    console.print(agreement_table(first_steps.agreement(extracted.dataset, model)))
+    clip = first_steps.unseen_clip(source, extracted.dataset)
+    console.print(f"9. one clip that training never saw: selfmm predict {run} {clip.path}", highlight=False)
+    for prediction in api.predict_each(model, [clip]):
+        if isinstance(prediction, api.Prediction):
+            console.print(card(prediction))
+    return model
+
+
+def agreement_table(frame: pd.DataFrame) -> Table:
+    """Lay out the table of ``first_steps.agreement``."""
+    import math
+
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("score of", no_wrap=True)
+    for split in frame.columns:
+        table.add_column(Text(str(split)), justify="right", no_wrap=True)
+    for truth, row in frame.iterrows():
+        name = str(truth).removeprefix("label_")
+        cells = ["-" if math.isnan(value) else f"{value:.3f}" for value in row]
+        table.add_row(Text("all together" if name == "label" else name), *cells)
+    return table
 
 
 def _next_steps(planted: Path, recorded: Path | None = None) -> str:

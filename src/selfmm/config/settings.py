@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from selfmm.config.model_name import absolute, is_code, short_name
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
 
@@ -131,7 +133,9 @@ class Settings(Group):
     example: ClassVar[str] = "training.max_epochs=20"
 
     seed: int = Field(1111, ge=0, lt=2**32, description="seed of all random numbers")
-    model: str = Field("self_mm", description="name of the model; see `selfmm models`")
+    model: str = Field(
+        "self_mm", description="name of a model, see `selfmm models`; or your own class: file.py:Class or module:Class"
+    )
     modalities: tuple[str, ...] = Field((), description="modalities to use; empty: all of the data set")
     align: Literal["stored", "pool"] = Field(
         "stored",
@@ -148,6 +152,21 @@ class Settings(Group):
     @classmethod
     def _commas(cls, value: object) -> object:
         return _commas_separate(value)
+
+    @field_validator("model")
+    @classmethod
+    def _from_anywhere(cls, value: str) -> str:
+        return absolute(value)
+
+    @property
+    def model_name(self) -> str:
+        """The model's name for messages, tables and folders."""
+        return short_name(self.model)
+
+    @property
+    def own_code(self) -> bool:
+        """Whether the model is a class of the user's own."""
+        return is_code(self.model)
 
     def stream_for(self, modality: str) -> StreamSettings:
         return self.stream.get(modality, StreamSettings())
@@ -171,13 +190,17 @@ _RETIRED: Mapping[str, object] = {"labels.bank": "float32", "labels.bank_folder"
 PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 
 
-def load_settings(preset: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Settings:
+def load_settings(
+    preset: str | Path | None = None, overrides: Sequence[str] = (), *, trust: bool = False, **values: Any
+) -> Settings:
     """Load settings from a preset (or TOML file), then ``key=value`` overrides, then keyword arguments.
 
     Args:
         preset: one of ``PRESETS``, a path to a TOML file, or None for the defaults.
         overrides: like ``training.max_epochs=3`` or ``stream.audio.hidden=16``; values are in TOML, quotes may be left
             out.
+        trust: accept a TOML file whose ``model`` is code (``file.py:Class``). Without it, an override or a value has
+            to name the model: nobody should run code because a file that they were given says so.
         values: top-level fields, for example ``seed=1112``; None leaves a field as it is.
 
     Raises:
@@ -187,6 +210,14 @@ def load_settings(preset: str | Path | None = None, overrides: Sequence[str] = (
     3
     """
     tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
+    named = values.get("model") or any(override.partition("=")[0].strip() == "model" for override in overrides)
+    if not (trust or named) and is_code(str(tree.get("model", ""))):
+        raise SettingsError(
+            [
+                f"{preset} names code as its model. selfmm runs it only if you name it yourself: "
+                f"--model {shlex.quote(str(tree['model']))}, in Python model=..."
+            ]
+        )
     return load_group(Settings, overrides, tree, values)
 
 

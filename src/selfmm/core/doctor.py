@@ -122,7 +122,7 @@ def examine() -> Diagnosis:
     decoders: dict[str, bool] = {}
     if not packages["av"].problem:
         packages["av"], decoders = _decoders(packages["av"])
-    weights = _weights()
+    weights = offline_weights()
     return Diagnosis(
         selfmm=__version__,
         python=platform.python_version(),
@@ -182,7 +182,8 @@ def _decoders(av: Package) -> tuple[Package, dict[str, bool]]:
     return av, decoders
 
 
-def _weights() -> dict[str, OfflineWeights]:
+def offline_weights() -> dict[str, OfflineWeights]:
+    """Return the weights of ``selfmm weights`` by name, and where they are on this machine."""
     from selfmm.core.weights import KNOWN, find, locate
 
     weights = {}

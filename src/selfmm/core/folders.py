@@ -52,11 +52,11 @@ def claim(
         foreign = [path.name for path in files if not belongs(path)]
         if foreign or folder.is_file():
             what = f" (it holds {foreign[0]})" if foreign else ""
-            raise OutputError(f"{folder} exists and is not a folder of {holds}{what}. Choose another --out.")
+            raise OutputError(f"{folder} exists and is not a folder of {holds}{what}. Choose another `out=...`.")
         if any(map(resumable, files)) and not resume:
             raise OutputError(
-                f"{folder} already holds {holds}. Pass --resume, which trains only what is missing, or choose another "
-                "--out."
+                f"{folder} already holds {holds}. Pass `resume=True`, which trains only what is missing, or choose "
+                "another `out=...`."
             )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,7 +94,9 @@ def _locked(folder: Path, timeout: float) -> Iterator[None]:
     try:
         lock.acquire(timeout)
     except Timeout as error:
-        raise OutputError(f"another process is at work in {folder}. Wait for it, or choose another --out.") from error
+        raise OutputError(
+            f"another process is at work in {folder}. Wait for it, or choose another `out=...`."
+        ) from error
     except NotImplementedError:  # older versions of filelock, where the file system has no locks
         pass
     except OSError as error:
@@ -154,11 +156,11 @@ def refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], forc
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not force:
-        raise OutputError(f"{path} exists already. Choose another name, or pass --force to replace it.")
+        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")
     foreign = sorted(file.name for file in path.iterdir() if not ours(file.name)) if path.is_dir() else [path.name]
     if foreign or not (path / marker).is_file():
         what = f"other files ({', '.join(foreign[:3])})" if foreign else f"no {marker}"
-        raise OutputError(f"{path} exists and holds {what}, so --force does not replace it. Choose another name.")
+        raise OutputError(f"{path} exists and holds {what}, so `force=True` does not replace it. Choose another name.")
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -157,7 +157,7 @@ def together() -> Iterator[None]:
             raise
         raise TrainingError(
             "another process of this run has ended or cannot be reached. See what it printed, or whether it was "
-            "killed (its machine may have run out of memory); then continue with --resume."
+            "killed (its machine may have run out of memory); then continue with `resume=True`."
         ) from error
 
 

@@ -170,6 +170,6 @@ def _misfit(name: str, lengths: Positions, axis: _Axis) -> DatasetError:
     return DatasetError(
         f"this model reads all modalities together step by step, but the {name} of clip {axis.ids[wrong]!r} has "
         f"{lengths[wrong]} frames, and its {source} has {axis.steps[wrong]} {'tokens' if source == TEXT else 'frames'}"
-        f"{of_words}. Extract with align=words, import aligned features, or pass --set align=pool, which pools frames "
-        "in equal parts of the time."
+        f"{of_words}. Extract with align=words, import aligned features, or train with `overrides=['align=pool']`, "
+        "which pools frames in equal parts of the time."
     )

@@ -161,7 +161,7 @@ class BatchMaker:
         clips = self.dataset.samples["id"].iloc[self.rows[positions]].tolist()
         return (
             f"the {name} frames of clip {clips[0]!r} hold NaN or infinite values (`selfmm inspect` lists every such "
-            "clip). Fix the features, or import them again with --non-finite zero."
+            "clip). Fix the features, or import them again with `non_finite='zero'`."
         )
 
 

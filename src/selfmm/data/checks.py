@@ -120,7 +120,7 @@ def _outside(source: Source, column: str) -> list[str]:
     ]
     return [
         f"{clips(int(outside.sum()), _HAS)} a {what} outside [{low:g}, {high:g}]: {some(named)}. "
-        "Give the true range with --label-range LOW,HIGH, or rescale the labels."
+        "Give the true range with `label_range=(LOW, HIGH)`, or rescale the labels."
     ]
 
 
@@ -143,7 +143,7 @@ def _modality_problems(source: Source, missing: Missing, notes: list[str]) -> li
             problems.append(f"{empty}. Leave the modality out, or check how it was extracted.")
         elif not has.all() and missing == "error":
             problems.append(
-                f"{lack}. If that is right, pass --missing allow, which leaves such clips out of the loss of {name}."
+                f"{lack}. If that is right, pass `missing='allow'`, which leaves such clips out of the loss of {name}."
             )
         elif not has.all():
             notes.append(f"{lack}; the loss of {name} leaves out such clips.")

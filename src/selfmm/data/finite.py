@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.core.messages import clips, some
+from selfmm.core.messages import clips, count, some
 
 NonFinite = Literal["error", "zero"]
 
@@ -58,24 +58,20 @@ class FiniteCheck:
         if not self.bad or self.policy == "zero":
             return []
         return [
-            f"{self.modality} has {_values(self.bad, 'NaN or infinite')} in {clips(len(self.where))} "
-            f"({some(self.where)}). Fix the features, or pass --non-finite zero to replace them with 0."
+            f"{self.modality} has {count(self.bad, 'NaN or infinite value')} in {clips(len(self.where))} "
+            f"({some(self.where)}). Fix the features, or pass `non_finite='zero'` to replace them with 0."
         ]
 
     def notes(self) -> list[str]:
         notes = []
         if self.minus_inf:
             notes.append(
-                f"{self.modality}: {_values(self.minus_inf, '-inf')}, a known artefact of MMSA files, became 0, as in "
-                "the loader of MMSA."
+                f"{self.modality}: {count(self.minus_inf, '-inf value')}, a known artefact of MMSA files, became 0, as "
+                "in the loader of MMSA."
             )
         if self.bad:
             notes.append(
-                f"{self.modality}: {_values(self.bad, 'NaN or infinite')} in {clips(len(self.where))} "
+                f"{self.modality}: {count(self.bad, 'NaN or infinite value')} in {clips(len(self.where))} "
                 f"({some(self.where)}) became 0."
             )
         return notes
-
-
-def _values(count: int, kind: str) -> str:
-    return f"{count} {kind} value{'s' if count != 1 else ''}"

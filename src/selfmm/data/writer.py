@@ -117,7 +117,7 @@ def check_writable(path: Path, *, force: bool) -> None:
 def _refuse_to_lose_corrections(path: Path) -> None:
     if (path / CORRECTIONS).is_file():
         raise OutputError(
-            f"{path} holds corrections that people made ({CORRECTIONS}), which --force would lose. Move this file "
+            f"{path} holds corrections that people made ({CORRECTIONS}), which `force=True` would lose. Move this file "
             "away, make the data set again, and put the file back: it refers to clips by their ids."
         )
 

@@ -98,7 +98,8 @@ def ablate(
         raise SettingsError(wrong)
     chosen = {name: ablation_cases(name, settings, modalities) for name in what if name in ABLATIONS}
     cases = {case.name: case for case in [Case(FULL, settings), *chain.from_iterable(chosen.values())]}
-    folder = Path(out) if out is not None else Path("ablations") / f"{safe_name(dataset.name)}-{model}"
+    default = Path("ablations") / f"{safe_name(dataset.name)}-{safe_name(settings.model_name)}"
+    folder = Path(out) if out is not None else default
     grid = run_grid(
         dataset,
         list(cases.values()),
@@ -112,7 +113,7 @@ def ablate(
     tables = {}
     for name, variations in chosen.items():
         part = grid.only([case.name for case in variations])
-        tables[name] = make_table(f"{model} on {dataset.name}: {name}", dataset, part, FULL, [])
+        tables[name] = make_table(f"{settings.model_name} on {dataset.name}: {name}", dataset, part, FULL, [])
         write_results(folder, name, dataset, part, tables[name])
     return Ablation(folder, grid, tables, _curves(dataset, grid) if ROBUSTNESS in what else None)
 

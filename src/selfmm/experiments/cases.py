@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+from selfmm.config.model_name import absolute, is_code, is_file, short_name, split_code
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
@@ -20,18 +22,22 @@ def model_cases(models: Sequence[str], preset: str | Path | None, overrides: Seq
     """One case per model.
 
     Args:
-        models: names of models or TOML presets (as ``selfmm tune`` writes them), each optionally followed by settings
-            of its own after a +, for example ``lf_dnn+labels.source=generated``; ``all`` stands for every model.
+        models: names of models, your own ``path/to/file.py:Class``, or TOML presets (as ``selfmm tune`` writes them),
+            each optionally followed by settings of its own after a +, for example ``lf_dnn+labels.source=generated``.
+            ``all`` stands for every model of selfmm.
         preset, overrides: settings of all cases; a TOML preset replaces ``preset``.
 
     Raises:
         SettingsError: with every problem found.
     """
+    entries = [name for each in models for name in (MODELS if each == ALL else [each])]
+    names = case_names(entries)
+    named = {absolute(_parts(entry)[0]) for entry in entries}
     cases: list[Case] = []
     problems: list[str] = []
-    for entry in [name for each in models for name in (MODELS if each == ALL else [each])]:
+    for entry, name in zip(entries, names, strict=True):
         try:
-            cases.append(_model_case(entry, preset, overrides))
+            cases.append(Case(name, _model_settings(entry, preset, overrides, named)))
         except SettingsError as error:
             problems += error.problems
     if problems:
@@ -39,14 +45,44 @@ def model_cases(models: Sequence[str], preset: str | Path | None, overrides: Seq
     return cases
 
 
-def _model_case(entry: str, preset: str | Path | None, overrides: Sequence[str]) -> Case:
-    name, *own = entry.split("+")
+def case_names(entries: Sequence[str]) -> list[str]:
+    """The names of the cases that ``--models`` names: code by its class, with its file where two share a class name.
+
+    >>> case_names(["tfn+labels.source=none", "tune/best.toml", "a/net.py:Net", "b/other.py:Net"])
+    ['tfn+labels.source=none', 'best', 'net.Net', 'other.Net']
+    """
+    short = [_case_name(entry, lambda place, name: name) for entry in entries]
+    long = [_case_name(entry, lambda place, name: f"{_stem(place)}.{name}") for entry in entries]
+    return [name if short.count(name) == 1 else other for name, other in zip(short, long, strict=True)]
+
+
+def _case_name(entry: str, of_code: Callable[[str, str], str]) -> str:
+    name, *own = _parts(entry)
     if name.endswith(".toml"):
-        settings = load_settings(name, [*overrides, *own])
-    else:
-        find_model(name)
-        settings = load_settings(preset, [*overrides, f"model={name}", *own])
-    return Case("+".join([Path(name).stem if name.endswith(".toml") else name, *own]), settings)
+        own = [f"model={short_name(part)}" if part.startswith("model=") and is_code(part) else part for part in own]
+        return "+".join([Path(name).stem, *own])
+    return "+".join([of_code(*split_code(name)) if is_code(name) else name, *own])
+
+
+def _stem(place: str) -> str:
+    return Path(place).stem if is_file(place) else place.rpartition(".")[2]
+
+
+def _parts(entry: str) -> list[str]:
+    """The model and its own settings. A + belongs to the model's path unless ``key=`` follows."""
+    return re.split(r"\+(?=[\w.*-]+=)", entry)
+
+
+def _model_settings(
+    entry: str, preset: str | Path | None, overrides: Sequence[str], named: Collection[str]
+) -> Settings:
+    """Settings of a case; the code that a TOML preset names must be among the models ``named`` by the user."""
+    name, *own = _parts(entry)
+    if name.endswith(".toml"):
+        settings = load_settings(name, [*overrides, *own], trust=True)
+        return settings if settings.model in named else load_settings(name, [*overrides, *own])
+    find_model(name)
+    return load_settings(preset, [*overrides, f"model={name}", *own])
 
 
 FULL = "full"

@@ -31,7 +31,7 @@ from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import trivial_answers
-from selfmm.experiments.cases import model_cases
+from selfmm.experiments.cases import case_names, model_cases
 from selfmm.experiments.grid import Grid, RunKey, run_grid
 from selfmm.experiments.packages import check_packages
 from selfmm.experiments.paired import Difference, compare_systems, holm
@@ -101,7 +101,7 @@ def compare(
     cases = model_cases(models, preset, overrides)
     numbers = read_seeds(seeds, overrides)
     names = [case.name for case in cases]
-    reference = baseline or next(iter(names), "")
+    reference = case_names([baseline])[0] if baseline else next(iter(names), "")
     if reference not in names:
         raise SettingsError([f"baseline = {reference!r} is not one of the models: {', '.join(names)}"])
     check_packages("compare", "sklearn")
@@ -117,7 +117,7 @@ def compare(
         listener=listener,
         ours=_FILES,
     )
-    trivial = trivial_rows(dataset, load_settings(preset, overrides))
+    trivial = trivial_rows(dataset, load_settings(preset, overrides, trust=True))  # reads no model
     table = make_table(f"Models on {dataset.name}", dataset, grid, reference, [*trivial, *published_figures])
     write_results(folder, "comparison", dataset, grid, table)
     return Comparison(folder, grid, table)

@@ -74,7 +74,7 @@ class Course(Tasks[int]):
         if self.failures == _FAILURES:
             raise TrainingError(
                 f"{_FAILURES} trials in a row failed, the last of them: {outcome.reason}\n"
-                "Search other spaces or start from other settings, with another --out."
+                "Search other spaces or start from other settings, with another `out=...`."
             )
 
     def next(self) -> tuple[int, Message] | None:

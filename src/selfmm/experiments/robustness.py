@@ -47,6 +47,8 @@ def robustness(
     kinds: Sequence[Kind] = KINDS,
     levels: Mapping[Kind, Sequence[float]] = LEVELS,
     draws: int = 0,
+    model: str | None = None,
+    trust: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Curves:
     """Evaluate runs on damaged clips: each modality that they read, and all of them together.
@@ -59,6 +61,7 @@ def robustness(
         levels: levels of some or all kinds, instead of the defaults. Undamaged clips, level 0, are always included.
         draws: number of the random draw for the first run; each further run uses the next one, so that a mean over
             seeds is also a mean over draws. With few clips, a single draw can look like a gain by chance.
+        model, trust: allow runs to use your own code, see :func:`selfmm.api.load`.
         progress: called with the number of finished evaluations and their total.
 
     Raises:
@@ -75,8 +78,8 @@ def robustness(
     spread = deviations(dataset, noisy)
     rows: list[tuple[str, str, float, str, int, float]] = []
     for number, run in enumerate(chosen):
-        model = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run))
-        evaluation = _Evaluation(model, Bench(clips, draws + number, spread))
+        trained = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run), model, trust)
+        evaluation = _Evaluation(trained, Bench(clips, draws + number, spread))
         for place, damage in enumerate(plan, start=1):
             figures = evaluation.figures(damage)
             rows += [(damage.kind, damage.where, damage.level, key, number, value) for key, value in figures.items()]
@@ -183,7 +186,7 @@ class _Evaluation:
         self._encoded = None
         if run.assembly.pretrained is not None and not run.assembly.model.needs.inside:
             # Most damage leaves the words alone, and encoding them is most of the work.
-            self._encoded = encode(run.assembly.model.encoders[TEXT], self._undamaged, TEXT)
+            self._encoded = encode(run.assembly.model.encoder(TEXT), self._undamaged, TEXT)
 
     def figures(self, damage: Damage) -> dict[str, float]:
         """All metrics of the fused score."""

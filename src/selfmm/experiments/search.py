@@ -71,7 +71,8 @@ def make_search(
     for key, space in spaces.items():
         problems += _problems(base, key, space, start)
     if not spaces and not problems:
-        problems.append(f"nothing is left to search: --set fixes every space of {base.model}. Add one with --space")
+        name = base.model_name
+        problems.append(f"nothing is left to search: --set fixes every space of {name}. Add one with --space")
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return Search(base, spaces, {key: start[key] for key in spaces})
@@ -146,7 +147,7 @@ def _problems(base: Settings, key: str, space: Space, start: Mapping[str, Any]) 
     if key in _NO_SEARCH:
         return [f"{key}: {_NO_SEARCH[key]}"]
     if key not in start:
-        return [f"{key} is not a setting of {base.model} that can be searched{did_you_mean(key, list(start))}"]
+        return [f"{key} is not a setting of {base.model_name} that can be searched{did_you_mean(key, list(start))}"]
     problem = _range_problem(space, start[key]) if isinstance(space, Range) else _choice_problem(space)
     if problem:
         return [f"{key}={describe_space(space)}: {problem}"]

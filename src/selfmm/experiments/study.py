@@ -106,7 +106,7 @@ class Study:
             self._close_killed()
         except (ValueError, KeyError, TypeError, AssertionError, AttributeError) as error:  # Optuna checks no content
             raise RunError(
-                f"{folder / JOURNAL} is damaged ({type(error).__name__}: {str(error)[:200]}). Choose another --out."
+                f"{folder / JOURNAL} is damaged ({type(error).__name__}: {str(error)[:200]}). Choose another `out=...`."
             ) from error
 
     def _close_killed(self) -> None:
@@ -241,6 +241,6 @@ def _differences(folder: Path, then: Mapping[str, Any] | None, now: Mapping[str,
         if then.get(part, {}).get(key) != now[part].get(key)
     ]
     return (
-        f"{folder} holds a different search ({'; '.join(changed[:5])}). Give the same data, preset, --set and --space, "
-        "or choose another --out."
+        f"{folder} holds a different search ({'; '.join(changed[:5])}). Give the same data, preset, "
+        "`overrides=...` and `spaces=...`, or choose another `out=...`."
     )

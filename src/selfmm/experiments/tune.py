@@ -31,7 +31,9 @@ from selfmm.data.writer import fingerprint
 from selfmm.experiments.grid import check_served
 from selfmm.experiments.packages import check_packages
 from selfmm.experiments.search import Search, describe_space, make_search
+from selfmm.models import find_model
 from selfmm.models.assembly import check_device, chosen_modalities
+from selfmm.models.own_code import digest_of
 
 if TYPE_CHECKING:  # they import Optuna, which is an extra
     from selfmm.experiments.course import Course
@@ -61,7 +63,7 @@ def tune(
     Args:
         data: a data-set folder, or an open data set; worker processes read the folder.
         trials: total number of complete or pruned trials.
-        model: one of ``selfmm.models.MODELS``; default: the model of the preset.
+        model: one of ``selfmm.models.MODELS``, or your own ``path/to/file.py:Class``; default: the preset's.
         preset, text_encoder, overrides: the settings to start from, see :func:`selfmm.train`. Settings given in
             ``overrides`` are not searched.
         spaces: like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``, added to the model's own spaces or
@@ -79,7 +81,8 @@ def tune(
     dataset = as_dataset(data)
     given = with_values(overrides, {"model": model, "text.encoder": text_encoder})
     search = _search(dataset, load_settings(preset, given), spaces, given)
-    folder = Path(out) if out is not None else Path("tune") / f"{safe_name(dataset.name)}-{search.base.model}"
+    default = Path("tune") / f"{safe_name(dataset.name)}-{safe_name(search.base.model_name)}"
+    folder = Path(out) if out is not None else default
     plan = machine_plan(trials, jobs, search.base.training.device)
     claim(
         folder,
@@ -158,9 +161,10 @@ def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequ
 
 def _identity(dataset: Dataset, search: Search) -> dict[str, Any]:
     """What must not change when a search is resumed, in parts that messages can name."""
+    code = digest_of(search.base.model, find_model(search.base.model))
     return {
         "data": {"clips, labels": fingerprint(dataset), "corrections": digest(dataset.corrections)},
-        "settings": flatten(search.base),
+        "settings": {**flatten(search.base), **({"the model's code": code} if code else {})},
         "spaces": {key: describe_space(space) for key, space in search.spaces.items()},
     }
 

@@ -29,9 +29,9 @@ class Sharing:
 
     def score(self, chosen: Mapping[str, Tensor]) -> Tensor:
         """Fused scores (K,) with these encodings, (K, d') or (d',) each, and stand-ins for all else."""
-        parts = [chosen.get(name, self._absent[name]) for name in self._network.modalities]
-        count = max(len(part) if part.ndim == 2 else 1 for part in parts)
-        _, scores = self._network.fusion(torch.cat([part.expand(count, -1) for part in parts], dim=-1))
+        vectors = {name: chosen.get(name, absent) for name, absent in self._absent.items()}
+        count = max(len(vector) if vector.ndim == 2 else 1 for vector in vectors.values())
+        _, scores = self._network.fusion({name: vector.expand(count, -1) for name, vector in vectors.items()})
         return scores  # type: ignore[no-any-return]
 
     def base(self) -> float:

@@ -36,7 +36,15 @@ class Exported:
     int8_losses: tuple[SplitLoss, ...] = ()
 
 
-def export(run: str | Path, out: str | Path, *, int8: bool = False, force: bool = False) -> Exported:
+def export(
+    run: str | Path,
+    out: str | Path,
+    *,
+    int8: bool = False,
+    force: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> Exported:
     """Writes a finished run as one ONNX file, after checking that it scores clips as PyTorch does.
 
     The file has the network, standardisation, stand-ins for missing modalities and the tokenizer; docs/deploy.md
@@ -48,6 +56,7 @@ def export(run: str | Path, out: str | Path, *, int8: bool = False, force: bool 
         int8: store weights as 8-bit integers. The 32-bit file is checked first; the loss with int8 is measured on the
             run's data set, if it still exists.
         force: replace ``out`` if it exists.
+        model, trust: allow a run to use your own code, see :func:`selfmm.api.load`.
 
     Raises:
         RunError: if the run is missing, damaged or not finished.
@@ -60,7 +69,7 @@ def export(run: str | Path, out: str | Path, *, int8: bool = False, force: bool 
     from selfmm.exporting.check import check
     from selfmm.exporting.graph import check_exportable, to_onnx
 
-    trained = TrainedModel.load(run)
+    trained = TrainedModel.load(run, model, trust)
     check_exportable(trained)
     with atomic_file(out) as temporary, tempfile.TemporaryDirectory(prefix="selfmm-") as folder:
         temporary.touch()  # fail now, not after the work, if it cannot be written

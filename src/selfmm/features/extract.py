@@ -219,8 +219,8 @@ def _load(path: Path, stream: str | None = None) -> ClipFeatures:
     clip = load(path, stream)
     if clip is None:
         raise OutputError(
-            f"{path} is gone or damaged, though it was there just now. Workers on other machines need a --cache folder "
-            "that all of them and this one share. Run the same command again: it goes on with what is there."
+            f"{path} is gone or damaged, though it was there just now. Workers on other machines need a `cache=...` "
+            "folder that all of them and this one share. Run the same command again: it goes on with what is there."
         )
     return clip
 

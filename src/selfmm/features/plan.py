@@ -77,7 +77,7 @@ def plan_dataset(
     if label_range is None:
         label_range = default_range(labels[np.isfinite(labels)])
         if np.isfinite(labels).any():
-            notes.append(f"ratings are assumed to be in {list(label_range)}; if not, pass --label-range LOW,HIGH.")
+            notes.append(f"ratings are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
     plan = Source(table, {}, name, label_range)
     check_table(plan, require_labels=bool(np.isfinite(labels).any()))
     return plan, notes

@@ -150,7 +150,7 @@ def _ray() -> Iterator[None]:
         import ray
         from ray.util.joblib import register_ray
     except ImportError as error:
-        raise MissingPackageError("--backend ray needs Ray. Install it with: pip install 'selfmm[ray]'") from error
+        raise MissingPackageError("`backend='ray'` needs Ray. Install it with: pip install 'selfmm[ray]'") from error
     ours = not ray.is_initialized()
     if ours:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -168,7 +168,7 @@ def _dask() -> Iterator[None]:
         from dask import config
         from distributed import Client
     except ImportError as error:
-        raise MissingPackageError("--backend dask needs Dask. Install it with: pip install 'selfmm[dask]'") from error
+        raise MissingPackageError("`backend='dask'` needs Dask. Install it with: pip install 'selfmm[dask]'") from error
     client: Any = Client  # it has no types
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     with (

@@ -5,13 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from selfmm.config.model_name import is_code, is_file
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
 
 if TYPE_CHECKING:
     from selfmm.models.base import Model
 
-MODELS: dict[str, str | type[Model]] = {
+MODELS: dict[str, str] = {
     "self_mm": "SelfMM",
     "lf_dnn": "LFDNN",
     "ef_lstm": "EFLSTM",
@@ -31,17 +32,26 @@ MODELS: dict[str, str | type[Model]] = {
     "mtfn": "MTFN",
     "mlmf": "MLMF",
 }
-"""Name of the model, which is that of its file here, and of its class in there; or a class from elsewhere."""
+"""The models of selfmm: the name of each, which is also that of its file here, and its class."""
 
 
 def find_model(name: str) -> type[Model]:
-    """The class of a model by name.
+    """Return the class of a model. This is the one place that turns the setting ``model`` into a class.
+
+    Args:
+        name: one of ``MODELS``; or code of your own, ``path/to/file.py:ClassName`` or ``package.module:ClassName``,
+            which is run.
 
     Raises:
-        SettingsError: there is no such model.
+        SettingsError: if there is no such model, or the code cannot be read, fails, or has no such model.
     """
+    if is_code(name):
+        from selfmm.models.own_code import OwnCode
+
+        return OwnCode.read(name).load()
+    if is_file(name):
+        raise SettingsError([f"model = {name!r}: name the class too, for example {name}:MyModel"])
     if name not in MODELS:
         raise SettingsError([f"model = {name!r}: there is no such model{did_you_mean(name, list(MODELS))}"])
-    known = MODELS[name]
-    model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), known) if isinstance(known, str) else known
+    model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), MODELS[name])
     return model

@@ -1,13 +1,15 @@
-"""ALMT, the Adaptive Language-guided Multimodal Transformer (Zhang, Wang, Yin, Liu, Liu, Yu: Learning Language-guided
-Adaptive Hyper-modality Representation for Multimodal Sentiment Analysis, EMNLP 2023): text at several scales picks from
-the other modalities what joins a hyper-modality, which the text then attends to.
+"""ALMT, the Adaptive Language-guided Multimodal Transformer: text at several scales selects content of the other
+modalities for a hyper-modality, to which the text then attends.
 
-Deviations of the published code: frames have sinusoids as positions instead of learned ones, so that a clip may be of
-any length, and padding is masked; in the embedding only the tokens attend, for nothing else of it is read on; the
-hyper-modality is added to as it is (as in the paper), where the code puts a LayerNorm on it at every layer, whose
-gradient is beyond measure at its start, which is constant; a block has one LayerNorm before Linears with biases instead
-of three before Linears without, which can be the same functions; where the code adds learned tokens to learned
-positions, one of the two is left. It is trained for the absolute error as all models here, and not for the squared one.
+Zhang, Wang, Yin, Liu, Liu, Yu: Learning Language-guided Adaptive Hyper-modality Representation for Multimodal Sentiment
+Analysis, EMNLP 2023, https://arxiv.org/abs/2310.05804.
+
+Deviations from the published code: frames have sinusoids as positions, not learned ones, so that a clip may have any
+length, and padding is masked; in the embedding only the tokens attend, because nothing else of it is used; the
+hyper-modality is only added to (as in the paper), while the code puts a LayerNorm on it in every layer, whose gradient
+explodes at its constant start; a block has one LayerNorm before linear layers with biases, not three before linear
+layers without, which can represent the same functions; where the code adds learned tokens to learned positions, there
+is only one of the two. The training loss is the absolute error, as for all models here, not the squared one.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from selfmm.models.attention import Block, Dropouts, WidthOptions, attend, sinus
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space, besides_text
 from selfmm.models.sequences import Sequence, SequenceModel
 
-_HEAD = 64  # size of a head in the transformers, as published; the hyper-modality's layers have dim / heads
+_HEAD = 64  # size of a head in the transformers, as published; in the hyper-modality's layers it is dim / heads
 
 
 class Options(WidthOptions):
@@ -35,15 +37,17 @@ class Options(WidthOptions):
 
     dim: int = Field(128, ge=1, le=8192, description="size of all tokens")
     heads: int = Field(8, ge=1, le=1024, validate_default=True, description="attention heads, which divide dim")
-    tokens: int = Field(8, ge=1, le=1024, description="tokens that each modality becomes")
-    hidden: int = Field(128, ge=1, le=65536, description="units between the two Linears behind each attention")
-    scales: int = Field(3, ge=1, le=64, description="scales of the text, each of which guides one layer")
+    tokens: int = Field(8, ge=1, le=1024, description="number of tokens that each modality becomes")
+    hidden: int = Field(128, ge=1, le=65536, description="units between the two linear layers after each attention")
+    scales: int = Field(3, ge=1, le=64, description="number of scales of the text, each of which guides one layer")
     fusion_layers: int = Field(2, ge=1, le=64, description="layers in which the text attends to the hyper-modality")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout behind each attention, and in and behind its Linears")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout after each attention, and in and after its linear layers"
+    )
 
 
 def block(options: Options) -> Block:
-    """A transformer's layer of ALMT's sizes."""
+    """Make a transformer layer with ALMT's sizes."""
     dropouts = Dropouts(attention=0.0, inner=options.dropout, residual=options.dropout)
     wide = _HEAD * options.heads
     return Block(options.dim, options.heads, dropouts, hidden=options.hidden, activation=nn.GELU(), wide=wide)
@@ -88,15 +92,15 @@ class HyperLayer(nn.Module):
 
     def forward(self, text: Tensor, others: Mapping[str, Tensor], hyper: Tensor) -> Tensor:
         query = self.query(self.text_norm(text))
-        picked = []
+        selected = []
         for name, tokens in others.items():
             normed = self.norms[name](tokens)
-            picked.append(attend(query, self.keys[name](normed), self.values[name](normed), heads=self.heads))
-        return hyper + self.out(torch.stack(picked).sum(dim=0))  # type: ignore[no-any-return]
+            selected.append(attend(query, self.keys[name](normed), self.values[name](normed), heads=self.heads))
+        return hyper + self.out(torch.stack(selected).sum(dim=0))  # type: ignore[no-any-return]
 
 
 class HyperModality(nn.Module):
-    """Text at scales 1 to n, each a block further, and the hyper-modality that each of them adds to.
+    """Text at scales 1 to n, each one block further, and the hyper-modality, to which each scale adds.
 
     Input: per modality tokens (B, T, d). Output: the text at its last scale and the hyper-modality, (B, T, d) each.
     """
@@ -157,7 +161,7 @@ class ALMT(SequenceModel):
         text, hyper = _with_summary(text) + self.text_places, _with_summary(hyper) + self.hyper_places
         for layer in self.fusion:
             text = layer(text, hyper, None)
-        own = {name: each.mean(dim=1) for name, each in tokens.items()}
+        own = {name: own_tokens.mean(dim=1) for name, own_tokens in tokens.items()}
         return self.output(batch, (text[:, 0], self.score(text[:, 0])), own, self.means(sequences))
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
@@ -170,5 +174,5 @@ class ALMT(SequenceModel):
 
 
 def _with_summary(tokens: Tensor) -> Tensor:
-    """(B, T + 1, d): before the tokens an empty one, which its position fills."""
+    """(B, T + 1, d): the tokens after an empty one, to which its position is added."""
     return functional.pad(tokens, (0, 0, 1, 0))

@@ -1,4 +1,4 @@
-"""Data set and settings put together: what is read, and the model for it."""
+"""Put a data set and settings together: what is read, and the model for it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, to
 
 @dataclass(frozen=True)
 class Assembly:
-    """A model ready to be trained on (or to score) clips of a data set.
+    """A model ready to be trained on clips of a data set, or to score them.
 
     Attributes:
-        modalities: those the model reads, in its order.
+        modalities: those that the model reads, in its order.
         settings: of the run.
-        pretrained: the text encoder; None where no words are read.
+        pretrained: the text encoder; None if no words are read.
         model: the network.
     """
 
@@ -44,34 +44,34 @@ class Assembly:
     model: Model
 
     def maker(self, dataset: Dataset, rows: Positions, encoded: Ragged | None = None) -> BatchMaker:
-        """Batches of some clips of ``dataset`` as this model reads them.
+        """Make the batches of some clips of ``dataset`` as this model reads them.
 
         Args:
             rows: (n,) row numbers of the clips.
-            encoded: what stands in for the texts of all clips of ``dataset``: what the text encoder says of them, as
-                ``ask_frozen`` returns it, or other token ids.
+            encoded: replaces the texts of all clips of ``dataset``: the text encoder's output, as from
+                ``ask_frozen``, or other token ids.
 
         Raises:
-            DatasetError: token ids do not fit the encoder's vocabulary, or streams are not aligned that must be.
+            DatasetError: if token ids do not fit the encoder's vocabulary, or modalities that must be aligned are not.
         """
         _check_fit(dataset, self.modalities)
-        given = {} if encoded is None else {TEXT: encoded.part(rows)}
-        clips = self._clips(dataset, rows, self.modalities, given)
+        replaced = {} if encoded is None else {TEXT: encoded.part(rows)}
+        clips = self._clips(dataset, rows, self.modalities, replaced)
         if not self.model.needs.aligned:
             return clips
-        return self._clips(dataset, rows, self.modalities, given | self._aligned(dataset, clips))
+        return self._clips(dataset, rows, self.modalities, replaced | self._aligned(dataset, clips))
 
     def _clips(
-        self, dataset: Dataset, rows: Positions, modalities: Mapping[str, Modality], given: Mapping[str, Ragged]
+        self, dataset: Dataset, rows: Positions, modalities: Mapping[str, Modality], replaced: Mapping[str, Ragged]
     ) -> BatchMaker:
         texts, tokens = self._texts(dataset, rows), None
-        if texts is not None and self.pretrained is not None and TEXT not in given:
+        if texts is not None and self.pretrained is not None and TEXT not in replaced:
             tokens = tokenise(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
         limit = self.settings.text.max_tokens
-        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, given=given)
+        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, given=replaced)
 
     def _texts(self, dataset: Dataset, rows: Positions) -> list[str] | None:
-        """The clips' texts where the model reads words; checks token ids where those are stored."""
+        """The clips' texts if the model reads words; checks token ids if those are stored."""
         stored = dataset.modalities.get(TEXT)
         if self.pretrained is None or stored is None:
             return None
@@ -91,21 +91,24 @@ class Assembly:
         return on_one_axis(streams, how=how, ids=ids, words=words, limit=limit)
 
     def ask_frozen(self, dataset: Dataset) -> Ragged | None:
-        """What the text encoder says of every clip of ``dataset``, if it stays as it is and is read at its end only."""
+        """Return the text encoder's output for every clip of ``dataset``, or None if it may change.
+
+        It is None if the encoder is trained, or if the model reads more of it than its output.
+        """
         if self.pretrained is None or self.settings.text.finetune or TEXT not in dataset.modalities:
             return None
         if self.model.needs.inside:
             return None
         clips = self._clips(dataset, np.arange(len(dataset)), {TEXT: self.modalities[TEXT]}, {})
         device = choose_device(self.settings.training.device)
-        return encode_once(self.model.encoders[TEXT].to(device).eval(), clips, TEXT, cache_folder() / "encoded")
+        return encode_once(self.model.encoder(TEXT).to(device).eval(), clips, TEXT, cache_folder() / "encoded")
 
 
 def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modality]:
-    """The modalities a run reads, in the data set's order.
+    """Return the modalities that a run reads, in the data set's order.
 
     Raises:
-        SettingsError: a setting names a modality that the data set does not have.
+        SettingsError: if a setting names a modality that the data set does not have.
     """
     known = list(dataset.modalities)
     named = [("modalities", name) for name in settings.modalities]
@@ -120,22 +123,23 @@ def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modalit
     return {name: dataset.modalities[name] for name in known if name in (settings.modalities or known)}
 
 
-# A preset describes the streams of its field; a data set that lacks one of them is no mistake.
+# A preset has settings for both of them; a data set may still lack one.
 _PRESET_STREAMS = frozenset({"audio", "vision"})
 
 
 def assemble(dataset: Dataset, settings: Settings) -> Assembly:
-    """Loads the text encoder where one is needed and builds the model, with the training split's statistics.
+    """Load the text encoder if one is needed, and build the model with the statistics of the training split.
 
     Uses torch's random state for the weights; the caller seeds it.
     """
     modalities = chosen_modalities(dataset, settings)
-    check_needs(find_model(settings.model), modalities, settings)
+    kind = find_model(settings.model)
+    check_needs(kind, modalities, settings)
     pretrained = None
     if any(modality.kind != "frames" for modality in modalities.values()):
         pretrained = load_pretrained(settings.text.encoder)
         check_max_tokens(pretrained.model, settings.text.max_tokens)
-    model = build_model(modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
+    model = build_model(kind, modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
     train = training_rows(dataset, settings)
     for name, encoder in model.encoders.items():
         if isinstance(encoder, Standardised) and settings.stream_for(name).standardise:
@@ -144,19 +148,23 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
 
 
 def build_model(
-    modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None, labels: LabelScale
+    kind: type[Model],
+    modalities: Mapping[str, Modality],
+    settings: Settings,
+    pretrained: Pretrained | None,
+    labels: LabelScale,
 ) -> Model:
-    """The network alone, with scores on the scale of the labels.
+    """Build the network alone, with scores on the scale of the labels.
 
     Raises:
-        SettingsError: there is no such model, it refuses its options, or a modality has a name that torch has taken.
+        SettingsError: if the model refuses its options, or torch itself uses the name of a modality.
     """
-    taken = [name for name in modalities if hasattr(torch.nn.ModuleDict(), name)]
-    if taken:
+    reserved = [name for name in modalities if hasattr(torch.nn.ModuleDict(), name)]
+    if reserved:
         raise SettingsError(
-            [f"modality {name!r}: torch uses this name itself; import it under another" for name in taken]
+            [f"modality {name!r}: torch uses this name itself; import it under another one" for name in reserved]
         )
-    model = find_model(settings.model)(modalities, settings, pretrained.model if pretrained else None)
+    model = kind(modalities, settings, pretrained.model if pretrained else None)
     for part in model.modules():
         if isinstance(part, Score):
             part.neutral, part.unit = labels.neutral, labels.unit
@@ -164,31 +172,33 @@ def build_model(
 
 
 def check_device(device: str) -> None:
-    """Raises ``SettingsError`` where this machine lacks the device."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device, True):
-        raise SettingsError([f"training.device = {device!r}: this machine or its torch has none; use auto or cpu"])
+    """Raise ``SettingsError`` if this machine does not have the device."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device, True):
+        raise SettingsError(
+            [f"training.device = {device!r}: this machine or its torch does not have it; use auto or cpu"]
+        )
 
 
 def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:
-    """Raises ``DatasetError`` where the data set's streams are not of the shape the model reads."""
+    """Raises ``DatasetError`` if the data set's modalities do not have the shape that the model reads."""
     shared = [name for name in modalities if name in dataset.modalities]
     if not shared:
         raise DatasetError(
             f"the model reads {', '.join(modalities)}, but {dataset.name!r} has only {', '.join(dataset.modalities)}."
         )
     for name in shared:
-        wanted, found = modalities[name], dataset.modalities[name]
-        if wanted.dim != found.dim:
+        read, stored = modalities[name], dataset.modalities[name]
+        if read.dim != stored.dim:
             raise DatasetError(
-                f"{name} in {dataset.name!r} is {_shape(found)}, but the model reads {_shape(wanted)}. "
-                "Extract the features as they were for training, or leave this modality out."
+                f"{name} in {dataset.name!r} is {_shape(stored)}, but the model reads {_shape(read)}. "
+                "Extract the features as for training, or leave this modality out."
             )
-        if wanted.columns and found.columns and wanted.columns != found.columns:
-            differing = next(pair for pair in zip(wanted.columns, found.columns, strict=True) if pair[0] != pair[1])
+        if read.columns and stored.columns and read.columns != stored.columns:
+            differing = next(pair for pair in zip(read.columns, stored.columns, strict=True) if pair[0] != pair[1])
             raise DatasetError(
-                f"the features of {name} in {dataset.name!r} have other names than those the model was trained on, the "
-                f"first is {differing[1]!r} in the place of {differing[0]!r}. Extract them as for training."
+                f"the features of {name} in {dataset.name!r} have other names than those the model was trained on; the "
+                f"first one is {differing[1]!r} instead of {differing[0]!r}. Extract them as for training."
             )
 
 
@@ -204,6 +214,6 @@ def _check_vocabulary(dataset: Dataset, rows: Positions, size: int) -> None:
     if highest >= size:
         raise DatasetError(
             f"the token ids of {dataset.name!r} go up to {highest}, but the text encoder knows {size} words. They "
-            f"come from {dataset.modalities[TEXT].tokenizer or 'an unnamed tokenizer'}: choose an encoder with that "
+            f"come from {dataset.modalities[TEXT].tokenizer or 'an unnamed tokenizer'}: choose an encoder with its "
             "vocabulary, or import the raw text."
         )

@@ -1,11 +1,12 @@
-"""Attention from one sequence to another: transformers whose keys may be another modality's steps, as MulT has them.
+"""Attention from one sequence to another: transformers whose keys may be another modality's steps, as in MulT.
 
 Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language Sequences,
-ACL 2019, section 3 and its published code.
+ACL 2019, https://arxiv.org/abs/1906.00295, section 3 and its published code.
 
-Deviations of the published code, here and so in every model on these parts: how far a step may look ahead goes by the
-clip's own lengths, and not by those of the longest clips of its batch; every step has a position, where the code counts
-one whose first feature is 0 as padding; keys and values drop out alike; Linears start as torch lets them start.
+Deviations from the published code, in all models that use this module: how far a step may look ahead depends on the
+clip's own lengths, not on those of the longest clips of its batch; every step has a position, while the code treats one
+whose first feature is 0 as padding; keys and values have the same dropout; linear layers start with torch's own
+initialisation.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from selfmm.models.sequences import Sequence
 
 
 class WidthOptions(Group):
-    """How wide attention is."""
+    """The width of attention."""
 
     dim: int = Field(40, ge=1, le=8192, description="size of all sequences and of their attention")
     heads: int = Field(10, ge=1, le=1024, validate_default=True, description="attention heads, which divide dim")
@@ -36,16 +37,18 @@ class WidthOptions(Group):
 
 
 class TransformerOptions(WidthOptions):
-    """Of transformers between sequences."""
+    """Settings of transformers between sequences."""
 
-    attention_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of what a step attends to")
-    relu_dropout: float = Field(0.1, ge=0, lt=1, description="dropout between the two Linears behind each attention")
-    residual_dropout: float = Field(0.1, ge=0, lt=1, description="dropout of what is added to the residual stream")
+    attention_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the attention weights")
+    relu_dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropout between the two linear layers after each attention"
+    )
+    residual_dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the residual branches")
     embedding_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of a transformer's inputs")
 
 
 class Dropouts(NamedTuple):
-    """Shares that drop out in a block: attended steps, units between its Linears, what joins the residual stream."""
+    """Dropout in a block: of attention weights, of units between its linear layers, of residual branches."""
 
     attention: float
     inner: float
@@ -60,10 +63,10 @@ def sinusoids(length: int, dim: int, device: torch.device) -> Tensor:
 
 
 def visible(target: Sequence, source: Sequence) -> Tensor:
-    """(B, 1, Lq, Lk) bool, which of the source's steps each of the target's may attend to.
+    """(B, 1, Lq, Lk) bool, the source's steps to which each of the target's steps may attend.
 
-    Step i sees the real steps j <= i + |N_source - N_target|, N being the clip's lengths: of its own sequence those
-    that came before, of another at least as far as the longer one runs ahead. The first step is always among them.
+    Step i sees the real steps j <= i + |N_source - N_target|, where N are the clip's lengths: in its own sequence the
+    steps up to itself, in another one also as many more as the lengths differ. The first step is always among them.
     """
     ahead = (source.lengths - target.lengths).abs()
     steps = torch.arange(target.values.shape[1], device=ahead.device)
@@ -74,14 +77,14 @@ def visible(target: Sequence, source: Sequence) -> Tensor:
 def attend(
     query: Tensor, key: Tensor, value: Tensor, *, heads: int, seen: Tensor | None = None, dropout: float = 0.0
 ) -> Tensor:
-    """softmax(Q K^T / sqrt(d / heads)) V in each head, side by side.
+    """Return softmax(Q K^T / sqrt(d / heads)) V of each head, concatenated.
 
     Args:
         query: (B, Lq, d).
         key: (B, Lk, d).
         value: (B, Lk, d).
-        seen: bool, broadcast to (B, heads, Lq, Lk); at least one key in each row. None: all.
-        dropout: share of the weights that is dropped.
+        seen: bool, broadcast to (B, heads, Lq, Lk), with at least one key in each row. None: all.
+        dropout: of the attention weights.
 
     Returns:
         (B, Lq, d).
@@ -94,7 +97,7 @@ def attend(
 class Attention(nn.Module):
     """W_o of :func:`attend` on W_q x, W_k z, W_v z.
 
-    Input: x (B, Lq, ``dim``), z (B, Lk, ``dim``) and ``seen`` as of ``attend``. Output: (B, Lq, ``dim``).
+    Input: x (B, Lq, ``dim``), z (B, Lk, ``dim``) and ``seen`` as for ``attend``. Output: (B, Lq, ``dim``).
 
     Args:
         wide: size of queries, keys and values, all heads together.
@@ -113,9 +116,10 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """x' = x + A(LN(x), LN(z)), then x' + W_2 act(W_1 LN'(x')); both additions drop out, and so does what act gives.
+    """x' = x + A(LN(x), LN(z)), then x' + W_2 act(W_1 LN'(x')), with dropout on both additions and on the output of
+    act.
 
-    Input and output: as of ``Attention``; with z = x it is self-attention.
+    Input and output: as for ``Attention``; with z = x it is self-attention.
 
     Args:
         wide: size of queries, keys and values; None for ``dim``.
@@ -140,19 +144,20 @@ class Block(nn.Module):
         return x + self.dropout(self.feed(x))  # type: ignore[no-any-return]
 
     def kept_bytes(self, queries: int, keys: int) -> int:
-        """About what one clip of so many steps leaves in memory for the gradient."""
+        """Estimate how many bytes one clip with these numbers of steps keeps for the gradient."""
         attention = self.attention
         dim, wide = attention.out.out_features, attention.out.in_features
-        # Where weights drop out, they are all kept, before and after and which; elsewhere none.
+        # With dropout, all weights are kept, before and after it, and its mask; without it, none.
         weights = 3 * attention.heads * queries * keys if attention.dropout else 0
         return 4 * (queries * (6 * dim + 2 * wide + 2 * self.hidden) + keys * (2 * dim + 2 * wide) + weights)
 
 
 class Transformer(nn.Module):
-    """Z_0 = sqrt(d) X + P, Z_i = block(Z_(i-1), K), out LN(Z_D); K is sqrt(d) Y + P of the source Y, or Z_(i-1) itself.
+    """Z_0 = sqrt(d) X + P, Z_i = block(Z_(i-1), K), output LN(Z_D); K is sqrt(d) Y + P of the source Y, or Z_(i-1)
+    itself.
 
     Input: the target X (B, Lq, ``dim``), and the source Y (B, Lk, ``dim``) unless it attends to itself. Output: the
-    target with other values, zeros behind a clip's end. (Tsai et al., section 3.2.)
+    target with other values, zeros after a clip's end. (Tsai et al., section 3.2.)
     """
 
     def __init__(self, dim: int, layers: int, options: TransformerOptions) -> None:
@@ -179,17 +184,19 @@ class Transformer(nn.Module):
         return self.dropout(placed)  # type: ignore[no-any-return]
 
     def kept_bytes(self, queries: int, keys: int) -> int:
-        """About what one clip of so many steps leaves in memory for the gradient."""
+        """Estimate how many bytes one clip with these numbers of steps keeps for the gradient."""
         return sum(block.kept_bytes(queries, keys) for block in self.blocks)  # type: ignore[operator]
 
 
 class TemporalConv(nn.Module):
-    """One step out for each step in: a Linear without bias on each step and its neighbours, zeros beyond both ends.
+    """One output step per input step: a linear layer without bias on each step and its neighbours, zeros beyond both
+    ends.
 
-    Input: (B, L, ``input_dim``). Output: (B, L, ``dim``), zeros behind a clip's end. (Tsai et al., section 3.2.)
+    Input: (B, L, ``input_dim``). Output: (B, L, ``dim``), zeros after a clip's end. (Tsai et al., section 3.2.)
 
     Args:
-        kernel: steps that are read for each; the published codes give fewer steps than they read, by ``kernel`` - 1.
+        kernel: number of steps that are read for each; the published codes return ``kernel`` - 1 fewer steps than they
+            read.
     """
 
     def __init__(self, input_dim: int, dim: int, kernel: int) -> None:

@@ -1,14 +1,14 @@
-"""What every model is: streams read by encoders, put together by the method's own ``combine``.
+"""The base of all models: encoders read the modalities, and the method's own ``combine`` fuses them.
 
-A new model is a class with a ``combine`` in a file of its own and a line in ``selfmm.models.MODELS``; CONTRIBUTING.md
-walks through it.
+A new model is a class with a ``combine`` in a file of its own, and a line in ``selfmm.models.MODELS``; CONTRIBUTING.md
+shows how to write one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from selfmm.config.settings import Group, Settings, StreamSettings, TextSettings
 from selfmm.core.errors import SettingsError
 from selfmm.data.store import TEXT, Modality
 from selfmm.data.types import Batch, Output
-from selfmm.models.encoders import FrameReader, SequenceEncoder
+from selfmm.models.encoders import Encoder, FrameReader, SequenceEncoder
 from selfmm.models.text import TransformerEncoder
 
 Labels = Literal["generated", "human", "none"]
@@ -25,13 +25,13 @@ Labels = Literal["generated", "human", "none"]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a model cannot do without; :func:`selfmm.models.needs.check_needs` says how to get it.
+    """What a model requires of the data; :func:`selfmm.models.needs.check_needs` says what to do if it is missing.
 
     Attributes:
-        modalities: at least so many.
-        text: one of them is text.
-        aligned: all streams of a clip have one time axis, that of the text's tokens where there is text.
-        inside: text is read by a transformer that the model reaches into, so it takes words or token ids.
+        modalities: the least number of them.
+        text: one of them must be text.
+        aligned: all modalities of a clip share one time axis, that of the text's tokens if there is text.
+        inside: a transformer reads the text and the model works inside it, so the text must be words or token ids.
     """
 
     modalities: int = 1
@@ -42,7 +42,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Range:
-    """Where ``selfmm tune`` looks for a number: from ``low`` to ``high``, evenly or in its logarithm."""
+    """Where ``selfmm tune`` searches for a number: from ``low`` to ``high``, uniformly or on a logarithmic scale."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ class Range:
 
 
 Space = Range | tuple[Any, ...]
-"""Of one setting: a range, or the values to choose from."""
+"""The values that a setting may take in a search: a range, or a tuple of them."""
 
 COMMON_SEARCH: Mapping[str, Space] = {
     "fusion.lr": Range(1e-4, 1e-2, log=True),
@@ -58,38 +58,40 @@ COMMON_SEARCH: Mapping[str, Space] = {
     "stream.*.lr": Range(1e-4, 1e-2, log=True),
     "training.batch_size": (16, 32, 64),
 }
-"""What is worth a search for every model; ``*`` stands for each modality of frames."""
+"""What every model can search; ``*`` stands for each modality of frames."""
 
 
 class Model(nn.Module):
     """A network from a Batch to an Output.
 
     Args:
-        modalities: what each modality is, in the order they are joined.
+        modalities: the kind of each modality, in the order of fusion.
         settings: of the run; ``settings.options`` are the model's own, checked against ``Options``.
-        transformer: the pretrained text encoder; None where no modality is words or token ids.
+        transformer: the pretrained text encoder; None if no modality is words or token ids.
 
     Attributes:
-        encoders: per modality, (values, lengths) -> what ``combine`` takes; each has a learning rate of its own.
-        missing: per modality the learned vector that stands in where a clip lacks it; it starts at zero.
+        encoders: per modality, (values, lengths) -> the input of ``combine``; each has its own learning rate.
+        dims: size of each encoder's output.
+        missing: per modality, the learned vector that replaces it where a clip lacks it; it starts at zero.
         heads: per modality that has a task of its own, from its representation to a score.
         fusion_dim: size of ``Output.fusion_feature``.
 
     Raises:
-        SettingsError: an option is unknown or out of range, or labels are wanted for what has no representation.
+        SettingsError: if an option is unknown or out of range, or labels are wanted for a modality that has no
+            representation of its own.
     """
 
-    paper: ClassVar[str]
-    """Who published it where, in a few words."""
+    paper: ClassVar[str] = ""
+    """Authors, place and year of publication, for tables."""
     Options: ClassVar[type[Group]] = Group
     """The model's own settings."""
     needs: ClassVar[Needs] = Needs()
     labels: ClassVar[Labels] = "none"
-    """Where labels per modality come from unless the user says otherwise."""
+    """Where labels per modality come from by default."""
     reads_tokens: ClassVar[bool] = False
-    """Whether streams are read as sequences (B, L, d), or as one vector (B, d) each."""
+    """Whether each modality is read as a sequence (B, L, d) rather than as one vector (B, d)."""
     joins_clips: ClassVar[bool] = False
-    """Whether a term of the loss joins the clips of a batch; passes are then whole batches on every machine."""
+    """Whether a term of the loss compares the clips of a batch; every forward pass is then a whole batch."""
     search: ClassVar[Mapping[str, Space]] = COMMON_SEARCH
 
     heads: nn.ModuleDict
@@ -99,13 +101,12 @@ class Model(nn.Module):
         super().__init__()
         self.settings = settings
         self.options: Any = load_group(self.Options, tree=dict(settings.options), under="options")
-        self.encoders = nn.ModuleDict(
-            {name: self._encoder(name, modality, transformer) for name, modality in modalities.items()}
-        )
-        self.dims = {name: int(encoder.dim) for name, encoder in self.encoders.items()}  # type: ignore[arg-type]
+        encoders = {name: self._encoder(name, modality, transformer) for name, modality in modalities.items()}
+        self.encoders = nn.ModuleDict(encoders)
+        self.dims = {name: encoder.dim for name, encoder in encoders.items()}
         self.missing = nn.ParameterDict({name: torch.zeros(dim) for name, dim in self.dims.items()})
 
-    def _encoder(self, name: str, modality: Modality, transformer: nn.Module | None) -> nn.Module:
+    def _encoder(self, name: str, modality: Modality, transformer: nn.Module | None) -> Encoder:
         branch = branch_settings(modality, name, self.settings)
         if isinstance(branch, TextSettings):
             if transformer is None:
@@ -121,8 +122,8 @@ class Model(nn.Module):
             raise ValueError("a modality of frames needs a dim")
         return FrameReader(modality.dim) if self.reads_tokens else self.frame_encoder(name, modality.dim, branch)
 
-    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
-        """What reads a modality of frames as one vector."""
+    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
+        """Make the encoder that turns a modality's frames of ``dim`` features into one vector."""
         return lstm_encoder(dim, branch)
 
     @property
@@ -131,27 +132,31 @@ class Model(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Modalities with a score of their own."""
+        """The modalities with a score of their own."""
         return tuple(self.heads)
 
     @property
     def feature_dims(self) -> dict[str, int]:
-        """Size of F_s* per modality that has one."""
-        return {name: int(head.dim) for name, head in self.heads.items()}  # type: ignore[arg-type]
+        """Size of F_s* of each modality that has one."""
+        heads: Mapping[str, Any] = dict(self.heads.items())
+        return {name: head.dim for name, head in heads.items()}
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
-        """About what one clip of such lengths leaves in memory for the gradient."""
-        encoders: Mapping[str, Any] = dict(self.encoders.items())
-        return sum(encoders[name].kept_bytes(length) for name, length in lengths.items())
+        """Estimate how many bytes one clip of these lengths keeps for the gradient."""
+        return sum(self.encoder(name).kept_bytes(length) for name, length in lengths.items())
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of one modality."""
+        return cast(Encoder, self.encoders[name])
 
     def make_heads(self, representations: Mapping[str, int]) -> nn.ModuleDict:
-        """A head per modality that is to have a task of its own.
+        """Make a head for each modality that is to have a task of its own.
 
         Args:
-            representations: size of each modality's own representation; modalities without one are not in it.
+            representations: size of each modality's own representation; modalities without one are left out.
 
         Raises:
-            SettingsError: ``labels`` asks for tasks where there is no representation.
+            SettingsError: if ``labels`` asks for a task of a modality that has no representation.
         """
         settings = self.settings
         if label_source(type(self), settings) == "none":
@@ -159,15 +164,18 @@ class Model(nn.Module):
         if not representations:
             raise SettingsError(
                 [
-                    f"labels.source = {settings.labels.source!r}: {settings.model} has no representation of a single "
-                    "modality that could learn them; choose none, or a model that has one (see `selfmm models`)"
+                    f"labels.source = {settings.labels.source!r}: {settings.model_name} has no representation of a "
+                    "single modality that could learn them; choose none, or another model (see `selfmm models`)"
                 ]
             )
         names = settings.labels.tasks or tuple(representations)
-        wrong = [name for name in names if name not in representations]
-        if wrong:
+        unknown = [name for name in names if name not in representations]
+        if unknown:
             raise SettingsError(
-                [f"labels.tasks names {wrong[0]!r}; {settings.model} has one of {', '.join(representations)}"]
+                [
+                    f"labels.tasks names {unknown[0]!r}, but {settings.model_name} has representations of "
+                    f"{', '.join(representations)} only"
+                ]
             )
         return nn.ModuleDict({name: self._head(name, dim) for name, dim in representations.items() if name in names})
 
@@ -179,7 +187,7 @@ class Model(nn.Module):
         return Head(dim, branch.projection, dropout=branch.projection_dropout, extra_layer=extra)
 
     def fusion_head(self, dim: int) -> Head:
-        """The fused task's head with the sizes of ``settings.fusion``."""
+        """Make the fused task's head with the sizes of ``settings.fusion``."""
         fusion = self.settings.fusion
         return Head(dim, fusion.projection, dropout=fusion.projection_dropout, extra_layer=fusion.extra_layer)
 
@@ -194,20 +202,20 @@ class Model(nn.Module):
         encoded: Mapping[str, Tensor],
         terms: Mapping[str, Tensor] | None = None,
     ) -> Output:
-        """The Output, with the scores of ``heads``.
+        """Return the Output, with the scores of ``heads``.
 
         Args:
             fused: F_m* (B, ``fusion_dim``) and y^_m (B,).
-            representations: per modality (B, d), what its head reads; those without a head are not looked at.
-            encoded: per modality (B, d'), what ``missing`` stands in for.
+            representations: per modality (B, d), the input of its head; modalities without a head are ignored.
+            encoded: per modality (B, d'), what ``missing`` replaces.
             terms: further losses, (B,) each; see ``Output.terms``.
         """
-        scored = {name: head(representations[name]) for name, head in self.heads.items()}
+        outputs = {name: head(representations[name]) for name, head in self.heads.items()}
         return Output(
             fusion=fused[1],
-            unimodal={name: score for name, (_, score) in scored.items()},
+            unimodal={name: score for name, (_, score) in outputs.items()},
             fusion_feature=fused[0],
-            features={name: feature for name, (feature, _) in scored.items()},
+            features={name: feature for name, (feature, _) in outputs.items()},
             encoded=encoded,
             present={name: batch.streams[name].present for name in self.modalities},
             terms=terms or {},
@@ -215,12 +223,12 @@ class Model(nn.Module):
 
 
 def branch_settings(modality: Modality, name: str, settings: Settings) -> TextSettings | StreamSettings:
-    """Settings of one modality, by what it is."""
+    """Return the settings of one modality, which depend on its kind."""
     return settings.stream_for(name) if modality.kind == "frames" else settings.text
 
 
 def lstm_encoder(dim: int, branch: StreamSettings) -> SequenceEncoder:
-    """An LSTM over frames of ``dim`` features, of the sizes of ``branch``."""
+    """Make an LSTM over frames of ``dim`` features, with the sizes of ``branch``."""
     return SequenceEncoder(
         dim,
         branch.hidden,
@@ -232,15 +240,15 @@ def lstm_encoder(dim: int, branch: StreamSettings) -> SequenceEncoder:
 
 
 def label_source(model: type[Model], settings: Settings) -> Labels:
-    """Where the labels per modality come from."""
+    """Return where the labels per modality come from."""
     return model.labels if settings.labels.source == "auto" else settings.labels.source
 
 
 class Score(nn.Linear):
-    """A Linear to one number on the scale of the labels.
+    """A linear layer to one number on the scale of the labels.
 
-    That is ``neutral`` + ``unit`` times what the Linear gives, so that a scale of 0 to 100 is learnt as one of -3 to 3
-    is. They are attributes, 0 and 1 unless set.
+    The score is ``neutral`` + ``unit`` times the output of the layer, so that a scale of 0 to 100 is learnt like one of
+    -3 to 3. Both are attributes, 0 and 1 unless set.
 
     Input: (B, ``dim``). Output: (B,).
     """
@@ -275,5 +283,5 @@ class Head(nn.Module):
 
 
 def besides_text(names: Iterable[str]) -> tuple[str, ...]:
-    """The other modalities, for models in which text leads."""
+    """Return the modalities other than text, for models in which text leads."""
     return tuple(name for name in names if name != TEXT)

@@ -1,8 +1,10 @@
-"""EF-LSTM, early fusion (Williams, Kleinegesse, Comanescu, Radu: Recognizing Emotions in Video Using Multimodal DNN
-Feature Fusion, ACL 2018 workshop): the features of all modalities are joined at each step and read by one LSTM.
+"""EF-LSTM, early fusion: the features of all modalities are concatenated at each step and read by one LSTM.
 
-Deviations of the published code: dropout and the head are those of all models here; the state behind the last real step
-is taken, where the code reads on through the padding.
+Williams, Kleinegesse, Comanescu, Radu: Recognizing Emotions in Video Using Multimodal DNN Feature Fusion, Challenge-HML
+at ACL 2018, https://aclanthology.org/W18-3302/.
+
+Deviations from the published code: dropout and the head are those of all models here; the state after the last real
+step is used, while the code reads on through the padding.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class Options(Group):
 
     hidden: int = Field(64, ge=1, le=65536, description="LSTM units")
     layers: int = Field(2, ge=1, le=64, description="LSTM layers")
-    dropout: float = Field(0.1, ge=0, lt=1, description="between layers, and before the head")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout between layers and before the head")
 
 
 class EFLSTM(SequenceModel):

@@ -1,4 +1,4 @@
-"""Encoders share one signature: (values, lengths) -> (B, ``dim``); ``kept_bytes`` says what training takes a clip."""
+"""Encoders: each reads one modality. All have the same signature."""
 
 from __future__ import annotations
 
@@ -7,8 +7,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Standardised(nn.Module):
-    """What reads frames: each feature less ``mean``, divided by ``scale``; they are part of the weights.
+class Encoder(nn.Module):
+    """Reads one modality of a batch.
+
+    Input: values (B, L, d) float, or (B, L) token ids int64, and lengths (B,) int64. Output: (B, ``dim``), or (B, L,
+    ``dim``) for models that read sequences; float.
+
+    Attributes:
+        dim: size of the output.
+    """
+
+    dim: int
+
+    def kept_bytes(self, length: int) -> int:
+        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
+        raise NotImplementedError
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Standardised(Encoder):
+    """An encoder of frames that subtracts ``mean`` from each feature and divides by ``scale``; both are saved as
+    weights.
 
     Frames beyond a clip's length are never read, so padding changes nothing. A frame of NaN, in which nothing could be
     measured, is read as the mean of the training split: it speaks for neither side.
@@ -19,24 +40,24 @@ class Standardised(nn.Module):
 
     def __init__(self, input_dim: int) -> None:
         super().__init__()
-        # Standardisation travels with the weights: a prediction must use the training split's figures.
+        # Saved with the weights: a prediction must use the statistics of the training split.
         self.register_buffer("mean", torch.zeros(input_dim))
         self.register_buffer("scale", torch.ones(input_dim))
 
     def standardise(self, mean: Tensor, deviation: Tensor) -> None:
-        """Sets what is subtracted from and divided out of each feature, both (``input_dim``,)."""
+        """Set what is subtracted from each feature and what it is divided by, both (``input_dim``,)."""
         self.mean.copy_(mean)
-        # A constant feature carries nothing; dividing it by 1 keeps it at 0 instead of making it NaN.
+        # A constant feature carries no information; dividing it by 1 keeps it at 0 instead of making it NaN.
         self.scale.copy_(deviation.where(deviation > 1e-8, deviation.new_ones(())))
 
     def standard(self, values: Tensor, real: Tensor) -> Tensor:
-        """(B, L, ``input_dim``) float32, zeros where ``real`` (B, L) is False."""
+        """Return the standardised frames, (B, L, ``input_dim``) float32, zeros where ``real`` (B, L) is False."""
         known = real[:, :, None] & ~values.isnan()
         return torch.where(known, (values.float() - self.mean) / self.scale, 0.0)
 
 
 class FrameReader(Standardised):
-    """The frames themselves, standardised.
+    """Returns the frames themselves, standardised.
 
     Input: values (B, L, ``dim``) float and lengths (B,) int64. Output: (B, L, ``dim``), zeros beyond the lengths.
     """
@@ -46,7 +67,7 @@ class FrameReader(Standardised):
         self.dim = dim
 
     def kept_bytes(self, length: int) -> int:
-        """About what one clip of so many frames leaves in memory for the gradient."""
+        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
         return 4 * length * self.dim
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
@@ -54,7 +75,7 @@ class FrameReader(Standardised):
 
 
 class SequenceEncoder(Standardised):
-    """F_a, F_v: end state of an LSTM over the frames, then dropout and a Linear layer (paper, section 3.2).
+    """F_a, F_v: the end state of an LSTM over the frames, then dropout and a linear layer (paper, section 3.2).
 
     Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``dim``).
 
@@ -62,8 +83,8 @@ class SequenceEncoder(Standardised):
         input_dim: features per frame.
         hidden: LSTM units per direction.
         dim: size of the output.
-        layers: LSTM layers; the end state is the last one's.
-        bidirectional: both directions; their end states are joined.
+        layers: LSTM layers; the end state is that of the last layer.
+        bidirectional: read in both directions; their end states are concatenated.
         dropout: between layers and on the end state.
     """
 
@@ -88,12 +109,12 @@ class SequenceEncoder(Standardised):
         self.linear = nn.Linear(hidden * self.directions, dim)
 
     def kept_bytes(self, length: int) -> int:
-        """About what one clip of so many frames leaves in memory for the gradient."""
+        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
         wide = self.lstm.input_size + 8 * self.lstm.hidden_size * self.directions * self.lstm.num_layers
         return 4 * length * wide
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        # In full precision also where the transformer is not: this is a sliver of the work, and frames vary widely.
+        # In full precision even if the transformer is not: this is a small part of the work, and frames vary widely.
         with torch.autocast(values.device.type, enabled=False):
             steps = torch.arange(values.shape[1], device=values.device)
             ends = lengths.clamp(min=1)[:, None]
@@ -102,10 +123,10 @@ class SequenceEncoder(Standardised):
             return self.linear(self.dropout(self._end_state(values, ends, torch.where(real, ends - 1 - steps, steps))))  # type: ignore[no-any-return]
 
     def _end_state(self, values: Tensor, ends: Tensor, backwards: Tensor) -> Tensor:
-        """The last layer's state behind each clip's last frame, and of the other direction behind its first.
+        """The last layer's state after each clip's last frame; for the other direction, after its first frame.
 
-        Runs over the padding and picks the states from before it: on a CPU that is one fused kernel and ten times
-        faster than a packed sequence, which PyTorch works off frame by frame.
+        Runs over the padding and takes the states from before it. On a CPU that is one fused kernel and ten times
+        faster than a packed sequence, which PyTorch processes frame by frame.
         """
         hidden = self.lstm.hidden_size
         for layer in range(self.lstm.num_layers):

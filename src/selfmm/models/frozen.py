@@ -1,4 +1,5 @@
-"""A text encoder that is not trained says the same of a clip in every epoch: it is asked once, and kept on disk."""
+"""Outputs of a text encoder that is not trained. They are the same in every epoch, so it runs once for each clip, and
+the outputs are kept on disk."""
 
 from __future__ import annotations
 
@@ -10,56 +11,56 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from selfmm.core.errors import OutputError
 from selfmm.core.files import atomic_file
 from selfmm.core.tensors import Positions, Ragged, checksum
 from selfmm.data.batches import BatchMaker, evaluation_plan
+from selfmm.models.encoders import Encoder
 
 _BATCH = 64
 _VERSION = b"1"
 _Rows = npt.NDArray[np.float32]
 
 
-def encode_once(encoder: nn.Module, clips: BatchMaker, modality: str, cache: Path) -> Ragged:
-    """What a frozen encoder says of each clip, float32; from ``cache`` if it was asked before.
+def encode_once(encoder: Encoder, clips: BatchMaker, modality: str, cache: Path) -> Ragged:
+    """Return a frozen encoder's output for each clip, float32, from ``cache`` if it is there.
 
-    The file's name is a checksum of the encoder's weights and of all token ids, so it can only ever hold these. Every
-    model with this encoder reads the same file.
+    The name of the file is a checksum of the encoder's weights and of all token ids, so that a file can never hold
+    anything else. All models with this encoder read the same file.
 
     Args:
-        encoder: (ids, lengths) -> (B, ``dim``), or with an attribute ``tokens`` that is True (B, L, ``dim``), in
+        encoder: (ids, lengths) -> (B, ``dim``), or (B, L, ``dim``) if it has an attribute ``tokens`` that is True; in
             evaluation mode.
-        clips: whose ``modality`` are token ids; for clips that lack it the encoder is asked of one padding token.
-        cache: a folder; made if need be. What is in it may be deleted at any time.
+        clips: their ``modality`` is token ids; where a clip lacks it, the encoder reads one padding token.
+        cache: a folder, made if need be. Its files may be deleted at any time.
     """
-    counts = _counts(encoder, clips.lengths[modality])
+    counts = _row_counts(encoder, clips.lengths[modality])
     tokens = bool(getattr(encoder, "tokens", False))
     file = cache / f"{_checksum(encoder, clips, modality)}{'-tokens' if tokens else ''}.npy"
-    rows = _kept(file, (int(counts.sum()), int(encoder.dim)))  # type: ignore[arg-type]
+    rows = _cached(file, (int(counts.sum()), encoder.dim))
     if rows is not None:
         return _ragged(rows, counts, clips.lengths[modality])
-    said = encode(encoder, clips, modality)
+    encoded = encode(encoder, clips, modality)
     with suppress(OutputError), atomic_file(file) as temporary, temporary.open("wb") as out:
-        np.save(out, said.rows.numpy())  # a cache that cannot be written costs time, nothing else
-    return said
+        np.save(out, encoded.rows.numpy())  # a cache that cannot be written costs time, nothing else
+    return encoded
 
 
-def encode(encoder: nn.Module, clips: BatchMaker, modality: str) -> Ragged:
-    """The same as ``encode_once`` of any encoder in evaluation mode, asked now and not kept."""
+def encode(encoder: Encoder, clips: BatchMaker, modality: str) -> Ragged:
+    """Return any encoder's output for each clip, as ``encode_once`` does, without a cache."""
     lengths = clips.lengths[modality]
-    counts = _counts(encoder, lengths)
+    counts = _row_counts(encoder, lengths)
     starts = np.cumsum(counts) - counts
-    rows = np.zeros((int(counts.sum()), int(encoder.dim)), dtype=np.float32)  # type: ignore[arg-type]
-    for positions, said in _ask(encoder, clips, modality):
-        for clip, part in zip(positions.tolist(), said if said.ndim == 3 else said[:, None], strict=True):
-            rows[starts[clip] : starts[clip] + counts[clip]] = part[: counts[clip]]
+    rows = np.zeros((int(counts.sum()), encoder.dim), dtype=np.float32)
+    for positions, outputs in _run(encoder, clips, modality):
+        for clip, output in zip(positions.tolist(), outputs if outputs.ndim == 3 else outputs[:, None], strict=True):
+            rows[starts[clip] : starts[clip] + counts[clip]] = output[: counts[clip]]
     return _ragged(rows, counts, lengths)
 
 
-def _counts(encoder: nn.Module, lengths: Positions) -> Positions:
-    """How many rows the encoder's answer has per clip."""
+def _row_counts(encoder: Encoder, lengths: Positions) -> Positions:
+    """The number of rows in the encoder's output for each clip."""
     return lengths if getattr(encoder, "tokens", False) else np.ones_like(lengths)
 
 
@@ -67,26 +68,26 @@ def _ragged(rows: _Rows, counts: Positions, lengths: Positions) -> Ragged:
     return Ragged.of(rows, np.cumsum(counts) - counts, np.minimum(counts, lengths))
 
 
-def _kept(file: Path, shape: tuple[int, int]) -> _Rows | None:
+def _cached(file: Path, shape: tuple[int, int]) -> _Rows | None:
     try:
-        kept: _Rows = np.load(file, mmap_mode="r", allow_pickle=False)
+        rows: _Rows = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return None  # not there, or not whole
-    return kept if kept.shape == shape and kept.dtype == np.float32 else None
+        return None  # missing or incomplete
+    return rows if rows.shape == shape and rows.dtype == np.float32 else None
 
 
 @torch.inference_mode()
-def _ask(encoder: nn.Module, clips: BatchMaker, modality: str) -> Iterator[tuple[npt.NDArray[np.int64], _Rows]]:
+def _run(encoder: Encoder, clips: BatchMaker, modality: str) -> Iterator[tuple[npt.NDArray[np.int64], _Rows]]:
     device = next(encoder.parameters()).device
     for positions in evaluation_plan(clips.lengths[modality], _BATCH):
         stream = clips.stream(modality, positions).to(device)
         yield positions, encoder(stream.values, stream.lengths).float().cpu().numpy()
 
 
-def _checksum(encoder: nn.Module, clips: BatchMaker, modality: str) -> str:
-    found = hashlib.sha256(_VERSION + checksum(encoder.state_dict()).encode())
+def _checksum(encoder: Encoder, clips: BatchMaker, modality: str) -> str:
+    digest = hashlib.sha256(_VERSION + checksum(encoder.state_dict()).encode())
     for start in range(0, len(clips), _BATCH):
         stream = clips.stream(modality, np.arange(start, min(start + _BATCH, len(clips))))
-        found.update(stream.lengths.numpy().astype("<i8").tobytes())
-        found.update(stream.values.numpy().astype("<i8").tobytes())
-    return found.hexdigest()
+        digest.update(stream.lengths.numpy().astype("<i8").tobytes())
+        digest.update(stream.values.numpy().astype("<i8").tobytes())
+    return digest.hexdigest()

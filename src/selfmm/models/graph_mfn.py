@@ -1,11 +1,13 @@
-"""Graph-MFN, the Graph Memory Fusion Network (Zadeh, Liang, Poria, Cambria, Morency: Multimodal Language Analysis in
-the Wild: CMU-MOSEI Dataset and Interpretable Dynamic Fusion Graph, ACL 2018): MFN, with a graph over all subsets of the
-modalities in the place of the attention.
+"""Graph-MFN, the Graph Memory Fusion Network: MFN with a graph over all subsets of the modalities instead of the
+attention.
 
-Deviations of the published code: each efficacy goes through a sigmoid, so that it is the share of an edge that is let
-through, where the code lets it be any number; there is a ReLU between two Linears in a row, where the code has nothing,
-so that they are one; and the networks of the vertices are trained, which the code forgets. Padding and dropout as in
-MFN here.
+Zadeh, Liang, Poria, Cambria, Morency: Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable
+Dynamic Fusion Graph, ACL 2018, https://aclanthology.org/P18-1208/.
+
+Deviations from the published code: each efficacy passes through a sigmoid, so that it is the share of an edge that gets
+through, while the code allows any number; there is a ReLU between two consecutive linear layers, while the code has
+none, which makes them one layer; and the networks of the vertices are trained, which the code forgets. Padding and
+dropout are as in MFN here.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from selfmm.models.mfn import MEMORY_SEARCH, GatedMemory, MemoryOptions, view_si
 from selfmm.models.sequences import Sequence, SequenceModel
 
 MOST = 6
-"""Modalities at most: six are 63 vertices with 665 edges, and each further one has three times as many."""
+"""The largest number of modalities: six make 63 vertices with 665 edges, and each more triples the edges."""
 _UNITS = 100  # of the networks in the graph, as published
 Vertex = tuple[str, ...]
 
@@ -35,29 +37,29 @@ Vertex = tuple[str, ...]
 class Options(MemoryOptions):
     """Graph-MFN's own settings; the defaults are the sizes published for MOSI."""
 
-    vertex: int = Field(64, ge=1, le=65536, description="size of the vertices of two modalities and more")
+    vertex: int = Field(64, ge=1, le=65536, description="size of the vertices of two modalities or more")
     memory: int = Field(300, ge=1, le=65536, description="size of the memory")
-    proposal: int = Field(32, ge=1, le=65536, description="units of the network that proposes what to write")
-    retain: int = Field(128, ge=1, le=65536, description="units of the gate of what stays in the memory")
+    proposal: int = Field(32, ge=1, le=65536, description="units of the network that proposes a new content")
+    retain: int = Field(128, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
-    update: int = Field(64, ge=1, le=65536, description="units of the gate of what is written")
+    update: int = Field(64, ge=1, le=65536, description="units of the gate that writes to it")
 
 
 class DynamicFusionGraph(nn.Module):
     """A vertex per non-empty subset of the modalities; v_k = D_k([a_jk v_j for all proper subsets j of k]).
 
-    The efficacies a of all edges come from the vertices of single modalities, D_a([v_1; v_2; ...]). The graph's outcome
-    is T = D_T([a_j v_j for all vertices j]) (paper, section 4.1).
+    The efficacies a of all edges come from the vertices of single modalities, D_a([v_1; v_2; ...]). The output of the
+    graph is T = D_T([a_j v_j for all vertices j]) (paper, section 4.1).
 
     Input: per modality (..., d_s). Output: T (..., ``vertex``) and the efficacies (..., edges), in [0, 1], in the order
     of ``edges``.
 
     Args:
         sizes: d_s per modality.
-        vertex: size of the vertices of two modalities and more.
+        vertex: size of the vertices of two modalities or more.
 
     Attributes:
-        edges: (from, to) each; what leads to T leads to the empty subset.
+        edges: (from, to) each; an edge to T leads to the empty subset.
     """
 
     def __init__(self, sizes: Mapping[str, int], vertex: int) -> None:
@@ -81,8 +83,8 @@ class DynamicFusionGraph(nn.Module):
         values: dict[Vertex, Tensor] = {(name,): value for name, value in singles.items()}
         shares = torch.split(efficacies, [len(parents) for parents in self.parents.values()], dim=-1)
         for (v, parents), share, network in zip(self.parents.items(), shares, self.networks, strict=True):
-            weighed = [values[parent] * a for parent, a in zip(parents, torch.split(share, 1, dim=-1), strict=True)]
-            values[v] = network(torch.cat(weighed, dim=-1))
+            weighted = [values[parent] * a for parent, a in zip(parents, torch.split(share, 1, dim=-1), strict=True)]
+            values[v] = network(torch.cat(weighted, dim=-1))
         return values[()], efficacies
 
 
@@ -91,14 +93,14 @@ def _network(size: int, out: int) -> nn.Sequential:
 
 
 class GraphMFN(SequenceModel):
-    """h_t = LSTM_s(x_t) per modality s, v_s = ReLU(W_s [h_(t-1); h_t]) its vertex; u_t the gated memory of the graph's
-    outcome.
+    """h_t = LSTM_s(x_t) per modality s, v_s = ReLU(W_s [h_(t-1); h_t]) is its vertex; u_t is the gated memory of the
+    graph's output.
 
     Then F_m* = ReLU(W [h_T of all s; u_T]) (B, D) of the last real step T, and y^_m = W' F_m* (B,). A modality's own
     representation is its h_T (B, H_s).
 
     Raises:
-        SettingsError: there are more than ``MOST`` modalities.
+        SettingsError: if there are more than ``MOST`` modalities.
     """
 
     paper: ClassVar[str] = "Zadeh et al., ACL 2018"
@@ -140,8 +142,8 @@ def _check_count(modalities: Mapping[str, Modality]) -> None:
     if len(modalities) > MOST:
         raise SettingsError(
             [
-                f"model = graph_mfn: its graph has a vertex for each subset of the modalities, so it joins {MOST} at "
-                f"most, and these data give {len(modalities)} ({', '.join(modalities)}); name some of them with "
-                "--set modalities=..., or choose mfn"
+                f"model = graph_mfn: its graph has a vertex for each subset of the modalities, so it takes {MOST} at "
+                f"most, and these data have {len(modalities)} ({', '.join(modalities)}); choose some of them with "
+                "--set modalities=..., or use mfn"
             ]
         )

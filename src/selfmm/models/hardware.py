@@ -1,4 +1,4 @@
-"""What the machine suggests: the arithmetic of the text encoder, and how many clips go through the network at once."""
+"""What suits the machine: the precision of the text encoder, and how many clips go through the network at once."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from selfmm.config.settings import Settings
 from selfmm.data.batches import BatchMaker
 from selfmm.models.base import Model
 
-_SHARE = 8  # of the memory, at most this part is for what a forward pass keeps for its gradient
+_SHARE = 8  # at most one part in this many of the memory holds what a forward pass keeps for its gradient
 _CPU_CLIPS = 32
 _CPU_BYTES = 640 * 2**20
 
 
 def choose_device(setting: str) -> torch.device:
-    """Where to compute; what a run was trained on may not be here, and then it is the CPU."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if there.get(setting):
+    """Return the device to compute on: the CPU if a run was trained on a device that this machine lacks."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if available.get(setting):
         return torch.device(setting)
-    return torch.device("cuda" if there["cuda"] and setting == "auto" else "cpu")
+    return torch.device("cuda" if available["cuda"] and setting == "auto" else "cpu")
 
 
 def resolve_precision(wanted: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16``; ``auto`` is bf16 where the processor computes in it and does not only imitate it."""
+    """Return ``fp32`` or ``bf16``; ``auto`` is bf16 if the processor computes in it and does not just emulate it."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -33,13 +33,13 @@ def resolve_precision(wanted: str, device: torch.device) -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    find = getattr(torch.cpu, "get_capabilities", None)  # torch 2.9 and newer
-    found = find() if find is not None else {"avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    find = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.9
+    capabilities = find() if find is not None else {"avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def device_memory(device: torch.device) -> int:
-    """Bytes it has in all; not what is free, so that the same machine always decides the same."""
+    """Return the device's memory in bytes: the total, not what is free, so that a machine always decides the same."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     try:
@@ -49,13 +49,14 @@ def device_memory(device: torch.device) -> int:
 
 
 def pass_clips(model: Model, clips: BatchMaker, settings: Settings, device: torch.device) -> int:
-    """Clips per forward pass: ``training.pass_clips``, or as many as one optimizer step has and memory allows.
+    """Return the number of clips per forward pass.
 
-    On a CPU fewer are faster, and take less memory: what they leave behind should stay near the caches (with a 6x384
-    encoder 32 clips took .95 of the time of 16 or 64).
+    That is ``training.pass_clips``, or else one optimizer step's, or fewer if they do not fit into memory. On a CPU
+    fewer are faster and take less memory: what they keep for the gradient should stay near the caches (with a 6x384
+    encoder, 32 clips took .95 of the time of 16 or 64).
     """
     limits = settings.training
-    if model.joins_clips:  # how clips are grouped is part of its loss
+    if model.joins_clips:  # its loss depends on how clips are grouped
         return limits.batch_size
     if limits.pass_clips:
         return limits.pass_clips

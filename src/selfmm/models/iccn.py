@@ -1,10 +1,12 @@
-"""ICCN, Interaction Canonical Correlation Network (Sun, Sarma, Sethares, Liang: Learning Relationships between Text,
-Audio, and Video via Deep Canonical Correlation for Multimodal Language Analysis, AAAI 2020): what the text says
-together with each other modality is to be correlated.
+"""ICCN, Interaction Canonical Correlation Network: the interactions of the text with each other modality are to be
+correlated.
 
-No code is published, and few sizes are. Deviations from the paper: every modality is read by the encoder that all
-late-fusion models share; one loss trains everything at once, where the paper learns the correlations first and then a
-score of what came out.
+Sun, Sarma, Sethares, Liang: Learning Relationships between Text, Audio, and Video via Deep Canonical Correlation for
+Multimodal Language Analysis, AAAI 2020, https://arxiv.org/abs/1911.05544.
+
+No code and few sizes are published. Deviations from the paper: every modality has the encoder that all late-fusion
+models share; one loss trains everything at once, while the paper first learns the correlations and then a score of the
+result.
 """
 
 from __future__ import annotations
@@ -21,59 +23,60 @@ from selfmm.config.settings import Group
 from selfmm.data.store import TEXT
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Range, Space, besides_text
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.late_fusion import Fusion, LateFusion
 
-_ROUNDING = 1e-12  # of all variances together: below it, double precision sees no difference to a singular matrix
-_NONE = 1e-5  # a correlation below this is rounding, and its direction chance: it has no gradient
+_ROUNDING = 1e-12  # of the sum of all variances: below it, double precision cannot tell a matrix from a singular one
+_NONE = 1e-5  # a correlation below this is rounding error with a random direction, so it has no gradient
 
 
 class Options(Group):
     """ICCN's own settings."""
 
-    embedding: int = Field(8, ge=1, le=4096, description="size of K, what is correlated; clearly below the batch size")
-    channels: int = Field(8, ge=1, le=1024, description="of the first convolution; the second has twice as many")
-    correlation: float = Field(0.01, ge=0, description="weight of the sum of the canonical correlations")
-    regularisation: float = Field(
-        1e-3, ge=1e-6, le=1e6, description="r, added to each variance before numbers are correlated"
+    embedding: int = Field(8, ge=1, le=4096, description="size of K, which is correlated; clearly below the batch size")
+    channels: int = Field(
+        8, ge=1, le=1024, description="channels of the first convolution; the second has twice as many"
     )
+    correlation: float = Field(0.01, ge=0, description="weight of the sum of the canonical correlations")
+    regularisation: float = Field(1e-3, ge=1e-6, le=1e6, description="r, added to each variance before the correlation")
 
 
-def canonical_correlations(x: Tensor, y: Tensor, there: Tensor, regularisation: float) -> Tensor:
-    """The canonical correlations of x and y, highest first (Andrew et al.: Deep Canonical Correlation Analysis, 2013).
+def canonical_correlations(x: Tensor, y: Tensor, counts: Tensor, regularisation: float) -> Tensor:
+    """Return the canonical correlations of x and y, highest first.
 
-    These are the singular values of C_x^-1/2 C_xy C_y^-1/2, C_x = cov(x) + r I, C_y likewise. Their sum has
-    a gradient everywhere: by the singular values alone, and not by the roots of eigenvalues, of which that of 0 is
-    infinite and that of two equal ones is not defined.
+    Andrew, Arora, Bilmes, Livescu: Deep Canonical Correlation Analysis, ICML 2013. They are the singular values of
+    C_x^-1/2 C_xy C_y^-1/2, where C_x = cov(x) + r I, and C_y likewise. Their sum has a gradient everywhere, because it
+    uses the singular values alone and not the roots of eigenvalues: the gradient of the root of 0 is infinite, and that
+    of two equal eigenvalues is undefined.
 
     Args:
         x: (B, d).
         y: (B, d').
-        there: (B,) bool, which rows count.
-        regularisation: r, which makes the correlations of what varies by less than its root small, and their gradient.
+        counts: (B,) bool, which rows count.
+        regularisation: r; it makes the correlations of what varies by less than its root small, and their gradient too.
 
     Returns:
-        (min(d, d'),) from 0 to 1; all 0 where fewer than two rows count, or x or y is the same in all of them.
+        (min(d, d'),) from 0 to 1; all 0 if fewer than two rows count, or x or y is the same in all of them.
     """
-    a, b = _centred(x, there), _centred(y, there)
-    # It fails on NaN alone, and a loss that is none says so better than an error of Cholesky's.
-    left, right = (torch.linalg.cholesky_ex(_covariance(each, regularisation)).L for each in (a, b))
-    # L^-1 in the place of C^-1/2 is a rotation more, which changes no singular value.
+    a, b = _centred(x, counts), _centred(y, counts)
+    # It fails only on NaN, and then a loss of NaN is a clearer message than an error of the decomposition.
+    left, right = (torch.linalg.cholesky_ex(_covariance(view, regularisation)).L for view in (a, b))
+    # L^-1 instead of C^-1/2 adds a rotation, which changes no singular value.
     whitened = torch.linalg.solve_triangular(left, a.T @ b, upper=False)
     whitened = torch.linalg.solve_triangular(right, whitened.T, upper=False)
-    found = torch.linalg.svdvals(whitened)
-    return torch.where(found > _NONE, found, 0.0).to(x)
+    correlations = torch.linalg.svdvals(whitened)
+    return torch.where(correlations > _NONE, correlations, 0.0).to(x)
 
 
-def _centred(values: Tensor, there: Tensor) -> Tensor:
-    """Less the mean of the rows that count, over the root of their number less one; other rows are zeros.
+def _centred(values: Tensor, counts: Tensor) -> Tensor:
+    """The rows that count minus their mean, divided by the root of their number less one; zeros in other rows.
 
-    In double precision: Cholesky's has no solution where rounding outweighs the regularisation.
+    In double precision: the Cholesky decomposition fails if rounding outweighs the regularisation.
     """
-    place = "cpu" if values.device.type == "mps" else values.device  # which has no double precision
-    counts = there[:, None].to(place, torch.float64)
-    values, count = values.to(place, torch.float64), counts.sum()
-    apart = (values - (values * counts).sum(dim=0) / count.clamp(min=1)) * counts
-    return apart / (count - 1).clamp(min=1).sqrt()
+    place = "cpu" if values.device.type == "mps" else values.device  # MPS has no double precision
+    weights = counts[:, None].to(place, torch.float64)
+    values, count = values.to(place, torch.float64), weights.sum()
+    deviations = (values - (values * weights).sum(dim=0) / count.clamp(min=1)) * weights
+    return deviations / (count - 1).clamp(min=1).sqrt()
 
 
 def _covariance(centred: Tensor, regularisation: float) -> Tensor:
@@ -83,7 +86,7 @@ def _covariance(centred: Tensor, regularisation: float) -> Tensor:
 
 
 class Interaction(nn.Module):
-    """K = W CNN(a x b): two convolutions over the outer product, each with ReLU and the highest of 2 x 2.
+    """K = W CNN(a x b): two convolutions over the outer product, each followed by ReLU and a 2 x 2 maximum.
 
     Input: a (B, ``a_dim``) and b (B, ``b_dim``). Output: (B, ``options.embedding``).
     """
@@ -99,46 +102,44 @@ class Interaction(nn.Module):
         self.linear = nn.Linear(2 * channels * quarters, options.embedding)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        picture = a[:, :, None] * b[:, None, :]
-        return self.linear(self.convolutions(picture[:, None]).flatten(1))  # type: ignore[no-any-return]
+        product = a[:, :, None] * b[:, None, :]
+        return self.linear(self.convolutions(product[:, None]).flatten(1))  # type: ignore[no-any-return]
 
 
-class InteractionFusion(nn.Module):
-    """F_m* and the score, as a ``Head`` gives them, of [F_t; all K_s].
+class InteractionFusion(Fusion):
+    """A ``Head`` on [F_t; all K_s].
 
-    Input: vectors of all modalities, side by side (B, sum of ``dims``). Output: F_m* (B, ``dim``) and the score (B,).
+    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
 
     Args:
         dims: size of each modality's vector.
         options: the model's own.
-        head: reads [F_t; all K_s] (B, d_t + k (M - 1)) of M modalities.
+        head: reads [F_t; all K_s] (B, d_t + k (M - 1)) for M modalities.
     """
 
     def __init__(self, dims: Mapping[str, int], options: Options, head: Head) -> None:
         super().__init__()
-        self.sizes, self.dim = dict(dims), head.dim
-        others = besides_text(self.sizes)
+        self.dim = head.dim
+        others = besides_text(dims)
         self.interactions = nn.ModuleDict({name: Interaction(dims[TEXT], dims[name], options) for name in others})
         self.head = head
 
     def interact(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """K_s (B, k) of each modality but text."""
+        """Return K_s (B, k) of each modality except text."""
         return {name: part(encoded[TEXT], encoded[name]) for name, part in self.interactions.items()}
 
-    def fuse(self, encoded: Mapping[str, Tensor], said: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """F_m* and the score of the vectors and what ``interact`` makes of them."""
-        return self.head(torch.cat([encoded[TEXT], *said.values()], dim=-1))  # type: ignore[no-any-return]
+    def fuse(self, encoded: Mapping[str, Tensor], interactions: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return F_m* and the score, from the vectors and the output of ``interact``."""
+        return self.head(torch.cat([encoded[TEXT], *interactions.values()], dim=-1))  # type: ignore[no-any-return]
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        parts = joined.split_with_sizes(list(self.sizes.values()), dim=1)
-        encoded = dict(zip(self.sizes, parts, strict=True))
-        return self.fuse(encoded, self.interact(encoded))
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self.fuse(vectors, self.interact(vectors))
 
 
 class ICCN(LateFusion):
-    """K_s = W_s CNN_s(F_t x F_s) (B, k) of each other modality s, from the outer product (B, d_t, d_s) with the text.
+    """K_s = W_s CNN_s(F_t x F_s) (B, k) for each other modality s, from the outer product (B, d_t, d_s) with the text.
 
-    F_m* = ReLU(W [F_t; all K_s]) (B, D), y^_m = W' F_m* (B,). Term of the loss, weighted: ``correlation``, less the
+    F_m* = ReLU(W [F_t; all K_s]) (B, D), y^_m = W' F_m* (B,). Term of the loss, weighted: ``correlation``, minus the
     sum of the canonical correlations between K_s and K_s' of each two others, over the clips of the batch that have the
     text and both.
     """
@@ -155,32 +156,38 @@ class ICCN(LateFusion):
         "options.regularisation": Range(1e-4, 1e-1, log=True),
     }
 
+    fusion: InteractionFusion
+
     def make_fusion(self) -> InteractionFusion:
         others = besides_text(self.modalities)
         head = self.fusion_head(self.dims[TEXT] + len(others) * self.options.embedding)
         return InteractionFusion(self.dims, self.options, head)
 
     def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
-        fusion: InteractionFusion = self.fusion  # type: ignore[assignment]
-        said = fusion.interact(encoded)
+        fusion = self.fusion
+        interactions = fusion.interact(encoded)
         terms = {}
-        # With one modality beside the text nothing can be correlated; and a file that scores clips needs no term.
-        if len(said) > 1 and not torch.compiler.is_exporting():
-            terms["correlation"] = (-self.options.correlation * self._correlation(said, batch)).expand(len(batch))
-        return self.output(batch, fusion.fuse(encoded, said), encoded, encoded, terms)
+        # With one modality besides the text nothing can be correlated; and an exported file needs no term of the loss.
+        if len(interactions) > 1 and not torch.compiler.is_exporting():
+            correlation = -self.options.correlation * self._correlation(interactions, batch)
+            terms["correlation"] = correlation.expand(len(batch))
+        return self.output(batch, fusion.fuse(encoded, interactions), encoded, encoded, terms)
 
-    def _correlation(self, said: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """() the sum of all canonical correlations between two others."""
-        present = {name: batch.streams[name].present & batch.streams[TEXT].present for name in said}
-        found = [
-            canonical_correlations(said[a], said[b], present[a] & present[b], self.options.regularisation).sum()
-            for a, b in combinations(said, 2)
+    def _correlation(self, interactions: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """() the sum of all canonical correlations between each two others."""
+        present = {name: batch.streams[name].present & batch.streams[TEXT].present for name in interactions}
+        correlations = [
+            canonical_correlations(
+                interactions[a], interactions[b], present[a] & present[b], self.options.regularisation
+            ).sum()
+            for a, b in combinations(interactions, 2)
         ]
-        return torch.stack(found).sum()
+        return torch.stack(correlations).sum()
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
-        # The picture, and per channel: of the first convolution 1 and a quarter, of the second 2/4 and a quarter of it.
-        each: int = 1 + 3 * self.options.channels
+        # The outer product; and per channel 1 and a quarter for the first convolution, 2/4 and a quarter of that for
+        # the second.
+        per_pixel: int = 1 + 3 * self.options.channels
         others = besides_text(self.modalities)
         pixels = self.dims[TEXT] * sum(self.dims[name] for name in others)
-        return super().kept_bytes(lengths) + 4 * each * pixels
+        return super().kept_bytes(lengths) + 4 * per_pixel * pixels

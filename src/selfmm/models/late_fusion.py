@@ -1,8 +1,8 @@
-"""The skeleton that late-fusion models share: a vector per modality, and one module that fuses them."""
+"""The skeleton of late-fusion models: a vector per modality, and one module that fuses the vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,51 @@ from selfmm.config.settings import Settings
 from selfmm.core.errors import RunError
 from selfmm.data.store import Modality
 from selfmm.data.types import Batch, Output
-from selfmm.models.base import Model
+from selfmm.models.base import Head, Model
+
+
+class Fusion(nn.Module):
+    """Fuses the vectors of all modalities.
+
+    Input: per modality its vector (B, d), d as in ``LateFusion.dims``. Output: the fused feature (B, ``dim``) and the
+    score (B,).
+
+    Attributes:
+        dim: size of the fused feature.
+    """
+
+    dim: int
+
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+
+class ConcatenationFusion(Fusion):
+    """A head on the concatenation of all vectors.
+
+    Args:
+        names: modalities, in the order in which they are concatenated.
+        head: reads (B, sum of the vectors' sizes).
+    """
+
+    def __init__(self, names: Sequence[str], head: Head) -> None:
+        super().__init__()
+        # The head's layers keep their names, so that the weights of every run can be loaded.
+        self.names, self.dim, self.project, self.score = tuple(names), head.dim, head.project, head.score
+
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        feature = self.project(torch.cat([vectors[name] for name in self.names], dim=-1))
+        return feature, self.score(feature)
 
 
 class LateFusion(Model):
-    """Encodes each modality on its own and joins the results; every clip may lack some of its streams.
+    """Encodes each modality on its own and fuses the vectors; a clip may lack some of its modalities.
 
-    ``fusion`` is the method's own: a module from the concatenation of all encoders' outputs, in the order of
-    ``modalities``, (B, sum of ``dims``), to the fused feature (B, ``fusion_dim``) and the score (B,).
+    Attributes:
+        fusion: what :meth:`make_fusion` returned.
     """
 
-    fusion: nn.Module
+    fusion: Fusion
 
     def __init__(self, modalities: Mapping[str, Modality], settings: Settings, transformer: nn.Module | None) -> None:
         super().__init__(modalities, settings, transformer)
@@ -30,24 +64,27 @@ class LateFusion(Model):
         dim = getattr(self.fusion, "dim", None)
         if not isinstance(dim, int):
             raise TypeError(
-                f"{type(self.fusion).__name__}, which {type(self).__name__}.make_fusion() gave, has no whole number "
-                "``dim``: set it to the size of the feature that it returns beside the score"
+                f"{type(self).__name__}.make_fusion() returned a {type(self.fusion).__name__} without an integer "
+                "``dim``: set it to the size of the feature that the fusion returns along with the score"
             )
         self.fusion_dim = dim
 
-    def make_fusion(self) -> nn.Module:
-        """The module that fuses, with an attribute ``dim``; here a head on the concatenation."""
-        return self.fusion_head(sum(self.dims.values()))
+    def make_fusion(self) -> Fusion:
+        """Make the module that fuses the vectors of all modalities, whose sizes are in ``dims``.
+
+        This one is a head on their concatenation.
+        """
+        return ConcatenationFusion(self.modalities, self.fusion_head(sum(self.dims.values())))
 
     def forward(self, batch: Batch) -> Output:
         encoded = {name: self._encode(name, batch) for name in self.modalities}
-        # Autocast is for the transformer, whose cost it halves; scores, losses and centres want full precision.
+        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
         with torch.autocast(batch.index.device.type, enabled=False):
             return self.combine(encoded, batch)
 
     def combine(self, encoded: dict[str, Tensor], batch: Batch) -> Output:
-        """From the vectors (B, d) of all modalities to the output."""
-        return self.output(batch, self.fusion(torch.cat(list(encoded.values()), dim=-1)), encoded, encoded)
+        """Turn the vectors (B, d) of all modalities into the output."""
+        return self.output(batch, self.fusion(encoded), encoded, encoded)
 
     def _encode(self, name: str, batch: Batch) -> Tensor:
         stream = batch.streams[name]
@@ -56,14 +93,14 @@ class LateFusion(Model):
 
 
 def as_late_fusion(model: Model, what: str) -> LateFusion:
-    """The model, where ``what`` (as a message calls it) can be done with it.
+    """Return the model if it is a late-fusion model, as ``what`` (a phrase for the message) requires.
 
     Raises:
-        RunError: it joins its streams before each is one vector.
+        RunError: if the model fuses the modalities before each is one vector.
     """
     if not isinstance(model, LateFusion):
         raise RunError(
-            f"{what} takes models that make one vector of each stream before they join them (self_mm, lf_dnn, tfn, lmf "
-            f"and others), and {model.settings.model} joins them earlier."
+            f"{what} needs a model that makes one vector of each modality before it fuses them (self_mm, lf_dnn, tfn, "
+            f"lmf and others), and {model.settings.model_name} fuses them earlier."
         )
     return model

@@ -1,8 +1,10 @@
-"""LF-DNN, late fusion by a deep network (Cambria, Hazarika, Poria, Hussain, Subramanyam: Benchmarking Multimodal
-Sentiment Analysis, CICLing 2017; as the field's toolkits run it): one vector per modality, concatenated.
+"""LF-DNN, late fusion by a deep network: one vector per modality, concatenated.
 
-Deviations of the published code: there the audio and vision vectors are means over the frames through three Linears;
-here every modality has the encoder that all late-fusion models share.
+Cambria, Hazarika, Poria, Hussain, Subramanyam: Benchmarking Multimodal Sentiment Analysis, CICLing 2017,
+https://arxiv.org/abs/1707.09538; here as the field's toolkits implement it.
+
+Deviations from the published code: there, the audio and vision vectors are means over the frames, followed by three
+linear layers; here, every modality has the encoder that all late-fusion models share.
 """
 
 from __future__ import annotations

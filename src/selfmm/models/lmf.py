@@ -1,9 +1,11 @@
-"""LMF, Low-rank Multimodal Fusion (Liu, Shen, Lakshminarasimhan, Liang, Zadeh, Morency: Efficient Low-rank Multimodal
-Fusion with Modality-Specific Factors, ACL 2018): what TFN's tensor would say, without the tensor.
+"""LMF, Low-rank Multimodal Fusion: a linear map of TFN's tensor, computed without the tensor.
 
-Deviations of the published code: the frames are standardised with the training split's figures, where the code has a
-batch norm, with which a clip's score depends on its company; words that a transformer reads need no LSTM; the factors
-learn as fast as everything else behind the encoders (``fusion.lr``).
+Liu, Shen, Lakshminarasimhan, Liang, Zadeh, Morency: Efficient Low-rank Multimodal Fusion with Modality-Specific
+Factors, ACL 2018, https://arxiv.org/abs/1806.00064.
+
+Deviations from the published code: the frames are standardised with the statistics of the training split, while the
+code has a batch norm, which makes a clip's score depend on the other clips of its batch; words that a transformer reads
+need no LSTM; the factors have the same learning rate as everything else after the encoders (``fusion.lr``).
 """
 
 from __future__ import annotations
@@ -18,24 +20,26 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.encoders import Encoder
+from selfmm.models.late_fusion import Fusion, LateFusion
 from selfmm.models.subnetworks import sub_network
 
 
 class Options(Group):
     """LMF's own settings; the default is the paper's."""
 
-    rank: int = Field(4, ge=1, le=4096, description="products of one factor per modality that are summed")
+    rank: int = Field(
+        4, ge=1, le=4096, description="number of products, each of one factor per modality, that are summed"
+    )
 
 
-class LowRankFusion(nn.Module):
+class LowRankFusion(Fusion):
     """F_m = (W_1 [z_1; 1]) * ... * (W_M [z_M; 1]) element by element, and y^_m = w F_m + b (paper, section 3.2).
 
-    That is <T, [z_1; 1] x ... x [z_M; 1]> + b with the tensor T = sum over i of w_i (W_1i x ... x W_Mi), of rank r at
-    most: any tensor, if r is as large as the product of all its sizes but the largest.
+    This equals <T, [z_1; 1] x ... x [z_M; 1]> + b with a tensor T = sum over i of w_i (W_1i x ... x W_Mi) of rank r or
+    less. It can be any tensor if r is as large as the product of all its sizes but the largest.
 
-    Input: vectors of all modalities, side by side (B, sum of ``dims``). Output: F_m (B, ``dim``), r numbers, and the
-    score (B,).
+    Input: per modality its vector (B, d). Output: F_m (B, ``dim``), r numbers, and the score (B,).
 
     Args:
         dims: size of each modality's vector.
@@ -44,22 +48,22 @@ class LowRankFusion(nn.Module):
 
     def __init__(self, dims: Mapping[str, int], rank: int) -> None:
         super().__init__()
-        self.sizes, self.dim = list(dims.values()), rank
-        # The bias is the column of W that meets the 1.
+        self.dim = rank
+        # The bias is the column of W that multiplies the 1.
         self.factors = nn.ModuleDict({name: nn.Linear(dim, rank) for name, dim in dims.items()})
         self.score = Score(rank)
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        parts = zip(self.factors.values(), joined.split_with_sizes(self.sizes, dim=1), strict=True)
-        feature = reduce(torch.mul, [factor(part) for factor, part in parts])
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        feature = reduce(torch.mul, [factor(vectors[name]) for name, factor in self.factors.items()])
         return feature, self.score(feature)
 
 
 class LMF(LateFusion):
     """F_m = (W_1 [z_1; 1]) * ... * (W_M [z_M; 1]) (B, r), y^_m = w F_m + b (B,).
 
-    z of words is the transformer's vector; of text that is features already, the end state of an LSTM and a Linear; of
-    other frames a network of three layers on their mean. The head of a single modality reads its z.
+    For words, z is the transformer's vector; for text that is already features, the end state of an LSTM and a linear
+    layer; for other frames, the output of a network of three layers on their mean. The head of a single modality reads
+    its z.
     """
 
     paper: ClassVar[str] = "Liu et al., ACL 2018"
@@ -71,7 +75,7 @@ class LMF(LateFusion):
         "stream.*.out": (4, 8, 16, 32),
     }
 
-    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
+    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
         return sub_network(name, dim, branch)
 
     def make_fusion(self) -> LowRankFusion:

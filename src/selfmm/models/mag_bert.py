@@ -1,11 +1,13 @@
-"""MAG-BERT, BERT with a Multimodal Adaptation Gate (Rahman, Hasan, Lee, Zadeh, Mao, Morency, Hoque: Integrating
-Multimodal Information in Large Pretrained Transformers, ACL 2020): what is heard and seen during a word moves the
-word's embedding before the transformer reads it.
+"""MAG-BERT, BERT with a Multimodal Adaptation Gate: audio and vision during a word move the word's embedding before the
+transformer reads it.
 
-Deviations of the published code: the score is made of the first token by the head of all models here instead of BERT's
-pooler; frames beside the tokens that mark beginning and end are the nearest word's (or what the data hold) instead of
-zeros; where |H| is 0, so is the displacement, and nothing is added to |H| elsewhere. It is trained with the optimizer
-of all models here: Adam with L2 decay and without warming up, where the code has AdamW and a linear schedule.
+Rahman, Hasan, Lee, Zadeh, Mao, Morency, Hoque: Integrating Multimodal Information in Large Pretrained Transformers,
+ACL 2020, https://arxiv.org/abs/1908.05787.
+
+Deviations from the published code: the score comes from the first token through the head of all models here, not
+through BERT's pooler; the tokens that mark beginning and end get the frames of the nearest word (or those of the data),
+not zeros; where |H| is 0, the displacement is 0, and nothing is added to |H| elsewhere. The optimizer is that of all
+models here: Adam with L2 decay and no warm-up, while the code has AdamW and a linear schedule.
 """
 
 from __future__ import annotations
@@ -28,16 +30,16 @@ from selfmm.models.text import TransformerEncoder
 class Options(Group):
     """MAG-BERT's own settings; the defaults are those of the published code."""
 
-    beta: float = Field(1.0, ge=0, description="how far a word may be moved, in lengths of its embedding")
+    beta: float = Field(1.0, ge=0, description="how far a word may move, in lengths of its embedding")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout of the moved embeddings")
 
 
 def displacement(words: Tensor, moves: Tensor, beta: float) -> Tensor:
-    """alpha H with alpha = min(beta |Z| / |H|, 1): at most ``beta`` times as long as Z.
+    """Return alpha H with alpha = min(beta |Z| / |H|, 1): at most ``beta`` times as long as Z.
 
     Args:
         words: Z (..., d).
-        moves: H (..., d); where it is 0, so is the displacement.
+        moves: H (..., d); where it is 0, the displacement is 0.
 
     Returns:
         (..., d).
@@ -45,14 +47,15 @@ def displacement(words: Tensor, moves: Tensor, beta: float) -> Tensor:
     reach = beta * torch.linalg.vector_norm(words, dim=-1, keepdim=True)
     length = torch.linalg.vector_norm(moves, dim=-1, keepdim=True)
     far = length > reach
-    # Not only the result of a division by 0 is left out, but its gradient, so there is none.
+    # The denominator is replaced too: otherwise the gradient would be NaN although the result is not used.
     return moves * torch.where(far, reach / length.where(far, 1.0), 1.0)
 
 
 class AdaptationGate(nn.Module):
     """Z' = dropout(LN(Z + alpha H)), H = sum over m of ReLU(V_m [A_m; Z]) * (W_m A_m).
 
-    Input: Z (B, L, ``dim``), and per other modality m its frames A_m (B, L, d_m) of the same steps. Output: Z' like Z.
+    Input: Z (B, L, ``dim``), and for each other modality m its frames A_m (B, L, d_m) at the same steps. Output: Z',
+    with the shape of Z.
 
     Args:
         others: d_m.
@@ -79,8 +82,8 @@ class MAGBert(SequenceModel):
     """Z = embeddings of the tokens (B, L, d), Z' = gate(Z, A_m), h = first token of the transformer of Z' (B, d).
 
     Then F_m* = ReLU(W h) (B, D), y^_m = W' F_m* (B,). No modality has a representation of its own: words are only read
-    together with the others. ``missing`` of text stands for an embedding; a clip without words is one such step, at
-    which everything else is its mean over the clip.
+    together with the others. ``missing`` of text replaces an embedding; a clip without words is one such step, at which
+    every other modality is its mean over the clip.
     """
 
     paper: ClassVar[str] = "Rahman et al., ACL 2020"
@@ -94,7 +97,7 @@ class MAGBert(SequenceModel):
 
     def __init__(self, modalities: Mapping[str, Modality], settings: Settings, transformer: nn.Module | None) -> None:
         super().__init__(modalities, settings, transformer)
-        nn.init.normal_(self.missing[TEXT])  # an embedding of length 0 could not be moved
+        nn.init.normal_(self.missing[TEXT])  # an embedding of length 0 could not move
         self.heads = self.make_heads({})
         others = besides_text(self.modalities)
         self.gate = AdaptationGate(self.dims[TEXT], {name: self.dims[name] for name in others}, self.options)
@@ -107,7 +110,7 @@ class MAGBert(SequenceModel):
         others = besides_text(self.modalities)
         read = {name: self.encoders[name](streams[name].values, streams[name].lengths) for name in others}
         read[TEXT] = words.embed(streams[TEXT].values)
-        # Autocast is for the transformer, whose cost it halves; scores, losses and centres want full precision.
+        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
         with torch.autocast(device, enabled=False):
             sequences = self._sequences(read, batch)
             steps = {name: steps_of_words(sequence, streams[TEXT]) for name, sequence in sequences.items()}
@@ -117,13 +120,13 @@ class MAGBert(SequenceModel):
             return self.output(batch, self.fusion(first.float()), {}, self.means(sequences))
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
-        # Per token and modality the gate, what it lets through and their product; its inputs; and the norm.
+        # Per token and modality the gate, its input and their product; the inputs of the linear layers; and the norm.
         wide = sum(4 * self.dims[TEXT] + self.dims[name] for name in besides_text(self.modalities))
         return super().kept_bytes(lengths) + 4 * lengths[TEXT] * (wide + 6 * self.dims[TEXT])
 
 
 def steps_of_words(sequence: Sequence, words: Stream) -> Tensor:
-    """(B, L, d) the steps beside the tokens (B, L); of a clip without any, the mean as the first."""
+    """Return the steps at the tokens (B, L, d); for a clip without tokens, the mean as the first step."""
     values = sequence.values[:, : words.values.shape[1]]
     first = torch.where(words.present[:, None], values[:, 0], sequence.mean)
     return torch.cat([first[:, None], values[:, 1:]], dim=1)

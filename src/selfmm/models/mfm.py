@@ -1,9 +1,12 @@
-"""MFM, the Multimodal Factorization Model (Tsai, Liang, Zadeh, Morency, Salakhutdinov: Learning Factorized Multimodal
-Representations, ICLR 2019): one factor of all modalities, which the score is made of, and one factor of each alone; of
-both together each modality's steps are made again.
+"""MFM, the Multimodal Factorization Model: one factor of all modalities, from which the score is computed, and one
+factor of each modality alone; from both, each modality is reconstructed.
 
-Deviations of the published code: the mean over the prior is taken in closed form instead of over samples of it; only
-real steps count in what is made again, each clip's alike; a clip without a stream has no part in that stream's terms.
+Tsai, Liang, Zadeh, Morency, Salakhutdinov: Learning Factorized Multimodal Representations, ICLR 2019,
+https://arxiv.org/abs/1806.06176.
+
+Deviations from the published code: the mean over the prior has a closed form here, while the code samples; only real
+steps count in the reconstruction, and all clips have the same weight; a clip without a modality does not take part in
+the terms of that modality.
 """
 
 from __future__ import annotations
@@ -32,13 +35,13 @@ class Options(MFNOptions):
     memory: int = Field(64, ge=1, le=65536, description="size of the memory")
     attention: int = Field(128, ge=1, le=65536, description="units of the attention over the cells")
     attention_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
-    proposal: int = Field(128, ge=1, le=65536, description="units of the network that proposes what to write")
+    proposal: int = Field(128, ge=1, le=65536, description="units of the network that proposes a new content")
     proposal_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
-    retain: int = Field(128, ge=1, le=65536, description="units of the gate of what stays in the memory")
+    retain: int = Field(128, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
-    update: int = Field(128, ge=1, le=65536, description="units of the gate of what is written")
+    update: int = Field(128, ge=1, le=65536, description="units of the gate that writes to it")
     label_code: int = Field(32, ge=1, le=65536, description="size of z_y, the code of all modalities")
-    label_factor: int = Field(16, ge=1, le=65536, description="size of F_y, which the score is made of")
+    label_factor: int = Field(16, ge=1, le=65536, description="size of F_y, from which the score is computed")
     label_dropout: float = Field(0.0, ge=0, lt=1, description="dropout between z_y and F_y")
     text_code: int = Field(32, ge=1, le=65536, description="size of z_s of text")
     text_factor: int = Field(88, ge=1, le=65536, description="size of F_s of text")
@@ -46,31 +49,31 @@ class Options(MFNOptions):
     factor: int = Field(8, ge=1, le=65536, description="size of F_s of every other modality")
     factor_dropout: float = Field(0.2, ge=0, lt=1, description="dropout between z_s and F_s")
     prior: float = Field(1.0, ge=0, description="weight of the codes' distance from their prior")
-    text_again: float = Field(1.0, ge=0, description="weight of the error in making text again")
-    again: float = Field(0.5, ge=0, description="weight of the error in making every other modality again")
+    text_again: float = Field(1.0, ge=0, description="weight of the reconstruction loss of text")
+    again: float = Field(0.5, ge=0, description="weight of the reconstruction loss of every other modality")
 
 
-def distance_from_prior(codes: Tensor, there: Tensor) -> Tensor:
-    """MMD^2 = E k(z, z') - 2 E k(z, e) + E k(e, e'), z of the codes, e of N(0, I) (paper, equation 4).
+def distance_from_prior(codes: Tensor, counts: Tensor) -> Tensor:
+    """Return MMD^2 = E k(z, z') - 2 E k(z, e) + E k(e, e'), with z of the codes and e of N(0, I) (paper, equation 4).
 
     The kernel is the published one, k(x, y) = exp(-|x - y|^2 / d^2). Its mean over e is known: (1 + 2/d^2)^(-d/2)
     exp(-|z|^2 / (d^2 + 2)), and over both e (1 + 4/d^2)^(-d/2).
 
     Args:
         codes: (B, d).
-        there: (B,) bool, which of them count; z is one of these, z' too.
+        counts: (B,) bool, which of them count; z and z' are among these.
 
     Returns:
-        () at least 0, up to rounding; 0 where none counts.
+        () at least 0, up to rounding; 0 if none counts.
     """
     size = codes.shape[1]
     wide = float(size**2)
-    share = (there / there.sum().clamp(min=1)).to(codes.dtype)
-    apart = (codes[:, None] - codes[None]).square().sum(dim=-1)
-    within = share @ (-apart / wide).exp() @ share
+    share = (counts / counts.sum().clamp(min=1)).to(codes.dtype)
+    distances = (codes[:, None] - codes[None]).square().sum(dim=-1)
+    within = share @ (-distances / wide).exp() @ share
     across = (1 + 2 / wide) ** (-size / 2) * (share @ (-codes.square().sum(dim=1) / (wide + 2)).exp())
     distance: Tensor = within - 2 * across + (1 + 4 / wide) ** (-size / 2)
-    return distance * there.any()
+    return distance * counts.any()
 
 
 class Decoder(nn.Module):
@@ -86,18 +89,18 @@ class Decoder(nn.Module):
 
     def forward(self, factors: Tensor, steps: int) -> Tensor:
         cell = self.cell
-        # What reads its own state twice, as input and as state, has the sum of both weights: an LSTM without input.
+        # A cell that reads its own state as input too has the sum of both weights: an LSTM without input.
         weights: list[Tensor] = [cell.weight_ih, cell.weight_ih + cell.weight_hh, cell.bias_ih, cell.bias_hh]
         first = functional.pad(factors[:, None], (0, 0, 0, steps - 1))
         start = factors.new_zeros(1, *factors.shape)
         # biases, one layer, no dropout, one direction, batch first
         states, _, _ = torch.lstm(first, (start, start), weights, True, 1, 0.0, self.training, False, True)
-        made: Tensor = self.linear(states)
-        return made
+        reconstructed: Tensor = self.linear(states)
+        return reconstructed
 
 
 class Generator(nn.Module):
-    """One modality's code z_s = W LSTM(x_s)_T, its factor F_s of it, and x^_s made of [F_y; F_s].
+    """One modality's code z_s = W LSTM(x_s)_T, its factor F_s, computed from z_s, and x^_s, computed from [F_y; F_s].
 
     Args:
         dim: size of the modality's steps.
@@ -115,26 +118,26 @@ class Generator(nn.Module):
         self.decoder = Decoder(shared + factor, dim)
 
     def code(self, sequence: Sequence) -> Tensor:
-        """z_s (B, ``code``)."""
+        """Return z_s (B, ``code``)."""
         states, _ = self.lstm(sequence.values)
         code: Tensor = self.linear(sequence.last(states))
         return code
 
     def error(self, code: Tensor, shared: Tensor, sequence: Sequence) -> Tensor:
-        """(B,) mean of (x^_s - x_s)^2 over each clip's real steps and features."""
-        # What is to be made again is given: else a text encoder that is trained would learn to say what is easily made.
-        wanted = sequence.values.detach()
-        made = self.decoder(torch.cat([shared, self.factor(code).relu()], dim=-1), wanted.shape[1])
-        missed: Tensor = (made - wanted).square().mean(dim=-1) * sequence.real
-        return missed.sum(dim=1) / sequence.lengths
+        """Return the mean of (x^_s - x_s)^2 over each clip's real steps and features, (B,)."""
+        # The target is a constant: otherwise a trainable text encoder would learn outputs that are easy to predict.
+        target = sequence.values.detach()
+        reconstructed = self.decoder(torch.cat([shared, self.factor(code).relu()], dim=-1), target.shape[1])
+        errors: Tensor = (reconstructed - target).square().mean(dim=-1) * sequence.real
+        return errors.sum(dim=1) / sequence.lengths
 
 
 class MFM(SequenceModel):
     """z_y = W MFN(x) (B, d_y), F_y = ReLU(D_y(z_y)); z_s, F_s = ReLU(D_s(z_s)) of each modality s alone.
 
-    F_m* = ReLU(W F_y) (B, D), y^_m = W' F_m* (B,). Terms of the loss: ``again``, the mean squared error of each x_s
-    made of [F_y; F_s], and ``prior``, the MMD^2 between each code z and N(0, I). A modality's own representation is h_T
-    of its LSTM in the MFN: F_s is to hold what the label does not ask for.
+    F_m* = ReLU(W F_y) (B, D), y^_m = W' F_m* (B,). Terms of the loss: ``again``, the mean squared reconstruction error
+    of each x_s from [F_y; F_s], and ``prior``, the MMD^2 between each code z and N(0, I). A modality's own
+    representation is h_T of its LSTM in the MFN: F_s is to hold what the label does not need.
     """
 
     paper: ClassVar[str] = "Tsai et al., ICLR 2019"
@@ -183,9 +186,9 @@ class MFM(SequenceModel):
         again = label_code.new_zeros(len(label_code))
         for name, sequence in sequences.items():
             generator: Generator = self.generators[name]  # type: ignore[assignment]
-            there = batch.streams[name].present
+            present = batch.streams[name].present
             code = generator.code(sequence)
             weight = self.options.text_again if name == TEXT else self.options.again
-            again = again + weight * generator.error(code, label_factor, sequence) * there
-            prior = prior + distance_from_prior(code, there)
+            again = again + weight * generator.error(code, label_factor, sequence) * present
+            prior = prior + distance_from_prior(code, present)
         return {"again": again, "prior": (self.options.prior * prior).expand(len(again))}

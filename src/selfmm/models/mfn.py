@@ -1,9 +1,11 @@
-"""MFN, the Memory Fusion Network (Zadeh, Liang, Mazumder, Poria, Cambria, Morency: Memory Fusion Network for Multi-view
-Sequential Learning, AAAI 2018): an LSTM per modality, and a memory that an attention over the change of all their cells
-writes into.
+"""MFN, the Memory Fusion Network: an LSTM per modality, and a memory into which an attention over the change of all
+their cells writes.
 
-Deviations of the published code: the states and the memory behind the last real step are taken, where the code reads on
-through the padding; dropout before the score stands before the head's first Linear, as in all models here.
+Zadeh, Liang, Mazumder, Poria, Cambria, Morency: Memory Fusion Network for Multi-view Sequential Learning, AAAI 2018,
+https://arxiv.org/abs/1802.00927.
+
+Deviations from the published code: the states and the memory after the last real step are used, while the code reads on
+through the padding; dropout before the score comes before the head's first linear layer, as in all models here.
 """
 
 from __future__ import annotations
@@ -24,15 +26,15 @@ from selfmm.models.sequences import Sequence, SequenceModel
 
 
 class MemoryOptions(Group):
-    """Sizes of what remembers; every network in it is two Linears with ReLU and dropout between them."""
+    """Sizes of the memory and its networks; each network is two linear layers with ReLU and dropout between them."""
 
     text_hidden: int = Field(256, ge=1, le=65536, description="LSTM units for words; frames: stream.NAME.hidden")
     memory: int = Field(400, ge=1, le=65536, description="size of the memory")
-    proposal: int = Field(64, ge=1, le=65536, description="units of the network that proposes what to write")
+    proposal: int = Field(64, ge=1, le=65536, description="units of the network that proposes a new content")
     proposal_dropout: float = Field(0.0, ge=0, lt=1, description="dropout in it")
-    retain: int = Field(256, ge=1, le=65536, description="units of the gate of what stays in the memory")
+    retain: int = Field(256, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.7, ge=0, lt=1, description="dropout in it")
-    update: int = Field(32, ge=1, le=65536, description="units of the gate of what is written")
+    update: int = Field(32, ge=1, le=65536, description="units of the gate that writes to it")
     update_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
 
 
@@ -53,7 +55,7 @@ MEMORY_SEARCH: Mapping[str, Space] = {
 
 
 def view_sizes(modalities: Mapping[str, Modality], settings: Settings, words: int) -> dict[str, int]:
-    """LSTM units per modality: ``words`` where a transformer reads it, else those of its stream's settings."""
+    """LSTM units per modality: ``words`` where a transformer reads it, otherwise those of the stream's settings."""
     return {
         name: settings.stream_for(name).hidden if modality.kind == "frames" else words
         for name, modality in modalities.items()
@@ -61,20 +63,20 @@ def view_sizes(modalities: Mapping[str, Modality], settings: Settings, words: in
 
 
 def two_layers(size: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
-    """Linear(dropout(ReLU(Linear(x)))), (..., ``size``) to (..., ``out``)."""
+    """Make Linear(dropout(ReLU(Linear(x)))), (..., ``size``) to (..., ``out``)."""
     return nn.Sequential(nn.Linear(size, hidden), *_second(hidden, out, dropout))
 
 
 def lstm_states(cell: nn.LSTMCell, values: Tensor) -> tuple[Tensor, Tensor]:
-    """All h_t and all c_t, (B, L, H) each, of (B, L, d) ``values``; h_0 = c_0 = 0.
+    """Return all h_t and all c_t, (B, L, H) each, for ``values`` (B, L, d), with h_0 = c_0 = 0.
 
-    torch's fused LSTM gives the last c alone, so this is a loop. What comes from the input is reckoned for all steps at
-    once; with it the loop takes about 1.3 times the fused kernel's time.
+    torch's fused LSTM returns only the last c, so this is a loop. The part that depends on the input is computed for
+    all steps at once; with that, the loop takes about 1.3 times as long as the fused kernel.
     """
-    given = functional.linear(values, cell.weight_ih, cell.bias_ih + cell.bias_hh)
+    inputs = functional.linear(values, cell.weight_ih, cell.bias_ih + cell.bias_hh)
     h = c = values.new_zeros(len(values), cell.hidden_size)
     recurrent, hidden, cells = cell.weight_hh.t(), [], []
-    for step in given.unbind(dim=1):
+    for step in inputs.unbind(dim=1):
         enter, keep, new, leave = torch.addmm(step, h, recurrent).chunk(4, dim=1)
         c = torch.addcmul(enter.sigmoid() * new.tanh(), keep.sigmoid(), c)
         h = leave.sigmoid() * c.tanh()
@@ -84,14 +86,14 @@ def lstm_states(cell: nn.LSTMCell, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def with_previous(states: Tensor) -> Tensor:
-    """[s_(t-1); s_t] (B, L, 2H) of states (B, L, H), with s_0 = 0."""
+    """Return [s_(t-1); s_t] (B, L, 2H) for states (B, L, H), with s_0 = 0."""
     return torch.cat([functional.pad(states, (0, 0, 1, -1)), states], dim=-1)
 
 
 class DeltaMemoryAttention(nn.Module):
-    """c^[t-1,t] * softmax(D_a(c^[t-1,t])), the cells before and after a step, weighed (paper, equations 1-2).
+    """c^[t-1,t] * softmax(D_a(c^[t-1,t])), the weighted cells before and after a step (paper, equations 1-2).
 
-    Input: cells (B, L, H) of all modalities side by side. Output: (B, L, 2H).
+    Input: cells (B, L, H) of all modalities, concatenated. Output: (B, L, 2H).
     """
 
     def __init__(self, cells: int, options: Options) -> None:
@@ -100,8 +102,8 @@ class DeltaMemoryAttention(nn.Module):
 
     def forward(self, cells: Tensor) -> Tensor:
         pair = with_previous(cells)
-        weighed: Tensor = pair * self.network(pair).softmax(dim=-1)
-        return weighed
+        weighted: Tensor = pair * self.network(pair).softmax(dim=-1)
+        return weighted
 
 
 class GatedMemory(nn.Module):
@@ -115,16 +117,16 @@ class GatedMemory(nn.Module):
         self.seen, self.size = seen, options.memory
         self.propose = two_layers(seen, options.proposal, self.size, options.proposal_dropout)
         self.units = [options.retain, options.update]
-        self.gates = nn.Linear(seen + self.size, sum(self.units))  # the first Linear of both gates
+        self.gates = nn.Linear(seen + self.size, sum(self.units))  # the first layer of both gates
         self.retain = _second(options.retain, self.size, options.retain_dropout)
         self.update = _second(options.update, self.size, options.update_dropout)
 
     def forward(self, seen: Tensor) -> Tensor:
         weight = self.gates.weight
-        given = functional.linear(seen, weight[:, : self.seen], self.gates.bias)
+        inputs = functional.linear(seen, weight[:, : self.seen], self.gates.bias)
         recurrent, proposals = weight[:, self.seen :].t(), self.propose(seen).tanh()
         memory, memories = seen.new_zeros(len(seen), self.size), []
-        for step, proposal in zip(given.unbind(dim=1), proposals.unbind(dim=1), strict=True):
+        for step, proposal in zip(inputs.unbind(dim=1), proposals.unbind(dim=1), strict=True):
             keep, write = torch.split(torch.addmm(step, memory, recurrent), self.units, dim=1)
             memory = self.retain(keep).sigmoid() * memory + self.update(write).sigmoid() * proposal
             memories.append(memory)
@@ -136,16 +138,16 @@ def _second(hidden: int, out: int, dropout: float) -> nn.Sequential:
 
 
 class MemoryFusion(nn.Module):
-    """The system of LSTMs, the attention and the memory; MFM encodes with it too.
+    """The system of LSTMs, the attention and the memory; MFM uses it as its encoder.
 
     Input: aligned sequences. Output: per modality h_T (B, H_s) of the last real step T, and u_T (B, M).
 
     Args:
         dims: size of each modality's steps.
-        hidden: LSTM units of each.
+        hidden: LSTM units of each modality.
 
     Attributes:
-        dim: of all its outputs side by side.
+        dim: size of all outputs, concatenated.
     """
 
     def __init__(self, dims: Mapping[str, int], hidden: Mapping[str, int], options: Options) -> None:
@@ -166,7 +168,7 @@ class MemoryFusion(nn.Module):
 
 
 class MFN(SequenceModel):
-    """h_t, c_t = LSTM_s(x_t) per modality s; u_t the gated memory of the attended [c_(t-1); c_t] of all of them.
+    """h_t, c_t = LSTM_s(x_t) per modality s; u_t is the gated memory of the attended [c_(t-1); c_t] of all modalities.
 
     Then F_m* = ReLU(W [h_T of all s; u_T]) (B, D) of the last real step T, and y^_m = W' F_m* (B,). A modality's own
     representation is its h_T (B, H_s): its LSTM reads nothing else.

@@ -1,9 +1,10 @@
-"""MLMF, low-rank fusion with a task per modality (Yu, Xu, Meng, Zhu, Ma, Wu, Zou, Yang: CH-SIMS: A Chinese Multimodal
-Sentiment Analysis Dataset with Fine-grained Annotation of Modality, ACL 2020): LMF that also learns what people say of
-each modality alone.
+"""MLMF, low-rank fusion with a task per modality: LMF that also learns people's labels of each modality.
 
-Deviations of the published code: those of ``selfmm.models.lmf``; all tasks weigh the same, where the code has a
-weight for each.
+Yu, Xu, Meng, Zhu, Ma, Wu, Zou, Yang: CH-SIMS: A Chinese Multimodal Sentiment Analysis Dataset with Fine-grained
+Annotation of Modality, ACL 2020, https://aclanthology.org/2020.acl-main.343/.
+
+Deviations from the published code: those of ``selfmm.models.lmf``; and all tasks have the same weight, while the code
+has a weight for each.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from selfmm.models.lmf import LMF
 
 
 class MLMF(LMF):
-    """LMF's F_m and y^_m, and of each modality F_s* = ReLU(W_s F_s) (B, d_s), y^_s = W_s' F_s* (B,)."""
+    """LMF's F_m and y^_m; and for each modality alone F_s* = ReLU(W_s F_s) (B, d_s), y^_s = W_s' F_s* (B,)."""
 
     paper: ClassVar[str] = "Yu et al., ACL 2020"
     labels: ClassVar[Labels] = "human"

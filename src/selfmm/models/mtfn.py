@@ -1,9 +1,10 @@
-"""MTFN, tensor fusion with a task per modality (Yu, Xu, Meng, Zhu, Ma, Wu, Zou, Yang: CH-SIMS: A Chinese Multimodal
-Sentiment Analysis Dataset with Fine-grained Annotation of Modality, ACL 2020): TFN that also learns what people say of
-each modality alone.
+"""MTFN, tensor fusion with a task per modality: TFN that also learns people's labels of each modality.
 
-Deviations of the published code: those of ``selfmm.models.tfn``; all tasks weigh the same, where the code has a
-weight for each.
+Yu, Xu, Meng, Zhu, Ma, Wu, Zou, Yang: CH-SIMS: A Chinese Multimodal Sentiment Analysis Dataset with Fine-grained
+Annotation of Modality, ACL 2020, https://aclanthology.org/2020.acl-main.343/.
+
+Deviations from the published code: those of ``selfmm.models.tfn``; and all tasks have the same weight, while the code
+has a weight for each.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from selfmm.models.tfn import TFN
 
 
 class MTFN(TFN):
-    """TFN's F_m* and y^_m, and of each modality F_s* = ReLU(W_s F_s) (B, d_s), y^_s = W_s' F_s* (B,)."""
+    """TFN's F_m* and y^_m; and for each modality alone F_s* = ReLU(W_s F_s) (B, d_s), y^_s = W_s' F_s* (B,)."""
 
     paper: ClassVar[str] = "Yu et al., ACL 2020"
     labels: ClassVar[Labels] = "human"

@@ -1,11 +1,12 @@
-"""MulT, the Multimodal Transformer (Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for
-Unaligned Multimodal Language Sequences, ACL 2019): each modality attends to each other one, step to step,
-without aligning them.
+"""MulT, the Multimodal Transformer: each modality attends to each other one, step by step, without alignment.
 
-Deviations of the published code: a convolution reads zeros beyond a clip's ends, so that no step is lost and a clip may
-be shorter than its kernel; every modality passes one, also where it has the right size already; the state of each
-clip's own last step is taken, where the code takes the batch's last; there is one attention dropout, where the code has
-one per modality. What the transformers do otherwise is said in ``selfmm.models.attention``.
+Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language Sequences,
+ACL 2019, https://arxiv.org/abs/1906.00295.
+
+Deviations from the published code: a convolution reads zeros beyond a clip's ends, so that no step is lost and a clip
+may be shorter than its kernel; every modality passes through one, even if it has the right size already; the state of
+each clip's own last step is used, while the code uses the batch's last step; there is one attention dropout, while the
+code has one per modality. For the deviations of the transformers, see ``selfmm.models.attention``.
 """
 
 from __future__ import annotations
@@ -24,28 +25,31 @@ from selfmm.models.attention import TemporalConv, Transformer, TransformerOption
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
 from selfmm.models.sequences import Sequence, SequenceModel
 
-_MEMORY_LAYERS = 3  # at least, in the published code, however few the crossmodal ones are
+_MEMORY_LAYERS = 3  # the minimum in the published code, however few the crossmodal layers are
 
 
 class Options(TransformerOptions):
     """MulT's own settings; the defaults are those published for MOSI."""
 
-    layers: int = Field(4, ge=1, le=64, description="blocks of each transformer; 3 at least where streams are joined")
-    text_kernel: int = Field(1, ge=1, le=255, description="tokens that the convolution reads for each step")
-    kernel: int = Field(3, ge=1, le=255, description="frames that it reads for each step")
+    layers: int = Field(
+        4, ge=1, le=64, description="blocks of each transformer; at least 3 for those of concatenated sequences"
+    )
+    text_kernel: int = Field(1, ge=1, le=255, description="number of tokens that the convolution reads for each step")
+    kernel: int = Field(3, ge=1, le=255, description="number of frames that it reads for each step")
     text_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the tokens")
     out_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the score")
 
 
 class Crossmodal(nn.Module):
-    """Z_(t<-s) = Transformer(X_t, X_s) for each pair; Z_t = Transformer([Z_(t<-s) for all s]); z all Z_t's last steps.
+    """Z_(t<-s) = Transformer(X_t, X_s) for each pair; Z_t = Transformer([Z_(t<-s) for all s]); z is the last step of
+    all Z_t.
 
-    Input: per modality X (B, L, d). Output: z (B, ``dim``), M (M - 1) d wide for M modalities. (Tsai et al., section
+    Input: per modality X (B, L, d). Output: z (B, ``dim``), of size M (M - 1) d for M modalities. (Tsai et al., section
     3.2.)
 
     Args:
         layers: blocks of the transformers of pairs.
-        memory_layers: blocks of those over joined streams.
+        memory_layers: blocks of the transformers of concatenated sequences.
     """
 
     def __init__(self, names: tuple[str, ...], options: TransformerOptions, *, layers: int, memory_layers: int) -> None:
@@ -66,7 +70,7 @@ class Crossmodal(nn.Module):
         return torch.cat([self._memory(target, streams) for target in self.sources], dim=-1)
 
     def source(self, target: str, source: str, streams: Mapping[str, Sequence]) -> Sequence:
-        """What ``target`` reads of ``source``."""
+        """Return what ``target`` reads of ``source``."""
         return streams[source]
 
     def _memory(self, target: str, streams: Mapping[str, Sequence]) -> Tensor:
@@ -79,7 +83,7 @@ class Crossmodal(nn.Module):
         return memory.last()
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
-        """About what one clip of such lengths leaves in memory for the gradient."""
+        """Estimate how many bytes one clip of these lengths keeps for the gradient."""
         pairs: Mapping[str, Any] = dict(self.pairs.items())
         memories: Mapping[str, Any] = dict(self.memories.items())
         kept = 0
@@ -91,15 +95,15 @@ class Crossmodal(nn.Module):
 
 
 def pair_key(target: str, source: str) -> str:
-    """Name of a pair's module."""
+    """Return the name of a pair's module."""
     return f"{target} from {source}"
 
 
 class MulT(SequenceModel):
-    """X_s = Conv1D(x_s) (B, L_s, d), z = Crossmodal(X) (B, M (M - 1) d): every modality attends to every other.
+    """X_s = Conv1D(x_s) (B, L_s, d), z = Crossmodal(X) (B, M (M - 1) d): every modality attends to every other one.
 
-    F_m* = z + W_2 ReLU(W_1 z) (B, M (M - 1) d), y^_m = W F_m* (B,). Every state mixes modalities, and X_s is a sequence
-    that the method makes no vector of: no modality has a representation of its own.
+    F_m* = z + W_2 ReLU(W_1 z) (B, M (M - 1) d), y^_m = W F_m* (B,). No modality has a representation of its own: every
+    state mixes modalities, and the method makes no vector of the sequence X_s.
     """
 
     paper: ClassVar[str] = "Tsai et al., ACL 2019"
@@ -137,7 +141,7 @@ class MulT(SequenceModel):
         self.score = Score(dim)
 
     def combine(self, sequences: dict[str, Sequence], batch: Batch) -> Output:
-        joined: Tensor = self.crossmodal({name: self._project(name, each) for name, each in sequences.items()})
+        joined: Tensor = self.crossmodal({name: self._project(name, sequence) for name, sequence in sequences.items()})
         feature = joined + self.residual(joined)
         return self.output(batch, (feature, self.score(feature)), {}, self.means(sequences))
 

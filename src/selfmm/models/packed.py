@@ -1,8 +1,8 @@
 """BERT without padding: the words of all clips as one long list of rows.
 
 A padded batch spends most of its arithmetic on padding: in MOSI a sentence has 15 tokens, and the longest of 64 has 40.
-Here every Linear sees real words alone; only the attention itself, a few percent of the work, is padded. And of the
-last layer only the first token is asked for, so only that is computed.
+Here every linear layer sees only real words; only the attention itself, a few percent of the work, is padded. Of the
+last layer, only the first token is computed if only that is used.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
-# Rows in bf16 come in such multiples: oneDNN compiles kernels for each number of them and keeps a thousand. For numbers
-# at random that was .5 GB with a 6x384 encoder after 90 passes, and more with BERT-base.
+# In bf16 the number of rows is a multiple of this: oneDNN compiles kernels for each number and keeps a thousand.
+# With random numbers, that was .5 GB with a 6x384 encoder after 90 passes, and more with BERT-base.
 _ROWS_BF16 = 32
 
-# Their layers have the same parts by the same names (transformers). Checked against their own forward in the tests.
+# Their layers have the same parts under the same names. The tests compare with their own forward.
 _FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
 
-# Not cuDNN's, which makes a plan for each new shape: on an H100 that took 8 s in the first epochs of BERT-base.
+# Without cuDNN's, which makes a plan for each new shape: on an H100 that took 8 s in the first epochs of BERT-base.
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 FAMILIES = ", ".join(_FAMILY)
-"""For messages: the transformers that ``can_pack`` knows, by the ``model_type`` of their configuration."""
+"""For messages: the transformers that ``can_pack`` supports, by the ``model_type`` of their configuration."""
 
 
 def can_pack(model: nn.Module) -> bool:
-    """Whether this module knows the inside of this transformer."""
+    """Return whether this module supports this transformer."""
     config: Any = model.config
     absolute = getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
     return config.model_type in _FAMILY and absolute and not config.is_decoder
 
 
 class Layout:
-    """Where the words of a padded (B, L) batch stand in the list of all words, (T,).
+    """The places of the words of a padded (B, L) batch in the list of all words, (T,).
 
     Args:
         lengths: (B,) int64 on the CPU, at least 1 each.
         longest: L.
-        multiple: of rows; the list is filled up with words whose results nobody reads.
+        multiple: the number of rows is a multiple of this; words whose results are not used fill up the list.
     """
 
     def __init__(self, lengths: Tensor, longest: int, multiple: int) -> None:
         real = torch.arange(longest) < lengths[:, None]
         self.shape = (len(lengths), longest)
-        self.words = real.flatten().nonzero()[:, 0]  # of each word its place in the flattened batch
+        self.words = real.flatten().nonzero()[:, 0]  # each word's place in the flattened batch
         self.places = torch.cat([self.words, self.words.new_zeros(-len(self.words) % multiple)])  # (T,)
-        self.starts = lengths.cumsum(0) - lengths  # (B,) of each clip's first word in the list
+        self.starts = lengths.cumsum(0) - lengths  # (B,) the place of each clip's first word in the list
         full = bool(real.all())
-        self.mask = None if full else real[:, None, None, :]  # (B, 1, 1, L), True may be looked at
+        self.mask = None if full else real[:, None, None, :]  # (B, 1, 1, L), True where attention may look
 
     def pack(self, padded: Tensor) -> Tensor:
         """(B, L, d) to (T, d)."""
@@ -72,7 +72,7 @@ class Layout:
 
 
 class Padded:
-    """The same layout of a batch that stays padded: on an accelerator that is cheaper than finding out where words are.
+    """The same layout for a batch that stays padded: on an accelerator that is cheaper than finding the words.
 
     Args:
         lengths: (B,) int64, at least 1 each.
@@ -98,36 +98,36 @@ class Padded:
 
 
 def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
-    """The last layer's first token of each clip, (B, d): ``model(ids, mask).last_hidden_state[:, 0]``.
+    """Return the last layer's first token of each clip, (B, d): ``model(ids, mask).last_hidden_state[:, 0]``.
 
     Args:
-        model: a transformer that ``can_pack`` knows.
+        model: a transformer that ``can_pack`` supports.
         ids: (B, L) token ids, padded.
-        lengths: (B,) int64 where ``ids`` are, at least 1 each.
-        recompute: keep only each layer's input for the backward pass and compute the rest again there.
+        lengths: (B,) int64 on the device of ``ids``, at least 1 each.
+        recompute: keep only each layer's input for the backward pass, which computes the rest again.
     """
     layout, rows = _embed(model, ids, lengths)
     return _first(model, rows, layout, recompute)
 
 
 def all_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
-    """The last layer's tokens, (B, L, d) with zeros beyond the lengths; arguments as of ``first_tokens``."""
+    """Return the last layer's tokens, (B, L, d) with zeros beyond the lengths; arguments as for ``first_tokens``."""
     layout, rows = _embed(model, ids, lengths)
     return layout.whole(_through(model.encoder.layer, rows, layout, recompute))
 
 
 def embeddings(model: Any, ids: Tensor) -> Tensor:
-    """What the first layer reads of token ids (B, L): (B, L, ``hidden_size``), of the padding too."""
+    """Return the first layer's input for token ids (B, L): (B, L, ``hidden_size``), padding included."""
     values: Tensor = model.embeddings(input_ids=ids)
     return _projected(model, values)
 
 
 def first_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
-    """``first_tokens`` of what the first layer is to read, on any device.
+    """``first_tokens`` from the first layer's input, on any device.
 
     Args:
-        embedded: (B, L, ``hidden_size``); what stands beyond the lengths is not read.
-        lengths: (B,) int64 where ``embedded`` is, at least 1 each.
+        embedded: (B, L, ``hidden_size``); what is beyond the lengths is not read.
+        lengths: (B,) int64 on the device of ``embedded``, at least 1 each.
     """
     layout = _layout(lengths, embedded.shape[1])
     return _first(model, layout.pack(embedded), layout, recompute)
@@ -165,19 +165,19 @@ def _layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:
     attention = layer.attention.self
     heads, chance = attention.num_attention_heads, _dropout(attention)
     query, key, value = (layout.pad(part(rows), heads) for part in (attention.query, attention.key, attention.value))
-    said = _attend(query, key, value, layout.mask, chance)
-    return _rest(layer, layout.pack(said.transpose(1, 2).flatten(2)), rows)
+    attended = _attend(query, key, value, layout.mask, chance)
+    return _rest(layer, layout.pack(attended.transpose(1, 2).flatten(2)), rows)
 
 
 def _first_of_layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:
-    """What ``_layer`` gives at the first tokens, (B, d)."""
+    """The output of ``_layer`` at the first tokens, (B, d)."""
     attention = layer.attention.self
     heads, chance = attention.num_attention_heads, _dropout(attention)
     first = rows[layout.starts]
     key, value = (layout.pad(part(rows), heads) for part in (attention.key, attention.value))
     query = attention.query(first).view(len(first), heads, 1, -1)
-    said = _attend(query, key, value, layout.mask, chance)
-    return _rest(layer, said.flatten(1), first)
+    attended = _attend(query, key, value, layout.mask, chance)
+    return _rest(layer, attended.flatten(1), first)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, chance: float) -> Tensor:
@@ -187,8 +187,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, chan
         return F.scaled_dot_product_attention(query, key, value, mask, chance)
 
 
-def _rest(layer: Any, said: Tensor, rows: Tensor) -> Tensor:
-    rows = layer.attention.output(said, rows)
+def _rest(layer: Any, attended: Tensor, rows: Tensor) -> Tensor:
+    rows = layer.attention.output(attended, rows)
     out: Tensor = layer.output(layer.intermediate(rows), rows)
     return out
 

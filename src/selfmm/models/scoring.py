@@ -1,4 +1,4 @@
-"""Scores of clips under a model: what validation, the final results and predictions share."""
+"""Scores of clips from a model, for validation, final results and predictions."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model says of n clips, on the scale of the labels.
+    """A model's scores of n clips, on the scale of the labels.
 
     Attributes:
         fusion: (n,) float64.
-        unimodal: per modality with a task of its own (n,) float64; NaN where the clip lacks the stream.
+        unimodal: per modality with a task of its own (n,) float64; NaN where the clip lacks the modality.
     """
 
     fusion: npt.NDArray[np.float64]
@@ -37,30 +37,30 @@ class Scores:
 
 @torch.inference_mode()
 def score(model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None) -> Scores:
-    """Scores every clip of ``maker`` once, in evaluation mode; the model's mode is restored afterwards.
+    """Score every clip of ``maker`` once, in evaluation mode; afterwards the model's mode is restored.
 
-    Several ``processes`` take turns with the batches, and all get all scores.
+    Several ``processes`` take turns with the batches, and all of them get all scores.
     """
     was_training = model.training
-    if was_training:  # walking through all modules takes as long as a fifth of one short clip
+    if was_training:  # going through all modules takes a fifth of the time of one short clip
         model.eval()
     plan = _own(evaluation_plan(maker.cost, _BATCH), processes)
     columns: list[Tensor] = []
     for batch in maker.batches(plan, device):
         output: Output = model(batch)
-        alone = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.tasks]
-        columns.append(torch.stack([output.fusion, *alone]))
+        unimodal = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.tasks]
+        columns.append(torch.stack([output.fusion, *unimodal]))
     if was_training:
         model.train()
     scores = torch.zeros(1 + len(model.tasks), len(maker), dtype=torch.float64)
     if plan:
         scores[:, np.concatenate(plan)] = (
             torch.cat(columns, dim=1).double().cpu()
-        )  # once: transfers wait for the device
+        )  # only once, because transfers wait for the device
     if processes is not None:
         scores = processes.total(scores)
-    fusion, *unimodal = scores.numpy()
-    return Scores(fusion, dict(zip(model.tasks, unimodal, strict=True)))
+    fusion, *others = scores.numpy()
+    return Scores(fusion, dict(zip(model.tasks, others, strict=True)))
 
 
 def _own(plan: list[Positions], processes: Processes | None) -> list[Positions]:
@@ -71,9 +71,12 @@ def _own(plan: list[Positions], processes: Processes | None) -> list[Positions]:
 def mean_encodings(
     model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None
 ) -> dict[str, Tensor]:
-    """Mean of each modality's ``Output.encoded`` over the clips that have it, (d',) each; none if nobody has."""
+    """Return the mean of each modality's ``Output.encoded`` over the clips that have it, (d',) each.
+
+    A modality that no clip has is left out.
+    """
     model.eval()
-    # The last number counts the clips.
+    # The last number of each is the count of clips.
     sums = {name: torch.zeros(len(model.missing[name]) + 1, dtype=torch.float64) for name in model.modalities}
     for batch in maker.batches(_own(evaluation_plan(maker.cost, _BATCH), processes), device):
         output: Output = model(batch)
@@ -87,7 +90,7 @@ def mean_encodings(
 
 
 def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = None) -> pd.DataFrame:
-    """``predictions.parquet``: id, split, label, score, score_<modality>."""
+    """Return the content of ``predictions.parquet``: id, split, label, score, score_<modality>."""
     table = dataset.samples[["id", "split", "label"]]
     table = (table if rows is None else table.iloc[rows]).reset_index(drop=True)
     unimodal = {f"score_{name}": values for name, values in scores.unimodal.items()}
@@ -96,7 +99,7 @@ def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = 
 
 @contextmanager
 def at_rest(network: nn.Module) -> Iterator[None]:
-    """In evaluation mode and, but where it is asked for, without gradients."""
+    """Keep ``network`` in evaluation mode, and without gradients unless the body asks for them."""
     was_training = network.training
     network.eval()
     try:

@@ -1,7 +1,9 @@
-"""Self-MM (Yu, Xu, Yuan, Wu: Learning Modality-Specific Representations with Self-Supervised Multi-Task
-Learning for Multimodal Sentiment Analysis, AAAI 2021): late fusion with one more task per modality.
+"""Self-MM: late fusion with one more task per modality.
 
-The model is plain late fusion; what makes it Self-MM is the objective in ``selfmm.training.objectives.self_mm``.
+Yu, Xu, Yuan, Wu: Learning Modality-Specific Representations with Self-Supervised Multi-Task Learning for Multimodal
+Sentiment Analysis, AAAI 2021, https://arxiv.org/abs/2102.04830.
+
+The network is plain late fusion. The objective makes it Self-MM: see ``selfmm.training.objectives.self_mm``.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from selfmm.models.late_fusion import LateFusion
 
 
 class SelfMM(LateFusion):
-    """F_m* = ReLU(W [F_t; F_a; F_v]), y^_m = W F_m*, and alike for each modality alone (paper, equations 1-5)."""
+    """F_m* = ReLU(W [F_t; F_a; F_v]), y^_m = W F_m*, and the same for each modality alone (paper, equations 1-5)."""
 
     paper: ClassVar[str] = "Yu et al., AAAI 2021"
     labels: ClassVar[Labels] = "generated"

@@ -1,4 +1,4 @@
-"""What reads one modality of frames before TFN or LMF multiplies it with the others."""
+"""The encoders of TFN and LMF: each reads one modality of frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MeanNetwork(Standardised):
     Args:
         input_dim: features per frame.
         hidden: units of the first two layers.
-        dim: units of the last.
+        dim: units of the last layer.
         dropout: on the mean.
     """
 
@@ -34,12 +34,12 @@ class MeanNetwork(Standardised):
         )
 
     def kept_bytes(self, length: int) -> int:
-        """About what one clip of so many frames leaves in memory for the gradient."""
+        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
         widths = [layer.in_features + layer.out_features for layer in self.layers if isinstance(layer, nn.Linear)]
         return 4 * sum(widths)
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        # In full precision also where the transformer is not: this is a sliver of the work, and frames vary widely.
+        # In full precision even if the transformer is not: this is a small part of the work, and frames vary widely.
         with torch.autocast(values.device.type, enabled=False):
             ends = lengths.clamp(min=1)[:, None]
             real = torch.arange(values.shape[1], device=values.device) < ends
@@ -47,12 +47,12 @@ class MeanNetwork(Standardised):
 
 
 def sub_network(name: str, dim: int, branch: StreamSettings) -> SequenceEncoder | MeanNetwork:
-    """Of text that is features already an LSTM, of everything else a ``MeanNetwork``.
+    """Make an LSTM for text that is already features, and a ``MeanNetwork`` for everything else.
 
     Args:
         name: of the modality.
         dim: features per frame.
-        branch: its settings; those of an LSTM have no part in a ``MeanNetwork``.
+        branch: its settings; a ``MeanNetwork`` ignores those of an LSTM.
     """
     if name != TEXT:
         return MeanNetwork(dim, branch.hidden, branch.out, dropout=branch.dropout)

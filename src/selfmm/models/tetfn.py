@@ -1,10 +1,13 @@
-"""TETFN, the Text Enhanced Transformer Fusion Network (Wang, Guo, Tian, Liu, He, Luo: TETFN: A Text Enhanced
-Transformer Fusion Network for Multimodal Sentiment Analysis, Pattern Recognition 136, 2023): MulT in which text
-stands between any two other modalities, with Self-MM's labels per modality.
+"""TETFN, the Text Enhanced Transformer Fusion Network: MulT in which the text mediates between any two other
+modalities, with Self-MM's labels per modality.
 
-Deviations of the published code: streams need not be aligned; the padding takes no part in a maximum; convolutions,
-last steps and attention dropout as in MulT here. The code gives the convolution over vision the kernel of audio, and so
-do the defaults here. Features of faces come from the data, where the paper has a vision transformer read them.
+Wang, Guo, Tian, Liu, He, Luo: TETFN: A Text Enhanced Transformer Fusion Network for Multimodal Sentiment Analysis,
+Pattern Recognition 136, 2023, https://doi.org/10.1016/j.patcog.2022.109259.
+
+Deviations from the published code: the modalities need not be aligned; padding does not take part in a maximum;
+convolutions, last steps and attention dropout are as in MulT here. The code gives the convolution over vision the
+kernel of audio, and so do the defaults here. Features of faces come from the data; in the paper, a vision transformer
+reads the faces.
 """
 
 from __future__ import annotations
@@ -32,15 +35,19 @@ class Options(TransformerOptions):
     dim: int = Field(50, ge=1, le=8192, description="size of all sequences and of their attention")
     heads: int = Field(5, ge=1, le=1024, validate_default=True, description="attention heads, which divide dim")
     layers: int = Field(2, ge=1, le=64, description="blocks of each transformer")
-    text_kernel: int = Field(1, ge=1, le=255, description="tokens that the convolution reads for each step")
-    kernel: int = Field(1, ge=1, le=255, description="states that it reads for each step of the other modalities")
-    attention_dropout: float = Field(0.1, ge=0, lt=1, description="dropout of what a step attends to")
-    relu_dropout: float = Field(0.0, ge=0, lt=1, description="dropout between the two Linears behind each attention")
+    text_kernel: int = Field(1, ge=1, le=255, description="number of tokens that the convolution reads for each step")
+    kernel: int = Field(
+        1, ge=1, le=255, description="number of states that it reads for each step of the other modalities"
+    )
+    attention_dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the attention weights")
+    relu_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout between the two linear layers after each attention"
+    )
     embedding_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of a transformer's inputs")
 
 
 class Recurrent(nn.Module):
-    """Conv1D(LSTM(x)): (B, L, ``input_dim``) to (B, L, ``dim``), zeros behind a clip's end."""
+    """Conv1D(LSTM(x)): (B, L, ``input_dim``) to (B, L, ``dim``), zeros after a clip's end."""
 
     def __init__(self, input_dim: int, dim: int, kernel: int, stream: StreamSettings) -> None:
         super().__init__()
@@ -54,7 +61,7 @@ class Recurrent(nn.Module):
 
 
 class TextEnhanced(Crossmodal):
-    """MulT's pairs; but between two that are not text, X_t attends to Transformer(X_s, X_text), of one block."""
+    """MulT's pairs; but of two that are not text, X_t attends to Transformer(X_s, X_text), which has one block."""
 
     def __init__(self, names: tuple[str, ...], options: Options) -> None:
         super().__init__(names, options, layers=options.layers, memory_layers=options.layers)
@@ -126,5 +133,5 @@ class TETFN(SequenceModel):
 
 
 def _highest(sequence: Sequence) -> Tensor:
-    """(B, d) of (B, L, d): the highest of each feature over the real steps."""
+    """(B, d) of (B, L, d): the maximum of each feature over the real steps."""
     return sequence.values.masked_fill(~sequence.real[:, :, None], -torch.inf).amax(dim=1)

@@ -1,4 +1,4 @@
-"""Pretrained text encoders: loading them from a hub name, a folder or the offline weights, and tokenising."""
+"""Pretrained text encoders: load them from a hub name, a folder or the offline weights, and tokenise."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.pretrained import first_line, load_named, load_transformer
+from selfmm.models.encoders import Encoder
 from selfmm.models.packed import FAMILIES, all_tokens, can_pack, embeddings, first_of_embedded, first_tokens
 
 
@@ -37,19 +38,19 @@ class Pretrained:
         return int(self.model.config.hidden_size)
 
     def save(self, folder: Path) -> None:
-        """Writes configuration and tokenizer, not the weights: a run keeps those with its own."""
+        """Write the configuration and the tokenizer, not the weights: a run keeps those with its own."""
         self.model.config.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
 def load_pretrained(name: str) -> Pretrained:
-    """Loads a text encoder with its weights.
+    """Load a text encoder with its weights.
 
     Args:
         name: ``minilm`` (offline weights), a local folder, or a hub name. Only a hub name may use the network.
 
     Raises:
-        WeightsError: it is not there, cannot be reached, or is stored as a pickle instead of safetensors.
+        WeightsError: if it is missing, cannot be reached, or is stored as a pickle instead of safetensors.
     """
     if name in weights.KNOWN:
         _check_use(name)
@@ -59,15 +60,15 @@ def load_pretrained(name: str) -> Pretrained:
 
 def _check_use(name: str) -> None:
     if weights.KNOWN[name].use != "text":
-        known = ", ".join(one for one, entry in weights.KNOWN.items() if entry.use == "text")
+        known = ", ".join(other for other, entry in weights.KNOWN.items() if entry.use == "text")
         raise WeightsError(
-            f"the weights {name!r} ({weights.KNOWN[name].about}) are no text encoder. Choose {known}, a local folder "
-            "or a hub name."
+            f"the weights {name!r} ({weights.KNOWN[name].about}) are not a text encoder. Choose {known}, a local "
+            "folder or a hub name."
         )
 
 
 def load_architecture(folder: Path) -> Pretrained:
-    """A text encoder as ``Pretrained.save`` left it, with random weights that the caller replaces."""
+    """Return a text encoder as ``Pretrained.save`` left it, with random weights that the caller replaces."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     _refuse_code(folder)
@@ -76,12 +77,12 @@ def load_architecture(folder: Path) -> Pretrained:
         config = AutoConfig.from_pretrained(folder, **local)
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         return Pretrained(_without_pooler(AutoModel.from_config(config, trust_remote_code=False)), tokenizer)
-    except Exception as error:  # a damaged configuration fails in as many ways as there are settings
+    except Exception as error:  # a damaged configuration can fail in many ways
         raise WeightsError(f"cannot read the text encoder in {folder}: {first_line(error)}") from error
 
 
 def _refuse_code(folder: Path) -> None:
-    """A run folder may be a stranger's: its text encoder may not bring or fetch code of its own."""
+    """The run folder may come from somebody else: its text encoder may not bring or download code."""
     for name in ("config.json", "tokenizer_config.json"):
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -91,12 +92,12 @@ def _refuse_code(folder: Path) -> None:
             ) from error
         if not isinstance(content, dict):
             raise WeightsError(f"{folder / name} is not a JSON object. The folder is damaged.")
-        asks = [key for key in ("auto_map", "custom_pipelines") if key in content]
-        asks += [key for key in ("attn_implementation", "_attn_implementation") if "/" in str(content.get(key))]
-        if asks:
+        keys = [key for key in ("auto_map", "custom_pipelines") if key in content]
+        keys += [key for key in ("attn_implementation", "_attn_implementation") if "/" in str(content.get(key))]
+        if keys:
             raise WeightsError(
-                f"{folder / name} asks for code of its own ({', '.join(asks)}). It was not run. "
-                "Use a text encoder that transformers knows by itself."
+                f"{folder / name} asks for code of its own ({', '.join(keys)}). It was not run. "
+                "Use a text encoder that is part of transformers."
             )
 
 
@@ -117,14 +118,14 @@ def _load(name: str) -> Pretrained:
 
 
 def _without_pooler(model: Any) -> Any:
-    # The pooler does not take part in the first token's last layer: it would be saved and never trained.
+    # The pooler is not used: it would be saved and never trained.
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
-    """Token ids of each text with its special tokens, cut to ``max_tokens``; none at all for a blank text."""
+    """Return the token ids of each text with its special tokens, cut to ``max_tokens``; none for a blank text."""
     if not texts:
         return []
     encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)["input_ids"]
@@ -135,29 +136,27 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.
 
 
 def words_of_tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
-    """Per text the number of each token's word, by the blanks between words; tokens as ``tokenise`` makes them.
+    """Return, per text, the number of each token's word; words are separated by blanks, tokens are as in ``tokenise``.
 
-    Tokens that stand for no word, at the beginning and end, have the nearest one's.
+    Tokens that are not part of a word, at the beginning and end, get the number of the nearest word.
 
     Raises:
-        SettingsError: the tokenizer does not tell where in the text its tokens are.
+        SettingsError: if the tokenizer does not tell where in the text its tokens are.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise SettingsError(["text.encoder: its tokenizer does not tell which word a token is of; use align=pool"])
+        raise SettingsError(["text.encoder: its tokenizer does not tell which word a token belongs to; use align=pool"])
     if not texts:
         return []
-    found = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False, return_offsets_mapping=True)[
-        "offset_mapping"
-    ]
-    spans = [np.array(each, dtype=np.int64).reshape(-1, 2) for each in found]
-    return [_words(text, each) for text, each in zip(texts, spans, strict=True)]
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False, return_offsets_mapping=True)
+    spans = [np.array(offsets, dtype=np.int64).reshape(-1, 2) for offsets in encoded["offset_mapping"]]
+    return [_words(text, offsets) for text, offsets in zip(texts, spans, strict=True)]
 
 
 def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     if not text.strip():
         return np.empty(0, dtype=np.int64)
-    begins = np.array([found.start() for found in re.finditer(r"\S+", text)])
-    # By its last letter: some tokenizers count the blank before a word to it.
+    begins = np.array([match.start() for match in re.finditer(r"\S+", text)])
+    # By its last letter: some tokenizers count the blank before a word as part of it.
     words = np.searchsorted(begins, spans[:, 1] - 1, side="right") - 1
     real = np.flatnonzero(spans[:, 1] > spans[:, 0])
     if not len(real):
@@ -166,22 +165,22 @@ def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return words[nearest].clip(0)  # type: ignore[no-any-return]
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(Encoder):
     """F_t: the first token of the last layer of a pretrained transformer, or all of its tokens.
 
     Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``), or with ``tokens``
-    (B, L, ``dim``) with zeros beyond the lengths. Where the encoder was asked before, its answer (B, L, ``dim``) float,
-    L = 1 without ``tokens``, goes in instead of ids and comes out.
+    (B, L, ``dim``) with zeros beyond the lengths. If the encoder has run before, its output (B, L, ``dim``) float, L =
+    1 without ``tokens``, is passed in instead of ids and comes out.
 
     Args:
         model: the transformer.
-        finetune: train it; otherwise it stays as it is, in evaluation mode.
+        finetune: train it; otherwise it does not change and stays in evaluation mode.
         recompute: save memory in training by computing each layer a second time for the backward pass.
-        tokens: give all tokens instead of the first.
+        tokens: return all tokens, not only the first.
         inside: ``embed`` and ``read`` are used too, with something to learn between them.
 
     Raises:
-        SettingsError: this transformer cannot be recomputed, or has an inside that is not known here.
+        SettingsError: if this transformer does not support ``recompute`` or ``inside``.
     """
 
     def __init__(
@@ -194,10 +193,11 @@ class TransformerEncoder(nn.Module):
         inside: bool = False,
     ) -> None:
         super().__init__()
-        self.model = model
+        config: Any = model.config
+        self.model, self.dim = model, int(config.hidden_size)
         self.tokens = tokens
         self.finetune = finetune
-        self._learns = finetune or inside  # a gradient passes through, whether or not it stops there
+        self._learns = finetune or inside  # a gradient passes through, even if the encoder itself is not trained
         self.recompute = recompute and self._learns
         self.model.requires_grad_(finetune)
         self._packs = can_pack(model)
@@ -206,10 +206,6 @@ class TransformerEncoder(nn.Module):
         if self.recompute and not self._packs:
             self._let_it_recompute()
 
-    @property
-    def dim(self) -> int:
-        return int(self.model.config.hidden_size)  # type: ignore[union-attr, arg-type]
-
     def train(self, mode: bool = True) -> TransformerEncoder:
         super().train(mode)
         if not self.finetune:
@@ -217,7 +213,7 @@ class TransformerEncoder(nn.Module):
         return self
 
     def kept_bytes(self, length: int) -> int:
-        """About what one clip of so many tokens leaves in memory for the gradient."""
+        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
         if not self._learns:
             return 0
         config: Any = self.model.config
@@ -228,33 +224,36 @@ class TransformerEncoder(nn.Module):
         layers = int(getattr(config, "num_hidden_layers", 12))
         return 4 * (layers * length * wide + layer if self.recompute else layers * layer)
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        if ids.is_floating_point():
-            return ids if self.tokens else ids[:, 0]
-        # A clip without words still has one position open, or attention would divide by nothing.
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        if values.is_floating_point():
+            return values if self.tokens else values[:, 0]
+        ids = values
+        # A clip without words keeps one position, or attention would divide by zero.
         lengths = lengths.clamp(min=1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             if self._packs:
                 self._spare_rare_words(ids.device)
-                said = all_tokens if self.tokens else first_tokens
-                return said(self.model, ids, lengths, recompute=self.recompute and self.training)
+                outputs = all_tokens if self.tokens else first_tokens
+                return outputs(self.model, ids, lengths, recompute=self.recompute and self.training)
             mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
             hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return hidden * mask[:, :, None] if self.tokens else hidden[:, 0]  # type: ignore[no-any-return]
 
     def embed(self, ids: Tensor) -> Tensor:
-        """What the first layer reads: (B, L, ``dim``) of token ids (B, L), of the padding too."""
+        """Return the first layer's input (B, L, ``dim``) for token ids (B, L), padding included."""
         self._spare_rare_words(ids.device)
         return embeddings(self.model, ids)
 
     def read(self, embedded: Tensor, lengths: Tensor) -> Tensor:
-        """F_t (B, ``dim``) where the first layer reads ``embedded`` (B, L, ``dim``), which ``embed`` gave and others
-        changed; ``lengths`` (B,) int64. Trained or not, it lets gradients through."""
+        """Return F_t (B, ``dim``) if the first layer reads ``embedded`` (B, L, ``dim``), a changed output of ``embed``.
+
+        ``lengths`` is (B,) int64. Gradients pass through, whether the encoder is trained or not.
+        """
         recompute = self.recompute and self.training
         return first_of_embedded(self.model, embedded, lengths.clamp(min=1), recompute=recompute)
 
     def _spare_rare_words(self, device: torch.device) -> None:
-        # A dense gradient would be zeros for every word that this batch does not have, filled in at each pass.
+        # A dense gradient would be mostly zeros, filled in at each pass for every word that this batch does not have.
         if device.type == "cpu":
             self.model.embeddings.word_embeddings.sparse = True  # type: ignore[union-attr]
 
@@ -262,7 +261,7 @@ class TransformerEncoder(nn.Module):
         kind = self.model.config.model_type  # type: ignore[union-attr]
         raise SettingsError(
             [
-                f"text.encoder: this model works inside the text encoder, which can be one of {FAMILIES} with plain "
+                f"text.encoder: this model works inside the text encoder, which must be one of {FAMILIES} with plain "
                 f"positions, and this one is {kind}; choose minilm or another of these, or another model"
             ]
         )
@@ -275,7 +274,7 @@ class TransformerEncoder(nn.Module):
 
 
 def check_max_tokens(model: Any, max_tokens: int) -> None:
-    """Raises ``SettingsError`` where ``max_tokens`` is more than the encoder has positions for."""
+    """Raise ``SettingsError`` if ``max_tokens`` is more than the number of the encoder's positions."""
     limit = getattr(model.config, "max_position_embeddings", max_tokens)
     if max_tokens > limit:
-        raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder reads {limit} at most"])
+        raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder reads {limit} tokens at most"])

@@ -1,10 +1,12 @@
-"""TFN, Tensor Fusion Network (Zadeh, Chen, Poria, Cambria, Morency: Tensor Fusion Network for Multimodal Sentiment
-Analysis, EMNLP 2017): the outer product of all modalities holds each alone, each two together, and all of them.
+"""TFN, Tensor Fusion Network: the outer product of all modalities contains each one alone, each pair, and all of them.
 
-Deviations of the published code: the frames are standardised with the training split's figures, where the code has a
-batch norm, with which a clip's score depends on its company; words that a transformer reads need no LSTM, but a Linear
-that makes their vector short enough to be multiplied; the score is not squeezed into the range of the labels by a
-sigmoid.
+Zadeh, Chen, Poria, Cambria, Morency: Tensor Fusion Network for Multimodal Sentiment Analysis, EMNLP 2017,
+https://arxiv.org/abs/1707.07250.
+
+Deviations from the published code: the frames are standardised with the statistics of the training split, while the
+code has a batch norm, which makes a clip's score depend on the other clips of its batch; words that a transformer reads
+need no LSTM, but a linear layer that makes their vector short enough to be multiplied; no sigmoid squeezes the score
+into the range of the labels.
 """
 
 from __future__ import annotations
@@ -20,27 +22,28 @@ from torch import Tensor, nn
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.core.errors import SettingsError
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Space
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.encoders import Encoder
+from selfmm.models.late_fusion import Fusion, LateFusion
 from selfmm.models.subnetworks import sub_network
 from selfmm.models.text import TransformerEncoder
 
-_MOST_WEIGHTS = 2**28  # of the layer that reads the tensor: 1 GiB, and Adam has three times that beside it
+_MOST_WEIGHTS = 2**28  # of the layer that reads the tensor: 1 GiB, and Adam needs three times that in addition
 
 
 class Options(Group):
     """TFN's own settings."""
 
-    text: int = Field(32, ge=1, le=4096, description="size of z for words; that of frames is stream.NAME.out")
+    text: int = Field(32, ge=1, le=4096, description="size of z for words; for frames it is stream.NAME.out")
 
 
 def outer_product(parts: Sequence[Tensor]) -> Tensor:
-    """[z_1; 1] x [z_2; 1] x ... of each clip (paper, section 4.2).
+    """Return [z_1; 1] x [z_2; 1] x ... for each clip (paper, section 4.2).
 
     Args:
         parts: (B, d_m) each.
 
     Returns:
-        (B, (d_1 + 1) (d_2 + 1) ...), in the order of a nested loop over the parts, the last one innermost.
+        (B, (d_1 + 1) (d_2 + 1) ...), in the order of nested loops over the parts, the last one innermost.
     """
     product = torch.ones_like(parts[0][:, :1])
     for part in parts:
@@ -49,40 +52,39 @@ def outer_product(parts: Sequence[Tensor]) -> Tensor:
     return product
 
 
-class TensorFusion(nn.Module):
-    """F_m* = ReLU(W dropout(Z)) and the score, Z the outer product of all z.
+class TensorFusion(Fusion):
+    """F_m* = ReLU(W dropout(Z)) and the score, where Z is the outer product of all z.
 
-    Input: vectors of all modalities, side by side (B, sum of ``dims``). Output: F_m* (B, ``dim``) and the score (B,).
+    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
 
     Args:
         dims: size of each modality's vector.
-        narrowed: of these modalities the vector is brought to this size by a Linear, before it is multiplied.
+        narrowed: for some modalities, a smaller size; a linear layer brings the vector to it before the product.
         head: reads Z (B, ``tensor_size(dims, narrowed)``).
     """
 
     def __init__(self, dims: Mapping[str, int], narrowed: Mapping[str, int], head: Head) -> None:
         super().__init__()
-        self.sizes, self.dim = dict(dims), head.dim
+        self.names, self.dim = tuple(dims), head.dim
         self.narrow = nn.ModuleDict({name: nn.Linear(dims[name], size) for name, size in narrowed.items()})
         self.head = head
 
-    def forward(self, joined: Tensor) -> tuple[Tensor, Tensor]:
-        parts = zip(self.sizes, joined.split_with_sizes(list(self.sizes.values()), dim=1), strict=True)
-        z = [self.narrow[name](part) if name in self.narrow else part for name, part in parts]
+    def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        z = [self.narrow[name](vectors[name]) if name in self.narrow else vectors[name] for name in self.names]
         return self.head(outer_product(z))  # type: ignore[no-any-return]
 
 
 def tensor_size(dims: Mapping[str, int], narrowed: Mapping[str, int]) -> int:
-    """How many numbers Z has."""
+    """Return how many numbers Z has."""
     return prod(size + 1 for size in {**dims, **narrowed}.values())
 
 
 class TFN(LateFusion):
     """Z = [z_1; 1] x ... x [z_M; 1] (B, (d_1 + 1) ... (d_M + 1)), F_m* = ReLU(W Z) (B, D), y^_m = W' F_m* (B,).
 
-    z of words is a Linear of the transformer's vector (B, ``text``); of text that is features already, the end state of
-    an LSTM and a Linear; of other frames a network of three layers on their mean. The head of a single modality reads
-    its encoder's vector.
+    For words, z is a linear layer of the transformer's vector (B, ``text``); for text that is already features, the end
+    state of an LSTM and a linear layer; for other frames, the output of a network of three layers on their mean. The
+    head of a single modality reads its encoder's vector.
     """
 
     paper: ClassVar[str] = "Zadeh et al., EMNLP 2017"
@@ -96,7 +98,7 @@ class TFN(LateFusion):
         "fusion.projection_dropout": (0.0, 0.2, 0.5),
     }
 
-    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> nn.Module:
+    def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
         return sub_network(name, dim, branch)
 
     def make_fusion(self) -> TensorFusion:
@@ -105,16 +107,17 @@ class TFN(LateFusion):
             factors = " x ".join(str(dim + 1) for dim in {**self.dims, **self._narrowed()}.values())
             raise SettingsError(
                 [
-                    f"{self.settings.model} multiplies {len(self.dims)} modalities into {factors} = {size:,} numbers, "
-                    f"which a layer of {self.settings.fusion.projection} would read with more than {_MOST_WEIGHTS:,} "
-                    "weights; make stream.NAME.out, options.text or fusion.projection smaller, leave a modality out "
-                    "with --set modalities=..., or take lmf, which grows with their sum"
+                    f"{self.settings.model_name} multiplies {len(self.dims)} modalities into {factors} = {size:,} "
+                    f"numbers, and a layer of {self.settings.fusion.projection} units would need more than "
+                    f"{_MOST_WEIGHTS:,} weights to read them; make stream.NAME.out, options.text or fusion.projection "
+                    "smaller, leave a modality out with --set modalities=..., or use lmf, which grows with the sum of "
+                    "the sizes, not their product"
                 ]
             )
         return TensorFusion(self.dims, self._narrowed(), self.fusion_head(size))
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
-        # The tensor, and what dropout makes of it.
+        # The tensor, before and after dropout.
         return super().kept_bytes(lengths) + 2 * 4 * tensor_size(self.dims, self._narrowed())
 
     def _narrowed(self) -> dict[str, int]:

@@ -88,7 +88,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
         "name": words(material.name),
         "dataset": words(info.dataset),
         "label_range": f"{low:g} to {high:g}",
-        "model": words(info.model),
+        "model": words(info.model_name),
         "rule": material.settings.labels.rule,
         "source": info.labels,
         "tiles": tiles,

@@ -20,6 +20,7 @@ state/              the state that ``--resume`` continues from; after training, 
 from __future__ import annotations
 
 import platform
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -29,6 +30,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from selfmm.config.model_name import is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
@@ -62,7 +64,8 @@ class RunInfo(BaseModel):
         corrections: number of labels given by people and held fixed, by modality, source and weight.
         corrections_digest: checksum of all corrections; empty if there were none.
         label_range: lowest and highest label of the data set; sets the metrics' scale and the bound of u-labels.
-        model: the model's name in ``selfmm.models.MODELS``.
+        model: the model's name in ``selfmm.models.MODELS``, or that of the user's own code with an absolute path.
+        code_sha256: SHA-256 of the file with the user's own code; empty for the models of selfmm.
         labels: where the labels of each modality came from.
         parameters, trained_parameters: number of parameters of the model, and of those that training changed; 0 in
             runs of version 0.1.
@@ -84,10 +87,16 @@ class RunInfo(BaseModel):
     corrections: list[CorrectionsUsed] = []
     corrections_digest: str = ""
     model: str = "self_mm"
+    code_sha256: str = ""
     labels: Literal["generated", "human", "none"] = "generated"
     parameters: int = 0
     trained_parameters: int = 0
     recipe: Recipe | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model's name for messages, tables and folders."""
+        return short_name(self.model)
 
     @field_validator("format_version")
     @classmethod
@@ -159,9 +168,10 @@ class RunFolder:
     def _finished_info(self) -> RunInfo:
         info = self.info()
         if info.status != "finished":
+            model = f"--model {shlex.quote(info.model)} " if is_code(info.model) else ""
             raise RunError(
                 f"{self.path} is not finished. Resume it with: selfmm train {info.dataset_path} "
-                f"--preset {self.path / 'settings.toml'} --out {self.path} --resume"
+                f"--preset {self.path / 'settings.toml'} {model}--out {self.path} --resume"
             )
         return info
 
@@ -179,12 +189,12 @@ class RunFolder:
     def no_labels_error(self, info: RunInfo) -> RunError:
         """Return the error for a run without generated labels, where they are asked for."""
         return RunError(
-            f"{self.path} has no generated labels per modality: {info.model} was trained with `labels='{info.labels}'`."
-            " Train with `labels='generated'` to have them."
+            f"{self.path} has no generated labels per modality: {info.model_name} was trained with "
+            f"`labels='{info.labels}'`. Train with `labels='generated'` to have them."
         )
 
     def settings(self) -> Settings:
-        return load_settings(self.path / "settings.toml")
+        return load_settings(self.path / "settings.toml", trust=True)  # reading them runs no code
 
     def metrics(self) -> dict[str, Any]:
         """Read ``metrics.json``: the metrics and counts of each split, and the reasons for values that are null."""

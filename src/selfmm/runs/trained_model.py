@@ -29,6 +29,7 @@ from selfmm.models.assembly import Assembly, build_model
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import prediction_table, score
 from selfmm.models.text import load_architecture
+from selfmm.runs.code import model_class
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.weights import load_weights
 
@@ -50,30 +51,34 @@ class TrainedModel:
     device: torch.device
 
     @classmethod
-    def load(cls, path: RunFolder | Path) -> Self:
-        """Load a finished run.
+    def load(cls, path: RunFolder | Path, model: str | None = None, trust: bool = False) -> Self:
+        """Load a finished run; see :func:`selfmm.api.load` for ``model`` and ``trust``.
 
         Raises:
-            RunError: if the folder is not a run folder, or the run is damaged or not finished.
+            RunError: if the folder is not a run folder, the run is damaged or not finished, or its code is neither
+                named nor trusted.
+            SettingsError: if the code that ``model`` names cannot be loaded.
         """
         folder = path if isinstance(path, RunFolder) else RunFolder(path)
-        info, settings = folder.require_finished(), folder.settings()
+        info = folder.require_finished()
+        kind = model_class(folder, info, model, trust)
+        settings = folder.settings()
         pretrained = None
         with _NoRandomStart():
             if any(modality.kind != "frames" for modality in info.modalities.values()):
                 _check_text_encoder(folder, info)
                 pretrained = load_architecture(folder.text_encoder)
-            model = build_model(info.modalities, settings, pretrained, LabelScale.of(info.label_range))
+            network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
-            model.load_state_dict(load_weights(folder, model))
+            network.load_state_dict(load_weights(folder, network))
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
                 "One of the two was changed. Train the run again."
             ) from error
         device = choose_device(settings.training.device)
-        model.to(device).eval()
-        return cls(folder, info, Assembly(info.modalities, settings, pretrained, model), device)
+        network.to(device).eval()
+        return cls(folder, info, Assembly(info.modalities, settings, pretrained, network), device)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(f'{key}: {value}' for key, value in self._summary().items())}>"

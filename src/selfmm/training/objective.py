@@ -70,10 +70,10 @@ def human_labels(
     empty = [name for name, values in labels.items() if not values.isfinite().any()]
     if empty:
         raise TrainingError(
-            f"{settings.model} needs people's labels per modality, but no training clip of {dataset.name!r} has one "
-            f"for {', '.join(empty)}. Import the data with columns {', '.join(f'label_{name}' for name in empty)}, "
-            "collect labels with `selfmm annotate`, generate them with --labels generated, or train without: "
-            "--labels none."
+            f"{settings.model_name} needs people's labels per modality, but no training clip of {dataset.name!r} has "
+            f"one for {', '.join(empty)}. Import the data with columns {', '.join(f'label_{name}' for name in empty)}, "
+            "collect labels with `selfmm annotate`, generate them with `labels='generated'`, or train without: "
+            "`labels='none'`."
         )
     return labels
 
@@ -130,6 +130,6 @@ def _check_both_sides(dataset: Dataset, labels: np.ndarray[tuple[int, ...], np.d
         f"the {len(labels)} training labels of {dataset.name!r} are one-sided ({counts}; they span "
         f"{labels.min():g} to {labels.max():g}). Unimodal labels are made from the distance to a positive and a "
         f"negative class centre, so clips are needed on both sides of {neutral:g}, the neutral point of the label "
-        f"range {low:g} to {high:g}. If your scale differs, import again with its true --label-range; or train "
-        "without unimodal labels: --labels none."
+        f"range {low:g} to {high:g}. If your scale differs, import again with its true `label_range=...`; or train "
+        "without unimodal labels: `labels='none'`."
     )

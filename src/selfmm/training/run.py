@@ -29,6 +29,7 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble, check_device
 from selfmm.models.base import label_source
+from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.runs.folder import RunFolder, RunInfo, environment
 from selfmm.runs.weights import store_weights
@@ -69,7 +70,8 @@ class Run:
         self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
-        self._source = label_source(find_model(settings.model), settings)
+        model = find_model(settings.model)
+        self._source, self._code = label_source(model, settings), digest_of(settings.model, model)
         self.rows = training_rows(dataset, settings)
         self._record = LabelRecord(folder.state / "labels")
 
@@ -92,7 +94,7 @@ class Run:
         if not self._begun():
             raise RunError(
                 f"process {self.processes.rank} does not see {self.folder.path}, which process 0 made: the processes "
-                "of a run need a folder that all their machines share. Choose another --out."
+                "of a run need a folder that all their machines share. Choose another `out=...`."
             )
         with only_one(self.folder.path) if self.processes.main else nullcontext():
             encoded = assembly.ask_frozen(self.dataset)
@@ -111,7 +113,7 @@ class Run:
             return _NOTHING
         if not resume:
             raise OutputError(
-                f"{self.folder.path} exists already. Pass --resume to continue it, or choose another --out."
+                f"{self.folder.path} exists already. Pass `resume=True` to continue it, or choose another `out=...`."
             )
         return _FINISHED if self._check_same().status == "finished" else _BEGUN
 
@@ -121,7 +123,7 @@ class Run:
             if (path / "run.json").is_file():
                 return True
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise OutputError(f"{path} exists and is not a run folder. Choose another --out.")
+                raise OutputError(f"{path} exists and is not a run folder. Choose another `out=...`.")
         except OSError as error:
             raise explain(error, path) from error
         return False
@@ -134,14 +136,19 @@ class Run:
             raise RunError(
                 f"{self.folder.path} was started on {info.dataset!r} at {info.dataset_path}, whose content "
                 f"(clips, labels or corrections) differs from {self.dataset.path}. Give the same data, or choose "
-                "another --out."
+                "another `out=...`."
             )
         old, new = flatten(settings), flatten(self.settings)
         changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
         if changed:
             raise RunError(
                 f"{self.folder.path} was started with other settings ({'; '.join(changed[:5])}). "
-                "Resume with the same settings, or choose another --out."
+                "Resume with the same settings, or choose another `out=...`."
+            )
+        if info.code_sha256 != self._code:
+            raise RunError(
+                f"the code of {info.model} has changed since {self.folder.path} was begun. Restore it, or choose "
+                "another --out."
             )
         return info
 
@@ -160,6 +167,7 @@ class Run:
             modalities=dict(assembly.modalities),
             corrections=[] if self._source == "none" else corrections_used(self.dataset, model.tasks, self.rows),
             model=self.settings.model,
+            code_sha256=digest_of(self.settings.model, type(model)),
             labels=self._source,
             parameters=_count(model.parameters()),
             trained_parameters=_count(p for p in model.parameters() if p.requires_grad),

@@ -54,7 +54,7 @@ def test_the_form_of_the_text_can_be_chosen(tmp_path: Path) -> None:
     assert features.lengths.tolist() == tokens.lengths.tolist()  # the mask says how long the aligned text is
     for part in content.values():
         del part["raw_text"], part["text_bert"]
-    with pytest.raises(SourceError, match=r"has no text_bert, which --text tokens needs; it has: features"):
+    with pytest.raises(SourceError, match=r"has no text_bert, which `text='tokens'` needs; it has: features"):
         read(tmp_path, content, text="tokens")
     assert read(tmp_path, content).frames["text"].modality.dim == 7
 
@@ -160,7 +160,7 @@ def test_other_non_finite_features_are_an_error_or_zero(tmp_path: Path, value: f
     content = mmsa_data()
     content["train"]["vision"][3, :2, 1] = value
     content["test"]["vision"][0, 0, 0] = value
-    with pytest.raises(SourceError, match=r"vision has 3 .*in 2 clips \('trainvideo\$_\$3', 'test.*--non-finite zero"):
+    with pytest.raises(SourceError, match=r"vision has 3 .*in 2 clips \('trainvideo\$_\$3', 'test.*non_finite='zero'"):
         read(tmp_path, content)
     source = read(tmp_path, content, non_finite="zero")
     assert source.frames["vision"].read(3)[0, 1] == 0

@@ -91,8 +91,8 @@ def test_text_as_tokens_or_features(tmp_path: Path) -> None:
     savez(tmp_path / "text.npz", {clip_id: np.array([101, 7, 102]) for clip_id in IDS})
     source = read_table_source(path)
     assert not source.frames
-    assert any("text.npz was left out; to use it" in note and "--text tokens" in note for note in source.notes)
-    with pytest.raises(SourceError, match=r"holds token ids; name their vocabulary.*--tokenizer"):
+    assert any("text.npz was left out; to use it" in note and "`text='tokens'`" in note for note in source.notes)
+    with pytest.raises(SourceError, match=r"holds token ids; name their vocabulary.*`tokenizer="):
         read_table_source(path, text="tokens")
     tokens = read_table_source(path, text="tokens", tokenizer="bert-base-uncased").frames["text"]
     assert tokens.read(0).tolist() == [101, 7, 102]
@@ -100,7 +100,7 @@ def test_text_as_tokens_or_features(tmp_path: Path) -> None:
     assert read_table_source(path, tokenizer="t").frames["text"].modality.tokenizer == "t"
     savez(tmp_path / "text.npz", features())
     assert read_table_source(path).frames["text"].modality.dim == 3
-    with pytest.raises(SourceError, match="--text raw needs a column text"):
+    with pytest.raises(SourceError, match="`text='raw'` needs a column text"):
         read_table_source(path, text="raw")
     savez(tmp_path / "text.npz", {clip_id: np.array([1, 2]) for clip_id in IDS} | {"b": np.array([-1, 2])})
     with pytest.raises(SourceError, match=r"token ids must be .* not in 1 clip \('b'\)"):

@@ -182,7 +182,7 @@ def test_the_column_of_the_ratings(tmp_path: Path) -> None:
     assert read_clips(path, label_column="label_T").clips[0].label == 1
     with pytest.raises(SourceError, match=r"no column 'ratings'; did you mean 'rating'\? It has 'path', 'rating'"):
         read_clips(path, label_column="ratings")
-    with pytest.raises(SourceError, match=r"no column 'label'.* It has 'path'.*--label-column"):
+    with pytest.raises(SourceError, match=r"no column 'label'.* It has 'path'.*`label_column="):
         read_clips(path, require_labels=True)
     with pytest.raises(SourceError, match="has no ratings"):
         read_clips(tmp_path / "a.mp4", require_labels=True)

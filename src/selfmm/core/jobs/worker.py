@@ -132,10 +132,10 @@ def explain_death(code: int, last_words: str) -> str:
     """Say why a process failed that could not say it itself.
 
     >>> explain_death(-9, "")
-    'its process was killed (SIGKILL), most often because memory ran out; give a smaller --jobs'
+    'its process was killed (SIGKILL), most often because memory ran out; give a smaller `jobs=...`'
     """
     if code == -9:
-        return "its process was killed (SIGKILL), most often because memory ran out; give a smaller --jobs"
+        return "its process was killed (SIGKILL), most often because memory ran out; give a smaller `jobs=...`"
     if code < 0:
         return f"its process was ended by {signal.Signals(-code).name}"
     return f"its process ended with exit code {code}{f': {last_words}' if last_words else ''}"

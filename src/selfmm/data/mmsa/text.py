@@ -30,7 +30,7 @@ def choose_form(columns: Sequence[Mapping[str, Any]], wanted: Form | None, path:
         return forms[0] if forms else None
     if wanted not in forms:
         has = f"it has: {', '.join(forms)}" if forms else "it has no text"
-        raise SourceError(f"{path} has no {_KEYS[wanted]}, which --text {wanted} needs; {has}. Choose another form.")
+        raise SourceError(f"{path} has no {_KEYS[wanted]}, which `text={wanted!r}` needs; {has}. Choose another form.")
     return wanted
 
 
@@ -74,7 +74,7 @@ def token_frames(parts: Sequence[tuple[str, Mapping[str, Any], int]], tokenizer:
 
 def _problem(bert: Any, size: int) -> str | None:
     if not _is_bert(bert):
-        return "is not an array of numbers (clips, 3, tokens). Make it one, or choose another form with --text"
+        return "is not an array of numbers (clips, 3, tokens). Make it one, or choose another form with `text=...`"
     if len(bert) != size:
         return f"has {len(bert)} clips, the labels {size}. Make them one entry per clip"
     ids, mask = bert[:, _IDS], bert[:, _MASK]

@@ -197,7 +197,7 @@ def token_clips(file: FeatureFile, ids: Sequence[str], tokenizer: str | None, pr
     """Return token ids for the writer. They are held in memory, as int32."""
     if tokenizer is None:
         problems.append(
-            f"{file.path} holds token ids; name their vocabulary, for example --tokenizer bert-base-uncased."
+            f"{file.path} holds token ids; name their vocabulary, for example `tokenizer='bert-base-uncased'`."
         )
     clips_, wrong = [], []
     for clip, clip_id in enumerate(ids):

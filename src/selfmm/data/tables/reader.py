@@ -87,9 +87,7 @@ def read_table_source(
     if label_range is None:
         label_range = default_range(table["label"].to_numpy(dtype=np.float64))
         if require_labels:
-            notes.append(
-                f"labels are assumed to be in {list(label_range)}; if they are not, pass --label-range LOW,HIGH."
-            )
+            notes.append(f"labels are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
     files = find_features(path.parent, list(table["id"]))
     frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
     _stop(path, problems)
@@ -217,16 +215,16 @@ def _frames(
     ids = list(table["id"])
     frames: dict[str, Frames | None] = {}
     if not any(file.modality == TEXT for file in files) and text in ("tokens", "features"):
-        problems.append(f"--text {text} needs text.npz or a folder text/ next to the table, but neither exists.")
+        problems.append(f"`text={text!r}` needs text.npz or a folder text/ next to the table, but neither exists.")
     if text == "raw" and table[TEXT].isna().all():
-        problems.append("--text raw needs a column text, but there is none. Add it, or choose another form.")
+        problems.append("`text='raw'` needs a column text, but there is none. Add it, or choose another form.")
     for file in files:
         if file.modality != TEXT:
             frames[file.modality] = feature_frames(file, ids, non_finite, problems, notes)
             continue
         form: Form = "tokens" if is_tokens(file, len(ids)) else "features"
         if text not in (None, form) or (text is None and table[TEXT].notna().any()):
-            notes.append(f"{file.path.name} was left out; to use it instead of the words, pass --text {form}.")
+            notes.append(f"{file.path.name} was left out; to use it instead of the words, pass `text={form!r}`.")
         elif form == "tokens":
             frames[TEXT] = token_clips(file, ids, tokenizer, problems)
         else:

@@ -146,7 +146,9 @@ def _recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
         what = f"cannot be read ({getattr(error, 'strerror', None) or error})"
     if "://" in cell:
         raise RowError(f"{cell} is an address. Download the recording, and write the path of the file.")
-    raise RowError(f"{path} {what}. Correct the path, or name the folder that holds the recordings with --media-root.")
+    raise RowError(
+        f"{path} {what}. Correct the path, or name the folder that holds the recordings with `media_root=...`."
+    )
 
 
 def _by_name(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
@@ -160,7 +162,7 @@ def _by_name(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
         if name and (recording := finder.find(folder, name)) is not None:
             return recording
     tried = ", ".join(str(folder / f"{name}.*") for folder, name in places if name)
-    raise RowError(f"there is no recording at {tried}. Add a column path, or name its folder with --media-root.")
+    raise RowError(f"there is no recording at {tried}. Add a column path, or name its folder with `media_root=...`.")
 
 
 def _is_plain(name: str) -> bool:

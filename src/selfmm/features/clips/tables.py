@@ -76,7 +76,7 @@ def _take_label(path: Path, columns: dict[str, list[str]], wanted: str | None, r
         near = did_you_mean(name, list(columns))
         raise SourceError(
             f"{path} has no column {wanted or 'label'!r}{near if near.endswith('?') else '.'} It has "
-            f"{', '.join(map(repr, columns))}. Name the one that holds the ratings with --label-column."
+            f"{', '.join(map(repr, columns))}. Name the one that holds the ratings with `label_column=...`."
         )
 
 

@@ -43,6 +43,7 @@ class Audit:
         labels: one row per clip and modality with a label: id, modality, m_label, u_label, ``score`` (of the modality's
             own head, if given), ``outcome`` (if recorded) and quality.
         clips: those whose modalities disagree most, see `selfmm.labels.audit.clips`.
+        notes: what is left out, and why; one sentence each.
     """
 
     epoch: int
@@ -53,6 +54,7 @@ class Audit:
     recovery: pd.DataFrame | None
     labels: pd.DataFrame
     clips: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def audit(

@@ -11,15 +11,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.labels.audit.audit import Audit
-from selfmm.report.cells import Row, audit_gaps, audit_rows, number, recovery_rows, words
+from selfmm.api import Audit
+from selfmm.api.parts import Row, audit_gaps, audit_rows, number, recovery_rows, words
 
 _CLIPS_SHOWN = 8
 _TEXT = 60  # characters of a clip's text
 
 
-def render(audit: Audit, notes: Sequence[str]) -> Group:
-    """Figures per modality, the comparison with the truth, and the clips whose modalities disagree most.
+def render(audit: Audit) -> Group:
+    """Lay out figures per modality, the comparison with the truth, and the clips whose modalities disagree most.
 
     Text from the data set (names, ids, texts) is never read as rich markup.
     """
@@ -30,13 +30,13 @@ def render(audit: Audit, notes: Sequence[str]) -> Group:
             Row(str(key).replace("_", " "), "", [f"{100 * float(value):.1f} %" for value in audit.outcomes[key]])
             for key in audit.outcomes.columns
         ]
-        parts.append(_rows("what became of them in that epoch, share of the clips", names, shares))
+        parts.append(_rows("what happened to them in that epoch, share of the clips", names, shares))
     if audit.recovery is not None:
         known = [str(name) for name in audit.recovery.index]
-        title = "against the known labels: u-label | m-label, the trivial answer"
+        title = "compared with the known labels: u-label | m-label, the trivial answer"
         parts.append(_rows(title, known, recovery_rows(audit.recovery)))
     parts.append(_clips(audit.clips.head(_CLIPS_SHOWN), names))
-    parts += [Text(f"note: {words(note)}", style="yellow") for note in (*notes, *audit_gaps(audit))]
+    parts += [Text(f"note: {words(note)}", style="yellow") for note in (*audit.notes, *audit_gaps(audit))]
     return Group(*parts)
 
 
@@ -60,7 +60,7 @@ def _rows(title: str, names: list[str], rows: Sequence[Row]) -> Table:
 
 def _clips(clips: pd.DataFrame, names: list[str]) -> RenderableType:
     if not len(clips):
-        return Text("no clip's labels differ from each other.")
+        return Text("no clip has labels that differ from each other.")
     table = _table("clips whose modalities disagree most", "clip")
     for name in ("m", *names):
         table.add_column(Text(name), justify="right", no_wrap=True)
@@ -68,14 +68,14 @@ def _clips(clips: pd.DataFrame, names: list[str]) -> RenderableType:
         table.add_column("text")
     for row in clips.to_dict("records"):
         figures = [number(float(row[key])) for key in ("m_label", *(f"u_{name}" for name in names))]
-        said = words(row.get("text"))
-        text = [Text(said if len(said) <= _TEXT else f"{said[: _TEXT - 1]}…")] if "text" in clips else []
+        spoken = words(row.get("text"))
+        text = [Text(spoken if len(spoken) <= _TEXT else f"{spoken[: _TEXT - 1]}…")] if "text" in clips else []
         table.add_row(Text(words(row["id"])), *figures, *text)
     return table
 
 
-def as_json(audit: Audit, notes: Sequence[str]) -> dict[str, Any]:
-    """Every figure unrounded; a value that does not exist is NaN here, and so null in JSON."""
+def to_values(audit: Audit) -> dict[str, Any]:
+    """Return every figure unrounded; a value that does not exist is NaN here, and so null in JSON."""
     return {
         "epoch": audit.epoch,
         "modalities": audit.figures.to_dict("index"),
@@ -84,5 +84,5 @@ def as_json(audit: Audit, notes: Sequence[str]) -> dict[str, Any]:
         "recovery": None if audit.recovery is None else audit.recovery.to_dict("index"),
         "by_epoch": audit.by_epoch.to_dict("records"),
         "clips": audit.clips.astype(object).where(audit.clips.notna(), None).to_dict("records"),
-        "notes": list(notes),
+        "notes": list(audit.notes),
     }

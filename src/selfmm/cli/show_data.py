@@ -8,15 +8,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.data.findings import Inspection, Lengths
-from selfmm.data.scales import LabelScale
+from selfmm.api import Inspection
+from selfmm.api.parts import LabelScale, Lengths
 
 _BAR = 24  # characters of the longest bar
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def render(inspection: Inspection) -> Group:
-    """Lays out an inspection: splits, label histogram, modalities, then problems and notes.
+    """Lay out an inspection: splits, label histogram, modalities, then problems and notes.
 
     Text from the data set (names, ids) is never read as rich markup.
     """

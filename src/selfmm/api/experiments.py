@@ -1,0 +1,102 @@
+"""Many runs: compare models, vary one of them, search its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfmm.api.arguments import names, setting_values
+
+if TYPE_CHECKING:
+    from selfmm.core.listener import Listener
+    from selfmm.data.store import Dataset
+    from selfmm.experiments.ablate import Ablation
+    from selfmm.experiments.compare import Comparison
+
+
+def compare(
+    data: Dataset | str | Path,
+    models: str | Sequence[str] = "all",
+    *,
+    seeds: str | Sequence[int] = "1111-1115",
+    baseline: str | None = None,
+    published: str | None = None,
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    listener: Listener | None = None,
+) -> Comparison:
+    """Train models with the same seeds on the same clips, and compare them on the test split.
+
+    Args:
+        models: names or TOML presets, as a list or as ``"mult,tfn"``; each may be followed by settings of its own, as
+            in ``lf_dnn+labels.source=generated``. ``"all"`` stands for every model.
+        text_encoder: hub name, local folder or ``minilm``, for all of them.
+        data, seeds, baseline, published, preset, overrides, out, resume, jobs, listener: see
+            :func:`selfmm.experiments.compare.compare`.
+
+    Raises:
+        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says what to do.
+        TrainingError: no run has a result.
+    """
+    from selfmm.experiments.compare import compare
+
+    return compare(
+        data,
+        names(models),
+        seeds=seeds,
+        preset=preset,
+        overrides=setting_values(overrides, text_encoder=text_encoder),
+        baseline=baseline,
+        published=published,
+        out=out,
+        resume=resume,
+        jobs=jobs,
+        listener=listener,
+    )
+
+
+def ablate(
+    data: Dataset | str | Path,
+    what: str | Sequence[str] = "tasks",
+    *,
+    model: str = "self_mm",
+    seeds: str | Sequence[int] = "1111-1115",
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    listener: Listener | None = None,
+) -> Ablation:
+    """Train variations of a model with the same seeds, and show what each part is worth.
+
+    Args:
+        what: ``tasks``, ``rules``, ``modalities``, ``amount``, ``robustness``, as a list or as ``"tasks,rules"``.
+        text_encoder: hub name, local folder or ``minilm``.
+        data, model, seeds, preset, overrides, out, resume, jobs, listener: see
+            :func:`selfmm.experiments.ablate.ablate`.
+
+    Raises:
+        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says what to do.
+        TrainingError: no run has a result.
+    """
+    from selfmm.experiments.ablate import ablate
+
+    return ablate(
+        data,
+        names(what),
+        model=model,
+        seeds=seeds,
+        preset=preset,
+        overrides=setting_values(overrides, text_encoder=text_encoder),
+        out=out,
+        resume=resume,
+        jobs=jobs,
+        listener=listener,
+    )

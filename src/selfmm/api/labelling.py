@@ -1,0 +1,186 @@
+"""Labels per modality: those that a run generated, how far to trust them, and those that people give instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfmm.api.arguments import open_run
+from selfmm.core.errors import RunError, SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from selfmm.annotation.importing import Imported
+    from selfmm.api.arguments import Run
+    from selfmm.data.store import Dataset
+    from selfmm.labels.audit.audit import Audit
+
+
+def labels(run: Run, epoch: int | str = "last") -> pd.DataFrame:
+    """Return the labels per modality (u-labels) that a run generated for its training clips.
+
+    Args:
+        run: a finished run, by its folder or loaded.
+        epoch: ``last``, ``best`` (of the best validation figure), ``all``, or a number.
+
+    Returns:
+        A row per clip, epoch and modality: id, epoch, modality, m_label, u_label, weight, outcome.
+
+    Raises:
+        RunError: the run generated no labels, is damaged, or has no such epoch.
+    """
+    folder = open_run(run)
+    folder.require_finished()
+    table, best = folder.labels(), folder.metrics()["best_epoch"]
+    epoch = str(epoch)
+    if epoch == "all":
+        return table
+    if not len(table) or "epoch" not in table:
+        raise RunError("labels.parquet holds no labels; the run folder is damaged.")
+    last = int(table["epoch"].max())
+    named = {"last": last, "best": best}
+    number = named.get(epoch) or (int(epoch) if epoch.isdecimal() and len(epoch) < 10 else 0)
+    if not 1 <= number <= last:
+        raise RunError(f"there is no epoch {epoch!r}: give a number from 1 to {last}, or last, best or all.")
+    return table[table["epoch"] == number]
+
+
+def audit(run: Run) -> Audit:
+    """Return how far to trust the labels that a run generated.
+
+    Raises:
+        RunError: the run generated no labels, is not finished or damaged.
+    """
+    from selfmm.runs.material import Material
+
+    material = Material.read(open_run(run).path)
+    return replace(material.audit(), notes=material.notes)
+
+
+@dataclass(frozen=True)
+class AnnotationFiles:
+    """What :func:`annotate` wrote.
+
+    Attributes:
+        files: the sheet; or Label Studio's tasks and the labelling configuration for them.
+        clips: how many clips they hold.
+        modalities: those that a label is asked of.
+        notes: one sentence each.
+    """
+
+    files: tuple[Path, ...]
+    clips: int
+    modalities: tuple[str, ...]
+    notes: Sequence[str] = ()
+
+
+def annotate(
+    run: Run,
+    out: str | Path,
+    *,
+    most: int | None = None,
+    media_root: str | None = None,
+    force: bool = False,
+) -> AnnotationFiles:
+    """Write the training clips of a run with their u-labels for people to annotate.
+
+    Args:
+        run: a finished run, by its folder or loaded.
+        out: a sheet, ``.csv`` or ``.parquet``; or Label Studio's tasks, ``.json``.
+        most: only this number of clips: where modalities disagree most, and which nobody has corrected yet.
+        media_root: for Label Studio, the part of the URL before media paths, for example /data/local-files/?d=
+        force: replace files that exist.
+
+    Raises:
+        RunError: the run is not finished, generated no labels, or people have corrected every clip.
+        DatasetError: its data set is missing or was changed.
+        OutputError: a file exists, or has another ending.
+    """
+    from selfmm.annotation.clips import clips_to_annotate
+    from selfmm.api.files import check_file
+    from selfmm.data.store import open_dataset
+
+    folder, out = open_run(run), Path(out)
+    path = folder.path
+    check_file(out, path, force, (".csv", ".parquet", ".json"))
+    if media_root is not None and out.suffix != ".json":
+        raise SettingsError(["`media_root=...` is for Label Studio's tasks; name a file that ends in .json"])
+    info = folder.require_finished()
+    dataset = open_dataset(info.dataset_path)
+    table = folder.labels()
+    last = table[table["epoch"] == table["epoch"].max()]
+    modalities = tuple(info.modalities)
+    clips = clips_to_annotate(dataset, last, modalities, most=most)
+    if clips.empty:
+        raise RunError(f"people have corrected every training clip of {dataset.path} already.")
+    if out.suffix != ".json":
+        from selfmm.annotation.sheet import write_sheet
+
+        write_sheet(out, clips, modalities)
+        return AnnotationFiles((out,), len(clips), modalities)
+    from selfmm.annotation.label_studio import Project, write_project
+
+    project = Project(clips, modalities, info.label_range, f"selfmm {path.resolve().name}", media_root or "")
+    config = out.with_name(f"{out.stem}-config.xml")
+    check_file(config, path, force, (".xml",))
+    write_project(project, out, config)
+    return AnnotationFiles((out, config), len(clips), modalities, project.notes)
+
+
+def import_labels(data: Dataset | Run, file: str | Path, *, weight: float = 1.0, source: str | None = None) -> Imported:
+    """Store what annotators filled in as corrections of a data set; the next training takes them as truth.
+
+    Args:
+        data: a data set, or a run on it; by its folder or loaded.
+        file: a sheet, or Label Studio's export (.json).
+        weight: of these labels in training, 0 to 1.
+        source: where they come from; default: the file's name.
+
+    Raises:
+        SourceError: something is wrong, and nothing was changed; everything found is listed.
+        DatasetError, RunError, OutputError: each says what to do.
+    """
+    from selfmm.annotation.importing import import_corrections
+
+    return import_corrections(_dataset(data), file, weight=weight, source=source)
+
+
+def corrections(data: Dataset | Run) -> pd.DataFrame:
+    """Return the labels that people gave to clips of a data set: id, modality, label, weight, source and more.
+
+    Args:
+        data: a data set, or a run on it; by its folder or loaded.
+    """
+    return _dataset(data).corrections
+
+
+def forget_corrections(data: Dataset | Run, source: str) -> int:
+    """Take back all corrections of one source, and return how many these were.
+
+    Raises:
+        SourceError: the data set has none from this source.
+    """
+    from selfmm.annotation.importing import forget_corrections
+
+    return forget_corrections(_dataset(data), source)
+
+
+def corrections_file(data: Dataset | Run) -> Path:
+    """Return where the corrections of a data set are stored."""
+    from selfmm.data.corrections import CORRECTIONS
+
+    return _dataset(data).path / CORRECTIONS
+
+
+def _dataset(data: Dataset | Run) -> Dataset:
+    from selfmm.data.store import MANIFEST, Dataset, open_dataset
+
+    if isinstance(data, Dataset):
+        return data
+    folder = open_run(data)
+    if (folder.path / "run.json").is_file() and not (folder.path / MANIFEST).is_file():
+        return open_dataset(folder.info().dataset_path)
+    return open_dataset(folder.path)

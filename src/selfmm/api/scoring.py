@@ -1,0 +1,326 @@
+"""What a finished run is for: scores, why they are what they are, metrics, a report, an ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from selfmm.api.arguments import open_run, spans
+from selfmm.core.errors import DatasetError, OutputError, SettingsError, SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from selfmm.api.arguments import Run
+    from selfmm.data.store import Dataset
+    from selfmm.evaluation.metrics import Metrics
+    from selfmm.explain.explanation import Explanation
+    from selfmm.exporting.export import Exported
+    from selfmm.features.clips.clip import Clip, ClipList, Failure
+    from selfmm.recordings.model import SentimentModel
+    from selfmm.recordings.prediction import Prediction, Predictions
+    from selfmm.recordings.scorer import RecordingScorer
+
+    # A data set, its folder, a table with features; or a recording, a folder or table of recordings, or several.
+    Data: TypeAlias = Dataset | Clip | str | Path | Sequence[str | Path | Clip]
+
+
+def load(run: str | Path, model: str | None = None, trust: bool = False) -> SentimentModel:
+    """Load a finished run.
+
+    A run that was trained with your own code (``file.py:Class``) remembers the file's path and SHA-256. selfmm runs
+    that code only if you allow it, once per process.
+
+    Args:
+        run: the run folder.
+        model: name the code again, ``path/to/file.py:Class`` or ``package.module:Class``; its path may differ from
+            that in training. Not needed for the models of selfmm.
+        trust: run the code that the run remembers, if it is unchanged. With ``model``, accept a file that has changed
+            since training.
+
+    Raises:
+        RunError: if the folder is not a finished run, or its code is neither named nor trusted, or has changed.
+        SettingsError: if the code that ``model`` names cannot be loaded.
+    """
+    return _load(run, model, trust)
+
+
+def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentModel:
+    from selfmm.recordings.model import SentimentModel
+
+    return run if isinstance(run, SentimentModel) else SentimentModel.load(open_run(run), model, trust)
+
+
+def _scorer(run: Run, model: str | None, trust: bool) -> RecordingScorer:
+    """The scorer of recordings, which loads the network when the first recording is read."""
+    from selfmm.recordings.scorer import RecordingScorer
+
+    source = open_run(run) if isinstance(run, str | Path) else run  # so that run.json is read once
+    return RecordingScorer(open_run(source).require_finished(), lambda: _load(source, model, trust))
+
+
+def evaluate(
+    run: Run,
+    data: Dataset | str | Path | None = None,
+    split: str = "test",
+    *,
+    model: str | None = None,
+    trust: bool = False,
+) -> Metrics:
+    """Measure the fused score on a split of a data set, by default of the one that the run was trained on.
+
+    Args:
+        run, model, trust: see :func:`load`; a run may be loaded already.
+        data: a data set or its folder.
+        split: ``train``, ``valid`` or ``test``.
+
+    Raises:
+        RunError, DatasetError: each says what to do.
+    """
+    return _load(run, model, trust).evaluate(data, split)
+
+
+def predict(
+    run: Run,
+    data: Data | None = None,
+    *,
+    text: str | Sequence[str] | None = None,
+    split: str | None = None,
+    window: float | None = None,
+    hop: float | None = None,
+    by_sentence: bool = False,
+    explain: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> pd.DataFrame | Prediction | Predictions:
+    """Score clips: all modalities together, and each alone, on the scale of the labels that the run was trained on.
+
+    Args:
+        run, model, trust: see :func:`load`; a run may be loaded already.
+        data, text, split, explain: see :meth:`selfmm.recordings.model.SentimentModel.predict`.
+        window: seconds; scores one recording in windows of this length. ``hop`` seconds later starts the next one
+            (default 1).
+        by_sentence: scores one recording sentence by sentence.
+
+    Returns:
+        Of a data set and of text a table with one row per clip: id, split, label (NaN where unknown), score (all
+        modalities together) and score_<modality> (NaN where the clip lacks it). Of one recording a
+        :class:`selfmm.Prediction`; of several, and of windows and sentences, a list of them.
+
+    Raises:
+        SettingsError: arguments contradict each other.
+        SourceError, DatasetError, MediaError: the data cannot be read, or do not fit the run.
+        RunError, MissingPackageError, WeightsError: the run cannot be loaded, or features cannot be extracted.
+    """
+    if spans(window, hop, by_sentence) is None:
+        return _load(run, model, trust).predict(data, split, text=text, explain=explain)  # type: ignore[call-overload, no-any-return]
+    from selfmm.features.clips.clip import Failure
+    from selfmm.recordings.prediction import Predictions
+
+    source = open_run(run) if isinstance(run, str | Path) else run
+    listed = None if data is None else find_recordings(source, data)
+    if listed is None or split is not None:
+        raise SettingsError(["windows and sentences are for one recording, without `text=...` and `split=...`"])
+    for failure in listed.failures:
+        raise SourceError(describe_failure(failure))
+    results = predict_each(
+        source,
+        listed.clips,
+        window=window,
+        hop=hop,
+        by_sentence=by_sentence,
+        explain=explain,
+        model=model,
+        trust=trust,
+    )
+    return Predictions(result for result in results if not isinstance(result, Failure))
+
+
+def find_recordings(run: Run, data: Data) -> ClipList | None:
+    """Return the clips that ``data`` names, and those that cannot be used; None if it is not recordings.
+
+    Args:
+        run: a finished run. If it was not trained on what :func:`selfmm.extract` makes, a table with a column ``path``
+            is one of features.
+        data: see :func:`predict`.
+
+    Raises:
+        SettingsError, SourceError: the inputs are of several kinds.
+    """
+    from selfmm.data.store import Dataset
+    from selfmm.features.clips.clip import Clip
+    from selfmm.recordings.inputs import find_recordings, named_inputs
+
+    if isinstance(data, Dataset):
+        return None
+    inputs = [data] if isinstance(data, str | Path | Clip) else named_inputs(data)
+    recipe = open_run(run).require_finished().recipe
+    return find_recordings([Path(entry) if isinstance(entry, str) else entry for entry in inputs], recipe)
+
+
+def predict_each(
+    run: Run,
+    clips: Sequence[Clip],
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    by_sentence: bool = False,
+    explain: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> Iterator[Prediction | Failure]:
+    """Yield the prediction of each clip, or the reason why it has none, as soon as it is known.
+
+    Args:
+        clips: recordings or parts of them. With ``window`` or ``by_sentence`` exactly one, which gives a prediction for
+            each window or sentence.
+        run, window, hop, by_sentence, explain, model, trust: see :func:`predict`.
+
+    Raises:
+        SettingsError: windows and sentences are for exactly one recording.
+        SourceError: the recording has no sentence.
+    """
+    divided = spans(window, hop, by_sentence)
+    if divided is None:
+        yield from _scorer(run, model, trust).clips(clips, explain=explain)
+        return
+    if explain:
+        raise SettingsError(["`explain=True` is for whole clips, not for windows and sentences"])
+    if len(clips) != 1:
+        raise SettingsError([f"a curve is of one recording, and there are {len(clips)}"])
+    count = 0
+    for prediction in _scorer(run, model, trust).curve(clips[0], divided):
+        count += 1
+        yield prediction
+    if not count:
+        raise SourceError(f"{clips[0].path} has no sentence to score: no words were found in it.")
+
+
+def describe_failure(failure: Failure) -> str:
+    """Return a sentence that names the clip and the reason."""
+    return failure.reason if failure.path and failure.path in failure.reason else f"{failure.id}: {failure.reason}"
+
+
+def explain(
+    run: Run,
+    data: Data | None = None,
+    *,
+    clip: str | None = None,
+    text: str | Sequence[str] | None = None,
+    split: str | None = None,
+    model: str | None = None,
+    trust: bool = False,
+) -> Explanation | pd.DataFrame | Prediction | Predictions:
+    """Explain scores: what each modality, word and frame contributes.
+
+    Args:
+        run, data, text, split, model, trust: see :func:`predict`.
+        clip: id of a clip of the data set ``data``, whose score is explained down to words and frames.
+
+    Returns:
+        With ``clip`` its :class:`selfmm.api.Explanation`; otherwise what :func:`predict` returns with
+        ``explain=True``.
+
+    Raises:
+        DatasetError: the data set has no such clip, or does not fit the run.
+        RunError: the model joins its modalities before each is one vector.
+    """
+    if clip is None:
+        return predict(run, data, text=text, split=split, explain=True, model=model, trust=trust)
+    from selfmm.data.store import Dataset, as_dataset
+    from selfmm.explain.clip import explain
+
+    trained = _load(run, model, trust)
+    if not isinstance(data, Dataset | str | Path | None):
+        raise SettingsError(["`clip=...` names a clip of a data set; give this as `data=...`"])
+    dataset = as_dataset(trained.info.dataset_path if data is None else data)
+    rows = dataset.samples.index[dataset.samples["id"] == clip]
+    if len(rows) != 1:
+        raise DatasetError(f"the data set {dataset.name!r} has no clip {clip!r}.")
+    return explain(trained, dataset, int(rows[0]))
+
+
+def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> None:
+    """Write predictions to a file.
+
+    Args:
+        predictions: of recordings, at least one.
+        path: its ending says what is written: ``.csv`` and ``.parquet`` a table, ``.json`` everything, ``.srt``
+            subtitles; ``.png`` and ``.svg`` a picture, of the explanation where there is one, otherwise of the curve.
+
+    Raises:
+        OutputError: the ending is unknown, or the file cannot be written.
+        MissingPackageError: a picture needs matplotlib.
+    """
+    from selfmm.core.files import to_json, write_table, write_text
+    from selfmm.recordings.prediction import overlay, table_of
+
+    path = Path(path)
+    if path.suffix in (".csv", ".parquet"):
+        write_table(path, table_of(predictions))
+    elif path.suffix == ".json":
+        write_text(path, to_json([prediction.to_json() for prediction in predictions]) + "\n")
+    elif path.suffix == ".srt":
+        from selfmm.features.words.subtitles import to_srt
+
+        write_text(path, to_srt(overlay(predictions)))
+    elif path.suffix in (".png", ".svg"):
+        from selfmm.report.clip_pictures import explanation_picture, write_picture
+        from selfmm.report.score_curve import curve_picture
+
+        first = predictions[0]
+        if first.explanation is not None:
+            write_picture(explanation_picture(first.explanation), path)
+        else:
+            write_picture(curve_picture(table_of(predictions), first.label_range), path)
+    else:
+        raise OutputError(f"cannot tell the format of {path}: name a .csv, .parquet, .json, .srt, .png or .svg file.")
+
+
+def report(
+    run: Run, out: str | Path | None = None, *, pictures: str | Path | None = None, force: bool = False
+) -> list[Path]:
+    """Write one page of HTML about a run, and its pictures if a folder for them is named.
+
+    Args:
+        run: a finished run, by its folder or loaded.
+        out: the page; default ``<run>-report.html`` next to the run.
+        pictures: folder for each picture as PNG and SVG.
+        force: replace what exists.
+
+    Returns:
+        What was written, the page first.
+
+    Raises:
+        RunError, OutputError: each says what to do.
+    """
+    from selfmm.report.report import write_report
+
+    page = None if out is None else Path(out)
+    return write_report(open_run(run).path, page, None if pictures is None else Path(pictures), force=force)
+
+
+def export(
+    run: Run,
+    out: str | Path,
+    *,
+    int8: bool = False,
+    force: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> Exported:
+    """Write a run as one ONNX file, which scores clips without selfmm and PyTorch; it is checked against PyTorch.
+
+    Args:
+        run, model, trust: see :func:`load`; a run may be loaded already.
+        out: the file, ``.onnx``.
+        int8: store weights as 8-bit integers: smaller, faster, a little less accurate.
+        force: replace ``out``.
+
+    Raises:
+        RunError, OutputError, ExportError: see :func:`selfmm.exporting.export.export`.
+    """
+    from selfmm.exporting.export import export
+
+    return export(open_run(run).path, out, int8=int8, force=force, model=model, trust=trust)

@@ -1,0 +1,208 @@
+"""Training: one run, or one for each of several seeds; the settings and models there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfmm.api.arguments import setting_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from selfmm.config.recipe import Recipe
+    from selfmm.config.settings import Settings
+    from selfmm.core.listener import Listener
+    from selfmm.data.store import Dataset
+    from selfmm.models.base import Model
+    from selfmm.recordings.model import SentimentModel
+    from selfmm.training.seeds import SeedRuns
+
+
+def train(
+    data: Dataset | str | Path,
+    *,
+    preset: str | Path | None = None,
+    model: str | None = None,
+    labels: str | None = None,
+    text_encoder: str | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    settings: Settings | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    listener: Listener | None = None,
+) -> SentimentModel:
+    """Train a model, by default Self-MM, on a data set and leave a run folder.
+
+    Args:
+        data: a data-set folder, or an open data set.
+        preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file.
+        model: name of a model, see :func:`models`, or your own ``path/to/file.py:Class``; it overrides the
+            preset's, as the next three do.
+        labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
+        text_encoder: hub name, local folder or ``minilm``.
+        seed: of everything random.
+        overrides: further settings like ``training.max_epochs=20``.
+        settings: complete settings, instead of the six above.
+        out: the run folder; default ``runs/<data set>-<preset>-<seed>``.
+        resume: continue an interrupted run; starts one if there is none.
+        listener: receives the progress of the training.
+
+    Returns:
+        The trained model, at its best epoch on the validation split.
+
+    Raises:
+        SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: each says what to do.
+    """
+    from selfmm.config.settings import load_settings
+    from selfmm.core.listener import Listener
+    from selfmm.data.store import as_dataset
+    from selfmm.recordings.model import SentimentModel
+    from selfmm.runs.folder import RunFolder
+    from selfmm.training.run import Run
+
+    dataset = as_dataset(data)
+    if settings is None:
+        values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
+        settings = load_settings(preset, values, seed=seed)
+    default = default_folder(dataset, preset, settings.model_name, settings.seed)
+    folder = RunFolder(default if out is None else Path(out))
+    Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
+    return SentimentModel.load(folder)
+
+
+def train_seeds(
+    data: Dataset | str | Path,
+    *,
+    seeds: str | Sequence[int],
+    preset: str | Path | None = None,
+    model: str | None = None,
+    labels: str | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+    settings: Settings | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    listener: Listener | None = None,
+) -> SeedRuns:
+    """Train the same with several seeds, in processes side by side, and return mean and deviation.
+
+    Each seed's figures are those of :func:`train` with the same number of threads. A seed that fails stops no other;
+    its reason is in ``failed``, and ``resume`` trains what is missing.
+
+    Args:
+        data: a data-set folder, or an open data set; every process reads the folder.
+        seeds: like ``"1111-1115"`` or ``"1111,1113,1120-1122"``, or numbers.
+        preset, model, labels, text_encoder, overrides, settings: as for :func:`train`; their seed does not count.
+        out: the folder of run folders ``seed-<seed>``; default ``runs/<data set>-<preset>``.
+        resume: continue what was interrupted, and keep what is finished.
+        jobs: number of runs at once. Default: one per GPU where there are several; otherwise as many as there are
+            cores, and as fit into the free memory, which the first epoch of the first run shows.
+        listener: receives their progress.
+
+    Returns:
+        Run folders, figures per seed and their summary; also written to ``summary.csv`` and ``summary.json``.
+
+    Raises:
+        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says what to do.
+        TrainingError: the data cannot be trained on, or no seed has a result.
+    """
+    from selfmm.config.settings import load_settings
+    from selfmm.core.listener import Listener
+    from selfmm.data.store import as_dataset
+    from selfmm.training.seeds import read_seeds, run_seeds
+
+    numbers = read_seeds(seeds, overrides)
+    dataset = as_dataset(data)
+    values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
+    chosen = settings or load_settings(preset, values)
+    folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
+    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Listener())
+
+
+def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed: int | None = None) -> Path:
+    """Return ``runs/<data set>-<preset>-<seed>``, with the model before the seed if it is not Self-MM.
+
+    Runs never overwrite each other. Several seeds share a folder without a seed in its name.
+    """
+    from selfmm.core.files import safe_name
+
+    parts = [safe_name(dataset.name), Path(preset).stem if preset else "default"]
+    parts += [] if model == "self_mm" else [safe_name(model)]
+    return Path("runs") / "-".join([*parts, *([] if seed is None else [str(seed)])])
+
+
+def settings(preset: str | Path | None = None, *, overrides: Sequence[str] = ()) -> Settings:
+    """Return every setting of a training.
+
+    Args:
+        preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file; None for the defaults.
+        overrides: changes like ``training.max_epochs=20``.
+
+    Raises:
+        SettingsError: lists every problem.
+    """
+    from selfmm.config.settings import load_settings
+
+    return load_settings(preset, overrides, trust=True)  # reading settings runs no code
+
+
+def recipe(*, overrides: Sequence[str] = ()) -> Recipe:
+    """Return every setting of :func:`selfmm.extract`, with changes like ``face.rate=5``.
+
+    Raises:
+        SettingsError: lists every problem.
+    """
+    from selfmm.config.recipe import load_recipe
+
+    return load_recipe(overrides)
+
+
+def models(name: str | None = None) -> pd.DataFrame:
+    """Return a table of all models, or of one model's own settings.
+
+    Returns:
+        A row per model: ``model``, ``published``, ``labels per modality``, ``needs``. Of one model a row per setting:
+        ``setting``, ``default``, ``meaning``, ``selfmm tune tries``.
+
+    Raises:
+        SettingsError: there is no such model.
+    """
+    import pandas as pd
+
+    from selfmm.models import MODELS, find_model
+
+    if name is not None:
+        return _options(find_model(name))
+    kinds = {name: find_model(name) for name in MODELS}
+    rows = [(name, model.paper, model.labels, ", ".join(_needs(model))) for name, model in kinds.items()]
+    return pd.DataFrame(rows, columns=["model", "published", "labels per modality", "needs"])
+
+
+def _needs(model: type[Model]) -> list[str]:
+    needs = model.needs
+    each = {
+        "text": needs.text,
+        f"{needs.modalities} modalities": needs.modalities > 1,
+        "aligned streams": needs.aligned,
+        "words or token ids": needs.inside,
+    }
+    return [what for what, needed in each.items() if needed]
+
+
+def _options(model: type[Model]) -> pd.DataFrame:
+    import pandas as pd
+
+    from selfmm.models.base import Range
+
+    searched = {
+        key: f"{space.low:g} to {space.high:g}" if isinstance(space, Range) else ", ".join(map(str, space))
+        for key, space in model.search.items()
+    }
+    options = {f"options.{key}": field for key, field in model.Options.model_fields.items()}
+    rows = [(key, str(field.default), field.description or "", searched.get(key, "")) for key, field in options.items()]
+    rows += [(key, "", "see `selfmm settings`", space) for key, space in searched.items() if key not in options]
+    return pd.DataFrame(rows, columns=["setting", "default", "meaning", "selfmm tune tries"])

@@ -1,0 +1,137 @@
+"""Commands on labels per modality: those that a run generated, and those that people give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.api.parts import count
+from selfmm.cli import options
+from selfmm.cli.output import deliver, note
+
+
+def register(app: typer.Typer) -> None:
+    options.register(app, "Labels", labels=labels, annotate=annotate, corrections=corrections)
+
+
+def labels(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; with --import also a data-set folder.")],
+    epoch: Annotated[
+        str, typer.Option(help="last (the default), best (of the best validation figure), all, or a number.")
+    ] = "last",
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Show how far to trust them; --out then writes the quality of each label.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --audit: print JSON with unrounded values.")] = False,
+    out: options.OutTable = None,
+    force: options.ForceOut = False,
+    import_: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="FILE", help="Import annotators' labels: a sheet, or Label Studio's JSON."),
+    ] = None,
+    weight: Annotated[float | None, typer.Option(help="With --import: weight in training, 0 to 1; default 1.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="With --import: where the labels come from; default: the file's name.")
+    ] = None,
+) -> None:
+    """Export the generated labels per modality (u-labels) of the training clips; or import people's corrections."""
+    if import_ is not None:
+        if out is not None or epoch != "last" or audit or as_json or force:
+            raise api.SettingsError(
+                ["--import changes the data set; --audit, --json, --epoch, --out and --force do not go with it"]
+            )
+        _import(run, import_, 1.0 if weight is None else weight, source)
+        return
+    if weight is not None or source is not None:
+        raise api.SettingsError(["--weight and --source describe the labels of --import FILE; give this too"])
+    if as_json and not audit:
+        raise api.SettingsError(
+            ["--json goes with --audit; for the labels themselves, give --out FILE.csv or .parquet"]
+        )
+    parts.check_file(out, run, force)
+    if audit:
+        _audit(run, epoch, as_json, out)
+    else:
+        deliver(api.labels(run, epoch), out)
+
+
+def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
+    """Print the figures, and write the quality of each label to a file if one is named."""
+    from rich.console import Console
+
+    from selfmm.cli.show_labels import render, to_values
+
+    if epoch != "last":
+        raise api.SettingsError([f"--audit looks at all epochs and judges the last; leave out --epoch {epoch}"])
+    found = api.audit(run)
+    if out is not None:
+        parts.write_table(out, found.labels)
+    if as_json:
+        typer.echo(parts.to_json(to_values(found)))
+        return
+    Console().print(render(found), highlight=False)
+    if out is not None:
+        typer.echo(f"{out}: {count(len(found.labels), 'row')}")
+
+
+def _import(target: Path, file: Path, weight: float, source: str | None) -> None:
+    imported = api.import_labels(target, file, weight=weight, source=source)
+    note(imported.notes)
+    new = sum(imported.counts.values())
+    counts = ", ".join(f"{name} {number}" for name, number in imported.counts.items())
+    replaced = f", {imported.replaced} of them in place of older ones" if imported.replaced else ""
+    where = parts.corrections_file(target)
+    typer.echo(f"{where}: {count(new, 'correction')} ({counts}){replaced}; {imported.total} in all.")
+    typer.echo("The next training on this data set takes them as truth.")
+
+
+def annotate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A sheet to make, .csv or .parquet; or Label Studio's tasks, .json.")
+    ],
+    most: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Only this number of clips: where modalities disagree most, and nobody has corrected yet."
+        ),
+    ] = None,
+    media_root: Annotated[
+        str | None,
+        typer.Option(help="Label Studio: the URL before media paths, for example /data/local-files/?d="),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+) -> None:
+    """Write the training clips with their u-labels for annotators; to import their answers: selfmm labels --import."""
+    written = api.annotate(run, out, most=most, media_root=media_root, force=force)
+    note(written.notes)
+    if out.suffix == ".json":
+        tasks = count(written.clips, "task")
+        typer.echo(f"{out}: {tasks} with pre-annotations; {written.files[1]}: the labelling configuration for them.")
+    else:
+        columns = ", ".join(f"label_{name}" for name in written.modalities)
+        typer.echo(f"{out}: {count(written.clips, 'clip')}. Fill in {columns}; leave empty what nobody judged.")
+    typer.echo(f"Then: selfmm labels {run} --import FILE")
+
+
+def corrections(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set folder, or a run on it.")],
+    forget: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Take back all corrections of this source.")
+    ] = None,
+    out: options.OutTable = None,
+    force: options.ForceOut = False,
+) -> None:
+    """Show the labels that people gave to clips of a data set, or take some back."""
+    if forget is not None:
+        if out is not None:
+            raise api.SettingsError(["give --forget or --out, not both"])
+        forgotten = count(api.forget_corrections(data, forget), "correction")
+        typer.echo(f"{parts.corrections_file(data).parent}: took back {forgotten} from {forget!r}.")
+        return
+    parts.check_file(out, data, force)
+    deliver(api.corrections(data), out)

@@ -1,0 +1,57 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperCommand
+
+PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
+_FORMAT = "Write to this .csv or .parquet file."
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, which `selfmm train` makes.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="A data-set folder.")]
+Dst = Annotated[Path, typer.Argument(metavar="DST", help="The data-set folder to make.")]
+
+ForceDst = Annotated[bool, typer.Option("--force", help="Replace the data set DST.")]
+ForceOut = Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")]
+OutTable = Annotated[Path | None, typer.Option("--out", "-o", help=_FORMAT)]
+OutRuns = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the runs and tables.")]
+
+LabelRange = Annotated[
+    str | None,
+    typer.Option(metavar="LOW,HIGH", help="Lowest and highest label, for example -3,3; default: chosen by the labels."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Which model; see `selfmm models`. Or your own, path/to/file.py:Class."),
+]
+OwnModel = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="The code of a run's own model, path/to/file.py:Class."),
+]
+Trust = Annotated[bool, typer.Option("--trust", help="Run the code of its own model that the run names.")]
+Preset = Annotated[str | None, typer.Option("--preset", "-p", help=PRESETS)]
+TextEncoder = Annotated[str | None, typer.Option(help="Hub name, local folder, or minilm (offline weights).")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, key=value; see `selfmm settings`. Repeatable.")
+]
+Seeds = Annotated[str, typer.Option(help="For example 1111-1115 or 1111,1120-1122.")]
+Jobs = Annotated[int | None, typer.Option(help="Number of runs at once; default: as many as cores and memory allow.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep what is finished, and train what is missing.")]
+
+
+def register(app: typer.Typer, panel: str, **commands: Callable[..., None]) -> None:
+    """Add commands to a panel of the help; an underscore behind a name is not part of the command."""
+    for name, command in commands.items():
+        app.command(name.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
+
+
+class Command(TyperCommand):
+    """A command whose usage names its arguments as the list of arguments does, without braces."""
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]

@@ -1,0 +1,305 @@
+"""Commands that use a finished run: predict, evaluate, report, export."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.cli import options
+from selfmm.cli.output import complain, deliver, note
+
+if TYPE_CHECKING:
+    from selfmm.api import Clip, Prediction
+
+T = TypeVar("T")
+
+
+def register(app: typer.Typer) -> None:
+    options.register(app, "Score", predict=predict, evaluate=evaluate, report=report, export=export)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How predictions of recordings are printed and written.
+
+    Attributes:
+        as_json, as_csv, as_table: how they are printed, at most one; otherwise for reading to a terminal, as CSV to a
+            pipe.
+        out: file for all of it, .csv, .parquet or .json.
+        srt: file for the scores as subtitles.
+        picture: file for a picture.
+    """
+
+    as_json: bool
+    as_csv: bool
+    as_table: bool
+    out: Path | None
+    srt: Path | None
+    picture: Path | None
+
+    @property
+    def printed(self) -> bool:
+        """Whether the predictions are printed, so that standard output may hold nothing else."""
+        return self.as_json or self.as_csv
+
+
+def predict(
+    run: options.Run,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="INPUT",
+            help="Recordings, or a folder or table of them; or a data-set folder, or a table with features next to it.",
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", help="Score a sentence, by its words alone. Repeatable.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Data sets: only this split.")] = None,
+    window: Annotated[
+        float | None, typer.Option(help="Recordings: a score for each window of this many seconds.")
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option(help="With --window: seconds from one window to the next; default 1.")
+    ] = None,
+    by_sentence: Annotated[bool, typer.Option("--by-sentence", help="Recordings: a score for each sentence.")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Explain the scores: recordings word by word, data sets as further columns."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Recordings: print everything as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Recordings: print CSV.")] = False,
+    as_table: Annotated[bool, typer.Option("--table", help="Recordings: print a table.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write to this .csv or .parquet file; recordings also to .json."),
+    ] = None,
+    srt: Annotated[
+        Path | None, typer.Option(help="With --window or --by-sentence: write the scores as subtitles, .srt.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="With --window, --by-sentence or --explain: write a picture, .png or .svg.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    model: options.OwnModel = None,
+    trust: options.Trust = False,
+) -> None:
+    """Score clips: all modalities together, and each alone."""
+    if bool(inputs) == bool(text):
+        raise api.SettingsError(["give either INPUT or --text, for example: selfmm predict RUN --text 'I loved it'"])
+    curve = parts.spans(window, hop, by_sentence) is not None
+    form = Form(as_json, as_csv, as_table, out, srt, picture)
+    _check_options(form, curve, explain)
+    for path, endings in ((out, (*parts.TABLES, ".json")), (srt, (".srt",)), (picture, (".png", ".svg"))):
+        parts.check_file(path, run, force, endings)
+    if picture is not None:
+        with parts.drawing():
+            pass  # better to know now than after the work that pictures cannot be drawn
+    folder = parts.open_run(run)
+    listed = api.find_recordings(folder, inputs if len(inputs) > 1 else inputs[0]) if inputs else None
+    if listed is None:
+        _check_table_options(form, curve)
+        data = inputs[0] if inputs else None
+        table = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
+        _print_table(table, out)
+        return
+    if split is not None:
+        raise api.SettingsError(["--split is for data sets; a recording has no splits"])
+    for failure in listed.failures:
+        complain(parts.describe_failure(failure))
+    _check_clips(listed.clips, curve, form)
+    results = api.predict_each(
+        folder,
+        listed.clips,
+        window=window,
+        hop=hop,
+        by_sentence=by_sentence,
+        explain=explain,
+        model=model,
+        trust=trust,
+    )
+    predictions, failed = _collect(_with_progress(results, None if curve else len(listed.clips)))
+    if predictions or form.as_json:
+        _print_predictions(predictions, form, curve=curve, explain=explain)
+    _write_files(predictions, form)
+    if failed or listed.failures:
+        raise typer.Exit(1)
+
+
+def _check_options(form: Form, curve: bool, explain: bool) -> None:
+    problems = []
+    if form.as_json + form.as_csv + form.as_table > 1:
+        problems.append("give one of --json, --csv and --table")
+    if form.srt is not None and not curve:
+        problems.append("--srt is for a curve; give --window or --by-sentence too")
+    if form.picture is not None and not curve and not explain:
+        problems.append("--picture is of a curve or of an explanation; give --window, --by-sentence or --explain too")
+    if explain and curve:
+        problems.append("--explain is for whole clips; leave out --window and --by-sentence")
+    if explain and (form.as_csv or form.as_table):
+        problems.append("--explain of recordings does not fit into a table; leave out --csv and --table, or use --json")
+    if problems:
+        raise api.SettingsError(problems)
+
+
+def _check_table_options(form: Form, curve: bool) -> None:
+    used = {
+        "--window or --by-sentence": curve,
+        "--json": form.as_json,
+        "--csv": form.as_csv,
+        "--table": form.as_table,
+        "--picture": form.picture is not None,
+        "an --out that ends in .json": form.out is not None and form.out.suffix == ".json",
+    }
+    problems = [f"{name} is for recordings, and none is given" for name, is_used in used.items() if is_used]
+    if problems:
+        raise api.SettingsError(problems)
+
+
+def _check_clips(clips: Sequence[Clip], curve: bool, form: Form) -> None:
+    if not clips:
+        raise api.SourceError("there is nothing to score: none of the clips can be read.")
+    if form.picture is not None and not curve and len(clips) > 1:
+        raise api.SettingsError([f"--picture is of one clip, and there are {len(clips)}"])
+
+
+def _print_table(table: object, out: Path | None) -> None:
+    import pandas as pd
+
+    assert isinstance(table, pd.DataFrame)
+    modalities = [str(name).removeprefix("score_") for name in table if str(name).startswith("score_")]
+    missing = [name for name in modalities if table[f"score_{name}"].isna().all()]
+    if missing:
+        lacking = f"no clip has {' or '.join(missing)}; the model uses its stand-in for a missing modality."
+        note([lacking], err=True)
+    deliver(table, out)
+
+
+def _with_progress(results: Iterable[T], total: int | None) -> Iterator[T]:
+    """Show on a terminal how far it is: the number of clips, or the second of the recording."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from results
+        return
+    with console.status("reading ...") as status:
+        for done, result in enumerate(results, start=1):
+            status.update(f"{getattr(result, 'end', 0.0):.0f} s" if total is None else f"{done} of {total} clips")
+            yield result
+
+
+def _collect(results: Iterable[Prediction | api.Failure]) -> tuple[list[Prediction], bool]:
+    """The predictions, and whether there was a failure; each is printed at once."""
+    predictions, failed = [], False
+    for result in results:
+        if isinstance(result, api.Failure):
+            failed = True
+            complain(parts.describe_failure(result))
+        else:
+            predictions.append(result)
+    return predictions, failed
+
+
+def _print_predictions(predictions: Sequence[Prediction], form: Form, *, curve: bool, explain: bool) -> None:
+    if form.out is not None:
+        api.save_predictions(predictions, form.out)
+        typer.echo(f"{form.out}: {parts.count(len(predictions), 'prediction')}", err=form.printed)
+    if form.as_json:
+        typer.echo(parts.to_json([prediction.to_json() for prediction in predictions]))
+    elif form.as_table or (form.out is None and not form.as_csv and (sys.stdout.isatty() or explain)):
+        from rich.console import Console
+
+        from selfmm.cli.show_scores import card, table
+
+        console = Console()
+        for shown in [table(predictions, curve=curve)] if curve or form.as_table else map(card, predictions):
+            console.print(shown)
+    elif form.as_csv or form.out is None:
+        typer.echo(parts.table_of(predictions).to_csv(index=False), nl=False)
+
+
+def _write_files(predictions: Sequence[Prediction], form: Form) -> None:
+    if form.srt is not None and predictions:
+        api.save_predictions(predictions, form.srt)
+        typer.echo(f"{form.srt}: {parts.count(len(predictions), 'score')} as subtitles", err=True)
+    if form.picture is not None and predictions:
+        explained = predictions[0].explanation is not None
+        api.save_predictions(predictions, form.picture)
+        typer.echo(f"{form.picture}: a picture of the {'explanation' if explained else 'curve'}", err=True)
+
+
+def evaluate(
+    run: options.Run,
+    data: Annotated[
+        Path | None, typer.Argument(metavar="DATA", help="A data-set folder; default: the one trained on.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with unrounded values.")] = False,
+    model: options.OwnModel = None,
+    trust: options.Trust = False,
+) -> None:
+    """Measure a run on a split of a data set."""
+    metrics = api.evaluate(run, data, split, model=model, trust=trust)
+    if as_json:
+        content = {"split": split, "count": metrics.count, **metrics.values, "reasons": metrics.reasons}
+        typer.echo(parts.to_json(content))
+        return
+    from rich.console import Console
+
+    Console().print(parts.metrics_table({split: metrics}))
+
+
+def report(
+    run: options.Run,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page, .html; default <run>-report.html next to the run.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Also write each picture as PNG and SVG to this folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the page and the pictures if they exist.")] = False,
+) -> None:
+    """Make one page of HTML from a run: scores, generated labels, pictures, clips to look at."""
+    written = api.report(run, out, pictures=pictures, force=force)
+    typer.echo(f"{written[0]}")
+    if pictures is not None:
+        typer.echo(f"{pictures}: {parts.count(len(written) - 1, 'picture')}")
+
+
+def export(
+    run: options.Run,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to make, .onnx.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Weights as 8-bit integers: smaller, faster, a little less accurate.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    model: options.OwnModel = None,
+    trust: options.Trust = False,
+) -> None:
+    """Make one ONNX file of a run, which scores clips without selfmm and PyTorch; checked against PyTorch."""
+    exported = api.export(run, out, int8=int8, force=force, model=model, trust=trust)
+    difference = f"scores differ from PyTorch's by at most {exported.difference:.1g}"
+    typer.echo(f"fp32: {_megabytes(exported.fp32_size)}, {difference}")
+    if int8:
+        typer.echo(f"int8: {_megabytes(exported.size)}")
+        for loss in exported.int8_losses:
+            clips = parts.count(loss.clips, "clip")
+            typer.echo(
+                f"  MAE on {loss.split} ({clips}): fp32 {loss.fp32:.4f}, int8 {loss.int8:.4f} "
+                f"({loss.int8 - loss.fp32:+.4f}); scores differ by {loss.difference:.4f} on average"
+            )
+        if not exported.int8_losses:
+            typer.echo("  MAE not measured: the training's data set is missing, was changed, or has no labels")
+    typer.echo(f"{out}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

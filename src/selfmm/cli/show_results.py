@@ -1,0 +1,210 @@
+"""Results of training, laid out for the terminal: a run, several seeds, a comparison, a search; and settings."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pydantic import BaseModel
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from selfmm.api import Metrics, SeedRuns, SentimentModel
+from selfmm.api.parts import (
+    DESCRIPTIONS,
+    StreamSettings,
+    cell,
+    count,
+    describe_failures,
+    head,
+    legend,
+    metrics_table,
+)
+from selfmm.cli.output import as_options
+from selfmm.cli.progress import plain
+
+if TYPE_CHECKING:
+    from selfmm.api import Tuning  # it imports Optuna, which is an extra
+    from selfmm.api.parts import Table as ExperimentTable
+
+_ROWS_SHOWN = 40
+_FEW = 25  # clips; a correlation of .6 may then be any from .27 to .80
+_FIXED, _COLUMN = 56, 10  # characters: of the table of seeds without them, and per seed
+_FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
+
+
+def settings_table(settings: BaseModel) -> Table:
+    """Lay out every setting with its value and meaning; the names are those of ``--set`` and of TOML files."""
+    table = Table("setting", "value", "meaning", box=None, pad_edge=False)
+
+    def walk(group: BaseModel, prefix: str) -> None:
+        for name, field in type(group).model_fields.items():
+            value = getattr(group, name)
+            if isinstance(value, BaseModel):
+                walk(value, f"{prefix}{name}.")
+            elif name == "stream":
+                for modality, stream in (value or {"<modality>": StreamSettings()}).items():
+                    walk(stream, f"stream.{modality}.")
+            else:
+                table.add_row(f"{prefix}{name}", Text(_plain(value)), Text(field.description or ""))
+
+    walk(settings, "")
+    return table
+
+
+def run_summary(model: SentimentModel) -> Group:
+    """Lay out the metrics of a finished run, and where everything is."""
+    content = model.metrics
+    rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}
+    rows = {split: metrics for split, metrics in rows.items() if metrics.count}
+    few = [f"{metrics.count} in {split}" for split, metrics in rows.items() if metrics.count < _FEW]
+    path = model.folder.path
+    epochs = count(len(model.history), "epoch")
+    labels = "labels.parquet, " if model.info.labels == "generated" else ""
+    lines = [
+        f"best epoch {content['best_epoch']} of {epochs}, chosen by the validation MAE",
+        f"{path}: model, metrics.json, predictions.parquet, {labels}history.jsonl",
+    ]
+    if few:
+        lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend much on chance")
+    return Group(metrics_table(rows), *(Text(line) for line in lines))
+
+
+def experiment_table(results: ExperimentTable, width: int) -> Group:
+    """Lay out mean and deviation per system, with as many metrics as fit into ``width`` characters."""
+    table = Table(title=results.title, box=box.SIMPLE_HEAD, pad_edge=False)
+    names = max(len(row.name) for row in results.rows)
+    shown = results.metrics[: max(1, (width - names - 20) // 18)]
+    for number, name in enumerate(["", *map(head, shown), "Δ MAE", "p"]):
+        table.add_column(Text(name), justify="left" if number == 0 else "right")
+    for row in results.rows:
+        gap = row.difference
+        ours = row.kind in ("run", "trivial")  # published figures were measured elsewhere
+        best = [ours and row.mean(key) == results.best(key) for key in shown]
+        figures = [
+            Text(_figure(key, row.mean(key), row.deviation(key)), "bold" if bold else "")
+            for key, bold in zip(shown, best, strict=True)
+        ]
+        facts = [f"{gap.value:+.3f}", f"{row.corrected:.3f}"] if gap else ["", ""]
+        style = "dim" if row.kind in ("published", "failed") else ""
+        table.add_row(Text(row.name), *figures, *facts, style=style)
+    notes = [f"{row.name}: {row.note}" for row in results.rows if row.note]
+    notes.append(f"Δ MAE: difference from {results.baseline}, with the p value of a paired permutation test (Holm)")
+    return Group(table, *map(Text, [*notes, *legend(results)[:1]]))
+
+
+def _figure(key: str, mean: float, deviation: float) -> str:
+    return cell(key, mean) + ("" if math.isnan(deviation) else f" ± {cell(key, deviation)}")
+
+
+def metrics_from_json(entry: Mapping[str, Any]) -> Metrics:
+    """Read a task's entry of ``metrics.json``, where a value that does not exist is null."""
+    values = {key: math.nan if value is None else float(value) for key, value in entry["values"].items()}
+    return Metrics(values, dict(entry["reasons"]), int(entry["count"]), int(entry["unlabelled"]))
+
+
+def first_rows(frame: pd.DataFrame) -> Table:
+    """Lay out the first rows of a frame."""
+    more = len(frame) - _ROWS_SHOWN
+    caption = f"{count(more, 'more row')}; write all of them with --out FILE.csv" if more > 0 else None
+    table = Table(*map(str, frame.columns), caption=caption, caption_justify="left")
+    for row in frame.head(_ROWS_SHOWN).itertuples(index=False):
+        table.add_row(*(Text(_plain(value)) for value in row))
+    return table
+
+
+def plain_table(frame: pd.DataFrame) -> Table:
+    """Lay out a whole frame without lines between its columns."""
+    table = Table(*map(str, frame.columns), box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text(str(value)) for value in row))
+    return table
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:g}"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "all"
+    return str(value)
+
+
+def seeds_summary(result: SeedRuns, width: int) -> Group:
+    """Lay out mean and deviation per metric, and each seed's figure on the test split if they fit into ``width``."""
+    seeds = list(result.runs)
+    shown = seeds if _FIXED + _COLUMN * len(seeds) <= width else []
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("metric", "valid", "test", *(f"test {seed}" for seed in shown)):
+        table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
+    content = result.summary.join(result.figures.add_prefix("seed_"))
+    rows = {str(key): {str(column): float(value) for column, value in row.items()} for key, row in content.iterrows()}
+    for key in (key for key in DESCRIPTIONS if f"valid_{key}" in rows):
+        splits = (rows[f"{split}_{key}"] for split in ("valid", "test"))
+        both = [f"{cell(key, row['mean'])} ± {cell(key, row['std'])}" for row in splits]
+        table.add_row(head(key), *both, *(cell(key, rows[f"test_{key}"][f"seed_{seed}"]) for seed in shown))
+    for key, name in _FACTS.items():
+        scale = 1e9 if key == "peak_memory" else 1
+        figures = {column: _number(value / scale) for column, value in rows[key].items()}
+        own = [figures[f"seed_{seed}"] for seed in shown]
+        table.add_row(name, "", f"{figures['mean']} ± {figures['std']}", *own)
+    over = f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}, each at its best epoch by the validation MAE"
+    lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *describe_failures(result.failed)]
+    return Group(table, *(Text(as_options(line)) for line in lines))
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
+def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[str]) -> None:
+    """Print the settings of the start and of the best trial, what mattered, and what to do next.
+
+    Args:
+        start: options of the command line that the search started from, ``--preset`` and ``--set``.
+    """
+    from selfmm.api.parts import describe_counts
+
+    console.print(_tuning_table(result))
+    seed, model = result.settings.seed, result.search.base.model
+    named = ["--model", model] if result.search.base.own_code else []  # selfmm runs no code that is not named
+    seeds = ["--seeds", f"{seed + 1}-{seed + 5}"]
+    hint = "share: part of the differences between complete trials that a setting explains (fANOVA); a hint, no more"
+    lines = [
+        f"{describe_counts(result.counts)}; the best is trial {result.best.number}",
+        *([hint] if result.importance else []),
+        f"{result.folder}: best.toml, trials.csv",
+        "",
+        "The best of several figures on one split is optimistic. Check it with other seeds, then on the test split:",
+        _command("train", data, *named, "--preset", result.preset, *seeds),
+        _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *start),
+    ]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)  # so that a command can be copied
+
+
+def _command(*words: object) -> str:
+    return f"  selfmm {shlex.join(map(str, words))}"
+
+
+def _tuning_table(result: Tuning) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "start", "best", *(["share"] if result.importance else [])):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    start, best = result.start, result.best
+    columns: list[Mapping[str, Any]] = [{} if start is None else start.values, best.values]
+    table.add_row("valid MAE", *(_mae(None if trial is None else trial.outcome.mae) for trial in (start, best)))
+    table.add_row("at epoch", *(plain(None if trial is None else trial.outcome.epoch) for trial in (start, best)))
+    for key in sorted(result.search.spaces, key=lambda key: -result.importance.get(key, 0.0)):
+        shares = [f"{result.importance[key]:.2f}"] if result.importance else []
+        table.add_row(Text(key), *(Text(plain(values.get(key))) for values in columns), *shares)
+    return table
+
+
+def _mae(mae: float | None) -> str:
+    return "-" if mae is None else f"{mae:.4f}"

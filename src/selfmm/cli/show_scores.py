@@ -1,0 +1,207 @@
+"""Predictions of recordings and explanations, laid out for the terminal; readable without colours as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from selfmm.api import Explanation, Prediction
+from selfmm.api.parts import FUSION, FrameShares, LabelScale, count, figure, printable
+
+_WIDE, _NARROW = 10, 5  # cells of a bar on each side of neutral
+_HALF = 9  # characters of the longest bar of an explanation
+_WORDS_SHOWN, _COLUMNS_SHOWN = 8, 3
+_LEAST = 0.005  # what is less prints as 0.00
+_UP, _DOWN = "#4a9ad4", "#e07b2a"  # the colour-blind can tell them apart, on dark and on light
+_LOUDNESS = ((2 / 3, "bold reverse"), (1 / 3, "bold underline"), (0.1, ""))  # share of the strongest word, and style
+_SOURCES = {"given": "given words: ", "subtitles": "subtitles: ", "recognised": "recognised words: "}
+
+
+def card(prediction: Prediction) -> Group:
+    """Lay out the scores of a clip with their place among the training clips, the transcript, and warnings."""
+    low, high = prediction.label_range
+    scores = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "score", f"{low:g} ... {high:g}", "training clips"):
+        scores.add_column(column, justify="right" if column == "score" else "left")
+    for name, score in {FUSION: prediction.score, **prediction.scores}.items():
+        title = Text("all together" if name == FUSION else name, style="bold" if name == FUSION else "")
+        if score is None:
+            scores.add_row(title, "-", Text("missing", style="dim"), "")
+        else:
+            scores.add_row(
+                title,
+                figure(score, prediction.label_range),
+                _bar(score, prediction.label_range),
+                _place(prediction, name),
+            )
+    head = Text.assemble((printable(prediction.id), "bold"), f"  {prediction.end - prediction.start:.1f} s")
+    words = printable(prediction.transcript.text)
+    source = _SOURCES[prediction.transcript.source]
+    parts: list[RenderableType] = [head, scores]
+    parts.append(Text.assemble((source, "dim"), f"“{words}”") if words else Text("no words"))
+    parts += [Text(f"warning: {warning}", style="yellow") for warning in prediction.warnings]
+    if prediction.explanation is not None:
+        parts += [Text(""), render(prediction.explanation, prediction.spoken)]
+    return Group(*parts, Text(""))
+
+
+def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:
+    """Lay out one line each, as wide as the terminal; words that do not fit are cut.
+
+    Args:
+        predictions: at least one.
+        curve: these are spans of one recording, told apart by their times; otherwise clips, by their names.
+    """
+    low, high = predictions[0].label_range
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    rows.add_column("seconds" if curve else "clip", no_wrap=True, justify="right" if curve else "left")
+    rows.add_column("score", no_wrap=True, justify="right")
+    if curve:
+        rows.add_column(f"{low:g} ... {high:g}", no_wrap=True)
+    for name in predictions[0].scores:
+        rows.add_column(name, no_wrap=True, justify="right")
+    rows.add_column("words", no_wrap=True, overflow="ellipsis", ratio=1)
+    rows.add_column("warnings", no_wrap=True, justify="right")
+    for prediction in predictions:
+        label_range = prediction.label_range
+        first, *alone = [_figure(score, label_range) for score in (prediction.score, *prediction.scores.values())]
+        bar = [_bar(prediction.score, label_range, _NARROW)] if curve else []
+        title = Text(f"{prediction.start:.1f} - {prediction.end:.1f}" if curve else printable(prediction.id))
+        words = Text(" ".join(printable(prediction.transcript.text).split()), overflow="ellipsis")
+        rows.add_row(title, first, *bar, *alone, words, Text(str(len(prediction.warnings) or ""), style="yellow"))
+    if warnings := sum(len(prediction.warnings) for prediction in predictions):
+        rows.caption = f"{count(warnings, 'warning')}; see --json or --csv"
+        rows.caption_justify = "left"
+    return rows
+
+
+def _figure(score: float | None, label_range: tuple[float, float]) -> Text:
+    return Text("-", style="dim") if score is None else Text(figure(score, label_range))
+
+
+def _place(prediction: Prediction, name: str) -> str:
+    rank, spread = prediction.ranks[name], prediction.spreads.get(name)
+    if rank is None or spread is None:
+        return ""
+    return f"above {rank:.0%} ({figure(spread.mean, prediction.label_range)} ± {spread.deviation:.2f})"
+
+
+def _bar(score: float | None, label_range: tuple[float, float], half: int = _WIDE) -> Text:
+    """A bar from neutral in the middle: to the left for lower scores, to the right for higher ones."""
+    scale = LabelScale.of(label_range)
+    share = 0.0 if score is None else (score - scale.neutral) / scale.reach
+    length = min(round(abs(share) * half), half)
+    left, right = ("█" * length, "") if share < 0 else ("", "█" * length)
+    return Text.assemble((left.rjust(half), "red"), "│", (right.ljust(half), "green"))
+
+
+def render(explanation: Explanation, spoken: Sequence[float | None] = ()) -> Group:
+    """Lay out an explanation: the modalities' contributions, the transcript, the words and frames that matter most.
+
+    Text from the data set is never read as rich markup.
+
+    Args:
+        explanation: of a clip.
+        spoken: when each of its words begins, in seconds, where that is known.
+    """
+    low, high = explanation.label_range
+    head = f"{printable(explanation.id)}  score {figure(explanation.score, (low, high))}"
+    scale = f"  (labels from {low:g} to {high:g}, neutral {LabelScale.of((low, high)).neutral:g})"
+    parts: list[RenderableType] = [Text.assemble((head, "bold"), (scale, "dim")), _modalities(explanation)]
+    if explanation.words:
+        parts += [Text("\nWords", style="italic"), _transcript(explanation), _strongest(explanation, spoken)]
+    if explanation.frames:
+        parts.append(_frames(explanation.frames))
+    return Group(*parts)
+
+
+def _table(title: str, *heads: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="left" if number == 0 else "right", no_wrap=True)
+    return table
+
+
+def _modalities(explanation: Explanation) -> Table:
+    table = _table("\nWhat moves the score", "modality", "by", "", "content", "added", "alone")
+    table.columns[2].justify = "left"
+    longest = max((abs(part.value) for part in explanation.contributions), default=0.0)
+    table.add_row(Text("(no modality)", style="dim"), figure(explanation.base, explanation.label_range), "", "", "", "")
+    for part in explanation.contributions:
+        figures = (
+            _change(part.content),
+            _change(part.added),
+            "-" if part.alone is None else figure(part.alone, explanation.label_range),
+        )
+        table.add_row(Text(part.modality), _change(part.value), _push(part.value, longest), *figures)
+    for name in explanation.lacking:
+        table.add_row(Text(name), "-", Text("the clip has none", style="dim"), "", "", "")
+    table.add_row(
+        Text("score", style="bold"),
+        Text(figure(explanation.score, explanation.label_range), style="bold"),
+        "",
+        "",
+        "",
+        "",
+    )
+    return table
+
+
+def _change(value: float) -> str:
+    """A difference of scores, which has a sign even if labels have none."""
+    return figure(value, (-1.0, 1.0))
+
+
+def _push(value: float, longest: float) -> Text:
+    """A bar to the left for what lowers the score, to the right for what raises it; in half characters."""
+    halves = round(2 * _HALF * abs(value) / longest) if longest else 0
+    whole, half = "█" * (halves // 2), halves % 2
+    if value < 0:
+        return Text(f"{'▐' * half}{whole}".rjust(_HALF) + "│" + " " * _HALF, style=_DOWN)
+    return Text(" " * _HALF + "│" + f"{whole}{'▌' * half}".ljust(_HALF), style=_UP)
+
+
+def _transcript(explanation: Explanation) -> Text:
+    """The text. Words in reverse or underlined move the score most; those that the model did not read are dim."""
+    text = Text(printable(explanation.text))
+    longest = max(abs(word.value) for word in explanation.words)
+    for word in explanation.words:
+        loudness = next((style for least, style in _LOUDNESS if abs(word.value) >= max(least * longest, _LEAST)), None)
+        if loudness is not None:
+            text.stylize(f"{loudness} {_UP if word.value > 0 else _DOWN}", word.start, word.end)
+    text.stylize("dim", explanation.words[-1].end)
+    return text
+
+
+def _strongest(explanation: Explanation, spoken: Sequence[float | None]) -> Text:
+    times = {id(word): time for word, time in zip(explanation.words, spoken, strict=False) if time is not None}
+    words = [
+        (printable(word.word) + (f" ({times[id(word)]:.1f} s)" if id(word) in times else ""), word.value)
+        for word in explanation.strongest_words(_WORDS_SHOWN)
+    ]
+    return Text("  ").append_text(_signed(words))
+
+
+def _signed(values: Iterable[tuple[str, float]]) -> Text:
+    """Each value with its sign and name; without those that would print as 0."""
+    shown = [
+        Text.assemble((_change(value), _UP if value > 0 else _DOWN), f" {name}")
+        for name, value in values
+        if abs(value) >= _LEAST
+    ]
+    return Text(",  ").join(shown) if shown else Text("each moves it by less than 0.01", style="dim")
+
+
+def _frames(frames: Iterable[FrameShares]) -> Table:
+    table = _table("\nFrames", "modality", "by", "features", "strongest at")
+    for column in table.columns[2:]:
+        column.justify, column.no_wrap = "left", False
+    for shares in frames:
+        columns = ((printable(name), value) for name, value in shares.columns[:_COLUMNS_SHOWN])
+        peak = Text(f"{shares.peak_place}, most by {printable(shares.peak_column)}")
+        table.add_row(Text(shares.modality), _change(sum(shares.curve)), _signed(columns), peak)
+    return table

@@ -1,0 +1,190 @@
+"""Commands that train a model, and show what there is to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+import typer
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.cli import options
+from selfmm.cli.output import interruptible, speaks
+
+
+def register(app: typer.Typer) -> None:
+    options.register(app, "Train", train=train, tune=tune, models=models, settings=settings)
+
+
+def train(
+    data: options.Data,
+    preset: options.Preset = None,
+    model: options.Model = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels per modality: generated, human or none; default: as published.")
+    ] = None,
+    text_encoder: options.TextEncoder = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several seeds, one run each, for example 1111-1115 or 1111,1120-1122.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="With --seeds: number of runs at once; default: as many as cores and memory allow."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Run folder; default runs/<data>-<preset>-<seed>. With --seeds, the folder of all of them.",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    overrides: options.Overrides = None,
+) -> None:
+    """Train a model, by default Self-MM: from one label per clip to scores and labels of each modality."""
+    if seed is not None and seeds is not None:
+        raise api.SettingsError(["give --seed for one run or --seeds for several, not both"])
+    if jobs is not None and seeds is None:
+        raise api.SettingsError(["--jobs is the number of --seeds that run at once; give --seeds too"])
+    common: _Training = {
+        "preset": preset,
+        "model": model,
+        "labels": labels,
+        "text_encoder": text_encoder,
+        "overrides": overrides or (),
+        "out": out,
+        "resume": resume,
+    }
+    with interruptible():
+        if seeds is None:
+            _train_one(data, seed, common)
+        else:
+            _train_seeds(data, seeds, jobs, common)
+
+
+class _Training(TypedDict):
+    """What one training and several have in common."""
+
+    preset: str | None
+    model: str | None
+    labels: str | None
+    text_encoder: str | None
+    overrides: Sequence[str]
+    out: Path | None
+    resume: bool
+
+
+def _train_one(data: Path, seed: int | None, common: _Training) -> None:
+    from rich.console import Console
+
+    from selfmm.cli.progress import watch_training
+    from selfmm.cli.show_results import run_summary
+
+    console = Console()
+    with watch_training(console) as listener:
+        model = api.train(data, seed=seed, listener=listener, **common)
+    if speaks():
+        console.print(run_summary(model))
+    parts.leave()
+
+
+def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) -> None:
+    from rich.console import Console
+
+    from selfmm.cli.progress import watch_runs
+    from selfmm.cli.show_results import seeds_summary
+
+    console = Console()
+    with watch_runs(console, "seed") as listener:
+        result = api.train_seeds(data, seeds=seeds, jobs=jobs, listener=listener, **common)
+    console.print(seeds_summary(result, console.width))
+    if result.failed:
+        missing = ", ".join(map(str, result.failed))
+        raise api.TrainingError(f"no result for seed {missing}; continue with the same command and --resume.")
+
+
+def tune(
+    data: options.Data,
+    trials: Annotated[int, typer.Option("--trials", "-n", help="Number of trials in all, the start among them.")],
+    model: options.Model = None,
+    preset: options.Preset = None,
+    text_encoder: options.TextEncoder = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting that is not searched, key=value. Repeatable.")
+    ] = None,
+    spaces: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--space",
+            help="Also search this, 'text.lr=1e-5..1e-3 log' or options.heads=2,4,8; * stands for each modality of "
+            "frames. Replaces the model's own space of this key. Repeatable.",
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Number of trials at once, each in a process.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default tune/<data>-<model>.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted search, or one with more --trials.")
+    ] = False,
+) -> None:
+    """Search settings of a model by the MAE on the validation split; the result is a preset.
+
+    The test split is never read.
+    """
+    from rich.console import Console
+
+    from selfmm.cli.progress import watch_trials
+    from selfmm.cli.show_results import show_tuning
+
+    console = Console()
+    with interruptible(), watch_trials(console) as listener:
+        result = api.tune(
+            data,
+            trials=trials,
+            model=model,
+            preset=preset,
+            text_encoder=text_encoder,
+            overrides=overrides or (),
+            spaces=spaces or (),
+            out=out,
+            resume=resume,
+            jobs=jobs,
+            listener=listener,
+        )
+    sets = [("--set", override) for override in overrides or ()]
+    start = [("--preset", preset), ("--text-encoder", text_encoder), *sets]
+    show_tuning(console, result, data, [word for option, value in start if value for word in (option, value)])
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show the settings of this model.")] = None,
+) -> None:
+    """Show every model, what it needs, and where it was published."""
+    from rich.console import Console
+
+    from selfmm.cli.show_results import plain_table
+
+    Console().print(plain_table(api.models(name)))
+
+
+def settings(
+    preset: Annotated[str | None, typer.Option(help=options.PRESETS)] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="Print a TOML file to edit and pass to --preset.")] = False,
+    recipe: Annotated[
+        bool, typer.Option("--recipe", help="Show the settings of extraction, which `selfmm extract --set` takes.")
+    ] = False,
+) -> None:
+    """Show every setting, its value and what it means."""
+    if recipe and (preset or toml):
+        raise api.SettingsError(["--recipe shows settings of extraction, which have no --preset and no --toml"])
+    if toml:
+        typer.echo(api.settings(preset).to_toml(), nl=False)
+        return
+    from rich.console import Console
+
+    from selfmm.cli.show_results import settings_table
+
+    Console().print(settings_table(api.recipe() if recipe else api.settings(preset)))

@@ -1,0 +1,79 @@
+"""Which class a run's network is built from. A run with code of the user's own never loads it unasked."""
+
+from __future__ import annotations
+
+import shlex
+
+from selfmm.config.model_name import is_code, short_name, split_code
+from selfmm.core.errors import RunError, SettingsError
+from selfmm.models import find_model
+from selfmm.models.base import Model
+from selfmm.models.own_code import OwnCode, loaded
+from selfmm.runs.folder import RunFolder, RunInfo
+
+
+def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool) -> type[Model]:
+    """Return the class of a run's model, and run the user's own code only as far as the user allows it.
+
+    Args:
+        folder, info: of a run.
+        model: the model as the user names it now; None where it is not named.
+        trust: if nothing is named, run the file that the run remembers, provided that it is unchanged. If the file is
+            named and differs from the one trained with, accept that.
+
+    Raises:
+        RunError: if the run has code of its own that the user has neither named nor trusted, if the code has changed
+            since training, or if ``model`` names another model.
+        SettingsError: if the code that ``model`` names cannot be loaded.
+    """
+    if not is_code(info.model):
+        if model not in (None, info.model):
+            raise RunError(f"{folder.path} was trained with {info.model}, not {model}. Leave --model out.")
+        return find_model(info.model)
+    if model is not None:
+        return _named(folder, info, model, trust)
+    # What this process runs already, because the user named it before, is no new code.
+    known = loaded(info.model, info.code_sha256)
+    if known is not None:
+        return known
+    place = split_code(info.model)[0]
+    if not trust:
+        raise RunError(
+            f"{folder.path} was trained with code that is not part of selfmm: {info.model_name} in {place}. It is run "
+            f"only if you name it again: --model {shlex.quote(info.model)}. If you trust both the run and that code, "
+            f"--trust is enough. In Python: selfmm.load(run, model={info.model!r}) or trust=True."
+        )
+    try:
+        code = OwnCode.read(info.model)
+    except SettingsError as error:
+        raise RunError(
+            f"the code that {folder.path} was trained with cannot be read: {error.problems[0]}. If it is in another "
+            f"place now, name it: --model path/to/file.py:{info.model_name}."
+        ) from error
+    if code.digest != info.code_sha256:
+        raise _changed(folder, info, code)
+    return code.load()
+
+
+def _named(folder: RunFolder, info: RunInfo, model: str, trust: bool) -> type[Model]:
+    if not is_code(model) or short_name(model) != info.model_name:
+        raise RunError(
+            f"{folder.path} was trained with the class {info.model_name} of {split_code(info.model)[0]}, not {model}. "
+            f"Give --model path/to/file.py:{info.model_name}."
+        )
+    code = OwnCode.read(model)
+    known = loaded(info.model, info.code_sha256)
+    if code.digest == info.code_sha256 or trust:
+        return code.load()
+    if code.model == info.model and known is not None:  # edited since this process trained with it
+        return known
+    raise _changed(folder, info, code)
+
+
+def _changed(folder: RunFolder, info: RunInfo, code: OwnCode) -> RunError:
+    return RunError(
+        f"{code.file} is not the file that {folder.path} was trained with (SHA-256 {code.digest[:12]}..., in training "
+        f"{info.code_sha256[:12]}...), so the weights may not fit or mean something else. Restore the file or train "
+        f"again. If you know that the change does not matter, name it and trust it: --model "
+        f"{shlex.quote(code.model)} --trust; in Python, model=... and trust=True."
+    )
