@@ -12,20 +12,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from core.builders import MARKER, make, names
 from selfmm.core.errors import OutputError
 from selfmm.core.folders import LOCK, atomic_folder, only_one, taking_turns
 from waiting import FOREVER
-
-MARKER = "marker.json"
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def make(path: Path, content: str = "new", *, force: bool = False) -> None:
-    with atomic_folder(path, marker=MARKER, force=force) as folder:
-        (folder / MARKER).write_text(content)
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
