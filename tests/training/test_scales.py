@@ -47,6 +47,7 @@ def test_a_moved_scale_gives_the_moved_model(low: float, high: float, tmp_path: 
     assert wanted["corr"].min() > 0.8
 
 
+@pytest.mark.slow
 def test_a_wide_scale_gives_the_stretched_model(tmp_path: Path) -> None:
     (_, plain), (_, wide) = train(tmp_path, -3.0, 3.0), train(tmp_path, 0.0, 90.0)
     np.testing.assert_allclose(wide.predictions["score"] / 15 - 3, plain.predictions["score"], atol=2e-2)
