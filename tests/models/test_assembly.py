@@ -32,7 +32,7 @@ def toy(path: Path, labels: list[float], splits: list[str], name: str = "voice",
 
 def test_one_sided_labels_say_what_is_needed(tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0, 2.0, 3.0, 1.0], ["train", "train", "train", "valid"])
-    with pytest.raises(TrainingError, match=r"one-sided \(3 above 0, 0 below, 0 equal to it.*true --label-range"):
+    with pytest.raises(TrainingError, match=r"one-sided \(3 above 0, 0 below, 0 equal to it.*true `label_range="):
         selfmm.train(dataset, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

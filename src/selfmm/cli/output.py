@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,13 +29,17 @@ def as_options(message: str) -> str:
     'Pass --resume, or choose another --out; or --text-encoder minilm.'
     >>> as_options("Import again with `label_range=(LOW, HIGH)`, or train with `overrides=['align=pool']`.")
     'Import again with --label-range LOW,HIGH, or train with --set align=pool.'
+    >>> as_options("name it again: `model='/my nets/net.py:Net'`")
+    "name it again: --model '/my nets/net.py:Net'"
     """
 
     def option(match: re.Match[str]) -> str:
         name, value = match.groups()
-        value = re.sub(r"[\[\]()'\" ]", "", value)
         option = f"--{_NAMES.get(name, name).replace('_', '-')}"
-        return option if value in ("True", "...") else f"{option} {value}"
+        if value in ("True", "..."):
+            return option
+        text = value[1:-1] if value.startswith(("'", '"')) else re.sub(r"[\[\]()'\" ]", "", value)
+        return f"{option} {text if value.startswith('(') else shlex.quote(text)}"
 
     return _PARAMETER.sub(option, message)
 

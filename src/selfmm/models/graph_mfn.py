@@ -144,6 +144,6 @@ def _check_count(modalities: Mapping[str, Modality]) -> None:
             [
                 f"model = graph_mfn: its graph has a vertex for each subset of the modalities, so it takes {MOST} at "
                 f"most, and these data have {len(modalities)} ({', '.join(modalities)}); choose some of them with "
-                "--set modalities=..., or use mfn"
+                "`overrides=['modalities=...']`, or use mfn"
             ]
         )

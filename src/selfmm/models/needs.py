@@ -17,7 +17,7 @@ def check_needs(model: type[Model], modalities: Mapping[str, Modality], settings
     if len(modalities) < needs.modalities:
         problems.append(
             f"{name} needs at least {needs.modalities} modalities, and these data have {', '.join(modalities)}; use "
-            "more of them with --set modalities=..., import further modalities, or choose another model"
+            "more of them with `overrides=['modalities=...']`, import further modalities, or choose another model"
         )
     if needs.text and TEXT not in modalities:
         problems.append(

@@ -148,7 +148,7 @@ class Run:
         if info.code_sha256 != self._code:
             raise RunError(
                 f"the code of {info.model} has changed since {self.folder.path} was begun. Restore it, or choose "
-                "another --out."
+                "another `out=...`."
             )
         return info
 
