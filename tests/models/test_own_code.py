@@ -85,7 +85,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_remembers_its_code(run: Path, place: Path) -> None:
-    info = RunFolder(run).finished()
+    info = RunFolder(run).require_finished()
     assert info.model == f"{place / 'net.py'}:Net"
     assert info.model_name == "Net"
     assert len(info.code_sha256) == 64
@@ -254,7 +254,7 @@ def test_from_the_command_line(planted: Dataset, place: Path) -> None:
     """The path may be relative to where the command is given."""
     settings = [word for setting in STREAMS for word in ("--set", setting)]
     command("train", planted.path, "--model", "net.py:Net", *settings, "--out", "cli", cwd=place)
-    assert RunFolder(place / "cli").finished().model == f"{place / 'net.py'}:Net"
+    assert RunFolder(place / "cli").require_finished().model == f"{place / 'net.py'}:Net"
     command("report", "cli", "--out", "report.html", cwd=place)
     assert ">Net<" in (place / "report.html").read_text()
 
