@@ -95,7 +95,8 @@ def test_a_run_remembers_its_code(run: Path, place: Path) -> None:
 @pytest.mark.usefixtures("fresh")
 def test_code_is_loaded_from_a_run_only_when_it_is_named_or_trusted(run: Path, place: Path, planted: Dataset) -> None:
     with pytest.raises(
-        RunError, match=r"trained with your own code, Net in .*net\.py.*`model='.*net\.py:Net'`.*`trust=True`"
+        RunError,
+        match=r"trained with code that is not part of selfmm: Net in .*net\.py.*`model='.*net\.py:Net'`.*`trust=True`",
     ):
         selfmm.load(run)
     assert not own_code._classes

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("av", reason="recordings are read by PyAV")
 
+import selfmm
 from features.recordings import write_recording
 from selfmm.config.recipe import Recipe, load_recipe
 from selfmm.core.errors import MediaError, RunError, SettingsError, SourceError, WeightsError
@@ -119,7 +120,8 @@ def test_many_clips_in_order_and_no_failure_stops_the_others(
     text.write_text("no film")
     first, second = clips_of(demo_clips, 2)
     asked = [first, Clip(text), second, Clip(tmp_path / "none.mp4"), first]
-    for scorer in (clip_run.recordings, RecordingScorer.of_run(clip_run.folder)):
+    later = RecordingScorer(clip_run.info, lambda: selfmm.load(clip_run.folder.path))
+    for scorer in (clip_run.recordings, later):
         made = list(scorer.clips(asked))
         assert [type(one) for one in made] == [Prediction, Failure, Prediction, Failure, Prediction]
         for one, clip in zip(made, asked, strict=True):

@@ -119,7 +119,7 @@ def test_unmet_needs_say_what_to_do(planted: Dataset) -> None:
 
     settings = load_settings(None, ["model=demanding"])
     audio = {"audio": planted.modalities["audio"]}
-    with pytest.raises(SettingsError, match=r"at least 2 modalities.*give audio[\s\S]*led by text.*import a text"):
+    with pytest.raises(SettingsError, match=r"at least 2 modalities.*have audio[\s\S]*needs text.*import a text"):
         check_needs(Demanding, audio, settings)
     read = {"text": planted.modalities["audio"], **audio}
     with pytest.raises(SettingsError, match=r"inside the text encoder.*import the raw text"):

@@ -199,7 +199,7 @@ def predict_each(
 
 def describe_failure(failure: Failure) -> str:
     """Return a sentence that names the clip and the reason."""
-    return failure.reason if failure.path in failure.reason else f"{failure.id}: {failure.reason}"
+    return failure.reason if failure.path and failure.path in failure.reason else f"{failure.id}: {failure.reason}"
 
 
 def explain(

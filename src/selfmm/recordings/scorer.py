@@ -26,7 +26,7 @@ from selfmm.features.streams import Chunk, Transcript
 from selfmm.recordings.prediction import FUSION, Prediction, Spread
 from selfmm.recordings.recipe import recipe_of
 from selfmm.recordings.spans import BySentence, Even, Sentences, Windows
-from selfmm.runs.folder import RunFolder, RunInfo
+from selfmm.runs.folder import RunInfo
 
 if TYPE_CHECKING:
     from selfmm.explain.explanation import Explanation
@@ -65,21 +65,6 @@ class RecordingScorer:
         self.info = info
         self.recipe, self._left_out = recipe_of(info)
         self._load, self._explainer = load, explainer
-
-    @classmethod
-    def of_run(cls, folder: RunFolder) -> RecordingScorer:
-        """Return the scorer of a run folder, whose model is loaded when the first scores are due.
-
-        Raises:
-            RunError: if the run is not finished, or like the class.
-        """
-
-        def load() -> TrainedModel:
-            from selfmm.runs.trained_model import TrainedModel
-
-            return TrainedModel.load(folder)
-
-        return cls(folder.require_finished(), load)
 
     @cached_property
     def model(self) -> TrainedModel:
