@@ -65,7 +65,7 @@ def run_summary(model: SentimentModel) -> Group:
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
     few = [f"{metrics.count} in {split}" for split, metrics in rows.items() if metrics.count < _FEW]
     path = model.folder.path
-    epochs = count(len(model.history), "epoch")
+    epochs = len(model.history)
     labels = "labels.parquet, " if model.info.labels == "generated" else ""
     lines = [
         f"best epoch {content['best_epoch']} of {epochs}, chosen by the validation MAE",
