@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.worlds import MODALITIES
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.experiments.search import Search, describe_space, make_search, parse_space, with_values
 from selfmm.models import MODELS
 from selfmm.models.base import Range

@@ -50,9 +50,7 @@ def test_labels_of_any_source_for_any_model(
     if source == "generated":
         assert set(run.labels["modality"]) == set(tasks)
     else:
-        with pytest.raises(
-            RunError, match=f"no generated labels .*`labels='{source}'`.*`labels='generated'`"
-        ):
+        with pytest.raises(RunError, match=f"no generated labels .*`labels='{source}'`.*`labels='generated'`"):
             run.folder.labels()
 
 

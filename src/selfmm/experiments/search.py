@@ -10,7 +10,7 @@ from typing import Any
 from selfmm.config.settings import Settings, flatten, load_group, parse_value, put_value
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.models import find_model
 from selfmm.models.base import Range, Space
 

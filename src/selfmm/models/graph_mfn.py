@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, Settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import Needs, Space
 from selfmm.models.mfn import MEMORY_SEARCH, GatedMemory, MemoryOptions, view_sizes, with_previous

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.models.base import Model
 
 
