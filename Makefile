@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint types clean
+.PHONY: help quickstart test test-fast lint types clean
 
 help:
 	@echo "make quickstart   set up, then train on planted data and show the results"
 	@echo "make test         set up, then run all tests"
+	@echo "make test-fast    set up, then run the tests that are not slow: a minute"
 	@echo "make lint types   check style and types"
 
 # What a user installs: the core, and what reads recordings. Constraints pin every version.
@@ -31,6 +32,9 @@ quickstart: $(VENV)/.weights
 
 test: $(VENV)/.dev $(VENV)/.weights
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+test-fast: $(VENV)/.dev $(VENV)/.weights
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -119,3 +120,23 @@ def clip_run(demo_clips: Path, tiny_encoder: str, tmp_path_factory: pytest.TempP
     recipe = load_recipe(["parts=text,audio", "speech.recogniser=none"])
     found = extract(demo_clips, folder / "data", recipe=recipe, jobs=1, cache=folder / "cache")
     return train(found.dataset, text_encoder=tiny_encoder, overrides=QUICK, out=folder / "run")
+
+
+@pytest.fixture
+def run_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """``"run.json"`` for each time a run's information is read, ``"recipe"`` for each recipe that is made of it."""
+    from selfmm.recordings.recipe import recipe_of
+    from selfmm.runs.folder import RunFolder
+
+    calls: list[str] = []
+
+    def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            calls.append(name)
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(RunFolder, "info", noted("run.json", RunFolder.info))
+    monkeypatch.setattr("selfmm.recordings.scorer.recipe_of", noted("recipe", recipe_of))
+    return calls

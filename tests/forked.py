@@ -20,6 +20,8 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
+from waiting import PATIENCE
+
 _IMPORTED = (
     "selfmm.cli",
     "selfmm.training.run",
@@ -73,7 +75,7 @@ class Program:
     def kill(self) -> None:
         self._process.kill()
 
-    def wait(self, timeout: float = 120) -> CompletedProcess[str]:
+    def wait(self, timeout: float = PATIENCE) -> CompletedProcess[str]:
         """What it left when it has ended.
 
         Raises:

@@ -35,7 +35,6 @@ def pages() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [page for page in pages() if blocks(page)])
 def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process as far as it goes: importing torch for each command took longer than all of them."""

@@ -20,7 +20,7 @@ def test_a_process_is_timed_and_what_it_says_is_kept(tmp_path: Path) -> None:
     assert took.processors > 0.3
     idle = timed([HERE, "-c", "import time; time.sleep(0.5)"], os.environ, tmp_path / "idle")
     assert idle.wall > 0.5
-    assert idle.processors < 0.4
+    assert idle.processors < took.processors
     assert (tmp_path / "log").read_text() == "said\n"
 
 

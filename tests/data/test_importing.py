@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from selfmm.core.errors import OutputError, SourceError, UnsafePickleError
 from selfmm.core.version import __version__
 from selfmm.data.importing import import_dataset
 from selfmm.data.store import Dataset
+from waiting import PATIENCE
 
 MOSI = Path(__file__).parents[3] / "shared" / "data" / "mosi"
 
@@ -172,7 +172,11 @@ def test_an_existing_data_set_is_only_replaced_on_demand(tmp_path: Path) -> None
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 
@@ -202,7 +206,7 @@ from selfmm.data.mmsa import padded
 slow = padded.without_non_finite
 def wait(*arguments):
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
     return slow(*arguments)
 padded.without_non_finite = wait
 importing.import_dataset(sys.argv[1], sys.argv[2])
@@ -216,7 +220,7 @@ def test_an_interrupted_import_leaves_no_half_data_set(tmp_path: Path, kind: sig
     assert process.stdout is not None
     assert process.stdout.readline() == b"writing\n"
     process.send_signal(kind)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert not out.exists()
     left = [path for path in tmp_path.iterdir() if path.name != "set.pkl"]
     assert all(path.name.startswith(".out.") for path in left)
@@ -257,9 +261,7 @@ def test_memory_does_not_grow_with_the_arrays(tmp_path: Path, lengths: bool, pro
 
 @pytest.mark.skipif(not (MOSI / "mosi_mmsa.pkl").exists(), reason=f"no real data at {MOSI}")
 def test_the_real_mosi(tmp_path: Path) -> None:
-    start = time.monotonic()
     dataset, notes = import_dataset(MOSI / "mosi_mmsa.pkl", tmp_path / "mosi")
-    assert time.monotonic() - start < 30
     assert dataset.samples["split"].value_counts().to_dict() == {"train": 1046, "valid": 148, "test": 253}
     assert {name: modality.dim for name, modality in dataset.modalities.items()} == {
         "text": None,

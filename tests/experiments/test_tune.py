@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +30,7 @@ from selfmm.experiments.study import Asked, Study, quiet
 from selfmm.experiments.trial import Bench, Outcome
 from selfmm.experiments.tuning import Tuning
 from selfmm.models.assembly import chosen_modalities
+from waiting import wait_until
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=2", "model=lf_dnn")
 FIXED = (*STREAMS, "fusion.lr=1e-9", "fusion.weight_decay=0")
@@ -195,12 +195,8 @@ LONG = (*STREAMS, "training.max_epochs=6")
 def killed(planted: Dataset, out: Path, epochs: int) -> None:
     """Runs the command until so many epochs are in its journal, and ends it as the system does when memory is short."""
     process = Program(command(planted, out))
-    deadline = time.monotonic() + 120
     journal = out / "journal.log"
-    while not journal.exists() or journal.read_text().count('"op_code":7') < epochs:
-        assert process.poll() is None, process.wait()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until(lambda: journal.exists() and journal.read_text().count('"op_code":7') >= epochs, poll=process.poll)
     process.kill()
     assert process.wait().stderr == ""
 

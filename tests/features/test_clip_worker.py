@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from selfmm.features import clip_worker
 from selfmm.features.clip_worker import answer
 from selfmm.features.clips.clip import Clip
 from selfmm.features.kept import load
+from waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -58,8 +59,10 @@ def test_what_stops_a_clip_and_what_stops_all(
     assert not Path(job["path"]).exists()
 
 
-def test_it_ends_with_its_input_even_in_the_midst_of_a_clip(job: dict[str, Any]) -> None:
-    process = subprocess.Popen(STAND_IN, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def test_it_ends_with_its_input_even_in_the_midst_of_a_clip(job: dict[str, Any], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    environment = {**os.environ, "TEST_LOG": str(log)}
+    process = subprocess.Popen(STAND_IN, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps(job) + "\n")
@@ -69,9 +72,9 @@ def test_it_ends_with_its_input_even_in_the_midst_of_a_clip(job: dict[str, Any])
     job["clip"]["id"] = "slow"
     process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
-    time.sleep(0.2)
+    wait_until(lambda: log.read_text().splitlines() == ["a", "slow"], poll=process.poll)
     process.stdin.close()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=PATIENCE) == 0  # the clip would take an hour
     assert not process.stdout.read()
     process.stdout.close()
 
@@ -90,6 +93,6 @@ def test_what_libraries_print_does_not_disturb(job: dict[str, Any]) -> None:
     result.stdin.write(json.dumps(job) + "\n")
     result.stdin.flush()
     assert json.loads(result.stdout.readline()) == {"reason": "ZeroDivisionError: division by zero"}
-    out, errors = result.communicate(timeout=10)
+    out, errors = result.communicate(timeout=PATIENCE)
     assert out == ""
     assert errors.split() == ["noise", "more"]

@@ -380,12 +380,12 @@ def test_cost_does_not_grow_with_the_number_of_clips() -> None:
         rows, times = torch.randn(64, 4), []
         for _ in range(60):
             index = torch.randint(clips, (64,))
-            start = time.perf_counter()
+            start = time.thread_time()
             gen.update(rows, {"text": rows}, index, 2)
-            times.append(time.perf_counter() - start)
+            times.append(time.thread_time() - start)
         return min(times)  # the least disturbed
 
-    # O(N) would make it a thousand; 3 leaves room for caches and a busy machine.
+    # O(N) would make it a thousand; 3 leaves room for caches. Processor time: other programs do not count.
     assert min(seconds(1_000_000) / seconds(1_000) for _ in range(3)) < 3
 
 

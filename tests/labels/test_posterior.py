@@ -222,7 +222,9 @@ def test_update_never_waits_for_the_device() -> None:
     for step in list(world.steps())[-2:]:
         features = {name: rows.to("meta") for name, rows in step.features.items()}
         present = {name: mask.to("meta") for name, mask in step.present.items()}
+        # A tensor on "meta" has no values: reading one raises an error.
         gen.update(step.fusion.to("meta"), features, step.index.to("meta"), step.epoch, present=present)
+    assert all(labels.is_meta for labels in gen.labels.values())
 
 
 def test_without_resync_labels_stay_the_m_labels() -> None:

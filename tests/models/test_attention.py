@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
-from models.worlds import sequence_of, shake
+from models.worlds import bytes_kept, sequence_of, shake
 from oracles import attention as oracle
 from selfmm.config.settings import load_group
 from selfmm.core.errors import SettingsError
@@ -113,18 +113,8 @@ def test_a_convolution_against_loops(kernel: int) -> None:
 def test_a_pass_keeps_about_as_many_bytes_as_is_said(dropout: float, lengths: tuple[int, int]) -> None:
     """The estimate decides how many clips go through at once, so it may not be far off."""
     model = Transformer(40, 2, TransformerOptions(attention_dropout=dropout)).train()
-    own = {parameter.data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
-            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        out = model(sequence_of([lengths[0]] * 4, 40), sequence_of([lengths[1]] * 4, 40))
-    assert 0.5 < 4 * model.kept_bytes(*lengths) / sum(kept.values()) < 2
-    del out
+    kept = bytes_kept(model, lambda: model(sequence_of([lengths[0]] * 4, 40), sequence_of([lengths[1]] * 4, 40)))
+    assert 0.5 < 4 * model.kept_bytes(*lengths) / kept < 2
 
 
 @pytest.mark.parametrize("given", [{"heads": 7}, {"dim": 39}, {"dim": 5}])

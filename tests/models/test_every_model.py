@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.worlds import MODALITIES, make_batch, make_model, part_of
+from selfmm.config.settings import flatten
 from selfmm.core.errors import SettingsError
 from selfmm.data.manifest import Modality
 from selfmm.data.types import Output
@@ -169,7 +170,8 @@ def test_where_to_search_is_where_settings_are(name: str) -> None:
     model = find_model(name)
     for key, space in model.search.items():
         for value in (space.low, space.high) if isinstance(space, Range) else space:
-            make_model(name, f"{key.replace('*', 'audio')}={value}")
+            setting = key.replace("*", "audio")
+            assert flatten(make_model(name, f"{setting}={value}").settings)[setting] == value
 
 
 def test_no_such_model() -> None:

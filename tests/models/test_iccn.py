@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.cross_decomposition import CCA
 from torch import Tensor
 
-from models.worlds import MODALITIES, make_batch, make_model
+from models.worlds import MODALITIES, bytes_kept, make_batch, make_model
 from oracles.tensors import convolve, correlations, highest_of_four
 from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
@@ -193,15 +193,5 @@ def test_the_term_makes_them_go_together() -> None:
 
 def test_a_pass_keeps_about_as_many_bytes_as_is_said() -> None:
     model = make_model("iccn", "text.finetune=false", "stream.audio.out=32", "stream.vision.out=32").train()
-    own = {parameter.data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
-            kept[tensor.data_ptr()] = tensor.nbytes
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = model(full(16))
-    assert 0.4 < 16 * model.kept_bytes(dict.fromkeys(MODALITIES, 4)) / sum(kept.values()) < 2.5
-    del output
+    kept = bytes_kept(model, lambda: model(full(16)))
+    assert 0.4 < 16 * model.kept_bytes(dict.fromkeys(MODALITIES, 4)) / kept < 2.5

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.worlds import make_batch, make_model, sequence_of, shake, tiny_transformer
+from models.worlds import bytes_kept, make_batch, make_model, sequence_of, shake, tiny_transformer
 from oracles.recurrent import network
 from selfmm.data.types import Batch, Output, Stream
 from selfmm.models.mag_bert import AdaptationGate, MAGBert, Options, displacement, steps_of_words
@@ -137,15 +137,6 @@ def test_the_gate_learns_through_the_transformer(finetune: str) -> None:
 def test_bytes_that_are_kept_grow_with_the_words() -> None:
     """In about the measure of what a pass leaves, as it decides how many clips go through at once."""
     model = make_model("mag_bert", "text.finetune=false").train()
-    own = {parameter.data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.data_ptr() not in own:
-            kept[tensor.data_ptr()] = tensor.nbytes
-        return tensor
-
     lengths = dict.fromkeys(("text", "audio", "vision"), [12] * 4)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        model(make_batch(lengths, aligned=True))
-    assert 0.4 < 4 * model.kept_bytes(dict.fromkeys(lengths, 12)) / sum(kept.values()) < 2.5
+    kept = bytes_kept(model, lambda: model(make_batch(lengths, aligned=True)))
+    assert 0.4 < 4 * model.kept_bytes(dict.fromkeys(lengths, 12)) / kept < 2.5

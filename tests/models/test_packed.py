@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import transformers
 
-from models.worlds import as_on_an_accelerator
+from models.worlds import as_on_an_accelerator, bytes_kept
 from selfmm.core.errors import SettingsError
 from selfmm.models import packed
 from selfmm.models.packed import can_pack, first_tokens
@@ -174,15 +175,5 @@ def test_a_pass_keeps_about_as_many_bytes_as_is_said(kind: str) -> None:
     for recompute in (False, True):
         model = small(kind).train()
         encoder = TransformerEncoder(model, finetune=True, recompute=recompute).train()
-        kept: dict[int, int] = {}
-        own = {p.data_ptr() for p in model.parameters()}
-
-        def note(tensor: torch.Tensor, kept: dict[int, int] = kept, own: set[int] = own) -> torch.Tensor:
-            if tensor.data_ptr() not in own:
-                kept[tensor.data_ptr()] = tensor.nbytes
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            out = encoder(ids, torch.full((4,), 11))
-        assert 0.4 < 4 * encoder.kept_bytes(11) / sum(kept.values()) < 2.5
-        del out
+        kept = bytes_kept(model, partial(encoder, ids, torch.full((4,), 11)))
+        assert 0.4 < 4 * encoder.kept_bytes(11) / kept < 2.5

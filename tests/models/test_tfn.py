@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.worlds import MODALITIES, MOSI, make_batch, make_model
+from models.worlds import MODALITIES, MOSI, bytes_kept, make_batch, make_model
 from oracles.tensors import outer
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
@@ -83,16 +83,6 @@ def test_a_tensor_that_no_machine_holds_is_refused() -> None:
 
 def test_a_pass_keeps_about_as_many_bytes_as_is_said() -> None:
     model = make_model("tfn", "text.finetune=false", "options.text=32", "fusion.projection_dropout=0.5").train()
-    own = {parameter.data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.data_ptr() not in own:
-            kept[tensor.data_ptr()] = tensor.nbytes
-        return tensor
-
     lengths = dict.fromkeys(MODALITIES, [12] * 4)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = model(make_batch(lengths, aligned=True))
-    assert 0.4 < 4 * model.kept_bytes(dict.fromkeys(lengths, 12)) / sum(kept.values()) < 2.5
-    del output
+    kept = bytes_kept(model, lambda: model(make_batch(lengths, aligned=True)))
+    assert 0.4 < 4 * model.kept_bytes(dict.fromkeys(lengths, 12)) / kept < 2.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -148,3 +148,20 @@ def check_peoples_labels(name: str, plain: str) -> None:
 def as_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """BERT's words stay padded, as where a GPU is."""
     monkeypatch.setattr(packed, "Layout", lambda lengths, longest, _: packed.Padded(lengths, longest))
+
+
+def bytes_kept(model: nn.Module, forward: Callable[[], object]) -> int:
+    """Return how many bytes a forward pass keeps for the backward pass; parameters do not count."""
+    own = {parameter.data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in own:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = forward()  # it holds the graph: no memory is freed and counted again
+    del output
+    return sum(kept.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,11 @@ from selfmm.core.errors import SettingsError, SourceError
 from selfmm.data.store import Dataset
 from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import Prediction, Predictions
-from selfmm.recordings.recipe import recipe_of
-from selfmm.runs.folder import RunFolder
 
 
 @pytest.fixture
 def files(demo_clips: Path) -> list[Path]:
     return sorted(demo_clips.parent.glob("*.mp4"))[:2]
-
-
-def counted(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which notes each call."""
-
-    def call(*arguments: Any) -> Any:
-        calls.append(name)
-        return function(*arguments)
-
-    return call
 
 
 def same(got: Prediction, expected: Prediction) -> None:
@@ -129,13 +117,10 @@ def test_explanations_of_all_kinds(clip_run: SentimentModel, demo_clips: Path, f
 
 
 def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
-    clip_run: SentimentModel, files: list[Path], monkeypatch: pytest.MonkeyPatch
+    clip_run: SentimentModel, files: list[Path], run_reads: list[str]
 ) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(RunFolder, "info", counted(calls, "run.json", RunFolder.info))
-    monkeypatch.setattr("selfmm.recordings.scorer.recipe_of", counted(calls, "recipe", recipe_of))
     selfmm.load(clip_run.folder.path).predict(files[0])
-    assert sorted(calls) == ["recipe", "run.json"]
+    assert sorted(run_reads) == ["recipe", "run.json"]
 
 
 def test_short_forms(clip_run: SentimentModel, files: list[Path]) -> None:

@@ -19,6 +19,7 @@ from selfmm.data.store import Dataset
 from selfmm.report.report import default_page, write_report
 from selfmm.runs.material import Material
 from selfmm.runs.trained_model import TrainedModel
+from waiting import PATIENCE
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -207,7 +208,7 @@ def browse(chromium: str, page: Path, folder: Path, *options: str) -> subprocess
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

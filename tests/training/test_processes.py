@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from forked import Program
 from selfmm.core.folders import only_one
 from selfmm.data.store import Dataset
 from selfmm.runs.trained_model import TrainedModel
+from waiting import PATIENCE, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 # Without words no process imports transformers, which takes a launched one half of its time.
 STREAMS = "modalities=audio,vision"
@@ -139,9 +139,7 @@ def test_a_killed_run_goes_on_with_another_number(
     out = tmp_path / "run"
     words = train(data.path, still_encoder, out, *UNEVEN)
     workers = start(words, first)
-    deadline = time.monotonic() + 120
-    while not (out / "state" / "latest.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait_until((out / "state" / "latest.json").exists, poll=workers[0].poll)
     for worker in workers:
         worker.kill()
         worker.wait()
@@ -171,7 +169,7 @@ def test_what_is_wrong_for_all_is_said_once(still_encoder: str, tmp_path: Path) 
 
 def one_complaint(words: list[str]) -> str:
     process = launch(words)
-    _, told = process.communicate(timeout=200)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert told.count("error: ") == 1, told
     return told
@@ -183,10 +181,9 @@ def test_an_interrupt_stops_both(data: Dataset, still_encoder: str, tmp_path: Pa
     words[words.index("training.max_epochs=4")] = "training.patience=9999"
     process = launch(words)
     try:
-        while process.poll() is None and not (out / "state" / "latest.json").exists():
-            time.sleep(0.01)
+        wait_until((out / "state" / "latest.json").exists, poll=process.poll)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=PATIENCE)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

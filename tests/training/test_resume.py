@@ -16,6 +16,7 @@ from forked import Program
 from selfmm.data.store import Dataset
 from selfmm.runs.trained_model import TrainedModel
 from training.builders import killed_at_the_end
+from waiting import wait_until
 
 
 def start(planted: Dataset, encoder: str, out: Path) -> Program:
@@ -24,16 +25,13 @@ def start(planted: Dataset, encoder: str, out: Path) -> Program:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_killed_and_resumed_equals_uninterrupted(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "run"
     kills = 0
     # Moments are counted from signs of life in the folder: before anything, during an epoch, around a checkpoint.
     for sign, delay in (("settings.toml", 0.0), ("state/latest.json", 0.02), ("state/epoch-00003.safetensors", 0.0)):
         process = start(planted, tiny_encoder, out)
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline and not (out / sign).exists():
-            time.sleep(0.002)
+        wait_until(lambda: (out / sign).exists() or process.poll() is not None)  # noqa: B023  called at once
         time.sleep(delay)
         if process.poll() is None:
             process.kill()

@@ -114,15 +114,18 @@ class KillSecond(Listener):
 
     def __init__(self) -> None:
         self.seen: list[int] = []
+        self.second: psutil.Process | None = None
 
     def run_started(self, seed: int, max_epochs: int, done: int) -> None:
         self.seen.append(seed)
+        if seed == 2:
+            # Looked for now, so that after the epoch nothing delays the kill.
+            [self.second] = [p for p in psutil.Process().children() if "selfmm.training.run_worker" in p.cmdline()]
 
     def run_epoch(self, seed: int, record: EpochRecord) -> None:
         if seed == 2:
-            children = [p for p in psutil.Process().children() if "selfmm.training.run_worker" in p.cmdline()]
-            assert len(children) == 1
-            children[0].kill()
+            assert self.second is not None
+            self.second.kill()
 
 
 def test_a_killed_seed_costs_no_other_and_resuming_does_what_is_missing(planted: Dataset, tmp_path: Path) -> None:

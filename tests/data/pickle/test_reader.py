@@ -8,6 +8,7 @@ import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -295,12 +296,14 @@ SEEDS = [
 
 
 def survives(path: Path, data: bytes) -> None:
+    content, problem = None, str(path)
     try:
-        repr(read_pickle(store(path, data)))
-    except SelfmmError:
-        pass
-    except (RecursionError, ValueError):  # from repr alone: values may be odd
-        read_pickle(path)
+        content = read_pickle(store(path, data))
+    except SelfmmError as error:
+        problem = str(error)
+    assert str(path) in problem
+    with suppress(RecursionError, ValueError):  # values may be odd
+        repr(content)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

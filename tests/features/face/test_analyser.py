@@ -17,6 +17,7 @@ from selfmm.features.face.analyser import FaceAnalyser, FaceFigures, face_analys
 from selfmm.features.face.encoder import load_face_encoder, square
 from selfmm.features.face.landmarks import BLENDSHAPES, COLUMNS, Face, FaceFinder, _quiet, measure
 from selfmm.features.streams import Chunk, Frame, Track
+from waiting import PATIENCE
 
 RATE = 10.0
 
@@ -293,7 +294,7 @@ def test_nothing_is_written_and_python_ends_quietly() -> None:
         "analyser.feed(Chunk(0, 1, None, (Frame(0, np.zeros((90, 90, 3), np.uint8)),)))\n"
         "print(analyser.track(0, 1).present.sum())\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
 
 

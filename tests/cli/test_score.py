@@ -6,11 +6,9 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,8 +25,6 @@ from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.subtitles import read_cues
 from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import FUSION, Prediction, Spread
-from selfmm.recordings.recipe import recipe_of
-from selfmm.runs.folder import RunFolder
 
 SPREAD = Spread(0.5, 1.0, np.linspace(-3, 3, 8))
 MADE = Prediction(
@@ -288,22 +284,9 @@ def test_times_of_recognised_words_stand_beside_them() -> None:
 
 
 def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
-    predict: Predict, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+    predict: Predict, demo_clips: Path, run_reads: list[str]
 ) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(RunFolder, "info", counted(calls, "run.json", RunFolder.info))
-    monkeypatch.setattr("selfmm.recordings.scorer.recipe_of", counted(calls, "recipe", recipe_of))
     for arguments in ([], ["--window", "1"]):
-        calls.clear()
+        run_reads.clear()
         assert predict(*recordings(demo_clips, 1), *arguments).returncode == 0
-        assert sorted(calls) == ["recipe", "run.json"]
-
-
-def counted(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which notes each call."""
-
-    def call(*arguments: Any) -> Any:
-        calls.append(name)
-        return function(*arguments)
-
-    return call
+        assert sorted(run_reads) == ["recipe", "run.json"]
