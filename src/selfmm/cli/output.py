@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,7 +15,7 @@ import typer
 from selfmm.api import parts
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 _PARAMETER = re.compile(r"`(\w+)=([^`]*)`")
 _NAMES = {"overrides": "set", "spaces": "space"}  # where an option is not called as the parameter
@@ -79,18 +78,3 @@ def interruptible(how: str = "continue with the same command and --resume.") -> 
 
 def _is_one_of_several() -> bool:
     return os.environ.get("WORLD_SIZE", "1") != "1"
-
-
-def deliver(table: pd.DataFrame, out: Path | None) -> None:
-    """Write a table to a file, by its ending; print it as a table to a terminal, else as CSV."""
-    if out is not None:
-        parts.write_table(out, table)
-        typer.echo(f"{out}: {parts.count(len(table), 'row')}")
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        from selfmm.cli.show_results import first_rows
-
-        Console().print(first_rows(table))
-    else:
-        typer.echo(table.to_csv(index=False), nl=False)
