@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.worlds import MODALITIES
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.experiments.search import Search, describe_space, make_search, parse_space, with_values
 from selfmm.models import MODELS
 from selfmm.models.base import Range
@@ -124,7 +124,7 @@ def test_values_go_where_they_belong_and_nowhere_else() -> None:
         ("fusion.lr=1,0", r"fusion.lr = 0: input should be greater than 0"),
         ("fusion.lr=1,nan", "must be finite numbers"),
         ("fusion.lr=1,", "must be finite numbers"),
-        ("fusion.lr=1", "fix a single value with --set"),
+        ("fusion.lr=1", "fix a single value with `overrides="),
         ("fusion.lr=1,1.0", "at least two different values"),
         ("options.layers=1..2.5", "the setting is a whole number"),
         ("options.layers=0,1", r"options.layers = 0: input should be greater than or equal to 1"),

@@ -265,7 +265,7 @@ def test_a_strangers_name_ends_no_comment(planted: Dataset, tmp_path: Path, monk
         ({"preset": "mosy"}, "there is no preset 'mosy'"),
         ({"overrides": ["modalities=touch"]}, "has no modality 'touch'"),
         ({"overrides": ["options.heads=3"]}, "options.heads is not a setting"),
-        ({"spaces": ["fusion.lr=3"]}, "fix a single value with --set"),
+        ({"spaces": ["fusion.lr=3"]}, "fix a single value with `overrides="),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(

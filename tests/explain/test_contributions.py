@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.worlds import make_model
 from selfmm.config.settings import load_settings
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.explain.contributions import Sharing
 from selfmm.explain.gradients import Inputs

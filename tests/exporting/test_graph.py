@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from selfmm.core.errors import ExportError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.exporting import graph
 from selfmm.exporting.graph import portable_tokenizer
 from selfmm.exporting.network import OnnxSequenceEncoder

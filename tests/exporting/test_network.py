@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.worlds import make_model
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.exporting.network import ScoreNetwork
 from selfmm.models.late_fusion import LateFusion

@@ -11,7 +11,8 @@ import pytest
 import selfmm
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import DatasetError, SettingsError, TrainingError
-from selfmm.data.store import Dataset, Modality
+from selfmm.data.manifest import Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 from selfmm.models.assembly import assemble, chosen_modalities
 from selfmm.recordings.model import SentimentModel

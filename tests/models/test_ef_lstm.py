@@ -8,7 +8,7 @@ import torch
 from models.worlds import MOSI, core_size, make_batch, make_model
 from oracles.recurrent import Vector, lstm, network
 from selfmm.config.settings import load_settings
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.models.ef_lstm import EFLSTM
 
 FRAMES = {"audio": Modality(kind="frames", dim=5), "vision": Modality(kind="frames", dim=4)}

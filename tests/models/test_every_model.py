@@ -8,7 +8,7 @@ import torch
 from models.worlds import MODALITIES, make_batch, make_model, part_of
 from selfmm.config.settings import flatten
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Output
 from selfmm.models import MODELS, find_model
 from selfmm.models.base import Score

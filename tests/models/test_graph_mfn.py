@@ -12,7 +12,7 @@ from models.worlds import MODALITIES, MOSI, core_size, make_batch, make_model, s
 from oracles.recurrent import fusion_graph, gated_memory, lstm, network, with_previous
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.models.graph_mfn import MOST, DynamicFusionGraph, GraphMFN
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.worlds import MODALITIES, bytes_kept, make_batch, make_model
 from oracles.tensors import convolve, correlations, highest_of_four
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.models.iccn import ICCN, Interaction, InteractionFusion, Options, canonical_correlations
 

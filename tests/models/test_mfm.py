@@ -12,7 +12,7 @@ from models.worlds import MODALITIES, core_size, make_batch, make_model, part_of
 from oracles.prior import mmd
 from oracles.recurrent import lstm, network
 from selfmm.config.settings import load_settings
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.models.mfm import MFM, Decoder, Generator, distance_from_prior
 from selfmm.models.sequences import Sequence
 

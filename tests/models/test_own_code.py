@@ -96,7 +96,7 @@ def test_a_run_remembers_its_code(run: Path, place: Path) -> None:
 def test_code_is_loaded_from_a_run_only_when_it_is_named_or_trusted(run: Path, place: Path, planted: Dataset) -> None:
     with pytest.raises(
         RunError,
-        match=r"trained with code that is not part of selfmm: Net in .*net\.py.*--model '.*net\.py:Net'.*--trust",
+        match=r"trained with code that is not part of selfmm: Net in .*net\.py.*`model='.*net\.py:Net'`.*`trust=True`",
     ):
         selfmm.load(run)
     assert not own_code._classes
@@ -125,7 +125,7 @@ def test_changed_code_is_refused(planted: Dataset, net: Path, tmp_path: Path, mo
     monkeypatch.setattr(own_code, "_classes", {})
     for given in ({"trust": True}, {"model": f"{net}:Net"}):
         with pytest.raises(
-            RunError, match=r"is not the file that .* was trained with.*Restore .*--model .*:Net --trust"
+            RunError, match=r"is not the file that .* was trained with.*Restore .*`model='.*:Net'` `trust=True`"
         ):
             selfmm.load(out, **given)
     assert not own_code._classes
@@ -136,7 +136,7 @@ def test_changed_code_is_refused(planted: Dataset, net: Path, tmp_path: Path, mo
         train(planted, net, out, resume=True)
     net.unlink()
     monkeypatch.setattr(own_code, "_classes", {})
-    with pytest.raises(RunError, match=r"cannot be read: .*No such file.*name it: --model path/to/file\.py:Net"):
+    with pytest.raises(RunError, match=r"cannot be read: .*No such file.*name it: `model='path/to/file\.py:Net'`"):
         selfmm.load(out, trust=True)
 
 
@@ -145,7 +145,7 @@ def test_another_model_than_the_runs(run: Path, place: Path, trained: TrainedMod
         selfmm.load(run, model="lf_dnn")
     with pytest.raises(RunError, match=r"trained with the class Net of .*net\.py, not .*:Other"):
         selfmm.load(run, model=f"{place / 'net.py'}:Other")
-    with pytest.raises(RunError, match=r"trained with self_mm, not lf_dnn\. Leave --model out"):
+    with pytest.raises(RunError, match=r"trained with self_mm, not lf_dnn\. Leave out `model=\.\.\.`"):
         selfmm.load(trained.folder.path, model="lf_dnn")
     assert selfmm.load(trained.folder.path, model="self_mm", trust=True).info == trained.info
 
@@ -202,7 +202,7 @@ def test_a_file_is_found_from_any_folder(net: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_preset_runs_no_code_unasked(run: Path, place: Path) -> None:
     preset, named = run / "settings.toml", f"model={place / 'net.py'}:Net"
-    with pytest.raises(SettingsError, match=r"settings\.toml names code as its model\..*--model '.*net\.py:Net'"):
+    with pytest.raises(SettingsError, match=r"settings\.toml names code as its model\..*`model='.*net\.py:Net'`"):
         load_settings(preset)
     assert load_settings(preset, [named]) == load_settings(preset, trust=True)
     assert load_settings(preset, ["model=tfn"]).model == "tfn"

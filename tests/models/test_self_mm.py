@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfmm.config.settings import Settings, load_settings
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.models.self_mm import SelfMM
 from selfmm.runs.trained_model import TrainedModel

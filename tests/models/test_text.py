@@ -132,7 +132,7 @@ def test_hub_name_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> Non
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(WeightsError, match="pass --text-encoder minilm or a local folder"):
+    with pytest.raises(WeightsError, match="pass `text_encoder='minilm'` or a local folder"):
         load_pretrained("nobody/no-such-model")
 
 

@@ -11,7 +11,7 @@ from models.worlds import MODALITIES, MOSI, bytes_kept, make_batch, make_model
 from oracles.tensors import outer
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.models.tfn import TFN, TensorFusion, outer_product
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from selfmm.config.settings import Settings, load_settings
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.models import find_model, packed
 from selfmm.models.base import Model, label_source

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from selfmm.data.store import TABLE, Dataset, open_dataset
+from selfmm.data.manifest import TABLE
+from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.runs.folder import RunFolder
 from selfmm.runs.trained_model import TrainedModel

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from selfmm.data.checks import Missing
     from selfmm.data.findings import Inspection
     from selfmm.data.finite import NonFinite
-    from selfmm.data.mmsa.text import Form
+    from selfmm.data.manifest import Form
     from selfmm.data.store import Dataset
     from selfmm.demo.spoken import Synthesizer
     from selfmm.features.extract import Extracted

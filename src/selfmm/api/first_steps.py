@@ -81,7 +81,7 @@ def agreement(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from selfmm.data.store import SPLITS
+    from selfmm.data.manifest import SPLITS
 
     truths = ["label", *(f"label_{name}" for name in model.info.modalities)]
     truths = [name for name in truths if name in dataset.samples]

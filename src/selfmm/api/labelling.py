@@ -176,7 +176,8 @@ def corrections_file(data: Dataset | Run) -> Path:
 
 
 def _dataset(data: Dataset | Run) -> Dataset:
-    from selfmm.data.store import MANIFEST, Dataset, open_dataset
+    from selfmm.data.manifest import MANIFEST
+    from selfmm.data.store import Dataset, open_dataset
 
     if isinstance(data, Dataset):
         return data

@@ -11,7 +11,8 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.api.parts import count
 from selfmm.cli import options
-from selfmm.cli.output import deliver, note
+from selfmm.cli.output import note
+from selfmm.cli.show_results import deliver
 
 
 def register(app: typer.Typer) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,7 +15,7 @@ import typer
 from selfmm.api import parts
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 _PARAMETER = re.compile(r"`(\w+)=([^`]*)`")
 _NAMES = {"overrides": "set", "spaces": "space"}  # where an option is not called as the parameter
@@ -28,13 +28,17 @@ def as_options(message: str) -> str:
     'Pass --resume, or choose another --out; or --text-encoder minilm.'
     >>> as_options("Import again with `label_range=(LOW, HIGH)`, or train with `overrides=['align=pool']`.")
     'Import again with --label-range LOW,HIGH, or train with --set align=pool.'
+    >>> as_options("name it again: `model='/my nets/net.py:Net'`")
+    "name it again: --model '/my nets/net.py:Net'"
     """
 
     def option(match: re.Match[str]) -> str:
         name, value = match.groups()
-        value = re.sub(r"[\[\]()'\" ]", "", value)
         option = f"--{_NAMES.get(name, name).replace('_', '-')}"
-        return option if value in ("True", "...") else f"{option} {value}"
+        if value in ("True", "..."):
+            return option
+        text = value[1:-1] if value.startswith(("'", '"')) else re.sub(r"[\[\]()'\" ]", "", value)
+        return f"{option} {text if value.startswith('(') else shlex.quote(text)}"
 
     return _PARAMETER.sub(option, message)
 
@@ -74,18 +78,3 @@ def interruptible(how: str = "continue with the same command and --resume.") -> 
 
 def _is_one_of_several() -> bool:
     return os.environ.get("WORLD_SIZE", "1") != "1"
-
-
-def deliver(table: pd.DataFrame, out: Path | None) -> None:
-    """Write a table to a file, by its ending; print it as a table to a terminal, else as CSV."""
-    if out is not None:
-        parts.write_table(out, table)
-        typer.echo(f"{out}: {parts.count(len(table), 'row')}")
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        from selfmm.cli.show_results import first_rows
-
-        Console().print(first_rows(table))
-    else:
-        typer.echo(table.to_csv(index=False), nl=False)

@@ -13,7 +13,8 @@ import typer
 from selfmm import api
 from selfmm.api import parts
 from selfmm.cli import options
-from selfmm.cli.output import complain, deliver, note
+from selfmm.cli.output import complain, note
+from selfmm.cli.show_results import deliver
 
 if TYPE_CHECKING:
     from selfmm.api import Clip, Prediction

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import typer
 from pydantic import BaseModel
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.api import Metrics, SeedRuns, SentimentModel
+from selfmm.api import Metrics, SeedRuns, SentimentModel, parts
 from selfmm.api.parts import (
     DESCRIPTIONS,
     StreamSettings,
@@ -65,7 +67,7 @@ def run_summary(model: SentimentModel) -> Group:
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
     few = [f"{metrics.count} in {split}" for split, metrics in rows.items() if metrics.count < _FEW]
     path = model.folder.path
-    epochs = count(len(model.history), "epoch")
+    epochs = len(model.history)
     labels = "labels.parquet, " if model.info.labels == "generated" else ""
     lines = [
         f"best epoch {content['best_epoch']} of {epochs}, chosen by the validation MAE",
@@ -208,3 +210,16 @@ def _tuning_table(result: Tuning) -> Table:
 
 def _mae(mae: float | None) -> str:
     return "-" if mae is None else f"{mae:.4f}"
+
+
+def deliver(table: pd.DataFrame, out: Path | None) -> None:
+    """Write a table to a file, by its ending; print it as a table to a terminal, else as CSV."""
+    if out is not None:
+        parts.write_table(out, table)
+        typer.echo(f"{out}: {parts.count(len(table), 'row')}")
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(first_rows(table))
+    else:
+        typer.echo(table.to_csv(index=False), nl=False)

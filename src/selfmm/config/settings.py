@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -215,7 +214,7 @@ def load_settings(
         raise SettingsError(
             [
                 f"{preset} names code as its model. selfmm runs it only if you name it yourself: "
-                f"--model {shlex.quote(str(tree['model']))}, in Python model=..."
+                f"`model={str(tree['model'])!r}`"
             ]
         )
     return load_group(Settings, overrides, tree, values)

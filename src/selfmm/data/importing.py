@@ -13,8 +13,8 @@ from selfmm.core.errors import SourceError
 from selfmm.core.version import __version__
 from selfmm.data.checks import Missing, check_source
 from selfmm.data.finite import NonFinite
+from selfmm.data.manifest import Form
 from selfmm.data.mmsa.pickles import read_mmsa_pickle
-from selfmm.data.mmsa.text import Form
 from selfmm.data.store import Dataset
 from selfmm.data.tables.reader import SUFFIXES, find_table, read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset

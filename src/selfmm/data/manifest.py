@@ -23,6 +23,8 @@ PLACE = ("video", "path", "start", "end")
 SPLITS = ("train", "valid", "test")
 Split = Literal["train", "valid", "test"]
 Kind = Literal["text", "tokens", "frames"]
+Form = Literal["raw", "tokens", "features"]
+"""The forms of text that can be imported."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 

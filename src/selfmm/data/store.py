@@ -38,21 +38,7 @@ from selfmm.core.errors import DatasetError
 from selfmm.core.messages import clips, some
 from selfmm.data.corrections import read_corrections
 from selfmm.data.display import table_html
-from selfmm.data.manifest import MANIFEST, PLACE, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest
-
-__all__ = [
-    "MANIFEST",
-    "PLACE",
-    "SPLITS",
-    "TABLE",
-    "TEXT",
-    "Dataset",
-    "DatasetClip",
-    "Manifest",
-    "Modality",
-    "as_dataset",
-    "open_dataset",
-]
+from selfmm.data.manifest import MANIFEST, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest
 
 _PREVIEW = 3  # clips in the HTML table
 _LABEL = "label_"

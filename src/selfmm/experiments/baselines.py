@@ -9,8 +9,9 @@ from selfmm.config.settings import Settings
 from selfmm.core.tensors import Ragged
 from selfmm.core.weights import cache_folder
 from selfmm.data.batches import BatchMaker
+from selfmm.data.manifest import TEXT
 from selfmm.data.splits import training_rows
-from selfmm.data.store import TEXT, Dataset
+from selfmm.data.store import Dataset
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
 from selfmm.models.text import TransformerEncoder, check_max_tokens, load_pretrained, tokenise

@@ -19,7 +19,8 @@ import torch
 from selfmm.core.errors import DatasetError, RunError
 from selfmm.core.tensors import Positions, Ragged
 from selfmm.data.batches import frame_statistics
-from selfmm.data.store import TEXT, Dataset
+from selfmm.data.manifest import TEXT
+from selfmm.data.store import Dataset
 from selfmm.explain.words import special_ids
 
 Kind = Literal["clips", "frames", "noise"]

@@ -17,8 +17,9 @@ from selfmm.core.errors import DatasetError, SettingsError
 from selfmm.core.messages import did_you_mean
 from selfmm.core.tensors import Ragged
 from selfmm.data.batches import BatchMaker
+from selfmm.data.manifest import TEXT
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import TEXT, Dataset
+from selfmm.data.store import Dataset
 from selfmm.evaluation.metrics import evaluate, scale_for
 from selfmm.experiments.curves import Curves
 from selfmm.experiments.damage import Bench, Damage, Kind, deviations

@@ -10,13 +10,13 @@ from typing import Any
 from selfmm.config.settings import Settings, flatten, load_group, parse_value, put_value
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.models import find_model
 from selfmm.models.base import Range, Space
 
 _EXAMPLE = "for example text.lr=1e-5..1e-3 log, or options.heads=2,4,8"
 _NO_SEARCH = {
-    "seed": "choosing the seed with the best validation figure is choosing luck; give it with --set seed=...",
+    "seed": "choosing the seed with the best validation figure is choosing luck; give it with `overrides=['seed=...']`",
     "model": "each model has search spaces of its own; tune the models one by one",
 }
 
@@ -72,7 +72,9 @@ def make_search(
         problems += _problems(base, key, space, start)
     if not spaces and not problems:
         name = base.model_name
-        problems.append(f"nothing is left to search: --set fixes every space of {name}. Add one with --space")
+        problems.append(
+            f"nothing is left to search: `overrides=...` fixes every space of {name}. Add one with `spaces=...`"
+        )
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return Search(base, spaces, {key: start[key] for key in spaces})
@@ -178,7 +180,7 @@ def _choice_problem(space: tuple[Any, ...]) -> str:
     if wrong or any(isinstance(value, float) and not math.isfinite(value) for value in space):
         return "values must be finite numbers, words, true or false"
     if len(set(space)) < max(2, len(space)):
-        return "give at least two different values; fix a single value with --set"
+        return "give at least two different values; fix a single value with `overrides=...`"
     return ""
 
 

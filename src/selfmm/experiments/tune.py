@@ -149,7 +149,7 @@ def _check_machine(trials: int) -> None:
     check_packages("tune", "optuna", "sklearn")
     if not 1 <= trials <= MOST_TRIALS:
         raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
-    refuse_launcher("with --jobs, trials run in processes of their own")
+    refuse_launcher("with `jobs=...`, trials run in processes of their own")
 
 
 def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequence[str]) -> Search:

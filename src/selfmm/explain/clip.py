@@ -9,8 +9,9 @@ from torch import Tensor
 
 from selfmm.core.errors import DatasetError, SettingsError
 from selfmm.core.messages import clips
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import TEXT, Dataset, Modality
+from selfmm.data.store import Dataset
 from selfmm.data.types import Batch, Output
 from selfmm.explain.contributions import Sharing
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare

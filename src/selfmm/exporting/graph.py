@@ -14,7 +14,7 @@ from torch import Tensor
 
 from selfmm.core.errors import ExportError
 from selfmm.core.version import __version__
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.writer import sha256
 from selfmm.exporting.network import ScoreNetwork
 from selfmm.models.late_fusion import as_late_fusion

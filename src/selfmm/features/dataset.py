@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from selfmm.config.recipe import Recipe
-from selfmm.data.store import TEXT, Dataset, Manifest, Modality
+from selfmm.data.manifest import TEXT, Manifest, Modality
+from selfmm.data.store import Dataset
 from selfmm.data.writer import WORDS, Frames, Source
 from selfmm.features.analysis import Features
 from selfmm.features.extraction import ClipFeatures

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from selfmm.config.settings import Group, Settings
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.attention import Block, Dropouts, WidthOptions, attend, sinusoids
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space, besides_text

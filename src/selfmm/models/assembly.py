@@ -15,9 +15,10 @@ from selfmm.core.tensors import Positions, Ragged
 from selfmm.core.weights import cache_folder
 from selfmm.data.alignment import on_one_axis
 from selfmm.data.batches import BatchMaker, frame_statistics
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
-from selfmm.data.store import TEXT, Dataset, Modality
+from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.base import Model, Score
 from selfmm.models.encoders import Standardised

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, Settings, StreamSettings, TextSettings, load_group
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.encoders import Encoder, FrameReader, SequenceEncoder
 from selfmm.models.text import TransformerEncoder

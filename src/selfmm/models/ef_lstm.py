@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import nn
 
 from selfmm.config.settings import Group, Settings
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Needs, Space
 from selfmm.models.sequences import Sequence, SequenceModel

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, Settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import Needs, Space
 from selfmm.models.mfn import MEMORY_SEARCH, GatedMemory, MemoryOptions, view_sizes, with_previous
@@ -144,6 +144,6 @@ def _check_count(modalities: Mapping[str, Modality]) -> None:
             [
                 f"model = graph_mfn: its graph has a vertex for each subset of the modalities, so it takes {MOST} at "
                 f"most, and these data have {len(modalities)} ({', '.join(modalities)}); choose some of them with "
-                "--set modalities=..., or use mfn"
+                "`overrides=['modalities=...']`, or use mfn"
             ]
         )

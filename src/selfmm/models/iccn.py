@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from selfmm.config.settings import Group
-from selfmm.data.store import TEXT
+from selfmm.data.manifest import TEXT
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Range, Space, besides_text
 from selfmm.models.late_fusion import Fusion, LateFusion

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import RunError
-from selfmm.data.store import Modality
+from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import Head, Model
 

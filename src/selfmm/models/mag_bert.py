@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from selfmm.config.settings import Group, Settings
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.types import Batch, Output, Stream
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Space, besides_text
 from selfmm.models.sequences import Sequence, SequenceModel

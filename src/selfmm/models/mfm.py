@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from selfmm.config.settings import Group, Settings
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import Needs, Range, Space
 from selfmm.models.mfn import MEMORY_SEARCH, MemoryFusion, two_layers, view_sizes

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from selfmm.config.settings import FusionSettings, Group
-from selfmm.data.store import TEXT
+from selfmm.data.manifest import TEXT
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space, besides_text
 from selfmm.models.late_fusion import Fusion, LateFusion

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from selfmm.config.settings import Group, Settings
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.attention import TemporalConv, Transformer, TransformerOptions
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import SettingsError
-from selfmm.data.store import TEXT, Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.models.base import Model
 
 
@@ -17,7 +17,7 @@ def check_needs(model: type[Model], modalities: Mapping[str, Modality], settings
     if len(modalities) < needs.modalities:
         problems.append(
             f"{name} needs at least {needs.modalities} modalities, and these data have {', '.join(modalities)}; use "
-            "more of them with --set modalities=..., import further modalities, or choose another model"
+            "more of them with `overrides=['modalities=...']`, import further modalities, or choose another model"
         )
     if needs.text and TEXT not in modalities:
         problems.append(

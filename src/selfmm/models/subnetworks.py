@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfmm.config.settings import StreamSettings
-from selfmm.data.store import TEXT
+from selfmm.data.manifest import TEXT
 from selfmm.models.base import lstm_encoder
 from selfmm.models.encoders import SequenceEncoder, Standardised
 

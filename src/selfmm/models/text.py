@@ -112,7 +112,7 @@ def _load(name: str) -> Pretrained:
         name,
         "text encoder",
         holds="config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)",
-        instead="pass --text-encoder minilm or a local folder",
+        instead="pass `text_encoder='minilm'` or a local folder",
         load=load,
     )
 

@@ -110,8 +110,8 @@ class TFN(LateFusion):
                     f"{self.settings.model_name} multiplies {len(self.dims)} modalities into {factors} = {size:,} "
                     f"numbers, and a layer of {self.settings.fusion.projection} units would need more than "
                     f"{_MOST_WEIGHTS:,} weights to read them; make stream.NAME.out, options.text or fusion.projection "
-                    "smaller, leave a modality out with --set modalities=..., or use lmf, which grows with the sum of "
-                    "the sizes, not their product"
+                    "smaller, leave a modality out with `overrides=['modalities=...']`, or use lmf, which grows with "
+                    "the sum of the sizes, not their product"
                 ]
             )
         return TensorFusion(self.dims, self._narrowed(), self.fusion_head(size))

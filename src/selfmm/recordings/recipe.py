@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from selfmm.config.recipe import Recipe, SpeechSettings
 from selfmm.core.errors import RunError
-from selfmm.data.store import TEXT
+from selfmm.data.manifest import TEXT
 from selfmm.features.dataset import STREAMS
 from selfmm.features.hub import without_network
 

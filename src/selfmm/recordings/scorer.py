@@ -16,7 +16,8 @@ import numpy as np
 
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import DatasetError, MediaError, SettingsError, SourceError
-from selfmm.data.store import TEXT, Dataset
+from selfmm.data.manifest import TEXT
+from selfmm.data.store import Dataset
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.dataset import dataset_of

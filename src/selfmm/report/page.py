@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from selfmm.config.settings import flatten
 from selfmm.core.html import render
-from selfmm.data.store import SPLITS
+from selfmm.data.manifest import SPLITS
 from selfmm.labels.audit.audit import Audit
 from selfmm.labels.audit.clips import REFERENCES, clip_table, known_of, typical
 from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import SPLITS
 from selfmm.report.plane import Plane
 from selfmm.report.style import INK, MUTED, Picture, panel
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from selfmm.config.model_name import is_code, short_name, split_code
 from selfmm.core.errors import RunError, SettingsError
 from selfmm.models import find_model
@@ -28,7 +26,7 @@ def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool
     """
     if not is_code(info.model):
         if model not in (None, info.model):
-            raise RunError(f"{folder.path} was trained with {info.model}, not {model}. Leave --model out.")
+            raise RunError(f"{folder.path} was trained with {info.model}, not {model}. Leave out `model=...`.")
         return find_model(info.model)
     if model is not None:
         return _named(folder, info, model, trust)
@@ -40,15 +38,15 @@ def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool
     if not trust:
         raise RunError(
             f"{folder.path} was trained with code that is not part of selfmm: {info.model_name} in {place}. It is run "
-            f"only if you name it again: --model {shlex.quote(info.model)}. If you trust both the run and that code, "
-            f"--trust is enough. In Python: selfmm.load(run, model={info.model!r}) or trust=True."
+            f"only if you name it again: `model={info.model!r}`. If you trust both the run and that code, `trust=True` "
+            "is enough."
         )
     try:
         code = OwnCode.read(info.model)
     except SettingsError as error:
         raise RunError(
             f"the code that {folder.path} was trained with cannot be read: {error.problems[0]}. If it is in another "
-            f"place now, name it: --model path/to/file.py:{info.model_name}."
+            f"place now, name it: `model='path/to/file.py:{info.model_name}'`."
         ) from error
     if code.digest != info.code_sha256:
         raise _changed(folder, info, code)
@@ -59,7 +57,7 @@ def _named(folder: RunFolder, info: RunInfo, model: str, trust: bool) -> type[Mo
     if not is_code(model) or short_name(model) != info.model_name:
         raise RunError(
             f"{folder.path} was trained with the class {info.model_name} of {split_code(info.model)[0]}, not {model}. "
-            f"Give --model path/to/file.py:{info.model_name}."
+            f"Give `model='path/to/file.py:{info.model_name}'`."
         )
     code = OwnCode.read(model)
     known = loaded(info.model, info.code_sha256)
@@ -74,6 +72,6 @@ def _changed(folder: RunFolder, info: RunInfo, code: OwnCode) -> RunError:
     return RunError(
         f"{code.file} is not the file that {folder.path} was trained with (SHA-256 {code.digest[:12]}..., in training "
         f"{info.code_sha256[:12]}...), so the weights may not fit or mean something else. Restore the file or train "
-        f"again. If you know that the change does not matter, name it and trust it: --model "
-        f"{shlex.quote(code.model)} --trust; in Python, model=... and trust=True."
+        "again. If you know that the change does not matter, name it and trust it: "
+        f"`model={code.model!r}` `trust=True`."
     )

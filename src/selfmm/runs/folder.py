@@ -34,8 +34,7 @@ from selfmm.config.model_name import is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
-from selfmm.data.manifest import check_modalities
-from selfmm.data.store import MANIFEST, Modality
+from selfmm.data.manifest import MANIFEST, Modality, check_modalities
 from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, field_validator
 
-from selfmm.data.store import SPLITS
+from selfmm.data.manifest import SPLITS
 
 Numbers = dict[str, float | None]  # null where there is no value
 

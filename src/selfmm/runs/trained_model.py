@@ -19,8 +19,9 @@ from selfmm.core.errors import DatasetError, RunError, SourceError
 from selfmm.core.html import html_table
 from selfmm.core.tensors import Positions
 from selfmm.data.checks import check_source
+from selfmm.data.manifest import MANIFEST, TEXT, Manifest, Modality
 from selfmm.data.scales import LabelScale
-from selfmm.data.store import MANIFEST, TEXT, Dataset, Manifest, Modality, open_dataset
+from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 from selfmm.evaluation.metrics import Metrics, evaluate, scale_for

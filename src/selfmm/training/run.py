@@ -21,9 +21,10 @@ from selfmm.core.processes import Processes, together
 from selfmm.core.tensors import Ragged
 from selfmm.core.version import __version__
 from selfmm.data.corrections import digest
+from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
-from selfmm.data.store import SPLITS, Dataset
+from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.models import find_model
@@ -148,7 +149,7 @@ class Run:
         if info.code_sha256 != self._code:
             raise RunError(
                 f"the code of {info.model} has changed since {self.folder.path} was begun. Restore it, or choose "
-                "another --out."
+                "another `out=...`."
             )
         return info
 

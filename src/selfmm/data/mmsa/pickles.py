@@ -28,11 +28,11 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.data.finite import FiniteCheck, NonFinite
-from selfmm.data.manifest import TEXT, check_modality_name
+from selfmm.data.manifest import TEXT, Form, check_modality_name
 from selfmm.data.mmsa.columns import is_chinese
 from selfmm.data.mmsa.padded import Padded, PaddedModality
 from selfmm.data.mmsa.parts import ALONE, Part, mismatch, number_column, read_columns, split_parts
-from selfmm.data.mmsa.text import Form, choose_form, mask_lengths, token_frames
+from selfmm.data.mmsa.text import choose_form, mask_lengths, token_frames
 from selfmm.data.pickle.reader import read_pickle
 from selfmm.data.writer import Frames, Source
 

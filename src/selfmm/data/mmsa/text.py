@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
-from selfmm.data.manifest import TEXT, Modality
+from selfmm.data.manifest import TEXT, Form, Modality
 from selfmm.data.writer import Frames
 
-Form = Literal["raw", "tokens", "features"]
 _KEYS: dict[Form, str] = {"raw": "raw_text", "tokens": "text_bert", "features": TEXT}
 _IDS, _MASK = 0, 1
 _LARGEST_ID = 2**31 - 1

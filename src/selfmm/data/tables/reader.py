@@ -32,8 +32,7 @@ from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
-from selfmm.data.manifest import MANIFEST, PLACE, TEXT
-from selfmm.data.mmsa.text import Form
+from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
 from selfmm.data.scales import default_range
 from selfmm.data.splits import seeded_split
 from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, read_cells, words

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import RunError
-from selfmm.data.store import PLACE, TEXT
+from selfmm.data.manifest import PLACE, TEXT
 from selfmm.labels.audit.history import LabelHistory
 
 REFERENCES = (TEXT, *PLACE)
