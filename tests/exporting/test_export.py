@@ -125,6 +125,7 @@ def test_int8_where_the_data_are_gone_or_changed(
     assert training_data(moved) is None
 
 
+@pytest.mark.slow
 def test_a_wrong_graph_is_noticed_and_no_file_is_left(
     trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +178,7 @@ def test_runs_that_are_refused(trained: SentimentModel, tmp_path: Path, monkeypa
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_command(exported: Path, trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "model.onnx"
     out.write_text("old")
