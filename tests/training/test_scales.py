@@ -33,6 +33,7 @@ def train(folder: Path, low: float, high: float) -> tuple[Dataset, SentimentMode
     return dataset, selfmm.train(dataset, preset="quickstart", overrides=QUICK, out=folder / f"run-{low}-{high}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), [(1.0, 5.0), (-5.0, -1.0)])
 def test_a_moved_scale_gives_the_moved_model(low: float, high: float, tmp_path: Path) -> None:
     (plain_set, plain), (other_set, other) = train(tmp_path, -2.0, 2.0), train(tmp_path, low, high)

@@ -91,6 +91,7 @@ WORLDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS, ids=str)
 def test_equals_the_oracle(world: World) -> None:
     gen, slow = build(world), SlowClasses(world.classes.tolist(), world.count, list(WIDTHS))
