@@ -24,6 +24,7 @@ from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
 from selfmm.config.recipe import load_recipe
 from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
+from selfmm.core.jobs.worker import Event, Message, Worker
 from selfmm.core.listener import Listener
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
@@ -331,6 +332,17 @@ def test_a_clip_that_kills_its_process_costs_itself_alone(tmp_path: Path, stand_
 
 @pytest.mark.slow
 def test_a_clip_that_hangs_is_given_up(tmp_path: Path, stand_in: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Impatient(Worker):
+        """With the clip that hangs only: on a busy machine others are slow."""
+
+        def send(self, message: Message) -> None:
+            self.hangs = message["clip"]["id"] == "hanging"
+            super().send(message)
+
+        def receive(self, timeout: float | None = None) -> Event | None:
+            return super().receive(timeout if timeout is None or self.hangs else PATIENCE)
+
+    monkeypatch.setattr(workers, "Worker", Impatient)
     monkeypatch.setattr(workers, "_PATIENCE", 3.0)
     source = write_clips(tmp_path / "clips", 3, names=["hanging", "a"])
     found = extract(source, tmp_path / "data", recipe=VOICE, cache=tmp_path / "cache", jobs=1)
