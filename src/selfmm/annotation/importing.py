@@ -11,15 +11,9 @@ import pandas as pd
 from selfmm.annotation.label_studio_answers import read_label_studio
 from selfmm.annotation.ratings import Ratings, printable
 from selfmm.annotation.sheet import read_sheet
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import SourceError, refuse
 from selfmm.core.folders import taking_turns
-from selfmm.data.corrections import (
-    COLUMNS,
-    count_corrections,
-    find_problems,
-    merge_corrections,
-    write_corrections,
-)
+from selfmm.data.corrections import COLUMNS, count_corrections, find_problems, merge_corrections, write_corrections
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import SUFFIXES
 from selfmm.data.writer import sha256
@@ -73,8 +67,7 @@ def import_corrections(
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
     if table.empty and not problems:
         problems.append("it has no labels. Fill in label_<modality>, or submit annotations and export again.")
-    if problems:
-        raise SourceError("\n  - ".join([f"{path} cannot be imported; nothing was changed:", *problems]))
+    refuse(f"{path} cannot be imported; nothing was changed:", problems)
     new = ratings.means().assign(
         weight=float(weight),
         source=printable(source or path.name),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import SourceError, refuse
 from selfmm.core.messages import clips, some
 from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.writer import Source
@@ -34,7 +34,7 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
     """
     notes: list[str] = []
     problems = [*_table_problems(source, require_labels), *_modality_problems(source, missing, notes)]
-    _stop(source, problems)
+    refuse(f"{source.name} cannot be imported:", problems)
     return (*notes, *_shared_videos(source.table))
 
 
@@ -44,7 +44,7 @@ def check_table(source: Source, *, require_labels: bool = True) -> None:
     Raises:
         SourceError: if ids, splits or labels are wrong.
     """
-    _stop(source, _table_problems(source, require_labels))
+    refuse(f"{source.name} cannot be imported:", _table_problems(source, require_labels))
 
 
 def _table_problems(source: Source, require_labels: bool) -> list[str]:
@@ -54,11 +54,6 @@ def _table_problems(source: Source, require_labels: bool) -> list[str]:
     if not (np.isfinite([low, high]).all() and low < high):
         raise SourceError(f"the label range is {low:g},{high:g}; give two finite numbers, the smaller one first.")
     return [*_name_problems(source.table), *_label_problems(source, require_labels)]
-
-
-def _stop(source: Source, problems: list[str]) -> None:
-    if problems:
-        raise SourceError("\n  - ".join([f"{source.name} cannot be imported:", *problems]))
 
 
 def _ids(table: pd.DataFrame, where: npt.ArrayLike) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from selfmm.core.files import without_nan
 from selfmm.core.messages import clips
 
 FIRST = 5
@@ -15,7 +15,7 @@ FIRST = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """Number of things with some property, and the names of the first few."""
+    """The number of things with some property, and the names of the first few."""
 
     count: int = 0
     first: tuple[str, ...] = ()
@@ -153,8 +153,9 @@ class Inspection:
             if modality.gaps:
                 share = modality.gaps / modality.frames
                 notes.append(f"{name} could not be measured in {modality.gaps} of its frames ({share:.0%})")
-            if modality.constant_columns:
-                notes.append(f"{name} has features that never change: {_some(modality.constant_columns)}")
+            if columns := modality.constant_columns:
+                finding = Finding(len(columns), tuple(map(str, columns[:FIRST])))
+                notes.append(f"{name} has features that never change: {finding}")
         for name, split in self.splits.items():
             if split.clips > split.unlabelled > 0:
                 notes.append(f"{clips(split.unlabelled)} of the split {name!r} without a label")
@@ -165,17 +166,5 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, with ``problems`` and ``notes``, ready for ``json.dumps``; NaN becomes None."""
-        content: dict[str, Any] = _plain(dataclasses.asdict(self))
+        content: dict[str, Any] = without_nan(dataclasses.asdict(self))
         return content | {"problems": list(self.problems), "notes": list(self.notes)}
-
-
-def _some(columns: tuple[int, ...]) -> str:
-    return f"{len(columns)} ({', '.join(map(str, columns[:FIRST]))}{', ...' if len(columns) > FIRST else ''})"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -37,11 +37,18 @@ import pandas as pd
 from selfmm.core.errors import DatasetError
 from selfmm.core.messages import clips, some
 from selfmm.data.corrections import read_corrections
-from selfmm.data.display import table_html
 from selfmm.data.manifest import MANIFEST, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest
 
 _PREVIEW = 3  # clips in the HTML table
 _LABEL = "label_"
+_HTML = """\
+<table>
+<caption>{{ caption }}</caption>
+{% for head, cell in facts.items() %}<tr><th scope="row">{{ head }}</th><td colspan="3">{{ cell }}</td></tr>
+{% endfor %}<tr><th>clip</th><th>split</th><th>label</th><th>text</th></tr>
+{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>
+"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,9 +107,11 @@ class Dataset:
         return f"<Dataset {self.name!r}: {size}; {modalities}; labels {labels}>"
 
     def _repr_html_(self) -> str:
+        from selfmm.core.html import render  # jinja2 takes a tenth of a second, which most uses do not need
+
         shown = [self[row] for row in range(min(_PREVIEW, len(self)))]
         rows = [[clip.id, clip.split, f"{clip.label:g}", (clip.text or "")[:80]] for clip in shown]
-        return table_html(f"Data set {self.name}", self._facts(), ("clip", "split", "label", "text"), rows)
+        return render(_HTML, caption=f"Data set {self.name}", facts=self._facts(), rows=rows)
 
     def _facts(self) -> dict[str, str]:
         per_split = ", ".join(f"{split} {len(self.rows(split))}" for split in SPLITS)

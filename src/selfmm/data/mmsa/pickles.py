@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import refuse
 from selfmm.data.finite import FiniteCheck, NonFinite
 from selfmm.data.manifest import TEXT, Form, check_modality_name
 from selfmm.data.mmsa.columns import is_chinese
@@ -55,8 +55,8 @@ def read_mmsa_pickle(
         path: the file.
         name: of the data set; by default that of the file.
         language: of the words; by default ``zh`` if they are Chinese.
-        label_range: lowest and highest label; by default [-1, 1] if the file has labels per modality and none is
-            beyond 1 (SIMS), else [-3, 3].
+        label_range: lowest and highest label; by default [-1, 1] if the file has labels per modality and all labels
+            are within it (SIMS), else [-3, 3].
         text: form of the words: ``raw``, ``tokens`` (ids of BERT) or ``features``; by default the first that the file
             has.
         tokenizer: vocabulary of the token ids; by default ``bert-base-chinese`` for Chinese, else
@@ -75,12 +75,12 @@ def read_mmsa_pickle(
     if language is None and is_chinese(words):
         language = "zh"
         notes.append("the words are Chinese, so the language was set to zh.")
-    form = choose_form([part.columns for part in parts], text, path)
+    form = choose_form(parts, text, path)
     frames: dict[str, Frames] = {}
     bad: list[str] = []
     if form == "tokens":
         tokenizer = tokenizer or ("bert-base-chinese" if language == "zh" else "bert-base-uncased")
-        frames[TEXT] = token_frames([(part.split, part.columns, part.size) for part in parts], tokenizer, problems)
+        frames[TEXT] = token_frames(parts, tokenizer, problems)
     for modality in _modalities(parts, form, notes):
         padded = _padded(parts, modality, problems)
         if padded is None:
@@ -93,7 +93,7 @@ def read_mmsa_pickle(
         bad += check.problems()
         notes += [*unpadded.notes, *check.notes()]
         frames[modality] = unpadded.frames()
-    _stop(path, [*problems, *bad])
+    refuse(f"{path} cannot be imported:", [*problems, *bad])
     return Source(
         table=table,
         frames=frames,
@@ -104,13 +104,8 @@ def read_mmsa_pickle(
     )
 
 
-def _stop(path: Path, problems: list[str]) -> None:
-    if problems:
-        raise SourceError("\n  - ".join([f"{path} cannot be imported:", *problems]))
-
-
 def _modalities(parts: list[Part], form: Form | None, notes: list[str]) -> list[str]:
-    """Names of the modalities: audio, vision, and every other three-dimensional array of numbers."""
+    """Return the names of the modalities: audio, vision, and every other three-dimensional array of numbers."""
     names: dict[str, None] = {}
     for part in parts:
         names |= {str(key): None for key, values in part.columns.items() if _is_modality(str(key), values, form)}
@@ -168,7 +163,7 @@ def _padded_part(part: Part, modality: str, problems: list[str]) -> Padded:
 def _stated(part: Part, modality: str, longest: int, problems: list[str]) -> npt.NDArray[np.int64] | None:
     key = f"{modality}_lengths"
     if part.columns.get(key) is None:
-        return mask_lengths(part.columns, part.size, longest)
+        return mask_lengths(part, longest)
     lengths = number_column(part, key, problems)
     wrong = ~(np.isfinite(lengths) & (lengths >= 0) & (lengths == np.floor(lengths)))
     if wrong.any() and not problems:

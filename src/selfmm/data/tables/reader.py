@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import SourceError, refuse
 from selfmm.core.messages import clips, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
@@ -78,7 +78,7 @@ def read_table_source(
     problems: list[str] = []
     notes: list[str] = []
     table = _columns(raw, path, problems, require_labels=require_labels)
-    _stop(path, problems)
+    refuse(f"{path} cannot be read as it is:", problems)
     if "split" not in table:
         table["split"] = seeded_split(list(table["video"]), seed) if require_labels else "test"
         if require_labels:
@@ -89,7 +89,7 @@ def read_table_source(
             notes.append(f"labels are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
     files = find_features(path.parent, list(table["id"]))
     frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
-    _stop(path, problems)
+    refuse(f"{path} cannot be read as it is:", problems)
     source = Source(
         table=table[["id", "split", "label", TEXT, "video", *(c for c in table if c not in _KNOWN[:5])]],
         frames=frames,
@@ -229,8 +229,3 @@ def _frames(
         else:
             frames[TEXT] = feature_frames(file, ids, non_finite, problems, notes)
     return {modality: valid for modality, valid in frames.items() if valid is not None}
-
-
-def _stop(path: Path, problems: list[str]) -> None:
-    if problems:
-        raise SourceError("\n  - ".join([f"{path} cannot be read as it is:", *problems]))
