@@ -102,9 +102,10 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         RunError: if the file is missing or damaged.
     """
     try:
-        return load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"cannot read {path}: {error}. The run folder is incomplete; train it again.") from error
+    return tensors
 
 
 def _errno(error: SafetensorError) -> int:

@@ -15,14 +15,14 @@ from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.writer import Source
 
 Missing = Literal["error", "allow"]
-_HAS, _IS = ("has", "have"), ("is", "are")
+_HAS = ("has", "have")
 
 
 def check_source(source: Source, *, missing: Missing = "error", require_labels: bool = True) -> tuple[str, ...]:
-    """Check a source from end to end.
+    """Check a whole source.
 
     Args:
-        source: from a reader.
+        source: the result of a reader.
         missing: whether clips that lack a modality are an error.
         require_labels: whether clips without a label are an error.
 
@@ -39,7 +39,7 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
 
 
 def check_table(source: Source, *, require_labels: bool = True) -> None:
-    """Check the table alone, for callers that have no frames yet.
+    """Check only the table, for callers that have no frames yet.
 
     Raises:
         SourceError: if ids, splits or labels are wrong.
@@ -89,16 +89,15 @@ def _is_text(value: object) -> bool:
 
 
 def _label_problems(source: Source, required: bool) -> list[str]:
-    labels = source.table["label"].to_numpy(dtype=np.float64)
+    if not required:
+        return []
     problems = []
-    without = np.isnan(labels)
-    if required and without.any():
+    without = np.isnan(source.table["label"].to_numpy(dtype=np.float64))
+    if without.any():
         problems.append(
             f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). "
             "Give each one a label, or leave these clips out."
         )
-    if not required:
-        return problems
     columns = [name for name in source.table.columns if name == "label" or str(name).startswith("label_")]
     return problems + [problem for column in columns for problem in _outside(source, column)]
 
@@ -109,12 +108,11 @@ def _outside(source: Source, column: str) -> list[str]:
     outside = ~np.isnan(values) & ~((values >= low) & (values <= high))
     if not outside.any():
         return []
-    what = "label" if column == "label" else f"{column}"
     named = [
         f"{clip_id} ({value:g})" for clip_id, value in zip(_ids(source.table, outside), values[outside], strict=True)
     ]
     return [
-        f"{clips(int(outside.sum()), _HAS)} a {what} outside [{low:g}, {high:g}]: {some(named)}. "
+        f"{clips(int(outside.sum()), _HAS)} a {column} outside [{low:g}, {high:g}]: {some(named)}. "
         "Give the true range with `label_range=(LOW, HIGH)`, or rescale the labels."
     ]
 
@@ -146,7 +144,7 @@ def _modality_problems(source: Source, missing: Missing, notes: list[str]) -> li
 
 
 def presence(source: Source) -> tuple[dict[str, npt.NDArray[np.bool_]], list[str]]:
-    """Return whether each clip has a modality, (N,) per modality; and what is wrong with the lengths."""
+    """Return for each modality which clips have it, (N,), and what is wrong with the lengths."""
     problems: list[str] = []
     present: dict[str, npt.NDArray[np.bool_]] = {}
     words = source.table[TEXT]

@@ -32,7 +32,7 @@ class SplitReport:
     Attributes:
         clips, videos, unlabelled: counts.
         negative, zero, positive: counts of labels below, at and above the neutral label, see `LabelScale`.
-        mean, std: of the labels (std over n); NaN without labels.
+        mean, std: mean and standard deviation (over n) of the labels; NaN without labels.
         histogram: clips per bin, see `Inspection.bin_edges`; labels outside the range are in the outer bins.
     """
 
@@ -90,15 +90,14 @@ class Inspection:
     """Result of `inspect_dataset`.
 
     Attributes:
-        name, path, label_range: of the data set.
+        name, path, label_range: those of the data set.
         bin_edges: edges of the label histograms, over ``label_range``.
-        splits: per split.
-        modalities: per modality.
+        splits, modalities: a report for each.
         duplicated_ids: ids of more than one clip.
         shared_videos: videos with clips in more than one split.
         outside_range: clips whose label is outside ``label_range``.
         empty_clips: clips without any modality.
-        corrections: number of labels that people gave, per modality with any.
+        corrections: number of labels that people gave, per modality that has any.
         damaged_files: files that do not match their checksum in ``dataset.json``.
         verified: whether checksums were compared.
     """

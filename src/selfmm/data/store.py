@@ -1,4 +1,4 @@
-"""The data-set folder: ``samples.parquet``, one ``<modality>.npy`` frame matrix each, and ``dataset.json``.
+"""The data-set folder: ``samples.parquet``, a frame matrix ``<modality>.npy`` per modality, and ``dataset.json``.
 
 ``samples.parquet`` has one row per clip, in the order of the frame matrices:
 
@@ -61,8 +61,8 @@ class DatasetClip:
         label: m-label; NaN where unknown.
         text: the words; None where unknown.
         video: the recording it was cut from.
-        frames: per modality with a matrix, (length, dim) features or (length,) token ids, memory-mapped and read-only;
-            length 0 where the clip lacks the modality.
+        frames: for each modality with a matrix, (length, dim) features or (length,) token ids, memory-mapped and
+            read-only; length 0 where the clip lacks the modality.
         unimodal_labels: label of each modality alone, where the data set has one.
     """
 
@@ -84,7 +84,7 @@ class DatasetClip:
 class Dataset:
     """An opened data set. Frames are memory-mapped, so opening reads the table only.
 
-    It works as a sequence of clips, and so as a map-style data set of `torch.utils.data`: ``dataset[3]``,
+    It is a sequence of clips, and so a map-style data set of `torch.utils.data`: ``dataset[3]``,
     ``dataset[-1]`` and ``dataset["clip id"]`` are a `DatasetClip`, ``dataset[:5]`` is a list of them. For batches use
     `selfmm.data.batches.collate`.
 
@@ -92,7 +92,7 @@ class Dataset:
         path: the folder.
         manifest: the content of ``dataset.json``.
         samples: the table, one row per clip.
-        matrices: the frame matrices of a data set that lies in memory and has no folder.
+        matrices: the frame matrices of a data set in memory, which has no folder.
         left_out: ids of clips that are in the folder, but not in this view of it.
     """
 
@@ -197,7 +197,7 @@ class Dataset:
         return self._frames[modality]
 
     def frames(self, modality: str, row: int) -> npt.NDArray[Any]:
-        """Return the frames of clip number ``row``: (length, dim), or (length,) for token ids; length 0 without any."""
+        """Return the frames of clip number ``row``: (length, dim), or (length,) for token ids; length 0 if none."""
         start = int(self.samples[f"{modality}_offset"].iloc[row])
         return self._frames[modality][start : start + int(self.lengths(modality)[row])]
 
@@ -304,7 +304,7 @@ def _check(dataset: Dataset) -> None:
 
 
 def _check_types(table: pd.DataFrame, path: Path, places: list[str]) -> None:
-    """Check that columns of numbers and of words are such: somebody may have edited the table."""
+    """Check the types of the columns: somebody may have edited the table."""
     numbers = ["label", *(str(column) for column in table.columns if str(column).startswith(_LABEL))]
     wrong = [f"{column} (whole numbers)" for column in places if not pd.api.types.is_integer_dtype(table[column])]
     wrong += [f"{column} (numbers)" for column in numbers if not pd.api.types.is_numeric_dtype(table[column])]

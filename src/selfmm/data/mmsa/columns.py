@@ -20,7 +20,7 @@ _Scalar = str | bytes | int | float | np.generic | None
 
 @dataclass(frozen=True)
 class ClipName:
-    """Id of a clip, the video it was cut from, and its place there in seconds (NaN where unknown)."""
+    """Id of a clip, the video that it was cut from, and its place there in seconds (NaN where unknown)."""
 
     id: str
     video: str
@@ -29,7 +29,7 @@ class ClipName:
 
 
 def video_of(clip: str) -> str:
-    """Return the video of a clip id: the part before ``$_$``, else before a last ``_7`` or ``[7]``, else all of it."""
+    """Return the video of a clip id: the part before ``$_$``, or before a final ``_7`` or ``[7]``, else all of it."""
     if SEPARATOR in clip:
         return clip.split(SEPARATOR, 1)[0]
     numbered = _NUMBERED.fullmatch(clip)
@@ -77,7 +77,7 @@ def numbers(values: Any) -> npt.NDArray[np.float64]:
 
 
 def is_chinese(words: list[str]) -> bool:
-    """Whether more than a third of the characters in the first thousand clips are Chinese."""
+    """Return whether more than a third of the characters in the first thousand clips are Chinese."""
     sample = "".join("".join(text[:200].split()) for text in words[:1000])
     return len(_CJK.findall(sample)) * 3 > len(sample)
 
@@ -108,7 +108,7 @@ def _parts(value: Any) -> Iterator[_Scalar]:
 
 
 def _single(value: Any) -> _Scalar:
-    """Take one value out of containers that hold only it, at most three deep."""
+    """Return the only value in up to three nested containers."""
     for _ in range(3):
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(-1)[0]

@@ -7,15 +7,15 @@ one entry per clip:
 ``raw_text``               words
 ``text_bert``              (N, 3, L): token ids, mask and segments of BERT
 ``text``                   (N, L, dim): features of the words
-``audio``, ``vision``      (N, L, dim); any other three-dimensional array is a modality of that name too
+``audio``, ``vision``      (N, L, dim); any other three-dimensional array is a modality of its name
 ``<modality>_lengths``     frames per clip before padding
 ``id``                     ``video$_$clip``, or rows of video, start, end
-``regression_labels``      or ``labels``: one number per clip; with ``_T``, ``_A``, ``_V``: of one modality alone
+``regression_labels``      or ``labels``: one number per clip; with ``_T``, ``_A``, ``_V``: labels of one modality
 ========================== =========================================================================================
 
 Padding is removed. MMSA pads at the end, so a clip is cut at its stated length. Aligned files state no lengths; the
 mask of ``text_bert`` gives them if L is the same. Otherwise frames of zeros count as padding: at the end, or at the
-front if more of them are there (as in the files of MulT).
+front if more of them are there (as in files of MulT).
 """
 
 from __future__ import annotations
@@ -53,15 +53,16 @@ def read_mmsa_pickle(
 
     Args:
         path: the file.
-        name: of the data set; by default that of the file.
-        language: of the words; by default ``zh`` if they are Chinese.
+        name: name of the data set; by default that of the file.
+        language: language of the words; by default ``zh`` if they are Chinese.
         label_range: lowest and highest label; by default [-1, 1] if the file has labels per modality and all labels
             are within it (SIMS), else [-3, 3].
         text: form of the words: ``raw``, ``tokens`` (ids of BERT) or ``features``; by default the first that the file
             has.
         tokenizer: vocabulary of the token ids; by default ``bert-base-chinese`` for Chinese, else
             ``bert-base-uncased``.
-        non_finite: NaN and infinite features are an ``error`` or become ``zero``. -inf in audio always becomes 0.
+        non_finite: ``error`` refuses NaN and infinite features, ``zero`` replaces them with 0. -inf in audio
+            always becomes 0.
 
     Raises:
         UnsafePickleError: if the pickle asks for anything but numpy arrays and plain containers.

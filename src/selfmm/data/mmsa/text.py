@@ -20,7 +20,7 @@ _LARGEST_ID = 2**31 - 1
 
 
 def choose_form(parts: Sequence[Part], wanted: Form | None, path: Path) -> Form | None:
-    """Return the form to use: the wanted one, else the first in the file; None if it has no words at all.
+    """Return the form to use: the wanted form, or else the first in the file; None if the file has no words.
 
     Raises:
         SourceError: if the file lacks the wanted form.
@@ -39,7 +39,7 @@ def _is_bert(values: object) -> bool:
 
 
 def mask_lengths(part: Part, longest: int) -> npt.NDArray[np.int64] | None:
-    """Return tokens per clip if frames are aligned with them, which an equal padded length shows; else None."""
+    """Return the tokens per clip if frames are aligned with them, as an equal padded length shows; else None."""
     bert: Any = part.columns.get("text_bert")
     if not _is_bert(bert) or bert.shape != (part.size, 3, longest):
         return None

@@ -60,14 +60,14 @@ def read_table_source(
 
     Args:
         path: the table, or a folder with one table in it.
-        name: of the data set; by default that of the table or the folder.
-        language: of the words.
+        name: name of the data set; by default that of the table or the folder.
+        language: language of the words.
         label_range: lowest and highest label; by default [-1, 1] if no label is beyond 1, else [-3, 3].
         text: form of the words, if there are several; by default the first of ``raw`` (the column), ``tokens`` and
             ``features`` (both from ``text.npz`` or ``text/``).
         tokenizer: vocabulary of the token ids; required with ``tokens``.
-        non_finite: NaN and infinite features are an ``error`` or become ``zero``.
-        seed: of the split, if there is no column ``split``.
+        non_finite: ``error`` refuses NaN and infinite features, ``zero`` replaces them with 0.
+        seed: seed of the split, if there is no column ``split``.
         require_labels: if False, labels may be absent (they become NaN), and clips without a split are ``test``.
 
     Raises:
@@ -108,17 +108,14 @@ def read_table_source(
 
 
 def find_table(path: Path) -> Path:
-    """Return the table itself, or the only one in a folder."""
+    """Return ``path`` if it is a table, or the only table in it if it is a folder."""
     if (path / MANIFEST).is_file():
         raise SourceError(f"{path} is already a data set. Use it as it is.")
     if path.is_dir():
         tables = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         if len(tables) != 1:
-            has = (
-                f"has {len(tables)} tables in it: {some([file.name for file in tables])}"
-                if tables
-                else "has no table in it"
-            )
+            names = some([file.name for file in tables])
+            has = f"has {len(tables)} tables in it: {names}" if tables else "has no table in it"
             raise SourceError(f"{path} {has}. Give the path of a .csv, .tsv or .parquet file with one row per clip.")
         return tables[0]
     if not path.is_file():
