@@ -180,10 +180,6 @@ def _or_none(value: float) -> float | None:
 
 
 def write_project(project: Project, tasks: Path, config: Path) -> None:
-    """Write the tasks (JSON) and the labelling configuration (XML), each atomically.
-
-    Raises:
-        OutputError: if a file cannot be written.
-    """
+    """Write the tasks (JSON) and the labelling configuration (XML); raise ``OutputError`` if that is impossible."""
     write_text(config, project.config())
     write_text(tasks, json.dumps(project.tasks(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -22,11 +22,7 @@ LARGEST = 256 << 20
 
 
 def read_label_studio(path: Path) -> Ratings:
-    """Read the ratings of an export.
-
-    Raises:
-        SourceError: if the file is not an export of tasks from `Project`.
-    """
+    """Read the ratings of an export; raise ``SourceError`` if it is not an export of tasks from `Project`."""
     return _Reader(_load(path)).read()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from selfmm.config.model_name import absolute, is_code, short_name
 from selfmm.core.errors import SettingsError
@@ -128,7 +128,7 @@ class Settings(Group):
     example: ClassVar[str] = "training.max_epochs=20"
 
     seed: int = Field(1111, ge=0, lt=2**32, description="seed of all random numbers")
-    model: str = Field(
+    model: Annotated[str, AfterValidator(absolute)] = Field(
         "self_mm", description="name of a model, see `selfmm models`; or your own class: file.py:Class or module:Class"
     )
     modalities: Names = Field((), description="modalities to use; empty: all of the data set")
@@ -141,11 +141,6 @@ class Settings(Group):
     fusion: FusionSettings = FusionSettings()
     labels: LabelSettings = LabelSettings()
     training: TrainingSettings = TrainingSettings()
-
-    @field_validator("model")
-    @classmethod
-    def _from_anywhere(cls, value: str) -> str:
-        return absolute(value)
 
     @property
     def model_name(self) -> str:
@@ -215,7 +210,7 @@ def load_group(
 ) -> _Settings:
     """Return settings of any kind from a tree, then ``key=value`` overrides, then values that are not None.
 
-    ``under`` is the key of the tree, for messages.
+    Messages name ``under`` as the key of the tree.
 
     Raises:
         SettingsError: if there are problems. It lists all, with the nearest name for each unknown key.
@@ -234,19 +229,6 @@ def load_group(
     tree.update({key: value for key, value in (values or {}).items() if value is not None})
     if group is Settings:
         _drop_retired(tree)
-    return _validate(group, tree, problems, under)
-
-
-def _drop_retired(tree: dict[str, Any]) -> None:
-    """Remove retired settings that have no effect; others stay, and are refused."""
-    for key, value in _RETIRED.items():
-        name, _, field = key.partition(".")
-        branch = tree.get(name)
-        if isinstance(branch, dict) and branch.get(field) == value:
-            del branch[field]
-
-
-def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[str], under: str) -> _Settings:
     settings, prefix = None, f"{under}." if under else ""
     try:
         settings = group.model_validate(tree)
@@ -255,6 +237,15 @@ def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[st
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def _drop_retired(tree: dict[str, Any]) -> None:
+    """Remove retired settings with their harmless values; others stay, and are refused."""
+    for key, value in _RETIRED.items():
+        name, _, field = key.partition(".")
+        branch = tree.get(name)
+        if isinstance(branch, dict) and branch.get(field) == value:
+            del branch[field]
 
 
 def _read_preset(preset: str | Path) -> dict[str, Any]:

@@ -96,11 +96,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors that ``save_tensors`` wrote.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
+    """Read tensors that ``save_tensors`` wrote; raise ``RunError`` if the file is missing or damaged."""
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -120,11 +116,7 @@ def learned(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load the state that ``learned`` returned.
-
-    Raises:
-        RunError: if it is the state of another module.
-    """
+    """Load the state that ``learned`` returned; raise ``RunError`` if it is the state of another module."""
     try:
         module.load_state_dict(state | frozen(module))
     except RuntimeError as error:

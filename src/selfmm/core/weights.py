@@ -63,11 +63,7 @@ class Weights:
 
 
 def read_table(path: Path) -> dict[str, Weights]:
-    """Read and check a table of weights.
-
-    Raises:
-        WeightsError: if it is damaged; the message names the entry.
-    """
+    """Read and check a table of weights; raise ``WeightsError``, with the entry, if it is damaged."""
     try:
         return TypeAdapter(dict[str, Weights]).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -89,11 +85,7 @@ def cache_folder() -> Path:
 
 
 def known(name: str) -> Weights:
-    """Return the entry of ``KNOWN``.
-
-    Raises:
-        WeightsError: if there is no such entry; the message names the nearest one.
-    """
+    """Return the entry of ``KNOWN``; raise ``WeightsError``, with the nearest name, if there is no such entry."""
     if name not in KNOWN:
         raise WeightsError(f"there are no weights named {name!r}{did_you_mean(name, list(KNOWN))}")
     return KNOWN[name]

@@ -31,7 +31,7 @@ class BatchMaker:
         modalities: the modalities to read, as the model expects them.
         tokens: token ids per clip, for text that is stored as words in the table.
         max_tokens: number of token ids to which longer stored texts are cut.
-        given: sequences that replace the stored ones: words that are already encoded, or frames on another time
+        replaced: sequences that replace the stored ones: words that are already encoded, or frames on another time
             axis.
     """
 
@@ -43,7 +43,7 @@ class BatchMaker:
         *,
         tokens: Sequence[npt.NDArray[np.int64]] | None = None,
         max_tokens: int | None = None,
-        given: Mapping[str, Ragged] | None = None,
+        replaced: Mapping[str, Ragged] | None = None,
     ) -> None:
         self.dataset = dataset
         self.rows = rows
@@ -51,7 +51,7 @@ class BatchMaker:
         self.labels = dataset.labels()[rows].astype(np.float32)
         self._tokens = tokens
         self._max_tokens = max_tokens
-        self._streams = {name: (given or {}).get(name) or self._index_modality(name) for name in self.modalities}
+        self._streams = {name: (replaced or {}).get(name) or self._index_modality(name) for name in self.modalities}
         self.lengths = {name: stream.lengths.numpy() for name, stream in self._streams.items()}
         self._checked: set[str] = set()
         self._known_labels = torch.from_numpy(self.labels)

@@ -39,11 +39,7 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
 
 
 def check_table(source: Source, *, require_labels: bool = True) -> None:
-    """Check only the table, for callers that have no frames yet.
-
-    Raises:
-        SourceError: if ids, splits or labels are wrong.
-    """
+    """Check only the table, for callers without frames; raise ``SourceError`` if ids, splits or labels are wrong."""
     refuse(f"{source.name} cannot be imported:", _table_problems(source, require_labels))
 
 
@@ -108,9 +104,8 @@ def _outside(source: Source, column: str) -> list[str]:
     outside = ~np.isnan(values) & ~((values >= low) & (values <= high))
     if not outside.any():
         return []
-    named = [
-        f"{clip_id} ({value:g})" for clip_id, value in zip(_ids(source.table, outside), values[outside], strict=True)
-    ]
+    ids = _ids(source.table, outside)
+    named = [f"{clip_id} ({value:g})" for clip_id, value in zip(ids, values[outside], strict=True)]
     return [
         f"{clips(int(outside.sum()), _HAS)} a {column} outside [{low:g}, {high:g}]: {some(named)}. "
         "Give the true range with `label_range=(LOW, HIGH)`, or rescale the labels."

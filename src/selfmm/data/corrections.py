@@ -42,11 +42,7 @@ def empty_corrections() -> pd.DataFrame:
 def read_corrections(
     folder: Path, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
 ) -> pd.DataFrame:
-    """Return the corrections of a data-set folder, without rows if there are no corrections.
-
-    Raises:
-        DatasetError: if the file is damaged or does not fit the data set.
-    """
+    """Return the corrections of a data-set folder; raise ``DatasetError`` if they are damaged or do not fit it."""
     path = folder / CORRECTIONS
     if not path.is_file():
         return empty_corrections()

@@ -117,11 +117,7 @@ def check_modality_name(name: str) -> str:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read ``dataset.json``.
-
-    Raises:
-        DatasetError: if the file is damaged, invalid or of another version.
-    """
+    """Read ``dataset.json``; raise ``DatasetError`` if it is damaged, invalid or of another version."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -174,11 +174,7 @@ def _non0(predicted: _Array, truth: _Array) -> _Sides:
 
 def _rounded(limit: int) -> _Metric:
     """Return the accuracy of the classes -limit..limit. ``np.rint`` rounds halves to even, as papers do."""
-
-    def metric(predicted: _Array, truth: _Array) -> float:
-        return _accuracy(*(np.rint(np.clip(values, -limit, limit)) for values in (predicted, truth)))
-
-    return metric
+    return lambda p, t: _accuracy(*(np.rint(np.clip(values, -limit, limit)) for values in (p, t)))
 
 
 def _sims_classes(values: _Array, *cuts: float) -> npt.NDArray[np.intp]:

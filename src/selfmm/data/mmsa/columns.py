@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,20 +54,12 @@ def clip_names(values: Any) -> list[ClipName]:
 
 
 def texts(values: Any) -> list[str]:
-    """Return the words of each clip.
-
-    Raises:
-        ValueError: if a value is not text.
-    """
+    """Return the words of each clip; raise ``ValueError`` if a value is not text."""
     return ["" if value is None else _text(value) for value in map(_single, values)]
 
 
 def numbers(values: Any) -> npt.NDArray[np.float64]:
-    """Return one number per clip, from (N,), (N, 1) or (N, 1, 1); NaN for None.
-
-    Raises:
-        ValueError: if a value is not a number, or a clip has more than one.
-    """
+    """Return one number per clip, (N,), from any such column, NaN for None; raise ``ValueError`` for other values."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         if values.size != len(values):
             raise ValueError(f"has the shape {values.shape}, expected one number per clip: (N,) or (N, 1)")
@@ -97,14 +88,12 @@ def _seconds(text: str) -> float:
         return float("nan")
 
 
-def _parts(value: Any) -> Iterator[_Scalar]:
-    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
-        if not 0 < len(value) <= _MOST_PARTS:
-            raise ValueError(f"has an id of {len(value)} parts, expected one, or video, start and end")
-        for part in value:
-            yield _single(part)
-    else:
-        yield _single(value)
+def _parts(value: Any) -> list[_Scalar]:
+    if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and not value.ndim):
+        return [_single(value)]
+    if not 0 < len(value) <= _MOST_PARTS:
+        raise ValueError(f"has an id of {len(value)} parts, expected one, or video, start and end")
+    return [_single(part) for part in value]
 
 
 def _single(value: Any) -> _Scalar:

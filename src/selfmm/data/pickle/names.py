@@ -34,12 +34,7 @@ class Name:
 
 
 def look_up(module: object, name: object) -> Name:
-    """Return the entry of ``module.name``.
-
-    Raises:
-        SourceError: if ``module`` or ``name`` is not a string.
-        UnsafePickleError: if it is neither a numpy array nor a plain container.
-    """
+    """Return the entry of ``module.name``; raise ``UnsafePickleError`` if pickles must not use it."""
     module, name = expect(module, str), expect(name, str)
     if (module, name) in NAMES:
         return NAMES[module, name]

@@ -26,11 +26,7 @@ SEPARATOR = "$_$"
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """Return the cells of a .csv or .tsv as strings, or those of a .parquet as they are.
-
-    Raises:
-        SourceError: if it cannot be read.
-    """
+    """Return a .csv or .tsv as strings, or a .parquet as it is; raise ``SourceError`` if it cannot be read."""
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)

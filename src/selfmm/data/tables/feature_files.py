@@ -43,7 +43,7 @@ def find_features(folder: Path, ids: Sequence[str]) -> list[FeatureFile]:
     """Return every feature file or folder next to a table, in the order of their names.
 
     Raises:
-        SourceError: if one cannot be read or has none of the clips, or a modality has two.
+        SourceError: if one cannot be read or has none of the clips, or if a modality has two.
     """
     files: dict[str, FeatureFile] = {}
     for path in sorted(folder.iterdir()):

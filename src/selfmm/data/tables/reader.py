@@ -213,7 +213,9 @@ def _frames(
     if not any(file.modality == TEXT for file in files) and text in ("tokens", "features"):
         problems.append(f"`text={text!r}` needs text.npz or a folder text/ next to the table, but neither exists.")
     if text == "raw" and table[TEXT].isna().all():
-        problems.append("`text='raw'` needs a column text, but there is none. Add it, or choose another form.")
+        problems.append(
+            "`text='raw'` needs a column text, which the table does not have. Add it, or choose another form."
+        )
     for file in files:
         if file.modality != TEXT:
             frames[file.modality] = feature_frames(file, ids, non_finite, problems, notes)
