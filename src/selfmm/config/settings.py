@@ -240,7 +240,7 @@ def load_group(
 
 
 def _drop_retired(tree: dict[str, Any]) -> None:
-    """Remove retired settings with their harmless values; others stay, and are refused."""
+    """Remove retired settings that have no effect; validation refuses the others."""
     for key, value in _RETIRED.items():
         name, _, field = key.partition(".")
         branch = tree.get(name)
