@@ -45,11 +45,7 @@ def count(values: object) -> int | None:
 
 
 def clip_names(values: Any) -> list[ClipName]:
-    """Return names from ids like ``video$_$clip``, or from rows of video, start and end as in the files of MulT.
-
-    Raises:
-        ValueError: if an id is neither text nor a number nor a row of them.
-    """
+    """Return names from ids like ``video$_$clip``, or rows of video, start and end as in MulT; or raise ``ValueError``."""
     return [_clip_name([_text(part) for part in _parts(value)]) for value in values]
 
 

@@ -20,7 +20,7 @@ _LARGEST_ID = 2**31 - 1
 
 
 def choose_form(parts: Sequence[Part], wanted: Form | None, path: Path) -> Form | None:
-    """Return ``wanted``, or else the first form in the file, or None; raise ``SourceError`` if ``wanted`` is missing."""
+    """Return ``wanted``, or by default the first form in the file, if any; raise ``SourceError`` if it is missing."""
     forms = [form for form, key in _KEYS.items() if any(part.columns.get(key) is not None for part in parts)]
     if wanted is None:
         return forms[0] if forms else None

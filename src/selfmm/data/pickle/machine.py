@@ -1,6 +1,6 @@
 """The stack machine that reads a pickle, with a table of the opcodes that it allows and our own functions for them.
 
-It never imports, calls or changes anything that the file names, hashes nested keys, or trusts a length that the file
+It never imports, calls or changes anything that the file names, hashes deeply nested keys, or trusts a length that it
 states. It refuses other opcodes by name. The opcodes are described in `pickletools`.
 """
 
