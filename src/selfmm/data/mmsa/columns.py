@@ -45,7 +45,7 @@ def count(values: object) -> int | None:
 
 
 def clip_names(values: Any) -> list[ClipName]:
-    """Return names from ids like ``video$_$clip``, or rows of video, start and end as in MulT; or raise ``ValueError``."""
+    """Return names from ids (``video$_$clip``) or rows of video, start and end (MulT); or raise ``ValueError``."""
     return [_clip_name([_text(part) for part in _parts(value)]) for value in values]
 
 
