@@ -1,1 +1,1 @@
-"""Annotation by people who judge each modality alone: sheets and Label Studio files, to them and back."""
+"""Labels from people who judge each modality alone: sheets and Label Studio files, and the import of their answers."""

@@ -1,4 +1,4 @@
-"""Clips for annotators: the training clips of a run with the labels that the run generated."""
+"""Clips for annotators: the training clips of a run, with the labels that the run generated."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def clips_to_annotate(
     """Return the training clips, one row each.
 
     Args:
-        dataset: the one that the run was trained on.
+        dataset: the data set that the run was trained on.
         u_labels: ``id``, ``modality``, ``u_label`` of one epoch.
-        modalities: of the run.
-        most: number of clips to return, those whose modalities disagree most, without clips that have a correction;
-            by default all clips.
+        modalities: the modalities of the run.
+        most: number of clips to return: those with the largest ``spread`` that have no correction; by default all
+            clips.
 
     Returns:
         ``id``, ``video``, ``path``, ``start``, ``end`` (those that the data set has), ``text``, ``m_label``,
         ``u_label_<modality>`` (NaN where the clip lacks the modality) and ``spread``, the largest difference between
-        u-labels of the clip. The order is that of the data set, or with ``most`` by spread, the widest first.
+        u-labels of the clip. The clips are in the order of the data set, or with ``most`` by falling spread.
 
     Raises:
-        RunError: if the labels are not those of the clips of this data set.
+        RunError: if the labels do not belong to the training clips of this data set.
     """
     rows = dataset.rows("train")
     columns = ["id", *(name for name in PLACE if name in dataset.samples), TEXT, "label"]
@@ -45,9 +45,8 @@ def clips_to_annotate(
             "training. Train again, or restore the data set."
         )
     low, high = dataset.manifest.label_range
-    decimals = 4 + max(
-        0, -math.floor(math.log10(high - low))
-    )  # labels were float32; leave out the digits of its rounding
+    # The labels were float32: leave out the digits of its rounding.
+    decimals = 4 + max(0, -math.floor(math.log10(high - low)))
     for name in modalities:
         present = dataset.lengths(name)[rows] > 0
         values = wide[name].loc[table["id"]].to_numpy(dtype=np.float64)

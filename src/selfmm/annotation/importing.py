@@ -1,4 +1,4 @@
-"""Import of annotations as corrections of a data set, all of them or none."""
+"""Import of annotations as corrections of a data set: all of them, or none if something is wrong."""
 
 from __future__ import annotations
 
@@ -11,15 +11,9 @@ import pandas as pd
 from selfmm.annotation.label_studio_answers import read_label_studio
 from selfmm.annotation.ratings import Ratings, printable
 from selfmm.annotation.sheet import read_sheet
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import SourceError, refuse
 from selfmm.core.folders import taking_turns
-from selfmm.data.corrections import (
-    COLUMNS,
-    count_corrections,
-    find_problems,
-    merge_corrections,
-    write_corrections,
-)
+from selfmm.data.corrections import COLUMNS, count_corrections, find_problems, merge_corrections, write_corrections
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import SUFFIXES
 from selfmm.data.writer import sha256
@@ -31,7 +25,7 @@ class Imported:
     """Result of an import.
 
     Attributes:
-        counts: new corrections per modality.
+        counts: number of new corrections per modality.
         replaced: number of older corrections that were replaced.
         total: number of corrections of the data set after the import.
         notes: what the user should know, one sentence each.
@@ -52,11 +46,11 @@ def import_corrections(
     and modality; empty cells and missing ratings change nothing.
 
     Args:
-        dataset: holds the clips, by their ids. It keeps the corrections that it has read; open it again to see the new
-            ones.
+        dataset: the data set with the clips. It keeps the corrections that it has read; open it again to see the
+            new ones.
         path: a filled sheet (.csv, .tsv, .parquet) or an export of Label Studio (.json: JSON or JSON-MIN).
         weight: weight of these labels in training, in [0, 1].
-        source: a name for their origin; by default that of the file.
+        source: a name for the origin of the labels; by default the name of the file.
 
     Raises:
         SourceError: if something is wrong; everything wrong is listed, and nothing is changed.
@@ -73,8 +67,7 @@ def import_corrections(
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
     if table.empty and not problems:
         problems.append("it has no labels. Fill in label_<modality>, or submit annotations and export again.")
-    if problems:
-        raise SourceError("\n  - ".join([f"{path} cannot be imported; nothing was changed:", *problems]))
+    refuse(f"{path} cannot be imported; nothing was changed:", problems)
     new = ratings.means().assign(
         weight=float(weight),
         source=printable(source or path.name),
@@ -92,7 +85,7 @@ def forget_corrections(dataset: Dataset, source: str) -> int:
     """Remove all corrections of one source and return their number.
 
     Raises:
-        SourceError: if there is no such source.
+        SourceError: if no correction has this source.
     """
     with taking_turns(dataset.path):
         table = open_dataset(dataset.path).corrections

@@ -1,4 +1,4 @@
-"""Tasks for Label Studio (clips with their generated labels as pre-annotations) and the labelling configuration.
+"""Tasks for Label Studio (clips, with generated labels as pre-annotations) and the labelling configuration.
 
 Ratings are ``<Number>`` controls, the only ones in Label Studio for decimal numbers between two limits; ``<Rating>``
 has whole stars from 1 and ``<Choices>`` has words. Formats: https://labelstud.io/guide/task_format and
@@ -24,7 +24,7 @@ from selfmm.core.messages import clips
 from selfmm.data.manifest import TEXT
 
 CLIP = "clip"
-"""Key of the clip's id in a task. Not ``id``: the JSON-MIN export writes the number of the task there."""
+"""Key of the clip's id in a task. It is not ``id``, where the JSON-MIN export writes the number of the task."""
 _AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".m4a", ".opus"})
 _OBJECT = {TEXT: "text", "audio": "audio", "vision": "video", "video": "video"}
 
@@ -35,7 +35,7 @@ class Project:
 
     Attributes:
         clips: from `clips_to_annotate`.
-        modalities: those to rate.
+        modalities: the modalities to rate.
         label_range: lowest and highest label.
         model: name of the run, the ``model_version`` of the predictions.
         media_root: prefix for paths that are not URLs.
@@ -55,7 +55,7 @@ class Project:
 
     @property
     def media(self) -> list[str]:
-        """Players in the project: ``audio``, ``video``, both or none."""
+        """The players in the project: ``audio``, ``video``, both or neither."""
         if "path" not in self.clips:
             return []
         paths = [path for path in self.clips["path"] if _is_path(path)]
@@ -64,7 +64,7 @@ class Project:
 
     @property
     def shown(self) -> list[str]:
-        """Names of the tags that show part of a clip and can be rated."""
+        """Names of the tags that show a part of a clip and take ratings."""
         words = self.clips[TEXT].fillna("").str.strip().ne("").any()
         return [CLIP, *(["text"] if words else []), *self.media]
 
@@ -73,7 +73,7 @@ class Project:
         return bool(self.media) and "start" in self.clips
 
     def config(self) -> str:
-        """Return the labelling configuration, XML."""
+        """Return the labelling configuration as XML."""
         view = ElementTree.Element("View")
         for name in self.shown:
             tag = {"audio": "Audio", "video": "Video"}.get(name, "Text")
@@ -141,7 +141,7 @@ class Project:
         return {"data": data, "predictions": [{"model_version": self.model, "score": agreement, "result": result}]}
 
     def _on_grid(self, label: float) -> float:
-        """Return the step nearest to a label within the range, as the control can hold it."""
+        """Return the nearest value to a label that the control can show."""
         low, high = self.label_range
         steps = round((min(max(label, low), high) - low) / self.step)
         decimals = max(0, -math.floor(math.log10(self.step)))
@@ -180,10 +180,6 @@ def _or_none(value: float) -> float | None:
 
 
 def write_project(project: Project, tasks: Path, config: Path) -> None:
-    """Write the tasks (JSON) and the labelling configuration (XML), each atomically.
-
-    Raises:
-        OutputError: if a file cannot be written.
-    """
+    """Write the tasks (JSON) and the labelling configuration (XML); raise ``OutputError`` if that is impossible."""
     write_text(config, project.config())
     write_text(tasks, json.dumps(project.tasks(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,7 +1,7 @@
 """Reader of Label Studio exports: JSON (whole tasks) or JSON-MIN (one record per annotation).
 
-Formats: https://labelstud.io/guide/task_format and https://labelstud.io/guide/export. Only completed annotations count,
-not skipped ones (``was_cancelled``), drafts or our own predictions. Labels of several annotators are averaged.
+Formats: https://labelstud.io/guide/task_format and https://labelstud.io/guide/export. Only completed annotations count:
+no skipped ones (``was_cancelled``), drafts or predictions of selfmm.
 """
 
 from __future__ import annotations
@@ -22,11 +22,7 @@ LARGEST = 256 << 20
 
 
 def read_label_studio(path: Path) -> Ratings:
-    """Read the ratings of an export.
-
-    Raises:
-        SourceError: if the file is not an export of tasks from `Project`.
-    """
+    """Read the ratings of an export; raise ``SourceError`` if it is not an export of tasks from `Project`."""
     return _Reader(_load(path)).read()
 
 
@@ -47,7 +43,7 @@ def _load(path: Path) -> list[Mapping[str, Any]]:
 
 
 class _Reader:
-    """Goes through the tasks once and collects ratings, problems and what was left out."""
+    """Reads the tasks once and collects ratings, problems and what was left out."""
 
     def __init__(self, tasks: Iterable[Mapping[str, Any]]) -> None:
         self.tasks = tasks
@@ -84,7 +80,7 @@ class _Reader:
         if not isinstance(clip, str) or not isinstance(annotations, list):
             self.misshapen.append(f"{where} (it has no data.{CLIP}, or no list of annotations)")
             return
-        # A file that somebody put together may lack the numbers of the tasks.
+        # A file that did not come from Label Studio may lack the numbers of the tasks.
         self._note_task(clip, task.get("id", where))
         for annotation in annotations:
             if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
@@ -133,7 +129,7 @@ def _of_number(value: object) -> object:
 
 
 def _person(value: object) -> str:
-    """Return the number of a user in Label Studio, if there is one, rather than the mail address."""
+    """Return the number of a user in Label Studio, or the mail address if there is no number."""
     if isinstance(value, dict):
         value = value.get("id", value.get("email"))
     return "" if value is None or isinstance(value, dict | list) else printable(str(value)[:80])

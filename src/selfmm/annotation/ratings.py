@@ -1,4 +1,4 @@
-"""Ratings of annotators, from any kind of file."""
+"""The ratings of annotators, from any kind of file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFIX = "label_"
 
 
 class Rating(NamedTuple):
-    """Label of one modality of one clip, by a person or in a sheet."""
+    """The label that a person gave to one modality of one clip."""
 
     id: str
     modality: str
@@ -49,7 +49,7 @@ class Ratings:
             self.rows.append(Rating(clip, modality, label, annotator))
 
     def all_problems(self) -> list[str]:
-        """Return ``problems`` and one more for values that are not numbers."""
+        """Return ``problems``, with one more if there are values that are not numbers."""
         if not self._not_numbers:
             return self.problems
         return [
@@ -82,5 +82,5 @@ def _number(value: object) -> float | None:
 
 
 def printable(word: str) -> str:
-    """Return the word with ``?`` for characters outside UTF-8 (half a surrogate pair in JSON or in an argument)."""
+    """Return the word with ``?`` for characters that UTF-8 lacks (half a surrogate pair in JSON or in an argument)."""
     return word.encode("utf-8", "replace").decode()

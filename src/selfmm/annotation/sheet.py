@@ -1,4 +1,4 @@
-"""Annotation in a spreadsheet: one row per clip, and an empty column ``label_<modality>`` per modality to fill in."""
+"""Annotation in a spreadsheet: one row per clip, and one empty column ``label_<modality>`` per modality."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def _as_text(cell: object) -> object:
-    """Put a ' before a word that a spreadsheet would take for a formula (``=cmd()``, or an id like ``-3g5y``)."""
+    """Return a cell, with a ' before a word that a spreadsheet would run (``=cmd()``, an id like ``-3g5y``)."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
@@ -27,16 +27,15 @@ def _from_text(word: str) -> str:
 
 
 def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
-    """Write clips from `clips_to_annotate` as .csv or .parquet, by the suffix."""
+    """Write clips from `clips_to_annotate` as .csv or .parquet, depending on the suffix."""
     empty = {f"{PREFIX}{name}": pd.Series([float("nan")] * len(clips), dtype="float64") for name in modalities}
     table = clips.drop(columns="spread").assign(**empty)
     with atomic_file(path) as temporary:
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            table.map(_as_text).to_csv(
-                temporary, index=False, encoding="utf-8-sig"
-            )  # without the mark, Excel garbles characters outside ASCII
+            # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
+            table.map(_as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
 
 
 def read_sheet(path: Path) -> Ratings:

@@ -1,5 +1,5 @@
-"""How features are extracted: typed settings that a data set passes on to its runs, so that a prediction extracts
-features as they were extracted for training."""
+"""How features are extracted: typed settings that a data set passes on to its runs, so that predictions extract
+features in the same way as training did."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from selfmm.config.settings import Group, load_group
+from selfmm.config.settings import Group, Names, load_group
 
 PARTS = ("text", "audio", "vision")
 
 
 class SpeechSettings(Group):
-    """Words, if a clip has no transcript."""
+    """How speech becomes words, if a clip has no transcript."""
 
     recogniser: str = Field(
         "tiny.en",
@@ -25,7 +25,7 @@ class SpeechSettings(Group):
 
 
 class VoiceSettings(Group):
-    """The sound of the voice."""
+    """How the voice becomes features."""
 
     features: str = Field(
         "voice",
@@ -36,7 +36,7 @@ class VoiceSettings(Group):
 
 
 class FaceSettings(Group):
-    """The face."""
+    """How the face becomes features."""
 
     features: str = Field(
         "face", description="face (blendshapes, pose, mouth), or a local folder or hub name of an image encoder"
@@ -59,18 +59,13 @@ class Recipe(Group):
     example: ClassVar[str] = "face.rate=5"
 
     version: Literal[1] = Field(1, description="version of the feature computation")
-    parts: tuple[str, ...] = Field(PARTS, description="modalities to extract: text, audio, vision")
+    parts: Names = Field(PARTS, description="modalities to extract: text, audio, vision")
     speech: SpeechSettings = SpeechSettings()
     voice: VoiceSettings = VoiceSettings()
     face: FaceSettings = FaceSettings()
     align: Literal["none", "words"] = Field(
         "none", description="none: each modality at its own rate; words: average voice and face over each word"
     )
-
-    @field_validator("parts", mode="before")
-    @classmethod
-    def _commas_separate(cls, value: object) -> object:
-        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
     @field_validator("parts")
     @classmethod
@@ -88,10 +83,10 @@ class Recipe(Group):
 
 
 def load_recipe(overrides: Sequence[str] = ()) -> Recipe:
-    """The default recipe with ``key=value`` overrides, for example ``face.rate=5``.
+    """Return the default recipe with ``key=value`` overrides, for example ``face.rate=5``.
 
     Raises:
-        SettingsError: with every problem found, and the nearest name for each unknown key.
+        SettingsError: if there are problems. It lists all, with the nearest name for each unknown key.
 
     >>> load_recipe(["parts=text,audio", "voice.rate=50"]).voice.rate
     50.0

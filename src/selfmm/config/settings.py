@@ -6,10 +6,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from selfmm.config.model_name import absolute, is_code, short_name
 from selfmm.core.errors import SettingsError
@@ -25,8 +25,12 @@ class Group(BaseModel):
     example: ClassVar[str] = "key=value"
 
 
-def _commas_separate(value: object) -> object:
+def _split_at_commas(value: object) -> object:
     return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
+"""Names in a list, or in a string with commas between them."""
 
 
 class _Branch(Group):
@@ -79,23 +83,16 @@ class LabelSettings(Group):
     source: Literal["auto", "generated", "human", "none"] = Field(
         "auto", description="where labels per modality come from; auto: as in the model's publication"
     )
-    tasks: tuple[str, ...] = Field((), description="modalities with a task of their own; empty: all")
+    tasks: Names = Field((), description="modalities with a task of their own; empty: all")
     rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
         "posterior", description="rule that generates u-labels; 'paper' and 'authors' are published"
     )
     zero_labels: Literal["neither", "positive"] = Field(
-        "neither",
-        description="class of a clip with label 0: neither (the paper) or positive (one published code)",
+        "neither", description="class of a clip with label 0: neither (the paper) or positive (one published code)"
     )
     features: Literal["eval", "train"] = Field(
-        "eval",
-        description="features for the class centres: without dropout (eval), or with it as in the authors' code",
+        "eval", description="features for the class centres: without dropout (eval), or with it as in the authors' code"
     )
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _commas(cls, value: object) -> object:
-        return _commas_separate(value)
 
 
 class TrainingSettings(Group):
@@ -110,8 +107,7 @@ class TrainingSettings(Group):
         "mean", description="mean: over the clips of a step; sum: of the means of its batches, as in the authors' code"
     )
     leftover: Literal["step", "drop"] = Field(
-        "step",
-        description="last batches of an epoch that do not fill a step: step, or drop as in the authors' code",
+        "step", description="last batches of an epoch that do not fill a step: step, or drop as in the authors' code"
     )
     clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
     share: float = Field(1.0, gt=0, le=1, description="fraction of the training clips, sampled with the seed")
@@ -132,13 +128,12 @@ class Settings(Group):
     example: ClassVar[str] = "training.max_epochs=20"
 
     seed: int = Field(1111, ge=0, lt=2**32, description="seed of all random numbers")
-    model: str = Field(
+    model: Annotated[str, AfterValidator(absolute)] = Field(
         "self_mm", description="name of a model, see `selfmm models`; or your own class: file.py:Class or module:Class"
     )
-    modalities: tuple[str, ...] = Field((), description="modalities to use; empty: all of the data set")
+    modalities: Names = Field((), description="modalities to use; empty: all of the data set")
     align: Literal["stored", "pool"] = Field(
-        "stored",
-        description="for models of aligned modalities: as stored, or pooled to the tokens of the text",
+        "stored", description="for models of aligned modalities: as stored, or pooled to the tokens of the text"
     )
     options: dict[str, int | float | str] = Field({}, description="settings of the model itself")
     text: TextSettings = TextSettings()
@@ -147,16 +142,6 @@ class Settings(Group):
     labels: LabelSettings = LabelSettings()
     training: TrainingSettings = TrainingSettings()
 
-    @field_validator("modalities", mode="before")
-    @classmethod
-    def _commas(cls, value: object) -> object:
-        return _commas_separate(value)
-
-    @field_validator("model")
-    @classmethod
-    def _from_anywhere(cls, value: str) -> str:
-        return absolute(value)
-
     @property
     def model_name(self) -> str:
         """The model's name for messages, tables and folders."""
@@ -164,7 +149,7 @@ class Settings(Group):
 
     @property
     def own_code(self) -> bool:
-        """Whether the model is a class of the user's own."""
+        """Whether the model is the user's own class."""
         return is_code(self.model)
 
     def stream_for(self, modality: str) -> StreamSettings:
@@ -175,7 +160,7 @@ class Settings(Group):
 
 
 def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[str]:
-    """Return ``overrides``, and after them a ``key=value`` for each value that is not None.
+    """Return ``overrides``, followed by a ``key=value`` for each value that is not None.
 
     >>> with_values(["seed=3"], {"model": "mult", "labels.source": None})
     ['seed=3', 'model=mult']
@@ -184,7 +169,7 @@ def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[
 
 
 _RETIRED: Mapping[str, object] = {"labels.bank": "float32", "labels.bank_folder": ""}
-"""Settings that were removed, and the value that has the same effect: older runs name them all in settings.toml."""
+"""Removed settings, each with the value that has the same effect: settings.toml of older runs names them all."""
 
 PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 
@@ -192,14 +177,14 @@ PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 def load_settings(
     preset: str | Path | None = None, overrides: Sequence[str] = (), *, trust: bool = False, **values: Any
 ) -> Settings:
-    """Load settings from a preset (or TOML file), then ``key=value`` overrides, then keyword arguments.
+    """Return settings from a preset (or TOML file), then ``key=value`` overrides, then keyword arguments.
 
     Args:
         preset: one of ``PRESETS``, a path to a TOML file, or None for the defaults.
-        overrides: like ``training.max_epochs=3`` or ``stream.audio.hidden=16``; values are in TOML, quotes may be left
-            out.
-        trust: accept a TOML file whose ``model`` is code (``file.py:Class``). Without it, an override or a value has
-            to name the model: nobody should run code because a file that they were given says so.
+        overrides: like ``training.max_epochs=3`` or ``stream.audio.hidden=16``; values are TOML, but strings
+            need no quotes.
+        trust: accept a TOML file that has code (``file.py:Class``) as its ``model``. Otherwise an override or a value
+            has to name the model, because a file from somebody else must not decide which code runs.
         values: top-level fields, for example ``seed=1112``; None leaves a field as it is.
 
     Raises:
@@ -211,12 +196,8 @@ def load_settings(
     tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
     named = values.get("model") or any(override.partition("=")[0].strip() == "model" for override in overrides)
     if not (trust or named) and is_code(str(tree.get("model", ""))):
-        raise SettingsError(
-            [
-                f"{preset} names code as its model. selfmm runs it only if you name it yourself: "
-                f"`model={str(tree['model'])!r}`"
-            ]
-        )
+        model = f"`model={str(tree['model'])!r}`"
+        raise SettingsError([f"{preset} names code as its model. selfmm runs it only if you name it yourself: {model}"])
     return load_group(Settings, overrides, tree, values)
 
 
@@ -227,9 +208,9 @@ def load_group(
     values: Mapping[str, Any] | None = None,
     under: str = "",
 ) -> _Settings:
-    """Make settings of any kind from a tree, then ``key=value`` overrides, then values that are not None.
+    """Return settings of any kind from a tree, then ``key=value`` overrides, then values that are not None.
 
-    ``under`` is the key of the tree, for messages.
+    Messages name ``under`` as the key of the tree.
 
     Raises:
         SettingsError: if there are problems. It lists all, with the nearest name for each unknown key.
@@ -248,19 +229,6 @@ def load_group(
     tree.update({key: value for key, value in (values or {}).items() if value is not None})
     if group is Settings:
         _drop_retired(tree)
-    return _validate(group, tree, problems, under)
-
-
-def _drop_retired(tree: dict[str, Any]) -> None:
-    """Remove retired settings that have no effect; others stay, and are refused."""
-    for key, value in _RETIRED.items():
-        name, _, field = key.partition(".")
-        branch = tree.get(name)
-        if isinstance(branch, dict) and branch.get(field) == value:
-            del branch[field]
-
-
-def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[str], under: str) -> _Settings:
     settings, prefix = None, f"{under}." if under else ""
     try:
         settings = group.model_validate(tree)
@@ -269,6 +237,15 @@ def _validate(group: type[_Settings], tree: Mapping[str, Any], problems: list[st
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def _drop_retired(tree: dict[str, Any]) -> None:
+    """Remove retired settings that have no effect; validation refuses the others."""
+    for key, value in _RETIRED.items():
+        name, _, field = key.partition(".")
+        branch = tree.get(name)
+        if isinstance(branch, dict) and branch.get(field) == value:
+            del branch[field]
 
 
 def _read_preset(preset: str | Path) -> dict[str, Any]:
@@ -287,7 +264,7 @@ def _read_preset(preset: str | Path) -> dict[str, Any]:
 
 
 def parse_value(value: str) -> Any:
-    """Parse a value in TOML; anything else is a string."""
+    """Return a TOML value, or the text itself as a string if it is not TOML."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):

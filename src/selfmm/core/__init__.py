@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, messages, processes, weights."""
+"""The base of all other code: errors, files, messages, processes, weights."""

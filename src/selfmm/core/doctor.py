@@ -43,12 +43,12 @@ DECODERS = {
     "MP3": "mp3",
     "Opus": "opus",
 }
-"""Formats that phones, cameras and the web use, and what FFmpeg calls their decoders."""
+"""Formats that phones, cameras and the web use, with the names of their decoders in FFmpeg."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A required or optional package: its version, None if it is not installed; ``problem`` is empty if all is well."""
+    """A required or optional package. ``version`` is None if it is not installed, ``problem`` empty if all is well."""
 
     name: str
     version: str | None
@@ -57,7 +57,7 @@ class Package:
 
 @dataclass(frozen=True)
 class OfflineWeights:
-    """Weights of ``selfmm weights``: their folder, None if they are missing or altered."""
+    """Weights of ``selfmm weights``, with their folder; None if they are missing or altered."""
 
     name: str
     about: str
@@ -70,8 +70,8 @@ class Job:
     """Something that selfmm can do.
 
     Attributes:
-        name: for people.
-        missing: what is missing for it; empty: it works.
+        name: a short description.
+        missing: what it lacks; empty if it works.
         commands: how to install what is missing.
     """
 
@@ -86,10 +86,10 @@ class Diagnosis:
 
     Attributes:
         selfmm, python, system: versions.
-        threads: how many threads of the processor this process may use.
+        threads: number of CPU threads that this process may use.
         gpu: its name, or why it is not used.
         cache: folder of weights and results.
-        packages, weights, jobs: see these classes. The first job is training.
+        packages, weights, jobs: see `Package`, `OfflineWeights` and `Job`. The first job is training.
         decoders: whether each format of ``DECODERS`` can be read; empty without PyAV.
     """
 
@@ -114,7 +114,7 @@ class Diagnosis:
 
 
 def examine() -> Diagnosis:
-    """Look at the machine. Never fails, whatever is broken."""
+    """Return what is on this machine. It never fails, whatever is broken."""
     from selfmm.core.version import __version__
     from selfmm.core.weights import cache_folder
 
@@ -155,7 +155,7 @@ def _package(name: str) -> Package:
 
 
 def _too_old(name: str, version: str) -> str:
-    """Return which version is needed, by selfmm's own metadata; empty if this one is good."""
+    """Return the requirement of selfmm that this version does not meet; empty if it meets all."""
     from packaging.requirements import Requirement
 
     try:
@@ -188,12 +188,11 @@ def offline_weights() -> dict[str, OfflineWeights]:
 
     weights = {}
     for name, known in KNOWN.items():
-        folder, problem = None, ""
         try:
             folder = str(locate(name)) if find(name) else None
             problem = "" if folder else f"not on this machine; fetch them with: selfmm weights get {name}"
         except (WeightsError, OSError, ValueError) as error:
-            problem = str(error)
+            folder, problem = None, str(error)
         weights[name] = OfflineWeights(name, known.about, folder, problem)
     return weights
 
@@ -233,7 +232,7 @@ def _torch_knows_gpus() -> bool:
 
 def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], decoders: dict[str, bool]) -> Iterator[Job]:
     def job(name: str, extra: str, needs: Sequence[str], *choices: tuple[str, ...]) -> Job:
-        """Return a job; of each of ``choices`` it needs any one of the weights."""
+        """Return a job that needs the packages ``needs`` and, from each of ``choices``, one of the weights."""
         missing = [f"{package} ({packages[package].problem})" for package in needs if packages[package].problem]
         damaged = [package for package in needs if packages[package].problem.startswith("damaged")]
         commands = [f"pip install --force-reinstall --no-deps {' '.join(damaged)}"] if damaged else []

@@ -1,4 +1,4 @@
-"""One exception type per kind of mistake. Every message says what came, what was expected, and what to do."""
+"""One exception type per kind of mistake. Every message states what was given, what was expected, and what to do."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ class SourceError(SelfmmError):
     """A file given to ``selfmm import`` or ``predict`` does not contain what it should."""
 
 
+def refuse(lead: str, problems: Sequence[str]) -> None:
+    """Raise ``SourceError`` with ``lead`` and all ``problems``, if there are any."""
+    if problems:
+        raise SourceError("\n  - ".join([lead, *problems]))
+
+
 class UnsafePickleError(SourceError):
     """A pickle asks for something other than numpy arrays and plain containers."""
 
@@ -22,7 +28,7 @@ class DatasetError(SelfmmError):
 
 
 class SettingsError(SelfmmError):
-    """One or more settings are wrong; all problems are listed at once.
+    """One or more settings are wrong; the message lists all problems.
 
     Args:
         problems: one sentence per problem.
@@ -59,4 +65,4 @@ class MediaError(SelfmmError):
 
 
 class MissingPackageError(SelfmmError):
-    """An optional package is not installed; the message says which command installs it."""
+    """An optional package is not installed; the message gives the command that installs it."""

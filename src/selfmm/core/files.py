@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def explain(error: OSError, path: Path) -> OutputError:
-    """Turn an operating system error on writing ``path`` into a message that says what to do."""
+    """Return the error to raise for an operating system error on writing ``path``, with what to do about it."""
     reason = {
         errno.ENOSPC: "the disk is full; free some space or choose another place",
         errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
@@ -68,18 +68,18 @@ def flush(path: Path) -> None:
 
 
 def to_json(content: object) -> str:
-    """Return JSON text; NaN, which JSON does not know, becomes null."""
-    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False)
+    """Return JSON text; NaN and infinity, which JSON does not know, become null."""
+    return json.dumps(without_nan(content), indent=2, ensure_ascii=False)
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON atomically; NaN becomes null."""
+    """Write `to_json` of ``content``, atomically."""
     write_text(path, to_json(content) + "\n")
 
 
 def write_json_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write one JSON object per line, atomically."""
-    write_text(path, "".join(json.dumps(_without_nan(row), ensure_ascii=False) + "\n" for row in rows))
+    write_text(path, "".join(json.dumps(without_nan(row), ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -91,16 +91,17 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
             table.to_parquet(temporary, index=False)
 
 
-def _without_nan(value: object) -> object:
+def without_nan(value: object) -> Any:
+    """Return a copy of JSON content with None for numbers that are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {key: _without_nan(entry) for key, entry in value.items()}
+        return {key: without_nan(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
+        return [without_nan(entry) for entry in value]
     return value
 
 
 def safe_name(name: str) -> str:
-    """Return a data set's name as part of a path. It comes with the data, so it must not be able to lead elsewhere."""
+    """Return a data set's name as part of a path. It comes with the data, so it must not lead elsewhere."""
     return re.sub(r"[^\w-]+", "_", name)[:100]

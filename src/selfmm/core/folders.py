@@ -1,4 +1,4 @@
-"""Folders that one process at a time works in, and that appear whole or not at all."""
+"""Locks on folders, for one process at a time, and new folders that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,28 +20,23 @@ from selfmm.core.errors import OutputError
 from selfmm.core.files import explain, flush
 
 LOCK = ".lock"
-"""The file in a folder that is locked; it stays there."""
+"""The file that is locked in a folder; it stays there."""
 
 _HALF_WRITTEN = re.compile(r"\..+\.\d+\.partial|\.tmp[0-9A-Za-z]{6}")  # atomic_file's, and safetensors' own
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems
 
 
 def claim(
-    folder: Path,
-    *,
-    holds: str,
-    belongs: Callable[[Path], bool],
-    resumable: Callable[[Path], bool],
-    resume: bool,
+    folder: Path, *, holds: str, belongs: Callable[[Path], bool], resumable: Callable[[Path], bool], resume: bool
 ) -> None:
-    """Make a folder, or accept an existing one to go on in; hidden files in it do not count.
+    """Make a folder, or accept an existing one to continue in; hidden files in it do not count.
 
     Args:
-        folder: to make or accept.
-        holds: what the folder is for, for messages: ``seeds``.
+        folder: the folder to make or accept.
+        holds: its content as messages name it, for example ``seeds``.
         belongs: whether a file may be in such a folder.
         resumable: whether a file shows that there is something to resume.
-        resume: whether the user wants that.
+        resume: whether the user wants to resume.
 
     Raises:
         OutputError: if the folder holds something else, if there is something to resume and ``resume`` is not given, or
@@ -65,9 +60,9 @@ def claim(
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in ``folder``; the lock goes with the process, however it ends.
+    """Keep other processes from working in ``folder``; the lock ends with the process, however that ends.
 
-    What an earlier process left half-written in the folder is removed.
+    Files that an earlier process left half-written in the folder are removed.
 
     Raises:
         OutputError: if another process holds the lock, or the folder is not writable.
@@ -79,7 +74,7 @@ def only_one(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def taking_turns(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block for ``folder``: what one reads and writes back is not lost.
+    """Wait until no other process is in such a block for ``folder``, so that none overwrites the changes of another.
 
     Raises:
         OutputError: if the folder is not writable.
@@ -109,7 +104,7 @@ def _locked(folder: Path, timeout: float) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder to which no other process writes now."""
+    """Remove files that killed processes left half-written; no other process may be writing to the folder."""
     for file in folder.glob(".*"):
         if _HALF_WRITTEN.fullmatch(file.name) and file.is_file():
             with suppress(OSError):
@@ -164,7 +159,7 @@ def refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], forc
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what earlier writers of ``path`` on this machine left when they were killed."""
+    """Remove the temporary folders of killed processes that were writing ``path`` on this machine."""
     prefix = f".{path.name}.{platform.node()}-"
     for folder in path.parent.glob(f"{glob.escape(prefix)}*.partial"):
         pid = folder.name.removeprefix(prefix).removesuffix(".partial")
@@ -173,7 +168,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _swap(new: Path, path: Path) -> None:
-    """Rename ``new`` to ``path``; an old folder goes only after the new one is in place."""
+    """Rename ``new`` to ``path``; an old folder is deleted only when the new one is in place."""
     if not path.exists():
         new.rename(path)
         return

@@ -1,4 +1,4 @@
-"""HTML from jinja2 templates. Every value is escaped, so names and texts of others are safe in a page or a notebook."""
+"""HTML from jinja2 templates. Every value is escaped, so names and texts from data are safe in a page or a notebook."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def html_table(
     """Return an HTML table for a notebook.
 
     Args:
-        rows: the cells of each row, as plain text; the first one is the row's head.
-        heads: the heads of the columns; empty: none.
-        caption: one line with the table.
+        rows: the cells of each row, as plain text; the first cell is the heading of the row.
+        heads: the headings of the columns, if any.
+        caption: one line above the table, if any.
         notes: sentences below the table.
     """
     return render(_TABLE, rows=[tuple(row) for row in rows], heads=list(heads), caption=caption, notes=list(notes))

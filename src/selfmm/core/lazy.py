@@ -16,8 +16,8 @@ def lazy(package: str, *more: str) -> tuple[Callable[[str], object], Callable[[]
     one table for type checkers and for Python.
 
     Args:
-        package: its ``__name__``; it calls this while it is imported.
-        more: names that it defines at once.
+        package: its ``__name__``. The package calls this function while it is imported.
+        more: names that it defines directly.
     """
     spec = sys.modules[package].__spec__
     assert spec is not None

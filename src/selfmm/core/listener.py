@@ -1,4 +1,4 @@
-"""One listener for everything that takes a while: it is told about progress, for example to show a bar."""
+"""A listener for everything that takes a while: it receives the progress, for example to show a bar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from selfmm.core.jobs.plan import Plan
 
 
 class Listener:
-    """Gets told how work progresses. Every method does nothing; override those you need.
+    """Receives the progress of work. Every method does nothing; override those you need.
 
     The types that belong to higher layers are named here, but not imported.
     """
@@ -28,7 +28,7 @@ class Listener:
     # Several trainings: selfmm.train_seeds, compare and ablate. A key names a run: a seed, or a RunKey.
 
     def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
-        """The keys of the runs to train, and of those that were finished before."""
+        """Training starts, for the keys of the runs to train and of those that were finished before."""
 
     def run_started(self, key: Any, max_epochs: int, done: int) -> None:
         """A run starts, or resumes after ``done`` epochs."""
@@ -37,7 +37,7 @@ class Listener:
         """A run finished an epoch; see :meth:`epoch`."""
 
     def run_ended(self, key: Any, problem: str | None) -> None:
-        """A run ended; ``problem`` says why if it failed."""
+        """A run ended; ``problem`` is the reason if it failed."""
 
     # Trials: selfmm.tune.
 
@@ -61,5 +61,5 @@ class Listener:
     def clip(self, clip: Any, kept: bool, problem: str | None) -> None:
         """A :class:`selfmm.features.clips.clip.Clip` is done.
 
-        ``kept``: it had been extracted before. ``problem``: why it could not be extracted.
+        ``kept``: whether it had been extracted before. ``problem``: why it could not be extracted, if so.
         """

@@ -20,8 +20,8 @@ class Memory:
     """Memory of one place (the host, or a device), in bytes.
 
     Attributes:
-        peak: the most that this process has taken there so far.
-        free: how much any process may still take there.
+        peak: the most that this process has used there so far.
+        free: what processes can still use there.
     """
 
     peak: int

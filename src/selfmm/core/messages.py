@@ -9,18 +9,18 @@ _SHOWN = 3
 
 
 def some(ids: Sequence[object]) -> str:
-    """Name the first few ids of many, for a message: ``'a', 'b', 'c' and 7 more``."""
+    """Return the first few of many ids, for a message: ``'a', 'b', 'c' and 7 more``."""
     shown = ", ".join(repr(str(id_)[:80]) for id_ in ids[:_SHOWN])
     return shown if len(ids) <= _SHOWN else f"{shown} and {len(ids) - _SHOWN} more"
 
 
 def clips(count: int, verb: tuple[str, str] = ("", "")) -> str:
-    """Write ``1 clip`` or ``7 clips``, with the verb in the right number."""
+    """Return ``1 clip`` or ``7 clips``, with the verb in the right number."""
     return f"{count} clip{'s' if count != 1 else ''} {verb[count != 1]}".rstrip()
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Write the end of a sentence: the nearest known name, or all of them.
+    """Return the end of a sentence: the nearest known name, or all of them.
 
     >>> did_you_mean("vison", ["audio", "vision"])
     "; did you mean 'vision'?"
@@ -30,7 +30,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """A number with its noun in the right form.
+    """Return a number with its noun in the right form.
 
     >>> count(1, "seed"), count(2, "seed")
     ('1 seed', '2 seeds')

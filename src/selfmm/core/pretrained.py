@@ -19,7 +19,7 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         what: what the model is, for messages.
         holds: what a folder must contain.
         instead: what to do if the hub has no such model.
-        load: is given a folder or hub name, and whether only local files may be read.
+        load: function of a folder or hub name, and of whether only local files may be read.
 
     Raises:
         WeightsError: if the model is missing, or cannot be reached or read.

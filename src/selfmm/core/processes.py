@@ -1,4 +1,4 @@
-"""The processes of one run: which of them this is, and how they communicate. A single process does not."""
+"""The processes of one run: the place of this one among them, and how they communicate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from selfmm.core.errors import SettingsError, TrainingError
 from selfmm.core.tensors import Positions
 
-# Others wait while one writes the results. The launcher notices at once when a process dies.
+# Others wait while one writes the results. The launcher notices immediately when a process dies.
 _PATIENCE = timedelta(hours=2)
 _NO_BOARD = (KeyError, ValueError, RuntimeError)
 _BUCKET = 2**23  # numbers summed in one message, which takes a copy of them, 4 bytes each
@@ -32,7 +33,7 @@ def refuse_launcher(why: str) -> None:
 
 
 def _launched() -> int:
-    """Return how many processes a launcher has started for one run."""
+    """Return the number of processes that a launcher has started for one run."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -41,9 +42,9 @@ class Processes:
     """This process's place among those of its run; all of them make the same calls in the same order.
 
     Attributes:
-        rank: from 0, which is the process that writes files and prints.
+        rank: its number from 0; process 0 writes files and prints.
         count: number of processes.
-        device: of this process; messages are sent from there.
+        device: the device of this process, from which it sends messages.
     """
 
     rank: int
@@ -82,14 +83,12 @@ class Processes:
 
     @property
     def group(self) -> dist.ProcessGroup | None:
-        """The group of all processes; None if there is one."""
+        """The group of all processes; None if there is only one."""
         return dist.group.WORLD if self.count > 1 else None
 
     def share(self, parts: Sequence[Positions]) -> list[Positions]:
         """Return this process's clips of each part: every ``count``-th of all clips in a row. Parts may be empty."""
-        starts = [0]
-        for part in parts:
-            starts.append(starts[-1] + len(part))
+        starts = accumulate(map(len, parts), initial=0)
         return [
             part[(self.rank - start) % self.count :: self.count] for part, start in zip(parts, starts, strict=False)
         ]
@@ -127,7 +126,7 @@ class Processes:
         return int(answer)
 
     def wait(self) -> None:
-        """Wait until all processes have come here."""
+        """Wait until all processes have called this."""
         if self.count > 1:
             self.decide(lambda: 0)  # not a barrier: with NCCL, that needs the device
 
@@ -145,7 +144,7 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Explain in plain words that another process is gone, if that is what ends this one.
+    """Raise a clear error if the block fails because another process has ended.
 
     Raises:
         TrainingError: if a message could not be sent or received.
@@ -162,17 +161,17 @@ def together() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Leave the group after a good end; otherwise NCCL complains."""
+    """Leave the group after a run that succeeded; otherwise NCCL complains."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def first_to_fail() -> bool:
-    """Return whether this process of the run failed first. It says why; the others fail as a consequence."""
+    """Return whether this process of the run failed first. It reports the reason; the others fail as a consequence."""
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
         return bool(_board().add(f"selfmm/failed/{attempt}", 1) == 1)
-    except _NO_BOARD:  # nothing answers any more
+    except _NO_BOARD:  # the store no longer answers
         return os.environ.get("RANK", "0") == "0"
 
 

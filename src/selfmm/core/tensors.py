@@ -69,7 +69,7 @@ class Ragged:
 
         Args:
             positions: (B,) int64, on the device of ``rows``.
-            longest: length of the longest, at least 1; an argument, so that nothing waits for the device.
+            longest: length of the longest, at least 1; an argument, so that nothing has to wait for the device.
         """
         lengths = self.lengths[positions].clamp(max=longest)
         steps = torch.arange(longest, device=lengths.device)
@@ -91,16 +91,12 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         try:
             save_file(plain, temporary)
             temporary.chmod(mode)  # safetensors makes the file readable for the owner only, whatever the umask
-        except SafetensorError as error:  # it wraps the operating system's errors, a full disk among them
+        except SafetensorError as error:  # it wraps errors of the operating system, such as a full disk
             raise OSError(_errno(error), str(error)) from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors that ``save_tensors`` wrote.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
+    """Read tensors that ``save_tensors`` wrote; raise ``RunError`` if the file is missing or damaged."""
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -120,11 +116,7 @@ def learned(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_learned(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Restore what ``learned`` returned.
-
-    Raises:
-        RunError: if it is the state of another module.
-    """
+    """Load the state that ``learned`` returned; raise ``RunError`` if it is the state of another module."""
     try:
         module.load_state_dict(state | frozen(module))
     except RuntimeError as error:

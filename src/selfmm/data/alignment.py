@@ -14,16 +14,14 @@ import numpy.typing as npt
 import torch
 
 from selfmm.core.errors import DatasetError
-from selfmm.core.tensors import Ragged
+from selfmm.core.tensors import Positions, Ragged
 from selfmm.data.manifest import TEXT
-
-Positions = npt.NDArray[np.int64]
 
 
 def pooled(frames: npt.NDArray[Any], steps: int) -> npt.NDArray[np.float32]:
     """Return (T, d) frames as (``steps``, d): the mean over each of ``steps`` equal parts of the time.
 
-    A part takes every frame it touches, so frames are repeated if there are fewer of them than steps. Frames of NaN, in
+    A part includes every frame that it touches, so frames repeat if they are fewer than the steps. Frames of NaN, in
     which nothing could be measured, do not count; a part with only such frames is NaN.
 
     >>> pooled(np.array([[1.0], [3.0], [5.0], [7.0]]), 2).tolist()
@@ -60,7 +58,7 @@ def spread_to(stream: Ragged, words: Sequence[Positions]) -> Ragged:
 
     Args:
         stream: one frame per word of a clip, or no frame at all.
-        words: per clip, (tokens,) the number of each token's word.
+        words: for each clip, (tokens,) the number of each token's word.
     """
     rows = stream.rows.numpy()
     starts, lengths = stream.starts.numpy(), stream.lengths.numpy()
@@ -80,10 +78,9 @@ class _Axis:
 
     Attributes:
         steps: (n,) number of steps of each clip.
-        source: per clip, the modality that gives the steps.
-        words: as in ``on_one_axis``.
+        source: the modality that gives the steps of each clip.
+        words, ids: as in ``on_one_axis``.
         cut: (n,) bool, whether steps may have been cut off.
-        ids: of the clips.
     """
 
     steps: Positions
@@ -93,7 +90,7 @@ class _Axis:
     ids: Sequence[str]
 
     def fits(self, lengths: Positions, wanted: Positions) -> npt.NDArray[np.bool_]:
-        """Whether each clip has ``wanted`` frames, (n,); more are allowed where steps were cut off."""
+        """Return whether each clip has ``wanted`` frames, (n,); more are allowed where steps were cut off."""
         return np.where(self.cut, lengths >= wanted, lengths == wanted)
 
 
@@ -108,12 +105,12 @@ def on_one_axis(
     """Return all modalities with the steps of the first one that a clip has.
 
     Args:
-        streams: per modality, those of n clips; the one that gives the axis comes first.
-        how: ``pool`` frames to the axis in equal parts of the time; or take them as ``stored``, if a clip has as many
+        streams: the sequences of n clips, by modality; the modality that gives the axis comes first.
+        how: ``pool`` frames to the axis in equal parts of the time, or take them as ``stored``, if a clip has as many
             frames as steps or words.
-        ids: of the clips, for messages.
-        words: per clip, (tokens,) the number of each token's word, if the first modality consists of such tokens.
-        limit: number of steps to which the first modality was cut; stored frames of the rest are left out.
+        ids: ids of the clips, for messages.
+        words: for each clip, (tokens,) the number of each token's word, if the first modality consists of such tokens.
+        limit: number of steps to which the first modality was cut; stored frames beyond them are left out.
 
     Raises:
         DatasetError: if stored frames are on another axis.
@@ -121,9 +118,9 @@ def on_one_axis(
     lengths = np.stack([stream.lengths.numpy() for stream in streams.values()])
     source = (lengths > 0).argmax(axis=0)
     steps = np.take_along_axis(lengths, source[None], axis=0)[0]
-    first, *others = streams
+    first, *others = names = list(streams)
     cut = (source == 0) & (steps == (-1 if limit is None else limit))
-    axis = _Axis(steps, [[*streams][each] for each in source], words, cut, ids)
+    axis = _Axis(steps, [names[number] for number in source], words, cut, ids)
     aligned = {first: streams[first]}
     for name in others:
         aligned[name] = pool_to(streams[name], steps) if how == "pool" else _as_stored(name, streams[name], axis)
@@ -149,13 +146,13 @@ def _as_stored(name: str, stream: Ragged, axis: _Axis) -> Ragged:
 
 
 def _per_word(lengths: Positions, axis: _Axis) -> npt.NDArray[np.bool_]:
-    """Whether each clip has a frame for each word, or for each step if it has no words; (n,)."""
+    """Return whether each clip has a frame for each word, or for each step if it has no words; (n,)."""
     counts = _counts(axis)
     return np.where(counts > 0, axis.fits(lengths, counts), lengths == axis.steps)
 
 
 def _counts(axis: _Axis) -> Positions:
-    """Number of words per clip, (n,), of those that were not cut off."""
+    """Return the number of words per clip, (n,), without those that were cut off."""
     return np.array([int(word.max(initial=-1)) + 1 for word in axis.words or []], dtype=np.int64)
 
 

@@ -26,13 +26,13 @@ class BatchMaker:
     """Makes batches of some clips of a data set. A modality that the data set lacks is missing in every clip.
 
     Args:
-        dataset: holds the frames.
+        dataset: the data set with the frames.
         rows: (n,) row numbers of the clips; a clip's position among them is its ``Batch.index``.
-        modalities: those to read, as the model expects them.
+        modalities: the modalities to read, as the model expects them.
         tokens: token ids per clip, for text that is stored as words in the table.
-        max_tokens: token ids stored in the data set are cut to this many.
-        given: sequences per clip that replace the stored ones: words that are encoded already, or frames on another
-            time axis.
+        max_tokens: number of token ids to which longer stored texts are cut.
+        replaced: sequences that replace the stored ones: words that are already encoded, or frames on another time
+            axis.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class BatchMaker:
         *,
         tokens: Sequence[npt.NDArray[np.int64]] | None = None,
         max_tokens: int | None = None,
-        given: Mapping[str, Ragged] | None = None,
+        replaced: Mapping[str, Ragged] | None = None,
     ) -> None:
         self.dataset = dataset
         self.rows = rows
@@ -51,7 +51,7 @@ class BatchMaker:
         self.labels = dataset.labels()[rows].astype(np.float32)
         self._tokens = tokens
         self._max_tokens = max_tokens
-        self._streams = {name: (given or {}).get(name) or self._index_modality(name) for name in self.modalities}
+        self._streams = {name: (replaced or {}).get(name) or self._index_modality(name) for name in self.modalities}
         self.lengths = {name: stream.lengths.numpy() for name, stream in self._streams.items()}
         self._checked: set[str] = set()
         self._known_labels = torch.from_numpy(self.labels)
@@ -119,7 +119,7 @@ class BatchMaker:
             ahead: deque[Future[Batch]] = deque()
             try:
                 for positions in plan:
-                    ahead.append(thread.submit(self._ready, positions, device))
+                    ahead.append(thread.submit(lambda clips: self.make(clips).to(device), positions))
                     if len(ahead) > _AHEAD:
                         yield ahead.popleft().result()
                 while ahead:
@@ -128,18 +128,13 @@ class BatchMaker:
                 for future in ahead:
                     future.cancel()
 
-    def _ready(self, positions: Positions, device: torch.device) -> Batch:
-        return self.make(positions).to(device)
-
     def ragged(self, name: str) -> Ragged:
         """Return one modality of all clips."""
         return self._streams[name]
 
     def stream(self, name: str, positions: Positions) -> Stream:
         """Return one modality of these clips."""
-        longest = max(
-            int(self.lengths[name][positions].max()), 1
-        )  # 1 if no clip has the modality, so that there is a shape
+        longest = max(int(self.lengths[name][positions].max()), 1)  # values need a shape even if no clip has any
         values, lengths = self._streams[name].padded(self._on_device(positions), longest)
         values = values.float() if values.is_floating_point() else values.long()
         if name not in self._checked and not (sound := self._sound(name, values)).all():
@@ -147,7 +142,7 @@ class BatchMaker:
         return Stream(values, lengths, lengths > 0)
 
     def _sound(self, name: str, values: Tensor) -> Tensor:
-        """Whether each frame, (...), is finite, or all NaN where the modality may have gaps."""
+        """Return whether each frame, (...), is finite, or all NaN where the modality may have gaps."""
         if not values.is_floating_point():
             return torch.ones((), dtype=torch.bool)
         stored = self.dataset.modalities.get(name)
@@ -168,27 +163,26 @@ class BatchMaker:
 def training_plan(
     cost: Positions, *, batch_size: int, accumulation: int, seed: int, epoch: int
 ) -> list[list[Positions]]:
-    """Return which clips go into which batch of which optimizer step of an epoch.
+    """Return the clips of every batch of every optimizer step of an epoch.
 
     Clips are shuffled by seed and epoch alone, then divided among the steps, and sorted by cost only within a step.
-    So the clips of a step, and its gradient, are those of a plain shuffle, and there is less padding.
+    The clips of a step, and so its gradient, are those of a plain shuffle, but there is less padding.
 
     Returns:
         A list of position arrays per step: ``accumulation`` arrays of ``batch_size`` each, except in the last step.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(cost))
-    size = batch_size * accumulation
-    steps = [order[start : start + size] for start in range(0, len(order), size)]
+    steps = cut(order, batch_size * accumulation)
     return [cut(step[np.argsort(cost[step], kind="stable")], batch_size) for step in steps]
 
 
 def evaluation_plan(cost: Positions, batch_size: int) -> list[Positions]:
-    """Return batches of every clip once, those of similar cost together."""
+    """Return batches that hold every clip once, with clips of similar cost together."""
     return cut(np.argsort(cost, kind="stable"), batch_size)
 
 
 def cut(order: Positions, size: int) -> list[Positions]:
-    """Return parts of ``size``; the last one may be smaller."""
+    """Return ``order`` in parts of ``size``; the last part may be smaller."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 

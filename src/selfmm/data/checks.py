@@ -9,20 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import SourceError, refuse
 from selfmm.core.messages import clips, some
 from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.writer import Source
 
 Missing = Literal["error", "allow"]
-_HAS, _IS = ("has", "have"), ("is", "are")
+_HAS = ("has", "have")
 
 
 def check_source(source: Source, *, missing: Missing = "error", require_labels: bool = True) -> tuple[str, ...]:
-    """Check a source from end to end.
+    """Check a whole source.
 
     Args:
-        source: from a reader.
+        source: the result of a reader.
         missing: whether clips that lack a modality are an error.
         require_labels: whether clips without a label are an error.
 
@@ -34,17 +34,13 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
     """
     notes: list[str] = []
     problems = [*_table_problems(source, require_labels), *_modality_problems(source, missing, notes)]
-    _stop(source, problems)
+    refuse(f"{source.name} cannot be imported:", problems)
     return (*notes, *_shared_videos(source.table))
 
 
 def check_table(source: Source, *, require_labels: bool = True) -> None:
-    """Check the table alone, for callers that have no frames yet.
-
-    Raises:
-        SourceError: if ids, splits or labels are wrong.
-    """
-    _stop(source, _table_problems(source, require_labels))
+    """Check only the table, for callers without frames; raise ``SourceError`` if ids, splits or labels are wrong."""
+    refuse(f"{source.name} cannot be imported:", _table_problems(source, require_labels))
 
 
 def _table_problems(source: Source, require_labels: bool) -> list[str]:
@@ -54,11 +50,6 @@ def _table_problems(source: Source, require_labels: bool) -> list[str]:
     if not (np.isfinite([low, high]).all() and low < high):
         raise SourceError(f"the label range is {low:g},{high:g}; give two finite numbers, the smaller one first.")
     return [*_name_problems(source.table), *_label_problems(source, require_labels)]
-
-
-def _stop(source: Source, problems: list[str]) -> None:
-    if problems:
-        raise SourceError("\n  - ".join([f"{source.name} cannot be imported:", *problems]))
 
 
 def _ids(table: pd.DataFrame, where: npt.ArrayLike) -> list[str]:
@@ -94,16 +85,15 @@ def _is_text(value: object) -> bool:
 
 
 def _label_problems(source: Source, required: bool) -> list[str]:
-    labels = source.table["label"].to_numpy(dtype=np.float64)
+    if not required:
+        return []
     problems = []
-    without = np.isnan(labels)
-    if required and without.any():
+    without = np.isnan(source.table["label"].to_numpy(dtype=np.float64))
+    if without.any():
         problems.append(
             f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). "
             "Give each one a label, or leave these clips out."
         )
-    if not required:
-        return problems
     columns = [name for name in source.table.columns if name == "label" or str(name).startswith("label_")]
     return problems + [problem for column in columns for problem in _outside(source, column)]
 
@@ -114,12 +104,10 @@ def _outside(source: Source, column: str) -> list[str]:
     outside = ~np.isnan(values) & ~((values >= low) & (values <= high))
     if not outside.any():
         return []
-    what = "label" if column == "label" else f"{column}"
-    named = [
-        f"{clip_id} ({value:g})" for clip_id, value in zip(_ids(source.table, outside), values[outside], strict=True)
-    ]
+    ids = _ids(source.table, outside)
+    named = [f"{clip_id} ({value:g})" for clip_id, value in zip(ids, values[outside], strict=True)]
     return [
-        f"{clips(int(outside.sum()), _HAS)} a {what} outside [{low:g}, {high:g}]: {some(named)}. "
+        f"{clips(int(outside.sum()), _HAS)} a {column} outside [{low:g}, {high:g}]: {some(named)}. "
         "Give the true range with `label_range=(LOW, HIGH)`, or rescale the labels."
     ]
 
@@ -151,7 +139,7 @@ def _modality_problems(source: Source, missing: Missing, notes: list[str]) -> li
 
 
 def presence(source: Source) -> tuple[dict[str, npt.NDArray[np.bool_]], list[str]]:
-    """Return whether each clip has a modality, (N,) per modality; and what is wrong with the lengths."""
+    """Return for each modality which clips have it, (N,), and what is wrong with the lengths."""
     problems: list[str] = []
     present: dict[str, npt.NDArray[np.bool_]] = {}
     words = source.table[TEXT]

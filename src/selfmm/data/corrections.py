@@ -3,14 +3,14 @@
 =========== ======= ================================================================================
 column      type    meaning
 =========== ======= ================================================================================
-id          string  the clip
+id          string  id of the clip
 modality    string  the modality that was judged alone
 label       float64 its label, on the scale of the data set
 weight      float64 in [0, 1], its weight W_s in the loss of this modality
-source      string  a name that the user gave, or that of the file
-annotators  string  names in the file, separated by commas; the label is the mean of theirs
-imported_at string  UTC, ISO 8601
-sha256      string  of the file it was read from
+source      string  the name that the user gave, or the name of the file
+annotators  string  names in the file, separated by commas; the label is the mean over them
+imported_at string  time in UTC, ISO 8601
+sha256      string  SHA-256 of the file that it was read from
 =========== ======= ================================================================================
 
 There is one row per clip and modality. The file has no checksum in ``dataset.json``: it grows while the rest of the
@@ -42,11 +42,7 @@ def empty_corrections() -> pd.DataFrame:
 def read_corrections(
     folder: Path, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
 ) -> pd.DataFrame:
-    """Return the corrections of a data-set folder; no rows if there are none.
-
-    Raises:
-        DatasetError: if the file is damaged or does not fit the data set.
-    """
+    """Return the corrections of a data-set folder; raise ``DatasetError`` if they are damaged or do not fit it."""
     path = folder / CORRECTIONS
     if not path.is_file():
         return empty_corrections()
@@ -108,7 +104,7 @@ def merge_corrections(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFram
 
 
 def write_corrections(folder: Path, table: pd.DataFrame) -> None:
-    """Replace the corrections of a data-set folder, atomically; remove the file if there are none.
+    """Replace the corrections of a data-set folder, atomically; remove the file if the table is empty.
 
     Raises:
         OutputError: if the folder cannot be written.
@@ -125,7 +121,7 @@ def write_corrections(folder: Path, table: pd.DataFrame) -> None:
 
 
 def digest(corrections: pd.DataFrame) -> str:
-    """Return a hash of what training uses of the corrections, so not their source; empty without corrections."""
+    """Return a hash of the columns that training uses; empty without corrections."""
     if corrections.empty:
         return ""
     rows = corrections.sort_values(["id", "modality"])[["id", "modality", "label", "weight"]]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from selfmm.core.files import without_nan
 from selfmm.core.messages import clips
 
 FIRST = 5
@@ -15,7 +15,7 @@ FIRST = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """Number of things with some property, and the names of the first few."""
+    """The number of things with some property, and the names of the first few."""
 
     count: int = 0
     first: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class SplitReport:
     Attributes:
         clips, videos, unlabelled: counts.
         negative, zero, positive: counts of labels below, at and above the neutral label, see `LabelScale`.
-        mean, std: of the labels (std over n); NaN without labels.
+        mean, std: mean and standard deviation (over n) of the labels; NaN without labels.
         histogram: clips per bin, see `Inspection.bin_edges`; labels outside the range are in the outer bins.
     """
 
@@ -90,15 +90,14 @@ class Inspection:
     """Result of `inspect_dataset`.
 
     Attributes:
-        name, path, label_range: of the data set.
+        name, path, label_range: those of the data set.
         bin_edges: edges of the label histograms, over ``label_range``.
-        splits: per split.
-        modalities: per modality.
+        splits, modalities: a report for each.
         duplicated_ids: ids of more than one clip.
         shared_videos: videos with clips in more than one split.
         outside_range: clips whose label is outside ``label_range``.
         empty_clips: clips without any modality.
-        corrections: number of labels that people gave, per modality with any.
+        corrections: number of labels that people gave, per modality that has any.
         damaged_files: files that do not match their checksum in ``dataset.json``.
         verified: whether checksums were compared.
     """
@@ -153,8 +152,9 @@ class Inspection:
             if modality.gaps:
                 share = modality.gaps / modality.frames
                 notes.append(f"{name} could not be measured in {modality.gaps} of its frames ({share:.0%})")
-            if modality.constant_columns:
-                notes.append(f"{name} has features that never change: {_some(modality.constant_columns)}")
+            if columns := modality.constant_columns:
+                finding = Finding(len(columns), tuple(map(str, columns[:FIRST])))
+                notes.append(f"{name} has features that never change: {finding}")
         for name, split in self.splits.items():
             if split.clips > split.unlabelled > 0:
                 notes.append(f"{clips(split.unlabelled)} of the split {name!r} without a label")
@@ -165,17 +165,5 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, with ``problems`` and ``notes``, ready for ``json.dumps``; NaN becomes None."""
-        content: dict[str, Any] = _plain(dataclasses.asdict(self))
+        content: dict[str, Any] = without_nan(dataclasses.asdict(self))
         return content | {"problems": list(self.problems), "notes": list(self.notes)}
-
-
-def _some(columns: tuple[int, ...]) -> str:
-    return f"{len(columns)} ({', '.join(map(str, columns[:FIRST]))}{', ...' if len(columns) > FIRST else ''})"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""Handling of features that are not finite, the same in every reader."""
+"""Features that are not finite: every reader handles them in the same way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_float(values: npt.NDArray[Any], dtype: npt.DTypeLike = np.float32) -> npt
 
 
 def without_non_finite(values: npt.NDArray[Any], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-    """Return a copy as floats with 0 in place of values that are not finite."""
+    """Return a copy as floats with 0 for values that are not finite."""
     values = as_float(values, dtype)
     values[~np.isfinite(values)] = 0
     return values
@@ -31,7 +31,7 @@ class FiniteCheck:
     """Counts the features of one modality that are not finite, clip by clip.
 
     Attributes:
-        modality: its name, for the messages.
+        modality: its name, for messages.
         policy: ``error`` or ``zero``.
         accept_minus_inf: whether -inf is a known artefact that always becomes 0.
     """
@@ -44,7 +44,7 @@ class FiniteCheck:
     where: list[str] = field(default_factory=list)
 
     def look(self, values: npt.NDArray[Any], clip: str) -> None:
-        """Count within the frames of one clip, which must be floats."""
+        """Count the values of one clip, which must be floats."""
         if np.isfinite(values).all():
             return
         minus_inf = int(np.isneginf(values).sum()) if self.accept_minus_inf else 0

@@ -41,10 +41,10 @@ def import_dataset(
     Args:
         src: ``.pkl`` or ``.pickle`` (see `read_mmsa_pickle`), or ``.csv``, ``.tsv``, ``.parquet`` or a folder with one
             of these (see `read_table_source`).
-        dst: the folder to make. It appears only when it is complete.
+        dst: the folder to make, which appears only when it is complete.
         name, language, label_range, text, tokenizer, non_finite: see the readers.
-        missing: clips that lack a modality are an ``error``, or are kept (``allow``).
-        seed: of the split, if the source has none.
+        missing: ``error`` refuses clips that lack a modality, ``allow`` keeps them.
+        seed: seed of the split, if the source has no splits.
         force: replace a data set at ``dst``.
 
     Returns:
@@ -66,8 +66,7 @@ def import_dataset(
     }
     source, files = _read(src, options, seed)
     notes = (*source.notes, *check_source(source, missing=missing))
-    used = {**options, "missing": missing, "seed": seed}
-    provenance = _provenance(files, {key: value for key, value in used.items() if value is not None})
+    provenance = _provenance(files, {**options, "missing": missing, "seed": seed})
     return write_dataset(replace(source, provenance=provenance), dst, force=force), notes
 
 
@@ -88,18 +87,18 @@ def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequen
 
 
 def _provenance(files: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
-    """Record of the source. It has names only: paths reveal the user's machine and mean nothing on another."""
+    """Return the record of the source. It has no paths: they reveal the user's machine and mean nothing elsewhere."""
     return {
         "source": files[0].name,
         "sha256": {file.name: _digest(file) for file in files},
         "selfmm": __version__,
         "imported": datetime.now(UTC).isoformat(timespec="seconds"),
-        "options": options,
+        "options": {key: value for key, value in options.items() if value is not None},
     }
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or for a folder that of the names and digests of its .npy files."""
+    """Return the SHA-256 of a file; for a folder, of the names and hashes of its .npy files."""
     if path.is_file():
         return sha256(path)
     lines = [f"{file.name} {sha256(file)}\n" for file in sorted(path.glob("*.npy"))]

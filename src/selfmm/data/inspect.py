@@ -18,10 +18,8 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
 
-__all__ = ["BINS", "Inspection", "inspect_dataset"]
-
 BINS = 11
-"""Bins of the label histogram; an odd number, so that the middle bin is around the middle of the range."""
+"""Bins of the label histogram. The number is odd, so that the middle of the range is in the middle of a bin."""
 _CHUNK_BYTES = 8 << 20
 _CJK = r"\u3400-\u9fff\u3040-\u30ff"
 # Chinese and Japanese have no spaces between words: there, each character counts as a word.
@@ -29,7 +27,7 @@ _WORD = re.compile(rf"[{_CJK}]|[^\s{_CJK}\u3000-\u303f\uff00-\uffef]+")
 
 
 def inspect_dataset(dataset: Dataset, *, verify: bool = True) -> Inspection:
-    """Inspect a data set, reading frames in pieces of 8 MiB so that memory does not grow with it.
+    """Inspect a data set. Frames are read in pieces of 8 MiB, so memory does not grow with the data set.
 
     Args:
         dataset: an opened data set.
@@ -138,10 +136,9 @@ def _quantiles(lengths: npt.NDArray[np.int64]) -> Lengths:
 
 
 def _damaged(dataset: Dataset) -> tuple[str, ...]:
-    checksums = dataset.manifest.checksums
     return tuple(
         name
-        for name, expected in sorted(checksums.items())
+        for name, expected in sorted(dataset.manifest.checksums.items())
         if not (dataset.path / name).is_file() or sha256(dataset.path / name) != expected
     )
 

@@ -17,9 +17,9 @@ FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 TABLE = "samples.parquet"
 TEXT = "text"
-"""Name of the modality that carries words, in whatever form."""
+"""Name of the modality of words, in any form."""
 PLACE = ("video", "path", "start", "end")
-"""Optional columns of the table that show a person which clip it is."""
+"""Optional columns of the table that tell a person which clip it is."""
 SPLITS = ("train", "valid", "test")
 Split = Literal["train", "valid", "test"]
 Kind = Literal["text", "tokens", "frames"]
@@ -35,10 +35,10 @@ class Modality(BaseModel):
     Attributes:
         kind: ``text`` (words in the table), ``tokens`` (token ids in a 1-D matrix) or ``frames`` (features).
         dim: number of features per frame; None unless ``kind`` is ``frames``.
-        frame_rate: frames per second, where known.
+        frame_rate: frames per second; None if unknown.
         tokenizer: the vocabulary that the ids of ``tokens`` belong to, for example ``bert-base-uncased``.
-        columns: name of each feature, where they have names.
-        gaps: whether a row of NaN is a frame in which nothing could be measured, for example one without a face.
+        columns: names of the features, if they have names.
+        gaps: whether a row of NaN is a frame in which nothing could be measured, for example without a face.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +65,7 @@ class Modality(BaseModel):
 class Manifest(BaseModel):
     """``dataset.json``: the description of a data set, apart from its clips.
 
-    ``recipe`` says how its features were extracted, if selfmm extracted them.
+    ``recipe`` states how selfmm extracted the features, if it did.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -117,11 +117,7 @@ def check_modality_name(name: str) -> str:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read ``dataset.json``.
-
-    Raises:
-        DatasetError: if the file is damaged, invalid or of another version.
-    """
+    """Read ``dataset.json``; raise ``DatasetError`` if it is damaged, invalid or of another version."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

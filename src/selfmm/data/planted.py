@@ -3,7 +3,7 @@
 Every clip has a sentiment per modality in [-3, 3]. In most clips the modalities agree up to a small spread; in the
 others, one of them expresses the opposite of the rest (sarcasm: friendly words, a bored voice). The m-label is the
 label that a rater of the whole clip would give. A method that generates labels per modality from the m-label alone
-can so be compared with the truth; see `selfmm.labels.audit.recovery`.
+can therefore be compared with the truth; see `selfmm.labels.audit.recovery`.
 
 How a sentiment becomes words or frames does not depend on the seed: different seeds are samples of the same world.
 """
@@ -29,7 +29,7 @@ LIMIT = 3.0
 """Labels are in [-LIMIT, LIMIT], as in MOSI and MOSEI."""
 
 _NOISE = {TEXT: 0.4, "audio": 1.0, "vision": 1.2}
-_STRENGTH = {TEXT: 1.0, "audio": 1.0, "vision": 1.0}
+_STRENGTH = dict.fromkeys(MODALITIES, 1.0)
 _SPREAD = 0.35  # standard deviation between agreeing modalities
 _PULL = 0.15  # how far a contradicting modality pulls the m-label
 _CLEAR = 0.6  # both sides of a contradiction are at least this far from 0
@@ -47,17 +47,16 @@ class PlantedSettings:
     Attributes:
         clips: number of clips, at least 3.
         conflict: fraction of clips in which one modality contradicts the others, in [0, 1].
-        noise: per modality (``text``, ``audio``, ``vision``), standard deviation of what it expresses around its true
-            label, on the scale of the labels; noise between frames is in proportion. Modalities that are not named
-            keep their default.
-        strength: per modality, factor on its true label before it becomes words or frames; with 0 they carry nothing.
+        noise: standard deviation of what a modality (``text``, ``audio``, ``vision``) expresses around its true label,
+            on the scale of the labels; noise between frames is in proportion. Other modalities keep their default.
+        strength: factor on the true label of a modality before it becomes words or frames; 0 leaves no sentiment.
         positive_share: fraction of clips that are positive as a whole; 10/11 gives classes of 10:1.
         audio_dim, vision_dim: features per frame.
         audio_frames, vision_frames: smallest and largest number of frames.
         missing: fraction of clips that lack one modality (never the contradicting one); its true label is then NaN.
-        label_noise: standard deviation of the error of the rater in the m-label.
-        clips_per_video: approximate number of clips that share a video, and so a speaker.
-        seed: determines everything.
+        label_noise: standard deviation of the rater's error in the m-label.
+        clips_per_video: approximate number of clips that share a video and speaker.
+        seed: seed of all random numbers.
     """
 
     clips: int = 600
@@ -143,7 +142,7 @@ def planted_source(settings: PlantedSettings | None = None) -> Source:
 
 
 def _generator(seed: int, stream: int, purpose: int, number: int) -> np.random.Generator:
-    """Return a generator for a clip and a purpose, so that the order in which clips are read does not matter."""
+    """Return a generator for one clip and purpose, so that the order of reading clips does not matter."""
     # Always four words: numpy pads shorter seeds with zeros, so [s, 1] and [s, 1, 0] would be the same.
     return np.random.default_rng([seed, stream, purpose, number])
 
@@ -228,7 +227,7 @@ def _frames(
 
 
 def _world(stream: int, dim: int) -> Callable[[float, int, Array], Array]:
-    """Return how a sentiment looks in frames. It depends on the modality and the dim, not on the seed.
+    """Return the function from a sentiment to frames. It depends on the modality and the dim, not on the seed.
 
     The first three fifths of the features follow the sentiment, each through its own curve and in its own part of the
     clip. The others only differ between speakers.

@@ -18,7 +18,7 @@ def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
     """Assign each clip to a split, as close to 70/10/20 of the clips as whole videos allow.
 
     Args:
-        videos: (N,) the video of each clip. What a model learns about a speaker must not help it in the test.
+        videos: (N,) the video of each clip. A model must not meet the speakers of the training clips in the test.
         seed: the same seed and videos give the same split.
 
     Returns:
@@ -35,8 +35,8 @@ def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
     empty = ["train", "test", "valid"]
     chosen: dict[str, str] = {}
     for place, video in enumerate(largest_first):
-        must = len(largest_first) - place <= len(empty)  # one video is left for each empty split
-        split = empty[0] if must else max(lacking, key=lambda name: lacking[name])
+        forced = len(largest_first) - place <= len(empty)  # one video is left for each empty split
+        split = empty[0] if forced else max(lacking, key=lambda name: lacking[name])
         chosen[video] = split
         lacking[split] -= sizes[video]
         if split in empty:
@@ -50,6 +50,6 @@ def training_rows(dataset: Dataset, settings: Settings) -> Positions:
     share = settings.training.share
     if share >= 1:
         return rows
-    # With one seed, a smaller share is a subset of a larger one.
+    # With the same seed, a smaller share is a subset of a larger one.
     order = np.random.default_rng([settings.seed, 7]).permutation(len(rows))
     return rows[np.sort(order[: max(1, round(share * len(rows)))])]

@@ -1,4 +1,4 @@
-"""The data-set folder: ``samples.parquet``, one ``<modality>.npy`` frame matrix each, and ``dataset.json``.
+"""The data-set folder: ``samples.parquet``, a frame matrix ``<modality>.npy`` per modality, and ``dataset.json``.
 
 ``samples.parquet`` has one row per clip, in the order of the frame matrices:
 
@@ -37,11 +37,18 @@ import pandas as pd
 from selfmm.core.errors import DatasetError
 from selfmm.core.messages import clips, some
 from selfmm.data.corrections import read_corrections
-from selfmm.data.display import table_html
 from selfmm.data.manifest import MANIFEST, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest
 
 _PREVIEW = 3  # clips in the HTML table
 _LABEL = "label_"
+_HTML = """\
+<table>
+<caption>{{ caption }}</caption>
+{% for head, cell in facts.items() %}<tr><th scope="row">{{ head }}</th><td colspan="3">{{ cell }}</td></tr>
+{% endfor %}<tr><th>clip</th><th>split</th><th>label</th><th>text</th></tr>
+{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>
+"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,8 +61,8 @@ class DatasetClip:
         label: m-label; NaN where unknown.
         text: the words; None where unknown.
         video: the recording it was cut from.
-        frames: per modality with a matrix, (length, dim) features or (length,) token ids, memory-mapped and read-only;
-            length 0 where the clip lacks the modality.
+        frames: for each modality with a matrix, (length, dim) features or (length,) token ids, memory-mapped and
+            read-only; length 0 where the clip lacks the modality.
         unimodal_labels: label of each modality alone, where the data set has one.
     """
 
@@ -77,7 +84,7 @@ class DatasetClip:
 class Dataset:
     """An opened data set. Frames are memory-mapped, so opening reads the table only.
 
-    It works as a sequence of clips, and so as a map-style data set of `torch.utils.data`: ``dataset[3]``,
+    It is a sequence of clips, and so a map-style data set of `torch.utils.data`: ``dataset[3]``,
     ``dataset[-1]`` and ``dataset["clip id"]`` are a `DatasetClip`, ``dataset[:5]`` is a list of them. For batches use
     `selfmm.data.batches.collate`.
 
@@ -85,7 +92,7 @@ class Dataset:
         path: the folder.
         manifest: the content of ``dataset.json``.
         samples: the table, one row per clip.
-        matrices: the frame matrices of a data set that lies in memory and has no folder.
+        matrices: the frame matrices of a data set in memory, which has no folder.
         left_out: ids of clips that are in the folder, but not in this view of it.
     """
 
@@ -100,9 +107,11 @@ class Dataset:
         return f"<Dataset {self.name!r}: {size}; {modalities}; labels {labels}>"
 
     def _repr_html_(self) -> str:
+        from selfmm.core.html import render  # jinja2 takes a tenth of a second, which most uses do not need
+
         shown = [self[row] for row in range(min(_PREVIEW, len(self)))]
         rows = [[clip.id, clip.split, f"{clip.label:g}", (clip.text or "")[:80]] for clip in shown]
-        return table_html(f"Data set {self.name}", self._facts(), ("clip", "split", "label", "text"), rows)
+        return render(_HTML, caption=f"Data set {self.name}", facts=self._facts(), rows=rows)
 
     def _facts(self) -> dict[str, str]:
         per_split = ", ".join(f"{split} {len(self.rows(split))}" for split in SPLITS)
@@ -188,7 +197,7 @@ class Dataset:
         return self._frames[modality]
 
     def frames(self, modality: str, row: int) -> npt.NDArray[Any]:
-        """Return the frames of clip number ``row``: (length, dim), or (length,) for token ids; length 0 without any."""
+        """Return the frames of clip number ``row``: (length, dim), or (length,) for token ids; length 0 if none."""
         start = int(self.samples[f"{modality}_offset"].iloc[row])
         return self._frames[modality][start : start + int(self.lengths(modality)[row])]
 
@@ -295,7 +304,7 @@ def _check(dataset: Dataset) -> None:
 
 
 def _check_types(table: pd.DataFrame, path: Path, places: list[str]) -> None:
-    """Check that columns of numbers and of words are such: somebody may have edited the table."""
+    """Check the types of the columns: somebody may have edited the table."""
     numbers = ["label", *(str(column) for column in table.columns if str(column).startswith(_LABEL))]
     wrong = [f"{column} (whole numbers)" for column in places if not pd.api.types.is_integer_dtype(table[column])]
     wrong += [f"{column} (numbers)" for column in numbers if not pd.api.types.is_numeric_dtype(table[column])]

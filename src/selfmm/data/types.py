@@ -37,7 +37,7 @@ class Batch:
     Attributes:
         index: (B,) int64, position of each clip within its split, by which a label generator identifies it.
         labels: (B,) float32 m-labels; NaN where unknown.
-        streams: per modality.
+        streams: one per modality.
     """
 
     index: Tensor
@@ -57,14 +57,14 @@ class Output:
     """Output of a model for a batch. Scores are on the scale of the labels.
 
     Attributes:
-        fusion: (B,) score of all modalities together, y^_m.
-        unimodal: per modality, (B,) its own score, y^_s.
+        fusion: (B,) scores of all modalities together, y^_m.
+        unimodal: per modality, (B,) scores of this modality alone, y^_s.
         fusion_feature: (B, D) F_m*.
         features: per modality, (B, d) F_s*.
         encoded: per modality, (B, d') F_s, the output of the encoder, or its substitute where the modality is missing.
         present: per modality, (B,) bool.
         terms: further losses of the model by name, (B,) each, weighted and without a unit; a loss over the whole batch
-            has its value at every clip.
+            is repeated for every clip.
 
     ``unimodal`` and ``features`` have only the modalities with a task of their own.
     """
@@ -105,7 +105,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss before averaging, so that the gradient does not depend on how clips are grouped into micro-batches.
+    """A loss before averaging: the gradient must not depend on how clips are grouped into micro-batches.
 
     Attributes:
         per_clip: (B,) the loss to minimise, with gradient.
@@ -116,7 +116,7 @@ class Loss:
     tasks: Mapping[str, Tensor]
 
     def nothing(self) -> Loss:
-        """Return the same structure with a loss of 0 for every clip."""
+        """Return a loss of 0 with the same clips and tasks."""
         return Loss(
             torch.zeros_like(self.per_clip), {task: torch.zeros_like(part) for task, part in self.tasks.items()}
         )

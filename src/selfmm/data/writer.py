@@ -1,9 +1,8 @@
-"""Writes a source, from whatever reader, as a data-set folder, a bounded chunk of frames at a time."""
+"""Writer of data-set folders, from the source of any reader, a bounded number of frames at a time."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import OutputError
+from selfmm.core.files import to_json
 from selfmm.core.folders import LOCK, atomic_folder, refuse_to_replace
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.manifest import MANIFEST, TABLE, TEXT, Manifest, Modality
@@ -22,19 +22,19 @@ from selfmm.data.store import Dataset, open_dataset
 
 _CHUNK_CLIPS = 64
 WORDS = "words.parquet"
-"""Words with their times, where known: id, word, start, end, probability."""
+"""File of words with their times, where known: id, word, start, end, probability."""
 FAILURES = "failures.csv"
-"""Clips that could not be extracted: id, path, reason."""
+"""File of the clips that could not be extracted: id, path, reason."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of one modality, to be read clip by clip.
+    """The frames of one modality, read clip by clip.
 
     Attributes:
         modality: kind, dim and rate.
         lengths: (N,) frames per clip; 0 where the clip lacks the modality.
-        read: clip number -> (length, dim) array, or (length,) for token ids.
+        read: function of the number of a clip; returns (length, dim), or (length,) for token ids.
         dtype: float32 or float16 for frames, int32 for tokens.
     """
 
@@ -51,7 +51,7 @@ class Source:
     Attributes:
         table: columns ``id``, ``split``, ``label``, ``text``, ``video`` and any optional ones of
             ``samples.parquet``; offsets and lengths are added on writing.
-        frames: per modality with a matrix, so without text that is stored as words in the table.
+        frames: for each modality with a matrix, so not for words in the table.
         name, language, label_range, provenance: as in ``dataset.json``.
         recipe: how the features were extracted, if selfmm extracted them.
         tables: further tables for the folder, by file name (.parquet or .csv).
@@ -76,7 +76,7 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
 
     Raises:
         OutputError: if ``path`` exists and ``force`` is False, if it holds corrections, or if it cannot be written.
-        SourceError: if the reader finds wrong frames while it reads them.
+        SourceError: if the reader finds wrong frames.
     """
     path = Path(path)
     check_writable(path, force=force)
@@ -102,14 +102,13 @@ def write_dataset(source: Source, path: str | Path, *, force: bool = False) -> D
             provenance=dict(source.provenance),
             checksums={file.name: sha256(file) for file in sorted(folder.iterdir())},
         )
-        text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(to_json(manifest.model_dump(mode="json")) + "\n", encoding="utf-8")
         _refuse_to_lose_corrections(path)  # some may have been added meanwhile
     return open_dataset(path)
 
 
 def check_writable(path: Path, *, force: bool) -> None:
-    """Raise ``OutputError`` if ``write_dataset`` may not write there, for callers that take long to make a source."""
+    """Raise ``OutputError`` if ``write_dataset`` may not write there, for callers that need long to make a source."""
     _refuse_to_lose_corrections(path)
     refuse_to_replace(path.resolve(), MANIFEST, _ours, force)
 
@@ -139,7 +138,7 @@ def _write_matrix(path: Path, frames: Frames) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex, reading it in pieces."""
+    """Return the SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from selfmm.core.errors import SelfmmError
 
 Scale = Literal["mosi", "sims", "general"]
-"""The set of metrics: for labels in [-3, 3], in [-1, 1], or in any other range."""
+"""A set of metrics: for labels in [-3, 3], in [-1, 1], or in any other range."""
 _Array = npt.NDArray[np.float64]
 _Metric = Callable[[_Array, _Array], float]
 
@@ -40,7 +40,7 @@ HIGHER_IS_BETTER: Mapping[str, bool] = {key: key != "mae" for key in DESCRIPTION
 
 @dataclass(frozen=True)
 class Metrics:
-    """The metrics of one task on some clips.
+    """The metrics of one task for some clips.
 
     Attributes:
         values: the unrounded value of each metric, by its key in ``DESCRIPTIONS``; shares in [0, 1], NaN if undefined.
@@ -55,8 +55,8 @@ class Metrics:
     unlabelled: int = 0
 
 
-class _Undefined(Exception):  # noqa: N818  not an error: a metric without a value
-    """The reason why a metric has no value."""
+class _Undefined(Exception):  # noqa: N818  it is not an error
+    """A metric has no value; the message is the reason."""
 
 
 def scale_for(label_range: tuple[float, float]) -> Scale:
@@ -70,12 +70,12 @@ def evaluate(predictions: npt.ArrayLike, labels: npt.ArrayLike, scale: Scale = "
 
     Args:
         predictions: (N,) scores on the scale of the labels, all finite.
-        labels: (N,) truth; clips whose label is NaN are left out and counted.
+        labels: (N,) true labels; clips with a label of NaN are left out and counted.
         scale: the set of metrics, see `scale_for`. ``sims`` first clips the predictions to [-1, 1], as papers do.
         neutral: the label between the two classes of Acc-2 and F1, where the descriptions say 0; 0 for mosi and sims.
 
     Raises:
-        SelfmmError: if the two differ in shape, a prediction is not finite, or a label is infinite.
+        SelfmmError: if predictions and labels differ in shape, a prediction is not finite, or a label is infinite.
     """
     predicted, truth = np.asarray(predictions, dtype=np.float64), np.asarray(labels, dtype=np.float64)
     if scale not in _METRICS:
@@ -99,7 +99,7 @@ def evaluate(predictions: npt.ArrayLike, labels: npt.ArrayLike, scale: Scale = "
 
 
 def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Return the Pearson correlation of two (N,) arrays of finite numbers; NaN if N < 2 or one of them is constant."""
+    """Return the Pearson correlation of two (N,) arrays of finite numbers; NaN if N < 2 or if one is constant."""
     a, b = _unit(np.asarray(x, dtype=np.float64)), _unit(np.asarray(y, dtype=np.float64))
     return float("nan") if a is None or b is None else float(np.clip(a @ b, -1.0, 1.0))
 
@@ -174,11 +174,7 @@ def _non0(predicted: _Array, truth: _Array) -> _Sides:
 
 def _rounded(limit: int) -> _Metric:
     """Return the accuracy of the classes -limit..limit. ``np.rint`` rounds halves to even, as papers do."""
-
-    def metric(predicted: _Array, truth: _Array) -> float:
-        return _accuracy(*(np.rint(np.clip(values, -limit, limit)) for values in (predicted, truth)))
-
-    return metric
+    return lambda p, t: _accuracy(*(np.rint(np.clip(values, -limit, limit)) for values in (p, t)))
 
 
 def _sims_classes(values: _Array, *cuts: float) -> npt.NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""Metrics as tables: for the terminal and for notebooks, and their mean and deviation over seeds."""
+"""Metrics in tables, and their mean and standard deviation over seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from selfmm.core.messages import clips
 from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER, Metrics
 
 _PLAIN = ("mae", "corr")
-"""Shown as they are; all others are shares, shown in per cent as in papers."""
+"""Metrics that are shown as they are. All others are shares, shown in per cent as in papers."""
 
 
 def head(key: str) -> str:
@@ -36,7 +36,7 @@ def metrics_table(columns: Mapping[str, Metrics]) -> Table:
     caption gives the reason.
 
     Args:
-        columns: the metrics of each column, by its name. The rows are all keys that occur.
+        columns: the metrics of each column, by its name. There is a row for every key that occurs.
     """
     keys = list(dict.fromkeys(key for metrics in columns.values() for key in metrics.values))
     caption = Text("\n".join(_reasons(columns)))
@@ -56,7 +56,7 @@ def summarise(runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     """Return the mean and standard deviation of each metric over runs (seeds).
 
     Args:
-        runs: the metrics of each run, by key. NaN, and a key that a run lacks, are left out.
+        runs: the metrics of each run, by key. NaN and missing keys are left out.
 
     Returns:
         One row per key in order of appearance, columns ``mean``, ``std`` (over n - 1; NaN for fewer than two

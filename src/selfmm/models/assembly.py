@@ -69,7 +69,7 @@ class Assembly:
         if texts is not None and self.pretrained is not None and TEXT not in replaced:
             tokens = tokenise(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
         limit = self.settings.text.max_tokens
-        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, given=replaced)
+        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, replaced=replaced)
 
     def _texts(self, dataset: Dataset, rows: Positions) -> list[str] | None:
         """The clips' texts if the model reads words; checks token ids if those are stored."""

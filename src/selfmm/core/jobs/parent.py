@@ -16,14 +16,14 @@ from selfmm.core.errors import SelfmmError
 from selfmm.core.jobs.worker import Event, Message
 from selfmm.core.machine import collect_rarely
 
-_GRACE = 2.0  # seconds to clean up in; a long step does not see the interrupt before its end
+_GRACE = 2.0  # seconds to clean up; a long step notices the interrupt only at its end
 
 
 class Parent:
     """Sends messages and gets events. Takes over standard output: what libraries print goes to standard error.
 
     Args:
-        gone: ends this process, from a thread, when the parent is gone; default: interrupt it, and soon end it.
+        gone: called in a thread to end this process when the parent has ended; default: interrupt it, then kill it.
     """
 
     def __init__(self, gone: Callable[[], None] | None = None) -> None:
@@ -46,14 +46,14 @@ class Parent:
         self._write("")
 
     def receive(self) -> Event:
-        """Wait for the next message; raise ``KeyboardInterrupt`` if the parent is gone."""
+        """Wait for the next message; raise ``KeyboardInterrupt`` if the parent has ended."""
         message = self._messages.get()
         if message is None:
             raise KeyboardInterrupt
         return message
 
     def _write(self, line: str) -> None:
-        with suppress(BrokenPipeError):  # the parent is gone: the end of the input says so too
+        with suppress(BrokenPipeError):  # the parent has ended, which the end of the input shows too
             self._out.write(line + "\n")
             self._out.flush()
 
@@ -74,7 +74,7 @@ class Parent:
 
 
 def work(do: Callable[[Parent], None]) -> int:
-    """Do what a worker is for and return its exit code. What stops it is reported as the event ``failed``."""
+    """Run the job of a worker and return its exit code; report an error as the event ``failed``."""
     collect_rarely()
     parent = Parent()
     try:
@@ -91,6 +91,6 @@ def work(do: Callable[[Parent], None]) -> int:
 
 
 def in_one_line(error: Exception) -> str:
-    """Describe an unforeseen error in one line."""
+    """Return the type and first line of an unexpected error."""
     first = (str(error).strip() or "no message").splitlines()[0][:300]
     return f"{type(error).__name__}: {first}"

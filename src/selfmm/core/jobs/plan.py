@@ -15,10 +15,10 @@ class Plan:
     """How tasks share a machine.
 
     Attributes:
-        jobs: the most tasks at once.
-        threads: of each, on the CPU. They do not depend on the free memory, because the last bits of a result depend
+        jobs: maximum number of tasks at once.
+        threads: CPU threads of each. They do not depend on the free memory, because the last bits of a result depend
             on them.
-        devices: what ``CUDA_VISIBLE_DEVICES`` calls the GPUs; empty without one.
+        devices: the GPUs as ``CUDA_VISIBLE_DEVICES`` names them; empty without a GPU.
         measured: whether memory decides how many of ``jobs`` run at once; otherwise all do.
     """
 
@@ -32,11 +32,11 @@ def make_plan(tasks: int, jobs: int | None, cores: int, threads: int, devices: S
     """Plan one worker per core, or per device if there are several; ``jobs`` overrides this.
 
     Args:
-        tasks: how many there are.
-        jobs: tasks at once as the user wants it; None to choose.
-        cores: that this process may use.
-        threads: of a single task.
-        devices: GPUs.
+        tasks: number of tasks.
+        jobs: number of tasks at once that the user asked for; None to choose it.
+        cores: number of cores that this process may use.
+        threads: CPU threads of a task that runs alone.
+        devices: the GPUs, as in `Plan`.
 
     Raises:
         SettingsError: if ``jobs`` is below 1.
@@ -47,12 +47,12 @@ def make_plan(tasks: int, jobs: int | None, cores: int, threads: int, devices: S
 
 
 def machine_plan(tasks: int, jobs: int | None, device: str) -> Plan:
-    """:func:`make_plan` for this machine and ``training.device``."""
+    """Return :func:`make_plan` for this machine and ``training.device``."""
     import torch
 
     cuda = device in ("auto", "cuda") and torch.cuda.is_available()
     if device in ("auto", "mps") and not cuda and torch.backends.mps.is_available():
-        jobs = 1 if jobs is None else jobs  # the memory that a process takes of such a device cannot be measured
+        jobs = 1 if jobs is None else jobs  # the memory that a process takes on such a device cannot be measured
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     devices = (named or [str(number) for number in range(torch.cuda.device_count())]) if cuda else []
     return make_plan(tasks, jobs, cores(), torch.get_num_threads(), devices)

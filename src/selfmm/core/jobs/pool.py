@@ -1,4 +1,4 @@
-"""Tasks in workers side by side: as many at once as cores and memory allow, and one that fails stops no other."""
+"""Runs tasks in workers, as many at once as cores and memory allow. A failed task does not stop the others."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Tasks(Generic[Key]):
-    """What a pool works on: subclasses say which tasks there are and what the events of workers mean.
+    """The tasks of a pool. Subclasses define the tasks and handle the events of workers.
 
-    A key names a task. What a method raises ends the pool.
+    A key names a task. An error in a method ends the pool.
     """
 
     def next(self) -> tuple[Key, Message] | None:
-        """Return the next task: its key and what its worker is sent. None: there is none at the moment."""
+        """Return the key of the next task and the message to its worker; None if no task is ready."""
         raise NotImplementedError
 
     def event(self, key: Key, event: Event) -> Message | None:
-        """Handle an event of a running task, and return what to answer, if anything."""
+        """Handle an event of a running task, and return the answer to send, if any."""
         raise NotImplementedError
 
     def ended(self, key: Key, result: Event, problem: str | None) -> None:
-        """Handle the end of a task; ``problem`` says why it failed, if it did."""
+        """Handle the end of a task; ``problem`` is the reason if it failed."""
         raise NotImplementedError
 
 
@@ -37,13 +37,13 @@ class Pool(Generic[Key]):
     """Runs tasks in workers.
 
     The event ``done`` ends a task and is its result; ``failed`` has the ``message`` to use when the process then ends;
-    ``memory`` in any event is what the worker takes, by place, see :class:`selfmm.core.memory.Memory`.
+    ``memory`` in any event is the memory of the worker by place, see :class:`selfmm.core.memory.Memory`.
 
     Args:
-        plan: how many at once, and what each may use.
-        command: what a worker runs.
-        setup: the first message to each worker, which then does many tasks. None: a worker does one task and ends, so
-            that what it measures of its process is of this task alone.
+        plan: number of tasks at once, and what each may use.
+        command: the command that starts a worker.
+        setup: the first message to each worker, which then does many tasks. With None, a worker does one task
+            and ends, so that the memory it measures is that of this task alone.
     """
 
     def __init__(self, plan: Plan, command: Sequence[str], setup: Message | None = None) -> None:
@@ -51,8 +51,8 @@ class Pool(Generic[Key]):
         self.command = command
         self.setup = setup
         self.running: dict[Key, Worker] = {}
-        """Who works on which task."""
-        # The first one shows how much a task takes.
+        """The worker of each running task, by its key."""
+        # The first task shows how much memory one takes.
         self.room = 1 if plan.measured else plan.jobs
         self._devices: dict[Worker, str | None] = {}
         self._warming: set[Worker] = set()  # those that have yet to show what memory they take

@@ -17,10 +17,10 @@ from queue import SimpleQueue
 from typing import Any
 
 Message = Mapping[str, Any]
-"""What a parent sends: one JSON object."""
+"""A message of the parent: one JSON object."""
 
 Event = dict[str, Any]
-"""What a worker reports: one JSON object."""
+"""An event that a worker reports: one JSON object."""
 
 ALIVE: Event = {"event": "alive"}
 """The event of an empty line."""
@@ -45,7 +45,7 @@ class Worker:
         keep_errors: bool = True,
     ) -> None:
         self.failure: str | None = None
-        """What the process itself reported as the reason why it fails."""
+        """The reason for its failure, as the process itself reported it."""
         self._inbox = SimpleQueue() if inbox is None else inbox
         self._last_words = ""
         self._errors = tempfile.TemporaryFile() if keep_errors else None  # noqa: SIM115  closed when the process ends
@@ -102,13 +102,13 @@ class Worker:
         return code
 
     def problem(self) -> str | None:
-        """Wait for the end of the process and say why it failed; None if it did not."""
+        """Wait for the end of the process and return why it failed; None if it did not."""
         code = self.wait()
         return None if code == 0 else self.failure or explain_death(code, self._last_words)
 
 
 def stop(workers: Collection[Worker], patience: float = 5) -> None:
-    """End workers: give them ``patience`` seconds to end in order, then kill those that are left."""
+    """End workers: give them ``patience`` seconds to end on their own, then kill the rest."""
     for worker in workers:
         worker.close()
     deadline = time.monotonic() + patience
@@ -129,7 +129,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def explain_death(code: int, last_words: str) -> str:
-    """Say why a process failed that could not say it itself.
+    """Return why a process failed that could not report it itself.
 
     >>> explain_death(-9, "")
     'its process was killed (SIGKILL), most often because memory ran out; give a smaller `jobs=...`'

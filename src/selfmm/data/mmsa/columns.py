@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ _Scalar = str | bytes | int | float | np.generic | None
 
 @dataclass(frozen=True)
 class ClipName:
-    """Id of a clip, the video it was cut from, and its place there in seconds (NaN where unknown)."""
+    """Id of a clip, the video that it was cut from, and its place there in seconds (NaN where unknown)."""
 
     id: str
     video: str
@@ -29,7 +28,7 @@ class ClipName:
 
 
 def video_of(clip: str) -> str:
-    """Return the video of a clip id: the part before ``$_$``, else before a last ``_7`` or ``[7]``, else all of it."""
+    """Return the video of a clip id: the part before ``$_$``, or before a final ``_7`` or ``[7]``, else all of it."""
     if SEPARATOR in clip:
         return clip.split(SEPARATOR, 1)[0]
     numbered = _NUMBERED.fullmatch(clip)
@@ -46,29 +45,17 @@ def count(values: object) -> int | None:
 
 
 def clip_names(values: Any) -> list[ClipName]:
-    """Return names from ids like ``video$_$clip``, or from rows of video, start and end as in the files of MulT.
-
-    Raises:
-        ValueError: if an id is neither text nor a number nor a row of them.
-    """
+    """Return names from ids (``video$_$clip``) or rows of video, start and end (MulT); or raise ``ValueError``."""
     return [_clip_name([_text(part) for part in _parts(value)]) for value in values]
 
 
 def texts(values: Any) -> list[str]:
-    """Return the words of each clip.
-
-    Raises:
-        ValueError: if a value is not text.
-    """
+    """Return the words of each clip; raise ``ValueError`` if a value is not text."""
     return ["" if value is None else _text(value) for value in map(_single, values)]
 
 
 def numbers(values: Any) -> npt.NDArray[np.float64]:
-    """Return one number per clip, from (N,), (N, 1) or (N, 1, 1); NaN for None.
-
-    Raises:
-        ValueError: if a value is not a number, or a clip has more than one.
-    """
+    """Return one number per clip, (N,), from any such column, NaN for None; raise ``ValueError`` for other values."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         if values.size != len(values):
             raise ValueError(f"has the shape {values.shape}, expected one number per clip: (N,) or (N, 1)")
@@ -77,7 +64,7 @@ def numbers(values: Any) -> npt.NDArray[np.float64]:
 
 
 def is_chinese(words: list[str]) -> bool:
-    """Whether more than a third of the characters in the first thousand clips are Chinese."""
+    """Return whether more than a third of the characters in the first thousand clips are Chinese."""
     sample = "".join("".join(text[:200].split()) for text in words[:1000])
     return len(_CJK.findall(sample)) * 3 > len(sample)
 
@@ -97,18 +84,16 @@ def _seconds(text: str) -> float:
         return float("nan")
 
 
-def _parts(value: Any) -> Iterator[_Scalar]:
-    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
-        if not 0 < len(value) <= _MOST_PARTS:
-            raise ValueError(f"has an id of {len(value)} parts, expected one, or video, start and end")
-        for part in value:
-            yield _single(part)
-    else:
-        yield _single(value)
+def _parts(value: Any) -> list[_Scalar]:
+    if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and not value.ndim):
+        return [_single(value)]
+    if not 0 < len(value) <= _MOST_PARTS:
+        raise ValueError(f"has an id of {len(value)} parts, expected one, or video, start and end")
+    return [_single(part) for part in value]
 
 
 def _single(value: Any) -> _Scalar:
-    """Take one value out of containers that hold only it, at most three deep."""
+    """Return the only value in up to three nested containers."""
     for _ in range(3):
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(-1)[0]

@@ -25,7 +25,7 @@ class Padded:
 
     Attributes:
         values: (n, L, dim), padded to L frames; None if the split lacks the modality.
-        size: n.
+        size: n, the number of clips.
         stated: (n,) frames per clip, from ``<modality>_lengths`` or the mask of the text; None if the file has neither.
     """
 
@@ -35,7 +35,7 @@ class Padded:
 
     @property
     def chunks(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-        """First clip and values of a few clips at a time; pages of a mapped file are released in between."""
+        """First clip and values of a few clips at a time. Pages of a mapped file are released in between."""
         if self.values is None:
             return
         step = max(1, _CHUNK_BYTES // max(1, self.values[:1].nbytes))
@@ -48,8 +48,8 @@ class PaddedModality:
     """One modality of all splits, and the place of each clip in its padded arrays.
 
     Args:
-        name: of the modality.
-        parts: one per split, in the table's order. All have the same dim.
+        name: name of the modality.
+        parts: one per split, in the order of the table. All have the same dim.
     """
 
     def __init__(self, name: str, parts: Sequence[Padded]) -> None:
@@ -108,20 +108,17 @@ class PaddedModality:
             if values is None:
                 return np.zeros((0, dim), dtype=dtype)
             frames = without_non_finite(values[clip - self.first[number]][self._unpadded(clip)], dtype)
-            self._release(values)
+            self._unreleased += values[:1].nbytes
+            if self._unreleased > _CHUNK_BYTES:
+                release(values)
+                self._unreleased = 0
             return frames
 
         return Frames(Modality(kind="frames", dim=dim), self.lengths, read, dtype)
 
-    def _release(self, values: npt.NDArray[Any]) -> None:
-        self._unreleased += values[:1].nbytes
-        if self._unreleased > _CHUNK_BYTES:
-            release(values)
-            self._unreleased = 0
-
 
 def _occupied(part: Padded) -> npt.NDArray[np.bool_]:
-    """Whether each frame, (n, L), holds anything but zeros."""
+    """Return whether each frame, (n, L), holds anything but zeros."""
     chunks = [np.any(values != 0, axis=2) for _, values in part.chunks]
     return np.concatenate(chunks) if chunks else np.zeros((0, 1), dtype=bool)
 
@@ -133,7 +130,7 @@ def _is_front_padded(occupied: Sequence[npt.NDArray[np.bool_]]) -> bool:
 
 
 def _span(occupied: npt.NDArray[np.bool_], front: bool) -> tuple[Lengths, Lengths]:
-    """First frame and number of frames per clip; no frames if a clip is all zeros."""
+    """Return the first frame and the number of frames per clip; 0 frames if a clip is all zeros."""
     n, longest = occupied.shape
     if not longest:
         return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)

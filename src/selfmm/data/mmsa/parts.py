@@ -1,4 +1,4 @@
-"""The splits of an MMSA pickle, and the table of their columns."""
+"""The splits of an MMSA pickle, and the table that their columns make."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from selfmm.data.tables.cells import SPLIT_WORDS
 
 T = TypeVar("T")
 ALONE = {"T": "text", "A": "audio", "V": "vision"}
-"""The modalities that the suffixes of ``regression_labels_T`` etc. stand for."""
+"""The modalities of the suffixes in ``regression_labels_T``, ``_A`` and ``_V``."""
 _LABELS = ("regression_labels", "labels")
 
 
@@ -53,15 +53,14 @@ def split_parts(content: object, path: Path) -> tuple[list[Part], list[str]]:
         raise SourceError(f"{path} has the same split twice in {some(keys)}. Remove or rename one.")
     others = [key for key, split in splits.items() if split not in SPLITS]
     notes = [f"the keys {some(others)} are not splits and were left out."] if others else []
-    parts = [_part(split, columns[split]) for split in SPLITS if split in columns]
-    if not any(part.size for part in parts):
+    parts = []
+    for split in filter(columns.__contains__, SPLITS):
+        named = {key: values for key, values in columns[split].items() if isinstance(key, str)}
+        if size := _size(named):
+            parts.append(Part(split, named, size))
+    if not parts:
         raise SourceError(f"{path} has no clips. Check that it is the right file.")
-    return [part for part in parts if part.size], notes
-
-
-def _part(split: str, content: Mapping[Any, Any]) -> Part:
-    columns = {key: values for key, values in content.items() if isinstance(key, str)}
-    return Part(split, columns, _size(columns))
+    return parts, notes
 
 
 def _labels_key(columns: Mapping[str, Any]) -> str | None:
@@ -69,7 +68,7 @@ def _labels_key(columns: Mapping[str, Any]) -> str | None:
 
 
 def _size(columns: Mapping[str, Any]) -> int:
-    """Number of clips in the labels, or else the ids, or else any column."""
+    """Return the number of clips, from the labels, or else the ids, or else any column."""
     for key in (_labels_key(columns) or "labels", "id", *columns):
         size = count(columns.get(key))
         if size is not None:
@@ -103,7 +102,7 @@ def _one_table(part: Part, problems: list[str]) -> pd.DataFrame:
 
 
 def column(part: Part, key: str, convert: Callable[[Any], T], problems: list[str]) -> T | None:
-    """Convert a column; return None and add a problem if it is not one valid entry per clip."""
+    """Return a converted column; None, and a problem, if it does not have one valid entry per clip."""
     values = part.columns[key]
     if count(values) != part.size:
         problems.append(mismatch(part, key))
@@ -116,13 +115,13 @@ def column(part: Part, key: str, convert: Callable[[Any], T], problems: list[str
 
 
 def number_column(part: Part, key: str, problems: list[str]) -> npt.NDArray[np.float64]:
-    """Return the numbers of a column, (size,); NaN, and a problem, if it has no such numbers."""
+    """Return the numbers of a column, (size,); NaN, and a problem, if they are not one number per clip."""
     values = column(part, key, numbers, problems)
     return np.full(part.size, np.nan) if values is None else values
 
 
 def mismatch(part: Part, key: str) -> str:
-    """Return the problem of a column that does not have one entry per clip of its split."""
+    """Return the message about a column that does not have one entry per clip of its split."""
     size, by = count(part.columns[key]), _labels_key(part.columns) or "id"
     has = f"is a {type(part.columns[key]).__name__}, not a column" if size is None else f"has {size} clips"
     return f"{part.split}: {key} {has}, {by} has {part.size}. Make them one entry per clip."

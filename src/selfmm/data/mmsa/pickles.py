@@ -7,15 +7,15 @@ one entry per clip:
 ``raw_text``               words
 ``text_bert``              (N, 3, L): token ids, mask and segments of BERT
 ``text``                   (N, L, dim): features of the words
-``audio``, ``vision``      (N, L, dim); any other three-dimensional array is a modality of that name too
+``audio``, ``vision``      (N, L, dim); any other three-dimensional array is a modality of its name
 ``<modality>_lengths``     frames per clip before padding
 ``id``                     ``video$_$clip``, or rows of video, start, end
-``regression_labels``      or ``labels``: one number per clip; with ``_T``, ``_A``, ``_V``: of one modality alone
+``regression_labels``      or ``labels``: one number per clip; with ``_T``, ``_A``, ``_V``: labels of one modality
 ========================== =========================================================================================
 
 Padding is removed. MMSA pads at the end, so a clip is cut at its stated length. Aligned files state no lengths; the
 mask of ``text_bert`` gives them if L is the same. Otherwise frames of zeros count as padding: at the end, or at the
-front if more of them are there (as in the files of MulT).
+front if more of them are there (as in files of MulT).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import refuse
 from selfmm.data.finite import FiniteCheck, NonFinite
 from selfmm.data.manifest import TEXT, Form, check_modality_name
 from selfmm.data.mmsa.columns import is_chinese
@@ -53,15 +53,16 @@ def read_mmsa_pickle(
 
     Args:
         path: the file.
-        name: of the data set; by default that of the file.
-        language: of the words; by default ``zh`` if they are Chinese.
-        label_range: lowest and highest label; by default [-1, 1] if the file has labels per modality and none is
-            beyond 1 (SIMS), else [-3, 3].
+        name: name of the data set; by default that of the file.
+        language: language of the words; by default ``zh`` if they are Chinese.
+        label_range: lowest and highest label; by default [-1, 1] if the file has labels per modality and all labels
+            are within it (SIMS), else [-3, 3].
         text: form of the words: ``raw``, ``tokens`` (ids of BERT) or ``features``; by default the first that the file
             has.
         tokenizer: vocabulary of the token ids; by default ``bert-base-chinese`` for Chinese, else
             ``bert-base-uncased``.
-        non_finite: NaN and infinite features are an ``error`` or become ``zero``. -inf in audio always becomes 0.
+        non_finite: ``error`` refuses NaN and infinite features, ``zero`` replaces them with 0. -inf in audio
+            always becomes 0.
 
     Raises:
         UnsafePickleError: if the pickle asks for anything but numpy arrays and plain containers.
@@ -75,12 +76,12 @@ def read_mmsa_pickle(
     if language is None and is_chinese(words):
         language = "zh"
         notes.append("the words are Chinese, so the language was set to zh.")
-    form = choose_form([part.columns for part in parts], text, path)
+    form = choose_form(parts, text, path)
     frames: dict[str, Frames] = {}
     bad: list[str] = []
     if form == "tokens":
         tokenizer = tokenizer or ("bert-base-chinese" if language == "zh" else "bert-base-uncased")
-        frames[TEXT] = token_frames([(part.split, part.columns, part.size) for part in parts], tokenizer, problems)
+        frames[TEXT] = token_frames(parts, tokenizer, problems)
     for modality in _modalities(parts, form, notes):
         padded = _padded(parts, modality, problems)
         if padded is None:
@@ -93,7 +94,7 @@ def read_mmsa_pickle(
         bad += check.problems()
         notes += [*unpadded.notes, *check.notes()]
         frames[modality] = unpadded.frames()
-    _stop(path, [*problems, *bad])
+    refuse(f"{path} cannot be imported:", [*problems, *bad])
     return Source(
         table=table,
         frames=frames,
@@ -104,13 +105,8 @@ def read_mmsa_pickle(
     )
 
 
-def _stop(path: Path, problems: list[str]) -> None:
-    if problems:
-        raise SourceError("\n  - ".join([f"{path} cannot be imported:", *problems]))
-
-
 def _modalities(parts: list[Part], form: Form | None, notes: list[str]) -> list[str]:
-    """Names of the modalities: audio, vision, and every other three-dimensional array of numbers."""
+    """Return the names of the modalities: audio, vision, and every other three-dimensional array of numbers."""
     names: dict[str, None] = {}
     for part in parts:
         names |= {str(key): None for key, values in part.columns.items() if _is_modality(str(key), values, form)}
@@ -168,7 +164,7 @@ def _padded_part(part: Part, modality: str, problems: list[str]) -> Padded:
 def _stated(part: Part, modality: str, longest: int, problems: list[str]) -> npt.NDArray[np.int64] | None:
     key = f"{modality}_lengths"
     if part.columns.get(key) is None:
-        return mask_lengths(part.columns, part.size, longest)
+        return mask_lengths(part, longest)
     lengths = number_column(part, key, problems)
     wrong = ~(np.isfinite(lengths) & (lengths >= 0) & (lengths == np.floor(lengths)))
     if wrong.any() and not problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
 from selfmm.data.manifest import TEXT, Form, Modality
+from selfmm.data.mmsa.parts import Part
 from selfmm.data.writer import Frames
 
 _KEYS: dict[Form, str] = {"raw": "raw_text", "tokens": "text_bert", "features": TEXT}
@@ -18,13 +19,9 @@ _IDS, _MASK = 0, 1
 _LARGEST_ID = 2**31 - 1
 
 
-def choose_form(columns: Sequence[Mapping[str, Any]], wanted: Form | None, path: Path) -> Form | None:
-    """Return the form to use: the wanted one, else the first in the file; None if it has no words at all.
-
-    Raises:
-        SourceError: if the file lacks the wanted form.
-    """
-    forms = [form for form, key in _KEYS.items() if any(part.get(key) is not None for part in columns)]
+def choose_form(parts: Sequence[Part], wanted: Form | None, path: Path) -> Form | None:
+    """Return ``wanted``, or by default the first form in the file, if any; raise ``SourceError`` if it is missing."""
+    forms = [form for form, key in _KEYS.items() if any(part.columns.get(key) is not None for part in parts)]
     if wanted is None:
         return forms[0] if forms else None
     if wanted not in forms:
@@ -37,32 +34,25 @@ def _is_bert(values: object) -> bool:
     return isinstance(values, np.ndarray) and values.ndim == 3 and values.shape[1] == 3 and values.dtype.kind in "fiu"
 
 
-def mask_lengths(columns: Mapping[str, Any], size: int, longest: int) -> npt.NDArray[np.int64] | None:
-    """Return tokens per clip if frames are aligned with them, which an equal padded length shows; else None."""
-    bert: Any = columns.get("text_bert")
-    if not _is_bert(bert) or bert.shape != (size, 3, longest):
+def mask_lengths(part: Part, longest: int) -> npt.NDArray[np.int64] | None:
+    """Return the tokens per clip if frames are aligned with them, as an equal padded length shows; else None."""
+    bert: Any = part.columns.get("text_bert")
+    if not _is_bert(bert) or bert.shape != (part.size, 3, longest):
         return None
     lengths: npt.NDArray[np.int64] = np.count_nonzero(bert[:, _MASK], axis=1)
     return lengths.astype(np.int64)
 
 
-def token_frames(parts: Sequence[tuple[str, Mapping[str, Any], int]], tokenizer: str, problems: list[str]) -> Frames:
-    """Return the token ids of all splits, without padding. They are held in memory, as int32.
-
-    Args:
-        parts: name, columns and number of clips of each split.
-        tokenizer: vocabulary of the ids.
-        problems: receives a sentence for each thing that is wrong.
-    """
+def token_frames(parts: Sequence[Part], tokenizer: str, problems: list[str]) -> Frames:
+    """Return the token ids of all splits without padding, as int32 in memory; add what is wrong to ``problems``."""
     clips: list[npt.NDArray[np.int32]] = []
-    for split, columns, size in parts:
-        bert = columns.get("text_bert")
+    for part in parts:
+        bert = part.columns.get("text_bert")
         if bert is None:
-            clips += [np.zeros(0, dtype=np.int32)] * size
+            clips += [np.zeros(0, dtype=np.int32)] * part.size
             continue
-        problem = _problem(bert, size)
-        if problem:
-            problems.append(f"{split}: text_bert {problem}.")
+        if problem := _problem(bert, part.size):
+            problems.append(f"{part.split}: text_bert {problem}.")
             continue
         mask = bert[:, _MASK] != 0
         clips += [ids[real].astype(np.int32) for ids, real in zip(bert[:, _IDS], mask, strict=True)]

@@ -1,1 +1,1 @@
-"""Reader of pickles as data, never as code."""
+"""Reader that treats pickles as data, never as code."""

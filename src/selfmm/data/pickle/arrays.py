@@ -1,8 +1,8 @@
 """Arrays of a pickle, built from checked parts.
 
-numpy's own ``__setstate__`` trusts its input: a dtype whose flags lie about holding objects turns bytes of the file
-into pointers. So nothing in a pickle ever reaches it. Shape, dtype and content are checked here, and the array is a
-view of bytes that really exist.
+numpy's own ``__setstate__`` trusts its input: a dtype with wrong flags can turn bytes of the file into pointers to
+objects. So nothing in a pickle ever reaches it. Shape, dtype and content are checked here, and the array is a view of
+bytes that really exist.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pending:
 
     Attributes:
         code: numpy's type code, for example ``f4``; None for an array.
-        memo: keys of the pickle's memo that stand for it; they get the real value once it is built.
+        memo: its keys in the memo of the pickle, which get the real value once it is built.
     """
 
     code: str | None
@@ -42,7 +42,7 @@ class Pending:
 
 
 def check_code(code: object) -> str:
-    """Return the type code of a dtype if such arrays may be read."""
+    """Return ``code``, the type code of a dtype, if such arrays may be read."""
     if type(code) is not str or not _CODE.fullmatch(code) or (code[0] != "O" and int(code[1:]) == 0):
         what = repr(code[:40]) if isinstance(code, str) else type(code).__name__
         raise SourceError(

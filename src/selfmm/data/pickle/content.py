@@ -1,4 +1,4 @@
-"""The bytes of a pickle file, read with checks: no length that the file states is believed."""
+"""The bytes of a pickle file, read without trusting any length that the file states."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_LINE = 1 << 16
 
 
 class Content:
-    """Reads what follows an opcode: a line, a number, or a length and that many bytes."""
+    """Reads what follows an opcode: a line, a number, or bytes after their length."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -39,7 +39,7 @@ class Content:
         return data
 
     def line(self, limit: int = _LONGEST_LINE) -> bytes:
-        """Return the next line without its end; a ``limit`` of -1 is none."""
+        """Return the next line without its end; a ``limit`` of -1 means no limit."""
         line = self._file.readline(limit)
         if not line.endswith(b"\n"):
             raise SourceError("not a pickle, or a truncated one: a line does not end. Get the file again.")

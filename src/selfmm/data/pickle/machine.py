@@ -1,7 +1,7 @@
-"""The stack machine that reads a pickle: an explicit table of the opcodes it allows, each with a function of ours.
+"""The stack machine that reads a pickle, with a table of the opcodes that it allows and our own functions for them.
 
-Nothing in it imports, calls or changes anything of Python's, hashes anything deep, or believes a length that the file
-states. An opcode that is not in the table is refused by name. The opcodes are described in `pickletools`.
+It never imports, calls or changes anything that the file names, hashes deeply nested keys, or trusts a length that it
+states. It refuses other opcodes by name. The opcodes are described in `pickletools`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BOOLS = {b"00": False, b"01": True}  # how INT writes them
 
 
 class _Spent:
-    """Takes the place of a long text in the memo once it has become an array, so that it is not kept twice."""
+    """Replaces a long text in the memo that has become an array, so that it is not in memory twice."""
 
 
 class Machine:
@@ -34,10 +34,10 @@ class Machine:
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []  # the stacks below each mark
         self.memo: dict[int, Any] = {}
-        self.unfinished = 0  # dtypes and arrays that are announced and not described yet
+        self.unfinished = 0  # number of dtypes and arrays that are announced but not described yet
 
     def load(self) -> Any:
-        """Run the pickle up to its end and return the value it leaves."""
+        """Run the pickle up to its end and return its value."""
         while (code := self.content.read(1)) != b".":
             allowed = _ALLOWED.get(code)
             if allowed is None:

@@ -1,4 +1,4 @@
-"""The names that a pickle may use, and the functions of ours that they stand for."""
+"""The names that a pickle may use, and our own functions for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Name:
 
     Attributes:
         label: the name, with its module.
-        make: the function of ours that takes the arguments of a call; None where the name is only passed on.
+        make: our function for the arguments of a call; None if the name is only passed on.
     """
 
     label: str
@@ -34,12 +34,7 @@ class Name:
 
 
 def look_up(module: object, name: object) -> Name:
-    """Return what ``module.name`` stands for.
-
-    Raises:
-        SourceError: if one of the two is not a string.
-        UnsafePickleError: if the name is not one of a numpy array or a plain container.
-    """
+    """Return the entry of ``module.name``; raise ``UnsafePickleError`` if pickles must not use it."""
     module, name = expect(module, str), expect(name, str)
     if (module, name) in NAMES:
         return NAMES[module, name]
@@ -59,14 +54,14 @@ def hashable(key: object) -> Any:
 
 
 def expect(value: object, kind: type[T]) -> T:
-    """Return ``value`` if it is of the given kind, and so can be filled or used as one."""
+    """Return ``value`` if it is of this kind."""
     if isinstance(value, kind):
         return value
     raise SourceError(f"the pickle uses a {type(value).__name__} as if it were a {kind.__name__}; it is damaged.")
 
 
 def pairs(items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    """Keys and values, which a pickle stores in turn."""
+    """Yield keys and values, which a pickle stores in turn."""
     for key, value in zip(items[::2], items[1::2], strict=True):
         yield hashable(key), value
 
@@ -82,7 +77,7 @@ def _set(arguments: Sequence[Any]) -> set[Any]:
 
 
 def _bytes(arguments: Sequence[Any]) -> bytes:
-    """Bytes from nothing, from bytes, or from text with an encoding, which is how protocol 2 writes them."""
+    """Return bytes from nothing, from bytes, or from text with an encoding, as protocol 2 writes them."""
     return as_bytes(arguments[0]).tobytes() if arguments else b""
 
 
@@ -92,15 +87,11 @@ def _complex(arguments: Sequence[Any]) -> complex:
 
 
 def _encode(arguments: Sequence[Any]) -> bytes:
-    """Bytes from latin-1 text, which is how Python 3 writes them in protocols that have none."""
+    """Return bytes from latin-1 text, as Python 3 writes them in protocols without bytes."""
     text, encoding = arguments
     if type(text) is not str or encoding not in ("latin1", "latin-1"):
         raise UnsafePickleError(f"the pickle asks for '_codecs.encode' in an unusual way. {REMEDY}")
     return text.encode("latin-1")
-
-
-def _announce_dtype(arguments: Sequence[Any]) -> Pending:
-    return Pending(check_code(arguments[0]))
 
 
 def _announce_array(arguments: Sequence[Any]) -> Pending:
@@ -111,7 +102,7 @@ def _announce_array(arguments: Sequence[Any]) -> Pending:
 
 _MAKERS: dict[tuple[str, str], Callable[[Sequence[Any]], Any] | None] = {
     ("numpy", "ndarray"): None,
-    ("numpy", "dtype"): _announce_dtype,
+    ("numpy", "dtype"): lambda arguments: Pending(check_code(arguments[0])),
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): _ordered_dict,
 }

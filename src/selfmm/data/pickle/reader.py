@@ -1,8 +1,8 @@
-"""Reads pickles of numpy arrays and plain containers from sources that nobody vouches for.
+"""Reader of pickles with numpy arrays and plain containers, for files from untrusted sources.
 
-A pickle is a program, and Python's own reader runs it: loading a file from the internet can do anything its author
-likes. This reader supports numpy arrays, scalars and dtypes, and dict, OrderedDict, list, tuple, set, str, bytes,
-numbers, bool and None. It builds them itself (see `selfmm.data.pickle.machine`) and neither imports nor calls
+A pickle is a program, and Python's own reader runs it: loading a file from the internet can do anything that its
+author likes. This reader supports numpy arrays, scalars and dtypes, and dict, OrderedDict, list, tuple, set, str,
+bytes, numbers, bool and None. It builds them itself (see `selfmm.data.pickle.machine`) and neither imports nor calls
 anything that the file names. It refuses everything else by name.
 
 Memory: content of more than 1 MiB stays in the file and is mapped, so a pickle of 13 GB needs almost no memory until

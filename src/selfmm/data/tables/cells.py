@@ -1,4 +1,4 @@
-"""The cells of a table file, unconverted, and the names of columns and splits in the tables of MMSA and others."""
+"""The unconverted cells of a table file, and the names of columns and splits in the tables of MMSA and others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError
 
-COLUMNS = {  # names in other tables, and ours
+COLUMNS = {  # name in other tables: our name
     "video_id": "video",
     "mode": "split",
     "label_t": "label_text",
@@ -26,11 +26,7 @@ SEPARATOR = "$_$"
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """Return a .csv or .tsv as words, or a .parquet as it is.
-
-    Raises:
-        SourceError: if it cannot be read.
-    """
+    """Return a .csv or .tsv as strings, or a .parquet as it is; raise ``SourceError`` if it cannot be read."""
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
@@ -60,7 +56,7 @@ def read_cells(path: Path) -> pd.DataFrame:
 
 
 def words(column: pd.Series) -> pd.Series:
-    """Return every cell as a word, a blank one as the empty word."""
+    """Return every cell as a string; a blank cell is empty."""
     return pd.Series(["" if _is_blank(value) else _word(value) for value in column], dtype=object)
 
 

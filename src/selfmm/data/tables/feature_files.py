@@ -1,8 +1,8 @@
 """Feature files next to a table: ``<modality>.npz``, or a folder ``<modality>/`` of ``<id>.npy``.
 
 A ``.npz`` holds one array per clip, named by the clip's id, or two arrays, ``frames`` (total, dim) and ``lengths`` (N,)
-in the order of the table, which are read into memory. Pickled content is never loaded. Ids only select among the
-files that exist: an id like ``../x`` is looked up, never opened.
+in the order of the table, which are read into memory. Pickled content is never loaded. Ids only select among
+existing files: an id like ``../x`` is looked up in their names, never opened.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FeatureFile:
     Attributes:
         modality: its name.
         path: the file or folder.
-        read: clip number -> array, or None if the clip has none.
+        read: function of the number of a clip; returns its array, or None if it has none.
     """
 
     modality: str
@@ -43,7 +43,7 @@ def find_features(folder: Path, ids: Sequence[str]) -> list[FeatureFile]:
     """Return every feature file or folder next to a table, in the order of their names.
 
     Raises:
-        SourceError: if one cannot be read or has none of the clips, or a modality has two.
+        SourceError: if one cannot be read or has none of the clips, or if a modality has two.
     """
     files: dict[str, FeatureFile] = {}
     for path in sorted(folder.iterdir()):
@@ -135,7 +135,7 @@ def _packed(path: Path, frames: Array, lengths: Array, count: int) -> Callable[[
 
 
 def is_tokens(file: FeatureFile, count: int) -> bool:
-    """Whether the arrays are token ids: one-dimensional whole numbers of the modality text."""
+    """Return whether the arrays are token ids: one-dimensional whole numbers of the modality text."""
     arrays = (file.read(clip) for clip in range(count))
     first = next((array for array in arrays if array is not None and array.size), None)
     return file.modality == TEXT and first is not None and first.ndim == 1 and first.dtype.kind in "iu"
@@ -199,14 +199,14 @@ def token_clips(file: FeatureFile, ids: Sequence[str], tokenizer: str | None, pr
         problems.append(
             f"{file.path} holds token ids; name their vocabulary, for example `tokenizer='bert-base-uncased'`."
         )
-    clips_, wrong = [], []
+    arrays, wrong = [], []
     for clip, clip_id in enumerate(ids):
         array = file.read(clip)
         array = np.zeros(0, dtype=np.int32) if array is None else array
         whole = array.ndim == 1 and (array.dtype.kind in "iu" or not array.size)
         if not whole or (array.size and not 0 <= int(array.min()) <= int(array.max()) < 2**31):
             wrong.append(clip_id)
-        clips_.append(array.astype(np.int32) if whole else array)
+        arrays.append(array.astype(np.int32) if whole else array)
     if wrong:
         problems.append(
             f"{file.path}: token ids must be one-dimensional whole numbers of 0 or more; they are not in "
@@ -214,5 +214,5 @@ def token_clips(file: FeatureFile, ids: Sequence[str], tokenizer: str | None, pr
         )
     if problems:
         return None
-    lengths = np.array([len(clip) for clip in clips_], dtype=np.int64)
-    return Frames(Modality(kind="tokens", tokenizer=tokenizer), lengths, clips_.__getitem__, np.dtype(np.int32))
+    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+    return Frames(Modality(kind="tokens", tokenizer=tokenizer), lengths, arrays.__getitem__, np.dtype(np.int32))

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.errors import SourceError
+from selfmm.core.errors import SourceError, refuse
 from selfmm.core.messages import clips, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
@@ -60,14 +60,14 @@ def read_table_source(
 
     Args:
         path: the table, or a folder with one table in it.
-        name: of the data set; by default that of the table or the folder.
-        language: of the words.
+        name: name of the data set; by default that of the table or the folder.
+        language: language of the words.
         label_range: lowest and highest label; by default [-1, 1] if no label is beyond 1, else [-3, 3].
         text: form of the words, if there are several; by default the first of ``raw`` (the column), ``tokens`` and
             ``features`` (both from ``text.npz`` or ``text/``).
         tokenizer: vocabulary of the token ids; required with ``tokens``.
-        non_finite: NaN and infinite features are an ``error`` or become ``zero``.
-        seed: of the split, if there is no column ``split``.
+        non_finite: ``error`` refuses NaN and infinite features, ``zero`` replaces them with 0.
+        seed: seed of the split, if there is no column ``split``.
         require_labels: if False, labels may be absent (they become NaN), and clips without a split are ``test``.
 
     Raises:
@@ -78,7 +78,7 @@ def read_table_source(
     problems: list[str] = []
     notes: list[str] = []
     table = _columns(raw, path, problems, require_labels=require_labels)
-    _stop(path, problems)
+    refuse(f"{path} cannot be read as it is:", problems)
     if "split" not in table:
         table["split"] = seeded_split(list(table["video"]), seed) if require_labels else "test"
         if require_labels:
@@ -89,7 +89,7 @@ def read_table_source(
             notes.append(f"labels are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
     files = find_features(path.parent, list(table["id"]))
     frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
-    _stop(path, problems)
+    refuse(f"{path} cannot be read as it is:", problems)
     source = Source(
         table=table[["id", "split", "label", TEXT, "video", *(c for c in table if c not in _KNOWN[:5])]],
         frames=frames,
@@ -108,17 +108,14 @@ def read_table_source(
 
 
 def find_table(path: Path) -> Path:
-    """Return the table itself, or the only one in a folder."""
+    """Return ``path`` if it is a table, or the only table in it if it is a folder."""
     if (path / MANIFEST).is_file():
         raise SourceError(f"{path} is already a data set. Use it as it is.")
     if path.is_dir():
         tables = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         if len(tables) != 1:
-            has = (
-                f"has {len(tables)} tables in it: {some([file.name for file in tables])}"
-                if tables
-                else "has no table in it"
-            )
+            names = some([file.name for file in tables])
+            has = f"has {len(tables)} tables in it: {names}" if tables else "has no table in it"
             raise SourceError(f"{path} {has}. Give the path of a .csv, .tsv or .parquet file with one row per clip.")
         return tables[0]
     if not path.is_file():
@@ -216,7 +213,9 @@ def _frames(
     if not any(file.modality == TEXT for file in files) and text in ("tokens", "features"):
         problems.append(f"`text={text!r}` needs text.npz or a folder text/ next to the table, but neither exists.")
     if text == "raw" and table[TEXT].isna().all():
-        problems.append("`text='raw'` needs a column text, but there is none. Add it, or choose another form.")
+        problems.append(
+            "`text='raw'` needs a column text, which the table does not have. Add it, or choose another form."
+        )
     for file in files:
         if file.modality != TEXT:
             frames[file.modality] = feature_frames(file, ids, non_finite, problems, notes)
@@ -229,8 +228,3 @@ def _frames(
         else:
             frames[TEXT] = feature_frames(file, ids, non_finite, problems, notes)
     return {modality: valid for modality, valid in frames.items() if valid is not None}
-
-
-def _stop(path: Path, problems: list[str]) -> None:
-    if problems:
-        raise SourceError("\n  - ".join([f"{path} cannot be read as it is:", *problems]))
