@@ -5,7 +5,7 @@ Zhang, Wang, Yin, Liu, Liu, Yu: Learning Language-guided Adaptive Hyper-modality
 Analysis, EMNLP 2023, https://arxiv.org/abs/2310.05804.
 
 Deviations from the published code: frames have sinusoids as positions, not learned ones, so that a clip may have any
-length, and padding is masked; in the embedding only the tokens attend, because nothing else of it is used; the
+length, and padding is masked; in the embedding only the tokens attend, because only they are used later; the
 hyper-modality is only added to (as in the paper), while the code puts a LayerNorm on it in every layer, whose gradient
 explodes at its constant start; a block has one LayerNorm before linear layers with biases, not three before linear
 layers without, which can represent the same functions; where the code adds learned tokens to learned positions, there
@@ -174,5 +174,5 @@ class ALMT(SequenceModel):
 
 
 def _with_summary(tokens: Tensor) -> Tensor:
-    """(B, T + 1, d): the tokens after an empty one, to which its position is added."""
+    """(B, T + 1, d): the tokens, after an empty one to which a learned position will be added."""
     return functional.pad(tokens, (0, 0, 1, 0))

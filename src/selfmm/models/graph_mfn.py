@@ -1,5 +1,4 @@
-"""Graph-MFN, the Graph Memory Fusion Network: MFN with a graph over all subsets of the modalities instead of the
-attention.
+"""Graph-MFN, the Graph Memory Fusion Network: MFN with a graph over all subsets of modalities instead of attention.
 
 Zadeh, Liang, Poria, Cambria, Morency: Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable
 Dynamic Fusion Graph, ACL 2018, https://aclanthology.org/P18-1208/.
@@ -29,7 +28,7 @@ from selfmm.models.mfn import MEMORY_SEARCH, GatedMemory, MemoryOptions, view_si
 from selfmm.models.sequences import Sequence, SequenceModel
 
 MOST = 6
-"""The largest number of modalities: six make 63 vertices with 665 edges, and each more triples the edges."""
+"""The largest number of modalities: six make 63 vertices with 665 edges, and each further one triples the edges."""
 _UNITS = 100  # of the networks in the graph, as published
 Vertex = tuple[str, ...]
 
@@ -93,8 +92,7 @@ def _network(size: int, out: int) -> nn.Sequential:
 
 
 class GraphMFN(SequenceModel):
-    """h_t = LSTM_s(x_t) per modality s, v_s = ReLU(W_s [h_(t-1); h_t]) is its vertex; u_t is the gated memory of the
-    graph's output.
+    """h_t = LSTM_s(x_t) per modality s; v_s = ReLU(W_s [h_(t-1); h_t]); u_t is the gated memory of the graph's output.
 
     Then F_m* = ReLU(W [h_T of all s; u_T]) (B, D) of the last real step T, and y^_m = W' F_m* (B,). A modality's own
     representation is its h_T (B, H_s).

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
-from selfmm.models.encoders import Encoder
+from selfmm.models.encoders import Encoder, sub_network
 from selfmm.models.late_fusion import Fusion, LateFusion
-from selfmm.models.subnetworks import sub_network
 
 
 class Options(Group):
@@ -37,13 +36,9 @@ class LowRankFusion(Fusion):
     """F_m = (W_1 [z_1; 1]) * ... * (W_M [z_M; 1]) element by element, and y^_m = w F_m + b (paper, section 3.2).
 
     This equals <T, [z_1; 1] x ... x [z_M; 1]> + b with a tensor T = sum over i of w_i (W_1i x ... x W_Mi) of rank r or
-    less. It can be any tensor if r is as large as the product of all its sizes but the largest.
+    less. T can be any tensor if r is as large as the product of all its sizes but the largest.
 
-    Input: per modality its vector (B, d). Output: F_m (B, ``dim``), r numbers, and the score (B,).
-
-    Args:
-        dims: size of each modality's vector.
-        rank: r.
+    Input: per modality its vector (B, d). Output: F_m (B, ``rank``) and the score (B,).
     """
 
     def __init__(self, dims: Mapping[str, int], rank: int) -> None:

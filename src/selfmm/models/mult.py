@@ -1,4 +1,4 @@
-"""MulT, the Multimodal Transformer: each modality attends to each other one, step by step, without alignment.
+"""MulT, the Multimodal Transformer: every modality attends to every other one, step by step, without alignment.
 
 Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language Sequences,
 ACL 2019, https://arxiv.org/abs/1906.00295.
@@ -25,7 +25,7 @@ from selfmm.models.attention import TemporalConv, Transformer, TransformerOption
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
 from selfmm.models.sequences import Sequence, SequenceModel
 
-_MEMORY_LAYERS = 3  # the minimum in the published code, however few the crossmodal layers are
+_MEMORY_LAYERS = 3  # the minimum in the published code, even with fewer crossmodal layers
 
 
 class Options(TransformerOptions):
@@ -41,11 +41,10 @@ class Options(TransformerOptions):
 
 
 class Crossmodal(nn.Module):
-    """Z_(t<-s) = Transformer(X_t, X_s) for each pair; Z_t = Transformer([Z_(t<-s) for all s]); z is the last step of
-    all Z_t.
+    """Z_(t<-s) = Transformer(X_t, X_s) for each pair; Z_t = Transformer([Z_(t<-s) for all s]).
 
-    Input: per modality X (B, L, d). Output: z (B, ``dim``), of size M (M - 1) d for M modalities. (Tsai et al., section
-    3.2.)
+    Input: per modality X (B, L, d). Output: z, the last steps of all Z_t (B, ``dim``), of size M (M - 1) d for M
+    modalities. (Tsai et al., section 3.2.)
 
     Args:
         layers: blocks of the transformers of pairs.
@@ -70,7 +69,7 @@ class Crossmodal(nn.Module):
         return torch.cat([self._memory(target, streams) for target in self.sources], dim=-1)
 
     def source(self, target: str, source: str, streams: Mapping[str, Sequence]) -> Sequence:
-        """Return what ``target`` reads of ``source``."""
+        """Return the sequence to which ``target`` attends for ``source``."""
         return streams[source]
 
     def _memory(self, target: str, streams: Mapping[str, Sequence]) -> Tensor:

@@ -1,5 +1,4 @@
-"""Code of the user's own: read the file that ``file.py:Class`` or ``package.module:Class`` names, then, as a second
-step, run it.
+"""The user's own code: first read the file that ``file.py:Class`` or ``package.module:Class`` names, then run it.
 
 A run remembers the SHA-256 of the file that defines its model. The hash covers this one file, not what it imports.
 """
@@ -28,7 +27,7 @@ _classes: dict[tuple[str, str], type[Model]] = {}
 
 @dataclass(frozen=True)
 class OwnCode:
-    """Code that has been read and not run yet.
+    """Code that has been read but not yet run.
 
     Attributes:
         model: its full name, with an absolute path if it is a file.
@@ -106,7 +105,7 @@ class OwnCode:
             raise _wrong(self.model, f"{self._where(error)} raises {type(error).__name__}: {reason[:300]}") from error
 
     def _where(self, error: BaseException) -> str:
-        """The last line of the file that took part in an error."""
+        """The file and its last line in the traceback of an error."""
         lines = [
             frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self.file)
         ]

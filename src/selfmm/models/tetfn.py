@@ -61,7 +61,7 @@ class Recurrent(nn.Module):
 
 
 class TextEnhanced(Crossmodal):
-    """MulT's pairs; but of two that are not text, X_t attends to Transformer(X_s, X_text), which has one block."""
+    """MulT's pairs; in a pair without text, X_t attends to Transformer(X_s, X_text), which has one block."""
 
     def __init__(self, names: tuple[str, ...], options: Options) -> None:
         super().__init__(names, options, layers=options.layers, memory_layers=options.layers)
@@ -133,5 +133,5 @@ class TETFN(SequenceModel):
 
 
 def _highest(sequence: Sequence) -> Tensor:
-    """(B, d) of (B, L, d): the maximum of each feature over the real steps."""
+    """(B, d): the maximum of each feature over the real steps."""
     return sequence.values.masked_fill(~sequence.real[:, :, None], -torch.inf).amax(dim=1)

@@ -28,8 +28,9 @@ from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.models import find_model
-from selfmm.models.assembly import Assembly, assemble, check_device
+from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.base import label_source
+from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.runs.folder import RunFolder, RunInfo, environment
@@ -98,7 +99,7 @@ class Run:
                 "of a run need a folder that all their machines share. Choose another `out=...`."
             )
         with only_one(self.folder.path) if self.processes.main else nullcontext():
-            encoded = assembly.ask_frozen(self.dataset)
+            encoded = assembly.encode_text(self.dataset)
             trainer = self._trainer(assembly, objective, encoded)
             trainer.fit()
             self._finish(assembly, trainer, encoded)

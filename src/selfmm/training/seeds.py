@@ -31,8 +31,8 @@ from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
 from selfmm.evaluation.tables import summarise
 from selfmm.models import find_model
-from selfmm.models.assembly import check_device
 from selfmm.models.base import label_source
+from selfmm.models.hardware import check_device
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable
 from selfmm.training.several import train_several
