@@ -1,4 +1,4 @@
-"""The state of a label generator that several processes share: joined from all parts, and split into parts."""
+"""The state of a label generator that several processes share: join it from parts, and split it into parts."""
 
 from __future__ import annotations
 
