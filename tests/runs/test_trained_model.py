@@ -121,7 +121,7 @@ def test_an_unfinished_or_damaged_run(trained: SentimentModel, tmp_path: Path) -
     with pytest.raises(RunError, match="is incomplete"):
         selfmm.load(out)
     shutil.rmtree(out / "text_encoder")
-    with pytest.raises(RunError, match=r"config\.json is missing or was changed since training"):
+    with pytest.raises(RunError, match=r"config\.json is missing or has changed since training"):
         selfmm.load(out)
 
 

@@ -63,7 +63,8 @@ class Rule(Protocol):
     @property
     def bounded(self) -> bool: ...
 
-    def __call__(self, evidence: Evidence) -> Tensor: ...
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """Return the raw u-labels, (B,), before the limit."""
 
 
 def relative_distance(to_positive: Tensor, to_negative: Tensor) -> Tensor:
@@ -89,7 +90,6 @@ class Paper:
     bounded = False
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), of any size."""
         alpha_m = relative_distance(*_squared_distances(evidence.fusion, evidence.fusion_centres))
         alpha_s = relative_distance(*_squared_distances(evidence.feature, evidence.centres))
         y_m = evidence.m_labels
@@ -109,7 +109,6 @@ class Authors:
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), before the limit."""
         alpha_m = relative_distance(*_distances(evidence.fusion, evidence.fusion_centres))
         alpha_s = relative_distance(*_distances(evidence.feature, evidence.centres))
         y_m = evidence.m_labels
@@ -130,7 +129,6 @@ class CentreGap:
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), before the limit."""
         ahead = _position(evidence.feature, evidence.centres) - _position(evidence.fusion, evidence.fusion_centres)
         return evidence.m_labels + evidence.bound * ahead
 
@@ -153,7 +151,6 @@ class Sugrm:
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), before the limit."""
         centres, fusion, feature = evidence.fusion_centres, evidence.fusion, evidence.feature
         fusion_positive, fusion_negative = _distances(fusion, centres)
         positive, negative = _distances(feature, centres)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from selfmm.config.settings import Group, Settings, StreamSettings, TextSettings, load_group
+from selfmm.config.settings import Group, Settings, StreamSettings, load_group
 from selfmm.core.errors import SettingsError
 from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.types import Batch, Output
@@ -107,15 +107,17 @@ class Model(nn.Module):
         self.missing = nn.ParameterDict({name: torch.zeros(dim) for name, dim in self.dims.items()})
 
     def _encoder(self, name: str, modality: Modality, transformer: nn.Module | None) -> Encoder:
-        branch = branch_settings(modality, name, self.settings)
-        if isinstance(branch, TextSettings):
+        if modality.kind != "frames":
             if transformer is None:
                 raise ValueError("text as words or token ids needs a transformer")
-            modes = {"finetune": branch.finetune, "recompute": branch.recompute}
-            return TransformerEncoder(transformer, **modes, tokens=self.reads_tokens, inside=self.needs.inside)
+            modes = {"tokens": self.reads_tokens, "inside": self.needs.inside}
+            text = self.settings.text
+            return TransformerEncoder(transformer, finetune=text.finetune, recompute=text.recompute, **modes)
         if modality.dim is None:
             raise ValueError("a modality of frames needs a dim")
-        return FrameReader(modality.dim) if self.reads_tokens else self.frame_encoder(name, modality.dim, branch)
+        if self.reads_tokens:
+            return FrameReader(modality.dim)
+        return self.frame_encoder(name, modality.dim, self.settings.stream_for(name))
 
     def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
         """Make the encoder that turns a modality's frames of ``dim`` features into one vector."""
@@ -211,11 +213,6 @@ class Model(nn.Module):
             present={name: batch.streams[name].present for name in self.modalities},
             terms=terms or {},
         )
-
-
-def branch_settings(modality: Modality, name: str, settings: Settings) -> TextSettings | StreamSettings:
-    """Return the settings of one modality, which depend on its kind."""
-    return settings.stream_for(name) if modality.kind == "frames" else settings.text
 
 
 def label_source(model: type[Model], settings: Settings) -> Labels:

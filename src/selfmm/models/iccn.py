@@ -106,14 +106,7 @@ class Interaction(nn.Module):
 
 
 class InteractionFusion(Fusion):
-    """A ``Head`` on [F_t; all K_s].
-
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-
-    Args:
-        dims: size of each modality's vector.
-        head: reads [F_t; all K_s] (B, d_t + k (M - 1)) for M modalities.
-    """
+    """``head`` on [F_t; all K_s] (B, d_t + k (M - 1)) for M modalities."""
 
     def __init__(self, dims: Mapping[str, int], options: Options, head: Head) -> None:
         super().__init__()

@@ -17,8 +17,8 @@ from selfmm.models.base import Head, Model
 class Fusion(nn.Module):
     """Fuses the vectors of all modalities.
 
-    Input: per modality its vector (B, d), d as in ``LateFusion.dims``. Output: the fused feature (B, ``dim``) and the
-    score (B,).
+    Input: per modality its vector (B, d), d as in ``LateFusion.dims``. Output: the fused feature F_m* (B, ``dim``) and
+    the score (B,).
 
     Attributes:
         dim: size of the fused feature.

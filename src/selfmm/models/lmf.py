@@ -37,8 +37,6 @@ class LowRankFusion(Fusion):
 
     This equals <T, [z_1; 1] x ... x [z_M; 1]> + b with a tensor T = sum over i of w_i (W_1i x ... x W_Mi) of rank r or
     less. T can be any tensor if r is as large as the product of all its sizes but the largest.
-
-    Input: per modality its vector (B, d). Output: F_m (B, ``rank``) and the score (B,).
     """
 
     def __init__(self, dims: Mapping[str, int], rank: int) -> None:

@@ -106,13 +106,7 @@ class Spaces(NamedTuple):
 
 
 class SubspaceFusion(Fusion):
-    """Maps each vector to two spaces, and applies attention to the results.
-
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-
-    Args:
-        dims: size of each modality's vector.
-    """
+    """Maps each vector to two spaces, and applies attention to the results."""
 
     def __init__(self, dims: Mapping[str, int], options: Options) -> None:
         super().__init__()

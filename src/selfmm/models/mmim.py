@@ -121,10 +121,7 @@ class Information(nn.Module):
 
 
 class TanhFusion(Fusion):
-    """F_m* = tanh(W_2 tanh(W_1 dropout([F_t; F_a; F_v]))) and the score.
-
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-    """
+    """F_m* = tanh(W_2 tanh(W_1 dropout([F_t; F_a; F_v]))) and the score."""
 
     def __init__(self, dims: Mapping[str, int], settings: FusionSettings) -> None:
         super().__init__()

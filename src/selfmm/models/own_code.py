@@ -146,12 +146,10 @@ def digest_of(model: str, kind: type[Model]) -> str:
 def _file_of_module(model: str, module: str) -> Path:
     try:
         spec = find_spec(module)
-    except ModuleNotFoundError as error:
-        if not module.startswith(error.name or module):  # one of its packages needs something that is not installed
+    except (Exception, SystemExit) as error:  # of the packages that contain it
+        if not (isinstance(error, ModuleNotFoundError) and module.startswith(error.name or module)):
             raise _wrong(model, f"importing {module} raises {type(error).__name__}: {error}") from error
         spec = None
-    except (Exception, SystemExit) as error:  # of the packages that contain it
-        raise _wrong(model, f"importing {module} raises {type(error).__name__}: {error}") from error
     if spec is None or spec.origin is None:
         raise _wrong(
             model, f"there is no module {module!r} on Python's path; name its file instead, path/to/file.py:Class"

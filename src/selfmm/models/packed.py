@@ -121,12 +121,7 @@ def embeddings(model: Any, ids: Tensor) -> Tensor:
 
 
 def first_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
-    """Return what ``first_tokens`` does, computed from the first layer's input.
-
-    Args:
-        embedded: (B, L, ``hidden_size``); what is beyond the lengths is not read.
-        lengths: (B,) int64 on the device of ``embedded``, at least 1 each.
-    """
+    """Return what ``first_tokens`` does, from the first layer's input (B, L, ``hidden_size``)."""
     layout = _layout(lengths, embedded.shape[1])
     return _first(model, layout.pack(embedded), layout, recompute)
 

@@ -54,8 +54,6 @@ def outer_product(parts: Sequence[Tensor]) -> Tensor:
 class TensorFusion(Fusion):
     """F_m* = ReLU(W dropout(Z)) and the score, where Z is the outer product of all z.
 
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-
     Args:
         dims: size of each modality's vector.
         narrowed: for some modalities, a smaller size, to which a linear layer reduces the vector before the product.
