@@ -138,7 +138,7 @@ def test_a_strangers_text_encoder_runs_no_code(trained: SentimentModel, tmp_path
         {"attn_implementation": "someone/kernel"},
     ):
         (folder / "config.json").write_text(json.dumps({**plain, **bad}))
-        with pytest.raises(WeightsError, match="asks for code of its own"):
+        with pytest.raises(WeightsError, match="needs code of its own"):
             load_architecture(folder)
     for damaged in (
         "null",

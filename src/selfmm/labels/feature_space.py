@@ -89,7 +89,7 @@ class StoredFeatures(nn.Module):
         return self.sums / self.members.clamp(min=1)[:, None]
 
     def has_two_classes(self) -> Tensor:
-        """() bool: at least two classes have members."""
+        """Return () bool: whether at least two classes have members."""
         return (self.members > 0).sum() > 1
 
     def store(
@@ -150,7 +150,7 @@ class FeatureSpace(StoredFeatures):
         return Centres(*self.means())
 
     def centres_differ(self) -> Tensor:
-        """() bool: the two centres are different points."""
+        """Return () bool: whether the two centres are different points."""
         positive, negative = self.centres()
         length = torch.maximum(positive.norm(), negative.norm())
         distinct: Tensor = (positive - negative).norm() > COINCIDENT * length
@@ -203,7 +203,7 @@ class FeatureSpace(StoredFeatures):
         self.fixed_weights = weights
 
     def is_fixed(self, index: Tensor) -> Tensor:
-        """(B,) bool: which of the labels at ``index`` are known."""
+        """Return (B,) bool: which of the labels at ``index`` are known."""
         if self.fixed_weights is None:
             return torch.zeros_like(index, dtype=torch.bool)
         return self.fixed_weights[index].isfinite()

@@ -141,7 +141,7 @@ class UnimodalLabelGenerator(GeneratorBase):
                 accelerator the check would wait for the device, so a wrong position raises the device's own error.
             epoch: number of the epoch, starting at 1.
             present: per modality (B,) bool, False where the clip lacks that modality: its label and stored features
-                stay as they are. A clip that always lacks it keeps y_m, has weight 0 and is in none of its centres.
+                stay as they are. A clip that always lacks it keeps y_m, has weight 0 and counts in no centre of it.
                 A modality without a mask is present in all clips.
 
         Raises:

@@ -41,7 +41,7 @@ HELD = tuple(outcome for outcome in Outcome if outcome >= Outcome.MISSING)
 
 
 def first_true(size: int, cases: Sequence[tuple[Outcome, Tensor]], otherwise: Outcome, device: torch.device) -> Tensor:
-    """Return (size,) uint8: per clip the first outcome whose condition, (size,) or () bool, holds, or ``otherwise``."""
+    """Return (size,) uint8: per clip the first outcome with a true condition, (size,) or () bool, or ``otherwise``."""
     first = torch.full((size,), int(otherwise), dtype=torch.uint8, device=device)
     for outcome, condition in reversed(cases):
         first = first.masked_fill(condition.expand(size), int(outcome))

@@ -35,7 +35,7 @@ class EvidenceFit(NamedTuple):
         evidence_mean: mean of z.
         slope: b > 0, of the least-squares line of z on m.
         noise: s^2, residual variance of z about that line where the modality agrees.
-        share: pi in [0, 1], share of clips whose modality contradicts the m-label.
+        share: pi in [0, 1], share of clips in which the modality contradicts the m-label.
         explained: R^2 in [0, 1], squared correlation of z and m.
     """
 

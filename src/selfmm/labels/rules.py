@@ -116,7 +116,7 @@ class Authors:
 
 
 class CentreGap:
-    """The difference relation, with distances divided by the gap between the centres instead: no poles.
+    """The difference relation, with distances divided by the gap between the centres: it has no poles.
 
     ``y_s = y_m + H (a_s - a_m)`` with ``a_i = (||F_i - C_i^n|| - ||F_i - C_i^p||) / ||C_i^p - C_i^n||``. By the
     triangle inequality a is in [-1, 1], and reaches both ends at the centres; H scales it to the range of the labels.

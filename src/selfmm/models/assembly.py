@@ -29,7 +29,7 @@ from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, to
 
 @dataclass(frozen=True)
 class Assembly:
-    """A model ready to be trained on clips of a data set, or to score them.
+    """A model with all that it needs to read clips of a data set.
 
     Attributes:
         modalities: those that the model reads, in its order.

@@ -40,9 +40,7 @@ class TransformerOptions(WidthOptions):
     """Settings of transformers between sequences."""
 
     attention_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the attention weights")
-    relu_dropout: float = Field(
-        0.1, ge=0, lt=1, description="dropout between the two linear layers after each attention"
-    )
+    relu_dropout: float = Field(0.1, ge=0, lt=1, description="dropout between the linear layers after each attention")
     residual_dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the residual branches")
     embedding_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of a transformer's inputs")
 
@@ -144,7 +142,7 @@ class Block(nn.Module):
         """Estimate how many bytes one clip with these numbers of steps keeps for the gradient."""
         attention = self.attention
         dim, wide = attention.out.out_features, attention.out.in_features
-        # With dropout, the weights before and after it and its mask are kept; without it, none of them.
+        # Dropout keeps its mask, and the weights before and after it; without dropout, nothing is kept.
         weights = 3 * attention.heads * queries * keys if attention.dropout else 0
         return 4 * (queries * (6 * dim + 2 * wide + 2 * self.hidden) + keys * (2 * dim + 2 * wide) + weights)
 

@@ -129,14 +129,13 @@ class Model(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The modalities with a score of their own."""
+        """The modalities with a task of their own."""
         return tuple(self.heads)
 
     @property
     def feature_dims(self) -> dict[str, int]:
         """Size of F_s* for each modality with a task of its own."""
-        heads: Mapping[str, Any] = dict(self.heads.items())
-        return {name: head.dim for name, head in heads.items()}
+        return {name: cast(Head, head).dim for name, head in self.heads.items()}
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
         """Estimate how many bytes one clip of these lengths keeps for the gradient."""

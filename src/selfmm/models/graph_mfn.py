@@ -3,7 +3,7 @@
 Zadeh, Liang, Poria, Cambria, Morency: Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable
 Dynamic Fusion Graph, ACL 2018, https://aclanthology.org/P18-1208/.
 
-Deviations from the published code: each efficacy passes through a sigmoid, so that it is the share of an edge that gets
+Deviations from the published code: each efficacy passes through a sigmoid, so it is the share of an edge that gets
 through, while the code allows any number; there is a ReLU between two consecutive linear layers, while the code has
 none, which makes them one layer; and the networks of the vertices are trained, which the code forgets. Padding and
 dropout are as in MFN here.
@@ -38,7 +38,7 @@ class Options(MemoryOptions):
 
     vertex: int = Field(64, ge=1, le=65536, description="size of the vertices of two modalities or more")
     memory: int = Field(300, ge=1, le=65536, description="size of the memory")
-    proposal: int = Field(32, ge=1, le=65536, description="units of the network that proposes a new content")
+    proposal: int = Field(32, ge=1, le=65536, description="units of the network that proposes new content")
     retain: int = Field(128, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
     update: int = Field(64, ge=1, le=65536, description="units of the gate that writes to it")

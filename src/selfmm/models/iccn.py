@@ -4,7 +4,7 @@ Sun, Sarma, Sethares, Liang: Learning Relationships between Text, Audio, and Vid
 Multimodal Language Analysis, AAAI 2020, https://arxiv.org/abs/1911.05544.
 
 No code and few sizes are published. Deviations from the paper: every modality has the encoder that all late-fusion
-models share; one loss trains everything at once, while the paper first learns the correlations and then a score of the
+models share; one loss trains everything together, while the paper first learns the correlations and then a score of the
 result.
 """
 
@@ -32,9 +32,7 @@ class Options(Group):
     """ICCN's own settings."""
 
     embedding: int = Field(8, ge=1, le=4096, description="size of K, which is correlated; clearly below the batch size")
-    channels: int = Field(
-        8, ge=1, le=1024, description="channels of the first convolution; the second has twice as many"
-    )
+    channels: int = Field(8, ge=1, le=1024, description="channels of the first convolution; the second has twice that")
     correlation: float = Field(0.01, ge=0, description="weight of the sum of the canonical correlations")
     regularisation: float = Field(1e-3, ge=1e-6, le=1e6, description="r, added to each variance before the correlation")
 

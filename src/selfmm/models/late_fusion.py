@@ -75,7 +75,7 @@ class LateFusion(Model):
 
     def forward(self, batch: Batch) -> Output:
         encoded = {name: self._encode(name, batch) for name in self.modalities}
-        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
+        # Autocast is for the transformer: it halves its cost; scores, losses and class centres need full precision.
         with torch.autocast(batch.index.device.type, enabled=False):
             return self.combine(encoded, batch)
 

@@ -27,9 +27,7 @@ from selfmm.models.late_fusion import Fusion, LateFusion
 class Options(Group):
     """LMF's own settings; the default is the paper's."""
 
-    rank: int = Field(
-        4, ge=1, le=4096, description="number of products, each of one factor per modality, that are summed"
-    )
+    rank: int = Field(4, ge=1, le=4096, description="number of summed products, each of one factor per modality")
 
 
 class LowRankFusion(Fusion):

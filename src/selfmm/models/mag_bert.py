@@ -103,7 +103,7 @@ class MAGBert(SequenceModel):
         others = besides_text(self.modalities)
         encoded = {name: self.encoders[name](streams[name].values, streams[name].lengths) for name in others}
         encoded[TEXT] = words.embed(streams[TEXT].values)
-        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
+        # Autocast is for the transformer: it halves its cost; scores, losses and class centres need full precision.
         with torch.autocast(device, enabled=False):
             sequences = self._sequences(encoded, batch)
             steps = {name: steps_of_words(sequence, streams[TEXT]) for name, sequence in sequences.items()}

@@ -35,7 +35,7 @@ class Options(MFNOptions):
     memory: int = Field(64, ge=1, le=65536, description="size of the memory")
     attention: int = Field(128, ge=1, le=65536, description="units of the attention over the cells")
     attention_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
-    proposal: int = Field(128, ge=1, le=65536, description="units of the network that proposes a new content")
+    proposal: int = Field(128, ge=1, le=65536, description="units of the network that proposes new content")
     proposal_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
     retain: int = Field(128, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")

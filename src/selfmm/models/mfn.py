@@ -29,7 +29,7 @@ class MemoryOptions(Group):
 
     text_hidden: int = Field(256, ge=1, le=65536, description="LSTM units for words; frames: stream.NAME.hidden")
     memory: int = Field(400, ge=1, le=65536, description="size of the memory")
-    proposal: int = Field(64, ge=1, le=65536, description="units of the network that proposes a new content")
+    proposal: int = Field(64, ge=1, le=65536, description="units of the network that proposes new content")
     proposal_dropout: float = Field(0.0, ge=0, lt=1, description="dropout in it")
     retain: int = Field(256, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.7, ge=0, lt=1, description="dropout in it")

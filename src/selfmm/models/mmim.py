@@ -41,9 +41,7 @@ _SHORTEST = 1e-6  # vectors below this length are not scaled to 1
 class Options(Group):
     """MMIM's own settings; the defaults are those of the published code."""
 
-    contrast: float = Field(
-        0.1, ge=0, description="weight of telling clips apart, from the fused feature to each modality"
-    )
+    contrast: float = Field(0.1, ge=0, description="weight of telling clips' modalities apart by the fused feature")
     bound: float = Field(0.1, ge=0, description="weight of the information between text and each other modality")
 
 
@@ -100,10 +98,10 @@ def _mean(values: Tensor, counts: Tensor) -> Tensor:
 class Information(nn.Module):
     """I(x; g(y)) >= H(g(y)) + E log q(g(y) | x), at most I(x; y): the bound of Barber and Agakov.
 
-    g(y) = tanh(W y) (B, d/4); q is a Gaussian whose mean and variance are networks of x, (B, d/4) each.
+    g(y) = tanh(W y) (B, d/4); q is a Gaussian, with networks of x for mean and variance, (B, d/4) each.
 
     Input: x (B, ``x_dim``), y (B, d) and which clips count (B,) bool. Output: () nats; 0 for fewer than two clips,
-    whose entropy is unknown.
+    because their entropy is unknown.
     """
 
     def __init__(self, x_dim: int, y_dim: int) -> None:

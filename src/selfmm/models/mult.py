@@ -3,8 +3,8 @@
 Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language Sequences,
 ACL 2019, https://arxiv.org/abs/1906.00295.
 
-Deviations from the published code: a convolution reads zeros beyond a clip's ends, so that no step is lost and a clip
-may be shorter than its kernel; every modality passes through one, even if it has the right size already; the state of
+Deviations from the published code: a convolution reads zeros beyond a clip's ends, so no step is lost and a clip may
+be shorter than its kernel; every modality passes through one, even if it has the right size already; the state of
 each clip's own last step is used, while the code uses the batch's last step; there is one attention dropout, while the
 code has one per modality. For the deviations of the transformers, see ``selfmm.models.attention``.
 """
@@ -31,9 +31,7 @@ _MEMORY_LAYERS = 3  # the minimum in the published code, even with fewer crossmo
 class Options(TransformerOptions):
     """MulT's own settings; the defaults are those published for MOSI."""
 
-    layers: int = Field(
-        4, ge=1, le=64, description="blocks of each transformer; at least 3 for those of concatenated sequences"
-    )
+    layers: int = Field(4, ge=1, le=64, description="blocks of each transformer; at least 3 over joined sequences")
     text_kernel: int = Field(1, ge=1, le=255, description="number of tokens that the convolution reads for each step")
     kernel: int = Field(3, ge=1, le=255, description="number of frames that it reads for each step")
     text_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the tokens")

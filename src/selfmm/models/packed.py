@@ -55,17 +55,17 @@ class Layout:
         self.mask = None if real.all() else real[:, None, None, :]  # (B, 1, 1, L), True where attention may look
 
     def pack(self, padded: Tensor) -> Tensor:
-        """(B, L, d) to (T, d)."""
+        """Turn (B, L, d) into (T, d)."""
         return padded.flatten(0, 1)[self.places]
 
     def pad(self, rows: Tensor, heads: int) -> Tensor:
-        """(T, heads * d) to (B, heads, L, d), zeros where there is no word."""
+        """Turn (T, heads * d) into (B, heads, L, d), with zeros on padding."""
         flat = rows.new_zeros(self.shape[0] * self.shape[1], rows.shape[1])
         flat = flat.index_copy(0, self.words, rows[: len(self.words)])
         return flat.view(*self.shape, heads, -1).transpose(1, 2)
 
     def whole(self, rows: Tensor) -> Tensor:
-        """(T, d) to (B, L, d), zeros where there is no word."""
+        """Turn (T, d) into (B, L, d), with zeros on padding."""
         return self.pad(rows, 1)[:, 0]
 
 
@@ -83,15 +83,15 @@ class Padded:
         self.mask = (torch.arange(longest, device=lengths.device) < lengths[:, None])[:, None, None, :]
 
     def pack(self, padded: Tensor) -> Tensor:
-        """(B, L, d) to (B * L, d)."""
+        """Turn (B, L, d) into (B * L, d)."""
         return padded.flatten(0, 1)
 
     def pad(self, rows: Tensor, heads: int) -> Tensor:
-        """(B * L, heads * d) to (B, heads, L, d)."""
+        """Turn (B * L, heads * d) into (B, heads, L, d)."""
         return rows.view(*self.shape, heads, -1).transpose(1, 2)
 
     def whole(self, rows: Tensor) -> Tensor:
-        """(B * L, d) to (B, L, d), zeros where there is no word."""
+        """Turn (B * L, d) into (B, L, d), with zeros on padding."""
         return rows.view(*self.shape, -1) * self.mask[:, 0, 0, :, None]
 
 

@@ -53,7 +53,7 @@ class SequenceModel(Model):
 
     def forward(self, batch: Batch) -> Output:
         encoded = {name: self.encoders[name](s.values, s.lengths) for name, s in batch.streams.items()}
-        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
+        # Autocast is for the transformer: it halves its cost; scores, losses and class centres need full precision.
         with torch.autocast(batch.index.device.type, enabled=False):
             return self.combine(self._sequences(encoded, batch), batch)
 

@@ -91,7 +91,7 @@ def _refuse_code(folder: Path) -> None:
         keys += [key for key in ("attn_implementation", "_attn_implementation") if "/" in str(content.get(key))]
         if keys:
             raise WeightsError(
-                f"{folder / name} asks for code of its own ({', '.join(keys)}). It was not run. "
+                f"{folder / name} needs code of its own ({', '.join(keys)}). It was not run. "
                 "Use a text encoder that is part of transformers."
             )
 

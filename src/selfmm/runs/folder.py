@@ -265,7 +265,7 @@ def refuse_inside(path: Path, run: Path) -> None:
     in_dataset = any((folder / MANIFEST).is_file() for folder in (path, path.parent))
     if inside or in_dataset:
         where = "a data set" if in_dataset else "the run folder"
-        raise OutputError(f"{path} is in {where}, whose files must not be replaced. Choose another place.")
+        raise OutputError(f"{path} is in {where}. Files there must not be replaced. Choose another place.")
 
 
 def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]:

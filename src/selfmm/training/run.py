@@ -125,9 +125,9 @@ class Run:
         now = (fingerprint(self.dataset), digest(self.dataset.corrections))
         if (info.fingerprint, info.corrections_digest) != now:
             raise RunError(
-                f"{self.folder.path} was started on {info.dataset!r} at {info.dataset_path}, whose content "
-                f"(clips, labels or corrections) differs from {self.dataset.path}. Give the same data, or choose "
-                "another `out=...`."
+                f"{self.folder.path} was started on {info.dataset!r} at {info.dataset_path}, whose content (clips, "
+                f"labels or corrections) differs from {self.dataset.path}. Give the same data, or choose another "
+                "`out=...`."
             )
         old, new = flatten(settings), flatten(self.settings)
         changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]

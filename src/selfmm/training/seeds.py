@@ -151,10 +151,10 @@ def run_seeds(
     seeded = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
         failed = train_several(dataset, seeded, runs, plan, folder, resume=resume, listener=listener)
-        return _summarised(dataset, folder, runs, failed, plan)
+        return _summary(dataset, folder, runs, failed, plan)
 
 
-def _summarised(
+def _summary(
     dataset: Dataset, folder: Path, runs: Mapping[int, RunFolder], failed: Mapping[int, str], plan: Plan
 ) -> SeedRuns:
     done = {seed: run for seed, run in runs.items() if seed not in failed}
@@ -162,7 +162,16 @@ def _summarised(
         raise TrainingError("no seed has a result.\n" + "\n".join(describe_failures(failed)))
     figures = pd.DataFrame({seed: run_figures(run) for seed, run in done.items()})
     result = SeedRuns(folder, done, failed, plan, figures.rename_axis(index="metric", columns="seed"))
-    _write(result, dataset)
+    table = result.summary.join(result.figures.add_prefix("seed_"))
+    write_table(folder / "summary.csv", table.reset_index())
+    content = {
+        "dataset": dataset.name,
+        "seeds": list(done),
+        "failed": {str(seed): reason for seed, reason in failed.items()},
+        "threads": plan.threads,
+        "figures": table.to_dict("index"),
+    }
+    write_json(folder / "summary.json", content)
     return result
 
 
@@ -188,16 +197,3 @@ def run_figures(run: RunFolder) -> dict[str, float]:
         "peak_memory": memory["host"],
         "device_peak_memory": memory["device"],
     }
-
-
-def _write(result: SeedRuns, dataset: Dataset) -> None:
-    table = result.summary.join(result.figures.add_prefix("seed_"))
-    write_table(result.folder / "summary.csv", table.reset_index())
-    content = {
-        "dataset": dataset.name,
-        "seeds": list(result.runs),
-        "failed": {str(seed): reason for seed, reason in result.failed.items()},
-        "threads": result.plan.threads,
-        "figures": table.to_dict("index"),
-    }
-    write_json(result.folder / "summary.json", content)

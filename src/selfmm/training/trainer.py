@@ -108,11 +108,11 @@ class Trainer:
             maker.settle(self.device, device_memory(self.device) // _SHARE_FOR_DATA)
         self.history: list[EpochRecord] = []
         self._best: dict[str, Tensor] = {}
-        self._stored = 0  # the last epoch whose state is on disk
+        self._stored = 0  # the last epoch that is on disk
         self._stored_at = time.perf_counter()
         self._unsure: list[_Unsure] = []
-        # Only once: gradients allocated in each step would fragment memory, and those of embeddings, of which a pass
-        # uses few rows, would be zeros written to new pages.
+        # Only once: gradients allocated in each step would fragment memory, and those of embeddings would be mostly
+        # zeros written to new pages.
         for parameter in self.model.parameters():
             parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
 

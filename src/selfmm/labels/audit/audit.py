@@ -183,19 +183,13 @@ def _recovery(labels: LabelHistory, neutral: float, truth: pd.DataFrame | None, 
     if truth is None or not known:
         return None
     columns = ["label", *(f"label_{name}" for name in known), *({"conflict"} & set(truth.columns))]
-    table = by_id(truth[["id", *columns]], labels.ids)
-    for column in columns:
-        if column != "conflict":
-            table[column] = table[column].astype("float64") - neutral
-    last = dict(zip(labels.modalities, labels.u_labels[:, -1].astype(np.float64) - neutral, strict=True))
-    compared = recovery(table, {name: last[name] for name in known})
-    predicted = {
-        name: predicts_error(
-            values[labels.modalities.index(name)], last[name], table[f"label_{name}"].to_numpy(dtype=np.float64)
-        )
-        for name in known
-    }
-    return compared.join(_by_modality(predicted))
+    table, numbers = by_id(truth[["id", *columns]], labels.ids), {name: labels.modalities.index(name) for name in known}
+    last = {name: labels.u_labels[number, -1].astype(np.float64) for name, number in numbers.items()}
+    predicted = {}
+    for name, number in numbers.items():
+        true = table[f"label_{name}"].to_numpy(dtype=np.float64) - neutral
+        predicted[name] = predicts_error(values[number], last[name] - neutral, true)
+    return recovery(table, last, neutral).join(_by_modality(predicted))
 
 
 def _label_table(labels: LabelHistory, heads: Mapping[str, Array], values: Array) -> pd.DataFrame:

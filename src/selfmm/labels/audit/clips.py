@@ -1,4 +1,4 @@
-"""The clips to look at: those whose modalities disagree most, and typical ones to compare them with."""
+"""The clips to look at: those with the greatest disagreement of modalities, and typical ones for comparison."""
 
 from __future__ import annotations
 

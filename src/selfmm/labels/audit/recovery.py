@@ -18,17 +18,17 @@ from selfmm.evaluation.metrics import pearson
 _Array = npt.NDArray[np.float64]
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "clips": "number of clips whose m-label, u-label and truth are known",
+    "clips": "number of clips with known m-label, u-label and truth",
     "corr": "Pearson correlation of the u-labels with the truth",
     "corr_trivial": "Pearson correlation of the m-labels with the truth",
     "mae": "mean absolute error of the u-labels",
     "mae_trivial": "mean absolute error of the m-labels",
-    "contradicting": "number of clips whose modality contradicts the whole clip",
-    "right": "share of the contradicting clips whose u-label is on the modality's side of the neutral label",
-    "right_trivial": "share of the contradicting clips whose m-label is on the modality's side",
-    "agreeing": "number of clips whose modality and m-label are on the same side of the neutral label",
-    "flipped": "share of the agreeing clips whose u-label is on the wrong side of the neutral label",
-    "flipped_trivial": "share of the agreeing clips whose m-label is on the wrong side",
+    "contradicting": "number of clips in which the modality contradicts the whole clip",
+    "right": "share of the contradicting clips with the u-label on the modality's side of the neutral label",
+    "right_trivial": "share of the contradicting clips with the m-label on the modality's side",
+    "agreeing": "number of clips with modality and m-label on the same side of the neutral label",
+    "flipped": "share of the agreeing clips with the u-label on the wrong side of the neutral label",
+    "flipped_trivial": "share of the agreeing clips with the m-label on the wrong side",
 }
 """One line per column of `recovery`."""
 

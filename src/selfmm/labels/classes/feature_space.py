@@ -34,7 +34,7 @@ class ClassFeatureSpace(StoredFeatures):
         return ClassFit(*self.estimates)
 
     def centres_differ(self) -> Tensor:
-        """() bool: the centres are not all one point."""
+        """Return () bool: whether the centres are not all one point."""
         has_centre, centres = self.members > 0, self.means()
         middle = centres.sum(0) / has_centre.sum().clamp(min=1)
         farthest = ((centres - middle).norm(dim=-1) * has_centre).max()

@@ -59,7 +59,7 @@ def to_classes(labels: Tensor, count: int) -> Tensor:
 
 
 def to_probabilities(labels: Tensor, count: int) -> Tensor:
-    """Return (N, K), the only distribution on a label's two neighbouring classes whose mean is the label.
+    """Return (N, K), the only distribution on a label's two neighbouring classes with the label as its mean.
 
     A label on a midpoint is one class with probability 1; a label beyond the scale is its outermost class. The spread
     comes from interpolation and does not measure how certain the label is.

@@ -42,8 +42,8 @@ class ClassFit(NamedTuple):
 
     Attributes:
         sharpness: beta >= 0, in one over the features' unit squared; 0 for a modality that explains nothing.
-        share: pi in [0, 1], share of clips whose modality contradicts.
-        credit: w in [0, 1], the probability that any clip's modality does.
+        share: pi in [0, 1], share of clips in which the modality contradicts.
+        credit: w in [0, 1], the probability that it does so in any clip.
     """
 
     sharpness: Tensor
