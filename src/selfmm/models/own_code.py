@@ -147,6 +147,7 @@ def _file_of_module(model: str, module: str) -> Path:
     try:
         spec = find_spec(module)
     except (Exception, SystemExit) as error:  # of the packages that contain it
+        # If only the module itself is missing, the message below says so.
         if not (isinstance(error, ModuleNotFoundError) and module.startswith(error.name or module)):
             raise _wrong(model, f"importing {module} raises {type(error).__name__}: {error}") from error
         spec = None
