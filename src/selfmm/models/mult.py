@@ -12,6 +12,7 @@ code has one per modality. For the deviations of the transformers, see ``selfmm.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import permutations
 from typing import Any, ClassVar
 
 import torch
@@ -53,11 +54,7 @@ class Crossmodal(nn.Module):
         super().__init__()
         self.sources = {target: tuple(source for source in names if source != target) for target in names}
         self.pairs = nn.ModuleDict(
-            {
-                pair_key(target, source): Transformer(options.dim, layers, options)
-                for target, sources in self.sources.items()
-                for source in sources
-            }
+            {pair_key(*pair): Transformer(options.dim, layers, options) for pair in permutations(names, 2)}
         )
         joined = (len(self.sources) - 1) * options.dim
         self.memories = nn.ModuleDict({name: Transformer(joined, memory_layers, options) for name in self.sources})
@@ -83,12 +80,11 @@ class Crossmodal(nn.Module):
         """Estimate how many bytes one clip of these lengths keeps for the gradient."""
         pairs: Mapping[str, Any] = dict(self.pairs.items())
         memories: Mapping[str, Any] = dict(self.memories.items())
-        kept = 0
-        for target, sources in self.sources.items():
-            kept += memories[target].kept_bytes(lengths[target], lengths[target])
-            for source in sources:
-                kept += pairs[pair_key(target, source)].kept_bytes(lengths[target], lengths[source])
-        return kept
+        kept = sum(memory.kept_bytes(lengths[name], lengths[name]) for name, memory in memories.items())
+        return kept + sum(  # type: ignore[no-any-return]
+            pairs[pair_key(target, source)].kept_bytes(lengths[target], lengths[source])
+            for target, source in permutations(self.sources, 2)
+        )
 
 
 def pair_key(target: str, source: str) -> str:
