@@ -17,8 +17,7 @@ from torch.multiprocessing.spawn import start_processes
 from forked import forkserver
 from oracles.worlds import FUSION_DIM, Step, World, apply, build
 from selfmm.labels import FixedLabels, UnimodalLabelGenerator
-from selfmm.labels.shards import gather, part
-from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.labels.shared import SharedLabelGenerator, gather, part
 
 WORLD = World(11, clips=61, batch=9, epochs=4, rough=True)
 OWNERS = 2

@@ -54,7 +54,7 @@ def test_a_run_asks_once_and_the_next_one_not_at_all(
 
 
 def encoded_rows(assembly: Assembly, dataset: Dataset) -> npt.NDArray[np.float32]:
-    found = assembly.ask_frozen(dataset)
+    found = assembly.encode_text(dataset)
     assert found is not None
     return np.array(found.rows)
 
@@ -92,4 +92,4 @@ def test_a_damaged_file_is_made_anew_and_a_cache_that_cannot_be_written_is_done_
 
 def test_an_encoder_that_is_trained_is_not_asked_beforehand(planted: Dataset, tiny_encoder: str) -> None:
     assembly = assemble(planted, load_settings(None, [*QUICK, f"text.encoder={tiny_encoder}"]))
-    assert assembly.ask_frozen(planted) is None
+    assert assembly.encode_text(planted) is None

@@ -149,7 +149,7 @@ def test_without_its_data_set_a_run_is_reported_without_texts(hostile: Path, tmp
     table = pd.read_parquet(hostile.parent / "data" / "samples.parquet")
     table.assign(label=0.5).to_parquet(hostile.parent / "data" / "samples.parquet")
     try:
-        assert "was changed since training" in Material.read(hostile).notes[0]
+        assert "has changed since training" in Material.read(hostile).notes[0]
     finally:
         table.to_parquet(hostile.parent / "data" / "samples.parquet")
 

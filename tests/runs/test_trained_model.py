@@ -121,7 +121,7 @@ def test_an_unfinished_or_damaged_run(trained: SentimentModel, tmp_path: Path) -
     with pytest.raises(RunError, match="is incomplete"):
         selfmm.load(out)
     shutil.rmtree(out / "text_encoder")
-    with pytest.raises(RunError, match=r"config\.json is missing or was changed since training"):
+    with pytest.raises(RunError, match=r"config\.json is missing or has changed since training"):
         selfmm.load(out)
 
 
@@ -138,7 +138,7 @@ def test_a_strangers_text_encoder_runs_no_code(trained: SentimentModel, tmp_path
         {"attn_implementation": "someone/kernel"},
     ):
         (folder / "config.json").write_text(json.dumps({**plain, **bad}))
-        with pytest.raises(WeightsError, match="asks for code of its own"):
+        with pytest.raises(WeightsError, match="needs code of its own"):
             load_architecture(folder)
     for damaged in (
         "null",

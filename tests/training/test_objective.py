@@ -13,7 +13,7 @@ from selfmm.config.settings import load_settings
 from selfmm.core.errors import RunError, SelfmmError, SettingsError, TrainingError
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
-from selfmm.models.needs import check_needs
+from selfmm.models.assembly import check_needs
 from selfmm.training.objective import human_labels
 
 STREAMS = (*QUICK, "modalities=audio,vision", "training.max_epochs=2")

@@ -27,9 +27,9 @@ from selfmm.core.processes import refuse_launcher
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
-from selfmm.models.assembly import assemble, check_device, chosen_modalities
+from selfmm.models.assembly import assemble, check_needs, chosen_modalities
 from selfmm.models.base import label_source
-from selfmm.models.needs import check_needs
+from selfmm.models.hardware import check_device
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable, human_labels
 from selfmm.training.seeds import run_figures
@@ -201,6 +201,6 @@ def _encode_once(dataset: Dataset, cases: Sequence[Case]) -> None:
         encoded.add(kind)
         try:
             with torch.random.fork_rng(devices=[]):
-                assemble(dataset, settings).ask_frozen(dataset)
+                assemble(dataset, settings).encode_text(dataset)
         except SelfmmError:  # reported for each run that needs it
             continue

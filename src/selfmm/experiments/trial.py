@@ -133,7 +133,7 @@ class Bench:
             return None
         key = (text.encoder, text.max_tokens, find_model(assembly.settings.model).reads_tokens)
         if key not in self._encoded:
-            self._encoded[key] = assembly.ask_frozen(self.dataset)
+            self._encoded[key] = assembly.encode_text(self.dataset)
         return self._encoded[key]
 
 

@@ -32,7 +32,8 @@ from selfmm.experiments.grid import check_served
 from selfmm.experiments.packages import check_packages
 from selfmm.experiments.search import Search, describe_space, make_search
 from selfmm.models import find_model
-from selfmm.models.assembly import check_device, chosen_modalities
+from selfmm.models.assembly import chosen_modalities
+from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 
 if TYPE_CHECKING:  # they import Optuna, which is an extra

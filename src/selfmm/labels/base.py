@@ -1,4 +1,4 @@
-"""What the label generators share: one module of buffers per modality, checks of positions, moving without rounding."""
+"""The base of the label generators: one module of buffers per modality, and checks of positions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from selfmm.labels.settings import shape
 
 
 class GeneratorBase(nn.Module):
-    """Generate labels of clips 0 to N - 1, with one module of per-clip buffers per modality.
+    """Generates labels of clips 0 to N - 1, with one module of per-clip buffers per modality.
 
-    ``.to(device)`` moves all of it; ``.half()`` changes nothing, because sums and labels would be rounded.
+    ``.to(device)`` moves all state; ``.half()`` changes nothing, because sums and labels would be rounded.
 
     Args:
         streams: per modality a module with buffers ``labels`` (N, ...) and ``outcome`` (N,).
@@ -30,9 +30,9 @@ class GeneratorBase(nn.Module):
 
     @property
     def labels(self) -> dict[str, Tensor]:
-        """(N, ...) current u-labels per modality: the live state, changed by the next ``update``.
+        """(N, ...) current u-labels per modality: the live state, which the next ``update`` changes.
 
-        Clone them to keep them. After writing into them call ``resync``, or the centres count the old classes.
+        Clone them to keep them. After changing them call ``resync``, or the centres count the old classes.
         """
         return {name: self._space(name).labels for name in self.names}
 
@@ -42,7 +42,7 @@ class GeneratorBase(nn.Module):
         return {name: self._space(name).outcome for name in self.names}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return, per modality, the number of this process's labels by outcome, without outcomes that do not occur."""
+        """Return, per modality, the number of this process's labels by outcome; empty outcomes are left out."""
         counts = {name: torch.bincount(codes.long(), minlength=len(Outcome)) for name, codes in self.outcomes.items()}
         return {
             name: {outcome.word: int(number) for outcome, number in zip(Outcome, numbers, strict=True) if number}
@@ -53,7 +53,7 @@ class GeneratorBase(nn.Module):
         return self.streams[key(name)]
 
     def _check_index(self, index: Tensor) -> Tensor:
-        """Return the index on the generator's device; raise ``ValueError`` if it is not one of clips."""
+        """Return the index on the generator's device; raise ``ValueError`` if it does not hold positions of clips."""
         if index.ndim != 1 or index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
             raise ValueError(f"index is {shape(index)} {index.dtype}; give a 1-D tensor of integers (torch.long)")
         labels = self.labels[self.names[0]]
@@ -74,7 +74,7 @@ class GeneratorBase(nn.Module):
 
 
 def key(name: str) -> str:
-    """Return the name of a modality's module: torch allows no module called "type" or "pop", but a modality may be."""
+    """Return the name of a modality's module; the prefix allows modalities like "type", a name that torch reserves."""
     return f"of_{name}"
 
 
@@ -88,7 +88,7 @@ _FORMER_KEYS = {
 
 
 def rename_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Give a state the keys of this version, in place: a run that an older version began can be resumed."""
+    """Rename the keys of a state in place, so a run that an older version began can be resumed."""
     for old in list(state):
         parts = old.removeprefix(prefix).split(".")
         state[prefix + ".".join(_FORMER_KEYS.get(part, part) for part in parts)] = state.pop(old)

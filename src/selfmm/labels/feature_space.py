@@ -1,4 +1,4 @@
-"""One feature space of the label generator: stored features and class centres, and batches prepared for it."""
+"""The feature spaces of the label generators: stored features, class centres, and batches prepared for them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchRows:
-    """Positions of a batch, safe for repeated clips without waiting for the device.
+    """Positions of a batch, in which clips may repeat; nothing here waits for the device.
 
-    Every repeat takes the values of the clip's last place, so all writes agree; ``last`` counts the clip once in sums.
+    Every repeat gets the values of the clip's last place, so all writes agree; ``last`` counts the clip once in sums.
     """
 
     index: Tensor  # (B,) long
@@ -46,7 +46,7 @@ class BatchRows:
         return cls(index, source, source == torch.arange(len(index), device=index.device))
 
     def rows(self, features: Tensor, present: Tensor | None = None) -> Rows:
-        """Return features (B, d) of any floating type as float64; ``present`` is (B,) bool, None for all present."""
+        """Return features (B, d) of any floating type as float64; ``present`` is (B,) bool, None if all are present."""
         values = features.to(self.index.device, torch.float64)[self.source]
         finite = values.isfinite().all(-1)
         has_modality = torch.ones_like(finite) if present is None else present.to(finite.device)[self.source]
@@ -89,7 +89,7 @@ class StoredFeatures(nn.Module):
         return self.sums / self.members.clamp(min=1)[:, None]
 
     def has_two_classes(self) -> Tensor:
-        """() bool: at least two classes have members."""
+        """Return () bool: whether at least two classes have members."""
         return (self.members > 0).sum() > 1
 
     def store(
@@ -101,10 +101,10 @@ class StoredFeatures(nn.Module):
             batch: positions of the clips.
             rows: their features.
             labels: (B, ...) their new labels.
-            classes: gives from labels (B, ...) and a mask of counted clips (B,) the (K, B) float64 class members.
+            classes: returns (K, B) float64 class members, from labels (B, ...) and a mask of counted clips (B,).
 
         Returns:
-            (K, d + 1) float64: how much the sums and members change; pass it to ``shift``.
+            (K, d + 1) float64, the changes of sums and members; pass it to ``shift``.
         """
         old, seen = self.bank[batch.index], self.seen[batch.index]
         stored = rows.values.to(self.bank.dtype)
@@ -120,15 +120,15 @@ class StoredFeatures(nn.Module):
         """Move the class means by what ``store`` returned, summed over all processes."""
         self.sums += change[:, :-1]
         self.members += change[:, -1].round().long()
-        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # rounding left by the last member to leave
+        self.sums.masked_fill_((self.members == 0)[:, None], 0.0)  # remove the rounding error of an empty class
 
 
 class FeatureSpace(StoredFeatures):
-    """A feature space with a positive and a negative class, of a modality by its u-labels or the fusion by m-labels.
+    """A feature space with a positive and a negative class: by u-labels for a modality, by m-labels for the fusion.
 
-    The sums always equal those over the bank by the current labels. To change either, call ``replace`` and pass what it
-    returns to ``shift``, or call ``recount`` and ``reset``. Between the two calls, processes that hold other clips add
-    their part.
+    The sums always equal those over the bank by the current labels. To change either, call ``replace`` and pass its
+    result to ``shift``, or call ``recount`` and pass its result to ``reset``. Between the two calls, processes that
+    hold other clips add their part.
 
     Args:
         labels, dim, bank_dtype: as for ``StoredFeatures``; labels are (N,).
@@ -150,7 +150,7 @@ class FeatureSpace(StoredFeatures):
         return Centres(*self.means())
 
     def centres_differ(self) -> Tensor:
-        """() bool: the two centres are two points."""
+        """Return () bool: whether the two centres are different points."""
         positive, negative = self.centres()
         length = torch.maximum(positive.norm(), negative.norm())
         distinct: Tensor = (positive - negative).norm() > COINCIDENT * length
@@ -159,7 +159,7 @@ class FeatureSpace(StoredFeatures):
     def figures(self) -> dict[str, float]:
         """Return ``gap``, the distance of the centres, and ``separation``, gap over the root of ``scatter``.
 
-        Both are NaN where a class has no members.
+        Both are NaN if a class has no members.
         """
         if not self.has_two_classes():
             return {"gap": math.nan, "separation": math.nan}
@@ -174,7 +174,7 @@ class FeatureSpace(StoredFeatures):
         return self.store(batch, rows, labels, self._classes)
 
     def recount(self) -> Tensor:
-        """Return (2, d + 2) float64, computed from the bank: per class the sum, the members and the sum of squares."""
+        """Return (2, d + 2) float64 from the bank: per class the sum, the members and the sum of squares."""
         totals = torch.zeros(2, self.bank.shape[1] + 2, dtype=torch.float64, device=self.labels.device)
         for start in range(0, len(self.bank), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
@@ -203,13 +203,13 @@ class FeatureSpace(StoredFeatures):
         self.fixed_weights = weights
 
     def is_fixed(self, index: Tensor) -> Tensor:
-        """(B,) bool: which of the labels at ``index`` are known."""
+        """Return (B,) bool: which of the labels at ``index`` are known."""
         if self.fixed_weights is None:
             return torch.zeros_like(index, dtype=torch.bool)
         return self.fixed_weights[index].isfinite()
 
     def own_weights(self, index: Tensor, otherwise: Tensor) -> Tensor:
-        """Return (B,) loss weights: those given with a known label, and ``otherwise`` for the rest."""
+        """Return (B,) loss weights: those of known labels, and ``otherwise`` for the rest."""
         if self.fixed_weights is None:
             return otherwise
         weights = self.fixed_weights[index]

@@ -1,8 +1,8 @@
 """The unimodal label generation module (ULGM) of Self-MM: u-labels from m-labels, with no parameters.
 
 Source: Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830, section "Unimodal Label Generation Module" and
-algorithm 1. One deviation from the published code: the class centres are running sums corrected by the batch alone, so
-a step costs the same for a thousand clips as for a million.
+algorithm 1. One deviation from the published code: the class centres are running sums that only the batch changes, so a
+step costs the same for a thousand clips as for a million.
 """
 
 from __future__ import annotations
@@ -24,29 +24,28 @@ from selfmm.labels.settings import FixedLabels, check_settings, check_update
 
 
 class UnimodalLabelGenerator(GeneratorBase):
-    """Generate one label per clip and modality, moved each epoch towards what the modality's own features suggest.
+    """Generates one label per clip and modality, moved each epoch towards what the modality's own features suggest.
 
     A clip's u-labels start as its m-label. Starting with epoch 2, ``update`` computes a raw label y^i by the rule, from
     the class centres as they were before the batch, and sets ``y^(i) = (i-1)/(i+1) y^(i-1) + 2/(i+1) y^i``. The centres
-    of a modality are the exact means of the last stored features over clips whose *own* current u-label is positive or
-    negative (of the fusion: by the m-label). Clips that were never in a batch are in no centre.
+    of a modality are the exact means of the last stored features of clips with a positive or negative u-label *of that
+    modality*; those of the fusion go by the m-label. Clips that were never in a batch are in no centre.
 
-    A label is held, that is left as it was, where there is no evidence: no positive or no negative clip is stored yet;
-    the two centres of the modality or of the fusion coincide (constant features); the clip's features are NaN or
-    infinite (they are not stored either); the raw label is not finite (the rule's pole). So labels and centres are
-    always finite. ``outcomes`` gives what became of each label, and why it was held.
+    A label is held (left as it was) if there is no evidence: no positive or no negative clip is stored yet; the two
+    centres of the modality or of the fusion coincide (constant features); the clip's features are NaN or infinite (they
+    are not stored either); the raw label is not finite (the rule's pole). So labels and centres are always finite.
+    ``outcomes`` tells what became of each label, and why it was held.
 
     Several processes: each makes a generator of its own clips, with otherwise the same arguments and ``group``, and
-    passes its own part of each batch to ``update``. Only the changes of the class sums travel, 16 bytes per feature and
-    step. All processes call ``update`` and ``resync`` equally often, with an empty batch where they have no clip left.
-    The labels are those of one process that is given all parts as one batch.
+    passes its own part of each batch to ``update``. They exchange only changes of class sums, 16 bytes per feature and
+    step. All processes call ``update`` and ``resync`` equally often, with an empty batch if they have no clip left. The
+    labels are those that one process would generate from all parts as one batch.
 
-    A rule on held-out evidence (``posterior``) differs in two points: its evidence is computed by ``resync`` at the end
-    of an epoch and used in the next, and the momentum is in that evidence, so its raw labels are the labels.
+    A rule on held-out evidence (``posterior``) differs in two points: ``resync`` computes its evidence at the end of an
+    epoch for the next one, and the momentum is in that evidence, so its raw labels are the labels.
 
-    All state is in persistent buffers: ``state_dict`` in the middle of a run continues bit for bit. ``.to(device)``
-    moves all of it; ``.half()`` changes nothing, because sums and labels would be rounded. The sums are float64; if
-    your device has no float64, leave the generator on the CPU: ``update`` moves its arguments to the generator.
+    All state is in persistent buffers: from a ``state_dict`` of any moment, a run continues bit for bit. The sums are
+    float64; if your device has no float64, leave the generator on the CPU: ``update`` moves its arguments there.
 
     Args:
         labels: (N,) m-labels. Labels are kept in float64 if these are float64, else in float32.
@@ -59,12 +58,12 @@ class UnimodalLabelGenerator(GeneratorBase):
             (above 65504 in float16) counts as infinite for the centres.
         neutral: the label between the classes: 0, or 3 on a scale from 1 to 5.
         unit: > 0; rules and weights use (y - neutral) / unit. The published formulas add a distance without a unit to
-            a label, so they need labels of a few units, like those of MOSI: use 15 or so on a scale from 0 to 100.
-        fixed: per modality, u-labels that are known. They never move, count in the centres, and have their own weights.
+            a label, so they need labels of a few units, like those of MOSI: use about 15 on a scale from 0 to 100.
+        fixed: per modality, known u-labels. They never move, count in the centres, and have their own weights.
         group: processes that share the centres.
 
     Raises:
-        SettingsError: if arguments are wrong; lists all of them.
+        SettingsError: if arguments are wrong; lists all problems.
     """
 
     def __init__(
@@ -113,10 +112,7 @@ class UnimodalLabelGenerator(GeneratorBase):
     def weights(self, index: Tensor) -> dict[str, Tensor]:
         """Return the loss weights W_s = tanh(|y_s - y_m| / unit), (B,) in [0, 1] per modality.
 
-        Fixed labels have the weights given with them.
-
-        Args:
-            index: (B,) positions in the ``labels`` given at construction.
+        ``index`` holds (B,) positions in the ``labels`` of the constructor. Fixed labels have their own weights.
         """
         index = self._check_index(index)
         m_labels = self.m_labels[index]
@@ -135,18 +131,18 @@ class UnimodalLabelGenerator(GeneratorBase):
     ) -> None:
         """Give the batch new labels (epoch > 1), store its features and move the centres, in this order.
 
-        Costs O(B), whatever N is, and never waits for an accelerator. If a clip is in the batch several times, its last
-        place counts and the others are ignored.
+        Takes O(B), independent of N, and never waits for an accelerator. If a clip is in the batch several times, only
+        its last place counts.
 
         Args:
             fusion: (B, D) fusion features.
             features: (B, d_s) features of every modality, in any floating type.
-            index: (B,) positions in the ``labels`` given at construction. The range is checked on the CPU only: on an
-                accelerator the check would wait for the device, so a wrong position there raises the device's error.
+            index: (B,) positions in the ``labels`` of the constructor. Their range is checked on the CPU only: on an
+                accelerator the check would wait for the device, so a wrong position raises the device's own error.
             epoch: number of the epoch, starting at 1.
             present: per modality (B,) bool, False where the clip lacks that modality: its label and stored features
-                stay as they are. A clip that always lacks it keeps y_m, has weight 0 and is in none of its centres.
-                A modality that is not named is present everywhere.
+                stay as they are. A clip that always lacks it keeps y_m, has weight 0 and counts in no centre of it.
+                A modality without a mask is present in all clips.
 
         Raises:
             ValueError: if an argument does not fit the generator.
@@ -191,7 +187,7 @@ class UnimodalLabelGenerator(GeneratorBase):
         limit = self.bound if self.rule.bounded else math.inf
         keep, take = (0.0, 1.0) if self._uses_held_out else ((epoch - 1) / (epoch + 1), 2 / (epoch + 1))
         new = keep * old.double() + take * (raw.clamp(-limit, limit) + self.neutral)
-        # Rounding may carry a mean of two labels past the bound, or a huge one past float32.
+        # Rounding may push a mean of two labels past the bound, or a huge one past float32.
         new = new.clamp(self.neutral - limit, self.neutral + limit).to(old.dtype)
         cases = [
             (Outcome.FIXED, space.is_fixed(batch.index)),
@@ -208,9 +204,9 @@ class UnimodalLabelGenerator(GeneratorBase):
 
     @torch.no_grad()
     def resync(self) -> None:
-        """Recompute the centres' sums from the stored features, O(N); call it once an epoch.
+        """Recompute the centres' sums from the stored features, O(N); call it once per epoch.
 
-        It also computes the evidence of a rule on held-out evidence (``posterior``), whose labels stay y_m without it.
+        It also computes the evidence of a rule on held-out evidence (``posterior``); without it, labels stay y_m.
         """
         totals = self._sum_over_processes([space.recount() for space in self._spaces()])
         for space, total in zip(self._spaces(), totals, strict=True):
@@ -221,9 +217,9 @@ class UnimodalLabelGenerator(GeneratorBase):
     def figures(self) -> dict[str, dict[str, float]]:
         """Return, per modality and for ``fusion``, how far the classes are apart.
 
-        ``gap`` is the distance of the centres as they are, ``separation`` the gap over the spread of the clips around
-        their own centre at the last ``resync``. A rule on held-out evidence adds the fit of the evidence: ``explained``
-        (R^2) and ``share`` (pi), both in [0, 1].
+        ``gap`` is the current distance of the centres, ``separation`` the gap over the spread of the clips around their
+        own centre at the last ``resync``. A rule on held-out evidence adds the fit of the evidence: ``explained`` (R^2)
+        and ``share`` (pi), both in [0, 1].
         """
         figures = {"fusion": self.fusion.figures(), **{name: self._space(name).figures() for name in self.names}}
         for name in self.names if self._uses_held_out else ():
@@ -231,10 +227,9 @@ class UnimodalLabelGenerator(GeneratorBase):
         return figures
 
     def centres(self, name: str | None = None) -> Centres:
-        """Return the class centres of a modality (None: of the fusion), (d,) float64; NaN where a class has no clip."""
+        """Return the class centres of a modality (None: of the fusion), (d,) float64; NaN if a class has no clip."""
         space = self.fusion if name is None else self._space(name)
-        positive, negative = space.sums / space.members[:, None]
-        return Centres(positive, negative)
+        return Centres(*space.sums / space.members[:, None])
 
     def _space(self, name: str) -> FeatureSpace:
         return cast(FeatureSpace, super()._space(name))

@@ -26,22 +26,18 @@ from selfmm.labels.posterior import (
     one_process,
 )
 
-# Strengths of the ridge penalty, relative to the mean eigenvalue of the features; the data choose among them.
+# Candidate strengths of the ridge penalty, relative to the mean eigenvalue of the features.
 STRENGTHS = tuple(10.0**power for power in range(-6, 3))
 
 
 class LeaveOneOutEvidence(nn.Module):
     """Leave-one-out predictions of one modality, averaged over epochs, and the fit of their error.
 
-    The average weighs epoch e by ``w_e = e R_e^2 (1 - R_e^2)^4``, R_e^2 the squared correlation of its predictions with
+    Epoch e has the weight ``w_e = e R_e^2 (1 - R_e^2)^4``, with R_e^2 the squared correlation of its predictions with
     the m-labels. Leaving a clip out of the regression does not leave it out of the encoder's training: as the encoder
-    memorises its clips, R^2 rises to 1 and the predictions add nothing to m. Where R^2 stays the same this is the
-    published momentum (Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830), applied to the evidence instead
-    of the label: so the posterior of the mean knows how little noise is left in it.
-
-    Args:
-        clips: N.
-        device: where the buffers are.
+    memorises its clips, R^2 rises to 1 and the predictions add nothing to m. While R^2 stays the same this is the
+    published momentum (Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830), applied to the evidence instead of the
+    label, so the fit takes into account how little noise is left in the average.
     """
 
     evidence: Tensor  # (N,) float64, averaged predictions; 0 where there are none
@@ -62,7 +58,7 @@ class LeaveOneOutEvidence(nn.Module):
 
     @property
     def fit(self) -> EvidenceFit:
-        """How the evidence relates to the m-labels."""
+        """The relation of the evidence to the m-labels."""
         return EvidenceFit(*self.estimates)
 
     def at(self, index: Tensor) -> HeldOutEvidence:
@@ -74,7 +70,7 @@ class LeaveOneOutEvidence(nn.Module):
         return {"explained": float(self.fit.explained), "share": float(self.fit.share)}
 
     def add_epoch(self, space: FeatureSpace, m_labels: Tensor, all_reduce: AllReduce = one_process) -> None:
-        """Average in the predictions from the stored features; do nothing if none were stored since the last call.
+        """Add the predictions from the stored features to the average, if any were stored since the last call.
 
         Args:
             space: the modality's stored features.
@@ -99,10 +95,10 @@ class LeaveOneOutEvidence(nn.Module):
 
 
 def epoch_weight(explained: Tensor) -> Tensor:
-    """Return the weight of an epoch's evidence: 0 where it explains none of the m-labels, and where it repeats them.
+    """Return the weight of an epoch's evidence: 0 if it explains nothing of the m-labels, and if it repeats them.
 
-    ``R^2 (1 - R^2)`` is the variance that the evidence adds to m, in units of the variance of the m-labels. The other
-    ``(1 - R^2)^3`` discount memorised labels; their power was chosen by measurement, see ``docs/label_study.md``.
+    ``R^2 (1 - R^2)`` is the variance that the evidence adds to m, in units of the variance of the m-labels. The factor
+    ``(1 - R^2)^3`` discounts memorised labels; its power was chosen by measurement, see ``docs/label_study.md``.
     """
     weight: Tensor = explained * (1 - explained) ** 4
     return weight
@@ -111,16 +107,16 @@ def epoch_weight(explained: Tensor) -> Tensor:
 def leave_one_out(bank: Tensor, labels: Tensor, seen: Tensor, all_reduce: AllReduce = one_process) -> Tensor:
     """Return each seen clip's label as predicted from its features by the ridge regression fitted without it.
 
-    The regression minimises ``sum_j (y_j - c - w.x_j)^2 + k |w|^2`` with a free constant c. ``k`` is the strength in
-    ``STRENGTHS``, times the mean eigenvalue of the features' scatter, whose predictions have the least squared error.
+    The regression minimises ``sum_j (y_j - c - w.x_j)^2 + k |w|^2`` with a free constant c. ``k`` is the strength from
+    ``STRENGTHS`` whose predictions have the least squared error, times the mean eigenvalue of the features' scatter.
     With the hat value ``h_i = 1/n + (x_i - mean)' (S + k I)^-1 (x_i - mean)`` the left-out residual is
-    ``(y_i - y^_i) / (1 - h_i)``. Where nothing can be fitted (one clip, constant features) the prediction is the mean
+    ``(y_i - y^_i) / (1 - h_i)``. If nothing can be fitted (one clip, constant features), the prediction is the mean
     label.
 
     Args:
         bank: (N, d) features of any floating type.
         labels: (N,) m-labels.
-        seen: (N,) bool, which rows of the bank are filled; the others are not used and get 0.
+        seen: (N,) bool, which rows of the bank are filled; other clips get 0.
         all_reduce: adds the sums of other processes.
 
     Returns:
@@ -169,6 +165,6 @@ def _residuals(rows: Tensor, labels: Tensor, shrunk: Tensor, weights: Tensor, co
 
 
 def _chunks(bank: Tensor, seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Positions and float64 rows of the seen clips, some at a time."""
+    """Positions and float64 rows of the seen clips, in pieces."""
     for at in torch.split(seen.nonzero()[:, 0], ROWS_AT_ONCE):
         yield at, bank[at].double()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Outcome(IntEnum):
-    """One value per clip and modality. For ``MISSING`` and all after it the label was held; the name says why."""
+    """What became of a label. ``MISSING`` and all later values are reasons why it was held."""
 
     START = 0
     """Not computed yet (epoch 1): the label is y_m."""
@@ -19,7 +19,7 @@ class Outcome(IntEnum):
     CLAMPED = 2
     """The rule moved the label, and the raw label was cut to the bound."""
     FIXED = 3
-    """The label was given as known, so it never moves."""
+    """The label is known, so it never moves."""
     MISSING = 4
     """The clip lacks this modality."""
     NOT_FINITE = 5
@@ -33,7 +33,7 @@ class Outcome(IntEnum):
 
     @property
     def word(self) -> str:
-        """The name as tables show it, in small letters."""
+        """The name in lower case, as tables show it."""
         return self.name.lower()
 
 
@@ -41,7 +41,7 @@ HELD = tuple(outcome for outcome in Outcome if outcome >= Outcome.MISSING)
 
 
 def first_true(size: int, cases: Sequence[tuple[Outcome, Tensor]], otherwise: Outcome, device: torch.device) -> Tensor:
-    """Return (size,) uint8: per clip the first outcome whose condition, (size,) or () bool, holds, or ``otherwise``."""
+    """Return (size,) uint8: per clip the first outcome with a true condition, (size,) or () bool, or ``otherwise``."""
     first = torch.full((size,), int(otherwise), dtype=torch.uint8, device=device)
     for outcome, condition in reversed(cases):
         first = first.masked_fill(condition.expand(size), int(outcome))

@@ -15,19 +15,19 @@ EM_STEPS = 100
 CLIPS_AT_ONCE = 16384
 SMALLEST_NOISE = 1e-12
 CONSTANT = 1e-6
-"""Predictions whose spread, relative to their mean, is no larger than this are a constant and its rounding."""
+"""Predictions with a spread of at most this, relative to their mean, are a constant and its rounding errors."""
 
 AllReduce = Callable[[Tensor], Tensor]
 """Sums a float64 tensor over the processes that share the clips."""
 
 
 def one_process(part: Tensor) -> Tensor:
-    """Return the sum of a single process: its own part."""
+    """Return the sum over a single process: its own part."""
     return part
 
 
 class EvidenceFit(NamedTuple):
-    """How the evidence z relates to the m-labels m: estimates from all clips, each () float64.
+    """The relation of the evidence z to the m-labels m: estimates from all clips, each () float64.
 
     Attributes:
         label_mean: mu, mean of m.
@@ -35,7 +35,7 @@ class EvidenceFit(NamedTuple):
         evidence_mean: mean of z.
         slope: b > 0, of the least-squares line of z on m.
         noise: s^2, residual variance of z about that line where the modality agrees.
-        share: pi in [0, 1], share of clips whose modality contradicts the m-label.
+        share: pi in [0, 1], share of clips in which the modality contradicts the m-label.
         explained: R^2 in [0, 1], squared correlation of z and m.
     """
 
@@ -54,7 +54,7 @@ class HeldOutEvidence(NamedTuple):
     Attributes:
         evidence: (B,) float64, z: predicted m-labels.
         observed: (B,) bool, False where there is no evidence yet.
-        fit: how z relates to the m-labels.
+        fit: the relation of z to the m-labels.
     """
 
     evidence: Tensor
@@ -62,9 +62,7 @@ class HeldOutEvidence(NamedTuple):
     fit: EvidenceFit
 
 
-UNINFORMATIVE = EvidenceFit(
-    *(torch.tensor(value, dtype=torch.float64) for value in (0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0))
-)
+UNINFORMATIVE = EvidenceFit(*torch.tensor([0, 0, 0, 1, 1, 0, 0], dtype=torch.float64))
 """The fit of a modality that explains nothing: every posterior mean is then the m-label itself."""
 
 
@@ -72,9 +70,8 @@ def posterior_mean(m_labels: Tensor, evidence: Tensor, fit: EvidenceFit) -> Tens
     """Return E[t | m, z], averaged over two models of why z and m differ; see ``selfmm.labels.rules.Posterior``.
 
     Args:
-        m_labels: (B,) float64, m.
-        evidence: (B,) float64, z.
-        fit: how they relate.
+        m_labels, evidence: (B,) float64, m and z.
+        fit: their relation.
 
     Returns:
         (B,) float64, in the unit of the m-labels.
@@ -93,7 +90,7 @@ def fit_evidence(labels: Tensor, evidence: Tensor, all_reduce: AllReduce = one_p
     ``z = a + b t + e`` with ``e ~ N(0, s^2)``. In a share 1 - pi of the clips the modality agrees, ``t = m``. In a
     share pi it contradicts: t is drawn like the m-labels but independently of this clip's, so
     ``z ~ N(a + b mu, s^2 + b^2 V)``. EM fits pi and s^2 only; the line is the least-squares line of z on m. With a free
-    slope, EM would raise the likelihood of bent or heavy-tailed evidence by a steeper line and false contradictions.
+    slope, EM would fit bent or heavy-tailed evidence with a steeper line and false contradictions.
 
     Args:
         labels: (n,) float64 m-labels.
@@ -101,7 +98,7 @@ def fit_evidence(labels: Tensor, evidence: Tensor, all_reduce: AllReduce = one_p
         all_reduce: adds the sums of other processes; the fit is the same in all of them.
 
     Returns:
-        The fit; ``UNINFORMATIVE`` where the predictions do not rise with the labels: constant, or fewer than 3 clips.
+        The fit; ``UNINFORMATIVE`` if the predictions do not rise with the labels, are constant or of less than 3 clips.
     """
     line = fit_line(labels, evidence, all_reduce)
     if line is None:
@@ -111,7 +108,7 @@ def fit_evidence(labels: Tensor, evidence: Tensor, all_reduce: AllReduce = one_p
     signal = slope.square() * label_variance
     smallest = SMALLEST_NOISE * signal
     noise, share = (evidence_variance - signal).clamp(min=smallest), torch.full_like(label_mean, FIRST_SHARE)
-    # In pieces that stay in the processor's cache: ten million clips then take one minute instead of five.
+    # Pieces stay in the processor's cache: ten million clips take one minute instead of five.
     to_line, to_mean = (evidence_offset - slope * label_offset).square(), evidence_offset.square()
     pieces = [*zip(torch.split(to_line, CLIPS_AT_ONCE), torch.split(to_mean, CLIPS_AT_ONCE), strict=True)]
     for _ in range(EM_STEPS):
@@ -136,7 +133,7 @@ class Line(NamedTuple):
 
 
 def fit_line(labels: Tensor, evidence: Tensor, all_reduce: AllReduce = one_process) -> Line | None:
-    """Fit the line, or return None where predictions do not rise with the labels; arguments as in ``fit_evidence``."""
+    """Fit the line; None if predictions do not rise with the labels. Arguments are those of ``fit_evidence``."""
     count, *sums = all_reduce(torch.stack([labels.new_tensor(len(labels)), labels.sum(), evidence.sum()]))
     if count < 3:
         return None
@@ -151,18 +148,12 @@ def fit_line(labels: Tensor, evidence: Tensor, all_reduce: AllReduce = one_proce
 
 
 def contradiction_probability(label_offset: Tensor, evidence_offset: Tensor, fit: EvidenceFit) -> Tensor:
-    """Return P(the modality contradicts | m, z), (B,) in [0, 1].
-
-    Args:
-        label_offset: (B,) m - mu.
-        evidence_offset: (B,) z minus its mean.
-        fit: how they relate.
-    """
+    """Return P(the modality contradicts | m, z), (B,) in [0, 1], from m and z minus their means, (B,) each."""
     return _from_squares((evidence_offset - fit.slope * label_offset).square(), evidence_offset.square(), fit)
 
 
 def _from_squares(to_line: Tensor, to_mean: Tensor, fit: EvidenceFit) -> Tensor:
-    """The probability from squared distances: of the evidence to the line, and of the evidence to its mean."""
+    """The same probability, from the squared distances of the evidence to the line and to its mean."""
     agrees = _log_density(to_line, fit.noise)
     contradicts = _log_density(to_mean, fit.noise + fit.slope.square() * fit.label_variance)
     return torch.sigmoid(torch.logit(fit.share) + contradicts - agrees)

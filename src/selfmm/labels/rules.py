@@ -2,8 +2,7 @@
 
 A rule is a callable from :class:`Evidence` to raw u-labels, shape (B,), in the unit of the m-labels. It is pure:
 :class:`selfmm.labels.UnimodalLabelGenerator` adds the momentum over epochs and the limit to ``[-bound, bound]``. A rule
-may divide by zero: wherever the raw label is NaN or infinite, the generator keeps the clip's previous label, so neither
-ever gets into a label.
+may divide by zero: if the raw label is NaN or infinite, the generator keeps the clip's previous label.
 
 Source: Yu, Xu, Yuan, Wu, "Learning Modality-Specific Representations with Self-Supervised Multi-Task Learning for
 Multimodal Sentiment Analysis", AAAI 2021, https://arxiv.org/abs/2102.04830, section "Unimodal Label Generation Module",
@@ -12,13 +11,13 @@ and the authors' published code, https://github.com/thuiar/Self-MM.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from selfmm.core.messages import did_you_mean
 from selfmm.labels.posterior import HeldOutEvidence, posterior_mean
 
 EPS = 1e-8
@@ -42,7 +41,7 @@ class Evidence:
         fusion_centres: class means of the stored fusion features, by the sign of y_m.
         centres: class means of this modality's stored features, by the sign of its own current u-label.
         bound: H, the largest absolute label (3 for MOSI and MOSEI, 1 for SIMS).
-        held_out: predictions of the m-labels that did not use these clips' labels; None unless the rule asks for them.
+        held_out: predictions of the m-labels that did not use these clips' labels; None unless the rule needs them.
     """
 
     m_labels: Tensor
@@ -64,7 +63,8 @@ class Rule(Protocol):
     @property
     def bounded(self) -> bool: ...
 
-    def __call__(self, evidence: Evidence) -> Tensor: ...
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """Return the raw u-labels, (B,), before the limit."""
 
 
 def relative_distance(to_positive: Tensor, to_negative: Tensor) -> Tensor:
@@ -83,15 +83,13 @@ class Paper:
     ``y_s = y_m + (alpha_s - alpha_m)/2 * (y_m + alpha_m)/alpha_m`` with ``D = ||F - C||^2 / sqrt(d)``: the mean of the
     two relations ``y_m alpha_s / alpha_m`` and ``y_m + alpha_s - alpha_m``.
 
-    It has a pole at alpha_m = 0, and the paper sets no limit: near the pole, raw labels many times larger than the
-    label range are normal and are used as they are. Exactly on the pole the raw label is not finite and the previous
-    one is kept.
+    It has a pole at alpha_m = 0, and the paper sets no limit: near the pole, raw labels are many times larger than the
+    label range and are used as they are. Exactly on the pole the raw label is not finite, so the previous one stays.
     """
 
     bounded = False
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), of any size."""
         alpha_m = relative_distance(*_squared_distances(evidence.fusion, evidence.fusion_centres))
         alpha_s = relative_distance(*_squared_distances(evidence.feature, evidence.centres))
         y_m = evidence.m_labels
@@ -99,7 +97,7 @@ class Paper:
 
 
 class Authors:
-    """The rule of the authors' published code: plain distances, 1e-8 added to alpha_m, limited to [-bound, bound].
+    """The rule of the authors' published code: plain distances, 1e-8 added to alpha_m, labels in [-bound, bound].
 
     ``y_s = (y_m alpha_s / (alpha_m + 1e-8) + y_m + alpha_s - alpha_m) / 2`` with ``D = ||F - C||``. It is the
     paper's combination of alphas, except for the 1e-8 in the ratio relation: at alpha_m = 0 and y_m = 0 it gives
@@ -111,7 +109,6 @@ class Authors:
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), before the limit."""
         alpha_m = relative_distance(*_distances(evidence.fusion, evidence.fusion_centres))
         alpha_s = relative_distance(*_distances(evidence.feature, evidence.centres))
         y_m = evidence.m_labels
@@ -119,12 +116,12 @@ class Authors:
 
 
 class CentreGap:
-    """The difference relation with distances over the gap between the centres, which no clip can shrink: no poles.
+    """The difference relation, with distances divided by the gap between the centres: it has no poles.
 
     ``y_s = y_m + H (a_s - a_m)`` with ``a_i = (||F_i - C_i^n|| - ||F_i - C_i^p||) / ||C_i^p - C_i^n||``. By the
     triangle inequality a is in [-1, 1], and reaches both ends at the centres; H scales it to the range of the labels.
-    The paper's other relation, the ratio ``y_m a_s / a_m``, is left out: it has a pole whatever a is divided by. The
-    rule is antisymmetric: with all labels and classes swapped, y_s only changes its sign.
+    The paper's other relation, the ratio ``y_m a_s / a_m``, is left out: it always has a pole. The rule is
+    antisymmetric: with all labels and classes swapped, y_s only changes its sign.
 
     Source: made for selfmm from the difference relation of the paper.
     """
@@ -132,7 +129,6 @@ class CentreGap:
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), before the limit."""
         ahead = _position(evidence.feature, evidence.centres) - _position(evidence.fusion, evidence.fusion_centres)
         return evidence.m_labels + evidence.bound * ahead
 
@@ -143,7 +139,7 @@ class Sugrm:
     ``y_s = y_m - 2H min(||F_m - F_s||, D)/D`` where ``r_s > r_m``, and ``+`` where ``r_s < r_m``, limited to [-H, H];
     ``r_x = ||F_x - C_m^p|| / ||F_x - C_m^n||`` and ``D = ||C_m^p - C_m^n||``. Where the ratios are equal, y_s = y_m.
 
-    Both features are measured against the fusion's centres, so all must have the same width. The ratios are compared by
+    Both features are compared with the fusion's centres, so all must have the same width. The ratios are compared by
     cross products, so nothing is divided by 0. The rule assumes that equal features mean equal sentiment, which is true
     only with a shared projection. It is antisymmetric like ``centre-gap``.
 
@@ -155,13 +151,9 @@ class Sugrm:
     bounded = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the raw u-labels, (B,), before the limit."""
-        centres = evidence.fusion_centres
-        fusion, feature = evidence.fusion, evidence.feature
-        (fusion_positive, fusion_negative), (positive, negative) = (
-            _distances(fusion, centres),
-            _distances(feature, centres),
-        )
+        centres, fusion, feature = evidence.fusion_centres, evidence.fusion, evidence.feature
+        fusion_positive, fusion_negative = _distances(fusion, centres)
+        positive, negative = _distances(feature, centres)
         side = (fusion_positive * negative - positive * fusion_negative).sign()
         gap = (centres.positive - centres.negative).norm()
         moved: Tensor = (fusion - feature).norm(dim=-1).minimum(gap) / gap
@@ -171,7 +163,7 @@ class Sugrm:
 class Posterior:
     """The posterior mean of the modality's true label t, given m and the modality's held-out evidence z.
 
-    ``y_s = m + R^2 [(1 - R^2)(z' - m) + p (t' - m)]``: the mean, with weights 1 - R^2 and R^2, of two models of why
+    ``y_s = m + R^2 [(1 - R^2)(z' - m) + p (t' - m)]``: the mean, with weights 1 - R^2 and R^2, of two explanations why
     evidence and m-label differ.
 
     - Spread: all modalities differ a little from m. Evidence and m are averaged with the share of m that the evidence
@@ -182,20 +174,20 @@ class Posterior:
 
     Second moments of (m, z) cannot tell spread from noise in the evidence, so the amount of spread is an assumption. A
     contradiction is visible only as far as the evidence resolves m; hence the weights. It follows that a dead modality
-    (R^2 = 0) keeps y_m exactly, and so does one that has memorised m (z = m): m leaking into the features removes
-    corrections and does not invent them. To remove fewer, z is an average over epochs in which epochs that have
-    memorised count little; see :class:`selfmm.labels.leave_one_out.LeaveOneOutEvidence`.
+    (R^2 = 0) keeps y_m exactly, and so does one that has memorised m (z = m): if m leaks into the features, corrections
+    disappear, but none are invented. To keep more of them, z is an average over epochs in which memorised epochs count
+    little; see :class:`selfmm.labels.leave_one_out.LeaveOneOutEvidence`.
 
-    Every figure is estimated from the data; only the power in those weights was chosen by measurement. The rule is
-    antisymmetric in the sign of the labels and equivariant in their unit. Source: made for selfmm; derivation and tests
-    in ``docs/label_study.md``.
+    Every figure is estimated from the data; only the power in the weights of epochs was chosen by measurement. The rule
+    is antisymmetric in the sign of the labels and equivariant in their unit. Source: made for selfmm; see
+    ``docs/label_study.md`` for derivation and tests.
     """
 
     bounded = True
     held_out = True
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the u-labels, (B,), before the limit; NaN, which holds the label, where there is no evidence."""
+        """Return the u-labels, (B,), before the limit; NaN, which holds the label, if there is no evidence."""
         if evidence.held_out is None:
             raise ValueError("the rule 'posterior' needs Evidence.held_out, which is None; give a HeldOutEvidence")
         predicted, observed, fit = evidence.held_out
@@ -230,7 +222,4 @@ RULES: dict[str, Rule] = {
 
 def name_problem(name: str) -> list[str]:
     """Return the problem as one sentence if no rule is called ``name``, else nothing."""
-    if name in RULES:
-        return []
-    close = difflib.get_close_matches(name, RULES, n=1)
-    return [f"rule is {name!r}; " + (f"did you mean {close[0]!r}?" if close else f"choose from {[*RULES]}")]
+    return [] if name in RULES else [f"rule is {name!r}{did_you_mean(name, list(RULES))}"]

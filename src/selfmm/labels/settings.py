@@ -1,4 +1,4 @@
-"""Checks of the arguments of a label generator; all problems are reported at once."""
+"""Checks of the arguments of a label generator, which report all problems together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FixedLabels:
     Attributes:
         index: (n,) long, positions of the clips in the generator's ``labels``, each once.
         labels: (n,) in neutral +- bound.
-        weights: (n,) in [0, 1], the weight W_s of each in the loss.
+        weights: (n,) in [0, 1], their weights W_s in the loss.
     """
 
     index: Tensor
@@ -43,13 +43,8 @@ def check_settings(
     unit: float,
     fixed: Mapping[str, FixedLabels],
 ) -> None:
-    """Check the arguments of :class:`selfmm.labels.UnimodalLabelGenerator`.
-
-    Raises:
-        SettingsError: if any is wrong; lists all that are.
-    """
-    problems = _label_problems(labels, bound, neutral)
-    problems += dims_problems(dims)
+    """Raise ``SettingsError`` with all that is wrong in arguments of :class:`selfmm.labels.UnimodalLabelGenerator`."""
+    problems = _label_problems(labels, bound, neutral) + dims_problems(dims)
     problems += [] if _is_width(fusion_dim) else [f"fusion_dim is {fusion_dim!r}; give a whole number >= 1"]
     problems += [] if 0 < unit < math.inf else [f"unit is {unit!r}; give a number above 0, 1 for a scale from -3 to 3"]
     problems += name_problem(rule) if isinstance(rule, str) else []
@@ -80,7 +75,7 @@ def _fixed_problems(known: FixedLabels, labels: Tensor) -> list[str]:
     if len(index) and (int(index.min()) < 0 or int(index.max()) >= n):
         return [f"index runs from {int(index.min())} to {int(index.max())}; give positions from 0 to {n - 1}"]
     if len(torch.unique(index)) < len(index):
-        return ["index has the same clip twice; give each once"]
+        return ["index has the same clip twice; give each clip once"]
     if not ((known.weights >= 0) & (known.weights <= 1)).all():
         return ["not all weights are numbers from 0 to 1; correct them"]
     return []

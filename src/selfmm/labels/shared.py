@@ -1,9 +1,9 @@
-"""The label generator of a run with several processes: each keeps the features of its clips, all know all labels."""
+"""The label generator of a run with several processes: each stores features of its own clips, all know all labels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -14,31 +14,29 @@ from selfmm.labels.base import rename_keys
 from selfmm.labels.feature_space import ROWS_AT_ONCE
 from selfmm.labels.generator import UnimodalLabelGenerator
 from selfmm.labels.settings import FixedLabels
-from selfmm.labels.shards import is_per_clip, part
+
+_PER_CLIP = frozenset({"labels", "bank", "seen", "outcome", "fixed_weights", "evidence", "observed"})
 
 
 class SharedLabelGenerator(nn.Module):
     """A :class:`UnimodalLabelGenerator` of all N clips, shared: process r of P keeps the banks of clips r, r + P, ...
 
-    Every process passes its part of each batch to ``update``. The features travel to all processes, each makes the
-    labels of the clips that it keeps, and these travel to all. Every message has a fixed size, so nothing waits for an
-    accelerator. Only the rounding of sums differs from one process. Bytes per batch, with ``rows = P * most`` and S
-    modalities:
+    Every process passes its part of each batch to ``update``. The features go to all processes, each process generates
+    the labels of its clips, and the labels go to all processes. Every message has a fixed size, so nothing waits for an
+    accelerator. Compared with a single process, only sums are rounded differently. Bytes per batch, with
+    ``rows = P * most`` and S modalities:
 
     - features, gathered: ``4 rows (2 + D + sum of d_s + S)``
     - centres, summed: ``16 (1 + S + D + sum of d_s)``
     - labels, weights and outcomes, summed: ``12 rows S``
 
-    All processes make the same calls, ``state_dict()`` and ``load_state_dict()`` included. The state is that of a
-    generator of all clips, and only process 0 has it. So a run can go on with another number of processes.
+    All processes make the same calls, including ``state_dict()`` and ``load_state_dict()``. Only process 0 gets the
+    state, which is that of a generator of all clips, so a run can be resumed with another number of processes.
 
     Args:
-        labels: (N,) m-labels of all clips.
-        dims, fusion_dim: as for the generator.
+        labels, dims, fusion_dim, fixed, settings: as for the generator, of all clips.
         group: the processes.
         most: largest number of clips of a batch in one process.
-        fixed: as for the generator, of all clips.
-        settings: other arguments of the generator.
     """
 
     def __init__(
@@ -56,9 +54,9 @@ class SharedLabelGenerator(nn.Module):
         self.rank, self.processes = dist.get_rank(group), dist.get_world_size(group)
         self.group, self.most, self.m_labels = group, most, labels
         self.mine = torch.arange(self.rank, len(labels), self.processes)
-        # The last row belongs to no clip. It takes the features of other processes' clips: all do the same work.
+        # The last row belongs to no clip. Features of other processes' clips go there, so all do the same work.
         no_clip = labels.new_tensor([settings.get("neutral", 0.0)])
-        known = {name: self._own_part(of_all) for name, of_all in (fixed or {}).items()}
+        known = {name: self._own_part(known) for name, known in (fixed or {}).items()}
         own = UnimodalLabelGenerator(
             torch.cat([labels[self.mine], no_clip]), dims, fusion_dim, fixed=known, group=group, **settings
         )
@@ -138,10 +136,8 @@ class SharedLabelGenerator(nn.Module):
         """The (b, w) rows and (b,) positions of all processes, in blocks of ``most``; -1 where a row holds no clip."""
         if len(rows) > self.most:
             raise ValueError(f"a process has {len(rows)} clips of a batch; expected at most {self.most}")
-        index_block, block = (
-            index.new_full((self.most,), -1, device=rows.device),
-            rows.new_zeros(self.most, rows.shape[1]),
-        )
+        index_block = index.new_full((self.most,), -1, device=rows.device)
+        block = rows.new_zeros(self.most, rows.shape[1])
         index_block[: len(index)], block[: len(rows)] = index, rows
         # As bits: float32 cannot represent every position above 16.7 million.
         bits = torch.cat([index_block.view(torch.int32).view(-1, 2), block.view(torch.int32)], 1)
@@ -151,7 +147,7 @@ class SharedLabelGenerator(nn.Module):
         return values.contiguous().view(torch.float32), positions.contiguous().view(torch.int64)[:, 0]
 
     def _refresh(self) -> None:
-        """Make the table of all labels, (S, 3, N + 1), from what each process keeps."""
+        """Make the table of all labels, (S, 3, N + 1), from the rows that each process keeps."""
         own = self._table_at(torch.arange(len(self.mine), device=self._device))
         block = own.new_zeros(-(-len(self.m_labels) // self.processes), *own.shape[:2])
         block[: own.shape[2]] = own.permute(2, 0, 1)
@@ -161,7 +157,7 @@ class SharedLabelGenerator(nn.Module):
         self._table = torch.cat([rows, rows[:1]]).permute(1, 2, 0).contiguous()
 
     def _collect(self, rows: Tensor) -> Tensor:
-        """A buffer's rows of all processes, (N, ...) on the CPU of process 0; in the other processes it is empty."""
+        """A buffer's rows of all processes, (N, ...) on the CPU of process 0; empty in the other processes."""
         first = self.rank == 0
         whole = torch.empty(len(self.m_labels) if first else 0, *rows.shape[1:], dtype=rows.dtype)
         longest = -(-len(self.m_labels) // self.processes)
@@ -207,3 +203,42 @@ class SharedLabelGenerator(nn.Module):
         self.own._apply(fn, recurse)
         self.m_labels, self._table = self.m_labels.to(self._device), self._table.to(self._device)
         return self
+
+
+def gather(states: Sequence[Mapping[str, Tensor]], indices: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Join the states of processes that each had a part of the clips into the state of a generator of all clips.
+
+    Args:
+        states: ``state_dict()`` of each process's generator, after the same step.
+        indices: per process, (N_r,) long, the positions of its clips among all clips; together every position once.
+
+    Returns:
+        The state, on the CPU.
+
+    Raises:
+        ValueError: if the parts do not make a whole.
+    """
+    order = torch.cat([index.cpu() for index in indices]) if indices else torch.zeros(0, dtype=torch.long)
+    if not states or len(states) != len(indices) or not torch.equal(order.sort().values, torch.arange(len(order))):
+        raise ValueError(f"{len(states)} states and {len(order)} positions do not make a whole: give each clip once")
+    if any(state.keys() != states[0].keys() for state in states):
+        raise ValueError("the states belong to different generators: their buffers have different names")
+    sizes = [{len(value) for key, value in state.items() if is_per_clip(key)} for state in states]
+    if any(size != {len(index)} for size, index in zip(sizes, indices, strict=True)):
+        raise ValueError(f"the states hold {sizes} clips, but indices name {[len(index) for index in indices]}")
+    place = order.argsort()
+    whole = {}
+    for key, value in states[0].items():
+        parts = [state[key].cpu() for state in states]
+        whole[key] = torch.cat(parts)[place] if is_per_clip(key) else value.cpu().clone()
+    return whole
+
+
+def part(state: Mapping[str, Tensor], index: Tensor) -> dict[str, Tensor]:
+    """Return the state of a generator of the clips at ``index``, (n,) long, from that of a generator of all clips."""
+    return {key: value[index.to(value.device)] if is_per_clip(key) else value.clone() for key, value in state.items()}
+
+
+def is_per_clip(key: str) -> bool:
+    """Return whether a buffer of a generator has one row per clip; all others are equal in all processes."""
+    return key.rsplit(".", 1)[-1] in _PER_CLIP

@@ -1,4 +1,4 @@
-"""Models: from a Batch to an Output. Each is one file on the shared skeletons, and a line here."""
+"""Models: networks from a Batch to an Output. Each is one file on the shared skeletons, and a line here."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ MODELS: dict[str, str] = {
     "mtfn": "MTFN",
     "mlmf": "MLMF",
 }
-"""The models of selfmm: the name of each, which is also that of its file here, and its class."""
+"""The models of selfmm: name, which is also that of the file, and class."""
 
 
 def find_model(name: str) -> type[Model]:
-    """Return the class of a model. This is the one place that turns the setting ``model`` into a class.
+    """Return the class of a model: the one place that turns the setting ``model`` into a class.
 
     Args:
-        name: one of ``MODELS``; or code of your own, ``path/to/file.py:ClassName`` or ``package.module:ClassName``,
-            which is run.
+        name: one of ``MODELS``, or your own code, ``path/to/file.py:ClassName`` or ``package.module:ClassName``, which
+            is run.
 
     Raises:
-        SettingsError: if there is no such model, or the code cannot be read, fails, or has no such model.
+        SettingsError: if there is no such model, or if the code cannot be read, fails, or has no such model.
     """
     if is_code(name):
         from selfmm.models.own_code import OwnCode

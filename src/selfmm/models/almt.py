@@ -4,8 +4,8 @@ modalities for a hyper-modality, to which the text then attends.
 Zhang, Wang, Yin, Liu, Liu, Yu: Learning Language-guided Adaptive Hyper-modality Representation for Multimodal Sentiment
 Analysis, EMNLP 2023, https://arxiv.org/abs/2310.05804.
 
-Deviations from the published code: frames have sinusoids as positions, not learned ones, so that a clip may have any
-length, and padding is masked; in the embedding only the tokens attend, because nothing else of it is used; the
+Deviations from the published code: frames have sinusoids as positions, not learned ones, so a clip may have any
+length, and padding is masked; in the embedding only the tokens attend, because only they are used later; the
 hyper-modality is only added to (as in the paper), while the code puts a LayerNorm on it in every layer, whose gradient
 explodes at its constant start; a block has one LayerNorm before linear layers with biases, not three before linear
 layers without, which can represent the same functions; where the code adds learned tokens to learned positions, there
@@ -39,11 +39,9 @@ class Options(WidthOptions):
     heads: int = Field(8, ge=1, le=1024, validate_default=True, description="attention heads, which divide dim")
     tokens: int = Field(8, ge=1, le=1024, description="number of tokens that each modality becomes")
     hidden: int = Field(128, ge=1, le=65536, description="units between the two linear layers after each attention")
-    scales: int = Field(3, ge=1, le=64, description="number of scales of the text, each of which guides one layer")
+    scales: int = Field(3, ge=1, le=64, description="number of scales of the text; each guides one layer")
     fusion_layers: int = Field(2, ge=1, le=64, description="layers in which the text attends to the hyper-modality")
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropout after each attention, and in and after its linear layers"
-    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout after attention, and in and after its linear layers")
 
 
 def block(options: Options) -> Block:
@@ -174,5 +172,5 @@ class ALMT(SequenceModel):
 
 
 def _with_summary(tokens: Tensor) -> Tensor:
-    """(B, T + 1, d): the tokens after an empty one, to which its position is added."""
+    """(B, T + 1, d): the tokens, after an empty one to which a learned position will be added."""
     return functional.pad(tokens, (0, 0, 1, 0))

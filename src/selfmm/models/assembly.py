@@ -1,4 +1,4 @@
-"""Put a data set and settings together: what is read, and the model for it."""
+"""Build the model that data and settings ask for, and make the batches that it reads."""
 
 from __future__ import annotations
 
@@ -24,19 +24,16 @@ from selfmm.models.base import Model, Score
 from selfmm.models.encoders import Standardised
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
-from selfmm.models.needs import check_needs
 from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise, words_of_tokens
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """A model ready to be trained on clips of a data set, or to score them.
+    """A model with all that it needs to read clips of a data set.
 
     Attributes:
         modalities: those that the model reads, in its order.
-        settings: of the run.
         pretrained: the text encoder; None if no words are read.
-        model: the network.
     """
 
     modalities: Mapping[str, Modality]
@@ -49,8 +46,7 @@ class Assembly:
 
         Args:
             rows: (n,) row numbers of the clips.
-            encoded: replaces the texts of all clips of ``dataset``: the text encoder's output, as from
-                ``ask_frozen``, or other token ids.
+            encoded: replaces the text of all clips of ``dataset``: output of ``encode_text``, or other token ids.
 
         Raises:
             DatasetError: if token ids do not fit the encoder's vocabulary, or modalities that must be aligned are not.
@@ -72,7 +68,7 @@ class Assembly:
         return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, replaced=replaced)
 
     def _texts(self, dataset: Dataset, rows: Positions) -> list[str] | None:
-        """The clips' texts if the model reads words; checks token ids if those are stored."""
+        """The clips' texts if the model reads words. Checks token ids if the data set stores those."""
         stored = dataset.modalities.get(TEXT)
         if self.pretrained is None or stored is None:
             return None
@@ -91,14 +87,13 @@ class Assembly:
         limit = None if self.pretrained is None else self.settings.text.max_tokens
         return on_one_axis(streams, how=how, ids=ids, words=words, limit=limit)
 
-    def ask_frozen(self, dataset: Dataset) -> Ragged | None:
-        """Return the text encoder's output for every clip of ``dataset``, or None if it may change.
+    def encode_text(self, dataset: Dataset) -> Ragged | None:
+        """Return the frozen text encoder's output for every clip of ``dataset``.
 
-        It is None if the encoder is trained, or if the model reads more of it than its output.
+        None if the encoder is trained, if the model works inside it, or if there is no text to encode.
         """
-        if self.pretrained is None or self.settings.text.finetune or TEXT not in dataset.modalities:
-            return None
-        if self.model.needs.inside:
+        changes = self.settings.text.finetune or self.model.needs.inside
+        if self.pretrained is None or changes or TEXT not in dataset.modalities:
             return None
         clips = self._clips(dataset, np.arange(len(dataset)), {TEXT: self.modalities[TEXT]}, {})
         device = choose_device(self.settings.training.device)
@@ -172,17 +167,31 @@ def build_model(
     return model
 
 
-def check_device(device: str) -> None:
-    """Raise ``SettingsError`` if this machine does not have the device."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device, True):
-        raise SettingsError(
-            [f"training.device = {device!r}: this machine or its torch does not have it; use auto or cpu"]
+def check_needs(model: type[Model], modalities: Mapping[str, Modality], settings: Settings) -> None:
+    """Raise ``SettingsError`` with every need of ``model`` that these modalities do not meet."""
+    needs, name = model.needs, settings.model_name
+    problems = []
+    if len(modalities) < needs.modalities:
+        problems.append(
+            f"{name} needs at least {needs.modalities} modalities, and these data have {', '.join(modalities)}; use "
+            "more of them with `overrides=['modalities=...']`, import further modalities, or choose another model"
         )
+    if needs.text and TEXT not in modalities:
+        problems.append(
+            f"{name} needs text, and these data have {', '.join(modalities)}; import a text column, let "
+            "`selfmm extract` recognise speech, or choose another model"
+        )
+    if needs.inside and TEXT in modalities and modalities[TEXT].kind == "frames":
+        problems.append(
+            f"{name} works inside the text encoder, so it needs words or token ids, but the text of these data is "
+            "already features; import the raw text, or choose another model"
+        )
+    if problems:
+        raise SettingsError(problems)
 
 
 def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:
-    """Raises ``DatasetError`` if the data set's modalities do not have the shape that the model reads."""
+    """Raise ``DatasetError`` if the data set's modalities do not have the shape that the model reads."""
     shared = [name for name in modalities if name in dataset.modalities]
     if not shared:
         raise DatasetError(

@@ -1,4 +1,4 @@
-"""Attention from one sequence to another: transformers whose keys may be another modality's steps, as in MulT.
+"""Attention between sequences: transformers whose keys may be the steps of another modality, as in MulT.
 
 Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language Sequences,
 ACL 2019, https://arxiv.org/abs/1906.00295, section 3 and its published code.
@@ -40,9 +40,7 @@ class TransformerOptions(WidthOptions):
     """Settings of transformers between sequences."""
 
     attention_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the attention weights")
-    relu_dropout: float = Field(
-        0.1, ge=0, lt=1, description="dropout between the two linear layers after each attention"
-    )
+    relu_dropout: float = Field(0.1, ge=0, lt=1, description="dropout between the linear layers after each attention")
     residual_dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the residual branches")
     embedding_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of a transformer's inputs")
 
@@ -56,17 +54,17 @@ class Dropouts(NamedTuple):
 
 
 def sinusoids(length: int, dim: int, device: torch.device) -> Tensor:
-    """(``length``, ``dim``): sin(t / 10000^(2j/dim)) at 2j and its cos at 2j + 1, t from 0 (Tsai et al., app. A)."""
+    """Return (length, dim): sin(t / 10000^(2j/dim)) at 2j and its cos at 2j + 1, t from 0 (Tsai et al., appendix A)."""
     even = torch.arange(0, dim, 2, device=device)
     angles = torch.arange(length, device=device)[:, None] * 10000.0 ** (-even / dim)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :dim]
 
 
 def visible(target: Sequence, source: Sequence) -> Tensor:
-    """(B, 1, Lq, Lk) bool, the source's steps to which each of the target's steps may attend.
+    """Return (B, 1, Lq, Lk) bool: the steps of the source to which each step of the target may attend.
 
-    Step i sees the real steps j <= i + |N_source - N_target|, where N are the clip's lengths: in its own sequence the
-    steps up to itself, in another one also as many more as the lengths differ. The first step is always among them.
+    Step i attends to the real steps j <= i + |N_source - N_target|, where N are the clip's lengths: in its own sequence
+    up to itself, in another one further by the difference of the lengths. The first step is always among them.
     """
     ahead = (source.lengths - target.lengths).abs()
     steps = torch.arange(target.values.shape[1], device=ahead.device)
@@ -81,8 +79,7 @@ def attend(
 
     Args:
         query: (B, Lq, d).
-        key: (B, Lk, d).
-        value: (B, Lk, d).
+        key, value: (B, Lk, d).
         seen: bool, broadcast to (B, heads, Lq, Lk), with at least one key in each row. None: all.
         dropout: of the attention weights.
 
@@ -116,15 +113,13 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """x' = x + A(LN(x), LN(z)), then x' + W_2 act(W_1 LN'(x')), with dropout on both additions and on the output of
-    act.
+    """x' = x + A(LN(x), LN(z)), then x' + W_2 act(W_1 LN'(x')), with dropout on both additions and after act.
 
     Input and output: as for ``Attention``; with z = x it is self-attention.
 
     Args:
         wide: size of queries, keys and values; None for ``dim``.
         hidden: units between W_1 and W_2.
-        activation: act.
     """
 
     def __init__(
@@ -147,17 +142,16 @@ class Block(nn.Module):
         """Estimate how many bytes one clip with these numbers of steps keeps for the gradient."""
         attention = self.attention
         dim, wide = attention.out.out_features, attention.out.in_features
-        # With dropout, all weights are kept, before and after it, and its mask; without it, none.
+        # Dropout keeps its mask, and the weights before and after it; without dropout, nothing is kept.
         weights = 3 * attention.heads * queries * keys if attention.dropout else 0
         return 4 * (queries * (6 * dim + 2 * wide + 2 * self.hidden) + keys * (2 * dim + 2 * wide) + weights)
 
 
 class Transformer(nn.Module):
-    """Z_0 = sqrt(d) X + P, Z_i = block(Z_(i-1), K), output LN(Z_D); K is sqrt(d) Y + P of the source Y, or Z_(i-1)
-    itself.
+    """Z_0 = sqrt(d) X + P, Z_i = block(Z_(i-1), K), output LN(Z_D); K is sqrt(d) Y + P, or Z_(i-1) without a source.
 
-    Input: the target X (B, Lq, ``dim``), and the source Y (B, Lk, ``dim``) unless it attends to itself. Output: the
-    target with other values, zeros after a clip's end. (Tsai et al., section 3.2.)
+    Input: the target X (B, Lq, ``dim``), and the source Y (B, Lk, ``dim``) unless the target attends to itself. Output:
+    the target with other values, zeros after a clip's end. (Tsai et al., section 3.2.)
     """
 
     def __init__(self, dim: int, layers: int, options: TransformerOptions) -> None:
@@ -189,14 +183,10 @@ class Transformer(nn.Module):
 
 
 class TemporalConv(nn.Module):
-    """One output step per input step: a linear layer without bias on each step and its neighbours, zeros beyond both
-    ends.
+    """A convolution over time without bias that keeps the number of steps: it reads zeros beyond both ends.
 
-    Input: (B, L, ``input_dim``). Output: (B, L, ``dim``), zeros after a clip's end. (Tsai et al., section 3.2.)
-
-    Args:
-        kernel: number of steps that are read for each; the published codes return ``kernel`` - 1 fewer steps than they
-            read.
+    Input: (B, L, ``input_dim``). Output: (B, L, ``dim``), zeros after a clip's end. (Tsai et al., section 3.2; the
+    published codes pad nothing and lose ``kernel`` - 1 steps.)
     """
 
     def __init__(self, input_dim: int, dim: int, kernel: int) -> None:

@@ -1,7 +1,7 @@
 """The base of all models: encoders read the modalities, and the method's own ``combine`` fuses them.
 
-A new model is a class with a ``combine`` in a file of its own, and a line in ``selfmm.models.MODELS``; CONTRIBUTING.md
-shows how to write one.
+A new model is a class with a ``combine`` in a file of its own, and a line in ``selfmm.models.MODELS``: see
+CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from selfmm.config.settings import Group, Settings, StreamSettings, TextSettings, load_group
+from selfmm.config.settings import Group, Settings, StreamSettings, load_group
 from selfmm.core.errors import SettingsError
 from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.types import Batch, Output
-from selfmm.models.encoders import Encoder, FrameReader, SequenceEncoder
+from selfmm.models.encoders import Encoder, FrameReader, lstm_encoder
 from selfmm.models.text import TransformerEncoder
 
 Labels = Literal["generated", "human", "none"]
@@ -25,10 +25,10 @@ Labels = Literal["generated", "human", "none"]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a model requires of the data; :func:`selfmm.models.needs.check_needs` says what to do if it is missing.
+    """What a model requires of the data; :func:`selfmm.models.assembly.check_needs` checks it.
 
     Attributes:
-        modalities: the least number of them.
+        modalities: the minimum number of modalities.
         text: one of them must be text.
         aligned: all modalities of a clip share one time axis, that of the text's tokens if there is text.
         inside: a transformer reads the text and the model works inside it, so the text must be words or token ids.
@@ -58,7 +58,7 @@ COMMON_SEARCH: Mapping[str, Space] = {
     "stream.*.lr": Range(1e-4, 1e-2, log=True),
     "training.batch_size": (16, 32, 64),
 }
-"""What every model can search; ``*`` stands for each modality of frames."""
+"""The search space that all models share; ``*`` stands for each modality of frames."""
 
 
 class Model(nn.Module):
@@ -66,7 +66,7 @@ class Model(nn.Module):
 
     Args:
         modalities: the kind of each modality, in the order of fusion.
-        settings: of the run; ``settings.options`` are the model's own, checked against ``Options``.
+        settings: of the run; ``settings.options`` are checked against ``Options``.
         transformer: the pretrained text encoder; None if no modality is words or token ids.
 
     Attributes:
@@ -77,8 +77,8 @@ class Model(nn.Module):
         fusion_dim: size of ``Output.fusion_feature``.
 
     Raises:
-        SettingsError: if an option is unknown or out of range, or labels are wanted for a modality that has no
-            representation of its own.
+        SettingsError: if an option is unknown or out of range, or if ``labels`` asks for a task of a modality that has
+            no representation of its own.
     """
 
     paper: ClassVar[str] = ""
@@ -87,11 +87,11 @@ class Model(nn.Module):
     """The model's own settings."""
     needs: ClassVar[Needs] = Needs()
     labels: ClassVar[Labels] = "none"
-    """Where labels per modality come from by default."""
+    """The default source of the labels per modality."""
     reads_tokens: ClassVar[bool] = False
     """Whether each modality is read as a sequence (B, L, d) rather than as one vector (B, d)."""
     joins_clips: ClassVar[bool] = False
-    """Whether a term of the loss compares the clips of a batch; every forward pass is then a whole batch."""
+    """Whether a term of the loss compares the clips of a batch; every forward pass is then one whole batch."""
     search: ClassVar[Mapping[str, Space]] = COMMON_SEARCH
 
     heads: nn.ModuleDict
@@ -107,20 +107,17 @@ class Model(nn.Module):
         self.missing = nn.ParameterDict({name: torch.zeros(dim) for name, dim in self.dims.items()})
 
     def _encoder(self, name: str, modality: Modality, transformer: nn.Module | None) -> Encoder:
-        branch = branch_settings(modality, name, self.settings)
-        if isinstance(branch, TextSettings):
+        if modality.kind != "frames":
             if transformer is None:
                 raise ValueError("text as words or token ids needs a transformer")
-            return TransformerEncoder(
-                transformer,
-                finetune=branch.finetune,
-                recompute=branch.recompute,
-                tokens=self.reads_tokens,
-                inside=self.needs.inside,
-            )
+            modes = {"tokens": self.reads_tokens, "inside": self.needs.inside}
+            text = self.settings.text
+            return TransformerEncoder(transformer, finetune=text.finetune, recompute=text.recompute, **modes)
         if modality.dim is None:
             raise ValueError("a modality of frames needs a dim")
-        return FrameReader(modality.dim) if self.reads_tokens else self.frame_encoder(name, modality.dim, branch)
+        if self.reads_tokens:
+            return FrameReader(modality.dim)
+        return self.frame_encoder(name, modality.dim, self.settings.stream_for(name))
 
     def frame_encoder(self, name: str, dim: int, branch: StreamSettings) -> Encoder:
         """Make the encoder that turns a modality's frames of ``dim`` features into one vector."""
@@ -132,25 +129,24 @@ class Model(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The modalities with a score of their own."""
+        """The modalities with a task of their own."""
         return tuple(self.heads)
 
     @property
     def feature_dims(self) -> dict[str, int]:
-        """Size of F_s* of each modality that has one."""
-        heads: Mapping[str, Any] = dict(self.heads.items())
-        return {name: head.dim for name, head in heads.items()}
+        """Size of F_s* for each modality with a task of its own."""
+        return {name: cast(Head, head).dim for name, head in self.heads.items()}
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
         """Estimate how many bytes one clip of these lengths keeps for the gradient."""
         return sum(self.encoder(name).kept_bytes(length) for name, length in lengths.items())
 
     def encoder(self, name: str) -> Encoder:
-        """The encoder of one modality."""
+        """Return the encoder of one modality."""
         return cast(Encoder, self.encoders[name])
 
     def make_heads(self, representations: Mapping[str, int]) -> nn.ModuleDict:
-        """Make a head for each modality that is to have a task of its own.
+        """Make a head for each modality that gets a task of its own.
 
         Args:
             representations: size of each modality's own representation; modalities without one are left out.
@@ -171,12 +167,8 @@ class Model(nn.Module):
         names = settings.labels.tasks or tuple(representations)
         unknown = [name for name in names if name not in representations]
         if unknown:
-            raise SettingsError(
-                [
-                    f"labels.tasks names {unknown[0]!r}, but {settings.model_name} has representations of "
-                    f"{', '.join(representations)} only"
-                ]
-            )
+            known = f"{settings.model_name} has representations of {', '.join(representations)} only"
+            raise SettingsError([f"labels.tasks names {unknown[0]!r}, but {known}"])
         return nn.ModuleDict({name: self._head(name, dim) for name, dim in representations.items() if name in names})
 
     def _head(self, name: str, dim: int) -> Head:
@@ -222,23 +214,6 @@ class Model(nn.Module):
         )
 
 
-def branch_settings(modality: Modality, name: str, settings: Settings) -> TextSettings | StreamSettings:
-    """Return the settings of one modality, which depend on its kind."""
-    return settings.stream_for(name) if modality.kind == "frames" else settings.text
-
-
-def lstm_encoder(dim: int, branch: StreamSettings) -> SequenceEncoder:
-    """Make an LSTM over frames of ``dim`` features, with the sizes of ``branch``."""
-    return SequenceEncoder(
-        dim,
-        branch.hidden,
-        branch.out,
-        layers=branch.layers,
-        bidirectional=branch.bidirectional,
-        dropout=branch.dropout,
-    )
-
-
 def label_source(model: type[Model], settings: Settings) -> Labels:
     """Return where the labels per modality come from."""
     return model.labels if settings.labels.source == "auto" else settings.labels.source
@@ -247,8 +222,8 @@ def label_source(model: type[Model], settings: Settings) -> Labels:
 class Score(nn.Linear):
     """A linear layer to one number on the scale of the labels.
 
-    The score is ``neutral`` + ``unit`` times the output of the layer, so that a scale of 0 to 100 is learnt like one of
-    -3 to 3. Both are attributes, 0 and 1 unless set.
+    The score is ``neutral`` + ``unit`` times the output of the layer, so a scale of 0 to 100 is learnt like one of -3
+    to 3. Both are attributes, 0 and 1 by default.
 
     Input: (B, ``dim``). Output: (B,).
     """

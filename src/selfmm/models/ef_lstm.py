@@ -34,8 +34,8 @@ class Options(Group):
 class EFLSTM(SequenceModel):
     """h_t = LSTM([x_t; x_a; x_v]_t, h_(t-1)), x (B, L, d_t + d_a + d_v), h (B, L, H).
 
-    Then F_m* = ReLU(W h_T) (B, D) of the last real step T, and y^_m = W' F_m* (B,).
-    No modality has a representation of its own.
+    Then F_m* = ReLU(W h_T) (B, D) of the last real step T, and y^_m = W' F_m* (B,). No modality has a representation of
+    its own.
     """
 
     paper: ClassVar[str] = "Williams et al., ACL 2018"

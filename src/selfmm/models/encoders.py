@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from selfmm.config.settings import StreamSettings
+from selfmm.data.manifest import TEXT
+
 
 class Encoder(nn.Module):
     """Reads one modality of a batch.
@@ -28,11 +31,10 @@ class Encoder(nn.Module):
 
 
 class Standardised(Encoder):
-    """An encoder of frames that subtracts ``mean`` from each feature and divides by ``scale``; both are saved as
-    weights.
+    """An encoder of frames that subtracts ``mean`` from each feature and divides by ``scale``.
 
     Frames beyond a clip's length are never read, so padding changes nothing. A frame of NaN, in which nothing could be
-    measured, is read as the mean of the training split: it speaks for neither side.
+    measured, is read as the mean of the training split, which favours neither side.
     """
 
     mean: Tensor
@@ -45,7 +47,7 @@ class Standardised(Encoder):
         self.register_buffer("scale", torch.ones(input_dim))
 
     def standardise(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set what is subtracted from each feature and what it is divided by, both (``input_dim``,)."""
+        """Set ``mean`` and ``scale``, both (``input_dim``,)."""
         self.mean.copy_(mean)
         # A constant feature carries no information; dividing it by 1 keeps it at 0 instead of making it NaN.
         self.scale.copy_(deviation.where(deviation > 1e-8, deviation.new_ones(())))
@@ -67,7 +69,6 @@ class FrameReader(Standardised):
         self.dim = dim
 
     def kept_bytes(self, length: int) -> int:
-        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
         return 4 * length * self.dim
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
@@ -109,7 +110,6 @@ class SequenceEncoder(Standardised):
         self.linear = nn.Linear(hidden * self.directions, dim)
 
     def kept_bytes(self, length: int) -> int:
-        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
         wide = self.lstm.input_size + 8 * self.lstm.hidden_size * self.directions * self.lstm.num_layers
         return 4 * length * wide
 
@@ -119,14 +119,14 @@ class SequenceEncoder(Standardised):
             steps = torch.arange(values.shape[1], device=values.device)
             ends = lengths.clamp(min=1)[:, None]
             real = steps < ends
-            values = self.standard(values, real)
-            return self.linear(self.dropout(self._end_state(values, ends, torch.where(real, ends - 1 - steps, steps))))  # type: ignore[no-any-return]
+            end = self._end_state(self.standard(values, real), ends, torch.where(real, ends - 1 - steps, steps))
+            return self.linear(self.dropout(end))  # type: ignore[no-any-return]
 
     def _end_state(self, values: Tensor, ends: Tensor, backwards: Tensor) -> Tensor:
         """The last layer's state after each clip's last frame; for the other direction, after its first frame.
 
-        Runs over the padding and takes the states from before it. On a CPU that is one fused kernel and ten times
-        faster than a packed sequence, which PyTorch processes frame by frame.
+        The LSTM also reads the padding, and the states before it are used. On a CPU, that is one fused kernel and ten
+        times faster than a packed sequence, which PyTorch processes frame by frame.
         """
         hidden = self.lstm.hidden_size
         for layer in range(self.lstm.num_layers):
@@ -155,3 +155,51 @@ class SequenceEncoder(Standardised):
 
 def _reorder(values: Tensor, order: Tensor) -> Tensor:
     return values.take_along_dim(order[:, :, None], dim=1)
+
+
+def lstm_encoder(dim: int, branch: StreamSettings) -> SequenceEncoder:
+    """Make an LSTM over frames of ``dim`` features, with the sizes of ``branch``."""
+    return SequenceEncoder(
+        dim, branch.hidden, branch.out, layers=branch.layers, bidirectional=branch.bidirectional, dropout=branch.dropout
+    )
+
+
+class MeanNetwork(Standardised):
+    """Dropout and three times ReLU(Linear) on the mean of a clip's frames (Zadeh et al., EMNLP 2017, section 4.1).
+
+    Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``dim``). The first two layers have
+    ``hidden`` units.
+    """
+
+    def __init__(self, input_dim: int, hidden: int, dim: int, *, dropout: float = 0.0) -> None:
+        super().__init__(input_dim)
+        self.dim = dim
+        self.layers = nn.Sequential(
+            nn.Dropout(dropout),
+            *(nn.Linear(input_dim, hidden), nn.ReLU()),
+            *(nn.Linear(hidden, hidden), nn.ReLU()),
+            *(nn.Linear(hidden, dim), nn.ReLU()),
+        )
+
+    def kept_bytes(self, length: int) -> int:
+        return 4 * sum(layer.in_features + layer.out_features for layer in self.layers if isinstance(layer, nn.Linear))
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        # In full precision, as in ``SequenceEncoder``.
+        with torch.autocast(values.device.type, enabled=False):
+            ends = lengths.clamp(min=1)[:, None]
+            real = torch.arange(values.shape[1], device=values.device) < ends
+            return self.layers(self.standard(values, real).sum(dim=1) / ends)  # type: ignore[no-any-return]
+
+
+def sub_network(name: str, dim: int, branch: StreamSettings) -> SequenceEncoder | MeanNetwork:
+    """Make the encoder that TFN and LMF use: an LSTM for text that is already features, else a ``MeanNetwork``.
+
+    Args:
+        name: of the modality.
+        dim: features per frame.
+        branch: its settings; a ``MeanNetwork`` ignores those of an LSTM.
+    """
+    if name != TEXT:
+        return MeanNetwork(dim, branch.hidden, branch.out, dropout=branch.dropout)
+    return lstm_encoder(dim, branch)

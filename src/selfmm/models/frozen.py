@@ -1,5 +1,4 @@
-"""Outputs of a text encoder that is not trained. They are the same in every epoch, so it runs once for each clip, and
-the outputs are kept on disk."""
+"""Outputs of a text encoder that is not trained: computed once per clip, because no epoch changes them, and cached."""
 
 from __future__ import annotations
 
@@ -24,16 +23,16 @@ _Rows = npt.NDArray[np.float32]
 
 
 def encode_once(encoder: Encoder, clips: BatchMaker, modality: str, cache: Path) -> Ragged:
-    """Return a frozen encoder's output for each clip, float32, from ``cache`` if it is there.
+    """Return a frozen encoder's output for each clip, float32, from ``cache`` if possible.
 
-    The name of the file is a checksum of the encoder's weights and of all token ids, so that a file can never hold
-    anything else. All models with this encoder read the same file.
+    The name of a cached file is a checksum of the encoder's weights and of all token ids, so its content always fits.
+    All models with this encoder read the same file.
 
     Args:
         encoder: (ids, lengths) -> (B, ``dim``), or (B, L, ``dim``) if it has an attribute ``tokens`` that is True; in
             evaluation mode.
         clips: their ``modality`` is token ids; where a clip lacks it, the encoder reads one padding token.
-        cache: a folder, made if need be. Its files may be deleted at any time.
+        cache: a folder, created if needed. Its files may be deleted at any time.
     """
     counts = _row_counts(encoder, clips.lengths[modality])
     tokens = bool(getattr(encoder, "tokens", False))

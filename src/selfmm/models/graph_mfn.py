@@ -1,10 +1,9 @@
-"""Graph-MFN, the Graph Memory Fusion Network: MFN with a graph over all subsets of the modalities instead of the
-attention.
+"""Graph-MFN, the Graph Memory Fusion Network: MFN with a graph over all subsets of modalities instead of attention.
 
 Zadeh, Liang, Poria, Cambria, Morency: Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable
 Dynamic Fusion Graph, ACL 2018, https://aclanthology.org/P18-1208/.
 
-Deviations from the published code: each efficacy passes through a sigmoid, so that it is the share of an edge that gets
+Deviations from the published code: each efficacy passes through a sigmoid, so it is the share of an edge that gets
 through, while the code allows any number; there is a ReLU between two consecutive linear layers, while the code has
 none, which makes them one layer; and the networks of the vertices are trained, which the code forgets. Padding and
 dropout are as in MFN here.
@@ -29,7 +28,7 @@ from selfmm.models.mfn import MEMORY_SEARCH, GatedMemory, MemoryOptions, view_si
 from selfmm.models.sequences import Sequence, SequenceModel
 
 MOST = 6
-"""The largest number of modalities: six make 63 vertices with 665 edges, and each more triples the edges."""
+"""The largest number of modalities: six make 63 vertices with 665 edges, and each further one triples the edges."""
 _UNITS = 100  # of the networks in the graph, as published
 Vertex = tuple[str, ...]
 
@@ -39,7 +38,7 @@ class Options(MemoryOptions):
 
     vertex: int = Field(64, ge=1, le=65536, description="size of the vertices of two modalities or more")
     memory: int = Field(300, ge=1, le=65536, description="size of the memory")
-    proposal: int = Field(32, ge=1, le=65536, description="units of the network that proposes a new content")
+    proposal: int = Field(32, ge=1, le=65536, description="units of the network that proposes new content")
     retain: int = Field(128, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
     update: int = Field(64, ge=1, le=65536, description="units of the gate that writes to it")
@@ -93,8 +92,7 @@ def _network(size: int, out: int) -> nn.Sequential:
 
 
 class GraphMFN(SequenceModel):
-    """h_t = LSTM_s(x_t) per modality s, v_s = ReLU(W_s [h_(t-1); h_t]) is its vertex; u_t is the gated memory of the
-    graph's output.
+    """h_t = LSTM_s(x_t) per modality s; v_s = ReLU(W_s [h_(t-1); h_t]); u_t is the gated memory of the graph's output.
 
     Then F_m* = ReLU(W [h_T of all s; u_T]) (B, D) of the last real step T, and y^_m = W' F_m* (B,). A modality's own
     representation is its h_T (B, H_s).

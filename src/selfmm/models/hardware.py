@@ -1,4 +1,4 @@
-"""What suits the machine: the precision of the text encoder, and how many clips go through the network at once."""
+"""Choices that suit the machine: device, precision of the text encoder, number of clips per forward pass."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import torch
 
 from selfmm.config.settings import Settings
+from selfmm.core.errors import SettingsError
 from selfmm.data.batches import BatchMaker
 from selfmm.models.base import Model
 
@@ -17,10 +18,22 @@ _CPU_BYTES = 640 * 2**20
 
 def choose_device(setting: str) -> torch.device:
     """Return the device to compute on: the CPU if a run was trained on a device that this machine lacks."""
+    if setting == "auto":
+        setting = "cuda"
+    return torch.device(setting if _is_available(setting) else "cpu")
+
+
+def check_device(setting: str) -> None:
+    """Raise ``SettingsError`` if this machine does not have the device."""
+    if setting != "auto" and not _is_available(setting):
+        raise SettingsError(
+            [f"training.device = {setting!r}: this machine or its torch does not have it; use auto or cpu"]
+        )
+
+
+def _is_available(device: str) -> bool:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if available.get(setting):
-        return torch.device(setting)
-    return torch.device("cuda" if available["cuda"] and setting == "auto" else "cpu")
+    return available.get(device, False)
 
 
 def resolve_precision(wanted: str, device: torch.device) -> str:
@@ -39,7 +52,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def device_memory(device: torch.device) -> int:
-    """Return the device's memory in bytes: the total, not what is free, so that a machine always decides the same."""
+    """Return the device's total memory in bytes, not the free memory, so a machine always decides the same."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     try:
@@ -51,9 +64,9 @@ def device_memory(device: torch.device) -> int:
 def pass_clips(model: Model, clips: BatchMaker, settings: Settings, device: torch.device) -> int:
     """Return the number of clips per forward pass.
 
-    That is ``training.pass_clips``, or else one optimizer step's, or fewer if they do not fit into memory. On a CPU
-    fewer are faster and take less memory: what they keep for the gradient should stay near the caches (with a 6x384
-    encoder, 32 clips took .95 of the time of 16 or 64).
+    That is ``training.pass_clips``, or by default all clips of an optimizer step, or fewer if they do not fit into
+    memory. On a CPU, fewer are faster and take less memory: what they keep for the gradient should stay near the caches
+    (with a 6x384 encoder, 32 clips took .95 of the time of 16 or 64).
     """
     limits = settings.training
     if model.joins_clips:  # its loss depends on how clips are grouped

@@ -1,11 +1,10 @@
-"""ICCN, Interaction Canonical Correlation Network: the interactions of the text with each other modality are to be
-correlated.
+"""ICCN, Interaction Canonical Correlation Network: correlates the text's interactions with each other modality.
 
 Sun, Sarma, Sethares, Liang: Learning Relationships between Text, Audio, and Video via Deep Canonical Correlation for
 Multimodal Language Analysis, AAAI 2020, https://arxiv.org/abs/1911.05544.
 
 No code and few sizes are published. Deviations from the paper: every modality has the encoder that all late-fusion
-models share; one loss trains everything at once, while the paper first learns the correlations and then a score of the
+models share; one loss trains everything together, while the paper first learns the correlations and then a score of the
 result.
 """
 
@@ -33,9 +32,7 @@ class Options(Group):
     """ICCN's own settings."""
 
     embedding: int = Field(8, ge=1, le=4096, description="size of K, which is correlated; clearly below the batch size")
-    channels: int = Field(
-        8, ge=1, le=1024, description="channels of the first convolution; the second has twice as many"
-    )
+    channels: int = Field(8, ge=1, le=1024, description="channels of the first convolution; the second has twice that")
     correlation: float = Field(0.01, ge=0, description="weight of the sum of the canonical correlations")
     regularisation: float = Field(1e-3, ge=1e-6, le=1e6, description="r, added to each variance before the correlation")
 
@@ -45,20 +42,20 @@ def canonical_correlations(x: Tensor, y: Tensor, counts: Tensor, regularisation:
 
     Andrew, Arora, Bilmes, Livescu: Deep Canonical Correlation Analysis, ICML 2013. They are the singular values of
     C_x^-1/2 C_xy C_y^-1/2, where C_x = cov(x) + r I, and C_y likewise. Their sum has a gradient everywhere, because it
-    uses the singular values alone and not the roots of eigenvalues: the gradient of the root of 0 is infinite, and that
-    of two equal eigenvalues is undefined.
+    uses singular values and not the roots of eigenvalues: the gradient of the root of 0 is infinite, and that of two
+    equal eigenvalues is undefined.
 
     Args:
         x: (B, d).
         y: (B, d').
         counts: (B,) bool, which rows count.
-        regularisation: r; it makes the correlations of what varies by less than its root small, and their gradient too.
+        regularisation: r; where x or y varies by less than its root, correlations and their gradients become small.
 
     Returns:
         (min(d, d'),) from 0 to 1; all 0 if fewer than two rows count, or x or y is the same in all of them.
     """
     a, b = _centred(x, counts), _centred(y, counts)
-    # It fails only on NaN, and then a loss of NaN is a clearer message than an error of the decomposition.
+    # The decomposition fails only on NaN, and a loss of NaN gives a clearer message than its error.
     left, right = (torch.linalg.cholesky_ex(_covariance(view, regularisation)).L for view in (a, b))
     # L^-1 instead of C^-1/2 adds a rotation, which changes no singular value.
     whitened = torch.linalg.solve_triangular(left, a.T @ b, upper=False)
@@ -107,15 +104,7 @@ class Interaction(nn.Module):
 
 
 class InteractionFusion(Fusion):
-    """A ``Head`` on [F_t; all K_s].
-
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-
-    Args:
-        dims: size of each modality's vector.
-        options: the model's own.
-        head: reads [F_t; all K_s] (B, d_t + k (M - 1)) for M modalities.
-    """
+    """``head`` on [F_t; all K_s] (B, d_t + k (M - 1)) for M modalities."""
 
     def __init__(self, dims: Mapping[str, int], options: Options, head: Head) -> None:
         super().__init__()
@@ -140,8 +129,8 @@ class ICCN(LateFusion):
     """K_s = W_s CNN_s(F_t x F_s) (B, k) for each other modality s, from the outer product (B, d_t, d_s) with the text.
 
     F_m* = ReLU(W [F_t; all K_s]) (B, D), y^_m = W' F_m* (B,). Term of the loss, weighted: ``correlation``, minus the
-    sum of the canonical correlations between K_s and K_s' of each two others, over the clips of the batch that have the
-    text and both.
+    sum of the canonical correlations between K_s and K_s' for any two other modalities, over the clips of the batch
+    that have the text and both.
     """
 
     paper: ClassVar[str] = "Sun et al., AAAI 2020"
@@ -167,27 +156,24 @@ class ICCN(LateFusion):
         fusion = self.fusion
         interactions = fusion.interact(encoded)
         terms = {}
-        # With one modality besides the text nothing can be correlated; and an exported file needs no term of the loss.
+        # One modality besides the text has nothing to correlate with, and an exported file needs no term of the loss.
         if len(interactions) > 1 and not torch.compiler.is_exporting():
             correlation = -self.options.correlation * self._correlation(interactions, batch)
             terms["correlation"] = correlation.expand(len(batch))
         return self.output(batch, fusion.fuse(encoded, interactions), encoded, encoded, terms)
 
     def _correlation(self, interactions: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """() the sum of all canonical correlations between each two others."""
-        present = {name: batch.streams[name].present & batch.streams[TEXT].present for name in interactions}
+        """() the sum of all canonical correlations between any two others."""
+        r, has_text = self.options.regularisation, batch.streams[TEXT].present
+        present = {name: batch.streams[name].present & has_text for name in interactions}
         correlations = [
-            canonical_correlations(
-                interactions[a], interactions[b], present[a] & present[b], self.options.regularisation
-            ).sum()
+            canonical_correlations(interactions[a], interactions[b], present[a] & present[b], r).sum()
             for a, b in combinations(interactions, 2)
         ]
         return torch.stack(correlations).sum()
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
-        # The outer product; and per channel 1 and a quarter for the first convolution, 2/4 and a quarter of that for
-        # the second.
+        # The outer product; per channel, 1 and 1/4 for the first convolution, 2/4 and 1/8 for the second.
         per_pixel: int = 1 + 3 * self.options.channels
-        others = besides_text(self.modalities)
-        pixels = self.dims[TEXT] * sum(self.dims[name] for name in others)
+        pixels = self.dims[TEXT] * sum(self.dims[name] for name in besides_text(self.modalities))
         return super().kept_bytes(lengths) + 4 * per_pixel * pixels

@@ -17,8 +17,8 @@ from selfmm.models.base import Head, Model
 class Fusion(nn.Module):
     """Fuses the vectors of all modalities.
 
-    Input: per modality its vector (B, d), d as in ``LateFusion.dims``. Output: the fused feature (B, ``dim``) and the
-    score (B,).
+    Input: per modality its vector (B, d), d as in ``LateFusion.dims``. Output: the fused feature F_m* (B, ``dim``) and
+    the score (B,).
 
     Attributes:
         dim: size of the fused feature.
@@ -40,7 +40,7 @@ class ConcatenationFusion(Fusion):
 
     def __init__(self, names: Sequence[str], head: Head) -> None:
         super().__init__()
-        # The head's layers keep their names, so that the weights of every run can be loaded.
+        # The head's layers keep these names because stored weights have them.
         self.names, self.dim, self.project, self.score = tuple(names), head.dim, head.project, head.score
 
     def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -70,15 +70,12 @@ class LateFusion(Model):
         self.fusion_dim = dim
 
     def make_fusion(self) -> Fusion:
-        """Make the module that fuses the vectors of all modalities, whose sizes are in ``dims``.
-
-        This one is a head on their concatenation.
-        """
+        """Make the module that fuses the vectors of all modalities (sizes ``dims``): a head on their concatenation."""
         return ConcatenationFusion(self.modalities, self.fusion_head(sum(self.dims.values())))
 
     def forward(self, batch: Batch) -> Output:
         encoded = {name: self._encode(name, batch) for name in self.modalities}
-        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
+        # Autocast is for the transformer: it halves its cost; scores, losses and class centres need full precision.
         with torch.autocast(batch.index.device.type, enabled=False):
             return self.combine(encoded, batch)
 
@@ -93,10 +90,10 @@ class LateFusion(Model):
 
 
 def as_late_fusion(model: Model, what: str) -> LateFusion:
-    """Return the model if it is a late-fusion model, as ``what`` (a phrase for the message) requires.
+    """Return the model if it is a late-fusion model, which ``what`` (a phrase for the message) needs.
 
     Raises:
-        RunError: if the model fuses the modalities before each is one vector.
+        RunError: if the model fuses the modalities earlier.
     """
     if not isinstance(model, LateFusion):
         raise RunError(

@@ -20,30 +20,21 @@ from torch import Tensor, nn
 
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
-from selfmm.models.encoders import Encoder
+from selfmm.models.encoders import Encoder, sub_network
 from selfmm.models.late_fusion import Fusion, LateFusion
-from selfmm.models.subnetworks import sub_network
 
 
 class Options(Group):
     """LMF's own settings; the default is the paper's."""
 
-    rank: int = Field(
-        4, ge=1, le=4096, description="number of products, each of one factor per modality, that are summed"
-    )
+    rank: int = Field(4, ge=1, le=4096, description="number of summed products, each of one factor per modality")
 
 
 class LowRankFusion(Fusion):
     """F_m = (W_1 [z_1; 1]) * ... * (W_M [z_M; 1]) element by element, and y^_m = w F_m + b (paper, section 3.2).
 
     This equals <T, [z_1; 1] x ... x [z_M; 1]> + b with a tensor T = sum over i of w_i (W_1i x ... x W_Mi) of rank r or
-    less. It can be any tensor if r is as large as the product of all its sizes but the largest.
-
-    Input: per modality its vector (B, d). Output: F_m (B, ``dim``), r numbers, and the score (B,).
-
-    Args:
-        dims: size of each modality's vector.
-        rank: r.
+    less. T can be any tensor if r is as large as the product of all its sizes but the largest.
     """
 
     def __init__(self, dims: Mapping[str, int], rank: int) -> None:

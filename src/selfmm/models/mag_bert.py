@@ -1,5 +1,4 @@
-"""MAG-BERT, BERT with a Multimodal Adaptation Gate: audio and vision during a word move the word's embedding before the
-transformer reads it.
+"""MAG-BERT, BERT with a Multimodal Adaptation Gate: audio and vision during a word move its embedding.
 
 Rahman, Hasan, Lee, Zadeh, Mao, Morency, Hoque: Integrating Multimodal Information in Large Pretrained Transformers,
 ACL 2020, https://arxiv.org/abs/1908.05787.
@@ -35,14 +34,11 @@ class Options(Group):
 
 
 def displacement(words: Tensor, moves: Tensor, beta: float) -> Tensor:
-    """Return alpha H with alpha = min(beta |Z| / |H|, 1): at most ``beta`` times as long as Z.
+    """Return (..., d), alpha H with alpha = min(beta |Z| / |H|, 1): at most ``beta`` times as long as Z.
 
     Args:
         words: Z (..., d).
         moves: H (..., d); where it is 0, the displacement is 0.
-
-    Returns:
-        (..., d).
     """
     reach = beta * torch.linalg.vector_norm(words, dim=-1, keepdim=True)
     length = torch.linalg.vector_norm(moves, dim=-1, keepdim=True)
@@ -54,11 +50,8 @@ def displacement(words: Tensor, moves: Tensor, beta: float) -> Tensor:
 class AdaptationGate(nn.Module):
     """Z' = dropout(LN(Z + alpha H)), H = sum over m of ReLU(V_m [A_m; Z]) * (W_m A_m).
 
-    Input: Z (B, L, ``dim``), and for each other modality m its frames A_m (B, L, d_m) at the same steps. Output: Z',
+    Input: Z (B, L, ``dim``), and for each other modality m its frames A_m (B, L, d_m) at the same steps. Output: Z'
     with the shape of Z.
-
-    Args:
-        others: d_m.
     """
 
     def __init__(self, dim: int, others: Mapping[str, int], options: Options) -> None:
@@ -108,11 +101,11 @@ class MAGBert(SequenceModel):
         streams, device = batch.streams, batch.index.device.type
         words: TransformerEncoder = self.encoders[TEXT]  # type: ignore[assignment]
         others = besides_text(self.modalities)
-        read = {name: self.encoders[name](streams[name].values, streams[name].lengths) for name in others}
-        read[TEXT] = words.embed(streams[TEXT].values)
-        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
+        encoded = {name: self.encoders[name](streams[name].values, streams[name].lengths) for name in others}
+        encoded[TEXT] = words.embed(streams[TEXT].values)
+        # Autocast is for the transformer: it halves its cost; scores, losses and class centres need full precision.
         with torch.autocast(device, enabled=False):
-            sequences = self._sequences(read, batch)
+            sequences = self._sequences(encoded, batch)
             steps = {name: steps_of_words(sequence, streams[TEXT]) for name, sequence in sequences.items()}
             moved = self.gate(steps[TEXT], {name: steps[name] for name in others})
         first = words.read(moved, streams[TEXT].lengths)
@@ -120,7 +113,7 @@ class MAGBert(SequenceModel):
             return self.output(batch, self.fusion(first.float()), {}, self.means(sequences))
 
     def kept_bytes(self, lengths: Mapping[str, int]) -> int:
-        # Per token and modality the gate, its input and their product; the inputs of the linear layers; and the norm.
+        # Per token and modality: the gate, its input, their product, and the inputs of linear layers; then the norm.
         wide = sum(4 * self.dims[TEXT] + self.dims[name] for name in besides_text(self.modalities))
         return super().kept_bytes(lengths) + 4 * lengths[TEXT] * (wide + 6 * self.dims[TEXT])
 

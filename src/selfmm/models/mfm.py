@@ -1,5 +1,5 @@
-"""MFM, the Multimodal Factorization Model: one factor of all modalities, from which the score is computed, and one
-factor of each modality alone; from both, each modality is reconstructed.
+"""MFM, the Multimodal Factorization Model: one factor of all modalities, which gives the score, and one factor of each
+modality alone; both together reconstruct the modality.
 
 Tsai, Liang, Zadeh, Morency, Salakhutdinov: Learning Factorized Multimodal Representations, ICLR 2019,
 https://arxiv.org/abs/1806.06176.
@@ -35,7 +35,7 @@ class Options(MFNOptions):
     memory: int = Field(64, ge=1, le=65536, description="size of the memory")
     attention: int = Field(128, ge=1, le=65536, description="units of the attention over the cells")
     attention_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
-    proposal: int = Field(128, ge=1, le=65536, description="units of the network that proposes a new content")
+    proposal: int = Field(128, ge=1, le=65536, description="units of the network that proposes new content")
     proposal_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
     retain: int = Field(128, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.5, ge=0, lt=1, description="dropout in it")
@@ -61,7 +61,7 @@ def distance_from_prior(codes: Tensor, counts: Tensor) -> Tensor:
 
     Args:
         codes: (B, d).
-        counts: (B,) bool, which of them count; z and z' are among these.
+        counts: (B,) bool, which codes count.
 
     Returns:
         () at least 0, up to rounding; 0 if none counts.
@@ -77,7 +77,7 @@ def distance_from_prior(codes: Tensor, counts: Tensor) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """x^_t = W h_t, h_t = LSTM(h_(t-1)), which first reads the factors and then its own states.
+    """x^_t = W h_t, h_t = LSTM(h_(t-1)), which reads the factors first and then its own states.
 
     Input: factors (B, H) and the number of steps L. Output: (B, L, ``dim``).
     """
@@ -89,7 +89,7 @@ class Decoder(nn.Module):
 
     def forward(self, factors: Tensor, steps: int) -> Tensor:
         cell = self.cell
-        # A cell that reads its own state as input too has the sum of both weights: an LSTM without input.
+        # A cell with its own state as input has the sum of both weights: an LSTM without input.
         weights: list[Tensor] = [cell.weight_ih, cell.weight_ih + cell.weight_hh, cell.bias_ih, cell.bias_hh]
         first = functional.pad(factors[:, None], (0, 0, 0, steps - 1))
         start = factors.new_zeros(1, *factors.shape)
@@ -103,10 +103,7 @@ class Generator(nn.Module):
     """One modality's code z_s = W LSTM(x_s)_T, its factor F_s, computed from z_s, and x^_s, computed from [F_y; F_s].
 
     Args:
-        dim: size of the modality's steps.
-        code: size of z_s.
-        factor: size of F_s.
-        shared: size of F_y.
+        dim, code, factor, shared: sizes of the modality's steps, of z_s, of F_s and of F_y.
         dropout: between z_s and F_s.
     """
 
@@ -137,7 +134,7 @@ class MFM(SequenceModel):
 
     F_m* = ReLU(W F_y) (B, D), y^_m = W' F_m* (B,). Terms of the loss: ``again``, the mean squared reconstruction error
     of each x_s from [F_y; F_s], and ``prior``, the MMD^2 between each code z and N(0, I). A modality's own
-    representation is h_T of its LSTM in the MFN: F_s is to hold what the label does not need.
+    representation is h_T of its LSTM in the MFN, not F_s, which should hold what the label does not need.
     """
 
     paper: ClassVar[str] = "Tsai et al., ICLR 2019"

@@ -1,5 +1,4 @@
-"""MFN, the Memory Fusion Network: an LSTM per modality, and a memory into which an attention over the change of all
-their cells writes.
+"""MFN, the Memory Fusion Network: an LSTM per modality, and a memory updated by attention over changes of their cells.
 
 Zadeh, Liang, Mazumder, Poria, Cambria, Morency: Memory Fusion Network for Multi-view Sequential Learning, AAAI 2018,
 https://arxiv.org/abs/1802.00927.
@@ -30,7 +29,7 @@ class MemoryOptions(Group):
 
     text_hidden: int = Field(256, ge=1, le=65536, description="LSTM units for words; frames: stream.NAME.hidden")
     memory: int = Field(400, ge=1, le=65536, description="size of the memory")
-    proposal: int = Field(64, ge=1, le=65536, description="units of the network that proposes a new content")
+    proposal: int = Field(64, ge=1, le=65536, description="units of the network that proposes new content")
     proposal_dropout: float = Field(0.0, ge=0, lt=1, description="dropout in it")
     retain: int = Field(256, ge=1, le=65536, description="units of the gate that keeps the memory")
     retain_dropout: float = Field(0.7, ge=0, lt=1, description="dropout in it")
@@ -55,7 +54,7 @@ MEMORY_SEARCH: Mapping[str, Space] = {
 
 
 def view_sizes(modalities: Mapping[str, Modality], settings: Settings, words: int) -> dict[str, int]:
-    """LSTM units per modality: ``words`` where a transformer reads it, otherwise those of the stream's settings."""
+    """Return the LSTM units per modality: ``words`` where a transformer reads it, else ``stream.NAME.hidden``."""
     return {
         name: settings.stream_for(name).hidden if modality.kind == "frames" else words
         for name, modality in modalities.items()
@@ -71,7 +70,7 @@ def lstm_states(cell: nn.LSTMCell, values: Tensor) -> tuple[Tensor, Tensor]:
     """Return all h_t and all c_t, (B, L, H) each, for ``values`` (B, L, d), with h_0 = c_0 = 0.
 
     torch's fused LSTM returns only the last c, so this is a loop. The part that depends on the input is computed for
-    all steps at once; with that, the loop takes about 1.3 times as long as the fused kernel.
+    all steps together, so the loop takes only about 1.3 times as long as the fused kernel.
     """
     inputs = functional.linear(values, cell.weight_ih, cell.bias_ih + cell.bias_hh)
     h = c = values.new_zeros(len(values), cell.hidden_size)
@@ -91,7 +90,7 @@ def with_previous(states: Tensor) -> Tensor:
 
 
 class DeltaMemoryAttention(nn.Module):
-    """c^[t-1,t] * softmax(D_a(c^[t-1,t])), the weighted cells before and after a step (paper, equations 1-2).
+    """c^[t-1,t] * softmax(D_a(c^[t-1,t])): the weighted cells before and after a step (paper, equations 1-2).
 
     Input: cells (B, L, H) of all modalities, concatenated. Output: (B, L, 2H).
     """
@@ -138,7 +137,7 @@ def _second(hidden: int, out: int, dropout: float) -> nn.Sequential:
 
 
 class MemoryFusion(nn.Module):
-    """The system of LSTMs, the attention and the memory; MFM uses it as its encoder.
+    """The system of LSTMs, the attention and the memory; MFM uses it too.
 
     Input: aligned sequences. Output: per modality h_T (B, H_s) of the last real step T, and u_T (B, M).
 

@@ -1,4 +1,4 @@
-"""MISA: each modality in a space that all share and in a space of its own, fused by attention.
+"""MISA: each modality is mapped to a space that all share and to its own space; attention fuses the results.
 
 Hazarika, Zimmermann, Poria: MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment Analysis,
 ACM Multimedia 2020, https://arxiv.org/abs/2005.03545.
@@ -6,10 +6,10 @@ ACM Multimedia 2020, https://arxiv.org/abs/2005.03545.
 Deviations from the published code: each modality has the encoder that all late-fusion models share, while the code has
 the mean of all of BERT's tokens, including padding, and two bidirectional LSTMs with a LayerNorm between them. The
 gradient of the difference passes through the norms of the rows, which the code treats as constants. A clip that lacks a
-modality does not take part in the terms of that modality. Central moments that are equal give no gradient; in the code
-it is NaN, as in any batch of one. The attention layer has its LayerNorms before its parts, not after them: with them
-after, 3 of 6 runs at learning rates of .001 and .002 never learnt. The training loss is the absolute error, as for all
-models here, not the squared one.
+modality does not take part in the terms of that modality. Equal central moments give no gradient; in the code it is
+NaN, as in any batch of one. The attention layer has its LayerNorms before its parts: with them after, as in the code, 3
+of 6 runs at learning rates of .001 and .002 never learnt. The training loss is the absolute error, as for all models
+here, not the squared one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Options(Group):
     dim: int = Field(128, ge=2, le=8192, multiple_of=_HEADS, description="size of the shared and of each own space")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout between attention and score")
     similarity: float = Field(1.0, ge=0, description="weight of the distance between modalities in the shared space")
-    difference: float = Field(0.3, ge=0, description="weight of what two spaces have in common")
+    difference: float = Field(0.3, ge=0, description="weight of the overlap of two spaces")
     reconstruction: float = Field(1.0, ge=0, description="weight of the reconstruction loss of each modality")
 
 
@@ -52,10 +52,8 @@ def central_moment_discrepancy(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor)
     The definition divides term k by the width of the values' range to the power of k; after a sigmoid, that is 1.
 
     Args:
-        x: (B, d).
-        y: (B, d).
-        in_x: (B,) bool, which rows of x count.
-        in_y: (B,) bool, which rows of y count.
+        x, y: (B, d).
+        in_x, in_y: (B,) bool, which of their rows count.
 
     Returns:
         (), 0 if no row of x or no row of y counts.
@@ -80,8 +78,7 @@ def overlap(x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
     The paper does not divide by d^2; the published code does, and its weights depend on it.
 
     Args:
-        x: (B, d).
-        y: (B, d).
+        x, y: (B, d).
         counts: (B,) bool, which rows count.
 
     Returns:
@@ -101,27 +98,15 @@ def _shares(counts: Tensor, like: Tensor) -> Tensor:
 
 
 class Spaces(NamedTuple):
-    """Each modality (B, d): as it is, in the space that all share, and in its own space.
+    """Each modality (B, d): as it is, in the space that all share, and in its own space."""
 
-    Attributes:
-        whole: u_m.
-        shared: c_m.
-        own: p_m.
-    """
-
-    whole: Mapping[str, Tensor]
-    shared: Mapping[str, Tensor]
-    own: Mapping[str, Tensor]
+    whole: Mapping[str, Tensor]  # u_m
+    shared: Mapping[str, Tensor]  # c_m
+    own: Mapping[str, Tensor]  # p_m
 
 
 class SubspaceFusion(Fusion):
-    """Each vector in two spaces, and attention over all of them.
-
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-
-    Args:
-        dims: size of each modality's vector.
-    """
+    """Maps each vector to two spaces, and applies attention to the results."""
 
     def __init__(self, dims: Mapping[str, int], options: Options) -> None:
         super().__init__()
@@ -151,23 +136,22 @@ class SubspaceFusion(Fusion):
         return self.fuse(self.spaces(vectors))
 
     def similarity(self, spaces: Spaces, present: Mapping[str, Tensor]) -> Tensor:
-        """() the mean distance between two modalities in the shared space."""
-        pairs = list(combinations(spaces.shared, 2))
+        """Return (), the mean distance between two modalities in the shared space."""
+        shared = spaces.shared
         distances = [
-            central_moment_discrepancy(spaces.shared[a], spaces.shared[b], present[a], present[b]) for a, b in pairs
+            central_moment_discrepancy(shared[a], shared[b], present[a], present[b]) for a, b in combinations(shared, 2)
         ]
         return torch.stack(distances).mean()
 
     def difference(self, spaces: Spaces, present: Mapping[str, Tensor]) -> Tensor:
-        """() what the two spaces of each modality, and the own spaces of each two modalities, have in common."""
-        parts = [overlap(spaces.own[name], spaces.shared[name], present[name]) for name in spaces.own]
-        parts += [
-            overlap(spaces.own[a], spaces.own[b], present[a] & present[b]) for a, b in combinations(spaces.own, 2)
-        ]
+        """Return (), the overlap of the two spaces of each modality, and of the own spaces of any two modalities."""
+        own = spaces.own
+        parts = [overlap(own[name], spaces.shared[name], present[name]) for name in own]
+        parts += [overlap(own[a], own[b], present[a] & present[b]) for a, b in combinations(own, 2)]
         return torch.stack(parts).sum()
 
     def reconstruction(self, spaces: Spaces, present: Mapping[str, Tensor]) -> Tensor:
-        """(B,) mean over modalities and features of (D_m(p_m + c_m) - u_m)^2."""
+        """Return (B,), the mean over modalities and features of (D_m(p_m + c_m) - u_m)^2."""
         errors = [
             (self.again[name](spaces.own[name] + spaces.shared[name]) - whole).square().mean(dim=1) * present[name]
             for name, whole in spaces.whole.items()

@@ -1,17 +1,16 @@
-"""MMIM, MultiModal InfoMax: the fused feature is to keep as much information as possible, both what the text tells of
-the other modalities and what each modality tells.
+"""MMIM, MultiModal InfoMax: raises the information between the text and the other modalities, and between the fused
+feature and each modality.
 
 Han, Chen, Poria: Improving Multimodal Fusion with Hierarchical Mutual Information Maximization for Multimodal Sentiment
 Analysis, EMNLP 2021, https://arxiv.org/abs/2109.00412.
 
-Deviations from the published code, which alternates: one epoch for the networks that estimate the information between
-modalities, then one for all others. Here there is one loss. Both turns raise the same likelihood, so the aim is the
-same, and the estimators are never an epoch ahead. The likelihood is that of the whole Gaussian, with the logarithm of
-its variance; without it, an infinite variance would be best. It is the likelihood of the same projection g of the other
-modality whose entropy is estimated; the code uses the modality itself, which gains by shrinking. g is trained, which it
-is not in the code. The entropy is that of all clips of a batch; the code has one for the positive and one for the
-negative clips of this batch and the one before. A clip that lacks a modality does not take part in the terms of that
-modality.
+Deviations from the published code: one loss trains everything, while the code alternates between an epoch for the
+networks that estimate the information between modalities and one for all others; both raise the same likelihood. The
+likelihood is that of the whole Gaussian, with the logarithm of its variance; without it, an infinite variance would be
+best. It is the likelihood of the same projection g of the other modality for which the entropy is estimated; the code
+uses the modality itself, which gains by shrinking. g is trained, which it is not in the code. The entropy is that of
+all clips of a batch; the code has one for the positive and one for the negative clips of this batch and the one before.
+A clip that lacks a modality does not take part in the terms of that modality.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ from selfmm.data.types import Batch, Output
 from selfmm.models.base import COMMON_SEARCH, Needs, Range, Score, Space, besides_text
 from selfmm.models.late_fusion import Fusion, LateFusion
 
-_SHARE = 4  # g has this many times fewer numbers than its input
+_SHARE = 4  # the size of g's input, divided by that of g
 _LOG_2_PI = math.log(2 * math.pi)
-# The information is that of g plus a noise of this variance, which makes it finite: 3.5 nats per number at most, and
-# none if g hardly varies. Without the noise, a g that is the same for all clips would have an infinite amount.
+# The information is that of g plus noise of this variance, which makes it finite: at most 3.5 nats per number, and 0 if
+# g hardly varies. Without the noise, it would be infinite for a g that is the same for all clips.
 _FLOOR = 1e-3
 _SHORTEST = 1e-6  # vectors below this length are not scaled to 1
 
@@ -42,9 +41,7 @@ _SHORTEST = 1e-6  # vectors below this length are not scaled to 1
 class Options(Group):
     """MMIM's own settings; the defaults are those of the published code."""
 
-    contrast: float = Field(
-        0.1, ge=0, description="weight of telling clips apart, from the fused feature to each modality"
-    )
+    contrast: float = Field(0.1, ge=0, description="weight of telling clips' modalities apart by the fused feature")
     bound: float = Field(0.1, ge=0, description="weight of the information between text and each other modality")
 
 
@@ -55,16 +52,15 @@ def contrast(predicted: Tensor, x: Tensor, counts: Tensor) -> Tensor:
     negatives.
 
     Args:
-        predicted: (B, d).
-        x: (B, d).
+        predicted, x: (B, d).
         counts: (B,) bool, which clips count.
 
     Returns:
         () at least 0; 0 for fewer than two clips.
     """
-    units = [functional.normalize(vectors, dim=1, eps=_SHORTEST) for vectors in (x, predicted)]
-    cosines = units[0] @ units[1].T
-    # A clip is always compared with itself, so that no sum is empty.
+    x_unit, predicted_unit = (functional.normalize(vectors, dim=1, eps=_SHORTEST) for vectors in (x, predicted))
+    cosines = x_unit @ predicted_unit.T
+    # Each clip is compared with itself, so no sum is empty.
     compared = counts[None, :] | torch.eye(x.shape[0], dtype=torch.bool, device=x.device)
     total = cosines.masked_fill(~compared, -torch.inf).logsumexp(dim=1)
     return _mean(total - cosines.diagonal(), counts)
@@ -89,7 +85,7 @@ def entropy(values: Tensor, counts: Tensor) -> Tensor:
 
 
 def log_likelihood(values: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
-    """(B,) E log N(values + noise; mean, ``spread`` + floor) over a noise of variance floor; all (B, d)."""
+    """Return (B,) E log N(values + noise; mean, ``spread`` + floor), over noise of variance floor; all are (B, d)."""
     variance = spread + _FLOOR
     terms = ((values - mean).square() + _FLOOR) / variance + variance.log() + _LOG_2_PI
     return -0.5 * terms.sum(dim=1)
@@ -102,10 +98,10 @@ def _mean(values: Tensor, counts: Tensor) -> Tensor:
 class Information(nn.Module):
     """I(x; g(y)) >= H(g(y)) + E log q(g(y) | x), at most I(x; y): the bound of Barber and Agakov.
 
-    g(y) = tanh(W y) (B, d/4); q is a Gaussian whose mean and variance are networks of x, (B, d/4) each.
+    g(y) = tanh(W y) (B, d/4); q is a Gaussian, with networks of x for mean and variance, (B, d/4) each.
 
     Input: x (B, ``x_dim``), y (B, d) and which clips count (B,) bool. Output: () nats; 0 for fewer than two clips,
-    whose entropy is unknown.
+    because their entropy is unknown.
     """
 
     def __init__(self, x_dim: int, y_dim: int) -> None:
@@ -123,10 +119,7 @@ class Information(nn.Module):
 
 
 class TanhFusion(Fusion):
-    """F_m* = tanh(W_2 tanh(W_1 dropout([F_t; F_a; F_v]))) and the score.
-
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-    """
+    """F_m* = tanh(W_2 tanh(W_1 dropout([F_t; F_a; F_v]))) and the score."""
 
     def __init__(self, dims: Mapping[str, int], settings: FusionSettings) -> None:
         super().__init__()
@@ -146,8 +139,8 @@ class TanhFusion(Fusion):
 class MMIM(LateFusion):
     """F_m* = tanh(W_2 tanh(W_1 [F_t; F_a; F_v])) (B, D), y^_m = W F_m* (B,).
 
-    Terms of the loss, weighted: ``contrast``, how badly F_m* tells each F_s of a clip from those of the other clips of
-    the batch; ``bound``, minus the estimated information between F_t and each other F_s.
+    Terms of the loss, weighted: ``contrast``, the error of F_m* in telling each F_s of a clip from those of the other
+    clips of the batch; ``bound``, minus the estimated information between F_t and each other F_s.
     """
 
     paper: ClassVar[str] = "Han et al., EMNLP 2021"
@@ -182,10 +175,9 @@ class MMIM(LateFusion):
         ).sum()
 
     def _information(self, encoded: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        others = besides_text(self.modalities)
         has_text = batch.streams[TEXT].present
         information = [
-            self.information[name](encoded[TEXT], encoded[name], has_text & batch.streams[name].present)
-            for name in others
+            part(encoded[TEXT], encoded[name], has_text & batch.streams[name].present)
+            for name, part in self.information.items()
         ]
         return torch.stack(information).sum()

@@ -1,10 +1,10 @@
-"""MulT, the Multimodal Transformer: each modality attends to each other one, step by step, without alignment.
+"""MulT, the Multimodal Transformer: every modality attends to every other one, step by step, without alignment.
 
 Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language Sequences,
 ACL 2019, https://arxiv.org/abs/1906.00295.
 
-Deviations from the published code: a convolution reads zeros beyond a clip's ends, so that no step is lost and a clip
-may be shorter than its kernel; every modality passes through one, even if it has the right size already; the state of
+Deviations from the published code: a convolution reads zeros beyond a clip's ends, so no step is lost and a clip may
+be shorter than its kernel; every modality passes through one, even if it has the right size already; the state of
 each clip's own last step is used, while the code uses the batch's last step; there is one attention dropout, while the
 code has one per modality. For the deviations of the transformers, see ``selfmm.models.attention``.
 """
@@ -12,6 +12,7 @@ code has one per modality. For the deviations of the transformers, see ``selfmm.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import permutations
 from typing import Any, ClassVar
 
 import torch
@@ -25,15 +26,13 @@ from selfmm.models.attention import TemporalConv, Transformer, TransformerOption
 from selfmm.models.base import COMMON_SEARCH, Needs, Score, Space
 from selfmm.models.sequences import Sequence, SequenceModel
 
-_MEMORY_LAYERS = 3  # the minimum in the published code, however few the crossmodal layers are
+_MEMORY_LAYERS = 3  # the minimum in the published code, even with fewer crossmodal layers
 
 
 class Options(TransformerOptions):
     """MulT's own settings; the defaults are those published for MOSI."""
 
-    layers: int = Field(
-        4, ge=1, le=64, description="blocks of each transformer; at least 3 for those of concatenated sequences"
-    )
+    layers: int = Field(4, ge=1, le=64, description="blocks of each transformer; at least 3 over joined sequences")
     text_kernel: int = Field(1, ge=1, le=255, description="number of tokens that the convolution reads for each step")
     kernel: int = Field(3, ge=1, le=255, description="number of frames that it reads for each step")
     text_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the tokens")
@@ -41,11 +40,10 @@ class Options(TransformerOptions):
 
 
 class Crossmodal(nn.Module):
-    """Z_(t<-s) = Transformer(X_t, X_s) for each pair; Z_t = Transformer([Z_(t<-s) for all s]); z is the last step of
-    all Z_t.
+    """Z_(t<-s) = Transformer(X_t, X_s) for each pair; Z_t = Transformer([Z_(t<-s) for all s]).
 
-    Input: per modality X (B, L, d). Output: z (B, ``dim``), of size M (M - 1) d for M modalities. (Tsai et al., section
-    3.2.)
+    Input: per modality X (B, L, d). Output: z, the last steps of all Z_t (B, ``dim``), of size M (M - 1) d for M
+    modalities. (Tsai et al., section 3.2.)
 
     Args:
         layers: blocks of the transformers of pairs.
@@ -56,11 +54,7 @@ class Crossmodal(nn.Module):
         super().__init__()
         self.sources = {target: tuple(source for source in names if source != target) for target in names}
         self.pairs = nn.ModuleDict(
-            {
-                pair_key(target, source): Transformer(options.dim, layers, options)
-                for target, sources in self.sources.items()
-                for source in sources
-            }
+            {pair_key(*pair): Transformer(options.dim, layers, options) for pair in permutations(names, 2)}
         )
         joined = (len(self.sources) - 1) * options.dim
         self.memories = nn.ModuleDict({name: Transformer(joined, memory_layers, options) for name in self.sources})
@@ -70,7 +64,7 @@ class Crossmodal(nn.Module):
         return torch.cat([self._memory(target, streams) for target in self.sources], dim=-1)
 
     def source(self, target: str, source: str, streams: Mapping[str, Sequence]) -> Sequence:
-        """Return what ``target`` reads of ``source``."""
+        """Return the sequence to which ``target`` attends for ``source``."""
         return streams[source]
 
     def _memory(self, target: str, streams: Mapping[str, Sequence]) -> Tensor:
@@ -86,12 +80,11 @@ class Crossmodal(nn.Module):
         """Estimate how many bytes one clip of these lengths keeps for the gradient."""
         pairs: Mapping[str, Any] = dict(self.pairs.items())
         memories: Mapping[str, Any] = dict(self.memories.items())
-        kept = 0
-        for target, sources in self.sources.items():
-            kept += memories[target].kept_bytes(lengths[target], lengths[target])
-            for source in sources:
-                kept += pairs[pair_key(target, source)].kept_bytes(lengths[target], lengths[source])
-        return kept
+        kept = sum(memory.kept_bytes(lengths[name], lengths[name]) for name, memory in memories.items())
+        return kept + sum(  # type: ignore[no-any-return]
+            pairs[pair_key(target, source)].kept_bytes(lengths[target], lengths[source])
+            for target, source in permutations(self.sources, 2)
+        )
 
 
 def pair_key(target: str, source: str) -> str:

@@ -1,5 +1,4 @@
-"""Code of the user's own: read the file that ``file.py:Class`` or ``package.module:Class`` names, then, as a second
-step, run it.
+"""The user's own code: first read the file that ``file.py:Class`` or ``package.module:Class`` names, then run it.
 
 A run remembers the SHA-256 of the file that defines its model. The hash covers this one file, not what it imports.
 """
@@ -28,7 +27,7 @@ _classes: dict[tuple[str, str], type[Model]] = {}
 
 @dataclass(frozen=True)
 class OwnCode:
-    """Code that has been read and not run yet.
+    """Code that has been read but not yet run.
 
     Attributes:
         model: its full name, with an absolute path if it is a file.
@@ -106,7 +105,7 @@ class OwnCode:
             raise _wrong(self.model, f"{self._where(error)} raises {type(error).__name__}: {reason[:300]}") from error
 
     def _where(self, error: BaseException) -> str:
-        """The last line of the file that took part in an error."""
+        """The file and its last line in the traceback of an error."""
         lines = [
             frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self.file)
         ]
@@ -147,12 +146,11 @@ def digest_of(model: str, kind: type[Model]) -> str:
 def _file_of_module(model: str, module: str) -> Path:
     try:
         spec = find_spec(module)
-    except ModuleNotFoundError as error:
-        if not module.startswith(error.name or module):  # one of its packages needs something that is not installed
+    except (Exception, SystemExit) as error:  # of the packages that contain it
+        # If only the module itself is missing, the message below says so.
+        if not (isinstance(error, ModuleNotFoundError) and module.startswith(error.name or module)):
             raise _wrong(model, f"importing {module} raises {type(error).__name__}: {error}") from error
         spec = None
-    except (Exception, SystemExit) as error:  # of the packages that contain it
-        raise _wrong(model, f"importing {module} raises {type(error).__name__}: {error}") from error
     if spec is None or spec.origin is None:
         raise _wrong(
             model, f"there is no module {module!r} on Python's path; name its file instead, path/to/file.py:Class"

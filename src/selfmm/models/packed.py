@@ -1,8 +1,8 @@
 """BERT without padding: the words of all clips as one long list of rows.
 
 A padded batch spends most of its arithmetic on padding: in MOSI a sentence has 15 tokens, and the longest of 64 has 40.
-Here every linear layer sees only real words; only the attention itself, a few percent of the work, is padded. Of the
-last layer, only the first token is computed if only that is used.
+Here every linear layer reads only real words; only the attention itself, a few percent of the work, is padded. If only
+the first token is used, the last layer computes nothing else.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ _ROWS_BF16 = 32
 # Their layers have the same parts under the same names. The tests compare with their own forward.
 _FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
-
 # Without cuDNN's, which makes a plan for each new shape: on an H100 that took 8 s in the first epochs of BERT-base.
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 FAMILIES = ", ".join(_FAMILY)
-"""For messages: the transformers that ``can_pack`` supports, by the ``model_type`` of their configuration."""
+"""The transformers that ``can_pack`` supports, by the ``model_type`` of their configuration; for messages."""
 
 
 def can_pack(model: nn.Module) -> bool:
-    """Return whether this module supports this transformer."""
+    """Return whether this file supports a transformer."""
     config: Any = model.config
     absolute = getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
     return config.model_type in _FAMILY and absolute and not config.is_decoder
@@ -44,7 +43,7 @@ class Layout:
     Args:
         lengths: (B,) int64 on the CPU, at least 1 each.
         longest: L.
-        multiple: the number of rows is a multiple of this; words whose results are not used fill up the list.
+        multiple: T is a multiple of this; copies of the first word, whose results are not used, fill up the list.
     """
 
     def __init__(self, lengths: Tensor, longest: int, multiple: int) -> None:
@@ -53,21 +52,20 @@ class Layout:
         self.words = real.flatten().nonzero()[:, 0]  # each word's place in the flattened batch
         self.places = torch.cat([self.words, self.words.new_zeros(-len(self.words) % multiple)])  # (T,)
         self.starts = lengths.cumsum(0) - lengths  # (B,) the place of each clip's first word in the list
-        full = bool(real.all())
-        self.mask = None if full else real[:, None, None, :]  # (B, 1, 1, L), True where attention may look
+        self.mask = None if real.all() else real[:, None, None, :]  # (B, 1, 1, L), True where attention may look
 
     def pack(self, padded: Tensor) -> Tensor:
-        """(B, L, d) to (T, d)."""
+        """Turn (B, L, d) into (T, d)."""
         return padded.flatten(0, 1)[self.places]
 
     def pad(self, rows: Tensor, heads: int) -> Tensor:
-        """(T, heads * d) to (B, heads, L, d), zeros where there is no word."""
+        """Turn (T, heads * d) into (B, heads, L, d), with zeros on padding."""
         flat = rows.new_zeros(self.shape[0] * self.shape[1], rows.shape[1])
         flat = flat.index_copy(0, self.words, rows[: len(self.words)])
         return flat.view(*self.shape, heads, -1).transpose(1, 2)
 
     def whole(self, rows: Tensor) -> Tensor:
-        """(T, d) to (B, L, d), zeros where there is no word."""
+        """Turn (T, d) into (B, L, d), with zeros on padding."""
         return self.pad(rows, 1)[:, 0]
 
 
@@ -85,15 +83,15 @@ class Padded:
         self.mask = (torch.arange(longest, device=lengths.device) < lengths[:, None])[:, None, None, :]
 
     def pack(self, padded: Tensor) -> Tensor:
-        """(B, L, d) to (B * L, d)."""
+        """Turn (B, L, d) into (B * L, d)."""
         return padded.flatten(0, 1)
 
     def pad(self, rows: Tensor, heads: int) -> Tensor:
-        """(B * L, heads * d) to (B, heads, L, d)."""
+        """Turn (B * L, heads * d) into (B, heads, L, d)."""
         return rows.view(*self.shape, heads, -1).transpose(1, 2)
 
     def whole(self, rows: Tensor) -> Tensor:
-        """(B * L, d) to (B, L, d), zeros where there is no word."""
+        """Turn (B * L, d) into (B, L, d), with zeros on padding."""
         return rows.view(*self.shape, -1) * self.mask[:, 0, 0, :, None]
 
 
@@ -123,12 +121,7 @@ def embeddings(model: Any, ids: Tensor) -> Tensor:
 
 
 def first_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
-    """``first_tokens`` from the first layer's input, on any device.
-
-    Args:
-        embedded: (B, L, ``hidden_size``); what is beyond the lengths is not read.
-        lengths: (B,) int64 on the device of ``embedded``, at least 1 each.
-    """
+    """Return what ``first_tokens`` does, from the first layer's input (B, L, ``hidden_size``)."""
     layout = _layout(lengths, embedded.shape[1])
     return _first(model, layout.pack(embedded), layout, recompute)
 

@@ -37,14 +37,14 @@ class Scores:
 
 @torch.inference_mode()
 def score(model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None) -> Scores:
-    """Score every clip of ``maker`` once, in evaluation mode; afterwards the model's mode is restored.
+    """Score every clip of ``maker`` once in evaluation mode, then restore the model's mode.
 
-    Several ``processes`` take turns with the batches, and all of them get all scores.
+    Several ``processes`` share the batches, and each of them gets all scores.
     """
     was_training = model.training
-    if was_training:  # going through all modules takes a fifth of the time of one short clip
+    if was_training:  # visiting all modules takes a fifth of the time of one short clip
         model.eval()
-    plan = _own(evaluation_plan(maker.cost, _BATCH), processes)
+    plan = _share_of(evaluation_plan(maker.cost, _BATCH), processes)
     columns: list[Tensor] = []
     for batch in maker.batches(plan, device):
         output: Output = model(batch)
@@ -53,17 +53,15 @@ def score(model: Model, maker: BatchMaker, device: torch.device, processes: Proc
     if was_training:
         model.train()
     scores = torch.zeros(1 + len(model.tasks), len(maker), dtype=torch.float64)
-    if plan:
-        scores[:, np.concatenate(plan)] = (
-            torch.cat(columns, dim=1).double().cpu()
-        )  # only once, because transfers wait for the device
+    if plan:  # one transfer at the end, because each waits for the device
+        scores[:, np.concatenate(plan)] = torch.cat(columns, dim=1).double().cpu()
     if processes is not None:
         scores = processes.total(scores)
-    fusion, *others = scores.numpy()
-    return Scores(fusion, dict(zip(model.tasks, others, strict=True)))
+    fusion, *unimodal_scores = scores.numpy()
+    return Scores(fusion, dict(zip(model.tasks, unimodal_scores, strict=True)))
 
 
-def _own(plan: list[Positions], processes: Processes | None) -> list[Positions]:
+def _share_of(plan: list[Positions], processes: Processes | None) -> list[Positions]:
     return plan if processes is None else plan[processes.rank :: processes.count]
 
 
@@ -76,9 +74,9 @@ def mean_encodings(
     A modality that no clip has is left out.
     """
     model.eval()
-    # The last number of each is the count of clips.
+    # The last number of each sum counts the clips.
     sums = {name: torch.zeros(len(model.missing[name]) + 1, dtype=torch.float64) for name in model.modalities}
-    for batch in maker.batches(_own(evaluation_plan(maker.cost, _BATCH), processes), device):
+    for batch in maker.batches(_share_of(evaluation_plan(maker.cost, _BATCH), processes), device):
         output: Output = model(batch)
         for name, encoded in output.encoded.items():
             present = output.present[name]

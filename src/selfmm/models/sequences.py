@@ -1,4 +1,4 @@
-"""The skeleton of models on sequences: frames and tokens as they are, and one method that fuses them."""
+"""The skeleton of models that read sequences: frames and tokens as they are, and one method that fuses them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sequence:
         return self.values.sum(dim=1) / self.lengths[:, None]
 
     def last(self, values: Tensor | None = None) -> Tensor:
-        """Return the last real step (B, d') of ``values`` (B, L, d'), by default of its own."""
+        """Return the last real step (B, d') of ``values`` (B, L, d'), by default its own."""
         values = self.values if values is None else values
         return values.take_along_dim((self.lengths - 1)[:, None, None], dim=1)[:, 0]
 
@@ -45,17 +45,17 @@ class Sequence:
 class SequenceModel(Model):
     """Reads each modality as a sequence: tokens as the transformer returns them, frames standardised.
 
-    A clip that lacks a modality has one step of ``missing`` instead; if the modalities are aligned (``needs.aligned``),
-    it has as many as its other modalities have steps, and all sequences of a batch then have the same length.
+    A clip that lacks a modality has one step of ``missing`` instead, or with aligned modalities (``needs.aligned``) as
+    many as its other modalities have; all sequences of a batch then have the same length.
     """
 
     reads_tokens: ClassVar[bool] = True
 
     def forward(self, batch: Batch) -> Output:
-        read = {name: self.encoders[name](s.values, s.lengths) for name, s in batch.streams.items()}
-        # Autocast is for the transformer, whose cost it halves; scores, losses and class centres need full precision.
+        encoded = {name: self.encoders[name](s.values, s.lengths) for name, s in batch.streams.items()}
+        # Autocast is for the transformer: it halves its cost; scores, losses and class centres need full precision.
         with torch.autocast(batch.index.device.type, enabled=False):
-            return self.combine(self._sequences(read, batch), batch)
+            return self.combine(self._sequences(encoded, batch), batch)
 
     def combine(self, sequences: dict[str, Sequence], batch: Batch) -> Output:
         """Turn the sequences of all modalities into the output."""
@@ -65,16 +65,17 @@ class SequenceModel(Model):
         """Return the mean step (B, d) of each modality, for ``Output.encoded``."""
         return {name: sequence.mean for name, sequence in sequences.items()}
 
-    def _sequences(self, read: Mapping[str, Tensor], batch: Batch) -> dict[str, Sequence]:
+    def _sequences(self, encoded: Mapping[str, Tensor], batch: Batch) -> dict[str, Sequence]:
         streams = {name: batch.streams[name] for name in self.modalities}
         shared = torch.stack([stream.lengths for stream in streams.values()]).amax(dim=0).clamp(min=1)
         longest = max(stream.values.shape[1] for stream in streams.values())
         return {
-            name: self._sequence(name, read[name].float(), stream, shared, longest) for name, stream in streams.items()
+            name: self._sequence(name, encoded[name].float(), stream, shared, longest)
+            for name, stream in streams.items()
         }
 
     def _sequence(self, name: str, values: Tensor, stream: Stream, shared: Tensor, longest: int) -> Sequence:
-        """One modality's sequence. ``shared`` (B,): each clip's greatest length; ``longest``: the greatest of all."""
+        """One modality's sequence; ``shared`` (B,) are the greatest lengths of each clip, ``longest`` of the batch."""
         lengths = shared if self.needs.aligned else stream.lengths.clamp(min=1)
         if self.needs.aligned:
             values = torch.nn.functional.pad(values, (0, 0, 0, longest - values.shape[1]))

@@ -36,13 +36,9 @@ class Options(TransformerOptions):
     heads: int = Field(5, ge=1, le=1024, validate_default=True, description="attention heads, which divide dim")
     layers: int = Field(2, ge=1, le=64, description="blocks of each transformer")
     text_kernel: int = Field(1, ge=1, le=255, description="number of tokens that the convolution reads for each step")
-    kernel: int = Field(
-        1, ge=1, le=255, description="number of states that it reads for each step of the other modalities"
-    )
+    kernel: int = Field(1, ge=1, le=255, description="number of states that it reads for each step of other modalities")
     attention_dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the attention weights")
-    relu_dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropout between the two linear layers after each attention"
-    )
+    relu_dropout: float = Field(0.0, ge=0, lt=1, description="dropout between the linear layers after each attention")
     embedding_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of a transformer's inputs")
 
 
@@ -61,7 +57,7 @@ class Recurrent(nn.Module):
 
 
 class TextEnhanced(Crossmodal):
-    """MulT's pairs; but of two that are not text, X_t attends to Transformer(X_s, X_text), which has one block."""
+    """MulT's pairs; in a pair without text, X_t attends to Transformer(X_s, X_text), which has one block."""
 
     def __init__(self, names: tuple[str, ...], options: Options) -> None:
         super().__init__(names, options, layers=options.layers, memory_layers=options.layers)
@@ -133,5 +129,5 @@ class TETFN(SequenceModel):
 
 
 def _highest(sequence: Sequence) -> Tensor:
-    """(B, d) of (B, L, d): the maximum of each feature over the real steps."""
+    """(B, d): the maximum of each feature over the real steps."""
     return sequence.values.masked_fill(~sequence.real[:, :, None], -torch.inf).amax(dim=1)

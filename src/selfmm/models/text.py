@@ -52,19 +52,15 @@ def load_pretrained(name: str) -> Pretrained:
     Raises:
         WeightsError: if it is missing, cannot be reached, or is stored as a pickle instead of safetensors.
     """
-    if name in weights.KNOWN:
-        _check_use(name)
-        return _load(str(weights.locate(name)))
-    return _load(name)
-
-
-def _check_use(name: str) -> None:
+    if name not in weights.KNOWN:
+        return _load(name)
     if weights.KNOWN[name].use != "text":
         known = ", ".join(other for other, entry in weights.KNOWN.items() if entry.use == "text")
         raise WeightsError(
             f"the weights {name!r} ({weights.KNOWN[name].about}) are not a text encoder. Choose {known}, a local "
             "folder or a hub name."
         )
+    return _load(str(weights.locate(name)))
 
 
 def load_architecture(folder: Path) -> Pretrained:
@@ -82,21 +78,20 @@ def load_architecture(folder: Path) -> Pretrained:
 
 
 def _refuse_code(folder: Path) -> None:
-    """The run folder may come from somebody else: its text encoder may not bring or download code."""
+    """Raise ``WeightsError`` if the text encoder of a run, perhaps somebody else's, would run code of its own."""
     for name in ("config.json", "tokenizer_config.json"):
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise WeightsError(
-                f"cannot read {folder / name}: {first_line(error)}. The folder is incomplete."
-            ) from error
+            problem = f"cannot read {folder / name}: {first_line(error)}. The folder is incomplete."
+            raise WeightsError(problem) from error
         if not isinstance(content, dict):
             raise WeightsError(f"{folder / name} is not a JSON object. The folder is damaged.")
         keys = [key for key in ("auto_map", "custom_pipelines") if key in content]
         keys += [key for key in ("attn_implementation", "_attn_implementation") if "/" in str(content.get(key))]
         if keys:
             raise WeightsError(
-                f"{folder / name} asks for code of its own ({', '.join(keys)}). It was not run. "
+                f"{folder / name} needs code of its own ({', '.join(keys)}). It was not run. "
                 "Use a text encoder that is part of transformers."
             )
 
@@ -118,9 +113,8 @@ def _load(name: str) -> Pretrained:
 
 
 def _without_pooler(model: Any) -> Any:
-    # The pooler is not used: it would be saved and never trained.
     if getattr(model, "pooler", None) is not None:
-        model.pooler = None
+        model.pooler = None  # it is not used: it would be saved and never trained
     return model
 
 
@@ -141,10 +135,12 @@ def words_of_tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> li
     Tokens that are not part of a word, at the beginning and end, get the number of the nearest word.
 
     Raises:
-        SettingsError: if the tokenizer does not tell where in the text its tokens are.
+        SettingsError: if the tokenizer does not report the positions of its tokens in the text.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise SettingsError(["text.encoder: its tokenizer does not tell which word a token belongs to; use align=pool"])
+        raise SettingsError(
+            ["text.encoder: its tokenizer does not report which word a token belongs to; use align=pool"]
+        )
     if not texts:
         return []
     encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False, return_offsets_mapping=True)
@@ -156,7 +152,7 @@ def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     if not text.strip():
         return np.empty(0, dtype=np.int64)
     begins = np.array([match.start() for match in re.finditer(r"\S+", text)])
-    # By its last letter: some tokenizers count the blank before a word as part of it.
+    # By the token's last letter: some tokenizers count the blank before a word as part of it.
     words = np.searchsorted(begins, spans[:, 1] - 1, side="right") - 1
     real = np.flatnonzero(spans[:, 1] > spans[:, 0])
     if not len(real):
@@ -169,34 +165,26 @@ class TransformerEncoder(Encoder):
     """F_t: the first token of the last layer of a pretrained transformer, or all of its tokens.
 
     Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``), or with ``tokens``
-    (B, L, ``dim``) with zeros beyond the lengths. If the encoder has run before, its output (B, L, ``dim``) float, L =
-    1 without ``tokens``, is passed in instead of ids and comes out.
+    (B, L, ``dim``) with zeros beyond the lengths. If the input is the encoder's own output from an earlier run, (B, L,
+    ``dim``) float with L = 1 unless ``tokens``, it is returned as it is.
 
     Args:
-        model: the transformer.
-        finetune: train it; otherwise it does not change and stays in evaluation mode.
+        finetune: train the transformer; otherwise it does not change and stays in evaluation mode.
         recompute: save memory in training by computing each layer a second time for the backward pass.
         tokens: return all tokens, not only the first.
-        inside: ``embed`` and ``read`` are used too, with something to learn between them.
+        inside: the model calls ``embed`` and ``read``, with something to learn between them.
 
     Raises:
         SettingsError: if this transformer does not support ``recompute`` or ``inside``.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        *,
-        finetune: bool,
-        recompute: bool = False,
-        tokens: bool = False,
-        inside: bool = False,
+        self, model: nn.Module, *, finetune: bool, recompute: bool = False, tokens: bool = False, inside: bool = False
     ) -> None:
         super().__init__()
         config: Any = model.config
         self.model, self.dim = model, int(config.hidden_size)
-        self.tokens = tokens
-        self.finetune = finetune
+        self.tokens, self.finetune = tokens, finetune
         self._learns = finetune or inside  # a gradient passes through, even if the encoder itself is not trained
         self.recompute = recompute and self._learns
         self.model.requires_grad_(finetune)
@@ -213,13 +201,12 @@ class TransformerEncoder(Encoder):
         return self
 
     def kept_bytes(self, length: int) -> int:
-        """Estimate how many bytes one clip of ``length`` steps keeps for the gradient."""
         if not self._learns:
             return 0
         config: Any = self.model.config
         wide, heads = int(config.hidden_size), int(getattr(config, "num_attention_heads", 1))
         between = int(getattr(config, "intermediate_size", 4 * wide))
-        # Inputs of the Linears, LayerNorms, dropouts and the activation; and of the attention, twice.
+        # The inputs of linear layers, LayerNorms, dropouts and the activation; and those of the attention, twice.
         layer = length * (12 * wide + 3 * between) + 3 * heads * length**2
         layers = int(getattr(config, "num_hidden_layers", 12))
         return 4 * (layers * length * wide + layer if self.recompute else layers * layer)
@@ -227,9 +214,7 @@ class TransformerEncoder(Encoder):
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         if values.is_floating_point():
             return values if self.tokens else values[:, 0]
-        ids = values
-        # A clip without words keeps one position, or attention would divide by zero.
-        lengths = lengths.clamp(min=1)
+        ids, lengths = values, lengths.clamp(min=1)  # without any position, attention would divide by zero
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             if self._packs:
                 self._spare_rare_words(ids.device)
@@ -253,7 +238,7 @@ class TransformerEncoder(Encoder):
         return first_of_embedded(self.model, embedded, lengths.clamp(min=1), recompute=recompute)
 
     def _spare_rare_words(self, device: torch.device) -> None:
-        # A dense gradient would be mostly zeros, filled in at each pass for every word that this batch does not have.
+        # A dense gradient would be mostly zeros, written in each pass for every word that is not in the batch.
         if device.type == "cpu":
             self.model.embeddings.word_embeddings.sparse = True  # type: ignore[union-attr]
 
@@ -261,8 +246,8 @@ class TransformerEncoder(Encoder):
         kind = self.model.config.model_type  # type: ignore[union-attr]
         raise SettingsError(
             [
-                f"text.encoder: this model works inside the text encoder, which must be one of {FAMILIES} with plain "
-                f"positions, and this one is {kind}; choose minilm or another of these, or another model"
+                f"text.encoder: this model works inside the text encoder, which must be one of {FAMILIES} with "
+                f"absolute positions, and this one is {kind}; choose minilm or another of these, or another model"
             ]
         )
 
@@ -274,7 +259,7 @@ class TransformerEncoder(Encoder):
 
 
 def check_max_tokens(model: Any, max_tokens: int) -> None:
-    """Raise ``SettingsError`` if ``max_tokens`` is more than the number of the encoder's positions."""
+    """Raise ``SettingsError`` if ``max_tokens`` exceeds the number of positions of the encoder."""
     limit = getattr(model.config, "max_position_embeddings", max_tokens)
     if max_tokens > limit:
         raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder reads {limit} tokens at most"])

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from selfmm.config.settings import Group, StreamSettings
 from selfmm.core.errors import SettingsError
 from selfmm.models.base import COMMON_SEARCH, Head, Needs, Space
-from selfmm.models.encoders import Encoder
+from selfmm.models.encoders import Encoder, sub_network
 from selfmm.models.late_fusion import Fusion, LateFusion
-from selfmm.models.subnetworks import sub_network
 from selfmm.models.text import TransformerEncoder
 
 _MOST_WEIGHTS = 2**28  # of the layer that reads the tensor: 1 GiB, and Adam needs three times that in addition
@@ -55,11 +54,9 @@ def outer_product(parts: Sequence[Tensor]) -> Tensor:
 class TensorFusion(Fusion):
     """F_m* = ReLU(W dropout(Z)) and the score, where Z is the outer product of all z.
 
-    Input: per modality its vector (B, d). Output: F_m* (B, ``dim``) and the score (B,).
-
     Args:
         dims: size of each modality's vector.
-        narrowed: for some modalities, a smaller size; a linear layer brings the vector to it before the product.
+        narrowed: for some modalities, a smaller size, to which a linear layer reduces the vector before the product.
         head: reads Z (B, ``tensor_size(dims, narrowed)``).
     """
 

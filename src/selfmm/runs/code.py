@@ -1,4 +1,4 @@
-"""Which class a run's network is built from. A run with code of the user's own never loads it unasked."""
+"""Find the class of a run's model. The user's own code is run only with permission."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from selfmm.runs.folder import RunFolder, RunInfo
 
 
 def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool) -> type[Model]:
-    """Return the class of a run's model, and run the user's own code only as far as the user allows it.
+    """Return the class of a run's model; run the user's own code only if the user allows it.
 
     Args:
         folder, info: of a run.
-        model: the model as the user names it now; None where it is not named.
-        trust: if nothing is named, run the file that the run remembers, provided that it is unchanged. If the file is
-            named and differs from the one trained with, accept that.
+        model: the model as the user names it now, or None.
+        trust: without ``model``, run the file that the run remembers if it is unchanged; with it, also accept a file
+            that has changed since training.
 
     Raises:
         RunError: if the run has code of its own that the user has neither named nor trusted, if the code has changed
@@ -30,9 +30,8 @@ def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool
         return find_model(info.model)
     if model is not None:
         return _named(folder, info, model, trust)
-    # What this process runs already, because the user named it before, is no new code.
     known = loaded(info.model, info.code_sha256)
-    if known is not None:
+    if known is not None:  # the user named it before, and this process has run it
         return known
     place = split_code(info.model)[0]
     if not trust:

@@ -1,4 +1,4 @@
-"""The run folder: the files that a training writes, and how they are read.
+"""The run folder: the files that a training writes, and how to read them.
 
 =================== ================================================================================
 file                content
@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import platform
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -40,9 +41,11 @@ from selfmm.runs.results import read_history, read_metrics, read_peak_memory
 
 FORMAT_VERSION = 1
 
+_Content = TypeVar("_Content")
+
 
 class CorrectionsUsed(BaseModel):
-    """The number of training clips whose label of ``modality`` was fixed, with the source and weight of that label."""
+    """The number of training clips with a fixed label of ``modality``, and the source and weight of these labels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,15 +63,15 @@ class RunInfo(BaseModel):
         dataset, dataset_path, fingerprint: name, path and checksum of the training data set.
         modalities: the modalities that the model reads, in its order.
         text_encoder: SHA-256 of each file of the text encoder's configuration and tokenizer.
-        corrections: number of labels given by people and held fixed, by modality, source and weight.
+        corrections: number of labels that people fixed, by modality, source and weight.
         corrections_digest: checksum of all corrections; empty if there were none.
         label_range: lowest and highest label of the data set; sets the metrics' scale and the bound of u-labels.
         model: the model's name in ``selfmm.models.MODELS``, or that of the user's own code with an absolute path.
         code_sha256: SHA-256 of the file with the user's own code; empty for the models of selfmm.
-        labels: where the labels of each modality came from.
+        labels: the source of the labels per modality.
         parameters, trained_parameters: number of parameters of the model, and of those that training changed; 0 in
             runs of version 0.1.
-        recipe: the extraction recipe of the features, so that a prediction extracts them the same way.
+        recipe: the extraction recipe of the features, so predictions extract them the same way.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -112,7 +115,7 @@ class RunInfo(BaseModel):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder, given by its path. Each file is read when it is asked for."""
+    """A run folder. Each method reads its file when it is called."""
 
     path: Path
 
@@ -141,9 +144,7 @@ class RunFolder:
         file = self.path / "run.json"
         if not file.is_file():
             if self.path.exists() and not self.path.is_dir():
-                raise RunError(
-                    f"{self.path} is not a run folder: it is a file. Give the folder that selfmm train wrote."
-                )
+                raise RunError(f"{self.path} is not a run folder: it is a file. Give the folder of a run.")
             reason = "it has no run.json" if self.path.is_dir() else "it does not exist"
             raise RunError(
                 f"{self.path} is not a run folder: {reason}. Create a run with: selfmm train DATA --out {self.path}"
@@ -156,7 +157,7 @@ class RunFolder:
             raise RunError(f"cannot read {file}: {error}. Train into a new folder.") from error
 
     def require_finished(self) -> RunInfo:
-        """Return ``run.json`` of a run that is finished. It is read once: a finished run does not change.
+        """Return ``run.json`` of a finished run. It is read once, because a finished run does not change.
 
         Raises:
             RunError: if it cannot be read, or the run is not finished.
@@ -186,7 +187,7 @@ class RunFolder:
         return info
 
     def no_labels_error(self, info: RunInfo) -> RunError:
-        """Return the error for a run without generated labels, where they are asked for."""
+        """Return the error for a run without generated labels."""
         return RunError(
             f"{self.path} has no generated labels per modality: {info.model_name} was trained with "
             f"`labels='{info.labels}'`. Train with `labels='generated'` to have them."
@@ -197,11 +198,7 @@ class RunFolder:
 
     def metrics(self) -> dict[str, Any]:
         """Read ``metrics.json``: the metrics and counts of each split, and the reasons for values that are null."""
-        text = self._read("metrics.json")
-        try:
-            return read_metrics(text)
-        except ValueError as error:
-            raise self._damaged("metrics.json", error) from error
+        return self._parsed("metrics.json", read_metrics)
 
     def predictions(self) -> pd.DataFrame:
         table = self._table("predictions.parquet")
@@ -230,32 +227,25 @@ class RunFolder:
         Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, and labels_<task>_<figure>, which
         are figures of the generated labels.
         """
-        text = self._read("history.jsonl")
-        try:
-            return read_history(text)
-        except ValueError as error:
-            raise self._damaged("history.jsonl", error) from error
+        return self._parsed("history.jsonl", read_history)
 
     def peak_memory(self) -> dict[str, float]:
-        """Return the peak memory of ``host`` and ``device`` in bytes; NaN where it is not known.
+        """Return the peak memory of ``host`` and ``device`` in bytes; NaN if unknown.
 
         See ``selfmm.core.memory.peak_memory``. For a resumed run, it is the peak of the process that finished it.
         """
-        text = self._read("environment.json")
-        try:
-            return read_peak_memory(text)
-        except ValueError as error:
-            raise self._damaged("environment.json", error) from error
+        return self._parsed("environment.json", read_peak_memory)
 
-    def _damaged(self, name: str, error: ValueError) -> RunError:
-        problem = _brief(error) if isinstance(error, ValidationError) else str(error)
-        return RunError(f"{self.path / name} is damaged: {problem}. Train into a new folder.")
-
-    def _read(self, name: str) -> str:
+    def _parsed(self, name: str, parse: Callable[[str], _Content]) -> _Content:
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            text = (self.path / name).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
+        try:
+            return parse(text)
+        except ValueError as error:
+            problem = _brief(error) if isinstance(error, ValidationError) else str(error)
+            raise RunError(f"{self.path / name} is damaged: {problem}. Train into a new folder.") from error
 
     def _table(self, name: str) -> pd.DataFrame:
         try:
@@ -265,7 +255,7 @@ class RunFolder:
 
 
 def _brief(error: ValidationError) -> str:
-    """Return the first few problems that a validation found."""
+    """The first few problems of a validation."""
     return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
 
 
@@ -275,11 +265,11 @@ def refuse_inside(path: Path, run: Path) -> None:
     in_dataset = any((folder / MANIFEST).is_file() for folder in (path, path.parent))
     if inside or in_dataset:
         where = "a data set" if in_dataset else "the run folder"
-        raise OutputError(f"{path} is in {where}, whose files must not be replaced. Choose another place.")
+        raise OutputError(f"{path} is in {where}. Files there must not be replaced. Choose another place.")
 
 
 def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]:
-    """Return versions and machine, for ``environment.json``."""
+    """Return the versions of packages and facts of the machine, for ``environment.json``."""
     packages = ("selfmm", "torch", "transformers", "accelerate", "numpy", "pandas", "pyarrow", "safetensors")
     return {
         "python": platform.python_version(),

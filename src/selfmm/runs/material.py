@@ -1,4 +1,4 @@
-"""The content of a report: a finished run folder, and its training data set if that still exists."""
+"""The input of a report: a finished run folder, and its training data set if that still exists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Material:
     Attributes:
         folder, info, settings: of the run.
         labels: the u-labels of every epoch; None if the run generated none.
-        samples: the data set's table; None if it no longer exists, or was changed since training.
+        samples: the data set's table; None if it no longer exists or has changed since training.
         notes: what the report leaves out and why, one sentence each.
     """
 
@@ -99,7 +99,7 @@ class Material:
 
 def _labels(path: Path, info: RunInfo) -> LabelHistory:
     labels = LabelHistory.of(_labels_in_pieces(path))
-    if not set(labels.modalities) <= set(info.modalities):  # they become file names and parts of a page
+    if not set(labels.modalities) <= set(info.modalities):  # their names become file names and parts of a page
         raise RunError(
             f"{path} has labels of {some(list(labels.modalities))}, but the run has {', '.join(info.modalities)}: "
             "the file is damaged or belongs to another run."
@@ -121,7 +121,7 @@ def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
-    """Return the data set's table, or None and the reason."""
+    """The data set's table, or None and the reason."""
     left_out = "so texts and labels per modality are left out"
     try:
         dataset = open_dataset(info.dataset_path)
@@ -129,5 +129,5 @@ def _samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
     except (DatasetError, OSError) as error:
         return None, f"the data set cannot be read, {left_out}: {error}"
     if checksum != info.fingerprint:
-        return None, f"the data set at {info.dataset_path} was changed since training, {left_out}."
+        return None, f"the data set at {info.dataset_path} has changed since training, {left_out}."
     return dataset.samples, None

@@ -1,5 +1,5 @@
-"""The content of a run's ``metrics.json``, ``history.jsonl`` and ``environment.json``. It is checked when it is read,
-since a run folder may come from anybody."""
+"""The content of a run's ``metrics.json``, ``history.jsonl`` and ``environment.json``, checked when it is read: a run
+folder may come from anybody."""
 
 from __future__ import annotations
 

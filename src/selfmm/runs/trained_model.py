@@ -1,4 +1,4 @@
-"""A trained model that scores data sets. Recordings are scored by :mod:`selfmm.recordings`, which stands on it."""
+"""A trained model that scores data sets; :mod:`selfmm.recordings` builds on it to score recordings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TrainedModel:
         folder: the run folder; ``folder.history()`` and similar methods read its files.
         info: ``run.json``: the model and the data set that it was trained on.
         assembly: the network with its text encoder.
-        device: the device that it computes on.
+        device: on which it computes.
     """
 
     folder: RunFolder
@@ -75,7 +75,7 @@ class TrainedModel:
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
-                "One of the two was changed. Train the run again."
+                "One of the two has changed. Train the run again."
             ) from error
         device = choose_device(settings.training.device)
         network.to(device).eval()
@@ -91,7 +91,7 @@ class TrainedModel:
         info = self.info
         summary = {"run": str(self.folder.path), "model": info.model, "data set": info.dataset}
         summary["modalities"] = ", ".join(info.modalities)
-        with suppress(RunError):  # a damaged metrics.json must not keep the model from being shown
+        with suppress(RunError):  # show the model even if metrics.json is damaged
             error = self.metrics["splits"]["test"]["fusion"]["values"].get("mae")
             summary |= {} if error is None else {"test MAE": f"{error:.4f}"}
         return summary
@@ -155,8 +155,7 @@ class TrainedModel:
 
 
 class _NoRandomStart(TorchFunctionMode):
-    """Leaves new weights uninitialised. The run's own weights replace all of them, and drawing them takes more than a
-    second for BERT-base."""
+    """Leaves new weights uninitialised: the run's own replace them, and drawing BERT-base's takes over a second."""
 
     _DRAW = ("normal_", "uniform_", "kaiming_uniform_")  # by name: they are methods, and functions wrapped in others
 
@@ -181,11 +180,11 @@ def split_rows(dataset: Dataset, split: str | None) -> Positions:
 
 
 def _check_text_encoder(folder: RunFolder, info: RunInfo) -> None:
-    """Raise ``RunError`` if a file of the text encoder changed since training: scores would differ silently."""
+    """Raise ``RunError`` if a file of the text encoder has changed since training: scores would differ silently."""
     for name, digest in info.text_encoder.items():
         file = folder.text_encoder / Path(name).name
         if not file.is_file() or sha256(file) != digest:
-            raise RunError(f"{file} is missing or was changed since training. Restore it, or train the run again.")
+            raise RunError(f"{file} is missing or has changed since training. Restore it, or train the run again.")
 
 
 @contextmanager
@@ -206,10 +205,10 @@ def open_data(data: Dataset | str | Path) -> Iterator[Dataset]:
 
 
 def texts_dataset(texts: Sequence[str]) -> Dataset:
-    """Return a data set of sentences alone, in memory.
+    """Return a data set of sentences, in memory.
 
     Raises:
-        SourceError: if there are none, or one of them is empty.
+        SourceError: if there are no sentences, or one is empty.
     """
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")

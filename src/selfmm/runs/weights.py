@@ -1,8 +1,7 @@
 """A model's weights in its run folder: those that training changed, and in a second file those that it did not.
 
 A text encoder that is not trained is the same in every run of a comparison, and makes up most of a run's size. Runs in
-one folder share one file of it: each run has its own name for the file (a hard link), so that each can be moved, copied
-and deleted by itself.
+one folder share one file of it: each run has its own hard link, so it can be moved, copied and deleted on its own.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def load_weights(folder: RunFolder, model: nn.Module) -> dict[str, Tensor]:
 
 
 def _holds(file: Path, tensors: dict[str, Tensor]) -> bool:
-    """Whether a file exists and is complete. Its name alone would spread damage from one run to all later ones."""
+    """Whether a file exists and holds ``tensors``. Its name is not proof: damage would spread to all later runs."""
     try:
         stored = load_tensors(file)
     except RunError:

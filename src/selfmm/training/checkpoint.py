@@ -1,6 +1,6 @@
-"""State that survives ``kill -9`` at any moment: new files are written, then one pointer, then old files are removed.
+"""State that survives ``kill -9`` at any moment: write new files, then one pointer, then remove old files.
 
-Everything is safetensors or JSON, so a run folder from somebody else is data, never code.
+All files are safetensors or JSON, so a run folder from somebody else is data, never code.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ class Checkpoints:
 
     Args:
         folder: contains ``latest.json`` and the tensors it points to.
-        writes: False in all but one of several processes, which together compute the state that this one stores.
+        writes: whether this process stores the state; True in only one of several, which together compute it.
     """
 
     def __init__(self, folder: Path, *, writes: bool = True) -> None:
-        self.folder = folder
-        self.writes = writes
+        self.folder, self.writes = folder, writes
 
     def progress(self) -> dict[str, Any] | None:
-        """Return what was stored with the last complete checkpoint; None without one."""
+        """Return the ``progress`` of the last complete checkpoint; None without one."""
         try:
             progress: dict[str, Any] = json.loads((self.folder / _POINTER).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -52,9 +51,8 @@ class Checkpoints:
         """Store the state at the end of an epoch.
 
         Args:
-            progress: JSON-able; must hold ``epoch`` and ``best_epoch``.
-            parts: modules whose state is stored, by name.
-            optimizer: its state is stored too.
+            progress: as JSON; must contain ``epoch`` and ``best_epoch``.
+            parts: modules by name.
             best: the weights of ``best_epoch``; None if they are stored already.
         """
         tensors = {f"{part}/{key}": value for part, module in parts.items() for key, value in learned(module).items()}
@@ -70,7 +68,7 @@ class Checkpoints:
                 file.unlink()
 
     def finish(self, part: str) -> None:
-        """Keep the state of ``part`` and remove the rest, most of a run's size: the run is finished."""
+        """Keep the state of ``part`` of a finished run and remove the rest, which is most of its size."""
         progress = self.progress()
         if progress is None or not self.writes:
             return
@@ -82,7 +80,7 @@ class Checkpoints:
         self._best_file(progress["best_epoch"]).unlink(missing_ok=True)
 
     def load(self, epoch: int, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
-        """Restore the state of ``epoch`` in the modules and the optimizer."""
+        """Restore the state of the modules and the optimizer after ``epoch``."""
         tensors = load_tensors(self._state_file(epoch))
         for part, module in parts.items():
             prefix = f"{part}/"

@@ -15,15 +15,13 @@ from selfmm.runs.folder import CorrectionsUsed
 
 
 def training_corrections(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Return the corrections that training uses: those of these modalities and of training clips that have them.
+    """Return the corrections that training uses: those of ``modalities``, for training clips that have the modality.
 
     Args:
-        dataset: the data set with its corrections.
-        modalities: names of the modalities that are trained.
         rows: (n,) row numbers of the training clips.
 
     Returns:
-        The rows of ``dataset.corrections``, and ``position``: the clip's place among ``rows``.
+        The rows of ``dataset.corrections`` with the additional column ``position``, the clip's place in ``rows``.
     """
     ids = dataset.samples["id"].to_numpy()[rows]
     tables = [dataset.corrections.iloc[:0].assign(position=np.zeros(0, dtype=np.int64))]
@@ -36,13 +34,7 @@ def training_corrections(dataset: Dataset, modalities: Collection[str], rows: np
 
 
 def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]) -> dict[str, FixedLabels]:
-    """Return the corrected labels of the training clips ``rows``, per modality that has any.
-
-    Args:
-        dataset: with its corrections.
-        modalities: names of the modalities that have a task.
-        rows: (N,) row numbers of the training clips; positions in the result count along them.
-    """
+    """Return the corrected labels of each modality that has any; arguments as in ``training_corrections``."""
     table = training_corrections(dataset, modalities, rows)
     # A label at the edge of the range may be a rounding error beyond it.
     table["label"] = table["label"].clip(*dataset.manifest.label_range)
@@ -59,7 +51,7 @@ def fixed_labels(dataset: Dataset, modalities: Collection[str], rows: npt.NDArra
 def corrections_used(
     dataset: Dataset, modalities: Collection[str], rows: npt.NDArray[np.int64]
 ) -> list[CorrectionsUsed]:
-    """Return the number of corrections per modality, source and weight; arguments as in ``fixed_labels``."""
+    """Return the number of corrections per modality, source and weight; arguments as in ``training_corrections``."""
     table = training_corrections(dataset, modalities, rows)
     groups = table.groupby(["modality", "source", "weight"])["weight"]
     return [

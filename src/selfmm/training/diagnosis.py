@@ -1,4 +1,4 @@
-"""Why a loss is not finite: the clip and the most likely cause, for the message that stops the run."""
+"""Explain a loss that is not finite: the clip and the most likely cause, for the message that stops the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from selfmm.data.types import Batch, Loss
 
 
 def explain_non_finite(batch: Batch, loss: Loss, model: nn.Module, names: list[str], epoch: int) -> str:
-    """Name the first clip whose loss is not finite, and the cause."""
+    """Return a message that names the first clip with such a loss, the cause, and what to do."""
     first = int(torch.nonzero(~torch.isfinite(loss.per_clip.detach()))[0, 0])
     clip = names[int(batch.index[first])]
     tasks = [task for task, values in loss.tasks.items() if not torch.isfinite(values[first])]

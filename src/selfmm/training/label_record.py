@@ -1,4 +1,4 @@
-"""The generated labels of every epoch: written while a run trains, joined into one table at its end."""
+"""The generated labels of every epoch: written during training, joined into one table at its end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LabelRecord:
     folder: Path
 
     def write(self, epoch: int, generator: Generator) -> None:
-        """Write the labels, loss weights and outcomes as they are after ``epoch``.
+        """Write the labels, loss weights and outcomes after ``epoch``.
 
         Raises:
             OutputError: if the file cannot be written.

@@ -1,4 +1,4 @@
-"""The training objective of a run: chosen by its model and settings, for its training clips."""
+"""The training objective of a run, chosen by its model and settings."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.models.base import Labels, Model, label_source
 from selfmm.training.corrections import fixed_labels
+from selfmm.training.objectives import Objective
 from selfmm.training.objectives.fused import FusedObjective, HumanObjective
 from selfmm.training.objectives.self_mm import SelfMMObjective
 
 Generator = UnimodalLabelGenerator | SharedLabelGenerator
 
 
-def make_objective(
-    dataset: Dataset, settings: Settings, model: Model, rows: Positions
-) -> FusedObjective | SelfMMObjective:
-    """Return the objective for the training clips, which are ``rows``.
+def make_objective(dataset: Dataset, settings: Settings, model: Model, rows: Positions) -> Objective:
+    """Return the objective for the training clips ``rows``.
 
     Raises:
-        TrainingError: if labels by people are needed, and a modality has none.
+        TrainingError: if people's labels are needed and a modality has none.
     """
     scale = LabelScale.of(dataset.manifest.label_range)
     source = label_source(type(model), settings)
@@ -45,26 +44,19 @@ def make_objective(
 def human_labels(
     dataset: Dataset, settings: Settings, modalities: tuple[str, ...], rows: Positions
 ) -> dict[str, torch.Tensor]:
-    """Return people's labels of the N training clips per modality: those of the data set, with corrections.
-
-    Args:
-        dataset: with optional columns ``label_<modality>``.
-        settings: name the model, for messages.
-        modalities: names of the modalities to label.
-        rows: (N,) row numbers of the training clips.
+    """Return people's labels of the N training clips ``rows`` per modality: those of the data set, with corrections.
 
     Returns:
         Per modality, (N,) float32 on the scale of the data set; NaN where unknown.
 
     Raises:
-        TrainingError: if no training clip has a label of a modality.
+        TrainingError: if no training clip has a label for one of the modalities.
     """
     labels = {}
     for name in modalities:
-        column = f"label_{name}"
-        known = dataset.samples[column].to_numpy(dtype=np.float64)[rows] if column in dataset.samples else None
-        unknown = torch.full((len(rows),), torch.nan)
-        labels[name] = unknown if known is None else torch.from_numpy(known.copy()).float()
+        labels[name] = torch.full((len(rows),), torch.nan)
+        if f"label_{name}" in dataset.samples:
+            labels[name] = torch.from_numpy(dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows]).float()
     for name, fixed in fixed_labels(dataset, modalities, rows).items():
         labels[name][fixed.index] = fixed.labels
     empty = [name for name, values in labels.items() if not values.isfinite().any()]
@@ -79,7 +71,7 @@ def human_labels(
 
 
 def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelScale, rows: Positions) -> Generator:
-    """The label generator; with several processes, each keeps the banks of a part of the clips."""
+    """The label generator; with several processes, each stores the features of its part of the clips."""
     processes = Processes.join(settings.training.device)
     labels = torch.from_numpy(dataset.labels()[rows]).float()
     arguments: dict[str, Any] = {
@@ -99,13 +91,13 @@ def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelS
 
 
 def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> None:
-    """Raise ``TrainingError``, which says what to do, if the data set cannot be used for training."""
+    """Raise ``TrainingError`` if the data set cannot be used for training."""
     labels = dataset.labels()
     for split in ("train", "valid"):
         rows = dataset.rows(split)
         if not len(rows):
             raise TrainingError(
-                f"the data set {dataset.name!r} has no clip in its {split} split ({len(dataset)} in all). "
+                f"the data set {dataset.name!r} has no clip in its {split} split ({len(dataset)} in total). "
                 "Training needs train and valid; import it without a split column, and selfmm will split it."
             )
         unknown = ~np.isfinite(labels[rows])

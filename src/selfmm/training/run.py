@@ -1,4 +1,4 @@
-"""One training from start to end: data set and settings in, a finished run folder out."""
+"""One training from start to end: from a data set and settings to a finished run folder."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.models import find_model
-from selfmm.models.assembly import Assembly, assemble, check_device
+from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.base import label_source
+from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.runs.folder import RunFolder, RunInfo, environment
@@ -38,7 +39,7 @@ from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
 from selfmm.training.label_record import LabelRecord
 from selfmm.training.objective import Generator, check_trainable, make_objective
-from selfmm.training.objectives.fused import FusedObjective
+from selfmm.training.objectives import Objective
 from selfmm.training.objectives.self_mm import SelfMMObjective
 from selfmm.training.trainer import EpochRecord, Trainer
 
@@ -46,28 +47,18 @@ _NOTHING, _BEGUN, _FINISHED = range(3)
 
 
 class Run:
-    """A training and its folder. If there are several processes, all train and the main one writes and reports.
+    """A training and its folder. If there are several processes, all train, and the main one writes and reports.
 
     Args:
-        dataset, settings, folder, listener: what to train on, how, where to, and what to tell about progress.
-        shared: where runs store weights that they have in common; None: each run stores its own.
+        shared: the folder in which runs store common weights; None: each run stores its own.
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        settings: Settings,
-        folder: RunFolder,
-        listener: Listener,
-        *,
-        shared: Path | None = None,
+        self, dataset: Dataset, settings: Settings, folder: RunFolder, listener: Listener, *, shared: Path | None = None
     ) -> None:
         check_device(settings.training.device)
         self.processes = Processes.join(settings.training.device)
-        self.dataset = dataset
-        self.settings = settings
-        self.folder = folder
-        self.shared = shared
+        self.dataset, self.settings, self.folder, self.shared = dataset, settings, folder, shared
         self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
@@ -85,7 +76,7 @@ class Run:
         check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
-        # What the data lack is reported before a folder is made.
+        # Report problems with the data before creating a folder.
         objective = make_objective(self.dataset, self.settings, assembly.model, self.rows)
         if assembly.model.needs.aligned:
             assembly.maker(self.dataset, np.arange(len(self.dataset)))
@@ -94,22 +85,21 @@ class Run:
         self.processes.wait()
         if not self._begun():
             raise RunError(
-                f"process {self.processes.rank} does not see {self.folder.path}, which process 0 made: the processes "
-                "of a run need a folder that all their machines share. Choose another `out=...`."
+                f"process {self.processes.rank} does not see {self.folder.path}, which process 0 created: the "
+                "processes of a run need a folder that all their machines share. Choose another `out=...`."
             )
         with only_one(self.folder.path) if self.processes.main else nullcontext():
-            encoded = assembly.ask_frozen(self.dataset)
+            encoded = assembly.encode_text(self.dataset)
             trainer = self._trainer(assembly, objective, encoded)
             trainer.fit()
             self._finish(assembly, trainer, encoded)
             self.processes.wait()
 
     def finished(self, *, resume: bool) -> bool:
-        """Return whether every result exists; refuse a folder that this training may not resume."""
+        """Return whether every result exists; raise an error for a folder that this training may not resume."""
         return self._state(resume) == _FINISHED
 
     def _state(self, resume: bool) -> int:
-        """Return what is in the folder already."""
         if not self._begun():
             return _NOTHING
         if not resume:
@@ -130,14 +120,14 @@ class Run:
         return False
 
     def _check_same(self) -> RunInfo:
-        """Refuse to resume with other data or settings than the run was started with."""
+        """Return ``run.json``; raise ``RunError`` if the run was started with other data, settings or code."""
         info, settings = self.folder.info(), self.folder.settings()
         now = (fingerprint(self.dataset), digest(self.dataset.corrections))
         if (info.fingerprint, info.corrections_digest) != now:
             raise RunError(
-                f"{self.folder.path} was started on {info.dataset!r} at {info.dataset_path}, whose content "
-                f"(clips, labels or corrections) differs from {self.dataset.path}. Give the same data, or choose "
-                "another `out=...`."
+                f"{self.folder.path} was started on {info.dataset!r} at {info.dataset_path}, whose content (clips, "
+                f"labels or corrections) differs from {self.dataset.path}. Give the same data, or choose another "
+                "`out=...`."
             )
         old, new = flatten(settings), flatten(self.settings)
         changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
@@ -177,7 +167,7 @@ class Run:
         )
 
     def _begin(self, assembly: Assembly) -> None:
-        """Make the folder whole or not at all, so that it can always be resumed."""
+        """Create the complete folder or nothing, so the run can always be resumed."""
         with atomic_folder(self.folder.path, marker="run.json") as path:
             (path / self._record.folder.relative_to(self.folder.path)).mkdir(parents=True)
             if assembly.pretrained is not None:
@@ -186,9 +176,7 @@ class Run:
             info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
             (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
 
-    def _trainer(
-        self, assembly: Assembly, objective: FusedObjective | SelfMMObjective, encoded: Ragged | None
-    ) -> Trainer:
+    def _trainer(self, assembly: Assembly, objective: Objective, encoded: Ragged | None) -> Trainer:
         generator = objective.generator if isinstance(objective, SelfMMObjective) else None
         trainer = Trainer(
             model=assembly.model,
@@ -219,7 +207,7 @@ class Run:
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
 
     def _finish(self, assembly: Assembly, trainer: Trainer, encoded: Ragged | None) -> None:
-        """Do everything that needs the best weights; if interrupted, all of it is done again."""
+        """Do everything that needs the best weights; after an interruption, all of it is done again."""
         trainer.load_best()
         self._fill_missing(assembly, trainer)
         everything = assembly.maker(self.dataset, np.arange(len(self.dataset)), encoded)
@@ -238,12 +226,12 @@ class Run:
         self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
         write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
-        with suppress(OutputError, OSError):  # all results exist; leftovers only take space
+        with suppress(OutputError, OSError):  # all results exist, and leftovers only take space
             trainer.checkpoints.finish("objective")
             self._record.clear()
 
     def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
-        """Use the mean encoding for a modality that no training clip lacked: its stand-in was never trained."""
+        """Use the mean encoding for a modality that no training clip lacks: its ``missing`` was never trained."""
         complete = [name for name, lengths in trainer.train.lengths.items() if (lengths > 0).all()]
         means = mean_encodings(trainer.model, trainer.train, trainer.device, self.processes)
         with torch.no_grad():
@@ -251,8 +239,7 @@ class Run:
                 assembly.model.missing[name].copy_(means[name])
 
     def _metrics(self, scores: Scores, best_epoch: int) -> dict[str, object]:
-        """Return metrics per split and task. Scores of a modality are compared with the m-label, and with its human
-        label if there is one."""
+        """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
         splits: dict[str, object] = {}
         for split in SPLITS:
             rows = self.rows if split == "train" else self.dataset.rows(split)

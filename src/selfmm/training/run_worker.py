@@ -1,4 +1,4 @@
-"""The worker that trains one run: it is told what to train, and reports each epoch."""
+"""The worker that trains one run, which its parent describes, and reports each epoch."""
 
 from __future__ import annotations
 

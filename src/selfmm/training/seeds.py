@@ -1,11 +1,11 @@
-"""Several seeds of one training: a folder of ordinary run folders, with mean and deviation over them.
+"""Several seeds of one training: a folder of ordinary run folders, with means and deviations over the seeds.
 
 =================== ================================================================================
 file                content
 =================== ================================================================================
 seed-<seed>/        the run folder of each seed, see :mod:`selfmm.runs.folder`
 summary.csv         a row per figure: metric, mean, std, runs, seed_<seed>
-summary.json        the same, and the reasons why seeds failed
+summary.json        the same, and why seeds failed
 =================== ================================================================================
 """
 
@@ -31,8 +31,8 @@ from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
 from selfmm.evaluation.tables import summarise
 from selfmm.models import find_model
-from selfmm.models.assembly import check_device
 from selfmm.models.base import label_source
+from selfmm.models.hardware import check_device
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable
 from selfmm.training.several import train_several
@@ -48,13 +48,13 @@ class SeedRuns:
 
     Attributes:
         folder: contains the run folders ``seed-<seed>`` and ``summary.csv``, ``summary.json``.
-        runs: the finished runs by seed; ``selfmm.load(runs[1111].path)`` gives the model.
-        failed: why seeds have no result, by seed.
+        runs: the finished runs by seed; ``selfmm.load(runs[1111].path)`` returns the model.
+        failed: the reason why a seed has no result, by seed.
         plan: how the runs shared the machine.
         figures: a row per figure, a column per seed. ``<split>_<metric>`` is for the fused score and
-            ``<split>_<modality>_<metric>`` for that of a modality, in the units of
-            :mod:`selfmm.evaluation.metrics`; then ``best_epoch``, ``epochs``, ``seconds`` (sum over the epochs,
-            validation included), ``peak_memory`` and ``device_peak_memory`` (bytes). NaN where there is no value.
+            ``<split>_<modality>_<metric>`` for that of a modality, in the units of :mod:`selfmm.evaluation.metrics`;
+            then ``best_epoch``, ``epochs``, ``seconds`` (sum over the epochs, including validation), ``peak_memory``
+            and ``device_peak_memory`` (bytes). NaN if there is no value.
     """
 
     folder: Path
@@ -65,7 +65,7 @@ class SeedRuns:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """A row per figure: ``mean``, ``std`` (over n - 1) and ``runs`` (how many had a value)."""
+        """A row per figure: ``mean``, ``std`` (over n - 1) and ``runs`` (the number of runs with a value)."""
         return summarise([{str(key): float(value) for key, value in self.figures[s].items()} for s in self.runs])
 
 
@@ -88,7 +88,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         first, last = int(numbers[1]), int(numbers[2] or numbers[1])
         if last < first:
             problems.append(f"seeds: {part.strip()} runs backwards; write {last}-{first}")
-        seeds += range(first, min(last, first + MOST_SEEDS) + 1)  # one too many is enough to be refused
+        seeds += range(first, min(last, first + MOST_SEEDS) + 1)  # one seed too many is enough for check_seeds
     if problems:
         raise SettingsError(problems)
     return check_seeds(seeds)
@@ -106,7 +106,7 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     """Return the seeds, if they are valid.
 
     Raises:
-        SettingsError: if there is none or more than ``MOST_SEEDS``, or if one is given twice or is not a whole number
+        SettingsError: if there are none or more than ``MOST_SEEDS``, or if a seed occurs twice or is not a whole number
             from 0 to 2**32 - 1.
     """
     problems = []
@@ -135,7 +135,7 @@ def run_seeds(
     jobs: int | None,
     listener: Listener,
 ) -> SeedRuns:
-    """Train ``settings`` with each seed, in workers side by side; see :func:`selfmm.train_seeds`."""
+    """Train ``settings`` with each seed, in parallel workers; see :func:`selfmm.train_seeds`."""
     refuse_launcher("seeds: each seed gets its own process")
     check_trainable(dataset, settings, label_source(find_model(settings.model), settings))
     check_device(settings.training.device)
@@ -148,13 +148,13 @@ def run_seeds(
         resume=resume,
     )
     runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
-    each = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
+    seeded = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
-        failed = train_several(dataset, each, runs, plan, folder, resume=resume, listener=listener)
-        return _summarised(dataset, folder, runs, failed, plan)
+        failed = train_several(dataset, seeded, runs, plan, folder, resume=resume, listener=listener)
+        return _summary(dataset, folder, runs, failed, plan)
 
 
-def _summarised(
+def _summary(
     dataset: Dataset, folder: Path, runs: Mapping[int, RunFolder], failed: Mapping[int, str], plan: Plan
 ) -> SeedRuns:
     done = {seed: run for seed, run in runs.items() if seed not in failed}
@@ -162,12 +162,21 @@ def _summarised(
         raise TrainingError("no seed has a result.\n" + "\n".join(describe_failures(failed)))
     figures = pd.DataFrame({seed: run_figures(run) for seed, run in done.items()})
     result = SeedRuns(folder, done, failed, plan, figures.rename_axis(index="metric", columns="seed"))
-    _write(result, dataset)
+    table = result.summary.join(result.figures.add_prefix("seed_"))
+    write_table(folder / "summary.csv", table.reset_index())
+    content = {
+        "dataset": dataset.name,
+        "seeds": list(done),
+        "failed": {str(seed): reason for seed, reason in failed.items()},
+        "threads": plan.threads,
+        "figures": table.to_dict("index"),
+    }
+    write_json(folder / "summary.json", content)
     return result
 
 
 def describe_failures(failed: Mapping[int, str]) -> list[str]:
-    """Return a line per reason, with the seeds that it stopped."""
+    """Return one line per reason, with the seeds that failed for it."""
     reasons = {reason: [str(s) for s, other in failed.items() if other == reason] for reason in failed.values()}
     return [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items()]
 
@@ -188,16 +197,3 @@ def run_figures(run: RunFolder) -> dict[str, float]:
         "peak_memory": memory["host"],
         "device_peak_memory": memory["device"],
     }
-
-
-def _write(result: SeedRuns, dataset: Dataset) -> None:
-    table = result.summary.join(result.figures.add_prefix("seed_"))
-    write_table(result.folder / "summary.csv", table.reset_index())
-    content = {
-        "dataset": dataset.name,
-        "seeds": list(result.runs),
-        "failed": {str(seed): reason for seed, reason in result.failed.items()},
-        "threads": result.plan.threads,
-        "figures": table.to_dict("index"),
-    }
-    write_json(result.folder / "summary.json", content)

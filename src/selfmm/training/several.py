@@ -1,7 +1,6 @@
-"""Several trainings side by side, each in a process of its own.
+"""Several trainings in parallel, each in its own process.
 
-Processes, not one batched model: runs stop at different epochs, a model stays the plain one, and each run's figures
-are those of a training of its own.
+They are not one batched model, because runs stop at different epochs and each must get the figures that it gets alone.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _SHARED = ".frozen"
 
 @dataclass
 class Trainings(Tasks[Key]):
-    """Trainings as a pool's tasks: what :mod:`selfmm.training.run_worker` is sent for each, and why some failed."""
+    """Trainings as tasks of a pool: a message to :mod:`selfmm.training.run_worker` for each, and why some failed."""
 
     waiting: dict[Key, Message]
     listener: Listener
@@ -58,11 +57,11 @@ def train_several(
     resume: bool,
     listener: Listener,
 ) -> dict[Key, str]:
-    """Train the runs that are not finished, and return why each that has no result failed.
+    """Train the runs that are not finished; return, by key, why a run has no result.
 
     Args:
-        settings, runs: of each run and where it goes, by key.
-        shared: a folder that contains all runs; weights that they have in common are in a hidden folder in it.
+        settings, runs: settings and folder of each run, by key.
+        shared: a folder that contains all runs; a hidden folder in it holds weights that they share.
     """
     finished = [key for key in runs if Run(dataset, settings[key], runs[key], Listener()).finished(resume=resume)]
     waiting: Sequence[Key] = [key for key in runs if key not in finished]

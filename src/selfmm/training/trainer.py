@@ -1,4 +1,4 @@
-"""The training loop for any model and objective; the validation split decides on the end and on the best weights."""
+"""The training loop for any model and objective; the validation split chooses the end and the best weights."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from selfmm.training.objectives import Objective
 from selfmm.training.optim import make_optimizer
 
 _SMALLEST_GAIN = 1e-6
-_RANK_APART = 1_000_000_007  # between the seeds of processes, so that their dropout differs
+_RANK_APART = 1_000_000_007  # difference between the seeds of two processes, so their dropout differs
 _SHARE_FOR_DATA = 4  # clips take at most a quarter of a device's memory
 
 
 class _Unsure(NamedTuple):
-    """A loss that may not be finite, with what is needed to explain it."""
+    """A loss that may not be finite, with all that is needed to explain it."""
 
     bad: Tensor
     batch: Batch
@@ -49,12 +49,12 @@ class EpochRecord:
     """One line of ``history.jsonl``.
 
     Attributes:
-        epoch: from 1.
+        epoch: its number, starting at 1.
         loss: per task, mean over the training clips; unimodal losses are weighted as in training.
         valid: metrics of the whole validation split.
         best: whether these weights are the best so far.
-        seconds: of the epoch, validation included.
-        clips_per_second: of training, without validation.
+        seconds: duration of the epoch, including validation.
+        clips_per_second: speed of training, without validation.
         labels: figures of the generated labels, per modality and for ``fusion``; see
             :meth:`selfmm.labels.UnimodalLabelGenerator.figures`.
     """
@@ -73,13 +73,10 @@ class Trainer:
     """Trains ``model`` for ``objective``; can stop after any epoch and resume there.
 
     Attributes:
-        model, objective: modules; all of their state goes into the checkpoints.
+        model, objective: modules; checkpoints hold all their state.
         train, valid: clips of the two splits.
         names: ids of the training clips, for messages.
         scale, neutral: choose the metrics of the validation split, see ``evaluate``.
-        settings: learning rates, batches, limits.
-        checkpoints: where the state goes after each epoch.
-        listener: is told about progress.
         after_epoch: called with the history so far, before the epoch's checkpoint becomes the current one.
     """
 
@@ -101,9 +98,9 @@ class Trainer:
         self.accelerator = Accelerator(cpu=training.device == "cpu")
         self.device: torch.device = self.accelerator.device
         self.model.to(self.device)
-        self._module(self.objective).to(self.device)
+        self.objective.to(self.device)
         self.processes.spread(self.model.state_dict().values())
-        # Not the model: Accelerate would wrap it so that every process needs clips in every pass, and dense gradients.
+        # Not the model: if Accelerate wraps it, every process needs clips in every pass, and gradients must be dense.
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, self.settings))
         self.precision = resolve_precision(training.precision, self.device)
         self.pass_clips = pass_clips(self.model, self.train, self.settings, self.device)
@@ -111,16 +108,16 @@ class Trainer:
             maker.settle(self.device, device_memory(self.device) // _SHARE_FOR_DATA)
         self.history: list[EpochRecord] = []
         self._best: dict[str, Tensor] = {}
-        self._stored = 0  # the last epoch whose state is on disk
+        self._stored = 0  # the last epoch that is on disk
         self._stored_at = time.perf_counter()
         self._unsure: list[_Unsure] = []
-        # Once and for all: gradients allocated at each step would fragment memory, and those of embeddings, of which a
-        # pass uses few rows, would be zeros filled into new pages.
+        # Only once: gradients allocated in each step would fragment memory, and those of embeddings would be mostly
+        # zeros written to new pages.
         for parameter in self.model.parameters():
             parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
 
     def fit(self) -> list[EpochRecord]:
-        """Train from the last checkpoint, or from the start, to the end; return the history."""
+        """Train from the last checkpoint, or else from the start; return the history."""
         self._resume()
         limits = self.settings.training
         steps = -(-len(self.train) // (limits.batch_size * limits.accumulation))
@@ -154,7 +151,7 @@ class Trainer:
 
     def _run_epoch(self, epoch: int) -> None:
         started = time.perf_counter()
-        # A seed per epoch, not one per run: then a resumed run does not need a stored random state.
+        # With one seed per epoch, a resumed run needs no stored random state.
         torch.manual_seed(self.settings.seed * 100_003 + epoch + self.processes.rank * _RANK_APART)
         loss = self._train_epoch(epoch)
         labels = self.objective.end_epoch()
@@ -168,7 +165,7 @@ class Trainer:
         due = bool(self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limit))
         if best:
             weights = learned(self.model)
-            # What is written to disk at once need not be copied in memory.
+            # Weights that are now written to disk need no copy in memory.
             self._best = weights if due else {name: value.clone() for name, value in weights.items()}
         self.after_epoch(self.history)
         if due:
@@ -184,7 +181,7 @@ class Trainer:
         size = {"batch_size": limits.batch_size, "accumulation": limits.accumulation}
         plan = training_plan(self.train.cost, **size, seed=self.settings.seed, epoch=epoch)
         shares = [np.concatenate(self.processes.share(step)) for step in plan]
-        # A process without a share takes a clip that does not count: all processes make the same calls.
+        # A process without a share takes a clip that does not count, because all processes must make the same calls.
         passes = [cut(share, self.pass_clips) or [step[0][:1]] for share, step in zip(shares, plan, strict=True)]
         batches = self.train.batches([positions for step in passes for positions in step], self.device)
         sums: dict[str, Tensor] = {}
@@ -201,9 +198,9 @@ class Trainer:
         """Do one step of the optimizer.
 
         Args:
-            step: the clips of each batch of labels, for all processes.
-            batches: this process's share of them in the same order, one batch per forward pass; without a share, a clip
-                of another process.
+            step: the clips of all processes, by batch of labels.
+            batches: this process's share in the same order, one batch per forward pass; without a share, a clip of
+                another process.
         """
         limits = self.settings.training
         own, clips = self.processes.share(step), sum(map(len, step))
@@ -223,18 +220,17 @@ class Trainer:
             if limits.clip_norm:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), limits.clip_norm)
             if bad:
-                # Adam changes nothing if this is not 0.
-                self.optimizer.optimizer.found_inf = bad[0]
+                self.optimizer.optimizer.found_inf = bad[0]  # Adam changes nothing if this is not 0
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
         self._check(before)
         return [loss for loss, _ in done] if counted else [done[0][0].nothing()]
 
     def _forward_backward(self, batch: Batch, share: Tensor, epoch: int) -> tuple[Loss, Output]:
-        """Return the loss, and what the objective observes."""
+        """Return the loss, and the output that the objective observes."""
         with self._autocast():
             output = self.model(batch)
-        loss = self.objective(output, batch)
+        loss: Loss = self.objective(output, batch)
         entry = _Unsure(~torch.isfinite(loss.per_clip).all(), batch, loss, epoch)
         if self.checks_at_once:
             self._check([entry])
@@ -244,7 +240,7 @@ class Trainer:
         return loss, self._clean(batch) if self.objective.clean_features else output.detach()
 
     def _observe(self, own: list[Positions], batches: list[Batch], outputs: list[Output], epoch: int) -> None:
-        """Show the objective the outputs by batches of labels, however the forward passes were cut."""
+        """Pass the outputs to the objective in batches of labels, whatever the size of the forward passes."""
         output, index = Output.join(outputs), torch.cat([batch.index for batch in batches])
         start = 0
         for part in own:
@@ -254,8 +250,8 @@ class Trainer:
 
     @property
     def checks_at_once(self) -> bool:
-        """Whether a loss is checked before its gradient is computed. On an accelerator this would mean to wait for it,
-        so the loss is checked a step later, and Adam does not change the weights until then."""
+        """Whether to check a loss before its gradient is computed. On an accelerator that would mean to wait for the
+        device, so the loss is checked one step later, and Adam changes no weights until then."""
         return self.device.type == "cpu"
 
     def _check(self, entries: list[_Unsure]) -> None:
@@ -265,7 +261,7 @@ class Trainer:
 
     @torch.no_grad()
     def _clean(self, batch: Batch) -> Output:
-        """Return the output without dropout: with it, stored features of a clip differ by 22-48 % between passes."""
+        """Return the output without dropout, with which features of a clip differ by 22-48 % between passes."""
         self.model.eval()
         with self._autocast():
             output: Output = self.model(batch)
@@ -273,7 +269,7 @@ class Trainer:
         return output
 
     def _autocast(self) -> torch.autocast:
-        # Not Accelerate's: the first run in a process would fix its precision for all later ones.
+        # Not Accelerate's: there, the first run in a process sets the precision of all later ones.
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def _validate(self, epoch: int) -> dict[str, float]:
@@ -287,12 +283,7 @@ class Trainer:
         return evaluate(scores.fusion, self.valid.labels, self.scale, self.neutral).values
 
     def _parts(self) -> dict[str, nn.Module]:
-        return {"model": self.model, "objective": self._module(self.objective)}
-
-    @staticmethod
-    def _module(objective: Objective) -> nn.Module:
-        assert isinstance(objective, nn.Module)
-        return objective
+        return {"model": self.model, "objective": self.objective}
 
     def _store(self) -> None:
         if self._stored == len(self.history):
@@ -304,6 +295,6 @@ class Trainer:
         }
         new = self._best if self.best_epoch > self._stored else None
         self.checkpoints.save(progress, self._parts(), self.optimizer, new)
-        self.processes.wait()  # until the files are there for all
-        self._best = {}  # now they are in a file
+        self.processes.wait()  # until all processes can read the files
+        self._best = {}  # these weights are now in a file
         self._stored, self._stored_at = len(self.history), time.perf_counter()

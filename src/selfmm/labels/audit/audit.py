@@ -1,6 +1,6 @@
 """Audit of the labels that a run generated: figures per modality, quality per label, and the clips to look at.
 
-The input is tables, the output an `Audit`; nothing is read from disk. `selfmm.runs.material` reads the tables of a run.
+This file reads nothing from disk; `selfmm.runs.material` reads the tables of a run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.labels.audit.clips import by_id, clip_table, most_disagreeing
+from selfmm.labels.audit.clips import by_id, clip_table, known_of, most_disagreeing
 from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.audit.quality import predicts_error, quality
 from selfmm.labels.audit.recovery import recovery
@@ -33,17 +33,16 @@ class Audit:
     Attributes:
         epoch: the last epoch of the table; everything except ``by_epoch`` is about this epoch.
         figures: one row per modality, columns as in ``DESCRIPTIONS``; NaN where a figure has no value.
-        reasons: per modality, figure -> why it has no value.
-        outcomes: one row per modality: share of its clips, in [0, 1], per outcome that occurs; None if not recorded.
+        reasons: per modality and figure, why it has no value.
+        outcomes: one row per modality: the share of its clips in [0, 1] per outcome that occurs; None if not recorded.
         by_epoch: one row per epoch and modality: ``drift`` (mean change since the epoch before), ``distance_m`` (mean
             |u - m|), ``flipped``, and the figures of the centres in the history (``gap``, ``separation``, ...).
-        recovery: comparison of the u-labels, and of the trivial answer y_m, with the truth, as in
-            `selfmm.labels.audit.recovery`, and how well quality predicts the error, as in
-            `selfmm.labels.audit.quality`; None if no truth is known.
+        recovery: how well the u-labels and the trivial answer y_m recover the truth (`selfmm.labels.audit.recovery`),
+            and how well quality predicts the error (`selfmm.labels.audit.quality`); None if no truth is known.
         labels: one row per clip and modality with a label: id, modality, m_label, u_label, ``score`` (of the modality's
             own head, if given), ``outcome`` (if recorded) and quality.
         clips: those whose modalities disagree most, see `selfmm.labels.audit.clips`.
-        notes: what is left out, and why; one sentence each.
+        notes: what is left out and why, one sentence each.
     """
 
     epoch: int
@@ -84,8 +83,7 @@ def audit(
         RunError: if the labels are damaged.
     """
     labels = labels if isinstance(labels, LabelHistory) else LabelHistory.of(labels)
-    heads = _heads(labels, scores)
-    values = quality(labels, bound)
+    heads, values = _heads(labels, scores), quality(labels, bound)
     by_epoch = _by_epoch(labels, neutral, history)
     figures: dict[str, dict[str, float]] = {}
     reasons: dict[str, dict[str, str]] = {}
@@ -113,11 +111,10 @@ def _by_modality(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
 
 def _heads(labels: LabelHistory, scores: pd.DataFrame | None) -> dict[str, Array]:
     """(N,) scores of each modality that has them, in the order of the labels."""
-    names = [name for name in labels.modalities if scores is not None and f"score_{name}" in scores]
-    if scores is None or not names:
+    if scores is None:
         return {}
-    table = by_id(scores[["id", *(f"score_{name}" for name in names)]], labels.ids)
-    return {name: table[f"score_{name}"].to_numpy(dtype=np.float64) for name in names}
+    columns = known_of(scores, [f"score_{name}" for name in labels.modalities], labels.ids)
+    return {column.removeprefix("score_"): values.astype(np.float64) for column, values in columns.items()}
 
 
 def _outcomes(labels: LabelHistory) -> pd.DataFrame | None:
@@ -137,7 +134,7 @@ def _by_epoch(labels: LabelHistory, neutral: float, history: pd.DataFrame | None
     m_labels = labels.m_labels.astype(np.float64)
     rows = []
     for number, name in enumerate(labels.modalities):
-        # A clip that lacks the modality keeps y_m in all epochs; it would make every figure look too good.
+        # A clip that lacks the modality keeps y_m in all epochs, which would make every figure look too good.
         missing = None if labels.outcomes is None else labels.has(number, Outcome.MISSING)[-1]
         for place, epoch in enumerate(labels.epochs):
             now = labels.u_labels[number, place].astype(np.float64)
@@ -148,7 +145,7 @@ def _by_epoch(labels: LabelHistory, neutral: float, history: pd.DataFrame | None
             figures = {
                 "drift": _mean(change),
                 "distance_m": _mean(np.abs(now - m_labels)),
-                "flipped": _mean(np.where(m_labels == neutral, np.nan, np.where(np.isnan(now), np.nan, sides < 0))),
+                "flipped": _mean(np.where((m_labels == neutral) | np.isnan(now), np.nan, sides < 0)),
             }
             rows.append({"epoch": epoch, "modality": name, **figures, **_of_history(history, name, epoch)})
     return pd.DataFrame(rows)
@@ -186,19 +183,13 @@ def _recovery(labels: LabelHistory, neutral: float, truth: pd.DataFrame | None, 
     if truth is None or not known:
         return None
     columns = ["label", *(f"label_{name}" for name in known), *({"conflict"} & set(truth.columns))]
-    table = by_id(truth[["id", *columns]], labels.ids)
-    for column in columns:
-        if column != "conflict":
-            table[column] = table[column].astype("float64") - neutral
-    last = dict(zip(labels.modalities, labels.u_labels[:, -1].astype(np.float64) - neutral, strict=True))
-    compared = recovery(table, {name: last[name] for name in known})
-    predicted = {
-        name: predicts_error(
-            values[labels.modalities.index(name)], last[name], table[f"label_{name}"].to_numpy(dtype=np.float64)
-        )
-        for name in known
-    }
-    return compared.join(_by_modality(predicted))
+    table, numbers = by_id(truth[["id", *columns]], labels.ids), {name: labels.modalities.index(name) for name in known}
+    last = {name: labels.u_labels[number, -1].astype(np.float64) for name, number in numbers.items()}
+    predicted = {}
+    for name, number in numbers.items():
+        true = table[f"label_{name}"].to_numpy(dtype=np.float64) - neutral
+        predicted[name] = predicts_error(values[number], last[name] - neutral, true)
+    return recovery(table, last, neutral).join(_by_modality(predicted))
 
 
 def _label_table(labels: LabelHistory, heads: Mapping[str, Array], values: Array) -> pd.DataFrame:

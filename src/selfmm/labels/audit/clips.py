@@ -1,4 +1,4 @@
-"""The clips to look at: those whose modalities disagree most, and typical ones to compare them with."""
+"""The clips to look at: those with the greatest disagreement of modalities, and typical ones for comparison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.intp]
 
 
 def disagreement(history: LabelHistory) -> npt.NDArray[np.float64]:
-    """Return (N,) the range of each clip's labels at the last epoch: largest minus smallest of m and the u-labels.
+    """Return (N,), the range of each clip's labels at the last epoch: largest minus smallest of m and the u-labels.
 
     With one modality that is |u - m|. Modalities without a label for the clip do not count.
     """
@@ -32,13 +32,13 @@ def disagreement(history: LabelHistory) -> npt.NDArray[np.float64]:
 
 
 def most_disagreeing(history: LabelHistory, count: int) -> Rows:
-    """Return rows of the ``count`` clips with the largest ``disagreement``, largest first, ties by id."""
+    """Return the rows of the ``count`` clips with the largest ``disagreement``, largest first, ties by id."""
     spread = disagreement(history)
     return _first(history, -spread, count, np.flatnonzero(spread > 0))
 
 
 def typical(history: LabelHistory, count: int) -> Rows:
-    """Return rows of the ``count`` clips whose ``disagreement`` is nearest to the median, ties by id."""
+    """Return the rows of the ``count`` clips with the ``disagreement`` nearest to the median, ties by id."""
     spread = disagreement(history)
     return _first(history, np.abs(spread - np.median(spread)), count, np.arange(len(spread)))
 
@@ -47,7 +47,7 @@ def _first(history: LabelHistory, key: npt.NDArray[np.float64], count: int, amon
     key, wanted = key[among], min(count, len(among))
     if not wanted:
         return np.empty(0, dtype=np.intp)
-    # Sort by name only the clips that can be among the first.
+    # Sort only those clips by name that can be among the first.
     near = np.flatnonzero(key <= np.partition(key, wanted - 1)[wanted - 1])
     names = history.ids[among[near]].to_numpy(dtype=str)
     order: Rows = among[near[np.lexsort((names, key[near]))[:wanted]]]
@@ -78,17 +78,17 @@ def clip_table(
 
 
 def known_of(frame: pd.DataFrame, columns: Sequence[str], ids: pd.Index[str]) -> dict[str, npt.NDArray[Any]]:
-    """Return those of the columns that the frame has, for these clips in their order; see :func:`by_id`."""
+    """Return those columns that the frame has, for these clips in their order; see :func:`by_id`."""
     known = [column for column in columns if column in frame]
     table = by_id(frame[["id", *known]], ids)
     return {column: table[column].to_numpy() for column in known}
 
 
 def by_id(frame: pd.DataFrame, ids: pd.Index[str]) -> pd.DataFrame:
-    """Return the frame's rows of these clips in their order, without its column ``id``; NaN for a clip that it lacks.
+    """Return the frame's rows for these clips in their order, without the column ``id``; NaN where it has no row.
 
     Raises:
-        RunError: if the frame has a clip twice.
+        RunError: if a clip occurs twice.
     """
     indexed = frame.set_index("id")
     if not indexed.index.is_unique:

@@ -1,4 +1,4 @@
-"""The labels of a run as arrays, read in pieces, because a table with a row per clip, epoch and modality is large."""
+"""The labels of a run as arrays. They are read in pieces: a table with a row per clip, epoch and modality is large."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ class LabelHistory:
     """The u-labels of N clips, M modalities and E epochs.
 
     Attributes:
-        ids: (N,) names of the clips, in the order in which they first occur in the table.
-        modalities, epochs: names (M) and numbers (E, increasing).
+        ids: (N,) names of the clips, in the order of their first rows in the table.
+        modalities, epochs: M names, and E numbers in increasing order.
         m_labels: (N,) labels of the whole clip.
         u_labels: (M, E, N); NaN where the table has no row.
-        outcomes: (M, E, N) an `Outcome` each, ``UNKNOWN`` where the table has none; None if the table has no column
-            ``outcome``, as in runs before outcomes were recorded.
+        outcomes: (M, E, N), an `Outcome` or ``UNKNOWN``; None if the table has no column ``outcome``, as in old runs.
     """
 
     ids: pd.Index[str]
@@ -44,18 +43,18 @@ class LabelHistory:
 
     @classmethod
     def of(cls, tables: pd.DataFrame | Iterable[pd.DataFrame]) -> LabelHistory:
-        """Return the labels of ``labels.parquet``, given whole or in pieces, with rows in any order.
+        """Return the labels of ``labels.parquet``, passed whole or in pieces, with rows in any order.
 
         Raises:
             RunError: if a column is missing or has a wrong type, a row occurs twice, or there are no rows.
         """
-        collected = _Collector()
+        collector = _Collector()
         for table in [tables] if isinstance(tables, pd.DataFrame) else tables:
-            collected.add(table)
-        return collected.history()
+            collector.add(table)
+        return collector.history()
 
     def has(self, number: int, *outcomes: Outcome) -> npt.NDArray[np.bool_]:
-        """Return (E, N) bool: the outcome of modality ``number`` is one of these. Only for tables with outcomes."""
+        """Return (E, N) bool: the outcome of modality ``number`` is one of ``outcomes``; they must be recorded."""
         assert self.outcomes is not None
         mask: npt.NDArray[np.bool_] = np.isin(self.outcomes[number], [int(outcome) for outcome in outcomes])
         return mask
@@ -85,11 +84,11 @@ class _Collector:
             self.blocks.setdefault((str(name), int(epoch)), []).append(block)
 
     def _rows(self, part: pd.DataFrame) -> npt.NDArray[np.intp]:
-        """Positions of the part's clips; new clips are appended."""
+        """Return the positions of the part's clips in ``ids``, and append new clips."""
         ids = pd.Index(part["id"])
         if not ids.is_unique:
-            twice = ids[ids.duplicated()][0]
-            raise RunError(f"the labels of {twice!r} occur twice in one epoch; labels.parquet is damaged.")
+            clip = ids[ids.duplicated()][0]
+            raise RunError(f"the labels of {clip!r} occur twice in one epoch; labels.parquet is damaged.")
         rows = self.ids.get_indexer(ids)
         new = rows < 0
         if new.any():

@@ -1,4 +1,4 @@
-"""The quality of each label, in [0, 1], and how well it predicts the label's error."""
+"""The quality of each label in [0, 1], and how well it predicts the label's error."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ DESCRIPTIONS = {
 def quality(history: LabelHistory, bound: float) -> Array:
     """Return ``1 - |u - y_m| / (2 bound)`` of each label of the last epoch, cut to [0, 1]: (M, N).
 
-    It is 1 minus the distance of the label from the m-label, as a share of the label range: at quality 1 the two are
-    equal, at .75 they are a quarter of the range apart, at 0 they are opposite ends of it. A human correction (outcome
-    ``fixed``) has quality 1. NaN where the clip lacks the modality, which then has no label of its own.
+    It is 1 minus the distance between u-label and m-label, as a share of the label range: at quality 1 they are equal,
+    at .75 a quarter of the range apart, at 0 at opposite ends. A human correction (outcome ``fixed``) has quality 1. It
+    is NaN where the clip lacks the modality, which then has no label of its own.
 
-    It is this simple because generated labels go wrong where they leave y_m. On planted runs no other candidate
-    predicted the error better over all rules. Distance to the modality's own score predicted next to nothing, because
-    that score was trained on the label it would judge. For the rule ``posterior`` even the best candidates predict
-    little; docs/inspection.md has the figures. So a low quality means "look at this label", not "this label is wrong":
-    labels of true contradictions leave y_m as well.
+    A low quality means "look at this label", not "this label is wrong": labels of true contradictions leave y_m as
+    well. On planted runs no other candidate predicted the error better over all rules; the distance to the modality's
+    own score predicted almost nothing, because that score was trained on the label. For the rule ``posterior`` even the
+    best candidates predict little; docs/inspection.md has the figures.
     """
     last = history.u_labels[:, -1].astype(np.float64)
     values: Array = np.clip(1 - np.abs(last - history.m_labels.astype(np.float64)) / (2 * bound), 0.0, 1.0)
@@ -47,17 +46,17 @@ def predicts_error(values: Array, u_labels: Array, truth: Array) -> dict[str, fl
     Args:
         values: (n,) quality.
         u_labels: (n,) labels.
-        truth: (n,) true labels. Clips where one of the three is NaN are left out.
+        truth: (n,) true labels. Clips with NaN in any of the three are left out.
 
     Returns:
-        The figures. ``rank_corr`` is NaN where quality or error does not vary, and all are NaN where fewer than 4 clips
-        remain. The quarters are taken by quality, ties by their place.
+        The figures. ``rank_corr`` is NaN if quality or error does not vary; all are NaN if fewer than 4 clips remain.
+        Ties are assigned to quarters in the order of the clips.
     """
     known = np.isfinite(values) & np.isfinite(u_labels) & np.isfinite(truth)
     values, error = values[known], np.abs(u_labels - truth)[known]
     if len(values) < 4:
         return dict.fromkeys(DESCRIPTIONS, float("nan"))
-    # |u - y_m| has the rounding error of float32, which must not decide the order of ties.
+    # The rounding error of |u - y_m| in float32 must not decide the order of ties.
     values = np.round(values, 6)
     order = np.argsort(values, kind="stable")
     quarter = len(order) // 4

@@ -1,7 +1,7 @@
 """How well generated labels recover the true label of each modality, compared with the trivial answer.
 
-The trivial answer is the m-label itself: generated labels must be closer to the truth than the label they started from,
-above all where a modality contradicts the whole clip.
+The trivial answer is the m-label itself. Generated labels must be closer to the truth than that, especially where a
+modality contradicts the whole clip.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from selfmm.evaluation.metrics import pearson
 _Array = npt.NDArray[np.float64]
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "clips": "number of clips whose m-label, u-label and truth are known",
+    "clips": "number of clips with known m-label, u-label and truth",
     "corr": "Pearson correlation of the u-labels with the truth",
     "corr_trivial": "Pearson correlation of the m-labels with the truth",
     "mae": "mean absolute error of the u-labels",
     "mae_trivial": "mean absolute error of the m-labels",
-    "contradicting": "number of clips whose modality contradicts the whole clip",
-    "right": "share of the contradicting clips whose u-label is on the modality's side of the neutral label",
-    "right_trivial": "share of the contradicting clips whose m-label is on the modality's side",
-    "agreeing": "number of clips whose modality and m-label are on the same side of the neutral label",
-    "flipped": "share of the agreeing clips whose u-label is on the wrong side of the neutral label",
-    "flipped_trivial": "share of the agreeing clips whose m-label is on the wrong side",
+    "contradicting": "number of clips in which the modality contradicts the whole clip",
+    "right": "share of the contradicting clips with the u-label on the modality's side of the neutral label",
+    "right_trivial": "share of the contradicting clips with the m-label on the modality's side",
+    "agreeing": "number of clips with modality and m-label on the same side of the neutral label",
+    "flipped": "share of the agreeing clips with the u-label on the wrong side of the neutral label",
+    "flipped_trivial": "share of the agreeing clips with the m-label on the wrong side",
 }
 """One line per column of `recovery`."""
 
@@ -37,15 +37,15 @@ def recovery(table: pd.DataFrame, u_labels: Mapping[str, npt.ArrayLike], neutral
     """Compare u-labels with the truth per modality.
 
     Args:
-        table: rows of ``samples.parquet`` with ``label`` and ``label_<modality>``. If it has a column ``conflict``
-            (planted data), it names the modality that contradicts; otherwise a modality contradicts where its truth
-            and the m-label are on different sides of ``neutral``.
+        table: rows of ``samples.parquet`` with ``label`` and ``label_<modality>``. A column ``conflict`` (planted data)
+            names the modality that contradicts; without it, a modality contradicts where its truth and the m-label are
+            on different sides of ``neutral``.
         u_labels: per modality, (N,) generated labels in the order of ``table``; NaN where a clip has none. Modalities
             without a column ``label_<modality>`` are left out.
         neutral: the label between the sides: 0, or 3 for labels from 1 to 5.
 
     Returns:
-        One row per modality, columns as in ``DESCRIPTIONS``. Shares and correlations that have no value are NaN.
+        One row per modality, columns as in ``DESCRIPTIONS``; NaN for shares and correlations without a value.
 
     Raises:
         DatasetError: if lengths differ, or no modality has a truth to compare with.
@@ -69,8 +69,7 @@ def _compare(table: pd.DataFrame, name: str, u_labels: _Array, neutral: float) -
     labels = table["label"].to_numpy(dtype=np.float64) - neutral
     u_labels = u_labels - neutral
     known = np.isfinite(truth) & np.isfinite(labels) & np.isfinite(u_labels)
-    contradicting, agreeing = _sides(table, name, truth, labels)
-    contradicting, agreeing = contradicting[known], agreeing[known]
+    contradicting, agreeing = (mask[known] for mask in _sides(table, name, truth, labels))
     truth = truth[known]
     figures: dict[str, float] = {
         "clips": int(known.sum()),
@@ -88,7 +87,7 @@ def _compare(table: pd.DataFrame, name: str, u_labels: _Array, neutral: float) -
 def _sides(
     table: pd.DataFrame, name: str, truth: _Array, labels: _Array
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Masks of contradicting and agreeing clips, for labels around 0; neither where one is 0 and no ``conflict``."""
+    """Masks of contradicting and of agreeing clips, for labels around 0; a label of 0 is on neither side."""
     product = np.sign(truth) * np.sign(labels)
     if "conflict" not in table.columns:
         return product < 0, product > 0

@@ -1,4 +1,4 @@
-"""The figures of an audit: one number per modality each, or the reason why it has no value."""
+"""The figures of an audit: for each modality a number, or the reason why it has no value."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ModalityLabels:
         present: (n,) bool, the clip has this modality.
         moved: (n,) bool, the rule has moved the label in some epoch.
         clamped, held: (n,) bool at the last epoch; None if outcomes were not recorded.
-        head: (n,) score of the modality's own head minus the neutral label, NaN where it has none; None if not given.
-        separation: of the class centres at the last epoch; NaN if not given.
+        head: (n,) score of the modality's own head minus the neutral label, NaN where it has none; None if unknown.
+        separation: of the class centres at the last epoch; NaN if unknown.
         quality: (n,), see `selfmm.labels.audit.quality`.
     """
 
@@ -53,17 +53,15 @@ class ModalityLabels:
         separation: float,
         quality: Array,
     ) -> ModalityLabels:
-        """Return the labels of modality ``number`` of a history; ``head`` as it is stored."""
+        """Return the labels of modality ``number`` of a history; ``head`` are the scores as they are stored."""
         u_labels = history.u_labels[number]
-        labelled = np.isfinite(u_labels[-1])
+        present = np.isfinite(u_labels[-1])
         if history.outcomes is None:
-            moved = (u_labels != history.m_labels) & np.isfinite(u_labels)
-            clamped = held = None
-            present = labelled
+            moved, clamped, held = (u_labels != history.m_labels) & np.isfinite(u_labels), None, None
         else:
             moved = history.has(number, Outcome.UPDATED, Outcome.CLAMPED)
             clamped, held = history.has(number, Outcome.CLAMPED)[-1], history.has(number, *HELD)[-1]
-            present = labelled & ~history.has(number, Outcome.MISSING)[-1]
+            present = present & ~history.has(number, Outcome.MISSING)[-1]
         return cls(
             m_labels=history.m_labels.astype(np.float64) - neutral,
             u_labels=u_labels[-1].astype(np.float64) - neutral,
@@ -91,10 +89,6 @@ def _mean(values: Array | Mask, nothing: str = "no clip has this modality") -> f
     return float(np.mean(values))
 
 
-def _coverage(labels: ModalityLabels) -> float:
-    return _mean(labels.moved[np.isfinite(labels.u_labels)], "no clip has a label")
-
-
 def _share(mask: Mask | None, labels: ModalityLabels) -> float:
     if mask is None:
         raise Undefined(_NOT_RECORDED)
@@ -107,13 +101,6 @@ def _corr(x: Array, y: Array) -> float:
     if x.min() == x.max() or y.min() == y.max():
         raise Undefined("one of the two has the same value for all clips")
     return pearson(x, y)
-
-
-def _sides(labels: ModalityLabels) -> Array:
-    """Sign of u times m, for the clips whose m-label is not neutral."""
-    sided = labels.present & (labels.m_labels != 0)
-    product: Array = np.sign(labels.u_labels[sided]) * np.sign(labels.m_labels[sided])
-    return product
 
 
 def _drift(labels: ModalityLabels) -> float:
@@ -141,12 +128,14 @@ def _mae(x: Array, y: Array) -> float:
 
 
 def _on_side(labels: ModalityLabels, side: int) -> float:
-    return _mean(_sides(labels) == side, "all m-labels are neutral")
+    """Share of clips with u on the side of m (1) or on the other side (-1), among those with an m-label on a side."""
+    sided = labels.present & (labels.m_labels != 0)
+    return _mean(np.sign(labels.u_labels[sided]) * np.sign(labels.m_labels[sided]) == side, "all m-labels are neutral")
 
 
 FIGURES: Mapping[str, tuple[str, Callable[[ModalityLabels], float]]] = {
     "clips": ("number of training clips with a label", lambda v: float(np.isfinite(v.u_labels).sum())),
-    "coverage": ("share of labels that the rule has moved at least once", _coverage),
+    "coverage": ("share of labels that the rule has moved at least once", lambda v: _share(v.moved, v)),
     "held": ("share of labels held in the last epoch, for any reason", lambda v: _share(v.held, v)),
     "clamped": ("share of raw labels cut to the range in the last epoch", lambda v: _share(v.clamped, v)),
     "corr_m": ("Pearson correlation with the m-label", lambda v: _corr(v.u_labels[v.present], v.m_labels[v.present])),
@@ -159,16 +148,16 @@ FIGURES: Mapping[str, tuple[str, Callable[[ModalityLabels], float]]] = {
     "head_mae": ("mean |u - score of the modality's own head|", lambda v: _with_head(v, _mae)),
     "quality": ("mean quality of the labels, in [0, 1]", lambda v: _mean(v.quality[v.present])),
 }
-"""The meaning of each figure and how it is computed. Clips that lack the modality count in the first four only."""
+"""Meaning and function of each figure. Clips that lack the modality count in the first four only."""
 
 
 def measure(labels: ModalityLabels) -> tuple[dict[str, float], dict[str, str]]:
-    """Return every figure of ``FIGURES``, NaN where it has no value, and the reasons for those."""
+    """Return every figure of ``FIGURES``, NaN where it has no value, and the reasons for missing values."""
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for key, (_, figure) in FIGURES.items():
         try:
             values[key] = figure(labels)
-        except Undefined as why:
-            values[key], reasons[key] = float("nan"), str(why)
+        except Undefined as reason:
+            values[key], reasons[key] = float("nan"), str(reason)
     return values, reasons

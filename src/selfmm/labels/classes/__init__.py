@@ -1,1 +1,1 @@
-"""Labels per modality for K classes: without an order (a generator of their own) or with one (a signed scale)."""
+"""Labels per modality for K classes: unordered (with their own generator) or ordered (on a signed scale)."""

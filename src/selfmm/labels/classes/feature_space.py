@@ -12,9 +12,9 @@ from selfmm.labels.feature_space import COINCIDENT, ROWS_AT_ONCE, BatchRows, Row
 class ClassFeatureSpace(StoredFeatures):
     """The feature space of one modality with K unordered classes, and the fit of its distances.
 
-    A clip counts in the centre of the most probable class of its own current u-label; where several are equally
-    probable and the m-class is one of them, in that one. The sums always equal those over the bank. To change labels or
-    bank, call ``replace`` or ``recompute``.
+    A clip counts in the centre of the most probable class of its own current u-label; if several are equally probable
+    and the m-class is one of them, in that of the m-class. The sums always equal those over the bank. To change labels
+    or bank, call ``replace`` or ``recompute``.
 
     Args:
         labels: (N, K) u-labels at the start, on the simplex; copied.
@@ -30,11 +30,11 @@ class ClassFeatureSpace(StoredFeatures):
 
     @property
     def fit(self) -> ClassFit:
-        """How the distances relate to the m-classes."""
+        """The relation of the distances to the m-classes."""
         return ClassFit(*self.estimates)
 
     def centres_differ(self) -> Tensor:
-        """() bool: the centres are not all one point."""
+        """Return () bool: whether the centres are not all one point."""
         has_centre, centres = self.members > 0, self.means()
         middle = centres.sum(0) / has_centre.sum().clamp(min=1)
         farthest = ((centres - middle).norm(dim=-1) * has_centre).max()
@@ -44,8 +44,8 @@ class ClassFeatureSpace(StoredFeatures):
     def distances(self, rows: Tensor, index: Tensor, m_classes: Tensor) -> Tensor:
         """Return (B, K) squared distances of rows to the centres computed without these clips.
 
-        A clip counts in one centre only, so leaving it out moves that one alone. The distance to a class is infinite
-        where no other clip counts in it.
+        A clip counts in one centre only, so leaving it out moves only that one. The distance to a class is infinite if
+        no other clip counts in it.
 
         Args:
             rows: (B, d) float64 features of the clips, stored or new.
@@ -90,7 +90,7 @@ class ClassFeatureSpace(StoredFeatures):
 
 
 def _home(labels: Tensor, m_classes: Tensor) -> Tensor:
-    """(B,) the class a clip counts in."""
+    """(B,) the class in which a clip counts."""
     highest, first = labels.max(-1)
     return torch.where(labels.gather(1, m_classes[:, None])[:, 0] == highest, m_classes, first)
 

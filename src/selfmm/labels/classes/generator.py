@@ -1,16 +1,16 @@
 """Labels per modality for K unordered classes: the idea of Self-MM's ULGM for distributions instead of numbers.
 
 Self-MM (Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830) moves a signed label by how much nearer a modality is
-to the positive centre than to the negative one. Without an order there is no sign and no distance to move by. The
-question remains: given the m-class, which class does this modality express? The u-label is the answer as a distribution
+to the positive centre than to the negative one. Classes without an order have no sign and no such distance. The
+question remains: given the m-class, which class does this modality express? The u-label answers it with a distribution
 over the K classes, the posterior in :mod:`selfmm.labels.classes.posterior`.
 
 With K = 2 the evidence is that of Self-MM: the difference of the distances, D^n - D^p, moves the log odds. It is
 divided by the spread of the features (1/beta) instead of D^p, so there is no pole. The label is relative to the m-class
 itself instead of the fusion's distance, as in the rule ``posterior``. It has the form of the label of PLGM (Zhong et
-al., https://arxiv.org/abs/2510.20256), ``(1 - alpha) y + alpha r`` with y the given and r the modality's class, bounded
-by construction. There alpha compares a classifier's own output with both; here it is the probability of a
-contradiction, from centres computed without the clip.
+al., https://arxiv.org/abs/2510.20256), ``(1 - alpha) y + alpha r`` with y the m-class and r the modality's class, which
+is bounded. In PLGM, alpha compares a classifier's own output with both; here it is the probability of a contradiction,
+from centres computed without the clip.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from selfmm.core.errors import SettingsError
 from selfmm.labels.base import GeneratorBase
 from selfmm.labels.classes.feature_space import ClassFeatureSpace
-from selfmm.labels.classes.ordered import check_classes
+from selfmm.labels.classes.ordered import check_classes, check_count
 from selfmm.labels.classes.posterior import posterior
 from selfmm.labels.feature_space import BatchRows, Rows
 from selfmm.labels.outcomes import Outcome, first_true
@@ -34,32 +34,32 @@ DTYPES = (torch.float32, torch.float64)
 
 
 class UnimodalClassLabelGenerator(GeneratorBase):
-    """Generate a distribution over K unordered classes per clip and modality, moved by the modality's own features.
+    """Generates a distribution over K unordered classes per clip and modality, moved by the modality's own features.
 
     A clip's u-labels start as its m-class with probability 1. At the end of each epoch ``resync`` estimates, from the
     last stored features, how well the distances to the class centres explain the m-classes, and how often the modality
     contradicts. In the next epoch ``update`` computes the posterior q^i from the centres as they were before the batch,
     and the label ``u^(i) = (i-1)/(i+1) u^(i-1) + 2/(i+1) q^i``, as published. Centres are exact means of the last
-    stored features over clips whose *own* current u-label has the class as the most probable one; a clip is removed
-    from its own centre before its distances are measured. Clips that were never in a batch are in no centre.
+    stored features of clips, by the most probable class of their own current u-label; a clip is removed from its centre
+    before its distances are measured. Clips that were never in a batch are in no centre.
 
-    A label is held, that is left as it was, where there is no evidence: before the first ``resync``; the m-class has no
-    other clip stored, so no centre; all centres are one point; the features are NaN or infinite; the distances do not
-    explain the m-classes. ``outcomes`` gives the reason (``ONE_CLASS``: fewer than two classes have a centre, or the
-    m-class has no other clip). Labels are always finite and on the simplex.
+    A label is held (left as it was) if there is no evidence: before the first ``resync``; the m-class has no other clip
+    stored, so no centre; all centres are one point; the features are NaN or infinite; the distances do not explain the
+    m-classes. ``outcomes`` gives the reason (``ONE_CLASS``: fewer than two classes have a centre, or the m-class has no
+    other clip). Labels are always finite and on the simplex.
 
-    All state is in persistent buffers: ``state_dict`` in the middle of a run continues bit for bit. ``.half()`` changes
-    no type. Train with the labels as soft targets: ``weights(index)[s] * cross_entropy(score_s, labels[s][index])``.
+    All state is in persistent buffers: from a ``state_dict`` of any moment, a run continues bit for bit. Train with the
+    labels as soft targets: ``weights(index)[s] * cross_entropy(score_s, labels[s][index])``.
 
     Args:
         classes: (N,) integers from 0 to ``count`` - 1, the m-classes.
         count: K >= 2.
         dims: width d_s of each modality's feature.
-        label_dtype: type the labels are kept in: N * K numbers per modality.
+        label_dtype: type the labels are stored in: N * K numbers per modality.
         bank_dtype: type the last features are stored in: N * d_s numbers per modality.
 
     Raises:
-        SettingsError: if arguments are wrong; lists all of them.
+        SettingsError: if arguments are wrong; lists all problems.
     """
 
     m_classes: Tensor  # (N,) long
@@ -104,9 +104,8 @@ class UnimodalClassLabelGenerator(GeneratorBase):
     ) -> None:
         """Give the batch new labels (epoch > 1), store its features and move the centres, in this order.
 
-        Costs O(B K), whatever N is. If a clip is in the batch several times, its last place counts. The arguments are
-        those of :meth:`selfmm.labels.UnimodalLabelGenerator.update`. The ``fusion`` features, (B, any), are not used,
-        except that a clip whose fusion features are not finite keeps its label, as there.
+        Takes O(B K), independent of N. The arguments are those of :meth:`selfmm.labels.UnimodalLabelGenerator.update`.
+        The ``fusion`` features, (B, any), only decide whether a clip keeps its label because they are not finite.
 
         Raises:
             ValueError: if an argument does not fit the generator.
@@ -149,9 +148,9 @@ class UnimodalClassLabelGenerator(GeneratorBase):
 
     @torch.no_grad()
     def resync(self) -> None:
-        """Recompute the centres and fit each modality's distances to the m-classes, O(N K); call it once an epoch.
+        """Recompute the centres and fit each modality's distances to the m-classes, O(N K); call it once per epoch.
 
-        Without this call the labels stay the m-classes.
+        Without it, labels stay the m-classes.
         """
         for name in self.names:
             self._space(name).recompute(self.m_classes)
@@ -176,18 +175,14 @@ class UnimodalClassLabelGenerator(GeneratorBase):
 def _check_settings(
     classes: Tensor, count: int, dims: Mapping[str, int], label_dtype: torch.dtype, bank_dtype: torch.dtype
 ) -> None:
-    problems = []
-    whole = isinstance(count, int) and not isinstance(count, bool)
-    if not whole or count < 2:
-        problems.append(f"the number of classes is {count!r}; give a whole number >= 2")
-    elif not classes.numel():
-        problems.append("classes is empty; give one per training clip")
-    else:
-        try:
-            check_classes(classes, count)
-        except ValueError as error:
-            problems.append(str(error))
-    problems += dims_problems(dims)
+    problems = dims_problems(dims)
+    try:
+        check_count(count)
+        if not classes.numel():
+            raise ValueError("classes is empty; give one per training clip")
+        check_classes(classes, count)
+    except ValueError as error:
+        problems.insert(0, str(error))
     if bank_dtype not in BANK_DTYPES:  # whole numbers would cut off the features
         problems.append(f"bank_dtype is {bank_dtype!r}; choose from {[*BANK_DTYPES]}")
     if label_dtype not in DTYPES:

@@ -1,4 +1,4 @@
-"""How one modality's distances to the class centres relate to the m-classes, and the posterior over its classes.
+"""The posterior over one modality's classes, from its distances to the class centres and the m-class.
 
 A contamination model for K unordered classes. With probability 1 - pi a modality agrees, t = m. With probability pi its
 class is independent of m, drawn from the class prior q. Its features are spread around the centre of class t, evenly in
@@ -10,11 +10,11 @@ class k, which was computed without this clip. Then
     P(t = k | m, z) = (1 - c) [k = m] + c f_k
 
 beta and pi maximise the likelihood of the m-classes; beta is at most 1/(2 sigma^2), sigma^2 the pooled variance of a
-feature within its class: that is the exact value if features are independent, and it is finite where a few clips happen
-to be separated without an error. ``credit`` w is Schwarz's approximation to the probability that there are
-contradictions at all (the model above against the one with pi = 0, each with its own beta), and the label is
-``(1 - w c) [k = m] + w c f_k``. So a dead modality, which shows no contradictions, keeps its m-classes instead of being
-blurred by a pi that the data do not determine.
+feature within its class. That is the exact value if features are independent, and it stays finite if a few clips happen
+to be separated without error. ``credit`` w is Schwarz's approximation to the probability that there are contradictions
+at all (the model above compared with the one with pi = 0, each with its own beta), and the label is
+``(1 - w c) [k = m] + w c f_k``. So a dead modality, which shows no contradictions, keeps its m-classes: a pi that the
+data do not determine cannot blur them.
 
 Source of the approximation: Schwarz, "Estimating the Dimension of a Model", Annals of Statistics 6 (1978),
 https://doi.org/10.1214/aos/1176344136. The model was made for selfmm.
@@ -42,8 +42,8 @@ class ClassFit(NamedTuple):
 
     Attributes:
         sharpness: beta >= 0, in one over the features' unit squared; 0 for a modality that explains nothing.
-        share: pi in [0, 1], share of clips whose modality contradicts.
-        credit: w in [0, 1], the probability that any does.
+        share: pi in [0, 1], share of clips in which the modality contradicts.
+        credit: w in [0, 1], the probability that it does so in any clip.
     """
 
     sharpness: Tensor
@@ -60,9 +60,9 @@ def posterior(m_classes: Tensor, distances: Tensor, prior: Tensor, fit: ClassFit
 
     Args:
         m_classes: (B,) long.
-        distances: (B, K) squared distances D_k, float64; infinite for a class without a centre, but not for m's.
+        distances: (B, K) squared distances D_k, float64; infinite for a class without a centre, but not for m.
         prior: (K,) class prior q.
-        fit: how distances relate to the m-classes.
+        fit: the relation of the distances to the m-classes.
     """
     likely = _class_probabilities(distances, prior, fit.sharpness)
     contradicts = fit.credit * _contradiction_probability(m_classes, likely, prior, fit.share)
@@ -81,7 +81,7 @@ def fit_distances(m_classes: Tensor, distances: Tensor, prior: Tensor, variance:
         variance: () sigma^2, of one feature within its class.
 
     Returns:
-        The fit; ``UNINFORMATIVE`` where the distances do not explain the m-classes: dead, constant, or of no clip.
+        The fit; ``UNINFORMATIVE`` if the distances do not explain the m-classes, are constant, or there are no clips.
     """
     uninformative = ClassFit(*(estimate.to(distances.device) for estimate in UNINFORMATIVE))
     unit = distances[distances.isfinite()].mean() if len(distances) else torch.zeros(())
@@ -109,7 +109,7 @@ def fit_distances(m_classes: Tensor, distances: Tensor, prior: Tensor, variance:
 
 
 def _class_probabilities(distances: Tensor, prior: Tensor, sharpness: Tensor) -> Tensor:
-    """f, (n, K): class probabilities by the modality alone; 0 for a class that has no centre."""
+    """f, (n, K): class probabilities by the modality alone; 0 for a class without a centre."""
     has_centre = distances.isfinite()
     logits = prior.log() - sharpness * distances.where(has_centre, 0.0)
     return logits.where(has_centre, -math.inf).softmax(-1)
@@ -143,5 +143,5 @@ def _log_likelihood(m_classes: Tensor, distances: Tensor, prior: Tensor, sharpne
 
 
 def _of(rows: Tensor, classes: Tensor) -> Tensor:
-    """(n,), from each row the number in the column of its class."""
+    """(n,): the number in each row's column of its class."""
     return rows.gather(1, classes[:, None])[:, 0]

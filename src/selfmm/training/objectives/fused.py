@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from selfmm.data.types import Batch, Loss, Output
+from selfmm.training.objectives import Objective
 
 
 def total_loss(parts: Mapping[str, Tensor], output: Output, unit: float) -> Loss:
@@ -16,7 +17,7 @@ def total_loss(parts: Mapping[str, Tensor], output: Output, unit: float) -> Loss
     Args:
         parts: per task, (B,) absolute errors on the scale of the labels, with gradient.
         output: its ``terms`` are added as they are.
-        unit: of the scale, > 0; errors are divided by it, so learning rates and clipping mean the same on every scale.
+        unit: of the label scale, > 0; errors are divided by it, so learning rates and clipping fit every scale.
     """
     total = torch.stack([*parts.values()]).sum(dim=0) / unit
     for term in output.terms.values():
@@ -24,35 +25,25 @@ def total_loss(parts: Mapping[str, Tensor], output: Output, unit: float) -> Loss
     return Loss(per_clip=total, tasks={name: part.detach() for name, part in {**parts, **output.terms}.items()})
 
 
-class FusedObjective(nn.Module):
+class FusedObjective(Objective):
     """L = mean over clips of |y^_m - y_m|, plus the model's own terms.
 
     Args:
         unit: of the label scale, > 0; see :class:`selfmm.data.scales.LabelScale`.
     """
 
-    clean_features = False
-
     def __init__(self, unit: float) -> None:
         super().__init__()
         self.unit = unit
 
     def forward(self, output: Output, batch: Batch) -> Loss:
-        """Return the (B,) losses of a batch."""
         return total_loss({"fusion": (output.fusion - batch.labels).abs()}, output, self.unit)
-
-    def observe(self, output: Output, index: Tensor, epoch: int) -> None:
-        """Do nothing: there is no state."""
-
-    def end_epoch(self) -> dict[str, dict[str, float]]:
-        """Return no figures."""
-        return {}
 
 
 class HumanObjective(FusedObjective):
     """L = mean over clips of |y^_m - y_m| + sum_s |y^_s - y_s|, with labels y_s by people.
 
-    A clip that lacks a modality, or has no label for it, does not count in that modality's task.
+    A clip without a modality or a label for it does not count in that modality's task.
 
     Source: Yu et al., CH-SIMS, ACL 2020, https://aclanthology.org/2020.acl-main.343, section 4.3, with all weights 1.
 
@@ -63,16 +54,15 @@ class HumanObjective(FusedObjective):
 
     def __init__(self, labels: Mapping[str, Tensor], unit: float) -> None:
         super().__init__(unit)
-        # Not part of a checkpoint: they come with the data.
+        # Not part of a checkpoint, because they come from the data.
         for name, values in labels.items():
             self.register_buffer(f"labels_{name}", values, persistent=False)
 
     def forward(self, output: Output, batch: Batch) -> Loss:
-        """Return the (B,) losses of a batch; ``batch.index`` are the clips' positions in ``labels``."""
         parts = {"fusion": (output.fusion - batch.labels).abs()}
         for name, score in output.unimodal.items():
             target = getattr(self, f"labels_{name}")[batch.index].to(score.dtype)
             known = output.present[name] & target.isfinite()
-            # Replace unknown labels before the difference: the gradient must be 0 there, not 0 times NaN.
+            # Replace unknown labels before the difference: otherwise the gradient would be 0 times NaN, not 0.
             parts[name] = torch.where(known, (score - target.where(known, score.detach())).abs(), 0.0)
         return total_loss(parts, output, self.unit)

@@ -1,20 +1,21 @@
-"""The objective of Self-MM: the fused task on the given labels, each modality's task on generated labels."""
+"""The objective of Self-MM: the fused task learns the m-labels, each modality's task generated labels."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from selfmm.data.types import Batch, Loss, Output
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.training.objectives import Objective
 from selfmm.training.objectives.fused import total_loss
 
 
-class SelfMMObjective(nn.Module):
+class SelfMMObjective(Objective):
     """L = mean over clips of |y^_m - y_m| + sum_s W_s |y^_s - y_s|, W_s = tanh |y_s - y_m|.
 
-    In epoch 1 every W_s is 0: the unimodal heads get no gradient. A clip that lacks a modality does not count in that
+    In epoch 1 every W_s is 0, so the unimodal heads get no gradient. A clip without a modality does not count in that
     modality's task.
 
     Source: Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830, equations 17-18 and algorithm 1.
@@ -28,11 +29,9 @@ class SelfMMObjective(nn.Module):
         self, generator: UnimodalLabelGenerator | SharedLabelGenerator, *, clean_features: bool = True
     ) -> None:
         super().__init__()
-        self.generator = generator
-        self.clean_features = clean_features
+        self.generator, self.clean_features = generator, clean_features
 
     def forward(self, output: Output, batch: Batch) -> Loss:
-        """Return the (B,) losses of a batch; ``batch.index`` are the clips' positions in the generator."""
         parts = {"fusion": (output.fusion - batch.labels).abs()}
         weights = self.generator.weights(batch.index)
         for name, score in output.unimodal.items():
@@ -47,6 +46,6 @@ class SelfMMObjective(nn.Module):
         self.generator.update(output.fusion_feature, output.features, index, epoch, present=present)
 
     def end_epoch(self) -> dict[str, dict[str, float]]:
-        """Recompute the running sums, so that rounding errors do not add up; return figures of the class centres."""
+        """Recompute the running sums, so rounding errors do not add up; return figures of the class centres."""
         self.generator.resync()
         return self.generator.figures()
