@@ -1,4 +1,4 @@
-"""Extracted clips as a data set: written to a folder clip by clip, or held in memory for a prediction."""
+"""Extracted clips as a data set: written to a folder clip by clip, or kept in memory for a prediction."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ STREAMS = ("audio", "vision")
 
 
 def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
-    """Return the (length, d) frames of a stream as the model reads them: its own rows, or one per word.
-
-    None if the clip has no such stream.
-    """
+    """Return the (length, d) frames that a model reads: the rows of the track, or one per word; None without a track."""
     track = features.tracks.get(name)
     if track is None:
         return None
@@ -37,7 +34,7 @@ def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
 
 
 def modality_of(track: Track, name: str, recipe: Recipe) -> Modality:
-    """Return what a stream is in the data set."""
+    """Return the description of a modality for the manifest."""
     aligned = recipe.align == "words"
     return Modality(
         kind="frames",
@@ -50,14 +47,14 @@ def modality_of(track: Track, name: str, recipe: Recipe) -> Modality:
 
 @dataclass(frozen=True)
 class ClipRow:
-    """What the tables of a data set say of one clip.
+    """The entries of a clip in the tables of a data set.
 
     Attributes:
-        text, language: what is said, and its language; None where they are not known.
-        warnings: reasons not to trust the clip, in one text.
+        text, language: the words and their language; None if unknown.
+        warnings: reasons not to trust the clip, as one text.
         words: each with start, end (seconds in the clip) and probability.
-        lengths: frames of each stream; 0 where the clip has none.
-        modalities: of the streams that the clip has.
+        lengths: number of frames of each of ``STREAMS``; 0 if the clip has none.
+        modalities: descriptions of those that the clip has.
     """
 
     text: str | None
@@ -69,7 +66,7 @@ class ClipRow:
 
 
 def row_of(clip: ClipFeatures, recipe: Recipe) -> ClipRow:
-    """Return the row of a clip that was extracted by ``recipe``."""
+    """Return the entries of a clip that was extracted with ``recipe``."""
     features = clip.features
     frames = {stream: rows_of(features, stream, recipe) for stream in STREAMS}
     return ClipRow(
@@ -95,18 +92,18 @@ def source_of(
     name: str,
     label_range: tuple[float, float],
 ) -> Source:
-    """Return the data set of many clips, whose frames are loaded when they are written.
+    """Return the data set of many clips. Their frames are loaded when they are written.
 
     Args:
-        table: id, split, label, video and what else is known, a row per clip; text, language and warnings are added.
-        clips: a row per clip, in the order of the table.
-        load: features of the clip in row i, of which one stream is asked for.
-        recipe: by which they were extracted.
+        table: id, split, label, video and other columns, one row per clip; text, language and warnings are added.
+        clips: one per row of the table.
+        load: takes a row and the name of a stream, and returns features with at least this stream.
+        recipe: the recipe of the extraction.
         name, label_range: of the data set.
     """
     modalities: dict[str, Modality] = {}
     for clip in clips:
-        modalities = {**clip.modalities, **modalities}  # the first clip that has a stream says what it is
+        modalities = {**clip.modalities, **modalities}  # the first clip with a stream describes it
 
     def frames_of(stream: str) -> Frames:
         dim = modalities[stream].dim or 0
@@ -142,11 +139,11 @@ def source_of(
 
 
 def dataset_of(clips: Sequence[tuple[str, Features]], recipe: Recipe, modalities: Mapping[str, Modality]) -> Dataset:
-    """Return clips in memory as a data set without labels, for a model that reads ``modalities``.
+    """Return clips as a data set in memory, without labels, for a model that reads ``modalities``.
 
     Args:
-        clips: id and features of each.
-        recipe: by which they were extracted.
+        clips: the id and features of each clip.
+        recipe: the recipe of the extraction.
         modalities: those of the model; other streams are left out.
     """
     table = pd.DataFrame({"id": [name for name, _ in clips], "split": "test", "label": np.nan})
