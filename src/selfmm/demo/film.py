@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.core.errors import MissingPackageError
+from selfmm.features.media.opening import pyav
 from selfmm.features.streams import SOUND_RATE, Floats
 
 FRAME_RATE = 25
@@ -19,21 +19,6 @@ ON_TWOS = 2
 """Every drawing is shown for two pictures, as cartoons do: half the work, and just as lively."""
 DRAWING = ON_TWOS / FRAME_RATE
 """Seconds that a drawing is shown."""
-
-
-def pyav() -> Any:
-    """Return the package ``av``.
-
-    Raises:
-        MissingPackageError: if it is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingPackageError(
-            "recordings need the package 'av'; install it with: pip install 'selfmm[video]'"
-        ) from error
-    return av
 
 
 def write_film(path: Path, drawings: Iterable[npt.NDArray[np.uint8]], sound: Floats, size: tuple[int, int]) -> None:

@@ -23,7 +23,7 @@ STREAMS = ("audio", "vision")
 
 
 def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
-    """Return the (length, d) frames that a model reads: the rows of the track, or one per word; None without a track."""
+    """Return the (length, d) frames that a model reads: those of the track, or one per word; None without a track."""
     track = features.tracks.get(name)
     if track is None:
         return None

@@ -1,7 +1,7 @@
 """Extract many clips at once through joblib: on the cores of this machine, or on a Ray or Dask cluster.
 
-Each clip is read in a worker process (:mod:`selfmm.features.clip_worker`). If a clip kills its worker, by a crash of the
-decoder or a lack of memory, a new worker goes on with the next clip.
+Each clip is read in a worker process (:mod:`selfmm.features.clip_worker`). If a clip kills its worker (the decoder
+crashes, or memory runs out), a new worker goes on with the next clip.
 """
 
 from __future__ import annotations
