@@ -1,4 +1,4 @@
-"""The probability of speech over time, by Silero VAD."""
+"""Find speech in sound with Silero VAD."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 STEP = 512
 """Samples for which the model gives one probability."""
 
-_CONTEXT = 64  # samples of the step before that the model also reads
-_STEPS = 8  # steps per call: more are not measurably cheaper, and this delays by a quarter of a second only
+_CONTEXT = 64  # samples of the previous step that the model also reads
+_STEPS = 8  # steps per call: more would not be measurably faster, and these delay by only a quarter of a second
 _STATE = (1, 1, 128)
 
 
 class SpeechActivity(BlockAnalyser):
-    """Probability of speech: column ``speech``, 0 to 1, 31.25 rows per second, one for each .032 s that has begun.
+    """The probability of speech: column ``speech``, 0 to 1, 31.25 rows per second, one for each .032 s that has begun.
 
-    The model (Silero VAD, MIT, https://github.com/snakers4/silero-vad) comes with faster-whisper. It is recurrent: its
-    state is carried along since the beginning of the clip.
+    The model (Silero VAD, MIT, https://github.com/snakers4/silero-vad) comes with faster-whisper. It is recurrent and
+    keeps its state from the beginning of the clip.
 
     Raises:
         MissingPackageError: if faster-whisper or onnxruntime is not installed.
@@ -46,16 +46,16 @@ class SpeechActivity(BlockAnalyser):
         min_silence: float = 0.3,
         padding: float = 0.1,
     ) -> list[tuple[float, float]]:
-        """Return the spans of speech in [``start``, ``end``] in order; they do not touch.
+        """Return the separate spans of speech in [``start``, ``end``], in order.
 
         Args:
-            onset: speech begins at this probability.
-            offset: speech lasts until the probability falls below this.
+            onset: the probability at which speech begins.
+            offset: the probability below which speech ends.
             min_silence: seconds; a shorter pause belongs to the speech.
             padding: seconds added before and after.
 
         Raises:
-            ValueError: as ``track``.
+            ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         track = self.track(start, end)
         spans: list[tuple[float, float]] = []
@@ -93,18 +93,18 @@ def _runs(speech: list[float], onset: float, offset: float) -> list[tuple[int, i
 
 @functools.lru_cache(maxsize=1)
 def _model() -> Any:
-    # The file is all that is needed: importing faster_whisper would load its recogniser as well.
+    # Only the file is needed: importing faster_whisper would also load its recogniser.
     package = importlib.util.find_spec("faster_whisper")
     path = Path(package.origin).parent / "assets" / "silero_vad_v6.onnx" if package and package.origin else None
     if path is None or not path.is_file() or importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackageError(
-            "finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which includes the model. "
+            "Finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which includes the model. "
             "Install them with: pip install 'selfmm[video]'"
         )
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # A step is too small to share, and sums would depend on the number of cores.
+    # A step is too small for several threads, and sums would depend on the number of cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
