@@ -67,7 +67,9 @@ def make_clips(
     """
     synthesizer = chosen(synthesizer)
     scripts = write_scripts(count, seed, seconds)
-    with atomic_folder(folder, marker=TABLE, ours=_is_ours, force=force) as temporary:
+    with atomic_folder(
+        folder, marker=TABLE, ours=lambda name: name == TABLE or name.endswith(".mp4"), force=force
+    ) as temporary:
         for script in scripts:
             sound = record(script, seconds, synthesizer)
             write_film(temporary / f"{script.id}.mp4", film(script, sound), sound, SIZE)
@@ -104,10 +106,6 @@ def make_long_recording(path: Path, *, minutes: float, seed: int = 0, synthesize
         loop = sum(len(sound) for sound in sounds) / SOUND_RATE
         repeat_film(once, temporary, loop, 60 * minutes)
     return path
-
-
-def _is_ours(name: str) -> bool:
-    return name == TABLE or name.endswith(".mp4")
 
 
 def record(script: Script, seconds: Seconds, synthesizer: Synthesizer) -> Floats:

@@ -54,7 +54,11 @@ def write_scripts(count: int, seed: int, seconds: Seconds) -> list[Script]:
     Raises:
         SettingsError: if ``count``, ``seed`` or ``seconds`` is wrong.
     """
-    if problems := _problems(count, seed, seconds):
+    problems = [] if count >= 3 else [f"count is {count}; it must be at least 3"]
+    problems += [] if seed >= 0 else [f"seed is {seed}; it must be at least 0"]
+    if not 1 <= seconds[0] <= seconds[1] <= 60:
+        problems.append(f"seconds is {seconds}; give the shortest (at least 1), then the longest (at most 60)")
+    if problems:
         raise SettingsError(problems)
     table = planted_source(PlantedSettings(clips=count, seed=seed)).table
     speakers = SPEAKERS[: int(np.clip(count // 4, 4, len(SPEAKERS)))]
@@ -75,14 +79,6 @@ def write_scripts(count: int, seed: int, seconds: Seconds) -> list[Script]:
         )
         scripts.append(script)
     return scripts
-
-
-def _problems(count: int, seed: int, seconds: Seconds) -> list[str]:
-    problems = [] if count >= 3 else [f"count is {count}; it must be at least 3"]
-    problems += [] if seed >= 0 else [f"seed is {seed}; it must be at least 0"]
-    if not 1 <= seconds[0] <= seconds[1] <= 60:
-        problems.append(f"seconds is {seconds}; give the shortest (at least 1), then the longest (at most 60)")
-    return problems
 
 
 def _text(sentiment: float, words: int, rng: np.random.Generator) -> str:

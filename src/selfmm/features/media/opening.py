@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -23,14 +22,6 @@ _ESTIMATED = {"aac", "ac3", "amr", "eac3", "mp3"}  # FFmpeg estimates their leng
 PREROLL = 0.5  # seconds; in mp3, AAC and Opus the first frames after a jump are wrong
 _BACK = (0.0, 5.0, 30.0)  # seconds; if a jump lands too late, jump this much further back
 _PEEK = 400  # packets to read after a jump, to see where it landed
-
-
-@dataclass(frozen=True)
-class Streams:
-    """The best video and audio stream, or None. A cover picture is not a video."""
-
-    video: Any
-    audio: Any
 
 
 @contextmanager
@@ -55,8 +46,8 @@ def open_recording(path: Path, at: float = 0.0) -> Iterator[Any]:
         yield container
 
 
-def choose_streams(path: Path, container: Any) -> Streams:
-    """Return the streams of sound and pictures to read.
+def choose_streams(path: Path, container: Any) -> tuple[Any, Any]:
+    """Return the best video and the best audio stream, or None. A cover picture is not a video.
 
     Raises:
         MediaError: if the recording has neither.
@@ -75,7 +66,7 @@ def choose_streams(path: Path, container: Any) -> Streams:
     best_video, best_audio = container.streams.best("video"), container.streams.best("audio")
     if best_video not in videos:
         best_video = max(videos, key=lambda stream: (stream.width or 0) * (stream.height or 0), default=None)
-    return Streams(best_video, best_audio if best_audio in audios else next(iter(audios), None))
+    return best_video, (best_audio if best_audio in audios else next(iter(audios), None))
 
 
 def origin(container: Any) -> float:

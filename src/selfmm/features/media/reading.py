@@ -56,16 +56,16 @@ class Reading:
         self._sound: SoundLane | None = None
         self._pictures: PictureLane | None = None
         self._lanes: dict[int, Lane] = {}
-        streams = choose_streams(path, container)
+        video, audio = choose_streams(path, container)
         zero = origin(container) + wanted.start
-        if wanted.sound and streams.audio is not None:
-            self._sound = self._lanes[streams.audio.index] = SoundLane(streams.audio, zero)
-        if wanted.frame_rate is not None and streams.video is not None:
-            self._pictures = self._lanes[streams.video.index] = PictureLane(
-                streams.video, zero, rate=wanted.frame_rate, longest_side=wanted.longest_side, end=wanted.span
+        if wanted.sound and audio is not None:
+            self._sound = self._lanes[audio.index] = SoundLane(audio, zero)
+        if wanted.frame_rate is not None and video is not None:
+            self._pictures = self._lanes[video.index] = PictureLane(
+                video, zero, rate=wanted.frame_rate, longest_side=wanted.longest_side, end=wanted.span
             )
         if not self._lanes:
-            has, lacks = ("pictures", "sound") if streams.audio is None else ("sound", "pictures")
+            has, lacks = ("pictures", "sound") if audio is None else ("sound", "pictures")
             raise MediaError(
                 f"{path} has {has} but no {lacks}, which the parts ask for. Choose other parts, or another file."
             )

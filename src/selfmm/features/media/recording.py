@@ -40,11 +40,10 @@ def probe(path: Path) -> MediaInfo:
         MissingPackageError: if PyAV is not installed.
     """
     with open_recording(path) as container:
-        streams = choose_streams(path, container)
-        video = streams.video
+        video, audio = choose_streams(path, container)
         return MediaInfo(
             duration=declared_seconds(container),
-            sound=streams.audio is not None,
+            sound=audio is not None,
             video=video is not None,
             width=video.width if video is not None else 0,
             height=video.height if video is not None else 0,
@@ -88,18 +87,14 @@ def read_chunks(
             appear only when the first chunk is read.
         MissingPackageError: if PyAV is not installed.
     """
-    _check_span(path, start, end)
-    until = math.inf if end is None else end
-    wanted = Wanted(start or 0.0, until, frame_rate, sound, seconds, longest_side)
-    return _read(Path(path), wanted, [] if problems is None else problems)
-
-
-def _check_span(path: Path, start: float | None, end: float | None) -> None:
     for name, value in (("start", start), ("end", end)):
         if value is not None and not (math.isfinite(value) and value >= 0):
             raise MediaError(f"{path}: the clip's {name} is {value} s; expected seconds in the file, 0 or more.")
     if end is not None and end <= (start or 0.0):
         raise MediaError(f"{path}: the clip ends at {end} s and starts at {start or 0.0} s; the end must be later.")
+    until = math.inf if end is None else end
+    wanted = Wanted(start or 0.0, until, frame_rate, sound, seconds, longest_side)
+    return _read(Path(path), wanted, [] if problems is None else problems)
 
 
 def _read(path: Path, wanted: Wanted, problems: list[str]) -> Iterator[Chunk]:

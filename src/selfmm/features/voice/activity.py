@@ -36,39 +36,6 @@ class SpeechActivity(BlockAnalyser):
         self._model = _model()
         self._hidden = self._cell = np.zeros(_STATE, dtype=np.float32)
 
-    def pieces(
-        self,
-        start: float,
-        end: float,
-        *,
-        onset: float = 0.5,
-        offset: float = 0.35,
-        min_silence: float = 0.3,
-        padding: float = 0.1,
-    ) -> list[tuple[float, float]]:
-        """Return the separate spans of speech in [``start``, ``end``], in order.
-
-        Args:
-            onset: the probability at which speech begins.
-            offset: the probability below which speech ends.
-            min_silence: seconds; a shorter pause belongs to the speech.
-            padding: seconds added before and after.
-
-        Raises:
-            ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
-        """
-        track = self.track(start, end)
-        spans: list[tuple[float, float]] = []
-        for first, last in _runs(track.column("speech").tolist(), onset, offset):
-            begin, stop = track.start + first / track.rate, track.start + last / track.rate
-            if spans and begin - spans[-1][1] < max(min_silence, 2 * padding):
-                spans[-1] = (spans[-1][0], stop)
-            else:
-                spans.append((begin, stop))
-        # The last step may reach beyond the sound.
-        end = min(end, self._blocks.samples / SOUND_RATE)
-        return [(max(begin - padding, start), min(stop + padding, end)) for begin, stop in spans]
-
     def _work(self, block: Block) -> None:
         # Each step reads the end of the one before.
         windows = np.lib.stride_tricks.sliding_window_view(block.sound, _CONTEXT + STEP)[::STEP]
@@ -76,19 +43,6 @@ class SpeechActivity(BlockAnalyser):
         speech, self._hidden, self._cell = self._model.run(None, inputs)
         steps = -(-(block.last - _CONTEXT) // STEP)
         self._rows.append(np.clip(speech.reshape(-1, 1)[:steps], 0, 1))
-
-
-def _runs(speech: list[float], onset: float, offset: float) -> list[tuple[int, int]]:
-    # The first row of each span of speech, and the row after its last.
-    runs: list[tuple[int, int]] = []
-    begin = None
-    for row, probability in enumerate(speech):
-        if begin is None and probability >= onset:
-            begin = row
-        elif begin is not None and probability < offset:
-            runs.append((begin, row))
-            begin = None
-    return runs if begin is None else [*runs, (begin, len(speech))]
 
 
 @functools.lru_cache(maxsize=1)

@@ -154,15 +154,9 @@ def _autocorrelation(frames: Floats) -> tuple[Floats, Floats]:
     return correlation[:, lags] / energy / _WINDOW_CORRELATION[lags], share
 
 
-def _low_band() -> Floats:
-    # Weights of the bins up to half of _LAG_RATE: fades in around 50 Hz (hum, wind) and out around 1.6 kHz.
-    frequency = np.arange(_FFT // 4 + 1) * SOUND_RATE / _FFT
-    rise = np.clip((frequency - 30) / 40, 0, 1)
-    fall = np.clip((2200 - frequency) / 1200, 0, 1)
-    return (rise * fall).astype(np.float32)
-
-
 _WINDOW = np.hanning(FRAME + 1)[:-1].astype(np.float32)
-_BAND = _low_band()
+# Weights of the bins up to half of _LAG_RATE: the low band fades in around 50 Hz (hum, wind) and out around 1.6 kHz.
+_bins = np.arange(_FFT // 4 + 1) * SOUND_RATE / _FFT
+_BAND = (np.clip((_bins - 30) / 40, 0, 1) * np.clip((2200 - _bins) / 1200, 0, 1)).astype(np.float32)
 _spectrum = np.abs(np.fft.rfft(_WINDOW, _FFT)[: len(_BAND)]) ** 2
 _WINDOW_CORRELATION = (np.fft.irfft(_spectrum) / np.fft.irfft(_spectrum)[0]).astype(np.float32)

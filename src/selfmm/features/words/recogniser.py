@@ -82,7 +82,9 @@ class Recogniser:
         if segment is not None and (segment.compression_ratio > _REPEATS or segment.avg_logprob < _UNSURE):
             # Whisper itself would sample (a higher temperature); a wider search gives the same words every time.
             segment, _ = self._decode(self._whole, sound, info.language, beam=5)
-        words = tuple(_plain(word) for word in segment.words) if segment else ()
+        words: tuple[tuple[str, float, float, float], ...] = ()
+        if segment:  # the library returns NumPy numbers, which JSON does not support
+            words = tuple((at.word, float(at.start), float(at.end), float(at.probability)) for at in segment.words)
         if segment and segment.compression_ratio > _REPEATS and len(words) > _FASTEST * len(sound) / SOUND_RATE:
             words = ()  # the model repeated itself
         return Recognised(words, info.language, float(info.language_probability))
@@ -119,11 +121,6 @@ def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
     filled = np.flatnonzero(spectrogram.any(axis=0))
     length = int(filled[-1]) + 1 if filled.size else 0
     return spectrogram[:, : length + length % 2 + _MARGIN]
-
-
-def _plain(word: Any) -> tuple[str, float, float, float]:
-    # The library returns NumPy numbers, which JSON does not support.
-    return word.word, float(word.start), float(word.end), float(word.probability)
 
 
 @functools.lru_cache(maxsize=2)
