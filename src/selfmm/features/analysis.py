@@ -30,7 +30,7 @@ class Features:
 
     Attributes:
         start, end: seconds.
-        transcript: what is said; its text is empty if nothing is said.
+        transcript: the words; its text is empty if nothing is said.
         tracks: ``audio`` and ``vision``, if the span has them; times count from the beginning of the recording.
         sound: None if the recording has no sound.
         speech: share of the span in which somebody speaks, 0 to 1; None without sound.
@@ -115,7 +115,7 @@ class Analysis:
         )
 
     def words(self, start: float, end: float) -> Transcript:
-        """Return what is said in a span that is ready."""
+        """Return the words in a span that is ready."""
         self._wait()
         return self._transcript(start, min(end, self._end))
 

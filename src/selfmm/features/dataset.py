@@ -17,32 +17,20 @@ from selfmm.data.writer import WORDS, Frames, Source
 from selfmm.features.analysis import Features
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.quality import warnings
-from selfmm.features.streams import Floats, Track, Word
+from selfmm.features.streams import Floats, Word
 
 STREAMS = ("audio", "vision")
 
 
-def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
+def rows_of(features: Features, stream: str, recipe: Recipe) -> Floats | None:
     """Return the (length, d) frames that a model reads: those of the track, or one per word; None without a track."""
-    track = features.tracks.get(name)
+    track = features.tracks.get(stream)
     if track is None:
         return None
     if recipe.align == "none":
         return track.values
     pooled = track.pooled([(word.start, word.end) for word in features.transcript.words])
     return pooled if np.isfinite(pooled).any() else None
-
-
-def modality_of(track: Track, name: str, recipe: Recipe) -> Modality:
-    """Return the description of a modality for the manifest."""
-    aligned = recipe.align == "words"
-    return Modality(
-        kind="frames",
-        dim=len(track.columns),
-        columns=track.columns,
-        frame_rate=None if aligned else track.rate,
-        gaps=aligned or name == "vision",
-    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +57,7 @@ def row_of(clip: ClipFeatures, recipe: Recipe) -> ClipRow:
     """Return the entries of a clip that was extracted with ``recipe``."""
     features = clip.features
     frames = {stream: rows_of(features, stream, recipe) for stream in STREAMS}
+    aligned = recipe.align == "words"
     return ClipRow(
         text=features.transcript.text or None,
         language=features.transcript.language,
@@ -76,7 +65,13 @@ def row_of(clip: ClipFeatures, recipe: Recipe) -> ClipRow:
         words=features.transcript.words,
         lengths={stream: 0 if rows is None else len(rows) for stream, rows in frames.items()},
         modalities={
-            stream: modality_of(features.tracks[stream], stream, recipe)
+            stream: Modality(
+                kind="frames",
+                dim=len(features.tracks[stream].columns),
+                columns=features.tracks[stream].columns,
+                frame_rate=None if aligned else features.tracks[stream].rate,
+                gaps=aligned or stream == "vision",
+            )
             for stream, rows in frames.items()
             if rows is not None
         },
@@ -120,13 +115,12 @@ def source_of(
         for clip_id, clip in zip(table["id"], clips, strict=True)
         for word in clip.words
     ]
-    languages = [clip.language for clip in clips]
-    counts = Counter(language for language in languages if language)
+    counts = Counter(clip.language for clip in clips if clip.language)
     columns = ["id", "word", "start", "end", "probability"]
     return Source(
         table=table.assign(
             text=_objects([clip.text for clip in clips]),
-            language=_objects(languages),
+            language=_objects([clip.language for clip in clips]),
             warnings=[clip.warnings for clip in clips],
         ),
         frames={stream: frames_of(stream) for stream in STREAMS if stream in modalities},

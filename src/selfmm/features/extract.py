@@ -125,12 +125,11 @@ def _assemble(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:
         name=plan.name,
         label_range=plan.label_range,
     )
-    if not failures:
-        return extracted
-    rows = [[failure.id, failure.path, failure.reason] for failure in failures]
-    return replace(
-        extracted, tables={**extracted.tables, FAILURES: pd.DataFrame(rows, columns=["id", "path", "reason"])}
-    )
+    if failures:
+        rows = [[failure.id, failure.path, failure.reason] for failure in failures]
+        failed = pd.DataFrame(rows, columns=["id", "path", "reason"])
+        extracted = replace(extracted, tables={**extracted.tables, FAILURES: failed})
+    return extracted
 
 
 class _Work:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -46,9 +45,7 @@ def plan_dataset(
 ) -> tuple[Source, list[str]]:
     """Return the checked table, without the columns that extraction adds, and notes on automatic decisions.
 
-    Args:
-        listed: the result of ``usable``.
-        name, label_range, seed: see ``extract``.
+    ``listed`` is the result of ``usable``; for the other arguments see ``extract``.
 
     Raises:
         SourceError: if the list is empty, or the labels, splits or range are wrong.
@@ -96,7 +93,4 @@ def _broken(text: str) -> bool:
 
 
 def _printable(failure: Failure) -> Failure:
-    def plain(text: str) -> str:
-        return text.encode("utf-8", "backslashreplace").decode()
-
-    return replace(failure, id=plain(failure.id), path=plain(failure.path), reason=plain(failure.reason))
+    return Failure(**{name: text.encode("utf-8", "backslashreplace").decode() for name, text in vars(failure).items()})

@@ -27,7 +27,8 @@ def warnings(
         trained_language: the language that the model was trained on, two letters.
         parts: the modalities to warn about.
     """
-    reasons = _of_length(features)
+    seconds = features.end - features.start
+    reasons = [f"only {seconds:.2f} s long"] if seconds < _SHORT else []
     if "text" in parts:
         reasons += _of_words(features, trained_language)
     if "text" in parts or "audio" in parts:
@@ -35,11 +36,6 @@ def warnings(
     if "vision" in parts:
         reasons += _of_face(features)
     return tuple(reasons)
-
-
-def _of_length(features: Features) -> list[str]:
-    seconds = features.end - features.start
-    return [f"only {seconds:.2f} s long"] if seconds < _SHORT else []
 
 
 def _of_words(features: Features, trained: str | None) -> list[str]:

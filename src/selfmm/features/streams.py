@@ -141,7 +141,7 @@ class Transcript:
     source: str = "given"
 
     def part(self, start: float, end: float) -> Transcript:
-        """Return the words whose middle lies in [``start``, ``end``)."""
+        """Return the words with their middle in [``start``, ``end``)."""
         words = tuple(word for word in self.words if start <= word.middle < end)
         return replace(self, text=joined(words, self.language), words=words)
 

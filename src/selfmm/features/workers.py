@@ -102,7 +102,7 @@ def in_workers(
 
     Args:
         jobs: see :func:`selfmm.features.clip_worker.answer`.
-        at_once: number of jobs, or of a cluster's tasks, at once.
+        at_once: number of jobs (on a cluster: tasks) at the same time.
         backend: where to work. Ray and Dask join a running cluster (``RAY_ADDRESS``, ``DASK_SCHEDULER_ADDRESS``) if
             there is one; otherwise they start one on this machine and end it afterwards.
 

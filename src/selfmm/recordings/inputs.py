@@ -50,7 +50,10 @@ def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> Cli
             continue
         clips += listed.clips
         failures += listed.failures
-    return ClipList(_with_distinct_ids(clips), tuple(failures))
+    counts = Counter(clip.id for clip in clips)
+    # Recordings with the same name in several folders get their paths as ids.
+    distinct = (clip if counts[clip.id] == 1 else replace(clip, id=str(clip.path)) for clip in clips)
+    return ClipList(tuple(distinct), tuple(failures))
 
 
 def named_inputs(data: Sequence[str | Path | Clip]) -> list[Path | Clip]:
@@ -81,9 +84,3 @@ def _are_recordings(item: Path | Clip, recipe: Recipe | None) -> bool:
     if isinstance(item, Clip) or is_recording(item):
         return True
     return holds_recordings(item) and (recipe is not None or item.is_dir())
-
-
-def _with_distinct_ids(clips: Sequence[Clip]) -> tuple[Clip, ...]:
-    """Return the clips, with paths as the ids of recordings that have the same name."""
-    counts = Counter(clip.id for clip in clips)
-    return tuple(clip if counts[clip.id] == 1 else replace(clip, id=str(clip.path)) for clip in clips)

@@ -203,11 +203,9 @@ def overlay(predictions: Sequence[Prediction]) -> list[tuple[float, float, str]]
     for current, following in zip(predictions, [*predictions[1:], None], strict=False):
         end = current.end if following is None else min(current.end, following.start)
         alone = "  ".join(
-            f"{name} {figure(score, current.label_range)}"
-            for name, score in current.scores.items()
-            if score is not None
+            f"{name} {current._shown(score)}" for name, score in current.scores.items() if score is not None
         )
-        text = "no score" if current.score is None else f"{figure(current.score, current.label_range)}  ({alone})"
+        text = "no score" if current.score is None else f"{current._shown(current.score)}  ({alone})"
         if end > current.start:
             cues.append((current.start, end, text))
     return cues

@@ -39,7 +39,7 @@ def recipe_of(info: RunInfo) -> tuple[Recipe, tuple[str, ...]]:
         for name in sorted(modalities - parts)
     )
     if recipe is None:
-        # People transcribed the training words, so there is no recogniser to repeat.
+        # People transcribed the training data, so the run names no recogniser.
         english = info.language in (None, "en")
         speech = SpeechSettings() if english else SpeechSettings(recogniser="base", language=info.language)
         return Recipe(parts=tuple(parts), speech=speech), warnings

@@ -107,7 +107,7 @@ class RecordingScorer:
     ) -> Iterator[Prediction]:
         """Score a long recording span by span, while it is read. Memory does not grow with its length.
 
-        A span is scored by the features in it: the rows of its times, and the words whose middle lies in it.
+        A span is scored by the features in it: the rows of its times, and the words with their middle in it.
 
         Args:
             clip: the recording. Its words come from its subtitles, if any; a text without times is not used.
@@ -160,7 +160,8 @@ class RecordingScorer:
         table = self.model.score(dataset)
         predictions = []
         for row, (name, features) in enumerate(clips):
-            scores = {task: _or_none(table[f"score_{task}"].iloc[row]) for task in self._tasks}
+            values = {task: float(table[f"score_{task}"].iloc[row]) for task in self._tasks}
+            scores = {task: None if np.isnan(value) else value for task, value in values.items()}
             score = float(table["score"].iloc[row]) if any_modality[row] else None
             prediction = Prediction(
                 id=name,
@@ -188,7 +189,17 @@ class RecordingScorer:
 
     @cached_property
     def _spreads(self) -> dict[str, Spread]:
-        return spreads(self.model)
+        """The distribution of each score over the training clips, from the run's predictions."""
+        table = self.model.predictions
+        table = table[table["split"] == "train"]
+        columns = {FUSION: "score", **{task: f"score_{task}" for task in self.model.assembly.model.tasks}}
+        result = {}
+        for task, column in columns.items():
+            values = np.sort(table[column].dropna().to_numpy(dtype=np.float64)) if column in table else np.zeros(0)
+            if len(values):
+                deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+                result[task] = Spread(float(values.mean()), deviation, values)
+        return result
 
     def _rank(self, task: str, score: float | None) -> float | None:
         spread = self._spreads.get(task)
@@ -228,24 +239,6 @@ class RecordingScorer:
             analysis.feed(chunk)
         analysis.finish()
         yield from scored(cut.rest())
-
-
-def spreads(model: TrainedModel) -> dict[str, Spread]:
-    """Return the distribution of each score over the training clips, from the run's predictions."""
-    table = model.predictions
-    train = table[table["split"] == "train"]
-    columns = {FUSION: "score", **{name: f"score_{name}" for name in model.assembly.model.tasks}}
-    result = {}
-    for name, column in columns.items():
-        values = np.sort(train[column].dropna().to_numpy(dtype=np.float64)) if column in train else np.zeros(0)
-        if len(values):
-            deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            result[name] = Spread(float(values.mean()), deviation, values)
-    return result
-
-
-def _or_none(score: float) -> float | None:
-    return None if np.isnan(score) else float(score)
 
 
 def _as_clip(clip: Clip | str | Path) -> Clip:

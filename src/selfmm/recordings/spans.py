@@ -74,9 +74,7 @@ class Even:
 class BySentence:
     """Returns the sentences of a recording when they become ready, however it is cut into chunks.
 
-    Args:
-        analysis: the analysis of the recording.
-        given: transcribed words with their times; None: the recognised words.
+    The words are those that were ``given`` with their times; None: the recognised words.
     """
 
     def __init__(self, analysis: Analysis, given: Transcript | None = None) -> None:

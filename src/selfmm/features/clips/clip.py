@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Clip:
-    """A part of a recording, with what is known about it.
+    """A part of a recording with its words, labels and split.
 
     Only ``path`` is required, as a Path or a str. The file is opened when the clip is extracted or scored.
 

@@ -79,16 +79,12 @@ def _take_label(path: Path, columns: dict[str, list[str]], wanted: str | None, r
 
 
 def _ids(path: Path, rows: Sequence[Row]) -> list[str]:
+    """Return the ids. A missing id becomes the name of the file, with a number if it holds several clips."""
     ids = [row.id for row in rows]
     repeated = [clip_id for clip_id, times in Counter(filter(None, ids)).items() if times > 1]
     if repeated:
         count = "1 id occurs" if len(repeated) == 1 else f"{len(repeated)} ids occur"
         raise SourceError(f"{path}: {count} more than once: {some(repeated)}. Give each clip a different id.")
-    return _complete_ids(rows, ids)
-
-
-def _complete_ids(rows: Sequence[Row], ids: list[str]) -> list[str]:
-    """Fill in missing ids: the name of the file, with a number if it holds several clips."""
     stems = {row["path"]: Path(row["path"]).stem for row in rows if row["path"]}
     ambiguous = Counter(stems.values())
     of_file = Counter(row["path"] for row, clip_id in zip(rows, ids, strict=True) if not clip_id)
@@ -126,23 +122,16 @@ def overlap_notes(clips: Sequence[Clip]) -> list[str]:
 
 def _overlapping(clips: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
     """Yield each clip with the earlier clip of each split that overlaps it most."""
-    by_file: dict[str, list[Clip]] = defaultdict(list)
+    by_file: dict[str, list[tuple[float, float, Clip]]] = defaultdict(list)
     for clip in clips:
-        by_file[str(clip.path.resolve())].append(clip)
-    for of_file in by_file.values():
-        farthest: dict[str | None, Clip] = {}
-        for clip in sorted(of_file, key=_start):
-            yield from ((other, clip) for other in farthest.values() if _end(other) > _start(clip) + _TOUCH)
-            if clip.split not in farthest or _end(clip) > _end(farthest[clip.split]):
-                farthest[clip.split] = clip
-
-
-def _start(clip: Clip) -> float:
-    return clip.start or 0.0
-
-
-def _end(clip: Clip) -> float:
-    return math.inf if clip.end is None else clip.end
+        end = math.inf if clip.end is None else clip.end
+        by_file[str(clip.path.resolve())].append((clip.start or 0.0, end, clip))
+    for spans in by_file.values():
+        farthest: dict[str | None, tuple[float, Clip]] = {}
+        for start, end, clip in sorted(spans, key=lambda span: span[0]):
+            yield from ((earlier, clip) for until, earlier in farthest.values() if until > start + _TOUCH)
+            if clip.split not in farthest or end > farthest[clip.split][0]:
+                farthest[clip.split] = (end, clip)
 
 
 def _named(pairs: Sequence[tuple[Clip, Clip]]) -> str:

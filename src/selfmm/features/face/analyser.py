@@ -149,7 +149,7 @@ class FaceAnalyser:
         # The pictures of a span with the faces by identity, the identity of the chosen face, and the span in pictures.
         if end > self._ready + 1e-6 or start < self._forgotten - 1e-6 or end < start:
             raise ValueError(
-                f"the span {start} to {end} s was asked for; {self._forgotten} to {self._ready} s are available."
+                f"the span {start} to {end} s was requested; {self._forgotten} to {self._ready} s are available."
             )
         first, last = self._index(start), self._index(end)
         while self._waiting and self._waiting[0][0] < last:

@@ -39,14 +39,11 @@ class _Person:
 
 
 class FaceTracks:
-    """Collects faces by picture and identity.
+    """Collects faces by picture and identity, for ``rate`` pictures per second.
 
     A face gets the identity of the nearest face in the previous ``GAP`` seconds, if its middle moved by less than .75
     of its size and its size changed by a factor of 1.8 at most. The nearest pairs are matched first. After a cut, all
     identities are new.
-
-    Args:
-        rate: pictures per second.
     """
 
     def __init__(self, rate: float) -> None:

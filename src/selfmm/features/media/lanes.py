@@ -161,7 +161,8 @@ class PictureLane(Lane):
         self._place = 0  # number i of the next picture to keep
         self._shown: Any = None
         self._image: npt.NDArray[np.uint8] | None = None  # the same as RGB
-        self._turner = _Turner(_pixel_aspect(stream), longest_side)
+        aspect = float(stream.codec_context.sample_aspect_ratio or 1)
+        self._turner = _Turner(aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0, longest_side)
         self._stays = float(1 / stream.average_rate) if stream.average_rate else _USUAL
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = _THREADS
@@ -203,11 +204,6 @@ class PictureLane(Lane):
             self._frames.append(Frame(self._place / self._rate, self._image))
             self._place += 1
         self._until = time
-
-
-def _pixel_aspect(stream: Any) -> float:
-    aspect = float(stream.codec_context.sample_aspect_ratio or 1)
-    return aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
 
 
 class _Turner:

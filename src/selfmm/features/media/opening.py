@@ -143,7 +143,8 @@ def _lands(container: Any, at: float, latest: float) -> bool:
     av, zero = pyav(), origin(container)
     best = (container.streams.best("video"), container.streams.best("audio"))
     streams = [stream for stream in best if stream is not None]
-    lacking = {stream.index: max(latest + zero, _begins(stream) + 1e-3) for stream in streams}
+    begins = {stream.index: float((stream.start_time or 0) * stream.time_base) for stream in streams}
+    lacking = {index: max(latest + zero, begin + 1e-3) for index, begin in begins.items()}
     try:
         container.seek(round((at + zero) * 1e6), backward=True)
         for packet in islice(container.demux(streams), _PEEK):
@@ -158,7 +159,3 @@ def _lands(container: Any, at: float, latest: float) -> bool:
     except av.FFmpegError:
         return False
     return not any(container.streams[index].type == "video" for index in lacking)
-
-
-def _begins(stream: Any) -> float:
-    return 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)

@@ -44,7 +44,7 @@ class Reading:
     Args:
         path: path of the recording, for messages.
         container: a PyAV container, at the beginning of the clip or before.
-        wanted: what to read.
+        wanted: the span, and what to read in it.
         problems: gets a sentence for each fault of the file.
 
     Raises:
@@ -67,7 +67,7 @@ class Reading:
         if not self._lanes:
             has, lacks = ("pictures", "sound") if audio is None else ("sound", "pictures")
             raise MediaError(
-                f"{path} has {has} but no {lacks}, which the parts ask for. Choose other parts, or another file."
+                f"{path} has {has} but no {lacks}, which the parts need. Choose other parts, or another file."
             )
 
     def packets(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ COLUMNS = (*spectrum.COLUMNS, *PITCH_COLUMNS)
 """Columns of ``VoiceFeatures``."""
 
 REFERENCE = 150.0
-"""Hz of 0 semitones: between the usual pitch of men and of women, so that "unvoiced" (0) is not an outlier."""
+"""Hz of 0 semitones: between the usual pitches of men and women, so 0 for "unvoiced" is not an outlier."""
 
 _FRAMES = 25  # per block; pitch is decided one block later
 _FASTEST = 1.0  # semitones from frame to frame: the tracker jumps more, the voice glides less

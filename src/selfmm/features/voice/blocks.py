@@ -31,12 +31,7 @@ class Block:
 
 
 class SoundBlocks:
-    """Cuts chunks of any length into blocks of one size.
-
-    Args:
-        size: samples per block, without context.
-        before, after: samples of context.
-    """
+    """Cuts chunks of any length into blocks of ``size`` samples, with ``before`` and ``after`` samples of context."""
 
     def __init__(self, size: int, before: int = 0, after: int = 0) -> None:
         self.samples = 0
@@ -85,15 +80,10 @@ def _clean(chunk: Chunk) -> Floats:
 
 
 class BlockAnalyser(ABC):
-    """Base of all analysers of sound, which turn blocks into rows.
+    """Base of all analysers of sound, which turn blocks into rows of ``columns``, ``rate`` per second.
 
     An analyser is for one clip or live source: ``feed`` its sound in order, then ``finish``; get the rows that are
     ``ready`` with ``track``; ``forget`` those that are no longer needed.
-
-    Args:
-        columns: names of the features.
-        rate: rows per second.
-        blocks: cuts the sound.
     """
 
     def __init__(self, columns: tuple[str, ...], rate: float, blocks: SoundBlocks) -> None:
@@ -135,7 +125,7 @@ class BlockAnalyser(ABC):
             ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         if end > self.ready:
-            raise ValueError(f"the sound is analysed up to {self.ready:.3f} s, but {end:.3f} s was asked for")
+            raise ValueError(f"the sound is analysed up to {self.ready:.3f} s, but {end:.3f} s was requested")
         return self._rows.track(start, end)
 
     def forget(self, before: float) -> None:

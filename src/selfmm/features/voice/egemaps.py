@@ -19,12 +19,9 @@ _SHORTEST = SOUND_RATE // 10  # openSMILE returns no frame for much shorter soun
 
 
 class EgemapsVoice(BlockAnalyser):
-    """Measures the 25 low-level descriptors of eGeMAPSv02 (Eyben et al., 2016) and averages them over each row.
+    """Averages the 25 low-level descriptors of eGeMAPSv02 (Eyben et al., 2016) over rows, ``rate`` per second.
 
     Blocks of 5 s are measured with 1 s of context on either side. A clip of T seconds has ceil(T * ``rate``) rows.
-
-    Args:
-        rate: rows per second.
 
     Raises:
         MissingPackageError: if openSMILE is not installed.

@@ -80,15 +80,11 @@ def load_voice_encoder(name: str) -> VoiceEncoder:
 
 
 class EncodedVoice(BlockAnalyser):
-    """Averages the last hidden layer of a pretrained encoder over each row.
+    """Averages the last hidden layer of an encoder, which analysers may share, over rows, ``rate`` per second.
 
     The sound is encoded in blocks of about 10 s with 1 s of context on either side, so memory does not grow. If the
     encoder normalises sound, it does so per block. A clip of T seconds has ceil(T * ``rate``) rows. A row between two
     frames of the encoder (usually 50 per second) takes the nearer one.
-
-    Args:
-        encoder: the model, which analysers may share.
-        rate: rows per second.
     """
 
     def __init__(self, encoder: VoiceEncoder, rate: float) -> None:

@@ -15,12 +15,7 @@ _EPSILON = 1e-6  # rows; the rounding of times
 
 
 class Rows:
-    """Collects rows at a constant rate since time 0. Old rows can be forgotten.
-
-    Args:
-        columns: (d,) names.
-        rate: rows per second.
-    """
+    """Collects rows of ``columns``, ``rate`` per second since time 0. Old rows can be forgotten."""
 
     def __init__(self, columns: tuple[str, ...], rate: float) -> None:
         self.columns, self.rate = columns, rate
@@ -44,7 +39,7 @@ class Rows:
         last = int(np.ceil(min(end * self.rate, self.count) - _EPSILON))  # the end may be infinite
         if first < min(self._first, last):
             forgotten = self._first / self.rate
-            raise ValueError(f"rows before {forgotten:.3f} s were forgotten, but {start:.3f} s was asked for")
+            raise ValueError(f"rows before {forgotten:.3f} s were forgotten, but {start:.3f} s was requested")
         pieces, place = [np.empty((0, len(self.columns)), dtype=np.float32)], self._first
         for piece in self._pieces:
             pieces.append(piece[max(first - place, 0) : max(last - place, 0)])
@@ -58,7 +53,7 @@ class Rows:
 
 
 class FrameMeans:
-    """Averages frames into rows: row i is the mean of the frames whose middle lies in [i, i + 1) / ``rate``.
+    """Averages frames into rows: row i is the mean of the frames with their middle in [i, i + 1) / ``rate``.
 
     A row without any frame takes the frame nearest to its middle. A clip has one row for each 1 / ``rate`` seconds that
     have begun, whatever the number of its frames.

@@ -47,11 +47,7 @@ class Recognised:
 
 
 class Recogniser:
-    """A loaded model. It recognises each phrase independently.
-
-    Args:
-        model: a ``faster_whisper.WhisperModel``.
-    """
+    """Recognises each phrase independently with a loaded ``faster_whisper.WhisperModel``."""
 
     def __init__(self, model: Any) -> None:
         self._whole, self._short = model, _short(model)

@@ -84,15 +84,15 @@ class SpeechAnalyser:
         self._finished = True
 
     def transcript(self, start: float, end: float) -> Transcript:
-        """Return the words whose middle lies in [``start``, ``end``).
+        """Return the words with their middle in [``start``, ``end``).
 
         Raises:
             ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         if end > self.ready:
-            raise ValueError(f"words are known up to {self.ready:.3f} s, but {end:.3f} s was asked for")
+            raise ValueError(f"words are known up to {self.ready:.3f} s, but {end:.3f} s was requested")
         if start < self._forgotten:
-            raise ValueError(f"words before {self._forgotten:.3f} s were forgotten, but {start:.3f} s was asked for")
+            raise ValueError(f"words before {self._forgotten:.3f} s were forgotten, but {start:.3f} s was requested")
         chosen = [(blank, word) for blank, word in self._words if start <= word.middle < end]
         text = "".join(blank + word.text for blank, word in chosen).strip()
         return Transcript(text, tuple(word for _, word in chosen), self._guess, "recognised")

@@ -28,7 +28,7 @@ def read_subtitles(path: Path, start: float | None = None, end: float | None = N
         start, end: seconds in the recording; None: its beginning, its end.
 
     Returns:
-        The words whose middle lies in the clip, with times from the beginning of the clip.
+        The words with their middle in the clip, with times from the beginning of the clip.
 
     Raises:
         SourceError: if the file cannot be read, is not UTF-8, or is not a file of subtitles; with the number of a wrong
