@@ -260,7 +260,7 @@ def test_a_run_on_other_features_reads_words_alone(clip_run: SentimentModel, dem
     made = foreign.predict(clip)
     assert made.present == {"text": True, "audio": False}
     assert made.scores["text"] == pytest.approx(clip_run.predict(clip).scores["text"], abs=1e-5)
-    assert "audio is left out: the run was trained on features of it that selfmm did not extract" in made.warnings
+    assert "audio is left out: the run was trained on audio features that selfmm did not extract" in made.warnings
     with pytest.raises(RunError, match=r"the run reads audio, as features that selfmm did not extract.*selfmm extract"):
         only(foreign, "audio").predict(clip)
 

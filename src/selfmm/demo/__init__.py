@@ -1,1 +1,1 @@
-"""Clips of invented people who talk about films, drawn and spoken on the spot, whose true labels are known."""
+"""Small recordings of invented people who talk about films, with known true labels."""

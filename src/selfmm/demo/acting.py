@@ -1,4 +1,4 @@
-"""The expressions of a speaker while speaking."""
+"""Choose the expressions of a speaker's face."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy.typing as npt
 from selfmm.demo.drawn_face import Expression
 from selfmm.features.streams import SOUND_RATE, Floats
 
-_WINDOW = 0.04  # seconds of sound that decide how wide the mouth is at a time
+_WINDOW = 0.04  # seconds of sound that determine the opening of the mouth
 _BLINK = 0.16  # seconds
-_BETWEEN_BLINKS = (1.5, 4.0)
+_BETWEEN_BLINKS = (1.5, 4.0)  # seconds
 
 
 def perform(mood: float, sound: Floats, times: npt.NDArray[np.float64], rng: np.random.Generator) -> list[Expression]:
@@ -19,13 +19,13 @@ def perform(mood: float, sound: Floats, times: npt.NDArray[np.float64], rng: np.
     Args:
         mood: -1 (frown, lowered brows, narrow eyes, head down) to 1 (smile, raised brows, open eyes, nodding).
         sound: (n,) at ``SOUND_RATE``; the louder it is, the wider the mouth opens.
-        times: (t,) seconds, rising.
+        times: (t,) seconds, increasing.
     """
     jaw = mouth_opening(sound, times)
     wave, slow = rng.uniform(0, 2 * np.pi, 4), rng.uniform(0.25, 0.5, 2)
     glad, sorry = max(mood, 0), max(-mood, 0)
     smile = np.clip(mood + 0.08 * np.sin(2 * np.pi * slow[0] * times + wave[0]), -1, 1)
-    # The brows of a speaker stress words, whatever the mood.
+    # Speakers stress words with their brows in any mood.
     brows = np.clip(0.75 * mood + 0.25 * (jaw - 0.3), -1, 1)
     nod = 0.55 * sorry + (0.08 + 0.35 * glad) * np.sin(2 * np.pi * (1.1 + 0.5 * glad) * times + wave[1])
     turn = (0.25 + 0.15 * sorry) * np.sin(2 * np.pi * slow[1] * times + wave[2])
@@ -45,7 +45,7 @@ def mouth_opening(sound: Floats, times: npt.NDArray[np.float64]) -> npt.NDArray[
 
 
 def _open(times: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return (t,): 1 while the eyes are open, falling to 0 in a blink."""
+    """Return (t,): 1 while the eyes are open, down to 0 in a blink."""
     lids = np.ones(len(times))
     blink = rng.uniform(0.3, _BETWEEN_BLINKS[1])
     while times.size and blink < times[-1]:

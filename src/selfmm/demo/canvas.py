@@ -1,4 +1,4 @@
-"""Soft, anti-aliased shapes on a picture, in units of a head; numpy alone."""
+"""Paint soft, anti-aliased shapes in units of a head, with NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Plane = npt.NDArray[Any]  # float32; numpy's types lose that when a float is combined with an array
+Plane = npt.NDArray[Any]  # float32, which NumPy's types forget when a float is combined with an array
 Colour = tuple[float, float, float]
 
 
@@ -28,15 +28,15 @@ class Pose:
 
 @dataclass(frozen=True)
 class Patch:
-    """A rectangle of a canvas: its pixels, and where each of them is on the head.
+    """A rectangle of a canvas, with the coordinates of its pixels on the head.
 
-    Rows and columns are kept apart as long as possible: most of a face is a product of the two, and much faster so.
+    The two coordinates are separate: most of a face is a product of functions of each, which is much faster.
 
     Attributes:
         pixels: (3, h, w), a view into the canvas.
         u: (1, w) units to the right of the point between the eyes.
-        v: (h, 1) units down from there.
-        unit: units per pixel, which is the width of an edge.
+        v: (h, 1) units down from this point.
+        unit: units per pixel, the width of an edge.
     """
 
     pixels: Plane
@@ -54,7 +54,7 @@ class Patch:
         self.pixels[:] *= factor
 
     def edge(self, inside: Plane, soft: float = 0.0) -> Plane:
-        """Return how much of each pixel is covered, given how far it is inside of the shape (in units)."""
+        """Return how much of each pixel a shape covers, given how far the pixel is inside (in units)."""
         cover: Plane = np.clip(0.5 + inside * (1 / (self.unit + soft)), 0, 1)
         return cover
 
@@ -64,12 +64,12 @@ class Patch:
         return self.edge((1 - distance) * min(width, height), soft)
 
     def glow(self, u: float, v: float, width: float, height: float) -> Plane:
-        """Return an (h, w) round hill of height 1 around (u, v), for light and shadow."""
+        """Return (h, w) a round hill of height 1 around (u, v), for light and shadow."""
         hill: Plane = np.exp(-(((self.u - u) / width) ** 2)) * np.exp(-(((self.v - v) / height) ** 2))
         return hill
 
     def between(self, top: Plane, bottom: Plane, soft: float = 0.0) -> Plane:
-        """Return the (h, w) cover of the area between two curves over u, (1, w); nothing where they cross."""
+        """Return the (h, w) cover of the area between two curves (1, w) over u; nothing where they cross."""
         return self.edge(np.minimum(self.v - top, bottom - self.v), soft)
 
 
@@ -81,7 +81,7 @@ class Canvas:
         self.pose = pose
 
     def patch(self, left: float, top: float, right: float, bottom: float) -> Patch:
-        """Return the pixels of a rectangle in units of the head, as far as it is in the picture."""
+        """Return the part of a rectangle, given in units of the head, that is in the picture."""
         pose, (_, height, width) = self.pose, self.pixels.shape
         x0, x1 = (int(np.clip(pose.x + pose.scale * u, 0, width)) for u in (left, right))
         y0, y1 = (int(np.clip(pose.y + pose.scale * v, 0, height)) for v in (top, bottom))

@@ -1,8 +1,8 @@
-"""Small clips of invented people who talk about films, with known true labels of every modality.
+"""Make small clips of invented people who talk about films, with known true labels of every modality.
 
-The labels are those of the planted data set (`selfmm.data.planted`): words, voice and face agree in most clips, and in
-the others one of them contradicts. Here they become spoken words, a voice and a drawn face in mp4 files, so that
-extraction, training and scoring can be tried on raw recordings without any data of one's own.
+The labels are those of the planted data set (`selfmm.data.planted`): words, voice and face agree in most clips, and one
+contradicts the others in the rest. Here they become spoken words, a voice and a drawn face in mp4 files, to try
+extraction, training and scoring on raw recordings without real data.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIZE = (320, 240)
 
 _RIM = (0.2, 0.15)  # seconds of silence before and after the words
 _LOOPED = (3.84, 3.84)  # seconds; a whole number of drawings, and of AAC packets of 1024 samples
-_ROOM = 3e-4  # amplitude of the room's noise: no recording is quite silent
+_ROOM = 3e-4  # amplitude of background noise: no recording is completely silent
 
 
 def make_clips(
@@ -48,13 +48,13 @@ def make_clips(
     """Make clips and a table of them.
 
     Args:
-        folder: the folder to make.
-        count: number of clips, at least 3. They are shared evenly by 4 to 8 speakers.
-        seed: decides everything; with the synthesizer ``tones``, every run gives the same bytes.
-        seconds: shortest and longest clip.
+        folder: the folder to create.
+        count: number of clips, at least 3, divided evenly among 4 to 8 speakers.
+        seed: determines everything; with the synthesizer ``tones``, every run gives the same bytes.
+        seconds: lengths of the shortest and the longest clip.
         synthesizer: ``espeak-ng`` speaks real words; ``tones`` needs no other program but has no words; ``auto`` is
             espeak-ng if it is installed, else tones.
-        force: replace such a folder of clips.
+        force: replace an existing folder of such clips.
 
     Returns:
         The table, ``clips.csv``: ``id``, ``path`` (next to the table), ``label``, ``text`` (what is said), ``video``
@@ -62,19 +62,24 @@ def make_clips(
 
     Raises:
         SettingsError: if ``count``, ``seconds`` or ``synthesizer`` is wrong.
-        MissingPackageError: if PyAV is missing, or espeak-ng is asked for and missing.
+        MissingPackageError: if PyAV, or a requested espeak-ng, is not installed.
         OutputError: if the folder exists, or cannot be written.
     """
     synthesizer = chosen(synthesizer)
     scripts = write_scripts(count, seed, seconds)
-    with atomic_folder(folder, marker=TABLE, ours=_is_ours, force=force) as temporary:
+    with atomic_folder(
+        folder, marker=TABLE, ours=lambda name: name == TABLE or name.endswith(".mp4"), force=force
+    ) as temporary:
         for script in scripts:
             sound = record(script, seconds, synthesizer)
             write_film(temporary / f"{script.id}.mp4", film(script, sound), sound, SIZE)
         with (temporary / TABLE).open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)
-            table.writerows(_row(script) for script in scripts)
+            for script in scripts:
+                truth = [f"{value:.3f}" for value in script.truth]
+                row = [script.id, f"{script.id}.mp4", f"{script.label:.1f}", script.text, script.speaker.name, *truth]
+                table.writerow(row)
     return folder / TABLE
 
 
@@ -83,11 +88,11 @@ def make_long_recording(path: Path, *, minutes: float, seed: int = 0, synthesize
 
     Args:
         path: the file to write.
-        minutes: its length, to a packet of sound (.064 s).
-        seed, synthesizer: as in `make_clips`.
+        minutes: its length, rounded to packets of sound (.064 s).
+        seed, synthesizer: see `make_clips`.
 
     Raises:
-        SettingsError, MissingPackageError, OutputError: as `make_clips`.
+        SettingsError, MissingPackageError, OutputError: see `make_clips`.
     """
     if not 0 < minutes <= 24 * 60:
         raise SettingsError([f"minutes is {minutes}; it must be above 0 and at most {24 * 60}, a day"])
@@ -103,17 +108,8 @@ def make_long_recording(path: Path, *, minutes: float, seed: int = 0, synthesize
     return path
 
 
-def _is_ours(name: str) -> bool:
-    return name == TABLE or name.endswith(".mp4")
-
-
-def _row(script: Script) -> list[str]:
-    truth = [f"{value:.3f}" for value in script.truth]
-    return [script.id, f"{script.id}.mp4", f"{script.label:.1f}", script.text, script.speaker.name, *truth]
-
-
 def record(script: Script, seconds: Seconds, synthesizer: Synthesizer) -> Floats:
-    """Return the sound of a clip, (n,), as long as a whole number of drawings."""
+    """Return the sound of a clip, (n,), which lasts a whole number of drawings."""
     rng = generator(script.seed, script.number, Purpose.VOICE)
     mood, room = script.truth[1] / LIMIT, seconds[1] - sum(_RIM)
     speech = speak(script.text, script.speaker.voice, mood, room, rng, chosen(synthesizer))
@@ -142,7 +138,7 @@ def film(script: Script, sound: Floats) -> Iterator[npt.NDArray[np.uint8]]:
 
 
 def _gone(time: float, length: float, away: tuple[float, float] | None) -> float:
-    """Return how far the speaker has left the picture: 0 not at all, 1 completely; leaving takes .3 s."""
+    """Return how far the speaker has left the picture, 0 to 1. Leaving takes .3 s."""
     if away is None:
         return 0.0
     start, end = away[0] * length, away[1] * length

@@ -1,7 +1,7 @@
-"""A drawn face with a mood, so lifelike that face trackers find it and read its expression.
+"""Draw a face with a mood, lifelike enough for face trackers to find it and read its expression.
 
-The unit is half the distance between the pupils; u goes right and v down from the point between the eyes. What is
-nearer to the viewer moves more when the head turns; this alone makes the head look round.
+The unit is half the distance between the pupils; u goes right and v down from the point between the eyes. Parts nearer
+to the viewer move more when the head turns; this alone makes the head look round.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Look:
 
     Attributes:
         width: width of the face, about 1.
-        long_hair: down to the shoulders, or short.
+        long_hair: whether the hair is shoulder-length instead of short.
     """
 
     skin: Colour
@@ -41,12 +41,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Expression:
-    """What a face does at one moment.
+    """The expression of a face at one moment.
 
     Attributes:
         smile: -1 (corners of the mouth down) to 1 (a broad smile).
         brows: -1 (drawn down and together) to 1 (raised).
-        eyes: 0 (shut) to 1 (wide open); .7 is ordinary.
+        eyes: 0 (shut) to 1 (wide open); .7 is normal.
         jaw: 0 (mouth shut) to 1 (wide open).
         turn, nod: how far the head is turned to the right and bent down, about -1 to 1.
     """
@@ -59,9 +59,9 @@ class Expression:
     nod: float = 0.0
 
 
-@lru_cache(maxsize=4)  # the body of a speaker is still for most of a clip
+@lru_cache(maxsize=4)  # the body does not move for most of a clip
 def backdrop(look: Look, body: Pose, width: int, height: int) -> Plane:
-    """Return the speaker's body in front of the wall, (3, height, width) float32 in [0, 1]; must not be changed."""
+    """Return the speaker's body in front of the wall, (3, height, width) float32 in [0, 1]. Do not change the array."""
     light = np.linspace(1.05, 0.85, height)[:, None] * np.linspace(1.02, 0.94, width)
     canvas = Canvas(np.stack([tone * light for tone in look.wall]).astype(np.float32), body)
     _body(canvas, look)
@@ -69,7 +69,7 @@ def backdrop(look: Look, body: Pose, width: int, height: int) -> Plane:
 
 
 def draw(behind: Plane, head: Pose, look: Look, expression: Expression) -> npt.NDArray[np.uint8]:
-    """Draw the speaker's head in front of a `backdrop`; (H, W, 3) uint8 RGB."""
+    """Return a picture of the speaker's head in front of a `backdrop`, (H, W, 3) uint8 RGB."""
     canvas = Canvas(behind, head)
     _head(canvas, look, expression)
     _flesh(canvas, expression)
@@ -87,7 +87,7 @@ def _toned(colour: Colour, factor: float) -> Colour:
 
 
 def _moved(expression: Expression, depth: float) -> tuple[float, float]:
-    """Return how far a part moves right and down with the head; the tip of the nose has the greatest depth, .35."""
+    """Return how far a part moves right and down with the head. The tip of the nose has the greatest depth, .35."""
     return depth * expression.turn, depth * expression.nod
 
 
@@ -109,7 +109,7 @@ def _head(canvas: Canvas, look: Look, expression: Expression) -> None:
     for side in _SIDES:
         ear = patch.ellipse(side * 2.2 * wide - 0.1 * expression.turn, 0.35, 0.32, 0.65)
         patch.paint(ear, _toned(look.skin, 0.8))
-    # Half the width over v: a skull above the eyes, a jaw below that drops when the mouth opens.
+    # Half the width over v: the skull above the eyes, and below them the jaw, which drops when the mouth opens.
     skull = np.clip(1 - (np.minimum(patch.v + 0.2, 0) / 3.3) ** 2, 0, 1) ** 0.5
     jaw = np.clip(1 - (np.maximum(patch.v + 0.2, 0) / (3.75 + 0.45 * expression.jaw)) ** 3, 0, 1) ** 0.55
     half = np.where(patch.v < -0.2, skull, jaw)
@@ -119,7 +119,7 @@ def _head(canvas: Canvas, look: Look, expression: Expression) -> None:
 
 
 def _flesh(canvas: Canvas, expression: Expression) -> None:
-    """Paint light and shadow of the brow, the eye sockets, the cheeks and the chin."""
+    """Paint the light and shadow of the brow, the eye sockets, the cheeks and the chin."""
     patch, (shift, fall) = canvas.patch(-2.1, -2.6, 2.1, 3.6), _moved(expression, 0.22)
     happy, drop = max(expression.smile, 0), 0.5 * expression.jaw
     light = 1 + 0.07 * patch.glow(shift, -1.7 + fall, 1.0, 0.5)

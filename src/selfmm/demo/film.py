@@ -1,4 +1,4 @@
-"""Writes and reads the small recordings of the demo through PyAV."""
+"""Write and read the small recordings of the demo with PyAV."""
 
 from __future__ import annotations
 
@@ -11,29 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.core.errors import MissingPackageError
+from selfmm.features.media.opening import pyav
 from selfmm.features.streams import SOUND_RATE, Floats
 
 FRAME_RATE = 25
 ON_TWOS = 2
-"""Every drawing is shown for two pictures, as cartoons do: half the work, and just as lively."""
+"""Pictures per drawing, as in cartoons: half the work, and just as lively."""
 DRAWING = ON_TWOS / FRAME_RATE
 """Seconds that a drawing is shown."""
-
-
-def pyav() -> Any:
-    """Return the package ``av``.
-
-    Raises:
-        MissingPackageError: if it is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingPackageError(
-            "recordings need the package 'av'; install it with: pip install 'selfmm[video]'"
-        ) from error
-    return av
 
 
 def write_film(path: Path, drawings: Iterable[npt.NDArray[np.uint8]], sound: Floats, size: tuple[int, int]) -> None:
@@ -45,7 +30,7 @@ def write_film(path: Path, drawings: Iterable[npt.NDArray[np.uint8]], sound: Flo
         size: width and height, even.
     """
     av = pyav()
-    # One thread, and no version of the library in the file: the same drawings give the same bytes.
+    # With one thread, and without the library's version in the file, the same drawings give the same bytes.
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         pictures = container.add_stream(codec, rate=FRAME_RATE, options=_OPTIONS[codec])
@@ -71,7 +56,7 @@ def _encode_sound(av: Any, container: Any, stream: Any, sound: Floats) -> None:
 
 
 def _encode_pictures(av: Any, container: Any, stream: Any, drawings: Iterable[npt.NDArray[np.uint8]]) -> None:
-    reformatter = av.video.reformatter.VideoReformatter()  # one for all: setting it up costs more than its work
+    reformatter = av.video.reformatter.VideoReformatter()  # shared, because preparing it takes longer than its work
     for number, drawing in enumerate(drawings):
         picture = reformatter.reformat(av.VideoFrame.from_ndarray(drawing, format="rgb24"), format="yuv420p")
         picture.time_base = Fraction(1, FRAME_RATE)
@@ -82,7 +67,7 @@ def _encode_pictures(av: Any, container: Any, stream: Any, drawings: Iterable[np
 
 
 def read_sound(path: Path) -> Floats:
-    """Return all sound of a short file, (n,) mono in [-1, 1] at ``SOUND_RATE``."""
+    """Return the sound of a short file, (n,) mono in [-1, 1] at ``SOUND_RATE``."""
     av = pyav()
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_RATE)
     with av.open(str(path)) as container:
@@ -93,19 +78,19 @@ def read_sound(path: Path) -> Floats:
 
 
 def repeat_film(source: Path, path: Path, loop: float, seconds: float) -> None:
-    """Write ``source`` repeatedly into one file, without encoding it again.
+    """Write a film repeatedly into one file, without encoding it again.
 
     Args:
         source: the film to repeat.
         path: the file to write.
-        loop: length of ``source`` in seconds: whole pictures and whole sound packets, or the two would drift apart.
-        seconds: length of the new file; a packet that begins later is left out.
+        loop: length of ``source`` in seconds: whole pictures and sound packets, or the two would drift apart.
+        seconds: length of the new file; packets that begin later are left out.
     """
     av = pyav()
     with av.open(str(source)) as film, av.open(str(path), "w", format="mp4") as container:
         streams = [container.add_stream_from_template(stream) for stream in film.streams]
         # Packets before 0 and after the end are padding of the sound encoder.
-        packets = [p for p in film.demux() if p.size and 0 <= p.pts * p.time_base < loop]
+        packets = [part for part in film.demux() if part.size and 0 <= part.pts * part.time_base < loop]
         for turn in range(math.ceil(seconds / loop)):
             for packet in packets:
                 if packet.pts * packet.time_base + turn * loop < seconds:
@@ -113,7 +98,7 @@ def repeat_film(source: Path, path: Path, loop: float, seconds: float) -> None:
 
 
 def _later(av: Any, packet: Any, stream: Any, seconds: float) -> Any:
-    """Return a copy of the packet, ``seconds`` later and in another stream."""
+    """Return a copy of a packet that is ``seconds`` later and in another stream."""
     copy, shift = av.Packet(bytes(packet)), round(seconds / packet.time_base)
     copy.pts, copy.dts, copy.duration = packet.pts + shift, packet.dts + shift, packet.duration
     copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream

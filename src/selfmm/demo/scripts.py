@@ -1,4 +1,4 @@
-"""The script of each clip of the demo: who speaks, what is said, and the true labels."""
+"""Write the scripts of the demo clips: the speaker, the words and the true labels."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from selfmm.data.planted_words import sentence
 from selfmm.demo.speakers import SPEAKERS, Speaker
 
 Seconds = tuple[float, float]
-"""The shortest and the longest a clip may be."""
+"""The lengths of the shortest and the longest clip."""
 
 _WORDS = 2.4  # words per second, a relaxed pace
-_TRIES = 200  # most sentences to draw until one is short enough
-_AWAY_EVERY = 6  # in about one of this many clips the face leaves the picture for a while
+_TRIES = 200  # most sentences to sample until one is short enough
+_AWAY_EVERY = 6  # in one of this many clips, the face leaves the picture for a while
 
 
 class Purpose(IntEnum):
-    """What random numbers are used for."""
+    """The use of random numbers."""
 
     SCRIPT, LEAVING, VOICE, FACE = range(4)
 
 
 @dataclass(frozen=True)
 class Script:
-    """What happens in a clip.
+    """The content of a clip.
 
     Attributes:
         label: rating of the whole clip, in [-3, 3].
         truth: true labels of text, audio and vision, each in [-3, 3].
-        away: when the face is out of the picture, as shares of the clip; None: never.
-        number: number of the clip; with ``seed``, it decides everything that is random, see `generator`.
+        away: start and end of the time when the face is out of the picture, as shares of the clip; None: never.
+        number: number of the clip; with ``seed``, it determines all random numbers, see `generator`.
         seed: seed of all clips.
     """
 
@@ -54,7 +54,11 @@ def write_scripts(count: int, seed: int, seconds: Seconds) -> list[Script]:
     Raises:
         SettingsError: if ``count``, ``seed`` or ``seconds`` is wrong.
     """
-    if problems := _problems(count, seed, seconds):
+    problems = [] if count >= 3 else [f"count is {count}; it must be at least 3"]
+    problems += [] if seed >= 0 else [f"seed is {seed}; it must be at least 0"]
+    if not 1 <= seconds[0] <= seconds[1] <= 60:
+        problems.append(f"seconds is {seconds}; give the shortest (at least 1), then the longest (at most 60)")
+    if problems:
         raise SettingsError(problems)
     table = planted_source(PlantedSettings(clips=count, seed=seed)).table
     speakers = SPEAKERS[: int(np.clip(count // 4, 4, len(SPEAKERS)))]
@@ -77,16 +81,8 @@ def write_scripts(count: int, seed: int, seconds: Seconds) -> list[Script]:
     return scripts
 
 
-def _problems(count: int, seed: int, seconds: Seconds) -> list[str]:
-    problems = [] if count >= 3 else [f"count is {count}; it must be at least 3"]
-    problems += [] if seed >= 0 else [f"seed is {seed}; it must be at least 0"]
-    if not 1 <= seconds[0] <= seconds[1] <= 60:
-        problems.append(f"seconds is {seconds}; give the shortest (at least 1), then the longest (at most 60)")
-    return problems
-
-
 def _text(sentiment: float, words: int, rng: np.random.Generator) -> str:
-    """Return a sentence of at most ``words``, or the shortest of many."""
+    """Return a sentence of at most this many words, or the shortest of many."""
     shortest = sentence(sentiment, rng)
     for _ in range(_TRIES):
         if len(shortest.split()) <= words:
@@ -96,5 +92,5 @@ def _text(sentiment: float, words: int, rng: np.random.Generator) -> str:
 
 
 def generator(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
-    """Return the random numbers for one clip and purpose, which do not depend on any other."""
+    """Return independent random numbers for a clip and a purpose."""
     return np.random.default_rng([20210208, seed, number, purpose])

@@ -1,4 +1,4 @@
-"""The invented speakers: how each looks and sounds."""
+"""The invented speakers, with their looks and voices."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from selfmm.demo.drawn_face import Look
 
 @dataclass(frozen=True)
 class Voice:
-    """How a speaker sounds.
+    """The voice of a speaker.
 
     Attributes:
-        pitch: pitch of a neutral voice, in Hz.
-        tract: factor on the formants; short (women's) vocal tracts are above 1.
+        pitch: pitch of the neutral voice, in Hz.
+        tract: factor of the formants; above 1 for short (women's) vocal tracts.
         variant: name of the English voice in espeak-ng.
     """
 
@@ -31,10 +31,8 @@ class Speaker:
     voice: Voice
 
 
-_BLACK, _BROWN, _BLOND, _RED, _GREY = (
-    *((0.08, 0.06, 0.05), (0.30, 0.20, 0.13), (0.75, 0.55, 0.30)),
-    *((0.52, 0.24, 0.12), (0.55, 0.54, 0.53)),
-)
+_BLACK, _BROWN, _BLOND = (0.08, 0.06, 0.05), (0.30, 0.20, 0.13), (0.75, 0.55, 0.30)
+_RED, _GREY = (0.52, 0.24, 0.12), (0.55, 0.54, 0.53)
 _FAIR, _ROSY, _OLIVE, _DARK = (0.93, 0.75, 0.64), (0.96, 0.82, 0.74), (0.80, 0.60, 0.45), (0.55, 0.36, 0.25)
 _RED_LIPS, _PALE_LIPS, _DARK_LIPS = (0.78, 0.42, 0.42), (0.68, 0.40, 0.37), (0.48, 0.24, 0.22)
 _BLUE_EYES, _GREEN_EYES, _BROWN_EYES = (0.35, 0.50, 0.60), (0.30, 0.50, 0.40), (0.28, 0.17, 0.09)

@@ -1,4 +1,4 @@
-"""Speaks a text in a speaker's voice and a mood, with espeak-ng or in tones."""
+"""Speak a text in a speaker's voice and a mood, with espeak-ng or in tones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from selfmm.features.streams import SOUND_RATE, Floats
 
 Synthesizer = Literal["auto", "tones", "espeak-ng"]
 _ESPEAK = "espeak-ng"
-_QUICKEST = 400  # words per minute; faster, espeak-ng cannot be understood
+_QUICKEST = 400  # words per minute; faster speech by espeak-ng is unintelligible
 _QUIET = 0.003  # amplitude; a quieter beginning or end of the sound is silence
 
 
@@ -26,8 +26,8 @@ def chosen(synthesizer: Synthesizer) -> Literal["tones", "espeak-ng"]:
     """Return the synthesizer to use on this machine.
 
     Raises:
-        SettingsError: if there is no such synthesizer.
-        MissingPackageError: if espeak-ng is asked for and not installed.
+        SettingsError: if the name is unknown.
+        MissingPackageError: if espeak-ng is requested and not installed.
     """
     if synthesizer not in ("auto", "tones", _ESPEAK):
         raise SettingsError([f"synthesizer is {synthesizer!r}; it must be 'auto', 'tones' or 'espeak-ng'"])
@@ -56,7 +56,7 @@ def speak(
         mood: -1 (flat: low, quiet, slow, even) to 1 (lively: high, loud, quick, with a wide range).
         longest: seconds; a longer text is spoken faster.
         rng: for the hiss of the tones; espeak-ng does not use it.
-        synthesizer: as returned by `chosen`.
+        synthesizer: the result of `chosen`.
     """
     if synthesizer == "tones":
         return tone_speech(text, voice, mood, longest, rng)
@@ -69,7 +69,7 @@ def speak(
 
 
 def _espeak(text: str, voice: Voice, mood: float, rate: float) -> Floats:
-    # At these settings the pitch moves by about 3 semitones either way, and its range doubles or halves.
+    # The mood shifts the pitch by up to about 3 semitones, and doubles or halves its range.
     spoken = f'<prosody range="{100 * 2**mood:.0f}%">{text}</prosody>'
     manner = ["-p", f"{50 + 22 * mood:.0f}", "-a", f"{100 * 10 ** (5 * mood / 20):.0f}", "-s", f"{rate:.0f}"]
     with tempfile.TemporaryDirectory(prefix="selfmm-demo-") as folder:
@@ -81,7 +81,7 @@ def _espeak(text: str, voice: Voice, mood: float, rate: float) -> Floats:
                 f"espeak-ng does not work: {result.stderr.strip() or result.returncode}. Repair its installation, or "
                 "use the synthesizer 'tones'."
             )
-        # Loud vowels reach full scale; this is the level of a person at arm's length.
+        # Loud vowels reach full scale; reduce them to the level of a person at arm's length.
         sound = 0.6 * read_sound(file)
     loud = np.flatnonzero(np.abs(sound) > _QUIET)
     return sound[loud[0] : loud[-1] + 1] if loud.size else sound[:0]

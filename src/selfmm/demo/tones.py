@@ -1,6 +1,6 @@
-"""A voice made of tones: it has no words, but syllables, vowels, pitch and mood like a real voice.
+"""Speak in tones: without words, but with the syllables, vowels, pitch and mood of a real voice.
 
-A source-filter model (Fant 1960) by additive synthesis: the formants decide how loud each harmonic of the pitch is.
+This is a source-filter model (Fant 1960) by additive synthesis: the formants determine the loudness of each harmonic.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FORMANTS = {
 _WIDTHS = (90, 120, 180)  # widths of the formants, in Hz
 _GAINS = (1.0, 0.6, 0.3)
 _SYLLABLES = 4.6  # syllables per second of a neutral voice
-_TOP = 4000  # Hz; above is only the hiss of consonants
+_TOP = 4000  # Hz; above it, there is only the hiss of consonants
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,7 @@ class _Sound:
 
 
 def tone_speech(text: str, voice: Voice, mood: float, longest: float, rng: np.random.Generator) -> Floats:
-    """Speak ``text`` in tones.
-
-    Args:
-        text: lower-case words.
-        voice: voice of the speaker.
-        mood: -1 (flat: low, quiet, slow, even) to 1 (lively: high, loud, quick, with a wide range).
-        longest: seconds; a longer text is spoken faster.
-        rng: for the hiss of consonants.
-
-    Returns:
-        (n,) mono in [-1, 1] at ``SOUND_RATE``.
-    """
+    """Return a text spoken in tones, (n,) mono in [-1, 1] at ``SOUND_RATE``. See `selfmm.demo.spoken.speak`."""
     sounds = _sounds(text)
     total = sum(sound.length for sound in sounds)
     seconds = min(total / (_SYLLABLES * (1 + 0.22 * mood)), longest)
@@ -96,7 +85,7 @@ def _onset(consonants: str, vowel: str) -> list[_Sound]:
 
 
 def _harmonics(pitch: Array, formants: Array, tilt: float) -> Array:
-    """Return the harmonics of a changing pitch, with a root mean square of about 1 at every moment."""
+    """Return the harmonics of a changing pitch. Their root mean square is always about 1."""
     phase = 2 * np.pi * np.cumsum(_at_rate(pitch)) / SOUND_RATE
     wave, before, twice = np.sin(phase), np.zeros_like(phase), 2 * np.cos(phase)
     sound, power = np.zeros_like(phase), np.zeros_like(pitch)
@@ -116,7 +105,7 @@ def _harmonics(pitch: Array, formants: Array, tilt: float) -> Array:
 
 
 def _at_rate(values: Array) -> Array:
-    """Interpolate values from ``_CONTROL`` to ``SOUND_RATE``, linearly."""
+    """Return the values at ``SOUND_RATE`` instead of ``_CONTROL``, interpolated linearly."""
     following = np.append(values[1:], values[-1:])
     share = np.arange(SOUND_RATE // _CONTROL) * (_CONTROL / SOUND_RATE)
     return (values[:, None] + (following - values)[:, None] * share).ravel()

@@ -1,9 +1,9 @@
-"""Words, voice and face of a recording in one pass, whether it is a clip, a long file, or a live source."""
+"""Extract the words, voice and face of a clip, a long file or a live source in one pass."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,11 +13,15 @@ from selfmm.features.streams import Chunk, Track, Transcript
 from selfmm.features.words.times import time_words
 
 if TYPE_CHECKING:
-    from selfmm.features.face.analyser import FaceFigures
+    from selfmm.features.face.analyser import FaceAnalyser, FaceFigures
+    from selfmm.features.voice.blocks import BlockAnalyser
     from selfmm.features.voice.loudness import SoundFigures
+    from selfmm.features.words.speech import SpeechAnalyser
+
+    Analyser = BlockAnalyser | SpeechAnalyser | FaceAnalyser
 
 SILENCE = -70.0
-"""dBFS; a span that is quieter has no voice."""
+"""dBFS; a quieter span has no voice."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,11 @@ class Features:
 
     Attributes:
         start, end: seconds.
-        transcript: what is said; its text is empty if nothing is said.
-        tracks: ``audio`` and ``vision``, without those that the span does not have; times count from the beginning of
-            the recording.
-        sound: None if the recording has no sound, or none was asked for.
+        transcript: the words; its text is empty if nothing is said.
+        tracks: ``audio`` and ``vision``, if the span has them; times count from the beginning of the recording.
+        sound: None if the recording has no sound.
         speech: share of the span in which somebody speaks, 0 to 1; None without sound.
-        face: None if the recording has no pictures, or none were asked for.
+        face: None if the recording has no pictures, or the recipe does not extract vision.
     """
 
     start: float
@@ -44,15 +47,15 @@ class Features:
 
 
 class Analysis:
-    """Takes a recording chunk by chunk and gives the features of any span that is complete.
+    """Takes a recording chunk by chunk and returns the features of any complete span.
 
     The features depend neither on how the recording is cut into chunks nor on ``threads``.
 
     Args:
         recipe: what to extract, and how.
         given: the words, if they came with the recording.
-        threads: with 1, each chunk is analysed while it is fed; with more, sound and face are analysed at the same
-            time, while the next chunk is read.
+        threads: with 1, :meth:`feed` returns when the chunk is analysed; with more, sound and faces are analysed at the
+            same time, while the next chunk is read.
 
     Raises:
         MissingPackageError: if an optional package is not installed.
@@ -64,35 +67,33 @@ class Analysis:
         self._given = given
         self._sound = _Sound(recipe, recognise=_wants_recognition(recipe, given), threads=threads)
         self._pictures = _Pictures(recipe, threads)
-        self._sides = [_Side(self._sound.feed, threads > 1), _Side(self._pictures.feed, threads > 1)]
         self._end = 0.0
         self._finished = False
 
     @property
     def ready(self) -> float:
-        """Seconds up to which :meth:`features` are complete; once finished, the end of the recording."""
+        """Seconds up to which the features are complete; once finished, the end of the recording."""
         if self._finished:
             return self._end
         self._wait()
         return min(self._end, self._sound.ready, self._pictures.ready)
 
     def feed(self, chunk: Chunk) -> None:
-        """Take the next chunk, which begins where the one before ended."""
+        """Take the next chunk, which begins where the previous one ended."""
         self._end = chunk.end
-        for side in self._sides:
-            side.feed(chunk)
+        if chunk.sound is not None:
+            self._sound.feed(chunk)
+        if chunk.frames is not None:
+            self._pictures.feed(chunk)
 
     def finish(self) -> None:
         """Take the end of the recording."""
-        self._wait()
         self._sound.finish()
         self._pictures.finish()
         self._finished = True
-        for side in self._sides:
-            side.close()
 
     def features(self, start: float = 0.0, end: float | None = None) -> Features:
-        """Return the features of the span [``start``, ``end``); by default, of everything.
+        """Return the features of the span [``start``, ``end``); by default, of the whole recording.
 
         Raises:
             ValueError: if the span is not ready yet, or was forgotten.
@@ -114,19 +115,19 @@ class Analysis:
         )
 
     def words(self, start: float, end: float) -> Transcript:
-        """Return what is said in a span that is ready."""
+        """Return the words in a span that is ready."""
         self._wait()
         return self._transcript(start, min(end, self._end))
 
     def forget(self, before: float) -> None:
-        """Free what is known of the times before: they will not be asked for again."""
+        """Free everything before this time (seconds). It can no longer be requested."""
         self._wait()
         self._sound.forget(before)
         self._pictures.forget(before)
 
     def _wait(self) -> None:
-        for side in self._sides:
-            side.wait()
+        self._sound.wait()
+        self._pictures.wait()
 
     def _transcript(self, start: float, end: float) -> Transcript:
         recognised = self._sound.transcript(start, end)
@@ -136,45 +137,60 @@ class Analysis:
         if self._given.words or not self._given.text:
             return self._given if whole else self._given.part(start, end)
         if not whole:
-            raise ValueError("the given words have no times, so those of a part are not known")
+            raise ValueError("the given words have no times, so the words of a part are not known")
         return replace(self._given, words=time_words(self._given.text, recognised, (start, end)))
 
 
 def _wants_recognition(recipe: Recipe, given: Transcript | None) -> bool:
-    """Return whether to recognise speech: to get the words, or the times of given words to average frames over."""
+    """Return whether to recognise speech: for the words, or for the times of given words if frames are averaged."""
     if recipe.speech.recogniser == "none" or "text" not in recipe.parts:
         return False
     return given is None or (recipe.align == "words" and not given.words)
 
 
 class _Side:
-    """Feeds the analysers of sound or those of pictures; in a thread of its own, one chunk behind."""
+    """The analysers of sound, or those of pictures. If threaded, they work in one thread, one chunk behind."""
 
-    def __init__(self, feed: Callable[[Chunk], None], threaded: bool) -> None:
-        self._feed = feed
+    def __init__(self, analysers: Sequence[Analyser | None], threaded: bool) -> None:
+        self.fed = False
+        self._analysers = [analyser for analyser in analysers if analyser is not None]
         self._pool = ThreadPoolExecutor(1) if threaded else None
         self._pending: Future[None] | None = None
 
+    @property
+    def ready(self) -> float:
+        return min((analyser.ready for analyser in self._analysers), default=math.inf) if self.fed else math.inf
+
     def feed(self, chunk: Chunk) -> None:
+        self.wait()
+        self.fed = True
         if self._pool is None:
             self._feed(chunk)
-            return
-        self.wait()
-        self._pending = self._pool.submit(self._feed, chunk)
+        else:
+            self._pending = self._pool.submit(self._feed, chunk)
+
+    def _feed(self, chunk: Chunk) -> None:
+        for analyser in self._analysers:
+            analyser.feed(chunk)
 
     def wait(self) -> None:
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        self.wait()
+        for analyser in self._analysers:
+            analyser.finish()
         if self._pool is not None:
             self._pool.shutdown()
 
+    def forget(self, before: float) -> None:
+        for analyser in self._analysers:
+            analyser.forget(before)
 
-class _Sound:
-    """The analysers of sound."""
 
+class _Sound(_Side):
     def __init__(self, recipe: Recipe, *, recognise: bool, threads: int) -> None:
         from selfmm.features.voice.activity import SpeechActivity
         from selfmm.features.voice.analyser import voice_analyser
@@ -185,34 +201,13 @@ class _Sound:
         self._level = SoundLevel()
         self._voice = voice_analyser(recipe.voice) if "audio" in recipe.parts else None
         self._words = SpeechAnalyser(recipe.speech, self._activity, threads=threads) if recognise else None
-        analysers = (self._activity, self._level, self._voice, self._words)
-        self._all = [analyser for analyser in analysers if analyser is not None]
-        self._fed = False
-
-    @property
-    def ready(self) -> float:
-        return min(analyser.ready for analyser in self._all) if self._fed else math.inf
-
-    def feed(self, chunk: Chunk) -> None:
-        if chunk.sound is None:
-            return
-        self._fed = True
-        for analyser in self._all:
-            analyser.feed(chunk)
-
-    def finish(self) -> None:
-        for analyser in self._all:
-            analyser.finish()
-
-    def forget(self, before: float) -> None:
-        for analyser in self._all:
-            analyser.forget(before)
+        super().__init__((self._activity, self._level, self._voice, self._words), threads > 1)
 
     def speech(self, start: float, end: float) -> Track | None:
-        return self._activity.track(start, end) if self._fed else None
+        return self._activity.track(start, end) if self.fed else None
 
     def voice(self, start: float, end: float) -> tuple[Track | None, SoundFigures | None]:
-        if not self._fed:
+        if not self.fed:
             return None, None
         level = self._level.figures(start, end)
         if self._voice is None or level.level < SILENCE:
@@ -220,38 +215,19 @@ class _Sound:
         return self._voice.track(start, end), level
 
     def transcript(self, start: float, end: float) -> Transcript | None:
-        return self._words.transcript(start, end) if self._fed and self._words is not None else None
+        return self._words.transcript(start, end) if self.fed and self._words is not None else None
 
 
-class _Pictures:
-    """The analyser of pictures."""
-
+class _Pictures(_Side):
     def __init__(self, recipe: Recipe, threads: int) -> None:
         self._face = None
-        self._fed = False
         if "vision" in recipe.parts:
             from selfmm.features.face.analyser import face_analyser
 
             self._face = face_analyser(recipe.face, threads=threads)
-
-    @property
-    def ready(self) -> float:
-        return self._face.ready if self._fed and self._face is not None else math.inf
-
-    def feed(self, chunk: Chunk) -> None:
-        if chunk.frames is not None and self._face is not None:
-            self._fed = True
-            self._face.feed(chunk)
-
-    def finish(self) -> None:
-        if self._fed and self._face is not None:
-            self._face.finish()
-
-    def forget(self, before: float) -> None:
-        if self._fed and self._face is not None:
-            self._face.forget(before)
+        super().__init__((self._face,), threads > 1)
 
     def face(self, start: float, end: float, speech: Track | None) -> tuple[Track | None, FaceFigures | None]:
-        if not self._fed or self._face is None:
+        if not self.fed or self._face is None:
             return None, None
         return self._face.track(start, end, speech), self._face.faces(start, end, speech)

@@ -1,4 +1,4 @@
-"""The worker that extracts clips: it answers each job when what was extracted is stored, and gives signs of life."""
+"""The worker process that extracts clips. It answers a job when the features are stored, and gives signs of life."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _writing = threading.Lock()
 
 
 def answer(job: dict[str, Any], alive: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Do a job. Return an empty answer if it is done, ``reason`` if this clip cannot be extracted, or ``stop`` with the
-    kind and content of an error that stops all clips.
+    """Extract and store a clip. Return an empty answer if that worked, ``reason`` if this clip cannot be extracted, or
+    ``stop`` with the type and content of an error that affects all clips.
 
     Args:
-        job: a ``clip``, a ``recipe``, the number of ``threads``, and the ``path`` of the file to store.
-        alive: is called whenever a piece of the clip is done.
+        job: a ``clip``, a ``recipe``, the number of ``threads``, and the ``path`` of the file to write.
+        alive: called whenever a piece of the clip is done.
     """
     try:
         recipe = Recipe.model_validate(job["recipe"])
@@ -36,7 +36,7 @@ def answer(job: dict[str, Any], alive: Callable[[], None] = lambda: None) -> dic
         return {}
     except (MediaError, SourceError) as error:
         return {"reason": str(error)}
-    except SelfmmError as error:  # weights, packages, the disk: the next clip would fail as well
+    except SelfmmError as error:  # weights, packages, the disk: the next clip would fail too
         return {"stop": [type(error).__name__, error.problems if isinstance(error, SettingsError) else str(error)]}
     except OSError as error:
         return {"reason": f"{job['clip']['path']} cannot be read: {error.strerror or error}."}
@@ -46,14 +46,14 @@ def answer(job: dict[str, Any], alive: Callable[[], None] = lambda: None) -> dic
 
 def main() -> None:
     collect_rarely()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C, the parent ends this process
     parent = Parent(gone=_leave)
     while True:
         parent.send(answer(parent.receive(), parent.alive))
 
 
 def _leave() -> None:
-    with _writing:  # a file is written to its end, and nothing is left half-written
+    with _writing:  # finish the file that is being written
         os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Extracted clips as a data set: written to a folder clip by clip, or held in memory for a prediction."""
+"""Extracted clips as a data set: written to a folder clip by clip, or kept in memory for a prediction."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from selfmm.data.writer import WORDS, Frames, Source
 from selfmm.features.analysis import Features
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.quality import warnings
-from selfmm.features.streams import Floats, Track, Word
+from selfmm.features.streams import Floats, Word
 
 STREAMS = ("audio", "vision")
 
 
-def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
-    """Return the (length, d) frames of a stream as the model reads them: its own rows, or one per word.
-
-    None if the clip has no such stream.
-    """
-    track = features.tracks.get(name)
+def rows_of(features: Features, stream: str, recipe: Recipe) -> Floats | None:
+    """Return the (length, d) frames that a model reads: those of the track, or one per word; None without a track."""
+    track = features.tracks.get(stream)
     if track is None:
         return None
     if recipe.align == "none":
@@ -36,28 +33,16 @@ def rows_of(features: Features, name: str, recipe: Recipe) -> Floats | None:
     return pooled if np.isfinite(pooled).any() else None
 
 
-def modality_of(track: Track, name: str, recipe: Recipe) -> Modality:
-    """Return what a stream is in the data set."""
-    aligned = recipe.align == "words"
-    return Modality(
-        kind="frames",
-        dim=len(track.columns),
-        columns=track.columns,
-        frame_rate=None if aligned else track.rate,
-        gaps=aligned or name == "vision",
-    )
-
-
 @dataclass(frozen=True)
 class ClipRow:
-    """What the tables of a data set say of one clip.
+    """The entries of a clip in the tables of a data set.
 
     Attributes:
-        text, language: what is said, and its language; None where they are not known.
-        warnings: reasons not to trust the clip, in one text.
+        text, language: the words and their language; None if unknown.
+        warnings: reasons not to trust the clip, as one text.
         words: each with start, end (seconds in the clip) and probability.
-        lengths: frames of each stream; 0 where the clip has none.
-        modalities: of the streams that the clip has.
+        lengths: number of frames of each of ``STREAMS``; 0 if the clip has none.
+        modalities: descriptions of those that the clip has.
     """
 
     text: str | None
@@ -69,9 +54,10 @@ class ClipRow:
 
 
 def row_of(clip: ClipFeatures, recipe: Recipe) -> ClipRow:
-    """Return the row of a clip that was extracted by ``recipe``."""
+    """Return the entries of a clip that was extracted with ``recipe``."""
     features = clip.features
     frames = {stream: rows_of(features, stream, recipe) for stream in STREAMS}
+    aligned = recipe.align == "words"
     return ClipRow(
         text=features.transcript.text or None,
         language=features.transcript.language,
@@ -79,7 +65,13 @@ def row_of(clip: ClipFeatures, recipe: Recipe) -> ClipRow:
         words=features.transcript.words,
         lengths={stream: 0 if rows is None else len(rows) for stream, rows in frames.items()},
         modalities={
-            stream: modality_of(features.tracks[stream], stream, recipe)
+            stream: Modality(
+                kind="frames",
+                dim=len(features.tracks[stream].columns),
+                columns=features.tracks[stream].columns,
+                frame_rate=None if aligned else features.tracks[stream].rate,
+                gaps=aligned or stream == "vision",
+            )
             for stream, rows in frames.items()
             if rows is not None
         },
@@ -95,18 +87,18 @@ def source_of(
     name: str,
     label_range: tuple[float, float],
 ) -> Source:
-    """Return the data set of many clips, whose frames are loaded when they are written.
+    """Return the data set of many clips. Their frames are loaded when they are written.
 
     Args:
-        table: id, split, label, video and what else is known, a row per clip; text, language and warnings are added.
-        clips: a row per clip, in the order of the table.
-        load: features of the clip in row i, of which one stream is asked for.
-        recipe: by which they were extracted.
+        table: id, split, label, video and other columns, one row per clip; text, language and warnings are added.
+        clips: one per row of the table.
+        load: takes a row and the name of a stream, and returns features with at least this stream.
+        recipe: the recipe of the extraction.
         name, label_range: of the data set.
     """
     modalities: dict[str, Modality] = {}
     for clip in clips:
-        modalities = {**clip.modalities, **modalities}  # the first clip that has a stream says what it is
+        modalities = {**clip.modalities, **modalities}  # the first clip with a stream describes it
 
     def frames_of(stream: str) -> Frames:
         dim = modalities[stream].dim or 0
@@ -123,13 +115,12 @@ def source_of(
         for clip_id, clip in zip(table["id"], clips, strict=True)
         for word in clip.words
     ]
-    languages = [clip.language for clip in clips]
-    counts = Counter(language for language in languages if language)
+    counts = Counter(clip.language for clip in clips if clip.language)
     columns = ["id", "word", "start", "end", "probability"]
     return Source(
         table=table.assign(
             text=_objects([clip.text for clip in clips]),
-            language=_objects(languages),
+            language=_objects([clip.language for clip in clips]),
             warnings=[clip.warnings for clip in clips],
         ),
         frames={stream: frames_of(stream) for stream in STREAMS if stream in modalities},
@@ -142,11 +133,11 @@ def source_of(
 
 
 def dataset_of(clips: Sequence[tuple[str, Features]], recipe: Recipe, modalities: Mapping[str, Modality]) -> Dataset:
-    """Return clips in memory as a data set without labels, for a model that reads ``modalities``.
+    """Return clips as a data set in memory, without labels, for a model that reads ``modalities``.
 
     Args:
-        clips: id and features of each.
-        recipe: by which they were extracted.
+        clips: the id and features of each clip.
+        recipe: the recipe of the extraction.
         modalities: those of the model; other streams are left out.
     """
     table = pd.DataFrame({"id": [name for name, _ in clips], "split": "test", "label": np.nan})

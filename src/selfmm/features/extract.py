@@ -1,4 +1,4 @@
-"""``selfmm extract``: from clips to a data-set folder. It resumes after a crash, and no clip stops the others."""
+"""Extract clips into a data-set folder. An extraction resumes after a crash, and no clip stops the others."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Extracted:
 
     Attributes:
         dataset: the data set.
-        failures: clips that are not in it, each with its reason; also in its ``failures.csv``.
-        notes: what was decided, or should be checked; one sentence each.
-        kept: number of clips that had been extracted before.
+        failures: the clips that are not in it, with reasons; also in its ``failures.csv``.
+        notes: automatic decisions and things to check, one sentence each.
+        kept: number of clips that were already in the cache.
     """
 
     dataset: Dataset
@@ -65,27 +65,27 @@ def extract(
 ) -> Extracted:
     """Extract words, voice and face of many clips into a data-set folder.
 
-    Every clip is kept in ``cache`` as soon as it is extracted: an extraction that was killed resumes when it is started
-    again. The data set appears when all is done; its bytes do not depend on ``jobs`` and ``backend``.
+    Every extracted clip is immediately stored in ``cache``, so a killed extraction resumes when it is started again.
+    The data set appears at the end; its bytes do not depend on ``jobs`` and ``backend``.
 
     Args:
-        source: a table of clips, a folder of recordings, or a recording; see ``clips.listing``.
-        dst: the folder to make.
+        source: a table of clips, a folder of recordings, or a recording; see `selfmm.features.clips.listing`.
+        dst: the folder to create.
         recipe: what to extract and how.
         label_column: column of the table that holds the ratings; default: ``label``.
         media_root: folder from which the table's relative paths start; default: the folder of the table.
-        label_range: lowest and highest rating; default: [-1, 1] if none is beyond 1, else [-3, 3].
-        name: of the data set; default: the name of the source.
-        seed: of the split, if the table has none.
+        label_range: lowest and highest possible rating; default: [-1, 1] if it holds all ratings, else [-3, 3].
+        name: name of the data set; default: the name of the source.
+        seed: seed of the split, if the table has none.
         jobs: number of clips at a time; default: the number of cores.
-        backend: where to work: ``local``, or on a ``ray`` or ``dask`` cluster whose machines share ``cache``.
+        backend: ``local``, or a ``ray`` or ``dask`` cluster whose machines share ``cache``.
         cache: folder for extracted clips; default: in the user's cache folder.
         force: replace a data set at ``dst``.
         listener: follows the extraction.
 
     Raises:
-        SourceError: if the list of clips is wrong as a whole, or none of them could be extracted.
-        OutputError: if ``dst`` exists, or something cannot be written.
+        SourceError: if the list of clips is wrong as a whole, or no clip could be extracted.
+        OutputError: if ``dst`` exists, or a file cannot be written.
         MissingPackageError, WeightsError: if something that the recipe needs is not installed.
     """
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
@@ -96,7 +96,11 @@ def extract(
     )
     name = name or (source.resolve().name if source.is_dir() else source.stem)
     plan, notes = plan_dataset(listed, name, label_range, seed)
-    folder = _folder(features_folder() if cache is None else Path(cache))
+    folder = features_folder() if cache is None else Path(cache)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
     work = _Work(listed.clips, recipe, folder, listener or Listener())
     work.find_kept()
     work.extract(jobs or cores(), backend)
@@ -109,7 +113,7 @@ def extract(
 
 
 def _assemble(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:
-    """Return the data set of the clips that could be extracted, with a list of the others."""
+    """Return the data set of the extracted clips, with a table of those that failed."""
     places = [place for place in range(len(work.clips)) if place not in work.failed]
     if not places:
         raise SourceError(none_left(failures))
@@ -121,18 +125,17 @@ def _assemble(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:
         name=plan.name,
         label_range=plan.label_range,
     )
-    if not failures:
-        return extracted
-    rows = [[failure.id, failure.path, failure.reason] for failure in failures]
-    return replace(
-        extracted, tables={**extracted.tables, FAILURES: pd.DataFrame(rows, columns=["id", "path", "reason"])}
-    )
+    if failures:
+        rows = [[failure.id, failure.path, failure.reason] for failure in failures]
+        failed = pd.DataFrame(rows, columns=["id", "path", "reason"])
+        extracted = replace(extracted, tables={**extracted.tables, FAILURES: failed})
+    return extracted
 
 
 class _Work:
-    """The clips of an extraction: where each is kept and what the data set says of it, or why it failed.
+    """The clips of an extraction: the cached file and the table entries of each, or why it failed.
 
-    A kept file is read and checked as a whole once. After that, each of its tracks is read when it is written.
+    A cached file is read and checked as a whole once. Later, each track is read alone when the data set is written.
     """
 
     def __init__(self, clips: Sequence[Clip], recipe: Recipe, folder: Path, listener: Listener) -> None:
@@ -141,10 +144,10 @@ class _Work:
         self.failed: dict[int, str] = {}
         self.kept = 0
         self._rows: dict[Path, ClipRow] = {}
-        self._missing: dict[Path, list[int]] = {}  # clips by where they are kept: of equal ones, one is extracted
+        self._missing: dict[Path, list[int]] = {}  # places of the clips by file: equal clips are extracted once
 
     def find_kept(self) -> None:
-        """Find the clips that were extracted before."""
+        """Find the clips that are already in the cache."""
         self.listener.clips_planned(len(self.clips))
         for place, clip in enumerate(self.clips):
             try:
@@ -166,24 +169,24 @@ class _Work:
         return path in self._rows
 
     def extract(self, jobs: int, backend: Backend) -> None:
-        """Have the other clips extracted."""
+        """Extract the other clips in workers."""
         if not self._missing:
             return
         jobs = min(jobs, len(self._missing))
         threads = max(1, cores() // jobs) if backend == "local" else 1
         common: dict[str, Any] = {"recipe": self.recipe.model_dump(mode="json"), "threads": threads}
-        alike = list(self._missing.items())
-        asked = [
-            {"clip": self.clips[places[0]].to_json(), "path": str(path.resolve()), **common} for path, places in alike
+        missing = list(self._missing.items())
+        work = [
+            {"clip": self.clips[places[0]].to_json(), "path": str(path.resolve()), **common} for path, places in missing
         ]
-        with closing(in_workers(asked, at_once=jobs, backend=backend)) as answers:
+        with closing(in_workers(work, at_once=jobs, backend=backend)) as answers:
             for number, answer in answers:
-                self._take(alike[number][1], answer)
+                self._take(missing[number][1], answer)
 
     def _take(self, places: Sequence[int], answer: Answer) -> None:
         if "stop" in answer:
-            kind, says = answer["stop"]
-            raise getattr(errors, kind)(says)
+            kind, content = answer["stop"]
+            raise getattr(errors, kind)(content)
         for place in places:
             if "reason" in answer:
                 self._fail(place, answer["reason"])
@@ -191,14 +194,14 @@ class _Work:
                 self.listener.clip(self.clips[place], False, None)
 
     def row(self, place: int) -> ClipRow:
-        """Return what the data set says of a clip that did not fail."""
+        """Return the table entries of a clip that did not fail."""
         path = self.paths[place]
         if path not in self._rows:
             self._rows[path] = row_of(_load(path), self.recipe)
         return self._rows[path]
 
     def failures(self) -> list[Failure]:
-        """Return the clips that cannot be extracted, in their order."""
+        """Return the clips that failed, in their order."""
         clips = self.clips
         return [Failure(clips[at].id, str(clips[at].path), self.failed[at]) for at in sorted(self.failed)]
 
@@ -207,26 +210,18 @@ class _Work:
         self.listener.clip(self.clips[place], False, reason)
 
 
-def _folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, path) from error
-    return path
-
-
 def _load(path: Path, stream: str | None = None) -> ClipFeatures:
     clip = load(path, stream)
     if clip is None:
         raise OutputError(
-            f"{path} is gone or damaged, though it was there just now. Workers on other machines need a `cache=...` "
-            "folder that all of them and this one share. Run the same command again: it goes on with what is there."
+            f"{path} is gone or damaged, but it was there a moment ago. If workers run on other machines, choose a "
+            "`cache=...` folder that all machines share. Run the same command again: it continues where it stopped."
         )
     return clip
 
 
 def _provenance(source: Path, recipe: Recipe, failures: int) -> dict[str, Any]:
-    """Return where a data set comes from. No time and no full path: the same clips give the same bytes."""
+    """Return the origin of a data set, without times and full paths: the same clips give the same bytes."""
     return {
         "source": source.name,
         "selfmm": __version__,

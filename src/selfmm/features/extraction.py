@@ -1,4 +1,4 @@
-"""Extraction of one clip: from its span in a file to its words, voice and face."""
+"""Extract the words, voice and face of one clip."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from selfmm.features.words.subtitles import read_subtitles
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What was extracted from a clip.
+    """The result of extracting a clip.
 
     Attributes:
-        features: of the whole clip.
-        problems: what is wrong with the file, though the clip could be read; one sentence each.
+        features: features of the whole clip.
+        problems: faults of the file that did not prevent the extraction, one sentence each.
     """
 
     features: Features
@@ -48,11 +48,11 @@ def extract_clip(
     Args:
         clip: the recording and the span in it.
         recipe: what to extract, and how.
-        threads: of the CPU; the result does not depend on it.
+        threads: number of CPU threads; the result does not depend on it.
         alive: called when the models are loaded, and after every chunk.
 
     Raises:
-        MediaError: if the file cannot be read, or has nothing that the recipe asks for in this span.
+        MediaError: if the file cannot be read, or this span holds nothing that the recipe extracts.
         SourceError: if the subtitles cannot be read.
         SettingsError: if the recogniser does not know the language.
         MissingPackageError, WeightsError: if something that the recipe needs is not installed.
@@ -66,7 +66,9 @@ def extract_clip(
         analysis.feed(chunk)
         alive()
     analysis.finish()
-    features = _of_the_recipe(analysis.features(), recipe)
+    features = analysis.features()
+    if "text" not in recipe.parts:
+        features = replace(features, transcript=Transcript(""))
     if not features.transcript.text and (recipe.align == "words" or not features.tracks):
         raise MediaError(
             f"{clip.path} has nothing to extract: {_nothing(recipe)}. Check that it is the right file and span."
@@ -75,9 +77,9 @@ def extract_clip(
 
 
 def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float = 2.0) -> Iterator[Chunk]:
-    """Read what the recipe asks for and the file has; see ``read_chunks``.
+    """Read the sound and pictures that the recipe needs and the file has; see ``read_chunks``.
 
-    Chunks are shorter than most clips, so that one is analysed while the next is decoded.
+    Chunks are shorter than most clips, so one can be analysed while the next is decoded.
     """
     info = probe(clip.path)
     return read_chunks(
@@ -91,14 +93,8 @@ def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float
     )
 
 
-def _of_the_recipe(features: Features, recipe: Recipe) -> Features:
-    if "text" in recipe.parts:
-        return features
-    return replace(features, transcript=Transcript(""))
-
-
 def _nothing(recipe: Recipe) -> str:
     if recipe.align == "words":
         return "no words were found, and voice and face are averaged over words"
-    what = {"text": "words", "audio": "voice", "vision": "face"}
-    return f"no {' and no '.join(what[part] for part in recipe.parts)} could be found"
+    names = {"text": "words", "audio": "voice", "vision": "face"}
+    return f"no {' and no '.join(names[part] for part in recipe.parts)} could be found"

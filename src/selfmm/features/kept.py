@@ -1,6 +1,6 @@
-"""The cache of extracted clips, named by a checksum of all that they depend on, so that nothing is extracted twice.
+"""The cache of extracted clips. A file is named by a checksum of everything that the features depend on.
 
-A file holds one clip: its tracks as tensors, everything else as JSON in the header, and a checksum of both to notice
+A file holds one clip: its tracks as tensors, everything else as JSON in the header, and a checksum of both to detect
 damage. The format is safetensors, which cannot hold code.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -36,15 +37,15 @@ _PACKAGES = (
 
 
 def features_folder() -> Path:
-    """Return ``features`` in the cache folder; it may be deleted at any time."""
+    """Return the folder ``features`` in the cache folder, which may be deleted at any time."""
     return cache_folder() / "features"
 
 
 def name_of(clip: Clip, recipe: Recipe) -> Path:
-    """Return where a clip is kept in the cache folder.
+    """Return the path of a clip within the cache folder.
 
-    The name is a checksum of the content of the recording, the span, the given words, the recipe, its weights and the
-    versions of the packages. The name and the label of the clip do not matter.
+    It is a checksum of the recording's content, the span, the given words, the recipe, its weights and the versions of
+    the packages. The id and the label of the clip do not matter.
 
     Raises:
         SourceError: if its subtitles cannot be read.
@@ -66,18 +67,16 @@ def name_of(clip: Clip, recipe: Recipe) -> Path:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that features depend on, without those that are not installed."""
+    """Return the versions of the installed packages that features depend on."""
     installed = {}
     for package in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             installed[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return installed
 
 
 def weights_used(recipe: Recipe) -> dict[str, str]:
-    """Return the checksums of the models that a recipe names; for a hub model, its name."""
+    """Return the checksum of each model that a recipe names, or the name of a hub model."""
     named = {"recogniser": recipe.speech.recogniser} if "text" in recipe.parts else {}
     named |= {"voice": recipe.voice.features} if "audio" in recipe.parts else {}
     named |= {"face": "face", "image": recipe.face.features} if "vision" in recipe.parts else {}
@@ -86,7 +85,7 @@ def weights_used(recipe: Recipe) -> dict[str, str]:
 
 def _weights(name: str) -> str:
     if name in KNOWN:
-        return next(iter(KNOWN[name].files.values()))  # of the model, which comes first
+        return next(iter(KNOWN[name].files.values()))  # the model comes first
     folder = Path(name).expanduser()
     if folder.is_dir():
         files = sorted(file for file in folder.iterdir() if file.is_file())
@@ -95,16 +94,13 @@ def _weights(name: str) -> str:
 
 
 def _content(path: Path) -> str:
-    look = path.stat()
-    return _digest(path, look.st_size, look.st_mtime_ns)
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
 
 
 @cache
 def _digest(path: Path, size: int, changed: int) -> str:
-    """Return the SHA-256 of a file, which is read once in a process, however many clips it holds.
-
-    ``size`` and ``changed`` tell whether it is still the same.
-    """
+    """Return the SHA-256 of a file. An unchanged file (by ``size`` and ``changed``) is read once per process."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -129,18 +125,18 @@ def store(path: Path, clip: ClipFeatures) -> None:
     }
     tensors = {name: np.ascontiguousarray(track.values) for name, track in features.tracks.items()}
     tensors["none"] = np.zeros(1, np.float32)  # safetensors cannot write a file without tensors
-    written = json.dumps(header)
-    metadata = {"selfmm": json.dumps({"content": written, "checksum": _checksum(written, tensors)})}
+    content = json.dumps(header)
+    metadata = {"selfmm": json.dumps({"content": content, "checksum": _checksum(content, tensors)})}
     with atomic_file(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata))  # its own writer has its own error for a full disk
+        temporary.write_bytes(save(tensors, metadata))  # its save_file reports a full disk differently
 
 
 def load(path: Path, stream: str | None = None) -> ClipFeatures | None:
-    """Return the clip that is kept in a file; None if there is none, or it is damaged.
+    """Return the clip in a cached file; None if the file is missing or damaged.
 
     Args:
         path: the file.
-        stream: read this track alone, and do not check the file again: it was loaded as a whole before.
+        stream: read only this track, without the checksum; for a file that was already loaded as a whole.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -153,11 +149,11 @@ def load(path: Path, stream: str | None = None) -> ClipFeatures | None:
             return None
         return _read(json.loads(header["content"]), tensors)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError):
-        return None  # a damaged cache costs time, nothing else
+        return None  # a damaged cache costs only time
 
 
-def _checksum(written: str, tensors: Mapping[str, Array]) -> str:
-    checksum = hashlib.sha256(written.encode())
+def _checksum(content: str, tensors: Mapping[str, Array]) -> str:
+    checksum = hashlib.sha256(content.encode())
     for name in sorted(tensors):
         checksum.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         checksum.update(np.ascontiguousarray(tensors[name]).data)

@@ -1,4 +1,4 @@
-"""Compute with one thread: with more, the order of sums and so the last digits would depend on the machine."""
+"""Compute with one thread: with more, the order of sums, and so the last digits, would depend on the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TURN = threading.Lock()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute with one thread in this block. Other threads wait: the setting is that of the whole process."""
+    """Make torch use one thread in this block. Other threads wait, because the setting is for the whole process."""
     import torch
 
     with _TURN:

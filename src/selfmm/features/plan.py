@@ -1,9 +1,8 @@
-"""The table of a data set, planned and checked before anything is extracted: that can take hours."""
+"""Plan and check the table of a data set before the extraction, which can take hours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,13 @@ from selfmm.data.splits import seeded_split
 from selfmm.data.writer import Source
 from selfmm.features.clips.clip import ClipList, Failure
 
+_SHOWN = 5  # failures in a message
+
 
 def usable(listed: ClipList) -> ClipList:
-    """Return the clips that can be in a data set, and the others among the failures.
+    """Return the list with the clips that cannot be in a data set moved to the failures.
 
-    A clip needs a name that is valid Unicode, and a rating if other clips have one.
+    A clip needs names and a text that are valid Unicode, and a rating if other clips have one.
     """
     rated = any(clip.label is not None for clip in listed.clips)
     clips, failures = [], [_printable(failure) for failure in listed.failures]
@@ -35,23 +36,19 @@ def usable(listed: ClipList) -> ClipList:
             failures.append(_printable(Failure(clip.id, str(clip.path), reason)))
         else:
             clips.append(clip)
-    notes = (
-        listed.notes if rated else (*listed.notes, "no clip has a rating: the data set can be scored, not trained on.")
-    )
-    return ClipList(tuple(clips), tuple(failures), notes)
+    unrated = () if rated else ("no clip has a rating: the data set can be scored, not trained on.",)
+    return ClipList(tuple(clips), tuple(failures), (*listed.notes, *unrated))
 
 
 def plan_dataset(
     listed: ClipList, name: str, label_range: tuple[float, float] | None, seed: int
 ) -> tuple[Source, list[str]]:
-    """Return the checked table, without what is yet to be extracted, and notes on what was decided.
+    """Return the checked table, without the columns that extraction adds, and notes on automatic decisions.
 
-    Args:
-        listed: clips that are ``usable``.
-        name, label_range, seed: as in ``extract``.
+    ``listed`` is the result of ``usable``; for the other arguments see ``extract``.
 
     Raises:
-        SourceError: if there is no clip, or labels, splits or the range are wrong.
+        SourceError: if the list is empty, or the labels, splits or range are wrong.
     """
     clips, notes = listed.clips, []
     if not clips:
@@ -84,22 +81,16 @@ def plan_dataset(
 
 
 def none_left(failures: Sequence[Failure]) -> str:
-    """Return the message for when no clip is left."""
+    """Return the error message for a list without any usable clip."""
     reasons = [f"{failure.id}: {failure.reason}" for failure in failures[:_SHOWN]]
     rest = [f"and {len(failures) - _SHOWN} more"] if len(failures) > _SHOWN else []
     return "\n  - ".join(["none of the clips can be extracted:", *reasons, *rest])
 
 
-_SHOWN = 5
-
-
 def _broken(text: str) -> bool:
-    """Return whether a text holds bytes that are not text: Python keeps such bytes in names of files."""
+    """Return whether a text holds bytes that are not Unicode, which Python keeps in names of files."""
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _printable(failure: Failure) -> Failure:
-    def plain(text: str) -> str:
-        return text.encode("utf-8", "backslashreplace").decode()
-
-    return replace(failure, id=plain(failure.id), path=plain(failure.path), reason=plain(failure.reason))
+    return Failure(**{name: text.encode("utf-8", "backslashreplace").decode() for name, text in vars(failure).items()})

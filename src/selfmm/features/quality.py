@@ -1,4 +1,4 @@
-"""Reasons not to trust the score of a clip, from figures that were collected during extraction."""
+"""Warn about clips whose scores should not be trusted, based on figures that were collected during extraction."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from selfmm.features.analysis import SILENCE, Features
 
 _LEAST_FACES = 0.6  # share of the pictures with a face
 _OTHERS = 0.1  # share of the pictures with more than one face
-_SMALL_FACE = 0.08
-_LEAST_SPEECH = 0.1
-_CLIPPED = 0.001
-_QUIET = -45.0
-_UNSURE = 0.5
-_SHORT = 0.5
+_SMALL_FACE = 0.08  # of the picture's width and height
+_LEAST_SPEECH = 0.1  # share of the time
+_CLIPPED = 0.001  # share of the samples
+_QUIET = -45.0  # dBFS
+_UNSURE = 0.5  # mean probability of the words
+_SHORT = 0.5  # seconds
 
 
 def warnings(
     features: Features, trained_language: str | None = None, parts: Collection[str] = PARTS
 ) -> tuple[str, ...]:
-    """Return warnings for the user, one phrase each; empty if all is well.
+    """Return the warnings about a clip, one phrase each.
 
     Args:
-        features: of a clip or a window.
-        trained_language: two letters: the language that the model was trained on.
-        parts: modalities that were asked for; there are no warnings about others.
+        features: features of a clip or a window.
+        trained_language: the language that the model was trained on, two letters.
+        parts: the modalities to warn about.
     """
-    reasons = _of_length(features)
+    seconds = features.end - features.start
+    reasons = [f"only {seconds:.2f} s long"] if seconds < _SHORT else []
     if "text" in parts:
         reasons += _of_words(features, trained_language)
     if "text" in parts or "audio" in parts:
@@ -35,11 +36,6 @@ def warnings(
     if "vision" in parts:
         reasons += _of_face(features)
     return tuple(reasons)
-
-
-def _of_length(features: Features) -> list[str]:
-    seconds = features.end - features.start
-    return [f"only {seconds:.2f} s long"] if seconds < _SHORT else []
 
 
 def _of_words(features: Features, trained: str | None) -> list[str]:

@@ -1,6 +1,6 @@
-"""The values that pass through extraction: chunks of a recording in, words and tracks of features out.
+"""The input and output of extraction: chunks of a recording in, words and tracks of features out.
 
-Times are seconds since the beginning of the clip, which is ``Clip.start`` in the file.
+Times are in seconds and count from the beginning of the clip, which is ``Clip.start`` in the file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 SOUND_RATE = 16_000
-"""Samples per second of every sound: what speech recognition and voice encoders read."""
+"""Samples per second of all sound. Speech recognition and voice encoders need this rate."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,12 +33,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a recording, as a file or a live source gives it.
+    """A part of a recording, from a file or a live source.
 
     Attributes:
-        start, end: seconds; a chunk starts where the one before ended.
-        sound: (n,) float32 mono in [-1, 1] at ``SOUND_RATE``, covering the chunk; None if the source has none.
-        frames: pictures at the recipe's rate, in order; None if the source has none.
+        start, end: seconds; a chunk starts where the previous one ended.
+        sound: (n,) float32 mono in [-1, 1] at ``SOUND_RATE``, covering the chunk; None if the source has no sound.
+        frames: pictures at the recipe's rate, in order; None if the source has no pictures.
     """
 
     start: float
@@ -49,12 +49,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Track:
-    """Features of one modality at an even rate.
+    """The features of one modality at a constant rate.
 
     Attributes:
         columns: (d,) names of the features.
-        values: (n, d) float32. A row where nothing could be measured (no face in the picture) is all NaN; all other
-            rows are finite.
+        values: (n, d) float32. A row is all NaN if nothing could be measured (no face in the picture), else finite.
         rate: rows per second. Row i is measured at the time ``start`` + i / ``rate``.
         start: seconds.
     """
@@ -69,13 +68,13 @@ class Track:
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
-        """(n,) which rows were measured."""
+        """(n,) whether each row was measured."""
         present: npt.NDArray[np.bool_] = np.asarray(np.isfinite(self.values).all(axis=1))
         return present
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
-        """(n,) seconds."""
+        """(n,) time of each row, in seconds."""
         return self.start + np.arange(len(self.values)) / self.rate
 
     def column(self, name: str) -> Floats:
@@ -89,9 +88,9 @@ class Track:
         return replace(self, values=self.values[first:last], start=self.start + int(first) / self.rate)
 
     def pooled(self, spans: Sequence[tuple[float, float]]) -> Floats:
-        """Return the mean over the measured rows of each span, (len(spans), d); NaN if it has none.
+        """Return the mean of the measured rows in each span, (len(spans), d); NaN if a span has no such row.
 
-        A span shorter than a row takes the row it is in.
+        A span shorter than a row takes the row that contains it.
         """
         pooled = np.full((len(spans), len(self.columns)), np.nan, dtype=np.float32)
         present = self.present
@@ -111,7 +110,7 @@ class Word:
     Attributes:
         text: the word with its punctuation, without blanks around it.
         start, end: seconds.
-        probability: how sure the recogniser is, 0 to 1; 1 if the word was not recognised but given.
+        probability: the recogniser's confidence, 0 to 1; 1 if the word was given.
     """
 
     text: str
@@ -119,15 +118,20 @@ class Word:
     end: float
     probability: float = 1.0
 
+    @property
+    def middle(self) -> float:
+        """The word's middle, in seconds."""
+        return (self.start + self.end) / 2
+
 
 @dataclass(frozen=True)
 class Transcript:
-    """What is said.
+    """The words of a clip.
 
     Attributes:
-        text: all that is said; empty if nothing is said.
-        words: the words with their times; empty if the times are not known.
-        language: two letters; None if it is not known.
+        text: all words as one text; empty if nothing is said.
+        words: the words with their times; empty if the times are unknown.
+        language: two letters; None if unknown.
         source: ``given`` (with the clip), ``subtitles`` or ``recognised``.
     """
 
@@ -137,8 +141,8 @@ class Transcript:
     source: str = "given"
 
     def part(self, start: float, end: float) -> Transcript:
-        """Return the words whose middle lies in [``start``, ``end``)."""
-        words = tuple(word for word in self.words if start <= (word.start + word.end) / 2 < end)
+        """Return the words with their middle in [``start``, ``end``)."""
+        words = tuple(word for word in self.words if start <= word.middle < end)
         return replace(self, text=joined(words, self.language), words=words)
 
     def to_json(self) -> dict[str, Any]:
@@ -152,7 +156,7 @@ class Transcript:
 
 
 def joined(words: Sequence[Word], language: str | None) -> str:
-    """Join words to one text, with blanks between them if the language uses blanks.
+    """Return the words as one text, separated by blanks if the language uses them.
 
     >>> joined((Word("so", 0, 0.2), Word("good.", 0.2, 0.5)), "en")
     'so good.'

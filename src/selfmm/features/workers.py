@@ -1,7 +1,7 @@
-"""Extract many clips at once: on the cores of this machine, or on a Ray or Dask cluster, always through joblib.
+"""Extract many clips at once through joblib: on the cores of this machine, or on a Ray or Dask cluster.
 
-Wherever it runs, a clip is read in a worker process (:mod:`selfmm.features.clip_worker`), which is replaced if a clip
-kills it: a decoder that crashes or a lack of memory costs one clip.
+Each clip is read in a worker process (:mod:`selfmm.features.clip_worker`). If a clip kills its worker (the decoder
+crashes, or memory runs out), a new worker goes on with the next clip.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def thread_limits(threads: int) -> dict[str, str]:
 
 
 class _Workers:
-    """The workers of this machine's part of the job: as many as there are threads that ask."""
+    """The workers of this machine: as many as there are threads that call ``ask``."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class _Workers:
         self._over = False
 
     def ask(self, place: int, job: Job) -> tuple[int, Answer]:
-        """Have a job done; return its number and the answer."""
+        """Do a job in a worker. Return its number and the answer."""
         with self._lock:
             if self._over:
                 return place, {"reason": "it was interrupted."}
@@ -66,7 +66,7 @@ class _Workers:
 def _ask(worker: Worker, job: Job) -> tuple[Answer | None, str]:
     """Return the worker's answer, or None and how the worker ended."""
     worker.send(job)
-    patience: float | None = None  # before the first sign of life, models are loaded
+    patience: float | None = None  # no limit while models are loaded, before the first sign of life
     try:
         while (answer := worker.receive(patience)) is ALIVE:
             patience = _PATIENCE
@@ -80,7 +80,7 @@ def _ask(worker: Worker, job: Job) -> tuple[Answer | None, str]:
 
 
 _HERE = _Workers()
-"""The workers of this machine, if it is part of a cluster."""
+"""The workers of this machine if it is part of a cluster."""
 
 
 def _ask_here(place: int, job: Job) -> tuple[int, Answer]:
@@ -96,26 +96,26 @@ def _end_here() -> None:
 def in_workers(
     jobs: Sequence[Job], *, at_once: int, backend: Backend = "local"
 ) -> Generator[tuple[int, Answer], None, None]:
-    """Have every job done, in any order; yield its number and the answer.
+    """Do every job, in any order. Yield the number of each job and its answer.
 
-    A caller that does not take all answers must close the iterator, which ends the workers that are busy.
+    A caller that stops early must close the iterator, which ends the busy workers.
 
     Args:
-        jobs: what :func:`selfmm.features.clip_worker.answer` takes.
-        at_once: number of jobs at once; on a cluster, tasks.
-        backend: where. Ray and Dask join a running cluster that they find by themselves (``RAY_ADDRESS``,
-            ``DASK_SCHEDULER_ADDRESS``); otherwise they start one on this machine and end it afterwards.
+        jobs: see :func:`selfmm.features.clip_worker.answer`.
+        at_once: number of jobs (on a cluster: tasks) at the same time.
+        backend: where to work. Ray and Dask join a running cluster (``RAY_ADDRESS``, ``DASK_SCHEDULER_ADDRESS``) if
+            there is one; otherwise they start one on this machine and end it afterwards.
 
     Raises:
-        MissingPackageError: if joblib, or what the backend needs, is not installed.
+        MissingPackageError: if joblib, or a package that the backend needs, is not installed.
     """
     try:
         import joblib
     except ImportError as error:
         raise MissingPackageError("joblib is not installed. Install it with: pip install 'selfmm[video]'") from error
     numbered = list(enumerate(jobs))
-    # Ray's part of joblib returns nothing before everything is done, so it gets its jobs in waves.
-    wave, how = (at_once * _WAVE, "list") if backend == "ray" else (len(numbered), "generator_unordered")
+    # With Ray, joblib returns answers only when all jobs are done, so it gets them in waves.
+    wave, order = (at_once * _WAVE, "list") if backend == "ray" else (len(numbered), "generator_unordered")
     local = _Workers()
     ask = joblib.delayed(local.ask if backend == "local" else _ask_here)
     clusters: dict[str, Callable[[], AbstractContextManager[None]]]
@@ -123,7 +123,7 @@ def in_workers(
     with (
         clusters[backend](),
         joblib.parallel_config(backend="threading" if backend == "local" else backend),
-        joblib.Parallel(n_jobs=at_once, return_as=how, pre_dispatch="n_jobs", batch_size=1) as run,
+        joblib.Parallel(n_jobs=at_once, return_as=order, pre_dispatch="n_jobs", batch_size=1) as run,
     ):
         for first in range(0, len(numbered), wave):
             answers = run(ask(place, job) for place, job in numbered[first : first + wave])
@@ -131,7 +131,7 @@ def in_workers(
 
 
 def _take(answers: Any, local: _Workers) -> Iterator[tuple[int, Answer]]:
-    """Pass the answers on; a caller that stops early ends the workers."""
+    """Yield the answers, then end the workers, also if the caller stops early."""
     try:
         for answer in answers:  # noqa: UP028 (`yield from` would close joblib's iterator before the workers end)
             yield answer
@@ -145,7 +145,7 @@ def _take(answers: Any, local: _Workers) -> Iterator[tuple[int, Answer]]:
 
 @contextmanager
 def _ray() -> Iterator[None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray reports its use to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray reports its use to its vendor
     try:
         import ray
         from ray.util.joblib import register_ray
@@ -169,7 +169,7 @@ def _dask() -> Iterator[None]:
         from distributed import Client
     except ImportError as error:
         raise MissingPackageError("`backend='dask'` needs Dask. Install it with: pip install 'selfmm[dask]'") from error
-    client: Any = Client  # it has no types
+    client: Any = Client  # has no type annotations
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     with (
         config.set({"distributed.worker.daemon": False}),
@@ -178,4 +178,4 @@ def _dask() -> Iterator[None]:
         try:
             yield
         finally:
-            joined.run(_end_here)  # a cluster that was there before stays, without our models
+            joined.run(_end_here)  # the cluster may go on, so end our workers on it

@@ -1,1 +1,1 @@
-"""Scores of recordings: from a file to features, windows and predictions."""
+"""Score recordings: from a file to features, spans and predictions."""

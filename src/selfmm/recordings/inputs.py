@@ -1,4 +1,4 @@
-"""What a user gives to be scored: which of it are recordings, and the clips in them."""
+"""Find the recordings and clips in the inputs that a user wants to score."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> ClipList | None:
-    """Return the clips that inputs stand for, or None if they are not recordings.
+    """Return the clips in the inputs, or None if the inputs are not recordings.
 
     Args:
-        inputs: recordings, folders or tables of them, or clips. Words in a .txt, .srt or .vtt file next to a recording
-            are its words.
-        recipe: of the run. If it is None, a table with a column ``path`` is one of features.
+        inputs: recordings, folders or tables of them, or clips. A .txt, .srt or .vtt file next to a recording holds its
+            words.
+        recipe: recipe of the run. If it is None, a table with a column ``path`` is a table of features.
 
     Raises:
         SettingsError: if there are several inputs and they are not recordings.
-        SourceError: if some are recordings and others are not.
+        SourceError: if only some inputs are recordings.
     """
-    recordings = [_is_recordings(item, recipe) for item in inputs]
+    recordings = [_are_recordings(item, recipe) for item in inputs]
     if not any(recordings):
         if len(inputs) > 1:
             raise SettingsError(["several inputs must be recordings; give one data set or table at a time"])
         return None
-    for item, is_one in zip(inputs, recordings, strict=True):
-        if not is_one and isinstance(item, Path) and item.exists():
+    for item, are_recordings in zip(inputs, recordings, strict=True):
+        if not are_recordings and isinstance(item, Path) and item.exists():
             raise SourceError(f"{item} is not a recording, but other inputs are. Give one kind at a time.")
     clips: list[Clip] = []
     failures: list[Failure] = []
@@ -50,14 +50,17 @@ def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> Cli
             continue
         clips += listed.clips
         failures += listed.failures
-    return ClipList(_with_distinct_ids(clips), tuple(failures))
+    counts = Counter(clip.id for clip in clips)
+    # Recordings with the same name in several folders get their paths as ids.
+    distinct = (clip if counts[clip.id] == 1 else replace(clip, id=str(clip.path)) for clip in clips)
+    return ClipList(tuple(distinct), tuple(failures))
 
 
 def named_inputs(data: Sequence[str | Path | Clip]) -> list[Path | Clip]:
-    """Return a list of recordings with each file name as a path.
+    """Return the list with each file name as a path.
 
     Raises:
-        SourceError: if the list is empty, holds something else, or holds strings of which none is an existing file.
+        SourceError: if the list is empty, holds something else, or holds only strings that are not existing files.
     """
     if not data:
         raise SourceError("there is nothing to score: the list is empty.")
@@ -73,17 +76,11 @@ def named_inputs(data: Sequence[str | Path | Clip]) -> list[Path | Clip]:
 
 
 def exists(name: str | Path) -> bool:
-    """Whether there is such a file or folder; a name that no file can have is not an error."""
+    """Return whether a file or folder exists; False also for a name that no file can have."""
     return os.path.exists(name)  # noqa: PTH110  Path.exists raises OSError for a sentence of 256 letters
 
 
-def _is_recordings(item: Path | Clip, recipe: Recipe | None) -> bool:
+def _are_recordings(item: Path | Clip, recipe: Recipe | None) -> bool:
     if isinstance(item, Clip) or is_recording(item):
         return True
     return holds_recordings(item) and (recipe is not None or item.is_dir())
-
-
-def _with_distinct_ids(clips: Sequence[Clip]) -> tuple[Clip, ...]:
-    """Recordings of the same name in several folders get their paths as ids."""
-    counts = Counter(clip.id for clip in clips)
-    return tuple(clip if counts[clip.id] == 1 else replace(clip, id=str(clip.path)) for clip in clips)

@@ -1,4 +1,4 @@
-"""The trained model that ``selfmm.load`` returns: it scores data sets, texts and recordings."""
+"""The trained model that ``selfmm.load`` returns. It scores data sets, texts and recordings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pandas as pd
 
 from selfmm.core.errors import SettingsError, SourceError
 from selfmm.data.store import Dataset
-from selfmm.explain.clip import explain as explain_clip
 from selfmm.explain.table import contributions
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.listing import is_recording
@@ -27,8 +26,8 @@ from selfmm.runs.trained_model import TrainedModel, texts_dataset
 class SentimentModel(TrainedModel):
     """A finished run, ready to score.
 
-    ``predict`` scores data sets, texts and recordings; ``recordings`` also scores a long file span by span
-    (``recordings.curve``) and a live source (``recordings.stream``).
+    ``predict`` scores data sets, texts and recordings. Use ``recordings.curve`` to score a long file span by span, and
+    ``recordings.stream`` for a live source.
 
     Attributes:
         folder, info, assembly, device: see :class:`selfmm.runs.trained_model.TrainedModel`.
@@ -36,12 +35,12 @@ class SentimentModel(TrainedModel):
 
     @cached_property
     def recordings(self) -> RecordingScorer:
-        """Scores recordings.
+        """The scorer of recordings.
 
         Raises:
             RunError: if nothing that the model reads can be extracted from a recording.
         """
-        return RecordingScorer(self.info, lambda: self, explain_clip)
+        return RecordingScorer(self.info, lambda: self)
 
     @overload
     def predict(self, data: Dataset, split: str | None = None, *, explain: bool = False) -> pd.DataFrame: ...
@@ -68,32 +67,32 @@ class SentimentModel(TrainedModel):
     ) -> pd.DataFrame | Prediction | Predictions:
         """Score a data set, sentences or recordings, on the scale of the labels that the model was trained on.
 
-        A string is a path. Words are scored only when they are given as ``text=``.
+        A string is always a path. To score words, pass them as ``text=``.
 
         Args:
             data: what to score:
 
-                - a data set, its folder, or a table with features next to it. Modalities may be missing; a clip that
-                  lacks a modality has no score of it.
+                - a data set, its folder, or a table with features next to it. Modalities may be missing; a clip has no
+                  score of a modality that it lacks.
                 - a recording: a file name, a path, or a ``selfmm.Clip`` for a part of it. Its features are extracted
-                  by the run's recipe; a .txt, .srt or .vtt file next to it has its words.
+                  with the run's recipe; a .txt, .srt or .vtt file next to it holds its words.
                 - several recordings: a folder or a table of them, or a list of file names, paths and clips.
             split: score only this split of a data set; None: all clips.
-            text: a sentence, or a list of them, instead of ``data``.
-            explain: also explain the scores: a prediction has an ``explanation``, a table the columns of
+            text: a sentence or a list of sentences, instead of ``data``.
+            explain: also explain the scores: a prediction gets an ``explanation``, a table the columns of
                 :func:`selfmm.explain.table.contributions`.
 
         Returns:
-            For one recording a :class:`Prediction`. For several, :class:`Predictions`: a list of them in the order of
-            the input. A recording that cannot be scored does not stop the others: it is in ``failures`` of the list,
-            and a Python warning says so. For all else a table, see :meth:`TrainedModel.score`; sentences have the ids
-            text_1, text_2 and so on.
+            A :class:`Prediction` for one recording. For several, :class:`Predictions`: a list in the order of the
+            input. A recording that cannot be scored does not stop the others: it is in ``failures`` of the list, and
+            causes a Python warning. Otherwise a table, see :meth:`TrainedModel.score`; sentences have the ids text_1,
+            text_2 and so on.
 
         Raises:
-            SettingsError: if ``data`` and ``text`` are given, or neither; or a ``split`` without a data set.
+            SettingsError: if both or neither of ``data`` and ``text`` are given, or a ``split`` without a data set.
             SourceError, DatasetError: if the data cannot be read, or do not fit the model.
-            MediaError: if the one recording cannot be read.
-            RunError: if the model reads nothing that can be extracted from a recording.
+            MediaError: if a single recording cannot be read.
+            RunError: if nothing that the model reads can be extracted from a recording.
             MissingPackageError, WeightsError: if something that extraction needs is not installed.
         """
         if (data is None) == (text is None):
@@ -112,13 +111,13 @@ class SentimentModel(TrainedModel):
             clips = find_recordings([Path(data)], self.info.recipe)
             if clips is None:
                 return self._table(data, split, explain)
-            one = is_recording(Path(data))
+            single = is_recording(Path(data))
         else:
-            one = isinstance(data, Clip)
+            single = isinstance(data, Clip)
             clips = find_recordings([data] if isinstance(data, Clip) else named_inputs(data), self.info.recipe)
         assert clips is not None  # only a single path can be something else
         _refuse_split(split, "a recording")
-        return self._one(clips, explain) if one else self._many(clips, explain)
+        return self._one(clips, explain) if single else self._many(clips, explain)
 
     def _table(self, data: Dataset | str | Path, split: str | None, explain: bool) -> pd.DataFrame:
         return contributions(self, data, split) if explain else self.score(data, split)

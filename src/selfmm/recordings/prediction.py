@@ -1,4 +1,4 @@
-"""The scores of a recording or a part of it, with what a person needs to judge them."""
+"""The scores of a recording or a part of it, with context to interpret them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SHOWN = 5  # predictions in the short form of a list
 
 @dataclass(frozen=True)
 class Spread:
-    """How a score is spread over the training clips, to compare a new score with.
+    """The distribution of a score over the training clips, as a reference for new scores.
 
     Attributes:
-        mean, deviation: of their scores (over n - 1; 0 for a single clip).
-        values: (n,) their scores, sorted.
+        mean, deviation: mean and standard deviation (over n - 1; 0 for a single clip).
+        values: (n,) sorted scores.
     """
 
     mean: float
@@ -45,17 +45,17 @@ class Prediction:
     """The scores of a clip, or of a window of a longer recording. All scores are on the scale of the labels.
 
     Attributes:
-        id: of the clip.
+        id: id of the clip.
         start, end: seconds.
-        score: of all modalities together; None if the clip has no modality.
-        scores: the score of each modality that has one of its own; None where the clip lacks the modality.
-        ranks: for each score (``fusion`` and each modality), the share of the training clips with a lower one; None
-            where there is no score.
-        spreads: for each score, its spread over the training clips.
-        label_range: lowest and highest label.
-        transcript: what is said.
-        warnings: reasons to distrust the scores, one sentence each.
-        explanation: of the score; None if it was not asked for.
+        score: score of all modalities together; None if the clip has no modality.
+        scores: the scores of single modalities; None if the clip lacks the modality.
+        ranks: for each score (``fusion`` and each modality), the share of the training clips with a lower score; None
+            if there is no score.
+        spreads: for each score, its distribution over the training clips.
+        label_range: lowest and highest possible label.
+        transcript: the words.
+        warnings: reasons not to trust the scores, one sentence each.
+        explanation: explanation of the score; None if it was not requested.
     """
 
     id: str
@@ -92,12 +92,12 @@ class Prediction:
 
     @property
     def present(self) -> dict[str, bool]:
-        """Which of these modalities the clip has."""
+        """Whether the clip has each of the modalities."""
         return {name: score is not None for name, score in self.scores.items()}
 
     @cached_property
     def spoken(self) -> tuple[float | None, ...]:
-        """The time at which each word of the explanation begins, in seconds; None where it is not known."""
+        """The time at which each word of the explanation begins, in seconds; None if unknown."""
         words = () if self.explanation is None else self.explanation.words
         if self.explanation is None or self.explanation.text != self.transcript.text:
             return (None,) * len(words)
@@ -113,20 +113,19 @@ class Prediction:
 
     def row(self) -> dict[str, Any]:
         """Return a row of a table: id, start, end, score, score_<modality>, rank (of ``score``), text, warnings."""
-        alone = {f"score_{name}": score for name, score in self.scores.items()}
         return {
             "id": self.id,
             "start": self.start,
             "end": self.end,
             "score": self.score,
-            **alone,
+            **{f"score_{name}": score for name, score in self.scores.items()},
             "rank": self.ranks[FUSION],
             "text": self.transcript.text,
             "warnings": "; ".join(self.warnings),
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything, ready for ``json.dumps``; words of the explanation also have their ``time``."""
+        """Return everything as JSON types. Words of the explanation also have their ``time``."""
         explanation = None if self.explanation is None else self.explanation.to_json()
         if explanation is not None:
             for word, time in zip(explanation["words"], self.spoken, strict=True):
@@ -148,7 +147,7 @@ class Prediction:
 
 
 def figure(score: float, label_range: tuple[float, float]) -> str:
-    """Return a score for people to read: with a sign if labels have one, but never before a zero.
+    """Return a score as text, with a sign if labels can be negative, but never before a zero.
 
     >>> figure(1.204, (-3, 3)), figure(-0.001, (-3, 3)), figure(71.5, (0, 100))
     ('+1.20', '0.00', '71.50')
@@ -161,7 +160,7 @@ class Predictions(list[Prediction]):
     """Predictions of several recordings, in the order of the input.
 
     Attributes:
-        failures: the recordings that could not be scored, each with its reason.
+        failures: the recordings that could not be scored, with reasons.
     """
 
     def __init__(self, predictions: Iterable[Prediction] = (), failures: Iterable[Failure] = ()) -> None:
@@ -169,7 +168,7 @@ class Predictions(list[Prediction]):
         self.failures = tuple(failures)
 
     def table(self) -> pd.DataFrame:
-        """Return one row per prediction, see :func:`table_of`."""
+        """Return one row per prediction; see :func:`table_of`."""
         return table_of(self)
 
     def __repr__(self) -> str:
@@ -181,34 +180,32 @@ class Predictions(list[Prediction]):
         modalities = list(self[0].scores) if self else []
         rows = [
             (
-                made.id,
-                *(made._shown(score) for score in (made.score, *made.scores.values())),
-                made.transcript.text,
-                "; ".join(made.warnings),
+                prediction.id,
+                *(prediction._shown(score) for score in (prediction.score, *prediction.scores.values())),
+                prediction.transcript.text,
+                "; ".join(prediction.warnings),
             )
-            for made in self
+            for prediction in self
         ]
         notes = [f"{failure.id}: {failure.reason}" for failure in self.failures]
         return html_table(rows, ("", "score", *modalities, "text", "warnings"), notes=notes)
 
 
 def table_of(predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """Return predictions as rows, see ``Prediction.row``; NaN where there is no score."""
+    """Return predictions as rows (see :meth:`Prediction.row`); a missing score is NaN."""
     table = pd.DataFrame([prediction.row() for prediction in predictions])
     return table.astype({name: np.float64 for name in table if name == "rank" or str(name).startswith("score")})
 
 
 def overlay(predictions: Sequence[Prediction]) -> list[tuple[float, float, str]]:
-    """Return predictions as cues of subtitles: start, end and text. A window lasts until the next one begins."""
+    """Return predictions as subtitles: start, end and text. Each lasts until the next one begins."""
     cues = []
     for current, following in zip(predictions, [*predictions[1:], None], strict=False):
         end = current.end if following is None else min(current.end, following.start)
         alone = "  ".join(
-            f"{name} {figure(score, current.label_range)}"
-            for name, score in current.scores.items()
-            if score is not None
+            f"{name} {current._shown(score)}" for name, score in current.scores.items() if score is not None
         )
-        text = "no score" if current.score is None else f"{figure(current.score, current.label_range)}  ({alone})"
+        text = "no score" if current.score is None else f"{current._shown(current.score)}  ({alone})"
         if end > current.start:
             cues.append((current.start, end, text))
     return cues

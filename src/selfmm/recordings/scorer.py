@@ -1,4 +1,4 @@
-"""Scores recordings with one trained model: clips, a long file span by span, and a live source."""
+"""Score recordings with a trained model: clips, a long file span by span, or a live source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import numpy as np
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import DatasetError, MediaError, SettingsError, SourceError
 from selfmm.data.manifest import TEXT
-from selfmm.data.store import Dataset
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.dataset import dataset_of
@@ -30,46 +29,36 @@ from selfmm.recordings.spans import BySentence, Even, Sentences, Windows
 from selfmm.runs.folder import RunInfo
 
 if TYPE_CHECKING:
-    from selfmm.explain.explanation import Explanation
     from selfmm.runs.trained_model import TrainedModel
 
-    Explainer = Callable[[TrainedModel, Dataset, int], Explanation]
-
-_CHUNK = 5.0  # seconds that are read at once
+_CHUNK = 5.0  # seconds that are read at a time
 _PACKAGES = {"text": "faster_whisper", "vision": "mediapipe"}
 
 
-def _explain(model: TrainedModel, dataset: Dataset, row: int) -> Explanation:
-    from selfmm.explain.clip import explain
-
-    return explain(model, dataset, row)
-
-
 class RecordingScorer:
-    """Scores recordings with one model: each is read, extracted as the training data were, and scored.
+    """Scores recordings with one model. Their features are extracted in the same way as the training data.
 
     Args:
-        info: of the run.
-        load: returns its model. It is called when the first scores are due, so the first recording is read meanwhile.
-        explainer: explains the score of a row of a data set.
+        info: the run.
+        load: returns the model of the run; called while the first recording is read.
 
     Attributes:
-        info: of the run.
+        info: the run.
         recipe: how recordings are extracted; ``recipe.face.rate`` is the rate of pictures for :meth:`stream`.
 
     Raises:
         RunError: if nothing that the model reads can be extracted from a recording.
-        WeightsError: if a model of the hub that extraction needs is not on this machine.
+        WeightsError: if a hub model that extraction needs is not on this machine.
     """
 
-    def __init__(self, info: RunInfo, load: Callable[[], TrainedModel], explainer: Explainer = _explain) -> None:
+    def __init__(self, info: RunInfo, load: Callable[[], TrainedModel]) -> None:
         self.info = info
         self.recipe, self._left_out = recipe_of(info)
-        self._load, self._explainer = load, explainer
+        self._load = load
 
     @cached_property
     def model(self) -> TrainedModel:
-        """The trained model; it is loaded at the first use."""
+        """The trained model, which is loaded when it is first used."""
         return self._load()
 
     def clip(self, clip: Clip | str | Path, *, explain: bool = False, threads: int = 2) -> Prediction:
@@ -78,13 +67,13 @@ class RecordingScorer:
         Args:
             clip: a recording, or a part of one.
             explain: also explain the score.
-            threads: of the CPU, for extraction.
+            threads: number of CPU threads for extraction.
 
         Raises:
-            MediaError: if the file cannot be read, or has nothing that the model reads.
+            MediaError: if the file cannot be read, or holds nothing that the model reads.
             SourceError: if its subtitles cannot be read.
             MissingPackageError, WeightsError: if something that extraction needs is not installed.
-            DatasetError: if its features are so far outside the training data's that its score is not finite.
+            DatasetError: if its features are so far outside those of the training data that its score is not finite.
         """
         clip = _as_clip(clip)
         return self._scored(clip, extract_clip(clip, self.recipe, threads=threads), explain)
@@ -92,22 +81,22 @@ class RecordingScorer:
     def clips(
         self, clips: Iterable[Clip | str | Path], *, explain: bool = False, threads: int = 2
     ) -> Iterator[Prediction | Failure]:
-        """Score many clips, in their order. A clip that cannot be scored gives a ``Failure``; the others go on.
+        """Score clips in their order; yield a ``Failure`` for each one that cannot be scored.
 
         The next clip is read while one is scored.
 
         Args:
             clips: recordings, or parts of them.
-            explain, threads: like :meth:`clip`.
+            explain, threads: see :meth:`clip`.
 
         Raises:
-            MissingPackageError, WeightsError: like :meth:`clip`.
+            MissingPackageError, WeightsError: see :meth:`clip`.
         """
         if not _import_packages(self.recipe):
-            self.model  # noqa: B018  loaded before there is a second thread
+            self.model  # noqa: B018  load it before there is a second thread
         with ThreadPoolExecutor(1, thread_name_prefix="clips") as pool:
             for clip, reading in _read_ahead(pool, map(_as_clip, clips), self.recipe, threads):
-                self.model  # noqa: B018  loaded while the first clip is read
+                self.model  # noqa: B018  load it while the first clip is read
                 try:
                     yield self._scored(clip, reading.result(), explain)
                 except (MediaError, SourceError, DatasetError) as error:
@@ -118,17 +107,16 @@ class RecordingScorer:
     ) -> Iterator[Prediction]:
         """Score a long recording span by span, while it is read. Memory does not grow with its length.
 
-        The score of a window is that of the part of the recording's features that lies in it: the rows of its times,
-        and the words whose middle lies in it.
+        A span is scored by the features in it: the rows of its times, and the words with their middle in it.
 
         Args:
-            clip: the recording. Its subtitles, if any, are its words; a text without times is not used.
-            spans: windows of even length (the default), or sentences.
-            threads: of the CPU, for extraction.
+            clip: the recording. Its words come from its subtitles, if any; a text without times is not used.
+            spans: windows of one length (the default), or sentences.
+            threads: number of CPU threads for extraction.
 
         Raises:
-            SettingsError: if sentences are asked for, but there are no subtitles and the run recognises no words.
-            MediaError, SourceError, MissingPackageError, WeightsError, DatasetError: like :meth:`clip`.
+            SettingsError: if sentences are requested, but there are no subtitles and the run recognises no words.
+            MediaError, SourceError, MissingPackageError, WeightsError, DatasetError: see :meth:`clip`.
         """
         clip = _as_clip(clip)
         given = given_words(replace(clip, text=None))
@@ -141,38 +129,39 @@ class RecordingScorer:
     def stream(
         self, chunks: Iterable[Chunk], spans: Windows | Sentences | None = None, *, threads: int = 2
     ) -> Iterator[Prediction]:
-        """Score a live source: like :meth:`curve`, each score as soon as it is known.
+        """Score a live source like :meth:`curve`. Yield each score as soon as it is known.
 
-        A score is known when the next chunk has come and everything in its span is final: voice half a second after
-        the end of the span, a face at once. Words take longest, since a phrase is recognised when it is over: after a
+        A score is known when the next chunk arrives and everything in the span is final: voice half a second after the
+        end of the span, a face immediately. Words take longest, because a phrase is recognised when it is over: after a
         pause of .8 s in phrases of 8 s and more, of 2 s in shorter ones, and after 28 s at the latest. A run that reads
         no words does not wait for them.
 
         Args:
-            chunks: pieces of any length, one after the other; pictures at the rate ``recipe.face.rate``.
-            spans, threads: like :meth:`curve`.
+            chunks: consecutive pieces of any length, with pictures at the rate ``recipe.face.rate``.
+            spans, threads: see :meth:`curve`.
         """
         yield from self._spans(chunks, spans or Windows(), "live", None, threads, [])
 
     def score(
         self, clips: Sequence[tuple[str, Features]], problems: Sequence[str] = (), *, explain: bool = False
     ) -> list[Prediction]:
-        """Score clips whose features are extracted already; one prediction per clip.
+        """Score clips whose features are already extracted. Return one prediction per clip.
 
         Args:
-            clips: id and features of each.
-            problems: further warnings, which apply to all of them.
+            clips: the id and features of each clip.
+            problems: further warnings about all of them.
             explain: also explain the scores.
 
         Raises:
-            DatasetError: like :meth:`clip`.
+            DatasetError: see :meth:`clip`.
         """
         dataset = dataset_of(clips, self.recipe, self.info.modalities)
         any_modality = np.any([dataset.lengths(name) > 0 for name in dataset.modalities], axis=0)
         table = self.model.score(dataset)
         predictions = []
         for row, (name, features) in enumerate(clips):
-            scores = {task: _or_none(table[f"score_{task}"].iloc[row]) for task in self._tasks}
+            values = {task: float(table[f"score_{task}"].iloc[row]) for task in self._tasks}
+            scores = {task: None if np.isnan(value) else value for task, value in values.items()}
             score = float(table["score"].iloc[row]) if any_modality[row] else None
             prediction = Prediction(
                 id=name,
@@ -187,18 +176,30 @@ class RecordingScorer:
                 warnings=(*self._left_out, *problems, *warnings(features, self.info.language, self.recipe.parts)),
             )
             if explain and score is not None:
-                prediction = replace(prediction, explanation=self._explainer(self.model, dataset, row))
+                from selfmm.explain.clip import explain as explain_clip  # loads torch, as the model does
+
+                prediction = replace(prediction, explanation=explain_clip(self.model, dataset, row))
             predictions.append(prediction)
         return predictions
 
     @cached_property
     def _tasks(self) -> list[str]:
-        """The modalities that have a score of their own."""
+        """The modalities that have their own scores."""
         return [task for task in self.model.assembly.model.tasks if task in self.info.modalities]
 
     @cached_property
     def _spreads(self) -> dict[str, Spread]:
-        return spreads(self.model)
+        """The distribution of each score over the training clips, from the run's predictions."""
+        table = self.model.predictions
+        table = table[table["split"] == "train"]
+        columns = {FUSION: "score", **{task: f"score_{task}" for task in self.model.assembly.model.tasks}}
+        result = {}
+        for task, column in columns.items():
+            values = np.sort(table[column].dropna().to_numpy(dtype=np.float64)) if column in table else np.zeros(0)
+            if len(values):
+                deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+                result[task] = Spread(float(values.mean()), deviation, values)
+        return result
 
     def _rank(self, task: str, score: float | None) -> float | None:
         spread = self._spreads.get(task)
@@ -220,7 +221,7 @@ class RecordingScorer:
         hears_words = TEXT in self.recipe.parts and self.recipe.speech.recogniser != "none"
         if isinstance(spans, Sentences) and given is None and not hears_words:
             raise SettingsError(
-                ["the run recognises no words, so it cannot find sentences; give subtitles, or use even windows"]
+                ["the run recognises no words, so it cannot find sentences; give subtitles, or use windows"]
             )
         analysis = Analysis(self.recipe, given=given, threads=threads)
         cut = Even(analysis, spans) if isinstance(spans, Windows) else BySentence(analysis, given)
@@ -231,31 +232,13 @@ class RecordingScorer:
             return self.score(named, problems) if named else []
 
         for chunk in chunks:
-            # The spans that the chunk before completed: they were analysed while this one was being read.
+            # The spans that the previous chunk completed: they were analysed while this one was read.
             for prediction in scored(cut.due()):
                 count += 1
                 yield prediction
             analysis.feed(chunk)
         analysis.finish()
         yield from scored(cut.rest())
-
-
-def spreads(model: TrainedModel) -> dict[str, Spread]:
-    """Return the spread of each score over the training clips, from the run's predictions."""
-    table = model.predictions
-    train = table[table["split"] == "train"]
-    columns = {FUSION: "score", **{name: f"score_{name}" for name in model.assembly.model.tasks}}
-    result = {}
-    for name, column in columns.items():
-        values = np.sort(train[column].dropna().to_numpy(dtype=np.float64)) if column in train else np.zeros(0)
-        if len(values):
-            deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            result[name] = Spread(float(values.mean()), deviation, values)
-    return result
-
-
-def _or_none(score: float) -> float | None:
-    return None if np.isnan(score) else float(score)
 
 
 def _as_clip(clip: Clip | str | Path) -> Clip:
@@ -269,7 +252,7 @@ def _name(clip: Clip) -> str:
 def _read_ahead(
     pool: ThreadPoolExecutor, clips: Iterable[Clip], recipe: Recipe, threads: int
 ) -> Iterator[tuple[Clip, Future[ClipFeatures]]]:
-    """Yield each clip while it and the next one are being read; more would fill the memory with their features."""
+    """Yield each clip while it and the next one are read. Reading more would fill the memory with their features."""
     begun: deque[tuple[Clip, Future[ClipFeatures]]] = deque()
     for clip in clips:
         begun.append((clip, pool.submit(extract_clip, clip, recipe, threads=threads)))
@@ -279,11 +262,10 @@ def _read_ahead(
 
 
 def _import_packages(recipe: Recipe) -> bool:
-    """Import packages before there are two threads, in which imports can block each other.
+    """Import packages before there are two threads, whose imports could block each other.
 
     Returns:
-        Whether that is all of them. Encoders of the recipe import parts of transformers when they are loaded, and so
-        does the model.
+        Whether these are all. Encoders of the recipe import parts of transformers later, as the model does.
     """
     for package in ["av", *(package for part, package in _PACKAGES.items() if part in recipe.parts)]:
         with suppress(ImportError):  # the code that needs it reports what is missing

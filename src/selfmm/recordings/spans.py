@@ -1,4 +1,4 @@
-"""The spans of a long recording that are scored: windows of even length, or sentences."""
+"""Divide a long recording into spans to score: windows of one length, or sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from selfmm.core.errors import SettingsError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.streams import Transcript, Word, joined
 
-_PAUSE = 0.8  # seconds to the middle of the next word; recognisers often set its beginning too early
+_PAUSE = 0.8  # seconds to the middle of the next word: recognisers often place its beginning too early
 _LONGEST = 15.0  # seconds; speech without a stop is cut
 _ENDS = (".", "?", "!", "。", "？", "！", "…")
 _QUOTES = "\"'”’»)]」』"
@@ -19,13 +19,13 @@ _LEAST = 1e-3  # seconds; a shorter rest comes from rounding
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of even length: [0, ``window``), [``hop``, ``hop`` + ``window``), ...
+    """Windows of one length: [0, ``window``), [``hop``, ``hop`` + ``window``), ...
 
-    The last one ends with the recording, so its distance to the one before can be less than ``hop``. A recording that
-    is shorter than a window has one.
+    The last window ends with the recording, so it may start less than ``hop`` after the previous one. A recording
+    shorter than a window is one window.
 
     Raises:
-        SettingsError: if a length is not from .1 to 3600 s.
+        SettingsError: if ``window`` or ``hop`` is not from .1 to 3600 s.
     """
 
     window: float = 5.0
@@ -38,11 +38,11 @@ class Windows:
 
 
 class Sentences:
-    """Sentences: up to a full stop or a pause, 15 s at most."""
+    """Sentences, which end at a full stop or a pause and last 15 s at most."""
 
 
 class Even:
-    """The even windows of a recording, as they become ready."""
+    """Returns the windows of a recording when they become ready."""
 
     def __init__(self, analysis: Analysis, spans: Windows) -> None:
         self._analysis, self._spans = analysis, spans
@@ -54,13 +54,12 @@ class Even:
         while self._begin + self._spans.window <= ready:
             windows.append(self._analysis.features(self._begin, self._begin + self._spans.window))
             self._count += 1
-        self._analysis.forget(
-            max(0.0, min(self._begin, ready - self._spans.window))
-        )  # the last window can begin anywhere
+        # The last window can begin anywhere.
+        self._analysis.forget(max(0.0, min(self._begin, ready - self._spans.window)))
         return windows
 
     def rest(self) -> list[Features]:
-        """Return the spans that are left when the recording is over."""
+        """Return the remaining spans after the end of the recording."""
         windows, end = self.due(), self._analysis.ready
         covered = self._begin - self._spans.hop + self._spans.window if self._count else 0.0
         if max(self._begin, covered) < end - _LEAST:
@@ -73,11 +72,9 @@ class Even:
 
 
 class BySentence:
-    """The sentences of a recording, as they become ready. They do not depend on how it is cut into chunks.
+    """Returns the sentences of a recording when they become ready, however it is cut into chunks.
 
-    Args:
-        analysis: of the recording.
-        given: transcribed words with their times, if there are any.
+    The words are those that were ``given`` with their times; None: the recognised words.
     """
 
     def __init__(self, analysis: Analysis, given: Transcript | None = None) -> None:
@@ -89,13 +86,13 @@ class BySentence:
         return self._take(finished=False)
 
     def rest(self) -> list[Features]:
-        """Return the spans that are left when the recording is over."""
+        """Return the remaining spans after the end of the recording."""
         return self._take(finished=True)
 
     def _take(self, *, finished: bool) -> list[Features]:
         ready = self._analysis.ready
         transcript = self._given or self._analysis.words(max(self._begin, self._forgotten), ready)
-        parts = sentences(word for word in transcript.words if _middle(word) >= self._begin)
+        parts = sentences(word for word in transcript.words if word.middle >= self._begin)
         spans = []
         for place, words in enumerate(parts):
             end = words[-1].end
@@ -115,20 +112,16 @@ class BySentence:
 
 
 def sentences(words: Iterable[Word]) -> list[list[Word]]:
-    """Group words into sentences, which end with a full stop, before a pause, or when they get too long.
+    """Group words into sentences. A sentence ends at a full stop, before a pause, or when it gets too long.
 
     >>> [[word.text for word in part] for part in sentences([Word("Yes.", 0, 1), Word("No", 1, 2), Word("way", 4, 5)])]
     [['Yes.'], ['No'], ['way']]
     """
     parts: list[list[Word]] = []
-    end, over = -math.inf, True
+    end, ended = -math.inf, True
     for word in words:
-        if over or _middle(word) - end > _PAUSE or word.end - parts[-1][0].start > _LONGEST:
+        if ended or word.middle - end > _PAUSE or word.end - parts[-1][0].start > _LONGEST:
             parts.append([])
         parts[-1].append(word)
-        end, over = word.end, word.text.rstrip(_QUOTES).endswith(_ENDS)
+        end, ended = word.end, word.text.rstrip(_QUOTES).endswith(_ENDS)
     return parts
-
-
-def _middle(word: Word) -> float:
-    return (word.start + word.end) / 2

@@ -270,7 +270,7 @@ def test_only_what_is_ready_and_not_forgotten_can_be_asked_for() -> None:
         assert analyser.ready == 0
         analyser.feed(Chunk(0, 1, None, tuple(Frame(i / RATE, np.zeros((8, 8, 3), np.uint8)) for i in range(10))))
         assert analyser.ready == 1
-        with pytest.raises(ValueError, match=r"0.5 to 1.5 s was asked for; 0.0 to 1 s"):
+        with pytest.raises(ValueError, match=r"0.5 to 1.5 s was requested; 0.0 to 1 s"):
             analyser.track(0.5, 1.5)
         analyser.forget(0.4)
         with pytest.raises(ValueError, match="are available"):

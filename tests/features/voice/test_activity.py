@@ -1,9 +1,8 @@
-"""Speech activity: the model as its packager runs it, and the spans cut from it."""
+"""Speech activity: the model as its packager runs it."""
 
 from __future__ import annotations
 
 import importlib.util
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from features.sounds import feed, voiced_sound
 from selfmm.core.errors import MissingPackageError
-from selfmm.features.streams import SOUND_RATE, Floats, Track
+from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice import activity
 from selfmm.features.voice.activity import STEP, SpeechActivity
 
@@ -61,9 +60,7 @@ def test_clips_do_not_hear_each_other() -> None:
 
 def test_silence_and_noise_are_no_speech() -> None:
     for sound in (np.zeros(2 * SOUND_RATE), 0.01 * np.random.default_rng(0).standard_normal(2 * SOUND_RATE)):
-        heard = feed(SpeechActivity(), sound)
-        assert heard.track(0, 2).values.max() < 0.35
-        assert heard.pieces(0, 2) == []
+        assert feed(SpeechActivity(), sound).track(0, 2).values.max() < 0.35
 
 
 def test_a_real_voice_is_speech() -> None:
@@ -77,56 +74,11 @@ def test_a_real_voice_is_speech() -> None:
     sound = np.concatenate(frames, axis=1)[0]
     length = len(sound) / SOUND_RATE
     silence = np.zeros(SOUND_RATE)
-    heard = feed(SpeechActivity(), np.concatenate([silence, sound, silence]))
-    (first, last), *_ = [*heard.pieces(0, length + 2, min_silence=0.5)]
-    assert first == pytest.approx(1, abs=0.3)
-    assert last == pytest.approx(length + 1, abs=0.5)
-
-
-def spans_by_hand(
-    speech: list[float], start: float, end: float, onset: float, offset: float, min_silence: float, padding: float
-) -> list[tuple[float, float]]:
-    """Row by row, then pause by pause."""
-    marks, speaking = [], False
-    for probability in speech:
-        speaking = probability >= offset if speaking else probability >= onset
-        marks.append(speaking)
-    edges = [row for row in range(len(marks) + 1) if (row < len(marks) and marks[row]) != (row > 0 and marks[row - 1])]
-    spans = [[start + a / RATE, start + b / RATE] for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    place = 0
-    while place + 1 < len(spans):
-        pause = spans[place + 1][0] - spans[place][1]
-        if pause < min_silence or pause < 2 * padding:
-            spans[place : place + 2] = [[spans[place][0], spans[place + 1][1]]]
-        else:
-            place += 1
-    return [(max(a - padding, start), min(b + padding, end)) for a, b in spans]
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    speech=st.lists(st.sampled_from([0.0, 0.3, 0.35, 0.4, 0.5, 0.9]), max_size=60),
-    min_silence=st.sampled_from([0.0, 0.05, 0.3]),
-    padding=st.sampled_from([0.0, 0.03, 0.1]),
-)
-def test_spans_are_those_found_by_hand(speech: list[float], min_silence: float, padding: float) -> None:
-    values = np.array(speech).reshape(-1, 1)
-    heard = feed(SpeechActivity(), np.zeros(len(speech) * STEP))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heard, "track", lambda start, end: Track(("speech",), values, RATE))
-        end = len(speech) / RATE
-        found = heard.pieces(0, end, min_silence=min_silence, padding=padding)
-    expected = spans_by_hand(speech, 0, end, 0.5, 0.35, min_silence, padding)
-    assert len(found) == len(expected)
-    np.testing.assert_allclose(np.ravel(found), np.ravel(expected), atol=1e-9)
-    assert all(0 <= a < b <= end for a, b in found)
-    assert all(earlier[1] <= later[0] + 1e-9 for earlier, later in pairwise(found))
-
-
-def test_spans_end_with_the_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = feed(SpeechActivity(), np.zeros(700))
-    monkeypatch.setattr(heard, "track", lambda start, end: Track(("speech",), np.ones((2, 1), dtype=np.float32), RATE))
-    assert heard.pieces(0, 9) == [(0, 700 / SOUND_RATE)]
+    track = feed(SpeechActivity(), np.concatenate([silence, sound, silence])).track(0, length + 2)
+    spoken = track.times[track.column("speech") >= 0.5]
+    assert spoken[0] == pytest.approx(1.1, abs=0.3)
+    assert spoken[-1] == pytest.approx(length + 0.9, abs=0.5)
+    assert np.diff(spoken).max() < 0.5
 
 
 def test_without_its_packages_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

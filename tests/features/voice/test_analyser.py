@@ -170,7 +170,7 @@ def test_spans_are_cut_from_the_grid() -> None:
 
 def test_rows_that_are_not_ready_or_forgotten_are_refused() -> None:
     voice = feed(VoiceFeatures(20), melody(), finish=False)
-    with pytest.raises(ValueError, match=r"analysed up to 2\.\d+ s, but 3.000 s was asked for"):
+    with pytest.raises(ValueError, match=r"analysed up to 2\.\d+ s, but 3.000 s was requested"):
         voice.track(0, 3)
     voice.forget(1.5)
     with pytest.raises(ValueError, match="forgotten"):

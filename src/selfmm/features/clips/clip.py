@@ -1,4 +1,4 @@
-"""A clip, and lists of clips."""
+"""Clips and lists of clips."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Clip:
-    """A stretch of a recording, with what is known about it.
+    """A part of a recording with its words, labels and split.
 
-    Only ``path`` is needed; a str is taken as a path. The file is not opened before the clip is extracted or scored.
+    Only ``path`` is required, as a Path or a str. The file is opened when the clip is extracted or scored.
 
     >>> Clip("talks/anna.mp4", start=12.5, end=17.0, text="I loved every minute of it.").path.name
     'anna.mp4'
@@ -20,14 +20,13 @@ class Clip:
     Attributes:
         path: the recording: a video or sound file.
         id: name of the clip, unique in a list; empty: the name of the file without its suffix.
-        start: seconds in the file at which the clip begins, 0 or more; None: the beginning of the file.
-        end: seconds in the file at which it ends, later than ``start``; None: the end of the file.
-        text: what is said in the clip; None: it is read from ``subtitles``, or recognised.
-        subtitles: .srt, .vtt, .ass or .ssa file with the times of the recording; not used if there is a ``text``.
-        label: sentiment rating of the whole clip, on the scale of the data set; None if it is not known.
-        split: ``train``, ``valid`` or ``test``; None if it is not chosen yet.
-        video: name that clips of one recording or speaker share, so that a split keeps them together; empty: the name
-            of the file.
+        start: where the clip begins in the file, seconds, 0 or more; None: at the beginning of the file.
+        end: where it ends, seconds, later than ``start``; None: at the end of the file.
+        text: the words of the clip; None: they are read from ``subtitles``, or recognised.
+        subtitles: .srt, .vtt, .ass or .ssa file with the times of the recording; ignored if there is a ``text``.
+        label: sentiment rating of the whole clip, on the scale of the data set; None if unknown.
+        split: ``train``, ``valid`` or ``test``; None if not chosen yet.
+        video: name shared by the clips of one recording or speaker, which stay in one split; empty: the file's name.
         labels: ratings of single modalities, by ``text``, ``audio`` or ``vision``, on the same scale.
     """
 
@@ -55,7 +54,7 @@ class Clip:
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Clip:
-        """Return the clip that ``to_json`` described."""
+        """Return the clip from the result of ``to_json``."""
         return Clip(**content)
 
 
@@ -64,9 +63,9 @@ class Failure:
     """A clip that could not be used. It does not stop the others.
 
     Attributes:
-        id: its name, or its row in the table if it has none.
-        path: the recording as it was given; empty if it is not known.
-        reason: what came, what was expected, and what to do.
+        id: id of the clip, or its row in the table.
+        path: the recording as it was given; empty if unknown.
+        reason: what is wrong, what was expected, and what to do.
     """
 
     id: str
@@ -76,12 +75,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class ClipList:
-    """Clips in the order in which they were given.
+    """Clips in their original order.
 
     Attributes:
-        clips: clips with unique ids that are never empty.
-        failures: clips that cannot be used, each with its reason.
-        notes: what may be a mistake, one sentence each.
+        clips: clips with unique, non-empty ids.
+        failures: clips that cannot be used, with reasons.
+        notes: possible mistakes, one sentence each.
     """
 
     clips: tuple[Clip, ...]

@@ -1,4 +1,4 @@
-"""Recordings in folders, and the transcripts next to them."""
+"""Find recordings in folders, and the transcripts next to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECORDINGS = frozenset(
         *(".aiff", ".aif", ".au", ".caf", ".amr"),
     )
 )
-"""Suffixes of files that are taken for recordings."""
+"""Suffixes of recordings."""
 
 
 class Finder:
@@ -29,7 +29,7 @@ class Finder:
         self._folders: dict[Path, dict[str, Path]] = {}
 
     def find(self, folder: Path, name: str) -> Path | None:
-        """Return the recording ``name`` with any suffix; of several, the first in alphabetical order."""
+        """Return the recording ``name`` with any suffix: the alphabetically first one, or None."""
         if folder not in self._folders:
             try:
                 files = sorted(file for file in folder.iterdir() if file.suffix.lower() in RECORDINGS)
@@ -40,7 +40,7 @@ class Finder:
 
 
 def inside(folder: Path) -> list[Path]:
-    """Return what is in a folder and not hidden, with clip_9 before clip_10.
+    """Return the contents of a folder without hidden files, with clip_9 before clip_10.
 
     Raises:
         SourceError: if the folder cannot be read.
@@ -53,10 +53,10 @@ def inside(folder: Path) -> list[Path]:
 
 
 def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
-    """Return the text and the subtitles in files of the same name: .txt, and .srt, .vtt, .ass or .ssa.
+    """Return the content of the .txt file and the path of the .srt, .vtt, .ass or .ssa file next to a recording.
 
     Raises:
-        ValueError: if the text is not UTF-8.
+        ValueError: if the .txt file is not UTF-8.
         OSError: if it cannot be read.
     """
     text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(suffix) for suffix in SUFFIXES]
@@ -65,7 +65,7 @@ def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
 
 
 def clips_of_files(source: Path) -> ClipList:
-    """Return one clip for each recording: ``source`` itself, or those in it and in its folders.
+    """Return one clip for each recording: ``source`` itself, or those in the folder and in its subfolders.
 
     Raises:
         SourceError: if a folder holds no recording.
@@ -74,7 +74,7 @@ def clips_of_files(source: Path) -> ClipList:
     if not files:
         raise SourceError(
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
-            "folder that holds some; folders in its folders are not searched."
+            "folder that holds recordings, or subfolders with recordings; deeper folders are not searched."
         )
     names = [f"{video}{SEPARATOR}{file.stem}" if video else file.stem for file, video in files]
     counts = Counter(names)
@@ -91,7 +91,7 @@ def clips_of_files(source: Path) -> ClipList:
 
 
 def _recordings(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the recordings of a folder, each with the name of the folder inside that holds it, or an empty one."""
+    """Yield the recordings in a folder and its subfolders, each with the name of its subfolder or an empty string."""
     for file in inside(folder):
         if file.is_dir():
             yield from ((recording, file.name) for recording in inside(file) if _is_recording(recording))

@@ -1,16 +1,16 @@
-"""The clips that a recording, a folder or a table stands for.
+"""List the clips in a recording, a folder or a table.
 
-**A recording** is one clip. **A folder** gives one clip for each recording in it and in its folders; the name of such a
-folder is what its clips share (``video``): a speaker, a conversation. A file ``a.srt``, ``a.vtt``, ``a.ass`` or
+**A recording** is one clip. **A folder** gives one clip for each recording in it and in its subfolders; the name of the
+subfolder is the ``video`` of its clips, such as a speaker or a conversation. A file ``a.srt``, ``a.vtt``, ``a.ass`` or
 ``a.txt`` next to ``a.mp4`` is its transcript. A folder that holds a table of clips counts as that table.
 
-**A table** is .csv, .tsv or .parquet with one row per clip. Its columns are those of `selfmm.data.tables.reader`, where
+**A table** is .csv, .tsv or .parquet with one row per clip. Its columns are those of `selfmm.data.tables.reader`, and:
 
-- ``path`` (or ``file``, ``filename``, ``video_path``) is the recording: absolute, or relative to the table's folder (or
-  to ``media_root``). The table is the user's own, so paths may lead anywhere. Without this column the recording is
+- ``path`` (or ``file``, ``filename``, ``video_path``): the recording; relative to the folder of the table, or to
+  ``media_root``. The table is the user's own, so paths may lead anywhere. Without this column, the recording is
   ``<video>/<clip_id>``, ``Raw/<video>/<clip_id>`` (the layout of MMSA-FET), ``<id>`` or ``<video>`` with any suffix.
-- ``start`` and ``end`` are seconds in the recording; empty: its beginning, its end.
-- ``subtitles`` is an .srt, .vtt, .ass or .ssa file; its path is like ``path``.
+- ``start`` and ``end``: seconds in the recording; empty: its beginning, its end.
+- ``subtitles``: an .srt, .vtt, .ass or .ssa file; relative to the same folder as ``path``.
 """
 
 from __future__ import annotations
@@ -24,25 +24,21 @@ from selfmm.features.clips.tables import TABLES, is_clip_table, names_recordings
 
 
 def is_recording(path: Path) -> bool:
-    """Return whether a path is meant as a recording: a file that is not a table."""
+    """Return whether a path counts as a recording: a file that is not a table."""
     return path.is_file() and path.suffix.lower() not in TABLES
 
 
 def holds_recordings(path: Path) -> bool:
-    """Return whether a folder holds recordings, or a table has a column ``path`` that names some."""
+    """Return whether a folder holds recordings, or a table names recordings in a column ``path``."""
     if path.is_dir():
         return any(file.suffix.lower() in RECORDINGS for file in inside(path))
     return path.is_file() and path.suffix.lower() in TABLES and names_recordings(path)
 
 
 def read_clips(
-    source: Path,
-    *,
-    label_column: str | None = None,
-    require_labels: bool = False,
-    media_root: Path | None = None,
+    source: Path, *, label_column: str | None = None, require_labels: bool = False, media_root: Path | None = None
 ) -> ClipList:
-    """Return the clips that a recording, a folder or a table stands for.
+    """Return the clips in a recording, a folder or a table.
 
     Args:
         source: see above.
@@ -51,8 +47,8 @@ def read_clips(
         media_root: folder from which a table's relative paths start; default: the folder of the table.
 
     Raises:
-        SourceError: if the list as a whole is wrong: no such file, no clip, no such column, repeated ids. What is wrong
-            with one clip is in ``failures``.
+        SourceError: if the list as a whole is wrong: no such file, no clip, no such column, repeated ids. Problems of
+            single clips are in ``failures``.
     """
     source = Path(source)
     if not source.exists():

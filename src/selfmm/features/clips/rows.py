@@ -1,4 +1,4 @@
-"""The clip of one row of a table, or the reason why the row cannot be used."""
+"""Read one row of a table as a clip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LABEL_OF = "label_"
 
 
 class RowError(Exception):
-    """What is wrong with one row."""
+    """A row that cannot be used."""
 
 
 class Row(dict[str, str]):
@@ -27,7 +27,7 @@ class Row(dict[str, str]):
 
     @property
     def id(self) -> str:
-        """The id, or one made of video and clip; empty if there is none."""
+        """The id, or one composed of video and clip; empty if both are missing."""
         if "id" in self or not self["clip_id"].strip():
             return self["id"].strip()
         video = self["video"].strip()
@@ -35,17 +35,10 @@ class Row(dict[str, str]):
 
 
 def read_row(clip_id: str, row: Row, root: Path, finder: Finder, *, require_label: bool) -> Clip:
-    """Return the clip of a row.
-
-    Args:
-        clip_id: id of the clip.
-        row: its cells.
-        root: where relative paths start.
-        finder: finds recordings for rows without a path.
-        require_label: whether it must have a label.
+    """Return the clip of a row. Relative paths start in ``root``; ``finder`` is for rows without a path.
 
     Raises:
-        RowError: if it cannot be used.
+        RowError: if the row cannot be used, with the reason.
     """
     start, end = _time(row, "start"), _time(row, "end")
     if end is not None and end <= (start or 0.0):
@@ -128,7 +121,7 @@ def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[
         text, subtitles = transcript_of(recording)
     except (ValueError, OSError) as error:
         raise RowError(f"cannot read {recording.stem}.txt: {error}. Save it as UTF-8.") from error
-    return text if whole else None, subtitles  # a text has no times, so it is that of the whole recording
+    return text if whole else None, subtitles  # a text without times is of the whole recording
 
 
 def _recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
@@ -141,13 +134,13 @@ def _recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
     try:
         if path.is_file():
             return path
-        what = "is a folder" if path.is_dir() else "does not exist"
+        problem = "is a folder" if path.is_dir() else "does not exist"
     except (OSError, ValueError) as error:
-        what = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        problem = f"cannot be read ({getattr(error, 'strerror', None) or error})"
     if "://" in cell:
         raise RowError(f"{cell} is an address. Download the recording, and write the path of the file.")
     raise RowError(
-        f"{path} {what}. Correct the path, or name the folder that holds the recordings with `media_root=...`."
+        f"{path} {problem}. Correct the path, or name the folder that holds the recordings with `media_root=...`."
     )
 
 

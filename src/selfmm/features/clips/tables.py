@@ -1,4 +1,4 @@
-"""Tables of clips: their columns, and the clip of each row. See `selfmm.features.clips.listing`."""
+"""Read tables of clips. See `selfmm.features.clips.listing` for their columns."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import did_you_mean, some
-from selfmm.data.tables.cells import COLUMNS
+from selfmm.data.tables.cells import COLUMNS, read_cells, words
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
 from selfmm.features.clips.rows import Row, RowError, read_row
 
 TABLES = (".csv", ".tsv", ".parquet")
 _NAMES = {"file": "path", "filename": "path", "file_name": "path", "video_path": "path", **COLUMNS}
-_FIND = ("path", "id", "video")  # a recording is found by one of these
+_FIND = ("path", "id", "video")  # any of these columns can name the recording
 _SHOWN = 3
-_TOUCH = 1e-3  # seconds; clips that share no more only touch
+_TOUCH = 1e-3  # seconds; clips that share no more than this do not overlap
 
 
 def is_clip_table(path: Path) -> bool:
@@ -32,7 +32,7 @@ def names_recordings(path: Path) -> bool:
 
 
 def read_clip_table(path: Path, label_column: str | None, require_labels: bool, root: Path) -> ClipList:
-    """Return the clips of a table; for the arguments see `selfmm.features.clips.listing.read_clips`."""
+    """Return the clips of a table. See `selfmm.features.clips.listing.read_clips` for the arguments."""
     columns = _columns(path)
     _take_label(path, columns, label_column, require_labels)
     if not any(name in columns for name in _FIND):
@@ -42,7 +42,7 @@ def read_clip_table(path: Path, label_column: str | None, require_labels: bool, 
         )
     rows = [Row(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
     if not rows:
-        raise SourceError(f"{path} has no rows. Add one per clip.")
+        raise SourceError(f"{path} has no rows. Add one row per clip.")
     ids = _ids(path, rows)
     clips, failures, finder = [], [], Finder()
     for clip_id, row in zip(ids, rows, strict=True):
@@ -54,9 +54,7 @@ def read_clip_table(path: Path, label_column: str | None, require_labels: bool, 
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
-    """Return the cells as text by selfmm's names of the columns; another name counts only if selfmm's is not there."""
-    from selfmm.data.tables.cells import read_cells, words
-
+    """Return the cells as text, by selfmm's name of the column. Another name counts only if selfmm's is missing."""
     raw = read_cells(path)
     names = [str(name).strip().lower() for name in raw.columns]
     known = [_NAMES[name] if name in _NAMES and _NAMES[name] not in names else name for name in names]
@@ -67,7 +65,7 @@ def _columns(path: Path) -> dict[str, list[str]]:
 
 
 def _take_label(path: Path, columns: dict[str, list[str]], wanted: str | None, required: bool) -> None:
-    """Put the chosen column in the place of the label."""
+    """Use the chosen column as the label."""
     name = "label" if wanted is None else wanted.strip().lower()
     name = _NAMES.get(name, name) if name not in columns else name
     if name in columns:
@@ -81,16 +79,12 @@ def _take_label(path: Path, columns: dict[str, list[str]], wanted: str | None, r
 
 
 def _ids(path: Path, rows: Sequence[Row]) -> list[str]:
+    """Return the ids. A missing id becomes the name of the file, with a number if it holds several clips."""
     ids = [row.id for row in rows]
     repeated = [clip_id for clip_id, times in Counter(filter(None, ids)).items() if times > 1]
     if repeated:
         count = "1 id occurs" if len(repeated) == 1 else f"{len(repeated)} ids occur"
-        raise SourceError(f"{path}: {count} more than once: {some(repeated)}. Give each clip an id of its own.")
-    return _complete_ids(rows, ids)
-
-
-def _complete_ids(rows: Sequence[Row], ids: list[str]) -> list[str]:
-    """Fill in missing ids: the name of the file, with a number if several clips are from one file."""
+        raise SourceError(f"{path}: {count} more than once: {some(repeated)}. Give each clip a different id.")
     stems = {row["path"]: Path(row["path"]).stem for row in rows if row["path"]}
     ambiguous = Counter(stems.values())
     of_file = Counter(row["path"] for row, clip_id in zip(rows, ids, strict=True) if not clip_id)
@@ -110,7 +104,7 @@ def _complete_ids(rows: Sequence[Row], ids: list[str]) -> list[str]:
 
 
 def overlap_notes(clips: Sequence[Clip]) -> list[str]:
-    """Return notes on clips of one recording that overlap in time, and on such clips in different splits."""
+    """Return notes on clips that overlap in one recording, and on those that are in different splits."""
     pairs = list(_overlapping(clips))
     across = [(first, second) for first, second in pairs if first.split != second.split]
     notes = []
@@ -127,24 +121,17 @@ def overlap_notes(clips: Sequence[Clip]) -> list[str]:
 
 
 def _overlapping(clips: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
-    """Yield each clip with the earlier one of each split that reaches farthest into it."""
-    by_file: dict[str, list[Clip]] = defaultdict(list)
+    """Yield each clip with the earlier clip of each split that overlaps it most."""
+    by_file: dict[str, list[tuple[float, float, Clip]]] = defaultdict(list)
     for clip in clips:
-        by_file[str(clip.path.resolve())].append(clip)
-    for of_file in by_file.values():
-        farthest: dict[str | None, Clip] = {}
-        for clip in sorted(of_file, key=_start):
-            yield from ((other, clip) for other in farthest.values() if _end(other) > _start(clip) + _TOUCH)
-            if clip.split not in farthest or _end(clip) > _end(farthest[clip.split]):
-                farthest[clip.split] = clip
-
-
-def _start(clip: Clip) -> float:
-    return clip.start or 0.0
-
-
-def _end(clip: Clip) -> float:
-    return math.inf if clip.end is None else clip.end
+        end = math.inf if clip.end is None else clip.end
+        by_file[str(clip.path.resolve())].append((clip.start or 0.0, end, clip))
+    for spans in by_file.values():
+        farthest: dict[str | None, tuple[float, Clip]] = {}
+        for start, end, clip in sorted(spans, key=lambda span: span[0]):
+            yield from ((earlier, clip) for until, earlier in farthest.values() if until > start + _TOUCH)
+            if clip.split not in farthest or end > farthest[clip.split][0]:
+                farthest[clip.split] = (end, clip)
 
 
 def _named(pairs: Sequence[tuple[Clip, Clip]]) -> str:

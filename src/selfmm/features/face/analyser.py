@@ -1,4 +1,4 @@
-"""The face over time: one row per picture, of the face that is chosen."""
+"""Features of a speaker's face over time, one row per picture."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from selfmm.features.face.landmarks import COLUMNS, Face, FaceFinder, Image
 from selfmm.features.face.tracks import FaceTracks, colours
 from selfmm.features.streams import Chunk, Floats, Track
 
-_WAITING = 32  # most pictures that wait for the threads, so that a fast reader does not fill the memory
+_WAITING = 32  # most pictures that wait for the threads: a fast reader must not fill the memory
 _Sight = tuple[tuple[Face, ...], Floats]
 
 
 @dataclass(frozen=True)
 class FaceFigures:
-    """The faces of a span, for warnings about its quality.
+    """Figures about the faces in a span, for warnings about its quality.
 
     Attributes:
         pictures: number of pictures.
-        identities: number of different people; one who comes back after a cut or a second counts again.
+        identities: number of different people; somebody who returns after a cut or a second counts again.
         any_face: share of the pictures with a face.
         several: share of the pictures with more than one face.
         chosen: share of the pictures with the chosen face.
-        size: mean ``size`` of the chosen face, in the pictures that show it: square root of the share of the picture
-            that it fills; 0 if no picture shows it.
+        size: mean ``size`` of the chosen face where it is visible (see ``landmarks.measure``); 0 if it never is.
     """
 
     pictures: int
@@ -46,16 +45,16 @@ class FaceFigures:
 
 
 class FaceAnalyser:
-    """Features of the chosen face, at the rate of the settings: see ``landmarks.measure`` for the columns.
+    """Measures the chosen face at the rate of the settings. See ``landmarks.measure`` for the columns.
 
     Threads find the faces of each picture independently; faces are then followed from picture to picture in order. So
-    the result is the same on any machine and for any chunks. Row i describes the picture at i / rate; without a
-    picture, or without the chosen face in it, it is all NaN.
+    the result does not depend on the machine and the chunks. Row i describes the picture at i / rate; it is all NaN
+    without a picture, or if the chosen face is not in it.
 
     Args:
         settings: settings of the face.
         find: returns the faces of a picture.
-        threads: to find them in.
+        threads: the threads that call ``find``.
         describe: returns the row of a face; None: the row that ``find`` measured.
         columns: names of the features.
     """
@@ -77,11 +76,11 @@ class FaceAnalyser:
 
     @property
     def ready(self) -> float:
-        """Seconds before which everything is settled, though threads may still work on it."""
+        """Seconds up to which the features can be requested; threads may still be working on them."""
         return self._ready
 
     def feed(self, chunk: Chunk) -> None:
-        """Take the next chunk. Returns while its last pictures are still being analysed."""
+        """Take the next chunk. Its last pictures may still be in work afterwards."""
         for frame in chunk.frames or ():
             self._waiting.append((round(frame.time * self._settings.rate), frame.image, self._look(frame.image)))
             if len(self._waiting) > _WAITING:
@@ -104,9 +103,7 @@ class FaceAnalyser:
         Raises:
             ValueError: if the span is not ready, or was forgotten.
         """
-        first, last = self._span(start, end)
-        pictures = self._tracks.pictures(first, last)
-        chosen = choose_face(pictures, (first, last), self._settings.rate, self._settings.choose, speech)
+        pictures, chosen, (first, last) = self._choose(start, end, speech)
         rows = np.full((last - first, len(self._columns)), np.nan, dtype=np.float32)
         for index, faces in pictures.items():
             if chosen in faces:
@@ -115,28 +112,26 @@ class FaceAnalyser:
 
     def faces(self, start: float, end: float, speech: Track | None = None) -> FaceFigures:
         """Return the figures of a span. Arguments and errors are those of ``track``."""
-        first, last = self._span(start, end)
-        pictures = self._tracks.pictures(first, last)
-        chosen = choose_face(pictures, (first, last), self._settings.rate, self._settings.choose, speech)
+        pictures, chosen, _ = self._choose(start, end, speech)
         counts = np.array([len(faces) for faces in pictures.values()])
         sizes = [math.sqrt(faces[chosen].area) for faces in pictures.values() if chosen in faces]
-        whole = max(len(pictures), 1)
+        total = max(len(pictures), 1)
         return FaceFigures(
             pictures=len(pictures),
-            identities=len({who for faces in pictures.values() for who in faces}),
-            any_face=float((counts > 0).sum()) / whole,
-            several=float((counts > 1).sum()) / whole,
-            chosen=len(sizes) / whole,
+            identities=len({identity for faces in pictures.values() for identity in faces}),
+            any_face=float((counts > 0).sum()) / total,
+            several=float((counts > 1).sum()) / total,
+            chosen=len(sizes) / total,
             size=float(np.mean(sizes)) if sizes else 0.0,
         )
 
     def forget(self, before: float) -> None:
-        """Free what is known of the times before."""
+        """Free everything before this time (seconds)."""
         self._forgotten = max(self._forgotten, before)
         self._tracks.forget(self._index(before))
 
     def _look(self, image: Image) -> Future[_Sight]:
-        # If the film has fewer pictures per second, each comes several times; the same picture has the same faces.
+        # A film with fewer pictures per second repeats them: look for faces only once.
         if self._newest is None or not np.array_equal(image, self._newest[0]):
             self._newest = image, self._threads.submit(_look_at, self._find, image)
         return self._newest[1]
@@ -148,15 +143,20 @@ class FaceAnalyser:
             faces = tuple(replace(face, row=self._describe(image, face)) for face in faces)
         self._tracks.add(index, faces, palette)
 
-    def _span(self, start: float, end: float) -> tuple[int, int]:
+    def _choose(
+        self, start: float, end: float, speech: Track | None
+    ) -> tuple[dict[int, dict[int, Face]], int | None, tuple[int, int]]:
+        # The pictures of a span with the faces by identity, the identity of the chosen face, and the span in pictures.
         if end > self._ready + 1e-6 or start < self._forgotten - 1e-6 or end < start:
             raise ValueError(
-                f"the span {start} to {end} s was asked for; {self._forgotten} to {self._ready} s are available."
+                f"the span {start} to {end} s was requested; {self._forgotten} to {self._ready} s are available."
             )
         first, last = self._index(start), self._index(end)
         while self._waiting and self._waiting[0][0] < last:
             self._settle()
-        return first, last
+        pictures = self._tracks.pictures(first, last)
+        chosen = choose_face(pictures, (first, last), self._settings.rate, self._settings.choose, speech)
+        return pictures, chosen, (first, last)
 
     def _index(self, time: float) -> int:
         return math.ceil(time * self._settings.rate - 1e-6)
@@ -167,7 +167,7 @@ def face_analyser(settings: FaceSettings, threads: int | None = None) -> FaceAna
 
     Args:
         settings: settings of the face.
-        threads: number of pictures at a time; None: one per core, 4 at most. The result is the same.
+        threads: number of pictures at a time, which does not change the result; None: one per core, 4 at most.
 
     Raises:
         MissingPackageError: if MediaPipe is missing or cannot be used.

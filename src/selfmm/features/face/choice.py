@@ -1,4 +1,4 @@
-"""The choice of a face if there are several."""
+"""Choose one of several faces."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from selfmm.features.streams import Track
 
 Array = npt.NDArray[np.float64]
 
-# How much a still mouth seems to open and close between two pictures: as a part of its width, and in pixels.
+# Measured movement of a still mouth between two pictures: relative to its width, and in pixels.
 _NOISE, _NOISE_PIXELS = 0.02, 0.3
-_MOST = 3.0  # times the noise; a landmark that jumps counts no more than this
-_LEAD = 0.25  # by how much the mouth must fit the voice better than the next one
-_CALM = 1.0  # seconds of silence that are assumed, so that a little silence counts little
+_MOST = 3.0  # upper limit of a movement, in units of the noise: a landmark may jump
+_LEAD = 0.25  # by how much a mouth must fit the voice better than all others
+_CALM = 1.0  # seconds of silence that are added, so that a little silence counts little
 
 
 def choose_face(
@@ -30,14 +30,14 @@ def choose_face(
     """Return the identity of the face to use in a span; None if there is no face.
 
     ``largest``: the largest mean area; pictures without the face count as 0. ``speaking``: the largest difference
-    between the movement of the mouth during speech and during silence, in units of how much a still mouth seems to
-    move. If no face leads clearly, or nobody speaks, it is the largest.
+    between the movement of the mouth during speech and during silence, in units of the measured movement of a still
+    mouth. If no face leads clearly, or nobody speaks, it is the largest.
 
     Args:
         pictures: the faces of each picture, by identity.
         span: the first picture, and the one after the last.
         rate: pictures per second.
-        how: as in the settings.
+        how: see `selfmm.config.recipe.FaceSettings`.
         speech: track with a column ``speech``, 0 to 1.
     """
     first, last = span
@@ -49,14 +49,14 @@ def choose_face(
         return None
     if how == "speaking" and speech is not None and len(seen) > 1:
         spoken = _spoken(speech, first, last, rate)
-        scores = sorted(((_goes_along(seen[who], first, spoken, rate), -who) for who in seen), reverse=True)
+        scores = sorted(((_fit(faces, first, spoken, rate), -who) for who, faces in seen.items()), reverse=True)
         if scores[0][0] - max(scores[1][0], 0.0) >= _LEAD:
             return -scores[0][1]
     return max(seen, key=lambda who: (sum(face.area for face in seen[who].values()), -who))
 
 
 def _spoken(speech: Track, first: int, last: int, rate: float) -> Array:
-    """Return (last - first,) speech in the middle between each picture and the one before, which a movement spans."""
+    """Return (last - first,) the speech halfway between each picture and the previous one, as a movement spans both."""
     if not len(speech.values):
         return np.zeros(last - first)
     middles = (np.arange(first, last) - 0.5) / rate
@@ -65,10 +65,11 @@ def _spoken(speech: Track, first: int, last: int, rate: float) -> Array:
     return spoken
 
 
-def _goes_along(seen: Mapping[int, Face], first: int, spoken: Array, rate: float) -> float:
+def _fit(faces: Mapping[int, Face], first: int, spoken: Array, rate: float) -> float:
+    """Return how much more the mouth moves during speech than during silence."""
     moved = np.zeros(len(spoken))
-    for index, face in seen.items():
-        before = seen.get(index - 1)
+    for index, face in faces.items():
+        before = faces.get(index - 1)
         if before is not None:
             noise = _NOISE + _NOISE_PIXELS / max(face.mouth_width, 1.0)
             moved[index - first] = min(abs(face.mouth - before.mouth) / noise, _MOST)

@@ -15,8 +15,8 @@ from selfmm.features.face.landmarks import Face, Image
 from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import Floats
 
-_MARGIN = 0.25  # part of the face's longer side that is added on each side: landmarks end at the forehead
-_BICUBIC = 3  # number of the filter in PIL, which is how the configuration of an encoder names it
+_MARGIN = 0.25  # of the face's longer side, added on each side: landmarks end at the forehead
+_BICUBIC = 3  # PIL's number of the filter, as in the configuration of an encoder
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class FaceEncoder:
     Attributes:
         model: maps pictures (1, 3, S, S) to an output with ``pooler_output`` or ``last_hidden_state``.
         size: S, pixels.
-        scale: factor of a byte; after that ``mean`` (3,) is subtracted, and the result is divided by ``std`` (3,).
-        bicubic: whether pictures are resized so; otherwise bilinear.
-        dim: D, numbers per face.
+        scale: factor of each byte; then ``mean`` (3,) is subtracted, and the result is divided by ``std`` (3,).
+        bicubic: whether pictures are resized bicubically; otherwise bilinearly.
+        dim: D, the number of features of a face.
     """
 
     model: Any
@@ -44,14 +44,14 @@ class FaceEncoder:
         return tuple(f"hidden_{number + 1}" for number in range(self.dim))
 
     def __call__(self, image: Image, face: Face) -> Floats:
-        """Return (D,) for one face in a picture (H, W, 3): the pooled output, or else that of the first token."""
+        """Return (D,) for one face in a picture (H, W, 3): the pooled output, or else the first token's."""
         values = self.encode(square(image, face))
         if not np.isfinite(values).all():
             raise WeightsError("the face encoder gives values that are not finite: its weights are damaged.")
         return values
 
     def encode(self, crop: Image) -> Floats:
-        """Map a picture (h, w, 3) to (D,)."""
+        """Return (D,) for a picture (h, w, 3)."""
         import torch
         from torch.nn import functional as F
 
@@ -67,7 +67,7 @@ class FaceEncoder:
 
 
 def square(image: Image, face: Face) -> Image:
-    """Return the square around a face with a margin, black outside of the picture."""
+    """Return the square around a face with a margin; it is black outside the picture."""
     height, width = image.shape[:2]
     left, top, right, bottom = face.box * (width, height, width, height)
     side = max(round((1 + 2 * _MARGIN) * max(right - left, bottom - top)), 1)
@@ -100,7 +100,7 @@ def load_face_encoder(name: str) -> FaceEncoder:
     try:
         encoder = _encoder(model, prepare)
         dim = len(encoder.encode(np.zeros((encoder.size, encoder.size, 3), dtype=np.uint8)))
-    except Exception as error:  # a model of another kind fails in its own way
+    except Exception as error:  # each other kind of model fails in its own way
         raise WeightsError(
             f"{name!r} is a {model.config.model_type} model, which does not read images as ViT and ResNet do "
             f"({first_line(error)}). Name an image encoder, or use face.features = face."
@@ -117,7 +117,7 @@ def _load(place: str, local: bool) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _encoder(model: Any, prepare: Mapping[str, Any]) -> FaceEncoder:
-    # Resizing and scaling are done here: transformers' own processors need torchvision or Pillow, and the two differ.
+    # Not with the processors of transformers: they need torchvision or Pillow, which give different results.
     size: Any = (prepare.get("do_center_crop") and prepare.get("crop_size")) or prepare.get("size") or 224
     if isinstance(size, Mapping):
         size = size.get("height") or size.get("shortest_edge")

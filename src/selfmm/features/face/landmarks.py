@@ -1,4 +1,4 @@
-"""The faces of one picture, measured with MediaPipe's face landmarker: blendshapes, pose and openings."""
+"""Find and measure the faces of one picture with MediaPipe's face landmarker: blendshapes, pose and openings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BLENDSHAPES = (
     "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
 )
 # fmt: on
-"""Names of ARKit's coefficients. MediaPipe's ``_neutral`` is left out: it is 0 whatever the face does."""
+"""Names of ARKit's coefficients, without MediaPipe's ``_neutral``, which is always 0."""
 
 COLUMNS = (
     *BLENDSHAPES,
@@ -45,10 +45,10 @@ COLUMNS = (
 )
 """Features of a face: see :func:`measure`."""
 
-_SAFE = ((0, 10, 30), (0, 10, 34))  # from, below: newer ones report usage to the vendor, which cannot be turned off
+_SAFE = ((0, 10, 30), (0, 10, 34))  # from, below: later versions report usage to the vendor, whatever the settings
 _INSTALL = "Install it with: pip install 'selfmm[video]'"
 
-# Places among the 478 landmarks: pairs across and along an opening.
+# Numbers of landmarks: upper and lower edge, left and right corner of an opening.
 _MOUTH = (13, 14, 78, 308)
 _EYE_LEFT, _EYE_RIGHT = (386, 374, 362, 263), (159, 145, 33, 133)  # the person's own left and right
 
@@ -63,10 +63,9 @@ class Face:
 
     Attributes:
         row: (d,) its features.
-        box: left, top, right, bottom of its landmarks, in widths and heights of the picture; below 0 or above 1
-            outside of the picture.
+        box: left, top, right and bottom of its landmarks, in widths and heights of the picture: 0 to 1 inside it.
         mouth: distance of the lips divided by the width of the mouth.
-        mouth_width: pixels.
+        mouth_width: width of the mouth in pixels.
     """
 
     row: Floats
@@ -81,16 +80,16 @@ class Face:
 
 
 class FaceFinder:
-    """Finds and measures the faces of a picture. Nothing is carried from one picture to the next.
+    """Finds and measures the faces of each picture independently.
 
-    MediaPipe's mode for videos is not used: it smooths its results over time, which blurs a speaking mouth at 10
-    pictures per second, makes them depend on where the video began, and works for a single face only. The detector is
-    made for faces near the camera: it misses one that is smaller than a tenth of the picture's longer side.
+    MediaPipe's mode for videos is not used: it smooths its results over time. That blurs a speaking mouth at 10
+    pictures per second, makes the results depend on where the video begins, and works for a single face only. The
+    detector is made for faces near the camera: it misses faces smaller than a tenth of the picture's longer side.
 
     Args:
         model: ``face_landmarker_v2.task``.
         faces: most faces to find in a picture.
-        threads: number of calls that can work at the same time.
+        threads: number of calls that can run at the same time.
 
     Raises:
         MissingPackageError: if MediaPipe is not installed, reports usage to its vendor, or lacks a system library.
@@ -123,19 +122,19 @@ class FaceFinder:
 
 
 def measure(places: Array, scores: dict[str, float], pose: Array, width: int, height: int) -> Face:
-    """Measure the features of a face, in the order of ``COLUMNS``:
+    """Return a face with its features, in the order of ``COLUMNS``:
 
-    - 51 blendshapes, 0 to 1, as MediaPipe names them.
+    - 51 blendshapes, 0 to 1, with MediaPipe's names.
     - ``pitch`` (positive: down), ``yaw`` (positive: towards the person's own left), ``roll`` (positive: the top of the
       head towards the person's own left): degrees.
     - ``shift_x`` (right in the picture), ``shift_y`` (up), ``distance``: centimetres from the camera, for a head of
       average size and a camera with MediaPipe's angle of view (63 degrees).
     - ``mouth_opening``, ``eye_opening_left``, ``eye_opening_right``: height divided by width, in three dimensions, so
-      that a turned head changes little.
+      turning the head changes them little.
     - ``centre_x`` (from the left), ``centre_y`` (from the top): middle of the landmarks, in widths and heights of the
       picture. ``size``: square root of the share of the picture that their box fills.
 
-    The landmarker gives no confidence: a face is found if it passes the landmarker's own thresholds (.5).
+    There is no confidence: a face is found if it passes the landmarker's own thresholds (.5).
 
     Args:
         places: (478, 3) landmarks; x and z in widths, y in heights of the picture.
@@ -160,7 +159,7 @@ def _opening(pixels: Array, at: tuple[int, int, int, int]) -> float:
 
 
 def _angles(turn: Array) -> tuple[float, float, float]:
-    """Return pitch, yaw and roll of a rotation in degrees; it is roll, then pitch, then yaw."""
+    """Return the pitch, yaw and roll in degrees of a rotation by roll, then pitch, then yaw."""
     turn = turn / np.linalg.norm(turn, axis=0)
     pitch = np.arcsin(np.clip(-turn[1, 2], -1, 1))
     yaw, roll = np.arctan2(turn[0, 2], turn[2, 2]), np.arctan2(turn[1, 0], turn[1, 1])
@@ -186,7 +185,7 @@ def _landmarker(model: Path, faces: int) -> Any:
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceLandmarkerOptions(
-        # The bytes, because on some systems MediaPipe opens only paths in ASCII.
+        # Not the path: on some systems MediaPipe opens only paths in ASCII.
         base_options=BaseOptions(model_asset_buffer=model.read_bytes()),
         num_faces=faces,
         output_face_blendshapes=True,
@@ -197,8 +196,7 @@ def _landmarker(model: Path, faces: int) -> Any:
             landmarker = vision.FaceLandmarker.create_from_options(options)
     except OSError as error:  # ctypes opens the library only now
         raise _library_missing(error) from error
-    # It lives as long as the process. At the end of Python, its __del__ would find its modules gone and print a
-    # traceback, so it gets a reference that is never released.
+    # Never release it: at the end of Python, its __del__ would find its modules gone and print a traceback.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(landmarker))
     return landmarker
 
@@ -216,7 +214,7 @@ def _quiet() -> Iterator[None]:
     with _redirecting, tempfile.TemporaryFile() as lines:
         try:
             real = os.dup(2)
-        except OSError:  # it is closed, as in services: nothing would be seen
+        except OSError:  # standard error is closed, as in services
             yield
             return
         os.dup2(lines.fileno(), 2)

@@ -1,4 +1,4 @@
-"""Faces followed from picture to picture, to tell people apart."""
+"""Follow faces from picture to picture, to tell people apart."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from selfmm.features.face.landmarks import Face, Image
 from selfmm.features.streams import Floats
 
 GAP = 1.0
-"""Seconds for which a face may be missing and still be the same."""
+"""Seconds for which a face may be missing and keep its identity."""
 
 CUT = 0.4
-"""Share of the colours that must change from one picture to the next to count as a cut."""
+"""Share of the colours that changes from one picture to the next at a cut."""
 
 _NEAR = 0.75  # how far the middle of a face may move between two pictures, in sizes of the face
 _GROWTH = 1.8  # factor by which a face may grow or shrink between two pictures
@@ -24,7 +24,7 @@ _Bins = npt.NDArray[np.int64]
 
 
 def colours(image: Image) -> Floats:
-    """Return the shares of 4 x 4 x 4 colours in a picture (H, W, 3), (64,): they change little within a scene."""
+    """Return the shares of 4 x 4 x 4 colours in a picture (H, W, 3) as (64,). They change little within a scene."""
     step = max(1, max(image.shape[:2]) // 64)
     bins: _Bins = image[::step, ::step].reshape(-1, 3).astype(np.int64) // 64
     counts: _Bins = np.bincount(bins @ np.array([16, 4, 1]), minlength=64)
@@ -39,14 +39,11 @@ class _Person:
 
 
 class FaceTracks:
-    """Faces by picture and identity.
+    """Collects faces by picture and identity, for ``rate`` pictures per second.
 
-    A face gets the identity of the nearest one in the pictures up to ``GAP`` seconds before, if its middle moved by
-    less than .75 of its size and it did not grow or shrink by more than 1.8; the nearest pairs are matched first. After
-    a cut, all identities are new.
-
-    Args:
-        rate: pictures per second.
+    A face gets the identity of the nearest face in the previous ``GAP`` seconds, if its middle moved by less than .75
+    of its size and its size changed by a factor of 1.8 at most. The nearest pairs are matched first. After a cut, all
+    identities are new.
     """
 
     def __init__(self, rate: float) -> None:
@@ -75,7 +72,7 @@ class FaceTracks:
         self._pictures[index] = tuple(seen)
 
     def pictures(self, first: int, last: int) -> dict[int, dict[int, Face]]:
-        """Return the faces by identity of each picture from ``first`` to before ``last``."""
+        """Return the faces of the pictures ``first`` to ``last`` - 1, by picture and identity."""
         return {index: dict(self._pictures[index]) for index in range(first, last) if index in self._pictures}
 
     def forget(self, before: int) -> None:
@@ -99,11 +96,11 @@ class FaceTracks:
 
 
 def _distance(before: Face, after: Face) -> float:
-    """Return the distance of the middles, in sizes of the face; infinite if the sizes differ too much."""
+    """Return how far the middle moved, in sizes of the face; infinite if the sizes differ too much."""
     first, second = (box[2:] - box[:2] for box in (before.box, after.box))
     small, large = sorted((float(np.sqrt(first.prod())), float(np.sqrt(second.prod()))))
     if large > _GROWTH * small:
         return float("inf")
-    # In widths and heights of the face, so that the shape of the picture does not matter.
+    # In widths and heights of the face: the shape of the picture does not matter.
     moved = ((before.box[:2] + before.box[2:]) - (after.box[:2] + after.box[2:])) / (first + second)
     return float(np.linalg.norm(moved))

@@ -1,4 +1,4 @@
-"""The sound and the pictures of a recording as they are decoded, each at an even rate, on the clock of the clip."""
+"""Decode the sound and the pictures of a recording, each at a constant rate, on the clock of the clip."""
 
 from __future__ import annotations
 
@@ -11,57 +11,56 @@ import numpy.typing as npt
 
 from selfmm.features.streams import SOUND_RATE, Floats, Frame
 
-_JITTER = 0.04  # seconds; time stamps that stray less are roundings, more is a gap or an overlap
-_ROUNDING = 1e-3  # seconds; Matroska and WebM round time stamps to it
-_USUAL = 0.04  # seconds; how long a picture is shown if nothing says so
-_THREADS = 2  # a fixed number: each thread holds pictures, and several recordings are decoded at the same time
-_ASPECTS = (0.25, 4.0)  # of one pixel; others are mistakes
+_JITTER = 0.04  # seconds; smaller deviations of time stamps are rounding, larger ones are gaps or overlaps
+_ROUNDING = 1e-3  # seconds; the precision of time stamps in Matroska and WebM
+_USUAL = 0.04  # seconds; how long a picture is shown if the file does not say
+_THREADS = 2  # not one per core: each thread holds pictures, and several recordings are decoded at the same time
+_ASPECTS = (0.25, 4.0)  # plausible aspect ratios of a pixel
 
 
 class Lane(ABC):
     """One stream of a recording, on the clock of the clip.
 
     Args:
-        stream: a stream of PyAV.
-        zero: what its clock shows at the beginning of the clip, in seconds.
+        stream: a PyAV stream.
+        zero: time of the beginning of the clip on the stream's clock, in seconds.
 
     Attributes:
-        damaged: number of packets and pictures that could not be decoded, or only in part.
+        damaged: number of packets and pictures that could not be decoded completely.
         late: seconds that came too late to be used.
     """
 
-    late: float = 0.0
-
     def __init__(self, stream: Any, zero: float) -> None:
         self.damaged = 0
+        self.late = 0.0
         self._stream = stream
         self._zero = zero
 
     @property
     @abstractmethod
     def until(self) -> float:
-        """Seconds before which nothing will change."""
+        """Seconds up to which everything is decoded."""
 
     @abstractmethod
     def finish(self) -> float:
-        """Take the end of the file. Returns the time at which the stream ends."""
+        """Decode the rest at the end of the file. Return the time at which the stream ends."""
 
     @abstractmethod
     def _see(self, frame: Any) -> None: ...
 
     def feed(self, packet: Any) -> None:
-        """Decode a packet; the last one is None, or has no content."""
+        """Decode a packet. The last one is None, or empty."""
         import av
 
         try:
             frames = self._stream.decode(packet)
-        except av.EOFError:  # it had its last packet already
+        except av.EOFError:  # the last packet came before
             return
         except av.FFmpegError:
             self.damaged += 1
             return
         for frame in frames:
-            if frame.time_base is None:  # PyAV takes it from the packet, and the last frames have none
+            if frame.time_base is None:  # PyAV takes it from the packet, which the last frames lack
                 frame.time_base = self._stream.time_base
             # Frames are often incomplete right after a jump.
             self.damaged += bool(frame.is_corrupt) and (frame.time or 0.0) >= self._zero
@@ -69,38 +68,30 @@ class Lane(ABC):
 
 
 class SoundLane(Lane):
-    """Decodes a stream to mono at ``SOUND_RATE``, silent where the recording has no sound.
-
-    Args:
-        stream: a stream of PyAV.
-        zero: what its clock shows at the beginning of the clip, in seconds.
-    """
+    """Decodes a stream to mono at ``SOUND_RATE``, with silence in its gaps."""
 
     def __init__(self, stream: Any, zero: float) -> None:
         super().__init__(stream, zero)
-        self.late = 0.0
         self._pieces: list[tuple[int, Floats]] = []
         self._taken = 0  # samples
-        self._next = 0  # sample that the resampler gives next
-        self._known: int | None = None
+        self._next = 0  # number of the resampler's next sample
+        self._known: int | None = None  # samples
         self._resampler: Any = None
-        self._kind: tuple[str, str, int] | None = None  # of the sound that the resampler takes
-        self._begun = 0.0
-        self._fed = 0  # samples since then, at the stream's rate
+        self._kind: tuple[str, str, int] | None = None  # format of the resampler's input
+        self._begun = 0.0  # seconds; time of its first input
+        self._fed = 0  # samples of its input, at the stream's rate
 
     @property
     def until(self) -> float:
-        """Seconds before which nothing will change."""
         return -math.inf if self._known is None else self._known / SOUND_RATE
 
     def finish(self) -> float:
-        """Take what the decoder still holds. Returns the time at which the sound ends."""
         self.feed(None)
         self._drain()
         return self.until
 
     def take(self, first: int, last: int) -> Floats:
-        """Return (last - first,) samples; those before ``last`` are forgotten."""
+        """Return the samples ``first`` to ``last`` - 1, and forget all before ``last``."""
         sound = np.zeros(last - first, dtype=np.float32)
         rest = []
         for start, piece in self._pieces:
@@ -126,7 +117,7 @@ class SoundLane(Lane):
     def _begin(self, time: float, kind: tuple[str, str, int]) -> None:
         from av.audio.resampler import AudioResampler
 
-        # Mixed down to floats, two equal channels would become 1.4 times as loud; integers keep their size.
+        # Not floats: mixed down to floats, two equal channels would become 1.4 times as loud.
         self._resampler = AudioResampler(format="s32", layout="mono", rate=SOUND_RATE)
         self._kind, self._begun, self._fed = kind, time, 0
         self._next = round(time * SOUND_RATE)
@@ -144,19 +135,18 @@ class SoundLane(Lane):
             self._known = self._next if self._known is None else max(self._known, self._next)
             if self._next > self._taken:
                 self._pieces.append((start, piece))
-            if self._taken:  # what is before the clip does not count
+            if self._taken:  # sound before the clip is not late
                 self.late += max(min(self._next, self._taken) - start, 0) / SOUND_RATE
 
 
 class PictureLane(Lane):
     """Decodes a stream and keeps the picture that is shown at each time i / ``rate``.
 
-    A picture is shown until the next one, the last one for its own duration. The first picture is also used for the
-    time i / ``rate`` just before it, because few recordings begin with a picture to the millisecond.
+    A picture is shown until the next one, the last one for its own duration. The first picture also counts for the time
+    i / ``rate`` just before it, because the first picture is rarely exactly at the beginning of a recording.
 
     Args:
-        stream: a stream of PyAV.
-        zero: what its clock shows at the beginning of the clip, in seconds.
+        stream, zero: see `Lane`.
         rate: pictures per second to keep.
         longest_side: pixels; larger pictures are made smaller.
         end: seconds in the clip; pictures at this time or later are not kept.
@@ -168,10 +158,11 @@ class PictureLane(Lane):
         self._rate = rate
         self._end = end
         self._frames: list[Frame] = []
-        self._place = 0  # of the next time
+        self._place = 0  # number i of the next picture to keep
         self._shown: Any = None
-        self._image: npt.NDArray[np.uint8] | None = None  # of what is shown
-        self._turner = _Turner(_pixel_aspect(stream), longest_side)
+        self._image: npt.NDArray[np.uint8] | None = None  # the same as RGB
+        aspect = float(stream.codec_context.sample_aspect_ratio or 1)
+        self._turner = _Turner(aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0, longest_side)
         self._stays = float(1 / stream.average_rate) if stream.average_rate else _USUAL
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = _THREADS
@@ -189,7 +180,7 @@ class PictureLane(Lane):
         return self._until
 
     def take(self, end: float) -> tuple[Frame, ...]:
-        """Return the pictures before ``end`` seconds that were not taken yet."""
+        """Return the remaining pictures before ``end`` seconds, and forget them."""
         count = sum(frame.time < end - 1e-9 for frame in self._frames)
         taken, self._frames = self._frames[:count], self._frames[count:]
         return tuple(taken)
@@ -215,13 +206,8 @@ class PictureLane(Lane):
         self._until = time
 
 
-def _pixel_aspect(stream: Any) -> float:
-    aspect = float(stream.codec_context.sample_aspect_ratio or 1)
-    return aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
-
-
 class _Turner:
-    """Makes small, upright RGB pictures. Each stream has one: setting up the scaling takes longer than the scaling."""
+    """Returns small, upright RGB pictures. It is reused, as preparing the scaling takes longer than the scaling."""
 
     def __init__(self, aspect: float, longest_side: int) -> None:
         from av.video.reformatter import VideoReformatter

@@ -1,36 +1,27 @@
-"""Opens recordings so that only the file itself is read, whatever it contains."""
+"""Open recordings. Only the file itself is read, whatever it contains."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from selfmm.core.errors import MediaError, MissingPackageError
 
-# FFmpeg also reads playlists, scripts and session descriptions, which name other files and addresses, and it would take
-# a picture or a text for a film. Only formats that hold sound and pictures themselves are allowed.
+# FFmpeg also reads playlists, scripts and session descriptions, which name other files and addresses, and it treats
+# pictures and texts as films. Only formats that contain sound and pictures themselves are allowed.
 _CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,nut,ivf,rm,dv,h264,hevc,m4v,"
     "wav,w64,mp3,aac,flac,aiff,au,caf,amr,ac3,eac3,wv,ape"
 )
 _SAFE = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
 _BUFFER = 256 * 1024  # bytes; every read goes through Python
-_ESTIMATED = {"aac", "ac3", "amr", "eac3", "mp3"}  # FFmpeg guesses their length from the size of the file
-PREROLL = 0.5  # seconds; in mp3, AAC and Opus the first frames after a jump are not right yet
-_BACK = (0.0, 5.0, 30.0)  # seconds; a jump that lands too late is tried again to a time this much earlier
-_PEEK = 400  # packets
-
-
-@dataclass(frozen=True)
-class Streams:
-    """The streams to read: the best of several, never a cover picture; None if there is none."""
-
-    video: Any
-    audio: Any
+_ESTIMATED = {"aac", "ac3", "amr", "eac3", "mp3"}  # FFmpeg estimates their length from the size of the file
+PREROLL = 0.5  # seconds; in mp3, AAC and Opus the first frames after a jump are wrong
+_BACK = (0.0, 5.0, 30.0)  # seconds; if a jump lands too late, jump this much further back
+_PEEK = 400  # packets to read after a jump, to see where it landed
 
 
 @contextmanager
@@ -38,8 +29,8 @@ def open_recording(path: Path, at: float = 0.0) -> Iterator[Any]:
     """Open a recording as a PyAV container.
 
     Args:
-        path: a file; only this one is read, whatever it contains.
-        at: seconds; if the container can jump, its next packets are at least `PREROLL` before; else at the beginning.
+        path: a file. Other files are never read, whatever it contains.
+        at: seconds. The next packets are at least ``PREROLL`` earlier; at the beginning, if the file allows no jumps.
 
     Raises:
         MediaError: if there is no such file, it cannot be read, or it is not a recording.
@@ -55,8 +46,8 @@ def open_recording(path: Path, at: float = 0.0) -> Iterator[Any]:
         yield container
 
 
-def choose_streams(path: Path, container: Any) -> Streams:
-    """Return the streams of sound and pictures to read.
+def choose_streams(path: Path, container: Any) -> tuple[Any, Any]:
+    """Return the best video and the best audio stream, or None. A cover picture is not a video.
 
     Raises:
         MediaError: if the recording has neither.
@@ -75,23 +66,23 @@ def choose_streams(path: Path, container: Any) -> Streams:
     best_video, best_audio = container.streams.best("video"), container.streams.best("audio")
     if best_video not in videos:
         best_video = max(videos, key=lambda stream: (stream.width or 0) * (stream.height or 0), default=None)
-    return Streams(best_video, best_audio if best_audio in audios else next(iter(audios), None))
+    return best_video, (best_audio if best_audio in audios else next(iter(audios), None))
 
 
 def origin(container: Any) -> float:
-    """Return what the clock of a recording shows at its beginning, in seconds: not 0 in broadcasts and many mp3s."""
+    """Return the time of a recording's beginning on its own clock, in seconds: not 0 in broadcasts and many mp3s."""
     return (container.start_time or 0) / 1e6
 
 
 def declared_seconds(container: Any) -> float | None:
-    """Return the length that the container gives, in seconds; None if it gives none, or a guess."""
+    """Return the declared length in seconds; None if the container declares none, or FFmpeg only estimates it."""
     duration = container.duration
     return None if duration is None or duration <= 0 or container.format.name in _ESTIMATED else duration / 1e6
 
 
 def _bytes(path: Path) -> BinaryIO:
     try:
-        # is_file also refuses pipes and devices, on which open would wait.
+        # is_file also refuses pipes and devices, where opening would wait.
         if not path.exists():
             raise MediaError(f"{path} does not exist. Check the path.")
         if not path.is_file():
@@ -104,15 +95,23 @@ def _bytes(path: Path) -> BinaryIO:
         raise MediaError(f"cannot read {path}: {reason}. Check the path and its permissions.") from error
 
 
-def _container(path: Path, file: BinaryIO) -> Any:
+def pyav() -> Any:
+    """Return the package ``av``.
+
+    Raises:
+        MissingPackageError: if it is not installed.
+    """
     try:
         import av
     except ImportError as error:
-        raise MissingPackageError(
-            "Reading recordings needs PyAV. Install it with: pip install 'selfmm[video]'"
-        ) from error
+        raise MissingPackageError("Recordings need PyAV. Install it with: pip install 'selfmm[video]'") from error
+    return av
+
+
+def _container(path: Path, file: BinaryIO) -> Any:
+    av = pyav()
     try:
-        # A Python file, not a name, which could be taken for an address or a protocol.
+        # A Python file, not a name, which FFmpeg could interpret as an address or a protocol.
         return av.open(
             file, "r", container_options=dict(_SAFE), buffer_size=_BUFFER, io_open=_refuse, metadata_errors="replace"
         )
@@ -135,24 +134,23 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 
 
 def _jump(container: Any, at: float) -> bool:
-    """Go to ``at`` seconds or before. Returns whether that worked; if not, the container cannot be used any more."""
+    """Go to ``at`` seconds or before. Return whether that worked; if not, open the container again."""
     return any(_lands(container, at - back, at + PREROLL / 2) for back in _BACK if at - back > 0)
 
 
 def _lands(container: Any, at: float, latest: float) -> bool:
-    """Go to ``at``. Returns whether all can be decoded since ``latest``: not every container knows its positions."""
-    import av
-
-    zero = origin(container)
+    """Go to ``at``. Return whether everything since ``latest`` can be decoded: some containers jump too far."""
+    av, zero = pyav(), origin(container)
     best = (container.streams.best("video"), container.streams.best("audio"))
     streams = [stream for stream in best if stream is not None]
-    lacking = {stream.index: max(latest + zero, _begins(stream) + 1e-3) for stream in streams}
+    begins = {stream.index: float((stream.start_time or 0) * stream.time_base) for stream in streams}
+    lacking = {index: max(latest + zero, begin + 1e-3) for index, begin in begins.items()}
     try:
         container.seek(round((at + zero) * 1e6), backward=True)
         for packet in islice(container.demux(streams), _PEEK):
             if packet.dts is None or not lacking:
                 break
-            # Decoding of pictures begins at a key picture; a jump in a broadcast may land anywhere.
+            # Decoding must start at a key picture; a jump in a broadcast may land anywhere.
             if packet.stream.index in lacking and (packet.stream.type != "video" or packet.is_keyframe):
                 time = packet.dts if packet.pts is None else packet.pts
                 if time * packet.time_base > lacking.pop(packet.stream.index):
@@ -161,7 +159,3 @@ def _lands(container: Any, at: float, latest: float) -> bool:
     except av.FFmpegError:
         return False
     return not any(container.streams[index].type == "video" for index in lacking)
-
-
-def _begins(stream: Any) -> float:
-    return 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)

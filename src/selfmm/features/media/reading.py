@@ -1,4 +1,4 @@
-"""One pass over a recording: what was read, which chunks are complete, and what was wrong with the file."""
+"""Read sound and pictures in one pass over a recording, and report what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from selfmm.features.media.lanes import Lane, PictureLane, SoundLane
 from selfmm.features.media.opening import choose_streams, declared_seconds, origin
 from selfmm.features.streams import SOUND_RATE, Chunk
 
-_LEAD = 10.0  # seconds that sound and pictures may be apart in a file; FFmpeg's muxers keep to it
-_NEAR = 0.5  # seconds; containers do not give their length more exactly
+_LEAD = 10.0  # seconds that sound and pictures may be apart in a file, as in FFmpeg's muxers
+_NEAR = 0.5  # seconds; the precision of declared lengths
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to read of a recording; see `selfmm.features.media.recording.read_chunks`. ``end`` may be infinite."""
+    """The arguments of `selfmm.features.media.recording.read_chunks`; ``end`` may be infinite."""
 
     start: float
     end: float
@@ -38,17 +38,17 @@ class Wanted:
 class Reading:
     """Reads sound and pictures at the same time.
 
-    A file need not hold the sound and the pictures of a moment side by side. A chunk is complete when both lanes have
-    reached its end. A lane that falls far behind has ended early: waiting for it would pile up the other one.
+    A file may store the sound and the pictures of a moment in different places. A chunk is complete when both lanes
+    have reached its end. A lane that falls far behind has ended early: waiting for it would fill the memory.
 
     Args:
-        path: of the recording, for messages.
-        container: of PyAV, at the beginning of the clip or before.
-        wanted: what to read.
-        problems: a sentence is added for everything that is wrong with the file.
+        path: path of the recording, for messages.
+        container: a PyAV container, at the beginning of the clip or before.
+        wanted: the span, and what to read in it.
+        problems: gets a sentence for each fault of the file.
 
     Raises:
-        MediaError: if the recording has nothing of what is wanted.
+        MediaError: if the recording has neither the sound nor the pictures that are wanted.
     """
 
     def __init__(self, path: Path, container: Any, wanted: Wanted, problems: list[str]) -> None:
@@ -56,18 +56,18 @@ class Reading:
         self._sound: SoundLane | None = None
         self._pictures: PictureLane | None = None
         self._lanes: dict[int, Lane] = {}
-        streams = choose_streams(path, container)
+        video, audio = choose_streams(path, container)
         zero = origin(container) + wanted.start
-        if wanted.sound and streams.audio is not None:
-            self._sound = self._lanes[streams.audio.index] = SoundLane(streams.audio, zero)
-        if wanted.frame_rate is not None and streams.video is not None:
-            self._pictures = self._lanes[streams.video.index] = PictureLane(
-                streams.video, zero, rate=wanted.frame_rate, longest_side=wanted.longest_side, end=wanted.span
+        if wanted.sound and audio is not None:
+            self._sound = self._lanes[audio.index] = SoundLane(audio, zero)
+        if wanted.frame_rate is not None and video is not None:
+            self._pictures = self._lanes[video.index] = PictureLane(
+                video, zero, rate=wanted.frame_rate, longest_side=wanted.longest_side, end=wanted.span
             )
         if not self._lanes:
-            has, lacks = ("pictures", "sound") if streams.audio is None else ("sound", "pictures")
+            has, lacks = ("pictures", "sound") if audio is None else ("sound", "pictures")
             raise MediaError(
-                f"{path} has {has} but no {lacks}, which the parts ask for. Choose other parts, or another file."
+                f"{path} has {has} but no {lacks}, which the parts need. Choose other parts, or another file."
             )
 
     def packets(self) -> Iterator[None]:
@@ -83,12 +83,12 @@ class Reading:
             self._problems.append(f"the file cannot be read to its end ({error.strerror}).")
 
     def complete(self, time: float) -> bool:
-        """Return whether everything before this time was read."""
+        """Return whether everything before this time (seconds) has been read."""
         known = [lane.until for lane in self._lanes.values()]
         return min(known) >= time or max(known) >= time + _LEAD
 
     def chunk(self, first: int, last: int) -> Chunk:
-        """Return the samples from ``first`` to ``last`` and the pictures of that time."""
+        """Return the samples ``first`` to ``last`` - 1 and the pictures of that time."""
         return Chunk(
             start=first / SOUND_RATE,
             end=last / SOUND_RATE,
@@ -97,10 +97,10 @@ class Reading:
         )
 
     def finish(self) -> float:
-        """End the reading and add to the problems. Returns the seconds at which the longest lane ends.
+        """End the reading and report problems. Return the time at which the longest lane ends, in seconds.
 
         Raises:
-            MediaError: if nothing of the clip could be decoded.
+            MediaError: if the clip could not be decoded at all.
         """
         ends = max(lane.finish() for lane in self._lanes.values())
         declared = declared_seconds(self._container)

@@ -1,4 +1,4 @@
-"""Recordings of any common format, read once, in chunks, and only where the clip is."""
+"""Read recordings of any common format in chunks, once, and only the part that a clip needs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from selfmm.features.streams import SOUND_RATE, Chunk
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the head of a recording says.
+    """The header of a recording.
 
     Attributes:
-        duration: seconds; None if the file does not say.
+        duration: seconds; None if unknown.
         sound, video: whether it has any; a cover picture is not a video.
-        width, height: pixels as they are stored, before the picture is turned upright; 0 without video.
-        frame_rate: mean pictures per second; None without video, or if the file does not say.
+        width, height: stored pixels, before the picture is turned upright; 0 without video.
+        frame_rate: mean pictures per second; None without video, or if unknown.
     """
 
     duration: float | None
@@ -33,18 +33,17 @@ class MediaInfo:
 
 
 def probe(path: Path) -> MediaInfo:
-    """Read the head of a recording.
+    """Read the header of a recording.
 
     Raises:
-        MediaError: if there is no such recording, or it has neither sound nor pictures.
+        MediaError: if the recording does not exist, or has neither sound nor pictures.
         MissingPackageError: if PyAV is not installed.
     """
     with open_recording(path) as container:
-        streams = choose_streams(path, container)
-        video = streams.video
+        video, audio = choose_streams(path, container)
         return MediaInfo(
             duration=declared_seconds(container),
-            sound=streams.audio is not None,
+            sound=audio is not None,
             video=video is not None,
             width=video.width if video is not None else 0,
             height=video.height if video is not None else 0,
@@ -65,46 +64,42 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """Read a clip in one pass over its file.
 
-    Sound and pictures are on one clock, whenever each begins. Missing sound is silence. The picture at the time
-    i / ``frame_rate`` is the one that a player shows then; there is none before the first and after the last picture
-    of the file.
+    Sound and pictures are on one clock, even if one begins later. Missing sound is silence. The picture at the time
+    i / ``frame_rate`` is the one that a player shows then; there are no pictures before the first and after the last
+    picture of the file.
 
     Args:
         path: a video or sound file.
-        start, end: seconds in the file; None: its beginning, its end. An end after that of the file is the file's.
+        start, end: seconds in the file; None: its beginning, its end. A clip ends at the end of the file at the latest.
         frame_rate: pictures per second; None: no pictures.
-        sound: whether sound is wanted.
+        sound: whether to read sound.
         seconds: length of a chunk; the last one is shorter.
-        longest_side: pixels; larger pictures are made smaller.
-        problems: a sentence is added for everything that is wrong with the file though it could be read: it is cut off,
-            or damaged in places. Complete after the last chunk.
+        longest_side: pixels; larger pictures are scaled down.
+        problems: gets a sentence for each fault of a file that could be read, such as a missing end or damaged parts.
+            Complete after the last chunk.
 
     Yields:
-        Chunks with times that count from ``start``. ``sound`` is None if the file has none or none is wanted; so are
-        ``frames``.
+        Chunks with times that count from ``start``. ``sound`` and ``frames`` are None if the file has none, or none
+        were requested.
 
     Raises:
-        MediaError: if there is no such recording, or it has nothing of what is wanted in this span. Some of this is
-            found only when the first chunk is read.
+        MediaError: if the recording does not exist, or holds no requested content in this span. Some of these errors
+            appear only when the first chunk is read.
         MissingPackageError: if PyAV is not installed.
     """
-    _check_span(path, start, end)
-    until = math.inf if end is None else end
-    wanted = Wanted(start or 0.0, until, frame_rate, sound, seconds, longest_side)
-    return _read(Path(path), wanted, [] if problems is None else problems)
-
-
-def _check_span(path: Path, start: float | None, end: float | None) -> None:
     for name, value in (("start", start), ("end", end)):
         if value is not None and not (math.isfinite(value) and value >= 0):
             raise MediaError(f"{path}: the clip's {name} is {value} s; expected seconds in the file, 0 or more.")
     if end is not None and end <= (start or 0.0):
         raise MediaError(f"{path}: the clip ends at {end} s and starts at {start or 0.0} s; the end must be later.")
+    until = math.inf if end is None else end
+    wanted = Wanted(start or 0.0, until, frame_rate, sound, seconds, longest_side)
+    return _read(Path(path), wanted, [] if problems is None else problems)
 
 
 def _read(path: Path, wanted: Wanted, problems: list[str]) -> Iterator[Chunk]:
     length = round(wanted.seconds * SOUND_RATE)
-    done = 0  # samples
+    done = 0  # samples that were yielded
     with open_recording(path, at=wanted.start) as container:
         reading = Reading(path, container, wanted, problems)
         for _ in reading.packets():
@@ -115,6 +110,5 @@ def _read(path: Path, wanted: Wanted, problems: list[str]) -> Iterator[Chunk]:
                 break
         last = round(min(reading.finish(), wanted.span) * SOUND_RATE)
         while done < last:
-            upto = min(done + length, last)
-            yield reading.chunk(done, upto)
-            done = upto
+            yield reading.chunk(done, min(done + length, last))
+            done += length

@@ -1,4 +1,4 @@
-"""The probability of speech over time, by Silero VAD."""
+"""Find speech in sound with Silero VAD."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 STEP = 512
 """Samples for which the model gives one probability."""
 
-_CONTEXT = 64  # samples of the step before that the model also reads
-_STEPS = 8  # steps per call: more are not measurably cheaper, and this delays by a quarter of a second only
+_CONTEXT = 64  # samples of the previous step that the model also reads
+_STEPS = 8  # steps per call: more would not be measurably faster, and these delay by only a quarter of a second
 _STATE = (1, 1, 128)
 
 
 class SpeechActivity(BlockAnalyser):
-    """Probability of speech: column ``speech``, 0 to 1, 31.25 rows per second, one for each .032 s that has begun.
+    """The probability of speech: column ``speech``, 0 to 1, 31.25 rows per second, one for each .032 s that has begun.
 
-    The model (Silero VAD, MIT, https://github.com/snakers4/silero-vad) comes with faster-whisper. It is recurrent: its
-    state is carried along since the beginning of the clip.
+    The model (Silero VAD, MIT, https://github.com/snakers4/silero-vad) comes with faster-whisper. It is recurrent and
+    keeps its state from the beginning of the clip.
 
     Raises:
         MissingPackageError: if faster-whisper or onnxruntime is not installed.
@@ -36,39 +36,6 @@ class SpeechActivity(BlockAnalyser):
         self._model = _model()
         self._hidden = self._cell = np.zeros(_STATE, dtype=np.float32)
 
-    def pieces(
-        self,
-        start: float,
-        end: float,
-        *,
-        onset: float = 0.5,
-        offset: float = 0.35,
-        min_silence: float = 0.3,
-        padding: float = 0.1,
-    ) -> list[tuple[float, float]]:
-        """Return the spans of speech in [``start``, ``end``] in order; they do not touch.
-
-        Args:
-            onset: speech begins at this probability.
-            offset: speech lasts until the probability falls below this.
-            min_silence: seconds; a shorter pause belongs to the speech.
-            padding: seconds added before and after.
-
-        Raises:
-            ValueError: as ``track``.
-        """
-        track = self.track(start, end)
-        spans: list[tuple[float, float]] = []
-        for first, last in _runs(track.column("speech").tolist(), onset, offset):
-            begin, stop = track.start + first / track.rate, track.start + last / track.rate
-            if spans and begin - spans[-1][1] < max(min_silence, 2 * padding):
-                spans[-1] = (spans[-1][0], stop)
-            else:
-                spans.append((begin, stop))
-        # The last step may reach beyond the sound.
-        end = min(end, self._blocks.samples / SOUND_RATE)
-        return [(max(begin - padding, start), min(stop + padding, end)) for begin, stop in spans]
-
     def _work(self, block: Block) -> None:
         # Each step reads the end of the one before.
         windows = np.lib.stride_tricks.sliding_window_view(block.sound, _CONTEXT + STEP)[::STEP]
@@ -78,33 +45,20 @@ class SpeechActivity(BlockAnalyser):
         self._rows.append(np.clip(speech.reshape(-1, 1)[:steps], 0, 1))
 
 
-def _runs(speech: list[float], onset: float, offset: float) -> list[tuple[int, int]]:
-    # The first row of each span of speech, and the row after its last.
-    runs: list[tuple[int, int]] = []
-    begin = None
-    for row, probability in enumerate(speech):
-        if begin is None and probability >= onset:
-            begin = row
-        elif begin is not None and probability < offset:
-            runs.append((begin, row))
-            begin = None
-    return runs if begin is None else [*runs, (begin, len(speech))]
-
-
 @functools.lru_cache(maxsize=1)
 def _model() -> Any:
-    # The file is all that is needed: importing faster_whisper would load its recogniser as well.
+    # Only the file is needed: importing faster_whisper would also load its recogniser.
     package = importlib.util.find_spec("faster_whisper")
     path = Path(package.origin).parent / "assets" / "silero_vad_v6.onnx" if package and package.origin else None
     if path is None or not path.is_file() or importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackageError(
-            "finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which includes the model. "
+            "Finding speech needs onnxruntime and faster-whisper 1.2.1 or later, which includes the model. "
             "Install them with: pip install 'selfmm[video]'"
         )
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # A step is too small to share, and sums would depend on the number of cores.
+    # A step is too small for several threads, and sums would depend on the number of cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""The voice as rows of named features."""
+"""Measure the voice as rows of named features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice import pitch, spectrum
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.pitch import HOP, Pitch, PitchTracker
-from selfmm.features.voice.rows import FrameMeans, rows_of
+from selfmm.features.voice.rows import FrameMeans
 
 PITCH_COLUMNS = ("f0", "f0_slope", "voiced", "periodicity", "hnr")
 
@@ -17,17 +17,17 @@ COLUMNS = (*spectrum.COLUMNS, *PITCH_COLUMNS)
 """Columns of ``VoiceFeatures``."""
 
 REFERENCE = 150.0
-"""Hz of 0 semitones: between the usual pitch of men and of women, so that "unvoiced" (0) is not an outlier."""
+"""Hz of 0 semitones: between the usual pitches of men and women, so 0 for "unvoiced" is not an outlier."""
 
 _FRAMES = 25  # per block; pitch is decided one block later
-_FASTEST = 1.0  # semitones from frame to frame: more is a jump of the tracker, not a glide of the voice
+_FASTEST = 1.0  # semitones from frame to frame: the tracker jumps more, the voice glides less
 
 
 def voice_analyser(settings: VoiceSettings) -> BlockAnalyser:
-    """Return the analyser that the settings ask for.
+    """Return the analyser for these settings.
 
     Raises:
-        MissingPackageError: if openSMILE is asked for and not installed.
+        MissingPackageError: if the settings name openSMILE and it is not installed.
         WeightsError: if the encoder does not exist or cannot be loaded.
     """
     if settings.features == "voice":
@@ -42,28 +42,27 @@ def voice_analyser(settings: VoiceSettings) -> BlockAnalyser:
 
 
 class VoiceFeatures(BlockAnalyser):
-    """Spectrum, energy, pitch and voicing.
+    """Measures spectrum, energy, pitch and voicing every .01 s, and averages them over each row.
 
-    Measured every .01 s and averaged over each row. Nothing is normalised by clip. A clip of T seconds has
-    ceil(T * ``rate``) rows; before and after the clip there is silence.
+    Nothing is normalised by clip. A clip of T seconds has ceil(T * ``rate``) rows; silence is assumed around it.
 
-    ``COLUMNS`` are those of ``spectrum.spectral_features`` and: f0: semitones above ``REFERENCE``; f0_slope:
-    semitones per second; hnr: harmonics to noise in dB, -20 to 40; these three are means over voiced frames, and 0 in a
-    row without any. voiced: share of the voiced frames. periodicity: 0 to 1, mean over all frames.
+    ``COLUMNS`` are those of ``spectrum.spectral_features`` and: f0: semitones above ``REFERENCE``; f0_slope: semitones
+    per second; hnr: harmonics to noise in dB, -20 to 40; these three are means over voiced frames, and 0 in a row
+    without voiced frames. voiced: share of the voiced frames. periodicity: 0 to 1, mean over all frames.
 
     Args:
         rate: rows per second, 100 at most.
     """
 
     def __init__(self, rate: float) -> None:
-        # Pitch has the longest frames, and spectra need the frame before the first.
+        # Pitch has the longest frames, and spectra need the frame before the block.
         margin = (pitch.FRAME - HOP) // 2
         super().__init__(COLUMNS, rate, SoundBlocks(_FRAMES * HOP, before=margin + HOP, after=margin))
         self._means = FrameMeans(self._rows, period=HOP / SOUND_RATE, middle=HOP / SOUND_RATE / 2)
         self._tracker = PitchTracker()
         self._waiting: Floats | None = None  # spectra of the block whose pitch is not decided yet
-        self._before = np.zeros(1, dtype=np.float32)  # Hz, the last frame that was decided
-        self._left = 0  # frames that were not averaged yet
+        self._before = np.zeros(1, dtype=np.float32)  # Hz, the last decided frame
+        self._left = 0  # frames that are not averaged yet
 
     def _work(self, block: Block) -> None:
         frames = np.lib.stride_tricks.sliding_window_view(block.sound, pitch.FRAME)[::HOP]
@@ -76,7 +75,7 @@ class VoiceFeatures(BlockAnalyser):
 
     def _close(self) -> None:
         self._add(self._tracker.finish())
-        self._means.finish(rows_of(self._blocks.samples, self._rows.rate, SOUND_RATE))
+        self._means.finish(self._blocks.samples)
 
     def _add(self, pitch: Pitch | None) -> None:
         if pitch is None or self._waiting is None:
@@ -90,7 +89,7 @@ class VoiceFeatures(BlockAnalyser):
 
 
 def _pitch_features(pitch: Pitch, before: Floats) -> tuple[Floats, Floats]:
-    # (n, PITCH_COLUMNS) and their weights; before: (1,) Hz of the frame before.
+    # (n, PITCH_COLUMNS) and their weights; before: (1,) Hz of the previous frame.
     voiced = pitch.frequency > 0
     frequency = np.concatenate([before, pitch.frequency])
     semitones = np.where(frequency > 0, 12 * np.log2(np.maximum(frequency, 1) / REFERENCE), 0)

@@ -1,4 +1,4 @@
-"""Sound cut into blocks of one size, so that features do not depend on how the sound was cut into chunks."""
+"""Cut sound into blocks of one size: features must not depend on how the sound was cut into chunks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from selfmm.features.voice.rows import Rows
 
 @dataclass(frozen=True)
 class Block:
-    """One block of sound with its context.
+    """A block of sound with its context.
 
     Attributes:
-        start: first sample of the block itself, counted from the beginning of the clip.
-        sound: (before + size + after,) float32, context included; zeros before and after the clip.
+        start: first sample of the block without its context, counted from the beginning of the clip.
+        sound: (before + size + after,) float32 with the context; zeros before and after the clip.
         first, last: ``sound[first:last]`` is in the clip.
     """
 
@@ -31,21 +31,16 @@ class Block:
 
 
 class SoundBlocks:
-    """Cuts chunks of any length into blocks of one size.
-
-    Args:
-        size: samples of a block.
-        before, after: samples of context of each block.
-    """
+    """Cuts chunks of any length into blocks of ``size`` samples, with ``before`` and ``after`` samples of context."""
 
     def __init__(self, size: int, before: int = 0, after: int = 0) -> None:
         self.samples = 0
         self._size, self._before, self._after = size, before, after
         self._start = 0  # of the next block
-        self._sound = np.zeros(before, dtype=np.float32)  # since its context
+        self._sound = np.zeros(before, dtype=np.float32)  # from the beginning of its context
 
     def feed(self, chunk: Chunk) -> Iterator[Block]:
-        """Yield the blocks that are complete with this chunk.
+        """Yield the blocks that this chunk completes.
 
         Raises:
             MediaError: if the chunk has no sound.
@@ -56,7 +51,7 @@ class SoundBlocks:
         yield from self._blocks()
 
     def finish(self) -> Iterator[Block]:
-        """Yield the blocks that are left, filled up with zeros."""
+        """Yield the remaining blocks, filled up with zeros."""
         left = max(-(-(self.samples - self._start) // self._size), 0)
         missing = left * self._size + self._before + self._after - len(self._sound)
         self._sound = np.concatenate([self._sound, np.zeros(max(missing, 0), dtype=np.float32)])
@@ -68,7 +63,7 @@ class SoundBlocks:
         length = self._before + self._size + self._after
         taken = 0
         while len(self._sound) - taken >= length:
-            # A copy: it must not change later, nor hold the whole chunk in memory.
+            # A copy, which does not keep the whole chunk in memory.
             sound = self._sound[taken : taken + length].copy()
             last = min(length, self.samples - self._start + self._before)
             yield Block(self._start, sound, max(self._before - self._start, 0), last)
@@ -78,22 +73,17 @@ class SoundBlocks:
 
 
 def _clean(chunk: Chunk) -> Floats:
-    # Files of floating-point samples can hold any value: one NaN would spoil every row after it.
+    # Files with floating-point samples can hold any value, and one NaN would spoil all later rows.
     if chunk.sound is None:
-        raise MediaError("the recording has no sound, so there is no voice to measure. Leave out the part audio.")
+        raise MediaError("the recording has no sound, so it has no voice to measure. Leave out the part audio.")
     return np.clip(np.nan_to_num(chunk.sound.astype(np.float32), nan=0.0), -1, 1)
 
 
 class BlockAnalyser(ABC):
-    """What all analysers of sound share: blocks in, rows out.
+    """Base of all analysers of sound, which turn blocks into rows of ``columns``, ``rate`` per second.
 
-    An analyser is for one clip or live source: ``feed`` its sound in order, then ``finish``; get what is ``ready`` with
-    ``track``; ``forget`` what will not be asked for again.
-
-    Args:
-        columns: names of the features.
-        rate: rows per second.
-        blocks: cuts the sound.
+    An analyser is for one clip or live source: ``feed`` its sound in order, then ``finish``; get the rows that are
+    ``ready`` with ``track``; ``forget`` those that are no longer needed.
     """
 
     def __init__(self, columns: tuple[str, ...], rate: float, blocks: SoundBlocks) -> None:
@@ -108,11 +98,11 @@ class BlockAnalyser(ABC):
 
     @property
     def ready(self) -> float:
-        """Seconds before which everything is final; infinite once finished."""
+        """Seconds up to which all rows are final; infinite once finished."""
         return math.inf if self._finished else self._rows.count / self._rows.rate
 
     def feed(self, chunk: Chunk) -> None:
-        """Take the next chunk of the recording, of any length.
+        """Take the next chunk of the recording.
 
         Raises:
             MediaError: if it has no sound.
@@ -135,16 +125,16 @@ class BlockAnalyser(ABC):
             ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         if end > self.ready:
-            raise ValueError(f"the sound is analysed up to {self.ready:.3f} s, but {end:.3f} s was asked for")
+            raise ValueError(f"the sound is analysed up to {self.ready:.3f} s, but {end:.3f} s was requested")
         return self._rows.track(start, end)
 
     def forget(self, before: float) -> None:
-        """Free the rows before this time (seconds): they will not be asked for again."""
+        """Free the rows before this time (seconds). They can no longer be requested."""
         self._rows.forget(before)
 
     @abstractmethod
     def _work(self, block: Block) -> None:
         """Append the rows that the block completes."""
 
-    def _close(self) -> None:  # noqa: B027 - most analysers have nothing left
-        """Append the rows that waited for later sound."""
+    def _close(self) -> None:  # noqa: B027 - not every analyser has remaining rows
+        """Append the remaining rows."""

@@ -1,4 +1,4 @@
-"""eGeMAPS features by openSMILE, for users whose license allows it."""
+"""Measure eGeMAPS features with openSMILE, for users whose license allows it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ import numpy as np
 from selfmm.core.errors import MissingPackageError
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
-from selfmm.features.voice.rows import FrameMeans, rows_of
+from selfmm.features.voice.rows import FrameMeans
 
-_HOP, _WINDOW = SOUND_RATE // 100, SOUND_RATE // 50  # those of openSMILE
-_SHORTEST = SOUND_RATE // 10  # openSMILE gives no frame for much shorter sound
+_HOP, _WINDOW = SOUND_RATE // 100, SOUND_RATE // 50  # as in openSMILE
+_SHORTEST = SOUND_RATE // 10  # openSMILE returns no frame for much shorter sound
 
 
 class EgemapsVoice(BlockAnalyser):
-    """The 25 low-level descriptors of eGeMAPSv02 (Eyben et al., 2016), averaged over each row.
+    """Averages the 25 low-level descriptors of eGeMAPSv02 (Eyben et al., 2016) over rows, ``rate`` per second.
 
-    They are computed in blocks of 5 s with 1 s of context on either side. A clip of T seconds has ceil(T * ``rate``)
-    rows.
-
-    Args:
-        rate: rows per second.
+    Blocks of 5 s are measured with 1 s of context on either side. A clip of T seconds has ceil(T * ``rate``) rows.
 
     Raises:
         MissingPackageError: if openSMILE is not installed.
@@ -46,7 +42,7 @@ class EgemapsVoice(BlockAnalyser):
         self._means.add(np.nan_to_num(described[first : first + self._size // _HOP]))
 
     def _close(self) -> None:
-        self._means.finish(rows_of(self._blocks.samples, self._rows.rate, SOUND_RATE))
+        self._means.finish(self._blocks.samples)
 
 
 @functools.lru_cache(maxsize=1)
@@ -56,9 +52,8 @@ def _smile() -> Any:
             "voice.features = egemaps needs openSMILE, which audEERING licenses for research only (for commercial use, "
             "ask them). If you may use it: pip install opensmile. Otherwise use voice.features = voice."
         )
-    # Not a plain import: type checkers would want a package that few have.
+    # Not a plain import: type checkers would look for a package that few have installed.
     opensmile = importlib.import_module("opensmile")
-
     return opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02, feature_level=opensmile.FeatureLevel.LowLevelDescriptors
     )

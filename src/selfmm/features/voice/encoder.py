@@ -1,4 +1,4 @@
-"""Features of the voice from a pretrained wav2vec2, HuBERT or WavLM."""
+"""Encode the voice with a pretrained wav2vec2, HuBERT or WavLM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from selfmm.core.pretrained import load_named, load_transformer
 from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
-from selfmm.features.voice.rows import FrameMeans, rows_of
+from selfmm.features.voice.rows import FrameMeans
 
 _BLOCK, _CONTEXT = 10 * SOUND_RATE, SOUND_RATE  # the cost of attention is quadratic in the length
 
@@ -26,7 +26,8 @@ class VoiceEncoder:
     Attributes:
         model: maps sound (1, n) to an output with ``last_hidden_state`` (1, L, D).
         prepare: the transformers feature extractor that scales sound as in the training of the model.
-        stride, field: samples from frame to frame, and fewest samples that a frame depends on.
+        stride: samples from frame to frame.
+        field: samples that a frame depends on.
     """
 
     model: Any
@@ -39,7 +40,7 @@ class VoiceEncoder:
         return int(self.model.config.hidden_size)
 
     def __call__(self, sound: Floats) -> Floats:
-        """Map sound (n,) to the last layer, (L, D). Frame i begins at sample i * ``stride``."""
+        """Return the last layer (L, D) for sound (n,). Frame i begins at sample i * ``stride``."""
         sound = np.pad(sound, (0, max(self.field - len(sound), 0)))
         inputs = self.prepare(sound, sampling_rate=SOUND_RATE, return_tensors="pt").input_values
         with one_thread():
@@ -55,8 +56,8 @@ def load_voice_encoder(name: str) -> VoiceEncoder:
         name: a local folder or a hub name. Only a hub name may use the network.
 
     Raises:
-        WeightsError: if it does not exist, cannot be reached, is stored as a pickle instead of safetensors, or is not
-            an encoder of sound.
+        WeightsError: if it does not exist, cannot be reached, is stored as a pickle instead of safetensors, or does not
+            encode sound.
     """
     model, prepare = load_named(
         name,
@@ -79,20 +80,16 @@ def load_voice_encoder(name: str) -> VoiceEncoder:
 
 
 class EncodedVoice(BlockAnalyser):
-    """The last hidden layer of a pretrained encoder, averaged over each row.
+    """Averages the last hidden layer of an encoder, which analysers may share, over rows, ``rate`` per second.
 
-    The sound is encoded in blocks of about 10 s with 1 s of context on either side: memory stays flat, and each block
-    is normalised by itself where the encoder wants that. A clip of T seconds has ceil(T * ``rate``) rows. A row between
-    two frames of the encoder (usually 50 per second) takes the nearer one.
-
-    Args:
-        encoder: the model, which many analysers may share.
-        rate: rows per second.
+    The sound is encoded in blocks of about 10 s with 1 s of context on either side, so memory does not grow. If the
+    encoder normalises sound, it does so per block. A clip of T seconds has ceil(T * ``rate``) rows. A row between two
+    frames of the encoder (usually 50 per second) takes the nearer one.
     """
 
     def __init__(self, encoder: VoiceEncoder, rate: float) -> None:
         stride = encoder.stride
-        # Whole strides, so that the frames of all blocks are on one grid.
+        # Whole strides: the frames of all blocks must be on one grid.
         self._context = -(-max(_CONTEXT, encoder.field) // stride) * stride
         self._size = max(_BLOCK // stride, 1) * stride
         columns = tuple(f"hidden_{number + 1}" for number in range(encoder.dim))
@@ -101,19 +98,16 @@ class EncodedVoice(BlockAnalyser):
         self._means = FrameMeans(self._rows, stride / SOUND_RATE, encoder.field / 2 / SOUND_RATE)
 
     def _work(self, block: Block) -> None:
-        # Without the zeros around the clip, which the encoder would take for sound.
+        # Without the zeros around the clip, which the encoder would treat as sound.
         hidden = self._encoder(block.sound[block.first : block.last])
         first = (self._context - block.first) // self._encoder.stride
-        self._means.add(_finite(hidden[first : first + self._size // self._encoder.stride]))
+        hidden = hidden[first : first + self._size // self._encoder.stride]
+        if not np.isfinite(hidden).all():
+            raise WeightsError("the voice encoder gives values that are not finite: its weights are damaged.")
+        self._means.add(hidden)
 
     def _close(self) -> None:
-        self._means.finish(rows_of(self._blocks.samples, self._rows.rate, SOUND_RATE))
-
-
-def _finite(hidden: Floats) -> Floats:
-    if not np.isfinite(hidden).all():
-        raise WeightsError("the voice encoder gives values that are not finite: its weights are damaged.")
-    return hidden
+        self._means.finish(self._blocks.samples)
 
 
 def _load(place: str, local: bool) -> tuple[Any, Any]:

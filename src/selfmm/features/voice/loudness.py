@@ -1,4 +1,4 @@
-"""How loud the sound is, and how much of it is clipped or silent: for warnings about its quality."""
+"""Measure how loud the sound is, and how much of it is clipped or silent, for warnings about its quality."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from selfmm.features.streams import SOUND_RATE
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 
 FULL = 0.99
-"""A sample at or beyond this (of 1) counts as clipped. It is less than full scale, as lossy codecs blur flat tops."""
+"""A sample at or beyond this (of 1) counts as clipped. It is below full scale, because lossy codecs blur flat tops."""
 
 NOTHING = 2.0**-16
 """A sample below this is silence: half a step of 16 bits."""
 
 FLOOR = -100.0
-"""dBFS of silence, the lowest level that is reported."""
+"""dBFS; the lowest level that is reported."""
 
 _CELL = SOUND_RATE // 100
 _CELLS = 10  # per block
@@ -26,11 +26,11 @@ _COLUMNS = ("samples", "squares", "clipped", "silent")
 
 @dataclass(frozen=True)
 class SoundFigures:
-    """The sound of a span, on a grid of .01 s.
+    """Figures about the sound of a span, on a grid of .01 s.
 
     Attributes:
         seconds: length of the sound.
-        level: dBFS, root mean square; a full-scale sine has -3.01; at least ``FLOOR``.
+        level: root mean square in dBFS, at least ``FLOOR``; a full-scale sine has -3.01.
         clipped: share of the samples at or beyond ``FULL``, 0 to 1.
         silent: share of the time with digital silence, 0 to 1.
     """

@@ -1,10 +1,9 @@
-"""Fundamental frequency of a voice, frame by frame.
+"""Measure the fundamental frequency of a voice, frame by frame.
 
-Candidates are the peaks of the autocorrelation, divided by that of the window, and the best path through them is found
-by dynamic programming: Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise
-ratio of a sampled sound", 1993. Three things differ: the autocorrelation is that of the low band, where voices have
-their harmonics; sound above this band counts against a voice; and the path is decided with a fixed look-ahead, so that
-sound of any length can be followed.
+The candidates are peaks of the autocorrelation divided by that of the window, and dynamic programming finds the best
+path through them: Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio
+of a sampled sound", 1993. Three things differ: only the low band, where voices have their harmonics, is correlated;
+sound above this band counts against a voice; and the path is decided with a fixed look-ahead, for sound of any length.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ HOP = SOUND_RATE // 100
 FRAME = 5 * HOP
 """Samples of a frame: three periods of the lowest pitch."""
 
-_FFT = 1024  # less than FRAME and the longest period: what wraps around is the window's ends, which are next to nothing
-_LAG_RATE = SOUND_RATE // 2  # the autocorrelation is needed at half the rate: the low band ends far below
+_FFT = 1024  # less than FRAME and the longest period, but only the ends of the window wrap around, which are near 0
+_LAG_RATE = SOUND_RATE // 2  # half the rate is enough: the low band ends far below
 _LAGS = np.arange(int(_LAG_RATE / HIGHEST), int(_LAG_RATE / LOWEST) + 1)
 _LAG_OCTAVES = np.log2(_LAGS[-1] / _LAGS)  # above the lowest pitch
 _CANDIDATES = 6
 
 # Costs in units of the autocorrelation, 0 to 1.
 _VOICING = 0.5  # score of being unvoiced
-_OCTAVE = 0.02  # per octave towards low pitches: two periods are as periodic as one
+_OCTAVE = 0.02  # per octave towards low pitches, because two periods are as periodic as one
 _JUMP = 0.35  # per octave between frames
 _SWITCH = 0.14  # between voiced and unvoiced
 _HIGH_BAND = 0.15  # how much sound above the low band counts against a voice
@@ -47,7 +46,7 @@ class Pitch:
 
     Attributes:
         frequency: (n,) Hz; 0 in unvoiced frames.
-        strength: (n,) how periodic the sound is at its best period, 0 to 1, voiced or not.
+        strength: (n,) periodicity at the best period, 0 to 1, also in unvoiced frames.
     """
 
     frequency: Floats
@@ -61,37 +60,30 @@ class Pitch:
 
 @dataclass(frozen=True)
 class _Candidates:
-    # (n, 1 + K): the first is being unvoiced. Frequencies in octaves above 1 Hz.
+    # (n, 1 + K): first "unvoiced", then K pitches in octaves above 1 Hz.
     octaves: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
     strength: Floats  # (n,)
 
 
 class PitchTracker:
-    """Follows the pitch through blocks of frames: a block is decided when the next one has come.
+    """Follows the pitch through blocks of frames. A block is decided when the next one arrives.
 
-    The blocks must not depend on how the sound comes in. With 25 frames the path looks ahead for .25 s.
+    The blocks must not depend on how the sound was cut into chunks. Blocks of 25 frames look ahead by .25 s.
     """
 
     def __init__(self) -> None:
         self._waiting: _Candidates | None = None
-        self._totals: npt.NDArray[np.float64] | None = None  # of the best paths to the last frame decided upon
+        self._totals: npt.NDArray[np.float64] | None = None  # scores of the best paths to the last decided frame
         self._last: npt.NDArray[np.float64] | None = None  # octaves of its candidates
 
     def feed(self, frames: Floats) -> Pitch | None:
-        """The next frames.
-
-        Args:
-            frames: (n, ``FRAME``) sound, ``HOP`` apart.
-
-        Returns:
-            Pitch of the frames fed the time before; None at first.
-        """
+        """Take (n, ``FRAME``) frames, ``HOP`` apart. Return the pitch of the previous ones; None the first time."""
         before, self._waiting = self._waiting, _candidates(frames)
         return self._decide(before, self._waiting) if before else None
 
     def finish(self) -> Pitch | None:
-        """Pitch of the frames fed last; None where there were none."""
+        """Return the pitch of the last frames; None if there were no frames."""
         before, self._waiting = self._waiting, None
         return self._decide(before, None) if before else None
 
@@ -109,7 +101,7 @@ class PitchTracker:
             origins[time] = ways.argmax(axis=0)
             totals = ways.max(axis=0) + scores[time]
             if time == count - 1:
-                # Only the best matters, not by how much: sums of an hour would lose precision.
+                # Relative to the best, because the sums of an hour would lose precision.
                 self._totals, self._last = totals - totals.max(), octaves[time]
         state = int(totals.argmax())
         path = np.empty(len(scores), dtype=np.intp)
@@ -122,7 +114,7 @@ class PitchTracker:
 
 
 def _transitions(octaves: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    # (n, 1 + K) -> (n - 1, 1 + K, 1 + K): cost of going from a candidate of a frame to one of the next.
+    # (n, 1 + K) -> (n - 1, 1 + K, 1 + K): cost of each step from a candidate to one in the next frame.
     costs = _JUMP * np.abs(octaves[:-1, :, None] - octaves[1:, None, :])
     costs[:, 0, :] = costs[:, :, 0] = _SWITCH
     costs[:, 0, 0] = 0
@@ -149,7 +141,7 @@ def _candidates(frames: Floats) -> _Candidates:
 
 
 def _autocorrelation(frames: Floats) -> tuple[Floats, Floats]:
-    # (n, lags + 2) at the lags and one more on either side, and (n, 1) the share of the low band in the sound.
+    # (n, lags + 2) at the lags and one more on either side, and (n,) the share of the low band in the sound.
     sound = (frames - frames.mean(axis=1, keepdims=True)) * _WINDOW
     power = np.abs(np.fft.rfft(sound, _FFT)) ** 2
     low = power[:, : len(_BAND)] * _BAND
@@ -162,15 +154,9 @@ def _autocorrelation(frames: Floats) -> tuple[Floats, Floats]:
     return correlation[:, lags] / energy / _WINDOW_CORRELATION[lags], share
 
 
-def _low_band() -> Floats:
-    # Weights of the bins up to half of _LAG_RATE: fades in around 50 Hz (hum, wind) and out around 1.6 kHz.
-    frequency = np.arange(_FFT // 4 + 1) * SOUND_RATE / _FFT
-    rise = np.clip((frequency - 30) / 40, 0, 1)
-    fall = np.clip((2200 - frequency) / 1200, 0, 1)
-    return (rise * fall).astype(np.float32)
-
-
 _WINDOW = np.hanning(FRAME + 1)[:-1].astype(np.float32)
-_BAND = _low_band()
+# Weights of the bins up to half of _LAG_RATE: the low band fades in around 50 Hz (hum, wind) and out around 1.6 kHz.
+_bins = np.arange(_FFT // 4 + 1) * SOUND_RATE / _FFT
+_BAND = (np.clip((_bins - 30) / 40, 0, 1) * np.clip((2200 - _bins) / 1200, 0, 1)).astype(np.float32)
 _spectrum = np.abs(np.fft.rfft(_WINDOW, _FFT)[: len(_BAND)]) ** 2
 _WINDOW_CORRELATION = (np.fft.irfft(_spectrum) / np.fft.irfft(_spectrum)[0]).astype(np.float32)

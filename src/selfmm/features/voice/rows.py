@@ -1,4 +1,4 @@
-"""Rows of features in the order of time, and means of finer frames over them."""
+"""Rows of features over time, and rows that are means of finer frames."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from selfmm.features.streams import Floats, Track
+from selfmm.features.streams import SOUND_RATE, Floats, Track
 
 Doubles = npt.NDArray[np.float64]
 
-_EPSILON = 1e-6  # rows: rounding of times
+_EPSILON = 1e-6  # rows; the rounding of times
 
 
 class Rows:
-    """Rows at an even rate since time 0; old ones can be forgotten.
-
-    Args:
-        columns: (d,) names.
-        rate: rows per second.
-    """
+    """Collects rows of ``columns``, ``rate`` per second since time 0. Old rows can be forgotten."""
 
     def __init__(self, columns: tuple[str, ...], rate: float) -> None:
         self.columns, self.rate = columns, rate
@@ -35,16 +30,16 @@ class Rows:
             self.count += len(values)
 
     def track(self, start: float, end: float) -> Track:
-        """Return the rows with ``start`` <= time < ``end``, as far as they exist.
+        """Return the existing rows with ``start`` <= time < ``end``.
 
         Raises:
-            ValueError: if some of them were forgotten.
+            ValueError: if some of these rows were forgotten.
         """
         first = max(int(np.ceil(start * self.rate - _EPSILON)), 0)
         last = int(np.ceil(min(end * self.rate, self.count) - _EPSILON))  # the end may be infinite
         if first < min(self._first, last):
             forgotten = self._first / self.rate
-            raise ValueError(f"rows before {forgotten:.3f} s were forgotten, but {start:.3f} s was asked for")
+            raise ValueError(f"rows before {forgotten:.3f} s were forgotten, but {start:.3f} s was requested")
         pieces, place = [np.empty((0, len(self.columns)), dtype=np.float32)], self._first
         for piece in self._pieces:
             pieces.append(piece[max(first - place, 0) : max(last - place, 0)])
@@ -52,21 +47,21 @@ class Rows:
         return Track(self.columns, np.concatenate(pieces), self.rate, first / self.rate)
 
     def forget(self, before: float) -> None:
-        """Free the rows before this time."""
+        """Free the rows before this time (seconds)."""
         while self._pieces and (self._first + len(self._pieces[0])) <= before * self.rate + _EPSILON:
             self._first += len(self._pieces.popleft())
 
 
 class FrameMeans:
-    """Averages frames into rows: row i is the mean of the frames whose middle lies in [i, i + 1) / ``rate``.
+    """Averages frames into rows: row i is the mean of the frames with their middle in [i, i + 1) / ``rate``.
 
-    A row without any frame takes the frame nearest to its middle. A clip of n samples has ``rows_of`` rows, whatever
-    the number of its frames.
+    A row without any frame takes the frame nearest to its middle. A clip has one row for each 1 / ``rate`` seconds that
+    have begun, whatever the number of its frames.
 
     Args:
-        rows: get the means.
+        rows: where the means are added.
         period: seconds from frame to frame.
-        middle: seconds; the middle of the first frame.
+        middle: the middle of the first frame, in seconds.
     """
 
     def __init__(self, rows: Rows, period: float, middle: float) -> None:
@@ -74,14 +69,14 @@ class FrameMeans:
         width = len(rows.columns)
         self._values: Doubles = np.empty((0, width))
         self._weights: Doubles = np.empty((0, width))
-        self._place = 0  # number of the first frame kept
+        self._place = 0  # number of the first frame in memory
 
     def add(self, values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None) -> None:
         """Take the next frames.
 
         Args:
             values: (n, d).
-            weights: (n, d) weight of each value in its mean, at least 0; a mean without any weight is 0. None: all 1.
+            weights: (n, d) weight of each value, at least 0; None: all 1. A mean is 0 if all its weights are.
         """
         self._values = np.concatenate([self._values, values])
         self._weights = np.concatenate([self._weights, np.ones_like(values) if weights is None else weights])
@@ -91,8 +86,9 @@ class FrameMeans:
             done += 1
         self._write(done, frames)
 
-    def finish(self, count: int) -> None:
-        """Take the end of the frames: write the rows up to ``count``. There must have been a frame."""
+    def finish(self, samples: int) -> None:
+        """Add the remaining rows of a clip of this length. There must have been a frame."""
+        count = int(np.ceil(samples * self._rows.rate / SOUND_RATE - _EPSILON))
         if count > self._rows.count:
             self._write(count, self._place + len(self._values))
 
@@ -114,12 +110,7 @@ class FrameMeans:
             total = weights.sum(axis=0)
             means[place] = (self._values[part] * weights).sum(axis=0) / np.where(total > 0, total, 1)
         self._rows.append(means)
-        # The frame before may still be the nearest one of a row.
+        # The previous frame may still be the nearest one to the next row.
         spare = max(min(self._frames(until)[0], frames) - 1 - self._place, 0)
         self._values, self._weights = self._values[spare:], self._weights[spare:]
         self._place += spare
-
-
-def rows_of(samples: int, rate: float, sound_rate: int) -> int:
-    """Return the number of rows of a clip: one for each 1 / ``rate`` seconds that have begun."""
-    return int(np.ceil(samples * rate / sound_rate - _EPSILON))

@@ -1,4 +1,4 @@
-"""Features of the short-time spectrum of a voice, frame by frame."""
+"""Measure the short-time spectrum of a voice, frame by frame."""
 
 from __future__ import annotations
 
@@ -16,20 +16,12 @@ MELS, CEPSTRA = 24, 13
 COLUMNS = (
     *(f"mel_{band + 1}" for band in range(MELS)),
     *(f"mfcc_{number + 1}" for number in range(CEPSTRA)),
-    "energy",
-    "energy_change",
-    "centroid",
-    "bandwidth",
-    "rolloff",
-    "flatness",
-    "flux",
-    "alpha_ratio",
-    "hammarberg",
-    "zero_crossings",
+    *("energy", "energy_change", "centroid", "bandwidth", "rolloff", "flatness", "flux"),
+    *("alpha_ratio", "hammarberg", "zero_crossings"),
 )
 
 FLOOR = 1e-10
-"""Power of a faint white noise (-100 dBFS) that is added to each frame, so that silence has a spectrum too."""
+"""Power of the faint white noise (-100 dBFS) that is added to each frame, so silence has a spectrum too."""
 
 _FFT = 512
 _FREQUENCIES = np.arange(_FFT // 2 + 1, dtype=np.float32) * SOUND_RATE / _FFT
@@ -38,22 +30,22 @@ _ROLLOFF = 0.85
 
 
 def spectral_features(frames: Floats) -> Floats:
-    """Measure frames of sound.
+    """Return the features of frames of sound.
 
     Args:
         frames: (1 + n, ``WINDOW``) in [-1, 1], in the order of time; the first is only compared with the second.
 
     Returns:
         (n, d) of ``COLUMNS``, finite. mel_*: dB of triangular bands of equal width in mel, 60 to 7600 Hz. mfcc_*: their
-        cosine transform, without the constant one. energy: dBFS; energy_change: dB since the frame before. centroid,
-        bandwidth, rolloff (85 % of the power lies below): Hz. flatness: dB, 0 for white noise, less for tones. flux:
-        distance between the unit spectra of this frame and the one before, 0 to sqrt(2). alpha_ratio: dB, 50 to 1000 Hz
-        relative to 1000 to 5000; hammarberg: dB, highest peak below 2000 Hz relative to 2000 to 5000 (as in eGeMAPS).
-        zero_crossings: share of the samples at which the sign changes.
+        cosine transform, without the constant one. energy: dBFS; energy_change: dB since the previous frame.
+        centroid, bandwidth, rolloff (85 % of the power lies below): Hz. flatness: dB, 0 for white noise, less for
+        tones. flux: distance between the unit spectra of this frame and the previous one, 0 to sqrt(2). alpha_ratio:
+        dB, 50 to 1000 Hz relative to 1000 to 5000; hammarberg: dB, highest peak below 2000 Hz relative to 2000 to 5000
+        (as in eGeMAPS). zero_crossings: share of the samples at which the sign changes.
     """
     sound = frames - frames.mean(axis=1, keepdims=True)
     power = _power(sound)
-    # einsum, not a matrix product: its sums do not depend on the number of cores.
+    # Not a matrix product: the sums of einsum do not depend on the number of cores.
     mels = _decibels(np.einsum("tf,mf->tm", power[1:], _mel_bands()))
     cepstra = np.einsum("tm,cm->tc", mels, _cosines())
     energy = _decibels(power.sum(axis=1))
@@ -70,7 +62,7 @@ def spectral_features(frames: Floats) -> Floats:
 
 
 def _power(sound: Floats) -> Floats:
-    # (n, WINDOW) -> (n, bins); the sum of a row is the mean square of the sound under the window, plus the floor.
+    # (n, WINDOW) -> (n, bins); a row adds up to the mean square of the windowed sound, plus the floor.
     spectrum = np.fft.rfft(sound * _HANN, _FFT).astype(np.complex64)
     power: Floats = np.square(spectrum.real) + np.square(spectrum.imag)
     power[:, 1:-1] *= 2  # the bins of negative frequencies

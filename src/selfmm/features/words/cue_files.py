@@ -1,7 +1,7 @@
-"""Files of subtitles, read by pysubs2: .srt, .vtt (https://www.w3.org/TR/webvtt1/), .ass and .ssa.
+"""Read files of subtitles with pysubs2: .srt, .vtt (https://www.w3.org/TR/webvtt1/), .ass and .ssa.
 
-pysubs2 skips what it does not understand, and takes the names and notes of WebVTT for text. So .srt and .vtt files are
-checked here first, line by line, and only the subtitles in them are handed on.
+pysubs2 skips lines that it does not understand, and treats names and notes of WebVTT as text. So .srt and .vtt files
+are first checked here, line by line, and pysubs2 gets only their subtitles.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TAGS = re.compile(r"</?[A-Za-z][^<>]*>|</>|<[\d:.]+>|\{\\[^{}]*\}")  # <i>, <v 
 
 
 class Cue(NamedTuple):
-    """One subtitle: seconds in the recording, and its text without tags."""
+    """A subtitle: its times in the recording (seconds), and its text without tags."""
 
     start: float
     end: float
@@ -36,13 +36,13 @@ class Cue(NamedTuple):
 
 
 class _Checked(SubripFormat):
-    """Reads .srt whose times are marked. By itself pysubs2 takes any line with two times for a timing."""
+    """Reads .srt with marked times. Without marks, pysubs2 treats any line with two times as a timing."""
 
     TIMESTAMP = re.compile(r"\0(\d+):(\d+):(\d+),(\d+)")
 
 
 class _Subtitle(NamedTuple):
-    """What the file says of a subtitle: the number of the line with its times, these times, and the lines below."""
+    """A subtitle in the file: the number of the line with its times, these times, and the lines below."""
 
     number: int
     timing: str
@@ -53,13 +53,13 @@ def read_ass(path: Path, text: str) -> Iterator[Cue]:
     """Yield the dialogue of an .ass or .ssa file, without comments and drawings.
 
     Raises:
-        SourceError: if the text is something else.
+        SourceError: if the text is not in this format.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about margins and alignments, which do not matter here
             events = [event for event in SSAFile.from_string(text) if event.is_text]
-    except Exception as error:  # whatever its conversions raise
+    except Exception as error:  # its conversions raise all kinds of errors
         raise SourceError(
             f"{path} cannot be read as .ass or .ssa subtitles ({error}). Save it again in a subtitle editor."
         ) from error
@@ -74,12 +74,12 @@ def read_srt(path: Path, text: str) -> Iterator[Cue]:
     """Yield the subtitles of an .srt or .vtt file.
 
     Raises:
-        SourceError: if a line is not what it should be; names it.
+        SourceError: if a line is wrong, with its number.
     """
     web = text.startswith("WEBVTT")
     subtitles = _subtitles(path, text, web)
     file = SSAFile()
-    # The number after each subtitle is for pysubs2 to take away: without one it would take the last line of the text.
+    # pysubs2 removes the number after each subtitle: without one, it might remove the last line of the text.
     srt = "".join(f"{timing}\n{' '.join(lines)}\n0\n" for _, timing, lines in subtitles)
     _Checked.from_file(file, StringIO(srt), "srt", keep_html_tags=True)
     for (number, _, _), event in zip(subtitles, file, strict=True):
@@ -94,11 +94,11 @@ def _subtitles(path: Path, text: str, web: bool) -> list[_Subtitle]:
     subtitles: list[_Subtitle] = []
     for number, lines in _blocks(text.replace("\0", " ")):
         timings = [place for place in range(len(lines)) if _is_timing(lines, place, web)]
-        # One in a block; several where the blank lines between them were lost.
+        # A block has one timing, or several if the blank lines between subtitles were lost.
         for timing, after in pairwise([*timings, len(lines) + 1]):
             below = lines[timing + 1 : after]
             if after <= len(lines) and below and below[-1].strip().isdigit():
-                below = below[:-1]  # the number of the next one
+                below = below[:-1]  # the number of the next subtitle
             subtitles.append(_Subtitle(number + timing, _marked(path, number + timing, lines[timing]), below))
         if not timings and not web:  # WebVTT has blocks of other kinds: NOTE, STYLE, REGION
             if not subtitles:
@@ -108,7 +108,7 @@ def _subtitles(path: Path, text: str, web: bool) -> list[_Subtitle]:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield what blank lines separate, with the number of its first line."""
+    """Yield the blocks between blank lines, with the number of the first line."""
     block: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], start=1):
         if line.strip():
@@ -119,19 +119,20 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _is_timing(lines: list[str], place: int, web: bool) -> bool:
-    # In SubRip the text may hold an arrow too: a timing begins like a time, or is below the number of a block.
+    # In .srt, text may also hold an arrow: a timing begins like a time, or is below the number of a block.
     if "-->" not in lines[place]:
         return False
     return web or bool(_BEGINS_LIKE_TIMING.match(lines[place])) or (place == 1 and lines[0].strip().isdigit())
 
 
 def _marked(path: Path, number: int, line: str) -> str:
-    """Return the times of a line in the form of ``_Checked``."""
+    """Return the times of a line, marked for ``_Checked``."""
     match = _TIMING.match(line)
     if match is None:
         raise SourceError(f"{path}, line {number}: expected {_EXAMPLE}, found {line.strip()[:60]!r}.")
-    times = match.groups()
-    for sign, _, minutes, seconds, _ in (times[:5], times[5:]):
+    groups = match.groups()
+    times = (groups[:5], groups[5:])
+    for sign, _, minutes, seconds, _ in times:
         if sign or int(minutes) > 59 or int(seconds) > 59:
             raise SourceError(f"{path}, line {number}: {line.strip()[:60]!r} is not a time of a recording.")
-    return " --> ".join("\0{}:{}:{},{}".format(*(part or 0 for part in each[1:])) for each in (times[:5], times[5:]))
+    return " --> ".join("\0{}:{}:{},{}".format(*(part or 0 for part in time[1:])) for time in times)

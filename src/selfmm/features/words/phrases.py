@@ -1,4 +1,4 @@
-"""Phrases: speech is cut at its pauses, so that each phrase can be recognised by itself."""
+"""Cut speech at its pauses into phrases, which are recognised separately."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ RATE = 31.25
 """Rows per second of the probability of speech."""
 
 ONSET, OFFSET = 0.5, 0.35
-"""Speech begins at the first probability and lasts until it falls below the second."""
+"""Speech begins at the first probability and ends below the second."""
 
 LONGEST = 875
-"""Rows (28 s): a recogniser of the Whisper family reads at most 30 s at once."""
+"""Rows (28 s): a recogniser of the Whisper family reads at most 30 s at a time."""
 
-_PADDING = 8  # rows (.26 s) of sound before and after the speech, whose first and last letters are soft
+_PADDING = 8  # rows (.26 s) of sound before and after the speech, which may begin and end softly
 _ENDS_ANY = 63  # rows (2 s) of a pause that ends any phrase
 _LONG = 250  # rows (8 s) of a long phrase
 _ENDS_LONG = 25  # rows (.8 s) of a pause that ends a long phrase
@@ -23,29 +23,25 @@ _LEAST = 5  # rows (.16 s) of speech; less is a click
 class Phrases:
     """Cuts speech at its pauses into phrases of at most 28 s.
 
-    Long phrases are better: each costs a recogniser the same, and context helps it. But a live source waits for the end
-    of a phrase, so it ends when the speaker pauses clearly. If there is no such pause for 28 s, the phrase is cut at
-    the longest pause in its second half, however short.
+    Long phrases are better: a recogniser takes the same time for each, and context helps it. But a live source waits
+    for the end of a phrase, so it ends at a clear pause. After 28 s without such a pause, the phrase is cut at the
+    longest pause in its second half, however short.
     """
 
     def __init__(self) -> None:
         self._row = 0
-        self._floor = 0  # the sound before this row belongs to the phrase before
-        self._speech: list[float] = []  # probability since somebody began to speak; empty: nobody speaks
-        self._last = 0  # row after the last one with speech
+        self._floor = 0  # the sound before this row belongs to the previous phrase
+        self._speech: list[float] = []  # probabilities since the speech began; empty: nobody speaks
+        self._last = 0  # the row after the last one with speech
         self._speaking = False
 
     @property
     def settled(self) -> int:
-        """Row before which no other phrase will begin."""
+        """The row before which no other phrase will begin."""
         return self._padded(self._row - len(self._speech))
 
     def add(self, probability: float) -> Iterator[tuple[int, int]]:
-        """Take the probability of the next row.
-
-        Yields:
-            The first row and the row after the last one, of each phrase that is complete with it.
-        """
+        """Take the probability of the next row. Yield the first row and the row after the last of complete phrases."""
         self._row += 1
         self._speaking = probability >= (OFFSET if self._speaking else ONSET)
         if self._speaking:
@@ -61,7 +57,7 @@ class Phrases:
             yield from self._cut(begin)
 
     def finish(self) -> Iterator[tuple[int, int]]:
-        """Yield the phrase that is left, if there is one."""
+        """Yield the last phrase, if it is not complete yet."""
         if self._speech:
             yield from self._end(min(self._last + _PADDING, self._row))
 
@@ -85,7 +81,7 @@ class Phrases:
 
 
 def _quietest(speech: list[float]) -> int:
-    """Return the middle of the longest pause in the second half, or else its row with the least speech."""
+    """Return the middle of the longest pause in the second half, or else the row with the lowest probability there."""
     half = len(speech) // 2
     best, length, run = half, 0, 0
     for place in range(half, len(speech)):

@@ -1,4 +1,4 @@
-"""Speech recognition of one phrase at a time, by models of the Whisper family (https://arxiv.org/abs/2212.04356)."""
+"""Recognise speech phrase by phrase with models of the Whisper family (https://arxiv.org/abs/2212.04356)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ OFFLINE = ("tiny.en", "base")
 
 _HOLDS = "Whisper weights in the format of faster-whisper (CTranslate2)"
 _REPEATS = 2.4  # Whisper's own limit: text with a higher compression ratio repeats itself
-_UNSURE = -1.0  # Whisper's own limit of the mean log probability of a token
+_UNSURE = -1.0  # Whisper's own limit for the mean log probability of a token
 _FASTEST = 6.0  # words per second; nobody speaks faster
-_MARGIN = 1000  # columns of a spectrogram (10 s); with less silence, other languages than English suffer
+_MARGIN = 1000  # columns of a spectrogram (10 s); with less silence, languages other than English are recognised worse
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Recognised:
     """The words of one phrase.
 
     Attributes:
-        words: of each word its text (with a leading blank if one separates it from the word before), start and end in
-            seconds since the beginning of the phrase, and probability.
+        words: the text (with a leading blank if one separates it from the previous word), start, end (seconds since the
+            beginning of the phrase) and probability of each word.
         language: two or three letters.
         language_probability: 0 to 1; 1 if the language was given.
     """
@@ -47,26 +47,22 @@ class Recognised:
 
 
 class Recogniser:
-    """A loaded model. Nothing is carried from one phrase to the next.
-
-    Args:
-        model: a ``faster_whisper.WhisperModel``.
-    """
+    """Recognises each phrase independently with a loaded ``faster_whisper.WhisperModel``."""
 
     def __init__(self, model: Any) -> None:
         self._whole, self._short = model, _short(model)
         self.languages: tuple[str, ...] = tuple(model.supported_languages)
 
     def check(self, language: str) -> None:
-        """Refuse a language that the model does not know.
+        """Check that the model knows a language.
 
         Raises:
-            SettingsError: if it does not; names the languages that it knows, or another recogniser.
+            SettingsError: if it does not, with an alternative.
         """
         if language in self.languages:
             return
         if self.languages == ("en",):
-            problem = "the recogniser knows English only; choose base, or another one that knows many languages"
+            problem = "the recogniser knows English only; choose base, or another multilingual one"
         else:
             problem = f"the recogniser does not know this language{did_you_mean(language, self.languages)}"
         raise SettingsError([f"speech.language = {language!r}: {problem}"])
@@ -80,11 +76,13 @@ class Recogniser:
         """
         segment, info = self._decode(self._short, sound, language, beam=1)
         if segment is not None and (segment.compression_ratio > _REPEATS or segment.avg_logprob < _UNSURE):
-            # Whisper's own remedy is chance (a higher temperature); a wider search gives the same words every time.
+            # Whisper itself would sample (a higher temperature); a wider search gives the same words every time.
             segment, _ = self._decode(self._whole, sound, info.language, beam=5)
-        words = tuple(_plain(word) for word in segment.words) if segment else ()
+        words: tuple[tuple[str, float, float, float], ...] = ()
+        if segment:  # the library returns NumPy numbers, which JSON does not support
+            words = tuple((at.word, float(at.start), float(at.end), float(at.probability)) for at in segment.words)
         if segment and segment.compression_ratio > _REPEATS and len(words) > _FASTEST * len(sound) / SOUND_RATE:
-            words = ()  # it repeated itself
+            words = ()  # the model repeated itself
         return Recognised(words, info.language, float(info.language_probability))
 
     def _decode(self, model: Any, sound: Floats, language: str | None, beam: int) -> tuple[Any, Any]:
@@ -98,16 +96,16 @@ class Recogniser:
             word_timestamps=True,
             vad_filter=False,
         )
-        # The phrase is one segment. For a second one, the model would read what follows the last word again, and invent
-        # something.
+        # The phrase is one segment. For a second one, the model would read the sound after the last word again and
+        # invent words.
         return next(iter(segments), None), info
 
 
 def _short(model: Any) -> Any:
-    """Return the model made to read a phrase and a margin, instead of always 30 s.
+    """Return the model with an encoder that reads a phrase and a margin, instead of always 30 s.
 
-    Whisper was trained on 30 s, filled up with silence, and reading these takes most of the time. With some of the
-    silence it recognises words about as well (figures in benchmarks/README.md). Both models share the weights.
+    Whisper was trained on 30 s, filled up with silence, and reading it takes most of the time. With less silence, it
+    recognises words about as well (figures in benchmarks/README.md). Both models share the weights.
     """
     short = copy.copy(model)
     short.encode = lambda spectrogram: model.encode(_without_filling(spectrogram))
@@ -115,29 +113,24 @@ def _short(model: Any) -> Any:
 
 
 def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    # (mels, 3000); the library fills up with zeros, and sound is never zero in all bands.
+    # (mels, 3000); the library fills it up with zeros, and sound is never zero in all bands.
     filled = np.flatnonzero(spectrogram.any(axis=0))
     length = int(filled[-1]) + 1 if filled.size else 0
     return spectrogram[:, : length + length % 2 + _MARGIN]
 
 
-def _plain(word: Any) -> tuple[str, float, float, float]:
-    # The library's numbers are those of numpy, which JSON does not know.
-    return word.word, float(word.start), float(word.end), float(word.probability)
-
-
 @functools.lru_cache(maxsize=2)
 def load_recogniser(name: str, threads: int = 1) -> Recogniser:
-    """Load a recogniser, once in a process.
+    """Load a recogniser, once per process.
 
     Args:
         name: ``tiny.en`` or ``base`` (offline weights), a local folder of faster-whisper (CTranslate2) weights, or the
             name of such a model on the hub. Only a hub name may use the network.
-        threads: of the CPU.
+        threads: number of CPU threads.
 
     Raises:
         MissingPackageError: if faster-whisper is not installed.
-        WeightsError: if the weights are missing, were altered, or cannot be loaded.
+        WeightsError: if the weights are missing, altered, or cannot be loaded.
     """
     if name in OFFLINE:
         return Recogniser(_load(str(weights.locate(name)), threads))
@@ -155,7 +148,7 @@ def _load(name: str, threads: int) -> Any:
         from faster_whisper import WhisperModel
     except ImportError as error:
         raise MissingPackageError(
-            f"recognising speech needs faster-whisper ({error}). Install it with: pip install 'selfmm[video]'"
+            f"Recognising speech needs faster-whisper ({error}). Install it with: pip install 'selfmm[video]'"
         ) from error
 
     def load(place: str, local: bool) -> Any:
@@ -168,10 +161,10 @@ def _load(name: str, threads: int) -> Any:
 
 @contextmanager
 def _torch_keeps_its_threads() -> Iterator[None]:
-    """Restore torch's number of threads: CTranslate2 sets that of OpenMP, which torch uses too.
+    """Restore torch's number of threads, because CTranslate2 sets that of OpenMP, which torch also uses.
 
-    Otherwise scores would be computed with the recogniser's threads until the process ends: slower, or with other last
-    digits.
+    Otherwise scores would be computed with the recogniser's threads until the process ends: slower, or with different
+    last digits.
     """
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch is not None else None

@@ -1,4 +1,4 @@
-"""Words of the sound: speech is cut at its pauses, and each phrase is recognised by itself."""
+"""Recognise speech: it is cut into phrases at its pauses, and each phrase is recognised separately."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from selfmm.features.words.phrases import RATE, Phrases
 from selfmm.features.words.recogniser import Recognised, load_recogniser
 
 _STEP = round(SOUND_RATE / RATE)
-_SURE = 0.5  # probability of a detected language that settles it for the rest of the recording
+_SURE = 0.5  # a language detected with this probability is kept for the rest of the recording
 
 
 class Activity(Protocol):
-    """Probability of speech, as ``selfmm.features.voice.activity.SpeechActivity`` gives it."""
+    """The probability of speech over time; see `selfmm.features.voice.activity.SpeechActivity`."""
 
     @property
     def ready(self) -> float: ...
@@ -30,17 +30,17 @@ class Activity(Protocol):
 class SpeechAnalyser:
     """Words with their times, for one clip or live source.
 
-    Only sound in which somebody speaks reaches the recogniser: silence costs nothing and gives no words.
+    The recogniser reads speech only, so silence costs no time and gives no words.
 
     Args:
-        settings: which recogniser and language.
-        activity: probability of speech. It must be fed each chunk, and finished, before this analyser.
+        settings: the recogniser and the language.
+        activity: the probability of speech. Feed it each chunk, and finish it, before this analyser.
         threads: of the CPU.
 
     Raises:
         MissingPackageError: if faster-whisper is not installed.
         SettingsError: if the recogniser does not know the language.
-        WeightsError: if the weights are missing, were altered, or cannot be loaded.
+        WeightsError: if the weights are missing, altered, or cannot be loaded.
     """
 
     def __init__(self, settings: SpeechSettings, activity: Activity, *, threads: int = 1) -> None:
@@ -55,7 +55,7 @@ class SpeechAnalyser:
         self._blocks = SoundBlocks(_STEP)
         self._sound: deque[Floats] = deque()  # one step for each row since ``_first``
         self._first = self._row = 0
-        self._words: deque[tuple[str, Word]] = deque()  # with what separates it from the word before
+        self._words: deque[tuple[str, Word]] = deque()  # each with its separator from the previous word
         self._forgotten, self._finished = 0.0, False
 
     @property
@@ -84,23 +84,23 @@ class SpeechAnalyser:
         self._finished = True
 
     def transcript(self, start: float, end: float) -> Transcript:
-        """Return the words whose middle lies in [``start``, ``end``).
+        """Return the words with their middle in [``start``, ``end``).
 
         Raises:
             ValueError: if ``end`` is not ready yet, or ``start`` was forgotten.
         """
         if end > self.ready:
-            raise ValueError(f"words are known up to {self.ready:.3f} s, but {end:.3f} s was asked for")
+            raise ValueError(f"words are known up to {self.ready:.3f} s, but {end:.3f} s was requested")
         if start < self._forgotten:
-            raise ValueError(f"words before {self._forgotten:.3f} s were forgotten, but {start:.3f} s was asked for")
-        chosen = [(blank, word) for blank, word in self._words if start <= _middle(word) < end]
+            raise ValueError(f"words before {self._forgotten:.3f} s were forgotten, but {start:.3f} s was requested")
+        chosen = [(blank, word) for blank, word in self._words if start <= word.middle < end]
         text = "".join(blank + word.text for blank, word in chosen).strip()
         return Transcript(text, tuple(word for _, word in chosen), self._guess, "recognised")
 
     def forget(self, before: float) -> None:
-        """Free the words before this time (seconds): they will not be asked for again."""
+        """Free the words before this time (seconds). They can no longer be requested."""
         self._forgotten = max(before, self._forgotten)
-        while self._words and _middle(self._words[0][1]) < before:
+        while self._words and self._words[0][1].middle < before:
             self._words.popleft()
 
     def _advance(self, until: float) -> None:
@@ -121,12 +121,12 @@ class SpeechAnalyser:
         for text, start, end, probability in recognised.words:
             if not text.strip():
                 continue
-            # The times of the model can overlap, or reach beyond the sound by a step.
+            # The model's times can overlap, or end a step after the sound.
             start = min(max(offset + start, time), latest)
             end = min(max(offset + end, start), latest)
             time = end
             word = Word(text.strip(), round(start, 3), round(end, 3), round(min(max(probability, 0.0), 1.0), 4))
-            # Scripts without blanks have none between the words of a phrase.
+            # In scripts without blanks, nothing separates the words of a phrase.
             self._words.append((" " if text[0].isspace() else "", word))
 
     def _settle_language(self, phrase: Recognised) -> None:
@@ -134,7 +134,3 @@ class SpeechAnalyser:
             self._guess, self.language_probability = phrase.language, phrase.language_probability
             if phrase.language_probability >= _SURE:
                 self._language = phrase.language
-
-
-def _middle(word: Word) -> float:
-    return (word.start + word.end) / 2

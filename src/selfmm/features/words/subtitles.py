@@ -1,4 +1,4 @@
-"""What is said in a recording, from its subtitles; and scores as subtitles (.srt)."""
+"""Read the words of a recording from its subtitles, and write scores as subtitles (.srt)."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from selfmm.features.words.cue_files import Cue
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
-"""Endings of the files that ``read_cues`` reads. Where several are next to a recording, the first one counts."""
+"""Suffixes that ``read_cues`` reads. If several such files are next to a recording, the first in this order counts."""
 
 
 def read_subtitles(path: Path, start: float | None = None, end: float | None = None) -> Transcript:
-    """Return what is said in a clip, from a file of subtitles.
+    """Return the words of a clip from a file of subtitles.
 
-    The time of a cue is shared among its words by their letters. A cue ends where the next one begins.
+    The words of a cue share its time in proportion to their letters. A cue ends where the next one begins.
 
     Args:
-        path: .srt, .vtt, .ass or .ssa; or .txt, a transcript without times, which is taken as a whole.
-        start, end: the clip in the recording, seconds; None: the beginning, the end of the recording.
+        path: .srt, .vtt, .ass or .ssa; or .txt, a transcript without times, which is returned as a whole.
+        start, end: seconds in the recording; None: its beginning, its end.
 
     Returns:
-        The words whose middle lies in the clip, with times from the beginning of the clip.
+        The words with their middle in the clip, with times from the beginning of the clip.
 
     Raises:
-        SourceError: if the file cannot be read, is not UTF-8, or is not a file of subtitles; names the line.
+        SourceError: if the file cannot be read, is not UTF-8, or is not a file of subtitles; with the number of a wrong
+            line.
         MissingPackageError: if pysubs2 is not installed.
     """
     if path.suffix.lower() == ".txt":
@@ -41,7 +42,7 @@ def read_subtitles(path: Path, start: float | None = None, end: float | None = N
     words: list[Word] = []
     for cue in _one_after_another(read_cues(path)):
         texts = split_words(cue.text)
-        texts[0] = f" {texts[0]}"  # a blank goes between cues
+        texts[0] = f" {texts[0]}"  # a blank between cues
         for text, (a, b) in zip(texts, spread(texts, (cue.start, cue.end)), strict=True):
             if first <= (a + b) / 2 < last:
                 pieces.append(text)
@@ -51,10 +52,10 @@ def read_subtitles(path: Path, start: float | None = None, end: float | None = N
 
 
 def read_cues(path: Path) -> tuple[Cue, ...]:
-    """Return the subtitles of a file in the order of their starts, without those that have no text.
+    """Return the subtitles of a file that have a text, in the order of their starts.
 
     Raises:
-        SourceError, MissingPackageError: as ``read_subtitles``.
+        SourceError, MissingPackageError: see ``read_subtitles``.
     """
     text, suffix = _read(path), path.suffix.lower()
     if suffix == ".vtt" and not text.startswith("WEBVTT"):
@@ -73,7 +74,7 @@ def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
     """Return the text of an .srt file.
 
     Args:
-        cues: start and end in seconds, 0 <= start <= end, and text; one without text is left out.
+        cues: start and end in seconds, 0 <= start <= end, and text; cues without text are left out.
 
     Raises:
         ValueError: if a subtitle cannot have these times.
@@ -87,7 +88,7 @@ def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
     for start, end, text in cues:
         if not 0 <= start <= end < math.inf:
             raise ValueError(f"a subtitle cannot last from {start} s to {end} s")
-        # A blank line in the text would end the subtitle, and an arrow could begin another one.
+        # A blank line would end the subtitle, and an arrow could begin another one.
         lines = [line.strip() for line in text.replace("-->", "→").splitlines()]
         if any(lines):
             body = "\n".join(filter(None, lines))
@@ -116,7 +117,7 @@ def _stamp(seconds: float) -> str:
 
 
 def _one_after_another(cues: Sequence[Cue]) -> list[Cue]:
-    """Return cues that do not overlap: those that start together become one, others end where the next one starts."""
+    """Return cues that do not overlap: merge those that start together, and end each where the next one starts."""
     apart: list[Cue] = []
     for cue in cues:
         if apart and apart[-1].start == cue.start:

@@ -1,4 +1,4 @@
-"""The times of the words of a given text: from recognised words, or evenly by letters."""
+"""Find the times of the words of a given text: from recognised words, or in proportion to letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_BLANKS = re.compile(
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text into words with their punctuation, and a leading blank if one separates a word from that before.
+    """Return the words of a text with punctuation, and with a leading blank where one separates two words.
 
     In scripts without blanks each character is a word.
 
@@ -34,7 +34,7 @@ def split_words(text: str) -> list[str]:
 
 
 def spread(words: Sequence[str], span: Span) -> list[Span]:
-    """Share a whole span among words by their letters, in order."""
+    """Divide a span among words in order, in proportion to their letters."""
     start, end = span
     letters = [_letters(word) for word in words]
     edges, total, done = [start], sum(letters), 0
@@ -47,17 +47,17 @@ def spread(words: Sequence[str], span: Span) -> list[Span]:
 def time_words(text: str, recognised: Transcript | None, span: Span) -> tuple[Word, ...]:
     """Return the words of a given transcript with their times.
 
-    The text is aligned with the recognised words. Words in both take the recognised times; words in place of recognised
-    ones share the time of these by their letters; other words share the time between their neighbours. If nothing is
+    The text is aligned with the recognised words. Words in both get the recognised times; words that replace recognised
+    ones share their time in proportion to letters; other words share the time between their neighbours. If no words are
     recognised, all words share the span.
 
     Args:
         text: the transcript.
-        recognised: words of the same sound; None: there are none.
-        span: start and end of the clip, in the seconds of ``recognised``.
+        recognised: recognised words of the same sound; None: no words.
+        span: start and end of the clip, on the clock of ``recognised``.
 
     Returns:
-        The words of ``split_words(text)``; their times rise and are within the span.
+        The words of ``split_words(text)``. Their times increase and are within the span.
     """
     words = split_words(text)
     known, spans = _recognised_units(recognised.words if recognised else (), span)
@@ -68,7 +68,7 @@ def time_words(text: str, recognised: Transcript | None, span: Span) -> tuple[Wo
 def _units(chunk: str) -> list[str]:
     units, unit, holds = [], "", ""
     for letter in chunk:
-        mark = unicodedata.category(letter).startswith("M")  # of the letter before
+        mark = unicodedata.category(letter).startswith("M")  # belongs to the previous letter
         kind = "alone" if _NO_BLANKS.match(letter) and not mark else "letter" if letter.isalnum() else ""
         if "alone" in (kind, holds) and kind and holds:
             units.append(unit)
@@ -87,7 +87,7 @@ def _key(word: str) -> str:
 
 
 def _recognised_units(words: Sequence[Word], span: Span) -> tuple[list[str], list[Span]]:
-    # A recognised word can hold several characters of a script without blanks.
+    # In scripts without blanks, a recognised word can hold several characters.
     keys: list[str] = []
     spans: list[Span] = []
     for word in words:
@@ -102,12 +102,12 @@ def _aligned(words: list[str], known: list[str], spans: list[Span], span: Span) 
     # A lone dash or musical note is never recognised, and must not match another.
     keys = [_key(word) or f"\0{place}" for place, word in enumerate(words)]
     times: list[Span] = []
-    for what, a, b, c, d in difflib.SequenceMatcher(None, known, keys).get_opcodes():
-        if what == "equal":
+    for change, a, b, c, d in difflib.SequenceMatcher(None, known, keys).get_opcodes():
+        if change == "equal":
             times += spans[a:b]
-        elif what == "replace":
+        elif change == "replace":
             times += spread(words[c:d], (spans[a][0], spans[b - 1][1]))
-        elif what == "insert":
+        elif change == "insert":
             before = spans[a - 1][1] if a else span[0]
             after = spans[a][0] if a < len(spans) else span[1]
             times += spread(words[c:d], (before, max(before, after)))

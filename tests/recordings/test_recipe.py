@@ -10,7 +10,7 @@ import pytest
 
 from selfmm.config.recipe import FaceSettings, Recipe, SpeechSettings, VoiceSettings
 from selfmm.core.errors import WeightsError
-from selfmm.features.hub import without_network
+from selfmm.recordings.recipe import without_network
 
 
 @pytest.fixture
