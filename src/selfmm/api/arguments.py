@@ -27,11 +27,7 @@ def names(value: str | Sequence[str]) -> list[str]:
 
 
 def setting_values(
-    overrides: Sequence[str],
-    *,
-    model: str | None = None,
-    labels: str | None = None,
-    text_encoder: str | None = None,
+    overrides: Sequence[str], *, model: str | None = None, labels: str | None = None, text_encoder: str | None = None
 ) -> list[str]:
     """``overrides``, then those settings that have an option of their own.
 

@@ -78,12 +78,7 @@ class AnnotationFiles:
 
 
 def annotate(
-    run: Run,
-    out: str | Path,
-    *,
-    most: int | None = None,
-    media_root: str | None = None,
-    force: bool = False,
+    run: Run, out: str | Path, *, most: int | None = None, media_root: str | None = None, force: bool = False
 ) -> AnnotationFiles:
     """Write the training clips of a run with their u-labels for people to annotate.
 

@@ -125,14 +125,7 @@ def predict(
     for failure in listed.failures:
         raise SourceError(describe_failure(failure))
     results = predict_each(
-        source,
-        listed.clips,
-        window=window,
-        hop=hop,
-        by_sentence=by_sentence,
-        explain=explain,
-        model=model,
-        trust=trust,
+        source, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
     return Predictions(result for result in results if not isinstance(result, Failure))
 
@@ -302,13 +295,7 @@ def report(
 
 
 def export(
-    run: Run,
-    out: str | Path,
-    *,
-    int8: bool = False,
-    force: bool = False,
-    model: str | None = None,
-    trust: bool = False,
+    run: Run, out: str | Path, *, int8: bool = False, force: bool = False, model: str | None = None, trust: bool = False
 ) -> Exported:
     """Write a run as one ONNX file, which scores clips without selfmm and PyTorch; it is checked against PyTorch.
 

@@ -63,8 +63,7 @@ def register(app: typer.Typer) -> None:
 
 def import_(
     src: Annotated[
-        Path,
-        typer.Argument(metavar="SRC", help="A pickle of MOSI, MOSEI, SIMS and the like, a table, or a folder."),
+        Path, typer.Argument(metavar="SRC", help="A pickle of MOSI, MOSEI, SIMS and the like, a table, or a folder.")
     ],
     dst: options.Dst,
     name: Annotated[str | None, typer.Option(help="Name of the data set; default: the source's.")] = None,

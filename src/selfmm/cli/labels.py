@@ -102,8 +102,7 @@ def annotate(
         ),
     ] = None,
     media_root: Annotated[
-        str | None,
-        typer.Option(help="Label Studio: the URL before media paths, for example /data/local-files/?d="),
+        str | None, typer.Option(help="Label Studio: the URL before media paths, for example /data/local-files/?d=")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:

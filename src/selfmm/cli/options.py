@@ -30,8 +30,7 @@ Model = Annotated[
     typer.Option("--model", "-m", help="Which model; see `selfmm models`. Or your own, path/to/file.py:Class."),
 ]
 OwnModel = Annotated[
-    str | None,
-    typer.Option("--model", "-m", help="The code of a run's own model, path/to/file.py:Class."),
+    str | None, typer.Option("--model", "-m", help="The code of a run's own model, path/to/file.py:Class.")
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code of its own model that the run names.")]
 Preset = Annotated[str | None, typer.Option("--preset", "-p", help=PRESETS)]

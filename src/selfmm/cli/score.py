@@ -79,8 +79,7 @@ def predict(
     as_csv: Annotated[bool, typer.Option("--csv", help="Recordings: print CSV.")] = False,
     as_table: Annotated[bool, typer.Option("--table", help="Recordings: print a table.")] = False,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Write to this .csv or .parquet file; recordings also to .json."),
+        Path | None, typer.Option("--out", "-o", help="Write to this .csv or .parquet file; recordings also to .json.")
     ] = None,
     srt: Annotated[
         Path | None, typer.Option(help="With --window or --by-sentence: write the scores as subtitles, .srt.")
@@ -117,14 +116,7 @@ def predict(
         complain(parts.describe_failure(failure))
     _check_clips(listed.clips, curve, form)
     results = api.predict_each(
-        folder,
-        listed.clips,
-        window=window,
-        hop=hop,
-        by_sentence=by_sentence,
-        explain=explain,
-        model=model,
-        trust=trust,
+        folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
     predictions, failed = _collect(_with_progress(results, None if curve else len(listed.clips)))
     if predictions or form.as_json:

@@ -18,16 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selfmm.api import Metrics, SeedRuns, SentimentModel, parts
-from selfmm.api.parts import (
-    DESCRIPTIONS,
-    StreamSettings,
-    cell,
-    count,
-    describe_failures,
-    head,
-    legend,
-    metrics_table,
-)
+from selfmm.api.parts import DESCRIPTIONS, StreamSettings, cell, count, describe_failures, head, legend, metrics_table
 from selfmm.cli.output import as_options
 from selfmm.cli.progress import plain
 

@@ -101,14 +101,7 @@ def ablate(
     default = Path("ablations") / f"{safe_name(dataset.name)}-{safe_name(settings.model_name)}"
     folder = Path(out) if out is not None else default
     grid = run_grid(
-        dataset,
-        list(cases.values()),
-        numbers,
-        folder,
-        resume=resume,
-        jobs=jobs,
-        listener=listener,
-        ours=_FILES,
+        dataset, list(cases.values()), numbers, folder, resume=resume, jobs=jobs, listener=listener, ours=_FILES
     )
     tables = {}
     for name, variations in chosen.items():

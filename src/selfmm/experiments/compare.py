@@ -107,16 +107,7 @@ def compare(
     check_packages("compare", "sklearn")
     folder = Path(out) if out is not None else _default_folder(dataset, preset)
     published_figures = [] if published is None else published_rows(published)
-    grid = run_grid(
-        dataset,
-        cases,
-        numbers,
-        folder,
-        resume=resume,
-        jobs=jobs,
-        listener=listener,
-        ours=_FILES,
-    )
+    grid = run_grid(dataset, cases, numbers, folder, resume=resume, jobs=jobs, listener=listener, ours=_FILES)
     trivial = trivial_rows(dataset, load_settings(preset, overrides, trust=True))  # reads no model
     table = make_table(f"Models on {dataset.name}", dataset, grid, reference, [*trivial, *published_figures])
     write_results(folder, "comparison", dataset, grid, table)

@@ -29,11 +29,7 @@ from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.trained_model import TrainedModel, split_rows
 
 _SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-LEVELS: Mapping[Kind, Sequence[float]] = {
-    "clips": _SHARES,
-    "frames": _SHARES,
-    "noise": (0.0, 0.25, 0.5, 1.0, 2.0, 4.0),
-}
+LEVELS: Mapping[Kind, Sequence[float]] = {"clips": _SHARES, "frames": _SHARES, "noise": (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)}
 """The kinds of damage with their default levels, see :class:`selfmm.experiments.damage.Damage`."""
 KINDS = tuple(LEVELS)
 

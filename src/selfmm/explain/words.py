@@ -40,11 +40,7 @@ def read(tokenizer: Any, ids: Sequence[int], text: str) -> Reading:
     """
     if text.strip() and getattr(tokenizer, "is_fast", False):
         encoded = tokenizer(
-            text,
-            truncation=True,
-            max_length=len(ids),
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
+            text, truncation=True, max_length=len(ids), return_offsets_mapping=True, return_special_tokens_mask=True
         )
         if list(encoded["input_ids"]) == list(ids):
             special = [bool(mark) for mark in encoded["special_tokens_mask"]]

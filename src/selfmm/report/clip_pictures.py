@@ -28,11 +28,7 @@ UP, DOWN = PALETTE[0], PALETTE[1]
 
 _WIDE = 2 * WIDTH  # inches
 _BARS, _HEAD = 6, 0.62  # bars in a chart at most; inches above and below them
-_LINE, _SIZE, _GAP = (
-    15.0,
-    8.5,
-    3.0,
-)  # of the transcript, in points: line height, letter size, space between words
+_LINE, _SIZE, _GAP = 15.0, 8.5, 3.0  # of the transcript, in points: line height, letter size, space between words
 _ROOM = 72 * _WIDE - 22  # in points, for a line
 _LONGEST = 22  # characters of a name
 _SMALL = 0.03  # of the reach of the labels
