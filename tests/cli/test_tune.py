@@ -70,7 +70,7 @@ def test_an_interrupt_says_how_to_go_on(planted: Dataset, tmp_path: Path, monkey
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("selfmm.experiments.trial.Bench.run", interrupted)
+    monkeypatch.setattr("selfmm.experiments.trial.TrialTrainer.run", interrupted)
     result = run(planted, tmp_path / "out", "--trials", "2")
     assert result.returncode == 130
     assert result.stderr == "error: interrupted; continue with the same command and --resume.\n"
