@@ -26,11 +26,11 @@ class Group:
 
 
 def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str]]:
-    """Return every picture that the run has data for, and notes on those that it lacks.
+    """Return every picture that the run has data for, and notes on the others.
 
     Args:
         material: the run.
-        audit: of its labels; None if it generated none.
+        audit: the audit of its labels; None if it generated no labels.
     """
     colours = modality_colours(list(material.info.modalities))
     by_epoch = pd.DataFrame() if audit is None else audit.by_epoch
@@ -39,14 +39,14 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
         groups += [
             Group(
                 "Training",
-                "The weights are those of the epoch with the lowest validation error (ring, dotted line). Unimodal "
+                "The run keeps the weights of the epoch with the lowest validation error (ring, dotted line). Unimodal "
                 "losses are weighted as in training.",
                 curves(material.history, by_epoch, int(material.metrics["best_epoch"]), colours),
             ),
             Group(
                 "Predictions",
                 "The fused score of each clip against its label. On the dashed line both are equal; in the upper left "
-                "and the lower right quarter the sign is wrong.",
+                "and lower right quarters the sign is wrong.",
                 answers(material.predictions, material.scale),
             ),
         ]
@@ -66,7 +66,7 @@ def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tup
         Group(
             "Differences from the m-label",
             "Each clip's u-label against its m-label at the last epoch; the more clips, the stronger the colour. On "
-            "the dashed line both are equal; in the upper left and the lower right quarter the sign was changed.",
+            "the dashed line both are equal; in the upper left and lower right quarters the sign has changed.",
             against_m(labels, scale.reach, scale.neutral, colours),
         ),
         Group("Outcomes and quality", *_outcomes(audit, list(labels.modalities), colours)),

@@ -1,4 +1,4 @@
-"""``selfmm report``: write a run's report as one page of HTML and, if asked for, its pictures."""
+"""Write a run's report as one page of HTML and, if asked for, its pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_report(
 
     Args:
         run: a finished run folder.
-        out: the page; by default next to the run folder.
+        out: the page; default: next to the run folder.
         pictures: folder for a PNG and an SVG of each picture.
         force: replace existing files.
 
@@ -33,9 +33,9 @@ def write_report(
         The files that were written, the page first.
 
     Raises:
-        RunError, OutputError: if the run cannot be read, or the files cannot be written. The message says what to do.
+        RunError, OutputError: if the run cannot be read, or the files cannot be written; the message says what to do.
     """
-    out = default_page(run) if out is None else out
+    out = out or default_page(run)
     material = Material.read(run)
     _check(material, out, pictures, force)
     audit = None if material.labels is None else material.audit()
@@ -49,7 +49,7 @@ def write_report(
 
 
 def _check(material: Material, out: Path, pictures: Path | None, force: bool) -> None:
-    """Raise ``OutputError`` rather than replace files of a run or a data set, or other files without ``force``."""
+    """Raise ``OutputError`` if files of a run or data set, or other files without ``force``, would be replaced."""
     if out.suffix.lower() not in {".html", ".htm"}:
         raise OutputError(f"the report is a page of HTML, but {out} does not end in .html. Give a name that does.")
     for path in (out, *([pictures] if pictures else [])):
