@@ -137,5 +137,5 @@ def test_a_summary_without_a_start_and_with_importance(tmp_path: Path) -> None:
     assert lines.index(["text.finetune", "True", "False", "0.75"]) < lines.index(
         ["fusion.lr", "0.001", "0.002", "0.25"]
     )
-    assert "a hint, no more" in out.getvalue()
+    assert "only a hint" in out.getvalue()
     assert f"  selfmm train 'my data' --preset {tmp_path}/best.toml --seeds 1112-1116" in out.getvalue()

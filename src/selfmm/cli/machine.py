@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 @weights_app.command("get", cls=options.Command)
 def weights_get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="For example minilm tiny.en face.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names, for example: minilm tiny.en face")],
 ) -> None:
     """Download weights into your cache folder and check their hashes."""
     for name in names:
@@ -32,7 +32,7 @@ def weights_get(
 
 @weights_app.command("list", cls=options.Command)
 def weights_list() -> None:
-    """Show which weights there are, and which are on this machine."""
+    """List all weights, and show which are on this machine."""
     for weights in api.list_weights():
         typer.echo(f"{weights.name}: {weights.about}\n  {weights.problem or weights.path}")
 

@@ -1,4 +1,4 @@
-"""What ``selfmm doctor`` prints."""
+"""A diagnosis of this machine, laid out for the terminal."""
 
 from __future__ import annotations
 
