@@ -105,17 +105,14 @@ def compare(
     if reference not in names:
         raise SettingsError([f"baseline = {reference!r} is not one of the models: {', '.join(names)}"])
     check_packages("compare", "sklearn")
-    folder = Path(out) if out is not None else _default_folder(dataset, preset)
+    default = Path("comparisons") / f"{safe_name(dataset.name)}-{Path(preset).stem if preset else 'default'}"
+    folder = default if out is None else Path(out)
     published_figures = [] if published is None else published_rows(published)
     grid = run_grid(dataset, cases, numbers, folder, resume=resume, jobs=jobs, listener=listener, ours=_FILES)
     trivial = trivial_rows(dataset, load_settings(preset, overrides, trust=True))  # reads no model
     table = make_table(f"Models on {dataset.name}", dataset, grid, reference, [*trivial, *published_figures])
     write_results(folder, "comparison", dataset, grid, table)
     return Comparison(folder, grid, table)
-
-
-def _default_folder(dataset: Dataset, preset: str | Path | None) -> Path:
-    return Path("comparisons") / f"{safe_name(dataset.name)}-{Path(preset).stem if preset else 'default'}"
 
 
 def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, further: Sequence[Row]) -> Table:

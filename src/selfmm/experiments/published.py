@@ -66,7 +66,7 @@ class Published(BaseModel):
 
 
 def parse_published(text: str) -> Published:
-    """Parse ``published.toml``; raises ``ValueError`` if it is not valid."""
+    """Parse ``published.toml``; raise ``ValueError`` if it is not valid."""
     return Published.model_validate(tomllib.loads(text))
 
 

@@ -66,30 +66,24 @@ def robustness(
         DatasetError: if the split lacks clips, labels, or a modality that the runs read.
         RunError: if a run cannot be read or is not finished.
     """
-    chosen = [runs] if isinstance(runs, TrainedModel | RunFolder | str | Path) else list(runs)
+    given = [runs] if isinstance(runs, TrainedModel | RunFolder | str | Path) else runs
+    chosen = [RunFolder(Path(run)) if isinstance(run, str | Path) else run for run in given]
     wanted = _levels(kinds, levels)
-    modalities = tuple(_one_training([_info(run) for run in chosen]).modalities)
+    infos = [run.info if isinstance(run, TrainedModel) else run.require_finished() for run in chosen]
+    modalities = tuple(_one_training(infos).modalities)
     clips = _clips(dataset, split, modalities)
     plan, notes = _plan(wanted, clips, modalities)
     noisy = sorted({name for damage in plan if damage.kind == "noise" for name in damage.modalities})
     spread = deviations(dataset, noisy)
     rows: list[tuple[str, str, float, str, int, float]] = []
     for number, run in enumerate(chosen):
-        trained = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run), model, trust)
+        trained = run if isinstance(run, TrainedModel) else TrainedModel.load(run, model, trust)
         evaluation = _Evaluation(trained, ClipDamager(clips, draws + number, spread))
         for done, damage in enumerate(plan, start=1):
             figures = evaluation.figures(damage)
             rows += [(damage.kind, damage.where, damage.level, key, number, value) for key, value in figures.items()]
             progress(number * len(plan) + done, len(chosen) * len(plan))
     return Curves(pd.DataFrame(rows, columns=["kind", "modality", "level", "metric", "run", "value"]), tuple(notes))
-
-
-def _path(run: RunFolder | str | Path) -> Path:
-    return run.path if isinstance(run, RunFolder) else Path(run)
-
-
-def _info(run: Run) -> RunInfo:
-    return run.info if isinstance(run, TrainedModel) else RunFolder(_path(run)).require_finished()
 
 
 def _one_training(infos: Sequence[RunInfo]) -> RunInfo:

@@ -56,6 +56,15 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
 def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tuple[list[Group], list[str]]:
     labels, scale = material.generated_labels, material.scale
     planes, notes = read_planes(material.folder.state, list(labels.modalities), scale.neutral)
+    quality = (
+        "Quality is 1 minus the distance of a label from the m-label, as a share of the label range; a low quality "
+        "means that the clip is worth a look."
+    )
+    charts = [quality_histogram(audit.labels, list(labels.modalities), colours)]
+    if audit.outcomes is None:
+        quality += " The version of this run did not record outcomes."
+    else:
+        charts.insert(0, outcomes(audit.outcomes, colours))
     return [
         Group(
             "Distribution of the labels",
@@ -69,7 +78,7 @@ def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tup
             "the dashed line both are equal; in the upper left and lower right quarters the sign has changed.",
             against_m(labels, scale.reach, scale.neutral, colours),
         ),
-        Group("Outcomes and quality", *_outcomes(audit, list(labels.modalities), colours)),
+        Group("Outcomes and quality", quality, charts),
         Group(
             "Class centres",
             "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class centres; "
@@ -78,17 +87,6 @@ def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tup
             centres(planes, colours),
         ),
     ], notes
-
-
-def _outcomes(audit: Audit, modalities: list[str], colours: dict[str, str]) -> tuple[str, list[Picture]]:
-    pictures = [quality_histogram(audit.labels, modalities, colours)]
-    text = (
-        "Quality is 1 minus the distance of a label from the m-label, as a share of the label range; a low quality "
-        "means that the clip is worth a look."
-    )
-    if audit.outcomes is None:
-        return f"{text} The version of this run did not record outcomes.", pictures
-    return text, [outcomes(audit.outcomes, colours), *pictures]
 
 
 def write_pictures(groups: list[Group], folder: Path) -> list[Path]:

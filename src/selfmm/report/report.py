@@ -21,20 +21,7 @@ def default_page(run: Path) -> Path:
 def write_report(
     run: Path, out: Path | None = None, pictures: Path | None = None, *, force: bool = False
 ) -> list[Path]:
-    """Write the page, and the pictures if a folder for them is given.
-
-    Args:
-        run: a finished run folder.
-        out: the page; default: next to the run folder.
-        pictures: folder for a PNG and an SVG of each picture.
-        force: replace existing files.
-
-    Returns:
-        The files that were written, the page first.
-
-    Raises:
-        RunError, OutputError: if the run cannot be read, or the files cannot be written; the message says what to do.
-    """
+    """Write the page, and the pictures if a folder for them is given; see :func:`selfmm.api.report`."""
     out = out or default_page(run)
     material = Material.read(run)
     _check(material, out, pictures, force)
