@@ -137,7 +137,7 @@ def extract(
 
 
 def planted(dst: str | Path, *, clips: int = 600, conflict: float = 0.2, seed: int = 0, force: bool = False) -> Dataset:
-    """Make a data set whose true label of each modality is known.
+    """Make a data set with a known true label of each modality.
 
     Args:
         dst: the folder to make.

@@ -56,7 +56,7 @@ def main() -> None:
         complain(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
-        complain("interrupted; what was complete is kept, and nothing is half-written.")
+        complain("interrupted; complete results are kept, and no file is half-written.")
         sys.exit(130)
     except Exception as error:
         # Damaged files fail in many unexpected ways, and a screen of traceback helps no user.

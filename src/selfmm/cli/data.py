@@ -202,7 +202,7 @@ def planted(
     seed: Annotated[int, typer.Option(min=0, help="Other seeds give other clips of the same kind.")] = 0,
     force: options.ForceDst = False,
 ) -> None:
-    """Make a data set whose true label of each modality is known, to try things on."""
+    """Make a data set with a known true label of each modality, to try things on."""
     dataset = api.planted(dst, clips=clips, conflict=conflict, seed=seed, force=force)
     typer.echo(f"{dst}: {count(len(dataset), 'clip')}; {', '.join(dataset.modalities)}.")
     typer.echo(f"Next: selfmm train {dst} --preset quickstart")

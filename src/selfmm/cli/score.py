@@ -17,7 +17,7 @@ from selfmm.cli.output import complain, note
 from selfmm.cli.show_results import deliver
 
 if TYPE_CHECKING:
-    from selfmm.api import Clip, Prediction
+    from selfmm.api import Prediction
 
 T = TypeVar("T")
 
@@ -113,7 +113,10 @@ def predict(
         raise api.SettingsError(["--split is for data sets; a recording has no splits"])
     for failure in listed.failures:
         complain(parts.describe_failure(failure))
-    _check_clips(listed.clips, curve, form)
+    if not listed.clips:
+        raise api.SourceError("there is nothing to score: no clip can be read.")
+    if picture is not None and not curve and len(listed.clips) > 1:
+        raise api.SettingsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
     results = api.predict_each(
         folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
@@ -153,13 +156,6 @@ def _check_table_options(form: Form, curve: bool) -> None:
     problems = [f"{name} is for recordings, and no recording is given" for name, is_used in used.items() if is_used]
     if problems:
         raise api.SettingsError(problems)
-
-
-def _check_clips(clips: Sequence[Clip], curve: bool, form: Form) -> None:
-    if not clips:
-        raise api.SourceError("there is nothing to score: none of the clips can be read.")
-    if form.picture is not None and not curve and len(clips) > 1:
-        raise api.SettingsError([f"--picture shows one clip, but there are {len(clips)}"])
 
 
 def _print_table(table: object, out: Path | None) -> None:

@@ -19,7 +19,7 @@ _TEXT = 60  # characters of a clip's text
 
 
 def render(audit: Audit) -> Group:
-    """Lay out figures per modality, the comparison with the truth, and the clips whose modalities disagree most.
+    """Lay out figures per modality, the comparison with the truth, and the clips to look at.
 
     Text from the data set (names, ids, texts) is never rich markup.
     """

@@ -168,7 +168,7 @@ def check_packages(command: str, *modules: str) -> None:
 
 
 def _check(cases: Sequence[Case]) -> None:
-    refuse_launcher("each run gets a process of its own")
+    refuse_launcher("each run gets its own process")
     names = [case.name for case in cases]
     twice = [name for name in names if names.count(name) > 1]
     if twice or not cases:

@@ -66,8 +66,8 @@ def robustness(
         DatasetError: if the split lacks clips, labels, or a modality that the runs read.
         RunError: if a run cannot be read or is not finished.
     """
-    given = [runs] if isinstance(runs, TrainedModel | RunFolder | str | Path) else runs
-    chosen = [RunFolder(Path(run)) if isinstance(run, str | Path) else run for run in given]
+    sequence = [runs] if isinstance(runs, TrainedModel | RunFolder | str | Path) else runs
+    chosen = [RunFolder(Path(run)) if isinstance(run, str | Path) else run for run in sequence]
     wanted = _levels(kinds, levels)
     infos = [run.info if isinstance(run, TrainedModel) else run.require_finished() for run in chosen]
     modalities = tuple(_one_training(infos).modalities)

@@ -118,7 +118,7 @@ class Study:
     def ask(self) -> Asked:
         """Return the next trial: first the start values, then suggestions of Optuna's TPE sampler."""
         place = sum(not _was_killed(trial) for trial in self._trials() if trial.state != TrialState.WAITING)
-        # A sampler per place, so that the number of interruptions does not matter.
+        # A new sampler for each trial: the number of interruptions must not matter.
         seed = np.random.SeedSequence([self.search.base.seed, place]).generate_state(1)[0]
         self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
         if place == 0 and not any(trial.state == TrialState.WAITING for trial in self._trials()):

@@ -5,7 +5,7 @@ file                content
 =================== ================================================================================
 journal.log         everything that happened, line by line; ``resume`` continues from it
 trials.csv          one row per trial, see :class:`selfmm.experiments.tuning.Tuning`
-best.toml           the settings of the best trial, for ``--preset``; a comment at the top says how they were found
+best.toml           the settings of the best trial, for ``--preset``; a comment at the top describes the search
 =================== ================================================================================
 """
 
@@ -80,7 +80,7 @@ def tune(
     check_packages("tune", "optuna", "sklearn")
     if not 1 <= trials <= MOST_TRIALS:
         raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
-    refuse_launcher("with `jobs=...`, trials run in processes of their own")
+    refuse_launcher("with `jobs=...`, trials run in their own processes")
     dataset = as_dataset(data)
     fixed = with_values(overrides, {"model": model, "text.encoder": text_encoder})
     search = _search(dataset, load_settings(preset, fixed), spaces, fixed)

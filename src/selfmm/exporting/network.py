@@ -14,7 +14,7 @@ from selfmm.models.text import TransformerEncoder
 
 
 class OnnxSequenceEncoder(nn.Module):
-    """``SequenceEncoder`` for ONNX, whose LSTM operator takes padded sequences and their lengths.
+    """``SequenceEncoder`` for ONNX: its LSTM operator takes padded sequences and their lengths.
 
     PyTorch's exporter (2.13) often fixes the input length of an ``nn.LSTM``, so this module names the operator itself.
     It can only be exported; it computes nothing in PyTorch.

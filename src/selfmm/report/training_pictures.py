@@ -45,7 +45,7 @@ def _validation(history: pd.DataFrame, best: int) -> Picture:
     chosen = history[epochs == best]
     axes.plot(chosen["epoch"], chosen["valid_mae"], "o", markersize=9, markerfacecolor="none", markeredgecolor=_PICK)
     _whole_epochs(axes)
-    lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, whose weights are used" if len(chosen) else "unknown"
+    lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, which gives the weights" if len(chosen) else "unknown"
     alt = f"Validation error over {len(history)} epochs: {errors.iloc[0]:.3f} at the first, {lowest}."
     return Picture("validation", alt, figure)
 
