@@ -105,8 +105,8 @@ def _tasks(settings: Settings, modalities: Sequence[str]) -> list[Case]:
 def _rules(settings: Settings, modalities: Sequence[str]) -> list[Case]:
     """Return the sources of labels per modality: each rule of the generator, human labels, and none."""
     source = label_source(find_model(settings.model), settings)
-    rules = ("paper", "authors", "centre-gap", "sugrm", "posterior")
-    rules = tuple(rule for rule in rules if (source, rule) != ("generated", settings.labels.rule))
+    rules = ["paper", "authors", "centre-gap", "sugrm", "posterior"]
+    rules = [rule for rule in rules if (source, rule) != ("generated", settings.labels.rule)]
     others = [other for other in ("human", "none") if other != source]
     return [
         *(_case(f"rule={rule}", settings, {"labels.source": "generated", "labels.rule": rule}) for rule in rules),

@@ -113,7 +113,8 @@ def _plane(name: str, plane: Plane, colour: str) -> Picture:
     colour = MUTED if colour == INK else colour
     for side, fill in ((-1, "none"), (0, "none"), (1, colour)):
         look: Any = {"facecolors": fill, "edgecolors": colour, "alpha": 0.35 if side == 0 else 0.6}
-        axes.scatter(*plane.points[plane.sides == side].T, s=9, linewidths=0.6, rasterized=True, **look)
+        x, y = plane.points[plane.sides == side].T
+        axes.scatter(x, y, s=9, linewidths=0.6, rasterized=True, **look)
     for sign, place in (("−", -plane.half_gap), ("+", plane.half_gap)):
         axes.plot(
             [place], [0], "o", markersize=13, color=_CENTRE, markeredgecolor="white", markeredgewidth=1.2, zorder=5
