@@ -12,7 +12,6 @@ from selfmm.api import parts
 from selfmm.api.parts import count
 from selfmm.cli import options
 from selfmm.cli.output import note
-from selfmm.cli.show_results import deliver
 
 
 def register(app: typer.Typer) -> None:
@@ -54,8 +53,10 @@ def labels(
     parts.check_file(out, run, force)
     if audit:
         _audit(run, epoch, as_json, out)
-    else:
-        deliver(api.labels(run, epoch), out)
+        return
+    from selfmm.cli.show_results import deliver
+
+    deliver(api.labels(run, epoch), out)
 
 
 def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
@@ -127,5 +128,7 @@ def corrections(
         deleted = count(api.forget_corrections(data, forget), "correction")
         typer.echo(f"{parts.corrections_file(data).parent}: deleted {deleted} from {forget!r}.")
         return
+    from selfmm.cli.show_results import deliver
+
     parts.check_file(out, data, force)
     deliver(api.corrections(data), out)

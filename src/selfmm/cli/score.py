@@ -14,7 +14,6 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.cli import options
 from selfmm.cli.output import complain, note
-from selfmm.cli.show_results import deliver
 
 if TYPE_CHECKING:
     from selfmm.api import Prediction
@@ -160,6 +159,8 @@ def _check_table_options(form: Form, curve: bool) -> None:
 
 def _print_table(table: object, out: Path | None) -> None:
     import pandas as pd
+
+    from selfmm.cli.show_results import deliver
 
     assert isinstance(table, pd.DataFrame)
     modalities = [str(name).removeprefix("score_") for name in table if str(name).startswith("score_")]
