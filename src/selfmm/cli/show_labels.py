@@ -60,7 +60,7 @@ def _rows(title: str, names: list[str], rows: Sequence[Row]) -> Table:
 def _clips(clips: pd.DataFrame, names: list[str]) -> RenderableType:
     if not len(clips):
         return Text("no clip has labels that differ from each other.")
-    table = _table("clips with the largest disagreement between modalities", "clip", ["m", *names])
+    table = _table("clips on which the modalities disagree most", "clip", ["m", *names])
     if "text" in clips:
         table.add_column("text")
     for row in clips.to_dict("records"):
