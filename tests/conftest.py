@@ -50,6 +50,12 @@ def threads_stay() -> Iterator[None]:
     assert threads == 1, f"the test left torch with {threads} threads"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def torch_keeps_its_files_here(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Otherwise each export leaves a folder of torch's compiler in the temporary folder."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiler")))
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of a BERT of one layer and 32 dimensions with random weights and a vocabulary of planted words."""

@@ -94,6 +94,7 @@ def _needs_recordings() -> None:
             pytest.skip(f"the weights {name} are not here: selfmm weights get {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_examples_run(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 80
@@ -108,6 +109,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_planted(tmp_path_factory.mktemp("few") / "data", PlantedSettings(clips=40))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_models_page_trains_it(
     name: str, few: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

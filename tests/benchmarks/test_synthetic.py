@@ -40,6 +40,7 @@ def test_full_length_leaves_no_padding() -> None:
     assert [part.tolist() for part in found] == [[50] * 3, [375] * 3, [500] * 3]
 
 
+@pytest.mark.slow
 def test_padding_is_zeros_at_the_end(columns: dict[str, dict[str, Any]]) -> None:
     for part in columns.values():
         for name, longest, dim in (("audio", 375, 5), ("vision", 500, 20)):

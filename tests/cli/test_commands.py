@@ -190,6 +190,7 @@ def test_force_replaces_only_what_is_ours(tmp_path: Path) -> None:
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_a_full_standard_output_and_a_terminal_of_few_characters(trained: TrainedModel) -> None:
     import subprocess as sp
 
@@ -243,6 +244,7 @@ def test_nan_frames_stop_a_run_with_the_clips_id(planted: Dataset, tmp_path: Pat
     assert selfmm("inspect", data).returncode == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_training(planted: Dataset, tmp_path: Path) -> None:
     """The limit on a file's size makes the kernel refuse the write, as a full disk does."""
     import shlex

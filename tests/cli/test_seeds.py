@@ -34,6 +34,7 @@ def run(planted: Dataset, out: Path, *more: str) -> CompletedProcess[str]:
     return selfmm(*command(planted, out, STREAMS, *more))
 
 
+@pytest.mark.slow
 def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
     result = run(planted, tmp_path / "out", "--seeds", "5,7", "--jobs", "2")
     assert result.returncode == 0, result.stderr
@@ -81,6 +82,7 @@ def started(planted: Dataset, out: Path) -> tuple[Program, list[psutil.Process]]
     return process, children
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
     process, children = started(planted, tmp_path / "out")
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
@@ -92,6 +94,7 @@ def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path)
     assert not list(tmp_path.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_no_process_outlives_a_killed_parent(planted: Dataset, tmp_path: Path) -> None:
     process, children = started(planted, tmp_path / "out")
     process.kill()

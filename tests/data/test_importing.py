@@ -189,6 +189,7 @@ import_dataset(sys.argv[1], sys.argv[2])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [100, 2000])  # a frame matrix does not fit; only the table does not
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, limit: int) -> None:
     result = run(LIMITED, pickled(tmp_path), tmp_path / "out", limit)
@@ -213,6 +214,7 @@ importing.import_dataset(sys.argv[1], sys.argv[2])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_import_leaves_no_half_data_set(tmp_path: Path, kind: signal.Signals) -> None:
     path, out = pickled(tmp_path), tmp_path / "out"
@@ -241,6 +243,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("lengths", [True, False])
 @pytest.mark.parametrize("protocol", [4, 5])
@@ -259,6 +262,7 @@ def test_memory_does_not_grow_with_the_arrays(tmp_path: Path, lengths: bool, pro
     assert grown < 60, f"{grown:.0f} MB more at the peak, for 120 MB of features"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (MOSI / "mosi_mmsa.pkl").exists(), reason=f"no real data at {MOSI}")
 def test_the_real_mosi(tmp_path: Path) -> None:
     dataset, notes = import_dataset(MOSI / "mosi_mmsa.pkl", tmp_path / "mosi")

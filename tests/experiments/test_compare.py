@@ -38,6 +38,7 @@ def ablated(planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Ablat
     return ablate(planted, ["tasks"], seeds=[5], overrides=[*STREAMS, "modalities=audio"], out=out)
 
 
+@pytest.mark.slow
 def test_every_number_is_that_of_a_run(compared: Comparison, planted: Dataset) -> None:
     rows = {(row.name, row.kind): row for row in compared.table.rows}
     test = planted.samples["split"] == "test"
@@ -62,6 +63,7 @@ def test_every_number_is_that_of_a_run(compared: Comparison, planted: Dataset) -
     assert ("self_mm", "published") in rows
 
 
+@pytest.mark.slow
 def test_files_say_the_same(compared: Comparison) -> None:
     stems = {path.name for path in compared.folder.iterdir() if path.is_file() and path.name[0] != "."}
     assert stems == {f"comparison.{ending}" for ending in ("md", "tex", "html", "csv", "json")}
@@ -76,6 +78,7 @@ def test_files_say_the_same(compared: Comparison) -> None:
     assert content["baseline"] == "self_mm"
 
 
+@pytest.mark.slow
 def test_what_was_lost_is_made_again_and_the_table_is_the_same(
     compared: Comparison, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_baseline_must_be_compared(planted: Dataset, tmp_path: Path) -> None:
         compare(planted, ["self_mm"], baseline="tfn", out=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_tasks_are_ablated(ablated: Ablation) -> None:
     rows = ablated.tables["tasks"].rows
     assert [(row.name, row.kind) for row in rows] == [("full", "run"), ("tasks=m", "run")]
@@ -125,6 +129,7 @@ def test_tasks_are_ablated(ablated: Ablation) -> None:
     assert (ablated.folder / "tasks.tex").is_file()
 
 
+@pytest.mark.slow
 def test_robustness_is_that_of_the_full_runs_which_are_not_trained_again(ablated: Ablation, planted: Dataset) -> None:
     command = ["ablate", str(planted.path), "--what", "robustness", "--seeds", "5", "--resume"]
     for override in [*STREAMS, "modalities=audio"]:

@@ -40,6 +40,7 @@ def two(planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Grid:
     return grid(planted, tmp_path_factory.mktemp("grid") / "runs", cases)
 
 
+@pytest.mark.slow
 def test_each_run_is_that_of_a_training_of_its_own(two: Grid, planted: Dataset, tmp_path: Path) -> None:
     assert list(two.runs) == [RunKey("lf_dnn", 5), RunKey("self_mm", 5)]
     alone = selfmm.train(planted, overrides=[*STREAMS, "model=lf_dnn", "seed=5"], out=tmp_path / "alone")
@@ -47,11 +48,13 @@ def test_each_run_is_that_of_a_training_of_its_own(two: Grid, planted: Dataset, 
     pd.testing.assert_frame_equal(run.predictions(), alone.predictions, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_case_that_the_data_do_not_serve_stops_no_other(two: Grid) -> None:
     assert list(two.failed) == [RunKey("few", 5)]
     assert "tfn needs at least 2 modalities" in two.failed[RunKey("few", 5)]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, tmp_path: Path) -> None:
     """As after a kill: one run lost its last files, another never began; a case more is no trouble."""
     folder = tmp_path / "runs"

@@ -65,6 +65,7 @@ def test_it_does_what_a_loop_does() -> None:
     assert found.p == pytest.approx(extreme / 3000, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "scale"), [("corr", "mosi"), ("acc2_non0", "mosi"), ("f1_has0", "mosi"), ("mae", "sims"), ("acc5", "sims")]
 )

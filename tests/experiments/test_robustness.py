@@ -118,6 +118,7 @@ def test_frames_that_are_all_lost_are_the_training_mean(ends: Curves, trained: T
     assert row(ends, "frames", "vision", 1) == pytest.approx(trained.evaluate(flat).values, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_more_damage_is_worse(strong: tuple[Dataset, list[Path]]) -> None:
     dataset, runs = strong
     curves = robustness(runs, dataset)
@@ -137,6 +138,7 @@ def test_more_damage_is_worse(strong: tuple[Dataset, list[Path]]) -> None:
     assert areas["until"]["clips", "audio+vision", "corr"] == 0.9
 
 
+@pytest.mark.slow
 def test_each_run_meets_draws_of_its_own_and_the_same_each_time(strong: tuple[Dataset, list[Path]]) -> None:
     dataset, runs = strong
     both = robustness(runs, dataset, levels=MIDDLE).values

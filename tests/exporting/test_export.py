@@ -54,6 +54,7 @@ def test_missing_streams(exported: Path, trained: SentimentModel, planted: Datas
     assert np.isfinite(scores["score"]).all()
 
 
+@pytest.mark.slow
 def test_a_run_without_words(planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
     streams = ("stream.audio.layers=2", "stream.audio.bidirectional=true", "stream.vision.bidirectional=true")
     settings = ("training.max_epochs=1", "modalities=audio,vision", *streams)
@@ -85,6 +86,7 @@ def test_metadata(exported: Path, trained: SentimentModel) -> None:
     assert shapes["audio_lengths"] == shapes["score"] == shapes["score_vision"] == ["batch"]
 
 
+@pytest.mark.slow
 def test_int8_says_what_it_costs(trained: SentimentModel, planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
     made = selfmm.export(trained.folder.path, tmp_path / "small.onnx", int8=True)
     assert made.size == made.path.stat().st_size < made.fp32_size
@@ -103,6 +105,7 @@ def test_int8_says_what_it_costs(trained: SentimentModel, planted: Dataset, tmp_
     assert list(tmp_path.iterdir()) == [made.path]
 
 
+@pytest.mark.slow
 def test_int8_where_the_data_are_gone_or_changed(
     trained: SentimentModel, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +125,7 @@ def test_int8_where_the_data_are_gone_or_changed(
     assert training_data(moved) is None
 
 
+@pytest.mark.slow
 def test_a_wrong_graph_is_noticed_and_no_file_is_left(
     trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +178,7 @@ def test_runs_that_are_refused(trained: SentimentModel, tmp_path: Path, monkeypa
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_command(exported: Path, trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "model.onnx"
     out.write_text("old")
@@ -189,6 +194,7 @@ def test_the_command(exported: Path, trained: SentimentModel, tmp_path: Path, mo
     assert "MAE not measured" in selfmm_command(*arguments, "--int8", "--force").stdout
 
 
+@pytest.mark.slow
 def test_the_example_needs_neither_selfmm_nor_torch(
     exported: Path, trained: SentimentModel, planted: Dataset, tmp_path: Path
 ) -> None:

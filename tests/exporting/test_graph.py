@@ -38,6 +38,7 @@ def session(module: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str
     return onnxruntime.InferenceSession(model.SerializeToString())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_lstm_equals_the_packed_one(layers: int, bidirectional: bool) -> None:

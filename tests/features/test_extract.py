@@ -24,6 +24,7 @@ from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
 from selfmm.config.recipe import load_recipe
 from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
+from selfmm.core.jobs.worker import Event, Message, Worker
 from selfmm.core.listener import Listener
 from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
@@ -192,6 +193,7 @@ def test_a_kept_clip_is_checked_once_and_each_track_read_once_more(
 READS = {"opened": 3, "none of": 1, "audio of": 2, "vision of": 2}  # the check, then one read for each stream
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_the_cache_is_made_again(made: Extracted, table: Path, cache: Path, tmp_path: Path) -> None:
     copied = tmp_path / "cache"
     shutil.copytree(cache, copied)
@@ -273,6 +275,7 @@ def waited(process: subprocess.Popen[str], files: int, out: Path) -> list[psutil
     return children
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_where_it_was(made: Extracted, table: Path, tmp_path: Path) -> None:
     process = started(table, tmp_path, TEST_SLOW="c04 c05")
     children = waited(process, 4, tmp_path)
@@ -294,6 +297,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(made: Extracted, table: Pa
     assert content(tmp_path / "data") == content(made.dataset.path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_and_keeps_what_was_done(tmp_path: Path) -> None:
     source = write_clips(tmp_path / "clips", 6, names=["a", "b", "slow one", "slow two"])
     process = started(source, tmp_path)
@@ -313,6 +317,7 @@ def test_ctrl_c_ends_all_and_keeps_what_was_done(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_clip_that_kills_its_process_costs_itself_alone(tmp_path: Path, stand_in: None) -> None:
     source = write_clips(tmp_path / "clips", 8, names=["a", "deadly one", "b", "deadly two"])
     found = extract(source, tmp_path / "data", recipe=VOICE, cache=tmp_path / "cache", jobs=2)
@@ -325,7 +330,19 @@ def test_a_clip_that_kills_its_process_costs_itself_alone(tmp_path: Path, stand_
     assert found.dataset.manifest.provenance["failures"] == 2
 
 
+@pytest.mark.slow
 def test_a_clip_that_hangs_is_given_up(tmp_path: Path, stand_in: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Impatient(Worker):
+        """With the clip that hangs only: on a busy machine others are slow."""
+
+        def send(self, message: Message) -> None:
+            self.hangs = message["clip"]["id"] == "hanging"
+            super().send(message)
+
+        def receive(self, timeout: float | None = None) -> Event | None:
+            return super().receive(timeout if timeout is None or self.hangs else PATIENCE)
+
+    monkeypatch.setattr(workers, "Worker", Impatient)
     monkeypatch.setattr(workers, "_PATIENCE", 3.0)
     source = write_clips(tmp_path / "clips", 3, names=["hanging", "a"])
     found = extract(source, tmp_path / "data", recipe=VOICE, cache=tmp_path / "cache", jobs=1)
@@ -337,6 +354,7 @@ def test_a_clip_that_hangs_is_given_up(tmp_path: Path, stand_in: None, monkeypat
 STRANGE = ["with blank.wav", "日本語.wav", "quote\"'.wav", "new\nline.wav", "-dash.wav", "$(x).wav"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_all_that_can_be_wrong(tmp_path: Path) -> None:
     """Each bad file costs itself alone, and says why."""
     folder = tmp_path / "clips"
@@ -404,6 +422,7 @@ def test_spans_of_one_recording(tmp_path: Path) -> None:
     assert any("overlap in time" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_texts_words_languages_and_labels_of_modalities(tmp_path: Path) -> None:
     for place, name in enumerate("abc"):
         write_recording(tmp_path / f"{name}.wav", sound=tone(1, hertz=200 + 30 * place))
@@ -442,6 +461,7 @@ def test_aligned_to_words_a_row_is_a_word(tmp_path: Path) -> None:
     assert found.dataset.modalities["audio"].gaps
 
 
+@pytest.mark.slow
 def test_a_clip_without_words_fails_alone_where_frames_are_averaged_over_words(tmp_path: Path) -> None:
     for name in "ab":
         write_recording(tmp_path / f"{name}.wav", sound=tone(1, hertz=200 if name == "a" else 300))
@@ -575,6 +595,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_all_and_it_goes_on_afterwards(made: Extracted, table: Path, tmp_path: Path) -> None:
     """The limit on a file's size makes the kernel refuse the write, as a full disk does."""
     words = ["extract", str(table), str(tmp_path / "data"), "--parts", "audio", "--cache", str(tmp_path / "cache")]
@@ -590,6 +611,7 @@ def test_a_full_disk_stops_all_and_it_goes_on_afterwards(made: Extracted, table:
     assert content(again.dataset.path) == content(made.dataset.path)
 
 
+@pytest.mark.slow
 def test_a_full_disk_when_the_data_set_is_written(made: Extracted, table: Path, cache: Path, tmp_path: Path) -> None:
     words = ["extract", str(table), str(tmp_path / "data"), "--parts", "audio", "--cache", str(cache)]
     largest = max(file.stat().st_size for file in cache.rglob("*.safetensors"))

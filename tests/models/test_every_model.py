@@ -162,6 +162,7 @@ def test_an_unknown_option_is_refused(name: str) -> None:
         make_model(name, "options.wings=2")
 
 
+@pytest.mark.slow
 @every_model
 def test_where_to_search_is_where_settings_are(name: str) -> None:
     """Every place of the search space is a setting, and its values are allowed."""

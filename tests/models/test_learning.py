@@ -32,7 +32,13 @@ SMALLER = {"mult": LESS, "tetfn": LESS}
 """Of models that would take long at their own sizes."""
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+FAST = ("self_mm", "lmf")
+"""One of the models with labels per modality, and one without."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
 def test_it_beats_the_mean(name: str, clear: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
     overrides = [*QUICK, f"model={name}", *SMALLER.get(name, ())]
     run = selfmm.train(clear, text_encoder=tiny_encoder, overrides=overrides, out=tmp_path / "run")

@@ -97,6 +97,7 @@ def run(corrected: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPath
     return selfmm.train(corrected, text_encoder=tiny_encoder, overrides=QUICK, out=out, resume=True)
 
 
+@pytest.mark.slow
 def test_fixed_in_every_epoch_and_across_a_resume(corrected: Dataset, run: TrainedModel) -> None:
     labels = run.labels
     of_people = labels["id"].isin(set(corrected.corrections["id"])) & labels["modality"].isin(set(LABELS))

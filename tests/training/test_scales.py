@@ -33,6 +33,7 @@ def train(folder: Path, low: float, high: float) -> tuple[Dataset, SentimentMode
     return dataset, selfmm.train(dataset, preset="quickstart", overrides=QUICK, out=folder / f"run-{low}-{high}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), [(1.0, 5.0), (-5.0, -1.0)])
 def test_a_moved_scale_gives_the_moved_model(low: float, high: float, tmp_path: Path) -> None:
     (plain_set, plain), (other_set, other) = train(tmp_path, -2.0, 2.0), train(tmp_path, low, high)
@@ -47,6 +48,7 @@ def test_a_moved_scale_gives_the_moved_model(low: float, high: float, tmp_path: 
     assert wanted["corr"].min() > 0.8
 
 
+@pytest.mark.slow
 def test_a_wide_scale_gives_the_stretched_model(tmp_path: Path) -> None:
     (_, plain), (_, wide) = train(tmp_path, -3.0, 3.0), train(tmp_path, 0.0, 90.0)
     np.testing.assert_allclose(wide.predictions["score"] / 15 - 3, plain.predictions["score"], atol=2e-2)

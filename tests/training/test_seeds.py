@@ -75,6 +75,7 @@ def same(one: Path, other: Path) -> None:
     assert all((weights[key] == expected[key]).all() for key in expected)
 
 
+@pytest.mark.slow
 def test_each_seed_is_that_of_a_training_of_its_own(two: SeedRuns, planted: Dataset, tmp_path: Path) -> None:
     assert list(two.runs) == [5, 7]
     assert two.failed == {}
@@ -86,6 +87,7 @@ def test_each_seed_is_that_of_a_training_of_its_own(two: SeedRuns, planted: Data
     assert (scores[0] != scores[1]).any()
 
 
+@pytest.mark.slow
 def test_summary(two: SeedRuns) -> None:
     files = [two.folder / f"seed-{seed}" for seed in (5, 7)]
     metrics = [json.loads((path / "metrics.json").read_text()) for path in files]
@@ -128,6 +130,7 @@ class KillSecond(Listener):
             self.second.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_seed_costs_no_other_and_resuming_does_what_is_missing(planted: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     # Long enough that the kill comes before its end.
@@ -152,6 +155,7 @@ def test_a_killed_seed_costs_no_other_and_resuming_does_what_is_missing(planted:
     same(out / "seed-2", alone.folder.path)
 
 
+@pytest.mark.slow
 def test_reasons_that_all_seeds_share_are_said_once(planted: Dataset, tmp_path: Path) -> None:
     overrides = [*QUICK, "text.encoder=/nowhere"]
     with pytest.raises(TrainingError, match="seeds 1, 2: ") as caught:

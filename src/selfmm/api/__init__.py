@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from selfmm.core.errors import UnsafePickleError as UnsafePickleError
     from selfmm.core.errors import WeightsError as WeightsError
     from selfmm.core.listener import Listener as Listener
+    from selfmm.data.batches import collate as collate
     from selfmm.data.findings import Inspection as Inspection
     from selfmm.data.store import Dataset as Dataset
     from selfmm.data.store import open_dataset as open_dataset

@@ -230,6 +230,7 @@ def test_absurd_lengths_are_truncation_not_memory_errors(tmp_path: Path, opcode:
         read_pickle(store(tmp_path / "a.pkl", b"\x80\x05" + frame + opcode + b"abc."))
 
 
+@pytest.mark.slow
 def test_deep_nesting_neither_crashes_nor_escapes(tmp_path: Path) -> None:
     deep = b"\x80\x04N" + b"\x85" * 1_000_000
     assert isinstance(read_pickle(store(tmp_path / "a.pkl", deep + b".")), tuple)

@@ -155,6 +155,7 @@ def film() -> list[Image]:
     return [*two, *alone, *[canvas(240, 480)] * 4, *(canvas(240, 480, (speaking(k), 0, 230)) // 2 for k in range(4))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pieces", "threads"), [([], 1), ([1] * 19, 1), ([1] * 19, 2), ([0, 7, 0, 5], 2), ([3], 3)])
 def test_same_bytes_however_it_is_cut_and_whatever_the_threads(
     film: list[Image], pieces: list[int], threads: int
@@ -359,6 +360,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_an_encoder_sees_the_face(encoder_folder: str, blank: Image) -> None:
     images = [portrait(), blank, np.roll(portrait(), 30, axis=1)]
     settings = FaceSettings(features=encoder_folder)

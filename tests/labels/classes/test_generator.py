@@ -91,6 +91,7 @@ WORLDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS, ids=str)
 def test_equals_the_oracle(world: World) -> None:
     gen, slow = build(world), SlowClasses(world.classes.tolist(), world.count, list(WIDTHS))
@@ -128,6 +129,7 @@ calm_worlds = st.builds(
 worlds = st.builds(replace, calm_worlds, rough=st.booleans())
 
 
+@pytest.mark.slow
 @lawful
 @given(worlds)
 def test_labels_stay_on_the_simplex_and_weights_in_bounds(world: World) -> None:
@@ -143,6 +145,7 @@ def test_labels_stay_on_the_simplex_and_weights_in_bounds(world: World) -> None:
     assert all(buffer.isfinite().all() for buffer in gen.state_dict().values())
 
 
+@pytest.mark.slow
 @lawful
 @given(calm_worlds)
 def test_the_order_of_clips_and_the_names_of_classes_do_not_matter(world: World) -> None:
@@ -221,6 +224,7 @@ def trained(m: Tensor, rows: Tensor, epochs: int = 5) -> UnimodalClassLabelGener
     return gen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.5, 1.0, 1.5])
 def test_planted_contradictions_are_recovered_nearly_as_well_as_can_be(noise: float) -> None:
     for seed in range(3):
