@@ -40,7 +40,7 @@ def test_a_sheet_there_and_back(run: Path, tmp_path: Path) -> None:
     assert listed[0].startswith("id,modality,label,weight,source")
     assert len(listed) == 3
     assert "audio 2" in selfmm("inspect", "data", cwd=tmp_path).stdout
-    assert "took back 2 corrections" in selfmm("corrections", "data", "--forget", "Ann", cwd=tmp_path).stdout
+    assert "deleted 2 corrections" in selfmm("corrections", "data", "--forget", "Ann", cwd=tmp_path).stdout
     assert len(open_dataset(tmp_path / "data").corrections) == 0
 
 

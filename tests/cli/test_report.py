@@ -93,7 +93,7 @@ def test_without_matplotlib_it_says_what_to_install(
 
 
 def test_options_that_do_not_go_together(trained: TrainedModel) -> None:
-    complains(selfmm("labels", trained.folder.path, "--json"), "--json goes with --audit")
+    complains(selfmm("labels", trained.folder.path, "--json"), "--json needs --audit")
     complains(selfmm("labels", trained.folder.path, "--audit", "--epoch", "2"), "leave out --epoch 2")
 
 

@@ -223,7 +223,7 @@ def test_an_explanation_of_each_clip(predict: Predict, demo_clips: Path, tmp_pat
     picture = tmp_path / "why.svg"
     both = predict(*recordings(demo_clips, 2), "--explain", "--picture", picture)
     assert both.returncode == 1
-    assert "--picture is of one clip, and there are 2" in both.stderr
+    assert "--picture shows one clip, but there are 2" in both.stderr
 
 
 def test_a_picture_without_matplotlib_is_told_before_the_work(
@@ -244,7 +244,7 @@ def test_a_picture_without_matplotlib_is_told_before_the_work(
         (["--window", "2", "--hop", "0"], "hop = 0: give seconds"),
         (["--json", "--csv"], "one of --json, --csv and --table"),
         (["--srt", "a.srt"], "--srt is for a curve"),
-        (["--picture", "a.png"], "--picture is of a curve or of an explanation"),
+        (["--picture", "a.png"], "--picture shows a curve or an explanation"),
         (["--window", "2", "--explain"], "--explain is for whole clips"),
         (["--explain", "--csv"], "--explain of recordings does not fit into a table"),
         (["--split", "test"], "a recording has no splits"),

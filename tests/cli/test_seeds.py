@@ -38,7 +38,7 @@ def run(planted: Dataset, out: Path, *more: str) -> CompletedProcess[str]:
 def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
     result = run(planted, tmp_path / "out", "--seeds", "5,7", "--jobs", "2")
     assert result.returncode == 0, result.stderr
-    assert "2 seeds to train, 2 at once as --jobs says, 1 thread each" in result.stdout
+    assert "2 seeds to train, 2 at once as set by --jobs, 1 thread each" in result.stdout
     assert "seed 7: finished, valid MAE" in result.stdout
     figures = json.loads((tmp_path / "out" / "summary.json").read_text())["figures"]["test_mae"]
     (row,) = [line for line in result.stdout.splitlines() if line.strip().startswith("MAE")]

@@ -70,7 +70,7 @@ def test_an_interrupt_says_how_to_go_on(planted: Dataset, tmp_path: Path, monkey
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("selfmm.experiments.trial.Bench.run", interrupted)
+    monkeypatch.setattr("selfmm.experiments.trial.TrialTrainer.run", interrupted)
     result = run(planted, tmp_path / "out", "--trials", "2")
     assert result.returncode == 130
     assert result.stderr == "error: interrupted; continue with the same command and --resume.\n"
@@ -137,5 +137,5 @@ def test_a_summary_without_a_start_and_with_importance(tmp_path: Path) -> None:
     assert lines.index(["text.finetune", "True", "False", "0.75"]) < lines.index(
         ["fusion.lr", "0.001", "0.002", "0.25"]
     )
-    assert "a hint, no more" in out.getvalue()
+    assert "only a hint" in out.getvalue()
     assert f"  selfmm train 'my data' --preset {tmp_path}/best.toml --seeds 1112-1116" in out.getvalue()

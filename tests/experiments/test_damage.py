@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from selfmm.core.errors import DatasetError, RunError
 from selfmm.data.batches import BatchMaker
 from selfmm.data.store import Dataset
-from selfmm.experiments.damage import Bench, Damage, deviations, lost_clips, lost_frames, noise
+from selfmm.experiments.damage import ClipDamager, Damage, deviations, lost_clips, lost_frames, noise
 from selfmm.runs.trained_model import TrainedModel
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=20, unique=True)
@@ -75,9 +75,9 @@ def test_noise_is_a_clips_own(ids: list[str], draws: int) -> None:
     assert np.array_equal(together, np.concatenate(alone))
 
 
-def of_test(dataset: Dataset, draws: int = 0) -> Bench:
+def of_test(dataset: Dataset, draws: int = 0) -> ClipDamager:
     samples = dataset.samples[dataset.samples["split"] == "test"].reset_index(drop=True)
-    return Bench(replace(dataset, samples=samples), draws, deviations(dataset, ["audio", "vision"]))
+    return ClipDamager(replace(dataset, samples=samples), draws, deviations(dataset, ["audio", "vision"]))
 
 
 def stored(dataset: Dataset, name: str) -> np.ndarray:
@@ -85,27 +85,29 @@ def stored(dataset: Dataset, name: str) -> np.ndarray:
 
 
 def test_lost_frames_are_gaps_and_all_else_stays(planted: Dataset) -> None:
-    bench = of_test(planted)
-    whole = stored(bench.clips, "audio")
-    damaged = bench.damaged(Damage("frames", ("audio",), 0.4))
+    damager = of_test(planted)
+    whole = stored(damager.clips, "audio")
+    damaged = damager.damaged(Damage("frames", ("audio",), 0.4))
     found = stored(damaged, "audio")
     lost = np.isnan(found).any(axis=1)
     assert np.array_equal(lost, np.isnan(found).all(axis=1))
     assert lost.mean() == pytest.approx(0.4, abs=0.06)
     assert np.array_equal(found[~lost], whole[~lost])
-    assert np.array_equal(stored(damaged, "vision"), stored(bench.clips, "vision"))
-    assert np.array_equal(stored(bench.clips, "audio"), whole), "the source is as it was"
+    assert np.array_equal(stored(damaged, "vision"), stored(damager.clips, "vision"))
+    assert np.array_equal(stored(damager.clips, "audio"), whole), "the source is as it was"
     rows = np.arange(len(damaged))
     batch = BatchMaker(damaged, rows, {"audio": damaged.modalities["audio"]}).make(rows)  # it takes such gaps
     assert int(batch.streams["audio"].values.isnan().all(-1).sum()) == lost.sum()
 
 
 def test_noise_is_in_deviations_of_the_training_split(planted: Dataset) -> None:
-    bench = of_test(planted)
+    damager = of_test(planted)
     train = np.concatenate([planted.frames("vision", int(row)) for row in planted.rows("train")]).astype(np.float64)
-    np.testing.assert_allclose(bench.deviations["vision"], train.std(axis=0), rtol=1e-5)
-    whole = stored(bench.clips, "vision").astype(np.float64)
-    added = {level: stored(bench.damaged(Damage("noise", ("vision",), level)), "vision") - whole for level in (0.5, 2)}
+    np.testing.assert_allclose(damager.deviations["vision"], train.std(axis=0), rtol=1e-5)
+    whole = stored(damager.clips, "vision").astype(np.float64)
+    added = {
+        level: stored(damager.damaged(Damage("noise", ("vision",), level)), "vision") - whole for level in (0.5, 2)
+    }
     np.testing.assert_allclose(added[0.5] / train.std(axis=0), added[2] / train.std(axis=0) / 4, atol=1e-4)
     np.testing.assert_allclose(added[2].std(axis=0) / train.std(axis=0), 2, rtol=0.15)
     np.testing.assert_allclose(added[2].mean(axis=0) / train.std(axis=0), 0, atol=0.3)
@@ -113,32 +115,32 @@ def test_noise_is_in_deviations_of_the_training_split(planted: Dataset) -> None:
 
 @pytest.mark.parametrize("kind", ["clips", "frames", "noise"])
 def test_all_together_is_each_at_once(planted: Dataset, kind: str) -> None:
-    bench = of_test(planted)
-    both = bench.damaged(Damage(kind, ("audio", "vision"), 0.5))  # type: ignore[arg-type]
+    damager = of_test(planted)
+    both = damager.damaged(Damage(kind, ("audio", "vision"), 0.5))  # type: ignore[arg-type]
     for name in ("audio", "vision"):
-        one = bench.damaged(Damage(kind, (name,), 0.5))  # type: ignore[arg-type]
+        one = damager.damaged(Damage(kind, (name,), 0.5))  # type: ignore[arg-type]
         assert np.array_equal(one.lengths(name), both.lengths(name))
         assert np.array_equal(stored(one, name), stored(both, name), equal_nan=True)
 
 
 def test_missing_streams(planted: Dataset) -> None:
-    bench = of_test(planted)
-    damaged = bench.damaged(Damage("clips", ("text", "audio"), 0.5))
+    damager = of_test(planted)
+    damaged = damager.damaged(Damage("clips", ("text", "audio"), 0.5))
     for name in ("text", "audio"):
-        lost = lost_clips(bench.ids, name, 0.5, 0)
-        assert np.array_equal(damaged.lengths(name), np.where(lost, 0, bench.clips.lengths(name)))
+        lost = lost_clips(damager.ids, name, 0.5, 0)
+        assert np.array_equal(damaged.lengths(name), np.where(lost, 0, damager.clips.lengths(name)))
     assert not np.array_equal(damaged.lengths("text") > 0, damaged.lengths("audio") > 0)
-    assert np.array_equal(damaged.lengths("vision"), bench.clips.lengths("vision"))
+    assert np.array_equal(damaged.lengths("vision"), damager.clips.lengths("vision"))
 
 
 def test_lost_words_are_unknown_and_marks_stay(planted: Dataset, trained: TrainedModel) -> None:
-    bench = of_test(planted)
-    maker = trained.assembly.maker(bench.clips, np.arange(len(bench.clips)))
+    damager = of_test(planted)
+    maker = trained.assembly.maker(damager.clips, np.arange(len(damager.clips)))
     assert trained.assembly.pretrained is not None
     tokenizer = trained.assembly.pretrained.tokenizer
-    whole, some, none = (bench.without_words(maker.ragged("text"), tokenizer, share) for share in (0, 0.5, 1))
+    whole, some, none = (damager.without_words(maker.ragged("text"), tokenizer, share) for share in (0, 0.5, 1))
     marks = np.isin(whole.rows, [tokenizer.cls_token_id, tokenizer.sep_token_id])
-    assert marks.sum() == 2 * len(bench.clips)
+    assert marks.sum() == 2 * len(damager.clips)
     assert np.array_equal(some.rows[marks], whole.rows[marks])
     assert np.array_equal(none.rows[marks], whole.rows[marks])
     assert (none.rows[~marks] == tokenizer.unk_token_id).all()
@@ -156,9 +158,9 @@ class _Silent:
 
 
 def test_what_cannot_be_damaged(planted: Dataset, trained: TrainedModel) -> None:
-    bench = of_test(planted)
-    words = trained.assembly.maker(bench.clips, np.arange(len(bench.clips))).ragged("text")
+    damager = of_test(planted)
+    words = trained.assembly.maker(damager.clips, np.arange(len(damager.clips))).ragged("text")
     with pytest.raises(RunError, match="no token for an unknown word"):
-        bench.without_words(words, _Silent(), 0.5)
+        damager.without_words(words, _Silent(), 0.5)
     with pytest.raises(DatasetError, match=r"standard deviations over the training split.*no audio"):
-        deviations(bench.clips, ["audio"])
+        deviations(damager.clips, ["audio"])

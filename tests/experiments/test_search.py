@@ -114,7 +114,7 @@ def test_values_go_where_they_belong_and_nowhere_else() -> None:
     [
         ("text.lrr=1,2", "text.lrr is not a setting of ef_lstm that can be searched; did you mean 'text.lr'"),
         ("options.heads=1,2", "options.heads is not a setting of ef_lstm"),
-        ("seed=1,2", "choosing the seed with the best validation figure is choosing luck"),
+        ("seed=1,2", "the seed with the best validation figure is only the luckiest"),
         ("model=ef_lstm,lf_dnn", "tune the models one by one"),
         ("modalities=text,audio", "modalities is not a setting of ef_lstm that can be searched"),
         ("fusion.lr=2..1", "the first number must be below the second"),

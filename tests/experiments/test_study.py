@@ -76,7 +76,7 @@ def test_a_trial_does_not_depend_on_kills(tmp_path: Path, kill_at: int) -> None:
     first = go_on(found, kill_at)
     with quiet():
         lost = found.ask()
-        found.heard(lost.number, 1, 0.5)
+        found.record_epoch(lost.number, 1, 0.5)
     again = study(folder)
     second = go_on(again, 14 - kill_at)
     assert [each.values for each in [*first, *second]] == [each.values for each in whole]
@@ -160,7 +160,7 @@ def run_epochs(found: Study, figures: list[float]) -> int:
     with quiet():
         asked = found.ask()
         for epoch, figure in enumerate(figures, start=1):
-            if not found.heard(asked.number, epoch, figure):
+            if not found.record_epoch(asked.number, epoch, figure):
                 found.tell(asked.number, Outcome("pruned", min(figures[:epoch]), 1, 1.0))
                 return epoch
         found.tell(asked.number, Outcome("complete", min(figures), 1, 1.0))

@@ -16,7 +16,7 @@ from conftest import QUICK
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import DatasetError, WeightsError
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.experiments.trial import Bench
+from selfmm.experiments.trial import TrialTrainer
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=3"]
 
@@ -25,22 +25,22 @@ def go_on(epoch: int, mae: float) -> bool:
     return True
 
 
-def of(bench: Bench, **values: object) -> tuple[str, float | None, int | None]:
-    outcome = bench.run({key.replace("__", "."): value for key, value in values.items()}, go_on)
+def of(trainer: TrialTrainer, **values: object) -> tuple[str, float | None, int | None]:
+    outcome = trainer.run({key.replace("__", "."): value for key, value in values.items()}, go_on)
     assert outcome.seconds > 0
     return outcome.state, outcome.mae, outcome.epoch
 
 
 def test_its_figure_is_that_of_a_training(planted: Dataset, tmp_path: Path) -> None:
     heard: list[float] = []
-    bench = Bench(planted, load_settings(None, STREAMS))
+    trainer = TrialTrainer(planted, load_settings(None, STREAMS))
     values = {"fusion.lr": 3e-3, "stream.audio.hidden": 8}
 
     def hear(epoch: int, mae: float) -> bool:
         heard.append(mae)
         return True
 
-    outcome = bench.run(values, hear)
+    outcome = trainer.run(values, hear)
     own = [f"{key}={value}" for key, value in values.items()]
     run = selfmm.train(planted, overrides=[*STREAMS, *own], out=tmp_path / "run")
     assert heard == run.history["valid_mae"].tolist()
@@ -53,52 +53,52 @@ def test_one_that_is_stopped_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     settings = load_settings(None, STREAMS)
-    expected = of(Bench(planted, settings), fusion__lr=2e-3)
-    bench = Bench(planted, settings)
+    expected = of(TrialTrainer(planted, settings), fusion__lr=2e-3)
+    trainer = TrialTrainer(planted, settings)
     threads = threading.active_count()
 
     def stop(epoch: int, mae: float) -> bool:
         return epoch < 2
 
-    stopped = bench.run({"fusion.lr": 0.5}, stop)
+    stopped = trainer.run({"fusion.lr": 0.5}, stop)
     assert (stopped.state, stopped.epoch) in {("pruned", 1), ("pruned", 2)}
     assert threading.active_count() == threads
     assert torch.is_grad_enabled()
     assert not torch.is_autocast_enabled("cpu")
-    assert of(bench, fusion__lr=2e-3) == expected
+    assert of(trainer, fusion__lr=2e-3) == expected
     assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_trained_fails_with_its_reason(planted: Dataset) -> None:
-    bench = Bench(planted, load_settings(None, [*STREAMS, "training.clip_norm=0"]))
-    overflow = bench.run({"fusion.lr": 1e30}, go_on)
+    trainer = TrialTrainer(planted, load_settings(None, [*STREAMS, "training.clip_norm=0"]))
+    overflow = trainer.run({"fusion.lr": 1e30}, go_on)
     assert overflow.state == "failed"
     assert "not finite" in overflow.reason
-    wrong = bench.run({"fusion.projection": 0}, go_on)
+    wrong = trainer.run({"fusion.projection": 0}, go_on)
     assert (wrong.state, wrong.mae, wrong.epoch) == ("failed", None, None)
     assert "fusion.projection = 0: input should be greater than or equal to 1" in wrong.reason
-    unknown = bench.run({"options.heads": 2}, go_on)
+    unknown = trainer.run({"options.heads": 2}, go_on)
     assert "options.heads is not a setting" in unknown.reason
     assert "\n" not in unknown.reason
 
 
 def test_an_encoder_that_is_not_there_fails_where_it_was_searched(planted: Dataset, tiny_encoder: str) -> None:
     settings = load_settings(None, [*QUICK, "training.max_epochs=1", "modalities=text", "text.encoder=/nowhere"])
-    bench = Bench(planted, settings)
+    trainer = TrialTrainer(planted, settings)
     with pytest.raises(WeightsError, match="/nowhere"):
-        bench.run({"fusion.lr": 1e-3}, go_on)
-    assert "/nowhere" in bench.run({"text.encoder": "/nowhere"}, go_on).reason
-    assert bench.run({"text.encoder": tiny_encoder}, go_on).state == "complete"
+        trainer.run({"fusion.lr": 1e-3}, go_on)
+    assert "/nowhere" in trainer.run({"text.encoder": "/nowhere"}, go_on).reason
+    assert trainer.run({"text.encoder": tiny_encoder}, go_on).state == "complete"
 
 
 def test_memory_that_runs_out_fails_it(planted: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(planted, load_settings(None, STREAMS))
+    trainer = TrialTrainer(planted, load_settings(None, STREAMS))
 
     def no_room(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")
 
     monkeypatch.setattr("selfmm.experiments.trial.make_objective", no_room)
-    assert bench.run({}, go_on).reason == "memory ran out"
+    assert trainer.run({}, go_on).reason == "memory ran out"
 
 
 def copied(dataset: Dataset, to: Path) -> Path:
@@ -122,10 +122,10 @@ def test_the_test_split_is_not_read(planted: Dataset, tiny_encoder: str, tmp_pat
     settings = load_settings(
         None, [*QUICK, "training.max_epochs=2", f"text.encoder={tiny_encoder}", "text.finetune=false"]
     )
-    bench = Bench(open_dataset(poisoned), settings)
-    assert set(bench.dataset.samples["split"]) == {"train", "valid"}
-    found = of(bench)
-    assert found == of(Bench(planted, settings))
+    trainer = TrialTrainer(open_dataset(poisoned), settings)
+    assert set(trainer.dataset.samples["split"]) == {"train", "valid"}
+    found = of(trainer)
+    assert found == of(TrialTrainer(planted, settings))
     assert found[0] == "complete"
 
 
@@ -136,7 +136,7 @@ def test_damage_that_all_trials_meet_is_raised(planted: Dataset, tmp_path: Path)
     frames.flush()
     settings = load_settings(None, [*STREAMS, "stream.audio.standardise=false", "stream.vision.standardise=false"])
     with pytest.raises(DatasetError, match="the audio frames of clip"):
-        Bench(open_dataset(damaged), settings).run({}, go_on)
+        TrialTrainer(open_dataset(damaged), settings).run({}, go_on)
 
 
 def test_a_frozen_encoder_is_asked_once(
@@ -144,16 +144,16 @@ def test_a_frozen_encoder_is_asked_once(
 ) -> None:
     monkeypatch.setenv("SELFMM_CACHE", str(tmp_path))
     quick = [*QUICK, "training.max_epochs=1", "modalities=text", f"text.encoder={tiny_encoder}"]
-    bench = Bench(planted, load_settings(None, [*quick, "text.finetune=false"]))
-    bench.ask_frozen()
+    trainer = TrialTrainer(planted, load_settings(None, [*quick, "text.finetune=false"]))
+    trainer.encode_frozen()
     (kept,) = tmp_path.rglob("*.npy")
     assert np.load(kept).shape[0] == len(planted) - len(planted.rows("test"))
     kept.unlink()
-    first = of(bench, fusion__lr=2e-3)
-    assert of(bench, fusion__lr=2e-3) == first
+    first = of(trainer, fusion__lr=2e-3)
+    assert of(trainer, fusion__lr=2e-3) == first
     assert not list(tmp_path.rglob("*.npy")), "its answers were at hand"
-    shorter = of(bench, fusion__lr=2e-3, text__max_tokens=4)
+    shorter = of(trainer, fusion__lr=2e-3, text__max_tokens=4)
     assert shorter[1] != first[1], "other words, other answers"
-    trained = of(bench, fusion__lr=2e-3, text__finetune=True)
+    trained = of(trainer, fusion__lr=2e-3, text__finetune=True)
     assert trained[1] != first[1]
     assert len(list(tmp_path.rglob("*.npy"))) == 1

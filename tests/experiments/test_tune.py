@@ -27,7 +27,7 @@ from selfmm.data.store import Dataset, open_dataset
 from selfmm.experiments.course import Course, train_here
 from selfmm.experiments.search import make_search
 from selfmm.experiments.study import Asked, Study, quiet
-from selfmm.experiments.trial import Bench, Outcome
+from selfmm.experiments.trial import Outcome, TrialTrainer
 from selfmm.experiments.tuning import Tuning
 from selfmm.models.assembly import chosen_modalities
 from waiting import wait_until
@@ -156,7 +156,7 @@ def test_several_jobs_are_processes(planted: Dataset, tmp_path: Path, monkeypatc
         assert pool.setup is not None
         assert pool.command == module("selfmm.experiments.tune_worker")
         pools.append((pool.plan, pool.setup))
-        train_here(course, Bench(planted, load_settings(None, STREAMS)))
+        train_here(course, TrialTrainer(planted, load_settings(None, STREAMS)))
 
     monkeypatch.setattr(Pool, "run", run)
     found = tuned(planted, tmp_path / "out", overrides=STREAMS, trials=3, jobs=2)
@@ -175,9 +175,9 @@ def test_a_process_trains_as_this_one_does(planted: Dataset, tmp_path: Path) -> 
     with quiet():
         pool = Pool[int](Plan(1, 1, measured=False), module("selfmm.experiments.tune_worker"), job)
         pool.run(Course(found, 2, Listener(), lambda: None))
-    bench = Bench(planted, base)
+    trainer = TrialTrainer(planted, base)
     for trial in found.ended():
-        here = bench.run(trial.values, lambda epoch, mae: True)
+        here = trainer.run(trial.values, lambda epoch, mae: True)
         assert replace(here, seconds=0.0) == replace(trial.outcome, seconds=0.0)
     assert not [p for p in psutil.Process().children() if "selfmm.experiments.tune_worker" in p.cmdline()]
 

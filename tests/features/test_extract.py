@@ -308,7 +308,7 @@ def test_ctrl_c_ends_all_and_keeps_what_was_done(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "interrupted; what was extracted is kept, and the same command continues from there" in errors
+    assert "interrupted; extracted clips are kept, and the same command continues from there" in errors
     assert "Traceback" not in errors
     assert "Warning" not in errors
     assert not [child for child in children if child.is_running()]

@@ -1,4 +1,4 @@
-"""Everything that ``selfmm`` can do, as Python functions: one for each command, with the same names of options.
+"""Everything that ``selfmm`` can do, as Python functions: one for each command, with options of the same names.
 
 >>> from selfmm import api
 >>> "train" in dir(api), "compare" in dir(api)

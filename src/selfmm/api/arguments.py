@@ -1,24 +1,26 @@
-"""The short forms that both Python and the command line take: lists, ranges, settings, windows."""
+"""Arguments in short forms that both Python and the command line accept, and checks of output files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.core.errors import SettingsError
+from selfmm.core.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
     from selfmm.recordings.spans import Sentences, Windows
     from selfmm.runs.folder import RunFolder
     from selfmm.runs.trained_model import TrainedModel
 
-    # A finished run: its folder, or the run as `selfmm.load` returns it.
+    # A finished run: its folder, or the run that `selfmm.load` returns.
     Run: TypeAlias = TrainedModel | RunFolder | str | Path
+
+TABLES = (".csv", ".parquet")
 
 
 def names(value: str | Sequence[str]) -> list[str]:
-    """Names from a comma list, or from a sequence.
+    """Return names from a comma list or a sequence.
 
     >>> names("mult, tfn"), names(["mult", "tfn"])
     (['mult', 'tfn'], ['mult', 'tfn'])
@@ -27,13 +29,9 @@ def names(value: str | Sequence[str]) -> list[str]:
 
 
 def setting_values(
-    overrides: Sequence[str],
-    *,
-    model: str | None = None,
-    labels: str | None = None,
-    text_encoder: str | None = None,
+    overrides: Sequence[str], *, model: str | None = None, labels: str | None = None, text_encoder: str | None = None
 ) -> list[str]:
-    """``overrides``, then those settings that have an option of their own.
+    """Return ``overrides``, followed by the settings that have their own argument.
 
     >>> setting_values(["seed=3"], model="mult", text_encoder="minilm")
     ['seed=3', 'model=mult', 'text.encoder=minilm']
@@ -44,10 +42,10 @@ def setting_values(
 
 
 def label_range(value: str | tuple[float, float] | None) -> tuple[float, float] | None:
-    """Lowest and highest label, from two numbers or from text.
+    """Return the lowest and highest label, from two numbers or from text.
 
     Raises:
-        SettingsError: the text is not a range.
+        SettingsError: if the text is not a range.
 
     >>> label_range("-3,3")
     (-3.0, 3.0)
@@ -59,17 +57,16 @@ def label_range(value: str | tuple[float, float] | None) -> tuple[float, float] 
     except ValueError:
         low, high = 0.0, 0.0
     if not low < high:
-        raise SettingsError(
-            [f"`label_range=...` is {value!r}: write the lowest and the highest label, for example -3,3"]
-        )
+        problem = f"`label_range=...` is {value!r}: write the lowest and the highest label, for example -3,3"
+        raise SettingsError([problem])
     return low, high
 
 
 def spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows | Sentences | None:
-    """How a long recording is divided; None: it is scored as a whole.
+    """Return how a long recording is divided; None if it is scored as a whole.
 
     Raises:
-        SettingsError: the arguments contradict each other.
+        SettingsError: if the arguments contradict each other.
     """
     if window is None and hop is None and not by_sentence:
         return None
@@ -83,9 +80,32 @@ def spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows
 
 
 def open_run(run: Run) -> RunFolder:
-    """Return the folder of a run; it reads ``run.json`` once."""
+    """Return the folder of a run, which reads ``run.json`` once."""
     from selfmm.runs.folder import RunFolder
 
     if isinstance(run, str | Path):
         return RunFolder(Path(run))
     return run if isinstance(run, RunFolder) else run.folder
+
+
+def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:
+    """Check that writing ``path`` loses nothing.
+
+    Args:
+        path: the file; None passes.
+        inside: a run or data-set folder that must not contain it.
+        force: whether an existing file may be replaced.
+        suffixes: the allowed endings.
+
+    Raises:
+        OutputError: if the file must not be written.
+    """
+    if path is None:
+        return
+    if path.suffix not in suffixes:
+        raise OutputError(f"cannot tell the format of {path}: name a file that ends in {' or '.join(suffixes)}.")
+    from selfmm.runs.folder import refuse_inside
+
+    refuse_inside(path, inside)
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")

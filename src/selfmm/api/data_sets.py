@@ -1,4 +1,4 @@
-"""Data sets: make them from features, from recordings, or for trying things out; open and inspect them."""
+"""Data sets: make them from features or recordings, make data to try things on, and inspect them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def import_dataset(
         label_range: lowest and highest label, two numbers or ``"-3,3"``.
 
     Returns:
-        The data set, and notes on what was changed or is remarkable.
+        The data set, and notes on what was changed or is unusual.
     """
     from selfmm.data.importing import import_dataset
 
@@ -62,10 +62,10 @@ def import_dataset(
 
 
 def inspect(data: Dataset | str | Path) -> Inspection:
-    """Return what a data set holds, and what is wrong with it in ``problems``.
+    """Return what a data set holds; ``problems`` lists what is wrong with it.
 
     Raises:
-        DatasetError: the folder is not a data set, or cannot be read.
+        DatasetError: if the folder is not a data set, or cannot be read.
     """
     from selfmm.data.inspect import inspect_dataset
     from selfmm.data.store import as_dataset
@@ -98,25 +98,25 @@ def extract(
     Args:
         parts: modalities, for example ``"text,audio"``.
         recogniser: speech recognition, the setting ``speech.recogniser``.
-        language: of the speech, the setting ``speech.language``.
-        overrides: further settings of the recipe like ``face.rate=5``.
-        recipe: the complete recipe, instead of the four above.
+        language: language of the speech, the setting ``speech.language``.
+        overrides: further settings of the recipe, like ``face.rate=5``.
+        recipe: the complete recipe, instead of the four arguments above.
         label_range: lowest and highest rating, two numbers or ``"-3,3"``.
         src, dst, label_column, media_root, name, seed, jobs, backend, cache, force, listener: see
             :func:`selfmm.features.extract.extract`.
 
     Raises:
-        SettingsError: the recipe is wrong, or is given twice.
-        SourceError: the list of clips is wrong as a whole, or none of them could be extracted.
-        OutputError: ``dst`` exists, or something cannot be written.
-        MissingPackageError, WeightsError: the recipe needs something that is not installed.
+        SettingsError: if the recipe is not valid, or is given in both ways.
+        SourceError: if the list of clips cannot be used, or no clip could be extracted.
+        OutputError: if ``dst`` exists, or something cannot be written.
+        MissingPackageError, WeightsError: if the recipe needs something that is not installed.
     """
     from selfmm.config.recipe import load_recipe
     from selfmm.config.settings import with_values
     from selfmm.features.extract import extract
 
-    named = with_values((), {"parts": parts, "speech.recogniser": recogniser, "speech.language": language})
-    changed = [*named, *overrides]
+    named = {"parts": parts, "speech.recogniser": recogniser, "speech.language": language}
+    changed = [*with_values((), named), *overrides]
     if recipe is not None and changed:
         raise SettingsError(["give `recipe=...` or single settings of it, not both"])
     return extract(
@@ -137,11 +137,11 @@ def extract(
 
 
 def planted(dst: str | Path, *, clips: int = 600, conflict: float = 0.2, seed: int = 0, force: bool = False) -> Dataset:
-    """Make a data set whose true label of each modality is known.
+    """Make a data set with a known true label of each modality.
 
     Args:
         dst: the folder to make.
-        clips: how many.
+        clips: number of clips.
         conflict: share of the clips in which one modality contradicts the others, 0 to 1.
         seed: other seeds give other clips of the same kind.
         force: replace a data set at ``dst``.
@@ -154,13 +154,13 @@ def planted(dst: str | Path, *, clips: int = 600, conflict: float = 0.2, seed: i
 def demo(
     dst: str | Path, *, count: int = 24, seed: int = 0, synthesizer: Synthesizer = "auto", force: bool = False
 ) -> Path:
-    """Make small videos of drawn people who talk, and return the table that lists them with their true labels.
+    """Make small videos of drawn people who talk, and return the path of the table with their true labels.
 
     Args:
         dst: the folder to make.
-        count: how many clips, at least 3.
+        count: number of clips, at least 3.
         seed: other seeds give other clips.
-        synthesizer: ``espeak-ng``, ``tones`` (without words), or ``auto`` for the first of them that is installed.
+        synthesizer: ``espeak-ng``, ``tones`` (without words), or ``auto`` for the first that is installed.
         force: replace the folder.
     """
     from selfmm.demo.clips import make_clips

@@ -1,4 +1,4 @@
-"""Many runs: compare models, vary one of them, search its settings."""
+"""Experiments with many runs: compare models, or vary one model."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def compare(
     """Train models with the same seeds on the same clips, and compare them on the test split.
 
     Args:
-        models: names or TOML presets, as a list or as ``"mult,tfn"``; each may be followed by settings of its own, as
-            in ``lf_dnn+labels.source=generated``. ``"all"`` stands for every model.
-        text_encoder: hub name, local folder or ``minilm``, for all of them.
+        models: names or TOML presets, as a list or as ``"mult,tfn"``; each may be followed by its own settings, as in
+            ``lf_dnn+labels.source=generated``. ``"all"`` stands for every model.
+        text_encoder: hub name, local folder or ``minilm``, for all models.
         data, seeds, baseline, published, preset, overrides, out, resume, jobs, listener: see
             :func:`selfmm.experiments.compare.compare`.
 
     Raises:
-        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says what to do.
-        TrainingError: no run has a result.
+        SettingsError, DatasetError, OutputError, RunError: raised before any training; the message says what to do.
+        TrainingError: if no run has a result.
     """
     from selfmm.experiments.compare import compare
 
@@ -74,7 +74,7 @@ def ablate(
     jobs: int | None = None,
     listener: Listener | None = None,
 ) -> Ablation:
-    """Train variations of a model with the same seeds, and show what each part is worth.
+    """Train variations of a model with the same seeds, to see what each part contributes.
 
     Args:
         what: ``tasks``, ``rules``, ``modalities``, ``amount``, ``robustness``, as a list or as ``"tasks,rules"``.
@@ -83,8 +83,8 @@ def ablate(
             :func:`selfmm.experiments.ablate.ablate`.
 
     Raises:
-        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says what to do.
-        TrainingError: no run has a result.
+        SettingsError, DatasetError, OutputError, RunError: raised before any training; the message says what to do.
+        TrainingError: if no run has a result.
     """
     from selfmm.experiments.ablate import ablate
 

@@ -1,4 +1,4 @@
-"""What the quickstart does besides the functions of :mod:`selfmm.api`: checks, and how good its results are."""
+"""What the quickstart needs besides the functions of :mod:`selfmm.api`: checks, and measures of its results."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _SECONDS = (2.0, 3.0)
 
 
 def missing_for_recordings() -> str:
-    """Return what recordings need and this machine lacks, in words; empty if it lacks nothing."""
+    """Return what this machine lacks for recordings, in words; empty if it lacks nothing."""
     missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
     return ", ".join([*missing, *([] if find("face") else ["the weights face"])])
 
 
 def check_recordings(recordings: Path) -> None:
-    """Find out what is wrong with a user's recordings before anything takes time.
+    """Check a user's recordings before anything takes time.
 
     Raises:
-        MissingPackageError, WeightsError: extraction needs something that is not installed.
-        SourceError: the list is wrong as a whole, or has no ratings.
+        MissingPackageError, WeightsError: if extraction needs something that is not installed.
+        SourceError: if the list cannot be used, or has no ratings.
     """
     from selfmm.features.clips.listing import read_clips
 
@@ -44,9 +44,8 @@ def check_recordings(recordings: Path) -> None:
 
 
 def fresh(path: Path) -> Path:
-    """Return a run folder that does not exist yet, so that an earlier quickstart's run is kept."""
-    number = 1
-    candidate = path
+    """Return a run folder that does not exist yet, to keep the run of an earlier quickstart."""
+    number, candidate = 1, path
     while candidate.exists():
         number += 1
         candidate = path.with_name(f"{path.name}-{number}")
@@ -54,7 +53,7 @@ def fresh(path: Path) -> Path:
 
 
 def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
-    """Return how close the last epoch's u-labels are to the data set's label of each modality, see ``recovery``."""
+    """Return how close the last epoch's u-labels are to the true label of each modality, see ``recovery``."""
     from selfmm.data.scales import LabelScale
     from selfmm.labels.audit.recovery import recovery
 
@@ -66,7 +65,7 @@ def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
 
 
 def short_clips(folder: Path, count: int) -> Path:
-    """Make talking heads of two to three seconds, and return their table."""
+    """Make clips of talking heads that last two to three seconds, and return their table."""
     from selfmm.demo.clips import make_clips
 
     return make_clips(folder, count=count, seconds=_SECONDS, force=True)
@@ -76,8 +75,8 @@ def agreement(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
     """Return the Pearson correlation of scores and true labels.
 
     Returns:
-        A row ``label`` of the fused score, then a row ``label_<modality>`` of each modality whose true label is known;
-        a column per split. NaN where there are too few clips.
+        A column per split; a row ``label`` for the fused score, then a row ``label_<modality>`` for each modality with
+        a known true label. NaN if a split has too few clips.
     """
     import pandas as pd
 
@@ -100,7 +99,7 @@ def _correlation(table: pd.DataFrame, truth: str) -> float:
 
 
 def unseen_clip(source: Path, dataset: Dataset) -> Clip:
-    """Return the first clip of the test split, with the words that came with it; without such a split, the last one."""
+    """Return the first clip of the test split with the words that came with it; without a test split, the last clip."""
     from selfmm.features.clips.listing import read_clips
 
     rows = dataset.rows("test")

@@ -1,4 +1,4 @@
-"""Labels per modality: those that a run generated, how far to trust them, and those that people give instead."""
+"""Labels per modality: those that a run generated, how far to trust them, and corrections by people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.api.arguments import open_run
+from selfmm.api.arguments import check_file, open_run
 from selfmm.core.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
@@ -23,25 +23,24 @@ def labels(run: Run, epoch: int | str = "last") -> pd.DataFrame:
     """Return the labels per modality (u-labels) that a run generated for its training clips.
 
     Args:
-        run: a finished run, by its folder or loaded.
-        epoch: ``last``, ``best`` (of the best validation figure), ``all``, or a number.
+        run: a finished run: its folder, or loaded.
+        epoch: ``last``, ``best`` (with the best validation figure), ``all``, or a number.
 
     Returns:
         A row per clip, epoch and modality: id, epoch, modality, m_label, u_label, weight, outcome.
 
     Raises:
-        RunError: the run generated no labels, is damaged, or has no such epoch.
+        RunError: if the run generated no labels, is damaged, or has no such epoch.
     """
     folder = open_run(run)
     folder.require_finished()
-    table, best = folder.labels(), folder.metrics()["best_epoch"]
-    epoch = str(epoch)
+    table, epoch = folder.labels(), str(epoch)
     if epoch == "all":
         return table
     if not len(table) or "epoch" not in table:
         raise RunError("labels.parquet holds no labels; the run folder is damaged.")
     last = int(table["epoch"].max())
-    named = {"last": last, "best": best}
+    named = {"last": last, "best": folder.metrics()["best_epoch"]}
     number = named.get(epoch) or (int(epoch) if epoch.isdecimal() and len(epoch) < 10 else 0)
     if not 1 <= number <= last:
         raise RunError(f"there is no epoch {epoch!r}: give a number from 1 to {last}, or last, best or all.")
@@ -52,7 +51,7 @@ def audit(run: Run) -> Audit:
     """Return how far to trust the labels that a run generated.
 
     Raises:
-        RunError: the run generated no labels, is not finished or damaged.
+        RunError: if the run generated no labels, is not finished, or is damaged.
     """
     from selfmm.runs.material import Material
 
@@ -65,10 +64,10 @@ class AnnotationFiles:
     """What :func:`annotate` wrote.
 
     Attributes:
-        files: the sheet; or Label Studio's tasks and the labelling configuration for them.
-        clips: how many clips they hold.
-        modalities: those that a label is asked of.
-        notes: one sentence each.
+        files: the sheet; or Label Studio's tasks and their labelling configuration.
+        clips: number of clips.
+        modalities: the modalities to label.
+        notes: what to know about them, one sentence each.
     """
 
     files: tuple[Path, ...]
@@ -78,29 +77,23 @@ class AnnotationFiles:
 
 
 def annotate(
-    run: Run,
-    out: str | Path,
-    *,
-    most: int | None = None,
-    media_root: str | None = None,
-    force: bool = False,
+    run: Run, out: str | Path, *, most: int | None = None, media_root: str | None = None, force: bool = False
 ) -> AnnotationFiles:
     """Write the training clips of a run with their u-labels for people to annotate.
 
     Args:
-        run: a finished run, by its folder or loaded.
+        run: a finished run: its folder, or loaded.
         out: a sheet, ``.csv`` or ``.parquet``; or Label Studio's tasks, ``.json``.
-        most: only this number of clips: where modalities disagree most, and which nobody has corrected yet.
+        most: only this number of clips that nobody has corrected yet, chosen where the modalities disagree most.
         media_root: for Label Studio, the part of the URL before media paths, for example /data/local-files/?d=
-        force: replace files that exist.
+        force: replace existing files.
 
     Raises:
-        RunError: the run is not finished, generated no labels, or people have corrected every clip.
-        DatasetError: its data set is missing or was changed.
-        OutputError: a file exists, or has another ending.
+        RunError: if the run is not finished or generated no labels, or people have corrected every clip.
+        DatasetError: if the run's data set is missing or was changed.
+        OutputError: if a file exists, or has another ending.
     """
     from selfmm.annotation.clips import clips_to_annotate
-    from selfmm.api.files import check_file
     from selfmm.data.store import open_dataset
 
     folder, out = open_run(run), Path(out)
@@ -131,17 +124,17 @@ def annotate(
 
 
 def import_labels(data: Dataset | Run, file: str | Path, *, weight: float = 1.0, source: str | None = None) -> Imported:
-    """Store what annotators filled in as corrections of a data set; the next training takes them as truth.
+    """Store annotators' labels as corrections of a data set; the next training takes them as truth.
 
     Args:
-        data: a data set, or a run on it; by its folder or loaded.
+        data: a data set, or a run on it: its folder, or loaded.
         file: a sheet, or Label Studio's export (.json).
-        weight: of these labels in training, 0 to 1.
-        source: where they come from; default: the file's name.
+        weight: weight of these labels in training, 0 to 1.
+        source: where the labels come from; default: the file's name.
 
     Raises:
-        SourceError: something is wrong, and nothing was changed; everything found is listed.
-        DatasetError, RunError, OutputError: each says what to do.
+        SourceError: if a label is wrong; the message lists every problem, and nothing is changed.
+        DatasetError, RunError, OutputError: the message says what to do.
     """
     from selfmm.annotation.importing import import_corrections
 
@@ -152,16 +145,16 @@ def corrections(data: Dataset | Run) -> pd.DataFrame:
     """Return the labels that people gave to clips of a data set: id, modality, label, weight, source and more.
 
     Args:
-        data: a data set, or a run on it; by its folder or loaded.
+        data: a data set, or a run on it: its folder, or loaded.
     """
     return _dataset(data).corrections
 
 
 def forget_corrections(data: Dataset | Run, source: str) -> int:
-    """Take back all corrections of one source, and return how many these were.
+    """Delete all corrections of one source, and return their number.
 
     Raises:
-        SourceError: the data set has none from this source.
+        SourceError: if the data set has no corrections of this source.
     """
     from selfmm.annotation.importing import forget_corrections
 
@@ -169,7 +162,7 @@ def forget_corrections(data: Dataset | Run, source: str) -> int:
 
 
 def corrections_file(data: Dataset | Run) -> Path:
-    """Return where the corrections of a data set are stored."""
+    """Return the file with the corrections of a data set."""
     from selfmm.data.corrections import CORRECTIONS
 
     return _dataset(data).path / CORRECTIONS

@@ -1,4 +1,4 @@
-"""This machine: what works on it, and the pretrained weights that are here."""
+"""This machine: what works on it, and its pretrained weights."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def doctor() -> Diagnosis:
-    """Return what this machine can do, and what would add the rest; never fails, whatever is broken."""
+    """Return what this machine can do, and what would add the rest. Never fails, whatever is broken."""
     from selfmm.core.doctor import examine
 
     return examine()
 
 
 def list_weights() -> tuple[OfflineWeights, ...]:
-    """Return the weights that need no model hub; ``path`` is None where they are not on this machine."""
+    """Return the weights that need no model hub; ``path`` is None for weights that are not on this machine."""
     from selfmm.core.doctor import offline_weights
 
     return tuple(offline_weights().values())
@@ -31,8 +31,8 @@ def get_weights(names: str | Sequence[str]) -> dict[str, Path]:
         names: for example ``"minilm"`` or ``["tiny.en", "face"]``.
 
     Raises:
-        WeightsError: a name is unknown (then nothing is downloaded), or a download fails or was altered.
-        OutputError: the cache folder cannot be written.
+        WeightsError: if a name is unknown (then nothing is downloaded), or a download fails or was altered.
+        OutputError: if the cache folder cannot be written.
     """
     from selfmm.core.weights import get, known
 

@@ -1,4 +1,4 @@
-"""What commands and their screens are made of, besides the functions of :mod:`selfmm.api`: formats, words, tables."""
+"""What the commands and their screens need besides the functions of :mod:`selfmm.api`: formats, words, tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from selfmm.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from selfmm.annotation.importing import Imported as Imported
+    from selfmm.api.arguments import TABLES as TABLES
+    from selfmm.api.arguments import check_file as check_file
     from selfmm.api.arguments import open_run as open_run
     from selfmm.api.arguments import spans as spans
-    from selfmm.api.files import TABLES as TABLES
-    from selfmm.api.files import check_file as check_file
     from selfmm.api.labelling import corrections_file as corrections_file
     from selfmm.api.scoring import describe_failure as describe_failure
     from selfmm.config.settings import StreamSettings as StreamSettings

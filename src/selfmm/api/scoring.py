@@ -1,4 +1,4 @@
-"""What a finished run is for: scores, why they are what they are, metrics, a report, an ONNX file."""
+"""The use of a finished run: scores and their explanations, metrics, a report, an ONNX file."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def load(run: str | Path, model: str | None = None, trust: bool = False) -> Sent
 
     Args:
         run: the run folder.
-        model: name the code again, ``path/to/file.py:Class`` or ``package.module:Class``; its path may differ from
-            that in training. Not needed for the models of selfmm.
+        model: names your code again, ``path/to/file.py:Class`` or ``package.module:Class``; its path may differ from
+            the path in training. Not needed for the models of selfmm.
         trust: run the code that the run remembers, if it is unchanged. With ``model``, accept a file that has changed
             since training.
 
@@ -53,10 +53,10 @@ def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentM
 
 
 def _scorer(run: Run, model: str | None, trust: bool) -> RecordingScorer:
-    """The scorer of recordings, which loads the network when the first recording is read."""
+    """Return the scorer of recordings, which loads the network when it reads the first recording."""
     from selfmm.recordings.scorer import RecordingScorer
 
-    source = open_run(run) if isinstance(run, str | Path) else run  # so that run.json is read once
+    source = open_run(run) if isinstance(run, str | Path) else run  # reads run.json once
     return RecordingScorer(open_run(source).require_finished(), lambda: _load(source, model, trust))
 
 
@@ -68,7 +68,7 @@ def evaluate(
     model: str | None = None,
     trust: bool = False,
 ) -> Metrics:
-    """Measure the fused score on a split of a data set, by default of the one that the run was trained on.
+    """Measure the fused score on a split of a data set, by default the one that the run was trained on.
 
     Args:
         run, model, trust: see :func:`load`; a run may be loaded already.
@@ -76,7 +76,7 @@ def evaluate(
         split: ``train``, ``valid`` or ``test``.
 
     Raises:
-        RunError, DatasetError: each says what to do.
+        RunError, DatasetError: the message says what to do.
     """
     return _load(run, model, trust).evaluate(data, split)
 
@@ -94,24 +94,24 @@ def predict(
     model: str | None = None,
     trust: bool = False,
 ) -> pd.DataFrame | Prediction | Predictions:
-    """Score clips: all modalities together, and each alone, on the scale of the labels that the run was trained on.
+    """Score clips by all modalities together and by each alone, on the scale of the run's labels.
 
     Args:
         run, model, trust: see :func:`load`; a run may be loaded already.
         data, text, split, explain: see :meth:`selfmm.recordings.model.SentimentModel.predict`.
-        window: seconds; scores one recording in windows of this length. ``hop`` seconds later starts the next one
-            (default 1).
-        by_sentence: scores one recording sentence by sentence.
+        window: score one recording in windows of this length, in seconds.
+        hop: seconds from the start of one window to the next; default 1.
+        by_sentence: score one recording sentence by sentence.
 
     Returns:
-        Of a data set and of text a table with one row per clip: id, split, label (NaN where unknown), score (all
-        modalities together) and score_<modality> (NaN where the clip lacks it). Of one recording a
-        :class:`selfmm.Prediction`; of several, and of windows and sentences, a list of them.
+        For a data set or text, a table with one row per clip: id, split, label (NaN if unknown), score (all modalities
+        together) and score_<modality> (NaN if the clip lacks it). For one recording, a :class:`selfmm.Prediction`;
+        for several recordings, windows or sentences, a list of predictions.
 
     Raises:
-        SettingsError: arguments contradict each other.
-        SourceError, DatasetError, MediaError: the data cannot be read, or do not fit the run.
-        RunError, MissingPackageError, WeightsError: the run cannot be loaded, or features cannot be extracted.
+        SettingsError: if arguments contradict each other.
+        SourceError, DatasetError, MediaError: if the data cannot be read, or do not fit the run.
+        RunError, MissingPackageError, WeightsError: if the run cannot be loaded, or features cannot be extracted.
     """
     if spans(window, hop, by_sentence) is None:
         return _load(run, model, trust).predict(data, split, text=text, explain=explain)  # type: ignore[call-overload, no-any-return]
@@ -125,28 +125,21 @@ def predict(
     for failure in listed.failures:
         raise SourceError(describe_failure(failure))
     results = predict_each(
-        source,
-        listed.clips,
-        window=window,
-        hop=hop,
-        by_sentence=by_sentence,
-        explain=explain,
-        model=model,
-        trust=trust,
+        source, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
     return Predictions(result for result in results if not isinstance(result, Failure))
 
 
 def find_recordings(run: Run, data: Data) -> ClipList | None:
-    """Return the clips that ``data`` names, and those that cannot be used; None if it is not recordings.
+    """Return the clips that ``data`` names, and those that cannot be used; None if ``data`` is not recordings.
 
     Args:
-        run: a finished run. If it was not trained on what :func:`selfmm.extract` makes, a table with a column ``path``
-            is one of features.
+        run: a finished run. Unless it was trained on the output of :func:`selfmm.extract`, a table with a column
+            ``path`` is a table of features.
         data: see :func:`predict`.
 
     Raises:
-        SettingsError, SourceError: the inputs are of several kinds.
+        SettingsError, SourceError: if the inputs are of several kinds.
     """
     from selfmm.data.store import Dataset
     from selfmm.features.clips.clip import Clip
@@ -170,16 +163,16 @@ def predict_each(
     model: str | None = None,
     trust: bool = False,
 ) -> Iterator[Prediction | Failure]:
-    """Yield the prediction of each clip, or the reason why it has none, as soon as it is known.
+    """Yield the prediction of each clip, or the reason why it failed, as soon as it is known.
 
     Args:
-        clips: recordings or parts of them. With ``window`` or ``by_sentence`` exactly one, which gives a prediction for
-            each window or sentence.
+        clips: recordings or parts of them. With ``window`` or ``by_sentence``, exactly one; each window or sentence
+            then has its own prediction.
         run, window, hop, by_sentence, explain, model, trust: see :func:`predict`.
 
     Raises:
-        SettingsError: windows and sentences are for exactly one recording.
-        SourceError: the recording has no sentence.
+        SettingsError: if windows or sentences are asked for, and there is not exactly one recording.
+        SourceError: if the recording has no sentence.
     """
     divided = spans(window, hop, by_sentence)
     if divided is None:
@@ -216,15 +209,15 @@ def explain(
 
     Args:
         run, data, text, split, model, trust: see :func:`predict`.
-        clip: id of a clip of the data set ``data``, whose score is explained down to words and frames.
+        clip: id of one clip of the data set ``data``, to be explained down to words and frames.
 
     Returns:
-        With ``clip`` its :class:`selfmm.api.Explanation`; otherwise what :func:`predict` returns with
+        With ``clip``, its :class:`selfmm.api.Explanation`; otherwise what :func:`predict` returns with
         ``explain=True``.
 
     Raises:
-        DatasetError: the data set has no such clip, or does not fit the run.
-        RunError: the model joins its modalities before each is one vector.
+        DatasetError: if the data set has no such clip, or does not fit the run.
+        RunError: if the model does not encode each modality as one vector before it fuses them.
     """
     if clip is None:
         return predict(run, data, text=text, split=split, explain=True, model=model, trust=trust)
@@ -233,7 +226,7 @@ def explain(
 
     trained = _load(run, model, trust)
     if not isinstance(data, Dataset | str | Path | None):
-        raise SettingsError(["`clip=...` names a clip of a data set; give this as `data=...`"])
+        raise SettingsError(["`clip=...` names a clip of a data set; give the data set as `data=...`"])
     dataset = as_dataset(trained.info.dataset_path if data is None else data)
     rows = dataset.samples.index[dataset.samples["id"] == clip]
     if len(rows) != 1:
@@ -245,13 +238,12 @@ def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> Non
     """Write predictions to a file.
 
     Args:
-        predictions: of recordings, at least one.
-        path: its ending says what is written: ``.csv`` and ``.parquet`` a table, ``.json`` everything, ``.srt``
-            subtitles; ``.png`` and ``.svg`` a picture, of the explanation where there is one, otherwise of the curve.
+        predictions: predictions of recordings, at least one.
+        path: the file. Its ending sets the format: ``.csv`` and ``.parquet`` a table, ``.json`` everything, ``.srt``
+            subtitles; ``.png`` and ``.svg`` a picture of the explanation, or without one, of the curve.
 
     Raises:
-        OutputError: the ending is unknown, or the file cannot be written.
-        MissingPackageError: a picture needs matplotlib.
+        OutputError: if the ending is unknown, the file cannot be written, or a picture needs matplotlib.
     """
     from selfmm.core.files import to_json, write_table, write_text
     from selfmm.recordings.prediction import overlay, table_of
@@ -271,9 +263,10 @@ def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> Non
 
         first = predictions[0]
         if first.explanation is not None:
-            write_picture(explanation_picture(first.explanation), path)
+            picture = explanation_picture(first.explanation)
         else:
-            write_picture(curve_picture(table_of(predictions), first.label_range), path)
+            picture = curve_picture(table_of(predictions), first.label_range)
+        write_picture(picture, path)
     else:
         raise OutputError(f"cannot tell the format of {path}: name a .csv, .parquet, .json, .srt, .png or .svg file.")
 
@@ -281,19 +274,19 @@ def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> Non
 def report(
     run: Run, out: str | Path | None = None, *, pictures: str | Path | None = None, force: bool = False
 ) -> list[Path]:
-    """Write one page of HTML about a run, and its pictures if a folder for them is named.
+    """Write one page of HTML about a run, and its pictures if a folder for them is given.
 
     Args:
-        run: a finished run, by its folder or loaded.
-        out: the page; default ``<run>-report.html`` next to the run.
+        run: a finished run: its folder, or loaded.
+        out: the page; default: ``<run>-report.html`` next to the run.
         pictures: folder for each picture as PNG and SVG.
-        force: replace what exists.
+        force: replace existing files.
 
     Returns:
-        What was written, the page first.
+        The files that were written, the page first.
 
     Raises:
-        RunError, OutputError: each says what to do.
+        RunError, OutputError: the message says what to do.
     """
     from selfmm.report.report import write_report
 
@@ -302,13 +295,7 @@ def report(
 
 
 def export(
-    run: Run,
-    out: str | Path,
-    *,
-    int8: bool = False,
-    force: bool = False,
-    model: str | None = None,
-    trust: bool = False,
+    run: Run, out: str | Path, *, int8: bool = False, force: bool = False, model: str | None = None, trust: bool = False
 ) -> Exported:
     """Write a run as one ONNX file, which scores clips without selfmm and PyTorch; it is checked against PyTorch.
 

@@ -1,4 +1,4 @@
-"""Training: one run, or one for each of several seeds; the settings and models there are."""
+"""Train one run, or one for each of several seeds; list the settings and models."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def train(
     Args:
         data: a data-set folder, or an open data set.
         preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file.
-        model: name of a model, see :func:`models`, or your own ``path/to/file.py:Class``; it overrides the
-            preset's, as the next three do.
+        model: name of a model, see :func:`models`, or your own ``path/to/file.py:Class``. This and the next three
+            arguments override the preset.
         labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
         text_encoder: hub name, local folder or ``minilm``.
-        seed: of everything random.
-        overrides: further settings like ``training.max_epochs=20``.
-        settings: complete settings, instead of the six above.
+        seed: seed of everything random.
+        overrides: further settings, like ``training.max_epochs=20``.
+        settings: complete settings, instead of the six arguments above.
         out: the run folder; default ``runs/<data set>-<preset>-<seed>``.
-        resume: continue an interrupted run; starts one if there is none.
+        resume: continue an interrupted run; start one if the folder has none.
         listener: receives the progress of the training.
 
     Returns:
         The trained model, at its best epoch on the validation split.
 
     Raises:
-        SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: each says what to do.
+        SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
     """
     from selfmm.config.settings import load_settings
     from selfmm.core.listener import Listener
@@ -88,27 +88,27 @@ def train_seeds(
     jobs: int | None = None,
     listener: Listener | None = None,
 ) -> SeedRuns:
-    """Train the same with several seeds, in processes side by side, and return mean and deviation.
+    """Train with several seeds in parallel processes, and return mean and deviation.
 
-    Each seed's figures are those of :func:`train` with the same number of threads. A seed that fails stops no other;
-    its reason is in ``failed``, and ``resume`` trains what is missing.
+    The figures of a seed are those of :func:`train` with the same number of threads. If a seed fails, the others
+    continue; ``failed`` has the reason, and ``resume`` trains what is missing.
 
     Args:
         data: a data-set folder, or an open data set; every process reads the folder.
         seeds: like ``"1111-1115"`` or ``"1111,1113,1120-1122"``, or numbers.
-        preset, model, labels, text_encoder, overrides, settings: as for :func:`train`; their seed does not count.
+        preset, model, labels, text_encoder, overrides, settings: see :func:`train`; their seed is ignored.
         out: the folder of run folders ``seed-<seed>``; default ``runs/<data set>-<preset>``.
         resume: continue what was interrupted, and keep what is finished.
-        jobs: number of runs at once. Default: one per GPU where there are several; otherwise as many as there are
-            cores, and as fit into the free memory, which the first epoch of the first run shows.
-        listener: receives their progress.
+        jobs: number of runs at once. Default: one per GPU if there are several; otherwise as many as cores and free
+            memory allow, measured in the first epoch of the first run.
+        listener: receives the progress of the runs.
 
     Returns:
         Run folders, figures per seed and their summary; also written to ``summary.csv`` and ``summary.json``.
 
     Raises:
-        SettingsError, DatasetError, OutputError, RunError: before anything is trained; each says what to do.
-        TrainingError: the data cannot be trained on, or no seed has a result.
+        SettingsError, DatasetError, OutputError, RunError: raised before any training; the message says what to do.
+        TrainingError: if the data cannot be trained on, or no seed has a result.
     """
     from selfmm.config.settings import load_settings
     from selfmm.core.listener import Listener
@@ -136,14 +136,14 @@ def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed
 
 
 def settings(preset: str | Path | None = None, *, overrides: Sequence[str] = ()) -> Settings:
-    """Return every setting of a training.
+    """Return every setting of training.
 
     Args:
         preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file; None for the defaults.
         overrides: changes like ``training.max_epochs=20``.
 
     Raises:
-        SettingsError: lists every problem.
+        SettingsError: if a setting is not valid; lists every problem.
     """
     from selfmm.config.settings import load_settings
 
@@ -154,7 +154,7 @@ def recipe(*, overrides: Sequence[str] = ()) -> Recipe:
     """Return every setting of :func:`selfmm.extract`, with changes like ``face.rate=5``.
 
     Raises:
-        SettingsError: lists every problem.
+        SettingsError: if a setting is not valid; lists every problem.
     """
     from selfmm.config.recipe import load_recipe
 
@@ -165,11 +165,11 @@ def models(name: str | None = None) -> pd.DataFrame:
     """Return a table of all models, or of one model's own settings.
 
     Returns:
-        A row per model: ``model``, ``published``, ``labels per modality``, ``needs``. Of one model a row per setting:
-        ``setting``, ``default``, ``meaning``, ``selfmm tune tries``.
+        A row per model: ``model``, ``published``, ``labels per modality``, ``needs``. For one model, a row per
+        setting: ``setting``, ``default``, ``meaning``, ``selfmm tune tries``.
 
     Raises:
-        SettingsError: there is no such model.
+        SettingsError: if no model has this name.
     """
     import pandas as pd
 
@@ -177,20 +177,20 @@ def models(name: str | None = None) -> pd.DataFrame:
 
     if name is not None:
         return _options(find_model(name))
-    kinds = {name: find_model(name) for name in MODELS}
-    rows = [(name, model.paper, model.labels, ", ".join(_needs(model))) for name, model in kinds.items()]
+    classes = {name: find_model(name) for name in MODELS}
+    rows = [(name, model.paper, model.labels, ", ".join(_needs(model))) for name, model in classes.items()]
     return pd.DataFrame(rows, columns=["model", "published", "labels per modality", "needs"])
 
 
 def _needs(model: type[Model]) -> list[str]:
     needs = model.needs
-    each = {
+    conditions = {
         "text": needs.text,
         f"{needs.modalities} modalities": needs.modalities > 1,
         "aligned streams": needs.aligned,
         "words or token ids": needs.inside,
     }
-    return [what for what, needed in each.items() if needed]
+    return [name for name, needed in conditions.items() if needed]
 
 
 def _options(model: type[Model]) -> pd.DataFrame:

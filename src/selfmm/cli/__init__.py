@@ -44,11 +44,11 @@ for group in (quickstart, score, train, compare, labels, data, machine):  # the 
 
 
 def main() -> None:
-    """Entry point: every error becomes one message and exit code 1."""
+    """Run the command; every error becomes one message and exit code 1."""
     parts.collect_rarely()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal or pipe may know fewer characters than we print
+            stream.reconfigure(errors="replace")  # a terminal or pipe may support fewer characters than we print
     try:
         app(prog_name="selfmm")  # also as `python -m selfmm`
         sys.stdout.flush()
@@ -56,10 +56,10 @@ def main() -> None:
         complain(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
-        complain("interrupted; what was complete is kept, and nothing is half-written.")
+        complain("interrupted; complete results are kept, and no file is half-written.")
         sys.exit(130)
     except Exception as error:
-        # Unexpected: damaged files fail in many ways. A screen of traceback helps no user.
+        # Damaged files fail in many unexpected ways, and a screen of traceback helps no user.
         if os.environ.get("SELFMM_TRACEBACK"):
             raise
         first = (str(error).strip() or "no message").splitlines()[0][:300]

@@ -1,4 +1,4 @@
-"""Commands on many runs: compare, ablate."""
+"""Commands for many runs: compare, ablate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfmm import api
+from selfmm.api.parts import count
 from selfmm.cli import options
 from selfmm.cli.output import interruptible
 
@@ -24,9 +25,7 @@ def compare(
     data: options.Data,
     models: Annotated[
         str,
-        typer.Option(
-            "--models", "-m", help="Comma list: models, TOML presets, each with +key=value; all for every model."
-        ),
+        typer.Option("--models", "-m", help="Comma list of models or TOML presets, each with +key=value; or all."),
     ] = "all",
     seeds: options.Seeds = "1111-1115",
     baseline: Annotated[str | None, typer.Option(help="Compare the others with this one; default: the first.")] = None,
@@ -79,7 +78,7 @@ def ablate(
     resume: options.Resume = False,
     jobs: options.Jobs = None,
 ) -> None:
-    """Vary what a model is trained on and for, and show what each part is worth."""
+    """Train variations of a model, and show what each part contributes."""
     from rich.console import Console
 
     from selfmm.cli.progress import watch_runs
@@ -119,5 +118,5 @@ def _show(console: Console, table: Table, files: str) -> None:
 
 def _check(grid: Grid) -> None:
     if grid.failed:
-        runs = "1 run has" if len(grid.failed) == 1 else f"{len(grid.failed)} runs have"
-        raise api.TrainingError(f"{runs} no result; the table says why. Fix the cause, then pass --resume.")
+        runs = f"{count(len(grid.failed), 'run')} {'has' if len(grid.failed) == 1 else 'have'}"
+        raise api.TrainingError(f"{runs} no result; the table shows the reason. Fix the cause, then pass --resume.")

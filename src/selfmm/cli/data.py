@@ -20,7 +20,7 @@ _FAILURES_SHOWN = 10
 
 
 class TextForm(StrEnum):
-    """Which form of the text to import."""
+    """The form of the text to import."""
 
     raw = "raw"
     tokens = "tokens"
@@ -35,7 +35,7 @@ class NonFinite(StrEnum):
 
 
 class Synthesizer(StrEnum):
-    """What speaks in the demo's clips."""
+    """The voices of the demo's clips."""
 
     auto = "auto"
     tones = "tones"
@@ -50,7 +50,7 @@ class Missing(StrEnum):
 
 
 class BackendName(StrEnum):
-    """Where clips are extracted."""
+    """The processes or cluster that extract clips."""
 
     local = "local"
     ray = "ray"
@@ -63,8 +63,7 @@ def register(app: typer.Typer) -> None:
 
 def import_(
     src: Annotated[
-        Path,
-        typer.Argument(metavar="SRC", help="A pickle of MOSI, MOSEI, SIMS and the like, a table, or a folder."),
+        Path, typer.Argument(metavar="SRC", help="A pickle of MOSI, MOSEI, SIMS and the like, a table, or a folder.")
     ],
     dst: options.Dst,
     name: Annotated[str | None, typer.Option(help="Name of the data set; default: the source's.")] = None,
@@ -105,7 +104,7 @@ def _describe(dataset: Dataset) -> str:
 
 
 def inspect(data: options.Data, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show what a data set holds and what is wrong with it; exit code 1 if anything is."""
+    """Show what a data set holds and what is wrong with it; the exit code is 1 if it has problems."""
     inspection = api.inspect(data)
     if as_json:
         import json
@@ -129,10 +128,10 @@ def extract(
     recogniser: Annotated[
         str | None, typer.Option(help="Speech recognition: tiny.en, base, a hub name, a folder, or none.")
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Language of the speech, like en; default: detected.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of the speech, such as en; default: detected.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the ratings; default: label.")] = None,
     media_root: Annotated[
-        Path | None, typer.Option(help="Folder from which relative paths in the table start; default: the table's.")
+        Path | None, typer.Option(help="Folder that relative paths in the table start from; default: the table's.")
     ] = None,
     label_range: options.LabelRange = None,
     name: Annotated[str | None, typer.Option(help="Name of the data set; default: the source's.")] = None,
@@ -143,7 +142,7 @@ def extract(
     backend: Annotated[
         BackendName, typer.Option(help="Processes of this machine, or a Ray or Dask cluster.")
     ] = BackendName.local,
-    cache: Annotated[Path | None, typer.Option(help="Folder that keeps what is extracted.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps extracted features.")] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting of the recipe, key=value; see `selfmm settings --recipe`. Repeatable."),
@@ -152,13 +151,13 @@ def extract(
 ) -> None:
     """Extract words, voice and face from recordings into a data-set folder; clips that cannot be read are left out.
 
-    If it is interrupted, the same command continues. Settings of the recipe: selfmm settings --recipe
+    If it is interrupted, the same command continues. For the settings of the recipe: selfmm settings --recipe
     """
     from rich.console import Console
 
     from selfmm.cli.progress import watch_clips
 
-    how = "what was extracted is kept, and the same command continues from there."
+    how = "extracted clips are kept, and the same command continues from there."
     with interruptible(how), watch_clips(Console(stderr=True)) as listener:
         extracted = api.extract(
             src,
@@ -203,7 +202,7 @@ def planted(
     seed: Annotated[int, typer.Option(min=0, help="Other seeds give other clips of the same kind.")] = 0,
     force: options.ForceDst = False,
 ) -> None:
-    """Make a data set whose true label of each modality is known, to try things on."""
+    """Make a data set with a known true label of each modality, to try things on."""
     dataset = api.planted(dst, clips=clips, conflict=conflict, seed=seed, force=force)
     typer.echo(f"{dst}: {count(len(dataset), 'clip')}; {', '.join(dataset.modalities)}.")
     typer.echo(f"Next: selfmm train {dst} --preset quickstart")

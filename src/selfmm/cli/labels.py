@@ -1,4 +1,4 @@
-"""Commands on labels per modality: those that a run generated, and those that people give."""
+"""Commands for labels per modality: those that a run generated, and those that people give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from selfmm.api import parts
 from selfmm.api.parts import count
 from selfmm.cli import options
 from selfmm.cli.output import note
-from selfmm.cli.show_results import deliver
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def labels(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; with --import also a data-set folder.")],
     epoch: Annotated[
-        str, typer.Option(help="last (the default), best (of the best validation figure), all, or a number.")
+        str, typer.Option(help="last (the default), best (on the validation split), all, or a number.")
     ] = "last",
     audit: Annotated[
         bool, typer.Option("--audit", help="Show how far to trust them; --out then writes the quality of each label.")
@@ -39,44 +38,44 @@ def labels(
         str | None, typer.Option(help="With --import: where the labels come from; default: the file's name.")
     ] = None,
 ) -> None:
-    """Export the generated labels per modality (u-labels) of the training clips; or import people's corrections."""
+    """Export the generated labels per modality (u-labels) of the training clips, or import people's corrections."""
     if import_ is not None:
         if out is not None or epoch != "last" or audit or as_json or force:
             raise api.SettingsError(
-                ["--import changes the data set; --audit, --json, --epoch, --out and --force do not go with it"]
+                ["--import changes the data set; leave out --audit, --json, --epoch, --out and --force"]
             )
         _import(run, import_, 1.0 if weight is None else weight, source)
         return
     if weight is not None or source is not None:
-        raise api.SettingsError(["--weight and --source describe the labels of --import FILE; give this too"])
+        raise api.SettingsError(["--weight and --source describe the labels of --import FILE; give --import too"])
     if as_json and not audit:
-        raise api.SettingsError(
-            ["--json goes with --audit; for the labels themselves, give --out FILE.csv or .parquet"]
-        )
+        raise api.SettingsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .parquet"])
     parts.check_file(out, run, force)
     if audit:
         _audit(run, epoch, as_json, out)
-    else:
-        deliver(api.labels(run, epoch), out)
+        return
+    from selfmm.cli.show_results import deliver
+
+    deliver(api.labels(run, epoch), out)
 
 
 def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
-    """Print the figures, and write the quality of each label to a file if one is named."""
+    """Print the figures of the audit, and write the quality of each label to ``out``."""
     from rich.console import Console
 
     from selfmm.cli.show_labels import render, to_values
 
     if epoch != "last":
-        raise api.SettingsError([f"--audit looks at all epochs and judges the last; leave out --epoch {epoch}"])
-    found = api.audit(run)
+        raise api.SettingsError([f"--audit reads all epochs and judges the last; leave out --epoch {epoch}"])
+    result = api.audit(run)
     if out is not None:
-        parts.write_table(out, found.labels)
+        parts.write_table(out, result.labels)
     if as_json:
-        typer.echo(parts.to_json(to_values(found)))
+        typer.echo(parts.to_json(to_values(result)))
         return
-    Console().print(render(found), highlight=False)
+    Console().print(render(result), highlight=False)
     if out is not None:
-        typer.echo(f"{out}: {count(len(found.labels), 'row')}")
+        typer.echo(f"{out}: {count(len(result.labels), 'row')}")
 
 
 def _import(target: Path, file: Path, weight: float, source: str | None) -> None:
@@ -97,22 +96,19 @@ def annotate(
     ],
     most: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Only this number of clips: where modalities disagree most, and nobody has corrected yet."
-        ),
+        typer.Option(min=1, help="Only this number of uncorrected clips, where the modalities disagree most."),
     ] = None,
     media_root: Annotated[
-        str | None,
-        typer.Option(help="Label Studio: the URL before media paths, for example /data/local-files/?d="),
+        str | None, typer.Option(help="Label Studio: the URL before media paths, for example /data/local-files/?d=")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
     """Write the training clips with their u-labels for annotators; to import their answers: selfmm labels --import."""
     written = api.annotate(run, out, most=most, media_root=media_root, force=force)
     note(written.notes)
     if out.suffix == ".json":
         tasks = count(written.clips, "task")
-        typer.echo(f"{out}: {tasks} with pre-annotations; {written.files[1]}: the labelling configuration for them.")
+        typer.echo(f"{out}: {tasks} with pre-annotations; {written.files[1]}: their labelling configuration.")
     else:
         columns = ", ".join(f"label_{name}" for name in written.modalities)
         typer.echo(f"{out}: {count(written.clips, 'clip')}. Fill in {columns}; leave empty what nobody judged.")
@@ -121,18 +117,18 @@ def annotate(
 
 def corrections(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set folder, or a run on it.")],
-    forget: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Take back all corrections of this source.")
-    ] = None,
+    forget: Annotated[str | None, typer.Option(metavar="SOURCE", help="Delete all corrections of this source.")] = None,
     out: options.OutTable = None,
     force: options.ForceOut = False,
 ) -> None:
-    """Show the labels that people gave to clips of a data set, or take some back."""
+    """Show the labels that people gave to clips of a data set, or delete those of one source."""
     if forget is not None:
         if out is not None:
             raise api.SettingsError(["give --forget or --out, not both"])
-        forgotten = count(api.forget_corrections(data, forget), "correction")
-        typer.echo(f"{parts.corrections_file(data).parent}: took back {forgotten} from {forget!r}.")
+        deleted = count(api.forget_corrections(data, forget), "correction")
+        typer.echo(f"{parts.corrections_file(data).parent}: deleted {deleted} from {forget!r}.")
         return
+    from selfmm.cli.show_results import deliver
+
     parts.check_file(out, data, force)
     deliver(api.corrections(data), out)

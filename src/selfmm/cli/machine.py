@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selfmm import api
 from selfmm.api import parts
 from selfmm.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 PANEL = "Machine"
 weights_app = typer.Typer(help="Get pretrained weights that need no model hub.", no_args_is_help=True)
@@ -21,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 @weights_app.command("get", cls=options.Command)
 def weights_get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="For example minilm tiny.en face.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names, for example: minilm tiny.en face")],
 ) -> None:
     """Download weights into your cache folder and check their hashes."""
     for name in names:
@@ -32,7 +35,7 @@ def weights_get(
 
 @weights_app.command("list", cls=options.Command)
 def weights_list() -> None:
-    """Show which weights there are, and which are on this machine."""
+    """List all weights, and show which are on this machine."""
     for weights in api.list_weights():
         typer.echo(f"{weights.name}: {weights.about}\n  {weights.problem or weights.path}")
 
@@ -48,8 +51,36 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     else:
         from rich.console import Console
 
-        from selfmm.cli.show_machine import diagnosis_tables
-
-        Console().print(diagnosis_tables(diagnosis))
+        Console().print(_diagnosis_tables(diagnosis))
     if not diagnosis.healthy:
         raise typer.Exit(1)
+
+
+def _diagnosis_tables(diagnosis: api.Diagnosis) -> Group:
+    """Lay out what works and what would add the rest, then what is installed."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    def yes(value: bool) -> Text:
+        return Text("yes", style="green") if value else Text("no", style="red")
+
+    jobs = Table("job", "works", "what it lacks, and what adds it", box=None, pad_edge=False)
+    for job in diagnosis.jobs:
+        lacks = Text(", ".join(job.missing))
+        for command in job.commands:
+            lacks.append(f"\n{command}", style="bold")
+        jobs.add_row(job.name, yes(not job.missing), lacks)
+    installed = Table("installed", "", "", box=None, pad_edge=False)
+    installed.add_row("selfmm", diagnosis.selfmm, Text(f"Python {diagnosis.python}, {diagnosis.system}"))
+    installed.add_row("processor", f"{diagnosis.threads} threads", "")
+    installed.add_row("GPU", yes(diagnosis.gpu not in ("", "none")), Text(diagnosis.gpu))
+    for package in diagnosis.packages:
+        installed.add_row(package.name, Text(package.version or "-"), Text(package.problem))
+    for name, works in diagnosis.decoders.items():
+        installed.add_row(f"decoder of {name}", yes(works), "")
+    for weights in diagnosis.weights:
+        state = Text(weights.problem or weights.about)
+        installed.add_row(f"weights {weights.name}", yes(weights.path is not None), state)
+    installed.add_row("cache", "", Text(diagnosis.cache))
+    return Group(jobs, Text(), installed)

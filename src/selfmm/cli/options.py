@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options of several commands."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ LabelRange = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Which model; see `selfmm models`. Or your own, path/to/file.py:Class."),
+    typer.Option("--model", "-m", help="The model, see `selfmm models`; or your own, path/to/file.py:Class."),
 ]
 OwnModel = Annotated[
-    str | None,
-    typer.Option("--model", "-m", help="The code of a run's own model, path/to/file.py:Class."),
+    str | None, typer.Option("--model", "-m", help="The code of a run's own model, path/to/file.py:Class.")
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Run the code of its own model that the run names.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the run names as its own model.")]
 Preset = Annotated[str | None, typer.Option("--preset", "-p", help=PRESETS)]
 TextEncoder = Annotated[str | None, typer.Option(help="Hub name, local folder, or minilm (offline weights).")]
 Overrides = Annotated[
@@ -45,13 +44,13 @@ Resume = Annotated[bool, typer.Option("--resume", help="Keep what is finished, a
 
 
 def register(app: typer.Typer, panel: str, **commands: Callable[..., None]) -> None:
-    """Add commands to a panel of the help; an underscore behind a name is not part of the command."""
+    """Add commands to a panel of the help; a command's name has no underscore at its end."""
     for name, command in commands.items():
         app.command(name.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
 
 
 class Command(TyperCommand):
-    """A command whose usage names its arguments as the list of arguments does, without braces."""
+    """A command that names its arguments in the usage line without braces, as in the list of arguments."""
 
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]

@@ -8,21 +8,17 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import typer
 
 from selfmm.api import parts
 
-if TYPE_CHECKING:
-    pass
-
 _PARAMETER = re.compile(r"`(\w+)=([^`]*)`")
-_NAMES = {"overrides": "set", "spaces": "space"}  # where an option is not called as the parameter
+_NAMES = {"overrides": "set", "spaces": "space"}  # options with another name than the parameter
 
 
 def as_options(message: str) -> str:
-    """Replace the parameters that a message of the Python functions names by the options of the command.
+    """Replace parameters of Python functions in a message by options of the command.
 
     >>> as_options("Pass `resume=True`, or choose another `out=...`; or `text_encoder='minilm'`.")
     'Pass --resume, or choose another --out; or --text-encoder minilm.'
@@ -44,12 +40,12 @@ def as_options(message: str) -> str:
 
 
 def speaks() -> bool:
-    """Whether this process prints: of several that a launcher has started, one does."""
+    """Return whether this process prints; of several that a launcher has started, only one does."""
     return not _is_one_of_several() or os.environ.get("RANK", "0") == "0"
 
 
 def complain(message: str) -> None:
-    """Print what went wrong; of several processes, the one that failed first does."""
+    """Print an error; of several processes, only the first that fails does."""
     if _is_one_of_several() and not parts.first_to_fail():
         return
     from rich.console import Console
@@ -61,7 +57,7 @@ def complain(message: str) -> None:
 
 
 def note(notes: Iterable[str], *, err: bool = False) -> None:
-    """Print one line for each."""
+    """Print each note on its own line."""
     for line in notes:
         typer.echo(f"note: {as_options(line)}", err=err)
 

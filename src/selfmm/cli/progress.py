@@ -1,14 +1,14 @@
-"""How work progresses: bars on a terminal; elsewhere a line for each run or trial, and nothing for the rest.
+"""Progress of long work: bars on a terminal; elsewhere a line for each run or trial, and nothing for other work.
 
-Each ``watch_*`` opens what it shows, yields a listener (None: nobody listens), and closes it.
+Each ``watch_*`` is a context with a listener, or None if it shows nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -31,10 +31,21 @@ if TYPE_CHECKING:
     from selfmm.api import Clip
     from selfmm.api.parts import EpochRecord, Outcome, Plan, Search
 
+T = TypeVar("T")
+U = TypeVar("U")
 
-def _bars(console: Console, time: ProgressColumn, *more: ProgressColumn) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), time, *more)
-    return Progress(*columns, console=console, transient=True)
+
+@contextmanager
+def _bars(
+    console: Console, listener: Callable[[Progress], T], elsewhere: U, *more: ProgressColumn, shown: bool = True
+) -> Iterator[T | U]:
+    """Yield a listener that shows bars on a terminal; otherwise yield ``elsewhere``."""
+    if not console.is_terminal or not shown:
+        yield elsewhere
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield listener(progress)
 
 
 class TrainingBars(Listener):
@@ -68,18 +79,13 @@ class TrainingBars(Listener):
         self.progress.reset(self.steps)
 
 
-@contextmanager
-def watch_training(console: Console) -> Iterator[TrainingBars | None]:
-    """Bars on a terminal; nothing elsewhere, and in all but one of several processes."""
-    if not console.is_terminal or not speaks():
-        yield None
-        return
-    with _bars(console, TimeRemainingColumn()) as progress:
-        yield TrainingBars(progress)
+def watch_training(console: Console) -> AbstractContextManager[TrainingBars | None]:
+    """Show bars on a terminal; of several processes, only one does."""
+    return _bars(console, TrainingBars, None, TimeRemainingColumn(), shown=speaks())
 
 
 class ClipBar(Listener):
-    """A bar over the clips that are to be extracted, and the number of those left out."""
+    """A bar over the clips to extract, with the number of clips left out."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -92,7 +98,7 @@ class ClipBar(Listener):
 
     def clip(self, clip: Clip, kept: bool, problem: str | None) -> None:
         assert self.clips is not None
-        if kept:  # it took no time, and would make the rest seem as quick
+        if kept:  # it took no time, and would distort the remaining time
             self.left -= 1
             self.progress.update(self.clips, total=self.left)
             return
@@ -102,18 +108,13 @@ class ClipBar(Listener):
         self.progress.advance(self.clips)
 
 
-@contextmanager
-def watch_clips(console: Console) -> Iterator[ClipBar | None]:
-    """A bar with the time that is left, on a terminal; nothing elsewhere."""
-    if not console.is_terminal:
-        yield None
-        return
-    with _bars(console, TimeRemainingColumn()) as progress:
-        yield ClipBar(progress)
+def watch_clips(console: Console) -> AbstractContextManager[ClipBar | None]:
+    """Show a bar with the remaining time, on a terminal only."""
+    return _bars(console, ClipBar, None, TimeRemainingColumn())
 
 
 class _Lines(Listener):
-    """Prints lines that may hold anything, such as the message of an error."""
+    """Prints lines of any text, such as error messages."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -126,7 +127,7 @@ class RunLines(_Lines):
     """A line for each of several trainings.
 
     Args:
-        noun: what they are called, ``seed`` or ``run``.
+        noun: the word for a training, ``seed`` or ``run``.
     """
 
     def __init__(self, console: Console, noun: str) -> None:
@@ -136,7 +137,7 @@ class RunLines(_Lines):
 
     def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
         done = f" ({len(finished)} finished already)" if finished else ""
-        limit = "if memory allows" if plan.measured else "as --jobs says"
+        limit = "if memory allows" if plan.measured else "as set by --jobs"
         threads = count(plan.threads, "thread")
         at_once = f", {plan.jobs} at once {limit}, {threads} each" if plan.jobs > 1 else f", one at a time, {threads}"
         self.say(f"{count(len(waiting), self.noun)} to train{done}{at_once}")
@@ -155,7 +156,7 @@ class RunLines(_Lines):
 
 
 class RunBars(RunLines):
-    """The same, with a bar over all of them and one for each that is running."""
+    """The same, with a bar for all trainings together and one for each running training."""
 
     def __init__(self, progress: Progress, noun: str) -> None:
         super().__init__(progress.console, noun)
@@ -186,14 +187,10 @@ class RunBars(RunLines):
             self.progress.advance(self.all)
 
 
-@contextmanager
-def watch_runs(console: Console, noun: str) -> Iterator[RunLines]:
-    """Bars on a terminal, a line for each training elsewhere."""
-    if not console.is_terminal:
-        yield RunLines(console, noun)
-        return
-    with _bars(console, TimeElapsedColumn(), TextColumn("{task.fields[note]}")) as progress:
-        yield RunBars(progress, noun)
+def watch_runs(console: Console, noun: str) -> AbstractContextManager[RunLines]:
+    """Show bars on a terminal, a line for each training elsewhere."""
+    columns = (TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+    return _bars(console, lambda progress: RunBars(progress, noun), RunLines(console, noun), *columns)
 
 
 class TrialLines(_Lines):
@@ -218,7 +215,7 @@ class TrialLines(_Lines):
 
 
 class TrialBar(TrialLines):
-    """One bar for all trials; those that fail have a line of their own."""
+    """One bar for all trials, and a line for each trial that fails."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(progress.console)
@@ -248,16 +245,12 @@ class TrialBar(TrialLines):
             self.progress.update(self.task, note=";  ".join(filter(None, (self.best, now))))
 
 
-@contextmanager
-def watch_trials(console: Console) -> Iterator[TrialLines]:
-    """One bar on a terminal, a line for each trial elsewhere."""
-    if not console.is_terminal:
-        yield TrialLines(console)
-        return
-    with _bars(console, TimeElapsedColumn(), TextColumn("{task.fields[note]}")) as progress:
-        yield TrialBar(progress)
+def watch_trials(console: Console) -> AbstractContextManager[TrialLines]:
+    """Show one bar on a terminal, a line for each trial elsewhere."""
+    columns = (TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+    return _bars(console, TrialBar, TrialLines(console), *columns)
 
 
 def plain(value: object) -> str:
-    """A value of a setting, for people."""
+    """Return the value of a setting for people to read."""
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,8 @@
-"""The quickstart: what a newcomer sees first. It trains on planted data, then does the same from raw recordings."""
+"""The quickstart, a first look at selfmm: train on planted data, then do the same with raw recordings."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from selfmm.api import SentimentModel
 
 _CLIPS = 64  # talking heads
-# Chosen by the validation split of other talking heads than those made here (another seed).
+# Chosen on the validation split of other talking heads (another seed) than those made here.
 _SETTINGS = ("training.batch_size=8", "training.max_epochs=10", "training.patience=10", "stream.audio.lr=5e-3")
 
 
@@ -35,9 +36,9 @@ def quickstart(
         Path | None, typer.Option(help="Your own rated recordings, a table or folder, instead of talking heads.")
     ] = None,
 ) -> None:
-    """Train on a planted data set and show how true the generated labels are; then do the same from raw videos.
+    """Train on a planted data set and show how true the generated labels are; then do the same with raw videos.
 
-    The recordings need optional packages and weights; without them, that half is left out.
+    The videos need optional packages and weights; without them, the second half is left out.
     """
     from rich.console import Console
 
@@ -89,22 +90,16 @@ _MEASURES = (
 
 def recovery_table(frame: pd.DataFrame) -> Table:
     """Lay out the table of ``recovery``: for each modality the u-label's figure, then the trivial answer's."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from selfmm.cli.show_results import figure_table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("u-label | m-label", no_wrap=True)
-    for name in frame.index:
-        table.add_column(Text(str(name)), justify="right", no_wrap=True)
+    table = figure_table("u-label | m-label", *frame.index)
     for measure, own, trivial in _MEASURES:
-        cells = [f"{row[own]:.3f} | {row[trivial]:.3f}" for _, row in frame.iterrows()]
-        table.add_row(measure, *cells)
+        table.add_row(measure, *(f"{row[own]:.3f} | {row[trivial]:.3f}" for _, row in frame.iterrows()))
     return table
 
 
 def verdict(frame: pd.DataFrame) -> str:
-    """Return one sentence: where the generated labels are closer to the truth than the m-label they started from."""
+    """Return one sentence: for which modalities the u-labels are closer to the truth than the m-label."""
     better = [str(name) for name, row in frame.iterrows() if row["corr"] > row["corr_trivial"]]
     if not better:
         return "Here no modality's u-labels correlate better with the truth than the plain m-label does."
@@ -123,7 +118,7 @@ def _make_recordings(console: Console, folder: Path) -> Path:
 def learn_recordings(
     console: Console, source: Path, data: Path, run: Path, overrides: Sequence[str] = _SETTINGS
 ) -> SentimentModel:
-    """Extract recordings to ``data``, train in ``run``, and print the results with the card of one clip."""
+    """Extract recordings to ``data``, train in ``run``, and print the results and the card of one clip."""
     from selfmm.api import first_steps
     from selfmm.cli.progress import watch_clips, watch_training
     from selfmm.cli.show_scores import card
@@ -148,16 +143,11 @@ def learn_recordings(
 
 def agreement_table(frame: pd.DataFrame) -> Table:
     """Lay out the table of ``first_steps.agreement``."""
-    import math
-
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("score of", no_wrap=True)
-    for split in frame.columns:
-        table.add_column(Text(str(split)), justify="right", no_wrap=True)
+    from selfmm.cli.show_results import figure_table
+
+    table = figure_table("score of", *frame.columns)
     for truth, row in frame.iterrows():
         name = str(truth).removeprefix("label_")
         cells = ["-" if math.isnan(value) else f"{value:.3f}" for value in row]

@@ -14,10 +14,9 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.cli import options
 from selfmm.cli.output import complain, note
-from selfmm.cli.show_results import deliver
 
 if TYPE_CHECKING:
-    from selfmm.api import Clip, Prediction
+    from selfmm.api import Prediction
 
 T = TypeVar("T")
 
@@ -31,9 +30,9 @@ class Form:
     """How predictions of recordings are printed and written.
 
     Attributes:
-        as_json, as_csv, as_table: how they are printed, at most one; otherwise for reading to a terminal, as CSV to a
-            pipe.
-        out: file for all of it, .csv, .parquet or .json.
+        as_json, as_csv, as_table: the format to print, at most one; by default readable text on a terminal, otherwise
+            CSV.
+        out: file for all predictions, .csv, .parquet or .json.
         srt: file for the scores as subtitles.
         picture: file for a picture.
     """
@@ -47,7 +46,7 @@ class Form:
 
     @property
     def printed(self) -> bool:
-        """Whether the predictions are printed, so that standard output may hold nothing else."""
+        """Whether the predictions are printed as data; standard output may then hold nothing else."""
         return self.as_json or self.as_csv
 
 
@@ -61,11 +60,11 @@ def predict(
         ),
     ] = None,
     text: Annotated[
-        list[str] | None, typer.Option("--text", help="Score a sentence, by its words alone. Repeatable.")
+        list[str] | None, typer.Option("--text", help="Score a sentence by its words alone. Repeatable.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Data sets: only this split.")] = None,
     window: Annotated[
-        float | None, typer.Option(help="Recordings: a score for each window of this many seconds.")
+        float | None, typer.Option(help="Recordings: a score for each window of this number of seconds.")
     ] = None,
     hop: Annotated[
         float | None, typer.Option(help="With --window: seconds from one window to the next; default 1.")
@@ -79,8 +78,7 @@ def predict(
     as_csv: Annotated[bool, typer.Option("--csv", help="Recordings: print CSV.")] = False,
     as_table: Annotated[bool, typer.Option("--table", help="Recordings: print a table.")] = False,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Write to this .csv or .parquet file; recordings also to .json."),
+        Path | None, typer.Option("--out", "-o", help="Write to this .csv or .parquet file; recordings also to .json.")
     ] = None,
     srt: Annotated[
         Path | None, typer.Option(help="With --window or --by-sentence: write the scores as subtitles, .srt.")
@@ -88,7 +86,7 @@ def predict(
     picture: Annotated[
         Path | None, typer.Option(help="With --window, --by-sentence or --explain: write a picture, .png or .svg.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     model: options.OwnModel = None,
     trust: options.Trust = False,
 ) -> None:
@@ -102,29 +100,24 @@ def predict(
         parts.check_file(path, run, force, endings)
     if picture is not None:
         with parts.drawing():
-            pass  # better to know now than after the work that pictures cannot be drawn
+            pass  # fails now, rather than after the work, if pictures cannot be drawn
     folder = parts.open_run(run)
     listed = api.find_recordings(folder, inputs if len(inputs) > 1 else inputs[0]) if inputs else None
     if listed is None:
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
-        table = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
-        _print_table(table, out)
+        _print_table(api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust), out)
         return
     if split is not None:
         raise api.SettingsError(["--split is for data sets; a recording has no splits"])
     for failure in listed.failures:
         complain(parts.describe_failure(failure))
-    _check_clips(listed.clips, curve, form)
+    if not listed.clips:
+        raise api.SourceError("there is nothing to score: no clip can be read.")
+    if picture is not None and not curve and len(listed.clips) > 1:
+        raise api.SettingsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
     results = api.predict_each(
-        folder,
-        listed.clips,
-        window=window,
-        hop=hop,
-        by_sentence=by_sentence,
-        explain=explain,
-        model=model,
-        trust=trust,
+        folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
     predictions, failed = _collect(_with_progress(results, None if curve else len(listed.clips)))
     if predictions or form.as_json:
@@ -141,7 +134,7 @@ def _check_options(form: Form, curve: bool, explain: bool) -> None:
     if form.srt is not None and not curve:
         problems.append("--srt is for a curve; give --window or --by-sentence too")
     if form.picture is not None and not curve and not explain:
-        problems.append("--picture is of a curve or of an explanation; give --window, --by-sentence or --explain too")
+        problems.append("--picture shows a curve or an explanation; give --window, --by-sentence or --explain too")
     if explain and curve:
         problems.append("--explain is for whole clips; leave out --window and --by-sentence")
     if explain and (form.as_csv or form.as_table):
@@ -159,32 +152,26 @@ def _check_table_options(form: Form, curve: bool) -> None:
         "--picture": form.picture is not None,
         "an --out that ends in .json": form.out is not None and form.out.suffix == ".json",
     }
-    problems = [f"{name} is for recordings, and none is given" for name, is_used in used.items() if is_used]
+    problems = [f"{name} is for recordings, and no recording is given" for name, is_used in used.items() if is_used]
     if problems:
         raise api.SettingsError(problems)
-
-
-def _check_clips(clips: Sequence[Clip], curve: bool, form: Form) -> None:
-    if not clips:
-        raise api.SourceError("there is nothing to score: none of the clips can be read.")
-    if form.picture is not None and not curve and len(clips) > 1:
-        raise api.SettingsError([f"--picture is of one clip, and there are {len(clips)}"])
 
 
 def _print_table(table: object, out: Path | None) -> None:
     import pandas as pd
 
+    from selfmm.cli.show_results import deliver
+
     assert isinstance(table, pd.DataFrame)
     modalities = [str(name).removeprefix("score_") for name in table if str(name).startswith("score_")]
     missing = [name for name in modalities if table[f"score_{name}"].isna().all()]
     if missing:
-        lacking = f"no clip has {' or '.join(missing)}; the model uses its stand-in for a missing modality."
-        note([lacking], err=True)
+        note([f"no clip has {' or '.join(missing)}; the model uses its stand-in for a missing modality."], err=True)
     deliver(table, out)
 
 
 def _with_progress(results: Iterable[T], total: int | None) -> Iterator[T]:
-    """Show on a terminal how far it is: the number of clips, or the second of the recording."""
+    """Show progress on a terminal: the number of clips, or the second of the recording."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -198,7 +185,7 @@ def _with_progress(results: Iterable[T], total: int | None) -> Iterator[T]:
 
 
 def _collect(results: Iterable[Prediction | api.Failure]) -> tuple[list[Prediction], bool]:
-    """The predictions, and whether there was a failure; each is printed at once."""
+    """Return the predictions, and whether a clip failed; each failure is printed immediately."""
     predictions, failed = [], False
     for result in results:
         if isinstance(result, api.Failure):
@@ -240,7 +227,7 @@ def _write_files(predictions: Sequence[Prediction], form: Form) -> None:
 def evaluate(
     run: options.Run,
     data: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="A data-set folder; default: the one trained on.")
+        Path | None, typer.Argument(metavar="DATA", help="A data-set folder; default: the one of the training.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with unrounded values.")] = False,
@@ -261,14 +248,14 @@ def evaluate(
 def report(
     run: options.Run,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The page, .html; default <run>-report.html next to the run.")
+        Path | None, typer.Option("--out", "-o", help="The page, .html; default: <run>-report.html next to the run.")
     ] = None,
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Also write each picture as PNG and SVG to this folder.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the page and the pictures if they exist.")] = False,
 ) -> None:
-    """Make one page of HTML from a run: scores, generated labels, pictures, clips to look at."""
+    """Make one page of HTML about a run: scores, generated labels, pictures, clips to look at."""
     written = api.report(run, out, pictures=pictures, force=force)
     typer.echo(f"{written[0]}")
     if pictures is not None:
@@ -279,18 +266,18 @@ def export(
     run: options.Run,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to make, .onnx.")],
     int8: Annotated[
-        bool, typer.Option("--int8", help="Weights as 8-bit integers: smaller, faster, a little less accurate.")
+        bool, typer.Option("--int8", help="Store weights as 8-bit integers: smaller, faster, a little less accurate.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     model: options.OwnModel = None,
     trust: options.Trust = False,
 ) -> None:
-    """Make one ONNX file of a run, which scores clips without selfmm and PyTorch; checked against PyTorch."""
+    """Make one ONNX file that scores clips without selfmm and PyTorch, and check it against PyTorch."""
     exported = api.export(run, out, int8=int8, force=force, model=model, trust=trust)
     difference = f"scores differ from PyTorch's by at most {exported.difference:.1g}"
-    typer.echo(f"fp32: {_megabytes(exported.fp32_size)}, {difference}")
+    typer.echo(f"fp32: {exported.fp32_size / 1e6:.1f} MB, {difference}")
     if int8:
-        typer.echo(f"int8: {_megabytes(exported.size)}")
+        typer.echo(f"int8: {exported.size / 1e6:.1f} MB")
         for loss in exported.int8_losses:
             clips = parts.count(loss.clips, "clip")
             typer.echo(
@@ -298,9 +285,5 @@ def export(
                 f"({loss.int8 - loss.fp32:+.4f}); scores differ by {loss.difference:.4f} on average"
             )
         if not exported.int8_losses:
-            typer.echo("  MAE not measured: the training's data set is missing, was changed, or has no labels")
+            typer.echo("  MAE not measured: the data set of the training is missing, was changed, or has no labels")
     typer.echo(f"{out}")
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,7 +19,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 def render(inspection: Inspection) -> Group:
     """Lay out an inspection: splits, label histogram, modalities, then problems and notes.
 
-    Text from the data set (names, ids) is never read as rich markup.
+    Text from the data set (names, ids) is never rich markup.
     """
     low, high = inspection.label_range
     parts: list[RenderableType] = [
@@ -56,15 +57,14 @@ def _splits(inspection: Inspection) -> Table:
 
 
 def _histogram(inspection: Inspection) -> Table:
-    """One line per bin: a bar for all splits together, and the count in each."""
+    """Lay out one line per bin: a bar for all splits together, and the count in each split."""
     table = _table("\nLabels", "from ... to", "", *inspection.splits)
     table.columns[1].justify = "left"
-    edges = inspection.bin_edges
     bins = list(zip(*(split.histogram for split in inspection.splits.values()), strict=True))
     longest = max((sum(counts) for counts in bins), default=0)
-    for number, counts in enumerate(bins):
-        span = f"{edges[number]:+.2f} ... {edges[number + 1]:+.2f}"
-        table.add_row(span, Text(_bar(sum(counts), longest), style="cyan"), *(f"{n:,}" for n in counts))
+    for (low, high), counts in zip(pairwise(inspection.bin_edges), bins, strict=False):
+        bar = Text(_bar(sum(counts), longest), style="cyan")
+        table.add_row(f"{low:+.2f} ... {high:+.2f}", bar, *(f"{n:,}" for n in counts))
     return table
 
 
@@ -76,11 +76,8 @@ def _bar(count: int, longest: int) -> str:
 def _modalities(inspection: Inspection) -> Table:
     table = _table("\nModalities", "modality", "kind", "dim", "length in all", "missing", "not finite", "constant")
     for name, m in inspection.modalities.items():
-        total = f"{m.frames:,} {m.unit}"
-        constant = str(len(m.constant_columns))
-        table.add_row(
-            name, m.kind, str(m.dim or "-"), total, f"{m.missing.count:,}", f"{m.non_finite.count:,}", constant
-        )
+        counts = (f"{m.frames:,} {m.unit}", f"{m.missing.count:,}", f"{m.non_finite.count:,}")
+        table.add_row(name, m.kind, str(m.dim or "-"), *counts, str(len(m.constant_columns)))
     return table
 
 

@@ -19,9 +19,9 @@ _TEXT = 60  # characters of a clip's text
 
 
 def render(audit: Audit) -> Group:
-    """Lay out figures per modality, the comparison with the truth, and the clips whose modalities disagree most.
+    """Lay out figures per modality, the comparison with the truth, and the clips to look at.
 
-    Text from the data set (names, ids, texts) is never read as rich markup.
+    Text from the data set (names, ids, texts) is never rich markup.
     """
     names = [str(name) for name in audit.figures.index]
     parts: list[RenderableType] = [_rows(f"u-labels of epoch {audit.epoch}", names, audit_rows(audit))]
@@ -30,7 +30,7 @@ def render(audit: Audit) -> Group:
             Row(str(key).replace("_", " "), "", [f"{100 * float(value):.1f} %" for value in audit.outcomes[key]])
             for key in audit.outcomes.columns
         ]
-        parts.append(_rows("what happened to them in that epoch, share of the clips", names, shares))
+        parts.append(_rows("outcomes in that epoch, share of the clips", names, shares))
     if audit.recovery is not None:
         known = [str(name) for name in audit.recovery.index]
         title = "compared with the known labels: u-label | m-label, the trivial answer"
@@ -40,16 +40,15 @@ def render(audit: Audit) -> Group:
     return Group(*parts)
 
 
-def _table(title: str, first: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first)
+def _table(title: str, first: str, names: Sequence[str]) -> Table:
+    table = Table(first, title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        table.add_column(Text(name), justify="right", no_wrap=True)
     return table
 
 
 def _rows(title: str, names: list[str], rows: Sequence[Row]) -> Table:
-    table = _table(title, "figure")
-    for name in names:
-        table.add_column(Text(name), justify="right", no_wrap=True)
+    table = _table(title, "figure", names)
     meanings = any(row.meaning for row in rows)
     if meanings:
         table.add_column("meaning", style="dim")
@@ -61,9 +60,7 @@ def _rows(title: str, names: list[str], rows: Sequence[Row]) -> Table:
 def _clips(clips: pd.DataFrame, names: list[str]) -> RenderableType:
     if not len(clips):
         return Text("no clip has labels that differ from each other.")
-    table = _table("clips whose modalities disagree most", "clip")
-    for name in ("m", *names):
-        table.add_column(Text(name), justify="right", no_wrap=True)
+    table = _table("clips on which the modalities disagree most", "clip", ["m", *names])
     if "text" in clips:
         table.add_column("text")
     for row in clips.to_dict("records"):
@@ -75,7 +72,7 @@ def _clips(clips: pd.DataFrame, names: list[str]) -> RenderableType:
 
 
 def to_values(audit: Audit) -> dict[str, Any]:
-    """Return every figure unrounded; a value that does not exist is NaN here, and so null in JSON."""
+    """Return every figure unrounded; a missing value is NaN here, and null in JSON."""
     return {
         "epoch": audit.epoch,
         "modalities": audit.figures.to_dict("index"),

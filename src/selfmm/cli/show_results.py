@@ -18,26 +18,17 @@ from rich.table import Table
 from rich.text import Text
 
 from selfmm.api import Metrics, SeedRuns, SentimentModel, parts
-from selfmm.api.parts import (
-    DESCRIPTIONS,
-    StreamSettings,
-    cell,
-    count,
-    describe_failures,
-    head,
-    legend,
-    metrics_table,
-)
+from selfmm.api.parts import DESCRIPTIONS, StreamSettings, cell, count, describe_failures, head, legend, metrics_table
 from selfmm.cli.output import as_options
 from selfmm.cli.progress import plain
 
 if TYPE_CHECKING:
-    from selfmm.api import Tuning  # it imports Optuna, which is an extra
+    from selfmm.api import Tuning  # imports Optuna, which is an extra
     from selfmm.api.parts import Table as ExperimentTable
 
 _ROWS_SHOWN = 40
-_FEW = 25  # clips; a correlation of .6 may then be any from .27 to .80
-_FIXED, _COLUMN = 56, 10  # characters: of the table of seeds without them, and per seed
+_FEW = 25  # clips; with 25, the 95 % interval of a correlation of .6 is .27 to .80
+_FIXED, _COLUMN = 56, 10  # characters: the table of seeds without columns of seeds, and each of these columns
 _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
 
 
@@ -61,20 +52,18 @@ def settings_table(settings: BaseModel) -> Table:
 
 
 def run_summary(model: SentimentModel) -> Group:
-    """Lay out the metrics of a finished run, and where everything is."""
+    """Lay out the metrics of a finished run, and the names of its files."""
     content = model.metrics
     rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
     few = [f"{metrics.count} in {split}" for split, metrics in rows.items() if metrics.count < _FEW]
-    path = model.folder.path
-    epochs = len(model.history)
     labels = "labels.parquet, " if model.info.labels == "generated" else ""
     lines = [
-        f"best epoch {content['best_epoch']} of {epochs}, chosen by the validation MAE",
-        f"{path}: model, metrics.json, predictions.parquet, {labels}history.jsonl",
+        f"best epoch {content['best_epoch']} of {len(model.history)}, chosen by the validation MAE",
+        f"{model.folder.path}: model, metrics.json, predictions.parquet, {labels}history.jsonl",
     ]
     if few:
-        lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend much on chance")
+        lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend strongly on chance")
     return Group(metrics_table(rows), *(Text(line) for line in lines))
 
 
@@ -101,12 +90,20 @@ def experiment_table(results: ExperimentTable, width: int) -> Group:
     return Group(table, *map(Text, [*notes, *legend(results)[:1]]))
 
 
+def figure_table(*names: object) -> Table:
+    """Return an empty table with a column for names on the left and columns for figures."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(names):
+        table.add_column(Text(str(name)), justify="right" if place else "left", no_wrap=True)
+    return table
+
+
 def _figure(key: str, mean: float, deviation: float) -> str:
     return cell(key, mean) + ("" if math.isnan(deviation) else f" ± {cell(key, deviation)}")
 
 
 def metrics_from_json(entry: Mapping[str, Any]) -> Metrics:
-    """Read a task's entry of ``metrics.json``, where a value that does not exist is null."""
+    """Read a task's entry of ``metrics.json``, where a missing value is null."""
     values = {key: math.nan if value is None else float(value) for key, value in entry["values"].items()}
     return Metrics(values, dict(entry["reasons"]), int(entry["count"]), int(entry["unlabelled"]))
 
@@ -141,9 +138,7 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
     """Lay out mean and deviation per metric, and each seed's figure on the test split if they fit into ``width``."""
     seeds = list(result.runs)
     shown = seeds if _FIXED + _COLUMN * len(seeds) <= width else []
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("metric", "valid", "test", *(f"test {seed}" for seed in shown)):
-        table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
+    table = figure_table("metric", "valid", "test", *(f"test {seed}" for seed in shown))
     content = result.summary.join(result.figures.add_prefix("seed_"))
     rows = {str(key): {str(column): float(value) for column, value in row.items()} for key, row in content.iterrows()}
     for key in (key for key in DESCRIPTIONS if f"valid_{key}" in rows):
@@ -165,10 +160,10 @@ def _number(value: float) -> str:
 
 
 def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[str]) -> None:
-    """Print the settings of the start and of the best trial, what mattered, and what to do next.
+    """Print the settings of the start and of the best trial, which settings mattered, and what to do next.
 
     Args:
-        start: options of the command line that the search started from, ``--preset`` and ``--set``.
+        start: command-line options that the search started from, ``--preset`` and ``--set``.
     """
     from selfmm.api.parts import describe_counts
 
@@ -176,7 +171,7 @@ def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[st
     seed, model = result.settings.seed, result.search.base.model
     named = ["--model", model] if result.search.base.own_code else []  # selfmm runs no code that is not named
     seeds = ["--seeds", f"{seed + 1}-{seed + 5}"]
-    hint = "share: part of the differences between complete trials that a setting explains (fANOVA); a hint, no more"
+    hint = "share: part of the differences between complete trials that a setting explains (fANOVA); only a hint"
     lines = [
         f"{describe_counts(result.counts)}; the best is trial {result.best.number}",
         *([hint] if result.importance else []),
@@ -187,7 +182,7 @@ def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[st
         _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *start),
     ]
     for line in lines:
-        console.print(Text(line), soft_wrap=True)  # so that a command can be copied
+        console.print(Text(line), soft_wrap=True)  # commands can be copied
 
 
 def _command(*words: object) -> str:
@@ -195,9 +190,7 @@ def _command(*words: object) -> str:
 
 
 def _tuning_table(result: Tuning) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "start", "best", *(["share"] if result.importance else [])):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    table = figure_table("", "start", "best", *(["share"] if result.importance else []))
     start, best = result.start, result.best
     columns: list[Mapping[str, Any]] = [{} if start is None else start.values, best.values]
     table.add_row("valid MAE", *(_mae(None if trial is None else trial.outcome.mae) for trial in (start, best)))
@@ -213,13 +206,11 @@ def _mae(mae: float | None) -> str:
 
 
 def deliver(table: pd.DataFrame, out: Path | None) -> None:
-    """Write a table to a file, by its ending; print it as a table to a terminal, else as CSV."""
+    """Write a table to a file by its ending; without a file, print it, as CSV unless to a terminal."""
     if out is not None:
         parts.write_table(out, table)
         typer.echo(f"{out}: {parts.count(len(table), 'row')}")
     elif sys.stdout.isatty():
-        from rich.console import Console
-
         Console().print(first_rows(table))
     else:
         typer.echo(table.to_csv(index=False), nl=False)

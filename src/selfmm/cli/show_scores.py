@@ -1,4 +1,4 @@
-"""Predictions of recordings and explanations, laid out for the terminal; readable without colours as well."""
+"""Predictions of recordings and explanations, laid out for the terminal; also readable without colours."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from selfmm.api.parts import FUSION, FrameShares, LabelScale, count, figure, pri
 _WIDE, _NARROW = 10, 5  # cells of a bar on each side of neutral
 _HALF = 9  # characters of the longest bar of an explanation
 _WORDS_SHOWN, _COLUMNS_SHOWN = 8, 3
-_LEAST = 0.005  # what is less prints as 0.00
+_LEAST = 0.005  # smaller values print as 0.00
 _UP, _DOWN = "#4a9ad4", "#e07b2a"  # the colour-blind can tell them apart, on dark and on light
 _LOUDNESS = ((2 / 3, "bold reverse"), (1 / 3, "bold underline"), (0.1, ""))  # share of the strongest word, and style
 _SOURCES = {"given": "given words: ", "subtitles": "subtitles: ", "recognised": "recognised words: "}
 
 
 def card(prediction: Prediction) -> Group:
-    """Lay out the scores of a clip with their place among the training clips, the transcript, and warnings."""
+    """Lay out the scores of a clip and their place among the training clips, the transcript, and warnings."""
     low, high = prediction.label_range
     scores = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("", "score", f"{low:g} ... {high:g}", "training clips"):
@@ -32,12 +32,8 @@ def card(prediction: Prediction) -> Group:
         if score is None:
             scores.add_row(title, "-", Text("missing", style="dim"), "")
         else:
-            scores.add_row(
-                title,
-                figure(score, prediction.label_range),
-                _bar(score, prediction.label_range),
-                _place(prediction, name),
-            )
+            shown = figure(score, (low, high)), _bar(score, (low, high)), _place(prediction, name)
+            scores.add_row(title, *shown)
     head = Text.assemble((printable(prediction.id), "bold"), f"  {prediction.end - prediction.start:.1f} s")
     words = printable(prediction.transcript.text)
     source = _SOURCES[prediction.transcript.source]
@@ -50,11 +46,11 @@ def card(prediction: Prediction) -> Group:
 
 
 def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:
-    """Lay out one line each, as wide as the terminal; words that do not fit are cut.
+    """Lay out one line per prediction, as wide as the terminal; words that do not fit are cut.
 
     Args:
         predictions: at least one.
-        curve: these are spans of one recording, told apart by their times; otherwise clips, by their names.
+        curve: whether these are spans of one recording, listed by their times; otherwise clips, listed by their names.
     """
     low, high = predictions[0].label_range
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
@@ -91,7 +87,7 @@ def _place(prediction: Prediction, name: str) -> str:
 
 
 def _bar(score: float | None, label_range: tuple[float, float], half: int = _WIDE) -> Text:
-    """A bar from neutral in the middle: to the left for lower scores, to the right for higher ones."""
+    """Draw a bar from neutral in the middle: to the left for lower scores, to the right for higher ones."""
     scale = LabelScale.of(label_range)
     share = 0.0 if score is None else (score - scale.neutral) / scale.reach
     length = min(round(abs(share) * half), half)
@@ -102,11 +98,11 @@ def _bar(score: float | None, label_range: tuple[float, float], half: int = _WID
 def render(explanation: Explanation, spoken: Sequence[float | None] = ()) -> Group:
     """Lay out an explanation: the modalities' contributions, the transcript, the words and frames that matter most.
 
-    Text from the data set is never read as rich markup.
+    Text from the data set is never rich markup.
 
     Args:
-        explanation: of a clip.
-        spoken: when each of its words begins, in seconds, where that is known.
+        explanation: the explanation of a clip.
+        spoken: the start of each of its words in seconds; None if unknown.
     """
     low, high = explanation.label_range
     head = f"{printable(explanation.id)}  score {figure(explanation.score, (low, high))}"
@@ -132,32 +128,23 @@ def _modalities(explanation: Explanation) -> Table:
     longest = max((abs(part.value) for part in explanation.contributions), default=0.0)
     table.add_row(Text("(no modality)", style="dim"), figure(explanation.base, explanation.label_range), "", "", "", "")
     for part in explanation.contributions:
-        figures = (
-            _change(part.content),
-            _change(part.added),
-            "-" if part.alone is None else figure(part.alone, explanation.label_range),
-        )
+        alone = "-" if part.alone is None else figure(part.alone, explanation.label_range)
+        figures = _change(part.content), _change(part.added), alone
         table.add_row(Text(part.modality), _change(part.value), _push(part.value, longest), *figures)
     for name in explanation.lacking:
         table.add_row(Text(name), "-", Text("the clip has none", style="dim"), "", "", "")
-    table.add_row(
-        Text("score", style="bold"),
-        Text(figure(explanation.score, explanation.label_range), style="bold"),
-        "",
-        "",
-        "",
-        "",
-    )
+    score = figure(explanation.score, explanation.label_range)
+    table.add_row(Text("score", style="bold"), Text(score, style="bold"), "", "", "", "")
     return table
 
 
 def _change(value: float) -> str:
-    """A difference of scores, which has a sign even if labels have none."""
+    """Write a difference of scores, which has a sign even if labels have none."""
     return figure(value, (-1.0, 1.0))
 
 
 def _push(value: float, longest: float) -> Text:
-    """A bar to the left for what lowers the score, to the right for what raises it; in half characters."""
+    """Draw a bar in half characters: to the left if the value lowers the score, to the right if it raises it."""
     halves = round(2 * _HALF * abs(value) / longest) if longest else 0
     whole, half = "█" * (halves // 2), halves % 2
     if value < 0:
@@ -166,7 +153,7 @@ def _push(value: float, longest: float) -> Text:
 
 
 def _transcript(explanation: Explanation) -> Text:
-    """The text. Words in reverse or underlined move the score most; those that the model did not read are dim."""
+    """Return the text. Reverse or underlined words move the score most; words that the model did not read are dim."""
     text = Text(printable(explanation.text))
     longest = max(abs(word.value) for word in explanation.words)
     for word in explanation.words:
@@ -187,7 +174,7 @@ def _strongest(explanation: Explanation, spoken: Sequence[float | None]) -> Text
 
 
 def _signed(values: Iterable[tuple[str, float]]) -> Text:
-    """Each value with its sign and name; without those that would print as 0."""
+    """Write the values with their names, without those that would print as 0."""
     shown = [
         Text.assemble((_change(value), _UP if value > 0 else _DOWN), f" {name}")
         for name, value in values

@@ -1,4 +1,4 @@
-"""Commands that train a model, and show what there is to choose."""
+"""Commands that train a model, and list models and settings."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def train(
         typer.Option(
             "--out",
             "-o",
-            help="Run folder; default runs/<data>-<preset>-<seed>. With --seeds, the folder of all of them.",
+            help="Run folder; default: runs/<data>-<preset>-<seed>. With --seeds, the folder of all runs.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overrides: options.Overrides = None,
 ) -> None:
-    """Train a model, by default Self-MM: from one label per clip to scores and labels of each modality."""
+    """Train a model, by default Self-MM, which learns scores and labels of each modality from one label per clip."""
     if seed is not None and seeds is not None:
         raise api.SettingsError(["give --seed for one run or --seeds for several, not both"])
     if jobs is not None and seeds is None:
@@ -67,7 +67,7 @@ def train(
 
 
 class _Training(TypedDict):
-    """What one training and several have in common."""
+    """Arguments of one training and of several."""
 
     preset: str | None
     model: str | None
@@ -109,7 +109,7 @@ def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) ->
 
 def tune(
     data: options.Data,
-    trials: Annotated[int, typer.Option("--trials", "-n", help="Number of trials in all, the start among them.")],
+    trials: Annotated[int, typer.Option("--trials", "-n", help="Total number of trials, the start included.")],
     model: options.Model = None,
     preset: options.Preset = None,
     text_encoder: options.TextEncoder = None,
@@ -120,17 +120,17 @@ def tune(
         list[str] | None,
         typer.Option(
             "--space",
-            help="Also search this, 'text.lr=1e-5..1e-3 log' or options.heads=2,4,8; * stands for each modality of "
-            "frames. Replaces the model's own space of this key. Repeatable.",
+            help="Also search this space, 'text.lr=1e-5..1e-3 log' or options.heads=2,4,8; * stands for each modality "
+            "with frames. It replaces the model's own space for this key. Repeatable.",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Number of trials at once, each in a process.")] = 1,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default tune/<data>-<model>.")] = None,
+    jobs: Annotated[int, typer.Option(help="Number of trials at once, each in its own process.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: tune/<data>-<model>.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted search, or one with more --trials.")
+        bool, typer.Option("--resume", help="Continue an interrupted search, or add --trials to it.")
     ] = False,
 ) -> None:
-    """Search settings of a model by the MAE on the validation split; the result is a preset.
+    """Search the settings of a model for the lowest MAE on the validation split; the result is a preset.
 
     The test split is never read.
     """
@@ -177,7 +177,7 @@ def settings(
         bool, typer.Option("--recipe", help="Show the settings of extraction, which `selfmm extract --set` takes.")
     ] = False,
 ) -> None:
-    """Show every setting, its value and what it means."""
+    """Show every setting with its value and meaning."""
     if recipe and (preset or toml):
         raise api.SettingsError(["--recipe shows settings of extraction, which have no --preset and no --toml"])
     if toml:

@@ -1,1 +1,1 @@
-"""Experiments: grids of runs, and the tables that are made of them."""
+"""Experiments: grids of runs and their tables, searches for settings, and tests of robustness."""

@@ -1,4 +1,4 @@
-"""Ablations of one model: what each part contributes, and what damaged data cost.
+"""Ablations of one model: what each part contributes, and how damaged data affect the scores.
 
 =========================== ======================================================================
 file                        content
@@ -6,7 +6,7 @@ file                        content
 full/seed-<seed>/           the runs of the unchanged model
 <case>/seed-<seed>/         the runs of each variation
 <ablation>.md .tex .html    a table per ablation: tasks, rules, modalities, amount
-<ablation>.csv .json        the same without rounding; and what was run
+<ablation>.csv .json        the same without rounding, and what was run
 robustness.md .csv .svg     the full runs on damaged clips
 =========================== ======================================================================
 """
@@ -47,7 +47,7 @@ class Ablation:
         folder: the folder that holds the runs and the tables.
         grid: the runs of all ablations.
         tables: one table per ablation.
-        curves: the full runs on damaged clips; None if not requested.
+        curves: the full runs on damaged clips; None unless ``robustness`` was asked for.
     """
 
     folder: Path
@@ -101,14 +101,7 @@ def ablate(
     default = Path("ablations") / f"{safe_name(dataset.name)}-{safe_name(settings.model_name)}"
     folder = Path(out) if out is not None else default
     grid = run_grid(
-        dataset,
-        list(cases.values()),
-        numbers,
-        folder,
-        resume=resume,
-        jobs=jobs,
-        listener=listener,
-        ours=_FILES,
+        dataset, list(cases.values()), numbers, folder, resume=resume, jobs=jobs, listener=listener, ours=_FILES
     )
     tables = {}
     for name, variations in chosen.items():

@@ -20,7 +20,7 @@ _PENALTIES = tuple(10.0**power for power in range(-2, 6))
 
 
 def trivial_answers(dataset: Dataset, settings: Settings) -> dict[str, npt.NDArray[np.float64]]:
-    """(N,) predictions for every clip by name: ``mean``, and ``text ridge`` where the data set has text."""
+    """Return (N,) predictions for every clip by name: ``mean``, and ``text ridge`` if the data set has text."""
     rows = training_rows(dataset, settings)
     labels = dataset.labels()
     answers = {"mean": np.full(len(dataset), labels[rows].mean())}
@@ -33,7 +33,7 @@ def trivial_answers(dataset: Dataset, settings: Settings) -> dict[str, npt.NDArr
 def ridge(
     features: npt.NDArray[np.float64], labels: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """(N,) predictions of a ridge regression on standardised ``features`` (N, d), clipped to the range of its labels.
+    """Return (N,) predictions of a ridge regression on standardised ``features`` (N, d), clipped to its labels' range.
 
     Leave-one-out cross-validation on the training clips chooses the penalty; no other split is used.
 
@@ -51,7 +51,7 @@ def ridge(
 
 
 def text_embeddings(dataset: Dataset, settings: Settings) -> npt.NDArray[np.float64] | None:
-    """The mean over the tokens of each clip as encoded by the untrained text encoder, or over its stored text features.
+    """Return the mean of each clip's tokens as the untrained text encoder encodes them, or of its stored text features.
 
     Returns:
         (N, d), zeros for clips without text; None if the data set has no text.
@@ -77,7 +77,7 @@ def text_embeddings(dataset: Dataset, settings: Settings) -> npt.NDArray[np.floa
 
 
 def means(stream: Ragged) -> npt.NDArray[np.float64]:
-    """(n, d) mean over the rows of each clip, zeros if it has none. Gaps (rows of NaN) do not count."""
+    """Return (n, d) the mean over the rows of each clip, zeros if it has none. Gaps (rows of NaN) do not count."""
     rows, starts, lengths = stream.rows.numpy(), stream.starts.numpy(), stream.lengths.numpy()
     average = np.zeros((len(lengths), rows.shape[1]))
     for clip, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):

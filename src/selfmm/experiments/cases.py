@@ -1,4 +1,4 @@
-"""The cases of an experiment: the models of a comparison, the variations of an ablation."""
+"""The cases of an experiment: the models of a comparison, or the variations of an ablation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 from selfmm.config.model_name import absolute, is_code, is_file, short_name, split_code
-from selfmm.config.settings import Settings, load_settings
+from selfmm.config.settings import Settings, load_settings, put_value
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
 from selfmm.experiments.grid import Case
@@ -19,18 +19,18 @@ ALL = "all"
 
 
 def model_cases(models: Sequence[str], preset: str | Path | None, overrides: Sequence[str]) -> list[Case]:
-    """One case per model.
+    """Return one case per model.
 
     Args:
         models: names of models, your own ``path/to/file.py:Class``, or TOML presets (as ``selfmm tune`` writes them),
-            each optionally followed by settings of its own after a +, for example ``lf_dnn+labels.source=generated``.
+            each optionally followed by its own settings after a +, for example ``lf_dnn+labels.source=generated``.
             ``all`` stands for every model of selfmm.
         preset, overrides: settings of all cases; a TOML preset replaces ``preset``.
 
     Raises:
-        SettingsError: with every problem found.
+        SettingsError: if a model or a setting is not valid; lists every problem.
     """
-    entries = [name for each in models for name in (MODELS if each == ALL else [each])]
+    entries = [entry for model in models for entry in (MODELS if model == ALL else [model])]
     names = case_names(entries)
     named = {absolute(_parts(entry)[0]) for entry in entries}
     cases: list[Case] = []
@@ -46,7 +46,7 @@ def model_cases(models: Sequence[str], preset: str | Path | None, overrides: Seq
 
 
 def case_names(entries: Sequence[str]) -> list[str]:
-    """The names of the cases that ``--models`` names: code by its class, with its file where two share a class name.
+    """Return the names of the cases of ``--models``: code by its class, with its file if two share a class name.
 
     >>> case_names(["tfn+labels.source=none", "tune/best.toml", "a/net.py:Net", "b/other.py:Net"])
     ['tfn+labels.source=none', 'best', 'net.Net', 'other.Net']
@@ -69,14 +69,14 @@ def _stem(place: str) -> str:
 
 
 def _parts(entry: str) -> list[str]:
-    """The model and its own settings. A + belongs to the model's path unless ``key=`` follows."""
+    """Return the model and its own settings. A + belongs to the model's path unless ``key=`` follows."""
     return re.split(r"\+(?=[\w.*-]+=)", entry)
 
 
 def _model_settings(
     entry: str, preset: str | Path | None, overrides: Sequence[str], named: Collection[str]
 ) -> Settings:
-    """Settings of a case; the code that a TOML preset names must be among the models ``named`` by the user."""
+    """Return the settings of a case; the code in a TOML preset must be among the models that the user has ``named``."""
     name, *own = _parts(entry)
     if name.endswith(".toml"):
         settings = load_settings(name, [*overrides, *own], trust=True)
@@ -86,11 +86,11 @@ def _model_settings(
 
 
 FULL = "full"
-"""The case in which nothing is varied; the others are compared with it."""
+"""The unchanged model, which the other cases are compared with."""
 
 
 def _tasks(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """The paper's table over subsets of tasks: the fused task alone (M), then with the tasks of some modalities."""
+    """Return the paper's subsets of tasks: the fused task alone (M), then with the tasks of some modalities."""
     source = label_source(find_model(settings.model), settings)
     cases = [] if source == "none" else [_case("tasks=m", settings, {"labels.source": "none"})]
     for count in range(1, len(modalities) + 1):
@@ -103,20 +103,19 @@ def _tasks(settings: Settings, modalities: Sequence[str]) -> list[Case]:
 
 
 def _rules(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """Sources of the labels per modality: each rule of the generator, human labels if the data has them, none."""
+    """Return the sources of labels per modality: each rule of the generator, human labels, and none."""
     source = label_source(find_model(settings.model), settings)
-    rules = ("paper", "authors", "centre-gap", "sugrm", "posterior")
-    generated = [
-        _case(f"rule={rule}", settings, {"labels.source": "generated", "labels.rule": rule})
-        for rule in rules
-        if (source, rule) != ("generated", settings.labels.rule)
-    ]
+    rules = ["paper", "authors", "centre-gap", "sugrm", "posterior"]
+    rules = [rule for rule in rules if (source, rule) != ("generated", settings.labels.rule)]
     others = [other for other in ("human", "none") if other != source]
-    return [*generated, *(_case(f"labels={other}", settings, {"labels.source": other}) for other in others)]
+    return [
+        *(_case(f"rule={rule}", settings, {"labels.source": "generated", "labels.rule": rule}) for rule in rules),
+        *(_case(f"labels={other}", settings, {"labels.source": other}) for other in others),
+    ]
 
 
 def _modalities(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """Every smaller subset of the modalities."""
+    """Return every smaller subset of the modalities."""
     return [
         _case(f"modalities={','.join(chosen)}", settings, {"modalities": ",".join(chosen)})
         for count in range(len(modalities) - 1, 0, -1)
@@ -125,18 +124,14 @@ def _modalities(settings: Settings, modalities: Sequence[str]) -> list[Case]:
 
 
 def _amount(settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """Fractions of the training clips."""
+    """Return fractions of the training clips."""
     return [_case(f"share={share:g}", settings, {"training.share": share}) for share in (0.5, 0.25, 0.1)]
 
 
 def _case(name: str, settings: Settings, changed: Mapping[str, object]) -> Case:
     tree = settings.model_dump(mode="json")
     for key, value in changed.items():
-        *path, last = key.split(".")
-        place = tree
-        for part in path:
-            place = place[part]
-        place[last] = value
+        put_value(tree, key.split("."), value)
     return Case(name, Settings.model_validate(tree))
 
 
@@ -150,7 +145,7 @@ ABLATIONS: dict[str, Callable[[Settings, Sequence[str]], list[Case]]] = {
 
 
 def ablation_cases(what: str, settings: Settings, modalities: Sequence[str]) -> list[Case]:
-    """The cases of one ablation, ``FULL`` first.
+    """Return the cases of one ablation, ``FULL`` first.
 
     Args:
         what: a key of ``ABLATIONS``.

@@ -1,4 +1,4 @@
-"""Several models on one data set: their runs, and the table for a paper.
+"""Several models on one data set: their runs, and a table for a paper.
 
 =========================== ======================================================================
 file                        content
@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,7 @@ from selfmm.data.writer import fingerprint
 from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import trivial_answers
 from selfmm.experiments.cases import case_names, model_cases
-from selfmm.experiments.grid import Grid, RunKey, run_grid
-from selfmm.experiments.packages import check_packages
+from selfmm.experiments.grid import Grid, RunKey, check_packages, run_grid
 from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
@@ -79,7 +79,7 @@ def compare(
     jobs: int | None = None,
     listener: Listener | None = None,
 ) -> Comparison:
-    """Trains models with the same seeds on the same clips and compares them on the test split.
+    """Train models with the same seeds on the same clips, and compare them on the test split.
 
     Args:
         data: a data-set folder, or an open data set.
@@ -87,7 +87,7 @@ def compare(
         seeds: like ``"1111-1115"``, or numbers.
         preset, overrides: settings that all models share.
         baseline: the model that the others are compared with; the first by default.
-        published: ``mosi``, ``mosei`` or ``sims``: add rows of figures published on it.
+        published: ``mosi``, ``mosei`` or ``sims``: add rows with figures that others published on it.
         out: output folder; default ``comparisons/<data set>-<preset>``.
         resume: keep the finished runs in the folder and train the missing ones.
         jobs: number of runs at once; None: as many as cores and memory allow.
@@ -105,30 +105,18 @@ def compare(
     if reference not in names:
         raise SettingsError([f"baseline = {reference!r} is not one of the models: {', '.join(names)}"])
     check_packages("compare", "sklearn")
-    folder = Path(out) if out is not None else _default_folder(dataset, preset)
+    default = Path("comparisons") / f"{safe_name(dataset.name)}-{Path(preset).stem if preset else 'default'}"
+    folder = default if out is None else Path(out)
     published_figures = [] if published is None else published_rows(published)
-    grid = run_grid(
-        dataset,
-        cases,
-        numbers,
-        folder,
-        resume=resume,
-        jobs=jobs,
-        listener=listener,
-        ours=_FILES,
-    )
+    grid = run_grid(dataset, cases, numbers, folder, resume=resume, jobs=jobs, listener=listener, ours=_FILES)
     trivial = trivial_rows(dataset, load_settings(preset, overrides, trust=True))  # reads no model
     table = make_table(f"Models on {dataset.name}", dataset, grid, reference, [*trivial, *published_figures])
     write_results(folder, "comparison", dataset, grid, table)
     return Comparison(folder, grid, table)
 
 
-def _default_folder(dataset: Dataset, preset: str | Path | None) -> Path:
-    return Path("comparisons") / f"{safe_name(dataset.name)}-{Path(preset).stem if preset else 'default'}"
-
-
 def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, further: Sequence[Row]) -> Table:
-    """The table of a grid, made of figures from its run folders.
+    """Return the table of a grid, made from its run folders.
 
     Args:
         baseline: name of the case that the others are compared with.
@@ -157,7 +145,7 @@ def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, further:
 def _differences(
     dataset: Dataset, system: list[_Array], baseline: list[_Array], keys: Sequence[str]
 ) -> dict[str, Difference]:
-    """Differences of all metrics that both have, on the labelled test clips."""
+    """Return the differences of all metrics that both have, on the labelled test clips."""
     rows = dataset.rows("test")
     known = np.isfinite(dataset.labels()[rows])
     own, other = ([seed[known] for seed in runs] for runs in (system, baseline))
@@ -172,7 +160,7 @@ def _differences(
 
 
 def _test_scores(runs: dict[int, RunFolder]) -> list[_Array]:
-    """The fused scores of the test clips per seed, in the order of the data set."""
+    """Return the fused scores of the test clips per seed, in the order of the data set."""
     tables = [run.predictions() for run in runs.values()]
     return [table.loc[table["split"] == "test", "score"].to_numpy(dtype=np.float64) for table in tables]
 
@@ -197,21 +185,19 @@ def _run_row(name: str, grid: Grid) -> Row:
 
 
 def trivial_rows(dataset: Dataset, settings: Settings) -> list[Row]:
-    """Baselines without a model: the mean label, and a ridge regression on the text encoder's embeddings."""
+    """Return rows for the mean label, and for a ridge regression on the text encoder's embeddings."""
     test, scale = dataset.rows("test"), scale_for(dataset.manifest.label_range)
     neutral = LabelScale.of(dataset.manifest.label_range).neutral
     labels = dataset.labels()[test]
-    figures = {
-        name: evaluate(predictions[test], labels, scale, neutral).values
-        for name, predictions in trivial_answers(dataset, settings).items()
-    }
-    return [Row(name, "trivial", {key: [value] for key, value in values.items()}) for name, values in figures.items()]
+    rows = []
+    for name, predictions in trivial_answers(dataset, settings).items():
+        values = evaluate(predictions[test], labels, scale, neutral).values
+        rows.append(Row(name, "trivial", {key: [value] for key, value in values.items()}))
+    return rows
 
 
 def write_results(folder: Path, stem: str, dataset: Dataset, grid: Grid, table: Table) -> None:
-    """Write the table in every format, and a JSON file that says what was compared."""
-    from importlib import resources
-
+    """Write the table in every format, and a JSON file about what was compared."""
     css = (resources.files("selfmm.report") / "page.css").read_text(encoding="utf-8")
     write_text(folder / f"{stem}.md", to_markdown(table))
     write_text(folder / f"{stem}.tex", to_latex(table))

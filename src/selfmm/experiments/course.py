@@ -1,9 +1,8 @@
-"""The course of a search: trials are asked for, trained here or in workers side by side, and recorded.
+"""The course of a search: trials are suggested, trained here or in parallel workers, and recorded.
 
-This process alone reads and writes the journal, so nothing has to be locked, and the only order is that in which
-trials end. Workers only train. (Optuna's own workers would each ask for trials from the journal themselves. Then what
-a search tries would depend on how often it was resumed, equal trials would be trained twice, and nobody would see
-that all trials fail.)
+Only this process reads and writes the journal, so it needs no lock, and only the order in which trials end matters.
+Workers only train. (Optuna's own workers would each take trials from the journal. Then the values tried would depend on
+how often the search was resumed, equal trials would be trained twice, and nothing would notice that all trials fail.)
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from selfmm.core.jobs.pool import Tasks
 from selfmm.core.jobs.worker import Event, Message
 from selfmm.core.listener import Listener
 from selfmm.experiments.study import Asked, Study
-from selfmm.experiments.trial import Bench, Outcome
+from selfmm.experiments.trial import Outcome, TrialTrainer
 
-_FAILURES = 15  # in a row, after which the values of single settings are not the cause
+_FAILURES = 15  # in a row; that many are not caused by the values of single settings
 
 
 @dataclass
@@ -28,9 +27,10 @@ class Course(Tasks[int]):
 
     Attributes:
         study: suggests and records trials.
-        trials: how many there are to be in all.
-        listener: is told how it goes.
-        save: called when a trial has ended.
+        trials: total number of complete or pruned trials.
+        listener: receives the progress.
+        save: called after each trial.
+        failures: number of trials that failed in a row.
     """
 
     study: Study
@@ -41,12 +41,12 @@ class Course(Tasks[int]):
 
     @property
     def complete(self) -> int:
-        """How many trials are complete or pruned."""
+        """Number of complete or pruned trials."""
         counts = self.study.counts()
         return counts["complete"] + counts["pruned"]
 
     def ask(self) -> Asked | None:
-        """Return a trial that has to be trained; None while the running ones may be the last."""
+        """Return the next trial to train; None while the running ones may be the last."""
         while self.complete + self.study.counts()["running"] < self.trials:
             asked = self.study.ask()
             self.listener.trial_started(asked)
@@ -56,13 +56,13 @@ class Course(Tasks[int]):
             self.end(asked.number, outcome)
         return None
 
-    def heard(self, number: int, epoch: int, mae: float) -> bool:
-        """Record an epoch; return whether the trial may go on."""
+    def record_epoch(self, number: int, epoch: int, mae: float) -> bool:
+        """Record an epoch of a trial, and return whether the trial should continue."""
         self.listener.trial_epoch(number, epoch, mae)
-        return self.study.heard(number, epoch, mae)
+        return self.study.record_epoch(number, epoch, mae)
 
     def end(self, number: int, outcome: Outcome) -> None:
-        """Record how a trial ended.
+        """Record the outcome of a trial.
 
         Raises:
             TrainingError: if too many trials in a row failed.
@@ -84,13 +84,13 @@ class Course(Tasks[int]):
     def event(self, key: int, event: Event) -> Message:
         if event["event"] == "failed":  # the cause is not the trial
             raise TrainingError(event["message"])
-        return {"go_on": self.heard(key, event["epoch"], event["mae"])}
+        return {"go_on": self.record_epoch(key, event["epoch"], event["mae"])}
 
     def ended(self, key: int, result: Event, problem: str | None) -> None:
         self.end(key, Outcome(**result["outcome"]) if problem is None else Outcome("failed", reason=problem))
 
 
-def train_here(course: Course, bench: Bench) -> None:
+def train_here(course: Course, trainer: TrialTrainer) -> None:
     """Train one trial after the other in this process."""
     while (asked := course.ask()) is not None:
-        course.end(asked.number, bench.run(asked.values, partial(course.heard, asked.number)))
+        course.end(asked.number, trainer.run(asked.values, partial(course.record_epoch, asked.number)))

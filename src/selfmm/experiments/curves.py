@@ -1,4 +1,4 @@
-"""Metrics under growing damage: curves, the areas under them, tables and pictures."""
+"""Metrics under increasing damage: curves, the areas under them, tables and pictures."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Curves:
     """Figures of one training on damaged clips.
 
     Attributes:
-        values: one row per kind, modality, level, metric and run: the value of the metric, NaN where it has none, for
-            example a correlation of constant scores. ``modality`` joins names by + where several were damaged. Runs
+        values: one row per kind, modality, level, metric and run, with the metric's value; NaN if it has none, for
+            example the correlation of constant scores. ``modality`` joins the names by + if several were damaged. Runs
             are numbered in the order given.
         notes: what was not evaluated, and why.
     """
@@ -55,9 +55,8 @@ class Curves:
         """One row per kind, modality and metric: the area under the curve of each run by the trapezoid rule, divided by
         the span of the levels, which makes it the mean over the levels.
 
-        ``mean``, ``std`` and ``runs`` as in ``points``; ``change`` is the mean difference from level 0 of the same
-        run; ``until`` is the last level used: at higher levels a run has no value. Runs without a value at level 0
-        are left out; NaN if none is left.
+        ``mean``, ``std``, ``runs`` and ``change`` are as in ``points``; ``until`` is the last level used: at higher
+        levels a run has no value. Runs without a value at level 0 are left out; NaN if no run is left.
         """
         rows = []
         for key, group in self.values.groupby([*_WHICH, "metric"], sort=False):
@@ -74,7 +73,7 @@ class Curves:
         return first.set_index("metric")[["mean", "std", "runs"]]
 
     def markdown(self) -> str:
-        """A table of the areas, one row per kind and modality and one column per metric, with remarks below."""
+        """Return a table of the areas with a row per kind and modality, a column per metric, and remarks below."""
         before, areas = self.undamaged, self.areas
         metrics = list(before.index)
         lines = [["damage", "of", *map(head, metrics)], ["---", "---", *("--:" for _ in metrics)]]
@@ -101,7 +100,7 @@ class Curves:
         return [*lines, *self.notes]
 
     def write(self, folder: Path) -> list[Path]:
-        """``robustness.csv`` (``points``), ``robustness-areas.csv`` and ``robustness.md``, each written atomically.
+        """Write ``robustness.csv`` (``points``), ``robustness-areas.csv`` and ``robustness.md``, each atomically.
 
         Raises:
             OutputError: if they cannot be written.
@@ -114,7 +113,7 @@ class Curves:
 
 
 def _areas(curves: pd.DataFrame) -> tuple[pd.Series, float]:
-    """The mean over the levels for each run (a column), and the last level at which all of them have a value."""
+    """Return the mean over the levels for each run (a column), and the last level at which all runs have a value."""
     known = curves.loc[:, curves.loc[0].notna()]
     known = known[known.notna().all(axis=1).cummin()]
     if known.empty or len(known) < 2:
@@ -130,7 +129,7 @@ def _cell(key: str, row: pd.Series) -> str:
 
 
 def draw_curves(curves: Curves, folder: Path, metrics: Sequence[str] = ("mae", "corr")) -> list[Path]:
-    """One picture per kind of damage and metric: ``robustness-<kind>-<metric>.png`` and ``.svg`` in ``folder``.
+    """Draw a picture per kind of damage and metric: ``robustness-<kind>-<metric>.png`` and ``.svg`` in ``folder``.
 
     Raises:
         OutputError: if matplotlib is not installed or the files cannot be written.

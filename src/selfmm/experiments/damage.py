@@ -1,8 +1,8 @@
 """Damaged clips: a modality is missing, frames and words are lost, or noise is added.
 
-Random draws depend only on their number, the kind of damage, the modality and the id of the clip: every model meets
-the same damage, and damage to all modalities together equals damage to each of them at once. Draws are nested: what is
-lost at one level is lost at every higher level, and noise only grows.
+Random draws depend only on their number, the kind of damage, the modality and the id of the clip. Every model gets the
+same damage, and a modality is damaged in the same way alone and together with others. Draws are nested: what is lost at
+one level is lost at every higher level, and noise only grows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _random(draw: int, kind: Kind, modality: str, clip: str) -> np.random.Genera
 
 
 def lost_clips(ids: Sequence[str], modality: str, share: float, draw: int) -> Lost:
-    """(n,) True for the clips that lose the modality: ``share`` of them, rounded to a whole number."""
+    """Return (n,) True for the clips that lose the modality: ``share`` of them, rounded to a whole number."""
     luck = [_random(draw, "clips", modality, clip).random() for clip in ids]
     lost = np.zeros(len(ids), dtype=np.bool_)
     lost[np.argsort(luck, kind="stable")[: int(share * len(ids) + 0.5)]] = True
@@ -65,19 +65,17 @@ def lost_clips(ids: Sequence[str], modality: str, share: float, draw: int) -> Lo
 
 
 def lost_frames(ids: Sequence[str], lengths: Positions, modality: str, share: float, draw: int) -> Lost:
-    """(sum of ``lengths``,) True for lost frames, clip after clip; each is lost with probability ``share``.
+    """Return (sum of ``lengths``,) True for lost frames, clip after clip; each is lost with probability ``share``.
 
     A fixed share of each clip would be all or nothing for clips of one frame.
     """
-    luck = [
-        _random(draw, "frames", modality, clip).random(length)
-        for clip, length in zip(ids, lengths.tolist(), strict=True)
-    ]
+    pairs = zip(ids, lengths.tolist(), strict=True)
+    luck = [_random(draw, "frames", modality, clip).random(length) for clip, length in pairs]
     return np.concatenate([*luck, np.zeros(0)]) < share
 
 
 def noise(ids: Sequence[str], lengths: Positions, dim: int, modality: str, draw: int) -> Frames:
-    """(sum of ``lengths``, ``dim``) standard normal numbers, clip after clip."""
+    """Return (sum of ``lengths``, ``dim``) standard normal numbers, clip after clip."""
     parts = [
         _random(draw, "noise", modality, clip).standard_normal((length, dim), dtype=np.float32)
         for clip, length in zip(ids, lengths.tolist(), strict=True)
@@ -86,12 +84,12 @@ def noise(ids: Sequence[str], lengths: Positions, dim: int, modality: str, draw:
 
 
 @dataclass(frozen=True)
-class Bench:
+class ClipDamager:
     """The clips of one split, and ways to damage them.
 
     Attributes:
         clips: the undamaged clips.
-        draws: number of the random draw; another number loses other clips and frames.
+        draws: number of the random draw; with another number, other clips and frames are lost.
         deviations: (d,) standard deviation of each feature over the frames of the training split, per modality.
     """
 
@@ -104,7 +102,7 @@ class Bench:
         return self.clips.samples["id"].astype(str).tolist()
 
     def damaged(self, damage: Damage) -> Dataset:
-        """The clips with damaged modalities; for lost words see ``without_words``."""
+        """Return the clips with damaged modalities; for lost words see ``without_words``."""
         clips = self.clips
         for name in damage.modalities:
             if damage.kind == "clips":
@@ -114,7 +112,7 @@ class Bench:
         return clips
 
     def _frames(self, name: str, damage: Damage) -> Frames:
-        """(total frames, d) of all clips, clip after clip."""
+        """Return (total frames, d) of all clips, clip after clip."""
         lengths, dim = self.clips.lengths(name), self.clips.modalities[name].dim or 0
         parts = [self.clips.frames(name, row) for row in range(len(self.clips))]
         frames = np.concatenate([*parts, np.zeros((0, dim))]).astype(np.float32)
@@ -124,7 +122,7 @@ class Bench:
         return frames
 
     def without_words(self, tokens: Ragged, tokenizer: Any, share: float) -> Ragged:
-        """The token ids of the clips with lost words replaced by the unknown word; special tokens stay.
+        """Return the token ids of the clips, with lost words replaced by the unknown word; special tokens stay.
 
         Raises:
             RunError: if the tokenizer has no token for an unknown word.
@@ -136,13 +134,13 @@ class Bench:
         return damaged
 
     def without_texts(self, encoded: Ragged, share: float) -> Ragged:
-        """The encoded texts without those of the clips that ``damaged`` leaves without text."""
+        """Return the encoded texts without those of the clips that ``damaged`` leaves without text."""
         lost = torch.from_numpy(lost_clips(self.ids, TEXT, share, self.draws))
         return replace(encoded, lengths=encoded.lengths.masked_fill(lost, 0))
 
 
 def deviations(dataset: Dataset, modalities: Sequence[str]) -> dict[str, Frames]:
-    """(d,) standard deviation of each feature over the frames of the training split, per modality.
+    """Return (d,) the standard deviation of each feature over the frames of the training split, per modality.
 
     Raises:
         DatasetError: if the training split has no frames of a modality.
@@ -166,12 +164,13 @@ def _without_modality(dataset: Dataset, name: str, lost: Lost) -> Dataset:
 
 
 def _with_frames(dataset: Dataset, name: str, frames: Frames) -> Dataset:
-    """The data set with these (total frames, d) instead of the stored ones; a row of NaN is a gap."""
+    """Return the data set with these frames (total frames, d) instead of the stored ones; a row of NaN is a gap."""
     lengths = dataset.lengths(name)
     gaps = dataset.modalities[name].model_copy(update={"gaps": True})
     manifest = dataset.manifest.model_copy(update={"modalities": {**dataset.modalities, name: gaps}})
     samples = dataset.samples.assign(**{f"{name}_offset": np.cumsum(lengths) - lengths})
-    matrices = {each: dataset.matrix(each) for each, modality in dataset.modalities.items() if modality.kind != "text"}
+    kinds = {other: modality.kind for other, modality in dataset.modalities.items()}
+    matrices = {other: dataset.matrix(other) for other, kind in kinds.items() if kind != "text"}
     return replace(dataset, manifest=manifest, samples=samples, matrices={**matrices, name: frames})
 
 

@@ -9,8 +9,10 @@ file                        content
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import NamedTuple
 import torch
 
 from selfmm.config.settings import Settings
-from selfmm.core.errors import SelfmmError, SettingsError
+from selfmm.core.errors import MissingPackageError, SelfmmError, SettingsError
 from selfmm.core.folders import claim, only_one
 from selfmm.core.jobs.plan import Plan, machine_plan
 from selfmm.core.listener import Listener
@@ -36,6 +38,7 @@ from selfmm.training.seeds import run_figures
 from selfmm.training.several import train_several
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
+_PACKAGES = {"sklearn": "scikit-learn"}  # module -> package
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Grid:
     plan: Plan
 
     def of(self, case: str) -> dict[int, RunFolder]:
-        """The finished runs of a case, by seed."""
+        """Return the finished runs of a case, by seed."""
         return {key.seed: run for key, run in self.runs.items() if key.case == case}
 
     @cached_property
@@ -97,12 +100,11 @@ class Grid:
         return {key: run_figures(run) for key, run in self.runs.items()}
 
     def only(self, names: Collection[str]) -> Grid:
-        """The part of the grid with these cases."""
+        """Return the part of the grid with these cases."""
         cases = tuple(case for case in self.cases if case.name in names)
         runs = {key: run for key, run in self.runs.items() if key.case in names}
-        return replace(
-            self, cases=cases, runs=runs, failed={k: why for k, why in self.failed.items() if k.case in names}
-        )
+        failed = {key: reason for key, reason in self.failed.items() if key.case in names}
+        return replace(self, cases=cases, runs=runs, failed=failed)
 
 
 def run_grid(
@@ -118,14 +120,14 @@ def run_grid(
 ) -> Grid:
     """Train every case with every seed, in parallel processes.
 
-    A case that the data cannot serve is not trained and is listed in ``failed``; the others still run.
+    A case that does not fit the data is not trained, and is listed in ``failed``; the others still run.
 
     Args:
         folder: created if needed. With ``resume`` it may hold runs with the same settings, which are kept or continued,
             and runs of other cases, which are left alone.
         jobs: number of runs at once; None: as many as cores and memory allow.
         listener: receives the progress of the runs.
-        ours: names of the files that may lie next to the folders of the cases.
+        ours: names of the files that may be next to the folders of the cases.
 
     Raises:
         SettingsError: if two cases have the same name, or the machine lacks the device.
@@ -149,15 +151,24 @@ def run_grid(
         unserved = {case.name: problem for case in cases if (problem := _problem(dataset, case.settings)) is not None}
         possible = {key: run for key, run in runs.items() if key.case not in unserved}
         _encode_once(dataset, [case for case in cases if case.name not in unserved])
-        heard = listener or Listener()
-        failed = train_several(dataset, with_seed, possible, plan, folder, resume=resume, listener=heard)
+        listener = listener or Listener()
+        failed = train_several(dataset, with_seed, possible, plan, folder, resume=resume, listener=listener)
         failed |= {key: unserved[key.case] for key in runs if key.case in unserved}
     done = {key: run for key, run in runs.items() if key not in failed}
     return Grid(folder, tuple(cases), tuple(seeds), done, failed, plan)
 
 
+def check_packages(command: str, *modules: str) -> None:
+    """Raise ``MissingPackageError`` if a module of the extra ``[experiments]`` that ``command`` needs is missing."""
+    lacking = [_PACKAGES.get(name, name) for name in modules if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise MissingPackageError(
+            f"{command} needs {' and '.join(lacking)}. Install what is missing with: pip install 'selfmm[experiments]'"
+        )
+
+
 def _check(cases: Sequence[Case]) -> None:
-    refuse_launcher("each run gets a process of its own")
+    refuse_launcher("each run gets its own process")
     names = [case.name for case in cases]
     twice = [name for name in names if names.count(name) > 1]
     if twice or not cases:
@@ -167,11 +178,11 @@ def _check(cases: Sequence[Case]) -> None:
 
 
 def _is_case(path: Path) -> bool:
-    return path.is_dir() and all(re.fullmatch(r"seed-\d+|\..*", each.name) for each in path.iterdir())
+    return path.is_dir() and all(re.fullmatch(r"seed-\d+|\..*", child.name) for child in path.iterdir())
 
 
 def check_served(dataset: Dataset, settings: Settings) -> None:
-    """Raise the error that training would raise if the data do not fit these settings, before computing anything."""
+    """Raise the error that training would raise if the data do not fit these settings, without computing anything."""
     model = find_model(settings.model)
     modalities = chosen_modalities(dataset, settings)
     check_needs(model, modalities, settings)
@@ -182,7 +193,7 @@ def check_served(dataset: Dataset, settings: Settings) -> None:
 
 
 def _problem(dataset: Dataset, settings: Settings) -> str | None:
-    """Why the data do not fit this case; None if they do."""
+    """Return why the data do not fit this case; None if they do."""
     try:
         check_served(dataset, settings)
     except SelfmmError as error:
@@ -191,7 +202,7 @@ def _problem(dataset: Dataset, settings: Settings) -> str | None:
 
 
 def _encode_once(dataset: Dataset, cases: Sequence[Case]) -> None:
-    """Run every frozen text encoder once before the processes start, which then read its output from the cache."""
+    """Run every frozen text encoder once; the processes then read its output from the cache."""
     encoded = set()
     for case in cases:
         settings, model = case.settings, find_model(case.settings.model)
@@ -199,8 +210,6 @@ def _encode_once(dataset: Dataset, cases: Sequence[Case]) -> None:
         if settings.text.finetune or model.needs.inside or kind in encoded:
             continue
         encoded.add(kind)
-        try:
-            with torch.random.fork_rng(devices=[]):
-                assemble(dataset, settings).encode_text(dataset)
-        except SelfmmError:  # reported for each run that needs it
-            continue
+        # An error is reported for each run that needs the encoder.
+        with suppress(SelfmmError), torch.random.fork_rng(devices=[]):
+            assemble(dataset, settings).encode_text(dataset)

@@ -1,13 +1,12 @@
 """Two systems on the same clips: their difference, its confidence interval, and a test against chance.
 
 The interval is a percentile bootstrap over clips (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
-13). It resamples whole videos where these are known, since clips of one speaker are not independent, and resamples
-seeds as well, so that it covers other seeds and other clips. The p value comes from a permutation test: if the systems
-are equally good, their predictions can be swapped for any video; the observed order counts as one of the permutations
+13). It resamples whole videos where they are known, since clips of one speaker are not independent. It also resamples
+seeds, and so covers other seeds as well as other clips. The p value comes from a permutation test: if the systems are
+equally good, their predictions for any video can be swapped. The observed order counts as one of the permutations
 (Phipson and Smyth, Permutation P-values Should Never Be Zero, 2010). Both are for the mean over seeds.
 
-Every metric is computed from sums over clips, see :mod:`selfmm.experiments.terms`, so that a resample costs a matrix
-product instead of an evaluation.
+Every metric is computed from sums over clips, see :mod:`selfmm.experiments.terms`: a resample costs one matrix product.
 """
 
 from __future__ import annotations
@@ -61,11 +60,11 @@ def compare_systems(
         system, baseline: (n,) predictions for the same clips, one array per seed; the numbers of seeds may differ.
         labels: (n,) true labels, finite.
         scale, neutral: see :func:`selfmm.evaluation.metrics.evaluate`.
-        groups: (n,) the video of each clip; None: each clip is a group of its own, as are clips of unknown videos.
+        groups: (n,) the video of each clip. A clip without a video forms its own group, as all clips do with None.
 
     Returns:
-        None if one of the two has no value of the metric on these clips or on most resamples. Seeds without a value are
-        left out, as they are from the mean.
+        The difference, over seeds that have a value; None if one of the systems has no value of the metric on these
+        clips or on most resamples.
 
     >>> labels = np.array([1.0, 2.0])
     >>> difference = compare_systems("mae", [labels], [np.array([1.0, 4.0])], labels, "mosi")
@@ -92,7 +91,7 @@ def compare_systems(
 
 
 def _membership(count: int, groups: npt.ArrayLike | None) -> _Array:
-    """(videos, clips): 1 where a clip belongs to a video."""
+    """Return (videos, clips): 1 where a clip belongs to a video, otherwise 0."""
     number = np.arange(count)
     if groups is not None:
         number = pd.factorize(np.asarray(groups, dtype=object))[0]
@@ -104,7 +103,7 @@ def _membership(count: int, groups: npt.ArrayLike | None) -> _Array:
 
 
 def _bootstrap(rng: np.random.Generator, terms: Terms, own: _Array, other: _Array) -> _Array:
-    """(ROUNDS,) differences in resamples of videos and seeds; NaN where a resample has no value.
+    """Return (ROUNDS,) differences in resamples of videos and seeds; NaN where a resample has no value.
 
     Args:
         own, other: (seeds, videos, terms) sums over the clips of each video.
@@ -114,14 +113,14 @@ def _bootstrap(rng: np.random.Generator, terms: Terms, own: _Array, other: _Arra
     means = []
     for sums in (own, other):
         seeds = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=ROUNDS) / len(sums)
-        weights = seeds.T  # a seed that was not drawn need not have a value
+        weights = seeds.T  # a seed with weight 0 may have no value
         means.append(np.where(weights > 0, terms.metric(drawn @ sums) * weights, 0.0).sum(axis=0))
     differences: _Array = means[0] - means[1]
     return differences
 
 
 def _permutation(rng: np.random.Generator, terms: Terms, own: _Array, other: _Array) -> float:
-    """Share of the permutations, including the observed order, with a difference at least as large as the observed one.
+    """Return the share of permutations, the observed order included, with a difference at least as large as observed.
 
     Permutations without a value count. If the numbers of seeds differ, each list is repeated until both have the same
     length, which leaves the means unchanged; a swap exchanges the seeds of the two systems.
@@ -138,7 +137,7 @@ def _permutation(rng: np.random.Generator, terms: Terms, own: _Array, other: _Ar
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p values corrected for multiple tests by Holm's method, which controls the family-wise error rate (Holm 1979).
+    """Return p values corrected for multiple tests by Holm's method (1979), which controls the family-wise error rate.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

@@ -1,4 +1,4 @@
-"""Figures published by others, shown next to one's own and marked as published."""
+"""Figures published by others, shown next to your own and marked as published."""
 
 from __future__ import annotations
 
@@ -32,17 +32,15 @@ class _Entry(BaseModel):
         strange = [key for key in value if key not in DESCRIPTIONS]
         if strange or not value:
             raise ValueError(f"{strange} are not metrics" if strange else "no figure is given")
-        ranges = {"corr": (-1.0, 1.0), "mae": (1e-9, 100.0)}
-        wrong = {
-            k: v for k, v in value.items() if not ranges.get(k, (0.0, 1.0))[0] <= v <= ranges.get(k, (0.0, 1.0))[1]
-        }
+        ranges = dict.fromkeys(value, (0.0, 1.0)) | {"corr": (-1.0, 1.0), "mae": (1e-9, 100.0)}
+        wrong = {key: figure for key, figure in value.items() if not ranges[key][0] <= figure <= ranges[key][1]}
         if wrong:
             raise ValueError(f"{wrong} are not in range: shares lie in [0, 1], corr in [-1, 1], mae above 0")
         return value
 
 
 class Published(BaseModel):
-    """``published.toml``: published figures per data set; ``sources`` says where they come from."""
+    """The content of ``published.toml``: published figures per data set, and their ``sources``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +50,7 @@ class Published(BaseModel):
     sims: tuple[_Entry, ...] = ()
 
     def of(self, data: str) -> tuple[_Entry, ...]:
-        """Entries of a data set, one of ``DATA``."""
+        """Return the entries of a data set, one of ``DATA``."""
         return {"mosi": self.mosi, "mosei": self.mosei, "sims": self.sims}[data]
 
     @model_validator(mode="after")
@@ -68,20 +66,20 @@ class Published(BaseModel):
 
 
 def parse_published(text: str) -> Published:
-    """Parse ``published.toml``; raises ``ValueError`` if it is not valid."""
+    """Parse ``published.toml``; raise ``ValueError`` if it is not valid."""
     return Published.model_validate(tomllib.loads(text))
 
 
 def read_published() -> Published:
-    """All published figures."""
+    """Return all published figures."""
     return parse_published((resources.files("selfmm.experiments") / "published.toml").read_text(encoding="utf-8"))
 
 
 def published_rows(data: str) -> list[Row]:
-    """Table rows of the figures published on ``mosi``, ``mosei`` or ``sims``.
+    """Return table rows with the figures published on ``mosi``, ``mosei`` or ``sims``.
 
     Raises:
-        SettingsError: if ``data`` is another data set.
+        SettingsError: if ``data`` is another name.
     """
     if data not in DATA:
         raise SettingsError([f"published = {data!r}: there are no published figures for it{did_you_mean(data, DATA)}"])

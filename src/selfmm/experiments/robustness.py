@@ -1,7 +1,7 @@
 """How the metrics of a trained model change as the test clips are damaged.
 
 As in TFR-Net (Yuan, Li, Xu, Yu: Transformer-based Feature Reconstruction Network for Robust Multimodal Sentiment
-Analysis, ACM MM 2021), the unknown word replaces a lost one, and the area under a curve summarises it.
+Analysis, ACM MM 2021), the unknown word replaces lost words, and each curve is summarised by the area under it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,14 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
 from selfmm.evaluation.metrics import evaluate, scale_for
 from selfmm.experiments.curves import Curves
-from selfmm.experiments.damage import Bench, Damage, Kind, deviations
+from selfmm.experiments.damage import ClipDamager, Damage, Kind, deviations
 from selfmm.models.frozen import encode
 from selfmm.models.scoring import score
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.trained_model import TrainedModel, split_rows
 
 _SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-LEVELS: Mapping[Kind, Sequence[float]] = {
-    "clips": _SHARES,
-    "frames": _SHARES,
-    "noise": (0.0, 0.25, 0.5, 1.0, 2.0, 4.0),
-}
+LEVELS: Mapping[Kind, Sequence[float]] = {"clips": _SHARES, "frames": _SHARES, "noise": (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)}
 """The kinds of damage with their default levels, see :class:`selfmm.experiments.damage.Damage`."""
 KINDS = tuple(LEVELS)
 
@@ -52,7 +48,7 @@ def robustness(
     trust: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Curves:
-    """Evaluate runs on damaged clips: each modality that they read, and all of them together.
+    """Evaluate runs on clips with damage to each modality that they read, and to all of them together.
 
     Args:
         runs: a finished run, or several seeds of one; they are loaded one after the other.
@@ -60,44 +56,38 @@ def robustness(
         split: the split to evaluate.
         kinds: kinds of damage.
         levels: levels of some or all kinds, instead of the defaults. Undamaged clips, level 0, are always included.
-        draws: number of the random draw for the first run; each further run uses the next one, so that a mean over
-            seeds is also a mean over draws. With few clips, a single draw can look like a gain by chance.
+        draws: number of the random draw for the first run; each further run uses the next one. A mean over seeds is
+            then also a mean over draws: with few clips, a single draw can look like a gain by chance.
         model, trust: allow runs to use your own code, see :func:`selfmm.api.load`.
         progress: called with the number of finished evaluations and their total.
 
     Raises:
-        SettingsError: if there is no run, the runs are not seeds of one training, or a kind or level is not valid.
+        SettingsError: if no run is given, the runs are not seeds of one training, or a kind or level is not valid.
         DatasetError: if the split lacks clips, labels, or a modality that the runs read.
         RunError: if a run cannot be read or is not finished.
     """
-    chosen = [runs] if isinstance(runs, TrainedModel | RunFolder | str | Path) else list(runs)
+    sequence = [runs] if isinstance(runs, TrainedModel | RunFolder | str | Path) else runs
+    chosen = [RunFolder(Path(run)) if isinstance(run, str | Path) else run for run in sequence]
     wanted = _levels(kinds, levels)
-    modalities = tuple(_one_training([_info(run) for run in chosen]).modalities)
+    infos = [run.info if isinstance(run, TrainedModel) else run.require_finished() for run in chosen]
+    modalities = tuple(_one_training(infos).modalities)
     clips = _clips(dataset, split, modalities)
     plan, notes = _plan(wanted, clips, modalities)
     noisy = sorted({name for damage in plan if damage.kind == "noise" for name in damage.modalities})
     spread = deviations(dataset, noisy)
     rows: list[tuple[str, str, float, str, int, float]] = []
     for number, run in enumerate(chosen):
-        trained = run if isinstance(run, TrainedModel) else TrainedModel.load(_path(run), model, trust)
-        evaluation = _Evaluation(trained, Bench(clips, draws + number, spread))
-        for place, damage in enumerate(plan, start=1):
+        trained = run if isinstance(run, TrainedModel) else TrainedModel.load(run, model, trust)
+        evaluation = _Evaluation(trained, ClipDamager(clips, draws + number, spread))
+        for done, damage in enumerate(plan, start=1):
             figures = evaluation.figures(damage)
             rows += [(damage.kind, damage.where, damage.level, key, number, value) for key, value in figures.items()]
-            progress(number * len(plan) + place, len(chosen) * len(plan))
+            progress(number * len(plan) + done, len(chosen) * len(plan))
     return Curves(pd.DataFrame(rows, columns=["kind", "modality", "level", "metric", "run", "value"]), tuple(notes))
 
 
-def _path(run: RunFolder | str | Path) -> Path:
-    return run.path if isinstance(run, RunFolder) else Path(run)
-
-
-def _info(run: Run) -> RunInfo:
-    return run.info if isinstance(run, TrainedModel) else RunFolder(_path(run)).require_finished()
-
-
 def _one_training(infos: Sequence[RunInfo]) -> RunInfo:
-    """The first of the runs; raises ``SettingsError`` if they are not seeds of one training."""
+    """Return the first of the runs; raise ``SettingsError`` if they are not seeds of one training."""
     if not infos:
         raise SettingsError(["runs: no run was given"])
     first = infos[0]
@@ -117,12 +107,9 @@ def _one_training(infos: Sequence[RunInfo]) -> RunInfo:
 
 
 def _levels(kinds: Sequence[Kind], levels: Mapping[Kind, Sequence[float]]) -> dict[Kind, list[float]]:
-    """The levels of each kind in rising order, 0 included."""
-    problems = [
-        f"kinds: {kind!r} is not a kind of damage{did_you_mean(kind, KINDS)}"
-        for kind in [*kinds, *levels]
-        if kind not in KINDS
-    ]
+    """Return the levels of each kind in rising order, 0 included."""
+    unknown = [kind for kind in [*kinds, *levels] if kind not in KINDS]
+    problems = [f"kinds: {kind!r} is not a kind of damage{did_you_mean(kind, KINDS)}" for kind in unknown]
     chosen: dict[Kind, list[float]] = {}
     for kind in [kind for kind in KINDS if kind in kinds]:
         values = {float(level) for level in {**LEVELS, **levels}[kind]}
@@ -140,7 +127,7 @@ def _levels(kinds: Sequence[Kind], levels: Mapping[Kind, Sequence[float]]) -> di
 
 
 def _clips(dataset: Dataset, split: str, modalities: Sequence[str]) -> Dataset:
-    """The clips of a split; raises ``DatasetError`` if they cannot be evaluated."""
+    """Return the clips of a split; raise ``DatasetError`` if they cannot be evaluated."""
     matrices = {name: dataset.matrix(name) for name, modality in dataset.modalities.items() if modality.kind != "text"}
     samples = dataset.samples.iloc[split_rows(dataset, split)].reset_index(drop=True)
     clips = replace(dataset, samples=samples, matrices=matrices)
@@ -162,15 +149,15 @@ def _clips(dataset: Dataset, split: str, modalities: Sequence[str]) -> Dataset:
 def _plan(
     levels: Mapping[Kind, Sequence[float]], clips: Dataset, modalities: tuple[str, ...]
 ) -> tuple[list[Damage], list[str]]:
-    """The damage to evaluate, and notes on what is left out."""
+    """Return the damage to evaluate, and notes on what is left out."""
     plan: list[Damage] = []
     notes: list[str] = []
-    for kind, each in levels.items():
+    for kind, levels_of_kind in levels.items():
         words = [name for name in modalities if kind == "noise" and clips.modalities[name].kind != "frames"]
         notes += [f"{name} gets no noise: it consists of words, which noise cannot be added to" for name in words]
-        singles = [(name,) for name in modalities if name not in words]
-        together = [tuple(name for name in modalities if name not in words)] if len(singles) > 1 else []
-        plan += [Damage(kind, where, level) for where in [*singles, *together] for level in each]
+        damaged = tuple(name for name in modalities if name not in words)
+        places = [*((name,) for name in damaged), *([damaged] if len(damaged) > 1 else [])]
+        plan += [Damage(kind, where, level) for where in places for level in levels_of_kind]
     if not plan:
         raise SettingsError([f"kinds: {note}; choose from clips and frames" for note in notes])
     return plan, notes
@@ -179,32 +166,32 @@ def _plan(
 class _Evaluation:
     """One run on one set of damaged clips."""
 
-    def __init__(self, run: TrainedModel, bench: Bench) -> None:
-        self._run, self._bench = run, bench
-        self._rows = np.arange(len(bench.clips))
-        self._undamaged = run.assembly.maker(bench.clips, self._rows)
+    def __init__(self, run: TrainedModel, damager: ClipDamager) -> None:
+        self._run, self._damager = run, damager
+        self._rows = np.arange(len(damager.clips))
+        self._undamaged = run.assembly.maker(damager.clips, self._rows)
         self._before = self._figures(self._undamaged)
         self._encoded = None
         if run.assembly.pretrained is not None and not run.assembly.model.needs.inside:
-            # Most damage leaves the words alone, and encoding them is most of the work.
+            # Encoding the words is most of the work, and most damage does not change them.
             self._encoded = encode(run.assembly.model.encoder(TEXT), self._undamaged, TEXT)
 
     def figures(self, damage: Damage) -> dict[str, float]:
-        """All metrics of the fused score."""
+        """Return all metrics of the fused score."""
         if damage.level == 0:
             return self._before
-        return self._figures(self._run.assembly.maker(self._bench.damaged(damage), self._rows, self._text(damage)))
+        return self._figures(self._run.assembly.maker(self._damager.damaged(damage), self._rows, self._text(damage)))
 
     def _figures(self, maker: BatchMaker) -> dict[str, float]:
         scores = score(self._run.assembly.model, maker, self._run.device).fusion
-        labels, label_range = self._bench.clips.labels(), self._run.info.label_range
+        labels, label_range = self._damager.clips.labels(), self._run.info.label_range
         return evaluate(scores, labels, scale_for(label_range), LabelScale.of(label_range).neutral).values
 
     def _text(self, damage: Damage) -> Ragged | None:
-        """What replaces the words of the clips; None if the model reads them from the data set."""
+        """Return what replaces the words of the clips; None if the model reads them from the data set."""
         pretrained = self._run.assembly.pretrained
         if TEXT in damage.modalities and damage.kind == "frames" and pretrained is not None:
-            return self._bench.without_words(self._undamaged.ragged(TEXT), pretrained.tokenizer, damage.level)
+            return self._damager.without_words(self._undamaged.ragged(TEXT), pretrained.tokenizer, damage.level)
         if TEXT in damage.modalities and damage.kind == "clips" and self._encoded is not None:
-            return self._bench.without_texts(self._encoded, damage.level)
+            return self._damager.without_texts(self._encoded, damage.level)
         return self._encoded

@@ -1,4 +1,4 @@
-"""Search spaces: those that a model declares, and those that the user gives."""
+"""Search spaces, declared by a model or given by the user."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from selfmm.models.base import Range, Space
 
 _EXAMPLE = "for example text.lr=1e-5..1e-3 log, or options.heads=2,4,8"
 _NO_SEARCH = {
-    "seed": "choosing the seed with the best validation figure is choosing luck; give it with `overrides=['seed=...']`",
-    "model": "each model has search spaces of its own; tune the models one by one",
+    "seed": "the seed with the best validation figure is only the luckiest; fix it with `overrides=['seed=...']`",
+    "model": "each model has its own search spaces; tune the models one by one",
 }
 
 
@@ -28,7 +28,7 @@ class Search:
     Attributes:
         base: the settings that the search starts from; settings without a space keep their value.
         spaces: search space by key of the setting.
-        start: the value of each of these in ``base``, which may lie outside its space.
+        start: the value of each searched setting in ``base``, which may lie outside its space.
     """
 
     base: Settings
@@ -36,7 +36,7 @@ class Search:
     start: Mapping[str, Any]
 
     def holds_start(self, key: str) -> bool:
-        """Whether the start value of this setting lies in its space."""
+        """Return whether the start value of this setting lies in its space."""
         space, value = self.spaces[key], self.start[key]
         return space.low <= value <= space.high if isinstance(space, Range) else value in space
 
@@ -48,12 +48,12 @@ def make_search(
 
     Args:
         base: settings to start from.
-        modalities: the modalities that the model reads; ``*`` in a key stands for each that comes as frames.
+        modalities: the modalities that the model reads; ``*`` in a key stands for each one that consists of frames.
         given: spaces like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``.
-        fixed: keys with a value set by the user; the model's own spaces for them are ignored.
+        fixed: keys that the user has set; the model's own spaces for them are ignored.
 
     Raises:
-        SettingsError: with every problem found; each value of a space must be valid with the other settings.
+        SettingsError: if a space is not valid, or a value of it with the other settings; lists every problem.
     """
     frames = [name for name, modality in modalities.items() if modality.kind == "frames"]
     declared = _each(find_model(base.model).search, frames)
@@ -71,20 +71,18 @@ def make_search(
     for key, space in spaces.items():
         problems += _problems(base, key, space, start)
     if not spaces and not problems:
-        name = base.model_name
-        problems.append(
-            f"nothing is left to search: `overrides=...` fixes every space of {name}. Add one with `spaces=...`"
-        )
+        fixes = f"`overrides=...` fixes every space of {base.model_name}"
+        problems.append(f"nothing is left to search: {fixes}. Add one with `spaces=...`")
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return Search(base, spaces, {key: start[key] for key in spaces})
 
 
 def with_values(base: Settings, values: Mapping[str, Any]) -> Settings:
-    """``base`` with some settings changed.
+    """Return ``base`` with some settings changed.
 
     Raises:
-        SettingsError: with every problem found.
+        SettingsError: if a value is not valid; lists every problem.
     """
     tree = base.model_dump()
     for key, value in values.items():
@@ -121,7 +119,7 @@ def parse_space(text: str) -> tuple[str, Space]:
 
 
 def describe_space(space: Space) -> str:
-    """A space in the notation of ``--space``.
+    """Return a space in the notation of ``--space``.
 
     >>> describe_space(Range(1e-4, 1e-2, log=True)), describe_space((True, "authors", 3))
     ('0.0001..0.01 log', 'true,authors,3')
@@ -132,13 +130,13 @@ def describe_space(space: Space) -> str:
 
 
 def _each(spaces: Mapping[str, Space], frames: Sequence[str]) -> dict[str, Space]:
-    """The spaces with ``*`` replaced by each modality with frames."""
-    names = {key: frames if "*" in key else [""] for key in spaces}
-    return {key.replace("*", name): space for key, space in spaces.items() for name in names[key]}
+    """Return the spaces with ``*`` replaced by each modality with frames."""
+    pairs = [(key, name, space) for key, space in spaces.items() for name in (frames if "*" in key else [""])]
+    return {key.replace("*", name): space for key, name, space in pairs}
 
 
 def _values(base: Settings, frames: Sequence[str]) -> dict[str, Any]:
-    """Every setting with a single value by key, defaults included."""
+    """Return every setting with a single value, by key, defaults included."""
     options = load_group(find_model(base.model).Options, tree=dict(base.options), under="options")
     streams = {name: base.stream_for(name) for name in frames}
     whole = flatten(base.model_copy(update={"stream": streams, "options": options.model_dump()}))

@@ -1,7 +1,7 @@
 """The state of a search: an Optuna study in a journal file that one process at a time reads and writes.
 
-A trial depends only on the finished trials and on its place among them: a trial that was killed is repeated with the
-same values.
+The values of a trial depend only on the finished trials and on its place among them, so a killed trial is repeated with
+the same values.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Asked:
 
     Attributes:
         number: from 0.
-        values: values by key of the setting. The first trial may lack some.
+        values: value of each setting, by key; the first trial may lack some.
     """
 
     number: int
@@ -55,9 +55,9 @@ class Ended:
 
     Attributes:
         number: from 0.
-        values: values by key of each searched setting.
+        values: value of each searched setting, by key.
         outcome: its result.
-        start: whether its values are those that the search started from.
+        start: whether it used the settings that the search started from.
         killed: whether it was killed and repeated by a later trial.
     """
 
@@ -98,11 +98,11 @@ class Study:
         self._open: dict[int, optuna.Trial] = {}
         try:
             self._study = _open(folder / JOURNAL)
-            known = self._study.user_attrs.get(_IDENTITY)
-            if known is None and not self._trials():
+            stored = self._study.user_attrs.get(_IDENTITY)
+            if stored is None and not self._trials():
                 self._study.set_user_attr(_IDENTITY, dict(identity))
-            elif known != identity:
-                raise RunError(_differences(folder, known, identity))
+            elif stored != identity:
+                raise RunError(_differences(folder, stored, identity))
             self._close_killed()
         except (ValueError, KeyError, TypeError, AssertionError, AttributeError) as error:  # Optuna checks no content
             raise RunError(
@@ -116,9 +116,9 @@ class Study:
                 self._finish(trial.number, Outcome("failed") if outcome is None else Outcome(**outcome))
 
     def ask(self) -> Asked:
-        """The next trial: first the start values, then suggestions of Optuna's TPE sampler."""
+        """Return the next trial: first the start values, then suggestions of Optuna's TPE sampler."""
         place = sum(not _was_killed(trial) for trial in self._trials() if trial.state != TrialState.WAITING)
-        # A sampler per place, so that the number of interruptions does not matter.
+        # A new sampler for each trial: the number of interruptions must not matter.
         seed = np.random.SeedSequence([self.search.base.seed, place]).generate_state(1)[0]
         self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
         if place == 0 and not any(trial.state == TrialState.WAITING for trial in self._trials()):
@@ -130,7 +130,7 @@ class Study:
         return Asked(trial.number, values)
 
     def _start(self) -> dict[str, Any]:
-        """The start values that lie inside their spaces; Optuna accepts no others."""
+        """Return the start values that lie inside their spaces; Optuna accepts no others."""
         return {key: value for key, value in self.search.start.items() if self.search.holds_start(key)}
 
     def _suggest(self, trial: optuna.Trial, key: str) -> Any:
@@ -142,7 +142,7 @@ class Study:
         return trial.suggest_float(key, space.low, space.high, log=space.log)
 
     def known(self, asked: Asked) -> Outcome | None:
-        """The outcome of an earlier trial with the same values, None if there is none; training is deterministic."""
+        """Return the outcome of an earlier trial with the same values, or None; training is deterministic."""
         for trial in self._trials():
             outcome = trial.user_attrs.get(_OUTCOME)
             if outcome is not None and self._values(trial) == {**self.search.start, **asked.values}:
@@ -150,8 +150,8 @@ class Study:
                 return Outcome(outcome["state"], outcome["mae"], outcome["epoch"], 0.0, reason)
         return None
 
-    def heard(self, number: int, epoch: int, mae: float) -> bool:
-        """Record an epoch of a trial; returns whether the trial should continue."""
+    def record_epoch(self, number: int, epoch: int, mae: float) -> bool:
+        """Record an epoch of a trial, and return whether the trial should continue."""
         trial = self._open[number]
         trial.report(mae, epoch)
         return not trial.should_prune()
@@ -166,12 +166,12 @@ class Study:
         self._study.tell(number, value, state=_STATES[outcome.state])
 
     def counts(self) -> Counter[str]:
-        """Number of ``complete``, ``pruned``, ``failed`` and ``running`` trials; killed ones are not counted."""
+        """Return the number of ``complete``, ``pruned``, ``failed`` and ``running`` trials, without killed ones."""
         names = {state: name for name, state in _STATES.items()} | {TrialState.RUNNING: "running"}
         return Counter(names[t.state] for t in self._trials() if t.state in names and not _was_killed(t))
 
     def ended(self) -> list[Ended]:
-        """All trials that have ended."""
+        """Return all trials that have ended."""
         lost = asdict(Outcome("failed", reason=_KILLED))
         return [
             Ended(
@@ -186,8 +186,8 @@ class Study:
         ]
 
     def importance(self) -> dict[str, float]:
-        """Share of each setting in the variance of the complete trials, by fANOVA (Hutter, Hoos, Leyton-Brown, ICML
-        2014); empty if they are too few or all the same."""
+        """Return the share of each setting in the variance of the complete trials, by fANOVA (Hutter, Hoos,
+        Leyton-Brown, ICML 2014); empty if the trials are too few or all have the same MAE."""
         done = [trial for trial in self._trials() if trial.state == TrialState.COMPLETE]
         if len(done) < _FEW or len({trial.value for trial in done}) < 2:
             return {}
@@ -206,7 +206,7 @@ class Study:
 
 
 class _Journal(JournalFileBackend):
-    """A journal whose write errors say what to do."""
+    """A journal that explains write errors."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
@@ -231,14 +231,14 @@ def _was_killed(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and _OUTCOME not in trial.user_attrs
 
 
-def _differences(folder: Path, then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
-    """The message for a journal of another search."""
-    then = then or {}
+def _differences(folder: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
+    """Return the message for a journal of another search."""
+    pairs = [((before or {}).get(part, {}), values) for part, values in now.items()]
     changed = [
-        f"{key}: {then.get(part, {}).get(key)!r} before, {now[part].get(key)!r} now"
-        for part in now
-        for key in dict.fromkeys([*then.get(part, {}), *now[part]])
-        if then.get(part, {}).get(key) != now[part].get(key)
+        f"{key}: {old.get(key)!r} before, {new.get(key)!r} now"
+        for old, new in pairs
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
     ]
     return (
         f"{folder} holds a different search ({'; '.join(changed[:5])}). Give the same data, preset, "

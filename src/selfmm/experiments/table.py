@@ -1,4 +1,4 @@
-"""The table of an experiment, and its four formats: Markdown, CSV, LaTeX and HTML."""
+"""The table of an experiment in four formats: Markdown, CSV, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Kind = Literal["run", "trivial", "published", "failed"]
 
 @dataclass(frozen=True)
 class Row:
-    """One system.
+    """The row of one system.
 
     Attributes:
-        name: its name.
+        name: the system's name.
         kind: trained here (``run``), a trivial baseline, published elsewhere, or without a result (``failed``).
         figures: values per metric, one per seed; shares in [0, 1].
-        difference: its MAE minus that of the baseline; None for the baseline itself and where it cannot be computed.
+        difference: its MAE minus the baseline's; None for the baseline itself, or if it cannot be computed.
         others: the same for further metrics, by key; their p values are not corrected.
         corrected: ``difference.p`` after Holm's correction over all rows.
         parameters, trained: number of parameters, and of those that were trained; None if unknown.
@@ -52,14 +52,17 @@ class Row:
     def seeds(self) -> int:
         return max((len(values) for values in self.figures.values()), default=0)
 
+    def known(self, key: str) -> list[float]:
+        """Return the values of a metric that are not NaN."""
+        return [value for value in self.figures.get(key, ()) if not math.isnan(value)]
+
     def mean(self, key: str) -> float:
-        values = [value for value in self.figures.get(key, ()) if not math.isnan(value)]
-        return float(np.mean(values)) if values else math.nan
+        """Return the mean over the seeds; NaN without a value."""
+        return float(np.mean(values)) if (values := self.known(key)) else math.nan
 
     def deviation(self, key: str) -> float:
-        """Standard deviation (n - 1); NaN for fewer than two values."""
-        values = [value for value in self.figures.get(key, ()) if not math.isnan(value)]
-        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        """Return the standard deviation (n - 1); NaN for fewer than two values."""
+        return float(np.std(values, ddof=1)) if len(values := self.known(key)) > 1 else math.nan
 
 
 @dataclass(frozen=True)
@@ -88,36 +91,32 @@ class Table:
         return html_table(rows, heads, caption=self.title, notes=notes)
 
     def best(self, key: str) -> float:
-        """The best mean of a metric, published rows excluded; those were measured elsewhere."""
+        """Return the best mean of a metric, without published rows: those were measured elsewhere."""
         means = [row.mean(key) for row in self.rows if row.kind in ("run", "trivial") and not math.isnan(row.mean(key))]
         if not means:
             return math.nan
         return max(means) if HIGHER_IS_BETTER.get(key, True) else min(means)
 
     def frame(self) -> pd.DataFrame:
-        """One row per system without rounding: ``<metric>_mean``, ``_std``, ``_runs``, differences, sizes and notes."""
+        """Return one unrounded row per system: ``<metric>_mean``, ``_std``, ``_runs``, differences, sizes, notes."""
         return pd.DataFrame([_flat(row, self.metrics) for row in self.rows])
 
 
 def _flat(row: Row, metrics: Sequence[str]) -> dict[str, object]:
     flat: dict[str, object] = {"system": row.name, "kind": row.kind, "seeds": row.seeds}
     for key in metrics:
-        known = [value for value in row.figures.get(key, ()) if not math.isnan(value)]
-        flat |= {f"{key}_mean": row.mean(key), f"{key}_std": row.deviation(key), f"{key}_runs": len(known)}
-    gap, unknown = row.difference, Difference(*[math.nan] * 4)
-    for key in (key for key in metrics if key != "mae"):
-        other = row.others.get(key, unknown)
+        flat |= {f"{key}_mean": row.mean(key), f"{key}_std": row.deviation(key), f"{key}_runs": len(row.known(key))}
+    unknown = Difference(*[math.nan] * 4)
+    differences = {**{key: row.others.get(key) for key in metrics if key != "mae"}, "mae": row.difference}
+    for key, difference in differences.items():
+        difference = difference or unknown
         flat |= {
-            f"{key}_difference": other.value,
-            f"{key}_difference_low": other.low,
-            f"{key}_difference_high": other.high,
-            f"{key}_p": other.p,
+            f"{key}_difference": difference.value,
+            f"{key}_difference_low": difference.low,
+            f"{key}_difference_high": difference.high,
+            "p" if key == "mae" else f"{key}_p": difference.p,
         }
     return flat | {
-        "mae_difference": gap.value if gap else math.nan,
-        "mae_difference_low": gap.low if gap else math.nan,
-        "mae_difference_high": gap.high if gap else math.nan,
-        "p": gap.p if gap else math.nan,
         "p_holm": math.nan if row.corrected is None else row.corrected,
         "parameters": row.parameters,
         "trained_parameters": row.trained,
@@ -129,7 +128,7 @@ def _flat(row: Row, metrics: Sequence[str]) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class _Style:
-    """How a format writes text, bold text and plus-minus."""
+    """The way in which a format writes text, bold text and plus-minus."""
 
     text: Callable[[str], str]
     bold: Callable[[str], str]
@@ -137,7 +136,7 @@ class _Style:
 
 
 def _cells(table: Table, style: _Style) -> tuple[list[str], list[list[str]], list[str]]:
-    """Column heads, rows and footnotes, the same for every format."""
+    """Return column heads, rows and footnotes; they are the same in every format."""
     facts = [f"MAE minus {table.baseline}'s", "p", "parameters", "s", "GB"]
     heads = [style.text(name) for name in ("system", *map(head, table.metrics), *facts)]
     notes: list[str] = []
@@ -147,11 +146,9 @@ def _cells(table: Table, style: _Style) -> tuple[list[str], list[list[str]], lis
             notes.append(row.note)
         mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
         kind = {"published": " (published)", "trivial": " (trivial)", "failed": " (no result)"}.get(row.kind, "")
-        name = style.text(
-            row.name + kind + (" (baseline)" if row.name == table.baseline and row.kind == "run" else "") + mark
-        )
+        baseline = " (baseline)" if row.name == table.baseline and row.kind == "run" else ""
         figures = [_figure(row, key, table.best(key), style) for key in table.metrics]
-        rows.append([name, *figures, *map(style.text, _facts(row))])
+        rows.append([style.text(f"{row.name}{kind}{baseline}{mark}"), *figures, *map(style.text, _facts(row))])
     lines = [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
     return heads, rows, [style.text(line) for line in [*legend(table), *table.remarks, *lines]]
 
@@ -166,17 +163,14 @@ def _figure(row: Row, key: str, best: float, style: _Style) -> str:
 
 def _facts(row: Row) -> list[str]:
     gap = row.difference
+    p = math.nan if gap is None else gap.p if row.corrected is None else row.corrected
     return [
         "" if gap is None else f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]",
-        "" if gap is None else _probability(gap.p if row.corrected is None else row.corrected),
+        "" if gap is None else "< .001" if p < 0.001 else f"{p:.3f}",
         "" if row.parameters is None else _count(row.parameters, row.trained),
         "" if row.seconds is None else f"{row.seconds:.0f}",
         "" if row.memory is None or math.isnan(row.memory) else f"{row.memory / 1e9:.2f}",
     ]
-
-
-def _probability(p: float) -> str:
-    return "< .001" if p < 0.001 else f"{p:.3f}"
 
 
 def _count(parameters: int, trained: int | None) -> str:
@@ -185,7 +179,7 @@ def _count(parameters: int, trained: int | None) -> str:
 
 
 def legend(table: Table) -> list[str]:
-    """The meaning of every column."""
+    """Return the meaning of every column, one line each."""
     seeds = sorted({row.seeds for row in table.rows if row.kind == "run"})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
     noun = "seed" if seeds == [1] else "seeds"
@@ -203,7 +197,7 @@ def legend(table: Table) -> list[str]:
 
 
 def to_markdown(table: Table) -> str:
-    """A Markdown table with its legend."""
+    """Return a Markdown table with its legend."""
     style = _Style(lambda text: re.sub(r"([|*_\\`<>\[\]])", r"\\\1", text), lambda text: f"**{text}**", " ± ")
     heads, rows, notes = _cells(table, style)
     lines = [f"### {table.title}", "", _piped(heads), _piped(["---", *["---:"] * (len(heads) - 1)])]
@@ -219,7 +213,7 @@ _LATEX |= {char: f"\\{char}" for char in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "
 
 
 def to_latex(table: Table) -> str:
-    """A booktabs table to \\input in a paper; needs \\usepackage{booktabs}."""
+    """Return a booktabs table to \\input in a paper; it needs \\usepackage{booktabs}."""
     style = _Style(_latex, lambda text: f"\\textbf{{{text}}}", r" $\pm$ ")
     heads, rows, notes = _cells(table, style)
     body = []
@@ -267,8 +261,7 @@ _HTML = _Style(str, lambda text: Markup("<b>{}</b>").format(text), " ± ")
 
 
 def to_html(table: Table, css: str) -> str:
-    """A self-contained page: no network, no script, no other file."""
+    """Return a self-contained page: no network, no script, no other file."""
     heads, rows, notes = _cells(table, _HTML)
-    kinds = [row.kind for row in table.rows]
-    shown = {"heads": heads, "rows": list(zip(kinds, rows, strict=True)), "notes": notes}
-    return render(_PAGE, title=table.title, css=Markup(css), **shown) + "\n"
+    pairs = [(row.kind, cells) for row, cells in zip(table.rows, rows, strict=True)]
+    return render(_PAGE, title=table.title, css=Markup(css), heads=heads, rows=pairs, notes=notes) + "\n"

@@ -1,6 +1,6 @@
-"""Metrics as functions of sums over clips, which give the metric of any resample without another pass over the clips.
+"""Metrics as functions of sums over clips. They give the metric of a resample without another pass over the clips.
 
-The metrics are defined in :mod:`selfmm.evaluation.metrics`; tests compare the two.
+:mod:`selfmm.evaluation.metrics` defines the metrics; tests compare the two.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from selfmm.core.errors import SelfmmError
 from selfmm.evaluation.metrics import Scale
 
 _Array = npt.NDArray[np.float64]
-_Classes = Callable[[_Array], npt.NDArray[np.float64]]
-_LEAST = 1e-12  # variance, of values in units of the labels' deviation, that counts as zero
+_Map = Callable[[_Array], _Array]
+_LEAST = 1e-12  # smaller variances, in units of the labels' variance, count as zero
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class Terms:
         size: the approximate size of the metric; much smaller differences are rounding errors.
     """
 
-    per_clip: Callable[[_Array], _Array]
-    metric: Callable[[_Array], _Array]
+    per_clip: _Map
+    metric: _Map
     size: float
 
 
 def terms_of(key: str, labels: _Array, scale: Scale, neutral: float = 0.0) -> Terms:
-    """Terms of a metric for clips with these labels (n,).
+    """Return the terms of a metric for clips with these labels (n,).
 
     Raises:
         SelfmmError: if the scale has no such metric.
     """
-    cut = _clipped if scale == "sims" else _unchanged
+    cut: _Map = (lambda scores: np.clip(scores, -1.0, 1.0)) if scale == "sims" else (lambda scores: scores)
     if key == "mae":
         reach = float(np.abs(labels).max(initial=1.0))
         return Terms(lambda scores: np.stack([np.ones(len(labels)), np.abs(cut(scores) - labels)], 1), _mean, reach)
@@ -56,19 +56,11 @@ def terms_of(key: str, labels: _Array, scale: Scale, neutral: float = 0.0) -> Te
     return Terms(lambda scores: np.stack([used, used * (classes(cut(scores)) == truth)], 1), _mean, 1.0)
 
 
-def _clipped(scores: _Array) -> _Array:
-    return np.clip(scores, -1.0, 1.0)
-
-
-def _unchanged(scores: _Array) -> _Array:
-    return scores
-
-
-def _classes(key: str, scale: Scale, neutral: float) -> _Classes | None:
-    """A function from scores to class numbers; None if the scale has no such metric."""
+def _classes(key: str, scale: Scale, neutral: float) -> _Map | None:
+    """Return a function from scores to class numbers; None if the scale has no such metric."""
     if scale == "sims":
         cuts = {"acc2": (0.0,), "f1": (0.0,), "acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}.get(key)
-        edges = np.array(cuts, dtype=np.float32)  # compared in float32, as the field does
+        edges = np.array(cuts, dtype=np.float32)  # compared in float32, as in published code
         return None if cuts is None else lambda values: np.searchsorted(edges, values.astype(np.float32)).astype(float)
     if key.endswith("_has0"):
         return lambda values: (values - neutral >= 0).astype(float)
@@ -92,15 +84,15 @@ def _confusion(predicted: _Array, actual: _Array, used: _Array) -> _Array:
 
 
 def _weighted_f1(sums: _Array) -> _Array:
-    """F1 of each class, weighted by its true count; 0 for a class that is neither predicted nor true."""
+    """Return the F1 of each class, weighted by its true count; 0 for a class that is neither predicted nor true."""
     clips, hits, predicted, actual = np.moveaxis(sums, -1, 0)
     upper = actual * 2 * hits / np.maximum(predicted + actual, 1)
     lower = (clips - actual) * 2 * (clips - predicted - actual + hits) / np.maximum(2 * clips - predicted - actual, 1)
     return _ratio(upper + lower, clips)
 
 
-def _correlation(labels: _Array, cut: Callable[[_Array], _Array]) -> Terms:
-    """Pearson correlation, from sums of values standardised by the labels, so that squares stay small."""
+def _correlation(labels: _Array, cut: _Map) -> Terms:
+    """Return the terms of Pearson's correlation; values are standardised by the labels, to keep squares small."""
     middle, unit = labels.mean(), labels.std() or 1.0
 
     def per_clip(scores: _Array) -> _Array:
@@ -110,10 +102,10 @@ def _correlation(labels: _Array, cut: Callable[[_Array], _Array]) -> Terms:
     def metric(sums: _Array) -> _Array:
         clips = np.maximum(sums[..., :1], 1)
         x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / clips, -1, 0)
-        covariance, variances = xy - x * y, (xx - x * x, yy - y * y)
-        defined = (variances[0] > _LEAST) & (variances[1] > _LEAST)
-        product = np.where(defined, variances[0] * variances[1], 1.0)
-        correlation: _Array = np.where(defined, np.clip(covariance / np.sqrt(product), -1.0, 1.0), np.nan)
+        x_variance, y_variance = xx - x * x, yy - y * y
+        defined = (x_variance > _LEAST) & (y_variance > _LEAST)
+        product = np.where(defined, x_variance * y_variance, 1.0)
+        correlation: _Array = np.where(defined, np.clip((xy - x * y) / np.sqrt(product), -1.0, 1.0), np.nan)
         return correlation
 
     return Terms(per_clip, metric, 1.0)

@@ -1,4 +1,4 @@
-"""One trial of a search: a training that leaves nothing but its validation MAE."""
+"""One trial of a search: a training that keeps only its validation MAE."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.objective import make_objective
 from selfmm.training.trainer import EpochRecord, Trainer
 
-Heard = Callable[[int, float], bool]
+Report = Callable[[int, float], bool]
 """Receives the number and the validation MAE of an epoch; returns whether the trial should continue."""
 
 
@@ -54,25 +54,25 @@ class _Pruned(Exception):  # noqa: N818  not an error
 
 
 class _Reporter(Listener):
-    """Reports each epoch, and ends the training if the answer is no."""
+    """Reports each epoch, and ends the training if the trial should not continue."""
 
-    def __init__(self, heard: Heard) -> None:
-        self.heard = heard
+    def __init__(self, report: Report) -> None:
+        self.report = report
         self.best: EpochRecord | None = None
 
     def epoch(self, record: EpochRecord) -> None:
         if record.best:
             self.best = record
-        if not self.heard(record.epoch, record.valid["mae"]):
+        if not self.report(record.epoch, record.valid["mae"]):
             raise _Pruned
 
 
-class Bench:
+class TrialTrainer:
     """Trains trials one after the other, and keeps what they share.
 
     Args:
         dataset: the data set; its test split is dropped here.
-        base: settings that the values of a trial are put into.
+        base: the settings that each trial changes.
     """
 
     def __init__(self, dataset: Dataset, base: Settings) -> None:
@@ -80,28 +80,26 @@ class Bench:
         self.base = base
         self._encoded: dict[tuple[str, int, bool], Ragged | None] = {}
 
-    def run(self, values: Mapping[str, Any], heard: Heard) -> Outcome:
-        """Train with these values of settings. A problem with the values fails the trial; other errors are raised."""
-        begun, reporter = time.perf_counter(), _Reporter(heard)
+    def run(self, values: Mapping[str, Any], report: Report) -> Outcome:
+        """Train with these values of settings. The trial fails if they cannot be used; other errors are raised."""
+        begun, reporter = time.perf_counter(), _Reporter(report)
         state: Literal["complete", "pruned", "failed"] = "complete"
         reason = ""
         try:
             self._train(with_values(self.base, values), reporter)
         except _Pruned:
             state = "pruned"
-        except (SettingsError, TrainingError) as error:
-            state, reason = "failed", _one_line(error)
-        except WeightsError as error:
-            if "text.encoder" not in values:
+        except (SettingsError, TrainingError, WeightsError) as error:
+            if isinstance(error, WeightsError) and "text.encoder" not in values:
                 raise
-            state, reason = "failed", _one_line(error)
+            state, reason = "failed", " ".join(str(error).split())
         except (MemoryError, torch.OutOfMemoryError):
             state, reason = "failed", "memory ran out"
         best = reporter.best
         seconds = time.perf_counter() - begun
         return Outcome(state, best.valid["mae"] if best else None, best.epoch if best else None, seconds, reason)
 
-    def ask_frozen(self) -> None:
+    def encode_frozen(self) -> None:
         """Run a frozen text encoder once, before several processes need its output."""
         if not self.base.text.finetune:
             self._encode_once(assemble(self.dataset, self.base))
@@ -127,7 +125,7 @@ class Bench:
             ).fit()
 
     def _encode_once(self, assembly: Assembly) -> Ragged | None:
-        """The output of a frozen text encoder for all clips, cached on disk and in memory."""
+        """Return the output of a frozen text encoder for all clips, cached on disk and in memory."""
         text = assembly.settings.text
         if text.finetune:
             return None
@@ -135,7 +133,3 @@ class Bench:
         if key not in self._encoded:
             self._encoded[key] = assembly.encode_text(self.dataset)
         return self._encoded[key]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -5,7 +5,7 @@ file                content
 =================== ================================================================================
 journal.log         everything that happened, line by line; ``resume`` continues from it
 trials.csv          one row per trial, see :class:`selfmm.experiments.tuning.Tuning`
-best.toml           the settings of the best trial, usable as ``--preset``; its head says how they were found
+best.toml           the settings of the best trial, for ``--preset``; a comment at the top describes the search
 =================== ================================================================================
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,14 @@ from selfmm.core.processes import refuse_launcher
 from selfmm.data.corrections import digest
 from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
-from selfmm.experiments.grid import check_served
-from selfmm.experiments.packages import check_packages
+from selfmm.experiments.grid import check_packages, check_served
 from selfmm.experiments.search import Search, describe_space, make_search
 from selfmm.models import find_model
 from selfmm.models.assembly import chosen_modalities
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 
-if TYPE_CHECKING:  # they import Optuna, which is an extra
+if TYPE_CHECKING:  # these import Optuna, which is an extra
     from selfmm.experiments.course import Course
     from selfmm.experiments.tuning import Tuning
 
@@ -67,21 +67,24 @@ def tune(
         model: one of ``selfmm.models.MODELS``, or your own ``path/to/file.py:Class``; default: the preset's.
         preset, text_encoder, overrides: the settings to start from, see :func:`selfmm.train`. Settings given in
             ``overrides`` are not searched.
-        spaces: like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``, added to the model's own spaces or
-            replacing them; ``*`` in a key stands for each modality with frames.
+        spaces: like ``"text.lr=1e-5..1e-3 log"`` or ``"options.heads=2,4,8"``; they extend or replace the model's own
+            spaces; ``*`` in a key stands for each modality with frames.
         out: output folder; default ``tune/<data set>-<model>``.
-        resume: continue an interrupted search, or add trials to it; starts one if there is none.
-        jobs: number of worker processes. With more than one, the values tried depend on the order in which they end.
+        resume: continue an interrupted search, or add trials to it; start one if the folder has none.
+        jobs: number of worker processes. With several, the values tried depend on the order in which trials end.
         listener: receives the progress.
 
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
         MissingPackageError: if Optuna or scikit-learn is not installed.
     """
-    _check_machine(trials)
+    check_packages("tune", "optuna", "sklearn")
+    if not 1 <= trials <= MOST_TRIALS:
+        raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
+    refuse_launcher("with `jobs=...`, trials run in their own processes")
     dataset = as_dataset(data)
-    given = with_values(overrides, {"model": model, "text.encoder": text_encoder})
-    search = _search(dataset, load_settings(preset, given), spaces, given)
+    fixed = with_values(overrides, {"model": model, "text.encoder": text_encoder})
+    search = _search(dataset, load_settings(preset, fixed), spaces, fixed)
     default = Path("tune") / f"{safe_name(dataset.name)}-{safe_name(search.base.model_name)}"
     folder = Path(out) if out is not None else default
     plan = machine_plan(trials, jobs, search.base.training.device)
@@ -94,7 +97,7 @@ def tune(
     )
     options: dict[str, Sequence[object]] = {
         "--preset": [preset],
-        "--set": given,
+        "--set": fixed,
         "--space": spaces,
         "--jobs": [jobs] if jobs > 1 else [],
     }
@@ -135,33 +138,26 @@ def _run(
 
 def _train(dataset: Dataset, base: Settings, plan: Plan, course: Course) -> None:
     from selfmm.experiments.course import train_here
-    from selfmm.experiments.trial import Bench
+    from selfmm.experiments.trial import TrialTrainer
 
-    bench = Bench(dataset, base)
+    trainer = TrialTrainer(dataset, base)
     if plan.jobs == 1:
-        train_here(course, bench)
+        train_here(course, trainer)
         return
-    bench.ask_frozen()
+    trainer.encode_frozen()
     setup = {"data": str(dataset.path.resolve()), "settings": base.model_dump(mode="json")}
     Pool[int](plan, module("selfmm.experiments.tune_worker"), setup).run(course)
 
 
-def _check_machine(trials: int) -> None:
-    check_packages("tune", "optuna", "sklearn")
-    if not 1 <= trials <= MOST_TRIALS:
-        raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
-    refuse_launcher("with `jobs=...`, trials run in processes of their own")
-
-
-def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], given: Sequence[str]) -> Search:
+def _search(dataset: Dataset, base: Settings, spaces: Sequence[str], fixed: Sequence[str]) -> Search:
     check_device(base.training.device)
     check_served(dataset, base)
-    fixed = {override.partition("=")[0].strip() for override in given}
-    return make_search(base, chosen_modalities(dataset, base), spaces, fixed)
+    keys = {override.partition("=")[0].strip() for override in fixed}
+    return make_search(base, chosen_modalities(dataset, base), spaces, keys)
 
 
 def _identity(dataset: Dataset, search: Search) -> dict[str, Any]:
-    """What must not change when a search is resumed, in parts that messages can name."""
+    """Return what must not change when a search is resumed, in parts that messages can name."""
     code = digest_of(search.base.model, find_model(search.base.model))
     return {
         "data": {"clips, labels": fingerprint(dataset), "corrections": digest(dataset.corrections)},
@@ -171,5 +167,5 @@ def _identity(dataset: Dataset, search: Search) -> dict[str, Any]:
 
 
 def _command(words: Sequence[object], options: dict[str, Sequence[object]]) -> str:
-    pairs = [[option, value] for option, values in options.items() for value in values if value is not None]
-    return shlex.join(str(word) for word in [*words, *(word for pair in pairs for word in pair)])
+    pairs = [(option, value) for option, values in options.items() for value in values if value is not None]
+    return shlex.join(map(str, chain(words, *pairs)))

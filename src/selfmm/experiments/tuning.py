@@ -42,7 +42,7 @@ class Tuning:
 
     @property
     def best(self) -> Ended:
-        """The complete trial with the lowest validation MAE; the start is one of them."""
+        """The complete trial with the lowest validation MAE; the start counts too."""
         return min(self._complete, key=lambda trial: trial.outcome.mae or 0.0)
 
     @property
@@ -63,18 +63,14 @@ class Tuning:
     @property
     def table(self) -> pd.DataFrame:
         """One row per trial: number, state, valid_mae, best_epoch, each setting by its key, seconds, reason."""
-        rows = []
+        first, rows = ["number", "state", "valid_mae", "best_epoch"], []
         for trial in self.trials:
             outcome = trial.outcome
-            row = {
-                "number": trial.number,
-                "state": outcome.state,
-                "valid_mae": outcome.mae,
-                "best_epoch": outcome.epoch,
-            }
+            row = dict(zip(first, (trial.number, outcome.state, outcome.mae, outcome.epoch), strict=True))
             rows.append({**row, **trial.values, "seconds": round(outcome.seconds, 3), "reason": outcome.reason})
-        columns = ["number", "state", "valid_mae", "best_epoch", *self.search.spaces, "seconds", "reason"]
-        return pd.DataFrame(rows, columns=columns).astype({"valid_mae": "float64", "best_epoch": "Int64"})
+        return pd.DataFrame(rows, columns=[*first, *self.search.spaces, "seconds", "reason"]).astype(
+            {"valid_mae": "float64", "best_epoch": "Int64"}
+        )
 
     @property
     def _complete(self) -> list[Ended]:
@@ -84,30 +80,26 @@ class Tuning:
         """Write ``trials.csv`` and, once there is a best trial, ``best.toml``.
 
         Args:
-            origin: lines that name the data, the model and the command.
+            origin: lines about the data, the model and the command.
         """
         write_table(self.folder / TRIALS, self.table)
         if self._complete:
-            head = [
-                f"Found by selfmm {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
-                *origin,
-                *self._summary(),
-            ]
-            comments = "".join(f"# {_one_line(line)}\n" for line in head)
+            source = f"Found by selfmm {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+            comments = "".join(f"# {_one_line(line)}\n" for line in [source, *origin, *self._summary()])
             write_text(self.preset, f"{comments}\n{self.settings.to_toml()}")
 
     def _summary(self) -> list[str]:
-        counts, best, start = self.counts, self.best, self.start
+        best, start = self.best, self.start
         first = f"{start.outcome.mae:.6f}" if start is not None and start.outcome.mae is not None else "no result"
         return [
-            f"trials: {describe_counts(counts)}",
+            f"trials: {describe_counts(self.counts)}",
             f"validation MAE: {best.outcome.mae:.6f} (trial {best.number}, epoch {best.outcome.epoch}); {first} with "
             "the settings at the start. The best of several trials is an optimistic estimate.",
         ]
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:
-    """The number of trials by state, as text.
+    """Return the number of trials by state, as text.
 
     >>> describe_counts({"complete": 3, "pruned": 1, "failed": 0})
     '3 complete, 1 pruned, 0 failed'
@@ -116,5 +108,5 @@ def describe_counts(counts: Mapping[str, int]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """One line of a comment, whatever the name of a data set contains."""
+    """Return text for one line of a comment, even if the name of a data set contains line ends."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,4 +1,4 @@
-"""The explanation of one clip's score: the contributions of its modalities, words and frames."""
+"""Explain the score of one clip by the contributions of its modalities, words and frames."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
     """Explain the fused score of one clip.
 
     Args:
-        model: a finished run. It is used in evaluation mode and not changed.
+        model: a finished run; it is not changed.
         dataset: the data set with the clip.
         row: the clip's row number.
         steps: points along the integrals over words and frames, at least 1; see ``Contribution.gap``.
 
     Raises:
-        DatasetError: if there is no such row, the data do not fit the model, or the clip's score is not finite.
+        DatasetError: if the row does not exist, the data do not fit the model, or the clip's score is not finite.
         SettingsError: if ``steps`` is less than 1.
     """
     if not 0 <= row < len(dataset):

@@ -13,12 +13,12 @@ from selfmm.models.late_fusion import LateFusion
 
 
 class Sharing:
-    """The fused score of one clip for every subset of its modalities; the others are the model's stand-ins.
+    """The fused score of one clip for every subset of its modalities; the model's stand-ins replace the others.
 
-    The encoders are independent of each other, so this takes only a few rows through the head of the fusion.
+    The encoders do not depend on each other, so this only runs a few rows through the head of the fusion.
 
     Args:
-        network: in evaluation mode.
+        network: the network, in evaluation mode.
         encoded: the encoding (d',) of each modality that the clip has.
     """
 
@@ -28,7 +28,7 @@ class Sharing:
         self._encoded = dict(encoded)
 
     def score(self, chosen: Mapping[str, Tensor]) -> Tensor:
-        """Fused scores (K,) with these encodings, (K, d') or (d',) each, and stand-ins for all else."""
+        """Return the fused scores (K,) with these encodings, (K, d') or (d',) each, and stand-ins for the rest."""
         vectors = {name: chosen.get(name, absent) for name, absent in self._absent.items()}
         count = max(len(vector) if vector.ndim == 2 else 1 for vector in vectors.values())
         _, scores = self._network.fusion({name: vector.expand(count, -1) for name, vector in vectors.items()})
@@ -46,8 +46,8 @@ class Sharing:
     def fair(self, name: str, encoded: Tensor) -> Tensor:
         """Return the mean score (K,) with (K, d') encodings of one modality, over all subsets of the others.
 
-        The Shapley value is this for the modality's encoding minus this for its stand-in, since a subset of k of the
-        other n - 1 modalities comes first in 1 of n comb(n - 1, k) orders.
+        The Shapley value is this mean for the modality's encoding minus that for its stand-in, since a subset of k of
+        the other n - 1 modalities comes first in 1 of n comb(n - 1, k) orders.
         """
         others = [other for other in self._encoded if other != name]
         total = torch.zeros(len(encoded), device=encoded.device)

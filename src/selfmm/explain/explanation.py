@@ -13,12 +13,13 @@ class Contribution:
     Attributes:
         modality: its name.
         value: its fair share of ``score - base`` (Shapley value): the mean change of the score when it is added, over
-            all orders in which the modalities can be added one after the other.
-        added: what it adds to all the others: the score minus the score without this modality. If two modalities carry
-            the same information, both can be small; if they need each other, both are large. These do not add up.
+            all orders in which the modalities can be added.
+        added: what it adds to all the others: the score minus the score without this modality. It can be small for two
+            modalities that carry the same information, and large for two that need each other. These values do not
+            add up.
         alone: the modality's own score; None if the model has none.
-        content: the part of ``value`` that comes from its words or frames. The rest would also come from an empty text,
-            or from frames that equal the training mean.
+        content: the part of ``value`` that comes from its words or frames. An empty text, or frames that equal the
+            training mean, would give the rest too.
         gap: sum of the values of its words or frames minus ``content``. It would be 0 if the integrals were exact.
     """
 
@@ -52,8 +53,8 @@ class FrameShares:
 
     Attributes:
         modality: its name.
-        rate: frames per second; None if it is not known.
-        columns: name and value of every feature, summed over the clip; the largest absolute value first.
+        rate: frames per second; None if unknown.
+        columns: name and value of every feature, summed over the clip, in order of falling absolute value.
         curve: the value of each frame, summed over the features. 0 where nothing was measured.
         peak: number of the frame that changes the score most, up or down.
         peak_column: name of the feature that changes it most in this frame.
@@ -86,16 +87,16 @@ class Explanation:
     to its ``gap``.
 
     Attributes:
-        id: of the clip.
+        id: id of the clip.
         score: the fused score.
         base: the score of a clip with no modality.
-        label_range: of the labels that the model was trained on.
-        contributions: of the modalities that the clip has, in the model's order.
+        label_range: range of the labels that the model was trained on.
+        contributions: contributions of the modalities that the clip has, in the model's order.
         lacking: modalities that the model reads but the clip does not have.
-        text: what is said; empty if the clip has no words. If only token ids are stored, the text is put together from
-            their pieces.
+        text: the transcript; empty if the clip has no words. If only token ids are stored, it is joined from their
+            pieces.
         words: the words that the model read, in order; a text is cut to the run's ``text.max_tokens``.
-        frames: of the modalities that are frames.
+        frames: contributions of the frames of each modality that has frames.
         steps: points along each integral.
     """
 
@@ -115,12 +116,8 @@ class Explanation:
         return sorted(self.words, key=lambda word: -abs(word.value))[:count]
 
     def to_json(self) -> dict[str, Any]:
-        """Return every value unrounded, ready for ``json.dumps``."""
-        content = asdict(self)
-        content["label_range"] = list(self.label_range)
-        content["lacking"] = list(self.lacking)
-        content["contributions"] = list(content["contributions"])
-        content["words"] = list(content["words"])
+        """Return every value unrounded, for ``json.dumps``."""
+        content = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
         content["frames"] = [
             {**asdict(stream), "columns": dict(stream.columns), "curve": list(stream.curve)} for stream in self.frames
         ]

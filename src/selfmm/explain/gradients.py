@@ -14,7 +14,7 @@ from selfmm.explain.words import blank_id, special_ids
 from selfmm.models.encoders import Standardised
 from selfmm.models.text import Pretrained, TransformerEncoder
 
-_ROWS = 1 << 16  # of all points on the path that are computed at once; limits the memory for an hour-long clip
+_ROWS = 1 << 16  # computed at once, for all points on the path; limits the memory for an hour-long clip
 _HALVINGS = 6
 
 
@@ -23,12 +23,12 @@ def integrated_gradients(
 ) -> Tensor:
     """Return how much each input changes ``function`` along the straight line from ``baseline`` to ``inputs``.
 
-    The values should sum to ``function(inputs) - function(baseline)``, also on every section of the line. This shows
-    how exact the integral is: a section whose sum is off is halved and computed again. Recurrent networks need this:
-    some change abruptly within a hundredth of the line.
+    The values should sum to ``function(inputs) - function(baseline)``, and so on every section of the line. A section
+    with a wrong sum is halved and computed again. Recurrent networks need this: some change abruptly within a hundredth
+    of the line.
 
     Args:
-        function: (K, L, d) to (K,), each row independent of the others.
+        function: a function (K, L, d) to (K,), each row independent of the others.
         inputs, baseline: (L, d).
         steps: points per section at which the gradient is taken (Gauss-Legendre).
         tolerance: largest error of the sum over a section; the shortest section is 1/64 of the line.
@@ -52,9 +52,9 @@ def integrated_gradients(
 def _section(
     function: Callable[[Tensor], Tensor], inputs: Tensor, baseline: Tensor, start: float, end: float, steps: int
 ) -> tuple[Tensor, float]:
-    """Return (L, d) the shares of a section of the line, and by how much the function rises on it."""
+    """Return the shares (L, d) of a section of the line, and the rise of the function on it."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    # The ends have weight 0: they are needed for the rise.
+    # The ends have weight 0; they are only needed for the rise.
     places = start + (end - start) * (np.concatenate([[-1.0], nodes, [1.0]]) + 1) / 2
     weights = (end - start) * np.concatenate([[0.0], weights, [0.0]]) / 2
     way, total, values = inputs - baseline, torch.zeros(inputs.shape, dtype=torch.float64), []
@@ -75,12 +75,12 @@ def _section(
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an encoder reads of one modality of a clip, as numbers between a neutral baseline and the clip's own.
+    """The input of an encoder for one modality of a clip, and a neutral baseline.
 
     Attributes:
         values: (L, d) embeddings of the tokens, or frames.
         baseline: (L, d) the same for a neutral input.
-        encode: (K, L, d) to (K, d'), each row independent of the others.
+        encode: a function (K, L, d) to (K, d'), each row independent of the others.
     """
 
     values: Tensor
@@ -98,7 +98,7 @@ class Inputs:
 
     @classmethod
     def _of_tokens(cls, ids: Tensor, model: nn.Module, tokenizer: Any) -> Inputs:
-        """The baseline has padding in place of every word; special tokens stay, since every text has them."""
+        """Return inputs with a baseline of padding instead of words; special tokens stay, since every text has them."""
         embedding: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
         special = special_ids(tokenizer)
         is_special = torch.tensor([number in special for number in ids.tolist()], device=ids.device)
@@ -114,7 +114,7 @@ class Inputs:
 
     @classmethod
     def _of_frames(cls, frames: Tensor, encoder: Standardised) -> Inputs:
-        """The baseline is the training mean, which the encoder also reads where nothing was measured."""
+        """Return inputs with the training mean as the baseline, which the encoder also reads in place of gaps."""
         mean = encoder.mean.expand_as(frames)
 
         def encode(path: Tensor) -> Tensor:
@@ -126,13 +126,11 @@ class Inputs:
 
     def shares(self, score: Callable[[Tensor], Tensor], *, steps: int, tolerance: float) -> Tensor:
         """Return (L, d) how much each number changes ``score``, a function (K, d') to (K,) of the encoding."""
-
-        def along(path: Tensor) -> Tensor:
-            return score(self.encode(path))
-
-        return integrated_gradients(along, self.values, self.baseline, steps=steps, tolerance=tolerance)
+        return integrated_gradients(
+            lambda path: score(self.encode(path)), self.values, self.baseline, steps=steps, tolerance=tolerance
+        )
 
     def total(self, score: Callable[[Tensor], Tensor]) -> float:
-        """Return how much all of them together change ``score``: the sum of exact shares."""
+        """Return how much all numbers together change ``score``: the sum of exact shares."""
         at_values, at_baseline = score(self.encode(torch.stack([self.values, self.baseline]))).tolist()
         return float(at_values - at_baseline)

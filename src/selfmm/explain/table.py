@@ -27,12 +27,11 @@ def contributions(model: TrainedModel, data: Dataset | str | Path, split: str | 
 
     Returns:
         One row per clip: the columns of ``score``; ``base``, the score of a clip with no modality; ``by_<modality>``,
-        its fair share (Shapley value), so that ``score`` is the sum of ``base`` and all of these; ``added_<modality>``,
-        what it adds to all the others. NaN where the clip lacks the modality. See
-        :class:`selfmm.explain.explanation.Contribution`.
+        its fair share (Shapley value): with ``base`` these sum to ``score``; and ``added_<modality>``, what it adds to
+        all the others. NaN if the clip lacks the modality. See :class:`selfmm.explain.explanation.Contribution`.
 
     Raises:
-        RunError: if the model fuses its modalities before each is one vector.
+        RunError: if the model does not encode each modality as one vector before it fuses them.
         SourceError, DatasetError: if the data cannot be read, or do not fit the model.
     """
     network = as_late_fusion(model.assembly.model, "an explanation")

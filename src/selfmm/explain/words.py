@@ -1,4 +1,4 @@
-"""The words of a text, and the tokens that belong to each."""
+"""The words of a text, and the tokens that belong to each word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Chinese and Japanese have no spaces between words: there each character counts as a word.
+# Chinese and Japanese have no spaces between words, so each of their characters counts as a word.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _JOINERS = "\u200c\u200d"  # of Persian words and of emoji
 _RUN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
@@ -36,15 +36,11 @@ def read(tokenizer: Any, ids: Sequence[int], text: str) -> Reading:
     Args:
         tokenizer: a transformers tokenizer.
         ids: the input of the model, special tokens included.
-        text: the text that they come from; empty if it is not known.
+        text: the text that they come from; empty if unknown.
     """
     if text.strip() and getattr(tokenizer, "is_fast", False):
         encoded = tokenizer(
-            text,
-            truncation=True,
-            max_length=len(ids),
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
+            text, truncation=True, max_length=len(ids), return_offsets_mapping=True, return_special_tokens_mask=True
         )
         if list(encoded["input_ids"]) == list(ids):
             special = [bool(mark) for mark in encoded["special_tokens_mask"]]
@@ -108,11 +104,8 @@ def _by_place(text: str, offsets: Sequence[tuple[int, int]], special: Sequence[b
     firsts = sorted({joined[home] for home in homes if home is not None})
     ends = {joined[number]: words[number][1] for number in range(len(words))}
     numbers = {first: number for number, first in enumerate(firsts)}
-    return Reading(
-        text,
-        tuple((words[first][0], ends[first]) for first in firsts),
-        tuple(None if home is None else numbers[joined[home]] for home in homes),
-    )
+    spans = tuple((words[first][0], ends[first]) for first in firsts)
+    return Reading(text, spans, tuple(None if home is None else numbers[joined[home]] for home in homes))
 
 
 def _by_pieces(tokenizer: Any, ids: Sequence[int]) -> Reading:
@@ -137,7 +130,7 @@ def _by_pieces(tokenizer: Any, ids: Sequence[int]) -> Reading:
 
 
 def printable(text: str) -> str:
-    """Return text that is safe to show and has the same length: blanks for line ends, a sign for control characters.
+    """Return text of the same length that is safe to show: with blanks for line ends, a sign for control characters.
 
     >>> printable("a\\tb\\x1b")
     'a b\ufffd'

@@ -1,1 +1,1 @@
-"""From a trained run to one ONNX file that scores clips without selfmm and without PyTorch."""
+"""Export a trained run as one ONNX file, which scores clips without selfmm and PyTorch."""

@@ -17,7 +17,7 @@ from selfmm.models.text import TransformerEncoder
 from selfmm.runs.trained_model import TrainedModel
 
 TOLERANCE = 1e-4
-"""Largest difference of a score, for a label range of 6 (-3 to 3); proportional for others."""
+"""Largest allowed difference of a score, for a label range of 6 (-3 to 3); proportional for other ranges."""
 
 _SHAPES = ((1, 1), (1, 2), (2, 9), (5, 1), (7, 24), (16, 60))
 """Clips and longest length of the batches that are compared."""
@@ -27,8 +27,7 @@ _SHAPES = ((1, 1), (1, 2), (2, 9), (5, 1), (7, 24), (16, 60))
 def largest_difference(trained: TrainedModel, path: Path) -> float:
     """Return the largest difference of any score from PyTorch's, on the label scale.
 
-    The clips are random: batches of 1 to 16, lengths of 1 to 60, each modality alone, some modalities missing, and
-    none at all.
+    The clips are random: batches of 1 to 16 clips, lengths of 1 to 60, with all, some, one or none of the modalities.
 
     Raises:
         ExportError: if ONNX Runtime cannot run the file, or a score is finite in only one of the two.
@@ -52,10 +51,10 @@ def largest_difference(trained: TrainedModel, path: Path) -> float:
 
 
 def check(trained: TrainedModel, path: Path) -> float:
-    """Return ``largest_difference``, which must not exceed ``TOLERANCE`` for the label range.
+    """Return ``largest_difference``.
 
     Raises:
-        ExportError: if it does.
+        ExportError: if it exceeds ``TOLERANCE`` for the label range.
     """
     low, high = trained.info.label_range
     allowed = TOLERANCE * (high - low) / 6

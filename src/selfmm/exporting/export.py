@@ -1,4 +1,4 @@
-"""``selfmm.export``: write a finished run as a checked ONNX file."""
+"""Export a finished run as an ONNX file, and check it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Exported:
     Attributes:
         path: the ONNX file.
         size: its size in bytes.
-        fp32_size: size in bytes of the file with 32-bit weights; equal to ``size`` unless ``int8`` was asked for.
-        difference: largest difference of a score of the 32-bit file from PyTorch's, on the label scale.
-        int8_losses: the loss of accuracy with int8, per split; empty without int8, or if the training data are gone.
+        fp32_size: size in bytes of the file with 32-bit weights; the same as ``size`` without int8.
+        difference: largest difference between a score of the 32-bit file and PyTorch's, on the label scale.
+        int8_losses: the loss of accuracy with int8, per split; empty without int8 or without the training data.
     """
 
     path: Path
@@ -45,7 +45,7 @@ def export(
     model: str | None = None,
     trust: bool = False,
 ) -> Exported:
-    """Writes a finished run as one ONNX file, after checking that it scores clips as PyTorch does.
+    """Write a finished run as one ONNX file, after checking that it scores clips as PyTorch does.
 
     The file has the network, standardisation, stand-ins for missing modalities and the tokenizer; docs/deploy.md
     describes its inputs and outputs.
@@ -56,16 +56,23 @@ def export(
         int8: store weights as 8-bit integers. The 32-bit file is checked first; the loss with int8 is measured on the
             run's data set, if it still exists.
         force: replace ``out`` if it exists.
-        model, trust: allow a run to use your own code, see :func:`selfmm.api.load`.
+        model, trust: allow runs to use your own code, see :func:`selfmm.api.load`.
 
     Raises:
         RunError: if the run is missing, damaged or not finished.
         OutputError: if ``out`` exists, is in the run or in a data set, or cannot be written.
-        ExportError: if packages are missing, or the file does not give the run's scores. No file is left.
+        ExportError: if packages are missing, or the file gives other scores than the run; no file is left.
     """
     run, out = Path(run), Path(out)
     _check_place(out, run, force)
-    _check_extra()
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ExportError(
+            f"the package {error.name} is not installed. Install what an export needs: pip install 'selfmm[onnx]'"
+        ) from error
     from selfmm.exporting.check import check
     from selfmm.exporting.graph import check_exportable, to_onnx
 
@@ -76,10 +83,8 @@ def export(
         plain = Path(folder) / "fp32.onnx"
         plain.write_bytes(to_onnx(trained).SerializeToString())
         difference = check(trained, plain)
-        if int8:
-            losses = _quantise(trained, plain, temporary)
-        else:
-            losses = ()
+        losses = _quantise(trained, plain, temporary) if int8 else ()
+        if not int8:
             shutil.copyfile(plain, temporary)
         return Exported(out, temporary.stat().st_size, plain.stat().st_size, difference, losses)
 
@@ -102,14 +107,3 @@ def _check_place(out: Path, run: Path, force: bool) -> None:
         raise OutputError(f"{out} is a folder. Give the name of a file that ends in .onnx.")
     if out.exists() and not force:
         raise OutputError(f"{out} exists already. Choose another name, or pass `force=True` to replace it.")
-
-
-def _check_extra() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ExportError(
-            f"the package {error.name} is not installed. Install what an export needs: pip install 'selfmm[onnx]'"
-        ) from error

@@ -1,4 +1,4 @@
-"""A trained model as an ONNX graph. Its metadata say how to use it."""
+"""A trained model as an ONNX graph, with metadata that describe its use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
 _LARGEST = 2**31 - 2**24
-"""Bytes of weights: a protobuf message is limited to 2 GiB, and the graph itself needs some of it."""
+"""Largest size of the weights in bytes: a protobuf message is limited to 2 GiB, and the graph needs some of it."""
 
 
 def input_names(modalities: Sequence[str]) -> list[str]:
@@ -90,14 +90,14 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
     model: onnx.ModelProto = program.model_proto
     _rename_clashes(model)
     for node in model.graph.node:
-        del node.metadata_props[:]  # where in whose Python files it comes from: other bytes for the same run
+        del node.metadata_props[:]  # paths of Python files, which would give the same run other bytes elsewhere
     for key, value in _metadata(trained).items():
         model.metadata_props.add(key=key, value=value)
     return model
 
 
 def _example(modalities: Mapping[str, Modality]) -> tuple[Tensor, ...]:
-    """Two clips; of more than one frame, because the exporter takes a size of 1 for a fixed one."""
+    """Return two clips of more than one frame, because the exporter takes a size of 1 for a fixed size."""
     inputs: list[Tensor] = []
     for length, modality in enumerate(modalities.values(), start=3):
         ids = torch.zeros(2, length, dtype=torch.int64)
@@ -106,7 +106,7 @@ def _example(modalities: Mapping[str, Modality]) -> tuple[Tensor, ...]:
 
 
 def _rename_clashes(model: onnx.ModelProto) -> None:
-    """The exporter names inner values after their operation, as a modality may be named too: ``view``, ``linear``."""
+    """Rename inner values that have the name of an input: the exporter names them ``view``, ``linear``, ..."""
     taken = {value.name for value in model.graph.input}
     renamed = {name: f"{name}.inner" for node in model.graph.node for name in node.output if name in taken}
     later: set[str] = set()
@@ -151,7 +151,7 @@ def _plain_attention(pretrained: Pretrained | None) -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence the exporter's messages on its internals, which no user can act on."""
+    """Silence the exporter's messages about its internals, which users can do nothing about."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -14,13 +14,13 @@ from selfmm.models.text import TransformerEncoder
 
 
 class OnnxSequenceEncoder(nn.Module):
-    """``SequenceEncoder`` for ONNX, whose LSTM operator takes padded sequences and their lengths.
+    """``SequenceEncoder`` for ONNX: its LSTM operator takes padded sequences and their lengths.
 
-    PyTorch's exporter (2.13) often fixes the length of the input of an ``nn.LSTM``, so the operator is named here. This
-    module can only be exported; it computes nothing in PyTorch.
+    PyTorch's exporter (2.13) often fixes the input length of an ``nn.LSTM``, so this module names the operator itself.
+    It can only be exported; it computes nothing in PyTorch.
 
-    Input: values (B, L, ``input_dim``) float32, L >= 1, and lengths (B,) int64 from 0 to L. Output: (B, ``dim``), that
-    of the original in evaluation mode; for a length of 0, that of one frame.
+    Input: values (B, L, ``input_dim``) float32, L >= 1, and lengths (B,) int64 from 0 to L. Output: (B, ``dim``), as
+    from the original in evaluation mode; for a length of 0, the output for one frame.
     """
 
     mean: Tensor
@@ -64,8 +64,7 @@ def _onnx_weights(lstm: nn.LSTM, layer: int) -> list[Tensor]:
     suffixes = [f"l{layer}", f"l{layer}_reverse"][: 2 if lstm.bidirectional else 1]
 
     def gates(part: str) -> Tensor:
-        each = [_reordered(getattr(lstm, f"{part}_{suffix}").detach()) for suffix in suffixes]
-        return torch.stack(each)
+        return torch.stack([_reordered(getattr(lstm, f"{part}_{suffix}").detach()) for suffix in suffixes])
 
     return [gates("weight_ih"), gates("weight_hh"), torch.cat([gates("bias_ih"), gates("bias_hh")], dim=1)]
 
@@ -101,7 +100,7 @@ class ScoreNetwork(nn.Module):
     its own, NaN if the clip lacks it; all on the scale of the labels.
 
     Args:
-        model: on the CPU; it is not changed.
+        model: the model, on the CPU; it is not changed.
     """
 
     def __init__(self, model: LateFusion) -> None:
@@ -118,12 +117,9 @@ class ScoreNetwork(nn.Module):
         }
         unused = inputs[1]  # scores depend on neither a clip's number nor its label
         output = self.model(Batch(unused, unused, streams))
-        alone = (_or_nan(score, streams[name].present) for name, score in output.unimodal.items())
+        nan = output.fusion.new_full((), float("nan"))
+        alone = (torch.where(streams[name].present, score, nan) for name, score in output.unimodal.items())
         return (output.fusion, *alone)
-
-
-def _or_nan(scores: Tensor, present: Tensor) -> Tensor:
-    return torch.where(present, scores, scores.new_full((), float("nan")))
 
 
 def _onnx_encoder(encoder: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Weights as 8-bit integers, and the loss that they cause in mean absolute error."""
+"""Weights as 8-bit integers, and the mean absolute error that they cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SplitLoss:
     """The loss of the fused score on one split, in units of the label.
 
     Attributes:
-        split: its name.
+        split: name of the split.
         clips: number of clips with a label.
         fp32, int8: mean absolute error of the two files.
         difference: mean absolute difference between their scores.
@@ -41,8 +41,8 @@ class SplitLoss:
 def quantise(source: Path, target: Path) -> None:
     """Write the graph of ``source`` with int8 weights, each output channel on its own scale.
 
-    Activations are quantised dynamically, so that no data are needed. Per channel: with one scale for a whole matrix,
-    the loss on MOSI's validation split was twice as large.
+    With one scale for a whole matrix, the loss on MOSI's validation split was twice as large. Activations are quantised
+    dynamically, which needs no data.
     """
     with _quietly():
         quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True)
@@ -83,7 +83,7 @@ def _distance(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence advice on pre-processing, which the exporter's own optimiser has done."""
+    """Silence advice to pre-process the graph, which the exporter's own optimiser has done."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""An exported file run by ONNX Runtime, for the check, the loss of int8 and the benchmark."""
+"""Run an exported file with ONNX Runtime, for the check, the loss of int8 and the benchmark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OnnxModel:
 
     Args:
         path: the file.
-        modalities: of the run, in its order.
+        modalities: modalities of the run, in its order.
         threads: number of threads; 0: chosen by ONNX Runtime.
 
     Raises:
@@ -43,7 +43,7 @@ class OnnxModel:
 
     @property
     def tasks(self) -> list[str]:
-        """Modalities with a score of their own."""
+        """Modalities with their own score."""
         return [output.name.removeprefix("score_") for output in self.session.get_outputs()[1:]]
 
     def __call__(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
@@ -57,7 +57,7 @@ class OnnxModel:
         return scores
 
     def score(self, maker: BatchMaker) -> Scores:
-        """Score every clip of ``maker``, like `selfmm.models.scoring.score`."""
+        """Score every clip of ``maker``, as :func:`selfmm.models.scoring.score` does."""
         table = np.full((1 + len(self.tasks), len(maker)), np.nan)
         for positions in evaluation_plan(maker.cost, _BATCH):
             table[:, positions] = self(maker.make(positions))

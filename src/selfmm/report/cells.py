@@ -1,4 +1,4 @@
-"""The rows and cells of tables. Everything is plain text; the page escapes it."""
+"""Rows and cells of tables, as plain text that the page escapes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECOVERY = (
     ("right", "contradicting clips with the correct sign"),
     ("flipped", "agreeing clips with the wrong sign"),
 )
-"""Figures of recovery that also exist for the m-label, and their meaning."""
+"""Figures of recovery that the m-label also has, with their meaning."""
 _PREDICTS = (
     ("rank_corr", "rank correlation of quality and error"),
     ("mae_best", "mean absolute error, best quarter by quality"),
@@ -42,7 +42,7 @@ class Row:
 
 
 def number(value: float, key: str = "") -> str:
-    """Return a figure as text: shares in per cent, counts as integers, others with three places; ``–`` for NaN."""
+    """Return a figure as text: shares in per cent, counts as integers, others with three decimals; ``–`` for NaN."""
     if math.isnan(value):
         return "–"
     if key in _SHARES:
@@ -51,7 +51,7 @@ def number(value: float, key: str = "") -> str:
 
 
 def words(value: object) -> str:
-    """Return text of others on one line: without control characters, and cut to the length of a cell."""
+    """Return text on one line, without control characters and cut to the length of a cell."""
     if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
         return ""
     text = " ".join(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(value)).split())
@@ -59,13 +59,12 @@ def words(value: object) -> str:
 
 
 def audit_rows(audit: Audit) -> list[Row]:
-    """Return a row per figure of the audit, a cell per modality. Figures that no modality has are left out."""
-    rows = []
-    for key, meaning in AUDIT.items():
-        values = audit.figures[key]
-        if values.notna().any():
-            rows.append(Row(key.replace("_", " "), meaning, [number(float(value), key) for value in values]))
-    return rows
+    """Return a row per figure of the audit, with a cell per modality, without figures that no modality has."""
+    return [
+        Row(key.replace("_", " "), meaning, [number(float(value), key) for value in audit.figures[key]])
+        for key, meaning in AUDIT.items()
+        if audit.figures[key].notna().any()
+    ]
 
 
 def audit_gaps(audit: Audit) -> list[str]:
@@ -74,18 +73,17 @@ def audit_gaps(audit: Audit) -> list[str]:
     for name, reasons in audit.reasons.items():
         for key, reason in reasons.items():
             by_reason.setdefault(reason, {}).setdefault(key.replace("_", " "), []).append(name)
-    total = len(audit.reasons)
     lines = []
     for reason, figures in by_reason.items():
         modalities = sorted({name for names in figures.values() for name in names})
-        of_all = all(len(names) == total for names in figures.values())
-        of_some = "" if of_all else f" of {', '.join(modalities)}"
-        lines.append(f"no {', '.join(figures)}{of_some}: {reason}")
+        of_all = all(len(names) == len(audit.reasons) for names in figures.values())
+        place = "" if of_all else f" of {', '.join(modalities)}"
+        lines.append(f"no {', '.join(figures)}{place}: {reason}")
     return lines
 
 
 def recovery_rows(recovery: pd.DataFrame) -> list[Row]:
-    """Return the comparison with the true labels: u-label first, then the m-label as the trivial baseline."""
+    """Return the comparison with the true labels: the u-label, then the m-label as the trivial baseline."""
     rows = [Row("clips with a known label", "", [number(float(value), "clips") for value in recovery["clips"]])]
     for key, meaning in RECOVERY:
         pairs = zip(recovery[key], recovery[f"{key}_trivial"], strict=True)
@@ -96,14 +94,11 @@ def recovery_rows(recovery: pd.DataFrame) -> list[Row]:
 
 
 def metric_rows(columns: Mapping[str, Mapping[str, float | None]]) -> list[Row]:
-    """Return a row per metric with its definition, a cell per column; the values are those of ``metrics.json``."""
-    keys = list(dict.fromkeys(key for values in columns.values() for key in values))
+    """Return a row per metric with its definition and a cell per column, from the values of ``metrics.json``."""
     rows = []
-    for key in keys:
-        cells = []
-        for values in columns.values():
-            value = values.get(key)
-            plain = key in {"mae", "corr"} or key not in METRICS
-            cells.append("–" if value is None else f"{value:.4f}" if plain else f"{100 * value:.2f}")
+    for key in dict.fromkeys(key for values in columns.values() for key in values):
+        plain = key in {"mae", "corr"} or key not in METRICS
+        figures = [values.get(key) for values in columns.values()]
+        cells = ["–" if value is None else f"{value:.4f}" if plain else f"{100 * value:.2f}" for value in figures]
         rows.append(Row(head(key), METRICS.get(key, key).partition(": ")[2], cells))
     return rows

@@ -1,4 +1,4 @@
-"""The picture of one clip's explanation: its modalities, its words, and voice and face over time."""
+"""The picture of one clip's explanation: modalities, words, and the frames over time."""
 
 from __future__ import annotations
 
@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 UP, DOWN = PALETTE[0], PALETTE[1]
-"""Colours of what raises and what lowers the score."""
+"""Colours for raising and for lowering the score."""
 
 _WIDE = 2 * WIDTH  # inches
 _BARS, _HEAD = 6, 0.62  # bars in a chart at most; inches above and below them
-_LINE, _SIZE, _GAP = (
-    15.0,
-    8.5,
-    3.0,
-)  # of the transcript, in points: line height, letter size, space between words
+_LINE, _SIZE, _GAP = 15.0, 8.5, 3.0  # of the transcript, in points: line height, letter size, space between words
 _ROOM = 72 * _WIDE - 22  # in points, for a line
 _LONGEST = 22  # characters of a name
 _SMALL = 0.03  # of the reach of the labels
@@ -42,7 +38,7 @@ _WIDE_FONTS = ("Noto Sans CJK SC", "WenQuanYi Micro Hei", "PingFang SC", "Hiragi
 
 
 def explanation_picture(explanation: Explanation) -> Picture:
-    """Draw a whole explanation, from the top: modalities and strongest words, the transcript, curves over time.
+    """Draw an explanation, from the top: modalities and strongest words, the transcript, curves over time.
 
     Raises:
         OutputError: if matplotlib is not installed.
@@ -51,25 +47,25 @@ def explanation_picture(explanation: Explanation) -> Picture:
         from matplotlib.figure import Figure
 
         lines = _lines(explanation)
-        rows = [_HEAD + 0.24 * max(_BARS if explanation.words else 0, _bar_count(explanation), 2)]
+        bars = max(_BARS if explanation.words else 0, len(explanation.contributions) + len(explanation.lacking) + 1, 2)
+        rows = [_HEAD + 0.24 * bars]
         rows += [0.45 + len(lines) * _LINE / 72] if lines else []
         rows += [1.7] * len(explanation.frames)
         figure = Figure(figsize=(_WIDE, 0.4 + sum(rows)), layout="constrained")
         figure.suptitle(_title(explanation), x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
         parts = iter(figure.subfigures(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0])
-        _streams(next(parts), explanation)
+        _modalities(next(parts), explanation)
         if lines:
-            _transcript(
-                next(parts), lines, max([_floor(explanation), *(abs(word.value) for word in explanation.words)])
-            )
-        for stream in explanation.frames:
-            _frames(next(parts), stream, _floor(explanation))
+            most = max([_floor(explanation), *(abs(word.value) for word in explanation.words)])
+            _transcript(next(parts), lines, most)
+        for shares in explanation.frames:
+            _frames(next(parts), shares, _floor(explanation))
         settle(figure)
     return Picture("explanation", _alt(explanation), figure)
 
 
 def write_picture(picture: Picture, path: Path) -> None:
-    """Write a picture as a PNG or an SVG file, according to its name.
+    """Write a picture as a PNG or SVG file, depending on the ending of the name.
 
     Raises:
         OutputError: if the name has another ending, or the file cannot be written.
@@ -83,8 +79,8 @@ def write_picture(picture: Picture, path: Path) -> None:
 
 @contextmanager
 def any_script() -> Iterator[None]:
-    """Inside ``drawing``, take characters that matplotlib's font lacks from a font of this machine. Without one they
-    are drawn as boxes, with no warning for each."""
+    """Inside ``drawing``, use this machine's fonts for characters that matplotlib's font lacks; without such a font
+    they become boxes, without warnings."""
     import matplotlib
     from matplotlib.font_manager import get_font_names
 
@@ -93,7 +89,7 @@ def any_script() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         level = log.level
-        log.setLevel(logging.ERROR)  # else it warns that some of them have no bold letters
+        log.setLevel(logging.ERROR)  # some fonts have no bold letters, which it would warn about
         try:
             yield
         finally:
@@ -101,7 +97,7 @@ def any_script() -> Iterator[None]:
 
 
 def settle(figure: Figure) -> None:
-    """Fix the layout. The solver leaves noise in the last digits, which an SVG uses in its names."""
+    """Fix the layout, without the solver's noise in the last digits, which would change the names in an SVG."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for part in figure.subfigs:
@@ -117,24 +113,20 @@ def _title(explanation: Explanation) -> str:
 
 
 def _cut(text: str, longest: int = _LONGEST) -> str:
-    """Shorten a text in the middle: names of features differ at both ends."""
+    """Shorten text in the middle, since names of features differ at both ends."""
     text = printable(text)
     half = longest // 2
     return text if len(text) <= longest else f"{text[: longest - half]}…{text[1 - half :]}"
 
 
-def _bar_count(explanation: Explanation) -> int:
-    return len(explanation.contributions) + len(explanation.lacking) + 1
-
-
 def _floor(explanation: Explanation) -> float:
-    """Return the smallest value that fills a chart: contributions of almost nothing should look like it."""
+    """Return the smallest value that fills a chart, so that tiny contributions look tiny."""
     return _SMALL * LabelScale.of(explanation.label_range).reach
 
 
-def _streams(part: SubFigure, explanation: Explanation) -> None:
+def _modalities(part: SubFigure, explanation: Explanation) -> None:
     left, *right = part.subplots(1, 2 if explanation.words else 1, squeeze=False)[0]
-    values = [(stream.modality, stream.value) for stream in explanation.contributions]
+    values = [(modality.modality, modality.value) for modality in explanation.contributions]
     lacking = [(f"{name} (none)", math.nan) for name in explanation.lacking]
     bars = [("with no modality", explanation.base), *values, *lacking]
     _signed_bars(left, "Contributions to the score", bars, _floor(explanation))
@@ -144,7 +136,7 @@ def _streams(part: SubFigure, explanation: Explanation) -> None:
 
 
 def _signed_bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]], floor: float) -> None:
-    """Draw bars from the top down, each with its name and its number; NaN has neither bar nor number."""
+    """Draw bars from the top down, with names and numbers; NaN has neither bar nor number."""
     axes.set_title(title)
     values = np.array([value for _, value in bars])
     places = np.arange(len(bars))
@@ -164,34 +156,30 @@ def _signed_bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]], floo
 
 
 def _lines(explanation: Explanation) -> list[list[tuple[float, str, float | None]]]:
-    """Return the transcript in lines of (place in points, word, value); None for words that the model did not read."""
+    """Return the transcript as lines of (place in points, word, value); None for words that the model did not read."""
     if not explanation.words:
         return []
     lines: list[list[tuple[float, str, float | None]]] = [[]]
-    at, before = 0.0, 0
-    for start, end, value in _pieces(explanation):
+    last = explanation.words[-1].end
+    words = [(word.start, word.end, word.value) for word in explanation.words]
+    unread = [(start, end, None) for start, end in words_in(explanation.text) if start >= last]
+    place, before = 0.0, 0
+    for start, end, value in (*words, *unread):
         word, width = _fitting(explanation.text[start:end])
-        at += _GAP if start > before else 0.0  # no space between a word and its punctuation
-        if lines[-1] and at + width > _ROOM:
+        place += _GAP if start > before else 0.0  # no space between a word and its punctuation
+        if lines[-1] and place + width > _ROOM:
             if len(lines) == _LINES:
-                lines[-1].append((at, "…", None))
+                lines[-1].append((place, "…", None))
                 break
             lines.append([])
-            at = 0.0
-        lines[-1].append((at, word, value))
-        at, before = at + width + 2, end
+            place = 0.0
+        lines[-1].append((place, word, value))
+        place, before = place + width + 2, end
     return lines
 
 
-def _pieces(explanation: Explanation) -> Iterator[tuple[int, int, float | None]]:
-    for word in explanation.words:
-        yield word.start, word.end, word.value
-    last = explanation.words[-1].end
-    yield from ((start, end, None) for start, end in words_in(explanation.text) if start >= last)
-
-
 def _fitting(word: str) -> tuple[str, float]:
-    """Return a word and its width in points; cut if no line is long enough."""
+    """Return a word and its width in points; a word longer than a line is cut."""
     word = printable(word)
     while (width := _width(word)) > _ROOM:
         word = f"{word[: int(len(word) * _ROOM / width) - 1]}…"
@@ -213,50 +201,42 @@ def _transcript(part: SubFigure, lines: list[list[tuple[float, str, float | None
     axes.set_ylim(len(lines) * _LINE, 0)
     axes.set_axis_off()
     for number, line in enumerate(lines):
-        for at, word, value in line:
-            strength = abs(value or 0.0) / most
-            box: Any = {
-                "boxstyle": "square,pad=0.12",
-                "facecolor": (UP if value is not None and value > 0 else DOWN, 0.75 * strength),
-                "edgecolor": "none",
+        for place, word, value in line:
+            ground = (UP if value is not None and value > 0 else DOWN, 0.75 * abs(value or 0.0) / most)
+            style: Any = {
+                "fontsize": _SIZE,
+                "color": MUTED if value is None else INK,
+                "va": "center_baseline",
+                "parse_math": False,
+                "bbox": {"boxstyle": "square,pad=0.12", "facecolor": ground, "edgecolor": "none"},
             }
-            label = axes.text(
-                at,
-                (number + 0.55) * _LINE,
-                word,
-                fontsize=_SIZE,
-                color=MUTED if value is None else INK,
-                va="center_baseline",
-                parse_math=False,
-                bbox=box,
-            )
-            label.set_in_layout(False)  # it fits by its measured width
+            label = axes.text(place, (number + 0.55) * _LINE, word, **style)
+            label.set_in_layout(False)  # its measured width fits
 
 
-def _frames(part: SubFigure, stream: FrameShares, floor: float) -> None:
+def _frames(part: SubFigure, shares: FrameShares, floor: float) -> None:
     left, right = part.subplots(1, 2)
-    rate = stream.rate or 1.0
-    values = np.array(stream.curve)
-    edges = np.arange(len(values) + 1) / rate
+    values = np.array(shares.curve)
+    edges = np.arange(len(values) + 1) / (shares.rate or 1.0)
     for colour, side in ((UP, np.maximum(values, 0)), (DOWN, np.minimum(values, 0))):
         left.stairs(side, edges, fill=True, color=colour, linewidth=0)
     left.axhline(0, color=MUTED, linewidth=0.8)
     left.set_xlim(0, edges[-1])
-    left.set_title(f"{stream.modality} over time ({values.sum():+.2f})", parse_math=False)
-    left.set_xlabel("frame" if stream.rate is None else "seconds")
+    left.set_title(f"{shares.modality} over time ({values.sum():+.2f})", parse_math=False)
+    left.set_xlabel("frame" if shares.rate is None else "seconds")
     left.locator_params(axis="y", nbins=4)
-    _signed_bars(right, "Strongest features", stream.columns[: _BARS - 1], floor)
+    _signed_bars(right, "Strongest features", shares.columns[: _BARS - 1], floor)
 
 
 def _alt(explanation: Explanation) -> str:
-    streams = ", ".join(f"{part.modality} {part.value:+.2f}" for part in explanation.contributions) or "none"
+    modalities = ", ".join(f"{part.modality} {part.value:+.2f}" for part in explanation.contributions) or "none"
     words = ", ".join(f"{printable(word.word)} {word.value:+.2f}" for word in explanation.strongest_words(_BARS))
     peaks = "".join(
-        f" {stream.modality} changes it most at {stream.peak_place}, through {printable(stream.peak_column)}."
-        for stream in explanation.frames
+        f" {shares.modality} changes it most at {shares.peak_place}, through {printable(shares.peak_column)}."
+        for shares in explanation.frames
     )
     strongest = f" Strongest words: {words}." if words else ""
     return (
-        f"Score {explanation.score:+.2f}; with no modality {explanation.base:+.2f}; modalities: {streams}."
+        f"Score {explanation.score:+.2f}; with no modality {explanation.base:+.2f}; modalities: {modalities}."
         f"{strongest}{peaks}"
     )

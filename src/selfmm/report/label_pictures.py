@@ -1,9 +1,9 @@
-"""Pictures of the generated labels: their distribution, their differences from the m-label, their quality."""
+"""Pictures of the generated labels: their distribution, differences from the m-label, and quality."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +13,13 @@ from selfmm.core.messages import clips
 from selfmm.labels.audit.history import LabelHistory
 from selfmm.report.style import INK, MUTED, Picture, panel
 
-if TYPE_CHECKING:
-    pass
-
-_BINS = 31  # one of them is centred on the neutral label; MOSI's steps of 0.2 fall into one each
+_BINS = 31  # one is centred on the neutral label; each of MOSI's steps of 0.2 has its own bin
 _EPOCHS_SHOWN = 6
 _HATCHES = ("////", "....", "xx", "\\\\", "oo", "--", "++", "||", "....")
 
 
 def over_epochs(history: LabelHistory, bound: float, neutral: float, colours: Mapping[str, str]) -> list[Picture]:
-    """Draw the distribution of each modality's labels at the first, the second, ... and the last epoch."""
+    """Draw the distribution of each modality's labels at some epochs, the first and the last included."""
     edges = _edges(bound, neutral)
     places = _chosen(len(history.epochs))
     pictures = []
@@ -40,21 +37,17 @@ def over_epochs(history: LabelHistory, bound: float, neutral: float, colours: Ma
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.axvline(neutral, color=MUTED, linewidth=0.8, linestyle=":")
-        last = history.u_labels[number, -1]
+        first, last = (_spread_in_words(history.u_labels[number, place]) for place in (0, -1))
         alt = (
-            f"Distribution of the u-labels of {name} at epochs {', '.join(shown)}. "
-            f"{_spread_in_words(history.u_labels[number, 0], last)}"
+            f"Distribution of the u-labels of {name} at epochs {', '.join(shown)}. First epoch: {first}; last: {last}."
         )
         pictures.append(Picture(f"labels-over-epochs-{name}", alt, figure))
     return pictures
 
 
-def _spread_in_words(first: npt.NDArray[np.float32], last: npt.NDArray[np.float32]) -> str:
-    def described(values: npt.NDArray[np.float32]) -> str:
-        known = values[np.isfinite(values)].astype(np.float64)
-        return f"mean {known.mean():.2f}, standard deviation {known.std():.2f}" if len(known) else "no labels"
-
-    return f"First epoch: {described(first)}; last: {described(last)}."
+def _spread_in_words(values: npt.NDArray[np.float32]) -> str:
+    known = values[np.isfinite(values)].astype(np.float64)
+    return f"mean {known.mean():.2f}, standard deviation {known.std():.2f}" if len(known) else "no labels"
 
 
 def _edges(bound: float, neutral: float) -> npt.NDArray[np.float64]:
@@ -70,7 +63,7 @@ def _chosen(epochs: int) -> list[int]:
 
 
 def _shares(values: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the share of the labels per bin; labels outside (rules without a limit) count in the outermost bins."""
+    """Return the share of labels per bin; labels outside (of rules without a limit) count in the outermost bins."""
     known = values[np.isfinite(values)]
     counts, _ = np.histogram(np.clip(known, edges[0], edges[-1]), edges)
     shares: npt.NDArray[np.float64] = counts / max(len(known), 1)
@@ -78,7 +71,7 @@ def _shares(values: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> 
 
 
 def against_m(history: LabelHistory, bound: float, neutral: float, colours: Mapping[str, str]) -> list[Picture]:
-    """Draw the number of clips for each m-label and u-label of each modality, at the last epoch."""
+    """Draw the number of clips by m-label and u-label for each modality, at the last epoch."""
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 
     edges = _edges(bound, neutral)
@@ -132,16 +125,16 @@ def outcomes(shares: pd.DataFrame, colours: Mapping[str, str]) -> Picture:
     axes.set_xlim(0, 100)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
+    named = shares.rename(columns=lambda column: str(column).replace("_", " "))
     description = "; ".join(
-        f"{name}: "
-        + ", ".join(f"{str(column).replace('_', ' ')} {value:.1%}" for column, value in row.items() if value > 0)
-        for name, row in shares.iterrows()
+        f"{name}: " + ", ".join(f"{column} {value:.1%}" for column, value in row.items() if value > 0)
+        for name, row in named.iterrows()
     )
     return Picture("outcomes", f"Share of the labels by outcome in the last epoch. {description}.", figure)
 
 
 def quality_histogram(labels: pd.DataFrame, modalities: list[str], colours: Mapping[str, str]) -> Picture:
-    """Draw the distribution of the quality of the labels, one line per modality."""
+    """Draw the distribution of the labels' quality, one line per modality."""
     figure, axes = panel("Quality of the labels", "quality", "share of the labels, %")
     edges = np.linspace(0, 1, 41)
     for name in modalities:

@@ -31,7 +31,7 @@ def page(material: Material, audit: Audit | None, groups: list[Group], notes: Se
 
     Args:
         material: the run.
-        audit: of its labels; None if it generated none.
+        audit: the audit of its labels; None if it generated no labels.
         groups: its pictures.
         notes: what is left out and why, in addition to the notes of ``material`` and ``audit``.
 
@@ -42,8 +42,7 @@ def page(material: Material, audit: Audit | None, groups: list[Group], notes: Se
     css = (files / "page.css").read_text(encoding="utf-8")
     template = (files / "page.html.j2").read_text(encoding="utf-8")
     with drawing():
-        drawn = [
-            # Drawn here; matplotlib escapes the names in it.
+        drawn = [  # matplotlib escapes the names in a picture
             (group, [Markup(inline_svg(picture.figure, picture.name, picture.alt)) for picture in group.pictures])
             for group in groups
         ]
@@ -60,7 +59,7 @@ def page(material: Material, audit: Audit | None, groups: list[Group], notes: Se
 
 
 def _policy(css: str) -> str:
-    """Return a policy by which nothing is fetched or run. Pictures in SVG are data, and have style attributes."""
+    """Return a policy that lets the page fetch and run nothing. SVG pictures are data, and have style attributes."""
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     return (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -99,7 +98,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
 
 
 def _task(content: Mapping[str, Any], split: str, task: str) -> dict[str, Any]:
-    """Return the metrics of one task on one split; empty if none of its clips has a label."""
+    """Return the metrics of one task on one split; empty if no clip of the split has a label."""
     entry = content["splits"].get(split, {}).get(task, {"count": 0})
     return dict(entry["values"]) if entry["count"] else {}
 
@@ -137,7 +136,7 @@ def _of_labels(material: Material, audit: Audit) -> dict[str, Any]:
 
 
 def _without_labels(material: Material) -> dict[str, Any]:
-    """Show the clips of the validation split with the largest error instead."""
+    """Return the clips of the validation split with the largest error, in place of the labels."""
     clips = material.predictions
     cases = []
     if {"split", "label"} <= set(clips):
@@ -157,23 +156,24 @@ def _setting(value: object) -> str:
 
 
 def _cases(clips: pd.DataFrame, modalities: Sequence[str], material: Material) -> list[dict[str, Any]]:
-    """Return the text, place and labels of each clip; each label with its side of the scale, for its colour."""
+    """Return the text, place and labels of each clip; the side of the scale sets the colour of a label."""
     rows = []
     for row in clips.to_dict("records"):
-        labels = [("m", row["m_label"]), *((name, row[f"u_{name}"]) for name in modalities)]
+        labels = [row["m_label"], *(row[f"u_{name}"] for name in modalities)]
         rows.append(
             {
                 "id": words(row["id"]),
                 "text": words(row.get("text")),
                 "place": _place(row),
-                "labels": [
-                    {"value": "–" if np.isnan(value) else f"{value:+.2f}", "side": _side(value, material)}
-                    for _, value in labels
-                ],
-                "score": "–" if np.isnan(row.get("score", np.nan)) else f"{row['score']:+.2f}",
+                "labels": [{"value": _signed(value), "side": _side(value, material)} for value in labels],
+                "score": _signed(row.get("score", np.nan)),
             }
         )
     return rows
+
+
+def _signed(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:+.2f}"
 
 
 def _side(value: float, material: Material) -> str:
@@ -182,7 +182,7 @@ def _side(value: float, material: Material) -> str:
 
 
 def _place(row: Mapping[Any, Any]) -> str:
-    """Return the media file or recording, and the clip's time in it, as far as they are known."""
+    """Return the media file or recording and the clip's time in it, as far as known."""
     place = words(row.get("path")) or words(row.get("video"))
     start, end = row.get("start"), row.get("end")
     if start is not None and end is not None and np.isfinite([float(start), float(end)]).all():

@@ -26,11 +26,11 @@ class Group:
 
 
 def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str]]:
-    """Return every picture that the run has data for, and notes on those that it lacks.
+    """Return every picture that the run has data for, and notes on the others.
 
     Args:
         material: the run.
-        audit: of its labels; None if it generated none.
+        audit: the audit of its labels; None if it generated no labels.
     """
     colours = modality_colours(list(material.info.modalities))
     by_epoch = pd.DataFrame() if audit is None else audit.by_epoch
@@ -39,14 +39,14 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
         groups += [
             Group(
                 "Training",
-                "The weights are those of the epoch with the lowest validation error (ring, dotted line). Unimodal "
+                "The run keeps the weights of the epoch with the lowest validation error (ring, dotted line). Unimodal "
                 "losses are weighted as in training.",
                 curves(material.history, by_epoch, int(material.metrics["best_epoch"]), colours),
             ),
             Group(
                 "Predictions",
                 "The fused score of each clip against its label. On the dashed line both are equal; in the upper left "
-                "and the lower right quarter the sign is wrong.",
+                "and lower right quarters the sign is wrong.",
                 answers(material.predictions, material.scale),
             ),
         ]
@@ -56,6 +56,15 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
 def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tuple[list[Group], list[str]]:
     labels, scale = material.generated_labels, material.scale
     planes, notes = read_planes(material.folder.state, list(labels.modalities), scale.neutral)
+    quality = (
+        "Quality is 1 minus the distance of a label from the m-label, as a share of the label range; a low quality "
+        "means that the clip is worth a look."
+    )
+    charts = [quality_histogram(audit.labels, list(labels.modalities), colours)]
+    if audit.outcomes is None:
+        quality += " The version of this run did not record outcomes."
+    else:
+        charts.insert(0, outcomes(audit.outcomes, colours))
     return [
         Group(
             "Distribution of the labels",
@@ -66,10 +75,10 @@ def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tup
         Group(
             "Differences from the m-label",
             "Each clip's u-label against its m-label at the last epoch; the more clips, the stronger the colour. On "
-            "the dashed line both are equal; in the upper left and the lower right quarter the sign was changed.",
+            "the dashed line both are equal; in the upper left and lower right quarters the sign has changed.",
             against_m(labels, scale.reach, scale.neutral, colours),
         ),
-        Group("Outcomes and quality", *_outcomes(audit, list(labels.modalities), colours)),
+        Group("Outcomes and quality", quality, charts),
         Group(
             "Class centres",
             "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class centres; "
@@ -78,17 +87,6 @@ def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tup
             centres(planes, colours),
         ),
     ], notes
-
-
-def _outcomes(audit: Audit, modalities: list[str], colours: dict[str, str]) -> tuple[str, list[Picture]]:
-    pictures = [quality_histogram(audit.labels, modalities, colours)]
-    text = (
-        "Quality is 1 minus the distance of a label from the m-label, as a share of the label range; a low quality "
-        "means that the clip is worth a look."
-    )
-    if audit.outcomes is None:
-        return f"{text} The version of this run did not record outcomes.", pictures
-    return text, [outcomes(audit.outcomes, colours), *pictures]
 
 
 def write_pictures(groups: list[Group], folder: Path) -> list[Path]:

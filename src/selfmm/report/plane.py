@@ -1,7 +1,7 @@
 """A feature space projected to two dimensions: the two class centres and a sample of the clips.
 
-The first axis runs along the line through both centres, the second along the direction orthogonal to it in which the
-clips vary most. The last state of a run is read in pieces.
+The first axis runs through both centres, the second along the orthogonal direction in which the clips vary most. The
+last state of a run is read in pieces.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _SEED = 0  # the same clips are shown each time
 
 @dataclass(frozen=True)
 class Plane:
-    """One feature space in two dimensions, its origin halfway between the centres.
+    """One feature space in two dimensions, with the origin halfway between the centres.
 
     Attributes:
         points: (n, 2) at most 2,000 clips, sampled at random.
-        sides: (n,) sign of each clip's current label: its class, 0 for none.
+        sides: (n,) class of each clip: the sign of its current label; 0 for no class.
         half_gap: the centres are at (-half_gap, 0) and (half_gap, 0), the positive one on the right.
         clips: number of clips with features.
-        shown: share of the clips' variance that the two axes show, in [0, 1].
+        shown: share of the clips' variance that the two axes cover, in [0, 1].
     """
 
     points: Array
@@ -50,7 +50,7 @@ def read_planes(state: Path, modalities: list[str], neutral: float = 0.0) -> tup
 
     Args:
         state: folder of the run's checkpoints.
-        modalities: names.
+        modalities: names of the modalities.
         neutral: the label between the classes.
     """
     try:
@@ -72,7 +72,7 @@ def read_planes(state: Path, modalities: list[str], neutral: float = 0.0) -> tup
 
 
 def _plane(file: Any, prefix: str, neutral: float) -> Plane | str:
-    """Return the plane of ``fusion`` or one modality, or the reason why there is none."""
+    """Return the plane of ``fusion`` or one modality, or the reason why it cannot be drawn."""
     sums, members = _double(file.get_tensor(f"{prefix}sums")), file.get_tensor(f"{prefix}members").numpy()
     seen = file.get_tensor(f"{prefix}seen").numpy().astype(bool)
     sides = np.sign(_double(file.get_tensor(f"{prefix}labels")) - neutral)
@@ -100,7 +100,7 @@ def _double(tensor: torch.Tensor) -> Array:
 
 
 def _pieces(bank: Any, seen: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.intp], Array]]:
-    """Yield positions (n,) and features (n, d) of the clips that have features."""
+    """Yield the positions (n,) and features (n, d) of clips that have features."""
     for start in range(0, len(seen), _ROWS_AT_ONCE):
         part = seen[start : start + _ROWS_AT_ONCE]
         if part.any():
@@ -108,7 +108,7 @@ def _pieces(bank: Any, seen: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArra
 
 
 def _second_axis(bank: Any, seen: npt.NDArray[np.bool_], middle: Array, first: Array) -> tuple[Array, float]:
-    """Return (d,) the first principal direction orthogonal to ``first``, and the share of variance that both show."""
+    """Return the first principal direction (d,) orthogonal to ``first``, and the share of variance that both cover."""
     total, moment, count = np.zeros_like(middle), np.zeros((len(middle), len(middle))), 0
     for _, rows in _pieces(bank, seen):
         rows = rows - middle
@@ -118,7 +118,7 @@ def _second_axis(bank: Any, seen: npt.NDArray[np.bool_], middle: Array, first: A
     best = np.linalg.eigh(across @ covariance @ across).eigenvectors[:, -1]
     second = best - first * (first @ best)
     length = float(np.linalg.norm(second))
-    # One dimension has no orthogonal direction. The sign of a direction is arbitrary: its largest part is positive.
+    # One dimension has no orthogonal direction. The sign is arbitrary; here the largest component is positive.
     second = second / length * np.sign(second[np.abs(second).argmax()]) if length > 1e-6 else np.zeros_like(second)
     variance = float(np.trace(covariance))
     along = float(first @ covariance @ first) + float(second @ covariance @ second)

@@ -1,4 +1,4 @@
-"""``selfmm report``: write a run's report as one page of HTML and, if asked for, its pictures."""
+"""Write a run's report as one page of HTML and, if asked for, its pictures."""
 
 from __future__ import annotations
 
@@ -21,21 +21,8 @@ def default_page(run: Path) -> Path:
 def write_report(
     run: Path, out: Path | None = None, pictures: Path | None = None, *, force: bool = False
 ) -> list[Path]:
-    """Write the page, and the pictures if a folder for them is given.
-
-    Args:
-        run: a finished run folder.
-        out: the page; by default next to the run folder.
-        pictures: folder for a PNG and an SVG of each picture.
-        force: replace existing files.
-
-    Returns:
-        The files that were written, the page first.
-
-    Raises:
-        RunError, OutputError: if the run cannot be read, or the files cannot be written. The message says what to do.
-    """
-    out = default_page(run) if out is None else out
+    """Write the page, and the pictures if a folder for them is given; see :func:`selfmm.api.report`."""
+    out = out or default_page(run)
     material = Material.read(run)
     _check(material, out, pictures, force)
     audit = None if material.labels is None else material.audit()
@@ -49,7 +36,7 @@ def write_report(
 
 
 def _check(material: Material, out: Path, pictures: Path | None, force: bool) -> None:
-    """Raise ``OutputError`` rather than replace files of a run or a data set, or other files without ``force``."""
+    """Raise ``OutputError`` if files of a run or data set, or other files without ``force``, would be replaced."""
     if out.suffix.lower() not in {".html", ".htm"}:
         raise OutputError(f"the report is a page of HTML, but {out} does not end in .html. Give a name that does.")
     for path in (out, *([pictures] if pictures else [])):

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 _PREFIX = "score_"
-_TALL, _LOW = 2.3, 0.85  # inches: all together, and a modality
+_TALL, _LOW = 2.3, 0.85  # inches: of the fused score, and of a modality
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)  # seconds
-_PICKED, _APART = 2, 0.06  # windows marked on each side; their distance, as a share of the recording
+_PICKED, _APART = 2, 0.06  # windows marked on each side; their least distance, as a share of the recording
 _QUOTE = 84  # characters
 
 
 def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Picture:
-    """Draw the fused score over a recording, and that of each modality; a missing modality leaves a gap in its line.
+    """Draw the fused score over a recording, and the score of each modality, with gaps where a modality is missing.
 
     Args:
         curve: one row per window, in order: start, end (seconds), score, score_<modality> (NaN where the modality is
             missing) and, optionally, text. The windows that stand out are numbered and quoted.
-        label_range: of the labels that the model was trained on.
+        label_range: range of the labels that the model was trained on.
 
     Raises:
-        DatasetError: if there is no window, or a column is missing.
+        DatasetError: if the table has no rows, or a column is missing.
         OutputError: if matplotlib is not installed.
     """
     missing = [name for name in ("start", "end", "score") if name not in curve]
@@ -76,9 +76,9 @@ def _draw(axes: Axes, curve: pd.DataFrame, values: Array, label_range: tuple[flo
     axes.axhline(neutral, color=MUTED, linewidth=0.8, linestyle=":")
     low, high = label_range
     known = score[~np.isnan(score)]
-    margin = 0.04 * (high - low)  # so that a line along the edge is visible
+    margin = 0.04 * (high - low)  # keeps a line along the edge visible
     axes.set_ylim(min([low, *known]) - margin, max([high, *known]) + margin)
-    axes.set_yticks([label_range[0], neutral, label_range[1]])
+    axes.set_yticks([low, neutral, high])
 
 
 def _time_axis(axes: Axes, start: float, end: float) -> None:
@@ -90,14 +90,14 @@ def _time_axis(axes: Axes, start: float, end: float) -> None:
 
 
 def _line(curve: pd.DataFrame, values: Array) -> tuple[Array, Array]:
-    """Return places and values of a line with gaps where there is no value or no window.
+    """Return the places and values of a line, with gaps where a value or a window is missing.
 
-    Windows that overlap are drawn as a point in their middle, others over their whole width.
+    Overlapping windows are drawn as a point in their middle, others over their whole width.
     """
     start, end = (curve[name].to_numpy(dtype=np.float64) for name in ("start", "end"))
     if (start[1:] < end[:-1] - 1e-6).any():
         middle = (start + end) / 2
-        # A point between two gaps would have no line, so it gets the width of a step.
+        # A point between two gaps would be invisible, so it gets the width of a step.
         step = float(np.median(np.diff(middle))) / 2
         isolated = ~np.isnan(values) & np.isnan(np.r_[np.nan, values[:-1]]) & np.isnan(np.r_[values[1:], np.nan])
         half = np.where(isolated, step, 0.0)

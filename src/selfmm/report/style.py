@@ -1,4 +1,4 @@
-"""The look of every picture, and pictures as PNG and SVG. Colour-blind people can distinguish the colours."""
+"""The look of every picture, and its files. Colour-blind people can distinguish the colours."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PALETTE = ("#2a7ab9", "#d55e00", "#009e73", "#b8679a", "#c28a00")
-"""After Okabe and Ito (2008), lighter ones darkened: a contrast of at least 3:1 with white and near-black pages."""
+"""After Okabe and Ito (2008), with light colours darkened: the contrast with white and near-black is at least 3:1."""
 INK = "#1b1f24"
-"""Text and axes; on the page it is replaced by the colour of the text."""
+"""Text and axes; on the page, the colour of the text replaces it."""
 MUTED = "#8a929c"
 """Grid and secondary elements; readable on light and dark."""
 WIDTH, HEIGHT = 3.7, 2.9  # inches: three in a row on a wide page, one on a phone
@@ -52,13 +52,13 @@ _SETTINGS: Any = {
 
 
 def modality_colours(modalities: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each modality by its position, and ink for all of them together."""
+    """Return a colour for each modality by its position, and ink for the fusion."""
     return {"fusion": INK, **{name: PALETTE[place % len(PALETTE)] for place, name in enumerate(modalities)}}
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with the same style, whatever the user's own settings of matplotlib are.
+    """Draw in the same style, whatever matplotlib settings the user has.
 
     Raises:
         OutputError: if matplotlib is not installed.
@@ -88,11 +88,7 @@ def panel(title: str, xlabel: str, ylabel: str, *, height: float = HEIGHT) -> tu
 
 
 _NO_DATES = {"Date": None, "Creator": None}
-
-
 _FONT = re.compile(r"(font: [^;'\"]*?px )[^;\"]*")
-
-
 _NAMED = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 
@@ -119,7 +115,7 @@ def inline_svg(figure: Figure, name: str, alt: str) -> str:
     Args:
         figure: the picture.
         name: unique on the page; every id inside begins with it.
-        alt: a description, for readers who cannot see it.
+        alt: a description for readers who cannot see it.
     """
     import matplotlib
 
@@ -134,8 +130,8 @@ def inline_svg(figure: Figure, name: str, alt: str) -> str:
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = _NAMED.sub(rf"\g<1>{name}-", text).replace(INK, "currentColor")
     text = _FONT.sub(r"\1system-ui, sans-serif", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    for size in ("width", "height"):
+        text = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", text, count=1)
     look = f'<svg role="img" aria-label={quoteattr(alt)} stroke-linejoin="round" stroke-linecap="butt"'
     return text.replace("<svg", look, 1)
 
@@ -145,7 +141,7 @@ class Picture:
     """A drawn picture.
 
     Attributes:
-        name: of its files; letters, digits, ``_`` and ``-``.
+        name: name of its files; letters, digits, ``_`` and ``-``.
         alt: a description in words.
         figure: the matplotlib figure.
     """

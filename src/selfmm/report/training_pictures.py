@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,11 @@ from selfmm.data.scales import LabelScale
 from selfmm.report.plane import Plane
 from selfmm.report.style import INK, MUTED, Picture, panel
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _PICK = "#d55e00"
-_CENTRE = "#39424d"  # dark on a light page, and its white rim and sign show on a dark one
+_CENTRE = "#39424d"  # dark on a light page; on a dark page its white rim and sign show
 _CURVES = (
     ("drift", "Drift of the labels", "mean |u - previous u|"),
     ("separation", "Separation of the centres", "gap / spread"),
@@ -21,7 +25,7 @@ _CURVES = (
 
 
 def curves(history: pd.DataFrame, by_epoch: pd.DataFrame, best: int, colours: Mapping[str, str]) -> list[Picture]:
-    """Draw validation error and losses and, if known, drift of the labels and separation of the centres."""
+    """Draw validation error, losses and, if known, the drift of the labels and the separation of the centres."""
     pictures = [_validation(history, best)]
     losses = {name: history[f"loss_{name}"] for name in colours if f"loss_{name}" in history}
     if losses:
@@ -41,7 +45,7 @@ def _validation(history: pd.DataFrame, best: int) -> Picture:
     chosen = history[epochs == best]
     axes.plot(chosen["epoch"], chosen["valid_mae"], "o", markersize=9, markerfacecolor="none", markeredgecolor=_PICK)
     _whole_epochs(axes)
-    lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, whose weights are used" if len(chosen) else "unknown"
+    lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, which gives the weights" if len(chosen) else "unknown"
     alt = f"Validation error over {len(history)} epochs: {errors.iloc[0]:.3f} at the first, {lowest}."
     return Picture("validation", alt, figure)
 
@@ -66,17 +70,15 @@ def _lines(
     return Picture(key, f"{title} over {len(epochs)} epochs. At the last: {shown}.", figure)
 
 
-def _whole_epochs(axes: object) -> None:
-    from matplotlib.axes import Axes
+def _whole_epochs(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    assert isinstance(axes, Axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
 
 
 def answers(predictions: pd.DataFrame, scale: LabelScale) -> list[Picture]:
-    """Draw the fused scores against the labels, for each split except training; clips without a label are left out."""
+    """Draw the fused scores against the labels, for each split except training, without clips that have no label."""
     if not {"split", "label"} <= set(predictions):
         return []
     known = predictions[np.isfinite(predictions["label"].to_numpy(dtype=float))]
@@ -100,36 +102,26 @@ def _answers(split: str, clips: pd.DataFrame, scale: LabelScale) -> Picture:
 
 
 def centres(planes: Mapping[str, Plane], colours: Mapping[str, str]) -> list[Picture]:
-    """Draw the class centres and a sample of clips of each feature space; those of the negative class are hollow."""
+    """Draw the class centres and a sample of clips of each feature space; clips of the negative class are hollow."""
     return [_plane(name, plane, colours[name]) for name, plane in planes.items()]
 
 
 def _plane(name: str, plane: Plane, colour: str) -> Picture:
     figure, axes = panel(name, "along the line through the centres", "largest variance orthogonal to it")
-    # Points are pixels: two thousand circles of SVG would make a page of megabytes. Ink cannot follow the page's
-    # colour scheme there, so the fusion is drawn in a grey that suits both.
+    # Points are pixels, since two thousand SVG circles would make a page of megabytes. They cannot follow the page's
+    # colour scheme, so the fusion is drawn in a grey that suits light and dark.
     colour = MUTED if colour == INK else colour
     for side, fill in ((-1, "none"), (0, "none"), (1, colour)):
-        points = plane.points[plane.sides == side]
-        alpha = 0.35 if side == 0 else 0.6
-        axes.scatter(
-            points[:, 0],
-            points[:, 1],
-            s=9,
-            facecolors=fill,
-            edgecolors=colour,
-            linewidths=0.6,
-            alpha=alpha,
-            rasterized=True,
-        )
+        look: Any = {"facecolors": fill, "edgecolors": colour, "alpha": 0.35 if side == 0 else 0.6}
+        x, y = plane.points[plane.sides == side].T
+        axes.scatter(x, y, s=9, linewidths=0.6, rasterized=True, **look)
     for sign, place in (("−", -plane.half_gap), ("+", plane.half_gap)):
         axes.plot(
             [place], [0], "o", markersize=13, color=_CENTRE, markeredgecolor="white", markeredgewidth=1.2, zorder=5
         )
         axes.text(place, 0, sign, color="white", ha="center", va="center_baseline", fontweight="bold", zorder=6)
-    for limits, place in ((axes.set_xlim, 0), (axes.set_ylim, 1)):
-        low, high = _limits(plane, place)
-        limits(low, high)
+    axes.set_xlim(*_limits(plane, 0))
+    axes.set_ylim(*_limits(plane, 1))
     axes.locator_params(nbins=5)
     alt = (
         f"Features of {name} for {len(plane.points)} of {plane.clips} clips in two dimensions, which show "
