@@ -110,21 +110,33 @@ def predict(
         return
     if split is not None:
         raise api.SettingsError(["--split is for data sets; a recording has no splits"])
+    if picture is not None and not curve and len(listed.clips) > 1:
+        raise api.SettingsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
     for failure in listed.failures:
         complain(parts.describe_failure(failure))
     if not listed.clips:
         raise api.SourceError("there is nothing to score: no clip can be read.")
-    if picture is not None and not curve and len(listed.clips) > 1:
-        raise api.SettingsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
     results = api.predict_each(
         folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
-    predictions, failed = _collect(_with_progress(results, None if curve else len(listed.clips)))
+    failed = _score_recordings(_with_progress(results, None if curve else len(listed.clips)), form, curve, explain)
+    if failed or listed.failures:
+        raise typer.Exit(1)
+
+
+def _score_recordings(results: Iterable[Prediction | api.Failure], form: Form, curve: bool, explain: bool) -> bool:
+    """Print and write the predictions; return whether a recording could not be scored, which is printed immediately."""
+    predictions, failed = [], False
+    for result in results:
+        if isinstance(result, api.Failure):
+            failed = True
+            complain(parts.describe_failure(result))
+        else:
+            predictions.append(result)
     if predictions or form.as_json:
         _print_predictions(predictions, form, curve=curve, explain=explain)
     _write_files(predictions, form)
-    if failed or listed.failures:
-        raise typer.Exit(1)
+    return failed
 
 
 def _check_options(form: Form, curve: bool, explain: bool) -> None:
@@ -182,18 +194,6 @@ def _with_progress(results: Iterable[T], total: int | None) -> Iterator[T]:
         for done, result in enumerate(results, start=1):
             status.update(f"{getattr(result, 'end', 0.0):.0f} s" if total is None else f"{done} of {total} clips")
             yield result
-
-
-def _collect(results: Iterable[Prediction | api.Failure]) -> tuple[list[Prediction], bool]:
-    """Return the predictions, and whether a clip failed; each failure is printed immediately."""
-    predictions, failed = [], False
-    for result in results:
-        if isinstance(result, api.Failure):
-            failed = True
-            complain(parts.describe_failure(result))
-        else:
-            predictions.append(result)
-    return predictions, failed
 
 
 def _print_predictions(predictions: Sequence[Prediction], form: Form, *, curve: bool, explain: bool) -> None:
