@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,19 @@ def test_a_broken_espeak_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", fails)
     with pytest.raises(MissingPackageError, match=r"no voice data.*tones"):
         speak(TEXT, SPEAKERS[0].voice, 0, 20, np.random.default_rng(0), "espeak-ng")
+
+
+def test_a_sound_counts_if_espeak_makes_it_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was seen to speak one clip differently, when it was started for the first time on a machine."""
+    pitches = iter([110.0, 220.0, 220.0, 330.0])
+
+    def speaks(command: list[str], **settings: object) -> subprocess.CompletedProcess[str]:
+        tone = np.sin(2 * np.pi * next(pitches) * np.arange(SOUND_RATE) / SOUND_RATE)
+        with wave.open(command[command.index("-w") + 1], "wb") as file:
+            file.setparams((1, 2, SOUND_RATE, 0, "NONE", ""))
+            file.writeframes((tone * 20_000).astype("<i2").tobytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", speaks)
+    sound = speak(TEXT, SPEAKERS[0].voice, 0, 20, np.random.default_rng(0), "espeak-ng")
+    assert np.abs(np.fft.rfft(sound)).argmax() * SOUND_RATE / len(sound) == pytest.approx(220, abs=2)

@@ -19,6 +19,7 @@ from selfmm.features.streams import SOUND_RATE, Floats
 Synthesizer = Literal["auto", "tones", "espeak-ng"]
 _ESPEAK = "espeak-ng"
 _QUICKEST = 400  # words per minute; faster speech by espeak-ng is unintelligible
+_TRIES = 5  # until it speaks the same twice: its first start on a machine was seen to sound different
 _QUIET = 0.003  # amplitude; a quieter beginning or end of the sound is silence
 
 
@@ -75,12 +76,17 @@ def _espeak(text: str, voice: Voice, mood: float, rate: float) -> Floats:
     with tempfile.TemporaryDirectory(prefix="selfmm-demo-") as folder:
         file = Path(folder) / "spoken.wav"
         command = [_ESPEAK, "-m", "-v", f"en-us+{voice.variant}", *manner, "-w", str(file), spoken]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode or not file.is_file():
-            raise MissingPackageError(
-                f"espeak-ng does not work: {result.stderr.strip() or result.returncode}. Repair its installation, or "
-                "use the synthesizer 'tones'."
-            )
+        spoken_before = None
+        for _ in range(_TRIES):
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode or not file.is_file():
+                raise MissingPackageError(
+                    f"espeak-ng does not work: {result.stderr.strip() or result.returncode}. Repair its installation, "
+                    "or use the synthesizer 'tones'."
+                )
+            if file.read_bytes() == spoken_before:
+                break
+            spoken_before = file.read_bytes()
         # Loud vowels reach full scale; reduce them to the level of a person at arm's length.
         sound = 0.6 * read_sound(file)
     loud = np.flatnonzero(np.abs(sound) > _QUIET)
