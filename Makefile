@@ -12,11 +12,11 @@ help:
 	@echo "make test-fast    set up, then run the tests that are not slow: a minute"
 	@echo "make lint types   check style and types"
 
-# What a user installs: the core, and what reads recordings. Constraints pin every version.
+# What a user installs: the core, what reads recordings, and what draws pictures. Constraints pin every version.
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "selfmm needs Python 3.11 or newer; pass PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video,report]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
