@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,9 +53,16 @@ def threads_stay() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def torch_keeps_its_files_here(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Otherwise each export leaves a folder of torch's compiler in the temporary folder."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiler")))
+def temporary_folder() -> Iterator[None]:
+    """Nothing is left behind: torch's compiler, Ray, Dask, torchrun and killed processes each leave folders."""
+    multiprocessing.util.get_temp_dir()  # it cleans up after this one is gone, so it keeps its own place
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(prefix="selfmm-", ignore_cleanup_errors=True) as folder,
+    ):
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from selfmm import api as api
 from selfmm.core.lazy import lazy
+from selfmm.core.machine import send_nothing
 
 if TYPE_CHECKING:
     from selfmm.api import Clip as Clip
@@ -43,4 +44,5 @@ if TYPE_CHECKING:
     from selfmm.api import tune as tune
     from selfmm.core.version import __version__ as __version__
 
+send_nothing()
 __getattr__, __dir__, __all__ = lazy(__name__, "api")

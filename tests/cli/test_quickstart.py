@@ -121,7 +121,7 @@ def test_from_recordings_to_a_card(demo_clips: Path, tiny_encoder: str, tmp_path
         pytest.skip(f"recordings need {missing}")
     overrides = [*QUICK, "training.max_epochs=2", f"text.encoder={tiny_encoder}"]
     out = io.StringIO()
-    console = Console(file=out, width=200)
+    console = Console(file=out, width=400)
     model = learn_recordings(console, demo_clips, tmp_path / "data", tmp_path / "run", overrides)
     given = pd.read_csv(demo_clips).set_index("id")
     scores = model.predictions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,19 @@ def test_a_program_that_uses_us_keeps_its_own_ways() -> None:
     assert printed(
         "import gc; before = gc.get_threshold(); import selfmm.api; print(before == gc.get_threshold())"
     ) == ["True"]
+
+
+def test_no_library_prepares_to_report_its_use(tmp_path: Path) -> None:
+    """ONNX Runtime, which speech recognition uses too, keeps a session file for that in the temporary folder."""
+    pytest.importorskip("onnxruntime")
+    environment = {key: value for key, value in os.environ.items() if "TELEMETRY" not in key and "USAGE" not in key}
+    code = "import os, selfmm, onnxruntime; print(os.environ['HF_HUB_DISABLE_TELEMETRY'])"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == "1\n"
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,8 @@ import os
 
 _GARBAGE = 20_000  # new objects before Python looks for garbage; its default is 700
 
+_NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+
 
 def cores() -> int:
     """Return the number of cores that this process may use; a container or batch system may allow fewer than exist."""
@@ -22,3 +24,12 @@ def collect_rarely() -> None:
     """
     gc.set_threshold(_GARBAGE)
     atexit.register(gc.freeze)
+
+
+def send_nothing() -> None:
+    """Keep libraries from reporting their use to their vendors, which some do unless they are told not to.
+
+    They read these variables when they are imported; child processes inherit them. A user's own value stays.
+    """
+    for variable, value in _NO_TELEMETRY.items():
+        os.environ.setdefault(variable, value)

@@ -31,7 +31,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path, modalities: list[str], *, threads: int = 0) -> None:
-        onnxruntime.disable_telemetry_events()  # its builds for Windows send some data
+        onnxruntime.disable_telemetry_events()  # in case it was imported before selfmm, whose first import keeps it from sending
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors only

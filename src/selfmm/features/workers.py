@@ -145,7 +145,6 @@ def _take(answers: Any, local: _Workers) -> Iterator[tuple[int, Answer]]:
 
 @contextmanager
 def _ray() -> Iterator[None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray reports its use to its vendor
     try:
         import ray
         from ray.util.joblib import register_ray
