@@ -7,12 +7,15 @@ Each .npy is (frames, features), float32, with the features the model was traine
 """
 
 import json
+import os
 import sys
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-from tokenizers import Tokenizer
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise some versions report their use to their vendor
+import onnxruntime  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
 
 
 class Scorer:

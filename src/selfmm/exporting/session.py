@@ -31,7 +31,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path, modalities: list[str], *, threads: int = 0) -> None:
-        onnxruntime.disable_telemetry_events()  # in case it was imported before selfmm, whose first import keeps it from sending
+        onnxruntime.disable_telemetry_events()  # for those who imported it before selfmm
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors only
