@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise some versions report their use to their vendor
-import onnxruntime  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
+import onnxruntime
+from tokenizers import Tokenizer
 
 
 class Scorer:
