@@ -8,15 +8,14 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.cli import compare, data, labels, machine, quickstart, score, train
+from selfmm.cli import compare, data, labels, machine, options, quickstart, score, train
 from selfmm.cli.output import complain, interruptible
 
 
-class _Commands(TyperGroup):
+class _Commands(options.Group):
     """All commands. Without this, Typer ends the program at Ctrl-C without a message."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> typer.Context:

@@ -36,9 +36,9 @@ def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool
     place = split_code(info.model)[0]
     if not trust:
         raise RunError(
-            f"{folder.path} was trained with code that is not part of selfmm: {info.model_name} in {place}. It is run "
-            f"only if you name it again: `model={info.model!r}`. If you trust both the run and that code, `trust=True` "
-            "is enough."
+            f"{folder.path} was trained with code that is not part of selfmm: {info.model_name} in {place}. selfmm "
+            f"runs it only if you name it: `model={info.model!r}`. If you trust both the run and that code, "
+            "`trust=True` is enough."
         )
     try:
         code = OwnCode.read(info.model)
