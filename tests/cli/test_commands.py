@@ -269,3 +269,8 @@ def test_ctrl_c_ends_every_command_with_one_line(where: str, tmp_path: Path, mon
     result = selfmm("planted", "data", cwd=tmp_path)
     assert result.returncode == 130
     assert result.stderr == "error: interrupted; complete results are kept, and no file is half-written.\n"
+
+
+def test_the_help_shows_no_type_after_a_flag() -> None:
+    for words in (["--help"], ["report", "--help"], ["weights", "--help"]):
+        assert "bool" not in selfmm(*words).stdout

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.core.errors import ArgumentsError, OutputError
+from selfmm.core.errors import ArgumentsError, OutputError, RunError
 
 if TYPE_CHECKING:
     from selfmm.recordings.spans import Sentences, Windows
@@ -80,12 +80,21 @@ def spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows
 
 
 def open_run(run: Run) -> RunFolder:
-    """Return the folder of a run, which reads ``run.json`` once."""
+    """Return the folder of a run, which reads ``run.json`` once.
+
+    Raises:
+        RunError: if this is neither a path nor a run.
+    """
     from selfmm.runs.folder import RunFolder
 
     if isinstance(run, str | Path):
         return RunFolder(Path(run))
-    return run if isinstance(run, RunFolder) else run.folder
+    folder = run if isinstance(run, RunFolder) else getattr(run, "folder", None)
+    if not isinstance(folder, RunFolder):
+        raise RunError(
+            f"a run is its folder, as a string or path, or a loaded run, not {type(run).__name__}: {run!r:.80}"
+        )
+    return folder
 
 
 def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:

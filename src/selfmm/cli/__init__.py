@@ -12,7 +12,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        from selfmm.core.messages import INTERRUPTED
+        from selfmm.api.parts import INTERRUPTED
 
         print(f"error: interrupted; {INTERRUPTED}", file=sys.stderr)
         sys.exit(130)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-
-_Base = TyperCommand if TYPE_CHECKING else object
 
 PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
 _FORMAT = "Write to this .csv or .parquet file."
@@ -51,11 +49,11 @@ def register(app: typer.Typer, panel: str, **commands: Callable[..., None]) -> N
         app.command(name.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
 
 
-class _NoTypesOfFlags(_Base):
+class _NoTypesOfFlags:
     """The help shows no type after an option that takes no value."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        params = super().get_params(ctx)
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
         for flag in (param for param in params if getattr(param, "is_flag", False)):
             flag.metavar = ""
         return params

@@ -18,7 +18,7 @@ from selfmm.cli.output import complain, interruptible
 class _Commands(options.Group):
     """All commands. Without this, Typer ends the program at Ctrl-C without a message."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> typer.Context:
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with interruptible(parts.INTERRUPTED):
             return super().make_context(*args, **kwargs)
 

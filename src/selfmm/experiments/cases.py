@@ -41,7 +41,7 @@ def model_cases(models: Sequence[str], preset: str | Path | None, overrides: Seq
         except SettingsError as error:
             problems += error.problems
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(list(dict.fromkeys(problems)))
     return cases
 
 

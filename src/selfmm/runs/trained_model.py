@@ -197,7 +197,7 @@ def open_data(data: Dataset | str | Path) -> Iterator[Dataset]:
     """
     if isinstance(data, Dataset):
         yield data
-    elif (Path(data) / MANIFEST).is_file():
+    elif not isinstance(data, str | Path) or (Path(data) / MANIFEST).is_file():
         yield open_dataset(data)
     else:
         source = _source(Path(data))

@@ -94,8 +94,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return check_seeds(seeds)
 
 
-def read_seeds(seeds: str | Sequence[int], overrides: Sequence[str]) -> tuple[int, ...]:
+def read_seeds(seeds: str | int | Sequence[int], overrides: Sequence[str]) -> tuple[int, ...]:
     """Read seeds from text or numbers; raise ``SettingsError`` if ``overrides`` contain a seed too."""
+    if isinstance(seeds, int):
+        seeds = (seeds,)
     numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
     if any(override.partition("=")[0].strip() == "seed" for override in each(overrides)):
         raise SettingsError(["seed: give either seed or seeds, not both"])
