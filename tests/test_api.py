@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,10 @@ def test_arguments_that_contradict_each_other(trained: SentimentModel, planted: 
         api.extract(tmp_path, tmp_path / "data", parts="text", recipe=api.recipe())
 
 
+def _anything(value: Any) -> Any:
+    return value
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -91,10 +96,19 @@ def test_arguments_that_contradict_each_other(trained: SentimentModel, planted: 
         (lambda model: model.predict(pd.DataFrame({"text": ["good"]})), "cannot score DataFrame: give a data set"),
         (lambda model: model.predict(text=3), "a text to score is a string or a list of strings, not int: 3"),
         (lambda model: model.score(3), "a data set is a folder, given as a string or path, not int: 3"),
-        (lambda model: api.open_dataset(None), "a data set is a folder, given as a string or path, not NoneType"),
-        (lambda model: api.load(None), "a run is its folder, as a string or path, or a loaded run, not NoneType"),
+        (
+            lambda model: api.open_dataset(_anything(None)),
+            "a data set is a folder, given as a string or path, not NoneType",
+        ),
+        (
+            lambda model: api.load(_anything(None)),
+            "a run is its folder, as a string or path, or a loaded run, not NoneType",
+        ),
         (lambda model: list(api.predict_each(model, "no clips")), "no clips is not a recording"),
-        (lambda model: api.settings(overrides=3), "settings are strings like 'seed=3', or a list of them, not 3"),
+        (
+            lambda model: api.settings(overrides=_anything(3)),
+            "settings are strings like 'seed=3', or a list of them, not 3",
+        ),
     ],
 )
 def test_arguments_of_the_wrong_kind(trained: SentimentModel, call: Callable[..., object], message: str) -> None:

@@ -110,10 +110,10 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
 
 
 def test_what_a_folder_is_instead_of_a_run(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="it is a data set. Give the folder of a run"):
+    with pytest.raises(RunError, match=r"it is a data set\. Give the folder of a run"):
         selfmm.load(planted.path)
     shutil.copytree(trained.folder.path, tmp_path / "seed-1")
-    with pytest.raises(RunError, match="it holds the runs 'seed-1'. Give one of them"):
+    with pytest.raises(RunError, match=r"it holds the runs 'seed-1'\. Give one of them"):
         selfmm.load(tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").touch()
@@ -126,7 +126,7 @@ def test_a_run_whose_data_set_is_gone(trained: SentimentModel, tmp_path: Path) -
     shutil.copytree(trained.folder.path, run)
     content = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**content, "dataset_path": str(tmp_path / "gone")}))
-    with pytest.raises(RunError, match="was moved or deleted: .*selfmm evaluate .* DATA"):
+    with pytest.raises(RunError, match=r"was moved or deleted: .*selfmm evaluate .* DATA"):
         selfmm.evaluate(run)
 
 
