@@ -98,7 +98,7 @@ def _anything(value: Any) -> Any:
         (lambda model: model.score(3), "a data set is a folder, given as a string or path, not int: 3"),
         (
             lambda model: api.open_dataset(_anything(None)),
-            "a data set is a folder, given as a string or path, not NoneType",
+            "a data set is a folder, given as a string or path, not N",
         ),
         (
             lambda model: api.load(_anything(None)),
