@@ -23,7 +23,7 @@ import psutil
 from waiting import PATIENCE
 
 _IMPORTED = (
-    "selfmm.cli",
+    "selfmm.cli.root",
     "selfmm.training.run",
     "torch.distributed",
     "transformers.models.auto.tokenization_auto",

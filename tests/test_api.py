@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,6 +83,44 @@ def test_arguments_that_contradict_each_other(trained: SentimentModel, planted: 
         api.import_dataset(tmp_path, tmp_path / "data", label_range="3")
     with pytest.raises(api.SettingsError, match="or single settings of it, not both"):
         api.extract(tmp_path, tmp_path / "data", parts="text", recipe=api.recipe())
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: model.predict(3), "cannot score int: give a data set"),
+        (lambda model: model.predict(pd.DataFrame({"text": ["good"]})), "cannot score DataFrame: give a data set"),
+        (lambda model: model.predict(text=3), "a text to score is a string or a list of strings, not int: 3"),
+        (lambda model: model.score(3), "a data set is a folder, given as a string or path, not int: 3"),
+        (
+            lambda model: api.open_dataset(_anything(None)),
+            "a data set is a folder, given as a string or path, not N",
+        ),
+        (
+            lambda model: api.load(_anything(None)),
+            "a run is its folder, as a string or path, or a loaded run, not NoneType",
+        ),
+        (lambda model: list(api.predict_each(model, "no clips")), "no clips is not a recording"),
+        (
+            lambda model: api.settings(overrides=_anything(3)),
+            "settings are strings like 'seed=3', or a list of them, not 3",
+        ),
+    ],
+)
+def test_arguments_of_the_wrong_kind(trained: SentimentModel, call: Callable[..., object], message: str) -> None:
+    with pytest.raises(api.SelfmmError, match=message):
+        call(trained)
+
+
+def test_a_single_setting_needs_no_list() -> None:
+    assert api.settings(overrides="training.max_epochs=1").training.max_epochs == 1
+    assert api.recipe(overrides="face.rate=3").face.rate == 3
+    with pytest.raises(api.SettingsError, match=r"^training\.epochs is not a setting"):
+        api.settings(overrides="training.epochs=1")
 
 
 def test_models_are_listed_with_their_settings() -> None:

@@ -32,7 +32,8 @@ def test_help_takes_little_and_imports_nothing_heavy() -> None:
         start = processor_seconds()
         assert "quickstart" in subprocess.run(command, capture_output=True, text=True).stdout
         times.append(processor_seconds() - start)
-    code = "import sys, selfmm.cli; print(sorted({'torch', 'pandas', 'transformers', 'pyarrow'} & set(sys.modules)))"
+    late = {"torch", "pandas", "transformers", "pyarrow"}
+    code = f"import sys, selfmm.cli.root; print(sorted({late} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
     assert min(times) < 2, "importing torch takes longer; this should take .5 s"
 
@@ -257,3 +258,19 @@ def test_a_full_disk_while_training(planted: Dataset, tmp_path: Path) -> None:
     )
     complains(result, "cannot write")
     assert not list((tmp_path / "run").rglob("*.partial"))
+
+
+@pytest.mark.parametrize("where", ["selfmm.cli.root.run", "selfmm.cli.root._Commands.parse_args", "selfmm.api.planted"])
+def test_ctrl_c_ends_every_command_with_one_line(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    result = selfmm("planted", "data", cwd=tmp_path)
+    assert result.returncode == 130
+    assert result.stderr == "error: interrupted; complete results are kept, and no file is half-written.\n"
+
+
+def test_the_help_shows_no_type_after_a_flag() -> None:
+    for words in (["--help"], ["report", "--help"], ["weights", "--help"]):
+        assert "bool" not in selfmm(*words).stdout

@@ -215,3 +215,8 @@ def test_here_and_now_it_answers_without_loading_what_is_slow() -> None:
         "assert not {'torch', 'pandas', 'mediapipe', 'faster_whisper', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_needs_the_extra_experiments() -> None:
+    needing = [job.name for job in examine().jobs if job.name in ("compare", "tune")]
+    assert needing == ["compare", "tune"]

@@ -42,7 +42,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, error: BaseException
     [
         (errno.ENOSPC, "the disk is full; free some space"),
         (errno.EDQUOT, "quota is used up"),
-        (errno.EACCES, "not writable for you"),
+        (errno.EACCES, "may not write to this folder"),
         (errno.EROFS, "read-only"),
         (errno.EFBIG, "grows beyond the size"),
         (errno.EIO, "Input/output error"),

@@ -178,7 +178,7 @@ def test_those_who_take_turns_wait(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     for how in (only_one, taking_turns):
-        with pytest.raises(OutputError, match="not writable for you"), how(tmp_path):
+        with pytest.raises(OutputError, match="may not write to this folder"), how(tmp_path):
             pass
 
 
@@ -201,3 +201,16 @@ def test_other_errors_of_a_lock_are_explained(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(FileLock, "acquire", fail)
     with pytest.raises(OutputError, match="the file system is read-only"), only_one(tmp_path):
         pass
+
+
+def test_force_is_offered_only_where_it_works(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    for name in ("file", "folder"):
+        with (
+            pytest.raises(OutputError, match="Choose another name") as caught,
+            atomic_folder(tmp_path / name, marker="m"),
+        ):
+            pass
+        assert "force=" not in str(caught.value)

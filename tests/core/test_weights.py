@@ -275,7 +275,7 @@ def test_a_damaged_table_is_refused(tmp_path: Path, change: tuple[str, str], mes
 def test_unknown_name() -> None:
     with pytest.raises(WeightsError, match="did you mean 'minilm'"):
         weights.get("minilmm")
-    with pytest.raises(WeightsError, match="known are: base, face"):
+    with pytest.raises(WeightsError, match="choose from: base, face"):
         weights.locate("xyz")
 
 

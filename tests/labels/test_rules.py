@@ -129,4 +129,4 @@ def test_eps_is_the_published_one() -> None:
 def test_an_unknown_rule_is_named_with_the_nearest_known() -> None:
     assert name_problem("authors") == []
     assert name_problem("author") == ["rule is 'author'; did you mean 'authors'?"]
-    assert "known are: authors, " in name_problem("zzz")[0]
+    assert "choose from: authors, " in name_problem("zzz")[0]

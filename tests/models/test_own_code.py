@@ -117,7 +117,13 @@ def test_code_may_move(run: Path, net: Path) -> None:
 
 
 @pytest.mark.usefixtures("fresh")
-def test_changed_code_is_refused(planted: Dataset, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_code_is_refused(
+    planted: Dataset,
+    net: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     out = tmp_path / "run"
     before = train(planted, net, out)
     net.write_text(NET + "# edited\n")
@@ -130,6 +136,7 @@ def test_changed_code_is_refused(planted: Dataset, net: Path, tmp_path: Path, mo
             selfmm.load(out, **given)
     assert not own_code._classes
     assert selfmm.load(out, model=f"{net}:Net", trust=True).info == before.info
+    assert "net.py is not the file that" in caplog.text
     with pytest.raises(
         RunError, match=r"the code of .*net\.py:Net has changed since .* was begun\. Restore it, or choose"
     ):
@@ -158,12 +165,13 @@ def test_another_model_than_the_runs(run: Path, place: Path, trained: TrainedMod
         ("{}/net.py:", r"write path/to/file\.py:ClassName"),
         (":Net", r"write path/to/file\.py:ClassName"),
         ("{}/net.py:Nett", r"has no class 'Nett'; did you mean 'Net'\?"),
-        ("{}/net.py:SIZE", r"SIZE in .*net\.py is not a model: derive it from .*LateFusion.*known are: Net, Other"),
+        ("{}/net.py:SIZE", r"SIZE in .*net\.py is not a model: derive it from .*LateFusion.*choose from: Net, Other"),
         ("{}/net.py:Options", r"Options in .*net\.py is not a model"),
+        ("os:path", "the module os has no Python file; name a file"),
         ("{}/net:Net", r"is not a Python file; its name must end in \.py"),
         ("{}/broken.py:Net", r"broken\.py, line 2, raises ModuleNotFoundError: No module named 'nowhere'$"),
         ("{}/typo.py:Net", r"typo\.py, line 1, raises SyntaxError"),
-        ("{}/empty.py:Net", r"has no class 'Net'; it defines no model"),
+        ("{}/empty.py:Net", r"has no class 'Net'; this file has no models"),
         ("{}/ends.py:Net", r"ends\.py, line 1, raises SystemExit: 3"),
         ("no_such.module:Net", r"there is no module 'no_such\.module' on Python's path; name its file instead"),
         ("selfmm.models.lmf:LMFF", r"has no class 'LMFF'; did you mean 'LMF'"),

@@ -109,6 +109,27 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
         selfmm.load(tmp_path)
 
 
+def test_what_a_folder_is_instead_of_a_run(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"it is a data set\. Give the folder of a run"):
+        selfmm.load(planted.path)
+    shutil.copytree(trained.folder.path, tmp_path / "seed-1")
+    with pytest.raises(RunError, match=r"it holds the runs 'seed-1'\. Give one of them"):
+        selfmm.load(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes").touch()
+    with pytest.raises(RunError, match=r"it holds 'notes', but no run\.json"):
+        selfmm.load(tmp_path / "other")
+
+
+def test_a_run_whose_data_set_is_gone(trained: SentimentModel, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder.path, run)
+    content = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**content, "dataset_path": str(tmp_path / "gone")}))
+    with pytest.raises(RunError, match=r"was moved or deleted: .*selfmm evaluate .* DATA"):
+        selfmm.evaluate(run)
+
+
 def test_an_unfinished_or_damaged_run(trained: SentimentModel, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(trained.folder.path, out)

@@ -46,7 +46,7 @@ def test_lists() -> None:
         ("1-2-3", "'1-2-3' is not a seed"),
         ("1.5", "'1.5' is not a seed"),
         ("9" * 5000, "is not a seed"),
-        ("1115-1111", "1115-1111 runs backwards; write 1111-1115"),
+        ("1115-1111", "1115-1111 is in the wrong order; write 1111-1115"),
         ("1-3,2", "2 given more than once"),
         ("4294967296", "4294967296 is not a whole number from 0 to 4294967295"),
         ("0-4294967295", "more than 1000; give fewer"),

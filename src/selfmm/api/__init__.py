@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from selfmm.config.settings import Settings as Settings
     from selfmm.core.doctor import Diagnosis as Diagnosis
     from selfmm.core.doctor import OfflineWeights as OfflineWeights
+    from selfmm.core.errors import ArgumentsError as ArgumentsError
     from selfmm.core.errors import DatasetError as DatasetError
     from selfmm.core.errors import ExportError as ExportError
     from selfmm.core.errors import MediaError as MediaError

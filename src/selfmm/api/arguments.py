@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.core.errors import OutputError, SettingsError
+from selfmm.core.errors import ArgumentsError, OutputError, RunError
 
 if TYPE_CHECKING:
     from selfmm.recordings.spans import Sentences, Windows
@@ -58,7 +58,7 @@ def label_range(value: str | tuple[float, float] | None) -> tuple[float, float] 
         low, high = 0.0, 0.0
     if not low < high:
         problem = f"`label_range=...` is {value!r}: write the lowest and the highest label, for example -3,3"
-        raise SettingsError([problem])
+        raise ArgumentsError([problem])
     return low, high
 
 
@@ -73,19 +73,28 @@ def spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows
     from selfmm.recordings.spans import Sentences, Windows
 
     if by_sentence and (window is not None or hop is not None):
-        raise SettingsError(["give `window=...` or `by_sentence=True`, not both"])
+        raise ArgumentsError(["give `window=...` or `by_sentence=True`, not both"])
     if window is None and not by_sentence:
-        raise SettingsError(["`hop=...` is the time from one window to the next; give `window=...` too"])
+        raise ArgumentsError(["`hop=...` is the time from one window to the next; give `window=...` too"])
     return Sentences() if window is None else Windows(window, 1.0 if hop is None else hop)
 
 
 def open_run(run: Run) -> RunFolder:
-    """Return the folder of a run, which reads ``run.json`` once."""
+    """Return the folder of a run, which reads ``run.json`` once.
+
+    Raises:
+        RunError: if this is neither a path nor a run.
+    """
     from selfmm.runs.folder import RunFolder
 
     if isinstance(run, str | Path):
         return RunFolder(Path(run))
-    return run if isinstance(run, RunFolder) else run.folder
+    folder = run if isinstance(run, RunFolder) else getattr(run, "folder", None)
+    if not isinstance(folder, RunFolder):
+        raise RunError(
+            f"a run is its folder, as a string or path, or a loaded run, not {type(run).__name__}: {run!r:.80}"
+        )
+    return folder
 
 
 def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:

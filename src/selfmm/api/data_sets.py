@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmm.api.arguments import label_range as as_range
-from selfmm.core.errors import SettingsError
+from selfmm.core.errors import ArgumentsError
 
 if TYPE_CHECKING:
     from selfmm.config.recipe import Recipe
@@ -112,13 +112,13 @@ def extract(
         MissingPackageError, WeightsError: if the recipe needs something that is not installed.
     """
     from selfmm.config.recipe import load_recipe
-    from selfmm.config.settings import with_values
+    from selfmm.config.settings import each, with_values
     from selfmm.features.extract import extract
 
     named = {"parts": parts, "speech.recogniser": recogniser, "speech.language": language}
-    changed = [*with_values((), named), *overrides]
+    changed = [*with_values((), named), *each(overrides)]
     if recipe is not None and changed:
-        raise SettingsError(["give `recipe=...` or single settings of it, not both"])
+        raise ArgumentsError(["give `recipe=...` or single settings of it, not both"])
     return extract(
         src,
         dst,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmm.api.arguments import check_file, open_run
-from selfmm.core.errors import RunError, SettingsError
+from selfmm.core.errors import ArgumentsError, RunError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,15 +94,14 @@ def annotate(
         OutputError: if a file exists, or has another ending.
     """
     from selfmm.annotation.clips import clips_to_annotate
-    from selfmm.data.store import open_dataset
 
     folder, out = open_run(run), Path(out)
     path = folder.path
     check_file(out, path, force, (".csv", ".parquet", ".json"))
     if media_root is not None and out.suffix != ".json":
-        raise SettingsError(["`media_root=...` is for Label Studio's tasks; name a file that ends in .json"])
+        raise ArgumentsError(["`media_root=...` is for Label Studio's tasks; name a file that ends in .json"])
     info = folder.require_finished()
-    dataset = open_dataset(info.dataset_path)
+    dataset = folder.training_data()
     table = folder.labels()
     last = table[table["epoch"] == table["epoch"].max()]
     modalities = tuple(info.modalities)
@@ -176,5 +175,5 @@ def _dataset(data: Dataset | Run) -> Dataset:
         return data
     folder = open_run(data)
     if (folder.path / "run.json").is_file() and not (folder.path / MANIFEST).is_file():
-        return open_dataset(folder.info().dataset_path)
+        return folder.training_data()
     return open_dataset(folder.path)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from selfmm.core.files import write_table as write_table
     from selfmm.core.jobs.plan import Plan as Plan
     from selfmm.core.machine import collect_rarely as collect_rarely
+    from selfmm.core.messages import INTERRUPTED as INTERRUPTED
     from selfmm.core.messages import count as count
     from selfmm.core.processes import first_to_fail as first_to_fail
     from selfmm.core.processes import leave as leave

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from selfmm.api.arguments import open_run, spans
-from selfmm.core.errors import DatasetError, OutputError, SettingsError, SourceError
+from selfmm.core.errors import ArgumentsError, DatasetError, OutputError, SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ def predict(
     source = open_run(run) if isinstance(run, str | Path) else run
     listed = None if data is None else find_recordings(source, data)
     if listed is None or split is not None:
-        raise SettingsError(["windows and sentences are for one recording, without `text=...` and `split=...`"])
+        raise ArgumentsError(["windows and sentences are for one recording, without `text=...` and `split=...`"])
     for failure in listed.failures:
         raise SourceError(describe_failure(failure))
     results = predict_each(
@@ -154,7 +154,7 @@ def find_recordings(run: Run, data: Data) -> ClipList | None:
 
 def predict_each(
     run: Run,
-    clips: Sequence[Clip],
+    clips: str | Path | Clip | Sequence[str | Path | Clip],
     *,
     window: float | None = None,
     hop: float | None = None,
@@ -166,28 +166,32 @@ def predict_each(
     """Yield the prediction of each clip, or the reason why it failed, as soon as it is known.
 
     Args:
-        clips: recordings or parts of them. With ``window`` or ``by_sentence``, exactly one; each window or sentence
-            then has its own prediction.
+        clips: one or several recordings or parts of them, or a folder or table of recordings. With ``window`` or
+            ``by_sentence``, exactly one; each window or sentence then has its own prediction.
         run, window, hop, by_sentence, explain, model, trust: see :func:`predict`.
 
     Raises:
         SettingsError: if windows or sentences are asked for, and there is not exactly one recording.
         SourceError: if the recording has no sentence.
     """
+    listed = find_recordings(run, clips)
+    if listed is None:
+        raise SourceError(f"{clips!s:.200} is not a recording, nor a folder or table of recordings.")
     divided = spans(window, hop, by_sentence)
     if divided is None:
-        yield from _scorer(run, model, trust).clips(clips, explain=explain)
+        yield from listed.failures
+        yield from _scorer(run, model, trust).clips(listed.clips, explain=explain)
         return
     if explain:
-        raise SettingsError(["`explain=True` is for whole clips, not for windows and sentences"])
-    if len(clips) != 1:
-        raise SettingsError([f"a curve is of one recording, and there are {len(clips)}"])
+        raise ArgumentsError(["`explain=True` is for whole clips, not for windows and sentences"])
+    if len(listed.clips) != 1:
+        raise ArgumentsError([f"a curve is of one recording, and there are {len(listed.clips)}"])
     count = 0
-    for prediction in _scorer(run, model, trust).curve(clips[0], divided):
+    for prediction in _scorer(run, model, trust).curve(listed.clips[0], divided):
         count += 1
         yield prediction
     if not count:
-        raise SourceError(f"{clips[0].path} has no sentence to score: no words were found in it.")
+        raise SourceError(f"{listed.clips[0].path} has no sentence to score: no words were found in it.")
 
 
 def describe_failure(failure: Failure) -> str:
@@ -226,8 +230,8 @@ def explain(
 
     trained = _load(run, model, trust)
     if not isinstance(data, Dataset | str | Path | None):
-        raise SettingsError(["`clip=...` names a clip of a data set; give the data set as `data=...`"])
-    dataset = as_dataset(trained.info.dataset_path if data is None else data)
+        raise ArgumentsError(["`clip=...` names a clip of a data set; give the data set as `data=...`"])
+    dataset = trained.folder.training_data() if data is None else as_dataset(data)
     rows = dataset.samples.index[dataset.samples["id"] == clip]
     if len(rows) != 1:
         raise DatasetError(f"the data set {dataset.name!r} has no clip {clip!r}.")

@@ -41,15 +41,15 @@ def labels(
     """Export the generated labels per modality (u-labels) of the training clips, or import people's corrections."""
     if import_ is not None:
         if out is not None or epoch != "last" or audit or as_json or force:
-            raise api.SettingsError(
+            raise api.ArgumentsError(
                 ["--import changes the data set; leave out --audit, --json, --epoch, --out and --force"]
             )
         _import(run, import_, 1.0 if weight is None else weight, source)
         return
     if weight is not None or source is not None:
-        raise api.SettingsError(["--weight and --source describe the labels of --import FILE; give --import too"])
+        raise api.ArgumentsError(["--weight and --source describe the labels of --import FILE; give --import too"])
     if as_json and not audit:
-        raise api.SettingsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .parquet"])
+        raise api.ArgumentsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .parquet"])
     parts.check_file(out, run, force)
     if audit:
         _audit(run, epoch, as_json, out)
@@ -66,7 +66,7 @@ def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
     from selfmm.cli.show_labels import render, to_values
 
     if epoch != "last":
-        raise api.SettingsError([f"--audit reads all epochs and judges the last; leave out --epoch {epoch}"])
+        raise api.ArgumentsError([f"--audit reads all epochs and judges the last; leave out --epoch {epoch}"])
     result = api.audit(run)
     if out is not None:
         parts.write_table(out, result.labels)
@@ -124,7 +124,7 @@ def corrections(
     """Show the labels that people gave to clips of a data set, or delete those of one source."""
     if forget is not None:
         if out is not None:
-            raise api.SettingsError(["give --forget or --out, not both"])
+            raise api.ArgumentsError(["give --forget or --out, not both"])
         deleted = count(api.forget_corrections(data, forget), "correction")
         typer.echo(f"{parts.corrections_file(data).parent}: deleted {deleted} from {forget!r}.")
         return

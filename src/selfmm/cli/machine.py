@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 PANEL = "Machine"
-weights_app = typer.Typer(help="Get pretrained weights that need no model hub.", no_args_is_help=True)
+weights_app = typer.Typer(
+    cls=options.Group, help="Get pretrained weights that need no model hub.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
 _FORMAT = "Write to this .csv or .parquet file."
@@ -49,7 +49,21 @@ def register(app: typer.Typer, panel: str, **commands: Callable[..., None]) -> N
         app.command(name.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
 
 
-class Command(TyperCommand):
+class _NoTypesOfFlags:
+    """The help shows no type after an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for flag in (param for param in params if getattr(param, "is_flag", False)):
+            flag.metavar = ""
+        return params
+
+
+class Group(_NoTypesOfFlags, TyperGroup):
+    """A command with subcommands."""
+
+
+class Command(_NoTypesOfFlags, TyperCommand):
     """A command that names its arguments in the usage line without braces, as in the list of arguments."""
 
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]

@@ -92,7 +92,7 @@ def predict(
 ) -> None:
     """Score clips: all modalities together, and each alone."""
     if bool(inputs) == bool(text):
-        raise api.SettingsError(["give either INPUT or --text, for example: selfmm predict RUN --text 'I loved it'"])
+        raise api.ArgumentsError(["give either INPUT or --text, for example: selfmm predict RUN --text 'I loved it'"])
     curve = parts.spans(window, hop, by_sentence) is not None
     form = Form(as_json, as_csv, as_table, out, srt, picture)
     _check_options(form, curve, explain)
@@ -109,9 +109,9 @@ def predict(
         _print_table(api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust), out)
         return
     if split is not None:
-        raise api.SettingsError(["--split is for data sets; a recording has no splits"])
+        raise api.ArgumentsError(["--split is for data sets; a recording has no splits"])
     if picture is not None and not curve and len(listed.clips) > 1:
-        raise api.SettingsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
+        raise api.ArgumentsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
     for failure in listed.failures:
         complain(parts.describe_failure(failure))
     if not listed.clips:
@@ -152,7 +152,7 @@ def _check_options(form: Form, curve: bool, explain: bool) -> None:
     if explain and (form.as_csv or form.as_table):
         problems.append("--explain of recordings does not fit into a table; leave out --csv and --table, or use --json")
     if problems:
-        raise api.SettingsError(problems)
+        raise api.ArgumentsError(problems)
 
 
 def _check_table_options(form: Form, curve: bool) -> None:
@@ -166,7 +166,7 @@ def _check_table_options(form: Form, curve: bool) -> None:
     }
     problems = [f"{name} is for recordings, and no recording is given" for name, is_used in used.items() if is_used]
     if problems:
-        raise api.SettingsError(problems)
+        raise api.ArgumentsError(problems)
 
 
 def _print_table(table: object, out: Path | None) -> None:
@@ -282,8 +282,18 @@ def export(
             clips = parts.count(loss.clips, "clip")
             typer.echo(
                 f"  MAE on {loss.split} ({clips}): fp32 {loss.fp32:.4f}, int8 {loss.int8:.4f} "
-                f"({loss.int8 - loss.fp32:+.4f}); scores differ by {loss.difference:.4f} on average"
+                f"({_change(loss.int8 - loss.fp32)}); scores differ by {loss.difference:.4f} on average"
             )
         if not exported.int8_losses:
             typer.echo("  MAE not measured: the data set of the training is missing, was changed, or has no labels")
     typer.echo(f"{out}")
+
+
+def _change(value: float) -> str:
+    """Return a difference with its sign, but never a sign before a zero.
+
+    >>> _change(0.0123), _change(-0.00001)
+    ('+0.0123', '0.0000')
+    """
+    shown = f"{value:+.4f}"
+    return shown if float(shown) else "0.0000"

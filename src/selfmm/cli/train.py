@@ -47,9 +47,9 @@ def train(
 ) -> None:
     """Train a model, by default Self-MM, which learns scores and labels of each modality from one label per clip."""
     if seed is not None and seeds is not None:
-        raise api.SettingsError(["give --seed for one run or --seeds for several, not both"])
+        raise api.ArgumentsError(["give --seed for one run or --seeds for several, not both"])
     if jobs is not None and seeds is None:
-        raise api.SettingsError(["--jobs is the number of --seeds that run at once; give --seeds too"])
+        raise api.ArgumentsError(["--jobs is the number of --seeds that run at once; give --seeds too"])
     common: _Training = {
         "preset": preset,
         "model": model,
@@ -179,7 +179,7 @@ def settings(
 ) -> None:
     """Show every setting with its value and meaning."""
     if recipe and (preset or toml):
-        raise api.SettingsError(["--recipe shows settings of extraction, which have no --preset and no --toml"])
+        raise api.ArgumentsError(["--recipe shows settings of extraction, which have no --preset and no --toml"])
     if toml:
         typer.echo(api.settings(preset).to_toml(), nl=False)
         return

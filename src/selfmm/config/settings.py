@@ -159,13 +159,29 @@ class Settings(Group):
         return tomli_w.dumps(self.model_dump(mode="json"))
 
 
+def each(overrides: Sequence[str]) -> Sequence[str]:
+    """Return overrides as a sequence; a single one may be given as a string.
+
+    Raises:
+        SettingsError: if they are something else.
+
+    >>> each("seed=3")
+    ('seed=3',)
+    """
+    if isinstance(overrides, str):
+        return (overrides,)
+    if not isinstance(overrides, Sequence) or not all(isinstance(override, str) for override in overrides):
+        raise SettingsError([f"settings are strings like 'seed=3', or a list of them, not {overrides!r:.80}"])
+    return overrides
+
+
 def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[str]:
     """Return ``overrides``, followed by a ``key=value`` for each value that is not None.
 
     >>> with_values(["seed=3"], {"model": "mult", "labels.source": None})
     ['seed=3', 'model=mult']
     """
-    return [*overrides, *(f"{key}={value}" for key, value in values.items() if value is not None)]
+    return [*each(overrides), *(f"{key}={value}" for key, value in values.items() if value is not None)]
 
 
 _RETIRED: Mapping[str, object] = {"labels.bank": "float32", "labels.bank_folder": ""}
@@ -194,6 +210,7 @@ def load_settings(
     3
     """
     tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
+    overrides = each(overrides)
     named = values.get("model") or any(override.partition("=")[0].strip() == "model" for override in overrides)
     if not (trust or named) and is_code(str(tree.get("model", ""))):
         model = f"`model={str(tree['model'])!r}`"
@@ -217,7 +234,7 @@ def load_group(
     """
     tree = {} if tree is None else tree
     problems: list[str] = []
-    for override in overrides:
+    for override in each(overrides):
         key, separator, value = override.partition("=")
         if not separator or not key.strip():
             problems.append(f"{override!r} is not a setting; write key=value, for example {group.example}")

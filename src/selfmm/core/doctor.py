@@ -259,4 +259,5 @@ def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], deco
     yield job("extract --backend dask", "dask", ("distributed",))
     yield job("report", "report", EXTRAS["report"])
     yield job("export", "onnx", EXTRAS["onnx"])
+    yield job("compare", "experiments", ("scikit-learn",))
     yield job("tune", "experiments", EXTRAS["experiments"])

@@ -28,16 +28,24 @@ class DatasetError(SelfmmError):
 
 
 class SettingsError(SelfmmError):
-    """One or more settings are wrong; the message lists all problems.
+    """One or more settings or arguments are wrong; the message lists all problems.
 
     Args:
         problems: one sentence per problem.
     """
 
+    what = "settings"
+
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        lead = "1 setting is wrong:" if len(self.problems) == 1 else f"{len(self.problems)} settings are wrong:"
-        super().__init__("\n  - ".join([lead, *self.problems]))
+        several = "\n  - ".join([f"{len(self.problems)} {self.what} are wrong:", *self.problems])
+        super().__init__(self.problems[0] if len(self.problems) == 1 else several)
+
+
+class ArgumentsError(SettingsError):
+    """Arguments of a function or command are wrong or contradict each other."""
+
+    what = "arguments"
 
 
 class OutputError(SelfmmError):

@@ -23,8 +23,8 @@ def explain(error: OSError, path: Path) -> OutputError:
     reason = {
         errno.ENOSPC: "the disk is full; free some space or choose another place",
         errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
-        errno.EACCES: "the folder is not writable for you; choose another place or change its permissions",
-        errno.EPERM: "the folder is not writable for you; choose another place or change its permissions",
+        errno.EACCES: "you may not write to this folder; choose another place or change its permissions",
+        errno.EPERM: "you may not write to this folder; choose another place or change its permissions",
         errno.ENOENT: "the folder does not exist; make it or choose another place",
         errno.EROFS: "the file system is read-only; choose another place",
         errno.EEXIST: "a part of the path is a file, not a folder; choose another place",

@@ -150,12 +150,15 @@ def refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], forc
         raise OutputError(f"{path} is the folder you are in; name another one, for example {path.name}/data.")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if not force:
-        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")
-    foreign = sorted(file.name for file in path.iterdir() if not ours(file.name)) if path.is_dir() else [path.name]
+    if not path.is_dir():
+        raise OutputError(f"{path} exists already and is a file, so no folder can be made there. Choose another name.")
+    foreign = sorted(file.name for file in path.iterdir() if not ours(file.name))
     if foreign or not (path / marker).is_file():
         what = f"other files ({', '.join(foreign[:3])})" if foreign else f"no {marker}"
-        raise OutputError(f"{path} exists and holds {what}, so `force=True` does not replace it. Choose another name.")
+        unforced = ", so `force=True` does not replace it" if force else ""
+        raise OutputError(f"{path} exists and holds {what}{unforced}. Choose another name.")
+    if not force:
+        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")
 
 
 def _remove_abandoned(path: Path) -> None:

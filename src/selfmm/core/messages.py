@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+INTERRUPTED = "complete results are kept, and no file is half-written."
 _SHOWN = 3
 
 
@@ -26,7 +27,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     "; did you mean 'vision'?"
     """
     near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are: {', '.join(sorted(known))}"
+    return f"; did you mean {near[0]!r}?" if near else f"; choose from: {', '.join(sorted(known))}"
 
 
 def count(number: int, noun: str) -> str:

@@ -244,6 +244,10 @@ def open_dataset(path: str | Path) -> Dataset:
     Raises:
         DatasetError: if the folder is missing, is not a data set, or its files contradict each other.
     """
+    if not isinstance(path, str | Path):
+        raise DatasetError(
+            f"a data set is a folder, given as a string or path, not {type(path).__name__}: {path!r:.80}"
+        )
     folder = Path(path)
     if not (folder / MANIFEST).is_file():
         problem = f"is not a data set: it has no {MANIFEST}" if folder.exists() else "does not exist"

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
-from selfmm.config.settings import load_settings
+from selfmm.config.settings import each, load_settings
 from selfmm.core.errors import SettingsError
 from selfmm.core.files import safe_name
 from selfmm.core.listener import Listener
@@ -89,7 +89,7 @@ def ablate(
         TrainingError: if no run has a result.
     """
     dataset = as_dataset(data)
-    settings = load_settings(preset, [*overrides, f"model={model}"])
+    settings = load_settings(preset, [*each(overrides), f"model={model}"])
     numbers = read_seeds(seeds, overrides)
     modalities = tuple(chosen_modalities(dataset, settings))
     known = [*ABLATIONS, ROBUSTNESS]

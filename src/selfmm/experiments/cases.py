@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 from selfmm.config.model_name import absolute, is_code, is_file, short_name, split_code
-from selfmm.config.settings import Settings, load_settings, put_value
+from selfmm.config.settings import Settings, each, load_settings, put_value
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
 from selfmm.experiments.grid import Case
@@ -41,7 +41,7 @@ def model_cases(models: Sequence[str], preset: str | Path | None, overrides: Seq
         except SettingsError as error:
             problems += error.problems
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(list(dict.fromkeys(problems)))
     return cases
 
 
@@ -79,10 +79,10 @@ def _model_settings(
     """Return the settings of a case; the code in a TOML preset must be among the models that the user has ``named``."""
     name, *own = _parts(entry)
     if name.endswith(".toml"):
-        settings = load_settings(name, [*overrides, *own], trust=True)
-        return settings if settings.model in named else load_settings(name, [*overrides, *own])
+        settings = load_settings(name, [*each(overrides), *own], trust=True)
+        return settings if settings.model in named else load_settings(name, [*each(overrides), *own])
     find_model(name)
-    return load_settings(preset, [*overrides, f"model={name}", *own])
+    return load_settings(preset, [*each(overrides), f"model={name}", *own])
 
 
 FULL = "full"

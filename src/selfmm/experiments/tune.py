@@ -83,6 +83,7 @@ def tune(
         raise SettingsError([f"trials = {trials}: give a number from 1 to {MOST_TRIALS}"])
     refuse_launcher("with `jobs=...`, trials run in their own processes")
     dataset = as_dataset(data)
+    spaces = (spaces,) if isinstance(spaces, str) else spaces
     fixed = with_values(overrides, {"model": model, "text.encoder": text_encoder})
     search = _search(dataset, load_settings(preset, fixed), spaces, fixed)
     default = Path("tune") / f"{safe_name(dataset.name)}-{safe_name(search.base.model_name)}"

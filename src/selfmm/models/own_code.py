@@ -50,6 +50,8 @@ class OwnCode:
         if not place or not name.isidentifier():
             raise _wrong(model, "write path/to/file.py:ClassName or package.module:ClassName")
         file = Path(split_code(absolute(model))[0]) if is_file(place) else _file_of_module(model, place)
+        if file.suffix != ".py" and not is_file(place):
+            raise _wrong(model, f"the module {place} has no Python file; name a file, path/to/file.py:Class")
         if file.suffix != ".py":
             raise _wrong(model, f"{file} is not a Python file; its name must end in .py")
         try:
@@ -121,14 +123,15 @@ class OwnCode:
             if isinstance(value, type) and issubclass(value, Model) and value.__module__ == module.__name__
         ]
         if not hasattr(module, name):
-            hint = did_you_mean(name, models) if models else "; it defines no model"
+            hint = did_you_mean(name, models) if models else "; this file has no models"
             raise _wrong(self.model, f"{self.file} has no class {name!r}{hint}")
         value = getattr(module, name)
         if not isinstance(value, type) or not issubclass(value, Model):
+            choices = f"choose from: {', '.join(models)}" if models else "this file has no models"
             raise _wrong(
                 self.model,
                 f"{name} in {self.file} is not a model: derive it from selfmm.models.late_fusion.LateFusion or another "
-                f"Model of selfmm; known are: {', '.join(models) or 'none'}",
+                f"Model of selfmm; {choices}",
             )
         return value
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.core.errors import SettingsError, SourceError
+from selfmm.core.errors import ArgumentsError, SourceError
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.listing import holds_recordings, is_recording, read_clips
 
@@ -32,7 +32,7 @@ def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> Cli
     recordings = [_are_recordings(item, recipe) for item in inputs]
     if not any(recordings):
         if len(inputs) > 1:
-            raise SettingsError(["several inputs must be recordings; give one data set or table at a time"])
+            raise ArgumentsError(["several inputs must be recordings; give one data set or table at a time"])
         return None
     for item, are_recordings in zip(inputs, recordings, strict=True):
         if not are_recordings and isinstance(item, Path) and item.exists():
@@ -60,8 +60,15 @@ def named_inputs(data: Sequence[str | Path | Clip]) -> list[Path | Clip]:
     """Return the list with each file name as a path.
 
     Raises:
-        SourceError: if the list is empty, holds something else, or holds only strings that are not existing files.
+        SourceError: if it is not a list, is empty, holds something else, or holds only strings that are not existing
+            files.
     """
+    if not isinstance(data, Iterable) or hasattr(data, "columns"):
+        raise SourceError(
+            f"cannot score {type(data).__name__}: give a data set, its folder or a table file; one recording or a list "
+            "of them; or sentences as `text=...`."
+        )
+    data = list(data)
     if not data:
         raise SourceError("there is nothing to score: the list is empty.")
     for item in data:

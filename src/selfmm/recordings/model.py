@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, overload
 
 import pandas as pd
 
-from selfmm.core.errors import SettingsError, SourceError
+from selfmm.core.errors import ArgumentsError, SourceError
 from selfmm.data.store import Dataset
 from selfmm.explain.table import contributions
 from selfmm.features.clips.clip import Clip, ClipList, Failure
@@ -96,10 +96,13 @@ class SentimentModel(TrainedModel):
             MissingPackageError, WeightsError: if something that extraction needs is not installed.
         """
         if (data is None) == (text is None):
-            raise SettingsError(["give either `data=...` or `text=...`, for example: model.predict(text='I loved it')"])
+            raise ArgumentsError(
+                ["give either `data=...` or `text=...`, for example: model.predict(text='I loved it')"]
+            )
         if text is not None:
             _refuse_split(split, "a text")
-            return self._table(texts_dataset([text] if isinstance(text, str) else list(text)), None, explain)
+            texts = list(text) if isinstance(text, Iterable) and not isinstance(text, str) else [text]
+            return self._table(texts_dataset(texts), None, explain)
         if data is None or isinstance(data, Dataset):  # None is ruled out above
             return self._table(data, split, explain)  # type: ignore[arg-type]
         if isinstance(data, str | Path):
@@ -143,4 +146,4 @@ class SentimentModel(TrainedModel):
 
 def _refuse_split(split: str | None, kind: str) -> None:
     if split is not None:
-        raise SettingsError([f"`split={split!r}` is for data sets; {kind} has no splits"])
+        raise ArgumentsError([f"`split={split!r}` is for data sets; {kind} has no splits"])

@@ -188,7 +188,7 @@ class Predictions(list[Prediction]):
             for prediction in self
         ]
         notes = [f"{failure.id}: {failure.reason}" for failure in self.failures]
-        return html_table(rows, ("", "score", *modalities, "text", "warnings"), notes=notes)
+        return html_table(rows, ("", "score", *modalities, "words", "warnings"), notes=notes)
 
 
 def table_of(predictions: Sequence[Prediction]) -> pd.DataFrame:

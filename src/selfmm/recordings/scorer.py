@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from selfmm.config.recipe import Recipe
-from selfmm.core.errors import DatasetError, MediaError, SettingsError, SourceError
+from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, SourceError
 from selfmm.data.manifest import TEXT
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
@@ -220,7 +220,7 @@ class RecordingScorer:
     ) -> Iterator[Prediction]:
         hears_words = TEXT in self.recipe.parts and self.recipe.speech.recogniser != "none"
         if isinstance(spans, Sentences) and given is None and not hears_words:
-            raise SettingsError(
+            raise ArgumentsError(
                 ["the run recognises no words, so it cannot find sentences; give subtitles, or use windows"]
             )
         analysis = Analysis(self.recipe, given=given, threads=threads)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from selfmm.core.errors import SettingsError
+from selfmm.core.errors import ArgumentsError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.streams import Transcript, Word, joined
 
@@ -34,7 +34,9 @@ class Windows:
     def __post_init__(self) -> None:
         wrong = [name for name in ("window", "hop") if not 0.1 <= getattr(self, name) <= 3600]
         if wrong:
-            raise SettingsError([f"{name} = {getattr(self, name):g}: give seconds, from 0.1 to 3600" for name in wrong])
+            raise ArgumentsError(
+                [f"{name} = {getattr(self, name):g}: give seconds, from 0.1 to 3600" for name in wrong]
+            )
 
 
 class Sentences:

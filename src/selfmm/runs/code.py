@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from selfmm.config.model_name import is_code, short_name, split_code
 from selfmm.core.errors import RunError, SettingsError
 from selfmm.models import find_model
 from selfmm.models.base import Model
 from selfmm.models.own_code import OwnCode, loaded
 from selfmm.runs.folder import RunFolder, RunInfo
+
+_LOG = logging.getLogger(__name__)  # Python prints its warnings on standard error
 
 
 def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool) -> type[Model]:
@@ -36,9 +40,9 @@ def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool
     place = split_code(info.model)[0]
     if not trust:
         raise RunError(
-            f"{folder.path} was trained with code that is not part of selfmm: {info.model_name} in {place}. It is run "
-            f"only if you name it again: `model={info.model!r}`. If you trust both the run and that code, `trust=True` "
-            "is enough."
+            f"{folder.path} was trained with code that is not part of selfmm: {info.model_name} in {place}. selfmm "
+            f"runs it only if you name it: `model={info.model!r}`. If you trust both the run and that code, "
+            "`trust=True` is enough."
         )
     try:
         code = OwnCode.read(info.model)
@@ -61,6 +65,10 @@ def _named(folder: RunFolder, info: RunInfo, model: str, trust: bool) -> type[Mo
     code = OwnCode.read(model)
     known = loaded(info.model, info.code_sha256)
     if code.digest == info.code_sha256 or trust:
+        if code.digest != info.code_sha256:
+            _LOG.warning(
+                "warning: %s is not the file that %s was trained with; scores may differ", code.file, folder.path
+            )
         return code.load()
     if code.model == info.model and known is not None:  # edited since this process trained with it
         return known

@@ -35,7 +35,9 @@ from selfmm.config.model_name import is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
+from selfmm.core.messages import some
 from selfmm.data.manifest import MANIFEST, Modality, check_modalities
+from selfmm.data.store import Dataset, open_dataset
 from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory
 
@@ -143,12 +145,7 @@ class RunFolder:
         """
         file = self.path / "run.json"
         if not file.is_file():
-            if self.path.exists() and not self.path.is_dir():
-                raise RunError(f"{self.path} is not a run folder: it is a file. Give the folder of a run.")
-            reason = "it has no run.json" if self.path.is_dir() else "it does not exist"
-            raise RunError(
-                f"{self.path} is not a run folder: {reason}. Create a run with: selfmm train DATA --out {self.path}"
-            )
+            raise RunError(f"{self.path} is not a run folder: {_why_no_run(self.path)}")
         try:
             return RunInfo.model_validate_json(file.read_text(encoding="utf-8"))
         except ValidationError as error:
@@ -174,6 +171,21 @@ class RunFolder:
                 f"--preset {self.path / 'settings.toml'} {model}--out {self.path} --resume"
             )
         return info
+
+    def training_data(self) -> Dataset:
+        """Open the data set that this finished run was trained on.
+
+        Raises:
+            RunError: if it was moved or deleted.
+            DatasetError: if it cannot be read.
+        """
+        path = Path(self.require_finished().dataset_path)
+        if not (path / MANIFEST).is_file():
+            raise RunError(
+                f"the data set of the run {self.path} was moved or deleted: it is no longer at {path}. Move it back, "
+                f"or name its folder: selfmm evaluate {shlex.quote(str(self.path))} DATA (in Python, data=DATA)."
+            )
+        return open_dataset(path)
 
     def require_labels(self) -> RunInfo:
         """Return ``run.json`` of a finished run that generated labels.
@@ -252,6 +264,21 @@ class RunFolder:
             return pd.read_parquet(self.path / name)
         except Exception as error:  # pyarrow fails on damaged bytes in many ways
             raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
+
+
+def _why_no_run(path: Path) -> str:
+    """Return why this path without a run.json is not a run folder, and what to do."""
+    if not path.exists():
+        return f"it does not exist. Create a run with: selfmm train DATA --out {shlex.quote(str(path))}"
+    if not path.is_dir():
+        return "it is a file. Give the folder of a run."
+    if (path / MANIFEST).is_file():
+        return "it is a data set. Give the folder of a run; `selfmm train` makes one from a data set."
+    seeds = sorted(file.parent.name for file in path.glob("*/run.json"))
+    if seeds:
+        return f"it holds the runs {some(seeds)}. Give one of them, for example {path / seeds[0]}."
+    holds = f"it holds {some(names)}, but" if (names := sorted(file.name for file in path.iterdir())) else "it has"
+    return f"{holds} no run.json. Give the folder of a run, which `selfmm train DATA` makes."
 
 
 def _brief(error: ValidationError) -> str:

@@ -146,9 +146,10 @@ class TrainedModel:
         """Return the metrics of the fused score on a split of ``data``, by default of the training data set.
 
         Raises:
+            RunError: if the training data set was moved or deleted.
             SourceError, DatasetError: like :meth:`score`.
         """
-        table = self.score(self.info.dataset_path if data is None else data, split)
+        table = self.score(self.folder.training_data() if data is None else data, split)
         scores, labels = table["score"].to_numpy(), table["label"].to_numpy(dtype=np.float64)
         scale, neutral = scale_for(self.info.label_range), LabelScale.of(self.info.label_range).neutral
         return evaluate(scores, labels, scale, neutral)
@@ -196,7 +197,7 @@ def open_data(data: Dataset | str | Path) -> Iterator[Dataset]:
     """
     if isinstance(data, Dataset):
         yield data
-    elif (Path(data) / MANIFEST).is_file():
+    elif not isinstance(data, str | Path) or (Path(data) / MANIFEST).is_file():
         yield open_dataset(data)
     else:
         source = _source(Path(data))
@@ -210,6 +211,11 @@ def texts_dataset(texts: Sequence[str]) -> Dataset:
     Raises:
         SourceError: if there are no sentences, or one is empty.
     """
+    if not all(isinstance(text, str) for text in texts):
+        wrong = next(text for text in texts if not isinstance(text, str))
+        raise SourceError(
+            f"a text to score is a string or a list of strings, not {type(wrong).__name__}: {wrong!r:.80}"
+        )
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")
     ids = [f"text_{number}" for number in range(1, len(texts) + 1)]
@@ -220,9 +226,7 @@ def texts_dataset(texts: Sequence[str]) -> Dataset:
 
 def _source(path: Path) -> Source:
     if not path.exists():
-        raise SourceError(
-            f"{path} does not exist. Give a recording, a data-set folder or a table; to score words, use `text=...`."
-        )
+        raise SourceError(f"{path} does not exist. Give a data-set folder, or a table with features next to it.")
     if is_recording(path) or (path.is_dir() and holds_recordings(path)):
         content = "is a recording" if path.is_file() else "holds recordings"
         raise SourceError(f"{path} {content}, but a data set is needed. Extract one with: selfmm extract {path} DATA")

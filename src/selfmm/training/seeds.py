@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from selfmm.config.settings import Settings
+from selfmm.config.settings import Settings, each
 from selfmm.core.errors import SettingsError, TrainingError
 from selfmm.core.files import write_json, write_table
 from selfmm.core.folders import claim, only_one
@@ -87,17 +87,19 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             continue
         first, last = int(numbers[1]), int(numbers[2] or numbers[1])
         if last < first:
-            problems.append(f"seeds: {part.strip()} runs backwards; write {last}-{first}")
+            problems.append(f"seeds: {part.strip()} is in the wrong order; write {last}-{first}")
         seeds += range(first, min(last, first + MOST_SEEDS) + 1)  # one seed too many is enough for check_seeds
     if problems:
         raise SettingsError(problems)
     return check_seeds(seeds)
 
 
-def read_seeds(seeds: str | Sequence[int], overrides: Sequence[str]) -> tuple[int, ...]:
+def read_seeds(seeds: str | int | Sequence[int], overrides: Sequence[str]) -> tuple[int, ...]:
     """Read seeds from text or numbers; raise ``SettingsError`` if ``overrides`` contain a seed too."""
+    if isinstance(seeds, int):
+        seeds = (seeds,)
     numbers = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
-    if any(override.partition("=")[0].strip() == "seed" for override in overrides):
+    if any(override.partition("=")[0].strip() == "seed" for override in each(overrides)):
         raise SettingsError(["seed: give either seed or seeds, not both"])
     return numbers
 
