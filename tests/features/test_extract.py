@@ -558,6 +558,7 @@ def test_force_replaces_a_data_set_but_no_corrections(
     [
         (["parts=audio", "voice.features=./nowhere"], WeightsError, "nowhere"),
         (["parts=text", "speech.recogniser=/nowhere"], WeightsError, "nowhere"),
+        (["parts=audio", "speech.recogniser=nope"], WeightsError, "nope.*Choose from"),
     ],
 )
 def test_what_is_missing_stops_all_with_one_message(

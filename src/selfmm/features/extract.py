@@ -27,6 +27,7 @@ from selfmm.features.dataset import ClipRow, row_of, source_of
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.plan import none_left, plan_dataset, usable
+from selfmm.features.words.recogniser import check_recogniser
 from selfmm.features.workers import Answer, Backend, in_workers
 
 
@@ -91,6 +92,8 @@ def extract(
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
     check_jobs(jobs)
     check_writable(dst, force=force)
+    recogniser = recipe.speech.recogniser
+    missing = None if recogniser == "none" else check_recogniser(recogniser)
     listed = usable(
         read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))
     )
@@ -109,6 +112,8 @@ def extract(
     extracted = replace(extracted, provenance=_provenance(source, recipe, len(failures)))
     checked = check_source(extracted, missing="allow", require_labels=False)
     dataset = write_dataset(extracted, dst, force=force)
+    if missing is not None and "text" in recipe.parts:
+        notes.append(missing)
     return Extracted(dataset, failures, (*listed.notes, *notes, *checked), work.kept)
 
 
