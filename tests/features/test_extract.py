@@ -553,6 +553,18 @@ def test_force_replaces_a_data_set_but_no_corrections(
     assert (tmp_path / "data" / CORRECTIONS).read_bytes() == b"precious"
 
 
+def test_the_range_follows_from_all_ratings_and_stored_reasons_name_no_option(tmp_path: Path) -> None:
+    write_recording(tmp_path / "a.wav", sound=tone(0.5))
+    cells = [("a.wav", 1), ("b.wav", 2), ("c.wav", -1), ("d.wav", -2)]
+    source = write_table(tmp_path / "t.csv", "path label", *cells)
+    partial = extract(source, tmp_path / "data", recipe=VOICE, cache=tmp_path / "cache")
+    assert partial.dataset.manifest.label_range == (-3.0, 3.0)
+    assert any("also of clips that failed" in note for note in partial.notes)
+    stored = (tmp_path / "data" / "failures.csv").read_text(encoding="utf-8")
+    assert "media root" in stored
+    assert "`" not in stored
+
+
 @pytest.mark.parametrize(
     ("settings", "kind", "says"),
     [

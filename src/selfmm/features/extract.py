@@ -75,7 +75,8 @@ def extract(
         recipe: what to extract and how.
         label_column: column of the table that holds the ratings; default: ``label``.
         media_root: folder from which the table's relative paths start; default: the folder of the table.
-        label_range: lowest and highest possible rating; default: [-1, 1] if it holds all ratings, else [-3, 3].
+        label_range: lowest and highest possible rating; default: [-1, 1] if it holds all ratings, also of
+            clips that fail, else [-3, 3].
         name: name of the data set; default: the name of the source.
         seed: seed of the split, if the table has none.
         jobs: number of clips at a time; default: the number of cores.

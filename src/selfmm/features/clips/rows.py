@@ -64,6 +64,14 @@ def read_row(clip_id: str, row: Row, root: Path, finder: Finder, *, require_labe
     )
 
 
+def rating_of(row: Row) -> float | None:
+    """Return the rating of a row; None if it has none, or one that is not a number."""
+    try:
+        return _number(row, "label")
+    except RowError:
+        return None
+
+
 def _number(row: Row, column: str) -> float | None:
     cell = row[column].strip()
     if not cell:
@@ -140,7 +148,7 @@ def _recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
     if "://" in cell:
         raise RowError(f"{cell} is an address. Download the recording, and write the path of the file.")
     raise RowError(
-        f"{path} {problem}. Correct the path, or name the folder that holds the recordings with `media_root=...`."
+        f"{path} {problem}. Correct the path, or give the folder that holds the recordings as the media root."
     )
 
 
@@ -155,7 +163,7 @@ def _by_name(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
         if name and (recording := finder.find(folder, name)) is not None:
             return recording
     tried = ", ".join(str(folder / f"{name}.*") for folder, name in places if name)
-    raise RowError(f"there is no recording at {tried}. Add a column path, or name its folder with `media_root=...`.")
+    raise RowError(f"there is no recording at {tried}. Add a column path, or give its folder as the media root.")
 
 
 def _is_plain(name: str) -> bool:

@@ -142,7 +142,7 @@ def check_recogniser(name: str) -> str | None:
     known = _known()
     if name not in known:
         choices = f"Choose from: none, {', '.join(known)}; or give a local folder or a hub name like owner/model."
-        near = did_you_mean(name, ("none", *known))
+        near = did_you_mean(name, known)
         raise WeightsError(f"there is no speech recogniser {name!r}{near if near.endswith('?') else '.'} {choices}")
     return None
 
