@@ -35,6 +35,7 @@ from selfmm.config.model_name import is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
+from selfmm.core.messages import plain
 from selfmm.data.manifest import MANIFEST, Modality, check_modalities
 from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory
@@ -256,7 +257,9 @@ class RunFolder:
 
 def _brief(error: ValidationError) -> str:
     """The first few problems of a validation."""
-    return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
+    return "; ".join(
+        ": ".join(filter(None, (".".join(map(str, e["loc"])), plain(e["msg"])))) for e in error.errors()[:5]
+    )
 
 
 def refuse_inside(path: Path, run: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_name_that_may_be_right_passes(tmp_path: Path, monkeypatch: pytest.Mon
     pytest.importorskip("faster_whisper")
     assert check_recogniser("small") is None
     assert check_recogniser("owner/whisper-small") is None
-    with pytest.raises(WeightsError, match="model.bin"):
+    with pytest.raises(WeightsError, match=r"model\.bin"):
         check_recogniser(str(tmp_path))
     monkeypatch.setattr(weights, "find", lambda name: None)
     assert "selfmm weights get base" in (check_recogniser("base") or "")

@@ -8,18 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmm.core.errors import SourceError
+from selfmm.data.other_paths import RECORDINGS
 from selfmm.data.tables.cells import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.words.subtitles import SUFFIXES
-
-RECORDINGS = frozenset(
-    (
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv"),
-        *(".asf", ".3gp", ".ogv", ".mxf", ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma"),
-        *(".aiff", ".aif", ".au", ".caf", ".amr"),
-    )
-)
-"""Suffixes of recordings."""
 
 
 class Finder:
@@ -74,7 +66,7 @@ def clips_of_files(source: Path) -> ClipList:
     if not files:
         raise SourceError(
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
-            "folder that holds recordings, or subfolders with recordings; deeper folders are not searched."
+            "folder that holds recordings, or subfolders with recordings; deeper subfolders are not searched."
         )
     names = [f"{video}{SEPARATOR}{file.stem}" if video else file.stem for file, video in files]
     counts = Counter(names)
