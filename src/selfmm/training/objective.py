@@ -12,6 +12,7 @@ from selfmm.core.errors import TrainingError
 from selfmm.core.processes import Processes
 from selfmm.core.tensors import Positions
 from selfmm.data.scales import LabelScale
+from selfmm.data.manifest import SPLITS
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.labels import UnimodalLabelGenerator
@@ -96,9 +97,13 @@ def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> Non
     for split in ("train", "valid"):
         rows = dataset.rows(split)
         if not len(rows):
+            if dataset.samples["video"].nunique() < len(SPLITS):
+                advice = f"add clips of more recordings, {len(SPLITS)} or more in total, and make the data set again."
+            else:
+                advice = "make it again from a table without a split column, and selfmm will split it."
             raise TrainingError(
-                f"the data set {dataset.name!r} has no clip in its {split} split ({len(dataset)} in total). "
-                "Training needs train and valid; import it without a split column, and selfmm will split it."
+                f"{dataset.place} has no clip in its {split} split ({len(dataset)} in total). Training needs train and "
+                f"valid; {advice}"
             )
         unknown = ~np.isfinite(labels[rows])
         if unknown.any():
