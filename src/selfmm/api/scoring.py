@@ -230,7 +230,7 @@ def explain(
     dataset = as_dataset(trained.info.dataset_path if data is None else data)
     rows = dataset.samples.index[dataset.samples["id"] == clip]
     if len(rows) != 1:
-        raise DatasetError(f"the data set {dataset.name!r} has no clip {clip!r}.")
+        raise DatasetError(f"{dataset.title} has no clip {clip!r}.")
     return explain(trained, dataset, int(rows[0]))
 
 

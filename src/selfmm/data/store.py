@@ -147,11 +147,11 @@ class Dataset:
             return [self[row] for row in range(*key.indices(len(self)))]
         if isinstance(key, str):
             if key not in self._row_of:
-                raise KeyError(f"{self.name!r} has no clip {key!r}; it has {some(list(self._row_of))}")
+                raise KeyError(f"{self.title} has no clip {key!r}; it has {some(list(self._row_of))}")
             return self._clip(self._row_of[key])
         row = operator.index(key)
         if not -len(self) <= row < len(self):
-            raise IndexError(f"{self.name!r} has no clip number {row}; it has {clips(len(self))}")
+            raise IndexError(f"{self.title} has no clip number {row}; it has {clips(len(self))}")
         return self._clip(row % len(self))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -178,6 +178,11 @@ class Dataset:
     @property
     def name(self) -> str:
         return self.manifest.name
+
+    @property
+    def title(self) -> str:
+        """How messages name it: by its folder, which is what the user typed, or as the input if it is in memory."""
+        return "the input" if self.path == Path() else f"the data set in {self.path}"
 
     @property
     def modalities(self) -> Mapping[str, Modality]:
@@ -288,11 +293,11 @@ def _check(dataset: Dataset) -> None:
     places = [f"{name}_{column}" for name in stored for column in ("offset", "length")]
     missing = [column for column in ["id", "split", "label", TEXT, "video", *places] if column not in table.columns]
     if missing:
-        raise DatasetError(f"{path} lacks the columns {missing}. Make the data set again.")
+        raise DatasetError(f"{path} lacks the columns {', '.join(missing)}. Make the data set again.")
     _check_types(table, path, places)
     unknown = sorted(set(table["split"].dropna()) - set(SPLITS)) or ([None] if table["split"].hasnans else [])
     if unknown:
-        raise DatasetError(f"{path} has the splits {unknown}; only {list(SPLITS)} are known.")
+        raise DatasetError(f"{path} has the splits {some(unknown)}; only {', '.join(SPLITS)} are known.")
     for name in stored:
         total = len(dataset.matrix(name))
         offsets, lengths = table[f"{name}_offset"].to_numpy(), dataset.lengths(name)

@@ -132,7 +132,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     raw = raw.set_axis([COLUMNS.get(name, name) for name in names], axis=1)
     repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
     if repeated:
-        raise SourceError(f"{path} has the columns {repeated} twice. Remove or rename one of each.")
+        raise SourceError(f"{path} has the columns {some(repeated)} twice. Remove or rename one of each.")
     if "id" not in raw and {"video", "clip_id"} <= set(raw.columns):
         raw["id"] = words(raw["video"]) + SEPARATOR + words(raw["clip_id"])
     lacking = [column for column in ("id", "label") if column not in raw and (column == "id" or require_labels)]
