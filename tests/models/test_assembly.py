@@ -104,7 +104,9 @@ def test_other_dims_than_the_model_was_trained_with(trained: SentimentModel, tmp
 
 def test_nothing_in_common_with_the_model(trained: SentimentModel, tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0], ["test"], name="pulse")
-    with pytest.raises(DatasetError, match=r"the model reads text, audio, vision, but the data set in .* has only pulse"):
+    with pytest.raises(
+        DatasetError, match=r"the model reads text, audio, vision, but the data set in .* has only pulse"
+    ):
         trained.predict(dataset)
 
 

@@ -100,7 +100,7 @@ def predict(
         run, model, trust: see :func:`load`; a run may be loaded already.
         data, text, split, explain: see :meth:`selfmm.recordings.model.SentimentModel.predict`.
         window: score one recording in windows of this length, in seconds.
-        hop: seconds from the start of one window to the next; default 1.
+        hop: seconds from the start of one window to the next; default 1, or ``window`` if that is less.
         by_sentence: score one recording sentence by sentence.
 
     Returns:
