@@ -180,7 +180,7 @@ def feature_frames(
         array = file.read(clip) if lengths[clip] else None
         frames = np.zeros((0, dim)) if array is None else _as_frames(array)
         if frames is None or frames.shape != (lengths[clip], dim):
-            raise SourceError(f"{file.path} changed while it was read. Import it again when no program writes to it.")
+            raise SourceError(f"{file.path} changed while it was read. Try again when no program writes to it.")
         return without_non_finite(frames, dtype)
 
     return Frames(Modality(kind="frames", dim=dim), lengths, read, dtype)

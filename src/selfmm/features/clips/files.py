@@ -48,11 +48,15 @@ def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
     """Return the content of the .txt file and the path of the .srt, .vtt, .ass or .ssa file next to a recording.
 
     Raises:
-        ValueError: if the .txt file is not UTF-8.
-        OSError: if it cannot be read.
+        SourceError: if the .txt file cannot be read, or is not UTF-8.
     """
     text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(suffix) for suffix in SUFFIXES]
-    words = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
+    try:
+        words = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
+    except OSError as error:
+        raise SourceError(f"cannot read {text.name}: {error.strerror or error}. Check its permissions.") from error
+    except ValueError as error:
+        raise SourceError(f"{text.name} is not UTF-8. Save it as UTF-8.") from error
     return words or None, next((file for file in subtitles if file.is_file()), None)
 
 
@@ -75,8 +79,8 @@ def clips_of_files(source: Path) -> ClipList:
         clip_id = name if counts[name] == 1 else f"{name}{file.suffix}"
         try:
             text, subtitles = transcript_of(file)
-        except (ValueError, OSError) as error:
-            failures.append(Failure(clip_id, str(file), f"cannot read {file.stem}.txt: {error}. Save it as UTF-8."))
+        except SourceError as error:
+            failures.append(Failure(clip_id, str(file), str(error)))
             continue
         clips.append(Clip(file, clip_id, text=text, subtitles=subtitles, video=video))
     return ClipList(tuple(clips), tuple(failures))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmm.config.recipe import PARTS
+from selfmm.core.errors import SourceError
 from selfmm.data.tables.cells import SEPARATOR, SPLIT_WORDS
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.files import Finder, transcript_of
@@ -127,8 +128,8 @@ def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[
         return text, None
     try:
         text, subtitles = transcript_of(recording)
-    except (ValueError, OSError) as error:
-        raise RowError(f"cannot read {recording.stem}.txt: {error}. Save it as UTF-8.") from error
+    except SourceError as error:
+        raise RowError(str(error)) from error
     return text if whole else None, subtitles  # a text without times is of the whole recording
 
 
