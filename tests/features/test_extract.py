@@ -23,6 +23,7 @@ from conftest import heeds_ctrl_c
 from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
 from selfmm.config.recipe import load_recipe
+from selfmm.core import weights
 from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
 from selfmm.core.jobs.worker import Event, Message, Worker
 from selfmm.core.listener import Listener
@@ -551,6 +552,17 @@ def test_force_replaces_a_data_set_but_no_corrections(
     with pytest.raises(OutputError, match="corrections"):
         extract(table, tmp_path / "data", recipe=VOICE, cache=cache, force=True)
     assert (tmp_path / "data" / CORRECTIONS).read_bytes() == b"precious"
+
+
+def test_given_words_need_no_recogniser_but_later_recordings_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recording(tmp_path / "a.wav", sound=tone(0.5))
+    source = write_table(tmp_path / "t.csv", "path text", ("a.wav", "gut"))
+    monkeypatch.setattr(weights, "find", lambda name: None)
+    recipe = load_recipe(["parts=text,audio", "speech.recogniser=base"])
+    worded = extract(source, tmp_path / "data", recipe=recipe, cache=tmp_path / "cache")
+    assert any("selfmm weights get base" in note for note in worded.notes)
 
 
 def test_the_range_follows_from_all_ratings_and_stored_reasons_name_no_option(tmp_path: Path) -> None:

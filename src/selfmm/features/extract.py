@@ -93,8 +93,8 @@ def extract(
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
     check_jobs(jobs)
     check_writable(dst, force=force)
-    recogniser = recipe.speech.recogniser
-    missing = None if recogniser == "none" else check_recogniser(recogniser)
+    speech = recipe.speech
+    later = [] if speech.recogniser == "none" else check_recogniser(speech.recogniser, speech.language)
     listed = usable(
         read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))
     )
@@ -113,8 +113,8 @@ def extract(
     extracted = replace(extracted, provenance=_provenance(source, recipe, len(failures)))
     checked = check_source(extracted, missing="allow", require_labels=False)
     dataset = write_dataset(extracted, dst, force=force)
-    if missing is not None and "text" in recipe.parts:
-        notes.append(missing)
+    if "text" in recipe.parts:
+        notes += later
     return Extracted(dataset, failures, (*listed.notes, *notes, *checked), work.kept)
 
 

@@ -194,9 +194,9 @@ def test_a_wrong_name_is_refused_without_loading_anything(name: str, says: str) 
 
 def test_a_name_that_may_be_right_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("faster_whisper")
-    assert check_recogniser("small") is None
-    assert check_recogniser("owner/whisper-small") is None
+    assert check_recogniser("small", "de") == check_recogniser("owner/whisper-small") == []
     with pytest.raises(WeightsError, match=r"model\.bin"):
         check_recogniser(str(tmp_path))
     monkeypatch.setattr(weights, "find", lambda name: None)
-    assert "selfmm weights get base" in (check_recogniser("base") or "")
+    assert ["selfmm weights get base" in note for note in check_recogniser("base")] == [True]
+    assert ["knows English only" in note for note in check_recogniser("small.en", "de")] == [True]

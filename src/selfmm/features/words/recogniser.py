@@ -121,30 +121,38 @@ def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
     return spectrogram[:, : length + length % 2 + _MARGIN]
 
 
-def check_recogniser(name: str) -> str | None:
+def check_recogniser(name: str, language: str = "") -> list[str]:
     """Check the name of a recogniser without loading it: given words need none, but later recordings may.
 
+    Args:
+        name: as in the recipe, but not ``none``.
+        language: of the speech; empty: it will be detected.
+
     Returns:
-        What to do before speech can be recognised, if the offline weights are not on this machine; otherwise None.
+        What prevents the recognition of speech on this machine, and what to do, one sentence each.
 
     Raises:
         WeightsError: if the name is neither that of a known model, nor a folder of one, nor like a name on the hub.
     """
-    if name in OFFLINE:
-        if weights.find(name) is not None:
-            return None
-        return (
+    notes = []
+    if name in OFFLINE and weights.find(name) is None:
+        notes.append(
             f"the weights of the speech recogniser {name} are not on this machine. Predictions for recordings without "
             f"words need them: selfmm weights get {name}"
         )
-    if _is_folder(name) or _HUB_NAME.fullmatch(name):
-        return None
+    if name.endswith(".en") and language not in ("", "en"):
+        notes.append(
+            f"the speech recogniser {name} knows English only, so recordings in {language!r} can only be scored with "
+            "their words. To have these recognised, extract with `recogniser='base'`, or another multilingual one."
+        )
+    if name in OFFLINE or _is_folder(name) or _HUB_NAME.fullmatch(name):
+        return notes
     known = _known()
     if name not in known:
         choices = f"Choose from: none, {', '.join(known)}; or give a local folder or a hub name like owner/model."
         near = did_you_mean(name, known)
         raise WeightsError(f"there is no speech recogniser {name!r}{near if near.endswith('?') else '.'} {choices}")
-    return None
+    return notes
 
 
 def _known() -> tuple[str, ...]:
