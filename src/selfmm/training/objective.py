@@ -65,7 +65,7 @@ def human_labels(
     if empty:
         raise TrainingError(
             f"{settings.model_name} needs people's labels per modality, but no training clip of {dataset.title} has "
-            f"one for {', '.join(empty)}. Import the data with columns {', '.join(f'label_{name}' for name in empty)}, "
+            f"one for {', '.join(empty)}. Add columns {', '.join(f'label_{name}' for name in empty)} to the data, "
             "collect labels with `selfmm annotate`, generate them with `labels='generated'`, or train without: "
             "`labels='none'`."
         )
@@ -128,6 +128,6 @@ def _check_both_sides(dataset: Dataset, labels: np.ndarray[tuple[int, ...], np.d
         f"the {len(labels)} training labels of {dataset.title} are one-sided ({counts}; they span "
         f"{labels.min():g} to {labels.max():g}). Unimodal labels are made from the distance to a positive and a "
         f"negative class centre, so clips are needed on both sides of {neutral:g}, the neutral point of the label "
-        f"range {low:g} to {high:g}. If your scale differs, import again with its true `label_range=...`; or train "
-        "without unimodal labels: `labels='none'`."
+        f"range {low:g} to {high:g}. If your scale differs, make the data set again with its true "
+        "`label_range=...`; or train without unimodal labels: `labels='none'`."
     )
