@@ -263,7 +263,7 @@ def test_files_of_another_kind(dataset: Dataset, tmp_path: Path) -> None:
     refused(dataset, tmp_path / "none.csv", "does not exist")
     refused(dataset, tmp_path, "is not a file")
     (tmp_path / "x.xlsx").write_bytes(b"")
-    refused(dataset, tmp_path / "x.xlsx", "unknown kind")
+    refused(dataset, tmp_path / "x.xlsx", "not a kind of file that can be imported")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     refused(dataset, tmp_path / "x.parquet", "cannot read")
 

@@ -71,7 +71,7 @@ def test_clips_that_are_left_out_are_named_once(tmp_path: Path) -> None:
         (folder / f"bad{place}.mp4").write_text("no film")
     out, errors = printed("extract", folder, tmp_path / "data", "--parts", "audio", "--cache", tmp_path / "cache")
     assert errors.count("left out: bad") == 10
-    assert f"and 2 more; {tmp_path / 'data' / 'failures.csv'} lists all 12 that were left out" in errors
+    assert f"and 2 more; {tmp_path / 'data' / 'failures.csv'} lists every clip that was left out" in errors
     assert "1 clip (0 train, 0 valid, 1 test)" in out
     assert "scored, not trained on" in out
 

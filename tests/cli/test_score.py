@@ -208,6 +208,8 @@ def test_a_curve_in_every_form(predict: Predict, talk: Path, tmp_path: Path) -> 
     for cue, row in zip(cues, rows, strict=True):
         assert float(cue.text.split()[0]) == pytest.approx(float(row["score"]), abs=0.0051)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    sparse = predict(talk, "--window", "1", "--hop", "3", "--csv")
+    assert "the 2 s between two windows are not scored. To score everything, pass --hop 1 or less." in sparse.stderr
     spoken = predict(talk, "--by-sentence", "--table")
     assert "the plot was wonderful." in spoken.stdout
     assert "0.5 - 2.0" in spoken.stdout
@@ -263,7 +265,7 @@ def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: 
         ([data, data], "several inputs must be recordings"),
         ([data, "--json"], "--json is for recordings"),
         ([data, "--explain", "--picture", "why.png"], "--picture is for recordings"),
-        ([tmp_path], "Give the path of"),
+        ([tmp_path], "holds no recording (mp4"),
         ([tmp_path / "none.mp4"], "does not exist. Give a recording"),
         ([*recordings(demo_clips, 2), "--window", "2"], "a curve is of one recording, and there are 2"),
         ([], "give either INPUT or --text"),

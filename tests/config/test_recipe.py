@@ -38,7 +38,7 @@ def test_parts_are_in_one_order() -> None:
     [
         ("parts=", "one or more of text, audio, vision"),
         ("parts=text,text", "each once"),
-        ("parts=words", "one or more of"),
+        ("parts=words", r"= 'words': give one or more of"),
         ("voice.rate=0", "greater than or equal to 1"),
         ("voice.rate=nan", "voice.rate"),
         ("face.rate=61", "less than or equal to 60"),

@@ -146,7 +146,7 @@ def test_a_wrong_range_and_wrong_kinds_of_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist"):
         import_dataset(tmp_path / "none.pkl", tmp_path / "out")
     (tmp_path / "a.mat").touch()
-    with pytest.raises(SourceError, match="of an unknown kind"):
+    with pytest.raises(SourceError, match="not a kind of file that can be imported"):
         import_dataset(tmp_path / "a.mat", tmp_path / "out")
 
 

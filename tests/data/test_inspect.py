@@ -143,7 +143,7 @@ def test_changed_and_lost_files_are_found_and_verify_can_be_left_out(tmp_path: P
     whole = (dataset.path / "audio.npy").read_bytes()
     (dataset.path / "audio.npy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert inspect_dataset(dataset).damaged_files == ("audio.npy",)
-    assert "audio.npy does not match its checksum; import the data set again" in inspect_dataset(dataset).problems
+    assert "audio.npy does not match its checksum; make the data set again" in inspect_dataset(dataset).problems
     quick = inspect_dataset(dataset, verify=False)
     assert quick.problems == ()
     assert not quick.verified

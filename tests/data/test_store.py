@@ -131,9 +131,13 @@ def edit_table(dataset: Dataset, column: str, values: Any) -> None:
     table.to_parquet(dataset.path / "samples.parquet")
 
 
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-8])
+
+
 DAMAGES: list[tuple[Any, str]] = [
     (lambda d: (d.path / "dataset.json").unlink(), r"has no dataset\.json.*selfmm import"),
-    (lambda d: (d.path / "dataset.json").write_text("{"), "cannot read .*Import the data set again"),
+    (lambda d: (d.path / "dataset.json").write_text("{"), "cannot read .*Make the data set again"),
     (lambda d: (d.path / "dataset.json").write_text("[]"), "format version None"),
     (lambda d: edit(d, format_version=99), "format version 99; this selfmm reads version 1"),
     (lambda d: edit(d, colour="red"), "is not valid: colour"),
@@ -144,15 +148,16 @@ DAMAGES: list[tuple[Any, str]] = [
     (lambda d: edit(d, modalities={"audio": {"kind": "text"}}), "only 'text' may be"),
     (lambda d: edit(d, modalities={"audio": {"kind": "frames", "dim": 4}}), r"audio\.npy is \(\d+, 3\) float32"),
     (lambda d: edit(d, modalities={"vision": {"kind": "frames", "dim": 4}}), "lacks the columns"),
-    (lambda d: (d.path / "samples.parquet").write_bytes(b"PAR1"), r"cannot read .*samples\.parquet"),
-    (lambda d: (d.path / "audio.npy").unlink(), r"cannot read .*audio\.npy"),
+    (lambda d: (d.path / "samples.parquet").write_bytes(b"PAR1"), r"cannot read .*samples\.parquet.*[^.]\. Make"),
+    (lambda d: cut_off(d.path / "audio.npy"), r"audio\.npy: the file is cut off\. Make"),
+    (lambda d: (d.path / "audio.npy").unlink(), r"audio\.npy is missing\. Make"),
     (lambda d: (d.path / "audio.npy").write_bytes(b"\x93NUMPY"), r"cannot read .*audio\.npy"),
     (lambda d: np.save(d.path / "audio.npy", np.array([{}]), allow_pickle=True), r"cannot read .*audio\.npy"),
     (lambda d: np.save(d.path / "audio.npy", np.ones((2, 3), dtype="f4")), r"points outside audio\.npy, which has 2 r"),
     (lambda d: np.save(d.path / "text.npy", np.ones(200)), "of whole numbers"),
     (lambda d: edit_table(d, "audio_offset", -1), "points outside"),
-    (lambda d: edit_table(d, "split", "x"), r"has the splits \['x'\]"),
-    (lambda d: edit_table(d, "split", None), r"has the splits \[None\]"),
+    (lambda d: edit_table(d, "split", "x"), r"has the splits 'x'; only train, valid, test"),
+    (lambda d: edit_table(d, "split", None), r"has the splits 'None'"),
 ]
 
 
@@ -188,7 +193,7 @@ def test_clips_by_number_id_and_slice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("key", "error"), [(CLIPS, IndexError), (-CLIPS - 1, IndexError), ("v", KeyError)])
 def test_a_clip_that_does_not_exist(tmp_path: Path, key: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match="'set' has no clip"):
+    with pytest.raises(error, match=r"the data set in .* has no clip"):
         _ = written(tmp_path)[key]
 
 
@@ -223,3 +228,29 @@ def test_how_a_data_set_shows_itself(tmp_path: Path) -> None:
     assert "<caption>Data set &lt;set&gt;</caption>" in page
     assert "<td>&lt;script&gt;</td><td>train</td><td>-3</td><td>&lt;b&gt;</td>" in page
     assert "70 clips (train 42, valid 14, test 14)" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("clips.csv", "is a table, not a data set.*selfmm extract .*clips.csv DST.*selfmm import"),
+        ("best.toml", "is a file of settings.*--preset"),
+        ("notes", "is a file, not a data set"),
+        ("talk.mp4", "is a recording, not a data set.*selfmm extract"),
+        ("data.pkl", "is a pickle, not a data set.*selfmm import"),
+        ("nothing/", "it has no dataset.json.*selfmm import SOURCE DST"),
+        ("nowhere/../x", "does not exist"),
+        ("clips/anna/a.mp4", "holds recordings and is not a data set yet.*selfmm extract .*clips DST"),
+        ("run/run.json", "is a run folder, not a data set"),
+        ("mine/features.csv", "selfmm import .*features.csv DST"),
+    ],
+)
+def test_what_is_no_data_set_gets_advice_that_fits(tmp_path: Path, name: str, says: str) -> None:
+    path = tmp_path / name
+    if ".." not in name:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir() if name.endswith("/") else path.touch()
+    if name == "run/run.json":
+        (path.parent / "settings.toml").touch()
+    with pytest.raises(DatasetError, match=says):
+        open_dataset(tmp_path / name.split("/")[0] if "/" in name else path)

@@ -23,6 +23,7 @@ from conftest import heeds_ctrl_c
 from features.recordings import grey, tone, write_recording
 from features.tone_clips import STAND_IN, VOICE, content, write_clips
 from selfmm.config.recipe import load_recipe
+from selfmm.core import weights
 from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
 from selfmm.core.jobs.worker import Event, Message, Worker
 from selfmm.core.listener import Listener
@@ -553,11 +554,35 @@ def test_force_replaces_a_data_set_but_no_corrections(
     assert (tmp_path / "data" / CORRECTIONS).read_bytes() == b"precious"
 
 
+def test_given_words_need_no_recogniser_but_later_recordings_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recording(tmp_path / "a.wav", sound=tone(0.5))
+    source = write_table(tmp_path / "t.csv", "path text", ("a.wav", "gut"))
+    monkeypatch.setattr(weights, "find", lambda name: None)
+    recipe = load_recipe(["parts=text,audio", "speech.recogniser=base"])
+    worded = extract(source, tmp_path / "data", recipe=recipe, cache=tmp_path / "cache")
+    assert any("selfmm weights get base" in note for note in worded.notes)
+
+
+def test_the_range_follows_from_all_ratings_and_stored_reasons_name_no_option(tmp_path: Path) -> None:
+    write_recording(tmp_path / "a.wav", sound=tone(0.5))
+    cells = [("a.wav", 1), ("b.wav", 2), ("c.wav", -1), ("d.wav", -2)]
+    source = write_table(tmp_path / "t.csv", "path label", *cells)
+    partial = extract(source, tmp_path / "data", recipe=VOICE, cache=tmp_path / "cache")
+    assert partial.dataset.manifest.label_range == (-3.0, 3.0)
+    assert any("also of clips that failed" in note for note in partial.notes)
+    stored = (tmp_path / "data" / "failures.csv").read_text(encoding="utf-8")
+    assert "media root" in stored
+    assert "`" not in stored
+
+
 @pytest.mark.parametrize(
     ("settings", "kind", "says"),
     [
         (["parts=audio", "voice.features=./nowhere"], WeightsError, "nowhere"),
         (["parts=text", "speech.recogniser=/nowhere"], WeightsError, "nowhere"),
+        (["parts=audio", "speech.recogniser=nope"], WeightsError, "nope.*Choose from"),
     ],
 )
 def test_what_is_missing_stops_all_with_one_message(

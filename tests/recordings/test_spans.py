@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfmm.api.arguments import spans
 from selfmm.core.errors import SettingsError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.streams import Transcript, Word, joined
@@ -93,6 +94,13 @@ def test_windows_cover_a_recording_exactly(length: float, window: float, share: 
     assert all(end - start == pytest.approx(min(window, length), abs=1e-5) for start, end in found)
     for (start, end), (after, _) in itertools.pairwise(found):
         assert start < after <= end + 1e-6
+
+
+def test_gaps_between_windows_are_named() -> None:
+    assert Windows(5, 5).notes == Sentences.notes == ()
+    [note] = Windows(1, 5).notes
+    assert "the 4 s between two windows are not scored" in note
+    assert spans(0.5, None, False) == Windows(0.5, 0.5)
 
 
 @given(st.floats(0.1, 10), st.floats(0.1, 1))

@@ -106,7 +106,8 @@ def _read(path: Path) -> Ratings:
     if suffix in SUFFIXES:
         return read_sheet(path)
     raise SourceError(
-        f"{path} is of an unknown kind. Give a filled sheet (.csv, .tsv, .parquet) or a Label Studio export (.json)."
+        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .parquet) or a Label "
+        "Studio export (.json)."
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings, printable
 from selfmm.core.errors import SourceError
-from selfmm.core.messages import clips, count, some
+from selfmm.core.messages import clips, count, first_line, some
 
 LARGEST = 256 << 20
 """Largest file that is read, in bytes; parsing needs several times as much memory."""
@@ -35,7 +35,7 @@ def _load(path: Path) -> list[Mapping[str, Any]]:
     except RecursionError as error:
         raise SourceError(f"{path} is nested too deeply to be an export. {expected}") from error
     except (OSError, ValueError) as error:
-        raise SourceError(f"cannot read {path}: {str(error)[:200]}. {expected}") from error
+        raise SourceError(f"cannot read {path}: {first_line(error)}. {expected}") from error
     if not isinstance(content, list) or not all(isinstance(task, dict) for task in content):
         what = "a list of other things" if isinstance(content, list) else f"a {type(content).__name__}"
         raise SourceError(f"{path} holds {what}. {expected}")

@@ -76,7 +76,7 @@ def spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows
         raise ArgumentsError(["give `window=...` or `by_sentence=True`, not both"])
     if window is None and not by_sentence:
         raise ArgumentsError(["`hop=...` is the time from one window to the next; give `window=...` too"])
-    return Sentences() if window is None else Windows(window, 1.0 if hop is None else hop)
+    return Sentences() if window is None else Windows(window, min(1.0, max(window, 0.1)) if hop is None else hop)
 
 
 def open_run(run: Run) -> RunFolder:

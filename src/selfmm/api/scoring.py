@@ -100,7 +100,7 @@ def predict(
         run, model, trust: see :func:`load`; a run may be loaded already.
         data, text, split, explain: see :meth:`selfmm.recordings.model.SentimentModel.predict`.
         window: score one recording in windows of this length, in seconds.
-        hop: seconds from the start of one window to the next; default 1.
+        hop: seconds from the start of one window to the next; default 1, or ``window`` if that is less.
         by_sentence: score one recording sentence by sentence.
 
     Returns:
@@ -234,7 +234,7 @@ def explain(
     dataset = trained.folder.training_data() if data is None else as_dataset(data)
     rows = dataset.samples.index[dataset.samples["id"] == clip]
     if len(rows) != 1:
-        raise DatasetError(f"the data set {dataset.name!r} has no clip {clip!r}.")
+        raise DatasetError(f"{dataset.title} has no clip {clip!r}.")
     return explain(trained, dataset, int(rows[0]))
 
 

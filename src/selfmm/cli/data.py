@@ -11,7 +11,7 @@ import typer
 from selfmm import api
 from selfmm.api.parts import count
 from selfmm.cli import options
-from selfmm.cli.output import interruptible, note
+from selfmm.cli.output import as_options, interruptible, note
 
 if TYPE_CHECKING:
     from selfmm.api import Dataset, Extracted
@@ -183,11 +183,11 @@ def extract(
 def _report(extracted: Extracted, dst: Path) -> None:
     note(extracted.notes)
     for failure in extracted.failures[:_FAILURES_SHOWN]:
-        typer.echo(f"left out: {failure.id}: {failure.reason}", err=True)
+        typer.echo(f"left out: {failure.id}: {as_options(failure.reason)}", err=True)
     if extracted.failures:
         more = len(extracted.failures) - _FAILURES_SHOWN
         rest = f"and {more} more; " if more > 0 else ""
-        typer.echo(f"{rest}{dst / 'failures.csv'} lists all {len(extracted.failures)} that were left out", err=True)
+        typer.echo(f"{rest}{dst / 'failures.csv'} lists every clip that was left out", err=True)
     again = f"; {extracted.kept} had been extracted before" if extracted.kept else ""
     typer.echo(f"{dst}: {_describe(extracted.dataset)}{again}.")
     typer.echo(f"Next: selfmm inspect {dst} && selfmm train {dst}")

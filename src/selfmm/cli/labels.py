@@ -111,7 +111,7 @@ def annotate(
         typer.echo(f"{out}: {tasks} with pre-annotations; {written.files[1]}: their labelling configuration.")
     else:
         columns = ", ".join(f"label_{name}" for name in written.modalities)
-        typer.echo(f"{out}: {count(written.clips, 'clip')}. Fill in {columns}; leave empty what nobody judged.")
+        typer.echo(f"{out}: {count(written.clips, 'clip')}. Fill in {columns}; leave the rest empty.")
     typer.echo(f"Then: selfmm labels {run} --import FILE")
 
 

@@ -12,6 +12,7 @@ import typer
 
 from selfmm import api
 from selfmm.cli import options
+from selfmm.cli.output import as_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +128,7 @@ def learn_recordings(
     with watch_clips(console) as clips:
         extracted = api.extract(source, data, force=True, listener=clips)
     for failure in extracted.failures:
-        console.print(f"left out: {failure.id}: {failure.reason}", markup=False)
+        console.print(f"left out: {failure.id}: {as_options(failure.reason)}", markup=False)
     console.print(f"7. training on one label per clip, in {run}")
     with watch_training(console) as epochs:
         model = api.train(extracted.dataset, preset="quickstart", overrides=overrides, out=run, listener=epochs)

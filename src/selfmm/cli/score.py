@@ -67,7 +67,8 @@ def predict(
         float | None, typer.Option(help="Recordings: a score for each window of this number of seconds.")
     ] = None,
     hop: Annotated[
-        float | None, typer.Option(help="With --window: seconds from one window to the next; default 1.")
+        float | None,
+        typer.Option(help="With --window: seconds from one window to the next; default: 1, or the window if shorter."),
     ] = None,
     by_sentence: Annotated[bool, typer.Option("--by-sentence", help="Recordings: a score for each sentence.")] = False,
     explain: Annotated[
@@ -93,7 +94,8 @@ def predict(
     """Score clips: all modalities together, and each alone."""
     if bool(inputs) == bool(text):
         raise api.ArgumentsError(["give either INPUT or --text, for example: selfmm predict RUN --text 'I loved it'"])
-    curve = parts.spans(window, hop, by_sentence) is not None
+    divided = parts.spans(window, hop, by_sentence)
+    curve = divided is not None
     form = Form(as_json, as_csv, as_table, out, srt, picture)
     _check_options(form, curve, explain)
     for path, endings in ((out, (*parts.TABLES, ".json")), (srt, (".srt",)), (picture, (".png", ".svg"))):
@@ -116,6 +118,7 @@ def predict(
         complain(parts.describe_failure(failure))
     if not listed.clips:
         raise api.SourceError("there is nothing to score: no clip can be read.")
+    note(divided.notes if divided is not None else (), err=True)
     results = api.predict_each(
         folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )

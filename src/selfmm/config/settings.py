@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from selfmm.config.model_name import absolute, is_code, short_name
 from selfmm.core.errors import SettingsError
-from selfmm.core.messages import did_you_mean
+from selfmm.core.messages import did_you_mean, plain
 
 _Settings = TypeVar("_Settings", bound="Group")
 
@@ -250,7 +250,9 @@ def load_group(
     try:
         settings = group.model_validate(tree)
     except ValidationError as error:
-        problems += [prefix + _describe(group, list(e["loc"]), e["type"], e["msg"], e["input"]) for e in error.errors()]
+        problems += [
+            prefix + _describe(group, list(e["loc"]), e["type"], plain(e["msg"]), e["input"]) for e in error.errors()
+        ]
     if problems or settings is None:
         raise SettingsError(problems)
     return settings

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from selfmm.core.errors import WeightsError
 from selfmm.core.machine import cores
-from selfmm.core.pretrained import first_line
+from selfmm.core.messages import first_line
 
 CORE = (
     *("accelerate", "filelock", "jinja2", "numpy", "pandas", "psutil", "pyarrow", "pydantic"),

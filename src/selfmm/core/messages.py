@@ -30,6 +30,20 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; choose from: {', '.join(sorted(known))}"
 
 
+def plain(message: str) -> str:
+    """Return a message of pydantic without its prefix for the errors of validators.
+
+    >>> plain("Value error, give one or more of text, audio")
+    'give one or more of text, audio'
+    """
+    return message.removeprefix("Value error, ")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message without its full stop, to quote in a message of selfmm."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun in the right form.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selfmm.core.errors import WeightsError
+from selfmm.core.messages import first_line
 
 Loaded = TypeVar("Loaded")
 
@@ -32,7 +33,7 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         return load(str(folder) if local else name, local)
     except Exception as error:  # the hub's client raises many kinds of errors, as its HTTP library does
         advice = f"The folder must contain {holds}." if local else f"Check the name and the network, or {instead}."
-        raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)} {advice}") from error
+        raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)}. {advice}") from error
 
 
 def load_transformer(name: str, local: bool) -> Any:
@@ -45,8 +46,3 @@ def load_transformer(name: str, local: bool) -> Any:
     return transformers.AutoModel.from_pretrained(
         name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
     )
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, to quote in a message of selfmm."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

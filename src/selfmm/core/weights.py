@@ -26,8 +26,7 @@ from pydantic.dataclasses import dataclass
 
 from selfmm.core.errors import WeightsError
 from selfmm.core.folders import atomic_folder
-from selfmm.core.messages import count, did_you_mean
-from selfmm.core.pretrained import first_line
+from selfmm.core.messages import count, did_you_mean, first_line, plain
 
 _Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 _Requirement = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+==[0-9.]+$")]
@@ -67,7 +66,7 @@ def read_table(path: Path) -> dict[str, Weights]:
     try:
         return TypeAdapter(dict[str, Weights]).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {plain(e['msg'])}" for e in error.errors())
         raise WeightsError(f"{path} is damaged: {problems}. Install selfmm again.") from error
     except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
         raise WeightsError(f"{path} is damaged: {error}. Install selfmm again.") from error

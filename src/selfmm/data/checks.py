@@ -34,13 +34,13 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
     """
     notes: list[str] = []
     problems = [*_table_problems(source, require_labels), *_modality_problems(source, missing, notes)]
-    refuse(f"{source.name} cannot be imported:", problems)
+    refuse(f"the data set {source.name!r} cannot be made:", problems)
     return (*notes, *_shared_videos(source.table))
 
 
 def check_table(source: Source, *, require_labels: bool = True) -> None:
     """Check only the table, for callers without frames; raise ``SourceError`` if ids, splits or labels are wrong."""
-    refuse(f"{source.name} cannot be imported:", _table_problems(source, require_labels))
+    refuse(f"the data set {source.name!r} cannot be made:", _table_problems(source, require_labels))
 
 
 def _table_problems(source: Source, require_labels: bool) -> list[str]:

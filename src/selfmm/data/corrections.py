@@ -27,7 +27,7 @@ import pandas as pd
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.files import atomic_file, explain
-from selfmm.core.messages import some
+from selfmm.core.messages import first_line, some
 
 CORRECTIONS = "corrections.parquet"
 _NUMBERS = ("label", "weight")
@@ -50,7 +50,7 @@ def read_corrections(
     try:
         table = pd.read_parquet(path)
     except Exception as error:  # pyarrow fails on damaged bytes in many ways
-        raise DatasetError(f"cannot read {path}: {str(error)[:300]}. {remedy}") from error
+        raise DatasetError(f"cannot read {path}: {first_line(error)}. {remedy}") from error
     wrong = [name for name in COLUMNS if name not in table or not _is_of_type(table[name], name)]
     if wrong:
         raise DatasetError(f"{path} lacks the columns {wrong}, or they have the wrong type. {remedy}")

@@ -119,7 +119,7 @@ class Inspection:
     @property
     def problems(self) -> tuple[str, ...]:
         """What to fix before training, one sentence each, with the remedy."""
-        problems = [f"{file} does not match its checksum; import the data set again" for file in self.damaged_files]
+        problems = [f"{file} does not match its checksum; make the data set again" for file in self.damaged_files]
         for finding, sentence in (
             (self.duplicated_ids, "ids belong to more than one clip: {}; give every clip its own"),
             (self.shared_videos, "videos have clips in two splits: {}; test results on known speakers are too good"),

@@ -81,8 +81,8 @@ def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequen
         source = read_table_source(src, **options, seed=seed)
         return source, [table.parent / file for file in source.provenance["files"]]
     raise SourceError(
-        f"{src} is of an unknown kind. Give a pickle (.pkl, .pickle), a table (.csv, .tsv, .parquet), or a folder with "
-        "a table in it."
+        f"{src} is not a kind of file that can be imported. Pass a pickle (.pkl, .pickle), a table (.csv, .tsv, "
+        ".parquet), or a folder with a table in it."
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import DatasetError
+from selfmm.core.messages import first_line, plain
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
@@ -121,15 +122,24 @@ def read_manifest(path: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"cannot read {path}: {error}. Import the data set again.") from error
+        raise unreadable(path, error) from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise DatasetError(
             f"{path} has format version {version!r}; this selfmm reads version {FORMAT_VERSION}. "
-            "Import the data set again with this version."
+            "Make the data set again with this version."
         )
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DatasetError(f"{path} is not valid: {problems}. Import the data set again.") from error
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {plain(e['msg'])}" for e in error.errors())
+        raise DatasetError(f"{path} is not valid: {problems}. Make the data set again.") from error
+
+
+def unreadable(path: Path, error: Exception) -> DatasetError:
+    """Return the error for a file of a data set that a library could not read."""
+    if isinstance(error, FileNotFoundError):
+        return DatasetError(f"{path} is missing. Make the data set again.")
+    if "mmap length" in str(error):  # numpy's header promises more rows than the file has
+        return DatasetError(f"cannot read {path}: the file is cut off. Make the data set again.")
+    return DatasetError(f"cannot read {path}: {first_line(error)}. Make the data set again.")

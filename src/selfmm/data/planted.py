@@ -98,7 +98,7 @@ def _problems(settings: PlantedSettings) -> list[str]:
     for name in ("noise", "strength"):
         for modality, value in getattr(settings, name).items():
             if modality not in MODALITIES:
-                problems.append(f"{name} names {modality!r}; the modalities are {list(MODALITIES)}")
+                problems.append(f"{name} names {modality!r}; the modalities are {', '.join(MODALITIES)}")
             elif not 0 <= value < np.inf:
                 problems.append(f"{name}[{modality!r}] is {value}; it must be 0 or more")
     return problems

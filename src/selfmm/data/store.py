@@ -37,7 +37,8 @@ import pandas as pd
 from selfmm.core.errors import DatasetError
 from selfmm.core.messages import clips, some
 from selfmm.data.corrections import read_corrections
-from selfmm.data.manifest import MANIFEST, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest
+from selfmm.data.manifest import MANIFEST, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest, unreadable
+from selfmm.data.other_paths import not_a_dataset
 
 _PREVIEW = 3  # clips in the HTML table
 _LABEL = "label_"
@@ -146,11 +147,11 @@ class Dataset:
             return [self[row] for row in range(*key.indices(len(self)))]
         if isinstance(key, str):
             if key not in self._row_of:
-                raise KeyError(f"{self.name!r} has no clip {key!r}; it has {some(list(self._row_of))}")
+                raise KeyError(f"{self.title} has no clip {key!r}; it has {some(list(self._row_of))}")
             return self._clip(self._row_of[key])
         row = operator.index(key)
         if not -len(self) <= row < len(self):
-            raise IndexError(f"{self.name!r} has no clip number {row}; it has {clips(len(self))}")
+            raise IndexError(f"{self.title} has no clip number {row}; it has {clips(len(self))}")
         return self._clip(row % len(self))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -177,6 +178,11 @@ class Dataset:
     @property
     def name(self) -> str:
         return self.manifest.name
+
+    @property
+    def title(self) -> str:
+        """How messages name it: by its folder, which is what the user typed, or as the input if it is in memory."""
+        return "the input" if self.path == Path() else f"the data set in {self.path}"
 
     @property
     def modalities(self) -> Mapping[str, Modality]:
@@ -250,8 +256,7 @@ def open_dataset(path: str | Path) -> Dataset:
         )
     folder = Path(path)
     if not (folder / MANIFEST).is_file():
-        problem = f"is not a data set: it has no {MANIFEST}" if folder.exists() else "does not exist"
-        raise DatasetError(f"{folder} {problem}. Make a data set with: selfmm import SOURCE {folder}")
+        raise DatasetError(not_a_dataset(folder))
     manifest = read_manifest(folder / MANIFEST)
     dataset = Dataset(folder, manifest, _read_table(folder / TABLE))
     _check(dataset)
@@ -267,14 +272,14 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except Exception as error:  # pyarrow fails on damaged bytes in many ways
-        raise DatasetError(f"cannot read {path}: {error}. Import the data set again.") from error
+        raise unreadable(path, error) from error
 
 
 def _open_matrix(path: Path, name: str, modality: Modality) -> npt.NDArray[Any]:
     try:
         matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header fails in numpy's parser in many ways
-        raise DatasetError(f"cannot read {path}: {error}. Import the data set again.") from error
+        raise unreadable(path, error) from error
     if modality.kind == "tokens":
         fits, expected = matrix.ndim == 1 and matrix.dtype.kind in "iu", "(tokens,) of whole numbers"
     else:
@@ -292,18 +297,18 @@ def _check(dataset: Dataset) -> None:
     places = [f"{name}_{column}" for name in stored for column in ("offset", "length")]
     missing = [column for column in ["id", "split", "label", TEXT, "video", *places] if column not in table.columns]
     if missing:
-        raise DatasetError(f"{path} lacks the columns {missing}. Import the data set again.")
+        raise DatasetError(f"{path} lacks the columns {', '.join(missing)}. Make the data set again.")
     _check_types(table, path, places)
     unknown = sorted(set(table["split"].dropna()) - set(SPLITS)) or ([None] if table["split"].hasnans else [])
     if unknown:
-        raise DatasetError(f"{path} has the splits {unknown}; only {list(SPLITS)} are known.")
+        raise DatasetError(f"{path} has the splits {some(unknown)}; only {', '.join(SPLITS)} are known.")
     for name in stored:
         total = len(dataset.matrix(name))
         offsets, lengths = table[f"{name}_offset"].to_numpy(), dataset.lengths(name)
         if len(table) and (min(offsets.min(), lengths.min()) < 0 or (lengths > total - offsets).any()):
             raise DatasetError(
                 f"{path} points outside {name}.npy, which has {total} rows. "
-                "One of the two was changed or truncated; import the data set again."
+                "One of the two was changed or truncated; make the data set again."
             )
 
 
@@ -316,4 +321,4 @@ def _check_types(table: pd.DataFrame, path: Path, places: list[str]) -> None:
         if not all(isinstance(value, str) for value in table[column].dropna()):
             wrong.append(f"{column} (words)")
     if wrong:
-        raise DatasetError(f"{path} has columns of the wrong type: {', '.join(wrong)}. Import the data set again.")
+        raise DatasetError(f"{path} has columns of the wrong type: {', '.join(wrong)}. Make the data set again.")

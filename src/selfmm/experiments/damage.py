@@ -149,7 +149,7 @@ def deviations(dataset: Dataset, modalities: Sequence[str]) -> dict[str, Frames]
     for name in modalities:
         if not dataset.lengths(name)[rows].any():
             raise DatasetError(
-                f"noise is scaled by standard deviations over the training split, but that of {dataset.name!r} has no "
+                f"noise is scaled by standard deviations over the training split, but that of {dataset.title} has no "
                 f"{name}. Give the data set that was trained on, or leave out the noise."
             )
         by_modality[name] = frame_statistics(dataset, rows, name)[1].numpy()

@@ -134,13 +134,13 @@ def _clips(dataset: Dataset, split: str, modalities: Sequence[str]) -> Dataset:
     lacking = [name for name in modalities if name not in clips.modalities or not clips.lengths(name).any()]
     if lacking:
         raise DatasetError(
-            f"the runs read {', '.join(modalities)}, but no clip in the split {split!r} of {dataset.name!r} has "
+            f"the runs read {', '.join(modalities)}, but no clip in the split {split!r} of {dataset.title} has "
             f"{' or '.join(lacking)}, so the cost of losing it cannot be measured. Give data that have all of them, or "
             "runs that were trained without it."
         )
     if not np.isfinite(clips.labels()).any():
         raise DatasetError(
-            f"no clip in the split {split!r} of {dataset.name!r} has a label, so scores cannot be evaluated. Choose "
+            f"no clip in the split {split!r} of {dataset.title} has a label, so scores cannot be evaluated. Choose "
             "another split, or data with labels."
         )
     return clips

@@ -38,7 +38,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         SettingsError: if ``steps`` is less than 1.
     """
     if not 0 <= row < len(dataset):
-        raise DatasetError(f"the data set {dataset.name!r} has {clips(len(dataset))}, so there is no row {row}.")
+        raise DatasetError(f"{dataset.title} has {clips(len(dataset))}, so there is no row {row}.")
     if steps < 1:
         raise SettingsError([f"steps = {steps}: an integral needs at least one point"])
     network = as_late_fusion(model.assembly.model, "an explanation")

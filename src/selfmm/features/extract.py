@@ -27,6 +27,7 @@ from selfmm.features.dataset import ClipRow, row_of, source_of
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.plan import none_left, plan_dataset, usable
+from selfmm.features.words.recogniser import check_recogniser
 from selfmm.features.workers import Answer, Backend, in_workers
 
 
@@ -74,7 +75,8 @@ def extract(
         recipe: what to extract and how.
         label_column: column of the table that holds the ratings; default: ``label``.
         media_root: folder from which the table's relative paths start; default: the folder of the table.
-        label_range: lowest and highest possible rating; default: [-1, 1] if it holds all ratings, else [-3, 3].
+        label_range: lowest and highest possible rating; default: [-1, 1] if it holds all ratings, also of
+            clips that fail, else [-3, 3].
         name: name of the data set; default: the name of the source.
         seed: seed of the split, if the table has none.
         jobs: number of clips at a time; default: the number of cores.
@@ -91,6 +93,8 @@ def extract(
     source, dst, recipe = Path(source), Path(dst), recipe or Recipe()
     check_jobs(jobs)
     check_writable(dst, force=force)
+    speech = recipe.speech
+    later = [] if speech.recogniser == "none" else check_recogniser(speech.recogniser, speech.language)
     listed = usable(
         read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))
     )
@@ -109,6 +113,8 @@ def extract(
     extracted = replace(extracted, provenance=_provenance(source, recipe, len(failures)))
     checked = check_source(extracted, missing="allow", require_labels=False)
     dataset = write_dataset(extracted, dst, force=force)
+    if "text" in recipe.parts:
+        notes += later
     return Extracted(dataset, failures, (*listed.notes, *notes, *checked), work.kept)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ def usable(listed: ClipList) -> ClipList:
         else:
             clips.append(clip)
     unrated = () if rated else ("no clip has a rating: the data set can be scored, not trained on.",)
-    return ClipList(tuple(clips), tuple(failures), (*listed.notes, *unrated))
+    return replace(listed, clips=tuple(clips), failures=tuple(failures), notes=(*listed.notes, *unrated))
 
 
 def plan_dataset(
@@ -72,9 +73,12 @@ def plan_dataset(
     for modality in sorted({modality for clip in clips for modality in clip.labels}):
         table[f"label_{modality}"] = [clip.labels.get(modality, np.nan) for clip in clips]
     if label_range is None:
-        label_range = default_range(labels[np.isfinite(labels)])
+        label_range = default_range(np.array([*labels[np.isfinite(labels)], *listed.ratings]))
         if np.isfinite(labels).any():
-            notes.append(f"ratings are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
+            notes.append(
+                f"ratings are assumed to be in {list(label_range)}, which follows from all ratings, also of clips that "
+                "failed; if not, pass `label_range=(LOW, HIGH)`."
+            )
     plan = Source(table, {}, name, label_range)
     check_table(plan, require_labels=bool(np.isfinite(labels).any()))
     return plan, notes

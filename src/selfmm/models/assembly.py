@@ -110,7 +110,7 @@ def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modalit
     named = [("modalities", name) for name in settings.modalities]
     named += [("stream", name) for name in settings.stream if name not in _PRESET_STREAMS]
     problems = [
-        f"{where}: the data set {dataset.name!r} has no modality {name!r}{did_you_mean(name, known)}"
+        f"{where}: {dataset.title} has no modality {name!r}{did_you_mean(name, known)}"
         for where, name in named
         if name not in known
     ]
@@ -195,19 +195,19 @@ def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:
     shared = [name for name in modalities if name in dataset.modalities]
     if not shared:
         raise DatasetError(
-            f"the model reads {', '.join(modalities)}, but {dataset.name!r} has only {', '.join(dataset.modalities)}."
+            f"the model reads {', '.join(modalities)}, but {dataset.title} has only {', '.join(dataset.modalities)}."
         )
     for name in shared:
         read, stored = modalities[name], dataset.modalities[name]
         if read.dim != stored.dim:
             raise DatasetError(
-                f"{name} in {dataset.name!r} is {_shape(stored)}, but the model reads {_shape(read)}. "
+                f"{name} in {dataset.title} is {_shape(stored)}, but the model reads {_shape(read)}. "
                 "Extract the features as for training, or leave this modality out."
             )
         if read.columns and stored.columns and read.columns != stored.columns:
             differing = next(pair for pair in zip(read.columns, stored.columns, strict=True) if pair[0] != pair[1])
             raise DatasetError(
-                f"the features of {name} in {dataset.name!r} have other names than those the model was trained on; the "
+                f"the features of {name} in {dataset.title} have other names than those the model was trained on; the "
                 f"first one is {differing[1]!r} instead of {differing[0]!r}. Extract them as for training."
             )
 
@@ -223,7 +223,7 @@ def _check_vocabulary(dataset: Dataset, rows: Positions, size: int) -> None:
     highest = int(ids.max()) if len(ids) else 0
     if highest >= size:
         raise DatasetError(
-            f"the token ids of {dataset.name!r} go up to {highest}, but the text encoder knows {size} words. They "
+            f"the token ids of {dataset.title} go up to {highest}, but the text encoder knows {size} words. They "
             f"come from {dataset.modalities[TEXT].tokenizer or 'an unnamed tokenizer'}: choose an encoder with its "
             "vocabulary, or import the raw text."
         )

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
-from selfmm.core.pretrained import first_line, load_named, load_transformer
+from selfmm.core.messages import first_line
+from selfmm.core.pretrained import load_named, load_transformer
 from selfmm.models.encoders import Encoder
 from selfmm.models.packed import FAMILIES, all_tokens, can_pack, embeddings, first_of_embedded, first_tokens
 

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmm.core.errors import ArgumentsError, SourceError
+from selfmm.data.manifest import MANIFEST
+from selfmm.data.tables.reader import SUFFIXES
 from selfmm.features.clips.clip import Clip, ClipList, Failure
+from selfmm.features.clips.files import inside
 from selfmm.features.clips.listing import holds_recordings, is_recording, read_clips
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> Cli
 
     Raises:
         SettingsError: if there are several inputs and they are not recordings.
-        SourceError: if only some inputs are recordings.
+        SourceError: if only some inputs are recordings, or if the only input cannot be read.
     """
     recordings = [_are_recordings(item, recipe) for item in inputs]
     if not any(recordings):
@@ -46,6 +49,8 @@ def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> Cli
         try:
             listed = read_clips(item)
         except SourceError as error:
+            if len(inputs) == 1:
+                raise
             failures.append(Failure(item.stem, str(item), str(error)))
             continue
         clips += listed.clips
@@ -90,4 +95,11 @@ def exists(name: str | Path) -> bool:
 def _are_recordings(item: Path | Clip, recipe: Recipe | None) -> bool:
     if isinstance(item, Clip) or is_recording(item):
         return True
+    if recipe is not None and item.is_dir() and not _holds_features(item):
+        return True  # its subfolders may hold recordings; if not, reading it says so
     return holds_recordings(item) and (recipe is not None or item.is_dir())
+
+
+def _holds_features(folder: Path) -> bool:
+    """Return whether a folder may be a data set, or a table with features next to it."""
+    return (folder / MANIFEST).is_file() or any(file.suffix.lower() in SUFFIXES for file in inside(folder))

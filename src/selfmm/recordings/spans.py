@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from selfmm.core.errors import ArgumentsError
 from selfmm.features.analysis import Analysis, Features
@@ -21,8 +22,9 @@ _LEAST = 1e-3  # seconds; a shorter rest comes from rounding
 class Windows:
     """Windows of one length: [0, ``window``), [``hop``, ``hop`` + ``window``), ...
 
-    The last window ends with the recording, so it may start less than ``hop`` after the previous one. A recording
-    shorter than a window is one window.
+    If ``hop`` is more than ``window``, what lies between is not scored, as ``notes`` says. The last window ends with
+    the recording, so it may start less than ``hop`` after the previous one. A recording shorter than a window is one
+    window.
 
     Raises:
         SettingsError: if ``window`` or ``hop`` is not from .1 to 3600 s.
@@ -38,9 +40,21 @@ class Windows:
                 [f"{name} = {getattr(self, name):g}: give seconds, from 0.1 to 3600" for name in wrong]
             )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user may not expect, one sentence each."""
+        if self.hop <= self.window:
+            return ()
+        return (
+            f"a window of {self.window:g} s starts every {self.hop:g} s: the {self.hop - self.window:g} s between "
+            f"two windows are not scored. To score everything, pass `hop={self.window:g}` or less.",
+        )
+
 
 class Sentences:
     """Sentences, which end at a full stop or a pause and last 15 s at most."""
+
+    notes: ClassVar[tuple[str, ...]] = ()
 
 
 class Even:

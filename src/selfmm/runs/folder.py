@@ -35,7 +35,7 @@ from selfmm.config.model_name import is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
-from selfmm.core.messages import some
+from selfmm.core.messages import plain, some
 from selfmm.data.manifest import MANIFEST, Modality, check_modalities
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.labels.audit.history import check_labels
@@ -283,7 +283,9 @@ def _why_no_run(path: Path) -> str:
 
 def _brief(error: ValidationError) -> str:
     """The first few problems of a validation."""
-    return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
+    return "; ".join(
+        ": ".join(filter(None, (".".join(map(str, e["loc"])), plain(e["msg"])))) for e in error.errors()[:5]
+    )
 
 
 def refuse_inside(path: Path, run: Path) -> None:

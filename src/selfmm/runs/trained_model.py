@@ -175,8 +175,8 @@ def split_rows(dataset: Dataset, split: str | None) -> Positions:
         return np.arange(len(dataset))
     rows = dataset.rows(split)
     if not len(rows):
-        known = sorted(set(dataset.samples["split"]))
-        raise DatasetError(f"the data set {dataset.name!r} has no clip in a split {split!r}; its splits are: {known}")
+        known = ", ".join(sorted(set(dataset.samples["split"])))
+        raise DatasetError(f"{dataset.title} has no clip in a split {split!r}; it has: {known}")
     return rows
 
 

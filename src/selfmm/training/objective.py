@@ -9,8 +9,10 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import TrainingError
+from selfmm.core.messages import some
 from selfmm.core.processes import Processes
 from selfmm.core.tensors import Positions
+from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
@@ -62,8 +64,8 @@ def human_labels(
     empty = [name for name, values in labels.items() if not values.isfinite().any()]
     if empty:
         raise TrainingError(
-            f"{settings.model_name} needs people's labels per modality, but no training clip of {dataset.name!r} has "
-            f"one for {', '.join(empty)}. Import the data with columns {', '.join(f'label_{name}' for name in empty)}, "
+            f"{settings.model_name} needs people's labels per modality, but no training clip of {dataset.title} has "
+            f"one for {', '.join(empty)}. Add columns {', '.join(f'label_{name}' for name in empty)} to the data, "
             "collect labels with `selfmm annotate`, generate them with `labels='generated'`, or train without: "
             "`labels='none'`."
         )
@@ -96,15 +98,19 @@ def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> Non
     for split in ("train", "valid"):
         rows = dataset.rows(split)
         if not len(rows):
+            if dataset.samples["video"].nunique() < len(SPLITS):
+                advice = f"add clips of more recordings, {len(SPLITS)} or more in total, and make the data set again."
+            else:
+                advice = "make it again from a table without a split column, and selfmm will split it."
             raise TrainingError(
-                f"the data set {dataset.name!r} has no clip in its {split} split ({len(dataset)} in total). "
-                "Training needs train and valid; import it without a split column, and selfmm will split it."
+                f"{dataset.title} has no clip in its {split} split ({len(dataset)} in total). Training needs train and "
+                f"valid; {advice}"
             )
         unknown = ~np.isfinite(labels[rows])
         if unknown.any():
-            first = dataset.samples["id"].iloc[rows[unknown][:3]].tolist()
+            unlabelled = dataset.samples["id"].iloc[rows[unknown]].tolist()
             raise TrainingError(
-                f"{int(unknown.sum())} of {len(rows)} clips in the {split} split have no label, for example {first}. "
+                f"{len(unlabelled)} of {len(rows)} clips in the {split} split have no label: {some(unlabelled)}. "
                 "Give them one or leave them out."
             )
     if source == "generated":
@@ -119,9 +125,9 @@ def _check_both_sides(dataset: Dataset, labels: np.ndarray[tuple[int, ...], np.d
     low, high = dataset.manifest.label_range
     counts = f"{positive} above {neutral:g}, {negative} below, {len(labels) - positive - negative} equal to it"
     raise TrainingError(
-        f"the {len(labels)} training labels of {dataset.name!r} are one-sided ({counts}; they span "
+        f"the {len(labels)} training labels of {dataset.title} are one-sided ({counts}; they span "
         f"{labels.min():g} to {labels.max():g}). Unimodal labels are made from the distance to a positive and a "
         f"negative class centre, so clips are needed on both sides of {neutral:g}, the neutral point of the label "
-        f"range {low:g} to {high:g}. If your scale differs, import again with its true `label_range=...`; or train "
-        "without unimodal labels: `labels='none'`."
+        f"range {low:g} to {high:g}. If your scale differs, make the data set again with its true "
+        "`label_range=...`; or train without unimodal labels: `labels='none'`."
     )

@@ -146,16 +146,19 @@ def test_labels_may_be_absent_for_a_prediction(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"label": ["positive", "1", "0,5", "2"]}, r"column label: 2 clips have .* not a number: 'positive \(a\)'"),
+        (
+            {"label": ["positive", "1", "0,5", "2"]},
+            r"column label: 2 clips have .* not a finite number: 'positive \(a\)'",
+        ),
         ({"id": ["a", "a", "b", "b"]}, "ids occur more than once: 'a', 'b'"),
         ({"id": ["a", "", "b", "c"]}, "1 clip has no id"),
         ({"split": ["train", "", "test", "train"]}, r"1 clip has no split \('b'\)"),
         ({"split": ["train", "x", "test", "train"]}, "splits 'x' are unknown. Name them train"),
         ({"id": None}, "has no column id"),
-        ({"Label": [1, 2, 3, 4]}, r"has the columns \['label'\] twice"),
+        ({"Label": [1, 2, 3, 4]}, r"has the columns 'label' twice"),
         ({"text": None}, "no words in a column text, and no features next to it"),
         ({"text": [" ", "", " ", ""]}, "no words in a column text"),
-        ({"start": ["0:15", "1", "2", "3"]}, "column start: 1 clip has a value that is not a number"),
+        ({"start": ["0:15", "1", "2", "3"]}, "column start: 1 clip has a value that is not a finite number"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_reported(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
@@ -209,18 +212,15 @@ def test_damaged_feature_files_are_named(tmp_path: Path, content: bytes) -> None
         (b"id,label,text\na,1,x,y\n", "rows longer than its header.*quotes"),
         (b"id,label,text\na,1,x\nb,1,x,y\n", "cannot read .*line 3"),
         (b"id,label,text\na,1,\xff\xfe\n", "is not UTF-8"),
-        (b"id,label,text,label\na,1,x,2\n", r"has the columns \['label'\] twice"),
+        (b"id,label,text,label\na,1,x,2\n", r"has the columns 'label' twice"),
         (b"id;label;text\na;1;b\n", "no column id and no column label; it has 'id;label;text'"),
         (b"\x00\x00", "."),
-        (b"id,label,text\na," + b"1e999" + b",x\n", None),
+        (b"id,label,text\na,1e999,x\nb,abc,x\nc,inf,x\n", r"3 clips have .*: '1e999 \(a\)', 'abc \(b\)', 'inf \(c\)'"),
     ],
 )
-def test_damaged_tables_are_explained(tmp_path: Path, content: bytes, message: str | None) -> None:
+def test_damaged_tables_are_explained(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "clips.csv"
     path.write_bytes(content)
-    if message is None:
-        assert np.isinf(read_table_source(path).table["label"][0])  # left to check_source
-        return
     with pytest.raises(SourceError, match=message):
         read_table_source(path)
 

@@ -15,7 +15,7 @@ import torch
 
 from selfmm.core import weights
 from selfmm.core.errors import MissingPackageError, SettingsError, WeightsError
-from selfmm.features.words.recogniser import Recogniser, load_recogniser
+from selfmm.features.words.recogniser import Recogniser, check_recogniser, load_recogniser
 
 SOUND = np.zeros(16_000 * 4, dtype=np.float32)
 
@@ -174,3 +174,29 @@ def test_torch_computes_with_as_many_threads_as_before() -> None:
     finally:
         torch.set_num_threads(before)
         load_recogniser.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nope", "no speech recogniser 'nope'. Choose from: none, tiny.en, base"),
+        ("smal", "did you mean 'small"),
+        ("bas", "did you mean 'base'?"),
+        ("./nowhere", "no speech recogniser './nowhere'"),
+    ],
+)
+def test_a_wrong_name_is_refused_without_loading_anything(name: str, says: str) -> None:
+    pytest.importorskip("faster_whisper")
+    with pytest.raises(WeightsError) as error:
+        check_recogniser(name)
+    assert says in str(error.value)
+
+
+def test_a_name_that_may_be_right_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faster_whisper")
+    assert check_recogniser("small", "de") == check_recogniser("owner/whisper-small") == []
+    with pytest.raises(WeightsError, match=r"model\.bin"):
+        check_recogniser(str(tmp_path))
+    monkeypatch.setattr(weights, "find", lambda name: None)
+    assert ["selfmm weights get base" in note for note in check_recogniser("base")] == [True]
+    assert ["knows English only" in note for note in check_recogniser("small.en", "de")] == [True]

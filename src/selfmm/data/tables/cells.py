@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from selfmm.core.errors import SourceError
+from selfmm.core.messages import first_line
 
 COLUMNS = {  # name in other tables: our name
     "video_id": "video",
@@ -52,7 +53,7 @@ def read_cells(path: Path) -> pd.DataFrame:
             "a point, and put quotes around texts with commas."
         ) from error
     except (OSError, ValueError, OverflowError) as error:  # pandas' and pyarrow's own errors are ValueErrors
-        raise SourceError(f"cannot read {path}: {str(error)[:300]}. Check that it is a valid table.") from error
+        raise SourceError(f"cannot read {path}: {first_line(error)}. Check that it is a valid table.") from error
 
 
 def words(column: pd.Series) -> pd.Series:

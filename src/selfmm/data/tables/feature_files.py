@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
-from selfmm.core.messages import clips, some
+from selfmm.core.messages import clips, first_line, some
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
 from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
 from selfmm.data.writer import Frames
@@ -79,7 +79,7 @@ def _load(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
     return SourceError(
-        f"cannot read {path} ({str(error)[:200] or type(error).__name__}). It must hold plain arrays of numbers; "
+        f"cannot read {path} ({first_line(error)}). It must hold plain arrays of numbers; "
         "write it with numpy.save or numpy.savez."
     )
 
@@ -180,7 +180,7 @@ def feature_frames(
         array = file.read(clip) if lengths[clip] else None
         frames = np.zeros((0, dim)) if array is None else _as_frames(array)
         if frames is None or frames.shape != (lengths[clip], dim):
-            raise SourceError(f"{file.path} changed while it was read. Import it again when no program writes to it.")
+            raise SourceError(f"{file.path} changed while it was read. Try again when no program writes to it.")
         return without_non_finite(frames, dtype)
 
     return Frames(Modality(kind="frames", dim=dim), lengths, read, dtype)

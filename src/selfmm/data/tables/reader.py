@@ -132,7 +132,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     raw = raw.set_axis([COLUMNS.get(name, name) for name in names], axis=1)
     repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
     if repeated:
-        raise SourceError(f"{path} has the columns {repeated} twice. Remove or rename one of each.")
+        raise SourceError(f"{path} has the columns {some(repeated)} twice. Remove or rename one of each.")
     if "id" not in raw and {"video", "clip_id"} <= set(raw.columns):
         raw["id"] = words(raw["video"]) + SEPARATOR + words(raw["clip_id"])
     lacking = [column for column in ("id", "label") if column not in raw and (column == "id" or require_labels)]
@@ -163,7 +163,9 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
     for column in [column for column in raw.columns if column in _FIGURES or column.startswith("label_")]:
         wrong: list[str] = []
         values = _numbers(raw, column, ids, wrong)
-        if column in _FIGURES or not wrong:  # a column label_<name> of words means something else
+        if (
+            column in _FIGURES or not wrong or np.isinf(values).any()
+        ):  # a column label_<name> of words means something else
             table[column] = values
             problems += wrong
     if "split" in raw:
@@ -174,12 +176,12 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
 def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
     cells = words(raw[column]).str.strip()
     values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
-    wrong = np.isnan(values) & (cells != "").to_numpy(dtype=bool)
+    wrong = ~np.isfinite(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():
         named = [f"{word} ({clip_id})" for word, clip_id, bad in zip(cells, ids, wrong, strict=True) if bad]
         problems.append(
-            f"column {column}: {clips(int(wrong.sum()), ('has', 'have'))} a value that is not a number: {some(named)}. "
-            "Write numbers, with a point for decimals; leave the cell empty if the number is unknown."
+            f"column {column}: {clips(int(wrong.sum()), ('has', 'have'))} a value that is not a finite number: "
+            f"{some(named)}. Write numbers, with a point for decimals; leave the cell empty if the number is unknown."
         )
     return values
 

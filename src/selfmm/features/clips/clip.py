@@ -81,8 +81,10 @@ class ClipList:
         clips: clips with unique, non-empty ids.
         failures: clips that cannot be used, with reasons.
         notes: possible mistakes, one sentence each.
+        ratings: every rating of a table, also those of clips that cannot be used.
     """
 
     clips: tuple[Clip, ...]
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    ratings: tuple[float, ...] = ()

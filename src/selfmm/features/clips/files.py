@@ -8,18 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmm.core.errors import SourceError
+from selfmm.data.other_paths import RECORDINGS
 from selfmm.data.tables.cells import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.words.subtitles import SUFFIXES
-
-RECORDINGS = frozenset(
-    (
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv"),
-        *(".asf", ".3gp", ".ogv", ".mxf", ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma"),
-        *(".aiff", ".aif", ".au", ".caf", ".amr"),
-    )
-)
-"""Suffixes of recordings."""
 
 
 class Finder:
@@ -56,11 +48,15 @@ def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
     """Return the content of the .txt file and the path of the .srt, .vtt, .ass or .ssa file next to a recording.
 
     Raises:
-        ValueError: if the .txt file is not UTF-8.
-        OSError: if it cannot be read.
+        SourceError: if the .txt file cannot be read, or is not UTF-8.
     """
     text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(suffix) for suffix in SUFFIXES]
-    words = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
+    try:
+        words = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
+    except OSError as error:
+        raise SourceError(f"cannot read {text.name}: {error.strerror or error}. Check its permissions.") from error
+    except ValueError as error:
+        raise SourceError(f"{text.name} is not UTF-8. Save it as UTF-8.") from error
     return words or None, next((file for file in subtitles if file.is_file()), None)
 
 
@@ -74,7 +70,7 @@ def clips_of_files(source: Path) -> ClipList:
     if not files:
         raise SourceError(
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
-            "folder that holds recordings, or subfolders with recordings; deeper folders are not searched."
+            "folder that holds recordings, or subfolders with recordings; deeper subfolders are not searched."
         )
     names = [f"{video}{SEPARATOR}{file.stem}" if video else file.stem for file, video in files]
     counts = Counter(names)
@@ -83,8 +79,8 @@ def clips_of_files(source: Path) -> ClipList:
         clip_id = name if counts[name] == 1 else f"{name}{file.suffix}"
         try:
             text, subtitles = transcript_of(file)
-        except (ValueError, OSError) as error:
-            failures.append(Failure(clip_id, str(file), f"cannot read {file.stem}.txt: {error}. Save it as UTF-8."))
+        except SourceError as error:
+            failures.append(Failure(clip_id, str(file), str(error)))
             continue
         clips.append(Clip(file, clip_id, text=text, subtitles=subtitles, video=video))
     return ClipList(tuple(clips), tuple(failures))

@@ -18,8 +18,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from selfmm.core.errors import SourceError
+from selfmm.data.other_paths import RECORDINGS
 from selfmm.features.clips.clip import ClipList
-from selfmm.features.clips.files import RECORDINGS, clips_of_files, inside
+from selfmm.features.clips.files import clips_of_files, inside
 from selfmm.features.clips.tables import TABLES, is_clip_table, names_recordings, read_clip_table
 
 

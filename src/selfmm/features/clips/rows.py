@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmm.config.recipe import PARTS
+from selfmm.core.errors import SourceError
 from selfmm.data.tables.cells import SEPARATOR, SPLIT_WORDS
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.files import Finder, transcript_of
@@ -64,6 +65,14 @@ def read_row(clip_id: str, row: Row, root: Path, finder: Finder, *, require_labe
     )
 
 
+def rating_of(row: Row) -> float | None:
+    """Return the rating of a row; None if it has none, or one that is not a number."""
+    try:
+        return _number(row, "label")
+    except RowError:
+        return None
+
+
 def _number(row: Row, column: str) -> float | None:
     cell = row[column].strip()
     if not cell:
@@ -119,8 +128,8 @@ def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[
         return text, None
     try:
         text, subtitles = transcript_of(recording)
-    except (ValueError, OSError) as error:
-        raise RowError(f"cannot read {recording.stem}.txt: {error}. Save it as UTF-8.") from error
+    except SourceError as error:
+        raise RowError(str(error)) from error
     return text if whole else None, subtitles  # a text without times is of the whole recording
 
 
@@ -140,7 +149,7 @@ def _recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
     if "://" in cell:
         raise RowError(f"{cell} is an address. Download the recording, and write the path of the file.")
     raise RowError(
-        f"{path} {problem}. Correct the path, or name the folder that holds the recordings with `media_root=...`."
+        f"{path} {problem}. Correct the path, or give the folder that holds the recordings as the media root."
     )
 
 
@@ -155,7 +164,7 @@ def _by_name(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
         if name and (recording := finder.find(folder, name)) is not None:
             return recording
     tried = ", ".join(str(folder / f"{name}.*") for folder, name in places if name)
-    raise RowError(f"there is no recording at {tried}. Add a column path, or name its folder with `media_root=...`.")
+    raise RowError(f"there is no recording at {tried}. Add a column path, or give its folder as the media root.")
 
 
 def _is_plain(name: str) -> bool:

@@ -12,7 +12,7 @@ from selfmm.core.messages import did_you_mean, some
 from selfmm.data.tables.cells import COLUMNS, read_cells, words
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
-from selfmm.features.clips.rows import Row, RowError, read_row
+from selfmm.features.clips.rows import Row, RowError, rating_of, read_row
 
 TABLES = (".csv", ".tsv", ".parquet")
 _NAMES = {"file": "path", "filename": "path", "file_name": "path", "video_path": "path", **COLUMNS}
@@ -50,7 +50,8 @@ def read_clip_table(path: Path, label_column: str | None, require_labels: bool, 
             clips.append(read_row(clip_id, row, root, finder, require_label=require_labels))
         except RowError as error:
             failures.append(Failure(clip_id, row["path"], str(error)))
-    return ClipList(tuple(clips), tuple(failures), tuple(overlap_notes(clips)))
+    ratings = tuple(rating for rating in map(rating_of, rows) if rating is not None)
+    return ClipList(tuple(clips), tuple(failures), tuple(overlap_notes(clips)), ratings)
 
 
 def _columns(path: Path) -> dict[str, list[str]]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from selfmm.core.errors import WeightsError
-from selfmm.core.pretrained import first_line, load_named, load_transformer
+from selfmm.core.messages import first_line
+from selfmm.core.pretrained import load_named, load_transformer
 from selfmm.features.face.landmarks import Face, Image
 from selfmm.features.one_thread import one_thread
 from selfmm.features.streams import Floats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from selfmm.features.streams import SOUND_RATE, Floats
 OFFLINE = ("tiny.en", "base")
 """Recognisers among the offline weights."""
 
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _HOLDS = "Whisper weights in the format of faster-whisper (CTranslate2)"
 _REPEATS = 2.4  # Whisper's own limit: text with a higher compression ratio repeats itself
 _UNSURE = -1.0  # Whisper's own limit for the mean log probability of a token
@@ -119,6 +121,49 @@ def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
     return spectrogram[:, : length + length % 2 + _MARGIN]
 
 
+def check_recogniser(name: str, language: str = "") -> list[str]:
+    """Check the name of a recogniser without loading it: given words need none, but later recordings may.
+
+    Args:
+        name: as in the recipe, but not ``none``.
+        language: of the speech; empty: it will be detected.
+
+    Returns:
+        What prevents the recognition of speech on this machine, and what to do, one sentence each.
+
+    Raises:
+        WeightsError: if the name is neither that of a known model, nor a folder of one, nor like a name on the hub.
+    """
+    notes = []
+    if name in OFFLINE and weights.find(name) is None:
+        notes.append(
+            f"the weights of the speech recogniser {name} are not on this machine. Predictions for recordings without "
+            f"words need them: selfmm weights get {name}"
+        )
+    if name.endswith(".en") and language not in ("", "en"):
+        notes.append(
+            f"the speech recogniser {name} knows English only, so recordings in {language!r} can only be scored with "
+            "their words. To have these recognised, extract with `recogniser='base'`, or another multilingual one."
+        )
+    if name in OFFLINE or _is_folder(name) or _HUB_NAME.fullmatch(name):
+        return notes
+    known = _known()
+    if name not in known:
+        choices = f"Choose from: none, {', '.join(known)}; or give a local folder or a hub name like owner/model."
+        near = did_you_mean(name, known)
+        raise WeightsError(f"there is no speech recogniser {name!r}{near if near.endswith('?') else '.'} {choices}")
+    return notes
+
+
+def _known() -> tuple[str, ...]:
+    """Return the names of recognisers; without faster-whisper, only those of the offline weights."""
+    try:
+        from faster_whisper import available_models
+    except ImportError:
+        return OFFLINE
+    return tuple(dict.fromkeys((*OFFLINE, *available_models())))
+
+
 @functools.lru_cache(maxsize=2)
 def load_recogniser(name: str, threads: int = 1) -> Recogniser:
     """Load a recogniser, once per process.
@@ -134,13 +179,19 @@ def load_recogniser(name: str, threads: int = 1) -> Recogniser:
     """
     if name in OFFLINE:
         return Recogniser(_load(str(weights.locate(name)), threads))
+    _is_folder(name)
+    return Recogniser(_load(name, threads))
+
+
+def _is_folder(name: str) -> bool:
+    """Return whether a recogniser is a local folder; raise ``WeightsError`` if the folder lacks a file."""
     folder = Path(name).expanduser()
     missing = [file for file in ("model.bin", "config.json", "tokenizer.json") if not (folder / file).is_file()]
     if folder.is_dir() and missing:  # the library would download a tokenizer from the hub
         raise WeightsError(
             f"the folder {name} of the speech recogniser holds no {' and no '.join(missing)}. It must contain {_HOLDS}."
         )
-    return Recogniser(_load(name, threads))
+    return folder.is_dir()
 
 
 def _load(name: str, threads: int) -> Any:
