@@ -191,6 +191,7 @@ def test_loading_gives_the_stored_predictions(trained: SentimentModel, planted: 
     pd.testing.assert_frame_equal(again, trained.predictions, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_same_seed_same_numbers_other_seed_others(planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
     def scores(name: str, seed: int) -> SentimentModel:
         overrides = [*QUICK, "training.max_epochs=2"]

@@ -13,6 +13,7 @@ from environments import BenchmarkError, installed_bytes, surroundings, timed, v
 HERE = Path(sys.executable)
 
 
+@pytest.mark.slow
 def test_a_process_is_timed_and_what_it_says_is_kept(tmp_path: Path) -> None:
     busy = "import time; print('said'); end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
     took = timed([HERE, "-c", busy], os.environ, tmp_path / "log")
@@ -40,6 +41,7 @@ def test_both_programs_get_the_same_threads_and_no_network() -> None:
     assert wanted.items() <= around.items()
 
 
+@pytest.mark.slow
 def test_installed_size_counts_each_file_of_a_need_once() -> None:
     def own(name: str) -> int:
         paths = {Path(str(file.locate())) for file in metadata.files(name) or ()}

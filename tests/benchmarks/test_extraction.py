@@ -99,6 +99,7 @@ _BUSY = "import time\nwhile time.process_time() < 0.5: pass"
 _PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_BUSY!r}], check=True)"
 
 
+@pytest.mark.slow
 def test_a_run_is_timed_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction_many, "command", lambda *_: [sys.executable, "-c", _PARENT])
     took = extraction_many.run(tmp_path / "none.csv", tmp_path / "0", 1)

@@ -50,6 +50,7 @@ def test_padding_is_zeros_at_the_end(columns: dict[str, dict[str, Any]]) -> None
             assert all((values[clip, length:] == 0).all() for clip, length in enumerate(real))
 
 
+@pytest.mark.slow
 def test_import_gives_the_same_clips(columns: dict[str, dict[str, Any]], tiny_encoder: str, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

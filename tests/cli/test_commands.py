@@ -49,6 +49,7 @@ GROUPS = {
 }
 
 
+@pytest.mark.slow
 def test_the_help_is_in_groups_and_every_command_has_help() -> None:
     text = selfmm("--help").stdout
     titles = re.findall(r"╭─ (\w+) ─", text)
@@ -84,6 +85,7 @@ def test_bash_completes(tmp_path: Path) -> None:
         assert asked.stdout == expected
 
 
+@pytest.mark.slow
 def test_messages_name_parameters_in_python_and_options_in_the_command(trained: TrainedModel, planted: Dataset) -> None:
     out = trained.folder.path
     with pytest.raises(api.OutputError, match=r"Pass `resume=True` to continue it, or choose another `out=\.\.\.`"):
@@ -91,6 +93,7 @@ def test_messages_name_parameters_in_python_and_options_in_the_command(trained: 
     complains(selfmm("train", planted.path, "--out", out), "Pass --resume to continue it, or choose another --out.")
 
 
+@pytest.mark.slow
 def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
     """planted, inspect, train, evaluate, predict, labels: each on what the one before left."""
     result = selfmm("planted", "data", "--clips", "80", cwd=tmp_path)

@@ -30,6 +30,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clips(tmp_path_factory.mktemp("clips"), 12)
 
 
+@pytest.mark.slow
 def test_from_clips_to_a_run(table: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     options: list[str | Path] = ["--parts", "audio", "--cache", tmp_path / "cache", "--label-range", "-3,3"]
@@ -54,6 +55,7 @@ def test_from_clips_to_a_run(table: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_table_may_lie_elsewhere_than_its_recordings(table: Path, tmp_path: Path) -> None:
     head, first, *_ = table.read_text().splitlines()
     elsewhere = tmp_path / "one.csv"
@@ -63,6 +65,7 @@ def test_a_table_may_lie_elsewhere_than_its_recordings(table: Path, tmp_path: Pa
     assert "1 clip (" in out
 
 
+@pytest.mark.slow
 def test_clips_that_are_left_out_are_named_once(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()

@@ -102,6 +102,7 @@ def test_without_the_parts_one_is_told_what_brings_them(
     assert "your_video" not in said
 
 
+@pytest.mark.slow
 def test_demo_clips_by_command(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="recordings are written by PyAV")
     command = ["demo", str(tmp_path / "clips"), "--count", "3", "--synthesizer", "tones"]

@@ -56,6 +56,7 @@ def test_texts_are_no_markup(trained: TrainedModel) -> None:
         assert part in text
 
 
+@pytest.mark.slow
 def test_report_says_what_it_wrote_and_replaces_nothing(trained: TrainedModel, tmp_path: Path) -> None:
     copy = shutil.copytree(trained.folder.path, tmp_path / "run")
     before = sorted(copy.rglob("*"))
@@ -140,6 +141,7 @@ def test_damaged_predictions_are_named(trained: TrainedModel, tmp_path: Path) ->
             write_report(folder, tmp_path / "page.html")
 
 
+@pytest.mark.slow
 def test_a_missing_figure_of_the_history_is_no_mistake(trained: TrainedModel, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained.folder.path, folder)

@@ -141,6 +141,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recording(folder / "talk.wav", sound=sound[: 7 * 16000])
 
 
+@pytest.mark.slow
 def test_to_a_pipe_it_is_csv(predict: Predict, demo_clips: Path) -> None:
     files = recordings(demo_clips, 2)
     plain, asked = predict(*files), predict(*files, "--csv")

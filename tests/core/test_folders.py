@@ -113,6 +113,7 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) ->
     assert all(folder.exists() for folder in kept)
 
 
+@pytest.mark.slow
 def test_the_next_one_at_work_in_a_folder_removes_what_killed_ones_left(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys, torch, safetensors.torch\n"
@@ -164,6 +165,7 @@ def test_a_lock_keeps_others_out_and_goes_with_its_process(tmp_path: Path) -> No
         pass
 
 
+@pytest.mark.slow
 def test_those_who_take_turns_wait(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()

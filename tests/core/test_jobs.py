@@ -112,6 +112,7 @@ def figures(free: int, peak: int, place: str = "host") -> Places:
     return {"host": {"peak": 1, "free": 1000}} | {place: {"peak": peak, "free": free}}
 
 
+@pytest.mark.slow
 def test_memory_decides_how_many_run_at_once() -> None:
     ample = act(Plan(jobs=3, threads=1), range(4), [figures(free=1000, peak=10)])
     assert ample.at_first_epoch[0] == 1, "nobody knew before the first epoch"
@@ -121,11 +122,13 @@ def test_memory_decides_how_many_run_at_once() -> None:
     assert act(Plan(jobs=3, threads=1), range(3), for_one_more).most == 2
 
 
+@pytest.mark.slow
 def test_as_many_as_the_user_says() -> None:
     watch = act(Plan(jobs=2, threads=1, measured=False), range(3), [figures(free=0, peak=10)])
     assert watch.at_first_epoch[0] == 2
 
 
+@pytest.mark.slow
 def test_memory_of_one_device_counts_and_of_several_each_has_its_own() -> None:
     tight = [figures(free=5, peak=10, place="device")]
     assert act(Plan(jobs=2, threads=1, devices=("0",)), range(2), tight).most == 1
@@ -135,11 +138,13 @@ def test_memory_of_one_device_counts_and_of_several_each_has_its_own() -> None:
     assert watch.problems[1] == "device GPU-7, threads 4"
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_without_a_word_is_explained() -> None:
     watch = act(Plan(jobs=1, threads=1), [1], [figures(1000, 1)], code=3)
     assert watch.problems[1] == "its process ended with exit code 3: last words"
 
 
+@pytest.mark.slow
 def test_no_process_is_left_when_the_parent_fails() -> None:
     class Fails(Watch):
         def event(self, key: int, event: Event) -> None:
@@ -171,6 +176,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_parent_that_is_killed() -> None:
     parent = subprocess.run([sys.executable, "-c", DIES], capture_output=True, text=True, check=False)
     assert parent.returncode == -9, parent.stderr

@@ -31,6 +31,7 @@ def test_how_many_fit(free: int, peak: int, running: int, warming: int, expected
     assert fitting(free=free, peak=peak, running=running, warming=warming) == expected
 
 
+@pytest.mark.slow
 def test_the_peak_is_of_the_most_and_of_this_process_alone() -> None:
     if host_peak() is None:
         pytest.skip("this system does not say")

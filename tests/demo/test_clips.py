@@ -30,6 +30,7 @@ def _digests(table: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in table.parent.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_table_names_every_file_once_and_nothing_else_is_there(table: Path) -> None:
     with table.open(encoding="utf-8", newline="") as file:
         assert next(csv.reader(file)) == list(COLUMNS)
@@ -78,6 +79,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert _digests(a) == _digests(b)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_espeak_speaks_in_the_clips(tmp_path: Path) -> None:
     table = make_clips(tmp_path / "clips", count=3, seconds=(1.5, 2.0), synthesizer="auto")
@@ -118,6 +120,7 @@ def test_only_a_folder_of_clips_is_replaced_and_only_on_request(tmp_path: Path) 
     assert (tmp_path / "clips" / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_long_recording_is_as_long_as_asked_and_in_step(tmp_path: Path) -> None:
     path = make_long_recording(tmp_path / "long.mp4", minutes=0.5, synthesizer="tones")
     with av.open(str(path)) as container:

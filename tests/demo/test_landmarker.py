@@ -62,6 +62,7 @@ def test_every_speaker_is_found_and_read(speaker: Speaker, landmarker: Any) -> N
     assert shut["eyeBlinkLeft"] > plain["eyeBlinkLeft"] + 0.3
 
 
+@pytest.mark.slow
 def test_the_clips_faces_carry_their_planted_sentiment(table: Path, scripts: list[Script], landmarker: Any) -> None:
     av = pytest.importorskip("av")
     truth, smiles, found, looked_at = [], [], 0, 0

@@ -41,6 +41,7 @@ def test_speakers_differ_in_pitch_and_none_is_louder_by_nature() -> None:
     assert np.ptp([level(sound) for sound in sounds]) < 1.5
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 1000),

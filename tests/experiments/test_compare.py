@@ -102,6 +102,7 @@ def test_what_was_lost_is_made_again_and_the_table_is_the_same(
     pd.testing.assert_frame_equal(old, new)
 
 
+@pytest.mark.slow
 def test_a_case_without_a_result_ends_in_an_error_after_the_table(
     compared: Comparison, planted: Dataset, tiny_encoder: str
 ) -> None:

@@ -153,6 +153,7 @@ def test_it_is_quick() -> None:
     assert time.process_time() - start < 3
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth() -> None:
     rng = np.random.default_rng(2)
     held = 0
@@ -172,6 +173,7 @@ def test_the_interval_is_of_95_per_cent_and_p_is_never_0() -> None:
     assert found.p == 1 / 2001
 
 
+@pytest.mark.slow
 def test_alike_systems_are_rarely_told_apart() -> None:
     rng = np.random.default_rng(3)
     values = []

@@ -41,6 +41,7 @@ def explained(trained: SentimentModel, planted: Dataset) -> list[Explanation]:
     return [explain(trained, planted, row) for row in range(100)]
 
 
+@pytest.mark.slow
 def test_it_explains_the_score_of_predict(
     explained: list[Explanation], trained: SentimentModel, planted: Dataset
 ) -> None:

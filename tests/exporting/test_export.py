@@ -32,6 +32,7 @@ def clips_of(dataset: Dataset, rows: list[int]) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_run(
     exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType
 ) -> None:

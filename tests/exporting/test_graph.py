@@ -59,6 +59,7 @@ def test_lstm_equals_the_packed_one(layers: int, bidirectional: bool) -> None:
         np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_lengths_beyond_the_values_are_refused() -> None:
     module = OnnxSequenceEncoder(SequenceEncoder(2, 3, 3)).eval()
     run = session(module, (torch.zeros(2, 4, 2), torch.tensor([4, 2])), ["values", "lengths"])

@@ -17,6 +17,7 @@ THREE = {name: Modality(kind="frames", dim=dim) for name, dim in (("text", 4), (
 SIZES = ("stream.text.out=5", "labels.source=human")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tfn", "iccn"])
 def test_scores_of_any_number_of_clips(name: str) -> None:
     model = make_model(name, *SIZES, modalities=THREE)

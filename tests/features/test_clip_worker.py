@@ -59,6 +59,7 @@ def test_what_stops_a_clip_and_what_stops_all(
     assert not Path(job["path"]).exists()
 
 
+@pytest.mark.slow
 def test_it_ends_with_its_input_even_in_the_midst_of_a_clip(job: dict[str, Any], tmp_path: Path) -> None:
     log = tmp_path / "log"
     environment = {**os.environ, "TEST_LOG": str(log)}

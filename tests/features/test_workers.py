@@ -60,6 +60,7 @@ def test_a_process_that_dies_is_replaced() -> None:
     assert not children()
 
 
+@pytest.mark.slow
 def test_stopping_early_leaves_nothing_running(recwarn: pytest.WarningsRecorder) -> None:
     answers = in_workers(jobs("a", *["sleep"] * 5), at_once=3)
     assert next(answers)[1]["did"] == "a"

@@ -43,6 +43,7 @@ WORLDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["paper", "authors", "centre-gap", "sugrm"])
 @pytest.mark.parametrize("zero_labels", ["neither", "positive"])
 @pytest.mark.parametrize("world", WORLDS, ids=str)
@@ -248,6 +249,7 @@ def test_running_sums_agree_with_recomputation_after_20_epochs_in_float32() -> N
         torch.testing.assert_close(gen.centres(name), centres, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["paper", "authors", "centre-gap", "sugrm", "posterior"])
 def test_another_neutral_point_and_unit_are_the_same_scale(rule: str) -> None:
     world = World(8, clips=30, epochs=6, rough=True, equal=True)

@@ -38,6 +38,7 @@ def run(world: World, labels: Tensor | None = None, sign: float = 1.0) -> Unimod
     return gen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS, ids=str)
 def test_equals_the_oracle(world: World) -> None:
     gen = build(world, rule="posterior")
@@ -84,6 +85,7 @@ def test_labels_are_finite_and_in_bounds(world: World) -> None:
     assert all(buffer.isfinite().all() for buffer in gen.state_dict().values())
 
 
+@pytest.mark.slow
 @lawful
 @given(worlds)
 def test_mirrored_labels_and_features_mirror_the_u_labels(world: World) -> None:
@@ -92,6 +94,7 @@ def test_mirrored_labels_and_features_mirror_the_u_labels(world: World) -> None:
         torch.testing.assert_close(mirror.labels[name], -labels, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.slow
 @lawful
 @given(worlds.map(lambda world: replace(world, rough=False)))
 def test_order_of_clips_and_modalities_does_not_matter(world: World) -> None:
@@ -175,6 +178,7 @@ def test_a_dead_modality_keeps_its_m_labels_nearly() -> None:
     assert (gen.labels["text"] - m).abs().max() < 0.1
 
 
+@pytest.mark.slow
 def test_state_continues_bit_for_bit_and_a_second_resync_changes_nothing() -> None:
     world = World(6, epochs=6, rough=True)
     gen, steps = build(world, rule="posterior"), list(world.steps())

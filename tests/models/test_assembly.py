@@ -96,6 +96,7 @@ def test_fusion_is_no_modality(tmp_path: Path) -> None:
         toy(tmp_path / "data", [1.0, -1.0, 1.0], ["train", "train", "valid"], name="fusion")
 
 
+@pytest.mark.slow
 def test_other_dims_than_the_model_was_trained_with(trained: SentimentModel, tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0], ["test"], name="audio", dim=74)
     with pytest.raises(DatasetError, match="frames of 74 features, but the model reads frames of 5 features"):

@@ -40,6 +40,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 def test_a_run_asks_once_and_the_next_one_not_at_all(
     planted: Dataset, tiny_encoder: str, tmp_path: Path, asked: list[int]
 ) -> None:

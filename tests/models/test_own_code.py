@@ -230,6 +230,7 @@ def test_names_of_cases(place: Path) -> None:
     assert case_names(["a.b:Net", f"{file}:Net"]) == ["b.Net", "net.Net"]
 
 
+@pytest.mark.slow
 def test_several_seeds(planted: Dataset, place: Path, run: Path) -> None:
     """Each in a process of its own, which loads the file; its figures are those of a run alone."""
     overrides = [*STREAMS, f"model={place / 'net.py'}:Net"]
@@ -238,6 +239,7 @@ def test_several_seeds(planted: Dataset, place: Path, run: Path) -> None:
     pd.testing.assert_frame_equal(result.runs[1111].predictions(), RunFolder(run).predictions(), check_exact=True)
 
 
+@pytest.mark.slow
 def test_comparison_and_ablation(planted: Dataset, place: Path) -> None:
     model = f"{place / 'net.py'}:Net"
     result = compare(

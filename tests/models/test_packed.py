@@ -99,6 +99,7 @@ def test_rows_nobody_reads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(rough.float(), found[0][0], atol=0.1, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_dropout_is_applied_in_training_as_often_as_in_theirs() -> None:
     """The mean over many masks is that of the padded forward; one mask is not."""
     model = small("Bert").train()

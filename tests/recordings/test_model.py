@@ -32,6 +32,7 @@ def same(got: Prediction, expected: Prediction) -> None:
     assert got.transcript == expected.transcript
 
 
+@pytest.mark.slow
 def test_many_recordings_are_what_each_of_them_is(clip_run: SentimentModel, files: list[Path]) -> None:
     expected = [clip_run.predict(file) for file in files]
     lists: tuple[Sequence[str | Path | selfmm.Clip], ...] = (

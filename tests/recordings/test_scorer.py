@@ -313,6 +313,7 @@ def test_missing_weights(
         listens.predict(replace(clips_of(demo_clips, 1)[0], text=None))
 
 
+@pytest.mark.slow
 def test_a_face_in_a_window_is_a_slice_of_the_faces(demo_clips: Path) -> None:
     pytest.importorskip("mediapipe", reason="it finds the face")
     from selfmm.core import weights

@@ -62,6 +62,7 @@ def boxes(figure: Any) -> list[tuple[str, Any]]:
     return [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("shape", list(SHAPES))
 def test_nothing_is_written_over_anything_else_or_out_of_the_picture(shape: str) -> None:
@@ -108,6 +109,7 @@ def test_colours_follow_the_sign() -> None:
         assert 0 < strength <= 0.75
 
 
+@pytest.mark.slow
 def test_a_real_one_is_described_and_written(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
     explanation = explain(trained, planted, 0)
     for name in ("one.svg", "two.svg", "one.png"):

@@ -66,6 +66,7 @@ def hostile_page(hostile: Path) -> Path:
     return write_report(hostile)[0]
 
 
+@pytest.mark.slow
 def test_it_holds_every_part(page: Path, trained: TrainedModel) -> None:
     text = page.read_text(encoding="utf-8")
     read = Reader(text)
@@ -112,6 +113,7 @@ def test_tables_can_be_heard(page: Path) -> None:
     assert read.tags.count("h1") == 1
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(page: Path, trained: TrainedModel, tmp_path: Path) -> None:
     again = write_report(trained.folder.path, tmp_path / "again.html", tmp_path / "pictures")
     assert again[0].read_bytes() == page.read_bytes()
@@ -122,6 +124,7 @@ def test_the_same_run_gives_the_same_bytes(page: Path, trained: TrainedModel, tm
     assert all(content.startswith(b"\x89PNG") for name, content in once.items() if name.endswith(".png"))
 
 
+@pytest.mark.slow
 def test_texts_of_strangers_stay_text(hostile: Path, hostile_page: Path) -> None:
     assert hostile_page == hostile.with_name("a&b <i>run-report.html")
     read = Reader(hostile_page.read_text(encoding="utf-8"))
@@ -133,6 +136,7 @@ def test_texts_of_strangers_stay_text(hostile: Path, hostile_page: Path) -> None
     assert "0:01.0–1:02.5" in shown
 
 
+@pytest.mark.slow
 def test_without_its_data_set_a_run_is_reported_without_texts(hostile: Path, tmp_path: Path) -> None:
     run = shutil.copytree(hostile, tmp_path / "run")
     shutil.rmtree(run / "state")
@@ -154,6 +158,7 @@ def test_without_its_data_set_a_run_is_reported_without_texts(hostile: Path, tmp
         table.to_parquet(hostile.parent / "data" / "samples.parquet")
 
 
+@pytest.mark.slow
 def test_an_older_run_is_reported(trained: TrainedModel, tmp_path: Path) -> None:
     run = shutil.copytree(trained.folder.path, tmp_path / "run")
     trained.folder.labels().drop(columns="outcome").to_parquet(run / "labels.parquet")
@@ -165,6 +170,7 @@ def test_an_older_run_is_reported(trained: TrainedModel, tmp_path: Path) -> None
     assert "no separation of the centres" in text
 
 
+@pytest.mark.slow
 def test_a_run_without_generated_labels_has_a_page_too(planted: Dataset, tmp_path: Path) -> None:
     few = ["model=lf_dnn", "modalities=audio,vision", "training.max_epochs=2"]
     model = selfmm.train(planted, overrides=few, out=tmp_path / "run")

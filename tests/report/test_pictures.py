@@ -29,6 +29,7 @@ def labels(clips: int, modalities: int, epochs: int, size: float = 3.0) -> Label
     return LabelHistory.of(tables)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("clips", "modalities", "epochs", "size"), [(1, 1, 1, 0.0), (40, 5, 20, 50.0)])
 def test_every_picture_is_drawn(clips: int, modalities: int, epochs: int, size: float) -> None:

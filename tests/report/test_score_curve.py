@@ -59,6 +59,7 @@ def test_the_windows_that_stand_out_are_quoted() -> None:
         assert f"window {row}" in picture.alt
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "table",

@@ -109,6 +109,7 @@ def test_fixed_in_every_epoch_and_across_a_resume(corrected: Dataset, run: Train
     assert "fixed" not in set(labels[~of_people]["outcome"])
 
 
+@pytest.mark.slow
 def test_they_change_the_training(run: TrainedModel, trained: TrainedModel) -> None:
     """The rest is the same data, settings and seed; first the loss of the corrected modalities differs, then all."""
     ours, theirs = run.history, trained.history

@@ -54,6 +54,7 @@ def test_labels_of_any_source_for_any_model(
             run.folder.labels()
 
 
+@pytest.mark.slow
 def test_people_know_more_than_the_generator(planted: Dataset, tmp_path: Path) -> None:
     """On planted data a head that learns the truth of its modality ends nearer to it."""
     errors = {}

@@ -52,6 +52,7 @@ def test_killed_and_resumed_equals_uninterrupted(planted: Dataset, tiny_encoder:
     assert not list(out.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_kill_while_results_are_written_is_mended(
     trained: TrainedModel, planted: Dataset, tiny_encoder: str, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_validation_is_the_mean_over_the_whole_split(planted: Dataset, tmp_path:
     assert figures["mae"] == pytest.approx(float(np.mean(errors)), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_early_stop_and_cap(planted: Dataset, tmp_path: Path) -> None:
     trainer, _ = make(planted, tmp_path / "cap", "training.max_epochs=2", "training.patience=8")
     assert len(trainer.fit()) == 2

@@ -194,12 +194,14 @@ def test_no_more_faces_than_asked_for() -> None:
     assert analyse(images, FaceSettings(faces=2)).faces(0, 0.1).several == 1
 
 
+@pytest.mark.slow
 def test_a_real_speaker_is_always_there() -> None:
     track = analyse(decoded("mosi_Oz06ZWiO20M_6.mp4")).track(0, 7.5)
     assert track.present.all()
     assert track.column("mouth_opening").std() > 0.03
 
 
+@pytest.mark.slow
 def test_a_real_face_that_is_not_always_there() -> None:
     images = decoded("pyfeat_face_noface.mov")
     analyser = analyse(images)
@@ -232,6 +234,7 @@ def found(size: float = 0.5) -> Face:
     )
 
 
+@pytest.mark.slow
 def test_hours_leave_no_pictures_in_memory() -> None:
     alive: list[weakref.ref[Image]] = []
     with ThreadPoolExecutor(2) as threads:

@@ -231,6 +231,7 @@ def matrix_applied(stored: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, 
     return turned
 
 
+@pytest.mark.slow
 def test_large_pictures_are_made_smaller_and_small_ones_are_not_made_larger(tmp_path: Path) -> None:
     path = tmp_path / "huge.mp4"
     write_recording(path, times=[0], pictures=lambda time: grey(0.5, width=7680, height=4320), video_codec="mpeg4")

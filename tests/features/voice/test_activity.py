@@ -41,6 +41,7 @@ def test_probabilities_are_those_of_the_packager() -> None:
     np.testing.assert_allclose(track.column("speech")[:-1], theirs[:-1], atol=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=5), st.integers(0, 30000))
 def test_pieces_of_sound_change_nothing(sizes: list[int], length: int) -> None:

@@ -97,6 +97,7 @@ def test_pitch_is_averaged_over_voiced_frames_only() -> None:
     np.testing.assert_allclose(track.column("f0"), 12, atol=0.1)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=5),

@@ -57,6 +57,7 @@ def encoded(folder: Path, heard: Floats) -> Floats:
     return hidden
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [5.0, 20.0, 49.0, 80.0])
 def test_rows_are_means_of_the_frames_in_their_time(tiny_voice: Path, rate: float) -> None:
     heard = sound(4.03)

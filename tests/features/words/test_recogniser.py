@@ -161,6 +161,7 @@ def test_a_local_name_never_asks_the_network(tmp_path: Path, monkeypatch: pytest
     assert asked == [(str(tmp_path), True), ("someone/model", False)]
 
 
+@pytest.mark.slow
 def test_torch_computes_with_as_many_threads_as_before() -> None:
     pytest.importorskip("faster_whisper")
     if weights.find("tiny.en") is None:

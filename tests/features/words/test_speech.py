@@ -234,6 +234,7 @@ def recognise(sound: Floats, step: int, threads: int = 1) -> Transcript:
     return listen(analyser, activity, sound, range(step, len(sound), step)).transcript(0, len(sound) / SOUND_RATE)
 
 
+@pytest.mark.slow
 def test_a_real_clip_is_understood_in_any_pieces(decode: Callable[[Path], Floats]) -> None:
     path = Path(__file__).parents[4] / "shared" / "data" / "clips" / "mosi_Oz06ZWiO20M_6.mp4"
     if not path.is_file():

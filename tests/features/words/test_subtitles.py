@@ -218,6 +218,7 @@ LINES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z"), excl
 MILLISECONDS = st.integers(0, 400_000_000)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(MILLISECONDS, MILLISECONDS, st.lists(LINES, min_size=1, max_size=3)), max_size=6))
 def test_what_is_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, planned: list[tuple[int, int, list[str]]]

@@ -67,6 +67,7 @@ def test_every_figure_is_the_slow_ones(seed: int, clips: int, modalities: int, e
         assert set(result.reasons[str(name)]) == set(result.figures.columns[result.figures.loc[name].isna()])
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), pieces=st.integers(1, 7))
 def test_the_order_of_rows_and_the_cut_into_pieces_do_not_matter(seed: int, pieces: int) -> None:

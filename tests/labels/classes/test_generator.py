@@ -161,6 +161,7 @@ def test_the_order_of_clips_and_the_names_of_classes_do_not_matter(world: World)
         torch.testing.assert_close(moved.labels[name].flip(0)[:, renamed], labels, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @lawful
 @given(calm_worlds, st.integers(1, 7))
 def test_a_first_epoch_gives_the_same_state_however_it_is_split(world: World, batch: int) -> None:
@@ -238,6 +239,7 @@ def test_planted_contradictions_are_recovered_nearly_as_well_as_can_be(noise: fl
         assert gen.figures("text")["share"] == pytest.approx(0.25, abs=0.07)  # 20 % of 4/5: never its own m-class
 
 
+@pytest.mark.slow
 def test_where_all_agree_nothing_is_made_up() -> None:
     for noise in (0.5, 1.5):
         m, _, rows, _ = Planted(4, share=0.0, noise=noise).draw()
@@ -246,6 +248,7 @@ def test_where_all_agree_nothing_is_made_up() -> None:
         assert torch.equal(gen.labels["text"].argmax(-1), m)
 
 
+@pytest.mark.slow
 def test_a_dead_modality_keeps_its_m_classes() -> None:
     for seed in range(5):
         m, _, rows, _ = Planted(seed).draw()
