@@ -73,6 +73,7 @@ def test_import_gives_the_same_clips(columns: dict[str, dict[str, Any]], tiny_en
             assert tokenizer(text)["input_ids"] == ids[mask == 1].tolist()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_data(columns: dict[str, dict[str, Any]], tiny_encoder: str) -> None:
     again = field_columns(Shape(clips=24, seed=5), Path(tiny_encoder))
     other = field_columns(Shape(clips=24, seed=6), Path(tiny_encoder))

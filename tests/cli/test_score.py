@@ -154,6 +154,7 @@ def test_to_a_pipe_it_is_csv(predict: Predict, demo_clips: Path) -> None:
     assert float(rows[0]["score"]) == pytest.approx(made.score)
 
 
+@pytest.mark.slow
 def test_a_table_of_clips_gives_their_words(predict: Predict, demo_clips: Path) -> None:
     result = predict(demo_clips, "--json")
     content = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

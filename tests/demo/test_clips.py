@@ -41,6 +41,7 @@ def test_the_table_names_every_file_once_and_nothing_else_is_there(table: Path) 
     assert not rows.isna().any().any()
 
 
+@pytest.mark.slow
 def test_each_speaker_has_several_clips(table: Path) -> None:
     assert _read(table)["video"].value_counts().to_dict() == {"ada": 3, "ben": 3, "cleo": 3, "dan": 3}
 

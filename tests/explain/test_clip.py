@@ -54,6 +54,7 @@ def test_it_explains_the_score_of_predict(
         np.testing.assert_allclose(np.array(alone, dtype=np.float64), table[f"score_{name}"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_everything_adds_up(explained: list[Explanation]) -> None:
     for one in explained:
         assert one.base + sum(part.value for part in one.contributions) == pytest.approx(one.score, abs=1e-5)

@@ -45,6 +45,7 @@ def test_scores_are_those_of_the_run(
     assert abs(one["score"][0] - trained.predictions["score"][7]) < 1e-5
 
 
+@pytest.mark.slow
 def test_missing_streams(exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType) -> None:
     scores = reader.Scorer(str(exported)).scores([{"text": "the plot was wonderful"}, {"text": "  "}])
     expected = trained.predict(text="the plot was wonderful")

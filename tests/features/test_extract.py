@@ -104,6 +104,7 @@ def test_rows_are_what_each_clip_gives_alone(made: Extracted, table: Path) -> No
     assert inspect_dataset(dataset).modalities["audio"].gaps == 0
 
 
+@pytest.mark.slow
 def test_the_split_is_by_video_and_the_recipe_travels(made: Extracted) -> None:
     samples = made.dataset.samples
     assert (samples.groupby("video")["split"].nunique() == 1).all()

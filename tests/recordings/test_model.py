@@ -50,6 +50,7 @@ def test_many_recordings_are_what_each_of_them_is(clip_run: SentimentModel, file
         assert made.table()["id"].tolist() == [file.stem for file in files]
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_table_of_recordings(clip_run: SentimentModel, files: list[Path], tmp_path: Path) -> None:
     for file in files:
         shutil.copy(file, tmp_path)

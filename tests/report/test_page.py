@@ -87,6 +87,7 @@ def test_it_holds_every_part(page: Path, trained: TrainedModel) -> None:
     assert len(figures) == text.count("<svg") == text.count("<figure>")
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_and_every_reference_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     read = Reader(text)

@@ -47,6 +47,7 @@ def test_what_is_frozen_is_stored_once(pair: SeedRuns) -> None:
     assert learned.keys() == load_file(pair.runs[2].weights).keys()
 
 
+@pytest.mark.slow
 def test_a_run_can_leave_the_others(pair: SeedRuns, planted: Dataset, tmp_path: Path) -> None:
     before = selfmm.load(pair.runs[2].path).predict(planted)
     shutil.copytree(pair.folder, tmp_path / "runs")

@@ -73,6 +73,7 @@ def test_rows_are_means_of_the_frames_in_their_time(tiny_voice: Path, rate: floa
         np.testing.assert_allclose(values, frames[inside].mean(axis=0), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_long_sound_is_encoded_in_blocks_with_context(tiny_voice: Path) -> None:
     heard = sound(25)
     track = feed(voice_analyser(VoiceSettings(features=str(tiny_voice), rate=50)), heard).track(0, 25)
