@@ -36,6 +36,7 @@ def test_cuts_lie_in_their_files_and_no_two_are_alike() -> None:
     assert [sum(one.path == path for one in made) for path in files] == [67, 67, 66]
 
 
+@pytest.mark.slow
 def test_the_table_of_cuts_is_one_that_extraction_reads(clips: list[Path], tmp_path: Path) -> None:
     made = cuts(dict(zip(clips, lengths(clips), strict=True)), 7)
     write_table(tmp_path / "clips.csv", made)

@@ -22,6 +22,7 @@ from selfmm.runs.trained_model import TrainedModel
 RUN_OPTIONS = [argument for override in QUICK for argument in ("--set", override)]
 
 
+@pytest.mark.slow
 def test_help_takes_little_and_imports_nothing_heavy() -> None:
     def processor_seconds() -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -161,6 +162,7 @@ def test_nonexistent_and_foreign_folders(tmp_path: Path) -> None:
     complains(selfmm("weights", "get", "minilmm", cwd=tmp_path), "did you mean 'minilm'")
 
 
+@pytest.mark.slow
 def test_an_output_that_cannot_be_written(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     run = trained.folder.path

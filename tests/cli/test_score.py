@@ -198,6 +198,7 @@ def test_files_are_never_lost_by_a_wrong_name(predict: Predict, demo_clips: Path
     assert "name a file that ends in" in predict(good, "--out", tmp_path / "made.txt").stderr
 
 
+@pytest.mark.slow
 def test_a_curve_in_every_form(predict: Predict, talk: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="it draws the picture")
     srt, picture = tmp_path / "c.srt", tmp_path / "c.png"

@@ -19,6 +19,7 @@ names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=20, uniqu
 levels = st.floats(0, 1)
 
 
+@pytest.mark.slow
 @given(names, levels, levels, st.integers(0, 5), st.randoms())
 def test_missing_streams_are_nested_and_as_many_as_said(
     ids: list[str], one: float, other: float, draws: int, random: object

@@ -306,6 +306,7 @@ def live(seconds: int) -> Iterator[Chunk]:
         yield Chunk(second, second + 1, loud.copy() if second % 5 else 0 * loud, tuple(frames))
 
 
+@pytest.mark.slow
 def test_memory_of_a_live_source_is_flat() -> None:
     analysis = Analysis(load_recipe(["parts=text,vision"]))
     seconds, held = 100, 0

@@ -238,6 +238,7 @@ def test_without_evidence_labels_stay_the_m_labels(case: str, why: str, rule: st
     assert gen.weights(torch.arange(len(labels)))["text"].abs().max() == 0
 
 
+@pytest.mark.slow
 def test_running_sums_agree_with_recomputation_after_20_epochs_in_float32() -> None:
     world = World(5, clips=300, batch=16, epochs=20, rough=True)
     gen = build(world, world.labels.float(), bank_dtype=torch.float32)

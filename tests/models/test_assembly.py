@@ -103,6 +103,7 @@ def test_other_dims_than_the_model_was_trained_with(trained: SentimentModel, tmp
         trained.predict(dataset)
 
 
+@pytest.mark.slow
 def test_nothing_in_common_with_the_model(trained: SentimentModel, tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0], ["test"], name="pulse")
     with pytest.raises(

@@ -260,6 +260,7 @@ def test_tuning(planted: Dataset, place: Path) -> None:
     assert found.settings.model == f"{place / 'net.py'}:Net"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh")
 def test_from_the_command_line(planted: Dataset, place: Path) -> None:
     """The path may be relative to where the command is given."""

@@ -118,6 +118,7 @@ def test_they_change_the_training(run: TrainedModel, trained: TrainedModel) -> N
     assert not np.allclose(run.predictions["score"], trained.predictions["score"])
 
 
+@pytest.mark.slow
 def test_the_run_says_which_it_had(run: TrainedModel, trained: TrainedModel) -> None:
     recorded = json.loads((run.folder.path / "run.json").read_text("utf-8"))["corrections"]
     assert recorded == [{"modality": name, "source": "Ann", "weight": 0.75, "clips": 5} for name in ("audio", "vision")]

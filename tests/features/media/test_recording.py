@@ -304,6 +304,7 @@ def test_an_end_behind_the_file_is_the_files(film: Path) -> None:
     assert problems == [f"the file ends at {chunks[-1].end + 1:.1f} s, before the end of the clip (30 s)."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mosi_Oz06ZWiO20M_6.mp4", "pyfeat_face_noface.mov", "pyfeat_single_face.mp4"])
 def test_real_clips(name: str) -> None:
     path = Path(__file__).parents[4] / "shared" / "data" / "clips" / name

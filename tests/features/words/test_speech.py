@@ -246,6 +246,7 @@ def test_a_real_clip_is_understood_in_any_pieces(decode: Callable[[Path], Floats
     assert recognise(np.concatenate([np.zeros(SOUND_RATE * 5, np.float32), sound]), len(sound)).text == transcript.text
 
 
+@pytest.mark.slow
 def test_synthetic_speech_is_understood_at_the_right_time(decode: Callable[[Path], Floats], tmp_path: Path) -> None:
     if shutil.which("espeak-ng") is None:
         pytest.skip("espeak-ng is not installed, so there is no speech of known words")

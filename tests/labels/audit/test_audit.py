@@ -45,6 +45,7 @@ def random_scores(seed: int, clips: int, modalities: int) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame({"id": ["other"]})])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
