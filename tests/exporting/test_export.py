@@ -23,6 +23,8 @@ from selfmm.exporting import check, graph, network
 from selfmm.exporting.export import Exported
 from selfmm.recordings.model import SentimentModel
 
+pytestmark = pytest.mark.slow  # a fixture trains or exports for all of them
+
 
 def clips_of(dataset: Dataset, rows: list[int]) -> list[dict[str, object]]:
     """Clips as the example reader wants them."""
@@ -32,7 +34,6 @@ def clips_of(dataset: Dataset, rows: list[int]) -> list[dict[str, object]]:
     ]
 
 
-@pytest.mark.slow
 def test_scores_are_those_of_the_run(
     exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType
 ) -> None:
@@ -45,7 +46,6 @@ def test_scores_are_those_of_the_run(
     assert abs(one["score"][0] - trained.predictions["score"][7]) < 1e-5
 
 
-@pytest.mark.slow
 def test_missing_streams(exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType) -> None:
     scores = reader.Scorer(str(exported)).scores([{"text": "the plot was wonderful"}, {"text": "  "}])
     expected = trained.predict(text="the plot was wonderful")
@@ -56,7 +56,6 @@ def test_missing_streams(exported: Path, trained: SentimentModel, planted: Datas
     assert np.isfinite(scores["score"]).all()
 
 
-@pytest.mark.slow
 def test_a_run_without_words(planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
     streams = ("stream.audio.layers=2", "stream.audio.bidirectional=true", "stream.vision.bidirectional=true")
     settings = ("training.max_epochs=1", "modalities=audio,vision", *streams)
@@ -88,7 +87,6 @@ def test_metadata(exported: Path, trained: SentimentModel) -> None:
     assert shapes["audio_lengths"] == shapes["score"] == shapes["score_vision"] == ["batch"]
 
 
-@pytest.mark.slow
 def test_int8_says_what_it_costs(trained: SentimentModel, planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:
     made = selfmm.export(trained.folder.path, tmp_path / "small.onnx", int8=True)
     assert made.size == made.path.stat().st_size < made.fp32_size
@@ -107,7 +105,6 @@ def test_int8_says_what_it_costs(trained: SentimentModel, planted: Dataset, tmp_
     assert list(tmp_path.iterdir()) == [made.path]
 
 
-@pytest.mark.slow
 def test_int8_where_the_data_are_gone_or_changed(
     trained: SentimentModel, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +124,6 @@ def test_int8_where_the_data_are_gone_or_changed(
     assert training_data(moved) is None
 
 
-@pytest.mark.slow
 def test_a_wrong_graph_is_noticed_and_no_file_is_left(
     trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +176,6 @@ def test_runs_that_are_refused(trained: SentimentModel, tmp_path: Path, monkeypa
     assert not out.exists()
 
 
-@pytest.mark.slow
 def test_the_command(exported: Path, trained: SentimentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "model.onnx"
     out.write_text("old")
@@ -196,7 +191,6 @@ def test_the_command(exported: Path, trained: SentimentModel, tmp_path: Path, mo
     assert "MAE not measured" in selfmm_command(*arguments, "--int8", "--force").stdout
 
 
-@pytest.mark.slow
 def test_the_example_needs_neither_selfmm_nor_torch(
     exported: Path, trained: SentimentModel, planted: Dataset, tmp_path: Path
 ) -> None:

@@ -19,6 +19,8 @@ from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.seeds import SeedRuns
 from training.builders import killed_at_the_end
 
+pytestmark = pytest.mark.slow  # a fixture trains or exports for all of them
+
 FROZEN = (*QUICK, "text.finetune=false", "training.max_epochs=2")
 
 
@@ -34,7 +36,6 @@ def pair(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathF
     return seeds(planted, tiny_encoder, tmp_path_factory.mktemp("pair") / "runs", (1, 2))
 
 
-@pytest.mark.slow
 def test_what_is_frozen_is_stored_once(pair: SeedRuns) -> None:
     first, second = (run.frozen_weights for run in pair.runs.values())
     assert first.samefile(second)
@@ -47,7 +48,6 @@ def test_what_is_frozen_is_stored_once(pair: SeedRuns) -> None:
     assert learned.keys() == load_file(pair.runs[2].weights).keys()
 
 
-@pytest.mark.slow
 def test_a_run_can_leave_the_others(pair: SeedRuns, planted: Dataset, tmp_path: Path) -> None:
     before = selfmm.load(pair.runs[2].path).predict(planted)
     shutil.copytree(pair.folder, tmp_path / "runs")
@@ -56,7 +56,6 @@ def test_a_run_can_leave_the_others(pair: SeedRuns, planted: Dataset, tmp_path: 
     pd.testing.assert_frame_equal(selfmm.load(tmp_path / "moved").predict(planted), before, check_exact=True)
 
 
-@pytest.mark.slow
 def test_damage_does_not_spread(pair: SeedRuns, planted: Dataset, tiny_encoder: str, tmp_path: Path) -> None:
     out = tmp_path / "runs"
     shutil.copytree(pair.folder, out)
@@ -98,7 +97,6 @@ def test_a_run_by_itself_and_one_whose_encoder_learns(
     assert not trained.folder.frozen_weights.exists()
 
 
-@pytest.mark.slow
 def test_runs_of_older_versions_have_one_file(pair: SeedRuns, planted: Dataset, tmp_path: Path) -> None:
     shutil.copytree(pair.runs[1].path, tmp_path / "run")
     frozen, weights = tmp_path / "run" / "frozen.safetensors", tmp_path / "run" / "model.safetensors"
