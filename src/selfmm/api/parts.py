@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from selfmm.experiments.tuning import describe_counts as describe_counts
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
+    from selfmm.features.clips.clip import ClipList as ClipList
     from selfmm.recordings.prediction import FUSION as FUSION
     from selfmm.recordings.prediction import figure as figure
     from selfmm.recordings.prediction import table_of as table_of

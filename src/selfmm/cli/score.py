@@ -17,6 +17,7 @@ from selfmm.cli.output import complain, note
 
 if TYPE_CHECKING:
     from selfmm.api import Prediction
+    from selfmm.api.parts import ClipList
 
 T = TypeVar("T")
 
@@ -98,11 +99,7 @@ def predict(
     curve = divided is not None
     form = Form(as_json, as_csv, as_table, out, srt, picture)
     _check_options(form, curve, explain)
-    for path, endings in ((out, (*parts.TABLES, ".json")), (srt, (".srt",)), (picture, (".png", ".svg"))):
-        parts.check_file(path, run, force, endings)
-    if picture is not None:
-        with parts.drawing():
-            pass  # fails now, rather than after the work, if pictures cannot be drawn
+    _check_files(form, run, force)
     folder = parts.open_run(run)
     listed = api.find_recordings(folder, inputs if len(inputs) > 1 else inputs[0]) if inputs else None
     if listed is None:
@@ -110,14 +107,7 @@ def predict(
         data = inputs[0] if inputs else None
         _print_table(api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust), out)
         return
-    if split is not None:
-        raise api.ArgumentsError(["--split is for data sets; a recording has no splits"])
-    if picture is not None and not curve and len(listed.clips) > 1:
-        raise api.ArgumentsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
-    for failure in listed.failures:
-        complain(parts.describe_failure(failure))
-    if not listed.clips:
-        raise api.SourceError("there is nothing to score: no clip can be read.")
+    _check_recordings(listed, form, curve, split)
     note(divided.notes if divided is not None else (), err=True)
     results = api.predict_each(
         folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
@@ -156,6 +146,27 @@ def _check_options(form: Form, curve: bool, explain: bool) -> None:
         problems.append("--explain of recordings does not fit into a table; leave out --csv and --table, or use --json")
     if problems:
         raise api.ArgumentsError(problems)
+
+
+def _check_files(form: Form, run: Path, force: bool) -> None:
+    endings = ((form.out, (*parts.TABLES, ".json")), (form.srt, (".srt",)), (form.picture, (".png", ".svg")))
+    for path, suffixes in endings:
+        parts.check_file(path, run, force, suffixes)
+    if form.picture is not None:
+        with parts.drawing():
+            pass  # fails now, rather than after the work, if pictures cannot be drawn
+
+
+def _check_recordings(listed: ClipList, form: Form, curve: bool, split: str | None) -> None:
+    """Check what can be scored; print the recordings that cannot."""
+    if split is not None:
+        raise api.ArgumentsError(["--split is for data sets; a recording has no splits"])
+    if form.picture is not None and not curve and len(listed.clips) > 1:
+        raise api.ArgumentsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
+    for failure in listed.failures:
+        complain(parts.describe_failure(failure))
+    if not listed.clips:
+        raise api.SourceError("there is nothing to score: no clip can be read.")
 
 
 def _check_table_options(form: Form, curve: bool) -> None:
