@@ -34,7 +34,7 @@ def make_with(dataset: Dataset, folder: Path, settings: Settings) -> tuple[Train
     rows = dataset.rows("train")
     trainer = Trainer(
         model=assembly.model,
-        objective=make_objective(dataset, settings, assembly.model, rows),
+        objective=make_objective(dataset, settings, assembly, rows),
         train=assembly.maker(dataset, rows),
         valid=assembly.maker(dataset, dataset.rows("valid")),
         names=dataset.samples["id"].iloc[rows].tolist(),

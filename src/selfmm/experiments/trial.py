@@ -113,7 +113,7 @@ class TrialTrainer:
         with tempfile.TemporaryDirectory(prefix="selfmm-tune-") as folder:
             Trainer(
                 model=assembly.model,
-                objective=make_objective(self.dataset, settings, assembly.model, rows),
+                objective=make_objective(self.dataset, settings, assembly, rows),
                 train=assembly.maker(self.dataset, rows, encoded),
                 valid=assembly.maker(self.dataset, valid, encoded),
                 names=self.dataset.samples["id"].iloc[rows].tolist(),

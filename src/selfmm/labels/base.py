@@ -78,13 +78,7 @@ def key(name: str) -> str:
     return f"of_{name}"
 
 
-_FORMER_KEYS = {
-    "testimony": "held_out",
-    "said": "evidence",
-    "heard": "observed",
-    "figures": "estimates",
-    "given": "fixed_weights",
-}
+_FORMER_KEYS = {"given": "fixed_weights"}
 
 
 def rename_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:

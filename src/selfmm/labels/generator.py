@@ -13,11 +13,10 @@ from typing import cast
 
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from torch import Tensor
 
-from selfmm.labels.base import GeneratorBase, key
+from selfmm.labels.base import GeneratorBase
 from selfmm.labels.feature_space import BatchRows, FeatureSpace, Rows
-from selfmm.labels.leave_one_out import LeaveOneOutEvidence
 from selfmm.labels.outcomes import Outcome, first_true
 from selfmm.labels.rules import RULES, Centres, Evidence, Rule
 from selfmm.labels.settings import FixedLabels, check_settings, check_update
@@ -40,9 +39,6 @@ class UnimodalLabelGenerator(GeneratorBase):
     passes its own part of each batch to ``update``. They exchange only changes of class sums, 16 bytes per feature and
     step. All processes call ``update`` and ``resync`` equally often, with an empty batch if they have no clip left. The
     labels are those that one process would generate from all parts as one batch.
-
-    A rule on held-out evidence (``posterior``) differs in two points: ``resync`` computes its evidence at the end of an
-    epoch for the next one, and the momentum is in that evidence, so its raw labels are the labels.
 
     All state is in persistent buffers: from a ``state_dict`` of any moment, a run continues bit for bit. The sums are
     float64; if your device has no float64, leave the generator on the CPU: ``update`` moves its arguments there.
@@ -92,16 +88,9 @@ class UnimodalLabelGenerator(GeneratorBase):
         self.fusion = space(fusion_dim)
         self.bound, self.neutral, self.unit = float(bound), float(neutral), float(unit)
         self.rule = RULES[rule] if isinstance(rule, str) else rule
-        self._uses_held_out = bool(getattr(self.rule, "held_out", False))
         self._group = group
         for name, known in fixed.items():
             self._space(name).fix(known)
-
-        # Only for rules that use it: it costs a float64 and a bool per clip and modality, and a pass over the banks.
-        with_evidence = self.names if self._uses_held_out else ()
-        self.held_out = nn.ModuleDict(
-            {key(name): LeaveOneOutEvidence(len(labels), labels.device) for name in with_evidence}
-        )
 
     @property
     def m_labels(self) -> Tensor:
@@ -164,8 +153,6 @@ class UnimodalLabelGenerator(GeneratorBase):
             if epoch > 1:
                 labels, outcome = self._relabel(name, batch, fusion_rows, rows, epoch)
             changes.append(space.replace(batch, rows, labels, outcome))
-            if self._uses_held_out:
-                self._evidence(name).fresh.fill_(True)
         for space, change in zip(self._spaces(), self._sum_over_processes(changes), strict=True):
             space.shift(change)
 
@@ -181,12 +168,10 @@ class UnimodalLabelGenerator(GeneratorBase):
                 fusion_centres=self.fusion.centres(),
                 centres=space.centres(),
                 bound=self.bound / self.unit,
-                held_out=self._evidence(name).at(batch.index) if self._uses_held_out else None,
             )
         )
         limit = self.bound if self.rule.bounded else math.inf
-        keep, take = (0.0, 1.0) if self._uses_held_out else ((epoch - 1) / (epoch + 1), 2 / (epoch + 1))
-        new = keep * old.double() + take * (raw.clamp(-limit, limit) + self.neutral)
+        new = (epoch - 1) / (epoch + 1) * old.double() + 2 / (epoch + 1) * (raw.clamp(-limit, limit) + self.neutral)
         # Rounding may push a mean of two labels past the bound, or a huge one past float32.
         new = new.clamp(self.neutral - limit, self.neutral + limit).to(old.dtype)
         cases = [
@@ -204,27 +189,18 @@ class UnimodalLabelGenerator(GeneratorBase):
 
     @torch.no_grad()
     def resync(self) -> None:
-        """Recompute the centres' sums from the stored features, O(N); call it once per epoch.
-
-        It also computes the evidence of a rule on held-out evidence (``posterior``); without it, labels stay y_m.
-        """
+        """Recompute the centres' sums from the stored features, O(N); call it once per epoch."""
         totals = self._sum_over_processes([space.recount() for space in self._spaces()])
         for space, total in zip(self._spaces(), totals, strict=True):
             space.reset(total)
-        for name in self.names if self._uses_held_out else ():
-            self._evidence(name).add_epoch(self._space(name), self._in_units(self.m_labels), self._all_reduce)
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Return, per modality and for ``fusion``, how far the classes are apart.
 
         ``gap`` is the current distance of the centres, ``separation`` the gap over the spread of the clips around their
-        own centre at the last ``resync``. A rule on held-out evidence adds the fit of the evidence: ``explained`` (R^2)
-        and ``share`` (pi), both in [0, 1].
+        own centre at the last ``resync``.
         """
-        figures = {"fusion": self.fusion.figures(), **{name: self._space(name).figures() for name in self.names}}
-        for name in self.names if self._uses_held_out else ():
-            figures[name] |= self._evidence(name).figures()
-        return figures
+        return {"fusion": self.fusion.figures(), **{name: self._space(name).figures() for name in self.names}}
 
     def centres(self, name: str | None = None) -> Centres:
         """Return the class centres of a modality (None: of the fusion), (d,) float64; NaN if a class has no clip."""
@@ -233,9 +209,6 @@ class UnimodalLabelGenerator(GeneratorBase):
 
     def _space(self, name: str) -> FeatureSpace:
         return cast(FeatureSpace, super()._space(name))
-
-    def _evidence(self, name: str) -> LeaveOneOutEvidence:
-        return cast(LeaveOneOutEvidence, self.held_out[key(name)])
 
     def _in_units(self, labels: Tensor) -> Tensor:
         """Labels as rules see them: around 0, in units of the scale."""
@@ -248,11 +221,7 @@ class UnimodalLabelGenerator(GeneratorBase):
         """The sum of each float64 part over all processes, in one message."""
         if self._group is None:
             return parts
-        sums = self._all_reduce(torch.cat([part.flatten() for part in parts]))
+        sums = torch.cat([part.flatten() for part in parts])
+        torch.distributed.all_reduce(sums, group=self._group)
         split = torch.split(sums, [part.numel() for part in parts])
         return [values.view(part.shape) for values, part in zip(split, parts, strict=True)]
-
-    def _all_reduce(self, part: Tensor) -> Tensor:
-        if self._group is not None:
-            torch.distributed.all_reduce(part, group=self._group)
-        return part

@@ -18,7 +18,6 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from selfmm.core.messages import did_you_mean
-from selfmm.labels.posterior import HeldOutEvidence, posterior_mean
 
 EPS = 1e-8
 
@@ -41,7 +40,6 @@ class Evidence:
         fusion_centres: class means of the stored fusion features, by the sign of y_m.
         centres: class means of this modality's stored features, by the sign of its own current u-label.
         bound: H, the largest absolute label (3 for MOSI and MOSEI, 1 for SIMS).
-        held_out: predictions of the m-labels that did not use these clips' labels; None unless the rule needs them.
     """
 
     m_labels: Tensor
@@ -50,15 +48,10 @@ class Evidence:
     fusion_centres: Centres
     centres: Centres
     bound: float
-    held_out: HeldOutEvidence | None = None
 
 
 class Rule(Protocol):
-    """A label rule. If ``bounded``, the generator limits its raw labels to [-bound, bound] before the momentum.
-
-    A rule with an attribute ``held_out = True`` gets ``Evidence.held_out``. That is already averaged over epochs, so
-    the raw labels of such a rule are the labels: the generator adds no momentum.
-    """
+    """A label rule. If ``bounded``, the generator limits its raw labels to [-bound, bound] before the momentum."""
 
     @property
     def bounded(self) -> bool: ...
@@ -160,40 +153,6 @@ class Sugrm:
         return evidence.m_labels + side * 2 * evidence.bound * moved
 
 
-class Posterior:
-    """The posterior mean of the modality's true label t, given m and the modality's held-out evidence z.
-
-    ``y_s = m + R^2 [(1 - R^2)(z' - m) + p (t' - m)]``: the mean, with weights 1 - R^2 and R^2, of two explanations why
-    evidence and m-label differ.
-
-    - Spread: all modalities differ a little from m. Evidence and m are averaged with the share of m that the evidence
-      explains, ``m + R^2 (z' - m)``; ``z' = E[m | z]`` is on the least-squares line.
-    - Contradiction: with probability p = P(contradicts | m, z) the modality is independent of m, and its label is
-      ``t' = E[t | z]``; otherwise it is exactly m. So ``m + p (t' - m)``; see
-      :func:`selfmm.labels.posterior.fit_evidence`.
-
-    Second moments of (m, z) cannot tell spread from noise in the evidence, so the amount of spread is an assumption. A
-    contradiction is visible only as far as the evidence resolves m; hence the weights. It follows that a dead modality
-    (R^2 = 0) keeps y_m exactly, and so does one that has memorised m (z = m): if m leaks into the features, corrections
-    disappear, but none are invented. To keep more of them, z is an average over epochs in which memorised epochs count
-    little; see :class:`selfmm.labels.leave_one_out.LeaveOneOutEvidence`.
-
-    Every figure is estimated from the data; only the power in the weights of epochs was chosen by measurement. The rule
-    is antisymmetric in the sign of the labels and equivariant in their unit. Source: made for selfmm; see
-    ``docs/label_study.md`` for derivation and tests.
-    """
-
-    bounded = True
-    held_out = True
-
-    def __call__(self, evidence: Evidence) -> Tensor:
-        """Return the u-labels, (B,), before the limit; NaN, which holds the label, if there is no evidence."""
-        if evidence.held_out is None:
-            raise ValueError("the rule 'posterior' needs Evidence.held_out, which is None; give a HeldOutEvidence")
-        predicted, observed, fit = evidence.held_out
-        return posterior_mean(evidence.m_labels, predicted, fit).where(observed, math.nan)
-
-
 def _position(features: Tensor, centres: Centres) -> Tensor:
     """(B,) in [-1, 1]: 1 at the positive centre and beyond it, -1 at the negative one and beyond."""
     to_positive, to_negative = _distances(features, centres)
@@ -216,10 +175,13 @@ RULES: dict[str, Rule] = {
     "authors": Authors(),
     "centre-gap": CentreGap(),
     "sugrm": Sugrm(),
-    "posterior": Posterior(),
 }
 
 
 def name_problem(name: str) -> list[str]:
     """Return the problem as one sentence if no rule is called ``name``, else nothing."""
+    if name == "posterior":
+        return [
+            "rule 'posterior' makes labels from the inputs, before any training: call selfmm.labels.estimate_labels"
+        ]
     return [] if name in RULES else [f"rule is {name!r}{did_you_mean(name, list(RULES))}"]

@@ -15,7 +15,7 @@ from selfmm.labels.feature_space import ROWS_AT_ONCE
 from selfmm.labels.generator import UnimodalLabelGenerator
 from selfmm.labels.settings import FixedLabels
 
-_PER_CLIP = frozenset({"labels", "bank", "seen", "outcome", "fixed_weights", "evidence", "observed"})
+_PER_CLIP = frozenset({"labels", "bank", "seen", "outcome", "fixed_weights"})
 
 
 class SharedLabelGenerator(nn.Module):

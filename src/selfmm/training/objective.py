@@ -16,29 +16,34 @@ from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
-from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels import EstimatedLabels, UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.models.assembly import Assembly
 from selfmm.models.base import Labels, Model, label_source
 from selfmm.training.corrections import fixed_labels
+from selfmm.training.estimation import estimated_labels
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.fused import FusedObjective, HumanObjective
 from selfmm.training.objectives.self_mm import SelfMMObjective
 
-Generator = UnimodalLabelGenerator | SharedLabelGenerator
+Generator = UnimodalLabelGenerator | SharedLabelGenerator | EstimatedLabels
 
 
-def make_objective(dataset: Dataset, settings: Settings, model: Model, rows: Positions) -> Objective:
+def make_objective(dataset: Dataset, settings: Settings, assembly: Assembly, rows: Positions) -> Objective:
     """Return the objective for the training clips ``rows``.
 
     Raises:
         TrainingError: if people's labels are needed and a modality has none.
     """
     scale = LabelScale.of(dataset.manifest.label_range)
+    model = assembly.model
     source = label_source(type(model), settings)
     if source == "none":
         return FusedObjective(scale.unit)
     if source == "human":
         return HumanObjective(human_labels(dataset, settings, model.tasks, rows), scale.unit)
+    if settings.labels.rule == "posterior":
+        return SelfMMObjective(estimated_labels(dataset, settings, assembly, rows))
     generator = _generator(dataset, settings, model, scale, rows)
     return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
 
@@ -113,7 +118,7 @@ def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> Non
                 f"{len(unlabelled)} of {len(rows)} clips in the {split} split have no label: {some(unlabelled)}. "
                 "Give them one or leave them out."
             )
-    if source == "generated":
+    if source == "generated" and settings.labels.rule != "posterior":
         _check_both_sides(dataset, labels[training_rows(dataset, settings)])
 
 

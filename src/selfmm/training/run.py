@@ -77,7 +77,7 @@ class Run:
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
         # Report problems with the data before creating a folder.
-        objective = make_objective(self.dataset, self.settings, assembly.model, self.rows)
+        objective = make_objective(self.dataset, self.settings, assembly, self.rows)
         if assembly.model.needs.aligned:
             assembly.maker(self.dataset, np.arange(len(self.dataset)))
         if self.processes.main and state != _BEGUN:

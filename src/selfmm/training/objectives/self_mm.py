@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from selfmm.data.types import Batch, Loss, Output
-from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels import EstimatedLabels, UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.fused import total_loss
@@ -26,10 +26,14 @@ class SelfMMObjective(Objective):
     """
 
     def __init__(
-        self, generator: UnimodalLabelGenerator | SharedLabelGenerator, *, clean_features: bool = True
+        self,
+        generator: UnimodalLabelGenerator | SharedLabelGenerator | EstimatedLabels,
+        *,
+        clean_features: bool = True,
     ) -> None:
         super().__init__()
-        self.generator, self.clean_features = generator, clean_features
+        self.generator = generator
+        self.clean_features = clean_features and not isinstance(generator, EstimatedLabels)
 
     def forward(self, output: Output, batch: Batch) -> Loss:
         parts = {"fusion": (output.fusion - batch.labels).abs()}
@@ -41,11 +45,15 @@ class SelfMMObjective(Objective):
         return total_loss(parts, output, self.generator.unit)
 
     def observe(self, output: Output, index: Tensor, epoch: int) -> None:
-        """Generate new labels for these clips and move the class centres (algorithm 1)."""
+        """Generate new labels for these clips and move the class centres (algorithm 1); estimated labels stay."""
+        if isinstance(self.generator, EstimatedLabels):
+            return
         present = {name: output.present[name] for name in output.features}
         self.generator.update(output.fusion_feature, output.features, index, epoch, present=present)
 
     def end_epoch(self) -> dict[str, dict[str, float]]:
         """Recompute the running sums, so rounding errors do not add up; return figures of the class centres."""
+        if isinstance(self.generator, EstimatedLabels):
+            return {}
         self.generator.resync()
         return self.generator.figures()

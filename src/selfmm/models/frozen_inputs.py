@@ -1,0 +1,88 @@
+"""One fixed vector per clip and modality: the inputs of label estimation, which no training changes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from selfmm.config.settings import Settings
+from selfmm.core.weights import cache_folder
+from selfmm.data.batches import BatchMaker
+from selfmm.data.manifest import TEXT, Modality
+from selfmm.data.store import Dataset
+from selfmm.models.encoders import Encoder
+from selfmm.models.frozen import encode_once
+from selfmm.models.hardware import choose_device
+from selfmm.models.packed import all_tokens, can_pack
+from selfmm.models.text import Pretrained, tokenise
+
+Vectors = npt.NDArray[np.float32]
+
+
+class MeanState(Encoder):
+    """The mean over a clip's tokens of a transformer's last layer, (B, ``dim``); nothing is trained."""
+
+    def __init__(self, transformer: nn.Module) -> None:
+        super().__init__()
+        self.transformer, self.dim = transformer, int(transformer.config.hidden_size)  # type: ignore[union-attr,arg-type]
+
+    @torch.no_grad()
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        lengths = lengths.clamp(min=1)
+        real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
+        if can_pack(self.transformer):
+            hidden = all_tokens(self.transformer, values, lengths, recompute=False)
+        else:
+            hidden = self.transformer(input_ids=values, attention_mask=real.long()).last_hidden_state
+        mean: Tensor = (hidden * real[:, :, None]).sum(dim=1) / lengths[:, None]
+        return mean
+
+
+def frozen_inputs(
+    dataset: Dataset, modalities: Mapping[str, Modality], settings: Settings, pretrained: Pretrained | None
+) -> dict[str, list[Vectors]]:
+    """Return the inputs of every clip per modality, as :func:`selfmm.labels.estimate_labels` takes them.
+
+    For frames these are two kinds, their mean and their deviation over time, (N, d) each; for words, the mean of the
+    untrained encoder's last layer over the tokens, (N, d). Clips that lack the modality have NaN.
+
+    Args:
+        modalities: those to read.
+        settings: ``text.max_tokens`` and the device for the text encoder.
+        pretrained: the text encoder as it was before any training; not needed if no words are read.
+    """
+    inputs = {}
+    for name, modality in modalities.items():
+        if modality.kind == "frames":
+            inputs[name] = _frame_statistics(dataset, name)
+        elif pretrained is not None:
+            inputs[name] = [_text_states(dataset, modality, settings, pretrained)]
+    return inputs
+
+
+def _frame_statistics(dataset: Dataset, name: str) -> list[Vectors]:
+    statistics = np.full((2, len(dataset), dataset.modalities[name].dim or 0), np.nan, dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # features that could not be measured in any frame stay NaN
+        for row in np.flatnonzero(dataset.lengths(name)).tolist():
+            frames = dataset.frames(name, row).astype(np.float64)
+            statistics[0, row], statistics[1, row] = np.nanmean(frames, axis=0), np.nanstd(frames, axis=0)
+    return [*statistics]
+
+
+def _text_states(dataset: Dataset, modality: Modality, settings: Settings, pretrained: Pretrained) -> Vectors:
+    rows, limit = np.arange(len(dataset)), settings.text.max_tokens
+    tokens = None
+    if modality.kind == "text":
+        tokens = tokenise(pretrained.tokenizer, dataset.samples[TEXT].fillna("").tolist(), limit)
+    clips = BatchMaker(dataset, rows, {TEXT: modality}, tokens=tokens, max_tokens=limit)
+    device = choose_device(settings.training.device)
+    encoder = MeanState(pretrained.model).to(device).eval()
+    states: Vectors = encode_once(encoder, clips, TEXT, cache_folder() / "encoded").rows.numpy().copy()
+    states[dataset.lengths(TEXT) == 0] = np.nan
+    return states
