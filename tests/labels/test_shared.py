@@ -72,7 +72,7 @@ def start(target: Callable[[int, str, str], None], folder: Path, rule: str, proc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["authors", "posterior"])
+@pytest.mark.parametrize("rule", ["authors", "centre-gap"])
 def test_two_processes_make_the_labels_of_one(rule: str, tmp_path: Path) -> None:
     single = build(WORLD, rule=rule)
     epoch = 1
@@ -93,7 +93,7 @@ def test_two_processes_make_the_labels_of_one(rule: str, tmp_path: Path) -> None
 
 
 def test_a_state_in_parts_and_together_again_is_the_same() -> None:
-    gen, steps = build(WORLD, rule="posterior"), list(WORLD.steps())
+    gen, steps = build(WORLD, rule="centre-gap"), list(WORLD.steps())
     for step in steps[:10]:
         apply(gen, step)
     gen.resync()
@@ -101,7 +101,7 @@ def test_a_state_in_parts_and_together_again_is_the_same() -> None:
     parts = [part(state, owned(rank)) for rank in range(OWNERS)]
     for rank, own in enumerate(parts):
         mine = UnimodalLabelGenerator(
-            WORLD.labels[owned(rank)], WORLD.dims, FUSION_DIM, rule="posterior", bank_dtype=torch.float64
+            WORLD.labels[owned(rank)], WORLD.dims, FUSION_DIM, rule="centre-gap", bank_dtype=torch.float64
         )
         mine.load_state_dict(own)
     whole = gather(parts, [owned(rank) for rank in range(OWNERS)])
@@ -185,7 +185,7 @@ def show(generator: UnimodalLabelGenerator | SharedLabelGenerator, step: Step, r
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["authors", "posterior"])
+@pytest.mark.parametrize("rule", ["authors", "centre-gap"])
 def test_processes_that_share_the_banks_make_the_labels_of_one(rule: str, tmp_path: Path) -> None:
     single, epoch = build(SHARED, SHARED.labels.float(), rule=rule, fixed=FIXED), 1
     for step in steps_without_repeats():

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from oracles.posterior import SlowPosterior
-
 Vector = npt.NDArray[np.float64]
 FUSION = ""
 
@@ -36,7 +34,6 @@ class SlowGenerator:
         self.outcome = {name: ["start"] * len(self.labels[name]) for name in modalities}
         self.bound, self.rule, self.zero_positive = bound, rule, zero_positive
         self.label_type, self.bank_type = label_type, bank_type
-        self.posterior = {name: SlowPosterior(self.m_labels) for name in modalities}
 
     def update(
         self,
@@ -63,10 +60,6 @@ class SlowGenerator:
             for name in self.labels:
                 if present is None or name not in present or present[name][place]:
                     self._store(name, clip, features[name][place])
-
-    def resync(self) -> None:
-        for name, posterior in self.posterior.items():
-            posterior.add_epoch(self.stored[name])
 
     def centre(self, name: str, sign: int) -> Vector | None:
         """Mean of the stored features of a class (sign +1 or -1); None if it is empty."""
@@ -99,8 +92,6 @@ class SlowGenerator:
             self.outcome[name][clip] = "clamped"
             raw = math.copysign(self.bound, raw)
         label = (epoch - 1) / (epoch + 1) * self.labels[name][clip] + 2 / (epoch + 1) * raw
-        if self.rule == "posterior":
-            label = raw
         if bounded:
             label = min(max(label, -self.bound), self.bound)
         return float(self.label_type(label))
@@ -119,8 +110,6 @@ class SlowGenerator:
     def _raw_label(self, name: str, clip: int, fusion: Vector, feature: Vector) -> float | None:
         alpha_m, alpha_s = self._alpha(FUSION, fusion), self._alpha(name, feature)
         y_m = self.m_labels[clip]
-        if self.rule == "posterior":
-            return self.posterior[name].label(clip)
         if self.rule == "centre-gap":
             return y_m + self.bound * (self._position(name, feature) - self._position(FUSION, fusion))
         if self.rule == "sugrm":

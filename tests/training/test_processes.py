@@ -123,7 +123,7 @@ def test_two_processes_train_as_one(one: TrainedModel, data: Dataset, still_enco
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_labels_from_held_out_evidence_too(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
+def test_labels_estimated_before_training_too(data: Dataset, still_encoder: str, tmp_path: Path) -> None:
     overrides = (*UNEVEN, "labels.rule=posterior")
     alone = selfmm.train(data, text_encoder=still_encoder, overrides=overrides, out=tmp_path / "one")
     finish(start(train(data.path, still_encoder, tmp_path / "two", *overrides), 2))
