@@ -35,8 +35,8 @@ class ModalityEstimate:
     Attributes:
         labels: (N,) u-labels on the scale of the m-labels; NaN where a clip lacks the modality or has no m-label.
         expected_error: (N,) expected absolute error of the u-label, in the unit of the labels; NaN as above.
-        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the m-label as this modality's label)``. At 0
-            the modality's inputs add nothing to the m-label, at .5 they halve its error. NaN as above.
+        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the best guess from the m-label alone)``. At 0
+            the modality's inputs add nothing to the m-label, at .5 they halve the error. NaN as above.
         evidence: (N,) the m-label as predicted from this modality alone, without the clip's own label; NaN where the
             clip lacks the modality.
         contradiction: (N,) probability in [0, 1] that the modality contradicts the m-label; NaN as above.
@@ -80,7 +80,7 @@ def estimate_labels(
         low, high: ends of the label range; labels are cut to it.
 
     Raises:
-        SettingsError: if shapes do not fit, or no m-label is known.
+        SettingsError: if shapes do not fit, or no clip to fit to has an m-label.
     """
     labels = np.asarray(m_labels, dtype=np.float64)
     blocks = {name: _blocks(given) for name, given in inputs.items()}
@@ -92,19 +92,26 @@ def estimate_labels(
     }
     for name, mask in (present or {}).items():
         usable[name] = usable[name] & np.asarray(mask, dtype=bool)
-    streams = [_Stream.of(blocks[name], labels, fitted, usable[name]) for name in blocks]
-    spread = labels[fitted].std()
-    estimates = {}
-    for name, stream, posterior in zip(blocks, streams, _posteriors(streams), strict=True):
-        estimates[name] = stream.estimate(labels, posterior, spread, low, high)
-    return estimates
+    modalities = [_Modality.of(blocks[name], labels, fitted, usable[name]) for name in blocks]
+    return {
+        name: modality.estimate(labels, posterior, low, high)
+        for name, modality, posterior in zip(blocks, modalities, _posteriors(modalities), strict=True)
+    }
 
 
 @dataclass(frozen=True)
-class _Stream:
-    """Standardised m-labels and evidence of one modality: (N,) each; (N,) bool present, and present in the fit."""
+class _Modality:
+    """What is measured of one modality; (N,) each, NaN where the clip lacks it.
+
+    Attributes:
+        labels: standardised m-labels; their ``deviation`` is that of the clips in ``fit``.
+        evidence: standardised predictions of the m-labels; ``predicted`` in the unit of the labels.
+        present: bool; ``fit`` those that are fitted to.
+        correlation: of evidence and m-labels, shrunk, in [0, 1).
+    """
 
     labels: Array
+    deviation: float
     evidence: Array
     predicted: Array
     present: Mask
@@ -112,7 +119,7 @@ class _Stream:
     correlation: float
 
     @classmethod
-    def of(cls, blocks: Sequence[npt.NDArray[np.floating]], labels: Array, fitted: Mask, present: Mask) -> _Stream:
+    def of(cls, blocks: Sequence[npt.NDArray[np.floating]], labels: Array, fitted: Mask, present: Mask) -> _Modality:
         fit, predicted = fitted & present, np.full(len(labels), np.nan)
         predicted[present] = left_out([part[present] for part in blocks], labels[present], fit[present])
         standard, evidence = _standard(labels, fit), _standard(predicted, fit)
@@ -120,55 +127,61 @@ class _Stream:
         correlation = float(standard[fit] @ evidence[fit]) / max(count, 1)
         # What a correlation of noise would be on average is taken off, so weak evidence counts less than it seems to.
         correlation *= max(0.0, 1 - 1 / (count * correlation**2)) if correlation > 0 else 0.0
-        return cls(standard, evidence, predicted, present, fit, min(correlation, 1 - 1e-9))
+        deviation = float(labels[fit if count else fitted].std())
+        return cls(standard, deviation, evidence, predicted, present, fit, min(correlation, 1 - 1e-9))
 
-    def estimate(
-        self, labels: Array, posterior: Posterior, deviation: float, low: float, high: float
-    ) -> ModalityEstimate:
-        """Return labels and their expected errors from the posterior; ``deviation`` is that of the m-labels."""
-        m, z = self.labels.copy(), self.evidence
-        own, squared, contradicts = m, posterior.squared_error_of_m(m), np.zeros_like(m)
-        mixture = None
+    def estimate(self, labels: Array, posterior: Posterior, low: float, high: float) -> ModalityEstimate:
+        """Return labels and their expected errors; ``labels`` are the m-labels in their own unit."""
+        m, z = self.labels, self.evidence
+        own, squared = m, posterior.squared_error_of_m(m)
+        contradicts, trust, share, resolution = np.zeros_like(m), np.zeros_like(m), 0.0, 0.0
         if self.correlation > 0:
-            own, squared = posterior.mean(m, z), posterior.squared_error(m, z)
             mixture = Contradictions.fit(m[self.fit], z[self.fit], self.correlation)
+            share, resolution = mixture.share, mixture.resolution
             contradicts = mixture.weight * mixture.probability(m, z)
-            other, variance = mixture.own_label(z)
-            mean = own + contradicts * (other - own)
-            squared = (1 - contradicts) * (squared + (own - mean) ** 2) + contradicts * (variance + (other - mean) ** 2)
-            own = mean
-        error, of_m = MEAN_ERROR * np.sqrt(squared), MEAN_ERROR * np.sqrt(posterior.squared_error_of_m(m))
-        trust = np.zeros_like(m) if mixture is None else np.clip(1 - error / of_m, 0.0, 1.0)
-        moved = labels + deviation * (own - m)
+            agrees = posterior.mean(m, z), posterior.squared_error(m, z)
+            own, squared = _mixed(agrees, mixture.own_label(z), contradicts)
+            from_m = posterior.rho * m, posterior.squared_error_from_m(m)
+            trust = 1 - np.sqrt(squared / _mixed(from_m, (0.0, 1.0), mixture.weight * share)[1])
         has_label = self.present & np.isfinite(labels)
 
         def only(values: Array) -> Array:
             return np.where(has_label, values, np.nan)
 
         return ModalityEstimate(
-            labels=only(np.clip(moved, low, high)),
-            expected_error=only(deviation * error),
-            trust=only(trust),
+            labels=only(np.clip(labels + self.deviation * (own - m), low, high)),
+            expected_error=only(self.deviation * MEAN_ERROR * np.sqrt(squared)),
+            trust=only(np.clip(trust, 0.0, 1.0)),
             evidence=np.where(self.present, self.predicted, np.nan),
             contradiction=only(contradicts),
             correlation=self.correlation,
             rho=posterior.rho,
-            share=mixture.share if mixture else 0.0,
-            resolution=mixture.resolution if mixture else 0.0,
+            share=share,
+            resolution=resolution,
         )
 
 
-def _posteriors(streams: Sequence[_Stream]) -> list[Posterior]:
-    count = len(streams)
+Moments = tuple[Array | float, Array | float]
+
+
+def _mixed(first: Moments, second: Moments, share: Array | float) -> tuple[Array, Array]:
+    """Mean and expected squared error if the second of two answers is right with the probability ``share``."""
+    mean = first[0] + share * (second[0] - first[0])
+    errors = [squared + (answer - mean) ** 2 for answer, squared in (first, second)]
+    return np.asarray(mean), np.asarray((1 - share) * errors[0] + share * errors[1])
+
+
+def _posteriors(modalities: Sequence[_Modality]) -> list[Posterior]:
+    """Return the posterior of each modality, from the correlations of their evidence."""
+    count = len(modalities)
     between, clips = np.eye(count), np.zeros((count, count))
-    for s in range(count):
-        for j in range(s):
-            both = streams[s].fit & streams[j].fit
-            if min(streams[s].correlation, streams[j].correlation) > 0 and both.sum() > 2:
-                pair = _correlation(streams[s].evidence[both], streams[j].evidence[both])
-                between[s, j] = between[j, s] = pair
+    for s, first in enumerate(modalities):
+        for j, second in enumerate(modalities[:s]):
+            both = first.fit & second.fit
+            if min(first.correlation, second.correlation) > 0:
+                between[s, j] = between[j, s] = _correlation(first.evidence[both], second.evidence[both])
                 clips[s, j] = clips[j, s] = both.sum()
-    return posteriors(np.array([stream.correlation for stream in streams]), between, clips)
+    return posteriors(np.array([modality.correlation for modality in modalities]), between, clips)
 
 
 def _standard(values: Array, fit: Mask) -> Array:
@@ -183,7 +196,8 @@ def _standard(values: Array, fit: Mask) -> Array:
 
 
 def _correlation(first: Array, second: Array) -> float:
-    deviations = first.std() * second.std()
+    """Return the correlation, or 0 if it is not defined."""
+    deviations = first.std() * second.std() if len(first) else 0.0
     return float(((first - first.mean()) * (second - second.mean())).mean() / deviations) if deviations else 0.0
 
 
@@ -220,5 +234,7 @@ def _check(
         if np.shape(mask) != (count,)
     ]
     problems += [f"present names {name!r}; the modalities are {[*blocks]}" for name in present if name not in blocks]
+    if not problems and fit is not None and not np.isfinite(labels[np.asarray(fit, dtype=bool)]).any():
+        problems.append("fit names no clip with an m-label; give it clips whose m-labels are finite")
     if problems:
         raise SettingsError(problems)

@@ -21,6 +21,9 @@ STRENGTHS = 10.0 ** np.arange(-6, 3)
 FARTHEST = 3.0
 """Standardised inputs are cut to this: a few clips with extreme values must not decide the regression."""
 
+ROWS_AT_ONCE = 2**14
+"""Rows of a product that is not kept, which limits memory."""
+
 SMALLEST = 1e-9
 """Columns with a deviation of at most this, relative to their largest value, are constants and rounding errors."""
 
@@ -29,8 +32,8 @@ def left_out(blocks: Sequence[npt.NDArray[np.floating]], labels: Array, fit: Mas
     """Return each clip's label as a ridge regression predicts it that was fitted without this clip.
 
     The regression minimises ``sum_j (y_j - c - w.x_j)^2 + k |w|^2``. ``k`` is the candidate whose left-out predictions
-    have the least squared error. With the hat value ``h_i = 1/n + x_i' (S + k I)^-1 x_i`` of centred inputs, the
-    left-out residual is ``(y_i - y^_i) / (1 - h_i)``.
+    have the least squared error over all clips of the fit. With the hat value ``h_i = 1/n + x_i' (S + k I)^-1 x_i`` of
+    centred inputs with the scatter S, the left-out residual is ``(y_i - y^_i) / (1 - h_i)``.
 
     Args:
         blocks: per kind of input, (N, d) finite values; see ``standardised``.
@@ -42,25 +45,26 @@ def left_out(blocks: Sequence[npt.NDArray[np.floating]], labels: Array, fit: Mas
         (N,) predictions in the unit of the labels; the mean label if nothing can be fitted (fewer than 3 clips,
         constant inputs or labels).
     """
-    predicted = np.full(len(labels), labels[fit].mean() if fit.any() else 0.0)
-    inputs = standardised(blocks, fit)
-    if fit.sum() < 3 or not inputs.shape[1]:
+    count = int(fit.sum())
+    mean = labels[fit].mean() if count else 0.0
+    predicted = np.full(len(labels), mean)
+    inputs = standardised(blocks, fit) if count > 2 else np.zeros((len(labels), 0))
+    if not inputs.shape[1]:
         return predicted
-    targets, count = labels[fit] - predicted[0], int(fit.sum())
-    values, axes = _axes(inputs[fit])
-    rows = inputs @ axes  # (N, k), uncorrelated over the clips of the fit
-    cross = rows[fit].T @ targets
-    level, squares = values.mean(), np.square(rows[fit])
-    best, least = predicted, np.inf
-    for strength in STRENGTHS:
-        shrunk = 1 / (values + level * strength)
-        fitted = rows @ (shrunk * cross)
-        residuals = (targets - fitted[fit]) / (1 - 1 / count - squares @ shrunk)
-        error = float(np.square(residuals).sum())
-        if error < least:
-            best, least = predicted + fitted, error
-            best[fit] = labels[fit] - residuals
-    return best
+    targets, fit_inputs = labels[fit] - mean, inputs[fit]
+    values, axes = _axes(fit_inputs)
+    shrunk = 1 / (values[:, None] + values.mean() * STRENGTHS)  # (k, strengths)
+    effects = shrunk * (axes.T @ (fit_inputs.T @ targets))[:, None]
+    fitted, hats = np.empty((len(labels), len(STRENGTHS))), np.empty((len(labels), len(STRENGTHS)))
+    for start in range(0, len(labels), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        rows = inputs[part] @ axes  # (n, k), uncorrelated over the clips of the fit
+        fitted[part], hats[part] = rows @ effects, np.square(rows) @ shrunk
+    residuals = (targets[:, None] - fitted[fit]) / (1 - 1 / count - hats[fit])
+    best = int(np.square(residuals).sum(axis=0).argmin())
+    predicted += fitted[:, best]
+    predicted[fit] = labels[fit] - residuals[:, best]
+    return predicted
 
 
 def standardised(blocks: Sequence[npt.NDArray[np.floating]], fit: Mask) -> Array:
@@ -72,11 +76,13 @@ def standardised(blocks: Sequence[npt.NDArray[np.floating]], fit: Mask) -> Array
     """
     parts = [np.zeros((len(fit), 0))]
     for block in blocks:
-        values = np.asarray(block, dtype=np.float64)
+        values = np.array(block, dtype=np.float64)
         deviations = values[fit].std(axis=0)
         varying = deviations > SMALLEST * np.abs(values[fit]).max(axis=0, initial=0.0)
-        values = (values - values[fit].mean(axis=0))[:, varying] / deviations[varying]
-        values = np.clip(values, -FARTHEST, FARTHEST)
+        values = values[:, varying]
+        values -= values[fit].mean(axis=0)
+        values /= deviations[varying]
+        np.clip(values, -FARTHEST, FARTHEST, out=values)
         values -= values[fit].mean(axis=0)
         if values.shape[1]:
             parts.append(values / np.sqrt(np.square(values[fit]).sum() / fit.sum()))

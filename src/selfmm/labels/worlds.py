@@ -69,7 +69,11 @@ class Posterior:
 
     def squared_error_of_m(self, labels: Array) -> Array:
         """Return the expected squared error of the m-label as the modality's label, (n,)."""
-        error: Array = self.unexplained + ((1 - self.rho) ** 2 + self.rho_variance) * np.square(labels)
+        return self.squared_error_from_m(labels) + np.square((1 - self.rho) * labels)
+
+    def squared_error_from_m(self, labels: Array) -> Array:
+        """Return the expected squared error of ``rho m``, the best guess from the m-label alone, (n,)."""
+        error: Array = self.unexplained + self.rho_variance * np.square(labels)
         return error
 
 
@@ -118,10 +122,14 @@ class _Worlds:
 
 @lru_cache(maxsize=8)
 def _draw(modalities: int) -> _Worlds:
-    """Draw from the prior with a Sobol sequence, so the worlds are the same in every run."""
+    """Draw from the prior with a Sobol sequence, so the worlds are the same in every run.
+
+    In the first world all modalities say the same: it is possible whatever the correlations with m are.
+    """
     sobol = torch.quasirandom.SobolEngine(2 * modalities + 1, scramble=True, seed=0)  # type: ignore[no-untyped-call]
     uniform = sobol.draw(DRAWS, dtype=torch.float64).numpy().T
     factor, leak = np.sqrt(uniform[:modalities]), uniform[modalities:-1]
+    factor[:, 0] = 1.0
     share = 1 - np.cbrt(1 - uniform[-1])  # of Beta(1, 3)
     truths = factor[:, None] * factor
     truths[range(modalities), range(modalities)] = 1.0
@@ -143,10 +151,9 @@ def _weights(
         expected += own[s] * through_m[j] * worlds.rho[s] + through_m[s] * own[j] * worlds.rho[j]
         variance = (1 - between[s, j] ** 2) ** 2 / counts[s, j] + MODEL_ERROR**2
         logs -= np.square(between[s, j] - expected) / (2 * variance)
-    if possible.any():
-        logs[~possible] = -np.inf
-    logs -= logs.max()
+    logs[~possible] = -np.inf
     while True:
+        logs -= logs.max()
         weights = np.exp(logs)
         weights /= weights.sum()
         if 1 / np.square(weights).sum() >= min(LEAST_EFFECTIVE, np.isfinite(logs).sum() / 2):
