@@ -1,21 +1,19 @@
-"""How true are generated u-labels? Every label rule on several planted sets, with the m-label and a ceiling.
+"""How true are the labels per modality? The rules on planted sets, with the m-label and a ceiling.
 
-    python benchmarks/label_study.py             # all sets, 5 seeds: the table of docs/label_study.md
-    python benchmarks/label_study.py --quick     # 2 seeds, 5 sets: about 2 minutes
-    python benchmarks/label_study.py --loop      # the library's own training loop instead (audio and vision)
+    python benchmarks/label_study.py --out planted.csv --calibration calibration.csv    # 5 seeds: docs/label_study.md
+    python benchmarks/label_study.py --quick                                            # 2 seeds, 5 sets
 
-Words and frames are pooled to vectors and small encoders are trained by Self-MM's objective under the rule
-``posterior``; generators with the other rules get the same features, so that all rules have the same evidence.
-``--loop`` measures what a rule does to the features by its own gradient. Only the training clips are used.
+Words and frames are pooled to one vector per clip and modality. `posterior` estimates labels from these inputs. For the
+rules that work on features in training, small encoders are trained with Self-MM's loss on the estimated labels, and one
+generator per rule gets their features.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -28,20 +26,17 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
 
-from selfmm.config.settings import Settings
-from selfmm.core.listener import Listener
-from selfmm.data.planted import LIMIT, MODALITIES, PlantedSettings, planted_source, write_planted
-from selfmm.labels import UnimodalLabelGenerator
+from selfmm.data.planted import LIMIT, MODALITIES, PlantedSettings, planted_source
+from selfmm.labels import EstimatedLabels, ModalityEstimate, UnimodalLabelGenerator, estimate_labels
 from selfmm.labels.audit.recovery import recovery
-from selfmm.labels.feature_space import FeatureSpace
-from selfmm.labels.leave_one_out import leave_one_out
-from selfmm.labels.rules import RULES
-from selfmm.runs.folder import RunFolder
-from selfmm.training.run import Run
+from selfmm.labels.ridge import left_out
 
 Array = npt.NDArray[np.float64]
+Answers = dict[str, dict[str, Array]]  # rule, modality
+Estimates = dict[str, ModalityEstimate]
 WIDTH = 32
 LOW = {"text": 0.2, "audio": 0.3, "vision": 0.3}
+TRAINED_RULES = ("authors", "centre-gap")
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class StudySet:
     name: str
     planted: dict[str, Any] = field(default_factory=dict)
     clips: int = 1000
-    epochs: int = 15
+    epochs: int = 15  # 0: only the rules that need no training
     seeds: int = 5
     spread: bool = False  # Gaussian disagreement everywhere instead of contradictions
 
@@ -65,7 +60,7 @@ SETS = [
     StudySet("10 : 1", {"conflict": 0.2, "positive_share": 10 / 11}),
     StudySet("100 clips", {"conflict": 0.2}, clips=100),
     StudySet("spread", spread=True),
-    StudySet("20000 clips", {"conflict": 0.2, "noise": LOW}, clips=20_000, epochs=4, seeds=1),
+    StudySet("20000 clips", {"conflict": 0.2, "noise": LOW}, clips=20_000, epochs=0, seeds=1),
 ]
 QUICK = ("agree", "conflict 20 %", "clear", "dead vision", "spread")
 
@@ -126,108 +121,131 @@ def _layers(width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(width, WIDTH), nn.ReLU())
 
 
-def train(labels: Tensor, rows: dict[str, Tensor], epochs: int, seed: int) -> dict[str, UnimodalLabelGenerator]:
-    """Train with Self-MM's loss under ``posterior`` and pass every step to a generator of each rule."""
+def train(labels: Tensor, rows: Mapping[str, Tensor], estimated: EstimatedLabels, epochs: int, seed: int) -> Answers:
+    """Train with Self-MM's loss on estimated labels; return the labels that generators make of the features."""
     torch.manual_seed(seed)
     model = Small({name: value.shape[1] for name, value in rows.items()})
     generators = {
-        rule: UnimodalLabelGenerator(labels, dict.fromkeys(rows, WIDTH), WIDTH, LIMIT, rule) for rule in RULES
+        rule: UnimodalLabelGenerator(labels, dict.fromkeys(rows, WIDTH), WIDTH, LIMIT, rule) for rule in TRAINED_RULES
     }
-    leader = generators["posterior"]
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for epoch in range(1, epochs + 1):
         for index in torch.split(torch.randperm(len(labels)), 32):
             fusion, features, score, scores = model({name: value[index] for name, value in rows.items()})
-            weights, targets = leader.weights(index), leader.labels
+            weights = estimated.weights(index)
             loss = (score - labels[index]).abs()
             for name, own in scores.items():
-                loss = loss + weights[name] * (own - targets[name][index]).abs()
+                loss = loss + weights[name] * (own - estimated.labels[name][index]).abs()
             optimizer.zero_grad()
-            loss.mean().backward()
+            torch.autograd.backward(loss.mean())
+            values = {name: value.detach() for name, value in features.items()}
             for generator in generators.values():
-                generator.update(
-                    fusion.detach(), {name: value.detach() for name, value in features.items()}, index, epoch
-                )
+                generator.update(fusion.detach(), values, index, epoch)
             optimizer.step()
         for generator in generators.values():
             generator.resync()
-    return generators
+    return {
+        rule: {name: u.double().numpy() for name, u in generator.labels.items()}
+        for rule, generator in generators.items()
+        if epochs
+    }
 
 
-def ceiling(generator: UnimodalLabelGenerator, name: str, truth: Array, labels: Array) -> Array:
-    """Out-of-fold predictions of a model trained on the truth, from the same features and the m-label."""
-    bank = cast(FeatureSpace, generator.streams[f"of_{name}"]).bank
-    predicted = leave_one_out(bank, torch.from_numpy(truth), torch.ones(len(truth), dtype=torch.bool)).numpy()
+def all_rules(labels: Array, rows: Mapping[str, Tensor], epochs: int, seed: int) -> tuple[Answers, Estimates]:
+    """Labels of every rule, and the estimates behind those of `posterior`."""
+    inputs = {name: value.numpy() for name, value in rows.items()}
+    estimates = estimate_labels(labels, inputs, low=-LIMIT, high=LIMIT)
+    posterior = {name: estimate.labels for name, estimate in estimates.items()}
+    m = torch.from_numpy(labels)
+    estimated = EstimatedLabels(m, {name: torch.from_numpy(u) for name, u in posterior.items()}, 1.0, (-LIMIT, LIMIT))
+    answers: Answers = {"m-label": dict.fromkeys(rows, labels)}
+    answers |= train(m, rows, estimated, epochs, seed)
+    return answers | {"posterior": posterior}, estimates
+
+
+def ceiling(inputs: Array, truth: Array, labels: Array) -> Array:
+    """Out-of-fold predictions of a model trained on the truth, from the same inputs and the m-label."""
+    predicted = left_out([inputs], truth, np.ones(len(truth), dtype=bool))
     model = HistGradientBoostingRegressor(max_leaf_nodes=8, max_iter=60, learning_rate=0.08, min_samples_leaf=20)
     return cast(Array, cross_val_predict(model, np.column_stack([labels, predicted]), truth, cv=5))
 
 
-def measure(study: StudySet, seed: int) -> pd.DataFrame:
-    """One row per rule and modality."""
-    table, rows = vectors(study, seed)
-    labels = table["label"].to_numpy(dtype=np.float64, copy=True)
-    generators = train(torch.from_numpy(labels), rows, study.epochs, seed)
-    truths = {name: table[f"label_{name}"].to_numpy(dtype=np.float64, copy=True) for name in MODALITIES}
-    answers: dict[str, dict[str, Array]] = {"m-label": dict.fromkeys(MODALITIES, labels)}
-    answers |= {r: {n: u.numpy().astype(np.float64) for n, u in g.labels.items()} for r, g in generators.items()}
-    answers["ceiling"] = {n: ceiling(generators["posterior"], n, truths[n], labels) for n in MODALITIES}
-    return pd.concat([_recovered(table, rule, study.name, seed, u) for rule, u in answers.items()])
+def truths(table: pd.DataFrame) -> dict[str, Array]:
+    return {name: table[f"label_{name}"].to_numpy(dtype=np.float64, copy=True) for name in MODALITIES}
 
 
-def _recovered(table: pd.DataFrame, rule: str, name: str, seed: int, u_labels: dict[str, Array]) -> pd.DataFrame:
-    return recovery(table, u_labels).reset_index().assign(rule=rule, set=name, seed=seed)
-
-
-def loop(seed: int, rules: Iterable[str]) -> pd.DataFrame:
-    """Train with the library's own loop, one run per rule, so that each rule shapes its own features."""
-    tables = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("agree", "conflict 20 %", "clear"):
-            planted = next(study.planted for study in SETS if study.name == name)
-            data = write_planted(Path(folder) / name, PlantedSettings(clips=900, seed=seed, **planted))
-            rows = data.samples.iloc[data.rows("train")].reset_index(drop=True)
-            for rule in rules:
-                values = {"modalities": ("audio", "vision"), "labels": {"rule": rule}}
-                limits = {"fusion": {"projection": WIDTH}, "training": {"max_epochs": 15, "device": "cpu"}}
-                out = RunFolder(Path(folder) / f"{name} {rule}")
-                settings = Settings.model_validate({"seed": seed, **values, **limits})
-                Run(data, settings, out, Listener()).execute(resume=False)
-                labels = pd.read_parquet(out.path / "labels.parquet")
-                last = labels[labels["epoch"] == labels["epoch"].max()]
-                u = {
-                    n: part.set_index("id")["u_label"].reindex(rows["id"]).to_numpy()
-                    for n, part in last.groupby("modality")
+def calibration(estimates: Estimates, truth: Mapping[str, Array]) -> pd.DataFrame:
+    """Expected and true mean absolute error by tenths of the clips, ordered by expected error and by trust."""
+    rows = []
+    for name, estimate in estimates.items():
+        error = np.abs(estimate.labels - truth[name])
+        for order, values in (("expected error", estimate.expected_error), ("trust", -estimate.trust)):
+            for tenth, clips in enumerate(np.array_split(np.argsort(values, kind="stable"), 10), start=1):
+                means = {
+                    "expected": estimate.expected_error[clips].mean(),
+                    "error": error[clips].mean(),
+                    "trust": estimate.trust[clips].mean(),
                 }
-                tables.append(_recovered(rows, rule, name, seed, cast(dict[str, Array], u)))
-    return pd.concat(tables)
+                rows.append({"modality": name, "order": order, "tenth": tenth, **means})
+    return pd.DataFrame(rows)
+
+
+def measure(study: StudySet, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row per rule and modality, and the calibration of the expected errors."""
+    table, rows = vectors(study, seed)
+    labels, truth = table["label"].to_numpy(dtype=np.float64, copy=True), truths(table)
+    answers, estimates = all_rules(labels, rows, study.epochs, seed)
+    answers["ceiling"] = {name: ceiling(rows[name].numpy(), truth[name], labels) for name in MODALITIES}
+    place = {"set": study.name, "seed": seed}
+    return recovered(table, answers).assign(**place), calibration(estimates, truth).assign(**place)
+
+
+def recovered(table: pd.DataFrame, answers: Answers) -> pd.DataFrame:
+    return pd.concat([recovery(table, u).reset_index().assign(rule=rule) for rule, u in answers.items()])
+
+
+class Report:
+    """Collects tables, and writes them after each measurement."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.files, self.parts = (options.out, options.calibration), cast(list[list[pd.DataFrame]], [[], []])
+
+    def add(self, what: str, tables: tuple[pd.DataFrame, pd.DataFrame], seconds: float) -> None:
+        print(f"{what}: {seconds:.0f} s", flush=True)
+        for file, parts, table in zip(self.files, self.parts, tables, strict=True):
+            parts.append(table)
+            if file:
+                pd.concat(parts).to_csv(file, index=False)
+
+    def print(self) -> None:
+        columns = ["corr", "right", "flipped"]
+        means = pd.concat(self.parts[0]).groupby(["set", "rule", "modality"], sort=False)[columns].mean()
+        print(means.unstack("modality").round(3).to_string())
+        errors = pd.concat(self.parts[1]).query("order == 'expected error'")
+        print(errors.groupby(["set", "modality"], sort=False)[["expected", "error", "trust"]].mean().round(3).to_string())
+
+
+def arguments(description: str | None, seed: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--first-seed", type=int, default=seed)
+    parser.add_argument("--out", type=Path, help="write every measured row to this CSV file")
+    parser.add_argument("--calibration", type=Path, help="write expected and true errors to this CSV file")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, 400)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--loop", action="store_true")
-    parser.add_argument("--first-seed", type=int, default=100)
-    parser.add_argument("--out", type=Path, help="write every measured row to this CSV file")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    tables = []
-    if options.loop:
-        tables = [loop(options.first_seed, ["authors", "posterior"])]
-    for study in [] if options.loop else SETS:
+    report = Report(options)
+    for study in SETS:
         if options.quick and study.name not in QUICK:
             continue
         for seed in range(options.first_seed, options.first_seed + min(study.seeds, 2 if options.quick else 5)):
             started = time.perf_counter()
-            tables.append(measure(study, seed))
-            print(f"{study.name}, seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
-            if options.out:
-                pd.concat(tables).to_csv(options.out, index=False)
-    table = pd.concat(tables)
-    if options.out:
-        table.to_csv(options.out, index=False)
-    columns = ["corr", "right", "flipped"]
-    means = table.groupby(["set", "rule", "modality"], sort=False)[columns].mean().unstack("modality")
-    print(means.round(3).to_string())
+            report.add(f"{study.name}, seed {seed}", measure(study, seed), time.perf_counter() - started)
+    report.print()
 
 
 if __name__ == "__main__":
