@@ -222,7 +222,9 @@ class Report:
         means = pd.concat(self.parts[0]).groupby(["set", "rule", "modality"], sort=False)[columns].mean()
         print(means.unstack("modality").round(3).to_string())
         errors = pd.concat(self.parts[1]).query("order == 'expected error'")
-        print(errors.groupby(["set", "modality"], sort=False)[["expected", "error", "trust"]].mean().round(3).to_string())
+        print(
+            errors.groupby(["set", "modality"], sort=False)[["expected", "error", "trust"]].mean().round(3).to_string()
+        )
 
 
 def arguments(description: str | None, seed: int) -> argparse.ArgumentParser:
