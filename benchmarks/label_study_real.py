@@ -11,7 +11,6 @@ label_study.py, with 30 epochs of training.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from dataclasses import dataclass
