@@ -1,7 +1,8 @@
-"""Cost of the label generator as the number of clips grows: time of a step and of a resync, bytes per clip.
+"""Cost of labels as the number of clips grows: of a step and a resync of the generator, and of estimating them.
 
     python benchmarks/label_scale.py              # N = 1e3 to 1e7; about 16 GB of memory for the largest
     python benchmarks/label_scale.py --largest 6  # up to 1e6
+    python benchmarks/label_scale.py --estimate --largest 6  # estimate_labels; about 10 GB of memory
 
 Every clip has features stored before anything is timed. Steps of both sizes are timed in turn, so that a busy moment of
 the machine affects both; the ratio is the median over rounds of the time at N to that at 1e3 in the same round.
@@ -10,18 +11,21 @@ the machine affects both; the ratio is the median over rounds of the time at N t
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import time
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 
-from selfmm.labels import UnimodalLabelGenerator
+from selfmm.labels import UnimodalLabelGenerator, estimate_labels
 from selfmm.labels.feature_space import FeatureSpace
 
 DIMS, FUSION = {"text": 32, "audio": 16, "vision": 32}, 128  # the widths published for MOSI
 BATCH = 64
+INPUTS = {"text": (384,), "audio": (74, 74), "vision": (35, 35)}  # mean state; mean and deviation of frames
 
 
 def filled(clips: int, rule: str) -> UnimodalLabelGenerator:
@@ -89,13 +93,41 @@ def cost(clips: int, rule: str, rounds: int) -> Cost:
     return Cost(clips, statistics.median(b for _, b in pairs), ratio, resync, bytes_per_clip(large))
 
 
+def estimate_seconds(clips: int) -> float:
+    """Seconds of processor time of an estimate from inputs of which each column knows a little of the label."""
+    rng = np.random.default_rng(0)
+    labels = rng.uniform(-3, 3, clips).astype(np.float32)
+    inputs = {
+        name: [rng.standard_normal((clips, width), dtype=np.float32) + labels[:, None] / 20 for width in widths]
+        for name, widths in INPUTS.items()
+    }
+    started = time.process_time()
+    estimate_labels(labels, inputs)
+    return time.process_time() - started
+
+
+def estimates(largest: int) -> None:
+    """Print a table of the cost of estimates."""
+    print(f"inputs {INPUTS}, 1 thread")
+    print("| N | estimate_labels, s | peak memory of the process, GB |")
+    print("|---|---|---|")
+    for power in range(3, largest + 1):
+        seconds = estimate_seconds(10**power)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(f"| 1e{power} | {seconds:.1f} | {peak:.1f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--largest", type=int, default=7, help="power of ten")
     parser.add_argument("--rounds", type=int, default=400)
-    parser.add_argument("--rules", default="authors,posterior")
+    parser.add_argument("--rules", default="authors")
+    parser.add_argument("--estimate", action="store_true", help="measure estimate_labels instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.estimate:
+        estimates(options.largest)
+        return
     print(f"batch {BATCH}, features {DIMS}, fusion {FUSION}, 1 thread, {options.rounds} rounds")
     print("| rule | N | update, ms (median) | ratio to 1e3 | resync, s | bytes per clip: banks + the rest |")
     print("|---|---|---|---|---|---|")

@@ -94,7 +94,8 @@ def test_stored_features_are_without_dropout_unless_asked(planted: Dataset, tmp_
     positions = np.arange(16)
     banks = {}
     for choice in ("eval", "train"):
-        trainer, assembly = make(planted, tmp_path / choice, *dropout, f"labels.features={choice}")
+        overrides = (*dropout, "labels.rule=authors", f"labels.features={choice}")
+        trainer, assembly = make(planted, tmp_path / choice, *overrides)
         assembly.model.eval()
         with torch.no_grad():
             clean = assembly.model(trainer.train.make(positions)).features["audio"].clone()
@@ -217,8 +218,9 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.parametrize("rule", ["authors", "posterior"])
 def test_a_step_waits_for_nothing(
-    planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rule: str, planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "checks_at_once", False)  # as on an accelerator
     as_on_an_accelerator(monkeypatch)
@@ -226,7 +228,7 @@ def test_a_step_waits_for_nothing(
     # On the CPU the generator checks its positions, which there costs nothing.
     monkeypatch.setattr(UnimodalLabelGenerator, "_check_index", lambda self, index: index)
     text = ("modalities=text,audio,vision", f"text.encoder={tiny_encoder}", "text.max_tokens=32")
-    trainer, _ = make(planted, tmp_path, *text, "training.clip_norm=1", "labels.rule=posterior")
+    trainer, _ = make(planted, tmp_path, *text, "training.clip_norm=1", f"labels.rule={rule}")
     parts = [np.arange(16), np.arange(16, 32)]
     batches = [trainer.train.make(positions) for positions in parts]
     take_step(trainer, parts)  # its loss is looked at during the next step, when it has long been there

@@ -51,7 +51,7 @@ def left_out(blocks: Sequence[npt.NDArray[np.floating]], labels: Array, fit: Mas
     inputs = standardised(blocks, fit) if count > 2 else np.zeros((len(labels), 0))
     if not inputs.shape[1]:
         return predicted
-    targets, fit_inputs = labels[fit] - mean, inputs[fit]
+    targets, fit_inputs = labels[fit] - mean, _only(inputs, fit)
     values, axes = _axes(fit_inputs)
     shrunk = 1 / (values[:, None] + values.mean() * STRENGTHS)  # (k, strengths)
     effects = shrunk * (axes.T @ (fit_inputs.T @ targets))[:, None]
@@ -74,19 +74,26 @@ def standardised(blocks: Sequence[npt.NDArray[np.floating]], fit: Mask) -> Array
     columns are left out. Each block is then scaled to a total variance of 1, so that a small block with a strong input
     is not drowned by a large one.
     """
-    parts = [np.zeros((len(fit), 0))]
+    parts = []
     for block in blocks:
         values = np.array(block, dtype=np.float64)
-        deviations = values[fit].std(axis=0)
-        varying = deviations > SMALLEST * np.abs(values[fit]).max(axis=0, initial=0.0)
+        rows = _only(values, fit)
+        deviations = rows.std(axis=0)
+        varying = deviations > SMALLEST * np.maximum(rows.max(axis=0), -rows.min(axis=0))
+        values -= rows.mean(axis=0)
         values = values[:, varying]
-        values -= values[fit].mean(axis=0)
         values /= deviations[varying]
         np.clip(values, -FARTHEST, FARTHEST, out=values)
-        values -= values[fit].mean(axis=0)
+        values -= _only(values, fit).mean(axis=0)
         if values.shape[1]:
-            parts.append(values / np.sqrt(np.square(values[fit]).sum() / fit.sum()))
-    return np.concatenate(parts, axis=1)
+            values /= np.sqrt(_only(values, fit).var(axis=0).sum())
+        parts.append(values)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _only(values: Array, fit: Mask) -> Array:
+    """The rows of ``fit``, without a copy if these are all."""
+    return values if fit.all() else values[fit]
 
 
 def _axes(rows: Array) -> tuple[Array, Array]:
