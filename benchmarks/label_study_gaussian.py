@@ -2,10 +2,10 @@
 
     python benchmarks/label_study_gaussian.py --out gaussian.csv --calibration gaussian_calibration.csv    # 5 seeds
 
-A simulation, not human labels. The true labels of the modalities have the correlations of human labels, the m-label is
-their mean, and its correlations with them are .77, .87 and .85. The inputs of a modality are one number, z = a t + c m +
-noise. The worlds differ in how far z knows the m-label, and in how much of that is a leak: knowledge of m that does
-not come from the modality's own label.
+A simulation, not human labels. The m-label is the mean of three true labels, and its correlations with them are close
+to those of human labels: .77, .88 and .86. The input of a modality is one number, z = a t + c m + noise. The worlds
+differ in how far z knows the m-label, and in how much of that is a leak: knowledge of m that does not come from the
+modality's own label.
 """
 
 from __future__ import annotations
