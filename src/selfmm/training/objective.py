@@ -40,7 +40,12 @@ def make_objective(dataset: Dataset, settings: Settings, model: Model, rows: Pos
     if source == "human":
         return HumanObjective(human_labels(dataset, settings, model.tasks, rows), scale.unit)
     generator = _generator(dataset, settings, model, scale, rows)
-    return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
+    return SelfMMObjective(
+        generator,
+        clean_features=settings.labels.features == "eval",
+        weighting=settings.labels.weighting,
+        fixed=fixed_labels(dataset, model.tasks, rows),
+    )
 
 
 def human_labels(
