@@ -22,6 +22,7 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -212,6 +213,15 @@ class RunFolder:
         """Read ``metrics.json``: the metrics and counts of each split, and the reasons for values that are null."""
         return self._parsed("metrics.json", read_metrics)
 
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence about each score that says nothing: its head is untrained, or it is the same for all clips.
+
+        Empty if ``metrics.json`` cannot be read, or an older version wrote it.
+        """
+        with suppress(RunError):
+            return tuple(self.metrics().get("notes", ()))
+        return ()
+
     def predictions(self) -> pd.DataFrame:
         table = self._table("predictions.parquet")
         scores = [name for name in map(str, table.columns) if name.startswith("score")]
@@ -236,8 +246,8 @@ class RunFolder:
     def history(self) -> pd.DataFrame:
         """Read ``history.jsonl``, one row per epoch.
 
-        Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, and labels_<task>_<figure>, which
-        are figures of the generated labels.
+        Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, head_weight_<modality> (the mean
+        weight with which its head learned), and labels_<task>_<figure>, which are figures of the generated labels.
         """
         return self._parsed("history.jsonl", read_history)
 

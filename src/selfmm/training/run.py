@@ -42,6 +42,7 @@ from selfmm.training.objective import Generator, check_trainable, make_objective
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.self_mm import SelfMMObjective
 from selfmm.training.trainer import EpochRecord, Trainer
+from selfmm.training.untrained import untrained_heads
 
 _NOTHING, _BEGUN, _FINISHED = range(3)
 
@@ -218,7 +219,7 @@ class Run:
     def _write_results(self, assembly: Assembly, trainer: Trainer, scores: Scores) -> None:
         store_weights(self.folder, trainer.model, self.shared)
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
-        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
+        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer))
         if self._source == "generated":
             labels = self._record.table(self.dataset, self.rows, assembly.model.tasks, len(trainer.history))
             write_table(self.folder.path / "labels.parquet", labels)
@@ -238,7 +239,7 @@ class Run:
             for name in complete:
                 assembly.model.missing[name].copy_(means[name])
 
-    def _metrics(self, scores: Scores, best_epoch: int) -> dict[str, object]:
+    def _metrics(self, scores: Scores, trainer: Trainer) -> dict[str, object]:
         """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
         splits: dict[str, object] = {}
         for split in SPLITS:
@@ -252,7 +253,9 @@ class Run:
                     human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][scored]
                     tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
-        return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}
+        alone = {name: values[self.rows] for name, values in scores.unimodal.items()}
+        notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows])
+        return {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits, "notes": notes}
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:
