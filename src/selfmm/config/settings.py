@@ -197,6 +197,11 @@ def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[
 _RETIRED: Mapping[str, object] = {"labels.bank": "float32", "labels.bank_folder": ""}
 """Removed settings, each with the value that has the same effect: settings.toml of older runs names them all."""
 
+_ADDED: Mapping[str, object] = {"labels.weighting": "published", "training.optimizer": "adam"}
+"""Settings with the value by which older versions acted, for a file of theirs, which does not name them."""
+_WHOLE = frozenset({"seed", "text", "fusion", "labels", "training"})
+"""A file with all of these names every setting that its version had: selfmm wrote it, not a person."""
+
 PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 
 
@@ -220,6 +225,7 @@ def load_settings(
     3
     """
     tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
+    _add_former(tree)
     overrides = each(overrides)
     named = values.get("model") or any(override.partition("=")[0].strip() == "model" for override in overrides)
     if not (trust or named) and is_code(str(tree.get("model", ""))):
@@ -275,6 +281,14 @@ def _drop_retired(tree: dict[str, Any]) -> None:
         branch = tree.get(name)
         if isinstance(branch, dict) and branch.get(field) == value:
             del branch[field]
+
+
+def _add_former(tree: dict[str, Any]) -> None:
+    """Add the settings that a file of an older version does not name, with the values by which that version acted."""
+    for key, value in _ADDED.items() if tree.keys() >= _WHOLE else ():
+        name, _, field = key.partition(".")
+        if isinstance(tree[name], dict):
+            tree[name].setdefault(field, value)
 
 
 def _read_preset(preset: str | Path) -> dict[str, Any]:

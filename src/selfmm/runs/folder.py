@@ -43,6 +43,8 @@ from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory
 
 FORMAT_VERSION = 1
+PROCEDURE = 2
+"""Raised when the same settings train another model, so that no run is continued in another way than it was begun."""
 
 _Content = TypeVar("_Content")
 
@@ -75,6 +77,7 @@ class RunInfo(BaseModel):
         parameters, trained_parameters: number of parameters of the model, and of those that training changed; 0 in
             runs of version 0.1.
         recipe: the extraction recipe of the features, so predictions extract them the same way.
+        procedure: ``PROCEDURE`` of the version that began the run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,6 +100,7 @@ class RunInfo(BaseModel):
     parameters: int = 0
     trained_parameters: int = 0
     recipe: Recipe | None = None
+    procedure: int = 1
 
     @property
     def model_name(self) -> str:

@@ -33,7 +33,7 @@ from selfmm.models.base import label_source
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
-from selfmm.runs.folder import RunFolder, RunInfo, environment
+from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, environment
 from selfmm.runs.weights import store_weights
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
@@ -123,6 +123,11 @@ class Run:
     def _check_same(self) -> RunInfo:
         """Return ``run.json``; raise ``RunError`` if the run was started with other data, settings or code."""
         info, settings = self.folder.info(), self.folder.settings()
+        if info.status != "finished" and info.procedure != PROCEDURE:
+            raise RunError(
+                f"{self.folder.path} was begun by another version of selfmm, which trains in another way, so it cannot "
+                "be continued. Choose another `out=...` to train it again, or finish it with the version that began it."
+            )
         now = (fingerprint(self.dataset), digest(self.dataset.corrections))
         if (info.fingerprint, info.corrections_digest) != now:
             raise RunError(
@@ -165,6 +170,7 @@ class Run:
             trained_parameters=_count(p for p in model.parameters() if p.requires_grad),
             corrections_digest=digest(self.dataset.corrections),
             text_encoder={file.name: sha256(file) for file in files},
+            procedure=PROCEDURE,
         )
 
     def _begin(self, assembly: Assembly) -> None:
