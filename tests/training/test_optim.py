@@ -169,7 +169,9 @@ def test_it_goes_on_from_a_checkpoint_to_the_bit(decoupled: bool, tmp_path: Path
     assert all(torch.equal(a, b) for a, b in zip(module.parameters(), other.parameters(), strict=True))
 
 
-@pytest.mark.parametrize(("preset", "decoupled"), [(None, True), ("quickstart", True), ("mosi", False), ("sims", False)])
+@pytest.mark.parametrize(
+    ("preset", "decoupled"), [(None, True), ("quickstart", True), ("mosi", False), ("sims", False)]
+)
 def test_presets_of_the_field_keep_their_optimizer(preset: str | None, decoupled: bool, planted: Dataset) -> None:
     settings = load_settings(preset, ["modalities=audio,vision"])
     optimizer = make_optimizer(assemble(planted, settings).model, settings)

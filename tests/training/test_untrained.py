@@ -39,8 +39,15 @@ def test_a_head_that_gives_every_clip_the_same_is_named_too() -> None:
     scores = {"audio": 0.124 + LABELS / 1e5, "vision": np.where(LABELS > 2, np.nan, LABELS / 10)}
     [note] = untrained_heads(epochs(1), 1, scores, LABELS)
     assert "score_audio is nearly the same for all clips" in note
-    assert "stream.audio.standardise" in note
-    assert untrained_heads(epochs(1), 1, {"audio": np.full(50, np.nan)}, np.full(50, 1.0)) == []
+    assert "standardise" not in note
+    [note] = untrained_heads(epochs(1), 1, scores, LABELS, ["audio", "vision"])
+    assert note.endswith("Its features are not standardised: try stream.audio.standardise=true.")
+
+
+def test_clips_without_the_modality_do_not_count() -> None:
+    few = np.where(np.arange(50) < 2, LABELS, np.nan)
+    assert untrained_heads(epochs(2 / 50), 1, {"audio": few}, LABELS) == []
+    assert untrained_heads(epochs(0.0), 1, {"audio": np.full(50, np.nan)}, LABELS) == []
 
 
 @pytest.fixture(scope="module")

@@ -40,9 +40,9 @@ def make_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
 class DecayingAdam(torch.optim.Adam):
     """Adam with weight decay that leaves alone every number whose gradient is exactly 0 in a step.
 
-    L2 decay adds ``weight_decay * p`` to the gradient. Adam divides a gradient by its own running size, so where there is
-    no other gradient, every step moves p by the whole learning rate towards 0, however small the decay is: heads whose
-    losses have the weight 0 are gone after an epoch or two, and so are the embeddings of words that no clip has.
+    L2 decay adds ``weight_decay * p`` to the gradient. Adam divides a gradient by its own running size, so where there
+    is no other gradient, every step moves p by the whole learning rate towards 0, however small the decay is: heads
+    whose losses have the weight 0 shrink within an epoch or two, and the embeddings of words that no clip has.
     Decoupled decay subtracts ``lr * weight_decay * p`` from p itself, in proportion to the decay.
 
     L2 decay still shrinks what gets a gradient far smaller than ``weight_decay * p``; decoupled decay does not.
@@ -56,7 +56,9 @@ class DecayingAdam(torch.optim.Adam):
 
     def __init__(self, groups: list[dict[str, Any]], *, decoupled: bool) -> None:
         # Fused, with one pass over each parameter: on a CPU, a step takes a quarter of the time.
-        super().__init__([{**group, "weight_decay": 0.0, "decay": group["weight_decay"]} for group in groups], fused=True)
+        super().__init__(
+            [{**group, "weight_decay": 0.0, "decay": group["weight_decay"]} for group in groups], fused=True
+        )
         self.decoupled = decoupled
 
     @torch.no_grad()

@@ -30,6 +30,7 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.base import label_source
+from selfmm.models.encoders import Standardised
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
@@ -260,7 +261,9 @@ class Run:
                     tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
         alone = {name: values[self.rows] for name, values in scores.unimodal.items()}
-        notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows])
+        frames = [name for name, encoder in trainer.model.encoders.items() if isinstance(encoder, Standardised)]
+        raw = [name for name in frames if not self.settings.stream_for(name).standardise]
+        notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
         return {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits, "notes": notes}
 
 
