@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from selfmm.config.settings import Settings
 from selfmm.models.base import Model
 from selfmm.models.text import TransformerEncoder
 
 _NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight", "layernorm.weight")
+
+_CACHED = 2**16  # numbers
 
 
 def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
@@ -64,18 +67,29 @@ class DecayingAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Decay the parameters, then take Adam's step; a step with ``found_inf`` changes nothing."""
-        skipped = getattr(self, "found_inf", None)
         for group in self.param_groups:
             for parameter in group["params"] if group["decay"] else ():
-                gradient = parameter.grad
-                decayed = parameter.where(gradient != 0, 0.0)
-                if not self.decoupled:
-                    gradient.add_(decayed, alpha=group["decay"])
-                    continue
-                if skipped is not None:
-                    decayed *= 1 - skipped
-                parameter.sub_(decayed, alpha=group["lr"] * group["decay"])
+                for part, gradient in _blocks(parameter, parameter.grad):
+                    self._decay(part, gradient, group)
         return super().step(closure)
+
+    def _decay(self, part: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        acts = gradient.sign().abs_()  # 1 where there is a gradient; faster than a comparison
+        if not self.decoupled:
+            gradient.addcmul_(acts, part, value=group["decay"])
+            return
+        if (skipped := getattr(self, "found_inf", None)) is not None:
+            acts.mul_(1 - skipped)
+        part.addcmul_(acts, part, value=-group["lr"] * group["decay"])
+
+
+def _blocks(parameter: Tensor, gradient: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield views of a parameter and its gradient: on a CPU of a size that its cache holds, elsewhere the whole."""
+    parameter, gradient = torch.atleast_1d(parameter), torch.atleast_1d(gradient)
+    rows = len(parameter)
+    if parameter.device.type == "cpu" and parameter.numel():
+        rows = max(1, _CACHED * rows // parameter.numel())
+    return zip(parameter.split(rows), gradient.split(rows), strict=True)
 
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:
