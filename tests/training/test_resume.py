@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -85,14 +86,17 @@ def test_a_run_of_an_older_version_is_never_continued_in_another_way(
     planted: Dataset, tmp_path: Path, whole: bool
 ) -> None:
     """It trained with other weights and another decay: what it began is refused, what it finished stays as it is."""
-    arguments = {"overrides": [*QUICK, "modalities=audio", "training.max_epochs=1"], "out": tmp_path / "run"}
+    arguments: dict[str, Any] = {
+        "overrides": [*QUICK, "modalities=audio", "training.max_epochs=1"],
+        "out": tmp_path / "run",
+    }
     if whole:
         selfmm.train(planted, **arguments)
     else:
         killed_at_the_end(planted, **arguments)
     as_of_an_older_version(tmp_path / "run")
     older = ["labels.weighting=published", "training.optimizer=adam"]
-    same = {**arguments, "overrides": [*arguments["overrides"], *older], "resume": True}
+    same: dict[str, Any] = {**arguments, "overrides": [*arguments["overrides"], *older], "resume": True}
     if whole:
         assert selfmm.train(planted, **same).folder.settings().training.optimizer == "adam"
         with pytest.raises(RunError, match=r"labels\.weighting: 'published' then, 'encoder' now"):

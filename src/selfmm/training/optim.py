@@ -63,6 +63,7 @@ class DecayingAdam(torch.optim.Adam):
             [{**group, "weight_decay": 0.0, "decay": group["weight_decay"]} for group in groups], fused=True
         )
         self.decoupled = decoupled
+        self.found_inf: Tensor | None = None  # not 0 if a gradient of this step is not finite; torch looks for the name
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -78,18 +79,19 @@ class DecayingAdam(torch.optim.Adam):
         if not self.decoupled:
             gradient.addcmul_(acts, part, value=group["decay"])
             return
-        if (skipped := getattr(self, "found_inf", None)) is not None:
-            acts.mul_(1 - skipped)
+        if self.found_inf is not None:
+            acts.mul_(1 - self.found_inf)
         part.addcmul_(acts, part, value=-group["lr"] * group["decay"])
 
 
 def _blocks(parameter: Tensor, gradient: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield views of a parameter and its gradient: on a CPU of a size that its cache holds, elsewhere the whole."""
-    parameter, gradient = torch.atleast_1d(parameter), torch.atleast_1d(gradient)
+    if not parameter.ndim:
+        parameter, gradient = parameter[None], gradient[None]
     rows = len(parameter)
     if parameter.device.type == "cpu" and parameter.numel():
         rows = max(1, _CACHED * rows // parameter.numel())
-    return zip(parameter.split(rows), gradient.split(rows), strict=True)
+    return zip(torch.split(parameter, rows), torch.split(gradient, rows), strict=True)
 
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:

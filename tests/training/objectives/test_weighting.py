@@ -21,6 +21,7 @@ from selfmm.training.objectives.self_mm import SelfMMObjective, Weighting
 LENGTHS = {"text": [4, 7, 3, 5], "audio": [9, 2, 0, 6], "vision": [1, 5, 4, 0]}
 COUNT = 4
 REPRESENTED = [name for name in MODELS if name not in ("ef_lstm", "mult", "mag_bert")]
+WEIGHTINGS: tuple[Weighting, Weighting] = ("encoder", "published")
 Gradients = dict[str, Tensor]
 
 
@@ -104,7 +105,7 @@ def test_for_every_model_only_the_heads_differ_from_the_published_loss(name: str
     batch = make_batch(LENGTHS, aligned=find_model(name).needs.aligned)
     generator = known_labels({modality: torch.linspace(0, 0.9, COUNT) for modality in MODALITIES})
     found: dict[str, Gradients] = {}
-    for weighting in ("encoder", "published"):
+    for weighting in WEIGHTINGS:
         loss = objective(generator, weighting)(model(batch), batch)
         found[weighting] = gradients(model, loss.per_clip.mean())
     plain = known_labels({modality: torch.ones(COUNT) for modality in MODALITIES})
@@ -136,7 +137,7 @@ def test_losses_that_are_reported() -> None:
     generator = known_labels({name: torch.full((COUNT,), 0.25) for name in MODALITIES})
     output: Output = model(batch)
     error = (output.unimodal["audio"] - generator.labels["audio"]).abs().detach() * output.present["audio"]
-    for weighting, weight in (("encoder", 1.0), ("published", 0.25)):
+    for weighting, weight in zip(WEIGHTINGS, (1.0, 0.25), strict=True):
         loss = objective(generator, weighting)(output, batch)
         torch.testing.assert_close(loss.tasks["audio"], weight * error)
         assert torch.equal(loss.head_weights["audio"], weight * output.present["audio"].float())

@@ -96,4 +96,6 @@ def scale_gradient(output: Output, name: str, weights: Tensor) -> None:
         )
     inputs = output.head_inputs[name]
     if inputs.requires_grad:  # it does not if everything before the head is frozen
-        inputs.register_hook(lambda gradient: gradient * weights.to(gradient.dtype)[:, None])
+        inputs.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: gradient * weights.to(gradient.dtype)[:, None]
+        )
