@@ -170,3 +170,22 @@ def test_what_heads_read_is_not_kept_beyond_a_step() -> None:
     assert set(output.head_inputs) == set(MODALITIES)
     assert not output.detach().head_inputs
     assert not output.part(slice(0, 2)).head_inputs
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("recompute", [True, False])
+def test_recomputed_layers_and_low_precision_change_nothing(recompute: bool, precision: torch.dtype) -> None:
+    """The published gradient of the encoders, also where layers are computed again or in bf16."""
+    model = make_model("self_mm", f"text.recompute={recompute}").train()
+    batch = make_batch(LENGTHS, aligned=False)
+    generator = known_labels({name: torch.linspace(0.1, 0.9, COUNT) for name in MODALITIES})
+    found = []
+    for weighting in WEIGHTINGS:
+        torch.manual_seed(5)  # the same dropout
+        with torch.autocast("cpu", dtype=precision, enabled=precision == torch.bfloat16):
+            output: Output = model(batch)
+        found.append(gradients(model, objective(generator, weighting)(output, batch).per_clip.mean()))
+    for key, gradient in found[0].items():
+        if not key.startswith("heads."):
+            torch.testing.assert_close(gradient, found[1][key], atol=1e-4, rtol=1e-3, msg=key)
+    assert found[0]["encoders.text.model.encoder.layer.0.output.dense.weight"].any()
