@@ -8,7 +8,8 @@ import torch
 
 from selfmm.data.types import Batch, Output
 from selfmm.labels import UnimodalLabelGenerator
-from selfmm.training.objectives.self_mm import SelfMMObjective, Weighting
+from selfmm.training.objectives.self_mm import SelfMMObjective
+from selfmm.training.objectives.weighting import Weighting
 
 N, DIMS = 12, {"text": 3, "audio": 2}
 

@@ -16,7 +16,8 @@ from selfmm.data.types import Batch, Output
 from selfmm.labels import FixedLabels
 from selfmm.models import MODELS, find_model
 from selfmm.models.base import Model
-from selfmm.training.objectives.self_mm import SelfMMObjective, Weighting
+from selfmm.training.objectives.self_mm import SelfMMObjective
+from selfmm.training.objectives.weighting import Weighting
 
 LENGTHS = {"text": [4, 7, 3, 5], "audio": [9, 2, 0, 6], "vision": [1, 5, 4, 0]}
 COUNT = 4

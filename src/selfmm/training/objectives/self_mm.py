@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,8 +12,7 @@ from selfmm.labels import FixedLabels, UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.fused import total_loss
-
-Weighting = Literal["encoder", "published"]
+from selfmm.training.objectives.weighting import Weighting, scale_gradient
 
 
 class SelfMMObjective(Objective):
@@ -81,21 +79,3 @@ class SelfMMObjective(Objective):
         """Recompute the running sums, so rounding errors do not add up; return figures of the class centres."""
         self.generator.resync()
         return self.generator.figures()
-
-
-def scale_gradient(output: Output, name: str, weights: Tensor) -> None:
-    """Multiply what the head of a modality passes back to its encoder by ``weights``, (B,), clip by clip.
-
-    Raises:
-        ValueError: if the model does not tell what its heads read.
-    """
-    if name not in output.head_inputs:
-        raise ValueError(
-            f"the model's Output has no head_inputs for {name!r}, so labels.weighting = 'encoder' cannot weight what "
-            "the encoder learns. Make the Output with Model.output(), or set labels.weighting to 'published'."
-        )
-    inputs = output.head_inputs[name]
-    if inputs.requires_grad:  # it does not if everything before the head is frozen
-        inputs.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: gradient * weights.to(gradient.dtype)[:, None]
-        )
