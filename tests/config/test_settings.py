@@ -90,6 +90,24 @@ def test_settings_of_older_runs_that_were_removed(tmp_path: Path) -> None:
         load_settings(file)
 
 
+def test_settings_that_older_runs_do_not_name_are_as_they_were(tmp_path: Path) -> None:
+    """A file that names every other setting was written by an older version; a person's own file gets the defaults."""
+    whole, own = tmp_path / "settings.toml", tmp_path / "own.toml"
+    lines = load_settings(None).to_toml().splitlines()
+    added = ("weighting =", "optimizer =")
+    older = [line for line in lines if not line.startswith(added)]
+    assert len(older) == len(lines) - 2
+    whole.write_text("\n".join(older), encoding="utf-8")
+    own.write_text("[labels]\nrule = 'authors'\n[training]\nmax_epochs = 3\n", encoding="utf-8")
+    for file, weighting, optimizer in ((whole, "published", "adam"), (own, "encoder", "adamw")):
+        settings = load_settings(file)
+        assert (settings.labels.weighting, settings.training.optimizer) == (weighting, optimizer)
+    assert load_settings(whole, ["labels.weighting=encoder"]).labels.weighting == "encoder"
+    whole.write_text("labels = 3\ntraining = 4\nseed = 1\ntext = 2\nfusion = 2\n", encoding="utf-8")
+    with pytest.raises(SettingsError):
+        load_settings(whole)
+
+
 def test_unknown_preset() -> None:
     with pytest.raises(SettingsError, match="there is no preset 'mossi'; did you mean 'mosi'"):
         load_settings("mossi")

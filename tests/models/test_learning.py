@@ -13,7 +13,7 @@ from selfmm.data.store import Dataset
 from selfmm.models import MODELS
 
 QUICK = (
-    *("training.max_epochs=6", "training.batch_size=16", "training.accumulation=1", "text.max_tokens=40"),
+    *("training.max_epochs=8", "training.batch_size=16", "training.accumulation=1", "text.max_tokens=40"),
     *("text.lr=2e-3", "stream.audio.lr=5e-3", "stream.vision.lr=5e-3", "fusion.lr=2e-3", "align=pool"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,7 +14,9 @@ from safetensors.torch import load_file
 import selfmm
 from conftest import QUICK
 from forked import Program
+from selfmm.core.errors import RunError
 from selfmm.data.store import Dataset
+from selfmm.runs.folder import PROCEDURE
 from selfmm.runs.trained_model import TrainedModel
 from training.builders import killed_at_the_end
 from waiting import wait_until
@@ -65,3 +68,40 @@ def test_a_kill_while_results_are_written_is_mended(
         for task, found in tasks.items():
             assert again.metrics["splits"][split][task] == {**found, "values": pytest.approx(found["values"], abs=1e-5)}
     pd.testing.assert_frame_equal(again.labels, trained.labels, check_exact=True)
+
+
+def as_of_an_older_version(out: Path) -> None:
+    """Take away what older versions did not write."""
+    settings = (out / "settings.toml").read_text(encoding="utf-8").splitlines()
+    older = [line for line in settings if not line.startswith(("weighting =", "optimizer ="))]
+    assert len(older) == len(settings) - 2
+    (out / "settings.toml").write_text("\n".join(older), encoding="utf-8")
+    info = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    assert info.pop("procedure") == PROCEDURE
+    (out / "run.json").write_text(json.dumps(info), encoding="utf-8")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_run_of_an_older_version_is_never_continued_in_another_way(
+    planted: Dataset, tmp_path: Path, whole: bool
+) -> None:
+    """It trained with other weights and another decay: what it began is refused, what it finished stays as it is."""
+    arguments: dict[str, Any] = {
+        "overrides": [*QUICK, "modalities=audio", "training.max_epochs=1"],
+        "out": tmp_path / "run",
+    }
+    if whole:
+        selfmm.train(planted, **arguments)
+    else:
+        killed_at_the_end(planted, **arguments)
+    as_of_an_older_version(tmp_path / "run")
+    older = ["labels.weighting=published", "training.optimizer=adam"]
+    same: dict[str, Any] = {**arguments, "overrides": [*arguments["overrides"], *older], "resume": True}
+    if whole:
+        assert selfmm.train(planted, **same).folder.settings().training.optimizer == "adam"
+        with pytest.raises(RunError, match=r"labels\.weighting: 'published' then, 'encoder' now"):
+            selfmm.train(planted, **arguments, resume=True)
+        return
+    for given in (same, {**arguments, "resume": True}):
+        with pytest.raises(RunError, match="begun by another version of selfmm, which trains in another way"):
+            selfmm.train(planted, **given)

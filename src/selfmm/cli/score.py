@@ -105,6 +105,7 @@ def predict(
     if listed is None:
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
+        note(folder.notes(), err=True)
         _print_table(api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust), out)
         return
     _check_recordings(listed, form, curve, split)

@@ -64,7 +64,7 @@ def run_summary(model: SentimentModel) -> Group:
     ]
     if few:
         lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend strongly on chance")
-    return Group(metrics_table(rows), *(Text(line) for line in lines))
+    return Group(metrics_table(rows), *(Text(line) for line in lines), *(Text(note, "yellow") for note in model.notes))
 
 
 def experiment_table(results: ExperimentTable, width: int) -> Group:

@@ -39,7 +39,7 @@ class _Branch(Group):
     projection: int = Field(32, ge=1, le=65536, description="size of F_s*, the space of the class centres")
     projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(1e-3, gt=0, description="learning rate of this encoder")
-    weight_decay: float = Field(0.0, ge=0, description="weight decay (L2) of this encoder")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of this encoder")
 
 
 class StreamSettings(_Branch):
@@ -62,7 +62,7 @@ class TextSettings(_Branch):
     max_tokens: int = Field(128, ge=3, description="number of tokens to which longer texts are cut")
     projection_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(5e-5, gt=0, description="learning rate of this encoder")
-    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2), except for biases and LayerNorms")
+    weight_decay: float = Field(0.001, ge=0, description="weight decay, except for biases and LayerNorms")
 
 
 class FusionSettings(Group):
@@ -71,7 +71,7 @@ class FusionSettings(Group):
     projection: int = Field(128, ge=1, le=65536, description="size of F_m*")
     projection_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(1e-3, gt=0, description="learning rate of everything but the encoders")
-    weight_decay: float = Field(0.001, ge=0, description="weight decay (L2) of everything but the encoders")
+    weight_decay: float = Field(0.001, ge=0, description="weight decay of everything but the encoders")
     extra_layer: bool = Field(
         True, description="add a ReLU(Linear(d, d)) to each head, as in the authors' code but not in the paper"
     )
@@ -86,6 +86,11 @@ class LabelSettings(Group):
     tasks: Names = Field((), description="modalities with a task of their own; empty: all")
     rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
         "posterior", description="rule that generates u-labels; 'paper' and 'authors' are published"
+    )
+    weighting: Literal["encoder", "published"] = Field(
+        "encoder",
+        description="what W_s = tanh|y_s - y_m| weights: what an encoder learns from its u-labels, while its head "
+        "learns each with weight 1 (encoder); or both, as published",
     )
     zero_labels: Literal["neither", "positive"] = Field(
         "neither", description="class of a clip with label 0: neither (the paper) or positive (one published code)"
@@ -108,6 +113,11 @@ class TrainingSettings(Group):
     )
     leftover: Literal["step", "drop"] = Field(
         "step", description="last batches of an epoch that do not fill a step: step, or drop as in the authors' code"
+    )
+    optimizer: Literal["adamw", "adam"] = Field(
+        "adamw",
+        description="adamw: decay apart from the gradient; adam: as L2 in the gradient, as published. Neither acts on "
+        "weights that got no gradient",
     )
     clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
     share: float = Field(1.0, gt=0, le=1, description="fraction of the training clips, sampled with the seed")
@@ -187,6 +197,11 @@ def with_values(overrides: Sequence[str], values: Mapping[str, object]) -> list[
 _RETIRED: Mapping[str, object] = {"labels.bank": "float32", "labels.bank_folder": ""}
 """Removed settings, each with the value that has the same effect: settings.toml of older runs names them all."""
 
+_ADDED: Mapping[str, object] = {"labels.weighting": "published", "training.optimizer": "adam"}
+"""Settings with the value by which older versions acted, for a file of theirs, which does not name them."""
+_WHOLE = frozenset({"seed", "text", "fusion", "labels", "training"})
+"""A file with all of these names every setting that its version had: selfmm wrote it, not a person."""
+
 PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
 
 
@@ -210,6 +225,7 @@ def load_settings(
     3
     """
     tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
+    _add_former(tree)
     overrides = each(overrides)
     named = values.get("model") or any(override.partition("=")[0].strip() == "model" for override in overrides)
     if not (trust or named) and is_code(str(tree.get("model", ""))):
@@ -265,6 +281,14 @@ def _drop_retired(tree: dict[str, Any]) -> None:
         branch = tree.get(name)
         if isinstance(branch, dict) and branch.get(field) == value:
             del branch[field]
+
+
+def _add_former(tree: dict[str, Any]) -> None:
+    """Add the settings that a file of an older version does not name, with the values by which that version acted."""
+    for key, value in _ADDED.items() if tree.keys() >= _WHOLE else ():
+        name, _, field = key.partition(".")
+        if isinstance(tree[name], dict):
+            tree[name].setdefault(field, value)
 
 
 def _read_preset(preset: str | Path) -> dict[str, Any]:

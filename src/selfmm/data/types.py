@@ -62,6 +62,8 @@ class Output:
         fusion_feature: (B, D) F_m*.
         features: per modality, (B, d) F_s*.
         encoded: per modality, (B, d') F_s, the output of the encoder, or its substitute where the modality is missing.
+        head_inputs: per modality with a task of its own, (B, d) what its head reads, and only its head: a gradient that
+            is changed here changes what the encoder learns from this task. Empty in ``detach``, ``part`` and ``join``.
         present: per modality, (B,) bool.
         terms: further losses of the model by name, (B,) each, weighted and without a unit; a loss over the whole batch
             is repeated for every clip.
@@ -76,6 +78,7 @@ class Output:
     encoded: Mapping[str, Tensor]
     present: Mapping[str, Tensor]
     terms: Mapping[str, Tensor] = field(default_factory=dict)
+    head_inputs: Mapping[str, Tensor] = field(default_factory=dict)
 
     def detach(self) -> Output:
         """Return the output without gradients."""
@@ -110,16 +113,20 @@ class Loss:
     Attributes:
         per_clip: (B,) the loss to minimise, with gradient.
         tasks: per task (``fusion``, each modality with a task, the terms of the model), (B,) its part, detached.
+        head_weights: per modality with a weighted task, (B,) the weight with which its head learns from the clip.
     """
 
     per_clip: Tensor
     tasks: Mapping[str, Tensor]
+    head_weights: Mapping[str, Tensor] = field(default_factory=dict)
 
     def nothing(self) -> Loss:
         """Return a loss of 0 with the same clips and tasks."""
-        return Loss(
-            torch.zeros_like(self.per_clip), {task: torch.zeros_like(part) for task, part in self.tasks.items()}
-        )
+
+        def zeros(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: torch.zeros_like(part) for name, part in parts.items()}
+
+        return Loss(torch.zeros_like(self.per_clip), zeros(self.tasks), zeros(self.head_weights))
 
 
 def _move(values: Tensor, device: torch.device) -> Tensor:

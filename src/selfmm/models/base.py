@@ -202,7 +202,9 @@ class Model(nn.Module):
             encoded: per modality (B, d'), what ``missing`` replaces.
             terms: further losses, (B,) each; see ``Output.terms``.
         """
-        outputs = {name: head(representations[name]) for name, head in self.heads.items()}
+        # Views, so that the objective can change the gradient that the encoder gets from a head and from nothing else.
+        inputs = {name: representations[name].view_as(representations[name]) for name in self.heads}
+        outputs = {name: head(inputs[name]) for name, head in self.heads.items()}
         return Output(
             fusion=fused[1],
             unimodal={name: score for name, (_, score) in outputs.items()},
@@ -211,6 +213,7 @@ class Model(nn.Module):
             encoded=encoded,
             present={name: batch.streams[name].present for name in self.modalities},
             terms=terms or {},
+            head_inputs=inputs,
         )
 
 

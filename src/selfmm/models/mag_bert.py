@@ -6,7 +6,7 @@ ACL 2020, https://arxiv.org/abs/1908.05787.
 Deviations from the published code: the score comes from the first token through the head of all models here, not
 through BERT's pooler; the tokens that mark beginning and end get the frames of the nearest word (or those of the data),
 not zeros; where |H| is 0, the displacement is 0, and nothing is added to |H| elsewhere. The optimizer is that of all
-models here: Adam with L2 decay and no warm-up, while the code has AdamW and a linear schedule.
+models here: AdamW without warm-up, while the code has AdamW with a linear schedule.
 """
 
 from __future__ import annotations

@@ -173,7 +173,12 @@ class RecordingScorer:
                 spreads=self._spreads,
                 label_range=self.info.label_range,
                 transcript=features.transcript,
-                warnings=(*self._left_out, *problems, *warnings(features, self.info.language, self.recipe.parts)),
+                warnings=(
+                    *self.model.notes,
+                    *self._left_out,
+                    *problems,
+                    *warnings(features, self.info.language, self.recipe.parts),
+                ),
             )
             if explain and score is not None:
                 from selfmm.explain.clip import explain as explain_clip  # loads torch, as the model does

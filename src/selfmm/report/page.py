@@ -51,7 +51,10 @@ def page(material: Material, audit: Audit | None, groups: list[Group], notes: Se
         css=Markup(css),
         policy=_policy(css),
         groups=drawn,
-        notes=[words(note) for note in (*material.notes, *notes, *(audit_gaps(audit) if audit else ()))],
+        notes=[
+            words(note)
+            for note in (*material.notes, *material.folder.notes(), *notes, *(audit_gaps(audit) if audit else ()))
+        ],
         **_head(material, audit),
         **_tables(material),
         **(_without_labels(material) if audit is None else _of_labels(material, audit)),

@@ -22,6 +22,7 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -42,6 +43,8 @@ from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory
 
 FORMAT_VERSION = 1
+PROCEDURE = 2
+"""Raised when the same settings train another model, so that no run is continued in another way than it was begun."""
 
 _Content = TypeVar("_Content")
 
@@ -74,6 +77,7 @@ class RunInfo(BaseModel):
         parameters, trained_parameters: number of parameters of the model, and of those that training changed; 0 in
             runs of version 0.1.
         recipe: the extraction recipe of the features, so predictions extract them the same way.
+        procedure: ``PROCEDURE`` of the version that began the run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -96,6 +100,7 @@ class RunInfo(BaseModel):
     parameters: int = 0
     trained_parameters: int = 0
     recipe: Recipe | None = None
+    procedure: int = 1
 
     @property
     def model_name(self) -> str:
@@ -212,6 +217,15 @@ class RunFolder:
         """Read ``metrics.json``: the metrics and counts of each split, and the reasons for values that are null."""
         return self._parsed("metrics.json", read_metrics)
 
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence about each score that says nothing: its head is untrained, or it is the same for all clips.
+
+        Empty if ``metrics.json`` cannot be read, or an older version wrote it.
+        """
+        with suppress(RunError):
+            return tuple(self.metrics().get("notes", ()))
+        return ()
+
     def predictions(self) -> pd.DataFrame:
         table = self._table("predictions.parquet")
         scores = [name for name in map(str, table.columns) if name.startswith("score")]
@@ -236,8 +250,8 @@ class RunFolder:
     def history(self) -> pd.DataFrame:
         """Read ``history.jsonl``, one row per epoch.
 
-        Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, and labels_<task>_<figure>, which
-        are figures of the generated labels.
+        Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, head_weight_<modality> (the mean
+        weight with which its head learned), and labels_<task>_<figure>, which are figures of the generated labels.
         """
         return self._parsed("history.jsonl", read_history)
 

@@ -26,10 +26,11 @@ class TaskMetrics(BaseModel):
 
 
 class RunMetrics(BaseModel):
-    """``metrics.json``: the metrics of each split and task."""
+    """``metrics.json``: the metrics of each split and task, and notes about scores that say nothing."""
 
     best_epoch: int
     splits: dict[str, dict[str, TaskMetrics]]
+    notes: list[str] = []  # older runs have none
 
     @field_validator("splits")
     @classmethod
@@ -50,6 +51,7 @@ class Epoch(BaseModel):
     seconds: float | None
     clips_per_second: float | None
     labels: dict[str, Numbers] = {}  # runs of version 0.1 have none
+    head_weights: Numbers = {}  # likewise
 
     @field_validator("valid")
     @classmethod
@@ -95,7 +97,8 @@ def _flat(row: Epoch) -> dict[str, Any]:
     speed = _prefixed("", {"seconds": row.seconds, "clips_per_second": row.clips_per_second})
     figures = [_prefixed(f"labels_{task}_", values) for task, values in row.labels.items()]
     flat = {"epoch": row.epoch, **_prefixed("loss_", row.loss), **_prefixed("valid_", row.valid), "best": row.best}
-    return flat | speed | {key: value for values in figures for key, value in values.items()}
+    weights = _prefixed("head_weight_", row.head_weights)
+    return flat | speed | weights | {key: value for values in figures for key, value in values.items()}
 
 
 def _prefixed(prefix: str, numbers: Mapping[str, float | None]) -> dict[str, float]:

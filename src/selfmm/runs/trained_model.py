@@ -102,6 +102,11 @@ class TrainedModel:
         return self.folder.metrics()
 
     @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """See :meth:`RunFolder.notes`."""
+        return self.folder.notes()
+
+    @cached_property
     def labels(self) -> pd.DataFrame:
         """The u-labels: id, epoch, modality, m_label, u_label, weight."""
         return self.folder.labels()

@@ -42,10 +42,17 @@ def make_objective(dataset: Dataset, settings: Settings, assembly: Assembly, row
         return FusedObjective(scale.unit)
     if source == "human":
         return HumanObjective(human_labels(dataset, settings, model.tasks, rows), scale.unit)
+    generator: Generator
     if settings.labels.rule == "posterior":
-        return SelfMMObjective(estimated_labels(dataset, settings, assembly, rows))
-    generator = _generator(dataset, settings, model, scale, rows)
-    return SelfMMObjective(generator, clean_features=settings.labels.features == "eval")
+        generator = estimated_labels(dataset, settings, assembly, rows)
+    else:
+        generator = _generator(dataset, settings, model, scale, rows)
+    return SelfMMObjective(
+        generator,
+        clean_features=settings.labels.features == "eval",
+        weighting=settings.labels.weighting,
+        fixed=fixed_labels(dataset, model.tasks, rows),
+    )
 
 
 def human_labels(

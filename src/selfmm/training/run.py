@@ -30,10 +30,11 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.base import label_source
+from selfmm.models.encoders import Standardised
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
-from selfmm.runs.folder import RunFolder, RunInfo, environment
+from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, environment
 from selfmm.runs.weights import store_weights
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
@@ -42,6 +43,7 @@ from selfmm.training.objective import Generator, check_trainable, make_objective
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.self_mm import SelfMMObjective
 from selfmm.training.trainer import EpochRecord, Trainer
+from selfmm.training.untrained import untrained_heads
 
 _NOTHING, _BEGUN, _FINISHED = range(3)
 
@@ -122,6 +124,11 @@ class Run:
     def _check_same(self) -> RunInfo:
         """Return ``run.json``; raise ``RunError`` if the run was started with other data, settings or code."""
         info, settings = self.folder.info(), self.folder.settings()
+        if info.status != "finished" and info.procedure != PROCEDURE:
+            raise RunError(
+                f"{self.folder.path} was begun by another version of selfmm, which trains in another way, so it cannot "
+                "be continued. Choose another `out=...` to train it again, or finish it with the version that began it."
+            )
         now = (fingerprint(self.dataset), digest(self.dataset.corrections))
         if (info.fingerprint, info.corrections_digest) != now:
             raise RunError(
@@ -164,6 +171,7 @@ class Run:
             trained_parameters=_count(p for p in model.parameters() if p.requires_grad),
             corrections_digest=digest(self.dataset.corrections),
             text_encoder={file.name: sha256(file) for file in files},
+            procedure=PROCEDURE,
         )
 
     def _begin(self, assembly: Assembly) -> None:
@@ -218,7 +226,7 @@ class Run:
     def _write_results(self, assembly: Assembly, trainer: Trainer, scores: Scores) -> None:
         store_weights(self.folder, trainer.model, self.shared)
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
-        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer.best_epoch))
+        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer))
         if self._source == "generated":
             labels = self._record.table(self.dataset, self.rows, assembly.model.tasks, len(trainer.history))
             write_table(self.folder.path / "labels.parquet", labels)
@@ -238,7 +246,7 @@ class Run:
             for name in complete:
                 assembly.model.missing[name].copy_(means[name])
 
-    def _metrics(self, scores: Scores, best_epoch: int) -> dict[str, object]:
+    def _metrics(self, scores: Scores, trainer: Trainer) -> dict[str, object]:
         """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
         splits: dict[str, object] = {}
         for split in SPLITS:
@@ -252,7 +260,11 @@ class Run:
                     human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][scored]
                     tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
-        return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}
+        alone = {name: values[self.rows] for name, values in scores.unimodal.items()}
+        frames = [name for name, encoder in trainer.model.encoders.items() if isinstance(encoder, Standardised)]
+        raw = [name for name in frames if not self.settings.stream_for(name).standardise]
+        notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
+        return {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits, "notes": notes}
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:

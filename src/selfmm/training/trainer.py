@@ -50,13 +50,16 @@ class EpochRecord:
 
     Attributes:
         epoch: its number, starting at 1.
-        loss: per task, mean over the training clips; unimodal losses are weighted as in training.
+        loss: per task, mean over the training clips, with the weight with which the head learns from a clip: 1, or W_s
+            if ``labels.weighting`` is ``published``.
         valid: metrics of the whole validation split.
         best: whether these weights are the best so far.
         seconds: duration of the epoch, including validation.
         clips_per_second: speed of training, without validation.
         labels: figures of the generated labels, per modality and for ``fusion``; see
             :meth:`selfmm.labels.UnimodalLabelGenerator.figures`.
+        head_weights: per modality with generated labels, the mean weight with which its head learned from the training
+            clips; 0 for a clip that lacks the modality.
     """
 
     epoch: int
@@ -66,6 +69,7 @@ class EpochRecord:
     seconds: float
     clips_per_second: float
     labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    head_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -153,13 +157,13 @@ class Trainer:
         started = time.perf_counter()
         # With one seed per epoch, a resumed run needs no stored random state.
         torch.manual_seed(self.settings.seed * 100_003 + epoch + self.processes.rank * _RANK_APART)
-        loss = self._train_epoch(epoch)
+        loss, head_weights = self._train_epoch(epoch)
         labels = self.objective.end_epoch()
         trained = time.perf_counter()
         valid = self._validate(epoch)
         best = valid["mae"] < self._best_mae() - _SMALLEST_GAIN
         seconds, rate = time.perf_counter() - started, len(self.train) / (trained - started)
-        record = EpochRecord(epoch, loss, valid, best, seconds, rate, labels)
+        record = EpochRecord(epoch, loss, valid, best, seconds, rate, labels, head_weights)
         self.history.append(record)
         limit = self.settings.training.checkpoint_seconds
         due = bool(self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limit))
@@ -175,7 +179,8 @@ class Trainer:
     def _best_mae(self) -> float:
         return min((record.valid["mae"] for record in self.history if record.best), default=float("inf"))
 
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
+    def _train_epoch(self, epoch: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Train on every clip once; return the mean loss of each task, and the mean weight of each weighted head."""
         self.model.train()
         limits = self.settings.training
         size = {"batch_size": limits.batch_size, "accumulation": limits.accumulation}
@@ -184,15 +189,17 @@ class Trainer:
         # A process without a share takes a clip that does not count, because all processes must make the same calls.
         passes = [cut(share, self.pass_clips) or [step[0][:1]] for share, step in zip(shares, plan, strict=True)]
         batches = self.train.batches([positions for step in passes for positions in step], self.device)
-        sums: dict[str, Tensor] = {}
+        sums: dict[tuple[str, str], Tensor] = {}
         for step, parts in zip(plan, passes, strict=True):
             for loss in self._step(step, list(islice(batches, len(parts))), epoch):
-                for task, values in loss.tasks.items():
-                    sums[task] = sums.get(task, 0) + values.double().sum()
+                for kind, per_task in (("loss", loss.tasks), ("weight", loss.head_weights)):
+                    for task, values in per_task.items():
+                        sums[kind, task] = sums.get((kind, task), 0) + values.double().sum()
             self.listener.step()
         self._check(self._unsure)
         totals = self.processes.total(torch.stack([*sums.values()])).tolist()
-        return {task: total / len(self.train) for task, total in zip(sums, totals, strict=True)}
+        means = {key: total / len(self.train) for key, total in zip(sums, totals, strict=True)}
+        return _of_kind("loss", means), _of_kind("weight", means)
 
     def _step(self, step: list[Positions], batches: list[Batch], epoch: int) -> list[Loss]:
         """Do one step of the optimizer.
@@ -298,3 +305,7 @@ class Trainer:
         self.processes.wait()  # until all processes can read the files
         self._best = {}  # these weights are now in a file
         self._stored, self._stored_at = len(self.history), time.perf_counter()
+
+
+def _of_kind(kind: str, means: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    return {task: value for (of, task), value in means.items() if of == kind}

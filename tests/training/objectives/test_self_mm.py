@@ -9,18 +9,19 @@ import torch
 from selfmm.data.types import Batch, Output
 from selfmm.labels import UnimodalLabelGenerator
 from selfmm.training.objectives.self_mm import SelfMMObjective
+from selfmm.training.objectives.weighting import Weighting
 
 N, DIMS = 12, {"text": 3, "audio": 2}
 
 
-def objective_with_own_labels() -> SelfMMObjective:
+def objective_with_own_labels(weighting: Weighting = "published") -> SelfMMObjective:
     torch.manual_seed(1)
     labels = torch.linspace(-3, 3, N)
     generator = UnimodalLabelGenerator(labels, dims=DIMS, fusion_dim=4, bound=3.0, rule="authors")
     for epoch in (1, 2, 3):
         features = {name: torch.randn(N, dim) for name, dim in DIMS.items()}
         generator.update(torch.randn(N, 4), features, torch.arange(N), epoch)
-    return SelfMMObjective(generator)
+    return SelfMMObjective(generator, weighting=weighting)
 
 
 def outputs(index: torch.Tensor, present: dict[str, torch.Tensor]) -> Output:

@@ -11,18 +11,22 @@ from selfmm.data.types import Batch, Loss, Output
 from selfmm.training.objectives import Objective
 
 
-def total_loss(parts: Mapping[str, Tensor], output: Output, unit: float) -> Loss:
+def total_loss(
+    parts: Mapping[str, Tensor], output: Output, unit: float, head_weights: Mapping[str, Tensor] | None = None
+) -> Loss:
     """Return the sum of the tasks' errors, in units of the label scale, and of the model's own terms.
 
     Args:
         parts: per task, (B,) absolute errors on the scale of the labels, with gradient.
         output: its ``terms`` are added as they are.
         unit: of the label scale, > 0; errors are divided by it, so learning rates and clipping fit every scale.
+        head_weights: as in ``Loss``.
     """
     total = torch.stack([*parts.values()]).sum(dim=0) / unit
     for term in output.terms.values():
         total = total + term
-    return Loss(per_clip=total, tasks={name: part.detach() for name, part in {**parts, **output.terms}.items()})
+    tasks = {name: part.detach() for name, part in {**parts, **output.terms}.items()}
+    return Loss(per_clip=total, tasks=tasks, head_weights=head_weights or {})
 
 
 class FusedObjective(Objective):

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from selfmm.data.types import Batch, Loss, Output
-from selfmm.labels import EstimatedLabels, UnimodalLabelGenerator
+from selfmm.labels import EstimatedLabels, FixedLabels, UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.fused import total_loss
+from selfmm.training.objectives.weighting import Weighting, scale_gradient
 
 
 class SelfMMObjective(Objective):
-    """L = mean over clips of |y^_m - y_m| + sum_s W_s |y^_s - y_s|, W_s = tanh |y_s - y_m|.
+    """L = mean over clips of |y^_m - y_m| + sum_s |y^_s - y_s|, with W_s = tanh |y_s - y_m| on what encoders get of it.
 
-    In epoch 1 every W_s is 0, so the unimodal heads get no gradient. A clip without a modality does not count in that
-    modality's task.
+    Two weightings:
+
+    - ``published``: W_s scales the whole term of a modality, W_s |y^_s - y_s|. The gradient of the head *and* of its
+      encoder are multiplied by it, so a head learns nothing while its labels are the m-labels.
+    - ``encoder``: the same gradient goes into the encoder, but the head learns with weight 1. W_s is applied where the
+      gradient leaves the head: the gradient of the head's input is multiplied by W_s, clip by clip.
+
+    A label that people fixed has a weight that says how much to trust it. In both weightings it scales the whole term,
+    and W_s is 1. A clip without a modality does not count in that modality's task.
 
     Source: Yu et al., AAAI 2021, https://arxiv.org/abs/2102.04830, equations 17-18 and algorithm 1.
 
     Args:
         generator: generates the labels y_s; its state is part of this module's state.
         clean_features: whether the generator gets features computed without dropout.
+        weighting: see above.
+        fixed: per modality, the labels that people fixed, as the generator has them.
     """
 
     def __init__(
@@ -30,19 +42,34 @@ class SelfMMObjective(Objective):
         generator: UnimodalLabelGenerator | SharedLabelGenerator | EstimatedLabels,
         *,
         clean_features: bool = True,
+        weighting: Weighting = "encoder",
+        fixed: Mapping[str, FixedLabels] | None = None,
     ) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.weighting = generator, weighting
         self.clean_features = clean_features and not isinstance(generator, EstimatedLabels)
+        fixed = fixed or {}
+        for name in generator.labels:
+            trust = torch.full((len(generator.m_labels),), torch.nan)
+            if name in fixed:
+                trust[fixed[name].index] = fixed[name].weights.float()
+            # Not part of a checkpoint, because it comes from the data.
+            self.register_buffer(f"trust_{name}", trust, persistent=False)
 
     def forward(self, output: Output, batch: Batch) -> Loss:
-        parts = {"fusion": (output.fusion - batch.labels).abs()}
+        parts, heads = {"fusion": (output.fusion - batch.labels).abs()}, {}
         weights = self.generator.weights(batch.index)
         for name, score in output.unimodal.items():
             target = self.generator.labels[name][batch.index].to(score.dtype)
-            error = weights[name].to(score.dtype) * (score - target).abs()
-            parts[name] = torch.where(output.present[name], error, torch.zeros_like(error))
-        return total_loss(parts, output, self.generator.unit)
+            weight = weights[name].to(score.dtype)
+            if self.weighting == "encoder":
+                trust: Tensor = getattr(self, f"trust_{name}")[batch.index].to(score.dtype)
+                fixed = trust.isfinite()
+                scale_gradient(output, name, weight.where(~fixed, 1.0))
+                weight = trust.where(fixed, 1.0)
+            heads[name] = weight.where(output.present[name], 0.0)
+            parts[name] = (weight * (score - target).abs()).where(output.present[name], 0.0)
+        return total_loss(parts, output, self.generator.unit, heads)
 
     def observe(self, output: Output, index: Tensor, epoch: int) -> None:
         """Generate new labels for these clips and move the class centres (algorithm 1); estimated labels stay."""
