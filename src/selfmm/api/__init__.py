@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from selfmm.api.experiments import ablate as ablate
     from selfmm.api.experiments import compare as compare
     from selfmm.api.labelling import AnnotationFiles as AnnotationFiles
+    from selfmm.api.labelling import agreement as agreement
     from selfmm.api.labelling import annotate as annotate
     from selfmm.api.labelling import audit as audit
     from selfmm.api.labelling import corrections as corrections
