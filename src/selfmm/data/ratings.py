@@ -14,8 +14,9 @@ sha256      string  SHA-256 of the file that it was read from
 =========== ======= ================================================================================
 
 There is one row per clip, modality and rater; :mod:`selfmm.data.corrections` makes one label per clip and modality of
-them. Older files have one row per clip and modality, and a column ``annotators`` instead of ``rater``. They can still be
-read: such a row is one rating. The file has no checksum in ``dataset.json``: it grows while the rest of the data set stays the same.
+them. Older files have one row per clip and modality, and a column ``annotators`` instead of ``rater``. Such a row is
+read as one rating. The file has no checksum in ``dataset.json``: it grows while the rest of the data set stays the
+same.
 """
 
 from __future__ import annotations
