@@ -194,6 +194,15 @@ def test_ids_of_mmsa(tmp_path: Path) -> None:
     }
 
 
+def test_csv_of_label_studio(tmp_path: Path) -> None:
+    """Its ``id`` is the number of the task, which may be the id of another clip."""
+    dataset = small(tmp_path / "data", id=["7", "8", "3", "4", "5", "6"])
+    text = "clip,id,label_text,annotator,annotation_id,lead_time\n7,3,-2.5,1,55,4.0\n7,3,-2,2,56,4.0\n"
+    done = import_corrections(dataset, sheet(tmp_path, text))
+    assert {key: label for key, (label, _, _) in stored(dataset).items()} == {("7", "text"): -2.25}
+    assert done.raters == ("1", "2")
+
+
 def test_rows_without_a_rater_are_several_people(dataset: Dataset, tmp_path: Path) -> None:
     done = import_corrections(dataset, sheet(tmp_path, "id,label_text\na,1\na,2\na,3\nb,1\n"), source="crowd")
     assert done.raters == ("crowd", "crowd #2", "crowd #3")

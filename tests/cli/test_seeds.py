@@ -8,11 +8,12 @@ import signal
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pandas as pd
 import psutil
 import pytest
 from rich.console import Console
 
-from cli.command_line import selfmm
+from cli.command_line import complains, selfmm
 from conftest import QUICK
 from forked import Program
 from selfmm.cli.progress import RunBars, watch_runs
@@ -56,6 +57,29 @@ def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
     assert "seed 7: failed: cannot read" in result.stdout
     assert "over 1 seed," in result.stdout
     assert result.stderr == "error: no result for seed 7; continue with the same command and --resume.\n"
+
+
+@pytest.mark.slow
+def test_evaluate_and_predict_take_the_folder(planted: Dataset, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    run(planted, folder, "--seeds", "5,7", "--jobs", "1")
+    figures = json.loads((folder / "summary.json").read_text())["figures"]["test_mae"]
+    shown = selfmm("evaluate", folder)
+    assert f"{figures['mean']:.4f} ± {figures['std']:.4f}" in shown.stdout
+    assert "over 2 seeds" in shown.stdout
+    content = json.loads(selfmm("evaluate", folder, "--json").stdout)
+    assert content["mae"] == pytest.approx(figures["mean"], abs=1e-6)
+    assert set(content["seeds"]["mae"]) == {"mean", "std", "runs", "seed_5", "seed_7"}
+    table = pd.read_csv(io.StringIO(selfmm("predict", folder, planted.path, "--split", "test").stdout))
+    assert len(table) == len(planted.rows("test"))
+    assert table["deviation"].gt(0).any()
+    complains(selfmm("predict", folder, planted.path, "--explain"), "an explanation is of one run", "seed-5")
+    complains(selfmm("report", folder), "it holds the runs 'seed-5', 'seed-7'")
+    unfinished = folder / "seed-7" / "run.json"
+    unfinished.write_text(unfinished.read_text().replace('"finished"', '"training"'))
+    shown = selfmm("evaluate", folder)
+    assert "note: 1 seed not finished and left out: 7." in shown.stderr
+    assert "over 1 seed" in shown.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings, rater_name
 from selfmm.core.errors import SourceError
 from selfmm.core.files import atomic_file
@@ -45,7 +46,8 @@ def read_sheet(path: Path) -> Ratings:
 
     A row is a clip as one person rated it: ``id`` and ``label_<modality>`` (or MMSA's ``video_id``, ``clip_id`` and
     ``label_T``, ``label_A``, ``label_V``), and ``rater`` or ``annotator`` if there are several people. Or a row is one
-    rating: ``id``, ``modality``, ``label``, and ``rater``. Other columns are ignored.
+    rating: ``id``, ``modality``, ``label``, and ``rater``. In a CSV of Label Studio, ``clip`` is the id. Other columns
+    are ignored.
 
     Raises:
         SourceError: if the file cannot be read as a table with ids and labels.
@@ -75,6 +77,8 @@ def read_sheet(path: Path) -> Ratings:
 def _named(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return the cells under our names of columns; raise ``SourceError`` if what is needed is missing."""
     names = [_our_name(str(column).strip()) for column in cells.columns]
+    if {CLIP, "annotation_id"} <= set(names):  # Label Studio's CSV, where ``id`` is the number of the task
+        names = [{"id": "task", CLIP: "id"}.get(name, name) for name in names]
     cells = cells.set_axis(names, axis=1)
     twice = len(set(names)) < len(names)
     if "id" not in names and not twice and {"video", "clip_id"} <= set(names):

@@ -17,7 +17,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.api import Metrics, SeedRuns, SentimentModel, parts
+from selfmm.api import Metrics, SeedMetrics, SeedRuns, SentimentModel, parts
 from selfmm.api.parts import DESCRIPTIONS, StreamSettings, cell, count, describe_failures, head, legend, metrics_table
 from selfmm.cli.output import as_options
 from selfmm.cli.progress import plain
@@ -153,6 +153,19 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
     over = f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}, each at its best epoch by the validation MAE"
     lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *describe_failures(result.failed)]
     return Group(table, *(Text(as_options(line)) for line in lines))
+
+
+def seed_metrics(metrics: SeedMetrics, split: str, width: int) -> Group:
+    """Lay out mean and deviation per metric on a split, and each seed's figure if they fit into ``width``."""
+    seeds = list(metrics.by_seed)
+    shown = seeds if _FIXED + _COLUMN * len(seeds) <= width else []
+    table = figure_table("metric", split, *(f"seed {seed}" for seed in shown))
+    for key, row in metrics.summary.iterrows():
+        own = [cell(str(key), float(row[f"seed_{seed}"])) for seed in shown]
+        table.add_row(head(str(key)), f"{cell(str(key), row['mean'])} ± {cell(str(key), row['std'])}", *own)
+    lines = [f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}; {count(metrics.count, 'clip')} with a label"]
+    lines += [f"no {key}, because {reason}" for key, reason in metrics.reasons.items()]
+    return Group(table, *map(Text, lines))
 
 
 def _number(value: float) -> str:
