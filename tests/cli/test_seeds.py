@@ -112,8 +112,20 @@ def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path)
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
     done = process.wait()
     assert done.returncode == 130
-    assert "continue with the same command and --resume" in done.stderr
+    assert f"interrupted; continue with: selfmm train {planted.path}" in done.stderr
+    assert done.stderr.endswith("--resume\n")
     assert "Traceback" not in done.stderr
+    assert not [child for child in children if child.is_running()]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_sigterm_ends_all_like_ctrl_c(planted: Dataset, tmp_path: Path) -> None:
+    process, children = started(planted, tmp_path / "out")
+    process.send_signal(signal.SIGTERM)
+    done = process.wait()
+    assert done.returncode == 143
+    assert "ended by SIGTERM; continue with: selfmm train" in done.stderr
     assert not [child for child in children if child.is_running()]
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -155,3 +167,11 @@ def test_views(terminal: bool) -> None:
     assert "seed 1: finished, valid MAE 0.7500 at epoch 2" in text
     assert "seed 2: resumed after epoch 1" in text or terminal
     assert "seed 2: failed: the data set [bold] has no clip" in text
+    assert "seed 1: epoch 2" not in text
+
+
+def test_a_log_of_seeds_has_their_epochs() -> None:
+    out = io.StringIO()
+    with watch_runs(Console(file=out, force_terminal=False, width=40), "seed", epochs=True) as listener:
+        listener.run_epoch(1, RECORD)
+    assert out.getvalue() == "seed 1: epoch 2, valid MAE 0.7500; best so far\n"
