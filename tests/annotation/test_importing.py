@@ -152,7 +152,7 @@ def test_another_rater_is_added(dataset: Dataset, tmp_path: Path) -> None:
     assert (done.added, done.replaced, done.total, done.raters, done.notes) == (1, 0, 2, ("Bo",), ())
     row = open_dataset(dataset.path).corrections.iloc[0]
     assert row[["label", "ratings", "source", "annotators"]].tolist() == [1.5, 2, "one.csv, two.csv", "Ann, Bo"]
-    assert done.agreement.loc["text", ["raters", "ratings", "clips", "shared"]].tolist() == [2, 3, 2, 1]
+    assert done.agreement[["raters", "ratings", "clips", "shared"]].to_numpy().tolist() == [[2, 3, 2, 1]]
     assert forget_corrections(open_dataset(dataset.path), "two.csv") == 1
     assert stored(dataset)["a", "text"] == (1.0, 1.0, "one.csv")
 

@@ -30,7 +30,7 @@ def seeds(planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> SeedRun
 @pytest.mark.slow
 def test_predict_is_the_mean_of_the_seeds(seeds: SeedRuns, planted: Dataset) -> None:
     table = selfmm.predict(seeds.folder, planted, split="test")
-    parts = [selfmm.predict(run.path, planted, split="test") for run in seeds.runs.values()]
+    parts = [selfmm.load(run.path).predict(planted, "test") for run in seeds.runs.values()]
     assert isinstance(table, pd.DataFrame)
     assert table["id"].tolist() == parts[0]["id"].tolist()
     for name in ("score", "score_audio", "score_vision"):
@@ -69,7 +69,7 @@ def test_recordings(clip_run: SentimentModel, demo_clips: Path, tmp_path: Path) 
     for name in ("seed-1", "seed-2"):
         shutil.copytree(clip_run.folder.path, tmp_path / "seeds" / name)
     clip = sorted(demo_clips.parent.glob("*.mp4"))[0]
-    one, mean = selfmm.predict(clip_run.folder.path, clip), selfmm.predict(tmp_path / "seeds", clip)
+    one, mean = (selfmm.load(run).predict(selfmm.Clip(clip)) for run in (clip_run.folder.path, tmp_path / "seeds"))
     assert mean.score == pytest.approx(one.score, abs=1e-6)
     assert mean.scores == pytest.approx(one.scores, abs=1e-6)
     with pytest.raises(RunError, match="explanation is of one run"):

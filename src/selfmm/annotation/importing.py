@@ -150,7 +150,7 @@ def _replaced(changed: pd.DataFrame) -> list[str]:
     if changed.empty:
         return []
     rows = [
-        f"{row.modality} of {row.id[:60]} ({row.rater}): {row.label:g} -> {row.label_new:g}"
+        f"{row.modality} of {str(row.id)[:60]} ({row.rater}): {row.label:g} -> {row.label_new:g}"
         for row in changed[changed["label"] != changed["label_new"]].itertuples()
     ]
     weights = f" weights changed in {len(changed) - len(rows)}." if len(rows) < len(changed) else ""

@@ -57,7 +57,7 @@ def read_sheet(path: Path) -> Ratings:
     ids = words(cells["id"]).str.strip()
     ids = ids.map(_from_text) if in_text else ids
     raters = words(cells["rater"]).map(_from_text).map(rater_name) if "rater" in cells else pd.Series([""] * len(ids))
-    rated = [name for name in cells if name.startswith(PREFIX)]
+    rated = [name for name in map(str, cells) if name.startswith(PREFIX)]
     ratings = Ratings()
     if rated:
         columns = [(pd.Series([name.removeprefix(PREFIX)] * len(ids)), words(cells[name])) for name in rated]

@@ -74,7 +74,7 @@ def plan_dataset(
         table[edge] = np.array([getattr(clip, edge) for clip in clips], dtype=np.float64)  # None becomes NaN
     for modality in sorted({modality for clip in clips for modality in clip.labels}):
         table[f"label_{modality}"] = [clip.labels.get(modality, np.nan) for clip in clips]
-    if counts := count_unimodal_labels(table, [name.removeprefix("label_") for name in table]):
+    if counts := count_unimodal_labels(table, [str(name).removeprefix("label_") for name in table]):
         notes.append(f"{unimodal_labels_note(counts)}.")
     if label_range is None:
         label_range = default_range(np.array([*labels[np.isfinite(labels)], *listed.ratings]))

@@ -103,9 +103,10 @@ def mean_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:
     first = tables[0]
     if any(not table["id"].equals(first["id"]) for table in tables):
         raise RunError("the seeds scored different clips: their predictions are of different data. Train them again.")
-    columns = [name for name in first if name == "score" or str(name).startswith("score_")]
+    columns = [name for name in map(str, first) if name == "score" or name.startswith("score_")]
     stacked = np.stack([table[columns].to_numpy(dtype=np.float64) for table in tables])
-    result = first.assign(**dict(zip(columns, stacked.mean(axis=0).T, strict=True)))
+    result = first.copy()
+    result[columns] = stacked.mean(axis=0)
     scores = stacked[:, :, columns.index("score")]
     result["deviation"] = scores.std(axis=0, ddof=1) if len(tables) > 1 else np.nan
     return result
