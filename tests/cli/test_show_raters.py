@@ -23,7 +23,7 @@ def line(**columns: float) -> str:
         (0.8, "(reliable)"),
         (0.7, "(tentative)"),
         (0.6, "(unreliable)"),
-        (0, "0.00 (unreliable)"),
+        (0, "(unreliable)"),
     ],
 )
 def test_levels(alpha: float, level: str) -> None:

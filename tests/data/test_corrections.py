@@ -79,13 +79,14 @@ def test_a_merge_is_that_of_dictionaries(
 @given(ratings)
 def test_a_label_is_the_mean_of_its_ratings(rated: dict[tuple[str, str, str], float]) -> None:
     corrections = corrections_of(of_raters(rated))
-    labels = {(row.id, row.modality): (row.label, row.ratings) for row in corrections.itertuples()}
+    labels: dict[Any, Any] = {(row.id, row.modality): (row.label, row.ratings) for row in corrections.itertuples()}
     groups: dict[tuple[str, str], list[float]] = {}
     for (clip, modality, _), label in rated.items():
         groups.setdefault((clip, modality), []).append(label)
     assert set(labels) == set(groups)
     for key, group in groups.items():
-        assert labels[key] == (pytest.approx(sum(group) / len(group), abs=1e-12), len(group))  # type: ignore[index]
+        label, number = labels[key]
+        assert (label, number) == (pytest.approx(sum(group) / len(group), abs=1e-12), len(group))
     assert corrections["weight"].between(0, 1).all()
 
 

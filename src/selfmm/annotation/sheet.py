@@ -95,7 +95,10 @@ def _named(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def _our_name(name: str) -> str:
     lower = name.lower()
-    return "rater" if lower in _RATER else COLUMNS.get(lower, lower if lower in ("id", "modality", "label") else name)
+    if lower in _RATER:
+        return "rater"
+    ours = COLUMNS.get(lower, lower)
+    return ours if ours in ("id", "modality", "label", "video") or lower in ("label_t", "label_a", "label_v") else name
 
 
 def _turns(key: pd.DataFrame, ratings: Ratings) -> pd.Series:

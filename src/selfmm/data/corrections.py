@@ -46,8 +46,8 @@ def corrections_of(ratings: pd.DataFrame) -> pd.DataFrame:
             "label": groups["product"].sum() / count,
             "weight": groups["weight"].max() * worth,
             "ratings": groups.size(),
-            "source": groups["source"].agg(_listed),
-            "annotators": groups["rater"].agg(_listed),
+            "source": _listed(ratings, "source"),
+            "annotators": _listed(ratings, "rater"),
             "imported_at": groups["imported_at"].last(),
             "sha256": groups["sha256"].last(),
         }
@@ -55,8 +55,14 @@ def corrections_of(ratings: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()[list(COLUMNS)]
 
 
-def _listed(names: pd.Series) -> str:
-    return ", ".join(sorted(set(names)))
+def _listed(ratings: pd.DataFrame, column: str) -> pd.Series:
+    """Return the different names of each clip and modality, sorted and separated by commas."""
+    names: dict[tuple[str, str], list[str]] = {}
+    rows = ratings[[*_PAIR, column]].drop_duplicates().sort_values(column)
+    for clip, modality, name in zip(*(rows[key] for key in rows), strict=True):
+        names.setdefault((clip, modality), []).append(name)
+    index = pd.MultiIndex.from_tuples(names, names=_PAIR)
+    return pd.Series([", ".join(group) for group in names.values()], index, dtype=object)
 
 
 def count_corrections(table: pd.DataFrame) -> dict[str, int]:
