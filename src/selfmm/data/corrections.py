@@ -59,7 +59,7 @@ def _listed(ratings: pd.DataFrame, column: str) -> pd.Series:
     """Return the different names of each clip and modality, sorted and separated by commas."""
     names: dict[tuple[str, str], list[str]] = {}
     rows = ratings[[*_PAIR, column]].drop_duplicates().sort_values(column)
-    for clip, modality, name in zip(*(rows[key] for key in rows), strict=True):
+    for clip, modality, name in zip(*(rows[key].tolist() for key in rows), strict=True):
         names.setdefault((clip, modality), []).append(name)
     index = pd.MultiIndex.from_tuples(names, names=_PAIR)
     return pd.Series([", ".join(group) for group in names.values()], index, dtype=object)
