@@ -80,6 +80,7 @@ def test_several_raters(run: Path, tmp_path: Path) -> None:
     every = selfmm("corrections", "data", "--ratings", cwd=tmp_path)
     assert every.stdout.startswith("id,modality,rater,label,weight")
     assert len(every.stdout.splitlines()) == 7
+    assert "raters (ratings): Ann (3), Bo (3)" in every.stderr
     result = selfmm("corrections", "data", "--ratings", "--out", "all.csv", cwd=tmp_path)
     assert "alpha 1.00" in result.stderr + result.stdout
     assert "6 unchanged" in selfmm("labels", "data", "--import", "all.csv", cwd=tmp_path).stdout

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from selfmm.cli.show_raters import agreement_lines
+from selfmm.cli.show_raters import agreement_lines, raters_line
 
 
 def line(**columns: float) -> str:
@@ -42,5 +42,11 @@ def test_what_cannot_be_measured() -> None:
     assert equal.endswith("all ratings of 1 clip with two or more ratings are equal, so alpha is not defined")
 
 
+def test_who_rated() -> None:
+    assert raters_line(pd.DataFrame({"rater": ["Ann", "Bo", "Bo"]})) == "raters (ratings): Bo (2), Ann (1)"
+    assert raters_line(pd.DataFrame({"rater": [f"r{n}" for n in range(12)]})).endswith(" and 2 more")
+
+
 def test_nobody_rated() -> None:
+    assert raters_line(pd.DataFrame({"rater": []})) == ""
     assert agreement_lines(pd.DataFrame()) == []

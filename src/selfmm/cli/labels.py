@@ -153,4 +153,9 @@ def corrections(
 
     parts.check_file(out, data, force)
     deliver(api.corrections(data, ratings=ratings), out)
-    _agreement(api.agreement(data), err=out is None and not sys.stdout.isatty())  # a pipe gets only the table
+    from selfmm.cli.show_raters import raters_line
+
+    piped = out is None and not sys.stdout.isatty()  # a pipe gets only the table
+    if line := raters_line(api.corrections(data, ratings=True)):
+        typer.echo(line, err=piped)
+    _agreement(api.agreement(data), err=piped)

@@ -12,6 +12,17 @@ from selfmm.api.parts import count
 _LEVELS = ((0.8, "reliable"), (0.667, "tentative"), (0.0, "unreliable"), (-math.inf, "worse than chance"))
 
 
+_SHOWN = 10  # raters
+
+
+def raters_line(ratings: pd.DataFrame) -> str:
+    """Return who rated, with the number of ratings, those with the most first; empty if nobody did."""
+    counts = ratings["rater"].value_counts()
+    shown = [f"{name} ({number})" for name, number in counts.head(_SHOWN).items()]
+    more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
+    return f"raters (ratings): {', '.join(shown)}{more}" if shown else ""
+
+
 def agreement_lines(table: pd.DataFrame) -> list[str]:
     """Describe the agreement of raters, one line per modality; see `selfmm.data.agreement.agreement`."""
     lines = []
