@@ -58,6 +58,7 @@ def test_evaluate_gives_the_figures_of_each_seed_and_their_mean(seeds: SeedRuns,
 def test_what_is_of_one_run_says_so(seeds: SeedRuns, planted: Dataset) -> None:
     with pytest.raises(RunError, match=r"explanation is of one run\. Give one, for example .*seed-5"):
         selfmm.predict(seeds.folder, planted, explain=True)
+    assert selfmm.corrections(seeds.folder).empty, "corrections are of the data set, which the seeds share"
     for verb in (selfmm.api.labels, selfmm.audit, selfmm.api.report):
         with pytest.raises(RunError, match="Give one of them"):
             verb(seeds.folder)

@@ -194,10 +194,12 @@ def corrections_file(data: Dataset | Run) -> Path:
 def _dataset(data: Dataset | Run) -> Dataset:
     from selfmm.data.manifest import MANIFEST
     from selfmm.data.store import Dataset, open_dataset
+    from selfmm.runs.seeds import SeedsFolder
 
     if isinstance(data, Dataset):
         return data
-    folder = open_run(data)
-    if (folder.path / "run.json").is_file() and not (folder.path / MANIFEST).is_file():
+    folder = open_run(data, seeds=True)
+    is_run = isinstance(folder, SeedsFolder) or (folder.path / "run.json").is_file()
+    if is_run and not (folder.path / MANIFEST).is_file():
         return folder.training_data()
     return open_dataset(folder.path)
