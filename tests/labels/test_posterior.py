@@ -15,7 +15,6 @@ from torch import Tensor
 from oracles.posterior import held_out_predictions
 from oracles.ulgm import SlowGenerator
 from oracles.worlds import World, apply, build
-from selfmm.core.errors import SettingsError
 from selfmm.labels import FixedLabels, UnimodalLabelGenerator
 from selfmm.labels.leave_one_out import leave_one_out
 from selfmm.labels.posterior import EM_STEPS, UNINFORMATIVE, fit_evidence, posterior_mean
@@ -237,12 +236,3 @@ def test_without_resync_labels_stay_the_m_labels() -> None:
     for step in world.steps():
         apply(gen, step)
     assert all(torch.equal(labels, world.labels) for labels in gen.labels.values())
-
-
-def test_sugrm_needs_one_width() -> None:
-    """The message names the settings to change, and only those."""
-    dims = {"text": 2, "audio": 4, "vision": 3}
-    with pytest.raises(SettingsError, match="2 for text, 4 for audio, 3 for vision, and 4 for the fusion") as error:
-        UnimodalLabelGenerator(torch.zeros(3), dims, 4, rule="sugrm")
-    assert "`overrides=['text.projection=4', 'stream.vision.projection=4']`" in str(error.value)
-    UnimodalLabelGenerator(torch.zeros(3), dict.fromkeys(dims, 4), 4, rule="sugrm")

@@ -68,6 +68,9 @@ class SeedsFolder(RunFolder):
         """Return ``run.json`` of the first finished seed; raise ``RunError`` like ``finished``."""
         return next(iter(self.finished.values())).info()
 
+    def worth(self) -> None:
+        """Return None: what the mean of the seeds' scores is worth has not been measured."""
+
     @property
     def notes(self) -> tuple[str, ...]:
         """The seeds that are left out because they are not finished, in one sentence, if any."""
