@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from selfmm.api import SelfmmError as SelfmmError
     from selfmm.api import SentimentModel as SentimentModel
     from selfmm.api import ablate as ablate
+    from selfmm.api import agreement as agreement
     from selfmm.api import annotate as annotate
     from selfmm.api import audit as audit
     from selfmm.api import compare as compare

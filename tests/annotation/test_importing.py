@@ -16,8 +16,8 @@ from selfmm.annotation.clips import clips_to_annotate
 from selfmm.annotation.importing import forget_corrections, import_corrections
 from selfmm.annotation.sheet import write_sheet
 from selfmm.core.errors import OutputError, SourceError
-from selfmm.data.corrections import COLUMNS, CORRECTIONS
 from selfmm.data.manifest import Modality
+from selfmm.data.ratings import CORRECTIONS, RATINGS
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import Frames, Source, sha256, write_dataset
 
@@ -65,14 +65,16 @@ def test_a_sheet_there_and_back(dataset: Dataset, tmp_path: Path, suffix: str) -
     sheet.to_csv(path, index=False) if suffix == "csv" else sheet.to_parquet(path, index=False)
     assert path.read_bytes() != untouched
     done = import_corrections(dataset, path, weight=0.5, source="Ann")
-    assert (done.counts, done.replaced, done.total, done.notes) == ({"text": 1, "audio": 1, "vision": 1}, 0, 3, ())
+    assert (done.counts, done.added, done.replaced, done.total) == ({"text": 1, "audio": 1, "vision": 1}, 3, 0, 3)
+    assert done.raters == ("Ann",)
+    assert [note for note in done.notes if "without a rater" not in note] == []
     assert stored(dataset) == {
         ("b", "audio"): (2.5, 0.5, "Ann"),
         (TRAIN[2], "text"): (-0.25, 0.5, "Ann"),
         (TRAIN[2], "vision"): (0.0, 0.5, "Ann"),
     }
-    table = open_dataset(dataset.path).corrections
-    assert list(table.columns) == list(COLUMNS)
+    table = open_dataset(dataset.path).ratings
+    assert list(table.columns) == list(RATINGS)
     assert set(table["sha256"]) == {sha256(path)}
     assert pd.to_datetime(table["imported_at"]).dt.tz is not None
 
@@ -97,7 +99,7 @@ def test_label_studio_there_and_back(dataset: Dataset, tmp_path: Path, form: str
     path = studio(tmp_path, content if form == "JSON" else min_records(content))
     done = import_corrections(dataset, path)
     assert stored(dataset) == {
-        ("a", "text"): (1.5, 1.0, "export.json"),
+        ("a", "text"): (1.5, pytest.approx(20 / 21), "export.json"),  # one clip hardly says how reliable they are
         ("a", "audio"): (-1.5, 1.0, "export.json"),
         ("e", "vision"): (0.5, 1.0, "export.json"),
     }
@@ -118,20 +120,131 @@ def test_accepted_pre_annotations_are_the_u_labels(dataset: Dataset, tmp_path: P
     assert {key: label for key, (label, _, _) in stored(dataset).items()} == expected.to_dict()
 
 
-def test_newer_replaces_older_and_the_rest_stays(dataset: Dataset, tmp_path: Path) -> None:
-    path = tmp_path / "one.csv"
-    path.write_text("id,label_text,label_audio\na,1,1\nb,-1,\n")
-    import_corrections(dataset, path)
-    path.write_text("id,label_text,label_audio\na,2,\nv,-2,\n")
-    done = import_corrections(open_dataset(dataset.path), path, weight=0.25, source="later")
-    assert (done.counts, done.replaced, done.total) == ({"text": 2}, 1, 4)
-    assert "outside the training split" in done.notes[0]
-    assert stored(dataset) == {
-        ("a", "audio"): (1.0, 1.0, "one.csv"),
-        ("a", "text"): (2.0, 0.25, "later"),
-        ("b", "text"): (-1.0, 1.0, "one.csv"),
-        ("v", "text"): (-2.0, 0.25, "later"),
+def sheet(tmp_path: Path, text: str, name: str = "one.csv") -> Path:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path / name
+
+
+def test_the_same_rater_again_replaces_and_says_so(dataset: Dataset, tmp_path: Path) -> None:
+    import_corrections(dataset, sheet(tmp_path, "id,label_text,label_audio\na,1,1\nb,-1,\n"))
+    path = sheet(tmp_path, "id,label_text,label_audio\na,2,1\nv,-2,\n")
+    done = import_corrections(open_dataset(dataset.path), path)
+    assert (done.counts, done.added, done.replaced, done.unchanged) == ({"text": 2, "audio": 1}, 1, 1, 1)
+    assert done.total == 4
+    assert any("text of a (one.csv): 1 -> 2" in note for note in done.notes)
+    assert any("1 of them" in note and "outside the training split" in note for note in done.notes)
+    assert {key: label for key, (label, _, _) in stored(dataset).items()} == {
+        ("a", "audio"): 1.0,
+        ("a", "text"): 2.0,
+        ("b", "text"): -1.0,
+        ("v", "text"): -2.0,
     }
+    again = import_corrections(open_dataset(dataset.path), path, weight=0.5)
+    assert (again.added, again.replaced, again.unchanged) == (0, 3, 0)
+    assert any("weights changed in 3" in note for note in again.notes)
+
+
+def test_another_rater_is_added(dataset: Dataset, tmp_path: Path) -> None:
+    path = sheet(tmp_path, "id,label_text\na,1\nb,-1\n")
+    import_corrections(dataset, path, rater="Ann")
+    path = sheet(tmp_path, "id,label_text\na,2\n", "two.csv")
+    done = import_corrections(open_dataset(dataset.path), path, rater="Bo")
+    assert (done.added, done.replaced, done.total, done.raters, done.notes) == (1, 0, 2, ("Bo",), ())
+    row = open_dataset(dataset.path).corrections.iloc[0]
+    assert row[["label", "ratings", "source", "annotators"]].tolist() == [1.5, 2, "one.csv, two.csv", "Ann, Bo"]
+    assert done.agreement[["raters", "ratings", "clips", "shared"]].to_numpy().tolist() == [[2, 3, 2, 1]]
+    assert forget_corrections(open_dataset(dataset.path), "two.csv") == 1
+    assert stored(dataset)["a", "text"] == (1.0, 1.0, "one.csv")
+
+
+RATED = {("a", "text", "Ann"): 1.0, ("a", "text", "Bo"): 2.0, ("b", "text", "Ann"): -1.0, ("a", "audio", "Bo"): 0.5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,rater,label_text,label_audio\na,Ann,1,\na,Bo,2,.5\nb, Ann ,-1,\n",
+        "ID,Annotator,label_T,label_A\na,Ann,1,\na,Bo,2,.5\nb,Ann,-1,\n",
+        "id,modality,rater,label\na,text,Ann,1\na,text,Bo,2\na,audio,Bo,0.5\nb,text,Ann,-1\nb,audio,Ann,\n",
+        "id,label_text,label_audio,worker_id,label\na,1,,Ann,3\nb,-1,,Ann,3\na,2,.5,Bo,-3\n",
+    ],
+)
+def test_sheets_with_raters(dataset: Dataset, tmp_path: Path, text: str) -> None:
+    import_corrections(dataset, sheet(tmp_path, text))
+    table = open_dataset(dataset.path).ratings
+    assert {(row.id, row.modality, row.rater): row.label for row in table.itertuples()} == RATED
+
+
+def test_what_is_written_can_be_read_again(dataset: Dataset, tmp_path: Path) -> None:
+    import_corrections(dataset, sheet(tmp_path, "id,rater,label_text\na,Ann,1\na,Bo,2\n"))
+    before = open_dataset(dataset.path).ratings
+    before.to_csv(tmp_path / "out.csv", index=False)
+    done = import_corrections(open_dataset(dataset.path), tmp_path / "out.csv")
+    assert (done.added, done.replaced, done.unchanged) == (0, 0, 2)
+
+
+def test_ids_of_mmsa(tmp_path: Path) -> None:
+    dataset = small(tmp_path / "data", id=["x$_$1", "x$_$02", "b", "c", "d", "e"])
+    path = sheet(tmp_path, "video_id,clip_id,text,label,label_T,label_A,label_V,mode\nx,02,hm,1,-1,0.4,1,train\n")
+    import_corrections(dataset, path)
+    assert {key: label for key, (label, _, _) in stored(dataset).items()} == {
+        ("x$_$02", "text"): -1.0,
+        ("x$_$02", "audio"): 0.4,
+        ("x$_$02", "vision"): 1.0,
+    }
+
+
+def test_csv_of_label_studio(tmp_path: Path) -> None:
+    """Its ``id`` is the number of the task, which may be the id of another clip."""
+    dataset = small(tmp_path / "data", id=["7", "8", "3", "4", "5", "6"])
+    text = "clip,id,label_text,annotator,annotation_id,lead_time\n7,3,-2.5,1,55,4.0\n7,3,-2,2,56,4.0\n"
+    done = import_corrections(dataset, sheet(tmp_path, text))
+    assert {key: label for key, (label, _, _) in stored(dataset).items()} == {("7", "text"): -2.25}
+    assert done.raters == ("1", "2")
+
+
+def test_rows_without_a_rater_are_several_people(dataset: Dataset, tmp_path: Path) -> None:
+    done = import_corrections(dataset, sheet(tmp_path, "id,label_text\na,1\na,2\na,3\nb,1\n"), source="crowd")
+    assert done.raters == ("crowd", "crowd #2", "crowd #3")
+    assert any("several rows without a rater: 'a'" in note for note in done.notes)
+    assert stored(dataset)["a", "text"][0] == 2.0
+
+
+def test_a_rater_with_two_rows_for_a_clip_is_a_mistake(dataset: Dataset, tmp_path: Path) -> None:
+    refused(dataset, sheet(tmp_path, "id,rater,label_text\na,Ann,1\na,Ann,2\n"), "'a (Ann)'", "Keep one row")
+    long = "id,modality,rater,label\na,text,Ann,1\na,text,Ann,1\na,audio,Ann,1\n"
+    refused(dataset, sheet(tmp_path, long), "'a (Ann)'", "Keep one row")
+
+
+def test_the_later_annotation_of_a_person_counts(dataset: Dataset, tmp_path: Path) -> None:
+    late = annotation({"label_text": 2}, {}, by=7, updated_at="2026-03-10T00:00:00Z")
+    early = annotation({"label_text": 1, "label_audio": -1}, {}, by=7, updated_at="2026-03-09T00:00:00Z")
+    content = [exported(project(dataset).tasks()[0], 1, late, early)]
+    for number, form in enumerate((content, min_records(content))):
+        done = import_corrections(open_dataset(dataset.path), studio(tmp_path, form))
+        assert any("1 earlier rating of the file left out" in note for note in done.notes)
+        assert stored(dataset) == {("a", "audio"): (-1, 1, "export.json"), ("a", "text"): (2, 1, "export.json")}
+        assert (done.added, done.unchanged) == ((2, 0), (0, 2))[number]
+
+
+def test_annotations_without_a_person_are_several_people(dataset: Dataset, tmp_path: Path) -> None:
+    content = [exported(project(dataset).tasks()[0], 1, *(annotation({"label_text": n}, {}, by=None) for n in (1, 2)))]
+    for form in (content, min_records(content)):
+        done = import_corrections(open_dataset(dataset.path), studio(tmp_path, form), rater="Ann")
+        assert done.raters == ("Ann", "Ann #2")
+        assert any("several annotations without a person" in note for note in done.notes)
+    assert stored(dataset)["a", "text"][0] == 1.5
+
+
+@pytest.mark.parametrize("name", ["x" * 500, "two\nlines", "\ud800", "7.0", "  ", "[red]Ann[/]", "'=Ann"])
+def test_odd_names_of_raters(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame({"id": ["a"], "rater": [name.encode("utf-8", "replace").decode()], "label_text": [1.0]})
+    table.to_csv(tmp_path / "odd.csv", index=False)
+    done = import_corrections(dataset, tmp_path / "odd.csv", rater=name)
+    assert len(done.raters[0]) <= 80
+    assert "\n" not in done.raters[0]
+    expected = {"7.0": "7", "  ": "odd.csv", "'=Ann": "=Ann"}.get(name)
+    assert expected in (None, done.raters[0])
 
 
 def test_forget(dataset: Dataset, tmp_path: Path) -> None:
@@ -160,7 +273,6 @@ def test_everything_wrong_in_a_sheet_is_reported_at_once(dataset: Dataset, tmp_p
     refused(
         dataset,
         path,
-        "ids have more than one row: 'a'",
         "the data set has no clips with these ids: 'nobody'",
         "there are labels of 'pulse'; the data set has text, audio, vision",
         "labels are outside [-3, 3]: '3.01 (vision of a)'",
@@ -257,6 +369,7 @@ def test_other_questions_and_empty_answers_are_left_out(dataset: Dataset, tmp_pa
     done = import_corrections(dataset, studio(tmp_path, [task("a", {"result": results, "completed_by": "\ud800"})]))
     assert stored(dataset) == {("a", "text"): (0.5, 1.0, "export.json")}
     assert done.notes == ("answers to other questions were left out: 'comment'.",)
+    assert done.raters == ("?",)
 
 
 def test_files_of_another_kind(dataset: Dataset, tmp_path: Path) -> None:

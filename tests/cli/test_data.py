@@ -15,6 +15,7 @@ from features.tone_clips import VOICE, write_clips
 from selfmm.api import train
 from selfmm.cli.progress import watch_clips
 from selfmm.config.recipe import Recipe
+from selfmm.data.store import Dataset
 from selfmm.features.clips.clip import Clip
 
 
@@ -117,3 +118,22 @@ def test_the_bar_counts_what_is_left_to_do() -> None:
 def test_no_bar_without_a_terminal() -> None:
     with watch_clips(Console(file=io.StringIO(), force_terminal=False)) as listener:
         assert listener is None
+
+
+def test_inspect_for_settings(planted: Dataset, tmp_path: Path) -> None:
+    """The features are judged for a preset or a file of settings; labels of single modalities are recognised."""
+    out, _ = printed("inspect", planted.path)
+    assert "Features" in out
+    assert "label_text (150 clips)" in out
+    assert "--labels human" in out
+    (tmp_path / "own.toml").write_text("[stream.audio]\nstandardise = false\n")
+    content = json.loads(printed("inspect", planted.path, "--preset", tmp_path / "own.toml", "--json")[0])
+    assert content["preset"] == str(tmp_path / "own.toml")
+    assert {name: modality["raw_in"] for name, modality in content["modalities"].items()} == {
+        "text": [],
+        "audio": [str(tmp_path / "own.toml")],
+        "vision": [],
+    }
+    assert content["modalities"]["text"]["ranges"] is None
+    assert content["modalities"]["audio"]["ranges"]["widest"]["name"].startswith("column ")
+    complains(selfmm("inspect", planted.path, "--preset", "mossi"), "did you mean 'mosi'")

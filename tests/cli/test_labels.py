@@ -35,12 +35,15 @@ def test_a_sheet_there_and_back(run: Path, tmp_path: Path) -> None:
     sheet["label_audio"] = [2.0, None, -1.25, None, None]
     sheet.to_csv(tmp_path / "filled.csv", index=False)
     result = selfmm("labels", run, "--import", "filled.csv", "--weight", "0.5", "--source", "Ann", cwd=tmp_path)
-    assert "2 corrections (audio 2); 2 in all" in result.stdout
-    listed = selfmm("corrections", "data", cwd=tmp_path).stdout.splitlines()
-    assert listed[0].startswith("id,modality,label,weight,source")
-    assert len(listed) == 3
+    assert "filled.csv: 2 ratings by 1 rater (audio 2): 2 new." in result.stdout
+    assert "corrections.parquet: 2 corrections in all." in result.stdout
+    assert "agreement is unknown" in result.stdout
+    listed = selfmm("corrections", "data", cwd=tmp_path)
+    assert listed.stdout.startswith("id,modality,label,weight,ratings,source")
+    assert len(listed.stdout.splitlines()) == 3
+    assert "audio: 2 ratings of 2 clips by 1 rater" in listed.stderr
     assert "audio 2" in selfmm("inspect", "data", cwd=tmp_path).stdout
-    assert "deleted 2 corrections" in selfmm("corrections", "data", "--forget", "Ann", cwd=tmp_path).stdout
+    assert "deleted 2 ratings" in selfmm("corrections", "data", "--forget", "Ann", cwd=tmp_path).stdout
     assert len(open_dataset(tmp_path / "data").corrections) == 0
 
 
@@ -54,9 +57,34 @@ def test_label_studio_there_and_back(run: Path, tmp_path: Path) -> None:
     export = [exported(tasks[0], 1, annotation({"label_vision": 1.5}, {})), *(exported(t, 2) for t in tasks[1:2])]
     (tmp_path / "export.json").write_text(json.dumps(export), encoding="utf-8")
     result = selfmm("labels", "data", "--import", "export.json", cwd=tmp_path)
-    assert "1 correction (vision 1); 1 in all" in result.stdout
+    assert "export.json: 1 rating by 1 rater (vision 1): 1 new." in result.stdout
     found = open_dataset(tmp_path / "data").corrections
     assert found[["id", "modality", "label"]].to_numpy().tolist() == [[tasks[0]["data"]["clip"], "vision", 1.5]]
+
+
+def test_several_raters(run: Path, tmp_path: Path) -> None:
+    """A second rater is added; the first one's new rating replaces the old one, and the screen says so."""
+    ids = open_dataset(tmp_path / "data").samples["id"].iloc[:3].tolist()
+    rated = pd.DataFrame({"id": ids, "label_audio": [1.0, -1.0, 2.0]})
+    rated.to_csv(tmp_path / "a.csv", index=False)
+    rated.assign(label_audio=[1.0, -0.5, 2.0]).to_csv(tmp_path / "b.csv", index=False)
+    selfmm("labels", "data", "--import", "a.csv", "--rater", "Ann", cwd=tmp_path)
+    result = selfmm("labels", "data", "--import", "b.csv", "--rater", "Bo", cwd=tmp_path)
+    assert "3 new" in result.stdout
+    assert "3 corrections in all" in result.stdout
+    assert "audio: 6 ratings of 3 clips by 2 raters; Krippendorff's alpha 0.97 (reliable)" in result.stdout
+    result = selfmm("labels", "data", "--import", "b.csv", "--rater", "Ann", cwd=tmp_path)
+    assert "1 replaced, 2 unchanged" in result.stdout
+    assert "(Ann): -1 -> -0.5" in result.stdout
+    assert len(selfmm("corrections", "data", cwd=tmp_path).stdout.splitlines()) == 4
+    every = selfmm("corrections", "data", "--ratings", cwd=tmp_path)
+    assert every.stdout.startswith("id,modality,rater,label,weight")
+    assert len(every.stdout.splitlines()) == 7
+    assert "raters (ratings): Ann (3), Bo (3)" in every.stderr
+    result = selfmm("corrections", "data", "--ratings", "--out", "all.csv", cwd=tmp_path)
+    assert "alpha 1.00" in result.stderr + result.stdout
+    assert "6 unchanged" in selfmm("labels", "data", "--import", "all.csv", cwd=tmp_path).stdout
+    complains(selfmm("corrections", "data", "--ratings", "--forget", "x", cwd=tmp_path), "--forget alone")
 
 
 def test_mistakes(run: Path, tmp_path: Path) -> None:
@@ -68,6 +96,7 @@ def test_mistakes(run: Path, tmp_path: Path) -> None:
     complains(selfmm("labels", "data", "--import", "none.csv", cwd=tmp_path), "none.csv does not exist")
     complains(selfmm("labels", "nowhere", "--import", "none.csv", cwd=tmp_path), "nowhere does not exist")
     complains(selfmm("labels", run, "--weight", "1", cwd=tmp_path), "--import FILE")
+    complains(selfmm("labels", run, "--rater", "Ann", cwd=tmp_path), "--import FILE")
     complains(selfmm("labels", run, "--import", "x.csv", "--out", "y.csv", cwd=tmp_path), "--out")
     complains(selfmm("corrections", "data", "--forget", "x", cwd=tmp_path), "sources are: none")
     (tmp_path / "bad.csv").write_text("id,label_text\nnobody,9\n")

@@ -1,13 +1,24 @@
-"""Progress in a terminal, silence elsewhere."""
+"""Progress on a terminal, a line for each epoch elsewhere; and what a log says when a training is ended."""
 
 from __future__ import annotations
 
 import io
+import shlex
+import signal
+import threading
+from pathlib import Path
 
+import pytest
+import typer
 from rich.console import Console
 
+from conftest import QUICK
+from forked import Program
+from selfmm.cli.output import Terminated, heeding_sigterm, interruptible
 from selfmm.cli.progress import watch_training
+from selfmm.data.store import Dataset
 from selfmm.training.trainer import EpochRecord
+from waiting import wait_until
 
 RECORD = EpochRecord(2, {"fusion": 0.5, "text": 0.1}, {"mae": 0.75}, best=True, seconds=3.0, clips_per_second=9.0)
 
@@ -24,6 +35,101 @@ def test_terminal() -> None:
     assert "epoch   2  loss: fusion 0.500  text 0.100  valid MAE 0.7500  3.0 s  best" in text
 
 
-def test_nobody_listens_elsewhere() -> None:
+def test_a_log_has_a_plain_line_for_each_epoch() -> None:
+    """It is written at once, on one line however narrow the log, and without colours."""
+    out = io.StringIO()
+    with watch_training(Console(file=out, force_terminal=False, width=20)) as listener:
+        assert listener is not None
+        listener.started(5, 2, 0)
+        listener.step()
+        listener.epoch(RECORD)
+        assert out.getvalue() == (
+            "at most 5 epochs\nepoch 2 of 5: loss fusion 0.500, text 0.100; valid MAE 0.7500; 3.0 s; best so far\n"
+        )
+        listener.started(5, 2, 3)
+    assert out.getvalue().endswith("resumed after epoch 3\n")
+
+
+def test_only_one_of_several_processes_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
     with watch_training(Console(file=io.StringIO(), force_terminal=False)) as listener:
         assert listener is None
+
+
+@pytest.mark.slow
+def test_sigterm_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
+    """The log has the epochs until then; the command in the message resumes, and can be ended and resumed again."""
+    out = tmp_path / "a run"  # the command has to be quoted
+    settings = [*QUICK, "modalities=audio,vision", "training.max_epochs=100000", "training.patience=100000"]
+    command = ["train", str(planted.path), "--out", str(out)]
+    command += [word for override in settings for word in ("--set", override)]
+    for turn in range(2):
+        process = Program(command)
+        done = len((out / "history.jsonl").read_text().splitlines()) if turn else 0
+        wait_until(lambda more=done + 2: _epochs(out) >= more, poll=process.poll)  # type: ignore[misc]
+        process.send_signal(signal.SIGTERM)
+        ended = process.wait()
+        assert ended.returncode == 143
+        assert "Traceback" not in ended.stderr
+        what, _, words = ended.stderr.strip().partition("continue with: selfmm ")
+        assert what == "error: ended by SIGTERM; "
+        first, *lines = ended.stdout.splitlines()
+        epochs = [int(line.removeprefix("epoch ").partition(" of 100000: loss fusion ")[0]) for line in lines]
+        assert epochs == list(range(epochs[0], epochs[-1] + 1))
+        assert first == (f"resumed after epoch {epochs[0] - 1}" if turn else "at most 100000 epochs")
+        command = shlex.split(words)
+        assert command[-1] == "--resume"
+        assert command.count("--resume") == 1
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def _epochs(run: Path) -> int:
+    file = run / "history.jsonl"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def test_sigterm_is_left_alone_where_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launcher ends its processes with it, and a parent may have it ignored; afterwards it is as before."""
+    before = signal.getsignal(signal.SIGTERM)
+    with heeding_sigterm():
+        assert signal.getsignal(signal.SIGTERM) != before
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "a second one ends it at once"
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with heeding_sigterm():
+        assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.delenv("WORLD_SIZE")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with heeding_sigterm():
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+        thread = threading.Thread(target=lambda: heeding_sigterm().__enter__())
+        thread.start()
+        thread.join()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["train", "my data"], "selfmm train 'my data' --resume"),
+        (["train", "d", "--resume"], "selfmm train d --resume"),
+        (["train", "--", "-d"], "selfmm train --resume -- -d"),
+    ],
+)
+def test_the_command_that_resumes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], shown: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/selfmm", *words])
+    with pytest.raises(typer.Exit) as end, interruptible():
+        raise Terminated
+    assert end.value.exit_code == 143
+    assert capsys.readouterr().err == f"error: ended by SIGTERM; continue with: {shown}\n"
+    with pytest.raises(typer.Exit) as end, interruptible("stop."):
+        raise KeyboardInterrupt
+    assert end.value.exit_code == 130
+    assert capsys.readouterr().err == "error: interrupted; stop.\n"

@@ -8,11 +8,12 @@ import signal
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pandas as pd
 import psutil
 import pytest
 from rich.console import Console
 
-from cli.command_line import selfmm
+from cli.command_line import complains, selfmm
 from conftest import QUICK
 from forked import Program
 from selfmm.cli.progress import RunBars, watch_runs
@@ -58,6 +59,29 @@ def test_table_and_folder(planted: Dataset, tmp_path: Path) -> None:
     assert result.stderr == "error: no result for seed 7; continue with the same command and --resume.\n"
 
 
+@pytest.mark.slow
+def test_evaluate_and_predict_take_the_folder(planted: Dataset, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    run(planted, folder, "--seeds", "5,7", "--jobs", "1")
+    figures = json.loads((folder / "summary.json").read_text())["figures"]["test_mae"]
+    shown = selfmm("evaluate", folder)
+    assert f"{figures['mean']:.4f} ± {figures['std']:.4f}" in shown.stdout
+    assert "over 2 seeds" in shown.stdout
+    content = json.loads(selfmm("evaluate", folder, "--json").stdout)
+    assert content["mae"] == pytest.approx(figures["mean"], abs=1e-6)
+    assert set(content["seeds"]["mae"]) == {"mean", "std", "runs", "seed_5", "seed_7"}
+    table = pd.read_csv(io.StringIO(selfmm("predict", folder, planted.path, "--split", "test").stdout))
+    assert len(table) == len(planted.rows("test"))
+    assert table["deviation"].gt(0).any()
+    complains(selfmm("predict", folder, planted.path, "--explain"), "an explanation is of one run", "seed-5")
+    complains(selfmm("report", folder), "it holds the runs 'seed-5', 'seed-7'")
+    unfinished = folder / "seed-7" / "run.json"
+    unfinished.write_text(unfinished.read_text().replace('"finished"', '"training"'))
+    shown = selfmm("evaluate", folder)
+    assert "note: 1 seed not finished and left out: 7." in shown.stderr
+    assert "over 1 seed" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -88,8 +112,20 @@ def test_ctrl_c_ends_all_and_says_how_to_go_on(planted: Dataset, tmp_path: Path)
     process.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
     done = process.wait()
     assert done.returncode == 130
-    assert "continue with the same command and --resume" in done.stderr
+    assert f"interrupted; continue with: selfmm train {planted.path}" in done.stderr
+    assert done.stderr.endswith("--resume\n")
     assert "Traceback" not in done.stderr
+    assert not [child for child in children if child.is_running()]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_sigterm_ends_all_like_ctrl_c(planted: Dataset, tmp_path: Path) -> None:
+    process, children = started(planted, tmp_path / "out")
+    process.send_signal(signal.SIGTERM)
+    done = process.wait()
+    assert done.returncode == 143
+    assert "ended by SIGTERM; continue with: selfmm train" in done.stderr
     assert not [child for child in children if child.is_running()]
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -131,3 +167,11 @@ def test_views(terminal: bool) -> None:
     assert "seed 1: finished, valid MAE 0.7500 at epoch 2" in text
     assert "seed 2: resumed after epoch 1" in text or terminal
     assert "seed 2: failed: the data set [bold] has no clip" in text
+    assert "seed 1: epoch 2" not in text
+
+
+def test_a_log_of_seeds_has_their_epochs() -> None:
+    out = io.StringIO()
+    with watch_runs(Console(file=out, force_terminal=False, width=40), "seed", epochs=True) as listener:
+        listener.run_epoch(1, RECORD)
+    assert out.getvalue() == "seed 1: epoch 2, valid MAE 0.7500; best so far\n"

@@ -7,7 +7,7 @@ import pytest
 
 from cli.command_line import shown
 from selfmm.cli.show_data import render
-from selfmm.data.findings import Finding, Inspection
+from selfmm.data.findings import Column, Finding, Inspection
 from selfmm.data.inspect import inspect_dataset
 from selfmm.data.planted import PlantedSettings, write_planted
 
@@ -56,3 +56,16 @@ def test_empty_splits_draw_no_bars(tmp_path: Path, inspection: Inspection) -> No
 def test_the_neutral_label_is_named_where_it_is_not_zero(inspection: Inspection) -> None:
     assert "neutral" not in shown(render(inspection))
     assert "neutral (3)" in shown(render(dataclasses.replace(inspection, label_range=(1.0, 5.0))))
+
+
+def test_ranges_and_what_to_do_about_them(inspection: Inspection) -> None:
+    audio = inspection.modalities["audio"]
+    assert audio.ranges is not None
+    wide = Column("[b]f0[/b]", 80.0, 376.0, 200.0, 51.3)
+    ranges = dataclasses.replace(audio.ranges, highest=376.0, widest=wide, off_scale=Finding(1, (wide.name,)))
+    raw = dataclasses.replace(audio, ranges=ranges, raw_in=("mosi",))
+    text = shown(render(dataclasses.replace(inspection, modalities={"audio": raw}, preset="mosi")))
+    assert "Features" in text
+    assert "[b]f0[/b]   80  376       51.3" in text
+    assert "--set stream.audio.standardise=true" in " ".join(text.split())
+    assert "label_text" in text, "labels of single modalities are in the notes"

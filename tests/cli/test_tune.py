@@ -73,7 +73,8 @@ def test_an_interrupt_says_how_to_go_on(planted: Dataset, tmp_path: Path, monkey
     monkeypatch.setattr("selfmm.experiments.trial.TrialTrainer.run", interrupted)
     result = run(planted, tmp_path / "out", "--trials", "2")
     assert result.returncode == 130
-    assert result.stderr == "error: interrupted; continue with the same command and --resume.\n"
+    assert result.stderr.startswith("error: interrupted; continue with: selfmm tune ")
+    assert result.stderr.endswith(" --resume\n")
     monkeypatch.undo()
     result = run(planted, tmp_path / "out", "--trials", "1", "--resume")
     assert result.returncode == 0

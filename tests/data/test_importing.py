@@ -76,6 +76,17 @@ def test_a_table_becomes_a_data_set(tmp_path: Path) -> None:
     assert list(again.modalities) == ["text", "audio", "vision"]
 
 
+def test_labels_of_single_modalities_are_reported(tmp_path: Path) -> None:
+    """Whoever has them learns that they were recognised, and that a plain training does not use them."""
+    (tmp_path / "clips.csv").write_text(
+        "id,label,text,label_T,label_A,label_V,label_pulse\na,1,x,1,,,1\nb,2,y,2,-1,,1\nc,-3,z,,,,1\n"
+    )
+    savez(tmp_path / "audio.npz", {name: np.ones((2, 3)) for name in "abc"})
+    _, notes = import_dataset(tmp_path / "clips.csv", tmp_path / "out")
+    [note] = [note for note in notes if "single modalities" in note]
+    assert "label_text (2 clips), label_audio (1 clip). Training does not use them unless" in note
+
+
 def clip(split: str, key: str, row: int, value: Any) -> Any:
     return lambda content: content[split][key].__setitem__(row, value)
 

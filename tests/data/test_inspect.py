@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from selfmm.core.errors import SettingsError
+from selfmm.data.findings import Finding
 from selfmm.data.inspect import BINS, inspect_dataset
 from selfmm.data.manifest import Modality
 from selfmm.data.planted import PlantedSettings, write_planted
@@ -47,7 +49,7 @@ def test_a_sound_data_set_has_no_problems(tmp_path: Path) -> None:
     dataset = write_planted(tmp_path / "d", PlantedSettings(clips=60))
     inspection = inspect_dataset(dataset)
     assert inspection.problems == ()
-    assert inspection.notes == ()
+    assert [note for note in inspection.notes if "labels of single modalities" not in note] == []
     assert inspection.verified
     assert sum(split.clips for split in inspection.splits.values()) == 60
     for name, split in inspection.splits.items():
@@ -202,3 +204,65 @@ def test_sides_are_those_of_the_neutral_label(tmp_path: Path) -> None:
     report = inspect_dataset(Dataset(dataset.path, manifest, dataset.samples.assign(label=labels)), verify=False)
     sides = {name: (split.negative, split.zero, split.positive) for name, split in report.splits.items()}
     assert sides == {"train": (3, 0, 0), "valid": (0, 2, 1), "test": (0, 1, 2)}
+
+
+def test_ranges_of_the_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extremes, deviations and the largest feature, as numpy finds them in one piece; NaN is left out."""
+    monkeypatch.setattr("selfmm.data.inspect._CHUNK_BYTES", 50)
+    rng = np.random.default_rng(3)
+    clips = [rng.normal([0, 90, -0.5], [1, 40, 0.1], size=(length, 3)).astype("f4") for length in (4, 1, 7, 3)]
+    clips[2][1, 1] = np.nan
+    ranges = inspect_dataset(build(tmp_path / "d", clips, 3)).modalities["audio"].ranges
+    frames = np.concatenate(clips).astype(np.float64)
+    assert ranges is not None
+    assert (ranges.lowest, ranges.highest) == (np.nanmin(frames), np.nanmax(frames))
+    assert ranges.deviation == pytest.approx(np.median(np.nanstd(frames, axis=0)))
+    assert ranges.widest.name == "column 1"
+    assert (ranges.widest.lowest, ranges.widest.highest) == (np.nanmin(frames[:, 1]), np.nanmax(frames[:, 1]))
+    assert ranges.widest.mean == pytest.approx(np.nanmean(frames[:, 1]))
+    assert ranges.widest.deviation == pytest.approx(np.nanstd(frames[:, 1]))
+    assert ranges.off_scale == Finding(1, ("column 1",))
+
+
+def test_a_warning_where_nothing_standardises(tmp_path: Path) -> None:
+    clips = [300 * clip for clip in clean_clips([2, 3, 2, 2])]
+    dataset = build(tmp_path / "d", clips)
+
+    def notes(preset: str | Path | None) -> list[str]:
+        return [note for note in inspect_dataset(dataset, preset=preset).notes if "off scale" in note]
+
+    [default] = notes(None)
+    assert "2 features far off scale" in default
+    assert "The default settings standardise it; the presets mosi, mosei, sims, simsv2 do not" in default
+    [mosi] = notes("mosi")
+    assert "mosi does not standardise it: train with `overrides=['stream.audio.standardise=true']`" in mosi
+    assert notes("quickstart") == []
+    (tmp_path / "own.toml").write_text("[stream.audio]\nstandardise = false\n")
+    assert "own.toml does not standardise it" in notes(tmp_path / "own.toml")[0]
+    (tmp_path / "own.toml").write_text("[stream.vision]\nstandardise = false\n")
+    assert notes(tmp_path / "own.toml") == []
+    with pytest.raises(SettingsError, match="did you mean 'mosi'"):
+        inspect_dataset(dataset, preset="mossi")
+    assert [
+        note for note in inspect_dataset(build(tmp_path / "c", clean_clips([2, 3, 2]))).notes if "scale" in note
+    ] == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_ranges_of_odd_values(tmp_path: Path, value: float) -> None:
+    clips = [np.full((2, 2), value)] * 3
+    inspection = inspect_dataset(build(tmp_path / "d", clips))
+    ranges = inspection.modalities["audio"].ranges
+    assert (ranges is None) == (not np.isfinite(value))
+    json.dumps(inspection.to_dict(), allow_nan=False)
+
+
+def test_labels_of_single_modalities_are_recognised(tmp_path: Path) -> None:
+    clips = clean_clips([2, 3, 2])
+    known = build(tmp_path / "d", clips, label_audio=[1.0, NAN, -1.0], label_text=[NAN] * 3, label_pulse=[1.0] * 3)
+    inspection = inspect_dataset(known)
+    assert inspection.unimodal_labels == {"audio": 2}
+    [note] = [note for note in inspection.notes if "label_audio" in note]
+    assert "label_audio (2 clips)" in note
+    assert "unless it is told to with `labels='human'`" in note
+    assert inspect_dataset(build(tmp_path / "none", clips)).unimodal_labels == {}

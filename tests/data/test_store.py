@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from selfmm.core.errors import DatasetError, OutputError, SourceError
-from selfmm.data.corrections import COLUMNS, write_corrections
 from selfmm.data.manifest import Modality
+from selfmm.data.ratings import write_ratings
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.writer import Frames, Source, fingerprint, sha256, write_dataset
 
@@ -67,12 +67,12 @@ def test_a_view_without_a_split_has_all_else(tmp_path: Path) -> None:
         "label": 1.0,
         "weight": 1.0,
         "source": "s",
-        "annotators": "",
+        "rater": "s",
         "imported_at": "2026",
         "sha256": "0",
     }
     table = pd.DataFrame({"id": corrected, "modality": "text"}).assign(**filled)
-    write_corrections(dataset.path, table[list(COLUMNS)])
+    write_ratings(dataset.path, table)
     view = dataset.without("test")
     kept = np.flatnonzero(dataset.samples["split"] != "test")
     assert len(view) == len(kept) == CLIPS - CLIPS // 5

@@ -27,8 +27,8 @@ from selfmm.core import weights
 from selfmm.core.errors import MissingPackageError, OutputError, SettingsError, SourceError, WeightsError
 from selfmm.core.jobs.worker import Event, Message, Worker
 from selfmm.core.listener import Listener
-from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.inspect import inspect_dataset
+from selfmm.data.ratings import CORRECTIONS
 from selfmm.data.store import open_dataset
 from selfmm.features import extract as extraction
 from selfmm.features import kept, workers

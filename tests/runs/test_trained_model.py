@@ -112,8 +112,8 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
 def test_what_a_folder_is_instead_of_a_run(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"it is a data set\. Give the folder of a run"):
         selfmm.load(planted.path)
-    shutil.copytree(trained.folder.path, tmp_path / "seed-1")
-    with pytest.raises(RunError, match=r"it holds the runs 'seed-1'\. Give one of them"):
+    shutil.copytree(trained.folder.path, tmp_path / "mult")
+    with pytest.raises(RunError, match=r"it holds the runs 'mult'\. Give one of them"):
         selfmm.load(tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").touch()

@@ -18,8 +18,8 @@ from conftest import PLANTED, QUICK
 from selfmm.annotation.importing import import_corrections
 from selfmm.core.errors import DatasetError, RunError
 from selfmm.core.listener import Listener
-from selfmm.data.corrections import COLUMNS, write_corrections
 from selfmm.data.planted import write_planted
+from selfmm.data.ratings import write_ratings
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.runs.trained_model import TrainedModel
 from selfmm.training.corrections import corrections_used, fixed_labels, training_corrections
@@ -40,9 +40,9 @@ def test_training_uses_corrections_of_its_own_clips_and_modalities(tmp_path: Pat
     dataset = small(tmp_path / "data")
     assert training_corrections(dataset, ["text"], dataset.rows("train")).empty
     rows = [("v", "text", 1.0), ("e", "vision", 1.0), ("e", "text", -1.0), (TRAIN[2], "audio", 2.0), ("a", "vision", 0)]
-    filled: dict[str, Any] = {"weight": 1.0, "source": "s", "annotators": "", "imported_at": "2026", "sha256": "0"}
-    table = pd.DataFrame(rows, columns=["id", "modality", "label"]).assign(**filled)[list(COLUMNS)]
-    write_corrections(dataset.path, table)
+    filled: dict[str, Any] = {"weight": 1.0, "source": "s", "rater": "s", "imported_at": "2026", "sha256": "0"}
+    table = pd.DataFrame(rows, columns=["id", "modality", "label"]).assign(**filled)
+    write_ratings(dataset.path, table)
     used = training_corrections(open_dataset(dataset.path), ["text", "audio"], dataset.rows("train"))
     assert used[["id", "modality", "label", "position"]].to_numpy().tolist() == [
         ["e", "text", -1.0, 3],

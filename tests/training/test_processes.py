@@ -187,6 +187,6 @@ def test_an_interrupt_stops_both(data: Dataset, still_encoder: str, tmp_path: Pa
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert told.count("continue with the same command and --resume") == 1
+    assert told.count("continue with: selfmm train") == 1
     with only_one(out):  # nobody is left at work in it
         pass

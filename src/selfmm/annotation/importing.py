@@ -9,11 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from selfmm.annotation.label_studio_answers import read_label_studio
-from selfmm.annotation.ratings import Ratings, printable
+from selfmm.annotation.ratings import Ratings, printable, rater_name
 from selfmm.annotation.sheet import read_sheet
 from selfmm.core.errors import SourceError, refuse
 from selfmm.core.folders import taking_turns
-from selfmm.data.corrections import COLUMNS, count_corrections, find_problems, merge_corrections, write_corrections
+from selfmm.core.messages import count, some
+from selfmm.data.agreement import agreement
+from selfmm.data.corrections import count_corrections
+from selfmm.data.ratings import RATINGS, find_problems, merge_ratings, write_ratings
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import SUFFIXES
 from selfmm.data.writer import sha256
@@ -25,25 +28,32 @@ class Imported:
     """Result of an import.
 
     Attributes:
-        counts: number of new corrections per modality.
-        replaced: number of older corrections that were replaced.
-        total: number of corrections of the data set after the import.
+        counts: number of ratings in the file, per modality.
+        raters: the names of the raters in the file.
+        added, replaced, unchanged: number of ratings in the file that are new, that replaced another rating of the same
+            rater, and that the data set had already.
+        total: number of corrections of the data set after the import: clips and modalities with a rating.
+        agreement: of all raters of the data set, see `selfmm.data.agreement.agreement`.
         notes: what the user should know, one sentence each.
     """
 
     counts: dict[str, int]
+    raters: tuple[str, ...]
+    added: int
     replaced: int
+    unchanged: int
     total: int
+    agreement: pd.DataFrame
     notes: tuple[str, ...]
 
 
 def import_corrections(
-    dataset: Dataset, path: str | Path, *, weight: float = 1.0, source: str | None = None
+    dataset: Dataset, path: str | Path, *, weight: float = 1.0, source: str | None = None, rater: str | None = None
 ) -> Imported:
-    """Read the labels of annotators and store them in the data-set folder as corrections.
+    """Read the labels that people gave and store each of them in the data-set folder.
 
-    The label of a clip and a modality is the mean over all annotators. It replaces an older correction of the same clip
-    and modality; empty cells and missing ratings change nothing.
+    Every rater's rating is kept. It replaces an older rating of the same rater, clip and modality; ratings of others
+    are added. Empty cells and missing ratings change nothing. `selfmm.data.corrections` makes one label of them.
 
     Args:
         dataset: the data set with the clips. It keeps the corrections that it has read; open it again to see the
@@ -51,6 +61,7 @@ def import_corrections(
         path: a filled sheet (.csv, .tsv, .parquet) or an export of Label Studio (.json: JSON or JSON-MIN).
         weight: weight of these labels in training, in [0, 1].
         source: a name for the origin of the labels; by default the name of the file.
+        rater: who gave the ratings that name nobody; by default the source.
 
     Raises:
         SourceError: if something is wrong; everything wrong is listed, and nothing is changed.
@@ -59,7 +70,8 @@ def import_corrections(
     """
     path = Path(path)
     ratings = _read(path)
-    table = ratings.table()
+    origin = printable(source or path.name)
+    table, repeated = ratings.by_rater(rater_name(rater or "") or rater_name(origin))
     problems = ratings.all_problems()
     ids = set(dataset.samples["id"].dropna())
     problems += find_problems(table, ids, dataset.modalities, dataset.manifest.label_range)
@@ -68,32 +80,43 @@ def import_corrections(
     if table.empty and not problems:
         problems.append("it has no labels. Fill in label_<modality>, or submit annotations and export again.")
     refuse(f"{path} cannot be imported; nothing was changed:", problems)
-    new = ratings.means().assign(
+    new = table.assign(
         weight=float(weight),
-        source=printable(source or path.name),
+        source=origin,
         imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         sha256=sha256(path),
-    )[list(COLUMNS)]
+    )[list(RATINGS)]
     with taking_turns(dataset.path):
-        merged, replaced = merge_corrections(open_dataset(dataset.path).corrections, new)
-        write_corrections(dataset.path, merged)
-    notes = (*ratings.notes, *_unused(dataset.path, new))
-    return Imported(count_corrections(new), replaced, len(merged), notes)
+        merged, before = merge_ratings(open_dataset(dataset.path).ratings, new)
+        write_ratings(dataset.path, merged)
+    changed = before[(before["label"] != before["label_new"]) | (before["weight"] != before["weight_new"])]
+    after = open_dataset(dataset.path)
+    notes = [*ratings.notes, *_repeated(repeated), *_unnamed(ratings, rater), *_replaced(changed), *_unused(after, new)]
+    return Imported(
+        counts=count_corrections(new),
+        raters=tuple(sorted(set(new["rater"]))),
+        added=len(new) - len(before),
+        replaced=len(changed),
+        unchanged=len(before) - len(changed),
+        total=len(after.corrections),
+        agreement=agreement(after.ratings),
+        notes=tuple(notes),
+    )
 
 
 def forget_corrections(dataset: Dataset, source: str) -> int:
-    """Remove all corrections of one source and return their number.
+    """Remove all ratings of one source and return their number.
 
     Raises:
-        SourceError: if no correction has this source.
+        SourceError: if no rating has this source.
     """
     with taking_turns(dataset.path):
-        table = open_dataset(dataset.path).corrections
+        table = open_dataset(dataset.path).ratings
         others = table[table["source"] != source]
         if len(others) == len(table):
             sources = ", ".join(sorted(set(table["source"]))) or "none"
             raise SourceError(f"{dataset.path} has no corrections from {source!r}; their sources are: {sources}.")
-        write_corrections(dataset.path, others)
+        write_ratings(dataset.path, others)
     return len(table) - len(others)
 
 
@@ -111,11 +134,34 @@ def _read(path: Path) -> Ratings:
     )
 
 
-def _unused(folder: Path, new: pd.DataFrame) -> list[str]:
-    dataset = open_dataset(folder)
+def _repeated(number: int) -> list[str]:
+    if not number:
+        return []
+    return [f"the same person annotated clips again: {count(number, 'earlier rating')} of the file left out."]
+
+
+def _unnamed(ratings: Ratings, rater: str | None) -> list[str]:
+    if rater or not any(not rating.rater for rating in ratings.rows):
+        return []
+    return ["ratings without a rater count as those of one person with the name of the source; `rater=...` names them."]
+
+
+def _replaced(changed: pd.DataFrame) -> list[str]:
+    if changed.empty:
+        return []
+    rows = [
+        f"{row.modality} of {str(row.id)[:60]} ({row.rater}): {row.label:g} -> {row.label_new:g}"
+        for row in changed[changed["label"] != changed["label_new"]].itertuples()
+    ]
+    weights = f" weights changed in {len(changed) - len(rows)}." if len(rows) < len(changed) else ""
+    shown = f" {some(rows)}." if rows else ""
+    return [f"{count(len(changed), 'rating')} replaced an earlier one of the same rater.{shown}{weights}"]
+
+
+def _unused(dataset: Dataset, new: pd.DataFrame) -> list[str]:
     usable = training_corrections(dataset, list(dataset.modalities), dataset.rows("train"))
-    used = usable[["id", "modality"]].assign(used=True)
-    unused = int(new.merge(used.drop_duplicates(), on=["id", "modality"], how="left")["used"].isna().sum())
+    used = usable[["id", "modality"]].drop_duplicates().assign(used=True)
+    unused = int(new.merge(used, on=["id", "modality"], how="left")["used"].isna().sum())
     if not unused:
         return []
     return [

@@ -1,7 +1,8 @@
 """Reader of Label Studio exports: JSON (whole tasks) or JSON-MIN (one record per annotation).
 
 Formats: https://labelstud.io/guide/task_format and https://labelstud.io/guide/export. Only completed annotations count:
-no skipped ones (``was_cancelled``), drafts or predictions of selfmm.
+no skipped ones (``was_cancelled``), drafts or predictions of selfmm. The rater is ``completed_by`` (JSON) or
+``annotator`` (JSON-MIN); if one person annotated a task twice, the later annotation counts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmm.annotation.label_studio import CLIP
-from selfmm.annotation.ratings import PREFIX, Ratings, printable
+from selfmm.annotation.ratings import PREFIX, Ratings
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, count, first_line, some
 
@@ -53,9 +54,10 @@ class _Reader:
         self.misshapen: list[str] = []
         self.task_of: dict[str, object] = {}
         self.repeated: list[str] = []
+        self.unnamed: Counter[str] = Counter()
 
     def read(self) -> Ratings:
-        for number, task in enumerate(self.tasks, start=1):
+        for number, task in sorted(enumerate(self.tasks, start=1), key=lambda entry: _time(entry[1])):
             if "data" in task or "annotations" in task:
                 self._task(task, f"task {number}")
             else:
@@ -72,6 +74,11 @@ class _Reader:
             notes.append(f"{count(self.skipped, 'skipped annotation')} left out.")
         if self.others:
             notes.append(f"answers to other questions were left out: {some(list(dict.fromkeys(self.others)))}.")
+        if several := [clip for clip, times in self.unnamed.items() if times > 1]:
+            notes.append(
+                f"{clips(len(several), ('has', 'have'))} several annotations without a person: {some(several)}. Each "
+                "counts as another person's rating."
+            )
         return self.ratings
 
     def _task(self, task: Mapping[str, Any], where: str) -> None:
@@ -82,7 +89,7 @@ class _Reader:
             return
         # A file that did not come from Label Studio may lack the numbers of the tasks.
         self._note_task(clip, task.get("id", where))
-        for annotation in annotations:
+        for annotation in sorted(annotations, key=_time):
             if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
                 self.misshapen.append(f"{where}, an annotation without a list result")
             elif annotation.get("was_cancelled"):
@@ -90,8 +97,9 @@ class _Reader:
             else:
                 self._results(clip, annotation["result"], _person(annotation.get("completed_by")), where)
 
-    def _results(self, clip: str, results: list[Any], annotator: str, where: str) -> None:
+    def _results(self, clip: str, results: list[Any], rater: str, where: str) -> None:
         ratings_of: Counter[str] = Counter()
+        turn = self._turn(clip, rater)
         for result in results:
             name = result.get("from_name") if isinstance(result, dict) else None
             value = result.get("value") if isinstance(result, dict) else None
@@ -99,7 +107,7 @@ class _Reader:
                 self.others += [name] if isinstance(name, str) else []
                 continue
             ratings_of[name] += 1
-            self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(value), annotator)
+            self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(value), rater, turn)
         if any(times > 1 for times in ratings_of.values()):
             self.misshapen.append(f"{where}, an annotation that rates one modality twice")
 
@@ -109,6 +117,8 @@ class _Reader:
             self.misshapen.append(f"{where} (it has no {CLIP})")
             return
         self._note_task(clip, record.get("id"))
+        rater = _person(record.get("annotator"))
+        turn = self._turn(clip, rater)
         for name, value in record.items():
             if not name.startswith(PREFIX):
                 continue
@@ -116,7 +126,14 @@ class _Reader:
             if len(values) > 1:
                 self.misshapen.append(f"{where}, an annotation that rates one modality twice")
             for rating in values:
-                self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(rating), _person(record.get("annotator")))
+                self.ratings.add(clip, name.removeprefix(PREFIX), _of_number(rating), rater, turn)
+
+    def _turn(self, clip: str, rater: str) -> int:
+        """Return 1 for a named rater; otherwise count the annotations of the clip that name nobody."""
+        if rater:
+            return 1
+        self.unnamed[clip] += 1
+        return self.unnamed[clip]
 
     def _note_task(self, clip: str, task: object) -> None:
         if self.task_of.setdefault(clip, task) != task:
@@ -132,4 +149,9 @@ def _person(value: object) -> str:
     """Return the number of a user in Label Studio, or the mail address if there is no number."""
     if isinstance(value, dict):
         value = value.get("id", value.get("email"))
-    return "" if value is None or isinstance(value, dict | list) else printable(str(value)[:80])
+    return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _time(entry: object) -> str:
+    """Return when an annotation was last changed (ISO 8601), or an empty string if it does not say."""
+    return str(entry.get("updated_at") or entry.get("created_at") or "") if isinstance(entry, dict) else ""

@@ -1,4 +1,4 @@
-"""The ratings of annotators, from any kind of file."""
+"""The ratings of people, from any kind of file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from selfmm.core.messages import some
 PREFIX = "label_"
 """Prefix of a column or control for the label of a modality: ``label_<modality>``."""
 
+_LONGEST = 80  # characters of a rater's name
+
 
 class Rating(NamedTuple):
-    """The label that a person gave to one modality of one clip."""
+    """The label that a person gave to one modality of one clip.
+
+    ``rater`` is empty if the file does not name the person; ``turn`` is 1 for the first unnamed rating of a clip, 2 for
+    the second, and so on.
+    """
 
     id: str
     modality: str
     label: float
-    annotator: str
+    rater: str
+    turn: int
 
 
 @dataclass
@@ -28,7 +35,7 @@ class Ratings:
     """All ratings of a file.
 
     Attributes:
-        rows: every label that was read.
+        rows: every label that was read, in the order in which they were given.
         problems: what is wrong with the file, one sentence each.
         notes: what was left out on purpose, one sentence each.
     """
@@ -38,7 +45,7 @@ class Ratings:
     notes: list[str] = field(default_factory=list)
     _not_numbers: list[str] = field(default_factory=list)
 
-    def add(self, clip: str, modality: str, value: object, annotator: str = "") -> None:
+    def add(self, clip: str, modality: str, value: object, rater: str = "", turn: int = 1) -> None:
         """Add a rating, or a problem if it is not a number; None is ignored."""
         if value is None:
             return
@@ -46,7 +53,7 @@ class Ratings:
         if label is None:
             self._not_numbers.append(f"{str(value)[:40]} ({modality} of {clip[:60]})")
         else:
-            self.rows.append(Rating(clip, modality, label, annotator))
+            self.rows.append(Rating(clip, modality, label, rater_name(rater), turn))
 
     def all_problems(self) -> list[str]:
         """Return ``problems``, with one more if there are values that are not numbers."""
@@ -59,14 +66,21 @@ class Ratings:
         ]
 
     def table(self) -> pd.DataFrame:
-        """Return ``id``, ``modality``, ``label`` and ``annotator`` of every rating."""
+        """Return ``id``, ``modality``, ``label``, ``rater`` and ``turn`` of every rating."""
         return pd.DataFrame(self.rows, columns=list(Rating._fields)).astype({"label": "float64"})
 
-    def means(self) -> pd.DataFrame:
-        """Return one row per clip and modality: the mean of its ratings, and ``annotators`` separated by commas."""
-        groups = self.table().groupby(["id", "modality"], sort=False)
-        annotators = groups["annotator"].agg(lambda names: ", ".join(sorted({name for name in names if name})))
-        return pd.DataFrame({"label": groups["label"].mean(), "annotators": annotators}).reset_index()
+    def by_rater(self, default: str) -> tuple[pd.DataFrame, int]:
+        """Return one row per clip, modality and rater, and the number of ratings that the same rater gave again later.
+
+        Args:
+            default: name of the rater where the file names nobody. Further unnamed ratings of the same clip count as
+                those of other people, ``<default> #2`` and so on.
+        """
+        table = self.table()
+        unnamed = [default if turn == 1 else f"{default} #{turn}" for turn in table["turn"]]
+        table["rater"] = table["rater"].where(table["rater"] != "", pd.Series(unnamed, dtype=object))
+        latest = table.drop_duplicates(["id", "modality", "rater"], keep="last").drop(columns="turn")
+        return latest.reset_index(drop=True), len(table) - len(latest)
 
 
 def _number(value: object) -> float | None:
@@ -84,3 +98,13 @@ def _number(value: object) -> float | None:
 def printable(word: str) -> str:
     """Return the word with ``?`` for characters that UTF-8 lacks (half a surrogate pair in JSON or in an argument)."""
     return word.encode("utf-8", "replace").decode()
+
+
+def rater_name(word: str) -> str:
+    """Return the name of a rater on one line, not too long to show.
+
+    >>> rater_name(" Ann  B "), rater_name("7.0")  # pandas writes a column of numbers with gaps as 7.0
+    ('Ann B', '7')
+    """
+    name = printable(" ".join(word.split())[:_LONGEST])
+    return name.removesuffix(".0") if name.removesuffix(".0").isdecimal() else name

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from selfmm.annotation.ratings import PREFIX, Ratings
+from selfmm.annotation.label_studio import CLIP
+from selfmm.annotation.ratings import PREFIX, Ratings, rater_name
 from selfmm.core.errors import SourceError
 from selfmm.core.files import atomic_file
+from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
-from selfmm.data.tables.cells import read_cells, words
+from selfmm.data.tables.cells import COLUMNS, SEPARATOR, read_cells, words
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_RATER = {"rater", "annotator", "coder", "worker", "rater_id", "annotator_id", "worker_id", "workerid", "completed_by"}
 
 
 def _as_text(cell: object) -> object:
@@ -39,29 +42,81 @@ def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> N
 
 
 def read_sheet(path: Path) -> Ratings:
-    """Read the filled cells ``label_<modality>`` of a .csv, .tsv or .parquet; other columns are ignored.
+    """Read the ratings of a .csv, .tsv or .parquet.
+
+    A row is a clip as one person rated it: ``id`` and ``label_<modality>`` (or MMSA's ``video_id``, ``clip_id`` and
+    ``label_T``, ``label_A``, ``label_V``), and ``rater`` or ``annotator`` if there are several people. Or a row is one
+    rating: ``id``, ``modality``, ``label``, and ``rater``. In a CSV of Label Studio, ``clip`` is the id. Other columns
+    are ignored.
 
     Raises:
         SourceError: if the file cannot be read as a table with ids and labels.
     """
-    cells = read_cells(path)
-    names = [str(column).strip() for column in cells.columns]
-    rated = [name for name in names if name.startswith(PREFIX)]
-    if len(set(names)) < len(names) or "id" not in names or not rated:
+    cells = _named(read_cells(path), path)
+    in_text = path.suffix.lower() != ".parquet"
+    ids = words(cells["id"]).str.strip()
+    ids = ids.map(_from_text) if in_text else ids
+    raters = words(cells["rater"]).map(_from_text).map(rater_name) if "rater" in cells else pd.Series([""] * len(ids))
+    rated = [name for name in map(str, cells) if name.startswith(PREFIX)]
+    ratings = Ratings()
+    if rated:
+        columns = [(pd.Series([name.removeprefix(PREFIX)] * len(ids)), words(cells[name])) for name in rated]
+        key = pd.DataFrame({"id": ids, "rater": raters})
+    else:
+        columns = [(words(cells["modality"]).str.strip(), words(cells["label"]))]
+        key = pd.DataFrame({"id": ids, "rater": raters, "modality": columns[0][0]})
+    turns = _turns(key, ratings)
+    for modalities, column in columns:
+        values = column.str.strip()
+        rows = zip(ids, modalities, values, raters, turns, strict=True)
+        for clip, modality, value, rater, turn in rows:
+            ratings.add(clip, modality, value or None, rater, turn)
+    return ratings
+
+
+def _named(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the cells under our names of columns; raise ``SourceError`` if what is needed is missing."""
+    names = [_our_name(str(column).strip()) for column in cells.columns]
+    if {CLIP, "annotation_id"} <= set(names):  # Label Studio's CSV, where ``id`` is the number of the task
+        names = [{"id": "task", CLIP: "id"}.get(name, name) for name in names]
+    cells = cells.set_axis(names, axis=1)
+    twice = len(set(names)) < len(names)
+    if "id" not in names and not twice and {"video", "clip_id"} <= set(names):
+        cells["id"] = words(cells["video"]) + SEPARATOR + words(cells["clip_id"])
+    labels = any(name.startswith(PREFIX) for name in names) or {"modality", "label"} <= set(names)
+    if twice or "id" not in cells or not labels:
         raise SourceError(
-            f"{path} should have a column id and columns {PREFIX}<modality>, each once; it has {some(names)}. "
+            f"{path} should have a column id and columns {PREFIX}<modality> (or columns id, modality and label), each "
+            f"once, and a column rater if several people rated; it has {some(names)}. "
             "Fields are separated by commas in .csv (not by semicolons) and by tabs in .tsv."
         )
-    cells = cells.set_axis(names, axis=1)
-    ids = words(cells["id"]).str.strip()
-    if path.suffix.lower() != ".parquet":
-        ids = ids.map(_from_text)
-    ratings = Ratings()
-    repeated = list(ids[ids.duplicated()].unique())
-    if repeated:
-        ratings.problems.append(f"ids have more than one row: {some(repeated)}. Keep one row per clip.")
-    for name in rated:
-        values = words(cells[name]).str.strip()
-        for clip, value in zip(ids[values != ""], values[values != ""], strict=True):
-            ratings.add(clip, name.removeprefix(PREFIX), value)
-    return ratings
+    return cells
+
+
+def _our_name(name: str) -> str:
+    lower = name.lower()
+    if lower in _RATER:
+        return "rater"
+    ours = COLUMNS.get(lower, lower)
+    return ours if ours in ("id", "modality", "label", "video") or lower in ("label_t", "label_a", "label_v") else name
+
+
+def _turns(key: pd.DataFrame, ratings: Ratings) -> pd.Series:
+    """Return the number of each row among the rows with its key; add a problem or note if raters repeat or lack names.
+
+    Args:
+        key: ``id``, ``rater``, and ``modality`` if a row is one rating.
+    """
+    turns = key.groupby(list(key)).cumcount() + 1
+    again = (turns > 1) & (key["id"] != "")
+    named = key[again & (key["rater"] != "")]
+    if len(named):
+        repeated = [f"{row.id} ({row.rater})" for row in named.drop_duplicates(["id", "rater"]).itertuples()]
+        ratings.problems.append(f"raters have more than one row for a clip: {some(repeated)}. Keep one row each.")
+    unnamed = key["id"][again & (key["rater"] == "")].unique()
+    if len(unnamed):
+        ratings.notes.append(
+            f"{clips_of(len(unnamed), ('has', 'have'))} several rows without a rater: {some(list(unnamed))}. Each row "
+            "counts as another person's rating; a column rater names them."
+        )
+    return turns

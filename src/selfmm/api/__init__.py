@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from selfmm.api.experiments import ablate as ablate
     from selfmm.api.experiments import compare as compare
     from selfmm.api.labelling import AnnotationFiles as AnnotationFiles
+    from selfmm.api.labelling import agreement as agreement
     from selfmm.api.labelling import annotate as annotate
     from selfmm.api.labelling import audit as audit
     from selfmm.api.labelling import corrections as corrections
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from selfmm.data.store import Dataset as Dataset
     from selfmm.data.store import open_dataset as open_dataset
     from selfmm.evaluation.metrics import Metrics as Metrics
+    from selfmm.evaluation.seeds import SeedMetrics as SeedMetrics
     from selfmm.experiments.ablate import Ablation as Ablation
     from selfmm.experiments.compare import Comparison as Comparison
     from selfmm.experiments.tune import tune as tune

@@ -79,8 +79,12 @@ def spans(window: float | None, hop: float | None, by_sentence: bool) -> Windows
     return Sentences() if window is None else Windows(window, min(1.0, max(window, 0.1)) if hop is None else hop)
 
 
-def open_run(run: Run) -> RunFolder:
+def open_run(run: Run, *, seeds: bool = False) -> RunFolder:
     """Return the folder of a run, which reads ``run.json`` once.
+
+    Args:
+        run: a run: its folder, or loaded.
+        seeds: also accept a folder of seeds, and return it as a ``SeedsFolder``.
 
     Raises:
         RunError: if this is neither a path nor a run.
@@ -88,7 +92,9 @@ def open_run(run: Run) -> RunFolder:
     from selfmm.runs.folder import RunFolder
 
     if isinstance(run, str | Path):
-        return RunFolder(Path(run))
+        from selfmm.runs.seeds import open_folder
+
+        return open_folder(Path(run)) if seeds else RunFolder(Path(run))
     folder = run if isinstance(run, RunFolder) else getattr(run, "folder", None)
     if not isinstance(folder, RunFolder):
         raise RunError(

@@ -61,16 +61,21 @@ def import_dataset(
     )
 
 
-def inspect(data: Dataset | str | Path) -> Inspection:
+def inspect(data: Dataset | str | Path, *, preset: str | Path | None = None) -> Inspection:
     """Return what a data set holds; ``problems`` lists what is wrong with it.
+
+    Args:
+        data: a data set or its folder.
+        preset: settings to judge the range of the features for, a preset or a TOML file; default: the default settings.
 
     Raises:
         DatasetError: if the folder is not a data set, or cannot be read.
+        SettingsError: if there is no such preset.
     """
     from selfmm.data.inspect import inspect_dataset
     from selfmm.data.store import as_dataset
 
-    return inspect_dataset(as_dataset(data))
+    return inspect_dataset(as_dataset(data), preset=preset)
 
 
 def extract(

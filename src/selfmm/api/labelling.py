@@ -122,14 +122,17 @@ def annotate(
     return AnnotationFiles((out, config), len(clips), modalities, project.notes)
 
 
-def import_labels(data: Dataset | Run, file: str | Path, *, weight: float = 1.0, source: str | None = None) -> Imported:
-    """Store annotators' labels as corrections of a data set; the next training takes them as truth.
+def import_labels(
+    data: Dataset | Run, file: str | Path, *, weight: float = 1.0, source: str | None = None, rater: str | None = None
+) -> Imported:
+    """Store people's ratings as corrections of a data set; the next training takes their mean as truth.
 
     Args:
         data: a data set, or a run on it: its folder, or loaded.
         file: a sheet, or Label Studio's export (.json).
         weight: weight of these labels in training, 0 to 1.
         source: where the labels come from; default: the file's name.
+        rater: who gave the ratings that name nobody; default: the source.
 
     Raises:
         SourceError: if a label is wrong; the message lists every problem, and nothing is changed.
@@ -137,20 +140,41 @@ def import_labels(data: Dataset | Run, file: str | Path, *, weight: float = 1.0,
     """
     from selfmm.annotation.importing import import_corrections
 
-    return import_corrections(_dataset(data), file, weight=weight, source=source)
+    return import_corrections(_dataset(data), file, weight=weight, source=source, rater=rater)
 
 
-def corrections(data: Dataset | Run) -> pd.DataFrame:
-    """Return the labels that people gave to clips of a data set: id, modality, label, weight, source and more.
+def corrections(data: Dataset | Run, *, ratings: bool = False) -> pd.DataFrame:
+    """Return the labels that people gave to clips of a data set.
 
     Args:
         data: a data set, or a run on it: its folder, or loaded.
+        ratings: return every rating instead of one label per clip and modality.
+
+    Returns:
+        A row per clip and modality: id, modality, label (the mean), weight, ratings (their number), source and more,
+        see :mod:`selfmm.data.corrections`. With ``ratings``, a row per rating: id, modality, rater, label and more, see
+        :mod:`selfmm.data.ratings`.
     """
-    return _dataset(data).corrections
+    dataset = _dataset(data)
+    return dataset.ratings if ratings else dataset.corrections
+
+
+def agreement(data: Dataset | Run) -> pd.DataFrame:
+    """Return how far the people agree who rated clips of a data set: Krippendorff's alpha per modality.
+
+    Args:
+        data: a data set, or a run on it: its folder, or loaded.
+
+    Returns:
+        See :func:`selfmm.data.agreement.agreement`.
+    """
+    from selfmm.data.agreement import agreement
+
+    return agreement(_dataset(data).ratings)
 
 
 def forget_corrections(data: Dataset | Run, source: str) -> int:
-    """Delete all corrections of one source, and return their number.
+    """Delete all ratings of one source, and return their number.
 
     Raises:
         SourceError: if the data set has no corrections of this source.
@@ -162,7 +186,7 @@ def forget_corrections(data: Dataset | Run, source: str) -> int:
 
 def corrections_file(data: Dataset | Run) -> Path:
     """Return the file with the corrections of a data set."""
-    from selfmm.data.corrections import CORRECTIONS
+    from selfmm.data.ratings import CORRECTIONS
 
     return _dataset(data).path / CORRECTIONS
 
@@ -170,10 +194,12 @@ def corrections_file(data: Dataset | Run) -> Path:
 def _dataset(data: Dataset | Run) -> Dataset:
     from selfmm.data.manifest import MANIFEST
     from selfmm.data.store import Dataset, open_dataset
+    from selfmm.runs.seeds import SeedsFolder
 
     if isinstance(data, Dataset):
         return data
-    folder = open_run(data)
-    if (folder.path / "run.json").is_file() and not (folder.path / MANIFEST).is_file():
+    folder = open_run(data, seeds=True)
+    is_run = isinstance(folder, SeedsFolder) or (folder.path / "run.json").is_file()
+    if is_run and not (folder.path / MANIFEST).is_file():
         return folder.training_data()
     return open_dataset(folder.path)

@@ -33,7 +33,7 @@ def load(run: str | Path, model: str | None = None, trust: bool = False) -> Sent
     that code only if you allow it, once per process.
 
     Args:
-        run: the run folder.
+        run: the run folder; or a folder of seeds, which is loaded as one model that scores with their mean.
         model: names your code again, ``path/to/file.py:Class`` or ``package.module:Class``; its path may differ from
             the path in training. Not needed for the models of selfmm.
         trust: run the code that the run remembers, if it is unchanged. With ``model``, accept a file that has changed
@@ -48,15 +48,20 @@ def load(run: str | Path, model: str | None = None, trust: bool = False) -> Sent
 
 def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentModel:
     from selfmm.recordings.model import SentimentModel
+    from selfmm.recordings.seeds import SeedModels
+    from selfmm.runs.seeds import SeedsFolder
 
-    return run if isinstance(run, SentimentModel) else SentimentModel.load(open_run(run), model, trust)
+    if isinstance(run, SentimentModel):
+        return run
+    folder = open_run(run, seeds=True)
+    return (SeedModels if isinstance(folder, SeedsFolder) else SentimentModel).load(folder, model, trust)
 
 
 def _scorer(run: Run, model: str | None, trust: bool) -> RecordingScorer:
     """Return the scorer of recordings, which loads the network when it reads the first recording."""
     from selfmm.recordings.scorer import RecordingScorer
 
-    source = open_run(run) if isinstance(run, str | Path) else run  # reads run.json once
+    source = open_run(run, seeds=True) if isinstance(run, str | Path) else run  # reads run.json once
     return RecordingScorer(open_run(source).require_finished(), lambda: _load(source, model, trust))
 
 
@@ -74,6 +79,10 @@ def evaluate(
         run, model, trust: see :func:`load`; a run may be loaded already.
         data: a data set or its folder.
         split: ``train``, ``valid`` or ``test``.
+
+    Returns:
+        The metrics. For a folder of seeds, :class:`selfmm.evaluation.seeds.SeedMetrics`: means, and the metrics of each
+        seed.
 
     Raises:
         RunError, DatasetError: the message says what to do.
@@ -105,7 +114,8 @@ def predict(
 
     Returns:
         For a data set or text, a table with one row per clip: id, split, label (NaN if unknown), score (all modalities
-        together) and score_<modality> (NaN if the clip lacks it). For one recording, a :class:`selfmm.Prediction`;
+        together) and score_<modality> (NaN if the clip lacks it). For a folder of seeds, the scores are the means over
+        the seeds, and ``deviation`` is the deviation of score. For one recording, a :class:`selfmm.Prediction`;
         for several recordings, windows or sentences, a list of predictions.
 
     Raises:
@@ -118,7 +128,7 @@ def predict(
     from selfmm.features.clips.clip import Failure
     from selfmm.recordings.prediction import Predictions
 
-    source = open_run(run) if isinstance(run, str | Path) else run
+    source = open_run(run, seeds=True) if isinstance(run, str | Path) else run
     listed = None if data is None else find_recordings(source, data)
     if listed is None or split is not None:
         raise ArgumentsError(["windows and sentences are for one recording, without `text=...` and `split=...`"])
@@ -148,7 +158,7 @@ def find_recordings(run: Run, data: Data) -> ClipList | None:
     if isinstance(data, Dataset):
         return None
     inputs = [data] if isinstance(data, str | Path | Clip) else named_inputs(data)
-    recipe = open_run(run).require_finished().recipe
+    recipe = open_run(run, seeds=True).require_finished().recipe
     return find_recordings([Path(entry) if isinstance(entry, str) else entry for entry in inputs], recipe)
 
 
@@ -177,6 +187,9 @@ def predict_each(
     listed = find_recordings(run, clips)
     if listed is None:
         raise SourceError(f"{clips!s:.200} is not a recording, nor a folder or table of recordings.")
+    from selfmm.recordings.seeds import refuse_explain
+
+    refuse_explain(open_run(run, seeds=True), explain)
     divided = spans(window, hop, by_sentence)
     if divided is None:
         yield from listed.failures

@@ -11,8 +11,8 @@ def main() -> None:
         from selfmm.cli.root import run
 
         run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         from selfmm.api.parts import INTERRUPTED
 
         print(f"error: interrupted; {INTERRUPTED}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(getattr(interrupt, "code", 130))

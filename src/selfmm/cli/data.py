@@ -103,9 +103,15 @@ def _describe(dataset: Dataset) -> str:
     return f"{count(len(dataset), 'clip')} ({splits}); {', '.join(dataset.modalities)}"
 
 
-def inspect(data: options.Data, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def inspect(
+    data: options.Data,
+    preset: Annotated[
+        str | None, typer.Option("--preset", "-p", help=f"Judge the features for these settings: {options.PRESETS}")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Show what a data set holds and what is wrong with it; the exit code is 1 if it has problems."""
-    inspection = api.inspect(data)
+    inspection = api.inspect(data, preset=preset)
     if as_json:
         import json
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from selfmm.api import parts
 from selfmm.api.parts import count
 from selfmm.cli import options
 from selfmm.cli.output import note
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def register(app: typer.Typer) -> None:
@@ -31,11 +35,14 @@ def labels(
     force: options.ForceOut = False,
     import_: Annotated[
         Path | None,
-        typer.Option("--import", metavar="FILE", help="Import annotators' labels: a sheet, or Label Studio's JSON."),
+        typer.Option("--import", metavar="FILE", help="Import people's ratings: a sheet, or Label Studio's JSON."),
     ] = None,
     weight: Annotated[float | None, typer.Option(help="With --import: weight in training, 0 to 1; default 1.")] = None,
     source: Annotated[
         str | None, typer.Option(help="With --import: where the labels come from; default: the file's name.")
+    ] = None,
+    rater: Annotated[
+        str | None, typer.Option(help="With --import: who gave ratings that name nobody; default: the source.")
     ] = None,
 ) -> None:
     """Export the generated labels per modality (u-labels) of the training clips, or import people's corrections."""
@@ -44,10 +51,12 @@ def labels(
             raise api.ArgumentsError(
                 ["--import changes the data set; leave out --audit, --json, --epoch, --out and --force"]
             )
-        _import(run, import_, 1.0 if weight is None else weight, source)
+        _import(run, import_, 1.0 if weight is None else weight, source, rater)
         return
-    if weight is not None or source is not None:
-        raise api.ArgumentsError(["--weight and --source describe the labels of --import FILE; give --import too"])
+    if weight is not None or source is not None or rater is not None:
+        raise api.ArgumentsError(
+            ["--weight, --source and --rater describe the labels of --import FILE; give --import too"]
+        )
     if as_json and not audit:
         raise api.ArgumentsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .parquet"])
     parts.check_file(out, run, force)
@@ -78,15 +87,24 @@ def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
         typer.echo(f"{out}: {count(len(result.labels), 'row')}")
 
 
-def _import(target: Path, file: Path, weight: float, source: str | None) -> None:
-    imported = api.import_labels(target, file, weight=weight, source=source)
+def _import(target: Path, file: Path, weight: float, source: str | None, rater: str | None) -> None:
+    imported = api.import_labels(target, file, weight=weight, source=source, rater=rater)
     note(imported.notes)
-    new = sum(imported.counts.values())
     counts = ", ".join(f"{name} {number}" for name, number in imported.counts.items())
-    replaced = f", {imported.replaced} of them in place of older ones" if imported.replaced else ""
-    where = parts.corrections_file(target)
-    typer.echo(f"{where}: {count(new, 'correction')} ({counts}){replaced}; {imported.total} in all.")
+    ratings = count(sum(imported.counts.values()), "rating")
+    parted = {"new": imported.added, "replaced": imported.replaced, "unchanged": imported.unchanged}
+    changes = ", ".join(f"{number} {name}" for name, number in parted.items() if number)
+    typer.echo(f"{file}: {ratings} by {count(len(imported.raters), 'rater')} ({counts}): {changes}.")
+    typer.echo(f"{parts.corrections_file(target)}: {count(imported.total, 'correction')} in all.")
+    _agreement(imported.agreement)
     typer.echo("The next training on this data set takes them as truth.")
+
+
+def _agreement(table: pd.DataFrame, *, err: bool = False) -> None:
+    from selfmm.cli.show_raters import agreement_lines
+
+    for line in agreement_lines(table):
+        typer.echo(line, err=err)
 
 
 def annotate(
@@ -117,18 +135,27 @@ def annotate(
 
 def corrections(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set folder, or a run on it.")],
-    forget: Annotated[str | None, typer.Option(metavar="SOURCE", help="Delete all corrections of this source.")] = None,
+    ratings: Annotated[
+        bool, typer.Option("--ratings", help="Every rater's rating, instead of one label per clip and modality.")
+    ] = False,
+    forget: Annotated[str | None, typer.Option(metavar="SOURCE", help="Delete all ratings of this source.")] = None,
     out: options.OutTable = None,
     force: options.ForceOut = False,
 ) -> None:
-    """Show the labels that people gave to clips of a data set, or delete those of one source."""
+    """Show the labels that people gave to clips, and how far they agree; or delete those of one source."""
     if forget is not None:
-        if out is not None:
-            raise api.ArgumentsError(["give --forget or --out, not both"])
-        deleted = count(api.forget_corrections(data, forget), "correction")
+        if out is not None or ratings:
+            raise api.ArgumentsError(["give --forget alone, without --out and --ratings"])
+        deleted = count(api.forget_corrections(data, forget), "rating")
         typer.echo(f"{parts.corrections_file(data).parent}: deleted {deleted} from {forget!r}.")
         return
     from selfmm.cli.show_results import deliver
 
     parts.check_file(out, data, force)
-    deliver(api.corrections(data), out)
+    deliver(api.corrections(data, ratings=ratings), out)
+    from selfmm.cli.show_raters import raters_line
+
+    piped = out is None and not sys.stdout.isatty()  # a pipe gets only the table
+    if line := raters_line(api.corrections(data, ratings=True)):
+        typer.echo(line, err=piped)
+    _agreement(api.agreement(data), err=piped)

@@ -13,6 +13,7 @@ PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
 _FORMAT = "Write to this .csv or .parquet file."
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, which `selfmm train` makes.")]
+RunOrSeeds = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the folder of `train --seeds`.")]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A data-set folder.")]
 Dst = Annotated[Path, typer.Argument(metavar="DST", help="The data-set folder to make.")]
 

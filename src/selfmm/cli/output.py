@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +26,8 @@ def as_options(message: str) -> str:
     'Pass --resume, or choose another --out; or --text-encoder minilm.'
     >>> as_options("Import again with `label_range=(LOW, HIGH)`, or train with `overrides=['align=pool']`.")
     'Import again with --label-range LOW,HIGH, or train with --set align=pool.'
+    >>> as_options("Train with `overrides=['text.projection=128', 'stream.audio.projection=128']`.")
+    'Train with --set text.projection=128 --set stream.audio.projection=128.'
     >>> as_options("name it again: `model='/my nets/net.py:Net'`")
     "name it again: --model '/my nets/net.py:Net'"
     """
@@ -31,6 +35,8 @@ def as_options(message: str) -> str:
     def option(match: re.Match[str]) -> str:
         name, value = match.groups()
         option = f"--{_NAMES.get(name, name).replace('_', '-')}"
+        if name in _NAMES and (entries := re.findall(r"'([^']*)'", value)):  # one option for each entry of the list
+            return " ".join(f"{option} {shlex.quote(entry)}" for entry in entries)
         if value in ("True", "..."):
             return option
         text = value[1:-1] if value.startswith(("'", '"')) else re.sub(r"[\[\]()'\" ]", "", value)
@@ -62,14 +68,54 @@ def note(notes: Iterable[str], *, err: bool = False) -> None:
         typer.echo(f"note: {as_options(line)}", err=err)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command in the same way as Ctrl-C."""
+
+    code = 128 + signal.SIGTERM
+
+
 @contextmanager
-def interruptible(how: str = "continue with the same command and --resume.") -> Iterator[None]:
-    """Make Ctrl-C end the command with a message that says how to continue."""
+def heeding_sigterm() -> Iterator[None]:
+    """Make SIGTERM raise ``Terminated``, so that the command ends with a message; a second one ends it at once.
+
+    Nothing changes for one of several processes, which their launcher ends with SIGTERM when another has failed.
+    """
+    ignored = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    if ignored or _is_one_of_several() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
-    except KeyboardInterrupt:
-        complain(f"interrupted; {how}")
-        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+@contextmanager
+def interruptible(how: str | None = None) -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM end the command with a message that says how to continue.
+
+    Args:
+        how: how; default: with the same command and ``--resume``, which the message shows in full.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        what = "ended by SIGTERM" if isinstance(interrupt, Terminated) else "interrupted"
+        complain(f"{what}; {how or f'continue with: {_resuming()}'}")
+        raise typer.Exit(Terminated.code if isinstance(interrupt, Terminated) else 130) from None
+
+
+def _resuming() -> str:
+    """Return this command with ``--resume``."""
+    words = sys.argv[1:]
+    options = words.index("--") if "--" in words else len(words)
+    return shlex.join(["selfmm", *words[:options], *([] if "--resume" in words else ["--resume"]), *words[options:]])
 
 
 def _is_one_of_several() -> bool:

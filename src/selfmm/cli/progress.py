@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal; elsewhere a line for each run or trial, and nothing for other work.
+"""Progress of long work: bars on a terminal; elsewhere a line for each epoch, run or trial, and nothing for clips.
 
 Each ``watch_*`` is a context with a listener, or None if it shows nothing.
 """
@@ -48,6 +48,34 @@ def _bars(
         yield listener(progress)
 
 
+class _Lines(Listener):
+    """Prints lines of any text, such as error messages."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, line: str) -> None:
+        self.console.print(Text(as_options(line)), soft_wrap=True)
+
+
+class TrainingLines(_Lines):
+    """A plain line for each finished epoch, for a log."""
+
+    max_epochs = 0
+
+    def started(self, max_epochs: int, steps: int, done: int) -> None:
+        self.max_epochs = max_epochs
+        self.say(f"resumed after epoch {done}" if done else f"at most {count(max_epochs, 'epoch')}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        losses = ", ".join(f"{task} {value:.3f}" for task, value in record.loss.items())
+        best = "; best so far" if record.best else ""
+        self.say(
+            f"epoch {record.epoch} of {self.max_epochs}: loss {losses}; valid MAE {record.valid['mae']:.4f}; "
+            f"{record.seconds:.1f} s{best}"
+        )
+
+
 class TrainingBars(Listener):
     """A bar over all epochs and one over the steps of the current one, with a line for each finished epoch."""
 
@@ -79,9 +107,10 @@ class TrainingBars(Listener):
         self.progress.reset(self.steps)
 
 
-def watch_training(console: Console) -> AbstractContextManager[TrainingBars | None]:
-    """Show bars on a terminal; of several processes, only one does."""
-    return _bars(console, TrainingBars, None, TimeRemainingColumn(), shown=speaks())
+def watch_training(console: Console) -> AbstractContextManager[TrainingBars | TrainingLines | None]:
+    """Show bars on a terminal, a line for each epoch elsewhere; of several processes, only one does."""
+    lines = TrainingLines(console) if speaks() else None
+    return _bars(console, TrainingBars, lines, TimeRemainingColumn(), shown=speaks())
 
 
 class ClipBar(Listener):
@@ -113,26 +142,17 @@ def watch_clips(console: Console) -> AbstractContextManager[ClipBar | None]:
     return _bars(console, ClipBar, None, TimeRemainingColumn())
 
 
-class _Lines(Listener):
-    """Prints lines of any text, such as error messages."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def say(self, line: str) -> None:
-        self.console.print(Text(as_options(line)), soft_wrap=True)
-
-
 class RunLines(_Lines):
     """A line for each of several trainings.
 
     Args:
         noun: the word for a training, ``seed`` or ``run``.
+        epochs: whether each finished epoch has a line too.
     """
 
-    def __init__(self, console: Console, noun: str) -> None:
+    def __init__(self, console: Console, noun: str, *, epochs: bool = False) -> None:
         super().__init__(console)
-        self.noun = noun
+        self.noun, self.epochs = noun, epochs
         self.best: dict[Any, EpochRecord] = {}
 
     def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
@@ -148,6 +168,9 @@ class RunLines(_Lines):
     def run_epoch(self, key: Any, record: EpochRecord) -> None:
         if record.best:
             self.best[key] = record
+        if self.epochs:
+            best = "; best so far" if record.best else ""
+            self.say(f"{self.noun} {key}: epoch {record.epoch}, valid MAE {record.valid['mae']:.4f}{best}")
 
     def run_ended(self, key: Any, problem: str | None) -> None:
         best = self.best.get(key)
@@ -187,10 +210,11 @@ class RunBars(RunLines):
             self.progress.advance(self.all)
 
 
-def watch_runs(console: Console, noun: str) -> AbstractContextManager[RunLines]:
-    """Show bars on a terminal, a line for each training elsewhere."""
+def watch_runs(console: Console, noun: str, *, epochs: bool = False) -> AbstractContextManager[RunLines]:
+    """Show bars on a terminal, a line for each training elsewhere, with ``epochs`` also for each of its epochs."""
     columns = (TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
-    return _bars(console, lambda progress: RunBars(progress, noun), RunLines(console, noun), *columns)
+    lines = RunLines(console, noun, epochs=epochs)
+    return _bars(console, lambda progress: RunBars(progress, noun), lines, *columns)
 
 
 class TrialLines(_Lines):

@@ -12,7 +12,7 @@ import typer
 from selfmm import api
 from selfmm.api import parts
 from selfmm.cli import compare, data, labels, machine, options, quickstart, score, train
-from selfmm.cli.output import complain, interruptible
+from selfmm.cli.output import complain, heeding_sigterm, interruptible
 
 
 class _Commands(options.Group):
@@ -64,7 +64,8 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or pipe may support fewer characters than we print
     try:
-        app(prog_name="selfmm")  # also as `python -m selfmm`
+        with heeding_sigterm():
+            app(prog_name="selfmm")  # also as `python -m selfmm`
         sys.stdout.flush()
     except api.SelfmmError as error:
         complain(str(error))

@@ -52,7 +52,7 @@ class Form:
 
 
 def predict(
-    run: options.Run,
+    run: options.RunOrSeeds,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -100,7 +100,8 @@ def predict(
     form = Form(as_json, as_csv, as_table, out, srt, picture)
     _check_options(form, curve, explain)
     _check_files(form, run, force)
-    folder = parts.open_run(run)
+    folder = parts.open_run(run, seeds=True)
+    note(getattr(folder, "notes", ()), err=True)  # seeds that are not finished
     listed = api.find_recordings(folder, inputs if len(inputs) > 1 else inputs[0]) if inputs else None
     if listed is None:
         _check_table_options(form, curve)
@@ -240,7 +241,7 @@ def _write_files(predictions: Sequence[Prediction], form: Form) -> None:
 
 
 def evaluate(
-    run: options.Run,
+    run: options.RunOrSeeds,
     data: Annotated[
         Path | None, typer.Argument(metavar="DATA", help="A data-set folder; default: the one of the training.")
     ] = None,
@@ -249,14 +250,24 @@ def evaluate(
     model: options.OwnModel = None,
     trust: options.Trust = False,
 ) -> None:
-    """Measure a run on a split of a data set."""
-    metrics = api.evaluate(run, data, split, model=model, trust=trust)
+    """Measure a run, or a folder of seeds, on a split of a data set."""
+    folder = parts.open_run(run, seeds=True)
+    note(getattr(folder, "notes", ()), err=True)  # seeds that are not finished
+    metrics = api.evaluate(folder, data, split, model=model, trust=trust)
     if as_json:
         content = {"split": split, "count": metrics.count, **metrics.values, "reasons": metrics.reasons}
+        if isinstance(metrics, api.SeedMetrics):
+            content["seeds"] = metrics.summary.to_dict("index")
         typer.echo(parts.to_json(content))
         return
     from rich.console import Console
 
+    if isinstance(metrics, api.SeedMetrics):
+        from selfmm.cli.show_results import seed_metrics
+
+        console = Console()
+        console.print(seed_metrics(metrics, split, console.width))
+        return
     Console().print(parts.metrics_table({split: metrics}))
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from selfmm.api import Inspection
 from selfmm.api.parts import LabelScale, Lengths
+from selfmm.cli.output import as_options
 
 _BAR = 24  # characters of the longest bar
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -27,9 +28,10 @@ def render(inspection: Inspection) -> Group:
         _splits(inspection),
         _histogram(inspection),
         _modalities(inspection),
+        *_ranges(inspection),
         _lengths(inspection),
         *_list("Problems", inspection.problems, "red"),
-        *_list("Notes", inspection.notes, "yellow"),
+        *_list("Notes", tuple(map(as_options, inspection.notes)), "yellow"),
     ]
     if not inspection.problems:
         unread = "" if inspection.verified else " (checksums not compared)"
@@ -79,6 +81,22 @@ def _modalities(inspection: Inspection) -> Table:
         counts = (f"{m.frames:,} {m.unit}", f"{m.missing.count:,}", f"{m.non_finite.count:,}")
         table.add_row(name, m.kind, str(m.dim or "-"), *counts, str(len(m.constant_columns)))
     return table
+
+
+def _ranges(inspection: Inspection) -> list[Table]:
+    """Lay out the values of the features: over all, and of the one with the largest root mean square."""
+    table = _table("\nFeatures", "modality", "min", "max", "deviation", "largest (rms)", "min", "max", "deviation")
+    for name, modality in inspection.modalities.items():
+        if (ranges := modality.ranges) is not None:
+            widest = ranges.widest
+            overall = (ranges.lowest, ranges.highest, ranges.deviation)
+            own = map(_short, (widest.lowest, widest.highest, widest.deviation))
+            table.add_row(name, *map(_short, overall), Text(widest.name), *own)
+    return [table] if table.rows else []
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _lengths(inspection: Inspection) -> Table:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import typer
-from pydantic import BaseModel
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.api import Metrics, SeedRuns, SentimentModel, parts
-from selfmm.api.parts import DESCRIPTIONS, StreamSettings, cell, count, describe_failures, head, legend, metrics_table
+from selfmm.api import Metrics, SeedMetrics, SeedRuns, SentimentModel, parts
+from selfmm.api.parts import DESCRIPTIONS, cell, count, describe_failures, head, legend, metrics_table
 from selfmm.cli.output import as_options
 from selfmm.cli.progress import plain
+from selfmm.cli.show_settings import plain_value
 
 if TYPE_CHECKING:
     from selfmm.api import Tuning  # imports Optuna, which is an extra
@@ -30,25 +30,6 @@ _ROWS_SHOWN = 40
 _FEW = 25  # clips; with 25, the 95 % interval of a correlation of .6 is .27 to .80
 _FIXED, _COLUMN = 56, 10  # characters: the table of seeds without columns of seeds, and each of these columns
 _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
-
-
-def settings_table(settings: BaseModel) -> Table:
-    """Lay out every setting with its value and meaning; the names are those of ``--set`` and of TOML files."""
-    table = Table("setting", "value", "meaning", box=None, pad_edge=False)
-
-    def walk(group: BaseModel, prefix: str) -> None:
-        for name, field in type(group).model_fields.items():
-            value = getattr(group, name)
-            if isinstance(value, BaseModel):
-                walk(value, f"{prefix}{name}.")
-            elif name == "stream":
-                for modality, stream in (value or {"<modality>": StreamSettings()}).items():
-                    walk(stream, f"stream.{modality}.")
-            else:
-                table.add_row(f"{prefix}{name}", Text(_plain(value)), Text(field.description or ""))
-
-    walk(settings, "")
-    return table
 
 
 def run_summary(model: SentimentModel) -> Group:
@@ -114,7 +95,7 @@ def first_rows(frame: pd.DataFrame) -> Table:
     caption = f"{count(more, 'more row')}; write all of them with --out FILE.csv" if more > 0 else None
     table = Table(*map(str, frame.columns), caption=caption, caption_justify="left")
     for row in frame.head(_ROWS_SHOWN).itertuples(index=False):
-        table.add_row(*(Text(_plain(value)) for value in row))
+        table.add_row(*(Text(plain_value(value)) for value in row))
     return table
 
 
@@ -124,14 +105,6 @@ def plain_table(frame: pd.DataFrame) -> Table:
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(str(value)) for value in row))
     return table
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:g}"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "all"
-    return str(value)
 
 
 def seeds_summary(result: SeedRuns, width: int) -> Group:
@@ -153,6 +126,19 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
     over = f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}, each at its best epoch by the validation MAE"
     lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *describe_failures(result.failed)]
     return Group(table, *(Text(as_options(line)) for line in lines))
+
+
+def seed_metrics(metrics: SeedMetrics, split: str, width: int) -> Group:
+    """Lay out mean and deviation per metric on a split, and each seed's figure if they fit into ``width``."""
+    seeds = list(metrics.by_seed)
+    shown = seeds if _FIXED + _COLUMN * len(seeds) <= width else []
+    table = figure_table("metric", split, *(f"seed {seed}" for seed in shown))
+    for key, row in metrics.summary.iterrows():
+        own = [cell(str(key), float(row[f"seed_{seed}"])) for seed in shown]
+        table.add_row(head(str(key)), f"{cell(str(key), row['mean'])} ± {cell(str(key), row['std'])}", *own)
+    lines = [f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}; {count(metrics.count, 'clip')} with a label"]
+    lines += [f"no {key}, because {reason}" for key, reason in metrics.reasons.items()]
+    return Group(table, *map(Text, lines))
 
 
 def _number(value: float) -> str:

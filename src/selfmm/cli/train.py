@@ -99,7 +99,7 @@ def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) ->
     from selfmm.cli.show_results import seeds_summary
 
     console = Console()
-    with watch_runs(console, "seed") as listener:
+    with watch_runs(console, "seed", epochs=True) as listener:
         result = api.train_seeds(data, seeds=seeds, jobs=jobs, listener=listener, **common)
     console.print(seeds_summary(result, console.width))
     if result.failed:
@@ -185,6 +185,6 @@ def settings(
         return
     from rich.console import Console
 
-    from selfmm.cli.show_results import settings_table
+    from selfmm.cli.show_settings import show_settings
 
-    Console().print(settings_table(api.recipe() if recipe else api.settings(preset)))
+    show_settings(Console(), api.recipe() if recipe else api.settings(preset))

@@ -1,123 +1,73 @@
-"""Labels per modality that people gave to clips: ``corrections.parquet`` in the folder of a data set.
+"""Corrections: one label per clip and modality, from the ratings of all people who judged it.
 
-=========== ======= ================================================================================
-column      type    meaning
-=========== ======= ================================================================================
-id          string  id of the clip
-modality    string  the modality that was judged alone
-label       float64 its label, on the scale of the data set
-weight      float64 in [0, 1], its weight W_s in the loss of this modality
-source      string  the name that the user gave, or the name of the file
-annotators  string  names in the file, separated by commas; the label is the mean over them
-imported_at string  time in UTC, ISO 8601
-sha256      string  SHA-256 of the file that it was read from
-=========== ======= ================================================================================
+The label is the mean of the ratings, weighted with the weights of their imports. Its weight W_s in the loss grows with
+the number of ratings and with the reliability r of one rating (:func:`selfmm.data.agreement.reliability`):
 
-There is one row per clip and modality. The file has no checksum in ``dataset.json``: it grows while the rest of the
-data set stays the same.
+    weight = w * n r / (1 + (n - 1) r),    w = largest weight of the ratings, n = sum of their weights / w
+
+The fraction is the reliability of a mean of n ratings by the formula of Spearman and Brown. It is also the inverse
+variance, 1 / (t + e/n), of such a mean, relative to that of a label without error, if the labels to learn have the
+variance t and one rating has the error variance e = t (1 - r) / r. Two consequences: a further rating never lowers the
+weight at the same r; and where nobody rated a clip twice, r is 1 and the weight is that of the import.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
-from pathlib import Path
 
 import pandas as pd
 
-from selfmm.core.errors import DatasetError
-from selfmm.core.files import atomic_file, explain
-from selfmm.core.messages import first_line, some
+from selfmm.data.agreement import reliability
 
-CORRECTIONS = "corrections.parquet"
-_NUMBERS = ("label", "weight")
-COLUMNS = ("id", "modality", *_NUMBERS, "source", "annotators", "imported_at", "sha256")
+COLUMNS = ("id", "modality", "label", "weight", "ratings", "source", "annotators", "imported_at", "sha256")
+_PAIR = ["id", "modality"]
 
 
-def empty_corrections() -> pd.DataFrame:
-    """Return a table of corrections without rows."""
-    return pd.DataFrame({name: pd.Series(dtype="float64" if name in _NUMBERS else "str") for name in COLUMNS})
+def corrections_of(ratings: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per clip and modality, sorted.
+
+    Args:
+        ratings: the columns of :mod:`selfmm.data.ratings`.
+
+    Returns:
+        ``id``, ``modality``, ``label`` (mean), ``weight`` (in the loss, [0, 1]), ``ratings`` (their number), ``source``
+        and ``annotators`` (all names, separated by commas), ``imported_at`` and ``sha256`` (of the last import).
+    """
+    largest = ratings.groupby(_PAIR)["weight"].transform("max")
+    share = (ratings["weight"] / largest).where(largest > 0, 1.0)  # 1 for a single rating, so that its label is exact
+    ordered = ratings.assign(share=share, product=share * ratings["label"]).sort_values("imported_at", kind="stable")
+    groups = ordered.groupby(_PAIR, sort=True)
+    count = groups["share"].sum()
+    of_one = reliability(ratings)
+    r = pd.Series([of_one[name] for name in count.index.get_level_values("modality")], count.index, dtype="float64")
+    worth = (count * r / (1 + (count - 1) * r)).clip(0, 1)
+    table = pd.DataFrame(
+        {
+            "label": groups["product"].sum() / count,
+            "weight": groups["weight"].max() * worth,
+            "ratings": groups.size(),
+            "source": _listed(ratings, "source"),
+            "annotators": _listed(ratings, "rater"),
+            "imported_at": groups["imported_at"].last(),
+            "sha256": groups["sha256"].last(),
+        }
+    )
+    return table.reset_index()[list(COLUMNS)]
 
 
-def read_corrections(
-    folder: Path, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
-) -> pd.DataFrame:
-    """Return the corrections of a data-set folder; raise ``DatasetError`` if they are damaged or do not fit it."""
-    path = folder / CORRECTIONS
-    if not path.is_file():
-        return empty_corrections()
-    remedy = f"Fix it, or move {path} away to continue without corrections."
-    try:
-        table = pd.read_parquet(path)
-    except Exception as error:  # pyarrow fails on damaged bytes in many ways
-        raise DatasetError(f"cannot read {path}: {first_line(error)}. {remedy}") from error
-    wrong = [name for name in COLUMNS if name not in table or not _is_of_type(table[name], name)]
-    if wrong:
-        raise DatasetError(f"{path} lacks the columns {wrong}, or they have the wrong type. {remedy}")
-    problems = find_problems(table, ids, modalities, label_range)
-    repeated = table["id"][table.duplicated(["id", "modality"])]
-    if len(repeated):
-        problems.append(f"clips are corrected twice: {some(list(repeated))}")
-    if not table["weight"].between(0, 1).all():
-        problems.append("weights are not in [0, 1]")
-    if problems:
-        raise DatasetError("\n  - ".join([f"{path} does not fit the data set:", *problems, remedy]))
-    return table[list(COLUMNS)]
-
-
-def _is_of_type(column: pd.Series, name: str) -> bool:
-    if name in _NUMBERS:
-        return bool(pd.api.types.is_float_dtype(column))
-    return all(isinstance(value, str) for value in column)
-
-
-def find_problems(
-    table: pd.DataFrame, ids: Collection[str], modalities: Collection[str], label_range: tuple[float, float]
-) -> list[str]:
-    """Return what is wrong with the columns ``id``, ``modality`` and ``label``, one sentence per kind of problem."""
-    problems = []
-    unknown = table["id"][~table["id"].isin(set(ids))].unique()
-    if len(unknown):
-        problems.append(f"the data set has no clips with these ids: {some(list(unknown))}.")
-    others = table["modality"][~table["modality"].isin(list(modalities))].unique()
-    if len(others):
-        problems.append(f"there are labels of {some(list(others))}; the data set has {', '.join(modalities)}.")
-    low, high = label_range
-    slack = 1e-6 * (high - low)  # a float32 .8 is a little more than .8
-    outside = table[~table["label"].between(low - slack, high + slack)]
-    if len(outside):
-        named = [f"{row.label:g} ({row.modality} of {str(row.id)[:60]})" for row in outside.itertuples()]
-        problems.append(f"labels are outside [{low:g}, {high:g}]: {some(named)}.")
-    return problems
+def _listed(ratings: pd.DataFrame, column: str) -> pd.Series:
+    """Return the different names of each clip and modality, sorted and separated by commas."""
+    names: dict[tuple[str, str], list[str]] = {}
+    rows = ratings[[*_PAIR, column]].drop_duplicates().sort_values(column)
+    for clip, modality, name in zip(*(rows[key].tolist() for key in rows), strict=True):
+        names.setdefault((clip, modality), []).append(name)
+    index = pd.MultiIndex.from_tuples(names, names=_PAIR)
+    return pd.Series([", ".join(group) for group in names.values()], index, dtype=object)
 
 
 def count_corrections(table: pd.DataFrame) -> dict[str, int]:
-    """Return the number of corrections per modality."""
+    """Return the number of rows per modality."""
     return {str(name): len(group) for name, group in table.groupby("modality", sort=False)}
-
-
-def merge_corrections(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return old and new corrections together, and the number of old ones that were replaced."""
-    merged = pd.concat([old, new], ignore_index=True) if len(old) else new
-    latest = merged.drop_duplicates(["id", "modality"], keep="last")
-    return latest.sort_values(["id", "modality"], ignore_index=True), len(merged) - len(latest)
-
-
-def write_corrections(folder: Path, table: pd.DataFrame) -> None:
-    """Replace the corrections of a data-set folder, atomically; remove the file if the table is empty.
-
-    Raises:
-        OutputError: if the folder cannot be written.
-    """
-    path = folder / CORRECTIONS
-    if table.empty:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise explain(error, path) from error
-        return
-    with atomic_file(path) as temporary:
-        table[list(COLUMNS)].to_parquet(temporary, index=False)
 
 
 def digest(corrections: pd.DataFrame) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from selfmm.core.files import without_nan
-from selfmm.core.messages import clips
+from selfmm.core.messages import clips, count
 
 FIRST = 5
 """Number of names that a finding keeps."""
@@ -60,6 +61,46 @@ class Lengths:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One feature over all frames of the data set: its name (or ``column 3``), values and standard deviation."""
+
+    name: str
+    lowest: float
+    highest: float
+    mean: float
+    deviation: float
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.lowest:.3g} to {self.highest:.3g}, deviation {self.deviation:.3g})"
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The values of a modality with frames, gaps and non-finite values left out.
+
+    Attributes:
+        lowest, highest: over all features.
+        deviation: median of the features' standard deviations (over n).
+        widest: the feature with the largest root mean square, the one that most dominates a network's input.
+        off_scale: number of features with a root mean square above ``LARGE``, and their names.
+    """
+
+    lowest: float
+    highest: float
+    deviation: float
+    widest: Column
+    off_scale: Finding
+
+
+LARGE = 10.0
+"""Root mean square of a feature, above which an LSTM without standardised input saturates.
+
+Its initial weights are up to 1 / sqrt(hidden), .25 for the 16 units of preset ``mosi``: an input of 10 moves a gate by
+more than 1, and one of 100 closes it for good.
+"""
+
+
+@dataclass(frozen=True)
 class ModalityReport:
     """One modality.
 
@@ -72,6 +113,8 @@ class ModalityReport:
         non_finite: clips with NaN or infinite values outside gaps.
         gaps: frames in which nothing could be measured.
         constant_columns: features with the same value in the whole data set.
+        ranges: the values of the features; None without frames.
+        raw_in: the presets (or the chosen settings) that do not standardise the features.
     """
 
     kind: str
@@ -83,6 +126,24 @@ class ModalityReport:
     non_finite: Finding
     gaps: int
     constant_columns: tuple[int, ...]
+    ranges: Ranges | None = None
+    raw_in: tuple[str, ...] = ()
+
+    def scale_note(self, name: str, settings: str) -> list[str]:
+        """Return a warning if features are far off scale and ``settings`` (or presets) do not standardise them."""
+        if self.ranges is None or not self.ranges.off_scale.count or not (self.raw_in or not settings):
+            return []
+        ranges, remedy = self.ranges, f"`overrides=['stream.{name}.standardise=true']`"
+        size = count(ranges.off_scale.count, "feature")
+        note = f"{name} has {size} far off scale (root mean square above {LARGE:g}), most of all {ranges.widest}"
+        if settings:
+            return [f"{note}, and {settings} does not standardise it: train with {remedy}"]
+        if not self.raw_in:
+            return [f"{note}; training standardises it"]
+        return [
+            f"{note}. The default settings standardise it; the presets {', '.join(self.raw_in)} do not: with them, "
+            f"train with {remedy}"
+        ]
 
 
 @dataclass(frozen=True)
@@ -100,6 +161,8 @@ class Inspection:
         corrections: number of labels that people gave, per modality that has any.
         damaged_files: files that do not match their checksum in ``dataset.json``.
         verified: whether checksums were compared.
+        unimodal_labels: number of clips with a ``label_<modality>`` of their own, per modality that has any.
+        preset: the settings that the features were judged for; empty for the default settings.
     """
 
     name: str
@@ -115,6 +178,8 @@ class Inspection:
     corrections: dict[str, int]
     damaged_files: tuple[str, ...]
     verified: bool
+    unimodal_labels: dict[str, int] = field(default_factory=dict)
+    preset: str = ""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -143,10 +208,13 @@ class Inspection:
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing but harmless, one sentence each."""
         notes = []
+        if self.unimodal_labels:
+            notes.append(unimodal_labels_note(self.unimodal_labels))
         if self.corrections:
-            counts = ", ".join(f"{name} {count}" for name, count in self.corrections.items())
+            counts = ", ".join(f"{name} {number}" for name, number in self.corrections.items())
             notes.append(f"people corrected labels per modality ({counts}); `selfmm corrections` shows them")
         for name, modality in self.modalities.items():
+            notes += modality.scale_note(name, self.preset)
             if modality.missing.count:
                 notes.append(f"{name} is missing in clips: {modality.missing}")
             if modality.gaps:
@@ -167,3 +235,16 @@ class Inspection:
         """Return everything, with ``problems`` and ``notes``, ready for ``json.dumps``; NaN becomes None."""
         content: dict[str, Any] = without_nan(dataclasses.asdict(self))
         return content | {"problems": list(self.problems), "notes": list(self.notes)}
+
+
+def unimodal_labels_note(counts: Mapping[str, int]) -> str:
+    """Return what the labels of single modalities are used for, in one sentence.
+
+    Args:
+        counts: number of clips with a label, per modality.
+    """
+    columns = ", ".join(f"label_{name} ({clips(number)})" for name, number in counts.items())
+    return (
+        f"labels of single modalities recognised: {columns}. Training does not use them unless it is told to with "
+        "`labels='human'`; the audit of generated labels compares them with the truth"
+    )

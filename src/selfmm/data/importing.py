@@ -12,7 +12,9 @@ from typing import Any
 from selfmm.core.errors import SourceError
 from selfmm.core.version import __version__
 from selfmm.data.checks import Missing, check_source
+from selfmm.data.findings import unimodal_labels_note
 from selfmm.data.finite import NonFinite
+from selfmm.data.inspect import count_unimodal_labels
 from selfmm.data.manifest import Form
 from selfmm.data.mmsa.pickles import read_mmsa_pickle
 from selfmm.data.store import Dataset
@@ -67,7 +69,13 @@ def import_dataset(
     source, files = _read(src, options, seed)
     notes = (*source.notes, *check_source(source, missing=missing))
     provenance = _provenance(files, {**options, "missing": missing, "seed": seed})
-    return write_dataset(replace(source, provenance=provenance), dst, force=force), notes
+    dataset = write_dataset(replace(source, provenance=provenance), dst, force=force)
+    return dataset, (*notes, *_unimodal_labels(dataset))
+
+
+def _unimodal_labels(dataset: Dataset) -> list[str]:
+    counts = count_unimodal_labels(dataset.samples, dataset.modalities)
+    return [f"{unimodal_labels_note(counts)}."] if counts else []
 
 
 def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequence[Path]]:

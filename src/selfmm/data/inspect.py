@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmm.config.settings import PRESETS, Settings, load_settings
 from selfmm.data.corrections import count_corrections
-from selfmm.data.findings import FIRST, Finding, Inspection, Lengths, ModalityReport, SplitReport
+from selfmm.data.findings import (
+    FIRST,
+    LARGE,
+    Column,
+    Finding,
+    Inspection,
+    Lengths,
+    ModalityReport,
+    Ranges,
+    SplitReport,
+)
 from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
@@ -20,19 +32,25 @@ from selfmm.data.writer import sha256
 
 BINS = 11
 """Bins of the label histogram. The number is odd, so that the middle of the range is in the middle of a bin."""
-_CHUNK_BYTES = 8 << 20
+_CHUNK_BYTES = 4 << 20
 _CJK = r"\u3400-\u9fff\u3040-\u30ff"
 # Chinese and Japanese have no spaces between words: there, each character counts as a word.
 _WORD = re.compile(rf"[{_CJK}]|[^\s{_CJK}\u3000-\u303f\uff00-\uffef]+")
 
 
-def inspect_dataset(dataset: Dataset, *, verify: bool = True) -> Inspection:
-    """Inspect a data set. Frames are read in pieces of 8 MiB, so memory does not grow with the data set.
+def inspect_dataset(dataset: Dataset, *, verify: bool = True, preset: str | Path | None = None) -> Inspection:
+    """Inspect a data set. Frames are read in pieces of 4 MiB, so memory does not grow with the data set.
 
     Args:
         dataset: an opened data set.
         verify: also compare every file with its checksum in ``dataset.json``.
+        preset: settings to judge the range of the features for, a preset or a TOML file; default: the default settings.
+
+    Raises:
+        SettingsError: if there is no such preset, or its settings are wrong.
     """
+    named = {str(preset): preset} if preset is not None else {name: name for name in PRESETS}
+    settings = {name: load_settings(value, trust=True) for name, value in named.items()}
     low, high = dataset.manifest.label_range
     edges = np.linspace(low, high, BINS + 1)
     samples, labels = dataset.samples, dataset.labels()
@@ -47,7 +65,7 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True) -> Inspection:
         label_range=(low, high),
         bin_edges=tuple(edges.tolist()),
         splits={split: _split(dataset, split, edges) for split in SPLITS},
-        modalities={name: _modality(dataset, name) for name in dataset.modalities},
+        modalities={name: _modality(dataset, name, settings) for name in dataset.modalities},
         duplicated_ids=_finding(pd.Series(ids[ids.duplicated()].unique())),
         shared_videos=_finding(pd.Series(splits_of_video.index[splits_of_video > 1])),
         outside_range=_finding(ids[outside]),
@@ -55,7 +73,16 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True) -> Inspection:
         corrections=count_corrections(dataset.corrections),
         damaged_files=_damaged(dataset) if verify else (),
         verified=verify,
+        unimodal_labels=count_unimodal_labels(samples, dataset.modalities),
+        preset="" if preset is None else str(preset),
     )
+
+
+def count_unimodal_labels(samples: pd.DataFrame, modalities: Collection[str]) -> dict[str, int]:
+    """Return the number of clips with a ``label_<modality>``, for each modality that has any."""
+    columns = {name: f"label_{name}" for name in modalities if f"label_{name}" in samples}
+    counts = {name: int(samples[column].notna().sum()) for name, column in columns.items()}
+    return {name: number for name, number in counts.items() if number}
 
 
 def _split(dataset: Dataset, split: str, edges: npt.NDArray[np.float64]) -> SplitReport:
@@ -76,13 +103,13 @@ def _split(dataset: Dataset, split: str, edges: npt.NDArray[np.float64]) -> Spli
     )
 
 
-def _modality(dataset: Dataset, name: str) -> ModalityReport:
+def _modality(dataset: Dataset, name: str, settings: Mapping[str, Settings]) -> ModalityReport:
     modality = dataset.modalities[name]
     ids = dataset.samples["id"].astype(str)
     missing = dataset.lengths(name) == 0
     lengths = _words(dataset) if modality.kind == "text" else dataset.lengths(name)
-    empty: _Scan = (np.zeros(len(ids), dtype=np.bool_), 0, ())
-    broken, gaps, constant = _scan(dataset, name) if modality.kind == "frames" else empty
+    empty = _Scan(np.zeros(len(ids), dtype=np.bool_), 0, (), None)
+    scan = _scan(dataset, name) if modality.kind == "frames" else empty
     present = {split: lengths[rows][~missing[rows]] for split in SPLITS if len(rows := dataset.rows(split))}
     return ModalityReport(
         kind=modality.kind,
@@ -91,9 +118,11 @@ def _modality(dataset: Dataset, name: str) -> ModalityReport:
         frames=int(lengths.sum()),
         lengths={split: _quantiles(values) for split, values in present.items() if len(values)},
         missing=_finding(ids[missing]),
-        non_finite=_finding(ids[broken]),
-        gaps=gaps,
-        constant_columns=constant,
+        non_finite=_finding(ids[scan.broken]),
+        gaps=scan.gaps,
+        constant_columns=scan.constant,
+        ranges=scan.ranges,
+        raw_in=tuple(key for key, value in settings.items() if scan.ranges and not value.stream_for(name).standardise),
     )
 
 
@@ -102,15 +131,20 @@ def _words(dataset: Dataset) -> npt.NDArray[np.int64]:
     return np.array([len(_WORD.findall(text)) for text in texts], dtype=np.int64)
 
 
-_Scan = tuple[npt.NDArray[np.bool_], int, tuple[int, ...]]
+class _Scan(NamedTuple):
+    """Whether each clip has non-finite values, (N,); the number of gaps; constant columns; the ranges, if any."""
+
+    broken: npt.NDArray[np.bool_]
+    gaps: int
+    constant: tuple[int, ...]
+    ranges: Ranges | None
 
 
 def _scan(dataset: Dataset, name: str) -> _Scan:
-    """Return whether each clip has non-finite values, (N,), the number of gaps, and the constant columns."""
     matrix, starts = dataset.matrix(name), dataset.samples[f"{name}_offset"].to_numpy(dtype=np.int64)
     ends = starts + dataset.lengths(name)
     broken = np.zeros(len(starts), dtype=np.bool_)
-    lowest, highest = np.full(matrix.shape[1], np.inf), np.full(matrix.shape[1], -np.inf)
+    columns = _Columns(matrix.shape[1])
     gaps, may_have_gaps = 0, dataset.modalities[name].gaps
     for first, chunk in _chunks(matrix):
         finite = np.isfinite(chunk)
@@ -118,10 +152,51 @@ def _scan(dataset: Dataset, name: str) -> _Scan:
         gaps += int(gap.sum())
         rows = first + np.flatnonzero(~(finite.all(axis=1) | gap))
         broken |= np.searchsorted(rows, ends) > np.searchsorted(rows, starts)
-        lowest = np.minimum(lowest, np.min(chunk, axis=0, where=finite, initial=np.inf))
-        highest = np.maximum(highest, np.max(chunk, axis=0, where=finite, initial=-np.inf))
-    constant: list[int] = np.flatnonzero((lowest == highest) & (len(matrix) > 1)).tolist()
-    return broken, gaps, tuple(constant)
+        columns.add(chunk, finite)
+    constant: list[int] = np.flatnonzero((columns.lowest == columns.highest) & (len(matrix) > 1)).tolist()
+    return _Scan(broken, gaps, tuple(constant), columns.ranges(dataset.modalities[name].columns))
+
+
+class _Columns:
+    """Extremes, means and deviations of ``dim`` features, from pieces; non-finite values are left out."""
+
+    def __init__(self, dim: int) -> None:
+        self.lowest, self.highest = np.full(dim, np.inf), np.full(dim, -np.inf)
+        self.count, self.mean, self.squares = (np.zeros(dim) for _ in range(3))  # squares: around the mean
+
+    def add(self, chunk: npt.NDArray[Any], finite: npt.NDArray[np.bool_]) -> None:
+        """Add (n, dim) values; see Chan, Golub and LeVeque (1983) for the update of means and squares."""
+        self.lowest = np.minimum(self.lowest, np.min(chunk, axis=0, where=finite, initial=np.inf))
+        self.highest = np.maximum(self.highest, np.max(chunk, axis=0, where=finite, initial=-np.inf))
+        count = finite.sum(axis=0)
+        total = np.maximum(self.count + count, 1)
+        mean = np.sum(chunk, axis=0, where=finite, dtype=np.float64) / np.maximum(count, 1)
+        around = np.subtract(chunk, mean, dtype=np.float64, where=finite, out=np.zeros(chunk.shape))
+        step = np.where(count > 0, mean - self.mean, 0.0)
+        self.squares += np.einsum("ij,ij->j", around, around) + step**2 * self.count * count / total
+        self.mean += step * count / total
+        self.count += count
+
+    def ranges(self, names: Sequence[str]) -> Ranges | None:
+        seen = np.flatnonzero(self.count > 0)
+        if not len(seen):
+            return None
+        deviation = np.sqrt(self.squares / np.maximum(self.count, 1))
+        size = np.sqrt(self.mean**2 + deviation**2)  # root mean square
+        large = seen[size[seen] > LARGE]
+        widest = int(seen[np.argmax(size[seen])])
+
+        def called(column: int) -> str:
+            return names[column] if names else f"column {column}"
+
+        figures = (float(values[widest]) for values in (self.lowest, self.highest, self.mean, deviation))
+        return Ranges(
+            lowest=float(self.lowest[seen].min()),
+            highest=float(self.highest[seen].max()),
+            deviation=float(np.median(deviation[seen])),
+            widest=Column(called(widest), *figures),
+            off_scale=Finding(len(large), tuple(called(column) for column in large[:FIRST].tolist())),
+        )
 
 
 def _chunks(matrix: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:

@@ -18,7 +18,7 @@ label_<modality>    float64 optional: a human (or planted) label of this modalit
 
 ``<modality>.npy`` is (total frames, dim) float32 or float16, or (total tokens,) int32 for token ids, without padding.
 It is only ever memory-mapped. A row of NaN is a frame in which nothing could be measured; only modalities with
-``gaps`` have such rows. ``corrections.parquet`` may lie next to these files, see `selfmm.data.corrections`.
+``gaps`` have such rows. ``corrections.parquet`` may lie next to these files, see `selfmm.data.ratings`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ import pandas as pd
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.messages import clips, some
-from selfmm.data.corrections import read_corrections
+from selfmm.data.corrections import corrections_of
 from selfmm.data.manifest import MANIFEST, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest, unreadable
 from selfmm.data.other_paths import not_a_dataset
+from selfmm.data.ratings import read_ratings
 
 _PREVIEW = 3  # clips in the HTML table
 _LABEL = "label_"
@@ -233,15 +234,24 @@ class Dataset:
         return self.samples["label"].to_numpy(dtype=np.float64)
 
     @cached_property
-    def corrections(self) -> pd.DataFrame:
-        """Labels per modality that people gave, see `selfmm.data.corrections`; read once, at the first access.
+    def ratings(self) -> pd.DataFrame:
+        """Labels per modality that each rater gave, see `selfmm.data.ratings`; read once, at the first access.
 
         Raises:
             DatasetError: if their file is damaged or does not fit the data set.
         """
         ids = set(self.samples["id"].dropna())
-        table = read_corrections(self.path, ids | self.left_out, self.modalities, self.manifest.label_range)
+        table = read_ratings(self.path, ids | self.left_out, self.modalities, self.manifest.label_range)
         return table[table["id"].isin(ids)].reset_index(drop=True) if self.left_out else table
+
+    @cached_property
+    def corrections(self) -> pd.DataFrame:
+        """One label per clip and modality from all ``ratings``, see `selfmm.data.corrections`.
+
+        Raises:
+            DatasetError: like ``ratings``.
+        """
+        return corrections_of(self.ratings)
 
 
 def open_dataset(path: str | Path) -> Dataset:

@@ -16,8 +16,8 @@ from selfmm.config.recipe import Recipe
 from selfmm.core.errors import OutputError
 from selfmm.core.files import to_json
 from selfmm.core.folders import LOCK, atomic_folder, refuse_to_replace
-from selfmm.data.corrections import CORRECTIONS
 from selfmm.data.manifest import MANIFEST, TABLE, TEXT, Manifest, Modality
+from selfmm.data.ratings import CORRECTIONS
 from selfmm.data.store import Dataset, open_dataset
 
 _CHUNK_CLIPS = 64

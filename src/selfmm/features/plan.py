@@ -12,6 +12,8 @@ from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips as clip_count
 from selfmm.core.messages import some
 from selfmm.data.checks import check_table
+from selfmm.data.findings import unimodal_labels_note
+from selfmm.data.inspect import count_unimodal_labels
 from selfmm.data.scales import default_range
 from selfmm.data.splits import seeded_split
 from selfmm.data.writer import Source
@@ -72,6 +74,8 @@ def plan_dataset(
         table[edge] = np.array([getattr(clip, edge) for clip in clips], dtype=np.float64)  # None becomes NaN
     for modality in sorted({modality for clip in clips for modality in clip.labels}):
         table[f"label_{modality}"] = [clip.labels.get(modality, np.nan) for clip in clips]
+    if counts := count_unimodal_labels(table, [str(name).removeprefix("label_") for name in table]):
+        notes.append(f"{unimodal_labels_note(counts)}.")
     if label_range is None:
         label_range = default_range(np.array([*labels[np.isfinite(labels)], *listed.ratings]))
         if np.isfinite(labels).any():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from selfmm.core.errors import SettingsError
+from selfmm.data.manifest import TEXT
 from selfmm.labels.rules import Rule, name_problem
 
 ZERO_LABELS = ("neither", "positive")
@@ -49,10 +50,7 @@ def check_settings(
     problems += [] if 0 < unit < math.inf else [f"unit is {unit!r}; give a number above 0, 1 for a scale from -3 to 3"]
     problems += name_problem(rule) if isinstance(rule, str) else []
     if rule == "sugrm" and any(dim != fusion_dim for dim in dims.values()):
-        problems.append(
-            f"rule 'sugrm' compares features with the fusion's, so all widths must be equal; fusion_dim is "
-            f"{fusion_dim} and dims are {dict(dims)}. Make the projections equal or choose another rule"
-        )
+        problems.append(_widths_problem(dims, fusion_dim))
     if zero_labels not in ZERO_LABELS:
         problems.append(f"zero_labels is {zero_labels!r}; choose from {[*ZERO_LABELS]}")
     if bank_dtype not in BANK_DTYPES:
@@ -65,6 +63,18 @@ def check_settings(
         problems = [f"fixed[{name!r}]: {p}" for name, own in values for p in _label_problems(own, bound, neutral)]
     if problems:
         raise SettingsError(problems)
+
+
+def _widths_problem(dims: Mapping[str, int], fusion_dim: int) -> str:
+    """Return what rule sugrm needs, with the settings of training that give every modality the fusion's width."""
+    widths = ", ".join(f"{dim} for {name}" for name, dim in dims.items())
+    keys = [TEXT if name == TEXT else f"stream.{name}" for name, dim in dims.items() if dim != fusion_dim]
+    changes = ", ".join(f"'{key}.projection={fusion_dim}'" for key in keys)
+    return (
+        "labels.rule: 'sugrm' compares the features of each modality with those of the fusion, so all must have one "
+        f"size; their sizes are {widths}, and {fusion_dim} for the fusion. Train with `overrides=[{changes}]`, or with "
+        "another rule, for example `overrides=['labels.rule=posterior']`"
+    )
 
 
 def _fixed_problems(known: FixedLabels, labels: Tensor) -> list[str]:

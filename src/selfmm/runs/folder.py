@@ -290,7 +290,10 @@ def _why_no_run(path: Path) -> str:
         return "it is a data set. Give the folder of a run; `selfmm train` makes one from a data set."
     seeds = sorted(file.parent.name for file in path.glob("*/run.json"))
     if seeds:
-        return f"it holds the runs {some(seeds)}. Give one of them, for example {path / seeds[0]}."
+        return (
+            f"it holds the runs {some(seeds)}. Give one of them, for example {path / seeds[0]}; evaluate and predict "
+            "take a folder of seeds too."
+        )
     holds = f"it holds {some(names)}, but" if (names := sorted(file.name for file in path.iterdir())) else "it has"
     return f"{holds} no run.json. Give the folder of a run, which `selfmm train DATA` makes."
 

@@ -1,0 +1,112 @@
+"""Several seeds of one training, used as one model: the mean of their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from selfmm.core.errors import RunError
+from selfmm.data.store import Dataset
+from selfmm.evaluation.seeds import SeedMetrics
+from selfmm.recordings.model import SentimentModel
+from selfmm.runs.folder import RunFolder
+from selfmm.runs.seeds import SeedsFolder
+from selfmm.runs.trained_model import open_data
+
+
+@dataclass(frozen=True, repr=False)
+class SeedModels(SentimentModel):
+    """The finished seeds of one training. Scores are means over the seeds.
+
+    Attributes:
+        folder: the folder of seeds.
+        info, assembly, device: those of the first seed.
+        members: the model of each seed.
+    """
+
+    members: dict[int, SentimentModel]
+
+    @classmethod
+    def load(cls, path: RunFolder | Path, model: str | None = None, trust: bool = False) -> Self:
+        """Load the finished seeds of a folder; see :func:`selfmm.load`."""
+        folder = SeedsFolder(path.path if isinstance(path, RunFolder) else path)
+        members = {seed: SentimentModel.load(run, model, trust) for seed, run in folder.finished.items()}
+        first = next(iter(members.values()))
+        return cls(folder, first.info, first.assembly, first.device, members)
+
+    def _summary(self) -> dict[str, str]:
+        summary = {**next(iter(self.members.values()))._summary(), "run": str(self.folder.path)}
+        summary.pop("test MAE", None)
+        return summary | {"seeds": ", ".join(map(str, self.members))}
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Not one file for several seeds; raise ``RunError`` that says where they are."""
+        raise RunError(f"{self.folder.path} holds several seeds: see {self.folder.path / 'summary.json'}.")
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """The mean scores of the training data set, see :meth:`score`."""
+        return mean_scores([member.predictions for member in self.members.values()])
+
+    def score(self, data: Dataset | str | Path, split: str | None = None) -> pd.DataFrame:
+        """Return the means of the seeds' scores, with ``deviation``, see :func:`mean_scores`."""
+        with open_data(data) as dataset:
+            return mean_scores([member.score(dataset, split) for member in self.members.values()])
+
+    def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> SeedMetrics:
+        """Return the metrics of each seed, and their mean and deviation; the scores are not averaged."""
+        chosen: Dataset | str | Path = self.folder.training_data() if data is None else data
+        with open_data(chosen) as dataset:
+            return SeedMetrics.of({seed: member.evaluate(dataset, split) for seed, member in self.members.items()})
+
+    def _table(self, data: Dataset | str | Path, split: str | None, explain: bool) -> pd.DataFrame:
+        refuse_explain(self.folder, explain)
+        return super()._table(data, split, explain)
+
+    def _one(self, clips: Any, explain: bool) -> Any:
+        refuse_explain(self.folder, explain)
+        return super()._one(clips, explain)
+
+    def _many(self, clips: Any, explain: bool) -> Any:
+        refuse_explain(self.folder, explain)
+        return super()._many(clips, explain)
+
+
+def refuse_explain(folder: RunFolder, explain: bool) -> None:
+    """Raise ``RunError`` if an explanation of several seeds is asked for: it explains one network."""
+    if explain and isinstance(folder, SeedsFolder):
+        example = next(iter(folder.finished.values())).path
+        raise RunError(
+            f"{folder.path} holds several seeds, and an explanation is of one run. Give one, for example {example}."
+        )
+
+
+def mean_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the first table with the means of all its ``score`` columns, and ``deviation``.
+
+    Args:
+        tables: one per seed, with the same clips in the same order.
+
+    Returns:
+        The columns of the first table, with means over the seeds; ``deviation`` is the standard deviation of ``score``
+        over the seeds (over n - 1; NaN for one seed).
+
+    Raises:
+        RunError: if the tables have different clips.
+    """
+    first = tables[0]
+    if any(not table["id"].equals(first["id"]) for table in tables):
+        raise RunError("the seeds scored different clips: their predictions are of different data. Train them again.")
+    columns = [name for name in map(str, first) if name == "score" or name.startswith("score_")]
+    stacked = np.stack([table[columns].to_numpy(dtype=np.float64) for table in tables])
+    result = first.copy()
+    result[columns] = stacked.mean(axis=0)
+    scores = stacked[:, :, columns.index("score")]
+    result["deviation"] = scores.std(axis=0, ddof=1) if len(tables) > 1 else np.nan
+    return result
