@@ -45,8 +45,8 @@ def untrained_heads(
         if passes < _LEAST_TRAINING:
             notes.append(
                 f"score_{name} is untrained: up to the kept epoch {best_epoch}, its head learned each clip with a "
-                f"total weight of {passes:.2g}. Do not use this score. With labels.weighting=encoder, heads learn from "
-                "the first epoch on."
+                f"total weight of {passes:.2g}. Do not use this score. With labels.weighting=encoder, heads learn "
+                "starting with the first epoch."
             )
         elif spread < _LEAST_SPREAD * expected:
             advice = f" Its features are not standardised: try stream.{name}.standardise=true." * (name in as_they_are)
