@@ -17,7 +17,7 @@ from selfmm.cli.output import complain, note
 
 if TYPE_CHECKING:
     from selfmm.api import Prediction
-    from selfmm.api.parts import ClipList
+    from selfmm.api.parts import ClipList, RunFolder
 
 T = TypeVar("T")
 
@@ -49,6 +49,14 @@ class Form:
     def printed(self) -> bool:
         """Whether the predictions are printed as data; standard output may then hold nothing else."""
         return self.as_json or self.as_csv
+
+    def is_text(self, *, explain: bool) -> bool:
+        """Whether the predictions are printed for people, without being asked for in a format."""
+        return self.out is None and not (self.printed or self.as_table) and (sys.stdout.isatty() or explain)
+
+    def is_card(self, *, curve: bool, explain: bool) -> bool:
+        """Whether each prediction is printed as a card."""
+        return self.is_text(explain=explain) and not curve
 
 
 def predict(
@@ -105,16 +113,26 @@ def predict(
     if listed is None:
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
+        _warn(folder)
         _print_table(api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust), out)
         return
     _check_recordings(listed, form, curve, split)
     note(divided.notes if divided is not None else (), err=True)
+    if not form.is_card(curve=curve, explain=explain):  # a card has the warnings itself
+        _warn(folder)
     results = api.predict_each(
         folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
     failed = _score_recordings(_with_progress(results, None if curve else len(listed.clips)), form, curve, explain)
     if failed or listed.failures:
         raise typer.Exit(1)
+
+
+def _warn(folder: RunFolder) -> None:
+    """Print the reasons not to trust a run at all, first."""
+    folder.require_finished()
+    for line in parts.cautions(folder.worth()):
+        typer.echo(f"warning: {line}", err=True)
 
 
 def _score_recordings(results: Iterable[Prediction | api.Failure], form: Form, curve: bool, explain: bool) -> bool:
@@ -216,7 +234,7 @@ def _print_predictions(predictions: Sequence[Prediction], form: Form, *, curve: 
         typer.echo(f"{form.out}: {parts.count(len(predictions), 'prediction')}", err=form.printed)
     if form.as_json:
         typer.echo(parts.to_json([prediction.to_json() for prediction in predictions]))
-    elif form.as_table or (form.out is None and not form.as_csv and (sys.stdout.isatty() or explain)):
+    elif form.as_table or form.is_text(explain=explain):
         from rich.console import Console
 
         from selfmm.cli.show_scores import card, table
@@ -249,14 +267,22 @@ def evaluate(
     trust: options.Trust = False,
 ) -> None:
     """Measure a run on a split of a data set."""
+    from dataclasses import asdict
+
     metrics = api.evaluate(run, data, split, model=model, trust=trust)
+    assert metrics.worth is not None
     if as_json:
         content = {"split": split, "count": metrics.count, **metrics.values, "reasons": metrics.reasons}
-        typer.echo(parts.to_json(content))
+        typer.echo(parts.to_json({**content, "worth": asdict(metrics.worth)["scores"]}))
         return
     from rich.console import Console
 
-    Console().print(parts.metrics_table({split: metrics}))
+    console = Console()
+    for line in parts.cautions(metrics.worth):
+        console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
+    neutral = parts.LabelScale.of(metrics.worth.label_range).neutral
+    console.print(parts.metrics_table({split: metrics}, neutral))
+    console.print(parts.worth_table(metrics.worth))
 
 
 def report(

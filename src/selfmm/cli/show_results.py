@@ -52,7 +52,7 @@ def settings_table(settings: BaseModel) -> Table:
 
 
 def run_summary(model: SentimentModel) -> Group:
-    """Lay out the metrics of a finished run, and the names of its files."""
+    """Lay out a finished run: why not to trust it, if so; metrics; what each score is worth; and its files."""
     content = model.metrics
     rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
@@ -64,7 +64,10 @@ def run_summary(model: SentimentModel) -> Group:
     ]
     if few:
         lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend strongly on chance")
-    return Group(metrics_table(rows), *(Text(line) for line in lines))
+    warnings = [Text(f"warning: {line}", style="yellow") for line in parts.cautions(model.worth)]
+    tables = [metrics_table(rows, parts.LabelScale.of(model.info.label_range).neutral)]
+    tables += [parts.worth_table(model.worth)] if model.worth else []
+    return Group(*warnings, *tables, *(Text(line) for line in lines))
 
 
 def experiment_table(results: ExperimentTable, width: int) -> Group:

@@ -27,6 +27,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
+from selfmm.evaluation.worth import Scored, run_worth
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.base import label_source
@@ -252,7 +253,9 @@ class Run:
                     human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][scored]
                     tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
-        return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits}
+        scored = Scored.of(prediction_table(self.dataset, scores), self.dataset.samples)
+        worth = run_worth(scored, self.dataset.manifest.label_range, len(self.rows))
+        return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits, "worth": asdict(worth)}
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:

@@ -1,0 +1,66 @@
+"""A prediction in one plain sentence."""
+
+from __future__ import annotations
+
+import math
+
+from selfmm.data.scales import LabelScale
+from selfmm.evaluation.verdicts import NO_INFORMATION, band_problem, band_text
+from selfmm.evaluation.worth import FUSION, RunWorth
+from selfmm.explain.explanation import Explanation
+from selfmm.explain.words import printable
+
+# Ends of the steps of MOSI's scale (0 neutral, 1 weakly, 2, 3 strongly positive), as shares of the largest distance.
+_STEPS = ((1 / 6, "neutral"), (1 / 2, "slightly {}"), (5 / 6, "{}"), (math.inf, "strongly {}"))
+_NAMES = {"audio": "the voice", "vision": "the face", "text": "the words"}
+_LEAST = 0.05  # share of the largest distance: a smaller contribution is not named
+
+
+def sentence(
+    score: float | None,
+    label_range: tuple[float, float],
+    worth: RunWorth | None,
+    explanation: Explanation | None = None,
+) -> str:
+    """Return what came out: side and strength, the main reason if the score was explained, and how far off it may be.
+
+    For example: slightly negative, mostly because of “failure”; four of five such scores are within ±0.92 of the label.
+    """
+    if score is None:
+        return "no score: the clip has nothing that the model reads"
+    if worth is not None and not worth.informs(FUSION):
+        return f"{NO_INFORMATION}: the scores of this model are not known to beat always saying the same number"
+    scale = LabelScale.of(label_range)
+    share = (score - scale.neutral) / scale.reach
+    strength = next(words for end, words in _STEPS if abs(share) < end).format("positive" if share > 0 else "negative")
+    reason = ""
+    if explanation is not None and strength != "neutral":
+        reason = _reason(explanation, 1 if share > 0 else -1, _LEAST * scale.reach)
+    return f"{strength}{reason}; {_how_far(worth)}"
+
+
+def _how_far(worth: RunWorth | None) -> str:
+    fused = None if worth is None else worth.scores[FUSION]
+    if worth is None or fused is None or math.isnan(fused.band):
+        return "how far off such scores are is not known"
+    problem = band_problem(fused, worth.label_range)
+    if fused.band >= worth.label_range[1] - worth.label_range[0]:
+        return f"how far off such scores are is not known ({problem.partition(': ')[2]})"
+    shown = f"four of five such scores are within {band_text(fused.band)} of the label"
+    return f"{shown} ({problem})" if problem else shown
+
+
+def _reason(explanation: Explanation, side: int, least: float) -> str:
+    """Return the word or modality that moves the score most to its side; "mostly" if it is half of all that does."""
+    pieces = [
+        (side * part.value, _NAMES.get(part.modality, printable(part.modality)))
+        for part in explanation.contributions
+        if part.modality != "text" or not explanation.words
+    ]
+    pieces += [(side * word.value, f"“{printable(word.word)}”") for word in explanation.words]
+    towards = sorted((piece for piece in pieces if piece[0] > 0), key=lambda piece: -piece[0])
+    if not towards or towards[0][0] < least:
+        return ""
+    value, name = towards[0]
+    share = value / sum(piece[0] for piece in towards)
+    return f", {'mostly' if share >= 0.5 else 'partly'} because of {name}"
