@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from selfmm.core.messages import clips, count
-from selfmm.evaluation.worth import FEW, FUSION, LEAST_GROUPS, RunWorth, Worth
+from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, MANY_GROUPS, RunWorth, Worth
 
 NO_INFORMATION = "no information"
 UNKNOWN = (
@@ -14,6 +14,7 @@ UNKNOWN = (
 )
 _ROUGH = 25  # validation clips: with fewer, the band itself varies by a quarter or more
 _SPLITS = {"valid": "validation", "test": "test", "train": "training"}
+_NEEDED = f"It takes labelled clips of {MANY_GROUPS} recordings, or {LEAST_CLIPS} clips of at least 2"
 _MORE = "Rate more clips, look at the data with `selfmm inspect`, or try other settings with `selfmm tune`."
 
 
@@ -39,9 +40,8 @@ def _uninformative(fused: Worth) -> str:
     where = f"{fused.clips} {_SPLITS.get(fused.split, fused.split)} {'clip' if fused.clips == 1 else 'clips'}"
     if not fused.can_tell:
         return (
-            f"whether the score says anything cannot be told from {where} of {count(fused.groups, 'recording')}; it "
-            f"takes at least {LEAST_GROUPS} recordings with labels. Until then, take the score for no information. "
-            "Rate clips of more recordings and train again."
+            f"whether the score says anything cannot be told from {where} of {count(fused.groups, 'recording')}. "
+            f"{_NEEDED}. Rate clips of more recordings and train again."
         )
     if math.isnan(fused.skill):
         return f"whether the score says anything cannot be told: all labels of the {where} are equal. {_MORE}"
@@ -119,7 +119,9 @@ def worth_notes(worth: RunWorth) -> list[str]:
     whole = [name for name, score in worth.scores.items() if name != FUSION and score.against == "label"]
     lines = ["constant: MAE of always saying the same number; better by: with its 90 % interval"]
     if not all(score.can_tell for score in worth.scores.values()):
-        lines.append(f"cannot tell: that takes labelled clips of at least {LEAST_GROUPS} recordings")
+        lines.append(f"cannot tell: too few clips. {_NEEDED}")
+    elif worth.scores[FUSION].groups < MANY_GROUPS:
+        lines.append(f"constant: with fewer than {MANY_GROUPS} recordings, the best number for each recording")
     if not all(math.isnan(score.band) for score in worth.scores.values()):
         fused = worth.scores[FUSION]
         lines.append(

@@ -8,7 +8,9 @@ Two questions, for the score of all modalities together and for that of each mod
   training labels, a model would look informed that only says a luckier number. The interval of the skill is a
   bootstrap percentile interval over recordings, because clips of one recording share speaker and topic, with the
   quantiles of `Hesterberg (2015), section 4.3 <https://doi.org/10.1080/00031305.2015.1089789>`_ ("expanded"
-  percentiles): plain ones are too narrow for few recordings.
+  percentiles): plain ones are too narrow for few recordings. Two to four recordings are too few to resample. Their
+  clips are resampled instead, and the constant may be another one for each recording: a score that only tells the
+  recordings apart then says nothing. One recording tells nothing about others.
 - **How far off is it?** The band ``score ± band`` is a split conformal interval: ``band`` is the ``ceil((n + 1) *
   LEVEL)``-th smallest absolute error of n labelled validation clips (`Vovk et al. 2005
   <https://doi.org/10.1007/b106715>`_; `Lei et al. 2018, section 2.2 <https://arxiv.org/abs/1604.04173>`_). It holds the
@@ -37,8 +39,10 @@ LEVEL = 0.8
 """Share of unseen clips whose label a band is to hold."""
 FEW = 100
 """Fewer training clips than this are said to be too few."""
-LEAST_GROUPS = 5
-"""Fewest recordings that tell something: by luck, a score beats a constant in all of 4 recordings once in 16 times."""
+MANY_GROUPS = 5
+"""Fewest recordings that are resampled: a score beats a constant in all of 4 recordings by luck once in 16 times."""
+LEAST_CLIPS = 10
+"""Fewest clips that tell something if they come from fewer than ``MANY_GROUPS`` recordings."""
 
 _CONFIDENCE = 0.9
 _RESAMPLES = 2000
@@ -57,9 +61,10 @@ class Worth:
         against: the column that the score was compared with: ``label``, or ``label_<modality>``.
         clips, groups: number of these clips that have score and label, and of their recordings.
         mae: mean absolute error of the score, in units of the label.
-        constant: mean absolute error of the best constant in hindsight, the median of these labels.
+        constant: mean absolute error of the best constant in hindsight, the median of these labels; with fewer than
+            ``MANY_GROUPS`` recordings, that of each recording.
         skill: 1 - mae / constant.
-        skill_low, skill_high: 90 % interval of ``skill``; NaN with fewer than ``LEAST_GROUPS`` recordings.
+        skill_low, skill_high: 90 % interval of ``skill``; NaN if there are too few clips, see ``can_tell``.
         corr: Pearson correlation of score and label.
         band: half-width of the interval that holds the label of ``LEVEL`` of unseen clips, in units of the label.
         band_clips: number of validation clips that it comes from. With fewer than 4 there is no such interval, and
@@ -88,8 +93,8 @@ class Worth:
 
     @property
     def can_tell(self) -> bool:
-        """Whether there are enough recordings to tell."""
-        return self.groups >= LEAST_GROUPS
+        """Whether there are enough clips and recordings to tell."""
+        return self.groups >= MANY_GROUPS or (self.groups > 1 and self.clips >= LEAST_CLIPS)
 
 
 @dataclass(frozen=True)
@@ -227,12 +232,17 @@ def measure(score: Array, label: Array, groups: npt.NDArray[np.object_], split: 
     nothing = Worth(split, against, len(label), len(set(groups)), *(math.nan,) * 6)
     if not len(label):
         return nothing
-    errors, constant_errors = np.abs(score - label), np.abs(label - np.median(label))
+    _, group = np.unique(groups.astype(str), return_inverse=True)
+    units, constants = group, np.full(len(label), np.median(label))
+    if nothing.groups < MANY_GROUPS:
+        units = np.arange(len(label))
+        constants = np.array([np.median(label[group == number]) for number in range(nothing.groups)])[group]
+    errors, constant_errors = np.abs(score - label), np.abs(label - constants)
     mae, constant = float(errors.mean()), float(constant_errors.mean())
     measured = replace(nothing, mae=mae, constant=constant, corr=pearson(score, label))
     if constant == 0:  # all labels are equal, so nothing can be better than a constant
         return measured
-    low, high = skill_interval(errors, constant_errors, groups) if nothing.can_tell else (math.nan, math.nan)
+    low, high = skill_interval(errors, constant_errors, units) if nothing.can_tell else (math.nan, math.nan)
     return replace(measured, skill=1 - mae / constant, skill_low=low, skill_high=high)
 
 
@@ -247,7 +257,7 @@ def conformal_band(errors: Array, width: float) -> float:
     return float(np.partition(errors, place - 1)[place - 1]) if place <= len(errors) else width
 
 
-def skill_interval(errors: Array, constant_errors: Array, groups: npt.NDArray[np.object_]) -> tuple[float, float]:
+def skill_interval(errors: Array, constant_errors: Array, groups: npt.NDArray[np.intp]) -> tuple[float, float]:
     """Return the 90 % interval of ``1 - errors.mean() / constant_errors.mean()``.
 
     A paired bootstrap over groups with a fixed seed: each of 2,000 resamples draws as many groups as there are, with
@@ -255,10 +265,9 @@ def skill_interval(errors: Array, constant_errors: Array, groups: npt.NDArray[np
 
     Args:
         errors, constant_errors: (n,) absolute errors of the score and of the constant.
-        groups: (n,) clips with the same value are drawn together.
+        groups: (n,) from 0; clips with the same number are drawn together.
     """
-    _, group = np.unique(groups.astype(str), return_inverse=True)
-    sums = np.stack([np.bincount(group, weights=values) for values in (errors, constant_errors)], axis=1)
+    sums = np.stack([np.bincount(groups, weights=values) for values in (errors, constant_errors)], axis=1)
     count, generator = len(sums), np.random.default_rng(0)
     rows = max(1, _CHUNK // count)
     totals = np.concatenate(

@@ -85,11 +85,11 @@ class Prediction:
         rows = []
         for name in self.all_scores:
             rank, shown = self.ranks.get(name), self._shown(name)
-            place = f"higher than {rank:.0%} of the training clips"
+            place = "" if rank is None else f"higher than {rank:.0%} of the training clips"
             if shown == NO_INFORMATION:
                 rows.append((title(name), _GREY.format(shown), "", ""))
             else:
-                rows.append((title(name), shown, self.interval_text(name), "" if rank is None else place))
+                rows.append((title(name), shown, self.interval_text(name), place))
         low, high = self.label_range
         caption = f"{self.id}, {self.start:.1f} to {self.end:.1f} s, labels from {low:g} to {high:g}"
         notes = [
