@@ -101,7 +101,7 @@ def test_a_score_without_information_is_grey_and_has_neither_number_nor_bar() ->
     lines = lines_of(table([made], curve=False), 120)
     assert "?" in line_of(lines, "+1.50")
     assert "+3.00" not in "".join(lines)
-    assert "?: no information (text)" in "\n".join(lines)
+    assert "?: text (no information)" in "\n".join(lines)
 
 
 def test_a_run_that_knows_nothing_says_so_first() -> None:
@@ -109,7 +109,7 @@ def test_a_run_that_knows_nothing_says_so_first() -> None:
     lines = lines_of(card(nothing), 300)
     assert lines[0].startswith("warning: trained on 22 clips, fewer than 100")
     assert lines[1].startswith("warning: whether the score says anything cannot be told from 6 test clips")
-    assert lines[3].startswith("no information: ")
+    assert lines[3].startswith("cannot tell: there are too few")
     assert not any("█" in line or "+1.50" in line or "+3.00" in line for line in lines)
     curve = lines_of(table([nothing], curve=True), 120)
     assert not any("█" in line or "+1.50" in line for line in curve)
@@ -242,7 +242,7 @@ def test_a_curve_in_every_form(predict: Predict, talk: Path, tmp_path: Path) -> 
     cues = list(read_cues(srt))
     assert [(cue.start, cue.end) for cue in cues] == [(0, 2), (2, 4), (4, 7)]
     for cue, row in zip(cues, rows, strict=True):
-        assert cue.text == "no information"  # a run on twelve clips knows nothing
+        assert cue.text == "cannot tell"  # a run on twelve clips knows nothing
         assert row["informs"] == "False"
         assert float(row["low"]) <= float(row["score"]) <= float(row["high"])
     assert "warning: trained on" in result.stderr.splitlines()[0]

@@ -10,7 +10,7 @@ from cli.command_line import shown
 from evaluation.worths import EMPTY, GOOD, UNTOLD, worth
 from selfmm.evaluation.metrics import DESCRIPTIONS, describe, evaluate
 from selfmm.evaluation.tables import metrics_table, worth_table
-from selfmm.evaluation.verdicts import UNKNOWN, band_problem, cautions, skill_text
+from selfmm.evaluation.verdicts import UNKNOWN, band_problem, cautions, skill_text, verdict
 
 
 def test_a_good_run_needs_no_caution() -> None:
@@ -31,9 +31,9 @@ def test_few_clips_are_said_first_with_how_many_more() -> None:
 def test_what_cannot_be_told_is_not_called_information() -> None:
     (line,) = cautions(worth(UNTOLD))
     assert "cannot be told from 6 test clips of 2 recordings" in line
-    assert "1 test clip of 1 recording;" in cautions(worth(replace(UNTOLD, clips=1, groups=1)))[0]
+    assert "1 test clip of 1 recording." in cautions(worth(replace(UNTOLD, clips=1, groups=1)))[0]
     (line,) = cautions(worth(replace(EMPTY, skill=0.1)))
-    assert "may be chance" in line
+    assert line.startswith("what the score says may be chance: on 70 test clips")
     (line,) = cautions(worth(replace(EMPTY, skill=float("nan"), constant=0.0)))
     assert "all labels of the 70 test clips are equal" in line
 
@@ -46,6 +46,10 @@ def test_the_table_says_it_per_score() -> None:
     assert "81%" in lines["all together"]
     assert "no information" in lines["audio"]
     assert "cannot tell" in lines["vision"]
+    assert [verdict(score) for score in (GOOD, EMPTY, UNTOLD, replace(EMPTY, skill=0.1))] == [
+        *("", "no information", "cannot tell", "may be chance")
+    ]
+    assert verdict(replace(GOOD, skill=0.001, skill_low=0.0005)) == "no information"
     assert "own labels: text" in text
     assert "label of the whole clip: audio, vision" in text
     assert max(map(len, text.splitlines())) <= 80

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from selfmm.evaluation.tables import head as head
     from selfmm.evaluation.tables import metrics_table as metrics_table
     from selfmm.evaluation.tables import worth_table as worth_table
-    from selfmm.evaluation.verdicts import NO_INFORMATION as NO_INFORMATION
     from selfmm.evaluation.verdicts import UNKNOWN as UNKNOWN
     from selfmm.evaluation.verdicts import band_text as band_text
     from selfmm.evaluation.verdicts import cautions as cautions

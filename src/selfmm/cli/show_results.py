@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ROWS_SHOWN = 40
 _FEW = 25  # clips; with 25, the 95 % interval of a correlation of .6 is .27 to .80
 _FIXED, _COLUMN = 56, 10  # characters: the table of seeds without columns of seeds, and each of these columns
+_WORTH = {"skill": "better than a constant by", "band": "4 of 5 within ±", "coverage": "held"}
 _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
 
 
@@ -148,6 +149,11 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
         splits = (rows[f"{split}_{key}"] for split in ("valid", "test"))
         both = [f"{cell(key, row['mean'])} ± {cell(key, row['std'])}" for row in splits]
         table.add_row(head(key), *both, *(cell(key, rows[f"test_{key}"][f"seed_{seed}"]) for seed in shown))
+    for key, name in _WORTH.items():
+        if key in rows:
+            figures = {column: _share(value, percent=key != "band") for column, value in rows[key].items()}
+            own = [figures[f"seed_{seed}"] for seed in shown]
+            table.add_row(name, "", f"{figures['mean']} ± {figures['std']}", *own)
     for key, name in _FACTS.items():
         scale = 1e9 if key == "peak_memory" else 1
         figures = {column: _number(value / scale) for column, value in rows[key].items()}
@@ -155,7 +161,24 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
         table.add_row(name, "", f"{figures['mean']} ± {figures['std']}", *own)
     over = f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}, each at its best epoch by the validation MAE"
     lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *describe_failures(result.failed)]
-    return Group(table, *(Text(as_options(line)) for line in lines))
+    warnings = [Text(f"warning: {line}", style="yellow") for line in _cautions_of(result)]
+    return Group(*warnings, table, *(Text(as_options(line)) for line in lines))
+
+
+def _cautions_of(result: SeedRuns) -> list[str]:
+    """Return the cautions of the runs, each once with the seeds that it is about."""
+    seeds: dict[str, list[str]] = {}
+    for seed, run in result.runs.items():
+        for line in parts.cautions(run.worth()):
+            seeds.setdefault(line, []).append(str(seed))
+    return [
+        line if len(numbers) == len(result.runs) else f"seed {', '.join(numbers)}: {line}"
+        for line, numbers in seeds.items()
+    ]
+
+
+def _share(value: float, *, percent: bool) -> str:
+    return "-" if math.isnan(value) else f"{value:.0%}" if percent else f"{value:.2f}"
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,6 @@ from rich.text import Text
 from selfmm.api import Explanation, Prediction
 from selfmm.api.parts import (
     FUSION,
-    NO_INFORMATION,
     FrameShares,
     LabelScale,
     band_text,
@@ -42,12 +41,12 @@ def card(prediction: Prediction) -> Group:
         heading = Text(title(name), style="bold" if name == FUSION else "")
         if score is None:
             scores.add_row(heading, "-", Text("missing", style="dim"), "", "")
-        elif prediction.informs(name) is False:
-            scores.add_row(Text(title(name), style="dim"), "", Text(NO_INFORMATION, style="dim"), "", "")
+        elif words := prediction.verdict(name):
+            scores.add_row(Text(title(name), style="dim"), "", Text(words, style="dim"), "", "")
         else:
             shown = figure(score, (low, high)), _bar(score, (low, high)), prediction.interval_text(name)
             scores.add_row(heading, *shown, _place(prediction, name))
-    if any(prediction.ranks.get(name) is not None for name in prediction.all_scores):
+    if any(column for column in scores.columns[-1].cells):
         scores.caption, scores.caption_justify = "higher than: share of the training clips with a lower score", "left"
     head = Text.assemble((printable(prediction.id), "bold"), f"  {prediction.end - prediction.start:.1f} s")
     words = printable(prediction.transcript.text)
@@ -91,8 +90,8 @@ def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:
 
 def _remarks(predictions: Sequence[Prediction]) -> list[str]:
     first = predictions[0]
-    empty = [title(name) for name in first.all_scores if first.informs(name) is False]
-    lines = [f"?: {NO_INFORMATION} ({', '.join(empty)})"] if empty else []
+    empty = [f"{title(name)} ({words})" for name in first.all_scores if (words := first.verdict(name))]
+    lines = [f"?: {', '.join(empty)}"] if empty else []
     if first.worth is not None and first.informs(FUSION):
         lines.append(f"four of five labels are within {band_text(first.worth.scores[FUSION].band)} of the score")
     if warnings := sum(len(prediction.warnings) for prediction in predictions):

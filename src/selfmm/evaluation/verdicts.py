@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from selfmm.core.messages import clips, count
-from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, MANY_GROUPS, RunWorth, Worth
+from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, LEAST_SKILL, MANY_GROUPS, RunWorth, Worth
 
-NO_INFORMATION = "no information"
+NO_INFORMATION, CHANCE, UNTOLD = "no information", "may be chance", "cannot tell"
 UNKNOWN = (
     "what these scores are worth is not known: the run was trained before selfmm measured it. Train it again, or see: "
     "selfmm evaluate RUN"
@@ -45,11 +45,19 @@ def _uninformative(fused: Worth) -> str:
         )
     if math.isnan(fused.skill):
         return f"whether the score says anything cannot be told: all labels of the {where} are equal. {_MORE}"
-    chance = "" if fused.skill <= 0 else ", a difference that may be chance"
-    return (
-        f"the score carries no information: on {where} its mean error is {fused.mae:.2f}, and that of always saying "
-        f"the same number is {fused.constant:.2f}{chance}. {_MORE}"
-    )
+    errors = f"on {where} its mean error is {fused.mae:.2f}, and that of always saying the same number is"
+    if verdict(fused) == CHANCE:
+        return f"what the score says may be chance: {errors} {fused.constant:.2f}, which is too close to tell. {_MORE}"
+    return f"the score carries no information: {errors} {fused.constant:.2f}. {_MORE}"
+
+
+def verdict(worth: Worth) -> str:
+    """Return in two words why a score is not to be used; empty if it informs."""
+    if worth.informs:
+        return ""
+    if not worth.can_tell:
+        return UNTOLD
+    return CHANCE if worth.skill >= LEAST_SKILL else NO_INFORMATION
 
 
 def band_text(band: float) -> str:
@@ -75,10 +83,8 @@ def skill_text(worth: Worth) -> str:
     """Return by how much a score is better than a constant: ``54% (44 to 58)``, or why not."""
     if not worth.clips:
         return "no label"
-    if not worth.can_tell:
-        return "cannot tell"
-    if not worth.informs:
-        return NO_INFORMATION
+    if (words := verdict(worth)) != CHANCE and words:
+        return words
     return f"{worth.skill:.0%} ({100 * worth.skill_low:.0f} to {100 * worth.skill_high:.0f})"
 
 
@@ -118,6 +124,8 @@ def worth_notes(worth: RunWorth) -> list[str]:
     own = [name for name, score in worth.scores.items() if name != FUSION and score.against != "label"]
     whole = [name for name, score in worth.scores.items() if name != FUSION and score.against == "label"]
     lines = ["constant: MAE of always saying the same number; better by: with its 90 % interval"]
+    if any(verdict(score) == CHANCE for score in worth.scores.values()):
+        lines.append("grey: no better than always saying the same number, or by a difference that may be chance")
     if not all(score.can_tell for score in worth.scores.values()):
         lines.append(f"cannot tell: too few clips. {_NEEDED}")
     elif worth.scores[FUSION].groups < MANY_GROUPS:

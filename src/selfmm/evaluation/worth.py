@@ -44,6 +44,9 @@ MANY_GROUPS = 5
 LEAST_CLIPS = 10
 """Fewest clips that tell something if they come from fewer than ``MANY_GROUPS`` recordings."""
 
+LEAST_SKILL = 0.01
+"""A smaller skill is none: a head that is next to constant may gain a thousandth, and certainly so."""
+
 _CONFIDENCE = 0.9
 _RESAMPLES = 2000
 _CHUNK = 1_000_000  # numbers that are drawn at a time
@@ -88,8 +91,8 @@ class Worth:
 
     @property
     def informs(self) -> bool:
-        """Whether the score is better than every constant, beyond chance."""
-        return self.skill_low > 0
+        """Whether the score is better than every constant: by ``LEAST_SKILL`` or more, and beyond chance."""
+        return self.skill_low > 0 and self.skill >= LEAST_SKILL
 
     @property
     def can_tell(self) -> bool:

@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from selfmm.core.html import html_table
-from selfmm.evaluation.verdicts import NO_INFORMATION, band_text, cautions, title
+from selfmm.evaluation.verdicts import band_text, cautions, title, verdict
 from selfmm.evaluation.worth import FUSION, RunWorth
 from selfmm.explain.explanation import Explanation
 from selfmm.features.clips.clip import Failure
@@ -86,7 +86,7 @@ class Prediction:
         for name in self.all_scores:
             rank, shown = self.ranks.get(name), self._shown(name)
             place = "" if rank is None else f"higher than {rank:.0%} of the training clips"
-            if shown == NO_INFORMATION:
+            if self.verdict(name):
                 rows.append((title(name), _GREY.format(shown), "", ""))
             else:
                 rows.append((title(name), shown, self.interval_text(name), place))
@@ -104,7 +104,7 @@ class Prediction:
         score = self.all_scores[name]
         if score is None:
             return "missing"
-        return NO_INFORMATION if self.informs(name) is False else figure(score, self.label_range)
+        return self.verdict(name) or figure(score, self.label_range)
 
     @property
     def all_scores(self) -> dict[str, float | None]:
@@ -119,6 +119,11 @@ class Prediction:
     def informs(self, name: str) -> bool | None:
         """Return whether a score is better than every constant on unseen clips; None if that is not known."""
         return None if self.worth is None else self.worth.informs(name)
+
+    def verdict(self, name: str) -> str:
+        """Return why not to use a score: ``no information``, ``may be chance`` or ``cannot tell``; empty if it informs
+        or that is not known."""
+        return "" if self.worth is None or name not in self.worth.scores else verdict(self.worth.scores[name])
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """Return the interval that holds the label of four of five clips like this one; None if it is not known.

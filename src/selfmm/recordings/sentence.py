@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 
 from selfmm.data.scales import LabelScale
-from selfmm.evaluation.verdicts import NO_INFORMATION, band_problem, band_text
+from selfmm.evaluation.verdicts import CHANCE, NO_INFORMATION, UNTOLD, band_problem, band_text, verdict
 from selfmm.evaluation.worth import FUSION, RunWorth
 from selfmm.explain.explanation import Explanation
 from selfmm.explain.words import printable
 
 # Ends of the steps of MOSI's scale (0 neutral, 1 weakly, 2, 3 strongly positive), as shares of the largest distance.
 _STEPS = ((1 / 6, "neutral"), (1 / 2, "slightly {}"), (5 / 6, "{}"), (math.inf, "strongly {}"))
+_NOTHING = {
+    NO_INFORMATION: "the scores of this model are no better than always saying the same number",
+    CHANCE: "the scores of this model are not clearly better than always saying the same number",
+    UNTOLD: "there are too few labelled clips to know what the scores of this model are worth",
+}
 _NAMES = {"audio": "the voice", "vision": "the face", "text": "the words"}
 _LEAST = 0.05  # share of the largest distance: a smaller contribution is not named
 
@@ -28,8 +33,8 @@ def sentence(
     """
     if score is None:
         return "no score: the clip has nothing that the model reads"
-    if worth is not None and not worth.informs(FUSION):
-        return f"{NO_INFORMATION}: the scores of this model are not known to beat always saying the same number"
+    if worth is not None and (words := verdict(worth.scores[FUSION])):
+        return f"{words}: {_NOTHING[words]}"
     scale = LabelScale.of(label_range)
     share = (score - scale.neutral) / scale.reach
     strength = next(words for end, words in _STEPS if abs(share) < end).format("positive" if share > 0 else "negative")
