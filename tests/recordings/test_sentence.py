@@ -42,7 +42,12 @@ def test_side_and_strength_follow_the_scale(score: float, label_range: tuple[flo
     ("explanation", "reason"),
     [
         (why(-0.8, 0.1, ("failure", -0.7), ("and", -0.1)), ", mostly because of “failure”"),
-        (why(-0.9, -0.1, ("sad", -0.4), ("bad", -0.3), ("mad", -0.2)), ", partly because of “sad”"),
+        (
+            why(-0.9, -0.1, ("sad", -0.4), ("bad", -0.3), ("mad", -0.2)),
+            ", mostly because of the words, above all “sad”",
+        ),
+        (why(-0.5, -0.4, ("sad", -0.3), ("sad", -0.1), ("fine", 0.9)), ", mostly because of “sad”"),
+        (why(-0.02, -0.6, ("sad", -0.4), ("bad", -0.4), ("fine", 0.78)), ", mostly because of the voice"),
         (why(0.2, -0.9, ("fine", 0.2)), ", mostly because of the voice"),
         (why(-0.9, 0.0), ", mostly because of the words"),
         (why(0.9, 0.0, ("good", 0.9)), ""),  # nothing pushes to its side

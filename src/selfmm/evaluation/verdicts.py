@@ -14,7 +14,7 @@ UNKNOWN = (
 )
 _ROUGH = 25  # validation clips: with fewer, the band itself varies by a quarter or more
 _SPLITS = {"valid": "validation", "test": "test", "train": "training"}
-_NEEDED = f"It takes labelled clips of {MANY_GROUPS} recordings, or {LEAST_CLIPS} clips of at least 2"
+_NEEDED = f"It takes {LEAST_CLIPS} labelled clips, or clips of {MANY_GROUPS} recordings"
 _MORE = "Rate more clips, look at the data with `selfmm inspect`, or try other settings with `selfmm tune`."
 
 
@@ -41,7 +41,7 @@ def _uninformative(fused: Worth) -> str:
     if not fused.can_tell:
         return (
             f"whether the score says anything cannot be told from {where} of {count(fused.groups, 'recording')}. "
-            f"{_NEEDED}. Rate clips of more recordings and train again."
+            f"{_NEEDED}. Rate more clips and train again."
         )
     if math.isnan(fused.skill):
         return f"whether the score says anything cannot be told: all labels of the {where} are equal. {_MORE}"
@@ -61,12 +61,13 @@ def verdict(worth: Worth) -> str:
 
 
 def band_text(band: float) -> str:
-    """Return a half-width with two digits.
+    """Return a half-width with about two digits.
 
-    >>> band_text(0.918), band_text(12.34), band_text(0.0523)
-    ('±0.92', '±12', '±0.052')
+    >>> band_text(0.5), band_text(2.0), band_text(12.34), band_text(0.0523)
+    ('±0.50', '±2.0', '±12', '±0.052')
     """
-    return f"±{band:.0f}" if band >= 9.95 else f"±{band:.2g}"
+    places = 0 if band >= 9.95 else 1 if band >= 0.995 else 2 if band >= 0.0995 else 3
+    return f"±{band:.{places}f}"
 
 
 def band_problem(worth: Worth, label_range: tuple[float, float]) -> str:
@@ -128,8 +129,8 @@ def worth_notes(worth: RunWorth) -> list[str]:
         lines.append("grey: no better than always saying the same number, or by a difference that may be chance")
     if not all(score.can_tell for score in worth.scores.values()):
         lines.append(f"cannot tell: too few clips. {_NEEDED}")
-    elif worth.scores[FUSION].groups < MANY_GROUPS:
-        lines.append(f"constant: with fewer than {MANY_GROUPS} recordings, the best number for each recording")
+    if worth.scores[FUSION].groups < MANY_GROUPS:
+        lines.append("few recordings: other speakers may differ, and the constant is the best one of each recording")
     if not all(math.isnan(score.band) for score in worth.scores.values()):
         fused = worth.scores[FUSION]
         lines.append(

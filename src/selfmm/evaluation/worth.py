@@ -8,9 +8,9 @@ Two questions, for the score of all modalities together and for that of each mod
   training labels, a model would look informed that only says a luckier number. The interval of the skill is a
   bootstrap percentile interval over recordings, because clips of one recording share speaker and topic, with the
   quantiles of `Hesterberg (2015), section 4.3 <https://doi.org/10.1080/00031305.2015.1089789>`_ ("expanded"
-  percentiles): plain ones are too narrow for few recordings. Two to four recordings are too few to resample. Their
+  percentiles): plain ones are too narrow for few recordings. One to four recordings are too few to resample. Their
   clips are resampled instead, and the constant may be another one for each recording: a score that only tells the
-  recordings apart then says nothing. One recording tells nothing about others.
+  recordings apart then says nothing. Whether the score does as well on other recordings stays open.
 - **How far off is it?** The band ``score ± band`` is a split conformal interval: ``band`` is the ``ceil((n + 1) *
   LEVEL)``-th smallest absolute error of n labelled validation clips (`Vovk et al. 2005
   <https://doi.org/10.1007/b106715>`_; `Lei et al. 2018, section 2.2 <https://arxiv.org/abs/1604.04173>`_). It holds the
@@ -96,8 +96,8 @@ class Worth:
 
     @property
     def can_tell(self) -> bool:
-        """Whether there are enough clips and recordings to tell."""
-        return self.groups >= MANY_GROUPS or (self.groups > 1 and self.clips >= LEAST_CLIPS)
+        """Whether there are enough recordings or clips to tell."""
+        return self.groups >= MANY_GROUPS or self.clips >= LEAST_CLIPS
 
 
 @dataclass(frozen=True)

@@ -56,16 +56,25 @@ def _how_far(worth: RunWorth | None) -> str:
 
 
 def _reason(explanation: Explanation, side: int, least: float) -> str:
-    """Return the word or modality that moves the score most to its side; "mostly" if it is half of all that does."""
-    pieces = [
-        (side * part.value, _NAMES.get(part.modality, printable(part.modality)))
-        for part in explanation.contributions
-        if part.modality != "text" or not explanation.words
-    ]
-    pieces += [(side * word.value, f"“{printable(word.word)}”") for word in explanation.words]
-    towards = sorted((piece for piece in pieces if piece[0] > 0), key=lambda piece: -piece[0])
-    if not towards or towards[0][0] < least:
+    """Return the modality that moves the score most to its side, or the word if it is most of the words' part."""
+    parts = {part.modality: side * part.value for part in explanation.contributions if side * part.value > 0}
+    name = max(parts, key=lambda modality: parts[modality], default="")
+    if not name or parts[name] < least:
         return ""
-    value, name = towards[0]
-    share = value / sum(piece[0] for piece in towards)
-    return f", {'mostly' if share >= 0.5 else 'partly'} because of {name}"
+    how_much = "mostly" if parts[name] >= sum(parts.values()) / 2 else "partly"
+    words = _words(explanation, side) if name == "text" else {}
+    cause = _NAMES.get(name, printable(name))
+    if words:
+        strongest = max(words, key=lambda word: words[word])
+        alone = words[strongest] >= sum(words.values()) / 2
+        cause = f"“{strongest}”" if alone else f"{cause}, above all “{strongest}”"
+    return f", {how_much} because of {cause}"
+
+
+def _words(explanation: Explanation, side: int) -> dict[str, float]:
+    """Return how far each word moves the score to this side, all its occurrences together."""
+    sums: dict[str, float] = {}
+    for word in explanation.words:
+        name = printable(word.word)
+        sums[name] = sums.get(name, 0.0) + side * word.value
+    return {name: value for name, value in sums.items() if value > 0}
