@@ -84,16 +84,17 @@ def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:
         place = Text(f"{prediction.start:.1f} - {prediction.end:.1f}" if curve else printable(prediction.id))
         words = Text(" ".join(printable(prediction.transcript.text).split()), overflow="ellipsis")
         rows.add_row(place, first, *bar, *alone, words, Text(str(len(prediction.warnings) or ""), style="yellow"))
-    rows.caption, rows.caption_justify = Text("\n".join(_remarks(predictions))), "left"
+    rows.caption, rows.caption_justify = Text("\n".join(_remarks(predictions, curve=curve))), "left"
     return rows
 
 
-def _remarks(predictions: Sequence[Prediction]) -> list[str]:
+def _remarks(predictions: Sequence[Prediction], *, curve: bool) -> list[str]:
     first = predictions[0]
     empty = [f"{title(name)} ({words})" for name in first.all_scores if (words := first.verdict(name))]
     lines = [f"?: {', '.join(empty)}"] if empty else []
     if first.worth is not None and first.informs(FUSION):
-        lines.append(f"four of five labels are within {band_text(first.worth.scores[FUSION].band)} of the score")
+        whose = "labels of whole clips" if curve else "labels"
+        lines.append(f"four of five {whose} are within {band_text(first.worth.scores[FUSION].band)} of the score")
     if warnings := sum(len(prediction.warnings) for prediction in predictions):
         lines.append(f"{count(warnings, 'warning')}; see --json or --csv")
     return lines

@@ -13,6 +13,7 @@ UNKNOWN = (
     "selfmm evaluate RUN"
 )
 _ROUGH = 25  # validation clips: with fewer, the band itself varies by a quarter or more
+_SHARE = 0.5  # of the labelled clips that are for training, at least; of few recordings it may be far less by chance
 _SPLITS = {"valid": "validation", "test": "test", "train": "training"}
 _NEEDED = f"It takes {LEAST_CLIPS} labelled clips, or clips of {MANY_GROUPS} recordings"
 _MORE = "Rate more clips, look at the data with `selfmm inspect`, or try other settings with `selfmm tune`."
@@ -24,11 +25,11 @@ def cautions(worth: RunWorth | None) -> list[str]:
         return [UNKNOWN]
     lines = []
     if 0 < worth.training_clips < FEW:
-        share = worth.training_clips / max(worth.labelled_clips, worth.training_clips, 1)
-        more = math.ceil((FEW - worth.training_clips) / share) if share else FEW
+        share = worth.training_clips / max(worth.labelled_clips, worth.training_clips)
+        more = math.ceil((FEW - worth.training_clips) / max(share, _SHARE))
         lines.append(
-            f"trained on {clips(worth.training_clips)}, fewer than {FEW}, which is too few to learn from. Rate at "
-            f"least {more} more and train again."
+            f"trained on {clips(worth.training_clips)}, fewer than {FEW}, which is too few to learn from. Rate about "
+            f"{more} more and train again."
         )
     fused = worth.scores.get(FUSION)
     if fused is not None and not fused.informs:

@@ -16,7 +16,7 @@ Two questions, for the score of all modalities together and for that of each mod
   <https://doi.org/10.1007/b106715>`_; `Lei et al. 2018, section 2.2 <https://arxiv.org/abs/1604.04173>`_). It holds the
   label of at least ``LEVEL`` of new clips **if** new and validation clips are exchangeable: of the same kind, from
   recordings that were not trained on. It is the same for each clip, so it is too wide for easy clips and too narrow for
-  hard ones. Validation clips also choose the kept epoch, so their errors are slightly too small; docs/results.md has
+  hard ones. Validation clips also choose the kept epoch, so their errors are slightly too small; docs/runs.md has
   the measured coverage.
 """
 

@@ -61,8 +61,9 @@ def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Pict
             _draw(axes, curve, values, label_range, _GREY if empty else colours[name], filled=not empty)
             if name == "fusion" and not empty:
                 _shade(axes, curve)
-            remark = "\n(no information)" if empty else ""
-            axes.set_ylabel(("all together" if name == "fusion" else name) + remark, parse_math=False)
+            if empty:
+                axes.text(0.99, 0.8, "no information", transform=axes.transAxes, ha="right", color=MUTED, fontsize=8)
+            axes.set_ylabel("all together" if name == "fusion" else name, parse_math=False)
         for number, row in enumerate(picked, start=1):
             _number(rows[0], number, curve.iloc[row], neutral)
         _time_axis(rows[-1], float(curve["start"].min()), float(curve["end"].max()))
