@@ -19,7 +19,7 @@ pytest.importorskip("av", reason="recordings are read by PyAV")
 from cli.command_line import selfmm, shown
 from evaluation.worths import EMPTY, GOOD, UNTOLD, worth
 from features.recordings import write_recording
-from selfmm.cli.show_scores import card, table
+from selfmm.cli.show_scores import card, readable, table
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.evaluation.worth import FUSION
@@ -102,6 +102,16 @@ def test_a_score_without_information_is_grey_and_has_neither_number_nor_bar() ->
     assert "?" in line_of(lines, "+1.50")
     assert "+3.00" not in "".join(lines)
     assert "?: text (no information)" in "\n".join(lines)
+
+
+def test_a_table_of_a_data_set_on_a_terminal_shows_what_can_be_trusted() -> None:
+    columns = {"score": [1.0], "score_text": [3.0], "score_audio": [np.nan], "low": [0.1], "high": [1.9]}
+    made = pd.DataFrame({"id": ["a"], **columns, "informs": [True], "low_text": [1.0], "informs_text": [False]})
+    table = readable(made, worth(text=EMPTY, audio=UNTOLD))
+    assert table.columns.tolist() == ["id", "score", "score_text", "score_audio", "low", "high"]
+    assert table.iloc[0]["score_text"] == "no information"
+    assert np.isnan(table.iloc[0]["score_audio"])
+    assert readable(made, worth(UNTOLD)).columns.tolist() == ["id", "score", "score_text", "score_audio"]
 
 
 def test_a_run_that_knows_nothing_says_so_first() -> None:

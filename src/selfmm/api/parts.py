@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from selfmm.evaluation.verdicts import band_text as band_text
     from selfmm.evaluation.verdicts import cautions as cautions
     from selfmm.evaluation.verdicts import title as title
+    from selfmm.evaluation.verdicts import verdict as verdict
     from selfmm.evaluation.worth import FUSION as FUSION
+    from selfmm.evaluation.worth import RunWorth as RunWorth
     from selfmm.experiments.grid import Grid as Grid
     from selfmm.experiments.search import Search as Search
     from selfmm.experiments.search import describe_space as describe_space

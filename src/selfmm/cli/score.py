@@ -114,7 +114,8 @@ def predict(
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
         _warn(folder)
-        _print_table(api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust), out)
+        scores = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
+        _print_table(scores, folder, out)
         return
     _check_recordings(listed, form, curve, split)
     note(divided.notes if divided is not None else (), err=True)
@@ -201,7 +202,7 @@ def _check_table_options(form: Form, curve: bool) -> None:
         raise api.ArgumentsError(problems)
 
 
-def _print_table(table: object, out: Path | None) -> None:
+def _print_table(table: object, folder: RunFolder, out: Path | None) -> None:
     import pandas as pd
 
     from selfmm.cli.show_results import deliver
@@ -211,6 +212,11 @@ def _print_table(table: object, out: Path | None) -> None:
     missing = [name for name in modalities if table[f"score_{name}"].isna().all()]
     if missing:
         note([f"no clip has {' or '.join(missing)}; the model uses its stand-in for a missing modality."], err=True)
+    worth = folder.worth()
+    if out is None and worth is not None and sys.stdout.isatty():
+        from selfmm.cli.show_scores import readable
+
+        table = readable(table, worth)
     deliver(table, out)
 
 

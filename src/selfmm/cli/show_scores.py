@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -20,7 +21,13 @@ from selfmm.api.parts import (
     figure,
     printable,
     title,
+    verdict,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from selfmm.api.parts import RunWorth
 
 _WIDE, _NARROW = 10, 5  # cells of a bar on each side of neutral
 _HALF = 9  # characters of the longest bar of an explanation
@@ -86,6 +93,18 @@ def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:
         rows.add_row(place, first, *bar, *alone, words, Text(str(len(prediction.warnings) or ""), style="yellow"))
     rows.caption, rows.caption_justify = Text("\n".join(_remarks(predictions, curve=curve))), "left"
     return rows
+
+
+def readable(table: pd.DataFrame, worth: RunWorth) -> pd.DataFrame:
+    """Return a table of scores for a terminal: a score without information is replaced by the reason, and of the
+    intervals only that of the fused score is left."""
+    shown = table.drop(columns=[name for name in table if str(name).startswith(("low_", "high_", "informs"))])
+    for name, score in worth.scores.items():
+        column = "score" if name == FUSION else f"score_{name}"
+        if column in shown and not score.informs:
+            shown[column] = shown[column].astype(object).where(shown[column].isna(), verdict(score))
+            shown = shown.drop(columns=["low", "high"]) if name == FUSION else shown
+    return shown
 
 
 def _remarks(predictions: Sequence[Prediction], *, curve: bool) -> list[str]:

@@ -144,6 +144,8 @@ def worth_notes(worth: RunWorth) -> list[str]:
     lines += [f"compared with the label of the whole clip: {', '.join(whole)}"] if whole else []
     if worth.scores[FUSION].split == "valid":
         lines.append("these clips also chose the epoch, so the figures are slightly too good")
+    if worth.scores[FUSION].split == "train":
+        lines.append("if the run was trained on these clips, the figures are far too good")
     return lines
 
 
