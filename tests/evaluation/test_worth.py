@@ -151,7 +151,8 @@ def test_a_score_that_only_tells_few_recordings_apart_is_no_information(recordin
     rng = np.random.default_rng(recordings)
     groups = np.repeat(np.arange(recordings), 10)
     label = 3 * (groups % 2) - 1.5 + rng.normal(0, 0.5, len(groups))
-    apart = measure(3.0 * (groups % 2) - 1.5, label, groups.astype(object), "test", "label")
+    constants = np.where(groups % 2 == 1, 1.5, -1.5)
+    apart = measure(constants, label, groups.astype(object), "test", "label")
     inside = measure(label + rng.normal(0, 0.1, len(groups)), label, groups.astype(object), "test", "label")
     assert apart.can_tell
     assert not apart.informs
@@ -198,6 +199,7 @@ def test_peoples_labels_of_a_modality_are_used_if_they_cover_half_of_its_clips()
     assert worth.scores["text"].mae == 0
     assert not worth.scores["audio"].informs
     assert worth.scores["vision"].clips == 0
+    assert worth.always == ("text", "audio")
 
 
 def test_other_clips_are_measured_with_the_band_of_the_run() -> None:

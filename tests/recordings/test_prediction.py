@@ -113,6 +113,20 @@ def test_every_form_says_how_far_to_trust_a_score() -> None:
     assert overlay([replace(made, worth=worth(EMPTY, text=GOOD))])[0][2] == "no information  (text +1.25)"
 
 
+def test_without_a_modality_that_the_measured_clips_had_there_is_no_interval() -> None:
+    made = replace(MADE, worth=replace(worth(text=GOOD, audio=GOOD), always=("text", "audio")))
+    assert made.lacking == ("audio",)
+    assert made.interval(FUSION) is None
+    assert made.interval("text") is not None
+    assert np.isnan(made.row()["low"])
+    assert made.sentence.endswith("not known for clips without audio")
+    assert overlay([made])[0][2] == "+0.50  (text +1.25)"
+    both = replace(made, scores={"text": 1.25, "audio": 0.0})
+    assert both.interval(FUSION) is not None
+    table = pd.DataFrame({"score": [0.5, 0.5], "score_text": [1.0, 1.0], "score_audio": [np.nan, 0.0]})
+    assert with_trust(table, made.worth)["low"].isna().tolist() == [True, False]
+
+
 def test_what_is_not_known_is_not_made_up() -> None:
     assert MADE.interval(FUSION) is None
     assert MADE.informs("text") is None

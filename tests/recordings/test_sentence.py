@@ -56,11 +56,11 @@ def test_side_and_strength_follow_the_scale(score: float, label_range: tuple[flo
     ],
 )
 def test_the_reason_is_what_pushes_most_to_the_side_of_the_score(explanation: Explanation, reason: str) -> None:
-    assert sentence(-0.8, RANGE, worth(), explanation) == f"slightly negative{reason}{HELD}"
+    assert sentence(-0.8, RANGE, worth(), (), explanation) == f"slightly negative{reason}{HELD}"
 
 
 def test_a_neutral_score_has_no_reason() -> None:
-    assert sentence(-0.1, RANGE, worth(), why(-0.8, 0.7, ("failure", -0.8))) == f"neutral{HELD}"
+    assert sentence(-0.1, RANGE, worth(), (), why(-0.8, 0.7, ("failure", -0.8))) == f"neutral{HELD}"
 
 
 def test_what_is_not_known_is_said() -> None:
@@ -73,3 +73,8 @@ def test_what_is_not_known_is_said() -> None:
     )
     whole = sentence(1.0, RANGE, worth(replace(GOOD, band=6.0, band_clips=2)))
     assert whole.endswith("is not known (only 2 clips have a label in the validation split)")
+
+
+def test_what_was_measured_with_more_modalities_is_not_known_for_this_clip() -> None:
+    expected = "slightly positive; how far off such scores are is not known for clips without audio and vision"
+    assert sentence(1.0, RANGE, worth(), ("audio", "vision")) == expected

@@ -47,6 +47,7 @@ LEAST_CLIPS = 10
 LEAST_SKILL = 0.01
 """A smaller skill is none: a head that is next to constant may gain a thousandth, and certainly so."""
 
+_NEARLY_ALL = 0.95
 _CONFIDENCE = 0.9
 _RESAMPLES = 2000
 _CHUNK = 1_000_000  # numbers that are drawn at a time
@@ -109,12 +110,15 @@ class RunWorth:
         training_clips: number of clips that the run was trained on.
         labelled_clips: number of clips with a label, of all splits.
         scores: by score, ``fusion`` and each modality.
+        always: modalities with a score that (nearly) all validation clips have. For clips without one of them, nothing
+            is known of the fused score.
     """
 
     label_range: tuple[float, float]
     training_clips: int
     labelled_clips: int
     scores: Mapping[str, Worth]
+    always: tuple[str, ...] = ()
 
     def interval(self, name: str, score: float) -> tuple[float, float] | None:
         """Return the interval for a score, within the label range; None if it has no band."""
@@ -205,7 +209,10 @@ def run_worth(scored: Scored, label_range: tuple[float, float], training_clips: 
         banded = replace(worth, band=conformal_band(np.abs(score - label), width), band_clips=len(score))
         scores[name] = banded if split == "valid" else replace(banded, coverage=_coverage(scored, name, banded))
     labelled = int(np.isfinite(scored.labels["label"]).sum())
-    return RunWorth(label_range, training_clips, labelled, scores)
+    rows = scored.splits == "valid"
+    present = {name: np.isfinite(values[rows]) for name, values in scored.scores.items() if name != FUSION}
+    always = tuple(name for name, has in present.items() if has.size and has.mean() >= _NEARLY_ALL)
+    return RunWorth(label_range, training_clips, labelled, scores, always)
 
 
 def worth_on(scored: Scored, split: str, trained: RunWorth) -> RunWorth:
@@ -268,7 +275,7 @@ def skill_interval(errors: Array, constant_errors: Array, groups: npt.NDArray[np
 
     Args:
         errors, constant_errors: (n,) absolute errors of the score and of the constant.
-        groups: (n,) from 0; clips with the same number are drawn together.
+        groups: (n,) from 0, at least 5 different ones; clips with the same number are drawn together.
     """
     sums = np.stack([np.bincount(groups, weights=values) for values in (errors, constant_errors)], axis=1)
     count, generator = len(sums), np.random.default_rng(0)
@@ -303,7 +310,7 @@ def _student(share: float, freedom: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return sum(term / freedom**power for power, term in enumerate(terms))
+    return math.fsum(term / float(freedom) ** power for power, term in enumerate(terms))
 
 
 def _coverage(scored: Scored, name: str, worth: Worth) -> float:

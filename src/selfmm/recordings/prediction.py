@@ -82,7 +82,7 @@ class Prediction:
         return f"<Prediction {self.id!r}: {shown[FUSION]} ({low:g} to {high:g}); {alone}{warnings}>"
 
     def _repr_html_(self) -> str:
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name in self.all_scores:
             rank, shown = self.ranks.get(name), self._shown(name)
             place = "" if rank is None else f"higher than {rank:.0%} of the training clips"
@@ -114,11 +114,16 @@ class Prediction:
     @property
     def sentence(self) -> str:
         """What came out, in one plain sentence; see :func:`selfmm.recordings.sentence.sentence`."""
-        return sentence(self.score, self.label_range, self.worth, self.explanation)
+        return sentence(self.score, self.label_range, self.worth, self.lacking, self.explanation)
 
     def informs(self, name: str) -> bool | None:
         """Return whether a score is better than every constant on unseen clips; None if that is not known."""
         return None if self.worth is None else self.worth.informs(name)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The modalities that this clip lacks, but not the clips by which the scores of the run were measured."""
+        return () if self.worth is None else tuple(name for name in self.worth.always if self.scores.get(name) is None)
 
     def verdict(self, name: str) -> str:
         """Return why not to use a score: ``no information``, ``may be chance`` or ``cannot tell``; empty if it informs
@@ -128,10 +133,13 @@ class Prediction:
     def interval(self, name: str) -> tuple[float, float] | None:
         """Return the interval that holds the label of four of five clips like this one; None if it is not known.
 
-        It is within the label range. See :mod:`selfmm.evaluation.worth` for the method and its assumption.
+        It is within the label range. It is not known for the fused score of a clip that lacks a modality which the
+        validation clips have. See :mod:`selfmm.evaluation.worth` for the method and its assumption.
         """
         score = self.all_scores[name]
-        return None if score is None or self.worth is None else self.worth.interval(name, score)
+        if score is None or self.worth is None or (name == FUSION and self.lacking):
+            return None
+        return self.worth.interval(name, score)
 
     def interval_text(self, name: str) -> str:
         """Return the interval as text, ``-1.52 to +0.28``; empty if it is not known."""
@@ -165,11 +173,11 @@ class Prediction:
         Its columns are id, start, end, score, score_<modality>, rank (of ``score``), those of :func:`trust_columns`,
         text and warnings.
         """
-        trust = {
-            column: value[0]
-            for name, score in self.all_scores.items()
-            for column, value in trust_columns(self.worth, name, np.array([np.nan if score is None else score])).items()
-        }
+        trust: dict[str, Any] = {}
+        for name, score in self.all_scores.items():
+            known = np.nan if score is None or (name == FUSION and self.lacking) else score
+            columns = trust_columns(self.worth, name, np.array([known]))
+            trust |= {column: values[0] for column, values in columns.items()}
         return {
             "id": self.id,
             "start": self.start,
@@ -281,13 +289,15 @@ def trust_columns(worth: RunWorth | None, name: str, scores: npt.NDArray[np.floa
 
 def with_trust(table: pd.DataFrame, worth: RunWorth | None) -> pd.DataFrame:
     """Return a table of scores with the columns of :func:`trust_columns` for each score."""
-    columns = {"score" if name == FUSION else f"score_{name}": name for name in worth.scores} if worth else {}
-    added = {
-        key: values
-        for column, name in columns.items()
-        if column in table
-        for key, values in trust_columns(worth, name, table[column].to_numpy(dtype=np.float64)).items()
-    }
+    if worth is None:
+        return table
+    complete = table[[f"score_{name}" for name in worth.always if f"score_{name}" in table]].notna().all(axis=1)
+    columns = {"score" if name == FUSION else f"score_{name}": name for name in worth.scores}
+    added: dict[str, Any] = {}
+    for column, name in columns.items():
+        if column in table:
+            scores = table[column].where(complete) if name == FUSION else table[column]
+            added |= trust_columns(worth, name, scores.to_numpy(dtype=np.float64))
     return table.assign(**added)
 
 
@@ -309,6 +319,6 @@ def overlay(predictions: Sequence[Prediction]) -> list[tuple[float, float, str]]
 
 def _cue(prediction: Prediction, alone: str) -> str:
     """Return the fused score with the half-width of its band, and the scores of modalities."""
-    if prediction.worth is None or prediction.informs(FUSION) is False:
+    if prediction.worth is None or prediction.informs(FUSION) is False or prediction.interval(FUSION) is None:
         return f"{prediction._shown(FUSION)}{alone}"
     return f"{prediction._shown(FUSION)} {band_text(prediction.worth.scores[FUSION].band)}{alone}"

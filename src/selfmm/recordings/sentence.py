@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from selfmm.data.scales import LabelScale
 from selfmm.evaluation.verdicts import CHANCE, NO_INFORMATION, UNTOLD, band_problem, band_text, verdict
@@ -25,11 +26,13 @@ def sentence(
     score: float | None,
     label_range: tuple[float, float],
     worth: RunWorth | None,
+    lacking: Sequence[str] = (),
     explanation: Explanation | None = None,
 ) -> str:
     """Return what came out: side and strength, the main reason if the score was explained, and how far off it may be.
 
     For example: slightly negative, mostly because of “failure”; four of five such scores are within ±0.92 of the label.
+    ``lacking`` are modalities that the clip lacks, but not the clips by which the score was measured.
     """
     if score is None:
         return "no score: the clip has nothing that the model reads"
@@ -41,10 +44,12 @@ def sentence(
     reason = ""
     if explanation is not None and strength != "neutral":
         reason = _reason(explanation, 1 if share > 0 else -1, _LEAST * scale.reach)
-    return f"{strength}{reason}; {_how_far(worth)}"
+    return f"{strength}{reason}; {_how_far(worth, lacking)}"
 
 
-def _how_far(worth: RunWorth | None) -> str:
+def _how_far(worth: RunWorth | None, lacking: Sequence[str]) -> str:
+    if lacking:
+        return f"how far off such scores are is not known for clips without {' and '.join(map(printable, lacking))}"
     fused = None if worth is None else worth.scores[FUSION]
     if worth is None or fused is None or math.isnan(fused.band):
         return "how far off such scores are is not known"
