@@ -253,8 +253,8 @@ class Run:
                     human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][scored]
                     tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
-        scored = Scored.of(prediction_table(self.dataset, scores), self.dataset.samples)
-        worth = run_worth(scored, self.dataset.manifest.label_range, len(self.rows))
+        known = Scored.of(prediction_table(self.dataset, scores), self.dataset.samples)
+        worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
         return {"best_epoch": best_epoch, "scale": self.scale, "splits": splits, "worth": asdict(worth)}
 
 
