@@ -272,7 +272,7 @@ def evaluate(
     model: options.OwnModel = None,
     trust: options.Trust = False,
 ) -> None:
-    """Measure a run on a split of a data set."""
+    """Measure a run on a split of a data set: the usual metrics, and how far to trust each score."""
     from dataclasses import asdict
 
     metrics = api.evaluate(run, data, split, model=model, trust=trust)
