@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
-from selfmm.core.html import html_table
+from selfmm.core.html import html_table, render
 from selfmm.evaluation.verdicts import band_text, cautions, title, verdict
 from selfmm.evaluation.worth import FUSION, RunWorth
 from selfmm.explain.explanation import Explanation
@@ -93,12 +93,11 @@ class Prediction:
         low, high = self.label_range
         caption = f"{self.id}, {self.start:.1f} to {self.end:.1f} s, labels from {low:g} to {high:g}"
         notes = [
-            *(f"Warning: {caution}" for caution in cautions(self.worth)),
             self.sentence,
             *([self.transcript.text] if self.transcript.text else []),
             *(f"Warning: {warning}" for warning in self.warnings),
         ]
-        return html_table(rows, ("", "score", "4 of 5 within", ""), caption=caption, notes=notes)
+        return _first(self.worth) + html_table(rows, ("", "score", "4 of 5 within", ""), caption=caption, notes=notes)
 
     def _shown(self, name: str) -> str:
         score = self.all_scores[name]
@@ -257,9 +256,9 @@ class Predictions(list[Prediction]):
             )
             for prediction in self
         ]
-        notes = [f"Warning: {caution}" for caution in (cautions(self[0].worth) if self else ())]
-        notes += [f"{failure.id}: {failure.reason}" for failure in self.failures]
-        return html_table(rows, ("", "score", *modalities, "words", "warnings"), notes=notes)
+        notes = [f"{failure.id}: {failure.reason}" for failure in self.failures]
+        first = _first(self[0].worth) if self else ""
+        return first + html_table(rows, ("", "score", *modalities, "words", "warnings"), notes=notes)
 
 
 def table_of(predictions: Sequence[Prediction]) -> pd.DataFrame:
@@ -315,6 +314,11 @@ def overlay(predictions: Sequence[Prediction]) -> list[tuple[float, float, str]]
         if end > current.start:
             cues.append((current.start, end, text))
     return cues
+
+
+def _first(worth: RunWorth | None) -> str:
+    """Return HTML of the reasons not to trust a run at all."""
+    return render("{% for line in lines %}<p>Warning: {{ line }}</p>{% endfor %}", lines=cautions(worth))
 
 
 def _cue(prediction: Prediction, alone: str) -> str:
