@@ -55,7 +55,7 @@ def test_the_same_by_every_way_to_say_it(trained: SentimentModel, planted: Datas
         for data in (planted, planted.path, str(planted.path)):
             table = table_of(api.predict(run, data, split="test"))
             expected = stored[stored["split"] == "test"].reset_index(drop=True)
-            pd.testing.assert_frame_equal(table, expected, atol=1e-5)
+            pd.testing.assert_frame_equal(table[expected.columns], expected, atol=1e-5)
     assert len(table_of(api.predict(trained, text="the plot was wonderful"))) == 1
     assert len(table_of(api.predict(trained, text=["fine", "no"]))) == 2
     assert api.evaluate(trained).values["mae"] == pytest.approx(trained.evaluate().values["mae"])
@@ -188,7 +188,7 @@ def test_best_epoch_is_that_of_the_lowest_validation_mae(trained: SentimentModel
 
 def test_loading_gives_the_stored_predictions(trained: SentimentModel, planted: Dataset) -> None:
     again = selfmm.load(trained.folder.path).predict(planted)
-    pd.testing.assert_frame_equal(again, trained.predictions, atol=1e-5)
+    pd.testing.assert_frame_equal(again[trained.predictions.columns], trained.predictions, atol=1e-5)
 
 
 @pytest.mark.slow

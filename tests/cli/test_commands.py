@@ -230,7 +230,7 @@ def test_a_run_without_scores_per_modality_predicts(planted: Dataset, tiny_encod
     for asked in ([str(planted.path)], ["--text", "the plot was great"]):
         result = selfmm("predict", tmp_path / "run", *asked)
         assert result.returncode == 0, result.stderr
-        assert result.stdout.splitlines()[0] == "id,split,label,score"
+        assert result.stdout.splitlines()[0] == "id,split,label,score,low,high,informs"
 
 
 def test_nan_frames_stop_a_run_with_the_clips_id(planted: Dataset, tmp_path: Path) -> None:

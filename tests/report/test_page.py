@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import selfmm
 from report.conftest import HOSTILE
 from selfmm.core.errors import RunError
 from selfmm.data.store import Dataset
+from selfmm.evaluation.verdicts import UNKNOWN, cautions
 from selfmm.report.report import default_page, write_report
 from selfmm.runs.material import Material
 from selfmm.runs.trained_model import TrainedModel
@@ -61,6 +63,23 @@ def page(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return write_report(trained.folder.path, tmp_path_factory.mktemp("page") / "report.html")[0]
 
 
+@pytest.fixture
+def old_run(trained: TrainedModel, tmp_path: Path) -> Path:
+    """A run that does not know what its scores are worth."""
+    shutil.copytree(trained.folder.path, tmp_path / "old")
+    content = json.loads((tmp_path / "old" / "metrics.json").read_text())
+    del content["worth"]
+    (tmp_path / "old" / "metrics.json").write_text(json.dumps(content))
+    return tmp_path / "old"
+
+
+@pytest.mark.slow
+def test_an_old_run_says_that_it_does_not_know(old_run: Path) -> None:
+    text = " ".join(Reader(write_report(old_run)[0].read_text(encoding="utf-8")).words)
+    assert UNKNOWN[1:] in text
+    assert "What each score is worth" not in text
+
+
 @pytest.fixture(scope="module")
 def hostile_page(hostile: Path) -> Path:
     return write_report(hostile)[0]
@@ -74,6 +93,9 @@ def test_it_holds_every_part(page: Path, trained: TrainedModel) -> None:
     shown = " ".join(read.words)
     audit = Material.read(trained.folder.path).audit()
     mae = trained.metrics["splits"]["test"]["fusion"]["values"]["mae"]
+    assert trained.worth is not None
+    assert f"What each score is worth, on {trained.worth.scores['fusion'].clips} test clips" in shown
+    assert [caution[1:] in shown for caution in cautions(trained.worth)] == [True] * len(cautions(trained.worth))
     for part in (f"{mae:.4f}", "0.0 %", "u-label | m-label", "labels.rule", "authors", "quality and error"):
         assert part in shown, part
     clip = audit.clips.iloc[0]

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from selfmm.evaluation.tables import cell as cell
     from selfmm.evaluation.tables import head as head
     from selfmm.evaluation.tables import metrics_table as metrics_table
+    from selfmm.evaluation.tables import worth_table as worth_table
+    from selfmm.evaluation.verdicts import UNKNOWN as UNKNOWN
+    from selfmm.evaluation.verdicts import band_text as band_text
+    from selfmm.evaluation.verdicts import cautions as cautions
+    from selfmm.evaluation.verdicts import title as title
+    from selfmm.evaluation.verdicts import verdict as verdict
+    from selfmm.evaluation.worth import FUSION as FUSION
+    from selfmm.evaluation.worth import RunWorth as RunWorth
     from selfmm.experiments.grid import Grid as Grid
     from selfmm.experiments.search import Search as Search
     from selfmm.experiments.search import describe_space as describe_space
@@ -40,7 +48,6 @@ if TYPE_CHECKING:
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
-    from selfmm.recordings.prediction import FUSION as FUSION
     from selfmm.recordings.prediction import figure as figure
     from selfmm.recordings.prediction import table_of as table_of
     from selfmm.report.cells import Row as Row
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
     from selfmm.report.cells import recovery_rows as recovery_rows
     from selfmm.report.cells import words as words
     from selfmm.report.style import drawing as drawing
+    from selfmm.runs.folder import RunFolder as RunFolder
     from selfmm.training.seeds import describe_failures as describe_failures
     from selfmm.training.trainer import EpochRecord as EpochRecord
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from selfmm.evaluation.metrics import DESCRIPTIONS as METRICS
+from selfmm.evaluation.metrics import describe
 from selfmm.evaluation.tables import head
 from selfmm.labels.audit.audit import DESCRIPTIONS as AUDIT
 from selfmm.labels.audit.audit import Audit
@@ -93,12 +94,12 @@ def recovery_rows(recovery: pd.DataFrame) -> list[Row]:
     return rows
 
 
-def metric_rows(columns: Mapping[str, Mapping[str, float | None]]) -> list[Row]:
+def metric_rows(columns: Mapping[str, Mapping[str, float | None]], neutral: float) -> list[Row]:
     """Return a row per metric with its definition and a cell per column, from the values of ``metrics.json``."""
     rows = []
     for key in dict.fromkeys(key for values in columns.values() for key in values):
         plain = key in {"mae", "corr"} or key not in METRICS
         figures = [values.get(key) for values in columns.values()]
         cells = ["–" if value is None else f"{value:.4f}" if plain else f"{100 * value:.2f}" for value in figures]
-        rows.append(Row(head(key), METRICS.get(key, key).partition(": ")[2], cells))
+        rows.append(Row(head(key), describe(key, neutral).partition(": ")[2], cells))
     return rows

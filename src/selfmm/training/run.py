@@ -27,6 +27,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
+from selfmm.evaluation.worth import Scored, run_worth
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.base import label_source
@@ -264,7 +265,10 @@ class Run:
         frames = [name for name, encoder in trainer.model.encoders.items() if isinstance(encoder, Standardised)]
         raw = [name for name in frames if not self.settings.stream_for(name).standardise]
         notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
-        return {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits, "notes": notes}
+        known = Scored.of(prediction_table(self.dataset, scores), self.dataset.samples)
+        worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
+        content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
+        return content | {"worth": asdict(worth), "notes": notes}
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:
