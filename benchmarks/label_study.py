@@ -195,8 +195,9 @@ def measure(study: StudySet, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     labels, truth = table["label"].to_numpy(dtype=np.float64, copy=True), truths(table)
     answers, estimates = all_rules(labels, rows, study.epochs, seed)
     answers["ceiling"] = {name: ceiling(rows[name].numpy(), truth[name], labels) for name in MODALITIES}
-    place = {"set": study.name, "seed": seed}
-    return recovered(table, answers).assign(**place), calibration(estimates, truth).assign(**place)
+    return recovered(table, answers).assign(set=study.name, seed=seed), calibration(estimates, truth).assign(
+        set=study.name, seed=seed
+    )
 
 
 def recovered(table: pd.DataFrame, answers: Answers) -> pd.DataFrame:
