@@ -165,7 +165,10 @@ def test_a_flip_of_all_labels_flips_the_estimates(sample: Sample) -> None:
 def test_another_unit_and_zero_of_the_labels_are_the_same_scale(sample: Sample, unit: float, zero: float) -> None:
     moved = estimate_labels(unit * sample.known + zero, sample.inputs, fit=sample.fit, present=sample.present)
     for name, estimate in sample.estimate().items():
-        back = {"labels": (moved[name].labels - zero) / unit, "expected_error": moved[name].expected_error / unit}
+        back: dict[str, Any] = {
+            "labels": (moved[name].labels - zero) / unit,
+            "expected_error": moved[name].expected_error / unit,
+        }
         assert_same(replace(moved[name], **back), estimate)
 
 
