@@ -24,7 +24,7 @@ def draw(tables: list[pd.DataFrame], file: Path) -> None:
     from matplotlib.figure import Figure
 
     matplotlib.rcParams |= {"svg.hashsalt": "selfmm", "font.size": 8}
-    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     for axes, title, table in zip(figure.subplots(1, len(tables)), TITLES, tables, strict=True):
         by_tenth = table.query("order == 'expected error'").groupby(["set", "tenth"], sort=False)
         means = by_tenth[["expected", "error"]].mean()
@@ -34,7 +34,7 @@ def draw(tables: list[pd.DataFrame], file: Path) -> None:
             points = means.loc[name]
             axes.plot(points["expected"], points["error"], marker=MARKERS[at], markersize=3, linewidth=1, label=name)
         axes.set(title=title, xlabel="expected error", xlim=(0, highest), ylim=(0, highest), aspect="equal")
-        axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+        axes.legend(fontsize=6.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("true error")
     figure.savefig(file, metadata={"Date": None})

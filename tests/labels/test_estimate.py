@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -164,7 +165,10 @@ def test_a_flip_of_all_labels_flips_the_estimates(sample: Sample) -> None:
 def test_another_unit_and_zero_of_the_labels_are_the_same_scale(sample: Sample, unit: float, zero: float) -> None:
     moved = estimate_labels(unit * sample.known + zero, sample.inputs, fit=sample.fit, present=sample.present)
     for name, estimate in sample.estimate().items():
-        back = {"labels": (moved[name].labels - zero) / unit, "expected_error": moved[name].expected_error / unit}
+        back: dict[str, Any] = {
+            "labels": (moved[name].labels - zero) / unit,
+            "expected_error": moved[name].expected_error / unit,
+        }
         assert_same(replace(moved[name], **back), estimate)
 
 
@@ -185,7 +189,8 @@ def test_order_of_clips_does_not_matter(sample: Sample) -> None:
     present = {name: mask[order] for name, mask in sample.present.items()}
     moved = estimate_labels(sample.known[order], inputs, fit=sample.fit[order], present=present)
     for name, estimate in sample.estimate().items():
-        assert_same(moved[name], replace(estimate, **{field: getattr(estimate, field)[order] for field in FIELDS}))
+        ordered: dict[str, Any] = {field: getattr(estimate, field)[order] for field in FIELDS}
+        assert_same(moved[name], replace(estimate, **ordered))
 
 
 @lawful
@@ -275,7 +280,8 @@ def test_several_blocks_and_rows_that_are_not_finite() -> None:
 def test_expected_errors_are_right_on_average_over_the_prior() -> None:
     """Worlds as the estimator assumes them: over many of them, expected and true errors are equal."""
     rng, worlds = np.random.default_rng(7), _draw(3)
-    expected, true, from_m = [], [], []
+    expected: list[list[float]] = []
+    true, from_m = [], []
     while len(expected) < 60:
         at = int(rng.integers(worlds.rho.shape[1]))
         rho, leak, truths = worlds.rho[:, at], worlds.leak[:, at], worlds.truths[:, :, at]

@@ -90,7 +90,7 @@ def posteriors(correlations: Array, between: Array, counts: Array) -> list[Poste
     own, through_m = r * (1 - leak) / rho, r * leak  # a_s and c_s
     trust = r * ((1 - leak) / rho + leak * rho)  # lambda_s
     signal = own**2 + through_m**2 + 2 * own * through_m * rho
-    possible = np.logical_and(signal <= 1, rho >= r).all(axis=0)  # the noise has no negative variance
+    possible = np.asarray(np.logical_and(signal <= 1, rho >= r).all(axis=0))  # the noise has no negative variance
     weights = _weights(worlds, own, through_m, between, counts, possible)
     of_m, of_z = (rho - r * trust) / (1 - r**2), (trust - rho * r) / (1 - r**2)
     explained = (rho**2 + trust**2 - 2 * r * rho * trust) / (1 - r**2)
