@@ -2,7 +2,7 @@
 
 It needs no training: a ridge regression on fixed inputs predicts every clip's m-label without having seen it
 (:mod:`selfmm.labels.ridge`), and the label is the posterior mean of what the modality says, given that evidence and the
-m-label (:mod:`selfmm.labels.worlds`, :mod:`selfmm.labels.contradictions`). It works for any data with one label per
+m-label, on the scale of the m-labels (:mod:`selfmm.labels.worlds`, :mod:`selfmm.labels.contradictions`). It works for any data with one label per
 sample and several sources.
 """
 
@@ -35,8 +35,8 @@ class ModalityEstimate:
     Attributes:
         labels: (N,) u-labels on the scale of the m-labels; NaN where a clip lacks the modality or has no m-label.
         expected_error: (N,) expected absolute error of the u-label, in the unit of the labels; NaN as above.
-        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the best guess from the m-label alone)``. At 0
-            the modality's inputs add nothing to the m-label, at .5 they halve the error. NaN as above.
+        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the m-label as this modality's label)``. At 0
+            the modality's inputs add nothing to the m-label, at .5 they halve its error. NaN as above.
         evidence: (N,) the m-label as predicted from this modality alone, without the clip's own label; NaN where the
             clip lacks the modality.
         contradiction: (N,) probability in [0, 1] that the modality contradicts the m-label; NaN as above.
@@ -139,10 +139,10 @@ class _Modality:
             mixture = Contradictions.fit(m[self.fit], z[self.fit], self.correlation)
             share, resolution = mixture.share, mixture.resolution
             contradicts = mixture.weight * mixture.probability(m, z)
-            agrees = posterior.mean(m, z), posterior.squared_error(m, z)
+            agrees = posterior.label(m, z), posterior.squared_error(m, z)
             own, squared = _mixed(agrees, mixture.own_label(z), contradicts)
-            from_m = posterior.rho * m, posterior.squared_error_from_m(m)
-            trust = 1 - np.sqrt(squared / _mixed(from_m, (0.0, 1.0), mixture.weight * share)[1])
+            of_m, wrong = posterior.squared_error_of_m(m), mixture.weight * share
+            trust = 1 - np.sqrt(squared / ((1 - wrong) * of_m + wrong * (1 + np.square(m))))
         has_label = self.present & np.isfinite(labels)
 
         def only(values: Array) -> Array:
