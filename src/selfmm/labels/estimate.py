@@ -132,7 +132,7 @@ class _Stream:
         if self.correlation > 0:
             own, squared = posterior.mean(m, z), posterior.squared_error(m, z)
             mixture = Contradictions.fit(m[self.fit], z[self.fit], self.correlation)
-            contradicts = mixture.resolution * mixture.probability(m, z)
+            contradicts = mixture.weight * mixture.probability(m, z)
             other, variance = mixture.own_label(z)
             mean = own + contradicts * (other - own)
             squared = (1 - contradicts) * (squared + (own - mean) ** 2) + contradicts * (variance + (other - mean) ** 2)
