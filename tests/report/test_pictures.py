@@ -11,7 +11,7 @@ import pytest
 from selfmm.labels import Outcome
 from selfmm.labels.audit.audit import audit
 from selfmm.labels.audit.history import LabelHistory
-from selfmm.report.label_pictures import _chosen, _edges, _shares, against_m, outcomes, over_epochs, quality_histogram
+from selfmm.report.label_pictures import _chosen, _edges, _shares, against_m, outcomes, over_epochs, trust_histogram
 from selfmm.report.style import PALETTE, drawing, inline_svg, modality_colours, png
 from selfmm.report.training_pictures import curves
 
@@ -34,7 +34,7 @@ def labels(clips: int, modalities: int, epochs: int, size: float = 3.0) -> Label
 @pytest.mark.parametrize(("clips", "modalities", "epochs", "size"), [(1, 1, 1, 0.0), (40, 5, 20, 50.0)])
 def test_every_picture_is_drawn(clips: int, modalities: int, epochs: int, size: float) -> None:
     told = labels(clips, modalities, epochs, size)
-    found = audit(told, 3.0)
+    found = audit(told)
     assert found.outcomes is not None
     colours = modality_colours(list(told.modalities))
     history = pd.DataFrame({"epoch": [1], "valid_mae": [1.0], "loss_m0": [0.5]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,18 +11,7 @@ from selfmm.annotation.ratings import PREFIX, Ratings
 from selfmm.core.errors import SourceError
 from selfmm.core.files import atomic_file
 from selfmm.core.messages import some
-from selfmm.data.tables.cells import read_cells, words
-
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-
-
-def _as_text(cell: object) -> object:
-    """Return a cell, with a ' before a word that a spreadsheet would run (``=cmd()``, an id like ``-3g5y``)."""
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
-
-
-def _from_text(word: str) -> str:
-    return word[1:] if word.startswith("'") and _FORMULA.match(word) else word
+from selfmm.data.tables.cells import as_text, from_text, read_cells, words
 
 
 def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
@@ -35,7 +23,7 @@ def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> N
             table.to_parquet(temporary, index=False)
         else:
             # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
-            table.map(_as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
+            table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
 
 
 def read_sheet(path: Path) -> Ratings:
@@ -55,7 +43,7 @@ def read_sheet(path: Path) -> Ratings:
     cells = cells.set_axis(names, axis=1)
     ids = words(cells["id"]).str.strip()
     if path.suffix.lower() != ".parquet":
-        ids = ids.map(_from_text)
+        ids = ids.map(from_text)
     ratings = Ratings()
     repeated = list(ids[ids.duplicated()].unique())
     if repeated:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Material:
         folder = RunFolder(path)
         info = folder.require_finished()
         labels = _labels(path / "labels.parquet", info) if info.labels == "generated" else None
-        samples, note = _samples(info)
+        samples, note = run_samples(info)
         notes = [note] if note else []
         settings = folder.settings()
         if labels is not None and labels.splits is None:
@@ -87,11 +87,6 @@ class Material:
             raise self.folder.no_labels_error(self.info)
         return self.labels
 
-    @cached_property
-    def best_labels(self) -> LabelHistory:
-        """The u-labels up to the epoch whose weights the run keeps; raises ``RunError`` if the run generated none."""
-        return self.generated_labels.until(int(self.metrics["best_epoch"]))
-
     def audit(self, top: int = 20, epoch: int | None = None) -> Audit:
         """Return the audit of the labels, with all known references.
 
@@ -102,8 +97,10 @@ class Material:
         Raises:
             RunError: if the run generated no labels, or has no such epoch.
         """
-        return audit(
-            self.best_labels if epoch is None else self.generated_labels.until(epoch),
+        best = int(self.metrics["best_epoch"])
+        labels = self.generated_labels.until(best if epoch is None else epoch)
+        result = audit(
+            labels,
             self.scale.neutral,
             scores=self.predictions,
             truth=self.samples,
@@ -111,6 +108,7 @@ class Material:
             references=self.samples,
             top=top,
         )
+        return replace(result, of_model=result.epoch == best)
 
 
 def training_clips_only(rule: str) -> str:
@@ -144,8 +142,8 @@ def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:
         raise RunError(f"cannot read {path}: {error}. The run folder is incomplete.") from error
 
 
-def _samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
-    """The data set's table, or None and the reason."""
+def run_samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
+    """Return the table of the run's data set, or None and the reason."""
     left_out = "so texts and labels per modality are left out"
     try:
         dataset = open_dataset(info.dataset_path)

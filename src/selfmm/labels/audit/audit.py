@@ -46,6 +46,7 @@ class Audit:
             ``expected_error`` and ``contradiction``; each modality's labels are then ordered by falling trust.
         clips: those whose modalities disagree most, see `selfmm.labels.audit.clips`.
         notes: what is left out and why, one sentence each.
+        of_model: whether the model of a run has the weights of this epoch.
     """
 
     epoch: int
@@ -59,6 +60,7 @@ class Audit:
     labels: pd.DataFrame
     clips: pd.DataFrame
     notes: tuple[str, ...] = ()
+    of_model: bool = False
 
 
 def audit(
@@ -95,6 +97,8 @@ def audit(
         separation = _last_separation(by_epoch, name, labels.epochs[-1])
         modality = ModalityLabels.of(labels, number, neutral=neutral, head=heads.get(name), separation=separation)
         figures[name], reasons[name] = measure(modality)
+        if scores is None:
+            reasons[name] = {key: why for key, why in reasons[name].items() if not key.startswith("head_")}
     known, by_split = _recovery(labels, neutral, truth)
     of_known = {} if known is None else known.to_dict("index")
     return Audit(
@@ -211,7 +215,7 @@ def _recovery(
     return recovery(table, last, neutral).join(_by_modality(compared)), by_split[by_split["clips"] > 0]
 
 
-_SPLIT_FIGURES = ("clips", "corr", "corr_trivial", "mae", "mae_trivial")
+_SPLIT_FIGURES = ("clips", "corr", "corr_trivial", "mae", "mae_trivial", "rmse", "rmse_trivial")
 
 
 def _with_label(labels: LabelHistory, number: int) -> Array:

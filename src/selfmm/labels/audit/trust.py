@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 DESCRIPTIONS: Mapping[str, str] = {
     "t_corr": "Williams' t of corr minus corr_trivial: beyond 2 in size, the difference is more than chance",
     "expected": "mean expected |u - truth|, to compare with mae",
-    "rank_corr": "Spearman correlation of the expected and the actual |u - truth|",
+    "rank_corr": "Spearman correlation of the expected error and the actual |u - truth|",
     "mae_best": "mean |u - truth| over the quarter of the labels with the smallest expected error",
     "mae_worst": "mean |u - truth| over the quarter with the largest expected error",
 }
@@ -113,7 +113,7 @@ def _compared(known: Mapping[str, float]) -> str:
     own, other, t = known["corr"], known["corr_trivial"], known["t_corr"]
     pair = f"correlation {own:.3f} against {other:.3f}"
     if abs(t) < _SURE or abs(own - other) < _MATTERS:
-        return f"as close to the known labels as the m-label is ({pair})"
+        return f"follows the known labels as well as the m-label does ({pair})"
     if t < 0:
         return f"worse than the m-label on the known labels ({pair}): do not use"
-    return f"closer to the known labels than the m-label ({pair})"
+    return f"follows the known labels better than the m-label does ({pair})"
