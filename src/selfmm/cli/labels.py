@@ -66,7 +66,7 @@ def labels(
     if import_ is not None:
         given = any(settings.values()) or out is not None or split is not None or epoch != "best"
         if given or audit or as_json or long or force:
-            raise api.ArgumentsError(["--import changes the data set; leave out the options of an export"])
+            raise api.ArgumentsError(["--import changes the data set; leave out --out, --audit and other options of an export"])
         _import(data, import_, 1.0 if weight is None else weight, source)
         return
     if weight is not None or source is not None:
