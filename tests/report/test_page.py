@@ -74,7 +74,7 @@ def test_it_holds_every_part(page: Path, trained: TrainedModel) -> None:
     shown = " ".join(read.words)
     audit = Material.read(trained.folder.path).audit()
     mae = trained.metrics["splits"]["test"]["fusion"]["values"]["mae"]
-    for part in (f"{mae:.4f}", "0.0 %", "u-label | m-label", "labels.rule", "authors", "quality and error"):
+    for part in (f"{mae:.4f}", "0.0 %", "u-label | m-label", "labels.rule", "authors", "known labels"):
         assert part in shown, part
     clip = audit.clips.iloc[0]
     for part in (clip["id"], html.unescape(clip["text"]), clip["video"], f"{clip['u_audio']:+.2f}"):
@@ -150,7 +150,7 @@ def test_without_its_data_set_a_run_is_reported_without_texts(hostile: Path, tmp
     assert material.samples is None
     assert "the data set cannot be read, so texts and labels per modality are left out" in text
     assert "state was deleted, so there is no picture of the class centres" in text
-    assert "quality and error" not in text
+    assert "u-label | m-label" not in text
     table = pd.read_parquet(hostile.parent / "data" / "samples.parquet")
     table.assign(label=0.5).to_parquet(hostile.parent / "data" / "samples.parquet")
     try:

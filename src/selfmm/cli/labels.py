@@ -66,7 +66,7 @@ def labels(
     if import_ is not None:
         given = any(settings.values()) or out is not None or split is not None or epoch != "best"
         if given or audit or as_json or long or force:
-            raise api.ArgumentsError(["--import changes the data set; leave out --out, --audit and other options of an export"])
+            raise api.ArgumentsError(["--import changes the data set; leave out --out, --audit and options of these"])
         _import(data, import_, 1.0 if weight is None else weight, source)
         return
     if weight is not None or source is not None:
@@ -83,8 +83,9 @@ def labels(
 
     if out is None:
         chosen = parts.label_set(data, epoch=epoch, split=split, **settings)
+        rows = parts.label_rows(chosen, epoch, long)
         note(chosen.notes, err=True)  # a pipe gets only the table
-        deliver(parts.label_rows(chosen, epoch, long), None)
+        deliver(rows, None)
         return
     written = api.save_labels(data, out, epoch=epoch, split=split, long=long, force=force, **settings)
     note(written.notes)
