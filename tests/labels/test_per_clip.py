@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -8,7 +10,7 @@ from selfmm.labels.per_clip import per_clip
 NAN = float("nan")
 
 
-def long_table(**columns: object) -> pd.DataFrame:
+def long_table(**columns: Any) -> pd.DataFrame:
     """Two modalities of clips a and b; b lacks vision."""
     table = pd.DataFrame(
         {
@@ -61,7 +63,7 @@ def test_rules_that_make_labels_in_training_have_rows_of_the_training_clips_only
     table = per_clip(long_table(), samples())
     assert table["id"].tolist() == ["b", "a"]
     assert table["outcome_type"].tolist() == ["fixed", "updated"]
-    assert not [name for name in table if name.startswith(("trust", "made", "expected"))]
+    assert not [name for name in table if str(name).startswith(("trust", "made", "expected"))]
 
 
 def test_without_the_data_set_there_are_ids_and_labels() -> None:

@@ -9,9 +9,7 @@ from typing import Any
 HELD = ("missing", "not_finite", "one_class", "coincide", "no_evidence")
 
 
-def figures(
-    rows: list[dict[str, Any]], modality: str, neutral: float, heads: Mapping[str, float]
-) -> dict[str, float]:
+def figures(rows: list[dict[str, Any]], modality: str, neutral: float, heads: Mapping[str, float]) -> dict[str, float]:
     """Every figure that does not come from the history; NaN where it has no value."""
     mine = [row for row in rows if row["modality"] == modality]
     epochs = sorted({row["epoch"] for row in rows})

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ FRAMES = ("modalities=audio,vision",)
 POSTERIOR = (*QUICK, *FRAMES, "labels.rule=posterior", "training.max_epochs=2")
 
 
-def made(dataset: Dataset, *overrides: str) -> LabelSet:
+def labels_of(dataset: Dataset, *overrides: str) -> LabelSet:
     return from_data(dataset, load_settings(None, overrides or FRAMES))
 
 
@@ -58,12 +59,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_labels_of_clips_that_nothing_was_fitted_to_are_nearer_to_the_truth_than_m(
     world: Dataset, tiny_encoder: str
 ) -> None:
-    labels = made(world, f"text.encoder={tiny_encoder}", "text.max_tokens=40")
+    labels = labels_of(world, f"text.encoder={tiny_encoder}", "text.max_tokens=40")
     assert labels.table["made"].isin(["left out", "held out", "m-label", "missing"]).all()
     for split in ("train", "test"):
-        found = correlations(labels, split)
+        by_name = correlations(labels, split)
         for name, gain in (("text", 0.0), ("audio", 0.005)):  # the text encoder is a tiny random one
-            assert found[name][0] > found[name][1] + gain, (split, name, found)
+            assert by_name[name][0] > by_name[name][1] + gain, (split, name, by_name)
         of_split = labels.of_split(split).table
         assert set(of_split.loc[of_split["modality"] == "text", "made"]) == {
             "left out" if split == "train" else "held out",
@@ -72,7 +73,7 @@ def test_labels_of_clips_that_nothing_was_fitted_to_are_nearer_to_the_truth_than
 
 
 def test_a_modality_that_learned_nothing_has_the_m_labels_and_no_trust(world: Dataset) -> None:
-    labels = made(world)
+    labels = labels_of(world)
     vision = labels.table[labels.table["modality"] == "vision"]
     present = vision[vision["made"] != "missing"]
     assert set(present["made"]) == {"m-label"}
@@ -91,8 +92,8 @@ def test_a_label_of_a_test_clip_has_no_effect_on_another_clip(world: Dataset) ->
     table = world.samples.copy()
     row = world.rows("test")[0]
     table.loc[row, "label"] = -table.loc[row, "label"] or 1.0
-    changed = made(dataclasses.replace(world, samples=table)).table
-    before = made(world).table
+    changed = labels_of(dataclasses.replace(world, samples=table)).table
+    before = labels_of(world).table
     others = (before["id"] != table.loc[row, "id"]).to_numpy()
     pd.testing.assert_frame_equal(changed[others], before[others])
     assert not changed[~others]["u_label"].equals(before[~others]["u_label"])
@@ -100,17 +101,17 @@ def test_a_label_of_a_test_clip_has_no_effect_on_another_clip(world: Dataset) ->
 
 def test_data_without_a_training_split_or_of_few_clips(world: Dataset) -> None:
     table = world.samples.assign(split="test")
-    labels = made(dataclasses.replace(world, samples=table))
+    labels = labels_of(dataclasses.replace(world, samples=table))
     assert set(labels.table["made"]) == {"left out", "m-label", "missing"}
     assert "the data set has no training split, so the labels are fitted to all clips" in labels.notes[0]
-    few = made(dataclasses.replace(world, samples=world.samples.iloc[:3].reset_index(drop=True)))
+    few = labels_of(dataclasses.replace(world, samples=world.samples.iloc[:3].reset_index(drop=True)))
     assert set(few.table["made"]) == {"m-label"} | set(few.table["made"]) & {"missing"}
     assert np.isfinite(few.table["u_label"]).all()
     with pytest.raises(DatasetError, match=r"no clip of a split 'valid' has labels; there are labels of: train"):
         few.of_split("valid")
 
 
-def tiny(folder: Path, labels: npt.ArrayLike, **columns: object) -> Dataset:
+def tiny(folder: Path, labels: npt.ArrayLike, **columns: Any) -> Dataset:
     """Clips with one modality, "type", whose frames say what the label is; split 60/20/20."""
     values = np.asarray(labels, dtype=np.float64)
     count = len(values)
@@ -128,35 +129,35 @@ def tiny(folder: Path, labels: npt.ArrayLike, **columns: object) -> Dataset:
 
 
 def test_one_modality_named_type_on_a_scale_of_1_to_5_with_unknown_labels(tmp_path: Path) -> None:
-    labels = np.random.default_rng(1).uniform(1, 5, 60).round(1)
-    labels[[3, 30]] = np.nan
-    found = made(tiny(tmp_path / "data", labels), "seed=1")
-    assert found.notes == ("2 clips have no m-label, and so no labels per modality.",)
-    assert found.table["u_label"].between(1, 5).all()
-    assert len(found.table) == 58
-    wide = found.per_clip()
+    m_labels = np.random.default_rng(1).uniform(1, 5, 60).round(1)
+    m_labels[[3, 30]] = np.nan
+    labels = labels_of(tiny(tmp_path / "data", m_labels), "seed=1")
+    assert labels.notes == ("2 clips have no m-label, and so no labels per modality.",)
+    assert labels.table["u_label"].between(1, 5).all()
+    assert len(labels.table) == 58
+    wide = labels.per_clip()
     assert len(wide) == 60
     assert wide.loc[3, ["label", "label_type", "trust_type"]].isna().all()
     assert wide.loc[3, "made_type"] == ""
 
 
 def test_constant_labels(tmp_path: Path) -> None:
-    found = made(tiny(tmp_path / "data", np.full(20, 2.0)), "seed=1").table
-    assert (found["u_label"] == 2).all()
-    assert set(found["made"]) == {"m-label"}
+    labels = labels_of(tiny(tmp_path / "data", np.full(20, 2.0)), "seed=1").table
+    assert (labels["u_label"] == 2).all()
+    assert set(labels["made"]) == {"m-label"}
 
 
 def test_data_that_labels_cannot_be_made_of(tmp_path: Path) -> None:
     dataset = tiny(tmp_path / "data", np.arange(20) % 5 + 1.0)
     unknown = dataset.samples.assign(label=np.nan)
     with pytest.raises(DatasetError, match=r"has no clip with a label in its train split\. Labels per modality are"):
-        made(dataclasses.replace(dataset, samples=unknown), "seed=1")
+        labels_of(dataclasses.replace(dataset, samples=unknown), "seed=1")
     with pytest.raises(DatasetError, match=r"has no clip with a label\. Labels"):
-        made(dataclasses.replace(dataset, samples=unknown.assign(split="test")), "seed=1")
+        labels_of(dataclasses.replace(dataset, samples=unknown.assign(split="test")), "seed=1")
     with pytest.raises(SettingsError, match="has no modality 'text'"):
-        made(dataset, "modalities=text")
+        labels_of(dataset, "modalities=text")
     with pytest.raises(SettingsError, match=r"labels\.tasks names 'typ'; did you mean 'type'"):
-        made(dataset, "labels.tasks=typ")
+        labels_of(dataset, "labels.tasks=typ")
 
 
 def test_labels_of_people_are_taken_as_they_are_on_all_splits(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_labels_of_people_are_taken_as_they_are_on_all_splits(tmp_path: Path) ->
     chosen = dataset.samples["id"].iloc[[0, 3]].tolist()  # of training and of validation
     pd.DataFrame({"id": chosen, "label_type": [5.0, 1.0]}).to_parquet(tmp_path / "sheet.parquet")
     import_corrections(dataset, tmp_path / "sheet.parquet", weight=0.5)
-    table = made(open_dataset(dataset.path), "seed=1").table.set_index("id").loc[chosen]
+    table = labels_of(open_dataset(dataset.path), "seed=1").table.set_index("id").loc[chosen]
     assert table["made"].tolist() == ["person"] * 2
     assert table["u_label"].tolist() == [5.0, 1.0]
     assert table["weight"].tolist() == [0.5, 0.5]
@@ -180,7 +181,7 @@ def estimated(planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Sen
 
 def test_a_run_has_the_labels_of_its_data_set_alone(estimated: SentimentModel, planted: Dataset) -> None:
     labels = from_run(estimated.folder).of_epoch("best")
-    pd.testing.assert_frame_equal(labels.table, made(planted).table)
+    pd.testing.assert_frame_equal(labels.table, labels_of(planted).table)
     assert len(labels.table) == 2 * len(planted)
     assert list(labels.table) == [
         *("id", "epoch", "modality", "m_label", "u_label", "weight", "outcome"),
@@ -204,8 +205,8 @@ def test_training_uses_the_labels_of_the_table(planted: Dataset, tmp_path: Path)
     from training.builders import make
 
     trainer, _ = make(planted, tmp_path, "labels.rule=posterior")
-    generator = trainer.objective.generator
-    table = made(planted).of_split("train").table
+    generator: Any = trainer.objective.generator
+    table = labels_of(planted).of_split("train").table
     for name, own in generator.labels.items():
         np.testing.assert_array_equal(own.cpu(), table.loc[table["modality"] == name, "u_label"])
 
@@ -245,7 +246,7 @@ def test_other_rules_have_labels_of_training_clips_and_say_of_which_epoch(traine
 def test_runs_that_are_not_finished(planted: Dataset, tmp_path: Path) -> None:
     killed_at_the_end(planted, tmp_path / "posterior", overrides=POSTERIOR)
     labels = from_run(RunFolder(tmp_path / "posterior"))
-    pd.testing.assert_frame_equal(labels.table, made(planted).table)
+    pd.testing.assert_frame_equal(labels.table, labels_of(planted).table)
     assert labels.notes[0] == f"{tmp_path / 'posterior'} is not finished."
     killed_at_the_end(planted, tmp_path / "authors", overrides=[*QUICK, *FRAMES])
     labels = from_run(RunFolder(tmp_path / "authors"))

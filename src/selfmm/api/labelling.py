@@ -180,8 +180,8 @@ def audit(
     if str(epoch) == "all":
         raise ArgumentsError(["an audit judges the labels of one epoch, and shows the earlier ones; give that epoch"])
     if _as_data(data) is not None:
-        arguments = {"preset": preset, "text_encoder": text_encoder, "overrides": overrides}
-        return label_set(data, epoch=epoch, **arguments).audit()
+        chosen = label_set(data, epoch=epoch, preset=preset, text_encoder=text_encoder, overrides=overrides)
+        return chosen.audit()
     folder = open_run(cast("Run", data))
     chosen = from_run(folder).of_epoch(str(epoch), earlier=True)
     if not chosen.finished:

@@ -78,21 +78,21 @@ class ClipLabels:
         outcome[(u_label <= bounds[0]) | (u_label >= bounds[1])] = Outcome.CLAMPED
         outcome[:] = Outcome.NO_EVIDENCE if estimate.correlation <= 0 else outcome
         outcome[absent] = Outcome.MISSING
-        numbers = [part.astype(np.float32) for part in (estimate.expected_error, estimate.trust)]
+        expected_error, trust = estimate.expected_error.astype(np.float32), estimate.trust.astype(np.float32)
         contradiction = estimate.contradiction.astype(np.float32)
         if fixed is not None:
             known = fixed.index.numpy()
             u_label[known], weight[known] = fixed.labels.numpy(), fixed.weights.numpy()
             outcome[known] = Outcome.FIXED
-            numbers[0][known], numbers[1][known] = 0.0, 1.0
+            expected_error[known], trust[known] = 0.0, 1.0
         made = np.where(fit, LEFT_OUT, HELD_OUT).astype(object)
         for case, word in ((Outcome.NO_EVIDENCE, M_LABEL), (Outcome.MISSING, MISSING), (Outcome.FIXED, PERSON)):
             made[outcome == case] = word
         unlabelled = np.isnan(m_labels)
         made[unlabelled] = ""
-        for values in (u_label, weight, *numbers, contradiction):
+        for values in (u_label, weight, expected_error, trust, contradiction):
             values[unlabelled] = np.nan
-        return cls(u_label, weight, outcome, *numbers, contradiction, made)
+        return cls(u_label, weight, outcome, expected_error, trust, contradiction, made)
 
     def rows(self, index: npt.NDArray[np.int64]) -> ClipLabels:
         """Return the labels of the clips ``index``, (n,)."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from selfmm.data.manifest import PLACE, TEXT
@@ -48,14 +51,14 @@ def per_clip(table: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
         own = table[table["modality"] == name]
         words = pd.Series(own[how].to_numpy(dtype=object), index=own["id"])
         columns[f"{how}_{name}"] = words.reindex(ids).fillna("").to_numpy()
-    for name in names if samples is not None else ():
-        if f"{LABEL}{name}" in samples:
+    for name in names:
+        if samples is not None and f"{LABEL}{name}" in samples:
             known = pd.Series(samples[f"{LABEL}{name}"].to_numpy(dtype=np.float64), index=samples["id"])
             columns[f"{KNOWN}{name}"] = known.reindex(ids).to_numpy()
     return pd.DataFrame(columns)
 
 
-def _of_samples(table: pd.DataFrame, samples: pd.DataFrame | None) -> dict[str, object]:
+def _of_samples(table: pd.DataFrame, samples: pd.DataFrame | None) -> dict[str, npt.NDArray[Any]]:
     """Return the columns that say which clip it is."""
     clips = table.drop_duplicates("id")
     if samples is None:

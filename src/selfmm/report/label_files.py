@@ -27,5 +27,5 @@ def write_labels(path: Path, table: pd.DataFrame, card: Path, text: str) -> None
             elif path.suffix == ".parquet":
                 table.to_parquet(of_table, index=False)
             else:
-                texts = {name: table[name].map(as_text) for name in table.select_dtypes(exclude="number")}
+                texts = {str(name): table[name].map(as_text) for name in table.select_dtypes(exclude="number")}
                 table.assign(**texts).to_csv(of_table, index=False)

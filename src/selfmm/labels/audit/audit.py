@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,9 @@ def audit(
         if scores is None:
             reasons[name] = {key: why for key, why in reasons[name].items() if not key.startswith("head_")}
     known, by_split = _recovery(labels, neutral, truth)
-    of_known = {} if known is None else known.to_dict("index")
+    of_known: dict[str, dict[str, Any]] = {}
+    for name, row in () if known is None else known.iterrows():
+        of_known[str(name)] = {str(key): value for key, value in row.items()}
     return Audit(
         epoch=labels.epochs[-1],
         figures=_by_modality(figures),
@@ -203,8 +206,8 @@ def _recovery(
     compared = {}
     for name, number in numbers.items():
         expected = labels.estimates["expected_error"][number].astype(np.float64) if labels.estimated else None
-        answers = (table[column].to_numpy(dtype=np.float64) for column in ("label", f"label_{name}"))
-        compared[name] = against_truth(last[name], *answers, expected)
+        m_labels, true = (table[column].to_numpy(dtype=np.float64) for column in ("label", f"label_{name}"))
+        compared[name] = against_truth(last[name], m_labels, true, expected)
     splits = np.full(len(table), "train", dtype=object) if labels.splits is None else labels.splits
     parts = {}
     for split in dict.fromkeys(splits):
@@ -220,7 +223,7 @@ _SPLIT_FIGURES = ("clips", "corr", "corr_trivial", "mae", "mae_trivial", "rmse",
 
 def _with_label(labels: LabelHistory, number: int) -> Array:
     """(N,) u-labels of the last epoch; NaN where the clip lacks the modality."""
-    values = labels.u_labels[number, -1].astype(np.float64)
+    values: Array = labels.u_labels[number, -1].astype(np.float64)
     if labels.outcomes is not None:
         values[labels.has(number, Outcome.MISSING)[-1]] = np.nan
     return values
