@@ -2,9 +2,9 @@
 
     python benchmarks/label_trust.py             # 5 sets, 3 seeds: the table of docs/inspection.md
 
-Per set and modality, means over clips and seeds: the trust; by what share the u-labels really err less than the m-labels
-(``gain``: root mean squared error, ``spared``: mean absolute error); the expected error and the actual ones; and the rank
-correlation of expected and actual error.
+Per set and modality, means over clips and seeds: the trust; the share by which the u-labels really err less than the
+m-labels (``gain``: root mean squared error, ``spared``: mean absolute error); the expected error and the actual ones;
+and the rank correlation of expected and actual error.
 """
 
 from __future__ import annotations

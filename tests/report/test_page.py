@@ -198,6 +198,30 @@ def test_a_run_without_generated_labels_has_a_page_too(planted: Dataset, tmp_pat
         Material.read(tmp_path / "run").audit()
 
 
+@pytest.mark.slow
+def test_a_run_whose_labels_were_estimated_before_training(planted: Dataset, tmp_path: Path) -> None:
+    few = ["modalities=audio,vision", "training.max_epochs=2"]
+    selfmm.train(planted, overrides=few, out=tmp_path / "run")
+    text = write_report(tmp_path / "run", pictures=tmp_path / "pictures")[0].read_text(encoding="utf-8")
+    read = Reader(text)
+    assert not read.open
+    shown = " ".join(read.words)
+    audit = Material.read(tmp_path / "run").audit()
+    for part in (
+        "Every clip has one label from a person, m, and one estimated label per modality, u.",
+        "Labels that were estimated before training, next to the fused score.",
+        audit.verdicts["audio"],
+        "correlation, test",
+        "Outcomes and trust",
+        "contradiction",
+    ):
+        assert part in shown, part
+    assert "last epoch" not in shown
+    names = {path.stem for path in (tmp_path / "pictures").iterdir()}
+    assert {"trust", "outcomes", "u-against-m-audio", "labels-over-epochs-vision"} <= names
+    assert not {name for name in names if name.startswith(("centres", "drift", "separation"))}
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -154,6 +154,10 @@ def test_data_that_labels_cannot_be_made_of(tmp_path: Path) -> None:
         labels_of(dataclasses.replace(dataset, samples=unknown), "seed=1")
     with pytest.raises(DatasetError, match=r"has no clip with a label\. Labels"):
         labels_of(dataclasses.replace(dataset, samples=unknown.assign(split="test")), "seed=1")
+    assert (
+        "the rule authors of these settings makes labels in training"
+        in labels_of(dataset, "labels.rule=authors").notes[0]
+    )
     with pytest.raises(SettingsError, match="has no modality 'text'"):
         labels_of(dataset, "modalities=text")
     with pytest.raises(SettingsError, match=r"labels\.tasks names 'typ'; did you mean 'type'"):

@@ -129,7 +129,7 @@ def from_data(dataset: Dataset, settings: Settings) -> LabelSet:
         dataset.manifest.label_range,
         "posterior",
         encoder=settings.text.encoder if words else "",
-        notes=tuple(_gaps(dataset.samples)),
+        notes=(*_other_rule(settings), *_gaps(dataset.samples)),
     )
 
 
@@ -210,6 +210,13 @@ def _unfinished(folder: RunFolder, info: RunInfo) -> LabelSet:
 def _best_so_far(history: pd.DataFrame) -> int:
     best = history[history["best"]]
     return int((best if len(best) else history)["epoch"].iloc[-1])
+
+
+def _other_rule(settings: Settings) -> list[str]:
+    rule = settings.labels.rule
+    if rule == "posterior":
+        return []
+    return [f"the rule {rule} of these settings makes labels in training; these are estimated by the rule posterior."]
 
 
 def _gaps(samples: pd.DataFrame) -> list[str]:
