@@ -164,6 +164,32 @@ def test_data_that_labels_cannot_be_made_of(tmp_path: Path) -> None:
         labels_of(dataset, "labels.tasks=typ")
 
 
+def test_features_that_were_not_measured_and_clips_in_which_nothing_was(tmp_path: Path) -> None:
+    """A gap in one feature costs that feature; only a clip without any measurement lacks the modality."""
+    values, count = np.arange(60) % 5 + 1.0, 60
+    frames = np.random.default_rng(0).normal(0, 0.3, (count, 4, 3)) + values[:, None, None]
+    frames[::4, :, 0] = np.nan
+    frames[7] = np.nan
+    ids = [f"c{number}" for number in range(count)]
+    table = pd.DataFrame({"id": ids, "split": "train", "label": values, "text": None, "video": ids})
+    source = Frames(Modality(kind="frames", dim=3, gaps=True), np.full(count, 4), lambda i: frames[i].astype("f4"))
+    dataset = write_dataset(Source(table, {"audio": source}, "gaps", (1.0, 5.0)), tmp_path / "data")
+    labels = labels_of(dataset, "modalities=audio").table
+    assert labels.index[labels["made"] == "missing"].tolist() == [7]
+    assert np.isfinite(labels.drop(index=7)["trust"]).all()
+
+
+def test_token_ids_that_the_encoder_does_not_know(tiny_encoder: str, tmp_path: Path) -> None:
+    ids = [f"c{number}" for number in range(6)]
+    table = pd.DataFrame({"id": ids, "split": "train", "label": [1.0, -1.0] * 3, "text": None, "video": ids})
+    tokens = Frames(
+        Modality(kind="tokens", tokenizer="bert"), np.full(6, 2), lambda i: np.array([2, 20_000]), np.dtype(np.int32)
+    )
+    dataset = write_dataset(Source(table, {"text": tokens}, "tokens", (-3.0, 3.0)), tmp_path / "data")
+    with pytest.raises(DatasetError, match=r"go up to 20000, but the text encoder knows \d+ words"):
+        labels_of(dataset, f"text.encoder={tiny_encoder}", "text.max_tokens=40")
+
+
 def test_labels_of_people_are_taken_as_they_are_on_all_splits(tmp_path: Path) -> None:
     dataset = tiny(tmp_path / "data", np.arange(60) % 5 + 1.0)
     chosen = dataset.samples["id"].iloc[[0, 3]].tolist()  # of training and of validation

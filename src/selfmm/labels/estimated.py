@@ -25,7 +25,7 @@ MADE: Mapping[str, str] = {
     HELD_OUT: "estimated; the evidence about the clip comes from a regression that was fitted without its split",
     PERSON: "a person's label of this modality, taken as the truth",
     M_LABEL: "the label of the whole clip: the modality's inputs say nothing about it",
-    MISSING: "the clip lacks the modality and has no label of it",
+    MISSING: "the clip lacks the modality, or nothing of it was measured; it has no label of it",
 }
 """How a label was made, and what that means."""
 

@@ -14,13 +14,13 @@ from selfmm.core.errors import DatasetError, SettingsError
 from selfmm.core.messages import did_you_mean
 from selfmm.core.processes import Processes
 from selfmm.core.tensors import Positions
-from selfmm.data.manifest import Modality
+from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.labels import EstimatedLabels, Outcome, estimate_labels
 from selfmm.labels.estimated import ClipLabels
-from selfmm.models.assembly import Assembly, chosen_modalities
+from selfmm.models.assembly import Assembly, check_vocabulary, chosen_modalities
 from selfmm.models.frozen_inputs import frozen_inputs
 from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained
 from selfmm.training.corrections import fixed_labels
@@ -48,6 +48,8 @@ def clip_labels(
     fit = np.zeros(len(dataset), dtype=bool)
     fit[rows] = True
     low, high = dataset.manifest.label_range
+    if pretrained is not None and modalities[TEXT].kind == "tokens":
+        check_vocabulary(dataset, everything, pretrained)
     inputs = frozen_inputs(dataset, modalities, settings, pretrained)
     estimates = estimate_labels(m_labels, inputs, fit=fit, low=low, high=high)
     unit, fixed = LabelScale.of((low, high)).unit, fixed_labels(dataset, tasks, everything)
