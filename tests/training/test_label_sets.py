@@ -272,6 +272,20 @@ def test_other_rules_have_labels_of_training_clips_and_say_of_which_epoch(traine
     assert not Material.read(trained.folder.path).audit(epoch=1).of_model or best == 1
 
 
+def test_runs_of_older_versions(trained: SentimentModel, tmp_path: Path) -> None:
+    """Without outcomes, and with the rule posterior as it was: labels of every epoch, without trust."""
+    run = shutil.copytree(trained.folder.path, tmp_path / "run")
+    trained.folder.labels().drop(columns="outcome").to_parquet(run / "labels.parquet")
+    settings = (run / "settings.toml").read_text()
+    (run / "settings.toml").write_text(settings.replace('"authors"', '"posterior"'))
+    labels = from_run(RunFolder(run)).of_epoch("best")
+    assert list(labels.per_clip())[-3:] == ["known_label_text", "known_label_audio", "known_label_vision"]
+    assert "only training clips have labels: the rule posterior of this run made them in training" in labels.notes[1]
+    audit = Material.read(run).audit()
+    assert audit.epoch == trained.metrics["best_epoch"]
+    assert set(audit.verdicts) == {"text", "audio", "vision"}
+
+
 @pytest.mark.slow
 def test_runs_that_are_not_finished(planted: Dataset, tmp_path: Path) -> None:
     killed_at_the_end(planted, tmp_path / "posterior", overrides=POSTERIOR)
