@@ -102,8 +102,8 @@ def audit(
             reasons[name] = {key: why for key, why in reasons[name].items() if not key.startswith("head_")}
     known, by_split = _recovery(labels, neutral, truth)
     of_known: dict[str, dict[str, Any]] = {}
-    for modality, row in () if known is None else known.iterrows():
-        of_known[str(modality)] = {str(key): value for key, value in row.items()}
+    for place, row in () if known is None else known.iterrows():
+        of_known[str(place)] = {str(key): value for key, value in row.items()}
     return Audit(
         epoch=labels.epochs[-1],
         figures=_by_modality(figures),
