@@ -60,8 +60,11 @@ def test_the_same_by_every_way_to_say_it(trained: SentimentModel, planted: Datas
     assert len(table_of(api.predict(trained, text=["fine", "no"]))) == 2
     assert api.evaluate(trained).values["mae"] == pytest.approx(trained.evaluate().values["mae"])
     for run in (trained, trained.folder.path):
-        assert len(api.labels(run, epoch=2)) == len(api.labels(run, epoch="all")) / 4
-        assert api.audit(run).epoch == 4
+        every = api.labels(run, epoch="all", long=True)
+        assert len(api.labels(run, epoch=2)) == len(planted.rows("train")) == len(every) / 12
+        assert api.audit(run).epoch == trained.metrics["best_epoch"]
+        assert api.audit(run, epoch="last").epoch == 4
+    assert len(api.labels(planted, overrides=["modalities=audio,vision"])) == len(planted)
     assert api.corrections(planted).empty
     assert api.corrections(trained).empty
 

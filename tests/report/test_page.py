@@ -96,7 +96,7 @@ def test_it_holds_every_part(page: Path, trained: TrainedModel) -> None:
     assert trained.worth is not None
     assert f"What each score is worth, on {trained.worth.scores['fusion'].clips} test clips" in shown
     assert [caution[1:] in shown for caution in cautions(trained.worth)] == [True] * len(cautions(trained.worth))
-    for part in (f"{mae:.4f}", "0.0 %", "u-label | m-label", "labels.rule", "authors", "quality and error"):
+    for part in (f"{mae:.4f}", "0.0 %", "u-label | m-label", "labels.rule", "authors", "known labels"):
         assert part in shown, part
     clip = audit.clips.iloc[0]
     for part in (clip["id"], html.unescape(clip["text"]), clip["video"], f"{clip['u_audio']:+.2f}"):
@@ -172,7 +172,7 @@ def test_without_its_data_set_a_run_is_reported_without_texts(hostile: Path, tmp
     assert material.samples is None
     assert "the data set cannot be read, so texts and labels per modality are left out" in text
     assert "state was deleted, so there is no picture of the class centres" in text
-    assert "quality and error" not in text
+    assert "u-label | m-label" not in text
     table = pd.read_parquet(hostile.parent / "data" / "samples.parquet")
     table.assign(label=0.5).to_parquet(hostile.parent / "data" / "samples.parquet")
     try:
@@ -218,6 +218,30 @@ def test_a_run_without_generated_labels_has_a_page_too(planted: Dataset, tmp_pat
     assert any(f"Median error {off.median():.3f}, largest {off.max():.3f}" in alt for alt in alts)
     with pytest.raises(RunError, match="has no generated labels per modality: lf_dnn was trained with `labels='none'`"):
         Material.read(tmp_path / "run").audit()
+
+
+@pytest.mark.slow
+def test_a_run_whose_labels_were_estimated_before_training(planted: Dataset, tmp_path: Path) -> None:
+    few = ["modalities=audio,vision", "training.max_epochs=2"]
+    selfmm.train(planted, overrides=few, out=tmp_path / "run")
+    text = write_report(tmp_path / "run", pictures=tmp_path / "pictures")[0].read_text(encoding="utf-8")
+    read = Reader(text)
+    assert not read.open
+    shown = " ".join(read.words)
+    audit = Material.read(tmp_path / "run").audit()
+    for part in (
+        "Every clip has one label from a person, m, and one estimated label per modality, u.",
+        "Labels that were estimated before training, next to the fused score.",
+        audit.verdicts["audio"],
+        "correlation, test",
+        "Outcomes and trust",
+        "contradiction",
+    ):
+        assert part in shown, part
+    assert "last epoch" not in shown
+    names = {path.stem for path in (tmp_path / "pictures").iterdir()}
+    assert {"trust", "outcomes", "u-against-m-audio", "labels-over-epochs-vision"} <= names
+    assert not {name for name in names if name.startswith(("centres", "drift", "separation"))}
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 It needs no training: a ridge regression on fixed inputs predicts every clip's m-label without having seen it
 (:mod:`selfmm.labels.ridge`), and the label is the posterior mean of what the modality says, given that evidence and the
-m-label, on the scale of the m-labels (:mod:`selfmm.labels.worlds`, :mod:`selfmm.labels.contradictions`). It works for any data with one label per
-sample and several sources.
+m-label, on the scale of the m-labels (:mod:`selfmm.labels.worlds`, :mod:`selfmm.labels.contradictions`). It works for
+any data with one label per sample and several sources.
 """
 
 from __future__ import annotations

@@ -18,7 +18,16 @@ from selfmm.data.manifest import SPLITS
 from selfmm.evaluation.verdicts import HEADS, cautions, worth_notes, worth_rows, worth_title
 from selfmm.labels.audit.audit import Audit
 from selfmm.labels.audit.clips import REFERENCES, clip_table, known_of, typical
-from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words
+from selfmm.report.cells import (
+    audit_gaps,
+    audit_rows,
+    metric_rows,
+    number,
+    recovery_rows,
+    split_rows,
+    verdict_lines,
+    words,
+)
 from selfmm.report.pictures import Group
 from selfmm.report.style import drawing, inline_svg, modality_colours
 from selfmm.runs.material import Material
@@ -140,13 +149,15 @@ def _tables(material: Material) -> dict[str, Any]:
 
 
 def _of_labels(material: Material, audit: Audit) -> dict[str, Any]:
-    labels = material.generated_labels
+    labels = material.generated_labels.until(audit.epoch)
     ordinary = clip_table(labels, typical(labels, _TYPICAL), material.predictions, material.samples)
     return {
         "epoch": audit.epoch,
+        "all_clips": labels.splits is not None,
+        "verdicts": [(name, words(verdict)) for name, verdict in verdict_lines(audit)],
         "labelled": list(labels.modalities),
         "audit": audit_rows(audit),
-        "recovery": [] if audit.recovery is None else recovery_rows(audit.recovery),
+        "recovery": [] if audit.recovery is None else [*recovery_rows(audit.recovery), *split_rows(audit)],
         "recovered": [] if audit.recovery is None else list(audit.recovery.index),
         "cases": [
             ("Modalities disagree most", _cases(audit.clips.head(CASES), labels.modalities, material)),

@@ -12,7 +12,7 @@ frozen.safetensors  the weights that it did not change: those of a frozen text e
 text_encoder/       configuration and tokenizer, if the model reads words
 metrics.json        metrics of each split at the best epoch, and what each score is worth
 predictions.parquet id, split, label, score, score_<modality>
-labels.parquet      id, epoch, modality, m_label, u_label, weight, outcome; if labels were generated
+labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
 state/              the state that ``--resume`` continues from; after training, what the report draws of the labels
 =================== ================================================================================
 """
@@ -245,6 +245,11 @@ class RunFolder:
 
     def labels(self) -> pd.DataFrame:
         """Read all of ``labels.parquet``.
+
+        Returns:
+            id, epoch, modality, m_label, u_label, weight, outcome. Labels that were estimated before training are
+            those of all clips, with epoch 0 and split, expected_error, trust, contradiction and made; see
+            :class:`selfmm.labels.estimated.ClipLabels`. Others are those of the training clips in every epoch.
 
         Raises:
             RunError: if the run generated no labels, or the file cannot be read.

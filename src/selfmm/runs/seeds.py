@@ -72,7 +72,7 @@ class SeedsFolder(RunFolder):
         """Return None: what the mean of the seeds' scores is worth has not been measured."""
 
     def notes(self) -> tuple[str, ...]:
-        """Return a sentence about the seeds that are left out because they are not finished, and notes on the others."""
+        """Return a sentence about the seeds that are left out because they are not finished, and notes on others."""
         waiting = [str(seed) for seed in self.runs if seed not in self.finished]
         left_out = f"{count(len(waiting), 'seed')} not finished and left out: {', '.join(waiting)}."
         own = [f"seed {seed}: {note}" for seed, run in self.finished.items() for note in run.notes()]

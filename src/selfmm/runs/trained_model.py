@@ -116,7 +116,7 @@ class TrainedModel:
 
     @cached_property
     def labels(self) -> pd.DataFrame:
-        """The u-labels: id, epoch, modality, m_label, u_label, weight."""
+        """The u-labels, with a row per clip, modality and epoch; see ``RunFolder.labels``."""
         return self.folder.labels()
 
     @cached_property
