@@ -35,9 +35,9 @@ class ModalityEstimate:
     Attributes:
         labels: (N,) u-labels on the scale of the m-labels; NaN where a clip lacks the modality or has no m-label.
         expected_error: (N,) expected absolute error of the u-label, in the unit of the labels; NaN as above.
-        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the m-label in its place)``, the latter before the
-            evidence is seen. At 0 the modality's inputs add nothing to the m-label, at .5 they halve its error. NaN as
-            above.
+        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the m-label in its place)``, the latter without
+            a look at the evidence. At 0 the modality's inputs add nothing to the m-label, at .5 they halve its error.
+            NaN as above.
         evidence: (N,) the m-label as predicted from this modality alone, without the clip's own label; NaN where the
             clip lacks the modality.
         contradiction: (N,) in [0, 1], how far the label follows a contradiction of the m-label: its probability,
