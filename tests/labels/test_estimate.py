@@ -103,6 +103,15 @@ def test_planted_truth_is_recovered_better_than_by_the_m_label(modalities: int) 
         assert estimate.trust.mean() > 0.05
 
 
+@pytest.mark.parametrize("noise", [0.5, 2.0, 4.0])
+def test_labels_keep_the_scale_of_the_m_labels(noise: float) -> None:
+    sample = Sample(clips=2000, noise=noise, spread=0.3)
+    m = sample.m_labels
+    for name, estimate in sample.estimate().items():
+        assert np.polyfit(m, estimate.labels, 1)[0] == pytest.approx(1, abs=0.05)
+        assert np.abs(estimate.labels - sample.truth[name]).mean() < np.abs(m - sample.truth[name]).mean() + 0.03
+
+
 def test_clear_contradictions_are_found() -> None:
     rng = np.random.default_rng(0)
     m, contradicts = rng.normal(size=1500), rng.uniform(size=1500) < 0.15

@@ -60,8 +60,8 @@ class Posterior:
         """Return ``E[t | m, z] / rho``, (n,).
 
         The posterior mean is shrunk towards 0, by rho for the average z. But rho is what the data say least about, and
-        labels shrunk too much are further from the truth than the m-labels. Divided by it, labels spread as the
-        m-labels do, and are the m-labels where z adds nothing.
+        labels shrunk too much are further from the truth than the m-labels. Divided by it, labels have the
+        scale of the m-labels, and are the m-labels where z adds nothing.
         """
         return self._mean(labels, evidence) / self.rho
 
