@@ -49,6 +49,7 @@ def test_the_table_says_it_per_score() -> None:
     assert [verdict(score) for score in (GOOD, EMPTY, UNTOLD, replace(EMPTY, skill=0.1))] == [
         *("", "no information", "cannot tell", "may be chance")
     ]
+    assert verdict(replace(UNTOLD, groups=25, skill=float("nan"))) == "cannot tell", "all labels are equal"
     assert verdict(replace(GOOD, skill=0.001, skill_low=0.0005)) == "no information"
     assert "own labels: text" in text
     assert "label of the whole clip: audio, vision" in text
