@@ -105,7 +105,7 @@ def test_label_studio_there_and_back(dataset: Dataset, tmp_path: Path, form: str
     }
     table = open_dataset(dataset.path).corrections.set_index(["id", "modality"])
     assert table["annotators"].to_dict() == {("a", "text"): "12, 7", ("a", "audio"): "7", ("e", "vision"): "7"}
-    assert any("training does not use 1 of the" in note and "lack the modality" in note for note in done.notes)
+    assert any("1 rating left out of training" in note and "lacks the modality" in note for note in done.notes)
     assert any("2 skipped annotations left out" in note for note in done.notes) == (form == "JSON")
 
 
@@ -132,7 +132,7 @@ def test_the_same_rater_again_replaces_and_says_so(dataset: Dataset, tmp_path: P
     assert (done.counts, done.added, done.replaced, done.unchanged) == ({"text": 2, "audio": 1}, 1, 1, 1)
     assert done.total == 4
     assert any("text of a (one.csv): 1 -> 2" in note for note in done.notes)
-    assert any("1 of them" in note and "outside the training split" in note for note in done.notes)
+    assert any("1 rating left out of training" in note for note in done.notes)
     assert {key: label for key, (label, _, _) in stored(dataset).items()} == {
         ("a", "audio"): 1.0,
         ("a", "text"): 2.0,

@@ -56,6 +56,13 @@ def test_the_table_says_it_per_score() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_wide_figures_are_not_cut() -> None:
+    wide = replace(EMPTY, mae=127.36, constant=124.63, corr=-0.07, band=100.0, coverage=1.0)
+    text = shown(worth_table(worth(wide, audio=wide, label_range=(0.0, 300.0))), 80)
+    assert text.count("100%") == text.count("no information") == 2
+    assert "…" not in text
+
+
 def test_scores_without_information_are_grey() -> None:
     text = shown(worth_table(worth(audio=EMPTY)), 80, colour=True)
     assert any("\x1b[2m" in line for line in text.splitlines() if "audio" in line)

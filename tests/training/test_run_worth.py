@@ -74,7 +74,7 @@ def test_an_old_run_says_that_it_does_not_know_and_what_to_do(copied: Path) -> N
     change(copied)
     model = selfmm.load(copied)
     assert model.worth is None
-    assert "Train it again, or see: selfmm evaluate RUN" in " ".join(shown(run_summary(model)).split())
+    assert "Train again, or see: selfmm evaluate RUN" in " ".join(shown(run_summary(model)).split())
     result = command("predict", copied, "--text", "a wonderful plot")
     assert result.stderr.startswith("warning: what these scores are worth is not known")
     assert "low" not in model.predict(text="a wonderful plot")

@@ -165,6 +165,6 @@ def _unused(dataset: Dataset, new: pd.DataFrame) -> list[str]:
     if not unused:
         return []
     return [
-        f"training does not use {unused} of the {count(len(new), 'rating')}: their clips are outside the training "
-        "split or lack the modality. They are kept."
+        f"{count(unused, 'rating')} left out of training, but kept: the clip is outside the training split or lacks "
+        "the modality."
     ]
