@@ -60,7 +60,13 @@ class Form:
 
 
 def predict(
-    run: options.RunOrSeeds,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run folder, or the folder of `train --seeds`; left out: starter, the run that comes with selfmm.",
+        ),
+    ] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -101,14 +107,17 @@ def predict(
     trust: options.Trust = False,
 ) -> None:
     """Score clips: all modalities together, and each alone."""
+    run, inputs = parts.run_and_inputs(run, inputs or [])
     if bool(inputs) == bool(text):
-        raise api.ArgumentsError(["give either INPUT or --text, for example: selfmm predict RUN --text 'I loved it'"])
+        raise api.ArgumentsError(["give either INPUT or --text, for example: selfmm predict --text 'I loved it'"])
     divided = parts.spans(window, hop, by_sentence)
     curve = divided is not None
     form = Form(as_json, as_csv, as_table, out, srt, picture)
     _check_options(form, curve, explain)
     _check_files(form, run, force)
     folder = parts.open_run(run, seeds=True)
+    if about := folder.require_finished().about:
+        typer.echo(about, err=True)
     listed = api.find_recordings(folder, inputs if len(inputs) > 1 else inputs[0]) if inputs else None
     if listed is None:
         _check_table_options(form, curve)

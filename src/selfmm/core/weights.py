@@ -16,7 +16,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -124,6 +124,17 @@ def locate(name: str) -> Path:
         f"the weights {name!r} ({weights.about}) are not on this machine. Fetch them with: "
         f"selfmm weights get {name}{install}"
     )
+
+
+def require(names: Iterable[str]) -> None:
+    """Raise ``WeightsError`` with one command for all of these weights that are not on this machine."""
+    missing = [name for name in names if find(name) is None]
+    if missing:
+        listed = "; ".join(f"{name}, {known(name).about}" for name in missing)
+        raise WeightsError(
+            f"{count(len(missing), 'model')} not on this machine ({listed}). Fetch with: selfmm weights get "
+            f"{' '.join(missing)}"
+        )
 
 
 def get(name: str) -> Path:

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch.overrides import TorchFunctionMode
 
+from selfmm.config.settings import Settings
 from selfmm.core.errors import DatasetError, RunError, SourceError
 from selfmm.core.html import html_table
 from selfmm.core.tensors import Positions
@@ -31,7 +32,7 @@ from selfmm.features.clips.listing import holds_recordings, is_recording
 from selfmm.models.assembly import Assembly, build_model
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import prediction_table, score
-from selfmm.models.text import load_architecture
+from selfmm.models.text import Pretrained, load_architecture, text_encoder
 from selfmm.runs.code import model_class
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.weights import load_weights
@@ -69,8 +70,7 @@ class TrainedModel:
         pretrained = None
         with _NoRandomStart():
             if any(modality.kind != "frames" for modality in info.modalities.values()):
-                _check_text_encoder(folder, info)
-                pretrained = load_architecture(folder.text_encoder)
+                pretrained = _text_encoder(folder, info, settings)
             network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
             network.load_state_dict(load_weights(folder, network))
@@ -198,12 +198,20 @@ def split_rows(dataset: Dataset, split: str | None) -> Positions:
     return rows
 
 
-def _check_text_encoder(folder: RunFolder, info: RunInfo) -> None:
-    """Raise ``RunError`` if a file of the text encoder has changed since training: scores would differ silently."""
+def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings) -> Pretrained:
+    """Return the text encoder of a run, without its weights if these are in the run folder.
+
+    Raises:
+        RunError: if a file of it has changed since training: scores would differ silently.
+        WeightsError: if the run needs offline weights that are not on this machine.
+    """
+    if info.encoder_weights:
+        return text_encoder(settings.text.model_copy(update={"encoder": info.encoder_weights}))
     for name, digest in info.text_encoder.items():
         file = folder.text_encoder / Path(name).name
         if not file.is_file() or sha256(file) != digest:
             raise RunError(f"{file} is missing or has changed since training. Restore it, or train the run again.")
+    return load_architecture(folder.text_encoder)
 
 
 @contextmanager
