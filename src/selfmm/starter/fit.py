@@ -152,7 +152,7 @@ def write(words: Words, texts: RatedTexts, settings: Settings, out: Path) -> Run
         recipe=Recipe(parts=(TEXT, "vision")),
         about=about(texts, metrics["worth"]["scores"][TEXT]["mae"]),
         encoder_weights=settings.text.encoder,
-        unscored={"audio": "no score: there are no rated voices that are free to use"},
+        unscored={"audio": "no score: no free ratings of voices"},
     )
     folder = RunFolder(out)
     save_tensors(folder.weights, tensors)
