@@ -17,6 +17,7 @@ from selfmm.core import weights
 from selfmm.core.errors import SettingsError
 from selfmm.data.store import Dataset
 from selfmm.explain.words import read, special_places
+from selfmm.exporting.graph import portable_tokenizer
 from selfmm.models.four_bit import read_four_bit
 from selfmm.models.text import Pretrained, TransformerEncoder, load_architecture, text_encoder
 
@@ -110,6 +111,7 @@ def test_it_survives_a_run_folder(tiny: Pretrained, tmp_path: Path) -> None:
     again = load_architecture(tmp_path)
     text = ["The plot was great! \u597d\u770b \U0001f600"]
     assert again.tokenise(text, 20)[0].tolist() == tiny.tokenise(text, 20)[0].tolist()
+    assert portable_tokenizer(again.tokenizer, 20) == portable_tokenizer(tiny.tokenizer, 20)
     again.model.load_state_dict(tiny.model.state_dict())
     ids = torch.tensor([[0, 5, 6, 9, 2]])
     torch.testing.assert_close(
