@@ -3,14 +3,15 @@
     python benchmarks/label_calibration.py planted.csv real.csv gaussian.csv docs/pictures/expected_error.svg
 
 The CSV files are those of `--calibration` of label_study.py, label_study_real.py and label_study_gaussian.py. The clips
-of a modality are ordered by the expected error of their label and cut into tenths. Each point is one tenth: the mean
-over modalities and seeds of the expected and of the true absolute error.
+of a modality are ordered by the expected error of their label, or by trust, and cut into tenths. Each point is one
+tenth: the mean over modalities and seeds of the expected and of the true absolute error.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,25 +20,28 @@ MARKERS = "osDv^<>P*Xh"
 
 
 def draw(tables: list[pd.DataFrame], file: Path) -> None:
-    """One panel per kind of data, one line per set."""
+    """One column per kind of data, one line per set: true error by expected error, and by trust."""
     import matplotlib
     from matplotlib.figure import Figure
 
     matplotlib.rcParams |= {"svg.hashsalt": "selfmm", "font.size": 8}
-    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
-    for axes, title, table in zip(figure.subplots(1, len(tables)), TITLES, tables, strict=True):
-        by_tenth = table.query("order == 'expected error'").groupby(["set", "tenth"], sort=False)
-        means = by_tenth[["expected", "error"]].mean()
-        highest = float(means.max().max()) * 1.05
-        axes.plot([0, highest], [0, highest], color="#999999", linewidth=1)
+    figure = Figure(figsize=(9.6, 6.4), layout="constrained")
+    for column, title, table in zip(figure.subplots(2, len(tables)).T, TITLES, tables, strict=True):
+        by_tenth = table.groupby(["order", "set", "tenth"], sort=False)[["expected", "error"]].mean()
+        means, trusted = by_tenth.loc["expected error"], by_tenth.loc["trust"]
+        highest = float(max(means.to_numpy().max(), trusted["error"].max())) * 1.05
+        column[0].plot([0, highest], [0, highest], color="#999999", linewidth=1)
         for at, name in enumerate(means.index.unique("set")):
-            points = means.loc[name]
-            axes.plot(points["expected"], points["error"], marker=MARKERS[at], markersize=3, linewidth=1, label=name)
-        axes.set(title=title, xlabel="expected error", xlim=(0, highest), ylim=(0, highest), aspect="equal")
-        axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel("true error")
-    figure.savefig(file, metadata={"Date": None})
+            style: dict[str, Any] = {"marker": MARKERS[at], "markersize": 3, "linewidth": 1, "label": name}
+            column[0].plot(means.loc[name, "expected"], means.loc[name, "error"], **style)
+            column[1].plot(trusted.loc[name, "error"], **style)
+        column[0].set(title=title, xlabel="expected error", xlim=(0, highest), ylim=(0, highest))
+        column[1].set(xlabel="tenth of the labels, most trusted first", ylim=(0, highest))
+        column[1].legend(fontsize=6.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+        for axes in column:
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set_ylabel("true error")
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
 def rows(table: pd.DataFrame) -> list[str]:

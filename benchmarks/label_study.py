@@ -27,7 +27,7 @@ from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
 
 from selfmm.data.planted import LIMIT, MODALITIES, PlantedSettings, planted_source
-from selfmm.labels import EstimatedLabels, ModalityEstimate, UnimodalLabelGenerator, estimate_labels
+from selfmm.labels import ModalityEstimate, UnimodalLabelGenerator, estimate_labels
 from selfmm.labels.audit.recovery import recovery
 from selfmm.labels.ridge import left_out
 
@@ -121,8 +121,8 @@ def _layers(width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(width, WIDTH), nn.ReLU())
 
 
-def train(labels: Tensor, rows: Mapping[str, Tensor], estimated: EstimatedLabels, epochs: int, seed: int) -> Answers:
-    """Train with Self-MM's loss on estimated labels; return the labels that generators make of the features."""
+def train(labels: Tensor, rows: Mapping[str, Tensor], targets: Mapping[str, Tensor], epochs: int, seed: int) -> Answers:
+    """Train with Self-MM's loss on the labels ``targets``; return the labels that generators make of the features."""
     torch.manual_seed(seed)
     model = Small({name: value.shape[1] for name, value in rows.items()})
     generators = {
@@ -132,10 +132,10 @@ def train(labels: Tensor, rows: Mapping[str, Tensor], estimated: EstimatedLabels
     for epoch in range(1, epochs + 1):
         for index in torch.split(torch.randperm(len(labels)), 32):
             fusion, features, score, scores = model({name: value[index] for name, value in rows.items()})
-            weights = estimated.weights(index)
             loss = (score - labels[index]).abs()
             for name, own in scores.items():
-                loss = loss + weights[name] * (own - estimated.labels[name][index]).abs()
+                target = targets[name][index]
+                loss = loss + (target - labels[index]).abs().tanh() * (own - target).abs()
             optimizer.zero_grad()
             torch.autograd.backward(loss.mean())
             values = {name: value.detach() for name, value in features.items()}
@@ -156,10 +156,9 @@ def all_rules(labels: Array, rows: Mapping[str, Tensor], epochs: int, seed: int)
     inputs = {name: value.numpy() for name, value in rows.items()}
     estimates = estimate_labels(labels, inputs, low=-LIMIT, high=LIMIT)
     posterior = {name: estimate.labels for name, estimate in estimates.items()}
-    m = torch.from_numpy(labels)
-    estimated = EstimatedLabels(m, {name: torch.from_numpy(u) for name, u in posterior.items()}, 1.0, (-LIMIT, LIMIT))
     answers: Answers = {"m-label": dict.fromkeys(rows, labels)}
-    answers |= train(m, rows, estimated, epochs, seed)
+    targets = {name: torch.from_numpy(u) for name, u in posterior.items()}
+    answers |= train(torch.from_numpy(labels), rows, targets, epochs, seed)
     return answers | {"posterior": posterior}, estimates
 
 
@@ -196,8 +195,9 @@ def measure(study: StudySet, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     labels, truth = table["label"].to_numpy(dtype=np.float64, copy=True), truths(table)
     answers, estimates = all_rules(labels, rows, study.epochs, seed)
     answers["ceiling"] = {name: ceiling(rows[name].numpy(), truth[name], labels) for name in MODALITIES}
-    place = {"set": study.name, "seed": seed}
-    return recovered(table, answers).assign(**place), calibration(estimates, truth).assign(**place)
+    return recovered(table, answers).assign(set=study.name, seed=seed), calibration(estimates, truth).assign(
+        set=study.name, seed=seed
+    )
 
 
 def recovered(table: pd.DataFrame, answers: Answers) -> pd.DataFrame:

@@ -77,10 +77,9 @@ def measure(world: World, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         "posterior": {name: estimate.labels for name, estimate in estimates.items()},
         "ceiling": {name: supervised(inputs[name], m, truth[name]) for name in inputs},
     }
-    place = {"set": world.name, "seed": seed}
     return (
-        label_study.recovered(table, answers).assign(**place),
-        label_study.calibration(estimates, truth).assign(**place),
+        label_study.recovered(table, answers).assign(set=world.name, seed=seed),
+        label_study.calibration(estimates, truth).assign(set=world.name, seed=seed),
     )
 
 

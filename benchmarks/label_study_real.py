@@ -122,10 +122,9 @@ def measure(study: RealSet, labels: Array, inputs: dict[str, Array], seed: int) 
     answers["ceiling"] = {
         name: left_out([value.numpy(), m[:, None]], truth[name], every_clip) for name, value in rows.items()
     }
-    place = {"set": study.name, "seed": seed}
     return (
-        label_study.recovered(table, answers).assign(**place),
-        label_study.calibration(estimates, truth).assign(**place),
+        label_study.recovered(table, answers).assign(set=study.name, seed=seed),
+        label_study.calibration(estimates, truth).assign(set=study.name, seed=seed),
     )
 
 

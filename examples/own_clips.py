@@ -52,11 +52,14 @@ def main(folder: Path) -> None:
         low, high = prediction.label_range
         words = prediction.transcript.text or "none"
         print(f"\n{prediction.id}: {prediction.score:+.2f} on a scale of {low:g} to {high:g}, words: {words}")
+        print(f"  {prediction.sentence}")
         for name, score in prediction.scores.items():
-            rank = prediction.ranks[name]
-            print(
-                f"  {name}: missing" if rank is None else f"  {name}: {score:+.2f}, above {rank:.0%} of training clips"
-            )
+            if score is None:
+                print(f"  {name}: missing")
+            elif prediction.informs(name):
+                print(f"  {name}: {score:+.2f}, four of five within {prediction.interval_text(name)}")
+            else:
+                print(f"  {name}: no information")
         for warning in prediction.warnings:
             print(f"  warning: {warning}")
 

@@ -23,6 +23,7 @@ ACROSS = {
     "test_layout.py": "this file",
     "training/test_processes.py": "a run in several processes",
     "training/test_resume.py": "a run that is killed and resumed",
+    "training/test_run_worth.py": "what a run says of its own scores",
     "training/test_scales.py": "a run on any range of labels",
 }
 """Files that test something across modules, and what that is."""

@@ -118,10 +118,11 @@ def test_the_whole_way(tmp_path: Path, tiny_encoder: str) -> None:
     result = selfmm("predict", run, "--text", "the plot was wonderful", cwd=tmp_path)
     assert result.stdout.startswith("id,split,label,score,score_text")
     assert "no clip has audio or vision; the model uses its stand-in for a missing modality" in result.stderr
-    result = selfmm("labels", run, "--out", "labels.csv", "--epoch", "all", cwd=tmp_path)
+    result = selfmm("labels", run, "--out", "labels.csv", "--epoch", "all", "--long", cwd=tmp_path)
     labels = pd.read_csv(tmp_path / "labels.csv")
     assert sorted(labels["epoch"].unique()) == [1, 2]
-    assert len(selfmm("labels", run, cwd=tmp_path).stdout.splitlines()) == len(labels) // 2 + 1
+    result = selfmm("labels", run, "--split", "train", cwd=tmp_path)
+    assert len(result.stdout.splitlines()) == len(labels) // 6 + 1
     result = selfmm(*train, cwd=tmp_path)
     complains(result, "exists already. Pass --resume")
 
@@ -156,8 +157,9 @@ def test_unknown_encoder_and_folder(planted: Dataset, tmp_path: Path) -> None:
 def test_nonexistent_and_foreign_folders(tmp_path: Path) -> None:
     for command in (["train", "none"], ["inspect", "none"], ["train", "."]):
         complains(selfmm(*command, cwd=tmp_path), "Make a data set with: selfmm import")
-    for command in (["evaluate", "none"], ["predict", "none", "x"], ["labels", "none"]):
+    for command in (["evaluate", "none"], ["predict", "none", "x"]):
         complains(selfmm(*command, cwd=tmp_path), "is not a run folder")
+    complains(selfmm("labels", "none", cwd=tmp_path), "none is neither a run folder nor a data set")
     complains(selfmm("import", "none.pkl", "dst", cwd=tmp_path), "none.pkl")
     complains(selfmm("weights", "get", "minilmm", cwd=tmp_path), "did you mean 'minilm'")
 
@@ -167,7 +169,7 @@ def test_an_output_that_cannot_be_written(trained: TrainedModel, planted: Datase
     (tmp_path / "file").write_text("x")
     run = trained.folder.path
     complains(selfmm("labels", run, "--out", tmp_path / "file" / "x.csv"), "cannot write", "is a file, not a folder")
-    complains(selfmm("labels", run, "--out", tmp_path / "x.xlsx"), "ends in .csv or .parquet")
+    complains(selfmm("labels", run, "--out", tmp_path / "x.ods"), "ends in .csv or .parquet or .xlsx")
     complains(selfmm("labels", run, "--epoch", "99"), "give a number from 1 to 4")
     complains(selfmm("train", planted.path, "--out", tmp_path / "file", cwd=tmp_path), "is not a run folder")
     complains(selfmm("planted", tmp_path / "file" / "data"), "cannot write")
@@ -230,7 +232,7 @@ def test_a_run_without_scores_per_modality_predicts(planted: Dataset, tiny_encod
     for asked in ([str(planted.path)], ["--text", "the plot was great"]):
         result = selfmm("predict", tmp_path / "run", *asked)
         assert result.returncode == 0, result.stderr
-        assert result.stdout.splitlines()[0] == "id,split,label,score"
+        assert result.stdout.splitlines()[0] == "id,split,label,score,low,high,informs"
 
 
 def test_nan_frames_stop_a_run_with_the_clips_id(planted: Dataset, tmp_path: Path) -> None:

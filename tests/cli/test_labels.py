@@ -11,7 +11,7 @@ import pytest
 
 from annotation.studio import annotation, complaints, exported
 from cli.command_line import complains, selfmm
-from selfmm.data.store import open_dataset
+from selfmm.data.store import Dataset, open_dataset
 from selfmm.runs.trained_model import TrainedModel
 
 
@@ -85,6 +85,38 @@ def test_several_raters(run: Path, tmp_path: Path) -> None:
     assert "alpha 1.00" in result.stderr + result.stdout
     assert "6 unchanged" in selfmm("labels", "data", "--import", "all.csv", cwd=tmp_path).stdout
     complains(selfmm("corrections", "data", "--ratings", "--forget", "x", cwd=tmp_path), "--forget alone")
+
+
+def test_labels_of_a_data_set_without_training(planted: Dataset, tmp_path: Path) -> None:
+    features = ("--set", "modalities=audio,vision")
+    result = selfmm("labels", planted.path, *features, "--out", "labels.csv", cwd=tmp_path)
+    assert result.stdout == "labels.csv: 150 rows; labels.md: what they are, and how far to trust them\n", result.stderr
+    table = pd.read_csv(tmp_path / "labels.csv")
+    assert list(table)[:7] == ["id", "video", "text", "split", "label", "label_audio", "label_vision"]
+    complains(selfmm("labels", planted.path, "--out", "labels.csv", cwd=tmp_path), "exists already", "--force")
+    result = selfmm("labels", planted.path, *features, "--long", "--split", "test", cwd=tmp_path)
+    assert len(result.stdout.splitlines()) == 2 * (table["split"] == "test").sum() + 1
+    audit = selfmm("labels", planted.path, *features, "--audit", cwd=tmp_path)
+    assert "u-labels, estimated before training" in audit.stdout
+    assert "audio: " in audit.stdout
+    assert "the known labels" in audit.stdout
+    content = json.loads(selfmm("labels", planted.path, *features, "--audit", "--json", cwd=tmp_path).stdout)
+    assert set(content["verdicts"]) == {"audio", "vision"}
+    assert content["by_split"][0]["split"] == "train"
+    complains(selfmm("labels", planted.path, *features, "--epoch", "2", cwd=tmp_path), "leave out --epoch")
+    complains(selfmm("labels", planted.path, *features, "--split", "tset", cwd=tmp_path), "there are labels of: train")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["labels.csv", "labels.md"]
+
+
+def test_labels_of_a_run_say_which_epoch_they_are_of(trained: TrainedModel, tmp_path: Path) -> None:
+    best = trained.metrics["best_epoch"]
+    result = selfmm("labels", trained.folder.path, cwd=tmp_path)
+    assert f"note: these are the labels of epoch {best} of 4, whose weights the run keeps." in result.stderr
+    assert "only training clips have labels" in result.stderr
+    assert result.stdout.startswith("id,video,text,split,label,label_text")
+    complains(selfmm("labels", trained.folder.path, "--preset", "mosi"), "a run has settings of its own")
+    note = f"note: these are the labels of epoch {best} of 4"
+    assert note in selfmm("annotate", trained.folder.path, "sheet.csv", cwd=tmp_path).stdout
 
 
 def test_mistakes(run: Path, tmp_path: Path) -> None:

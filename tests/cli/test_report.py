@@ -26,16 +26,17 @@ def printed(*arguments: str | Path) -> str:
     return result.stdout
 
 
-def test_audit_prints_figures_and_writes_the_quality_of_each_label(trained: TrainedModel, tmp_path: Path) -> None:
-    out = tmp_path / "quality.csv"
+def test_audit_prints_figures_and_writes_each_label(trained: TrainedModel, tmp_path: Path) -> None:
+    out = tmp_path / "audit.csv"
     text = printed("labels", trained.folder.path, "--audit", "--out", out)
-    for part in ("separation", "u-label | m-label", "updated", "quality and error", "disagree most"):
+    for part in ("separation", "u-label | m-label", "updated", "known labels", "disagree most"):
         assert part in text
     table = pd.read_csv(out)
-    last = trained.labels[trained.labels["epoch"] == trained.labels["epoch"].max()]
-    assert len(table) == len(last)
-    assert list(table) == ["id", "modality", "m_label", "u_label", "score", "outcome", "quality"]
-    assert table["quality"].between(0, 1).all()
+    best = trained.metrics["best_epoch"]
+    assert f"u-labels of epoch {best}, whose weights the model has" in text
+    assert "only training clips have labels" in text
+    assert len(table) == (trained.labels["epoch"] == best).sum()
+    assert list(table) == ["id", "modality", "m_label", "u_label", "score", "outcome"]
 
 
 def test_audit_as_json_is_unrounded_and_strict(trained: TrainedModel) -> None:
@@ -95,7 +96,9 @@ def test_without_matplotlib_it_says_what_to_install(
 
 def test_options_that_do_not_go_together(trained: TrainedModel) -> None:
     complains(selfmm("labels", trained.folder.path, "--json"), "--json needs --audit")
-    complains(selfmm("labels", trained.folder.path, "--audit", "--epoch", "2"), "leave out --epoch 2")
+    complains(selfmm("labels", trained.folder.path, "--audit", "--epoch", "all"), "give that epoch")
+    complains(selfmm("labels", trained.folder.path, "--audit", "--long"), "leave out --split and --long")
+    complains(selfmm("labels", trained.folder.path, "--epoch", "all"), "give --long too")
 
 
 def spoil(run: Path, name: str, content: object) -> None:

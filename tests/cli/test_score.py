@@ -17,14 +17,16 @@ import pytest
 pytest.importorskip("av", reason="recordings are read by PyAV")
 
 from cli.command_line import selfmm, shown
+from evaluation.worths import EMPTY, GOOD, UNTOLD, worth
 from features.recordings import write_recording
-from selfmm.cli.show_scores import card, table
+from selfmm.cli.show_scores import card, readable, table
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
+from selfmm.evaluation.worth import FUSION
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.subtitles import read_cues
 from selfmm.recordings.model import SentimentModel
-from selfmm.recordings.prediction import FUSION, Prediction, Spread
+from selfmm.recordings.prediction import Prediction, Spread
 
 SPREAD = Spread(0.5, 1.0, np.linspace(-3, 3, 8))
 MADE = Prediction(
@@ -38,6 +40,7 @@ MADE = Prediction(
     label_range=(-3.0, 3.0),
     transcript=Transcript("a very [b]long[/b]\nstory \x1b[2J " * 9, (), "en", "recognised"),
     warnings=("no pictures",),
+    worth=worth(text=GOOD, audio=GOOD, vision=GOOD),
 )
 
 
@@ -58,7 +61,11 @@ def test_a_card_says_everything() -> None:
     assert " 0.00 " in line_of(lines, "audio")
     assert "█" not in line_of(lines, "audio")
     assert "missing" in line_of(lines, "vision")
-    assert "above 75% (+0.50 ± 1.00)" in line_of(lines, "all together")
+    assert "+0.58 to +2.42" in line_of(lines, "all together")
+    assert "75%" in line_of(lines, "all together")
+    assert "higher than: share of the training clips with a lower score" in "\n".join(lines)
+    assert "±" not in "".join(lines[2:])
+    assert lines[1] == "positive; four of five such scores are within ±0.92 of the label"
     text = "\n".join(lines)
     assert "recognised words: “a very [b]long[/b]" in text
     assert "\x1b" not in text
@@ -79,10 +86,46 @@ def test_a_card_says_everything() -> None:
 def test_bars_start_from_the_neutral_label(
     label_range: tuple[float, float], score: float, figure: str, bar: str
 ) -> None:
-    line = line_of(lines_of(card(replace(MADE, score=score, label_range=label_range))), "all together")
+    made = replace(MADE, score=score, label_range=label_range, worth=worth(label_range=label_range))
+    line = line_of(lines_of(card(made)), "all together")
     assert figure in line
-    assert "+" not in line.split("above")[0] or label_range[0] < 0
+    assert "+" not in line or label_range[0] < 0
     assert bar in line
+
+
+def test_a_score_without_information_is_grey_and_has_neither_number_nor_bar() -> None:
+    made = replace(MADE, worth=worth(text=EMPTY, audio=GOOD, vision=GOOD))
+    line = line_of(lines_of(card(made)), "text ")
+    assert line.split() == ["text", "no", "information"]
+    assert "\x1b[2m" in line_of(shown(card(made), colour=True).splitlines(), "text ")
+    lines = lines_of(table([made], curve=False), 120)
+    assert "?" in line_of(lines, "+1.50")
+    assert "+3.00" not in "".join(lines)
+    assert "?: text (no information)" in "\n".join(lines)
+
+
+def test_a_table_of_a_data_set_on_a_terminal_shows_what_can_be_trusted() -> None:
+    columns = {"score": [1.0], "score_text": [3.0], "score_audio": [np.nan], "low": [0.1], "high": [1.9]}
+    made = pd.DataFrame({"id": ["a"], **columns, "informs": [True], "low_text": [1.0], "informs_text": [False]})
+    table = readable(made, worth(text=EMPTY, audio=UNTOLD))
+    assert table.columns.tolist() == ["id", "score", "score_text", "score_audio", "low", "high"]
+    assert table.iloc[0]["score_text"] == "no information"
+    assert np.isnan(table.iloc[0]["score_audio"])
+    assert readable(made, worth(UNTOLD)).columns.tolist() == ["id", "score", "score_text", "score_audio"]
+
+
+def test_a_run_that_knows_nothing_says_so_first() -> None:
+    nothing = replace(MADE, worth=worth(UNTOLD, 22, text=EMPTY, audio=EMPTY, vision=EMPTY))
+    lines = lines_of(card(nothing), 300)
+    assert lines[0].startswith("warning: trained on 22 clips, fewer than 100")
+    assert lines[1].startswith("warning: whether the score says anything cannot be told from 6 test clips")
+    assert lines[3].startswith("cannot tell: there are too few")
+    assert not any("█" in line or "+1.50" in line or "+3.00" in line for line in lines)
+    curve = lines_of(table([nothing], curve=True), 120)
+    assert not any("█" in line or "+1.50" in line for line in curve)
+    old = lines_of(card(replace(MADE, worth=None)), 300)
+    assert old[0].startswith("warning: what these scores are worth is not known")
+    assert "+1.50" in line_of(old, "all together")
 
 
 def test_nothing_to_go_by_is_a_card_too() -> None:
@@ -209,7 +252,10 @@ def test_a_curve_in_every_form(predict: Predict, talk: Path, tmp_path: Path) -> 
     cues = list(read_cues(srt))
     assert [(cue.start, cue.end) for cue in cues] == [(0, 2), (2, 4), (4, 7)]
     for cue, row in zip(cues, rows, strict=True):
-        assert float(cue.text.split()[0]) == pytest.approx(float(row["score"]), abs=0.0051)
+        assert cue.text == "cannot tell"  # a run on twelve clips knows nothing
+        assert row["informs"] == "False"
+        assert row["low"] == "" or float(row["low"]) <= float(row["score"]) <= float(row["high"])  # "": no words
+    assert "warning: trained on" in result.stderr.splitlines()[0]
     assert picture.read_bytes().startswith(b"\x89PNG")
     sparse = predict(talk, "--window", "1", "--hop", "3", "--csv")
     assert "the 2 s between two windows are not scored. To score everything, pass --hop 1 or less." in sparse.stderr

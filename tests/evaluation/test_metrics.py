@@ -179,7 +179,7 @@ def test_correlation_does_not_depend_on_size(size: float) -> None:
 def test_non0_without_any_label_but_0_has_no_value() -> None:
     metrics = evaluate([1.0, -1.0], [0.0, 0.0], "mosi")
     assert np.isnan(metrics.values["acc2_non0"])
-    assert metrics.reasons["f1_non0"] == "all labels are 0, which non0 leaves out"
+    assert metrics.reasons["f1_non0"] == "all labels are neutral, which non0 leaves out"
     assert metrics.values["acc2_has0"] == 0.5
 
 

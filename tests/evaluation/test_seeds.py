@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmm.evaluation.metrics import Metrics
 from selfmm.evaluation.seeds import SeedMetrics
+from selfmm.evaluation.worth import Evaluation
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(0, 6), min_size=1))
 def test_means_and_deviations(maes: dict[int, float]) -> None:
-    metrics = SeedMetrics.of({seed: Metrics({"mae": mae}, {}, 7, 2) for seed, mae in maes.items()})
+    metrics = SeedMetrics.of({seed: Evaluation({"mae": mae}, {}, 7, 2) for seed, mae in maes.items()})
     assert (metrics.count, metrics.unlabelled, list(metrics.by_seed)) == (7, 2, list(maes))
     assert metrics.values["mae"] == pytest.approx(statistics.mean(maes.values()))
     row = metrics.summary.loc["mae"]
@@ -25,8 +25,8 @@ def test_means_and_deviations(maes: dict[int, float]) -> None:
 
 
 def test_a_figure_that_a_seed_lacks() -> None:
-    one = Metrics({"mae": 1.0, "corr": math.nan}, {"corr": "constant"}, 5)
-    both = SeedMetrics.of({1: one, 2: Metrics({"mae": 2.0, "corr": 0.5}, {}, 5)})
+    one = Evaluation({"mae": 1.0, "corr": math.nan}, {"corr": "constant"}, 5)
+    both = SeedMetrics.of({1: one, 2: Evaluation({"mae": 2.0, "corr": 0.5}, {}, 5)})
     assert both.values == {"mae": 1.5, "corr": 0.5}
     assert both.summary.loc["corr", "runs"] == 1
     assert both.reasons == {}

@@ -30,7 +30,7 @@ def test_figures_are_never_cut_on_a_narrow_terminal() -> None:
 def test_a_figure_without_a_value_is_a_dash_and_the_caption_says_why() -> None:
     text = shown(metrics_table({"[test]": evaluate([1.0, 1.0, 2.0], [0.0, 0.0, math.nan], "mosi")}), 160)
     assert "[test]: no Corr, because all predictions are equal (1)" in text
-    assert "[test]: no Acc-2 non0, F1 non0, because all labels are 0" in text
+    assert "[test]: no Acc-2 non0, F1 non0, because all labels are neutral" in text
     assert "[test]: 1 clip without a label left out" in text
     assert " - " in text
 

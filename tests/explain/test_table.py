@@ -46,7 +46,7 @@ def test_they_are_those_of_each_clip_by_itself(table: pd.DataFrame, trained: Sen
 
 
 def test_they_add_up_next_to_the_scores(table: pd.DataFrame, trained: SentimentModel, gappy: Dataset) -> None:
-    pd.testing.assert_frame_equal(table[trained.predict(gappy).columns], trained.predict(gappy), atol=1e-5)
+    pd.testing.assert_frame_equal(table[trained.score(gappy).columns], trained.score(gappy), atol=1e-5)
     assert table.filter(like="by_").isna().to_numpy().any(), "some clips lack a stream"
     np.testing.assert_allclose(table["base"] + table.filter(like="by_").sum(axis=1), table["score"], atol=1e-4)
     assert list(table.columns[-7:]) == ["base", *(f"{what}_{name}" for what in ("by", "added") for name in MODALITIES)]

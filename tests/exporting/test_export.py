@@ -91,6 +91,10 @@ def test_metadata(exported: Path, trained: SentimentModel) -> None:
     assert list(json.loads(metadata["modalities"])) == list(trained.info.modalities)
     assert json.loads(metadata["modalities"])["audio"] == {"kind": "frames", "dim": 5}
     assert json.loads(metadata["label_range"]) == [-3.0, 3.0]
+    assert trained.worth is not None
+    worth = json.loads(metadata["worth"])
+    assert worth["scores"]["fusion"]["band"] == pytest.approx(trained.worth.scores["fusion"].band)
+    assert worth["scores"].keys() == trained.worth.scores.keys()
     assert metadata["max_tokens"] == "40"
     assert metadata["weights_sha256"] == sha256(trained.folder.weights)
     assert metadata["selfmm"] == selfmm.__version__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,15 @@ def test_planted_truth_is_recovered_better_than_by_the_m_label(modalities: int) 
         assert estimate.trust.mean() > 0.05
 
 
+@pytest.mark.parametrize("noise", [0.5, 2.0, 4.0])
+def test_labels_keep_the_scale_of_the_m_labels(noise: float) -> None:
+    sample = Sample(clips=2000, noise=noise, spread=0.3)
+    m = sample.m_labels
+    for name, estimate in sample.estimate().items():
+        assert np.polyfit(m, estimate.labels, 1)[0] == pytest.approx(1, abs=0.05)
+        assert np.abs(estimate.labels - sample.truth[name]).mean() < np.abs(m - sample.truth[name]).mean() + 0.03
+
+
 def test_clear_contradictions_are_found() -> None:
     rng = np.random.default_rng(0)
     m, contradicts = rng.normal(size=1500), rng.uniform(size=1500) < 0.15
@@ -164,7 +174,10 @@ def test_a_flip_of_all_labels_flips_the_estimates(sample: Sample) -> None:
 def test_another_unit_and_zero_of_the_labels_are_the_same_scale(sample: Sample, unit: float, zero: float) -> None:
     moved = estimate_labels(unit * sample.known + zero, sample.inputs, fit=sample.fit, present=sample.present)
     for name, estimate in sample.estimate().items():
-        back = {"labels": (moved[name].labels - zero) / unit, "expected_error": moved[name].expected_error / unit}
+        back: dict[str, Any] = {
+            "labels": (moved[name].labels - zero) / unit,
+            "expected_error": moved[name].expected_error / unit,
+        }
         assert_same(replace(moved[name], **back), estimate)
 
 
@@ -185,7 +198,8 @@ def test_order_of_clips_does_not_matter(sample: Sample) -> None:
     present = {name: mask[order] for name, mask in sample.present.items()}
     moved = estimate_labels(sample.known[order], inputs, fit=sample.fit[order], present=present)
     for name, estimate in sample.estimate().items():
-        assert_same(moved[name], replace(estimate, **{field: getattr(estimate, field)[order] for field in FIELDS}))
+        ordered: dict[str, Any] = {field: getattr(estimate, field)[order] for field in FIELDS}
+        assert_same(moved[name], replace(estimate, **ordered))
 
 
 @lawful
@@ -275,7 +289,8 @@ def test_several_blocks_and_rows_that_are_not_finite() -> None:
 def test_expected_errors_are_right_on_average_over_the_prior() -> None:
     """Worlds as the estimator assumes them: over many of them, expected and true errors are equal."""
     rng, worlds = np.random.default_rng(7), _draw(3)
-    expected, true, from_m = [], [], []
+    expected: list[list[float]] = []
+    true, from_m = [], []
     while len(expected) < 60:
         at = int(rng.integers(worlds.rho.shape[1]))
         rho, leak, truths = worlds.rho[:, at], worlds.leak[:, at], worlds.truths[:, :, at]

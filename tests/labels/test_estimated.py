@@ -1,64 +1,69 @@
-"""Labels that are estimated before training, behind the interface of a generator."""
+"""Labels that were estimated before training: what becomes of each, how it was made, and what training gets."""
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
+import pytest
 import torch
 
-from selfmm.labels import EstimatedLabels, FixedLabels, Outcome
+from selfmm.labels import EstimatedLabels, FixedLabels, ModalityEstimate, Outcome
+from selfmm.labels.estimated import MADE, ClipLabels
 
-M_LABELS = torch.tensor([1.0, -2.0, 0.5, 3.0])
-
-
-def make(fixed: dict[str, FixedLabels] | None = None) -> EstimatedLabels:
-    labels = {
-        "text": torch.tensor([0.5, -3.0, math.nan, 2.0]),
-        "type": torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64),  # a name that torch reserves
-    }
-    return EstimatedLabels(M_LABELS, labels, 2.0, (-3.0, 3.0), fixed)
+NAN = float("nan")
 
 
-def test_a_clip_without_the_modality_keeps_its_m_label_with_weight_0() -> None:
-    estimated, everybody = make(), torch.arange(4)
-    assert estimated.labels["text"].tolist() == [0.5, -3.0, 0.5, 2.0]
-    expected = torch.tensor([0.25, 0.5, 0.0, 0.5]).tanh()
-    torch.testing.assert_close(estimated.weights(everybody)["text"], expected)
-    torch.testing.assert_close(estimated.weights(torch.tensor([3, 0]))["text"], expected[[3, 0]])
-    words = [Outcome(code).word for code in estimated.outcomes["text"].tolist()]
-    assert words == ["updated", "clamped", "missing", "updated"]
+def estimate(labels: list[float], correlation: float = 0.5) -> ModalityEstimate:
+    values = np.array(labels)
+    error = np.where(np.isnan(values), NAN, 0.5)
+    return ModalityEstimate(values, error, error / 2, values, error / 5, correlation, 0.8, 0.1, 0.2)
 
 
-def test_labels_equal_to_the_m_labels_have_no_weight() -> None:
-    estimated = make()
-    assert estimated.labels["type"].dtype == torch.float32
-    assert torch.equal(estimated.labels["type"], M_LABELS)
-    assert not estimated.weights(torch.arange(4))["type"].any()
-
-
-def test_known_labels_replace_estimates() -> None:
-    known = FixedLabels(torch.tensor([2, 0]), torch.tensor([-1.5, 2.5]), torch.tensor([1.0, 0.3]))
-    estimated = make({"text": known})
-    assert estimated.labels["text"].tolist() == [2.5, -3.0, -1.5, 2.0]
-    weights = estimated.weights(torch.tensor([0, 2]))["text"]
-    torch.testing.assert_close(weights, torch.tensor([0.3, 1.0]))
-    assert [Outcome(code).word for code in estimated.outcomes["text"].tolist()] == [
-        "fixed",
-        "clamped",
-        "fixed",
-        "updated",
+def test_every_way_in_which_a_label_is_made() -> None:
+    #            moved  at the end  lacks it  no m-label  known  not of the fit
+    m = np.array([1.0, 2.0, -1.0, NAN, 0.5, -2.0])
+    known = FixedLabels(torch.tensor([4]), torch.tensor([-1.5]), torch.tensor([0.75]))
+    fit = np.array([True, True, True, True, True, False])
+    labels = ClipLabels.of(estimate([0.5, 3.0, NAN, NAN, 0.0, -2.2]), m, fit, 2.0, (-3.0, 3.0), known)
+    assert labels.made.tolist() == ["left out", "left out", "missing", "", "person", "held out"]
+    assert set(labels.made) - {""} <= set(MADE)
+    np.testing.assert_allclose(labels.u_label, [0.5, 3.0, -1.0, NAN, -1.5, -2.2], rtol=1e-6)
+    np.testing.assert_allclose(labels.weight, [np.tanh(0.25), np.tanh(0.5), 0, NAN, 0.75, np.tanh(0.1)], rtol=1e-5)
+    assert [Outcome(code) for code in labels.outcome[[0, 1, 2, 4, 5]]] == [
+        Outcome.UPDATED,
+        Outcome.CLAMPED,
+        Outcome.MISSING,
+        Outcome.FIXED,
+        Outcome.UPDATED,
     ]
-    assert torch.equal(estimated.labels["type"], M_LABELS)
+    np.testing.assert_allclose(labels.expected_error, [0.5, 0.5, NAN, NAN, 0.0, 0.5])
+    np.testing.assert_allclose(labels.trust, [0.25, 0.25, NAN, NAN, 1.0, 0.25])
 
 
-def test_the_arguments_are_not_changed_and_the_state_restores_all() -> None:
-    labels = {"text": torch.tensor([0.5, -1.0, 0.0, 2.0])}
-    known = FixedLabels(torch.tensor([0]), torch.tensor([-1.5]), torch.tensor([1.0]))
-    first = EstimatedLabels(M_LABELS, labels, 1.0, (-3.0, 3.0), {"text": known})
-    assert labels["text"][0] == 0.5
-    second = EstimatedLabels(0 * M_LABELS, {"text": 0 * labels["text"]}, 1.0, (-3.0, 3.0))
-    second.load_state_dict(first.state_dict())
-    assert torch.equal(second.labels["text"], first.labels["text"])
-    assert torch.equal(second.weights(torch.arange(4))["text"], first.weights(torch.arange(4))["text"])
-    assert torch.equal(second.outcomes["text"], first.outcomes["text"])
-    assert second.m_labels.tolist() == M_LABELS.tolist()
+def test_labels_of_a_modality_that_learned_nothing_are_the_m_labels() -> None:
+    m = np.array([1.0, -3.0, NAN])
+    labels = ClipLabels.of(estimate([1.0, -3.0, NAN], correlation=0.0), m, np.ones(3, dtype=bool), 1.0, (-3.0, 3.0))
+    assert labels.made.tolist() == ["m-label", "m-label", ""]
+    assert labels.outcome[:2].tolist() == [Outcome.NO_EVIDENCE] * 2
+    assert labels.weight[:2].tolist() == [0.0, 0.0]
+
+
+def test_some_clips_of_many() -> None:
+    m = np.array([1.0, 2.0, 3.0])
+    labels = ClipLabels.of(estimate([0.1, 0.2, 0.3]), m, np.ones(3, dtype=bool), 1.0, (-3.0, 3.0))
+    some = labels.rows(np.array([2, 0]))
+    np.testing.assert_allclose(some.u_label, [0.3, 0.1], rtol=1e-6)
+    assert some.made.tolist() == ["left out", "left out"]
+
+
+@pytest.mark.parametrize("name", ["type", "to", "text"])
+def test_training_gets_them_as_from_a_generator(name: str) -> None:
+    m = torch.tensor([1.0, -1.0])
+    own = ClipLabels.of(estimate([0.0, -1.0]), m.double().numpy(), np.ones(2, dtype=bool), 1.0, (-3.0, 3.0))
+    labels = EstimatedLabels(m, {name: own}, 1.0)
+    torch.testing.assert_close(labels.labels[name], torch.tensor([0.0, -1.0]))
+    torch.testing.assert_close(labels.weights(torch.tensor([1, 0]))[name], torch.tensor([0.0, np.tanh(1.0)]).float())
+    assert labels.outcomes[name].tolist() == [1, 1]
+    assert labels.table is None
+    assert set(labels.state_dict()) == {"m_labels", f"labels_of_{name}", f"weights_of_{name}", f"outcome_of_{name}"}
+    labels.labels[name].zero_()
+    assert own.u_label.tolist() == [0.0, -1.0], "the arrays are copied"

@@ -34,7 +34,7 @@ def toy(path: Path, labels: list[float], splits: list[str], name: str = "voice",
 def test_one_sided_labels_say_what_is_needed(tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0, 2.0, 3.0, 1.0], ["train", "train", "train", "valid"])
     with pytest.raises(TrainingError, match=r"one-sided \(3 above 0, 0 below, 0 equal to it.*true `label_range="):
-        selfmm.train(dataset, out=tmp_path / "run")
+        selfmm.train(dataset, overrides=["labels.rule=authors"], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -44,9 +44,11 @@ def test_sides_are_those_of_the_neutral_label(tmp_path: Path) -> None:
         manifest = dataset.manifest.model_copy(update={"label_range": (1.0, 5.0)})
         return Dataset(dataset.path, manifest, dataset.samples.assign(label=labels))
 
-    check_trainable(scaled("both", [1.0, 4.0, 5.0, 1.0]), load_settings(), "generated")
+    authors = load_settings(overrides=["labels.rule=authors"])
+    check_trainable(scaled("both", [1.0, 4.0, 5.0, 1.0]), authors, "generated")
     with pytest.raises(TrainingError, match=r"2 above 3, 0 below, 1 equal to it.*both sides of 3.*range 1 to 5"):
-        check_trainable(scaled("one", [3.0, 4.0, 5.0, 1.0]), load_settings(), "generated")
+        check_trainable(scaled("one", [3.0, 4.0, 5.0, 1.0]), authors, "generated")
+    check_trainable(scaled("estimated", [3.0, 4.0, 5.0, 1.0]), load_settings(), "generated")
     check_trainable(scaled("none", [3.0, 4.0, 5.0, 1.0]), load_settings(), "none")
 
 

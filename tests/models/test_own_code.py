@@ -101,7 +101,7 @@ def test_code_is_loaded_from_a_run_only_when_it_is_named_or_trusted(run: Path, p
         selfmm.load(run)
     assert not own_code._classes
     named = selfmm.load(run, model=f"{place / 'net.py'}:Net")
-    pd.testing.assert_frame_equal(named.predict(planted), named.predictions, atol=1e-5)
+    pd.testing.assert_frame_equal(named.predict(planted)[named.predictions.columns], named.predictions, atol=1e-5)
     assert type(named.assembly.model).__name__ == "Net"
 
 

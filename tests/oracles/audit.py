@@ -9,9 +9,7 @@ from typing import Any
 HELD = ("missing", "not_finite", "one_class", "coincide", "no_evidence")
 
 
-def figures(
-    rows: list[dict[str, Any]], modality: str, bound: float, neutral: float, heads: Mapping[str, float]
-) -> dict[str, float]:
+def figures(rows: list[dict[str, Any]], modality: str, neutral: float, heads: Mapping[str, float]) -> dict[str, float]:
     """Every figure that does not come from the history; NaN where it has no value."""
     mine = [row for row in rows if row["modality"] == modality]
     epochs = sorted({row["epoch"] for row in rows})
@@ -21,10 +19,6 @@ def figures(
     asked = [row for row in last if row["outcome"] != "missing"]
     sides = [(row["u_label"] - neutral) * (row["m_label"] - neutral) for row in asked if row["m_label"] != neutral]
     scored = [row for row in asked if not math.isnan(heads[row["id"]])]
-    qualities = []
-    for row in asked:
-        off = abs(row["u_label"] - row["m_label"]) / (2 * bound)
-        qualities.append(1.0 if row["outcome"] == "fixed" else min(max(1 - off, 0.0), 1.0))
     return {
         "clips": len(last),
         "coverage": mean([row["id"] in moved for row in last]),
@@ -37,7 +31,7 @@ def figures(
         "drift": mean([abs(row["u_label"] - before[row["id"]]) for row in asked if row["id"] in before]),
         "head_corr": corr([(row["u_label"], heads[row["id"]]) for row in scored]),
         "head_mae": mean([abs(row["u_label"] - heads[row["id"]]) for row in scored]),
-        "quality": mean(qualities),
+        **dict.fromkeys(("expected_error", "contradiction", "trust"), math.nan),  # no rule in training estimates them
     }
 
 

@@ -94,7 +94,7 @@ def world(h: Array, q: float, leak: Array, r: Array) -> Array | None:
 def conditional(covariance: Array, target: int, known: list[int]) -> tuple[Array, float]:
     """Coefficients and variance of a Gaussian variable given others, all with mean 0."""
     inner, cross = covariance[np.ix_(known, known)], covariance[target, known]
-    coefficients = np.linalg.solve(inner, cross)
+    coefficients = np.asarray(np.linalg.solve(inner, cross), dtype=np.float64)
     return coefficients, float(covariance[target, target] - coefficients @ cross)
 
 

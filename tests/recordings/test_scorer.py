@@ -18,13 +18,14 @@ from selfmm.config.recipe import Recipe, load_recipe
 from selfmm.core.errors import MediaError, RunError, SettingsError, SourceError, WeightsError
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
+from selfmm.evaluation.worth import FUSION
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extraction import extract_clip, given_words, open_clip
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats
 from selfmm.recordings.model import SentimentModel
-from selfmm.recordings.prediction import FUSION, Prediction
+from selfmm.recordings.prediction import Prediction
 from selfmm.recordings.recipe import recipe_of
 from selfmm.recordings.scorer import RecordingScorer
 from selfmm.recordings.spans import Sentences, Windows

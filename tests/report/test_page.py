@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import selfmm
 from report.conftest import HOSTILE
 from selfmm.core.errors import RunError
 from selfmm.data.store import Dataset
+from selfmm.evaluation.verdicts import UNKNOWN, cautions
 from selfmm.report.report import default_page, write_report
 from selfmm.runs.material import Material
 from selfmm.runs.trained_model import TrainedModel
@@ -61,6 +63,23 @@ def page(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return write_report(trained.folder.path, tmp_path_factory.mktemp("page") / "report.html")[0]
 
 
+@pytest.fixture
+def old_run(trained: TrainedModel, tmp_path: Path) -> Path:
+    """A run that does not know what its scores are worth."""
+    shutil.copytree(trained.folder.path, tmp_path / "old")
+    content = json.loads((tmp_path / "old" / "metrics.json").read_text())
+    del content["worth"]
+    (tmp_path / "old" / "metrics.json").write_text(json.dumps(content))
+    return tmp_path / "old"
+
+
+@pytest.mark.slow
+def test_an_old_run_says_that_it_does_not_know(old_run: Path) -> None:
+    text = " ".join(Reader(write_report(old_run)[0].read_text(encoding="utf-8")).words)
+    assert UNKNOWN[1:] in text
+    assert "What each score is worth" not in text
+
+
 @pytest.fixture(scope="module")
 def hostile_page(hostile: Path) -> Path:
     return write_report(hostile)[0]
@@ -74,7 +93,10 @@ def test_it_holds_every_part(page: Path, trained: TrainedModel) -> None:
     shown = " ".join(read.words)
     audit = Material.read(trained.folder.path).audit()
     mae = trained.metrics["splits"]["test"]["fusion"]["values"]["mae"]
-    for part in (f"{mae:.4f}", "0.0 %", "u-label | m-label", "labels.rule", "authors", "quality and error"):
+    assert trained.worth is not None
+    assert f"What each score is worth, on {trained.worth.scores['fusion'].clips} test clips" in shown
+    assert [caution[1:] in shown for caution in cautions(trained.worth)] == [True] * len(cautions(trained.worth))
+    for part in (f"{mae:.4f}", "0.0 %", "u-label | m-label", "labels.rule", "authors", "known labels"):
         assert part in shown, part
     clip = audit.clips.iloc[0]
     for part in (clip["id"], html.unescape(clip["text"]), clip["video"], f"{clip['u_audio']:+.2f}"):
@@ -150,7 +172,7 @@ def test_without_its_data_set_a_run_is_reported_without_texts(hostile: Path, tmp
     assert material.samples is None
     assert "the data set cannot be read, so texts and labels per modality are left out" in text
     assert "state was deleted, so there is no picture of the class centres" in text
-    assert "quality and error" not in text
+    assert "u-label | m-label" not in text
     table = pd.read_parquet(hostile.parent / "data" / "samples.parquet")
     table.assign(label=0.5).to_parquet(hostile.parent / "data" / "samples.parquet")
     try:
@@ -196,6 +218,30 @@ def test_a_run_without_generated_labels_has_a_page_too(planted: Dataset, tmp_pat
     assert any(f"Median error {off.median():.3f}, largest {off.max():.3f}" in alt for alt in alts)
     with pytest.raises(RunError, match="has no generated labels per modality: lf_dnn was trained with `labels='none'`"):
         Material.read(tmp_path / "run").audit()
+
+
+@pytest.mark.slow
+def test_a_run_whose_labels_were_estimated_before_training(planted: Dataset, tmp_path: Path) -> None:
+    few = ["modalities=audio,vision", "training.max_epochs=2"]
+    selfmm.train(planted, overrides=few, out=tmp_path / "run")
+    text = write_report(tmp_path / "run", pictures=tmp_path / "pictures")[0].read_text(encoding="utf-8")
+    read = Reader(text)
+    assert not read.open
+    shown = " ".join(read.words)
+    audit = Material.read(tmp_path / "run").audit()
+    for part in (
+        "Every clip has one label from a person, m, and one estimated label per modality, u.",
+        "Labels that were estimated before training, next to the fused score.",
+        audit.verdicts["audio"],
+        "correlation, test",
+        "Outcomes and trust",
+        "contradiction",
+    ):
+        assert part in shown, part
+    assert "last epoch" not in shown
+    names = {path.stem for path in (tmp_path / "pictures").iterdir()}
+    assert {"trust", "outcomes", "u-against-m-audio", "labels-over-epochs-vision"} <= names
+    assert not {name for name in names if name.startswith(("centres", "drift", "separation"))}
 
 
 @pytest.fixture(scope="session")

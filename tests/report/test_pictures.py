@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from selfmm.labels import Outcome
 from selfmm.labels.audit.audit import audit
 from selfmm.labels.audit.history import LabelHistory
-from selfmm.report.label_pictures import _chosen, _edges, _shares, against_m, outcomes, over_epochs, quality_histogram
+from selfmm.report.label_pictures import _chosen, _edges, _shares, against_m, outcomes, over_epochs, trust_histogram
 from selfmm.report.style import PALETTE, drawing, inline_svg, modality_colours, png
 from selfmm.report.training_pictures import curves
 
@@ -34,13 +35,13 @@ def labels(clips: int, modalities: int, epochs: int, size: float = 3.0) -> Label
 @pytest.mark.parametrize(("clips", "modalities", "epochs", "size"), [(1, 1, 1, 0.0), (40, 5, 20, 50.0)])
 def test_every_picture_is_drawn(clips: int, modalities: int, epochs: int, size: float) -> None:
     told = labels(clips, modalities, epochs, size)
-    found = audit(told, 3.0)
+    found = audit(told)
     assert found.outcomes is not None
     colours = modality_colours(list(told.modalities))
     history = pd.DataFrame({"epoch": [1], "valid_mae": [1.0], "loss_m0": [0.5]})
     with drawing():
         pictures = [*over_epochs(told, 3.0, 0.0, colours), *against_m(told, 3.0, 0.0, colours)]
-        pictures += [outcomes(found.outcomes, colours), quality_histogram(found.labels, list(told.modalities), colours)]
+        pictures.append(outcomes(found.outcomes, colours))
         pictures += curves(history, found.by_epoch, 1, colours)
         assert len({picture.name for picture in pictures}) == len(pictures)
         for picture in pictures:
@@ -50,6 +51,25 @@ def test_every_picture_is_drawn(clips: int, modalities: int, epochs: int, size: 
             assert "<style" not in text
             assert not re.search(r"\swidth=", text.split(">")[0])
         assert png(pictures[0].figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+def test_labels_estimated_before_training_are_drawn_next_to_m_with_their_trust() -> None:
+    clips = 40
+    told = labels(clips, 2, 1)
+    trust = np.linspace(0, 1, clips, dtype=np.float32) * np.ones((2, 1), dtype=np.float32)
+    trust[1, 3] = np.nan  # a clip that lacks the modality
+    estimates = {"trust": trust, "expected_error": 1 - trust, "contradiction": 0 * trust}
+    told = dataclasses.replace(told, epochs=(0,), estimates=estimates)
+    found, colours = audit(told), modality_colours(["m0", "m1"])
+    with drawing():
+        drawn = over_epochs(told, 3.0, 0.0, colours)
+        assert [tick.get_text() for tick in drawn[0].figure.axes[0].get_yticklabels()] == ["m", "u"]
+        assert drawn[1].alt.startswith("Distribution of the m-labels (mean ")
+        picture = trust_histogram(found.labels, ["m0", "m1"], colours)
+        assert picture.alt == "Distribution of the trust in the labels. Means: m0 0.50, m1 0.51."
+        assert "<svg" in inline_svg(picture.figure, picture.name, picture.alt)
 
 
 def test_histograms_count_every_label_once() -> None:

@@ -41,6 +41,21 @@ def test_windows_that_overlap_are_points_and_a_lonely_one_is_seen() -> None:
     assert runs(*_line(table, table["score_text"].to_numpy())) == [(3, 5), (8, 10), (13, 15)]
 
 
+def test_a_score_without_information_is_grey_and_stands_out_nowhere() -> None:
+    pytest.importorskip("matplotlib", reason="it draws the picture")
+    table = curve().assign(text="so good", low=-1.0, high=1.0, informs=True, informs_text=False, informs_audio=True)
+    picture = curve_picture(table, (-3, 3))
+    fused, text, audio, _ = picture.figure.axes
+    assert [[shape.get_text() for shape in axes.texts] for axes in (text, audio)] == [["no information"], []]
+    assert text.lines[0].get_color() != audio.lines[0].get_color()
+    assert len(text.collections) == 0
+    assert len(fused.collections) == 3  # above and below neutral, and the interval
+    assert "so good" in picture.alt
+    nothing = curve_picture(table.assign(informs=False), (-3, 3))
+    assert "so good" not in nothing.alt
+    assert len(nothing.figure.axes[0].collections) == 0
+
+
 def test_the_windows_that_stand_out_are_quoted() -> None:
     table = curve(60)
     table["text"] = [f"window {number}" for number in range(60)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,19 +13,9 @@ from selfmm.core.errors import SourceError
 from selfmm.core.files import atomic_file
 from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, read_cells, words
+from selfmm.data.tables.cells import COLUMNS, SEPARATOR, as_text, from_text, read_cells, words
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _RATER = {"rater", "annotator", "coder", "worker", "rater_id", "annotator_id", "worker_id", "workerid", "completed_by"}
-
-
-def _as_text(cell: object) -> object:
-    """Return a cell, with a ' before a word that a spreadsheet would run (``=cmd()``, an id like ``-3g5y``)."""
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
-
-
-def _from_text(word: str) -> str:
-    return word[1:] if word.startswith("'") and _FORMULA.match(word) else word
 
 
 def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
@@ -38,7 +27,7 @@ def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> N
             table.to_parquet(temporary, index=False)
         else:
             # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
-            table.map(_as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
+            table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
 
 
 def read_sheet(path: Path) -> Ratings:
@@ -55,8 +44,8 @@ def read_sheet(path: Path) -> Ratings:
     cells = _named(read_cells(path), path)
     in_text = path.suffix.lower() != ".parquet"
     ids = words(cells["id"]).str.strip()
-    ids = ids.map(_from_text) if in_text else ids
-    raters = words(cells["rater"]).map(_from_text).map(rater_name) if "rater" in cells else pd.Series([""] * len(ids))
+    ids = ids.map(from_text) if in_text else ids
+    raters = words(cells["rater"]).map(from_text).map(rater_name) if "rater" in cells else pd.Series([""] * len(ids))
     rated = [name for name in map(str, cells) if name.startswith(PREFIX)]
     ratings = Ratings()
     if rated:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from selfmm.api.experiments import ablate as ablate
     from selfmm.api.experiments import compare as compare
     from selfmm.api.labelling import AnnotationFiles as AnnotationFiles
+    from selfmm.api.labelling import LabelFiles as LabelFiles
     from selfmm.api.labelling import agreement as agreement
     from selfmm.api.labelling import annotate as annotate
     from selfmm.api.labelling import audit as audit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from selfmm.api.labelling import forget_corrections as forget_corrections
     from selfmm.api.labelling import import_labels as import_labels
     from selfmm.api.labelling import labels as labels
+    from selfmm.api.labelling import save_labels as save_labels
     from selfmm.api.machine import doctor as doctor
     from selfmm.api.machine import get_weights as get_weights
     from selfmm.api.machine import list_weights as list_weights

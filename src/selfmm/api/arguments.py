@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Run: TypeAlias = TrainedModel | RunFolder | str | Path
 
 TABLES = (".csv", ".parquet")
+LABEL_FILES = (*TABLES, ".xlsx")
 
 
 def names(value: str | Sequence[str]) -> list[str]:

@@ -52,16 +52,13 @@ def fresh(path: Path) -> Path:
     return candidate
 
 
-def final_recovery(dataset: Dataset, model: TrainedModel) -> pd.DataFrame:
-    """Return how close the last epoch's u-labels are to the true label of each modality, see ``recovery``."""
-    from selfmm.data.scales import LabelScale
-    from selfmm.labels.audit.recovery import recovery
+def final_recovery(model: TrainedModel) -> pd.DataFrame:
+    """Return how close the u-labels of a run are to the true label of each modality, see ``recovery``."""
+    from selfmm.runs.material import Material
 
-    labels = model.labels
-    last = labels[labels["epoch"] == labels["epoch"].max()]
-    u_labels = {str(name): group["u_label"].to_numpy() for name, group in last.groupby("modality")}
-    neutral = LabelScale.of(dataset.manifest.label_range).neutral
-    return recovery(dataset.samples.iloc[dataset.rows("train")], u_labels, neutral)
+    compared = Material.read(model.folder.path).audit().recovery
+    assert compared is not None, "planted data have true labels"
+    return compared
 
 
 def short_clips(folder: Path, count: int) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from selfmm.api.arguments import check_file, open_run
+from selfmm.api.arguments import LABEL_FILES, check_file, open_run, setting_values
 from selfmm.core.errors import ArgumentsError, RunError
 
 if TYPE_CHECKING:
@@ -17,46 +17,206 @@ if TYPE_CHECKING:
     from selfmm.api.arguments import Run
     from selfmm.data.store import Dataset
     from selfmm.labels.audit.audit import Audit
+    from selfmm.training.label_sets import LabelSet
 
 
-def labels(run: Run, epoch: int | str = "last") -> pd.DataFrame:
-    """Return the labels per modality (u-labels) that a run generated for its training clips.
+def labels(
+    data: Dataset | Run,
+    *,
+    epoch: int | str = "best",
+    split: str | None = None,
+    long: bool = False,
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return labels per modality (u-labels): those of a run, or estimated from a data set alone, without training.
+
+    The rule ``posterior`` estimates them for all clips before training; the other rules make them in training, in every
+    epoch, for training clips only.
 
     Args:
-        run: a finished run: its folder, or loaded.
-        epoch: ``last``, ``best`` (with the best validation figure), ``all``, or a number.
+        data: a run, also an unfinished one: its folder, or loaded. Or a data set: its folder, or open.
+        epoch: for rules that make labels in training: ``best`` (whose weights the run keeps), ``last``, a number, or
+            ``all`` (with ``long``).
+        split: only the clips of this split.
+        long: a row per clip and modality instead of a row per clip.
+        preset, text_encoder, overrides: for a data set, the settings of a training, see :func:`train`: the text
+            encoder, ``modalities`` and ``labels.tasks`` matter. A run has its own.
 
     Returns:
-        A row per clip, epoch and modality: id, epoch, modality, m_label, u_label, weight, outcome.
+        A row per clip: id, path, video, start, end, text, split (those that are known), label; per modality
+        label_<modality>, trust_<modality>, expected_error_<modality> and made_<modality>. Rules that make labels in
+        training have outcome_<modality> instead of the last three. With ``long``, the rows of ``labels.parquet``: id,
+        epoch (0 if estimated), modality, m_label, u_label, weight, outcome and, if estimated, split, expected_error,
+        trust, contradiction, made.
 
     Raises:
         RunError: if the run generated no labels, is damaged, or has no such epoch.
+        DatasetError, SettingsError, WeightsError: if labels cannot be made from the data set.
     """
-    folder = open_run(run)
-    folder.require_finished()
-    table, epoch = folder.labels(), str(epoch)
-    if epoch == "all":
-        return table
-    if not len(table) or "epoch" not in table:
-        raise RunError("labels.parquet holds no labels; the run folder is damaged.")
-    last = int(table["epoch"].max())
-    named = {"last": last, "best": folder.metrics()["best_epoch"]}
-    number = named.get(epoch) or (int(epoch) if epoch.isdecimal() and len(epoch) < 10 else 0)
-    if not 1 <= number <= last:
-        raise RunError(f"there is no epoch {epoch!r}: give a number from 1 to {last}, or last, best or all.")
-    return table[table["epoch"] == number]
+    chosen = label_set(data, epoch=epoch, split=split, preset=preset, text_encoder=text_encoder, overrides=overrides)
+    return label_rows(chosen, epoch, long)
 
 
-def audit(run: Run) -> Audit:
-    """Return how far to trust the labels that a run generated.
+@dataclass(frozen=True)
+class LabelFiles:
+    """What :func:`save_labels` wrote.
+
+    Attributes:
+        files: the table, and the data card next to it.
+        rows: number of rows of the table.
+        notes: what to know about the labels, one sentence each.
+    """
+
+    files: tuple[Path, Path]
+    rows: int
+    notes: Sequence[str] = ()
+
+
+def save_labels(
+    data: Dataset | Run,
+    out: str | Path,
+    *,
+    epoch: int | str = "best",
+    split: str | None = None,
+    long: bool = False,
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+    force: bool = False,
+) -> LabelFiles:
+    """Write the table that :func:`labels` returns, and a data card: what it is, how it was made, how far to trust it.
+
+    In a .csv, a ' stands before a text that a spreadsheet would run as a formula (an id like ``-3g5y``);
+    `selfmm import` and `selfmm labels --import` remove it.
+
+    Args:
+        data, epoch, split, long, preset, text_encoder, overrides: see :func:`labels`.
+        out: a .csv, .parquet or .xlsx file. The card has the same name and the ending .md.
+        force: replace existing files.
 
     Raises:
-        RunError: if the run generated no labels, is not finished, or is damaged.
+        OutputError: if a file exists, may not be there, or cannot be written; neither is then changed.
+        RunError, DatasetError, SettingsError, WeightsError: see :func:`labels`.
+    """
+    from selfmm.report.label_card import label_card
+    from selfmm.report.label_files import write_labels
+
+    out = Path(out)
+    card = out.with_suffix(".md")
+    for file, suffixes in ((out, LABEL_FILES), (card, (".md",))):
+        check_file(file, _folder(data), force, suffixes)
+    chosen = label_set(data, epoch=epoch, split=split, preset=preset, text_encoder=text_encoder, overrides=overrides)
+    table = label_rows(chosen, epoch, long)
+    write_labels(out, table, card, label_card(chosen, chosen.audit(), out.name, list(table.columns)))
+    return LabelFiles((out, card), len(table), chosen.notes)
+
+
+def label_set(
+    data: Dataset | Run,
+    *,
+    epoch: int | str = "best",
+    split: str | None = None,
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+) -> LabelSet:
+    """Return labels with what to know about them; arguments and errors as in :func:`labels`."""
+    from selfmm.training.label_sets import from_run
+
+    settings_given = preset is not None or text_encoder is not None or bool(overrides)
+    dataset = _as_data(data)
+    if dataset is None:
+        if settings_given:
+            raise ArgumentsError(["a run has settings of its own; leave out `preset=...` and other settings"])
+        chosen = from_run(open_run(cast("Run", data)))
+        chosen = chosen if str(epoch) == "all" else chosen.of_epoch(str(epoch))
+    else:
+        if str(epoch) not in ("best", "last", "all"):
+            raise ArgumentsError(["labels from a data set alone have no epochs; leave out `epoch=...`"])
+        chosen = _from_data(dataset, preset, text_encoder, overrides)
+    return chosen if split is None else chosen.of_split(split)
+
+
+def _from_data(
+    dataset: Dataset, preset: str | Path | None, text_encoder: str | None, overrides: Sequence[str]
+) -> LabelSet:
+    from selfmm.config.settings import load_settings
+    from selfmm.training.label_sets import from_data
+
+    return from_data(dataset, load_settings(preset, setting_values(overrides, text_encoder=text_encoder)))
+
+
+def label_rows(labels: LabelSet, epoch: int | str, long: bool) -> pd.DataFrame:
+    """Return a table of labels: a row per clip, or with ``long`` per clip and modality."""
+    if long:
+        return labels.table
+    if str(epoch) == "all" and not labels.estimated:
+        raise ArgumentsError(["a row per clip has the labels of one epoch; for all of them, give `long=True` too"])
+    return labels.per_clip()
+
+
+def audit(
+    data: Dataset | Run,
+    *,
+    epoch: int | str = "best",
+    preset: str | Path | None = None,
+    text_encoder: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Audit:
+    """Return how far to trust labels per modality: those of a run, or estimated from a data set alone.
+
+    Args:
+        data, preset, text_encoder, overrides: see :func:`labels`.
+        epoch: for rules that make labels in training: ``best`` (whose weights the run keeps), ``last``, or a number.
+
+    Raises:
+        RunError, DatasetError, SettingsError, WeightsError: see :func:`labels`.
     """
     from selfmm.runs.material import Material
+    from selfmm.training.label_sets import from_run
 
-    material = Material.read(open_run(run).path)
-    return replace(material.audit(), notes=material.notes)
+    if str(epoch) == "all":
+        raise ArgumentsError(["an audit judges the labels of one epoch, and shows the earlier ones; give that epoch"])
+    if _as_data(data) is not None:
+        chosen = label_set(data, epoch=epoch, preset=preset, text_encoder=text_encoder, overrides=overrides)
+        return chosen.audit()
+    folder = open_run(cast("Run", data))
+    chosen = from_run(folder).of_epoch(str(epoch), earlier=True)
+    if not chosen.finished:
+        return chosen.audit()
+    material = Material.read(folder.path)
+    return replace(material.audit(epoch=chosen.epochs[-1]), notes=chosen.notes)
+
+
+def _as_data(data: Dataset | Run) -> Dataset | None:
+    """Return the data set, open, or None for a run.
+
+    Raises:
+        RunError: if it is neither.
+    """
+    from selfmm.data.manifest import MANIFEST
+    from selfmm.data.store import Dataset, open_dataset
+
+    if isinstance(data, Dataset):
+        return data
+    path = open_run(data).path
+    if (path / "run.json").is_file():
+        return None
+    if (path / MANIFEST).is_file():
+        return open_dataset(path)
+    try:
+        open_run(data).info()
+    except RunError as error:
+        raise RunError(str(error).replace("is not a run folder:", "is neither a run folder nor a data set:")) from None
+    return None
+
+
+def _folder(data: Dataset | Run) -> Path:
+    from selfmm.data.store import Dataset
+
+    return data.path if isinstance(data, Dataset) else open_run(data).path
 
 
 @dataclass(frozen=True)
@@ -79,7 +239,7 @@ class AnnotationFiles:
 def annotate(
     run: Run, out: str | Path, *, most: int | None = None, media_root: str | None = None, force: bool = False
 ) -> AnnotationFiles:
-    """Write the training clips of a run with their u-labels for people to annotate.
+    """Write the training clips of a run with their u-labels (of the epoch with its weights) for people to annotate.
 
     Args:
         run: a finished run: its folder, or loaded.
@@ -94,6 +254,7 @@ def annotate(
         OutputError: if a file exists, or has another ending.
     """
     from selfmm.annotation.clips import clips_to_annotate
+    from selfmm.training.label_sets import from_run
 
     folder, out = open_run(run), Path(out)
     path = folder.path
@@ -102,24 +263,24 @@ def annotate(
         raise ArgumentsError(["`media_root=...` is for Label Studio's tasks; name a file that ends in .json"])
     info = folder.require_finished()
     dataset = folder.training_data()
-    table = folder.labels()
-    last = table[table["epoch"] == table["epoch"].max()]
+    labels = from_run(folder).of_epoch("best")
     modalities = tuple(info.modalities)
-    clips = clips_to_annotate(dataset, last, modalities, most=most)
+    clips = clips_to_annotate(dataset, labels.of_split("train").table, modalities, most=most)
+    epoch = [] if labels.estimated else list(labels.notes[:1])
     if clips.empty:
         raise RunError(f"people have corrected every training clip of {dataset.path} already.")
     if out.suffix != ".json":
         from selfmm.annotation.sheet import write_sheet
 
         write_sheet(out, clips, modalities)
-        return AnnotationFiles((out,), len(clips), modalities)
+        return AnnotationFiles((out,), len(clips), modalities, epoch)
     from selfmm.annotation.label_studio import Project, write_project
 
     project = Project(clips, modalities, info.label_range, f"selfmm {path.resolve().name}", media_root or "")
     config = out.with_name(f"{out.stem}-config.xml")
     check_file(config, path, force, (".xml",))
     write_project(project, out, config)
-    return AnnotationFiles((out, config), len(clips), modalities, project.notes)
+    return AnnotationFiles((out, config), len(clips), modalities, [*epoch, *project.notes])
 
 
 def import_labels(

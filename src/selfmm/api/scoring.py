@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from selfmm.api.arguments import Run
     from selfmm.data.store import Dataset
-    from selfmm.evaluation.metrics import Metrics
+    from selfmm.evaluation.worth import Evaluation
     from selfmm.explain.explanation import Explanation
     from selfmm.exporting.export import Exported
     from selfmm.features.clips.clip import Clip, ClipList, Failure
@@ -72,8 +72,8 @@ def evaluate(
     *,
     model: str | None = None,
     trust: bool = False,
-) -> Metrics:
-    """Measure the fused score on a split of a data set, by default the one that the run was trained on.
+) -> Evaluation:
+    """Measure the scores on a split of a data set, by default the one that the run was trained on.
 
     Args:
         run, model, trust: see :func:`load`; a run may be loaded already.
@@ -81,8 +81,9 @@ def evaluate(
         split: ``train``, ``valid`` or ``test``.
 
     Returns:
-        The metrics. For a folder of seeds, :class:`selfmm.evaluation.seeds.SeedMetrics`: means, and the metrics of each
-        seed.
+        The metrics of the fused score; ``worth`` says what each score is worth on these clips, and how often the bands
+        of the run hold. For a folder of seeds, :class:`selfmm.evaluation.seeds.SeedMetrics`: means, and the metrics of
+        each seed.
 
     Raises:
         RunError, DatasetError: the message says what to do.
@@ -114,9 +115,10 @@ def predict(
 
     Returns:
         For a data set or text, a table with one row per clip: id, split, label (NaN if unknown), score (all modalities
-        together) and score_<modality> (NaN if the clip lacks it). For a folder of seeds, the scores are the means over
-        the seeds, and ``deviation`` is the deviation of score. For one recording, a :class:`selfmm.Prediction`;
-        for several recordings, windows or sentences, a list of predictions.
+        together), score_<modality> (NaN if the clip lacks it), and how far to trust each score: low, high, informs (see
+        :func:`selfmm.recordings.prediction.trust_columns`). For a folder of seeds, the scores are the means over the
+        seeds, and ``deviation`` is the deviation of score. For one recording, a :class:`selfmm.Prediction`; for several
+        recordings, windows or sentences, a list of predictions.
 
     Raises:
         SettingsError: if arguments contradict each other.

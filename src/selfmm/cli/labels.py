@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,21 +17,43 @@ from selfmm.cli.output import note
 if TYPE_CHECKING:
     import pandas as pd
 
+    from selfmm.api import Audit
+
 
 def register(app: typer.Typer) -> None:
     options.register(app, "Labels", labels=labels, annotate=annotate, corrections=corrections)
 
 
 def labels(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; with --import also a data-set folder.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="RUN|DATA", help="A run folder; or a data-set folder, which needs no training.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write to this .csv, .parquet or .xlsx file, and a data card (.md)."),
+    ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="A row per clip and modality instead of a row per clip.")
+    ] = False,
+    split: Annotated[str | None, typer.Option(help="Only the clips of this split: train, valid or test.")] = None,
     epoch: Annotated[
-        str, typer.Option(help="last (the default), best (on the validation split), all, or a number.")
-    ] = "last",
+        str,
+        typer.Option(
+            help="Of rules that make labels in training: best (the default, on the validation split), last, all (with "
+            "--long), or a number."
+        ),
+    ] = "best",
     audit: Annotated[
-        bool, typer.Option("--audit", help="Show how far to trust them; --out then writes the quality of each label.")
+        bool, typer.Option("--audit", help="Show how far to trust them; --out then writes the trust of each label.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --audit: print JSON with unrounded values.")] = False,
-    out: options.OutTable = None,
+    preset: Annotated[str | None, typer.Option("--preset", "-p", help=f"For DATA: {options.PRESETS}")] = None,
+    text_encoder: Annotated[
+        str | None, typer.Option(help="For DATA: hub name, local folder, or minilm (offline weights, the default).")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="For DATA: a setting, key=value, like modalities=text,audio.")
+    ] = None,
     force: options.ForceOut = False,
     import_: Annotated[
         Path | None,
@@ -45,13 +67,13 @@ def labels(
         str | None, typer.Option(help="With --import: who gave ratings that name nobody; default: the source.")
     ] = None,
 ) -> None:
-    """Export the generated labels per modality (u-labels) of the training clips, or import people's corrections."""
+    """Export labels per modality (u-labels) with their trust, of a run or a data set; or import people's labels."""
+    settings: dict[str, Any] = {"preset": preset, "text_encoder": text_encoder, "overrides": overrides or ()}
     if import_ is not None:
-        if out is not None or epoch != "last" or audit or as_json or force:
-            raise api.ArgumentsError(
-                ["--import changes the data set; leave out --audit, --json, --epoch, --out and --force"]
-            )
-        _import(run, import_, 1.0 if weight is None else weight, source, rater)
+        given = any(settings.values()) or out is not None or split is not None or epoch != "best"
+        if given or audit or as_json or long or force:
+            raise api.ArgumentsError(["--import changes the data set; leave out --out, --audit and options of these"])
+        _import(data, import_, 1.0 if weight is None else weight, source, rater)
         return
     if weight is not None or source is not None or rater is not None:
         raise api.ArgumentsError(
@@ -59,24 +81,32 @@ def labels(
         )
     if as_json and not audit:
         raise api.ArgumentsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .parquet"])
-    parts.check_file(out, run, force)
+    if audit and (long or split is not None):
+        raise api.ArgumentsError(["--audit shows all splits; leave out --split and --long"])
     if audit:
-        _audit(run, epoch, as_json, out)
+        parts.check_file(out, data, force)
+        _audit(api.audit(data, epoch=epoch, **settings), as_json, out)
         return
     from selfmm.cli.show_results import deliver
 
-    deliver(api.labels(run, epoch), out)
+    if out is None:
+        chosen = parts.label_set(data, epoch=epoch, split=split, **settings)
+        rows = parts.label_rows(chosen, epoch, long)
+        note(chosen.notes, err=True)  # a pipe gets only the table
+        deliver(rows, None)
+        return
+    written = api.save_labels(data, out, epoch=epoch, split=split, long=long, force=force, **settings)
+    note(written.notes)
+    table, card = written.files
+    typer.echo(f"{table}: {count(written.rows, 'row')}; {card}: what they are, and how far to trust them")
 
 
-def _audit(run: Path, epoch: str, as_json: bool, out: Path | None) -> None:
-    """Print the figures of the audit, and write the quality of each label to ``out``."""
+def _audit(result: Audit, as_json: bool, out: Path | None) -> None:
+    """Print the figures of the audit, and write the trust of each label to ``out``."""
     from rich.console import Console
 
     from selfmm.cli.show_labels import render, to_values
 
-    if epoch != "last":
-        raise api.ArgumentsError([f"--audit reads all epochs and judges the last; leave out --epoch {epoch}"])
-    result = api.audit(run)
     if out is not None:
         parts.write_table(out, result.labels)
     if as_json:

@@ -75,7 +75,7 @@ def _learn_planted(console: Console, out: Path, clips: int) -> SentimentModel:
     console.print("3. results: how close the fused score is to the label")
     console.print(run_summary(model))
     console.print("4. the labels it generated for each modality, compared with the truth, which training never saw")
-    recovery = first_steps.final_recovery(dataset, model)
+    recovery = first_steps.final_recovery(model)
     console.print(recovery_table(recovery))
     console.print("The trivial answer is the m-label itself. " + verdict(recovery))
     return model

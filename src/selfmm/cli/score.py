@@ -17,7 +17,7 @@ from selfmm.cli.output import complain, note
 
 if TYPE_CHECKING:
     from selfmm.api import Prediction
-    from selfmm.api.parts import ClipList
+    from selfmm.api.parts import ClipList, RunFolder
 
 T = TypeVar("T")
 
@@ -49,6 +49,14 @@ class Form:
     def printed(self) -> bool:
         """Whether the predictions are printed as data; standard output may then hold nothing else."""
         return self.as_json or self.as_csv
+
+    def is_text(self, *, explain: bool) -> bool:
+        """Whether the predictions are printed for people, without being asked for in a format."""
+        return self.out is None and not (self.printed or self.as_table) and (sys.stdout.isatty() or explain)
+
+    def is_card(self, *, curve: bool, explain: bool) -> bool:
+        """Whether each prediction is printed as a card."""
+        return self.is_text(explain=explain) and not curve
 
 
 def predict(
@@ -101,22 +109,32 @@ def predict(
     _check_options(form, curve, explain)
     _check_files(form, run, force)
     folder = parts.open_run(run, seeds=True)
-    note(getattr(folder, "notes", ()), err=True)  # seeds that are not finished
     listed = api.find_recordings(folder, inputs if len(inputs) > 1 else inputs[0]) if inputs else None
     if listed is None:
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
+        _warn(folder)
         note(folder.notes(), err=True)
-        _print_table(api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust), out)
+        scores = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
+        _print_table(scores, folder, out)
         return
     _check_recordings(listed, form, curve, split)
     note(divided.notes if divided is not None else (), err=True)
+    if not form.is_card(curve=curve, explain=explain):  # a card has the warnings itself
+        _warn(folder)
     results = api.predict_each(
         folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
     failed = _score_recordings(_with_progress(results, None if curve else len(listed.clips)), form, curve, explain)
     if failed or listed.failures:
         raise typer.Exit(1)
+
+
+def _warn(folder: RunFolder) -> None:
+    """Print the reasons not to trust a run at all, first."""
+    folder.require_finished()
+    for line in parts.cautions(folder.worth()):
+        typer.echo(f"warning: {line}", err=True)
 
 
 def _score_recordings(results: Iterable[Prediction | api.Failure], form: Form, curve: bool, explain: bool) -> bool:
@@ -185,7 +203,7 @@ def _check_table_options(form: Form, curve: bool) -> None:
         raise api.ArgumentsError(problems)
 
 
-def _print_table(table: object, out: Path | None) -> None:
+def _print_table(table: object, folder: RunFolder, out: Path | None) -> None:
     import pandas as pd
 
     from selfmm.cli.show_results import deliver
@@ -195,6 +213,11 @@ def _print_table(table: object, out: Path | None) -> None:
     missing = [name for name in modalities if table[f"score_{name}"].isna().all()]
     if missing:
         note([f"no clip has {' or '.join(missing)}; the model uses its stand-in for a missing modality."], err=True)
+    worth = folder.worth()
+    if out is None and worth is not None and sys.stdout.isatty():
+        from selfmm.cli.show_scores import readable
+
+        table = readable(table, worth)
     deliver(table, out)
 
 
@@ -218,7 +241,7 @@ def _print_predictions(predictions: Sequence[Prediction], form: Form, *, curve: 
         typer.echo(f"{form.out}: {parts.count(len(predictions), 'prediction')}", err=form.printed)
     if form.as_json:
         typer.echo(parts.to_json([prediction.to_json() for prediction in predictions]))
-    elif form.as_table or (form.out is None and not form.as_csv and (sys.stdout.isatty() or explain)):
+    elif form.as_table or form.is_text(explain=explain):
         from rich.console import Console
 
         from selfmm.cli.show_scores import card, table
@@ -250,25 +273,34 @@ def evaluate(
     model: options.OwnModel = None,
     trust: options.Trust = False,
 ) -> None:
-    """Measure a run, or a folder of seeds, on a split of a data set."""
+    """Measure a run, or a folder of seeds, on a split of a data set: the usual metrics, and how far to trust scores."""
+    from dataclasses import asdict
+
     folder = parts.open_run(run, seeds=True)
-    note(getattr(folder, "notes", ()), err=True)  # seeds that are not finished
+    note(folder.notes(), err=True)
     metrics = api.evaluate(folder, data, split, model=model, trust=trust)
     if as_json:
         content = {"split": split, "count": metrics.count, **metrics.values, "reasons": metrics.reasons}
         if isinstance(metrics, api.SeedMetrics):
             content["seeds"] = metrics.summary.to_dict("index")
+        if metrics.worth is not None:
+            content["worth"] = asdict(metrics.worth)["scores"]
         typer.echo(parts.to_json(content))
         return
     from rich.console import Console
 
+    console = Console()
     if isinstance(metrics, api.SeedMetrics):
         from selfmm.cli.show_results import seed_metrics
 
-        console = Console()
         console.print(seed_metrics(metrics, split, console.width))
         return
-    Console().print(parts.metrics_table({split: metrics}))
+    assert metrics.worth is not None
+    for line in parts.cautions(metrics.worth):
+        console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
+    neutral = parts.LabelScale.of(metrics.worth.label_range).neutral
+    console.print(parts.metrics_table({split: metrics}, neutral))
+    console.print(parts.worth_table(metrics.worth))
 
 
 def report(

@@ -1,4 +1,4 @@
-"""The audit of a run's labels, laid out for the terminal and as JSON."""
+"""The audit of labels, laid out for the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -12,29 +12,41 @@ from rich.table import Table
 from rich.text import Text
 
 from selfmm.api import Audit
-from selfmm.api.parts import Row, audit_gaps, audit_rows, number, recovery_rows, words
+from selfmm.api.parts import (
+    Row,
+    audit_gaps,
+    audit_rows,
+    labels_of,
+    number,
+    recovery_rows,
+    split_rows,
+    verdict_lines,
+    words,
+)
 
 _CLIPS_SHOWN = 8
 _TEXT = 60  # characters of a clip's text
 
 
 def render(audit: Audit) -> Group:
-    """Lay out figures per modality, the comparison with the truth, and the clips to look at.
+    """Lay out figures per modality, the comparison with the truth, the verdicts, and the clips to look at.
 
     Text from the data set (names, ids, texts) is never rich markup.
     """
     names = [str(name) for name in audit.figures.index]
-    parts: list[RenderableType] = [_rows(f"u-labels of epoch {audit.epoch}", names, audit_rows(audit))]
+    parts: list[RenderableType] = [_rows(labels_of(audit), names, audit_rows(audit))]
     if audit.outcomes is not None:
         shares = [
             Row(str(key).replace("_", " "), "", [f"{100 * float(value):.1f} %" for value in audit.outcomes[key]])
             for key in audit.outcomes.columns
         ]
-        parts.append(_rows("outcomes in that epoch, share of the clips", names, shares))
+        parts.append(_rows("outcomes, share of the clips", names, shares))
     if audit.recovery is not None:
         known = [str(name) for name in audit.recovery.index]
         title = "compared with the known labels: u-label | m-label, the trivial answer"
-        parts.append(_rows(title, known, recovery_rows(audit.recovery)))
+        parts.append(_rows(title, known, [*recovery_rows(audit.recovery), *split_rows(audit)]))
+    parts += [Text.assemble((f"{name}: ", "bold"), words(verdict)) for name, verdict in verdict_lines(audit)]
+    parts.append(Text())
     parts.append(_clips(audit.clips.head(_CLIPS_SHOWN), names))
     parts += [Text(f"note: {words(note)}", style="yellow") for note in (*audit.notes, *audit_gaps(audit))]
     return Group(*parts)
@@ -79,6 +91,8 @@ def to_values(audit: Audit) -> dict[str, Any]:
         "reasons": {name: dict(reasons) for name, reasons in audit.reasons.items()},
         "outcomes": None if audit.outcomes is None else audit.outcomes.to_dict("index"),
         "recovery": None if audit.recovery is None else audit.recovery.to_dict("index"),
+        "by_split": None if audit.by_split is None else audit.by_split.reset_index().to_dict("records"),
+        "verdicts": dict(audit.verdicts),
         "by_epoch": audit.by_epoch.to_dict("records"),
         "clips": audit.clips.astype(object).where(audit.clips.notna(), None).to_dict("records"),
         "notes": list(audit.notes),

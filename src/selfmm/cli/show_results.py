@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 _ROWS_SHOWN = 40
 _FEW = 25  # clips; with 25, the 95 % interval of a correlation of .6 is .27 to .80
 _FIXED, _COLUMN = 56, 10  # characters: the table of seeds without columns of seeds, and each of these columns
+_WORTH = {"skill": "better than a constant by", "band": "4 of 5 within ±", "coverage": "held"}
 _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
 
 
 def run_summary(model: SentimentModel) -> Group:
-    """Lay out the metrics of a finished run, and the names of its files."""
+    """Lay out a finished run: why not to trust it, if so; metrics; what each score is worth; and its files."""
     content = model.metrics
     rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
@@ -45,7 +46,11 @@ def run_summary(model: SentimentModel) -> Group:
     ]
     if few:
         lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend strongly on chance")
-    return Group(metrics_table(rows), *(Text(line) for line in lines), *(Text(note, "yellow") for note in model.notes))
+    warnings = [Text(f"warning: {line}", style="yellow") for line in parts.cautions(model.worth)]
+    tables = [metrics_table(rows, parts.LabelScale.of(model.info.label_range).neutral)]
+    tables += [parts.worth_table(model.worth)] if model.worth else []
+    notes = [Text(note, style="yellow") for note in model.notes]
+    return Group(*warnings, *tables, *(Text(line) for line in lines), *notes)
 
 
 def experiment_table(results: ExperimentTable, width: int) -> Group:
@@ -118,6 +123,11 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
         splits = (rows[f"{split}_{key}"] for split in ("valid", "test"))
         both = [f"{cell(key, row['mean'])} ± {cell(key, row['std'])}" for row in splits]
         table.add_row(head(key), *both, *(cell(key, rows[f"test_{key}"][f"seed_{seed}"]) for seed in shown))
+    for key, name in _WORTH.items():
+        if key in rows:
+            figures = {column: _share(value, percent=key != "band") for column, value in rows[key].items()}
+            own = [figures[f"seed_{seed}"] for seed in shown]
+            table.add_row(name, "", f"{figures['mean']} ± {figures['std']}", *own)
     for key, name in _FACTS.items():
         scale = 1e9 if key == "peak_memory" else 1
         figures = {column: _number(value / scale) for column, value in rows[key].items()}
@@ -125,7 +135,24 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
         table.add_row(name, "", f"{figures['mean']} ± {figures['std']}", *own)
     over = f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}, each at its best epoch by the validation MAE"
     lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *describe_failures(result.failed)]
-    return Group(table, *(Text(as_options(line)) for line in lines))
+    warnings = [Text(f"warning: {line}", style="yellow") for line in _cautions_of(result)]
+    return Group(*warnings, table, *(Text(as_options(line)) for line in lines))
+
+
+def _cautions_of(result: SeedRuns) -> list[str]:
+    """Return the cautions of the runs, each once with the seeds that it is about."""
+    seeds: dict[str, list[str]] = {}
+    for seed, run in result.runs.items():
+        for line in parts.cautions(run.worth()):
+            seeds.setdefault(line, []).append(str(seed))
+    return [
+        line if len(numbers) == len(result.runs) else f"seed {', '.join(numbers)}: {line}"
+        for line, numbers in seeds.items()
+    ]
+
+
+def _share(value: float, *, percent: bool) -> str:
+    return "-" if math.isnan(value) else f"{value:.0%}" if percent else f"{value:.2f}"
 
 
 def seed_metrics(metrics: SeedMetrics, split: str, width: int) -> Group:

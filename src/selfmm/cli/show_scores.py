@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -10,7 +11,23 @@ from rich.table import Table
 from rich.text import Text
 
 from selfmm.api import Explanation, Prediction
-from selfmm.api.parts import FUSION, FrameShares, LabelScale, count, figure, printable
+from selfmm.api.parts import (
+    FUSION,
+    FrameShares,
+    LabelScale,
+    band_text,
+    cautions,
+    count,
+    figure,
+    printable,
+    title,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from selfmm.api.parts import RunWorth
 
 _WIDE, _NARROW = 10, 5  # cells of a bar on each side of neutral
 _HALF = 9  # characters of the longest bar of an explanation
@@ -22,22 +39,27 @@ _SOURCES = {"given": "given words: ", "subtitles": "subtitles: ", "recognised": 
 
 
 def card(prediction: Prediction) -> Group:
-    """Lay out the scores of a clip and their place among the training clips, the transcript, and warnings."""
+    """Lay out a clip: why not to trust the run, if so; what came out; the scores; the transcript; and warnings."""
     low, high = prediction.label_range
     scores = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "score", f"{low:g} ... {high:g}", "training clips"):
+    for column in ("", "score", f"{low:g} ... {high:g}", "4 of 5 within", "higher than"):
         scores.add_column(column, justify="right" if column == "score" else "left")
-    for name, score in {FUSION: prediction.score, **prediction.scores}.items():
-        title = Text("all together" if name == FUSION else name, style="bold" if name == FUSION else "")
+    for name, score in prediction.all_scores.items():
+        heading = Text(title(name), style="bold" if name == FUSION else "")
         if score is None:
-            scores.add_row(title, "-", Text("missing", style="dim"), "")
+            scores.add_row(heading, "-", Text("missing", style="dim"), "", "")
+        elif words := prediction.verdict(name):
+            scores.add_row(Text(title(name), style="dim"), "", Text(words, style="dim"), "", "")
         else:
-            shown = figure(score, (low, high)), _bar(score, (low, high)), _place(prediction, name)
-            scores.add_row(title, *shown)
+            shown = figure(score, (low, high)), _bar(score, (low, high)), prediction.interval_text(name)
+            scores.add_row(heading, *shown, _place(prediction, name))
+    if any(column for column in scores.columns[-1].cells):
+        scores.caption, scores.caption_justify = "higher than: share of the training clips with a lower score", "left"
     head = Text.assemble((printable(prediction.id), "bold"), f"  {prediction.end - prediction.start:.1f} s")
     words = printable(prediction.transcript.text)
     source = _SOURCES[prediction.transcript.source]
-    parts: list[RenderableType] = [head, scores]
+    parts: list[RenderableType] = [Text(f"warning: {line}", style="yellow") for line in cautions(prediction.worth)]
+    parts += [head, Text(prediction.sentence), scores]
     parts.append(Text.assemble((source, "dim"), f"“{words}”") if words else Text("no words"))
     parts += [Text(f"warning: {warning}", style="yellow") for warning in prediction.warnings]
     if prediction.explanation is not None:
@@ -63,27 +85,52 @@ def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:
     rows.add_column("words", no_wrap=True, overflow="ellipsis", ratio=1)
     rows.add_column("warnings", no_wrap=True, justify="right")
     for prediction in predictions:
-        label_range = prediction.label_range
-        first, *alone = [_figure(score, label_range) for score in (prediction.score, *prediction.scores.values())]
-        bar = [_bar(prediction.score, label_range, _NARROW)] if curve else []
-        title = Text(f"{prediction.start:.1f} - {prediction.end:.1f}" if curve else printable(prediction.id))
+        first, *alone = [_figure(prediction, name) for name in prediction.all_scores]
+        drawn = None if prediction.informs(FUSION) is False else prediction.score
+        bar = [_bar(drawn, prediction.label_range, _NARROW)] if curve else []
+        place = Text(f"{prediction.start:.1f} - {prediction.end:.1f}" if curve else printable(prediction.id))
         words = Text(" ".join(printable(prediction.transcript.text).split()), overflow="ellipsis")
-        rows.add_row(title, first, *bar, *alone, words, Text(str(len(prediction.warnings) or ""), style="yellow"))
-    if warnings := sum(len(prediction.warnings) for prediction in predictions):
-        rows.caption = f"{count(warnings, 'warning')}; see --json or --csv"
-        rows.caption_justify = "left"
+        rows.add_row(place, first, *bar, *alone, words, Text(str(len(prediction.warnings) or ""), style="yellow"))
+    rows.caption, rows.caption_justify = Text("\n".join(_remarks(predictions, curve=curve))), "left"
     return rows
 
 
-def _figure(score: float | None, label_range: tuple[float, float]) -> Text:
-    return Text("-", style="dim") if score is None else Text(figure(score, label_range))
+def readable(table: pd.DataFrame, worth: RunWorth) -> pd.DataFrame:
+    """Return a table of scores for a terminal: a score without information is replaced by the reason, and of the
+    intervals only that of the fused score is left."""
+    shown = table.drop(columns=[name for name in table if str(name).startswith(("low_", "high_", "informs"))])
+    for name, score in worth.scores.items():
+        column = "score" if name == FUSION else f"score_{name}"
+        if column in shown and not score.informs:
+            shown[column] = shown[column].astype(object).where(shown[column].isna(), verdict(score))
+            shown = shown.drop(columns=["low", "high"]) if name == FUSION else shown
+    return shown
+
+
+def _remarks(predictions: Sequence[Prediction], *, curve: bool) -> list[str]:
+    first = predictions[0]
+    empty = [f"{title(name)} ({words})" for name in first.all_scores if (words := first.verdict(name))]
+    lines = [f"?: {', '.join(empty)}"] if empty else []
+    if first.worth is not None and first.informs(FUSION):
+        whose = "labels of whole clips" if curve else "labels"
+        lines.append(f"four of five {whose} are within {band_text(first.worth.scores[FUSION].band)} of the score")
+    if warnings := sum(len(prediction.warnings) for prediction in predictions):
+        lines.append(f"{count(warnings, 'warning')}; see --json or --csv")
+    return lines
+
+
+def _figure(prediction: Prediction, name: str) -> Text:
+    score = prediction.all_scores[name]
+    if score is None:
+        return Text("-", style="dim")
+    if prediction.informs(name) is False:
+        return Text("?", style="dim")
+    return Text(figure(score, prediction.label_range))
 
 
 def _place(prediction: Prediction, name: str) -> str:
-    rank, spread = prediction.ranks[name], prediction.spreads.get(name)
-    if rank is None or spread is None:
-        return ""
-    return f"above {rank:.0%} ({figure(spread.mean, prediction.label_range)} ± {spread.deviation:.2f})"
+    rank = prediction.ranks.get(name)
+    return "" if rank is None else f"{rank:.0%}"
 
 
 def _bar(score: float | None, label_range: tuple[float, float], half: int = _WIDE) -> Text:

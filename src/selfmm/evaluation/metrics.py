@@ -20,20 +20,38 @@ Scale = Literal["mosi", "sims", "general"]
 _Array = npt.NDArray[np.float64]
 _Metric = Callable[[_Array, _Array], float]
 
-DESCRIPTIONS: Mapping[str, str] = {
+_TEXTS: Mapping[str, str] = {
     "mae": "MAE: mean absolute error, in units of the label",
     "corr": "Corr: Pearson correlation of predictions and labels",
-    "acc2_has0": "Acc-2 has0: share of clips correctly classified as negative (< 0) or not (>= 0); labels of 0 count",
-    "f1_has0": "F1 has0: weighted F1 of the classes negative (< 0) and not negative (>= 0); labels of 0 count",
-    "acc2_non0": "Acc-2 non0: share of clips correctly classified as positive (> 0) or not; labels of 0 are left out",
-    "f1_non0": "F1 non0: weighted F1 of the classes positive (> 0) and not positive; labels of 0 are left out",
+    "acc2_has0": "Acc-2 has0: share of clips correctly classified as negative (< {0}) or not (>= {0}); "
+    "labels of {0} count",
+    "f1_has0": "F1 has0: weighted F1 of the classes negative (< {0}) and not negative (>= {0}); labels of {0} count",
+    "acc2_non0": "Acc-2 non0: share of clips correctly classified as positive (> {0}) or not; "
+    "labels of {0} are left out",
+    "f1_non0": "F1 non0: weighted F1 of the classes positive (> {0}) and not positive; labels of {0} are left out",
     "acc5": "Acc-5: share of clips in the correct one of five classes (rounded to -2..2; SIMS: cut at -.7/-.1/.1/.7)",
     "acc7": "Acc-7: share of clips in the correct one of seven classes, rounded to -3..3 (halves to even)",
     "acc2": "Acc-2: share of clips in the correct class, [-1, 0] or (0, 1]; 0 counts as negative",
     "f1": "F1: weighted F1 of the classes [-1, 0] and (0, 1]; 0 counts as negative",
     "acc3": "Acc-3: share of clips in the correct one of three classes, cut at -.1 and .1",
 }
-"""One line per key of `Metrics.values`; the part before the colon is its name in tables."""
+
+
+def describe(key: str, neutral: float = 0.0) -> str:
+    """Return one line about a key of `Metrics.values`: its name in tables, a colon, and its meaning.
+
+    Args:
+        key: the key; an unknown one is returned as it is.
+        neutral: the label between negative and positive; the middle of a range with one sign, such as 3 of 1 to 5.
+
+    >>> describe("acc2_non0", 3.0)
+    'Acc-2 non0: share of clips correctly classified as positive (> 3) or not; labels of 3 are left out'
+    """
+    return _TEXTS.get(key, key).format(f"{neutral:g}")
+
+
+DESCRIPTIONS: Mapping[str, str] = {key: describe(key) for key in _TEXTS}
+"""`describe` of each key, for scales whose neutral label is 0."""
 
 HIGHER_IS_BETTER: Mapping[str, bool] = {key: key != "mae" for key in DESCRIPTIONS}
 
@@ -168,7 +186,7 @@ def _has0(predicted: _Array, truth: _Array) -> _Sides:
 def _non0(predicted: _Array, truth: _Array) -> _Sides:
     not_zero = truth != 0
     if not not_zero.any():
-        raise _Undefined("all labels are 0, which non0 leaves out")
+        raise _Undefined("all labels are neutral, which non0 leaves out")
     return predicted[not_zero] > 0, truth[not_zero] > 0
 
 

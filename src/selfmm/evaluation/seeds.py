@@ -8,22 +8,22 @@ from typing import Self
 
 import pandas as pd
 
-from selfmm.evaluation.metrics import Metrics
 from selfmm.evaluation.tables import summarise
+from selfmm.evaluation.worth import Evaluation
 
 
 @dataclass(frozen=True)
-class SeedMetrics(Metrics):
-    """Metrics of several seeds; ``values`` are their means.
+class SeedMetrics(Evaluation):
+    """Metrics of several seeds; ``values`` are their means. ``worth`` is None: see that of each seed.
 
     Attributes:
         by_seed: the metrics of each seed.
     """
 
-    by_seed: Mapping[int, Metrics] = field(default_factory=dict)
+    by_seed: Mapping[int, Evaluation] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, by_seed: Mapping[int, Metrics]) -> Self:
+    def of(cls, by_seed: Mapping[int, Evaluation]) -> Self:
         """Return the means over seeds; there must be at least one seed.
 
         A figure has a mean over the seeds that have a value, and a reason only if none has.
@@ -32,7 +32,7 @@ class SeedMetrics(Metrics):
         means = summarise([metrics.values for metrics in by_seed.values()])["mean"]
         values = {str(key): float(value) for key, value in means.items()}
         reasons = {key: reason for key, reason in first.reasons.items() if values[key] != values[key]}
-        return cls(values, reasons, first.count, first.unlabelled, dict(by_seed))
+        return cls(values, reasons, first.count, first.unlabelled, by_seed=dict(by_seed))
 
     @property
     def summary(self) -> pd.DataFrame:

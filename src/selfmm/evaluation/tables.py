@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from selfmm.core.messages import clips
-from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER, Metrics
+from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER, Metrics, describe
+from selfmm.evaluation.verdicts import HEADS, worth_notes, worth_rows, worth_title
+from selfmm.evaluation.worth import RunWorth
 
 _PLAIN = ("mae", "corr")
 """Metrics that are shown as they are. All others are shares, shown in per cent as in papers."""
@@ -29,7 +31,7 @@ def head(key: str) -> str:
     return f"{name}{'' if key in _PLAIN else ' %'} {'↑' if HIGHER_IS_BETTER[key] else '↓'}"
 
 
-def metrics_table(columns: Mapping[str, Metrics]) -> Table:
+def metrics_table(columns: Mapping[str, Metrics], neutral: float = 0.0) -> Table:
     """Return a table for the terminal: a row per metric with its meaning, a column per split, task or model.
 
     Shares are shown in per cent with two places, MAE and Corr with four. A metric without a value is ``-``, and the
@@ -37,6 +39,7 @@ def metrics_table(columns: Mapping[str, Metrics]) -> Table:
 
     Args:
         columns: the metrics of each column, by its name. There is a row for every key that occurs.
+        neutral: the label between negative and positive, for the meanings.
     """
     keys = list(dict.fromkeys(key for metrics in columns.values() for key in metrics.values))
     caption = Text("\n".join(_reasons(columns)))
@@ -48,7 +51,18 @@ def metrics_table(columns: Mapping[str, Metrics]) -> Table:
     table.add_row("clips", *(str(metrics.count) for metrics in columns.values()), "with a label")
     for key in keys:
         cells = [cell(key, metrics.values.get(key, math.nan)) for metrics in columns.values()]
-        table.add_row(head(key), *cells, Text(DESCRIPTIONS.get(key, key).partition(": ")[2]))
+        table.add_row(head(key), *cells, Text(describe(key, neutral).partition(": ")[2]))
+    return table
+
+
+def worth_table(worth: RunWorth) -> Table:
+    """Return a table for the terminal: what each score is worth. Scores without information are grey."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=worth_title(worth), title_justify="left")
+    for place, name in enumerate(HEADS):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row, score in zip(worth_rows(worth), worth.scores.values(), strict=True):
+        table.add_row(*map(Text, row), style="" if score.informs else "dim")
+    table.caption, table.caption_justify = Text("\n".join(worth_notes(worth))), "left"
     return table
 
 
@@ -80,7 +94,7 @@ def _reasons(columns: Mapping[str, Metrics]) -> list[str]:
     lines = []
     for name, metrics in columns.items():
         for reason in dict.fromkeys(metrics.reasons.values()):
-            keys = [DESCRIPTIONS.get(k, k).partition(":")[0] for k, r in metrics.reasons.items() if r == reason]
+            keys = [describe(k).partition(":")[0] for k, r in metrics.reasons.items() if r == reason]
             lines.append(f"{name}: no {', '.join(keys)}, because {reason}")
         if metrics.unlabelled:
             lines.append(f"{name}: {clips(metrics.unlabelled)} without a label left out")

@@ -139,7 +139,8 @@ def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, further:
     corrected = holm([row.difference.p for row in rows if row.difference])
     rows = [replace(row, corrected=corrected.pop(0)) if row.difference else row for row in rows]
     metrics = tuple(key for key in DESCRIPTIONS if any(key in row.figures for row in rows))
-    return Table(title, metrics, (*rows, *further), baseline)
+    neutral = LabelScale.of(dataset.manifest.label_range).neutral
+    return Table(title, metrics, (*rows, *further), baseline, neutral=neutral)
 
 
 def _differences(

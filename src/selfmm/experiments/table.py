@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from selfmm.core.html import html_table, render
-from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER
+from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER, describe
 from selfmm.evaluation.tables import cell, head
 from selfmm.experiments.paired import Difference
 
@@ -75,6 +75,7 @@ class Table:
         rows: in the order shown.
         baseline: name of the row that the others are compared with.
         remarks: sentences below the table.
+        neutral: the label between negative and positive, for the meanings of metrics.
     """
 
     title: str
@@ -82,6 +83,7 @@ class Table:
     rows: tuple[Row, ...]
     baseline: str
     remarks: tuple[str, ...] = ()
+    neutral: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Table {self.title!r}: {', '.join(row.name for row in self.rows)}>"
@@ -186,7 +188,7 @@ def legend(table: Table) -> list[str]:
     lines = [
         f"Test split. Mean ± standard deviation (n - 1) over {count} {noun}, each at its best epoch by validation MAE; "
         "the best mean of each column is bold, published figures excluded.",
-        *(DESCRIPTIONS[key] + "." for key in table.metrics if key in DESCRIPTIONS),
+        *(describe(key, table.neutral) + "." for key in table.metrics if key in DESCRIPTIONS),
     ]
     if any(row.difference for row in table.rows):
         lines.append(

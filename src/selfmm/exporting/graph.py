@@ -7,12 +7,14 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from selfmm.core.errors import ExportError
+from selfmm.core.files import to_json
 from selfmm.core.version import __version__
 from selfmm.data.manifest import Modality
 from selfmm.data.writer import sha256
@@ -60,7 +62,8 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
     """Return the graph of ``ScoreNetwork`` with its weights; batch size and lengths are dynamic.
 
     Metadata: ``selfmm`` (version), ``modalities`` (JSON: ``kind`` and ``dim`` of each modality, in order),
-    ``label_range`` (JSON), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if
+    ``label_range`` (JSON), ``worth`` (JSON: what each score is worth, as in ``metrics.json``; null if the run did not
+    measure it), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if
     the model reads words, also ``max_tokens``, ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``), and
     ``capitals`` (``lower`` if the run reads text that is mostly capitals in lower case, otherwise ``keep``).
 
@@ -124,6 +127,7 @@ def _metadata(trained: TrainedModel) -> dict[str, str]:
         "selfmm": __version__,
         "modalities": json.dumps(modalities),
         "label_range": json.dumps(info.label_range),
+        "worth": to_json(None if trained.worth is None else asdict(trained.worth)),
         "weights_sha256": sha256(trained.folder.weights),
         "precision": "fp32",
     }

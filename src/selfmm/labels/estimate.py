@@ -2,8 +2,8 @@
 
 It needs no training: a ridge regression on fixed inputs predicts every clip's m-label without having seen it
 (:mod:`selfmm.labels.ridge`), and the label is the posterior mean of what the modality says, given that evidence and the
-m-label (:mod:`selfmm.labels.worlds`, :mod:`selfmm.labels.contradictions`). It works for any data with one label per
-sample and several sources.
+m-label, on the scale of the m-labels (:mod:`selfmm.labels.worlds`, :mod:`selfmm.labels.contradictions`). It works for
+any data with one label per sample and several sources.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ class ModalityEstimate:
     Attributes:
         labels: (N,) u-labels on the scale of the m-labels; NaN where a clip lacks the modality or has no m-label.
         expected_error: (N,) expected absolute error of the u-label, in the unit of the labels; NaN as above.
-        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the best guess from the m-label alone)``. At 0
-            the modality's inputs add nothing to the m-label, at .5 they halve the error. NaN as above.
+        trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the m-label in its place)``, the latter without
+            a look at the evidence. At 0 the modality's inputs add nothing to the m-label, at .5 they halve its error.
+            NaN as above.
         evidence: (N,) the m-label as predicted from this modality alone, without the clip's own label; NaN where the
             clip lacks the modality.
-        contradiction: (N,) probability in [0, 1] that the modality contradicts the m-label; NaN as above.
+        contradiction: (N,) in [0, 1], how far the label follows a contradiction of the m-label: its probability,
+            weighted by how well the evidence resolves contradictions. NaN as above.
         correlation: of evidence and m-label over the clips of the fit, shrunk by its sampling error, in [0, 1); 0 if
             the inputs say nothing about the m-label: all labels are then the m-labels, with a trust of 0.
         rho: estimated correlation of the modality's true labels with the m-labels.
@@ -138,11 +140,15 @@ class _Modality:
         if self.correlation > 0:
             mixture = Contradictions.fit(m[self.fit], z[self.fit], self.correlation)
             share, resolution = mixture.share, mixture.resolution
-            contradicts = mixture.weight * mixture.probability(m, z)
-            agrees = posterior.mean(m, z), posterior.squared_error(m, z)
-            own, squared = _mixed(agrees, mixture.own_label(z), contradicts)
-            from_m = posterior.rho * m, posterior.squared_error_from_m(m)
-            trust = 1 - np.sqrt(squared / _mixed(from_m, (0.0, 1.0), mixture.weight * share)[1])
+            probability = mixture.probability(m, z)
+            contradicts = mixture.weight * probability
+            agreeing, (other, variance) = posterior.label(m, z), mixture.own_label(z)
+            own = agreeing + contradicts * (other - agreeing)
+            # The error counts contradictions in full, also those that the label hardly follows.
+            squared = (1 - probability) * (posterior.squared_error(m, z) + np.square(agreeing - own))
+            squared += probability * (variance + np.square(other - own))
+            squared_of_m = (1 - share) * posterior.squared_error_of_m(m) + share * (1 + np.square(m))
+            trust = 1 - np.sqrt(squared / squared_of_m)
         has_label = self.present & np.isfinite(labels)
 
         def only(values: Array) -> Array:
@@ -159,16 +165,6 @@ class _Modality:
             share=share,
             resolution=resolution,
         )
-
-
-Moments = tuple[Array | float, Array | float]
-
-
-def _mixed(first: Moments, second: Moments, share: Array | float) -> tuple[Array, Array]:
-    """Mean and expected squared error if the second of two answers is right with the probability ``share``."""
-    mean = first[0] + share * (second[0] - first[0])
-    errors = [squared + (answer - mean) ** 2 for answer, squared in (first, second)]
-    return np.asarray(mean), np.asarray((1 - share) * errors[0] + share * errors[1])
 
 
 def _posteriors(modalities: Sequence[_Modality]) -> list[Posterior]:

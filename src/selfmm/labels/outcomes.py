@@ -29,7 +29,7 @@ class Outcome(IntEnum):
     COINCIDE = 7
     """The two centres of the modality or of the fusion are one point: constant features."""
     NO_EVIDENCE = 8
-    """The raw label is not finite: the rule's pole."""
+    """The raw label is not finite (the rule's pole), or the modality's inputs say nothing about the m-label."""
 
     @property
     def word(self) -> str:

@@ -56,25 +56,29 @@ class Posterior:
     rho_variance: float
     unexplained: float
 
-    def mean(self, labels: Array, evidence: Array) -> Array:
-        """Return E[t | m, z], (n,)."""
-        posterior: Array = self.weights[0] * labels + self.weights[1] * evidence
-        return posterior
+    def label(self, labels: Array, evidence: Array) -> Array:
+        """Return ``E[t | m, z] / rho``, (n,).
+
+        The posterior mean is shrunk towards 0, by rho for the average z. But rho is what the data say least about, and
+        labels shrunk too much are further from the truth than the m-labels. Divided by it, labels have the
+        scale of the m-labels, and are the m-labels where z adds nothing.
+        """
+        return self._mean(labels, evidence) / self.rho
 
     def squared_error(self, labels: Array, evidence: Array) -> Array:
-        """Return the expected squared error of ``mean``, (n,)."""
-        pairs = np.stack([labels, evidence])
+        """Return the expected squared error of ``label``, (n,)."""
+        pairs, mean = np.stack([labels, evidence]), self._mean(labels, evidence)
         error: Array = self.variance + np.einsum("in,ij,jn->n", pairs, self.spread, pairs)
-        return error
+        return error + np.square(mean - mean / self.rho)
 
     def squared_error_of_m(self, labels: Array) -> Array:
         """Return the expected squared error of the m-label as the modality's label, (n,)."""
-        return self.squared_error_from_m(labels) + np.square((1 - self.rho) * labels)
-
-    def squared_error_from_m(self, labels: Array) -> Array:
-        """Return the expected squared error of ``rho m``, the best guess from the m-label alone, (n,)."""
-        error: Array = self.unexplained + self.rho_variance * np.square(labels)
+        error: Array = self.unexplained + ((1 - self.rho) ** 2 + self.rho_variance) * np.square(labels)
         return error
+
+    def _mean(self, labels: Array, evidence: Array) -> Array:
+        mean: Array = self.weights[0] * labels + self.weights[1] * evidence
+        return mean
 
 
 def posteriors(correlations: Array, between: Array, counts: Array) -> list[Posterior]:
@@ -90,7 +94,7 @@ def posteriors(correlations: Array, between: Array, counts: Array) -> list[Poste
     own, through_m = r * (1 - leak) / rho, r * leak  # a_s and c_s
     trust = r * ((1 - leak) / rho + leak * rho)  # lambda_s
     signal = own**2 + through_m**2 + 2 * own * through_m * rho
-    possible = np.logical_and(signal <= 1, rho >= r).all(axis=0)  # the noise has no negative variance
+    possible = np.asarray(np.logical_and(signal <= 1, rho >= r).all(axis=0))  # the noise has no negative variance
     weights = _weights(worlds, own, through_m, between, counts, possible)
     of_m, of_z = (rho - r * trust) / (1 - r**2), (trust - rho * r) / (1 - r**2)
     explained = (rho**2 + trust**2 - 2 * r * rho * trust) / (1 - r**2)

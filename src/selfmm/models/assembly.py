@@ -74,7 +74,7 @@ class Assembly:
             return None
         if stored.kind == "text":
             return dataset.samples[TEXT].fillna("").iloc[rows].tolist()
-        _check_vocabulary(dataset, rows, int(self.pretrained.model.config.vocab_size))
+        check_vocabulary(dataset, rows, self.pretrained)
         return None
 
     def _aligned(self, dataset: Dataset, clips: BatchMaker) -> dict[str, Ragged]:
@@ -218,7 +218,9 @@ def _shape(modality: Modality) -> str:
     return "words" if modality.dim is None else f"frames of {modality.dim} features"
 
 
-def _check_vocabulary(dataset: Dataset, rows: Positions, size: int) -> None:
+def check_vocabulary(dataset: Dataset, rows: Positions, pretrained: Pretrained) -> None:
+    """Raise ``DatasetError`` if token ids of these clips do not fit the text encoder's vocabulary."""
+    size = int(pretrained.model.config.vocab_size)
     starts = dataset.samples[f"{TEXT}_offset"].to_numpy(dtype=np.int64)[rows]
     clips = Ragged.of(dataset.matrix(TEXT), starts, dataset.lengths(TEXT)[rows])
     ids = clips.to(torch.device("cpu")).rows

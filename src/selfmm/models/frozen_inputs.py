@@ -49,7 +49,8 @@ def frozen_inputs(
     """Return the inputs of every clip per modality, as :func:`selfmm.labels.estimate_labels` takes them.
 
     For frames these are two kinds, their mean and their deviation over time, (N, d) each; for words, the mean of the
-    untrained encoder's last layer over the tokens, (N, d). Clips that lack the modality have NaN.
+    untrained encoder's last layer over the tokens, (N, d). Clips that lack the modality, or in which nothing of it was
+    measured, have NaN; a feature that was not measured in a clip has the mean of the other clips.
 
     Args:
         modalities: those to read.
@@ -68,10 +69,14 @@ def frozen_inputs(
 def _frame_statistics(dataset: Dataset, name: str) -> list[Vectors]:
     statistics = np.full((2, len(dataset), dataset.modalities[name].dim or 0), np.nan, dtype=np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # features that could not be measured in any frame stay NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # of features that were not measured in any frame
         for row in np.flatnonzero(dataset.lengths(name)).tolist():
             frames = dataset.frames(name, row).astype(np.float64)
             statistics[0, row], statistics[1, row] = np.nanmean(frames, axis=0), np.nanstd(frames, axis=0)
+        for values in statistics:
+            measured = np.isfinite(values).any(axis=1)
+            means = np.nan_to_num(np.nanmean(values[measured], axis=0)) if measured.any() else 0.0
+            values[measured] = np.where(np.isfinite(values[measured]), values[measured], means)
     return [*statistics]
 
 

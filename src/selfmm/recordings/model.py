@@ -17,7 +17,7 @@ from selfmm.explain.table import contributions
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.listing import is_recording
 from selfmm.recordings.inputs import exists, find_recordings, named_inputs
-from selfmm.recordings.prediction import Prediction, Predictions
+from selfmm.recordings.prediction import Prediction, Predictions, with_trust
 from selfmm.recordings.scorer import RecordingScorer
 from selfmm.runs.trained_model import TrainedModel, texts_dataset
 
@@ -85,8 +85,8 @@ class SentimentModel(TrainedModel):
         Returns:
             A :class:`Prediction` for one recording. For several, :class:`Predictions`: a list in the order of the
             input. A recording that cannot be scored does not stop the others: it is in ``failures`` of the list, and
-            causes a Python warning. Otherwise a table, see :meth:`TrainedModel.score`; sentences have the ids text_1,
-            text_2 and so on.
+            causes a Python warning. Otherwise a table, see :meth:`TrainedModel.score`, with the columns of
+            :func:`selfmm.recordings.prediction.trust_columns`; sentences have the ids text_1, text_2 and so on.
 
         Raises:
             SettingsError: if both or neither of ``data`` and ``text`` are given, or a ``split`` without a data set.
@@ -123,7 +123,7 @@ class SentimentModel(TrainedModel):
         return self._one(clips, explain) if single else self._many(clips, explain)
 
     def _table(self, data: Dataset | str | Path, split: str | None, explain: bool) -> pd.DataFrame:
-        return contributions(self, data, split) if explain else self.score(data, split)
+        return with_trust(contributions(self, data, split) if explain else self.score(data, split), self.worth)
 
     def _one(self, clips: ClipList, explain: bool) -> Prediction:
         for failure in clips.failures:

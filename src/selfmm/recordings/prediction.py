@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from markupsafe import Markup
 
-from selfmm.core.html import html_table
+from selfmm.core.html import html_table, render
+from selfmm.evaluation.verdicts import band_text, cautions, title, verdict
+from selfmm.evaluation.worth import FUSION, RunWorth
+from selfmm.explain.explanation import Explanation
 from selfmm.features.clips.clip import Failure
 from selfmm.features.streams import Transcript
+from selfmm.recordings.sentence import sentence
 
-if TYPE_CHECKING:
-    from selfmm.explain.explanation import Explanation
-
-FUSION = "fusion"
+_GREY = Markup('<span style="color:gray">{}</span>')
 _SHOWN = 5  # predictions in the short form of a list
 
 
@@ -56,6 +58,7 @@ class Prediction:
         transcript: the words.
         warnings: reasons not to trust the scores, one sentence each.
         explanation: explanation of the score; None if it was not requested.
+        worth: what the scores of the run are worth; None if the run did not measure it.
     """
 
     id: str
@@ -69,26 +72,78 @@ class Prediction:
     transcript: Transcript
     warnings: tuple[str, ...] = ()
     explanation: Explanation | None = None
+    worth: RunWorth | None = None
 
     def __repr__(self) -> str:
-        scores = ", ".join(f"{name} {self._shown(score)}" for name, score in self.scores.items())
+        shown = {name: self._shown(name) for name in self.all_scores}
+        alone = ", ".join(f"{name} {shown[name]}" for name in self.scores)
         warnings = f"; warnings: {len(self.warnings)}" if self.warnings else ""
         low, high = self.label_range
-        return f"<Prediction {self.id!r}: {self._shown(self.score)} ({low:g} to {high:g}); {scores}{warnings}>"
+        return f"<Prediction {self.id!r}: {shown[FUSION]} ({low:g} to {high:g}); {alone}{warnings}>"
 
     def _repr_html_(self) -> str:
-        rows = []
-        for name, score in {FUSION: self.score, **self.scores}.items():
-            rank = self.ranks.get(name)
-            above = "" if rank is None else f"above {rank:.0%} of the training clips"
-            rows.append(("all together" if name == FUSION else name, self._shown(score), above))
+        rows: list[tuple[str, ...]] = []
+        for name in self.all_scores:
+            rank, shown = self.ranks.get(name), self._shown(name)
+            place = "" if rank is None else f"higher than {rank:.0%} of the training clips"
+            if self.verdict(name):
+                rows.append((title(name), _GREY.format(shown), "", ""))
+            else:
+                rows.append((title(name), shown, self.interval_text(name), place))
         low, high = self.label_range
         caption = f"{self.id}, {self.start:.1f} to {self.end:.1f} s, labels from {low:g} to {high:g}"
-        notes = [*([self.transcript.text] if self.transcript.text else []), *(f"Warning: {w}" for w in self.warnings)]
-        return html_table(rows, ("", "score", ""), caption=caption, notes=notes)
+        notes = [
+            self.sentence,
+            *([self.transcript.text] if self.transcript.text else []),
+            *(f"Warning: {warning}" for warning in self.warnings),
+        ]
+        return _first(self.worth) + html_table(rows, ("", "score", "4 of 5 within", ""), caption=caption, notes=notes)
 
-    def _shown(self, score: float | None) -> str:
-        return "missing" if score is None else figure(score, self.label_range)
+    def _shown(self, name: str) -> str:
+        score = self.all_scores[name]
+        if score is None:
+            return "missing"
+        return self.verdict(name) or figure(score, self.label_range)
+
+    @property
+    def all_scores(self) -> dict[str, float | None]:
+        """Every score by its name, ``fusion`` first."""
+        return {FUSION: self.score, **self.scores}
+
+    @property
+    def sentence(self) -> str:
+        """What came out, in one plain sentence; see :func:`selfmm.recordings.sentence.sentence`."""
+        return sentence(self.score, self.label_range, self.worth, self.lacking, self.explanation)
+
+    def informs(self, name: str) -> bool | None:
+        """Return whether a score is better than every constant on unseen clips; None if that is not known."""
+        return None if self.worth is None else self.worth.informs(name)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The modalities that this clip lacks, but not the clips by which the scores of the run were measured."""
+        return () if self.worth is None else tuple(name for name in self.worth.always if self.scores.get(name) is None)
+
+    def verdict(self, name: str) -> str:
+        """Return why not to use a score: ``no information``, ``may be chance`` or ``cannot tell``; empty if it informs
+        or that is not known."""
+        return "" if self.worth is None or name not in self.worth.scores else verdict(self.worth.scores[name])
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """Return the interval that holds the label of four of five clips like this one; None if it is not known.
+
+        It is within the label range. It is not known for the fused score of a clip that lacks a modality which the
+        validation clips have. See :mod:`selfmm.evaluation.worth` for the method and its assumption.
+        """
+        score = self.all_scores[name]
+        if score is None or self.worth is None or (name == FUSION and self.lacking):
+            return None
+        return self.worth.interval(name, score)
+
+    def interval_text(self, name: str) -> str:
+        """Return the interval as text, ``-1.52 to +0.28``; empty if it is not known."""
+        ends = self.interval(name)
+        return "" if ends is None else " to ".join(figure(end, self.label_range) for end in ends)
 
     @property
     def present(self) -> dict[str, bool]:
@@ -112,7 +167,16 @@ class Prediction:
         return tuple(times[at] if at < len(times) else None for at in places)
 
     def row(self) -> dict[str, Any]:
-        """Return a row of a table: id, start, end, score, score_<modality>, rank (of ``score``), text, warnings."""
+        """Return a row of a table.
+
+        Its columns are id, start, end, score, score_<modality>, rank (of ``score``), those of :func:`trust_columns`,
+        text and warnings.
+        """
+        trust: dict[str, Any] = {}
+        for name, score in self.all_scores.items():
+            known = np.nan if score is None or (name == FUSION and self.lacking) else score
+            columns = trust_columns(self.worth, name, np.array([known]))
+            trust |= {column: values[0] for column, values in columns.items()}
         return {
             "id": self.id,
             "start": self.start,
@@ -120,6 +184,7 @@ class Prediction:
             "score": self.score,
             **{f"score_{name}": score for name, score in self.scores.items()},
             "rank": self.ranks[FUSION],
+            **trust,
             "text": self.transcript.text,
             "warnings": "; ".join(self.warnings),
         }
@@ -139,6 +204,10 @@ class Prediction:
             "present": self.present,
             "ranks": dict(self.ranks),
             "spreads": {name: [spread.mean, spread.deviation] for name, spread in self.spreads.items()},
+            "intervals": {name: self.interval(name) for name in self.all_scores},
+            "informs": {name: self.informs(name) for name in self.all_scores},
+            "sentence": self.sentence,
+            "cautions": cautions(self.worth),
             "label_range": list(self.label_range),
             "transcript": self.transcript.to_json(),
             "warnings": list(self.warnings),
@@ -181,14 +250,15 @@ class Predictions(list[Prediction]):
         rows = [
             (
                 prediction.id,
-                *(prediction._shown(score) for score in (prediction.score, *prediction.scores.values())),
+                *map(prediction._shown, prediction.all_scores),
                 prediction.transcript.text,
                 "; ".join(prediction.warnings),
             )
             for prediction in self
         ]
         notes = [f"{failure.id}: {failure.reason}" for failure in self.failures]
-        return html_table(rows, ("", "score", *modalities, "words", "warnings"), notes=notes)
+        first = _first(self[0].worth) if self else ""
+        return first + html_table(rows, ("", "score", *modalities, "words", "warnings"), notes=notes)
 
 
 def table_of(predictions: Sequence[Prediction]) -> pd.DataFrame:
@@ -197,15 +267,62 @@ def table_of(predictions: Sequence[Prediction]) -> pd.DataFrame:
     return table.astype({name: np.float64 for name in table if name == "rank" or str(name).startswith("score")})
 
 
+def trust_columns(worth: RunWorth | None, name: str, scores: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return how far to trust one score of n clips, as columns of a table.
+
+    Returns:
+        ``low`` and ``high`` (n,), the interval that holds the label of four of five clips (NaN if unknown), and
+        ``informs`` (n,), whether the score is better than every constant (None if unknown). For a modality the names
+        end in ``_<modality>``. No name begins with ``score``, because such columns are scores.
+    """
+    end = "" if name == FUSION else f"_{name}"
+    band = np.nan if worth is None or name not in worth.scores else worth.scores[name].band
+    low, high = (-np.inf, np.inf) if worth is None else worth.label_range
+    informs = None if worth is None else worth.informs(name)
+    return {
+        f"low{end}": np.clip(scores - band, low, high),
+        f"high{end}": np.clip(scores + band, low, high),
+        f"informs{end}": np.full(len(scores), informs, dtype=object if informs is None else bool),
+    }
+
+
+def with_trust(table: pd.DataFrame, worth: RunWorth | None) -> pd.DataFrame:
+    """Return a table of scores with the columns of :func:`trust_columns` for each score."""
+    if worth is None:
+        return table
+    complete = table[[f"score_{name}" for name in worth.always if f"score_{name}" in table]].notna().all(axis=1)
+    columns = {"score" if name == FUSION else f"score_{name}": name for name in worth.scores}
+    added: dict[str, Any] = {}
+    for column, name in columns.items():
+        if column in table:
+            scores = table[column].where(complete) if name == FUSION else table[column]
+            added |= trust_columns(worth, name, scores.to_numpy(dtype=np.float64))
+    return table.assign(**added)
+
+
 def overlay(predictions: Sequence[Prediction]) -> list[tuple[float, float, str]]:
     """Return predictions as subtitles: start, end and text. Each lasts until the next one begins."""
     cues = []
     for current, following in zip(predictions, [*predictions[1:], None], strict=False):
         end = current.end if following is None else min(current.end, following.start)
         alone = "  ".join(
-            f"{name} {current._shown(score)}" for name, score in current.scores.items() if score is not None
+            f"{name} {current._shown(name)}"
+            for name, score in current.scores.items()
+            if score is not None and current.informs(name) is not False
         )
-        text = "no score" if current.score is None else f"{current._shown(current.score)}  ({alone})"
+        text = "no score" if current.score is None else _cue(current, f"  ({alone})" if alone else "")
         if end > current.start:
             cues.append((current.start, end, text))
     return cues
+
+
+def _first(worth: RunWorth | None) -> str:
+    """Return HTML of the reasons not to trust a run at all."""
+    return render("{% for line in lines %}<p>Warning: {{ line }}</p>{% endfor %}", lines=cautions(worth))
+
+
+def _cue(prediction: Prediction, alone: str) -> str:
+    """Return the fused score with the half-width of its band, and the scores of modalities."""
+    if prediction.worth is None or prediction.informs(FUSION) is False or prediction.interval(FUSION) is None:
+        return f"{prediction._shown(FUSION)}{alone}"
+    return f"{prediction._shown(FUSION)} {band_text(prediction.worth.scores[FUSION].band)}{alone}"

@@ -17,13 +17,14 @@ import numpy as np
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, SourceError
 from selfmm.data.manifest import TEXT
+from selfmm.evaluation.worth import FUSION
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.dataset import dataset_of
 from selfmm.features.extraction import ClipFeatures, extract_clip, given_words, open_clip
 from selfmm.features.quality import warnings
 from selfmm.features.streams import Chunk, Transcript
-from selfmm.recordings.prediction import FUSION, Prediction, Spread
+from selfmm.recordings.prediction import Prediction, Spread
 from selfmm.recordings.recipe import recipe_of
 from selfmm.recordings.spans import BySentence, Even, Sentences, Windows
 from selfmm.runs.folder import RunInfo
@@ -173,6 +174,7 @@ class RecordingScorer:
                 spreads=self._spreads,
                 label_range=self.info.label_range,
                 transcript=features.transcript,
+                worth=self.model.worth,
                 warnings=(
                     *self.model.notes,
                     *self._left_out,

@@ -6,29 +6,34 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from selfmm.evaluation.metrics import DESCRIPTIONS as METRICS
+from selfmm.evaluation.metrics import describe
 from selfmm.evaluation.tables import head
 from selfmm.labels.audit.audit import DESCRIPTIONS as AUDIT
 from selfmm.labels.audit.audit import Audit
 
 _LONGEST = 400  # characters of a clip's text; some data sets have whole transcripts
-_SHARES = {"coverage", "held", "clamped", "same_side", "flipped", "right", "right_trivial", "flipped_trivial"}
+_SHARES = {"coverage", "held", "clamped", "same_side", "flipped", "contradiction"}
+_SHARES |= {"right", "right_trivial", "flipped_trivial"}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 RECOVERY = (
-    ("corr", "correlation with the truth"),
+    ("corr", "correlation"),
     ("mae", "mean absolute error"),
-    ("right", "contradicting clips with the correct sign"),
-    ("flipped", "agreeing clips with the wrong sign"),
+    ("rmse", "root mean squared error"),
+    ("right", "contradicting clips, right sign"),
+    ("flipped", "agreeing clips, wrong sign"),
 )
 """Figures of recovery that the m-label also has, with their meaning."""
-_PREDICTS = (
-    ("rank_corr", "rank correlation of quality and error"),
-    ("mae_best", "mean absolute error, best quarter by quality"),
-    ("mae_worst", "mean absolute error, worst quarter by quality"),
+_EXPECTED = (
+    ("expected", "expected error, mean"),
+    ("rank_corr", "rank correlation with the error"),
+    ("mae_best", "error where the least is expected"),
+    ("mae_worst", "error where the most is expected"),
 )
 
 
@@ -88,17 +93,46 @@ def recovery_rows(recovery: pd.DataFrame) -> list[Row]:
     for key, meaning in RECOVERY:
         pairs = zip(recovery[key], recovery[f"{key}_trivial"], strict=True)
         rows.append(Row(meaning, "", [f"{number(u, key)} | {number(m, key)}" for u, m in pairs]))
-    for key, meaning in _PREDICTS:
-        rows.append(Row(meaning, "", [number(float(value), key) for value in recovery[key]]))
-    return rows
+    known = [(key, meaning) for key, meaning in _EXPECTED if recovery[key].notna().any()]
+    return rows + [Row(meaning, "", [number(float(value), key) for value in recovery[key]]) for key, meaning in known]
 
 
-def metric_rows(columns: Mapping[str, Mapping[str, float | None]]) -> list[Row]:
+def split_rows(audit: Audit) -> list[Row]:
+    """Return the correlation with the true labels per split; no rows if all clips are of one split."""
+    if audit.by_split is None or audit.by_split.index.get_level_values("split").nunique() < 2:
+        return []
+    figures = audit.by_split.to_dict("index")
+    splits = dict.fromkeys(audit.by_split.index.get_level_values("split"))
+    names = dict.fromkeys(audit.by_split.index.get_level_values("modality"))
+    return [Row(f"correlation, {split}", "", [_pair(figures.get((name, split))) for name in names]) for split in splits]
+
+
+def _pair(figures: Mapping[Any, float] | None) -> str:
+    if figures is None:
+        return "–"
+    return f"{number(figures['corr'])} | {number(figures['corr_trivial'])}"
+
+
+def verdict_lines(audit: Audit) -> list[tuple[str, str]]:
+    """Return each modality with the verdict on its labels, the most trusted first."""
+    order = audit.figures["trust"].sort_values(ascending=False, kind="stable").index
+    return [(str(name), audit.verdicts[str(name)]) for name in order]
+
+
+def labels_of(audit: Audit) -> str:
+    """Return which labels an audit is about."""
+    if audit.epoch == 0:
+        return "u-labels, estimated before training"
+    best = ", whose weights the model has" if audit.of_model else ""
+    return f"u-labels of epoch {audit.epoch}{best}"
+
+
+def metric_rows(columns: Mapping[str, Mapping[str, float | None]], neutral: float) -> list[Row]:
     """Return a row per metric with its definition and a cell per column, from the values of ``metrics.json``."""
     rows = []
     for key in dict.fromkeys(key for values in columns.values() for key in values):
         plain = key in {"mae", "corr"} or key not in METRICS
         figures = [values.get(key) for values in columns.values()]
         cells = ["–" if value is None else f"{value:.4f}" if plain else f"{100 * value:.2f}" for value in figures]
-        rows.append(Row(head(key), METRICS.get(key, key).partition(": ")[2], cells))
+        rows.append(Row(head(key), describe(key, neutral).partition(": ")[2], cells))
     return rows

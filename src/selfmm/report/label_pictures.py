@@ -1,8 +1,8 @@
-"""Pictures of the generated labels: their distribution, differences from the m-label, and quality."""
+"""Pictures of labels per modality: their distribution, differences from the m-label, outcomes, and trust."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,28 +19,49 @@ _HATCHES = ("////", "....", "xx", "\\\\", "oo", "--", "++", "||", "....")
 
 
 def over_epochs(history: LabelHistory, bound: float, neutral: float, colours: Mapping[str, str]) -> list[Picture]:
-    """Draw the distribution of each modality's labels at some epochs, the first and the last included."""
-    edges = _edges(bound, neutral)
+    """Draw the distribution of each modality's labels at some epochs, the first and the last included.
+
+    Labels that were estimated before training are drawn below the m-labels.
+    """
+    if history.estimated:
+        values = [[history.m_labels, history.u_labels[number, -1]] for number in range(len(history.modalities))]
+        return _distributions(history, values, ["m", "u"], "label", _edges(bound, neutral), neutral, colours)
     places = _chosen(len(history.epochs))
+    values = [[history.u_labels[number, place] for place in places] for number in range(len(history.modalities))]
+    shown = [str(history.epochs[place]) for place in places]
+    return _distributions(history, values, shown, "epoch", _edges(bound, neutral), neutral, colours)
+
+
+def _distributions(
+    history: LabelHistory,
+    values: Sequence[Sequence[npt.NDArray[np.float32]]],
+    shown: Sequence[str],
+    what: str,
+    edges: npt.NDArray[np.float64],
+    neutral: float,
+    colours: Mapping[str, str],
+) -> list[Picture]:
+    """Draw a picture per modality with a histogram per name in ``shown``; ``what`` they are: epochs or labels."""
     pictures = []
-    for number, name in enumerate(history.modalities):
-        shares = np.stack([_shares(history.u_labels[number, place], edges) for place in places])
-        figure, axes = panel(name, "u-label", "epoch")
+    for name, own in zip(history.modalities, values, strict=True):
+        shares = np.stack([_shares(part, edges) for part in own])
+        figure, axes = panel(name, "label" if what == "label" else "u-label", what)
         step = 0.7 * (shares.max() or 1.0)
         for level, share in enumerate(shares):
-            shade = 0.25 + 0.6 * level / max(len(places) - 1, 1)
+            shade = 0.25 + 0.6 * level / max(len(own) - 1, 1)
             base = -level * step
             axes.stairs(share + base, edges, baseline=base, fill=True, color=colours[name], alpha=shade, zorder=level)
             axes.stairs(share + base, edges, baseline=base, color=colours[name], linewidth=1.0, zorder=level)
-        shown = [str(history.epochs[place]) for place in places]
-        axes.set_yticks([-level * step for level in range(len(places))], shown)
+        axes.set_yticks([-level * step for level in range(len(own))], shown)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.axvline(neutral, color=MUTED, linewidth=0.8, linestyle=":")
-        first, last = (_spread_in_words(history.u_labels[number, place]) for place in (0, -1))
+        first, last = (_spread_in_words(own[place]) for place in (0, -1))
         alt = (
             f"Distribution of the u-labels of {name} at epochs {', '.join(shown)}. First epoch: {first}; last: {last}."
         )
+        if what == "label":
+            alt = f"Distribution of the m-labels ({first}) and of the u-labels of {name} ({last})."
         pictures.append(Picture(f"labels-over-epochs-{name}", alt, figure))
     return pictures
 
@@ -71,7 +92,7 @@ def _shares(values: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> 
 
 
 def against_m(history: LabelHistory, bound: float, neutral: float, colours: Mapping[str, str]) -> list[Picture]:
-    """Draw the number of clips by m-label and u-label for each modality, at the last epoch."""
+    """Draw the number of clips by m-label and u-label for each modality, at the last epoch of ``history``."""
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 
     edges = _edges(bound, neutral)
@@ -102,7 +123,7 @@ def against_m(history: LabelHistory, bound: float, neutral: float, colours: Mapp
 
 
 def outcomes(shares: pd.DataFrame, colours: Mapping[str, str]) -> Picture:
-    """Draw the outcome of the labels in the last epoch: one bar per modality, divided by outcome."""
+    """Draw the outcome of the labels: one bar per modality, divided by outcome."""
     from matplotlib.patches import Patch
 
     figure, axes = panel("", "share of the clips, %", "", height=0.95 + 0.42 * len(shares) + 0.16 * shares.shape[1] / 3)
@@ -130,19 +151,19 @@ def outcomes(shares: pd.DataFrame, colours: Mapping[str, str]) -> Picture:
         f"{name}: " + ", ".join(f"{column} {value:.1%}" for column, value in row.items() if value > 0)
         for name, row in named.iterrows()
     )
-    return Picture("outcomes", f"Share of the labels by outcome in the last epoch. {description}.", figure)
+    return Picture("outcomes", f"Share of the labels by outcome. {description}.", figure)
 
 
-def quality_histogram(labels: pd.DataFrame, modalities: list[str], colours: Mapping[str, str]) -> Picture:
-    """Draw the distribution of the labels' quality, one line per modality."""
-    figure, axes = panel("Quality of the labels", "quality", "share of the labels, %")
+def trust_histogram(labels: pd.DataFrame, modalities: list[str], colours: Mapping[str, str]) -> Picture:
+    """Draw the distribution of the trust in the labels, one line per modality."""
+    figure, axes = panel("Trust in the labels", "trust", "share of the labels, %")
     edges = np.linspace(0, 1, 41)
     for name in modalities:
-        values = labels.loc[labels["modality"] == name, "quality"].dropna().to_numpy(dtype=np.float64)
+        values = labels.loc[labels["modality"] == name, "trust"].dropna().to_numpy(dtype=np.float64)
         counts, _ = np.histogram(values, edges)
         axes.stairs(100 * counts / max(len(values), 1), edges, color=colours[name], linewidth=1.6, label=name)
     axes.set_xlim(0, 1)
-    axes.legend(loc="upper left")
-    medians = labels.groupby("modality")["quality"].median()
-    shown = ", ".join(f"{name} {medians[name]:.2f}" for name in modalities if name in medians)
-    return Picture("quality", f"Distribution of the quality of the labels. Medians: {shown}.", figure)
+    axes.legend(loc="upper right")
+    means = labels.groupby("modality")["trust"].mean()
+    shown = ", ".join(f"{name} {means[name]:.2f}" for name in modalities if name in means)
+    return Picture("trust", f"Distribution of the trust in the labels. Means: {shown}.", figure)

@@ -15,9 +15,19 @@ from markupsafe import Markup
 from selfmm.config.settings import flatten
 from selfmm.core.html import render
 from selfmm.data.manifest import SPLITS
+from selfmm.evaluation.verdicts import HEADS, cautions, worth_notes, worth_rows, worth_title
 from selfmm.labels.audit.audit import Audit
 from selfmm.labels.audit.clips import REFERENCES, clip_table, known_of, typical
-from selfmm.report.cells import audit_gaps, audit_rows, metric_rows, number, recovery_rows, words
+from selfmm.report.cells import (
+    audit_gaps,
+    audit_rows,
+    metric_rows,
+    number,
+    recovery_rows,
+    split_rows,
+    verdict_lines,
+    words,
+)
 from selfmm.report.pictures import Group
 from selfmm.report.style import drawing, inline_svg, modality_colours
 from selfmm.runs.material import Material
@@ -56,6 +66,7 @@ def page(material: Material, audit: Audit | None, groups: list[Group], notes: Se
             for note in (*material.notes, *material.folder.notes(), *notes, *(audit_gaps(audit) if audit else ()))
         ],
         **_head(material, audit),
+        **_worth(material),
         **_tables(material),
         **(_without_labels(material) if audit is None else _of_labels(material, audit)),
     )
@@ -100,6 +111,21 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
     }
 
 
+def _worth(material: Material) -> dict[str, Any]:
+    """Return why not to trust the run at all, and a row per score with whether it has information."""
+    worth = material.folder.worth()
+    if worth is None:
+        return {"cautions": cautions(None), "worth": [], "worth_heads": (), "worth_title": "", "worth_notes": []}
+    informs = [score.informs for score in worth.scores.values()]
+    return {
+        "cautions": cautions(worth),
+        "worth": list(zip(map(list, worth_rows(worth)), informs, strict=True)),
+        "worth_heads": HEADS,
+        "worth_title": worth_title(worth),
+        "worth_notes": worth_notes(worth),
+    }
+
+
 def _task(content: Mapping[str, Any], split: str, task: str) -> dict[str, Any]:
     """Return the metrics of one task on one split; empty if no clip of the split has a label."""
     entry = content["splits"].get(split, {}).get(task, {"count": 0})
@@ -114,22 +140,24 @@ def _tables(material: Material) -> dict[str, Any]:
     counts = {split: content["splits"][split]["fusion"]["count"] for split in by_split}
     return {
         "splits": [f"{split} ({counts[split]:,})" for split in by_split],
-        "metrics": metric_rows(by_split),
+        "metrics": metric_rows(by_split, material.scale.neutral),
         "task_split": last,
         "tasks": [task.replace("_", " ") for task in tasks],
-        "task_metrics": metric_rows(tasks),
+        "task_metrics": metric_rows(tasks, material.scale.neutral),
         "settings": [(key, _setting(value)) for key, value in flatten(material.settings).items()],
     }
 
 
 def _of_labels(material: Material, audit: Audit) -> dict[str, Any]:
-    labels = material.generated_labels
+    labels = material.generated_labels.until(audit.epoch)
     ordinary = clip_table(labels, typical(labels, _TYPICAL), material.predictions, material.samples)
     return {
         "epoch": audit.epoch,
+        "all_clips": labels.splits is not None,
+        "verdicts": [(name, words(verdict)) for name, verdict in verdict_lines(audit)],
         "labelled": list(labels.modalities),
         "audit": audit_rows(audit),
-        "recovery": [] if audit.recovery is None else recovery_rows(audit.recovery),
+        "recovery": [] if audit.recovery is None else [*recovery_rows(audit.recovery), *split_rows(audit)],
         "recovered": [] if audit.recovery is None else list(audit.recovery.index),
         "cases": [
             ("Modalities disagree most", _cases(audit.clips.head(CASES), labels.modalities, material)),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from selfmm.core.files import atomic_file
 from selfmm.labels.audit.audit import Audit
-from selfmm.report.label_pictures import against_m, outcomes, over_epochs, quality_histogram
+from selfmm.report.label_pictures import against_m, outcomes, over_epochs, trust_histogram
 from selfmm.report.plane import read_planes
 from selfmm.report.style import Picture, drawing, modality_colours, png, svg
 from selfmm.report.training_pictures import answers, centres, curves
@@ -55,30 +55,36 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
 
 def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tuple[list[Group], list[str]]:
     labels, scale = material.generated_labels, material.scale
+    shown = labels.until(audit.epoch)
     planes, notes = read_planes(material.folder.state, list(labels.modalities), scale.neutral)
-    quality = (
-        "Quality is 1 minus the distance of a label from the m-label, as a share of the label range; a low quality "
-        "means that the clip is worth a look."
-    )
-    charts = [quality_histogram(audit.labels, list(labels.modalities), colours)]
-    if audit.outcomes is None:
-        quality += " The version of this run did not record outcomes."
-    else:
-        charts.insert(0, outcomes(audit.outcomes, colours))
+    if labels.estimated:
+        planes, notes = {}, []  # no class centres were used
+    of_epoch = "" if labels.estimated else f" of epoch {audit.epoch}, whose weights the model has"
+    charts = [] if audit.outcomes is None else [outcomes(audit.outcomes, colours)]
+    charts += [trust_histogram(audit.labels, list(labels.modalities), colours)] if labels.estimated else []
     return [
         Group(
             "Distribution of the labels",
-            "Distribution of the u-labels at several epochs, the first at the top. At epoch 1 every u-label equals the "
-            "m-label; earlier epochs are paler.",
+            "Distribution of the m-labels, and below it of the u-labels."
+            if labels.estimated
+            else "Distribution of the u-labels at several epochs, the first at the top. At epoch 1 every u-label "
+            "equals the m-label; earlier epochs are paler.",
             over_epochs(labels, scale.reach, scale.neutral, colours),
         ),
         Group(
             "Differences from the m-label",
-            "Each clip's u-label against its m-label at the last epoch; the more clips, the stronger the colour. On "
-            "the dashed line both are equal; in the upper left and lower right quarters the sign has changed.",
-            against_m(labels, scale.reach, scale.neutral, colours),
+            f"Each clip's u-label{of_epoch} against its m-label; the more clips, the stronger the colour. On the "
+            "dashed line both are equal; in the upper left and lower right quarters the sign has changed.",
+            against_m(shown, scale.reach, scale.neutral, colours),
         ),
-        Group("Outcomes and quality", quality, charts),
+        Group(
+            "Outcomes and trust" if labels.estimated else "Outcomes",
+            "Trust is 1 minus the expected error of a label, as a share of the expected error of the m-label as the "
+            "label of this modality: at 0 the modality adds nothing to the m-label."
+            if labels.estimated
+            else f"Outcomes of the labels{of_epoch}.",
+            charts,
+        ),
         Group(
             "Class centres",
             "Stored features at the last epoch, at most 2,000 clips. The first axis runs through both class centres; "

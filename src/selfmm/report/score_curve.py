@@ -24,6 +24,7 @@ _TALL, _LOW = 2.3, 0.85  # inches: of the fused score, and of a modality
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)  # seconds
 _PICKED, _APART = 2, 0.06  # windows marked on each side; their least distance, as a share of the recording
 _QUOTE = 84  # characters
+_GREY = "#9aa0a6"
 
 
 def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Picture:
@@ -31,7 +32,9 @@ def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Pict
 
     Args:
         curve: one row per window, in order: start, end (seconds), score, score_<modality> (NaN where the modality is
-            missing) and, optionally, text. The windows that stand out are numbered and quoted.
+            missing) and, optionally, text, and the columns of
+            :func:`selfmm.recordings.prediction.trust_columns`. The windows that stand out are numbered and quoted. The
+            interval of the fused score is shaded, and a score without information is grey.
         label_range: range of the labels that the model was trained on.
 
     Raises:
@@ -45,7 +48,7 @@ def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Pict
     neutral = LabelScale.of(label_range).neutral
     modalities = [str(name).removeprefix(_PREFIX) for name in curve if str(name).startswith(_PREFIX)]
     colours = modality_colours(modalities)
-    picked = _picked(curve, neutral) if "text" in curve else []
+    picked = _picked(curve, neutral) if "text" in curve and not _uninformative(curve, "fusion") else []
     with drawing(), any_script():
         from matplotlib.figure import Figure
 
@@ -54,7 +57,12 @@ def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Pict
         rows = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, name in zip(rows, ["fusion", *modalities], strict=True):
             values = curve["score" if name == "fusion" else _PREFIX + name].to_numpy(dtype=np.float64)
-            _draw(axes, curve, values, label_range, colours[name])
+            empty = _uninformative(curve, name)
+            _draw(axes, curve, values, label_range, _GREY if empty else colours[name], filled=not empty)
+            if name == "fusion" and not empty:
+                _shade(axes, curve)
+            if empty:
+                axes.text(0.99, 0.8, "no information", transform=axes.transAxes, ha="right", color=MUTED, fontsize=8)
             axes.set_ylabel("all together" if name == "fusion" else name, parse_math=False)
         for number, row in enumerate(picked, start=1):
             _number(rows[0], number, curve.iloc[row], neutral)
@@ -66,11 +74,34 @@ def curve_picture(curve: pd.DataFrame, label_range: tuple[float, float]) -> Pict
     return Picture("curve", _alt(curve, picked), figure)
 
 
-def _draw(axes: Axes, curve: pd.DataFrame, values: Array, label_range: tuple[float, float], colour: str) -> None:
-    """Draw one score over time; the area above the neutral label is blue, below it orange."""
+def _uninformative(curve: pd.DataFrame, name: str) -> bool:
+    """Return whether a score is known to carry no information."""
+    column = "informs" if name == "fusion" else f"informs_{name}"
+    return column in curve and bool((curve[column] == False).all())  # noqa: E712  None is unknown
+
+
+def _shade(axes: Axes, curve: pd.DataFrame) -> None:
+    """Draw the interval that holds the labels of four of five clips."""
+    if not {"low", "high"} <= set(curve) or curve["low"].isna().all():
+        return
+    ends = [_line(curve, curve[name].to_numpy(dtype=np.float64)) for name in ("low", "high")]
+    (place, low), (_, high) = ends
+    axes.fill_between(place, low, high, color=INK, alpha=0.08, linewidth=0)
+
+
+def _draw(
+    axes: Axes,
+    curve: pd.DataFrame,
+    values: Array,
+    label_range: tuple[float, float],
+    colour: str,
+    *,
+    filled: bool,
+) -> None:
+    """Draw one score over time; if ``filled``, the area above the neutral label is blue, below it orange."""
     neutral = LabelScale.of(label_range).neutral
     place, score = _line(curve, values)
-    for ground, side in ((UP, score >= neutral), (DOWN, score <= neutral)):
+    for ground, side in ((UP, score >= neutral), (DOWN, score <= neutral)) if filled else ():
         axes.fill_between(place, neutral, score, where=side, interpolate=True, color=ground, alpha=0.25, linewidth=0)
     axes.plot(place, score, color=colour, linewidth=1.8 if colour == INK else 1.2)
     axes.axhline(neutral, color=MUTED, linewidth=0.8, linestyle=":")

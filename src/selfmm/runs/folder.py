@@ -10,9 +10,9 @@ history.jsonl       one line per epoch
 model.safetensors   the best epoch's weights: those that training changed
 frozen.safetensors  the weights that it did not change: those of a frozen text encoder
 text_encoder/       configuration, tokenizer and rules of reading, if the model reads words
-metrics.json        metrics of each split at the best epoch
+metrics.json        metrics of each split at the best epoch, and what each score is worth
 predictions.parquet id, split, label, score, score_<modality>
-labels.parquet      id, epoch, modality, m_label, u_label, weight, outcome; if labels were generated
+labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
 state/              the state that ``--resume`` continues from; after training, what the report draws of the labels
 =================== ================================================================================
 """
@@ -39,8 +39,9 @@ from selfmm.core.errors import OutputError, RunError
 from selfmm.core.messages import plain, some
 from selfmm.data.manifest import MANIFEST, Modality, check_modalities
 from selfmm.data.store import Dataset, open_dataset
+from selfmm.evaluation.worth import RunWorth
 from selfmm.labels.audit.history import check_labels
-from selfmm.runs.results import read_history, read_metrics, read_peak_memory
+from selfmm.runs.results import read_history, read_metrics, read_peak_memory, read_worth
 
 FORMAT_VERSION = 1
 PROCEDURE = 2
@@ -226,6 +227,10 @@ class RunFolder:
             return tuple(self.metrics().get("notes", ()))
         return ()
 
+    def worth(self) -> RunWorth | None:
+        """Return what the scores are worth, from ``metrics.json``; None for a run of version 0.2 or before."""
+        return read_worth(self.metrics())
+
     def predictions(self) -> pd.DataFrame:
         table = self._table("predictions.parquet")
         scores = [name for name in map(str, table.columns) if name.startswith("score")]
@@ -240,6 +245,11 @@ class RunFolder:
 
     def labels(self) -> pd.DataFrame:
         """Read all of ``labels.parquet``.
+
+        Returns:
+            id, epoch, modality, m_label, u_label, weight, outcome. Labels that were estimated before training are
+            those of all clips, with epoch 0 and split, expected_error, trust, contradiction and made; see
+            :class:`selfmm.labels.estimated.ClipLabels`. Others are those of the training clips in every epoch.
 
         Raises:
             RunError: if the run generated no labels, or the file cannot be read.

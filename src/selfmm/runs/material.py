@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import open_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.labels.audit.audit import Audit, audit
-from selfmm.labels.audit.history import COLUMNS, LabelHistory
+from selfmm.labels.audit.history import COLUMNS, OPTIONAL, LabelHistory
 from selfmm.runs.folder import RunFolder, RunInfo
 
 _ROWS_AT_ONCE = 1_000_000
@@ -52,8 +52,12 @@ class Material:
         folder = RunFolder(path)
         info = folder.require_finished()
         labels = _labels(path / "labels.parquet", info) if info.labels == "generated" else None
-        samples, note = _samples(info)
-        return cls(folder, info, folder.settings(), labels, samples, (note,) if note else ())
+        samples, note = run_samples(info)
+        notes = [note] if note else []
+        settings = folder.settings()
+        if labels is not None and labels.splits is None:
+            notes.append(training_clips_only(settings.labels.rule))
+        return cls(folder, info, settings, labels, samples, tuple(notes))
 
     @property
     def name(self) -> str:
@@ -83,11 +87,20 @@ class Material:
             raise self.folder.no_labels_error(self.info)
         return self.labels
 
-    def audit(self, top: int = 20) -> Audit:
-        """Return the audit of the labels, with all known references; raise ``RunError`` if the run generated none."""
-        return audit(
-            self.generated_labels,
-            self.scale.reach,
+    def audit(self, top: int = 20, epoch: int | None = None) -> Audit:
+        """Return the audit of the labels, with all known references.
+
+        Args:
+            top: number of clips to look at.
+            epoch: audit the labels of this epoch; default: that of the model's weights.
+
+        Raises:
+            RunError: if the run generated no labels, or has no such epoch.
+        """
+        best = int(self.metrics["best_epoch"])
+        labels = self.generated_labels.until(best if epoch is None else epoch)
+        result = audit(
+            labels,
             self.scale.neutral,
             scores=self.predictions,
             truth=self.samples,
@@ -95,6 +108,15 @@ class Material:
             references=self.samples,
             top=top,
         )
+        return replace(result, of_model=result.epoch == best)
+
+
+def training_clips_only(rule: str) -> str:
+    """Return why clips of other splits have no labels, in a sentence."""
+    return (
+        f"only training clips have labels: the rule {rule} of this run made them in training. `selfmm labels DATA` "
+        "estimates labels of all clips of a data set."
+    )
 
 
 def _labels(path: Path, info: RunInfo) -> LabelHistory:
@@ -111,7 +133,7 @@ def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:
     """Read ``labels.parquet`` a million rows at a time: it has one per clip, epoch and modality."""
     try:
         with pq.ParquetFile(path) as file:
-            columns = [name for name in (*COLUMNS, "outcome") if name in file.schema_arrow.names]
+            columns = [name for name in (*COLUMNS, *OPTIONAL) if name in file.schema_arrow.names]
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 yield batch.to_pandas()
     except RunError:
@@ -120,8 +142,8 @@ def _labels_in_pieces(path: Path) -> Iterator[pd.DataFrame]:
         raise RunError(f"cannot read {path}: {error}. The run folder is incomplete.") from error
 
 
-def _samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
-    """The data set's table, or None and the reason."""
+def run_samples(info: RunInfo) -> tuple[pd.DataFrame | None, str | None]:
+    """Return the table of the run's data set, or None and the reason."""
     left_out = "so texts and labels per modality are left out"
     try:
         dataset = open_dataset(info.dataset_path)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, TypeAdapter, field_validator
 
 from selfmm.data.manifest import SPLITS
+from selfmm.evaluation.worth import FUSION, RunWorth
 
 Numbers = dict[str, float | None]  # null where there is no value
 
@@ -31,6 +32,7 @@ class RunMetrics(BaseModel):
     best_epoch: int
     splits: dict[str, dict[str, TaskMetrics]]
     notes: list[str] = []  # older runs have none
+    worth: dict[str, Any] | None = None  # runs of version 0.2 and before have none
 
     @field_validator("splits")
     @classmethod
@@ -72,10 +74,34 @@ class _Environment(BaseModel):
     peak_memory: _Peak = _Peak()  # unfinished runs, and those of version 0.1, have none
 
 
+def read_worth(content: Mapping[str, Any]) -> RunWorth | None:
+    """Return what the scores are worth from the content of ``metrics.json``; None if the run did not measure it.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    if content.get("worth") is None:
+        return None
+    worth = TypeAdapter(RunWorth).validate_python(_without_null(content["worth"]))
+    names = {"label", *(f"label_{name}" for name in worth.scores)}
+    if FUSION not in worth.scores or any(
+        score.against not in names or score.split not in SPLITS for score in worth.scores.values()
+    ):
+        raise ValueError("worth lacks the fusion, or names an unknown split or label")
+    return worth
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(entry) for key, entry in value.items()}
+    return math.nan if value is None else value
+
+
 def read_metrics(text: str) -> dict[str, Any]:
     """Return the content of ``metrics.json``; raise ``ValueError`` if it is damaged."""
     RunMetrics.model_validate_json(text, strict=True)
     content: dict[str, Any] = json.loads(text)
+    read_worth(content)
     return content
 
 

@@ -71,13 +71,12 @@ class SeedsFolder(RunFolder):
     def worth(self) -> None:
         """Return None: what the mean of the seeds' scores is worth has not been measured."""
 
-    @property
     def notes(self) -> tuple[str, ...]:
-        """The seeds that are left out because they are not finished, in one sentence, if any."""
+        """Return a sentence about the seeds that are left out because they are not finished, and notes on others."""
         waiting = [str(seed) for seed in self.runs if seed not in self.finished]
-        if not waiting:
-            return ()
-        return (f"{count(len(waiting), 'seed')} not finished and left out: {', '.join(waiting)}.",)
+        left_out = f"{count(len(waiting), 'seed')} not finished and left out: {', '.join(waiting)}."
+        own = [f"seed {seed}: {note}" for seed, run in self.finished.items() for note in run.notes()]
+        return (*([left_out] if waiting else []), *own)
 
 
 def _trained_on(info: RunInfo) -> tuple[object, ...]:

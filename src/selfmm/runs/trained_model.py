@@ -24,7 +24,9 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
-from selfmm.evaluation.metrics import Metrics, evaluate, scale_for
+from selfmm.evaluation.metrics import evaluate, scale_for
+from selfmm.evaluation.verdicts import skill_text
+from selfmm.evaluation.worth import FUSION, Evaluation, RunWorth, Scored, worth_on
 from selfmm.features.clips.listing import holds_recordings, is_recording
 from selfmm.models.assembly import Assembly, build_model
 from selfmm.models.hardware import choose_device
@@ -94,6 +96,7 @@ class TrainedModel:
         with suppress(RunError):  # show the model even if metrics.json is damaged
             error = self.metrics["splits"]["test"]["fusion"]["values"].get("mae")
             summary |= {} if error is None else {"test MAE": f"{error:.4f}"}
+            summary |= {} if self.worth is None else {"better than a constant": skill_text(self.worth.scores[FUSION])}
         return summary
 
     @property
@@ -107,8 +110,13 @@ class TrainedModel:
         return self.folder.notes()
 
     @cached_property
+    def worth(self) -> RunWorth | None:
+        """What each score is worth on clips not trained on; None for a run of version 0.2 or before."""
+        return self.folder.worth()
+
+    @cached_property
     def labels(self) -> pd.DataFrame:
-        """The u-labels: id, epoch, modality, m_label, u_label, weight."""
+        """The u-labels, with a row per clip, modality and epoch; see ``RunFolder.labels``."""
         return self.folder.labels()
 
     @cached_property
@@ -147,17 +155,22 @@ class TrainedModel:
             )
         return table
 
-    def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Metrics:
+    def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Evaluation:
         """Return the metrics of the fused score on a split of ``data``, by default of the training data set.
+
+        ``worth`` says what each score is worth on these clips, and how often the bands of the run hold on them.
 
         Raises:
             RunError: if the training data set was moved or deleted.
             SourceError, DatasetError: like :meth:`score`.
         """
-        table = self.score(self.folder.training_data() if data is None else data, split)
-        scores, labels = table["score"].to_numpy(), table["label"].to_numpy(dtype=np.float64)
+        with open_data(self.folder.training_data() if data is None else data) as dataset:
+            table = self.score(dataset, split)
+            scored = Scored.of(table, dataset.samples.iloc[split_rows(dataset, split)])
         scale, neutral = scale_for(self.info.label_range), LabelScale.of(self.info.label_range).neutral
-        return evaluate(scores, labels, scale, neutral)
+        metrics = evaluate(scored.scores[FUSION], scored.labels["label"], scale, neutral)
+        worth = worth_on(scored, split, self.worth or RunWorth(self.info.label_range, 0, 0, {}))
+        return Evaluation(metrics.values, metrics.reasons, metrics.count, metrics.unlabelled, worth)
 
 
 class _NoRandomStart(TorchFunctionMode):

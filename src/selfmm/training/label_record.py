@@ -1,4 +1,4 @@
-"""The generated labels of every epoch: written during training, joined into one table at its end."""
+"""The labels that a rule generates in every epoch: written during training, joined into one table at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from selfmm.core.files import atomic_file
 from selfmm.data.store import Dataset
-from selfmm.labels import Outcome
+from selfmm.labels import EstimatedLabels, Outcome
 from selfmm.training.objective import Generator
 
 _COLUMNS = ("u_label", "weight", "outcome")
@@ -27,11 +27,13 @@ class LabelRecord:
     folder: Path
 
     def write(self, epoch: int, generator: Generator) -> None:
-        """Write the labels, loss weights and outcomes after ``epoch``.
+        """Write the labels, loss weights and outcomes after ``epoch``; estimated labels are the same in all of them.
 
         Raises:
             OutputError: if the file cannot be written.
         """
+        if isinstance(generator, EstimatedLabels):
+            return
         clips = torch.arange(len(generator.m_labels), device=generator.m_labels.device)
         parts = (generator.labels, generator.weights(clips), generator.outcomes)
         arrays = {
@@ -40,6 +42,10 @@ class LabelRecord:
         }
         with atomic_file(self._file(epoch)) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
+
+    def epochs(self) -> int:
+        """Return the number of epochs whose labels are written."""
+        return len(list(self.folder.glob("*.npz")))
 
     def table(
         self, dataset: Dataset, rows: npt.NDArray[np.int64], modalities: Sequence[str], epochs: int

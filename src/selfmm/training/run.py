@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -29,6 +30,8 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
+from selfmm.evaluation.worth import Scored, run_worth
+from selfmm.labels import EstimatedLabels
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.base import label_source
@@ -230,8 +233,7 @@ class Run:
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
         write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer, assembly))
         if self._source == "generated":
-            labels = self._record.table(self.dataset, self.rows, assembly.model.tasks, len(trainer.history))
-            write_table(self.folder.path / "labels.parquet", labels)
+            write_table(self.folder.path / "labels.parquet", self._labels(assembly, trainer))
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
         self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
@@ -239,6 +241,12 @@ class Run:
         with suppress(OutputError, OSError):  # all results exist, and leftovers only take space
             trainer.checkpoints.finish("objective")
             self._record.clear()
+
+    def _labels(self, assembly: Assembly, trainer: Trainer) -> pd.DataFrame:
+        generator = getattr(trainer.objective, "generator", None)
+        if isinstance(generator, EstimatedLabels) and generator.table is not None:
+            return generator.table
+        return self._record.table(self.dataset, self.rows, assembly.model.tasks, len(trainer.history))
 
     def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
         """Use the mean encoding for a modality that no training clip lacks: its ``missing`` was never trained."""
@@ -267,7 +275,10 @@ class Run:
         raw = [name for name in frames if not self.settings.stream_for(name).standardise]
         notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
         notes += self._capitals(assembly)
-        return {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits, "notes": notes}
+        known = Scored.of(prediction_table(self.dataset, scores), self.dataset.samples)
+        worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
+        content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
+        return content | {"worth": asdict(worth), "notes": notes}
 
     def _capitals(self, assembly: Assembly) -> list[str]:
         """A sentence about text in capitals, if the text encoder reads it in lower case."""

@@ -30,6 +30,7 @@ from selfmm.core.listener import Listener
 from selfmm.core.processes import refuse_launcher
 from selfmm.data.store import Dataset
 from selfmm.evaluation.tables import summarise
+from selfmm.evaluation.worth import FUSION
 from selfmm.models import find_model
 from selfmm.models.base import label_source
 from selfmm.models.hardware import check_device
@@ -53,8 +54,10 @@ class SeedRuns:
         plan: how the runs shared the machine.
         figures: a row per figure, a column per seed. ``<split>_<metric>`` is for the fused score and
             ``<split>_<modality>_<metric>`` for that of a modality, in the units of :mod:`selfmm.evaluation.metrics`;
-            then ``best_epoch``, ``epochs``, ``seconds`` (sum over the epochs, including validation), ``peak_memory``
-            and ``device_peak_memory`` (bytes). NaN if there is no value.
+            then, for the fused score and with ``_<modality>`` for the others, ``skill``, ``band`` and ``coverage``, see
+            :class:`selfmm.evaluation.worth.Worth`; then ``best_epoch``, ``epochs``, ``seconds``
+            (sum over the epochs, including validation), ``peak_memory`` and ``device_peak_memory`` (bytes). NaN if
+            there is no value.
     """
 
     folder: Path
@@ -192,6 +195,10 @@ def run_figures(run: RunFolder) -> dict[str, float]:
         for task, metrics in content["splits"][split].items()
         for key, value in metrics["values"].items()
     }
+    worth = run.worth()
+    for name, score in (worth.scores if worth else {}).items():
+        end = "" if name == FUSION else f"_{name}"
+        figures |= {f"skill{end}": score.skill, f"band{end}": score.band, f"coverage{end}": score.coverage}
     return figures | {
         "best_epoch": float(content["best_epoch"]),
         "epochs": float(len(history)),

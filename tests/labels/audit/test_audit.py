@@ -56,11 +56,11 @@ def random_scores(seed: int, clips: int, modalities: int) -> pd.DataFrame:
 )
 def test_every_figure_is_the_slow_ones(seed: int, clips: int, modalities: int, epochs: int, neutral: float) -> None:
     table, scores = random_table(seed, clips, modalities, epochs, neutral), random_scores(seed, clips, modalities)
-    result = audit(table, 3.0, neutral, scores=scores)
+    result = audit(table, neutral, scores=scores)
     rows = cast(list[dict[str, Any]], table.to_dict("records"))
     for name in result.figures.index:
         heads = scores.set_index("id")[f"score_{name}"].to_dict()
-        expected = figures(rows, str(name), 3.0, neutral, cast(dict[str, float], heads))
+        expected = figures(rows, str(name), neutral, cast(dict[str, float], heads))
         got = result.figures.loc[name].drop("separation")
         assert list(got.index) == [key for key in DESCRIPTIONS if key != "separation"]
         pd.testing.assert_series_equal(got, pd.Series(expected)[got.index], check_names=False, rtol=1e-6)
@@ -73,10 +73,10 @@ def test_every_figure_is_the_slow_ones(seed: int, clips: int, modalities: int, e
 @given(seed=st.integers(0, 10_000), pieces=st.integers(1, 7))
 def test_the_order_of_rows_and_the_cut_into_pieces_do_not_matter(seed: int, pieces: int) -> None:
     table, scores = random_table(seed, 9, 3, 3), random_scores(seed, 9, 3)
-    whole = audit(table, 3.0, scores=scores, top=4)
+    whole = audit(table, scores=scores, top=4)
     mixed = table.sample(frac=1, random_state=seed)
     parts = [mixed.iloc[part] for part in np.array_split(np.arange(len(mixed)), pieces)]
-    other = audit(LabelHistory.of(iter(parts)), 3.0, scores=scores, top=4)
+    other = audit(LabelHistory.of(iter(parts)), scores=scores, top=4)
     columns = [column for column in whole.clips if not str(column).startswith(("u_", "score_"))]
     pd.testing.assert_frame_equal(whole.clips[columns], other.clips[columns])
     pd.testing.assert_frame_equal(whole.figures, other.figures.loc[whole.figures.index])
@@ -97,7 +97,7 @@ def planted_table(clips: int = 300) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_planted_truth_comes_back_next_to_the_trivial_answer() -> None:
     table, truth = planted_table()
-    result = audit(table, 3.0, truth=truth, references=truth)
+    result = audit(table, truth=truth, references=truth)
     assert result.recovery is not None
     np.testing.assert_allclose(result.recovery[["corr", "right"]], 1, atol=1e-6)
     trivial = recovery(truth, dict.fromkeys(MODALITIES, truth["label"]))
@@ -113,27 +113,6 @@ def test_planted_truth_comes_back_next_to_the_trivial_answer() -> None:
     np.testing.assert_allclose(drift.loc[2], drift.loc[3], rtol=1e-4)
 
 
-def test_quality_orders_labels_that_err_where_they_leave_m() -> None:
-    table, truth = planted_table()
-    rng = np.random.default_rng(0)
-    last = table["epoch"] == 3
-    noise = rng.normal(0, 1, int(last.sum())) * (rng.random(int(last.sum())) < 0.5)
-    table.loc[last, "u_label"] = (table.loc[last, "m_label"] + noise).clip(-3, 3)
-    agreeing = truth[truth["conflict"] == ""]
-    result = audit(table[table["id"].isin(agreeing["id"])], 3.0, truth=agreeing)
-    assert result.recovery is not None
-    assert result.recovery["rank_corr"].gt(0.5).all()
-    assert result.recovery["mae_worst"].gt(3 * result.recovery["mae_best"]).all()
-
-
-def test_quality_is_one_less_the_share_of_the_range_that_a_label_moved() -> None:
-    rows = [("a", 3.0, -3.0, "updated"), ("b", 1.0, -0.5, "updated"), ("c", 1.0, 1.0, "one_class")]
-    rows += [("d", 1.0, -3.0, "fixed"), ("e", 2.0, 2.0, "missing")]
-    table = pd.DataFrame(rows, columns=["id", "m_label", "u_label", "outcome"]).assign(epoch=1, modality="x")
-    result = audit(table, 3.0).labels.set_index("id")["quality"]
-    np.testing.assert_allclose(result, [0.0, 0.75, 1.0, 1.0, NAN])
-
-
 def test_separation_and_other_figures_of_the_history_are_taken_by_modality() -> None:
     table = random_table(0, 6, 2, 2).replace({"modality": {"m0": "a", "m1": "a_b"}})
     history = pd.DataFrame(
@@ -144,7 +123,7 @@ def test_separation_and_other_figures_of_the_history_are_taken_by_modality() -> 
             "labels_a_b_gap": 1.0,
         }
     )
-    result = audit(table, 3.0, history=history)
+    result = audit(table, history=history)
     assert result.figures["separation"].to_dict() == {"a": 0.2, "a_b": 0.4}
     by_epoch = result.by_epoch.set_index(["modality", "epoch"])
     assert by_epoch["gap"].isna().to_dict() == {("a", 1): True, ("a", 2): True, ("a_b", 1): False, ("a_b", 2): False}
@@ -153,7 +132,7 @@ def test_separation_and_other_figures_of_the_history_are_taken_by_modality() -> 
 
 def test_older_tables_without_outcomes() -> None:
     table = random_table(1, 10, 2, 3)
-    result = audit(table.drop(columns="outcome"), 3.0)
+    result = audit(table.drop(columns="outcome"))
     assert result.outcomes is None
     assert "outcome" not in result.labels
     assert result.figures[["held", "clamped"]].isna().all(axis=None)
@@ -164,7 +143,7 @@ def test_older_tables_without_outcomes() -> None:
 
 def test_outcomes_are_shares_of_the_last_epoch() -> None:
     table = random_table(2, 50, 2, 2)
-    result = audit(table, 3.0)
+    result = audit(table)
     assert result.outcomes is not None
     np.testing.assert_allclose(result.outcomes.sum(axis=1), 1)
     last = table[(table["epoch"] == 2) & (table["modality"] == "m1")]["outcome"].value_counts(normalize=True)
@@ -180,7 +159,7 @@ def one_clip(**columns: object) -> pd.DataFrame:
 @pytest.mark.parametrize("outcome", [outcome.word for outcome in Outcome])
 def test_one_clip_one_modality_one_epoch(outcome: str) -> None:
     truth = pd.DataFrame({"id": ["a"], "label": [1.0], "label_x": [NAN]})
-    result = audit(one_clip(outcome=[outcome]), 3.0, truth=truth, scores=pd.DataFrame({"id": ["z"], "score_x": [1.0]}))
+    result = audit(one_clip(outcome=[outcome]), truth=truth, scores=pd.DataFrame({"id": ["z"], "score_x": [1.0]}))
     assert result.figures.loc["x", "clips"] == 1
     assert len(result.clips) == 0, "nothing disagrees"
     assert result.recovery is not None
@@ -191,11 +170,11 @@ def test_one_clip_one_modality_one_epoch(outcome: str) -> None:
 @pytest.mark.filterwarnings("error")
 def test_constant_labels_and_clips_that_only_one_modality_has() -> None:
     table = pd.concat([one_clip(), one_clip(id=["b"]), one_clip(modality=["y"], u_label=[-2.0])])
-    result = audit(table, 3.0)
+    result = audit(table)
     assert result.reasons["x"]["corr_m"] == "one of the two has the same value for all clips"
     assert result.figures.loc["y", "clips"] == 1
     assert result.clips[["id", "disagreement"]].to_numpy().tolist() == [["a", 3.0]]
-    assert np.isnan(result.labels.set_index(["id", "modality"])["quality"].get(("b", "y"), NAN))
+    assert len(result.labels) == 3
 
 
 def test_disagreement_counts_the_m_label_too() -> None:
@@ -216,7 +195,7 @@ def test_disagreement_counts_the_m_label_too() -> None:
 )
 def test_damaged_tables_are_refused(table: pd.DataFrame, message: str) -> None:
     with pytest.raises(RunError, match=message):
-        audit(table, 3.0)
+        audit(table)
     if len(table) > 1:
         with pytest.raises(RunError, match="occurs twice"):
             LabelHistory.of([one_clip(), one_clip()])
@@ -224,5 +203,5 @@ def test_damaged_tables_are_refused(table: pd.DataFrame, message: str) -> None:
 
 def test_the_audit_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        audit(one_clip(), 3.0).epoch = 2  # type: ignore[misc]
+        audit(one_clip()).epoch = 2  # type: ignore[misc]
     assert [field.name for field in dataclasses.fields(Audit)][:2] == ["epoch", "figures"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ COLUMNS = {  # name in other tables: our name
 SPLIT_WORDS = {"val": "valid", "dev": "valid", "validation": "valid"}
 SEPARATOR = "$_$"
 """Separates the video and the clip in an id of MOSI, MOSEI or SIMS."""
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def as_text(cell: object) -> object:
+    """Return a cell, with a ' before a word that a spreadsheet would run (``=cmd()``, an id like ``-3g5y``)."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def from_text(word: str) -> str:
+    """Return a word without the mark of `as_text`."""
+    return word[1:] if word.startswith("'") and _FORMULA.match(word) else word
 
 
 def read_cells(path: Path) -> pd.DataFrame:

@@ -23,6 +23,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     "corr_trivial": "Pearson correlation of the m-labels with the truth",
     "mae": "mean absolute error of the u-labels",
     "mae_trivial": "mean absolute error of the m-labels",
+    "rmse": "root mean squared error of the u-labels",
+    "rmse_trivial": "root mean squared error of the m-labels",
     "contradicting": "number of clips in which the modality contradicts the whole clip",
     "right": "share of the contradicting clips with the u-label on the modality's side of the neutral label",
     "right_trivial": "share of the contradicting clips with the m-label on the modality's side",
@@ -79,6 +81,7 @@ def _compare(table: pd.DataFrame, name: str, u_labels: _Array, neutral: float) -
     for suffix, answer in (("", u_labels[known]), ("_trivial", labels[known])):
         figures[f"corr{suffix}"] = pearson(answer, truth)
         figures[f"mae{suffix}"] = _mean(np.abs(answer - truth))
+        figures[f"rmse{suffix}"] = float(np.sqrt(_mean(np.square(answer - truth))))
         figures[f"right{suffix}"] = _mean(answer[contradicting] * truth[contradicting] > 0)
         figures[f"flipped{suffix}"] = _mean(answer[agreeing] * truth[agreeing] < 0)
     return figures

@@ -28,7 +28,8 @@ class ModalityLabels:
         clamped, held: (n,) bool at the last epoch; None if outcomes were not recorded.
         head: (n,) score of the modality's own head minus the neutral label, NaN where it has none; None if unknown.
         separation: of the class centres at the last epoch; NaN if unknown.
-        quality: (n,), see `selfmm.labels.audit.quality`.
+        estimates: (n,) each: trust, expected error and contradiction, NaN where the clip has no label; empty if the
+            rule does not estimate them.
     """
 
     m_labels: Array
@@ -40,7 +41,7 @@ class ModalityLabels:
     held: Mask | None
     head: Array | None
     separation: float
-    quality: Array
+    estimates: Mapping[str, Array]
 
     @classmethod
     def of(
@@ -51,7 +52,6 @@ class ModalityLabels:
         neutral: float,
         head: Array | None,
         separation: float,
-        quality: Array,
     ) -> ModalityLabels:
         """Return the labels of modality ``number`` of a history; ``head`` are the scores as they are stored."""
         u_labels = history.u_labels[number]
@@ -72,7 +72,7 @@ class ModalityLabels:
             held=held,
             head=None if head is None else head - neutral,
             separation=separation,
-            quality=quality,
+            estimates={key: values[number].astype(np.float64) for key, values in history.estimates.items()},
         )
 
 
@@ -101,6 +101,13 @@ def _corr(x: Array, y: Array) -> float:
     if x.min() == x.max() or y.min() == y.max():
         raise Undefined("one of the two has the same value for all clips")
     return pearson(x, y)
+
+
+def _estimate(labels: ModalityLabels, key: str) -> float:
+    if key not in labels.estimates:
+        raise Undefined("unknown, because only the rule posterior of this version estimates the error of its labels")
+    values = labels.estimates[key][labels.present]
+    return _mean(values[np.isfinite(values)])
 
 
 def _drift(labels: ModalityLabels) -> float:
@@ -134,28 +141,36 @@ def _on_side(labels: ModalityLabels, side: int) -> float:
 
 
 FIGURES: Mapping[str, tuple[str, Callable[[ModalityLabels], float]]] = {
-    "clips": ("number of training clips with a label", lambda v: float(np.isfinite(v.u_labels).sum())),
+    "clips": ("number of clips with a label", lambda v: float(np.isfinite(v.u_labels).sum())),
     "coverage": ("share of labels that the rule has moved at least once", lambda v: _share(v.moved, v)),
-    "held": ("share of labels held in the last epoch, for any reason", lambda v: _share(v.held, v)),
-    "clamped": ("share of raw labels cut to the range in the last epoch", lambda v: _share(v.clamped, v)),
+    "held": ("share of labels held, for any reason", lambda v: _share(v.held, v)),
+    "clamped": ("share of raw labels cut to the range", lambda v: _share(v.clamped, v)),
     "corr_m": ("Pearson correlation with the m-label", lambda v: _corr(v.u_labels[v.present], v.m_labels[v.present])),
     "distance_m": ("mean |u - m|", lambda v: _mean(np.abs(v.u_labels - v.m_labels)[v.present])),
     "same_side": ("share on the m-label's side of neutral (neutral m-labels left out)", lambda v: _on_side(v, 1)),
     "flipped": ("share on the other side of neutral (neutral m-labels left out)", lambda v: _on_side(v, -1)),
-    "drift": ("mean |u - u of the epoch before| at the last epoch", _drift),
-    "separation": ("distance of the class centres over the spread of the classes, last epoch", _separation),
+    "drift": ("mean |u - u of the epoch before|", _drift),
+    "separation": ("distance of the class centres over the spread of the classes", _separation),
     "head_corr": ("Pearson correlation with the score of the modality's own head", lambda v: _with_head(v, _corr)),
     "head_mae": ("mean |u - score of the modality's own head|", lambda v: _with_head(v, _mae)),
-    "quality": ("mean quality of the labels, in [0, 1]", lambda v: _mean(v.quality[v.present])),
+    "expected_error": ("mean expected |u - what the modality says|", lambda v: _estimate(v, "expected_error")),
+    "contradiction": ("mean probability that it contradicts the m-label", lambda v: _estimate(v, "contradiction")),
+    "trust": ("mean of 1 - expected error / that of the m-label", lambda v: _estimate(v, "trust")),
 }
 """Meaning and function of each figure. Clips that lack the modality count in the first four only."""
 
 
+_OF_TRAINING = ("drift", "separation")  # labels that were estimated before training have neither
+
+
 def measure(labels: ModalityLabels) -> tuple[dict[str, float], dict[str, str]]:
-    """Return every figure of ``FIGURES``, NaN where it has no value, and the reasons for missing values."""
+    """Return every figure of ``FIGURES``, NaN where it has no value, and the reason where one could be expected."""
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for key, (_, figure) in FIGURES.items():
+        if labels.estimates and key in _OF_TRAINING:
+            values[key] = float("nan")
+            continue
         try:
             values[key] = figure(labels)
         except Undefined as reason:

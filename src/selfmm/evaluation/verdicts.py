@@ -1,0 +1,153 @@
+"""What scores are worth, in words and as cells of a table; the numbers are those of :mod:`selfmm.evaluation.worth`."""
+
+from __future__ import annotations
+
+import math
+
+from selfmm.core.messages import clips, count
+from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, LEAST_SKILL, MANY_GROUPS, RunWorth, Worth
+
+NO_INFORMATION, CHANCE, UNTOLD = "no information", "may be chance", "cannot tell"
+UNKNOWN = (
+    "what these scores are worth is not known: the run was trained before selfmm measured it. Train it again, or see: "
+    "selfmm evaluate RUN"
+)
+_ROUGH = 25  # validation clips: with fewer, the band itself varies by a quarter or more
+_SHARE = 0.5  # of the labelled clips that are for training, at least; of few recordings it may be far less by chance
+_SPLITS = {"valid": "validation", "test": "test", "train": "training"}
+_NEEDED = f"It takes {LEAST_CLIPS} labelled clips, or clips of {MANY_GROUPS} recordings"
+_MORE = "Rate more clips, look at the data with `selfmm inspect`, or try other settings with `selfmm tune`."
+
+
+def cautions(worth: RunWorth | None) -> list[str]:
+    """Return reasons not to trust a run's scores at all, each with what to do; the most important first."""
+    if worth is None:
+        return [UNKNOWN]
+    lines = []
+    if 0 < worth.training_clips < FEW:
+        share = worth.training_clips / max(worth.labelled_clips, worth.training_clips)
+        more = math.ceil((FEW - worth.training_clips) / max(share, _SHARE))
+        lines.append(
+            f"trained on {clips(worth.training_clips)}, fewer than {FEW}, which is too few to learn from. Rate about "
+            f"{more} more and train again."
+        )
+    fused = worth.scores.get(FUSION)
+    if fused is not None and not fused.informs:
+        lines.append(_uninformative(fused))
+    return lines
+
+
+def _uninformative(fused: Worth) -> str:
+    where = f"{fused.clips} {_SPLITS.get(fused.split, fused.split)} {'clip' if fused.clips == 1 else 'clips'}"
+    if not fused.can_tell:
+        return (
+            f"whether the score says anything cannot be told from {where} of {count(fused.groups, 'recording')}. "
+            f"{_NEEDED}. Rate more clips and train again."
+        )
+    if math.isnan(fused.skill):
+        return f"whether the score says anything cannot be told: all labels of the {where} are equal. {_MORE}"
+    errors = f"on {where} its mean error is {fused.mae:.2f}, and that of always saying the same number is"
+    if verdict(fused) == CHANCE:
+        return f"what the score says may be chance: {errors} {fused.constant:.2f}, which is too close to tell. {_MORE}"
+    return f"the score carries no information: {errors} {fused.constant:.2f}. {_MORE}"
+
+
+def verdict(worth: Worth) -> str:
+    """Return in two words why a score is not to be used; empty if it informs."""
+    if worth.informs:
+        return ""
+    if not worth.can_tell:
+        return UNTOLD
+    return CHANCE if worth.skill >= LEAST_SKILL else NO_INFORMATION
+
+
+def band_text(band: float) -> str:
+    """Return a half-width with about two digits.
+
+    >>> band_text(0.5), band_text(2.0), band_text(12.34), band_text(0.0523)
+    ('±0.50', '±2.0', '±12', '±0.052')
+    """
+    places = 0 if band >= 9.95 else 1 if band >= 0.995 else 2 if band >= 0.0995 else 3
+    return f"±{band:.{places}f}"
+
+
+def band_problem(worth: Worth, label_range: tuple[float, float]) -> str:
+    """Return why the band of a score is the whole scale or only rough; empty if it is neither."""
+    few = f"only {clips(worth.band_clips, ('has', 'have'))} a label in the validation split"
+    if math.isnan(worth.band):
+        return "unknown: the run has no band for this score"
+    if worth.band >= label_range[1] - label_range[0]:
+        return f"the whole scale: {few}"
+    return f"rough: {few}" if worth.band_clips < _ROUGH else ""
+
+
+def skill_text(worth: Worth) -> str:
+    """Return by how much a score is better than a constant: ``54% (44 to 58)``, or why not."""
+    if not worth.clips:
+        return "no label"
+    if (words := verdict(worth)) != CHANCE and words:
+        return words
+    return f"{worth.skill:.0%} ({100 * worth.skill_low:.0f} to {100 * worth.skill_high:.0f})"
+
+
+def title(name: str) -> str:
+    """Return the name of a score for tables."""
+    return "all together" if name == FUSION else name
+
+
+def worth_rows(worth: RunWorth) -> list[tuple[str, ...]]:
+    """Return cells per score: its name, MAE, the constant's MAE, the improvement, Corr, the band and its coverage."""
+    return [
+        (
+            title(name),
+            _number(score.mae),
+            _number(score.constant),
+            skill_text(score),
+            _number(score.corr),
+            "-" if math.isnan(score.band) else band_text(score.band),
+            "-" if math.isnan(score.coverage) else f"{score.coverage:.0%}",
+        )
+        for name, score in worth.scores.items()
+    ]
+
+
+HEADS = ("score", "MAE", "constant", "better by", "Corr", "4 of 5 within", "held")
+
+
+def worth_title(worth: RunWorth) -> str:
+    """Return the heading of the table, with the clips that it was measured on."""
+    fused = worth.scores[FUSION]
+    split = _SPLITS.get(fused.split, fused.split)
+    return f"what each score is worth, on {fused.clips} {split} clips of {count(fused.groups, 'recording')}"
+
+
+def worth_notes(worth: RunWorth) -> list[str]:
+    """Return the meaning of the columns, and what each score was compared with, one sentence each."""
+    own = [name for name, score in worth.scores.items() if name != FUSION and score.against != "label"]
+    whole = [name for name, score in worth.scores.items() if name != FUSION and score.against == "label"]
+    lines = ["constant: MAE of always saying the same number; better by: with its 90 % interval"]
+    if any(verdict(score) == CHANCE for score in worth.scores.values()):
+        lines.append("grey: no better than always saying the same number, or by a difference that may be chance")
+    if not all(score.can_tell for score in worth.scores.values()):
+        lines.append(f"cannot tell: too few clips. {_NEEDED}")
+    if worth.scores[FUSION].groups < MANY_GROUPS:
+        lines.append("few recordings: other speakers may differ, and the constant is the best one of each recording")
+    if not all(math.isnan(score.band) for score in worth.scores.values()):
+        fused = worth.scores[FUSION]
+        lines.append(
+            f"4 of 5 within: band that holds the label of 4 of 5 new clips, from {fused.band_clips} validation clips"
+            + ("; held: share of these clips" if not math.isnan(fused.coverage) else "")
+        )
+        if problem := band_problem(fused, worth.label_range):
+            lines.append(f"the band is {problem}")
+    lines += [f"compared with their own labels: {', '.join(own)}"] if own else []
+    lines += [f"compared with the label of the whole clip: {', '.join(whole)}"] if whole else []
+    if worth.scores[FUSION].split == "valid":
+        lines.append("these clips also chose the epoch, so the figures are slightly too good")
+    if worth.scores[FUSION].split == "train":
+        lines.append("if the run was trained on these clips, the figures are far too good")
+    return lines
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,318 @@
+"""What a score is worth on clips that a model was not trained on, and how far off it is.
+
+Two questions, for the score of all modalities together and for that of each modality:
+
+- **Does it say anything?** Its mean absolute error is compared with that of the best constant, a model that always says
+  the same number. ``skill = 1 - mae / constant`` is 1 for a perfect score and 0 or less for one that says nothing. The
+  constant is the median of the compared labels themselves, the best one in hindsight: against the median of the
+  training labels, a model would look informed that only says a luckier number. The interval of the skill is a
+  bootstrap percentile interval over recordings, because clips of one recording share speaker and topic, with the
+  quantiles of `Hesterberg (2015), section 4.3 <https://doi.org/10.1080/00031305.2015.1089789>`_ ("expanded"
+  percentiles): plain ones are too narrow for few recordings. One to four recordings are too few to resample. Their
+  clips are resampled instead, and the constant may be another one for each recording: a score that only tells the
+  recordings apart then says nothing. Whether the score does as well on other recordings stays open.
+- **How far off is it?** The band ``score ± band`` is a split conformal interval: ``band`` is the ``ceil((n + 1) *
+  LEVEL)``-th smallest absolute error of n labelled validation clips (`Vovk et al. 2005
+  <https://doi.org/10.1007/b106715>`_; `Lei et al. 2018, section 2.2 <https://arxiv.org/abs/1604.04173>`_). It holds the
+  label of at least ``LEVEL`` of new clips **if** new and validation clips are exchangeable: of the same kind, from
+  recordings that were not trained on. It is the same for each clip, so it is too wide for easy clips and too narrow for
+  hard ones. Validation clips also choose the kept epoch, so their errors are slightly too small; docs/runs.md has
+  the measured coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selfmm.evaluation.metrics import Metrics, pearson
+
+FUSION = "fusion"
+LEVEL = 0.8
+"""Share of unseen clips whose label a band is to hold."""
+FEW = 100
+"""Fewer training clips than this are said to be too few."""
+MANY_GROUPS = 5
+"""Fewest recordings that are resampled: a score beats a constant in all of 4 recordings by luck once in 16 times."""
+LEAST_CLIPS = 10
+"""Fewest clips that tell something if they come from fewer than ``MANY_GROUPS`` recordings."""
+
+LEAST_SKILL = 0.01
+"""A smaller skill is none: a head that is next to constant may gain a thousandth, and certainly so."""
+
+_NEARLY_ALL = 0.95
+_CONFIDENCE = 0.9
+_RESAMPLES = 2000
+_CHUNK = 1_000_000  # numbers that are drawn at a time
+_ROUNDING = 1e-9
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one score is worth. Numbers are NaN where they have no value.
+
+    Attributes:
+        split: the clips that it was measured on: ``test``, or ``valid`` if no test clip has a label.
+        against: the column that the score was compared with: ``label``, or ``label_<modality>``.
+        clips, groups: number of these clips that have score and label, and of their recordings.
+        mae: mean absolute error of the score, in units of the label.
+        constant: mean absolute error of the best constant in hindsight, the median of these labels; with fewer than
+            ``MANY_GROUPS`` recordings, that of each recording.
+        skill: 1 - mae / constant.
+        skill_low, skill_high: 90 % interval of ``skill``; NaN if there are too few clips, see ``can_tell``.
+        corr: Pearson correlation of score and label.
+        band: half-width of the interval that holds the label of ``LEVEL`` of unseen clips, in units of the label.
+        band_clips: number of validation clips that it comes from. With fewer than 4 there is no such interval, and
+            ``band`` is the length of the whole label range.
+        coverage: share of the ``clips`` whose label is inside; NaN if the band comes from the same clips.
+    """
+
+    split: str
+    against: str
+    clips: int
+    groups: int
+    mae: float
+    constant: float
+    skill: float
+    skill_low: float
+    skill_high: float
+    corr: float
+    band: float = math.nan
+    band_clips: int = 0
+    coverage: float = math.nan
+
+    @property
+    def informs(self) -> bool:
+        """Whether the score is better than every constant: by ``LEAST_SKILL`` or more, and beyond chance."""
+        return self.skill_low > 0 and self.skill >= LEAST_SKILL
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are enough recordings or clips to tell."""
+        return self.groups >= MANY_GROUPS or self.clips >= LEAST_CLIPS
+
+
+@dataclass(frozen=True)
+class RunWorth:
+    """What the scores of a run are worth; in ``metrics.json`` as ``worth``.
+
+    Attributes:
+        label_range: lowest and highest label.
+        training_clips: number of clips that the run was trained on.
+        labelled_clips: number of clips with a label, of all splits.
+        scores: by score, ``fusion`` and each modality.
+        always: modalities with a score that (nearly) all validation clips have. For clips without one of them, nothing
+            is known of the fused score.
+    """
+
+    label_range: tuple[float, float]
+    training_clips: int
+    labelled_clips: int
+    scores: Mapping[str, Worth]
+    always: tuple[str, ...] = ()
+
+    def interval(self, name: str, score: float) -> tuple[float, float] | None:
+        """Return the interval for a score, within the label range; None if it has no band."""
+        worth = self.scores.get(name)
+        if worth is None or math.isnan(worth.band):
+            return None
+        low, high = np.clip([score - worth.band, score + worth.band], *self.label_range).tolist()
+        return low, high
+
+    def informs(self, name: str) -> bool | None:
+        """Return whether the score is better than every constant; None if that was not measured."""
+        return self.scores[name].informs if name in self.scores else None
+
+
+@dataclass(frozen=True)
+class Evaluation(Metrics):
+    """The metrics of a run's fused score, and what each of its scores is worth on the same clips."""
+
+    worth: RunWorth | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of N clips and what they are compared with.
+
+    Attributes:
+        scores: (N,) per score, ``fusion`` and each modality; NaN where a clip has none.
+        labels: (N,) per column, ``label`` and, if people rated single modalities, ``label_<modality>``; NaN: unknown.
+        groups: (N,) the recording of each clip.
+        splits: (N,) the split of each clip.
+    """
+
+    scores: Mapping[str, Array]
+    labels: Mapping[str, Array]
+    groups: npt.NDArray[np.object_]
+    splits: npt.NDArray[np.object_]
+
+    @classmethod
+    def of(cls, predictions: pd.DataFrame, samples: pd.DataFrame) -> Self:
+        """Return the clips of two tables with the same rows.
+
+        Args:
+            predictions: split, label, score, and score_<modality> of each modality with a score of its own.
+            samples: video, and label_<modality> where people rated single modalities.
+        """
+        alone = [str(name).removeprefix("score_") for name in predictions if str(name).startswith("score_")]
+        known = [f"label_{name}" for name in alone if f"label_{name}" in samples]
+        columns = {FUSION: "score", **{name: f"score_{name}" for name in alone}}
+        return cls(
+            {name: predictions[column].to_numpy(dtype=np.float64) for name, column in columns.items()},
+            {
+                "label": predictions["label"].to_numpy(dtype=np.float64),
+                **{name: samples[name].to_numpy(dtype=np.float64) for name in known},
+            },
+            samples["video"].to_numpy(dtype=object),
+            predictions["split"].to_numpy(dtype=object),
+        )
+
+    def pair(self, name: str, against: str, split: str) -> tuple[Array, Array, npt.NDArray[np.object_]]:
+        """Return score, label and recording of the clips of a split that have both."""
+        labels = self.labels.get(against, np.full(len(self.splits), math.nan))
+        rows = (self.splits == split) & np.isfinite(self.scores[name]) & np.isfinite(labels)
+        return self.scores[name][rows], labels[rows], self.groups[rows]
+
+    def reference(self, name: str, splits: tuple[str, ...]) -> str:
+        """Return the column for a score: people's labels of the modality if they cover half of the labelled clips."""
+        own = f"label_{name}"
+        if own in self.labels and all(
+            len(self.pair(name, own, split)[0]) >= max(1, len(self.pair(name, "label", split)[0]) / 2)
+            for split in splits
+        ):
+            return own
+        return "label"
+
+
+def run_worth(scored: Scored, label_range: tuple[float, float], training_clips: int) -> RunWorth:
+    """Return what the scores of a run are worth: bands from the validation clips, the rest from the test clips.
+
+    If no test clip has a label, the validation clips stand in, and ``coverage`` is NaN.
+    """
+    split = "test" if len(scored.pair(FUSION, "label", "test")[0]) else "valid"
+    width = label_range[1] - label_range[0]
+    scores = {}
+    for name in scored.scores:
+        against = scored.reference(name, tuple(dict.fromkeys(("valid", split))))
+        score, label, _ = scored.pair(name, against, "valid")
+        worth = measure(*scored.pair(name, against, split), split, against)
+        banded = replace(worth, band=conformal_band(np.abs(score - label), width), band_clips=len(score))
+        scores[name] = banded if split == "valid" else replace(banded, coverage=_coverage(scored, name, banded))
+    labelled = int(np.isfinite(scored.labels["label"]).sum())
+    rows = scored.splits == "valid"
+    present = {name: np.isfinite(values[rows]) for name, values in scored.scores.items() if name != FUSION}
+    always = tuple(name for name, has in present.items() if has.size and has.mean() >= _NEARLY_ALL)
+    return RunWorth(label_range, training_clips, labelled, scores, always)
+
+
+def worth_on(scored: Scored, split: str, trained: RunWorth) -> RunWorth:
+    """Return what the scores are worth on other clips, and how often the bands of the run hold there.
+
+    Args:
+        scored: the clips.
+        split: measure on the clips of this split.
+        trained: of the run; its ``scores`` are empty for a run that does not know.
+    """
+    scores = {}
+    for name in scored.scores:
+        before = trained.scores.get(name)
+        against = scored.reference(name, (split,))
+        if before is not None and len(scored.pair(name, before.against, split)[0]):
+            against = before.against
+        worth = measure(*scored.pair(name, against, split), split, against)
+        if before is not None and before.against == against:
+            worth = replace(worth, band=before.band, band_clips=before.band_clips)
+            worth = replace(worth, coverage=_coverage(scored, name, worth))
+        scores[name] = worth
+    return replace(trained, scores=scores)
+
+
+def measure(score: Array, label: Array, groups: npt.NDArray[np.object_], split: str, against: str) -> Worth:
+    """Compare a score with the best constant; ``score``, ``label`` and ``groups`` are (n,), without NaN."""
+    nothing = Worth(split, against, len(label), len(set(groups)), *(math.nan,) * 6)
+    if not len(label):
+        return nothing
+    _, group = np.unique(groups.astype(str), return_inverse=True)
+    units, constants = group, np.full(len(label), np.median(label))
+    if nothing.groups < MANY_GROUPS:
+        units = np.arange(len(label))
+        constants = np.array([np.median(label[group == number]) for number in range(nothing.groups)])[group]
+    errors, constant_errors = np.abs(score - label), np.abs(label - constants)
+    mae, constant = float(errors.mean()), float(constant_errors.mean())
+    measured = replace(nothing, mae=mae, constant=constant, corr=pearson(score, label))
+    if constant == 0:  # all labels are equal, so nothing can be better than a constant
+        return measured
+    low, high = skill_interval(errors, constant_errors, units) if nothing.can_tell else (math.nan, math.nan)
+    return replace(measured, skill=1 - mae / constant, skill_low=low, skill_high=high)
+
+
+def conformal_band(errors: Array, width: float) -> float:
+    """Return the half-width of a band that holds ``LEVEL`` of new clips, if they are exchangeable with these.
+
+    Args:
+        errors: (n,) absolute errors of clips that the model was not trained on.
+        width: length of the label range, returned if n is too small for such a band (n < 4).
+    """
+    place = math.ceil((len(errors) + 1) * LEVEL - _ROUNDING)
+    return float(np.partition(errors, place - 1)[place - 1]) if place <= len(errors) else width
+
+
+def skill_interval(errors: Array, constant_errors: Array, groups: npt.NDArray[np.intp]) -> tuple[float, float]:
+    """Return the 90 % interval of ``1 - errors.mean() / constant_errors.mean()``.
+
+    A paired bootstrap over groups with a fixed seed: each of 2,000 resamples draws as many groups as there are, with
+    replacement, and all clips of each. The constant is not chosen again in a resample.
+
+    Args:
+        errors, constant_errors: (n,) absolute errors of the score and of the constant.
+        groups: (n,) from 0, at least 5 different ones; clips with the same number are drawn together.
+    """
+    sums = np.stack([np.bincount(groups, weights=values) for values in (errors, constant_errors)], axis=1)
+    count, generator = len(sums), np.random.default_rng(0)
+    rows = max(1, _CHUNK // count)
+    totals = np.concatenate(
+        [
+            sums[generator.integers(0, count, (min(rows, _RESAMPLES - start), count))].sum(axis=1)
+            for start in range(0, _RESAMPLES, rows)
+        ]
+    )
+    totals = totals[totals[:, 1] > 0]
+    if not len(totals):
+        return math.nan, math.nan
+    tail = expanded_tail(count)
+    low, high = np.quantile(1 - totals[:, 0] / totals[:, 1], [tail, 1 - tail]).tolist()
+    return low, high
+
+
+def expanded_tail(count: int) -> float:
+    """Return the share of resamples of ``count`` groups beyond each end of a 90 % interval: .05 for many groups, less
+    for few. The ends are those of Student's t distribution, as in an interval for a mean (Hesterberg 2015)."""
+    ends = math.sqrt(count / (count - 1)) * _student(1 - (1 - _CONFIDENCE) / 2, count - 1)
+    return NormalDist().cdf(-ends)
+
+
+def _student(share: float, freedom: int) -> float:
+    """Return a quantile of Student's t distribution to three digits (Abramowitz and Stegun 26.7.5); freedom >= 4."""
+    z = NormalDist().inv_cdf(share)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return math.fsum(term / float(freedom) ** power for power, term in enumerate(terms))
+
+
+def _coverage(scored: Scored, name: str, worth: Worth) -> float:
+    score, label, _ = scored.pair(name, worth.against, worth.split)
+    return float(np.mean(np.abs(score - label) <= worth.band)) if len(label) else math.nan

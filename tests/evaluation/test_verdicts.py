@@ -1,0 +1,82 @@
+"""What scores are worth, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cli.command_line import shown
+from evaluation.worths import EMPTY, GOOD, UNTOLD, worth
+from selfmm.evaluation.metrics import DESCRIPTIONS, describe, evaluate
+from selfmm.evaluation.tables import metrics_table, worth_table
+from selfmm.evaluation.verdicts import UNKNOWN, band_problem, cautions, skill_text, verdict
+
+
+def test_a_good_run_needs_no_caution() -> None:
+    assert cautions(worth()) == []
+    assert cautions(worth(audio=EMPTY)) == []
+    assert cautions(None) == [UNKNOWN]
+
+
+def test_few_clips_are_said_first_with_how_many_more() -> None:
+    first, second = cautions(worth(EMPTY, training_clips=22))
+    assert first.startswith("trained on 22 clips, fewer than 100")
+    assert "about 156 more" in first  # half of them for training
+    assert "no information: on 70 test clips its mean error is 1.50" in second
+    assert "always saying the same number is 1.42" in second
+    assert cautions(worth(GOOD, training_clips=100)) == []
+
+
+def test_what_cannot_be_told_is_not_called_information() -> None:
+    (line,) = cautions(worth(UNTOLD))
+    assert "cannot be told from 6 test clips of 2 recordings" in line
+    assert "1 test clip of 1 recording." in cautions(worth(replace(UNTOLD, clips=1, groups=1)))[0]
+    (line,) = cautions(worth(replace(EMPTY, skill=0.1)))
+    assert line.startswith("what the score says may be chance: on 70 test clips")
+    (line,) = cautions(worth(replace(EMPTY, skill=float("nan"), constant=0.0)))
+    assert "all labels of the 70 test clips are equal" in line
+
+
+def test_the_table_says_it_per_score() -> None:
+    text = shown(worth_table(worth(text=replace(GOOD, against="label_text"), audio=EMPTY, vision=UNTOLD)), 80)
+    lines = {line.split("  ")[0].strip(): line for line in text.splitlines()}
+    assert "54% (44 to 58)" in lines["all together"]
+    assert "±0.92" in lines["all together"]
+    assert "81%" in lines["all together"]
+    assert "no information" in lines["audio"]
+    assert "cannot tell" in lines["vision"]
+    assert [verdict(score) for score in (GOOD, EMPTY, UNTOLD, replace(EMPTY, skill=0.1))] == [
+        *("", "no information", "cannot tell", "may be chance")
+    ]
+    assert verdict(replace(GOOD, skill=0.001, skill_low=0.0005)) == "no information"
+    assert "own labels: text" in text
+    assert "label of the whole clip: audio, vision" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_scores_without_information_are_grey() -> None:
+    text = shown(worth_table(worth(audio=EMPTY)), 80, colour=True)
+    assert any("\x1b[2m" in line for line in text.splitlines() if "audio" in line)
+    assert not any("\x1b[2m" in line for line in text.splitlines() if "all together" in line)
+
+
+def test_a_wide_band_says_why() -> None:
+    assert band_problem(GOOD, (-3.0, 3.0)) == ""
+    few = replace(GOOD, band_clips=9)
+    assert band_problem(few, (-3.0, 3.0)) == "rough: only 9 clips have a label in the validation split"
+    assert band_problem(replace(few, band=6.0, band_clips=1), (-3.0, 3.0)).startswith(
+        "the whole scale: only 1 clip has"
+    )
+    assert skill_text(replace(UNTOLD, clips=0)) == "no label"
+
+
+def test_metrics_name_the_neutral_label_of_their_scale() -> None:
+    assert "negative (< 3)" in describe("acc2_has0", 3.0)
+    assert "labels of 45 are left out" in describe("f1_non0", 45.0)
+    assert all(describe(key) == text for key, text in DESCRIPTIONS.items())
+    assert describe("own") == "own"
+    metrics = evaluate(np.array([1.0, 4.0]), np.array([2.0, 5.0]), "general", 3.0)
+    text = shown(metrics_table({"test": metrics}, 3.0), 160)
+    assert "negative (< 3)" in text
+    assert "< 0" not in text
