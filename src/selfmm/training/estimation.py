@@ -52,8 +52,8 @@ def clip_labels(
         check_vocabulary(dataset, everything, pretrained)
     inputs = frozen_inputs(dataset, modalities, settings, pretrained)
     estimates = estimate_labels(m_labels, inputs, fit=fit, low=low, high=high)
-    unit, fixed = LabelScale.of((low, high)).unit, fixed_labels(dataset, tasks, everything)
-    return {name: ClipLabels.of(estimates[name], m_labels, fit, unit, (low, high), fixed.get(name)) for name in tasks}
+    fixed = fixed_labels(dataset, tasks, everything)
+    return {name: ClipLabels.of(estimates[name], m_labels, fit, (low, high), fixed.get(name)) for name in tasks}
 
 
 def label_table(dataset: Dataset, labels: Mapping[str, ClipLabels]) -> pd.DataFrame:
