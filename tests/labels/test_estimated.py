@@ -23,11 +23,11 @@ def test_every_way_in_which_a_label_is_made() -> None:
     m = np.array([1.0, 2.0, -1.0, NAN, 0.5, -2.0])
     known = FixedLabels(torch.tensor([4]), torch.tensor([-1.5]), torch.tensor([0.75]))
     fit = np.array([True, True, True, True, True, False])
-    labels = ClipLabels.of(estimate([0.5, 3.0, NAN, NAN, 0.0, -2.2]), m, fit, 2.0, (-3.0, 3.0), known)
+    labels = ClipLabels.of(estimate([0.5, 3.0, NAN, NAN, 0.0, -2.2]), m, fit, (-3.0, 3.0), known)
     assert labels.made.tolist() == ["left out", "left out", "missing", "", "person", "held out"]
     assert set(labels.made) - {""} <= set(MADE)
     np.testing.assert_allclose(labels.u_label, [0.5, 3.0, -1.0, NAN, -1.5, -2.2], rtol=1e-6)
-    np.testing.assert_allclose(labels.weight, [np.tanh(0.25), np.tanh(0.5), 0, NAN, 0.75, np.tanh(0.1)], rtol=1e-5)
+    np.testing.assert_allclose(labels.weight, [1, 1, 0, NAN, 0.75, 1])
     assert [Outcome(code) for code in labels.outcome[[0, 1, 2, 4, 5]]] == [
         Outcome.UPDATED,
         Outcome.CLAMPED,
@@ -41,7 +41,7 @@ def test_every_way_in_which_a_label_is_made() -> None:
 
 def test_labels_of_a_modality_that_learned_nothing_are_the_m_labels() -> None:
     m = np.array([1.0, -3.0, NAN])
-    labels = ClipLabels.of(estimate([1.0, -3.0, NAN], correlation=0.0), m, np.ones(3, dtype=bool), 1.0, (-3.0, 3.0))
+    labels = ClipLabels.of(estimate([1.0, -3.0, NAN], correlation=0.0), m, np.ones(3, dtype=bool), (-3.0, 3.0))
     assert labels.made.tolist() == ["m-label", "m-label", ""]
     assert labels.outcome[:2].tolist() == [Outcome.NO_EVIDENCE] * 2
     assert labels.weight[:2].tolist() == [0.0, 0.0]
@@ -49,7 +49,7 @@ def test_labels_of_a_modality_that_learned_nothing_are_the_m_labels() -> None:
 
 def test_some_clips_of_many() -> None:
     m = np.array([1.0, 2.0, 3.0])
-    labels = ClipLabels.of(estimate([0.1, 0.2, 0.3]), m, np.ones(3, dtype=bool), 1.0, (-3.0, 3.0))
+    labels = ClipLabels.of(estimate([0.1, 0.2, 0.3]), m, np.ones(3, dtype=bool), (-3.0, 3.0))
     some = labels.rows(np.array([2, 0]))
     np.testing.assert_allclose(some.u_label, [0.3, 0.1], rtol=1e-6)
     assert some.made.tolist() == ["left out", "left out"]
@@ -58,10 +58,10 @@ def test_some_clips_of_many() -> None:
 @pytest.mark.parametrize("name", ["type", "to", "text"])
 def test_training_gets_them_as_from_a_generator(name: str) -> None:
     m = torch.tensor([1.0, -1.0])
-    own = ClipLabels.of(estimate([0.0, -1.0]), m.double().numpy(), np.ones(2, dtype=bool), 1.0, (-3.0, 3.0))
+    own = ClipLabels.of(estimate([0.0, -1.0]), m.double().numpy(), np.ones(2, dtype=bool), (-3.0, 3.0))
     labels = EstimatedLabels(m, {name: own}, 1.0)
     torch.testing.assert_close(labels.labels[name], torch.tensor([0.0, -1.0]))
-    torch.testing.assert_close(labels.weights(torch.tensor([1, 0]))[name], torch.tensor([0.0, np.tanh(1.0)]).float())
+    torch.testing.assert_close(labels.weights(torch.tensor([1, 0]))[name], torch.ones(2))
     assert labels.outcomes[name].tolist() == [1, 1]
     assert labels.table is None
     assert set(labels.state_dict()) == {"m_labels", f"labels_of_{name}", f"weights_of_{name}", f"outcome_of_{name}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 import torch
 
 from models.four_bit_file import PIECES, SIZES, write
+from selfmm.api import load, train
 from selfmm.config.settings import TextSettings
 from selfmm.core import weights
 from selfmm.core.errors import SettingsError
+from selfmm.data.store import Dataset
 from selfmm.explain.words import read, special_places
+from selfmm.exporting.graph import portable_tokenizer
 from selfmm.models.four_bit import read_four_bit
 from selfmm.models.text import Pretrained, TransformerEncoder, load_architecture, text_encoder
 
@@ -107,6 +111,7 @@ def test_it_survives_a_run_folder(tiny: Pretrained, tmp_path: Path) -> None:
     again = load_architecture(tmp_path)
     text = ["The plot was great! \u597d\u770b \U0001f600"]
     assert again.tokenise(text, 20)[0].tolist() == tiny.tokenise(text, 20)[0].tolist()
+    assert portable_tokenizer(again.tokenizer, 20) == portable_tokenizer(tiny.tokenizer, 20)
     again.model.load_state_dict(tiny.model.state_dict())
     ids = torch.tensor([[0, 5, 6, 9, 2]])
     torch.testing.assert_close(
@@ -127,11 +132,26 @@ def test_its_name_brings_its_rules(file: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def four_bit(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """Make a tiny file the weights e5."""
-    from dataclasses import replace
-
     entry = replace(weights.KNOWN["e5"], files={file.name: weights._digest(file)})
     monkeypatch.setitem(weights.KNOWN, "e5", entry)
     monkeypatch.setattr(weights, "_cached", lambda name: file.parent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["self_mm", "mult", "mag_bert"])
+@pytest.mark.parametrize("finetune", ["true", "false"])
+def test_models_train_on_it_and_their_runs_need_it_no_more(
+    model: str, finetune: str, file: Path, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One vector, all tokens, and from inside; then scored without the weights."""
+    four_bit(monkeypatch, file)
+    chosen = ["training.max_epochs=1", "training.device=cpu", f"text.finetune={finetune}", "text.max_tokens=40"]
+    run = train(planted, model=model, text_encoder="e5", overrides=[*chosen, "align=pool"], out=tmp_path / "run")
+    monkeypatch.setattr(weights, "_cached", lambda name: tmp_path / "nothing")
+    again = load(tmp_path / "run").score(planted)["score"]
+    np.testing.assert_allclose(again, run.predictions["score"], atol=1e-5)
+    assert run.assembly.pretrained is not None
+    assert run.assembly.pretrained.rules.pooling == "mean"
 
 
 TEXTS = {

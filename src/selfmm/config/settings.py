@@ -98,12 +98,13 @@ class LabelSettings(Group):
     )
     tasks: Names = Field((), description="modalities with a task of their own; empty: all")
     rule: Literal["paper", "authors", "centre-gap", "sugrm", "posterior"] = Field(
-        "posterior", description="rule that generates u-labels; 'paper' and 'authors' are published"
+        "posterior",
+        description="rule for u-labels: posterior estimates them before training; 'paper' and 'authors' are published",
     )
     weighting: Literal["encoder", "published"] = Field(
         "encoder",
-        description="what W_s = tanh|y_s - y_m| weights: what an encoder learns from its u-labels, while its head "
-        "learns each with weight 1 (encoder); or both, as published",
+        description="what W_s weights (tanh|y_s - y_m|; 1 if labels are estimated before training): what an encoder "
+        "learns from its u-labels, while its head learns each with weight 1 (encoder); or both, as published",
     )
     zero_labels: Literal["neither", "positive"] = Field(
         "neither", description="class of a clip with label 0: neither (the paper) or positive (one published code)"

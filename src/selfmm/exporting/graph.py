@@ -63,8 +63,8 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
 
     Metadata: ``selfmm`` (version), ``modalities`` (JSON: ``kind`` and ``dim`` of each modality, in order),
     ``label_range`` (JSON), ``worth`` (JSON: what each score is worth, as in ``metrics.json``; null if the run did not
-    measure it), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if the model
-    reads words, also ``max_tokens``, ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``), and
+    measure it), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if
+    the model reads words, also ``max_tokens``, ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``), and
     ``capitals`` (``lower`` if the run reads text that is mostly capitals in lower case, otherwise ``keep``).
 
     Raises:

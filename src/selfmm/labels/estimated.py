@@ -36,7 +36,9 @@ class ClipLabels:
 
     Attributes:
         u_label: (N,) the m-label where the clip lacks the modality or the modality says nothing about it.
-        weight: (N,) loss weights W_s in [0, 1]: ``tanh(|y_s - y_m| / unit)``; 0 where the clip lacks the modality.
+        weight: (N,) loss weights W_s: 1, but 0 where the clip lacks the modality, or the modality's inputs say nothing.
+            The published ``tanh |y_s - y_m|`` is for labels that the encoder itself has moved. These are estimated from
+            its inputs, and each is a target of its own; docs/self_mm.md has what the two are worth.
         outcome: (N,) uint8: an :class:`Outcome`.
         expected_error, trust, contradiction: (N,) see :class:`ModalityEstimate`; NaN where the clip lacks the modality.
             A person's label is taken as the truth, with error 0 and trust 1.
@@ -57,7 +59,6 @@ class ClipLabels:
         estimate: ModalityEstimate,
         m_labels: npt.NDArray[np.float64],
         fit: npt.NDArray[np.bool_],
-        unit: float,
         bounds: tuple[float, float],
         fixed: FixedLabels | None = None,
     ) -> Self:
@@ -67,17 +68,16 @@ class ClipLabels:
             estimate: of N clips.
             m_labels: (N,), NaN where unknown.
             fit: (N,) bool, the clips that the estimate was fitted to.
-            unit: of the label scale.
             bounds: ends of the label range; a label there counts as cut.
             fixed: labels known from people; their ``index`` counts the N clips.
         """
         absent = np.isnan(estimate.labels)
         u_label = np.where(absent, m_labels, estimate.labels).astype(np.float32)
-        weight = np.tanh(np.abs(u_label - m_labels.astype(np.float32)) / np.float32(unit))
         outcome = np.full(len(m_labels), Outcome.UPDATED, dtype=np.uint8)
         outcome[(u_label <= bounds[0]) | (u_label >= bounds[1])] = Outcome.CLAMPED
         outcome[:] = Outcome.NO_EVIDENCE if estimate.correlation <= 0 else outcome
         outcome[absent] = Outcome.MISSING
+        weight = np.isin(outcome, (Outcome.UPDATED, Outcome.CLAMPED)).astype(np.float32)
         expected_error, trust = estimate.expected_error.astype(np.float32), estimate.trust.astype(np.float32)
         contradiction = estimate.contradiction.astype(np.float32)
         if fixed is not None:

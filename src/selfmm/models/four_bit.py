@@ -17,11 +17,11 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -57,7 +57,7 @@ _BLANKS = "[\\s\u200b-\u200f\u2581\ufeff\ufffd]"
 class _Content:
     """The file: sizes, ids of the special pieces, pieces with their scores, and the place of each tensor."""
 
-    data: npt.NDArray[np.uint8]
+    data: mmap
     sizes: tuple[int, ...]
     epsilon: float
     pieces: list[tuple[str, float]]
@@ -77,14 +77,15 @@ def read_four_bit(file: Path, prefix: str) -> tuple[Any, Any]:
 
 
 def _read(file: Path) -> _Content:
-    data = np.memmap(file, dtype=np.uint8, mode="r")
+    with file.open("rb") as opened:
+        data = mmap(opened.fileno(), 0, access=ACCESS_READ)
     _, _, *numbers = _HEAD.unpack_from(data)
     sizes, epsilon, (_, pieces, bos, eos, pad, unk, length) = numbers[:7], numbers[7], numbers[8:]
     place = _HEAD.size
     bounds = np.frombuffer(data, "<u4", pieces + 1, place).tolist()
     scores = np.frombuffer(data, "<f4", pieces, place + 4 * (pieces + 1)).tolist()
     place += 4 * (2 * pieces + 1)
-    text = data[place : place + length].tobytes()
+    text = data[place : place + length]
     texts = [text[start:end].decode() for start, end in pairwise(bounds)]
     _, table = struct.unpack_from("<iI", data, place + length)
     special = {"bos_token": bos, "eos_token": eos, "pad_token": pad, "unk_token": unk}
@@ -92,12 +93,12 @@ def _read(file: Path) -> _Content:
     return _Content(data, tuple(sizes), epsilon, list(zip(texts, scores, strict=True)), special, tensors)
 
 
-def _tensors(data: npt.NDArray[np.uint8], place: int) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
+def _tensors(data: mmap, place: int) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
     (count,) = struct.unpack_from("<i", data, place)
     place += 4
     for _ in range(count):
         (length,) = struct.unpack_from("<H", data, place)
-        name = data[place + 2 : place + 2 + length].tobytes().decode()
+        name = data[place + 2 : place + 2 + length].decode()
         yield name, _TENSOR.unpack_from(data, place + 2 + length)
         place += 2 + length + _TENSOR.size
 

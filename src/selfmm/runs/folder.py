@@ -9,7 +9,7 @@ environment.json    versions, processor, device, threads; at the end, peak memor
 history.jsonl       one line per epoch
 model.safetensors   the best epoch's weights: those that training changed
 frozen.safetensors  the weights that it did not change: those of a frozen text encoder
-text_encoder/       configuration and tokenizer, if the model reads words
+text_encoder/       configuration, tokenizer and rules of reading, if the model reads words
 metrics.json        metrics of each split at the best epoch, and what each score is worth
 predictions.parquet id, split, label, score, score_<modality>
 labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
@@ -71,7 +71,7 @@ class RunInfo(BaseModel):
         status: ``training`` until every result is written, then ``finished``.
         dataset, dataset_path, fingerprint: name, path and checksum of the training data set.
         modalities: the modalities that the model reads, in its order.
-        text_encoder: SHA-256 of each file of the text encoder's configuration and tokenizer.
+        text_encoder: SHA-256 of each file in ``text_encoder/``.
         corrections: number of labels that people fixed, by modality, source and weight.
         corrections_digest: checksum of all corrections; empty if there were none.
         label_range: lowest and highest label of the data set; sets the metrics' scale and the bound of u-labels.

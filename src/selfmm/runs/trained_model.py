@@ -73,7 +73,8 @@ class TrainedModel:
                 pretrained = _text_encoder(folder, info, settings)
             network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
-            network.load_state_dict(load_weights(folder, network))
+            # Not copied into those of the network, which were never filled and so take no memory.
+            network.load_state_dict(load_weights(folder, network), assign=True)
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "

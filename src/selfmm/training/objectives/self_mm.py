@@ -25,6 +25,8 @@ class SelfMMObjective(Objective):
     - ``encoder``: the same gradient goes into the encoder, but the head learns with weight 1. W_s is applied where the
       gradient leaves the head: the gradient of the head's input is multiplied by W_s, clip by clip.
 
+    Labels that were estimated before training have W_s = 1; see :class:`selfmm.labels.estimated.ClipLabels`.
+
     A label that people fixed has a weight that says how much to trust it. In both weightings it scales the whole term,
     and W_s is 1. A clip without a modality does not count in that modality's task.
 
