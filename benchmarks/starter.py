@@ -28,9 +28,10 @@ def main() -> None:
     assert model.worth is not None
     band = model.worth.scores["fusion"].band
     errors = np.abs(scores - labels)
-    print(f"{'band':>12} {band:.3f}, holds {np.mean(errors <= band):.1%}; 80 % are within {np.quantile(errors, 0.8):.3f}")
+    wider = np.quantile(errors, 0.8)
+    print(f"{'band':>12} {band:.3f}, holds {np.mean(errors <= band):.1%}; 80 % are within {wider:.3f}")
     slope, offset = np.polyfit(scores, labels, 1)
-    print(f"{'labels':>12} = {slope:.2f} * score {offset:+.2f}; deviation {labels.std():.2f}, of scores {scores.std():.2f}")
+    print(f"{'labels':>12} = {slope:.2f} * score {offset:+.2f}; deviation {labels.std():.2f}")
 
 
 if __name__ == "__main__":

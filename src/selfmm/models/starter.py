@@ -29,8 +29,8 @@ from selfmm.models.late_fusion import Fusion, LateFusion
 class FrameMean(Standardised):
     """The mean of the standardised frames in which something was measured, and a 1 after it.
 
-    Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``input_dim`` + 1); zeros for a clip in
-    which nothing was measured, as for one that lacks the modality.
+    Input: values (B, L, ``input_dim``) float and lengths (B,) int64. Output: (B, ``input_dim`` + 1); zeros for a clip
+    in which nothing was measured, as for one that lacks the modality.
     """
 
     def __init__(self, input_dim: int) -> None:

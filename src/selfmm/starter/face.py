@@ -7,7 +7,7 @@ they see (`Lang et al. 1993 <https://doi.org/10.1111/j.1469-8986.1993.tb03352.x>
 situations, and is weak on average (`Barrett et al. 2019 <https://doi.org/10.1177/1529100619832930>`_), so the stated
 reliability is small. The units are from Ekman and Friesen, Facial Action Coding System, 1978.
 
-MediaPipe's blendshapes ``mouthSmile`` and ``browDown`` stand for the two units, each the mean of left and right, 0 to 1.
+MediaPipe's blendshapes ``mouthSmile`` and ``browDown`` stand for the units, each the mean of left and right, 0 to 1.
 ``expression`` is their difference, averaged over the pictures of a clip with a face. The score is the best linear
 prediction of a label with deviation ``LABELS`` from an expression with deviation ``EXPRESSIONS``, if their correlation
 is ``RELIABILITY``::

@@ -1,8 +1,8 @@
 """Fit the starter and write it as a run folder.
 
 Words: ridge regression of the labels on the mean of the frozen text encoder's last states. Its strength is the best of
-a tenfold cross-validation over documents. Its error is that on texts of other kinds: each collection is predicted by the
-regression of the three others. So it is not flattered by texts of the same kind, which a user's clips are not either.
+a tenfold cross-validation over documents. Its error is that on texts of other kinds: each collection is predicted by
+the regression of the three others. So it is not flattered by texts of the same kind, which a user's clips are not either.
 
 The result is the same, byte for byte, on one machine with the same versions. Other processors round other sums; the
 weights are therefore rounded to ``_STEP``, and differ by a step at most.
@@ -167,8 +167,8 @@ def about(texts: RatedTexts, mae: float) -> str:
     *most, last = COLLECTIONS.values()
     return (
         f"starter, fitted on {len(texts.texts):,} English texts rated by people ({', '.join(most)} and {last}); MAE "
-        f"{mae:.2f} on texts of a kind that it was not fitted on; on 1,447 MOSI utterances {MOSI}. Measured for English "
-        "only. A face counts little, by a rule; a voice has no score."
+        f"{mae:.2f} on texts of a kind that it was not fitted on; on 1,447 MOSI utterances {MOSI}. Measured for "
+        "English only. A face counts little, by a rule; a voice has no score."
     )
 
 
