@@ -298,3 +298,11 @@ def test_the_command_takes_several_names_and_refuses_a_wrong_one_first(
     right = selfmm("weights", "get", "toy", "toy2")
     assert [line.split(":")[0] for line in right.stdout.splitlines()] == ["toy", "toy2"]
     assert len(commands) == 2
+
+
+def test_all_that_is_missing_is_one_command(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match=r"^3 models not on this .* Fetch with: selfmm weights get toy e5 face$"):
+        weights.require(["toy", "e5", "face"])
+    monkeypatch.undo()
+    weights.require([])

@@ -20,10 +20,9 @@ ERRORS, SPREAD = (0.5, 2.0), 2.25
 def mean_of(errors: tuple[float, float] = ERRORS) -> PrecisionMean:
     """Two heads that return the first number of the encoding."""
     heads = nn.ModuleDict({name: LinearHead(2) for name in ("text", "vision")})
-    for head in heads.values():
-        nn.init.zeros_(head.score.bias)
-        head.score.weight.data = torch.tensor([[1.0, 0.0]])
     fusion = PrecisionMean(heads)
+    for name, weights in heads.named_parameters():
+        weights.data = torch.zeros(1) if name.endswith("bias") else torch.tensor([[1.0, 0.0]])
     fusion.errors.copy_(torch.tensor(errors))
     fusion.spread.fill_(SPREAD)
     return fusion
@@ -47,7 +46,7 @@ def posterior_mean(scores: list[tuple[float, float]]) -> float:
     return float((m * density).sum() / density.sum())
 
 
-@pytest.mark.parametrize(("text", "vision"), product([None, -1.2, 0.0, 2.5], repeat=2))
+@pytest.mark.parametrize(("text", "vision"), [*product([None, -1.2, 0.0, 2.5], repeat=2)])
 def test_the_mean_is_that_of_the_posterior(text: float | None, vision: float | None) -> None:
     scores = [(score, error) for score, error in zip((text, vision), ERRORS, strict=True) if score is not None]
     assert fused(mean_of(), text, vision) == pytest.approx(posterior_mean(scores), abs=1e-4)

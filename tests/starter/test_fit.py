@@ -92,7 +92,7 @@ def test_words_alone(starter: SentimentModel) -> None:
     assert good > 1
     assert bad < -1
     assert shouted == pytest.approx(good), "capitals are read in lower case"
-    assert table["score_text"].tolist() == table["score"].tolist()
+    assert table["score_text"].to_numpy() == pytest.approx(table["score"].to_numpy())
     assert table["score_vision"].isna().all()
 
 

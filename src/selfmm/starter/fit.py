@@ -2,7 +2,7 @@
 
 Words: ridge regression of the labels on the mean of the frozen text encoder's last states. Its strength is the best of
 a tenfold cross-validation over documents. Its error is that on texts of other kinds: each collection is predicted by
-the regression of the three others. So it is not flattered by texts of the same kind, which a user's clips are not either.
+the regression of the three others. So it is not flattered by texts of the same kind, which a user's clips are not.
 
 The result is the same, byte for byte, on one machine with the same versions. Other processors round other sums; the
 weights are therefore rounded to ``_STEP``, and differ by a step at most.
