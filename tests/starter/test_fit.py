@@ -141,6 +141,17 @@ def test_it_is_evaluated_on_a_data_set_that_is_named(starter: SentimentModel) ->
     assert starter.evaluate(dataset).count == 2
 
 
+def test_features_of_others_are_ignored(starter: SentimentModel, planted: Dataset) -> None:
+    """Planted data have voices, and faces with other columns."""
+    table = starter.predict(planted, "test", explain=True)
+    assert table["score_vision"].isna().all()
+    has_words = planted.lengths("text")[planted.rows("test")] > 0
+    assert (table["score_text"].notna() == has_words).all()
+    explanation = api.explain(starter, planted, clip=table["id"][int(has_words.argmax())])
+    assert isinstance(explanation, api.Explanation)
+    assert [part.modality for part in explanation.contributions] == ["text"]
+
+
 def test_it_has_no_report(starter: SentimentModel) -> None:
     with pytest.raises(RunError, match=r"starter has no report: .* was not trained here"):
         api.report(starter)

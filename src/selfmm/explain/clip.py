@@ -42,7 +42,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         raise DatasetError(f"{dataset.title} has {clips(len(dataset))}, so there is no row {row}.")
     if steps < 1:
         raise SettingsError([f"steps = {steps}: an integral needs at least one point"])
-    network = as_late_fusion(model.assembly.model, "an explanation")
+    network, dataset = as_late_fusion(model.assembly.model, "an explanation"), model.readable(dataset)
     clip = str(dataset.samples["id"].iloc[row])
     batch = model.assembly.maker(dataset, np.array([row])).make(np.array([0])).to(model.device)
     with at_rest(network):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -145,7 +145,7 @@ class TrainedModel:
             SourceError, DatasetError: if the data cannot be read, or do not fit the model.
         """
         with open_data(data) as dataset:
-            rows = split_rows(dataset, split)
+            rows, dataset = split_rows(dataset, split), self.readable(dataset)
             scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)
             table = prediction_table(dataset, scores, rows)
         without = table.loc[~np.isfinite(scores.fusion), "id"].tolist()
@@ -155,6 +155,17 @@ class TrainedModel:
                 "features are far outside the range of the training data. Extract them as for training."
             )
         return table
+
+    def readable(self, dataset: Dataset) -> Dataset:
+        """Return the data set for this model: one that comes with selfmm ignores features that others extracted."""
+        if not self.info.about:
+            return dataset
+        kept = {}
+        for name, stored in dataset.modalities.items():
+            read = self.info.modalities.get(name)
+            if read and (read.kind, read.dim, read.columns) == (stored.kind, stored.dim, stored.columns):
+                kept[name] = stored
+        return replace(dataset, manifest=dataset.manifest.model_copy(update={"modalities": kept}))
 
     def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Evaluation:
         """Return the metrics of the fused score on a split of ``data``, by default of the training data set.
