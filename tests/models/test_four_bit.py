@@ -61,6 +61,15 @@ def test_every_weight_is_read(file: Path, tiny: Pretrained, tmp_path: Path) -> N
     assert config.layer_norm_eps == pytest.approx(1e-12)
 
 
+def test_words_that_stay_in_four_bits_are_the_same_numbers(file: Path, tiny: Pretrained) -> None:
+    model, _ = read_four_bit(file, "query: ", compact=True)
+    ids = torch.randint(0, tiny.model.config.vocab_size, (3, 5), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(model.embeddings.word_embeddings(ids), tiny.model.embeddings.word_embeddings(ids))
+        assert torch.equal(model(ids).last_hidden_state, tiny.model(ids).last_hidden_state)
+    assert not any("word_embeddings" in name for name in model.state_dict())
+
+
 def test_the_model_is_the_one_that_transformers_builds(tiny: Pretrained) -> None:
     from transformers import BertModel
 

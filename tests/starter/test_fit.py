@@ -49,7 +49,7 @@ def starter(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Sent
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "_STRENGTHS", np.array([1e-3]))  # a random encoder's states take large weights otherwise
         fit.write(fit.fit_words(fit.states_of(texts, SETTINGS, pretrained), texts), texts, SETTINGS, out)
-        patch.setattr("selfmm.runs.trained_model.text_encoder", lambda settings: pretrained)
+        patch.setattr("selfmm.runs.trained_model.text_encoder", lambda settings, compact: pretrained)
         return selfmm.load(out)
 
 
@@ -163,7 +163,7 @@ def test_an_onnx_file_gives_the_same_scores(
 ) -> None:
     pytest.importorskip("onnxruntime", reason="reads the file")
     assert starter.assembly.pretrained is not None
-    monkeypatch.setattr("selfmm.runs.trained_model.text_encoder", lambda settings: starter.assembly.pretrained)
+    monkeypatch.setattr("selfmm.runs.trained_model.text_encoder", lambda settings, compact: starter.assembly.pretrained)
     assert selfmm.export(starter.folder.path, tmp_path / "starter.onnx").difference < 1e-4
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _HEAD = struct.Struct("<4sI7if6iQ")
 _TENSOR = struct.Struct("<BIQQ")
@@ -65,15 +65,40 @@ class _Content:
     tensors: Mapping[str, tuple[int, int, int, int]]
 
 
-def read_four_bit(file: Path, prefix: str) -> tuple[Any, Any]:
+class FourBitWords(nn.Module):
+    """An embedding of words that stay in 4 bits until they are read: a seventh of the memory, and the same numbers.
+
+    Input: ids, int64. Output: the ids' shape and d, float32. It cannot be trained and is not among a model's weights.
+
+    Args:
+        blocks: (words, d / 32) as in the file.
+    """
+
+    scale: Tensor
+    pairs: Tensor
+
+    def __init__(self, blocks: npt.NDArray[Any]) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.from_numpy(blocks["scale"].astype(np.float16)), persistent=False)
+        self.register_buffer("pairs", torch.from_numpy(blocks["pairs"].copy()), persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        pairs = self.pairs[ids].float()
+        high = (pairs / 16).floor()  # ONNX does not shift bits of every type
+        halves = torch.cat([pairs - 16 * high, high], dim=-1) - 8
+        return (halves * self.scale[ids].float().unsqueeze(-1)).flatten(-2)
+
+
+def read_four_bit(file: Path, prefix: str, *, compact: bool = False) -> tuple[Any, Any]:
     """Return the transformer, in float32 and without a pooler, and its tokenizer.
 
     Args:
         file: its bytes are not checked here: :func:`selfmm.core.weights.locate` does.
         prefix: text that the tokenizer puts before every text; its tokens count as special tokens.
+        compact: keep the embedding of words, three quarters of the numbers, as ``FourBitWords``.
     """
     content = _read(file)
-    return _transformer(content), _tokenizer(content, prefix)
+    return _transformer(content, compact), _tokenizer(content, prefix)
 
 
 def _read(file: Path) -> _Content:
@@ -103,7 +128,7 @@ def _tensors(data: mmap, place: int) -> Iterator[tuple[str, tuple[int, int, int,
         place += 2 + length + _TENSOR.size
 
 
-def _transformer(content: _Content) -> Any:
+def _transformer(content: _Content, compact: bool) -> Any:
     from transformers import BertConfig, BertModel
 
     wide, layers, heads, between, words, positions, types = content.sizes
@@ -120,10 +145,17 @@ def _transformer(content: _Content) -> Any:
     )
     with torch.device("meta"):  # random numbers for these weights would take longer than reading them
         model: Any = BertModel(config, add_pooling_layer=False)
+    if compact:
+        _, count, place, _ = content.tensors["emb.word"]
+        model.embeddings.word_embeddings = FourBitWords(
+            np.frombuffer(content.data, _BLOCK, count // 32, place).reshape(words, -1)
+        )
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    weights = {name: _values(content, stored).reshape(shapes[name]) for name, stored in _names(layers)}
+    weights = {
+        name: _values(content, stored).reshape(shapes[name]) for name, stored in _names(layers) if name in shapes
+    }
     model.load_state_dict(weights, assign=True)
-    for name, buffer in list(model.embeddings.named_buffers()):  # they are not among the weights
+    for name, buffer in list(model.embeddings.named_buffers(recurse=False)):  # they are not among the weights
         ids = torch.arange(positions) if name == "position_ids" else torch.zeros(positions, dtype=torch.int64)
         model.embeddings.register_buffer(name, ids.expand(buffer.shape).contiguous(), persistent=False)
     return model.eval()

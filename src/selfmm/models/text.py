@@ -66,14 +66,18 @@ class Pretrained:
         return words_of_tokens(self.tokenizer, [self.rules.prepared(text) for text in texts], max_tokens)
 
 
-def text_encoder(settings: TextSettings) -> Pretrained:
+def text_encoder(settings: TextSettings, *, compact: bool = False) -> Pretrained:
     """Load the text encoder that the settings name, with the layers and the rules that they ask for.
+
+    Args:
+        settings: of a run.
+        compact: see :func:`load_pretrained`.
 
     Raises:
         WeightsError: as :func:`load_pretrained`.
         SettingsError: if it does not have that layer, or reads fewer tokens than ``max_tokens``.
     """
-    pretrained = load_pretrained(settings.encoder)
+    pretrained = load_pretrained(settings.encoder, compact=compact)
     check_max_tokens(pretrained, settings.max_tokens)
     if settings.layer != "last":
         _end_at(pretrained.model, settings.layer)
@@ -97,12 +101,13 @@ def _end_at(model: Any, layer: int) -> None:
     model.config.num_hidden_layers = layer
 
 
-def load_pretrained(name: str) -> Pretrained:
+def load_pretrained(name: str, *, compact: bool = False) -> Pretrained:
     """Load a text encoder with its weights.
 
     Args:
         name: ``minilm``, ``mpnet`` or ``e5`` (offline weights), a local folder, or a hub name. Only a hub name may use
             the network.
+        compact: keep what is stored in 4 bits in less memory, if the weights will never be trained or stored.
 
     Returns:
         The encoder, whose rules have the pooling that it was made for.
@@ -122,7 +127,7 @@ def load_pretrained(name: str) -> Pretrained:
     if "config.json" in entry.files:
         pretrained = _load(str(folder))
     else:
-        pretrained = Pretrained(*read_four_bit(folder / next(iter(entry.files)), entry.prefix))
+        pretrained = Pretrained(*read_four_bit(folder / next(iter(entry.files)), entry.prefix, compact=compact))
     return replace(pretrained, rules=ReadingRules(pooling=entry.pooling))
 
 

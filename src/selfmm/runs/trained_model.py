@@ -218,7 +218,7 @@ def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings) -> Pretr
         WeightsError: if the run needs offline weights that are not on this machine.
     """
     if info.encoder_weights:
-        return text_encoder(settings.text.model_copy(update={"encoder": info.encoder_weights}))
+        return text_encoder(settings.text.model_copy(update={"encoder": info.encoder_weights}), compact=True)
     for name, digest in info.text_encoder.items():
         file = folder.text_encoder / Path(name).name
         if not file.is_file() or sha256(file) != digest:
