@@ -26,6 +26,7 @@ class Scorer:
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.modalities: dict[str, dict[str, int | None]] = json.loads(metadata["modalities"])
         self.tokenizer = Tokenizer.from_str(metadata["tokenizer"]) if "tokenizer" in metadata else None
+        self.lower = metadata.get("capitals") == "lower"
 
     def scores(self, clips: list[dict[str, str | npt.NDArray[np.float32]]]) -> dict[str, npt.NDArray[np.float32]]:
         """Return ``score`` (clips,) and ``score_<modality>`` (clips,), NaN where a clip lacks the modality."""
@@ -46,6 +47,8 @@ class Scorer:
             return np.zeros((0, dim), np.float32) if value is None else np.asarray(value, np.float32)
         if self.tokenizer is None or not isinstance(value, str) or not value.strip():
             return np.zeros(0, np.int64)
+        if self.lower and 2 * sum(map(str.isupper, value)) > sum(map(str.isalpha, value)):  # mostly capitals
+            value = value.lower()
         return np.array(self.tokenizer.encode(value).ids, np.int64)
 
 

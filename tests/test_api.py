@@ -281,3 +281,27 @@ def test_resuming_a_finished_run_returns_it(trained: SentimentModel, planted: Da
     again = selfmm.train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=trained.folder.path, resume=True)
     assert again.metrics == trained.metrics
     assert (trained.folder.path / "metrics.json").stat().st_mtime_ns == stamp
+
+
+def test_a_first_argument_that_is_no_run_is_scored_by_the_starter(
+    trained: SentimentModel, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfmm.api.arguments import open_run, run_and_inputs
+    from selfmm.runs.folder import STARTER
+
+    clip, run, starter = tmp_path / "clip.mp4", trained.folder.path, Path("starter")
+    (tmp_path / "speaker").mkdir()
+    for file in (clip, tmp_path / "speaker" / "a.mp4"):
+        file.write_bytes(b"")
+    assert run_and_inputs(None, []) == (starter, [])
+    assert run_and_inputs(clip, []) == (starter, [clip])
+    assert run_and_inputs(clip, [clip]) == (starter, [clip, clip])
+    assert run_and_inputs(tmp_path, []) == (starter, [tmp_path])
+    assert run_and_inputs(planted.path, []) == (starter, [planted.path])
+    assert run_and_inputs(run, [clip]) == (run, [clip])
+    assert run_and_inputs(starter, [clip]) == (starter, [clip])
+    assert run_and_inputs(tmp_path / "typo", [clip]) == (tmp_path / "typo", [clip])
+    monkeypatch.chdir(tmp_path)
+    assert open_run("starter").path == STARTER
+    (tmp_path / "starter").symlink_to(run)
+    assert open_run("starter").path == starter, "a run of this name comes first"

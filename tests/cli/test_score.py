@@ -341,3 +341,40 @@ def test_a_clips_journey_reads_the_run_and_makes_the_recipe_once(
         run_reads.clear()
         assert predict(*recordings(demo_clips, 1), *arguments).returncode == 0
         assert sorted(run_reads) == ["recipe", "run.json"]
+
+
+def test_without_a_run_the_starter_scores(
+    talk: Path, demo_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which weights it lacks is one message, whatever is to be scored."""
+    (tmp_path / "starter").mkdir()  # not a run
+    get, empty = "Fetch with: selfmm weights get", str(tmp_path / "cache")
+    monkeypatch.setattr("selfmm.core.weights._installed", lambda weights: None)
+    [clip] = recordings(demo_clips, 1)
+    alone = tmp_path / "alone.mp4"
+    alone.write_bytes(clip.read_bytes())  # no table and no subtitles are next to it
+    for inputs, names in (
+        ([alone], "e5 tiny.en face"),
+        (["starter", alone], "e5 tiny.en face"),
+        ([alone, clip, "--json"], "e5 tiny.en face"),
+        ([talk], "e5 face"),
+        ([talk, "--window", "2"], "e5 face"),
+    ):
+        result = selfmm("predict", *inputs, cwd=tmp_path, SELFMM_CACHE=empty)
+        assert (result.returncode, result.stdout) == (1, ""), inputs
+        assert len(result.stderr.splitlines()) == 1
+        assert f"{get} {names}\n" in result.stderr
+    result = selfmm("predict", "--text", "I loved it", cwd=tmp_path, SELFMM_CACHE=empty)
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
+    assert "selfmm weights get e5" in result.stderr
+
+
+def test_a_recording_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    result = selfmm("predict", "none.mp4", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "none.mp4 is not a run folder: it does not exist" in result.stderr
+
+
+def test_a_card_says_why_a_modality_has_no_score() -> None:
+    lines = lines_of(card(replace(MADE, scores={"text": 3.0}, unscored={"audio": "no score: nothing rated"})))
+    assert line_of(lines, "no score: nothing rated").split()[:2] == ["audio", "-"]

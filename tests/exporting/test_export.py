@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
+from transformers import BertTokenizerFast
 
 import selfmm
 from cli.command_line import complains
@@ -54,6 +55,22 @@ def test_missing_streams(exported: Path, trained: SentimentModel, planted: Datas
     assert np.isnan(scores["score_audio"]).all()
     assert np.isnan(scores["score_text"][1])
     assert np.isfinite(scores["score"]).all()
+
+
+def test_words_read_as_a_mean_and_without_capitals(
+    planted: Dataset, tiny_encoder: str, tmp_path: Path, reader: ModuleType
+) -> None:
+    """By a cased encoder, so that the reader must put capitals in lower case."""
+    encoder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, encoder)
+    BertTokenizerFast(str(encoder / "vocab.txt"), do_lower_case=False).save_pretrained(encoder)
+    settings = ("training.max_epochs=1", "text.max_tokens=30", "text.pooling=mean", "modalities=text")
+    run = selfmm.train(planted, text_encoder=str(encoder), overrides=settings, out=tmp_path / "run")
+    scorer = reader.Scorer(str(selfmm.export(tmp_path / "run", tmp_path / "model.onnx").path))
+    texts = ["the plot was wonderful", "THE PLOT WAS WONDERFUL", "The Plot Was Wonderful"]
+    scores = scorer.scores([{"text": text} for text in texts])["score"]
+    np.testing.assert_allclose(scores, run.predict(text=texts)["score"], atol=1e-5)
+    assert abs(scores[0] - scores[1]) < 1e-6 < abs(scores[0] - scores[2])
 
 
 def test_a_run_without_words(planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:

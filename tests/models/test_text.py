@@ -137,10 +137,12 @@ def test_hub_name_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_more_tokens_than_positions(tiny_encoder: str) -> None:
-    model = load_pretrained(tiny_encoder).model
-    check_max_tokens(model, 64)
+    pretrained = load_pretrained(tiny_encoder)
+    check_max_tokens(pretrained, 64)
     with pytest.raises(SettingsError, match="reads 64 tokens at most"):
-        check_max_tokens(model, 65)
+        check_max_tokens(pretrained, 65)
+    with pytest.raises(SettingsError, match="adds 2 tokens to each text"):
+        check_max_tokens(pretrained, 2)
 
 
 @pytest.mark.parametrize("name", ["face", "tiny.en", "base"])

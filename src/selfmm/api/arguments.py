@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     # A finished run: its folder, or the run that `selfmm.load` returns.
     Run: TypeAlias = TrainedModel | RunFolder | str | Path
 
+STARTER = "starter"
+"""Names the run that comes with selfmm, wherever a run is asked for, unless a run folder of this name is here."""
 TABLES = (".csv", ".parquet")
 LABEL_FILES = (*TABLES, ".xlsx")
 
@@ -84,7 +86,7 @@ def open_run(run: Run, *, seeds: bool = False) -> RunFolder:
     """Return the folder of a run, which reads ``run.json`` once.
 
     Args:
-        run: a run: its folder, or loaded.
+        run: a run: its folder, ``starter``, or loaded.
         seeds: also accept a folder of seeds, and return it as a ``SeedsFolder``.
 
     Raises:
@@ -93,8 +95,11 @@ def open_run(run: Run, *, seeds: bool = False) -> RunFolder:
     from selfmm.runs.folder import RunFolder
 
     if isinstance(run, str | Path):
+        from selfmm.runs.folder import STARTER as STARTER_RUN
         from selfmm.runs.seeds import open_folder
 
+        if str(run) == STARTER and not open_folder(Path(run)).is_run:
+            run = STARTER_RUN
         return open_folder(Path(run)) if seeds else RunFolder(Path(run))
     folder = run if isinstance(run, RunFolder) else getattr(run, "folder", None)
     if not isinstance(folder, RunFolder):
@@ -102,6 +107,31 @@ def open_run(run: Run, *, seeds: bool = False) -> RunFolder:
             f"a run is its folder, as a string or path, or a loaded run, not {type(run).__name__}: {run!r:.80}"
         )
     return folder
+
+
+def run_and_inputs(first: Path | None, inputs: Sequence[Path]) -> tuple[Path, list[Path]]:
+    """Return the run, and what to score: if the first argument is to be scored itself, the run is the starter.
+
+    Args:
+        first: a run, or a recording, a folder of recordings, a data set or a table; None: nothing was named.
+        inputs: the arguments after it.
+    """
+    if first is None:
+        return Path(STARTER), [*inputs]
+    if not open_run(first, seeds=True).is_run and _is_input(first):
+        return Path(STARTER), [first, *inputs]
+    return first, [*inputs]
+
+
+def _is_input(path: Path) -> bool:
+    from selfmm.data.manifest import MANIFEST
+    from selfmm.features.clips.listing import holds_recordings
+
+    if not path.is_dir():
+        return path.is_file()
+    return (path / MANIFEST).is_file() or any(
+        holds_recordings(folder) for folder in (path, *path.iterdir()) if folder.is_dir()
+    )
 
 
 def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:

@@ -35,7 +35,7 @@ def compare(
     Args:
         models: names or TOML presets, as a list or as ``"mult,tfn"``; each may be followed by its own settings, as in
             ``lf_dnn+labels.source=generated``. ``"all"`` stands for every model.
-        text_encoder: hub name, local folder or ``minilm``, for all models.
+        text_encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``, for all models.
         data, seeds, baseline, published, preset, overrides, out, resume, jobs, listener: see
             :func:`selfmm.experiments.compare.compare`.
 
@@ -78,7 +78,7 @@ def ablate(
 
     Args:
         what: ``tasks``, ``rules``, ``modalities``, ``amount``, ``robustness``, as a list or as ``"tasks,rules"``.
-        text_encoder: hub name, local folder or ``minilm``.
+        text_encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``.
         data, model, seeds, preset, overrides, out, resume, jobs, listener: see
             :func:`selfmm.experiments.ablate.ablate`.
 

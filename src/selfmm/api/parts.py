@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from selfmm.api.arguments import TABLES as TABLES
     from selfmm.api.arguments import check_file as check_file
     from selfmm.api.arguments import open_run as open_run
+    from selfmm.api.arguments import run_and_inputs as run_and_inputs
     from selfmm.api.arguments import spans as spans
     from selfmm.api.labelling import corrections_file as corrections_file
     from selfmm.api.labelling import label_rows as label_rows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.api.arguments import open_run, spans
+from selfmm.api.arguments import STARTER, open_run, run_and_inputs, spans
 from selfmm.core.errors import ArgumentsError, DatasetError, OutputError, SourceError
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def load(run: str | Path, model: str | None = None, trust: bool = False) -> Sent
     that code only if you allow it, once per process.
 
     Args:
-        run: the run folder; or a folder of seeds, which is loaded as one model that scores with their mean.
+        run: the run folder; or a folder of seeds, which is loaded as one model that scores with their mean; or
+            ``starter``, the run that comes with selfmm.
         model: names your code again, ``path/to/file.py:Class`` or ``package.module:Class``; its path may differ from
             the path in training. Not needed for the models of selfmm.
         trust: run the code that the run remembers, if it is unchanged. With ``model``, accept a file that has changed
@@ -92,7 +93,7 @@ def evaluate(
 
 
 def predict(
-    run: Run,
+    run: Run = STARTER,
     data: Data | None = None,
     *,
     text: str | Sequence[str] | None = None,
@@ -107,7 +108,8 @@ def predict(
     """Score clips by all modalities together and by each alone, on the scale of the run's labels.
 
     Args:
-        run, model, trust: see :func:`load`; a run may be loaded already.
+        run, model, trust: see :func:`load`; a run may be loaded already. Without a run, the starter scores:
+            ``predict("clip.mp4")``, ``predict(text="I loved it")``.
         data, text, split, explain: see :meth:`selfmm.recordings.model.SentimentModel.predict`.
         window: score one recording in windows of this length, in seconds.
         hop: seconds from the start of one window to the next; default 1, or ``window`` if that is less.
@@ -125,6 +127,9 @@ def predict(
         SourceError, DatasetError, MediaError: if the data cannot be read, or do not fit the run.
         RunError, MissingPackageError, WeightsError: if the run cannot be loaded, or features cannot be extracted.
     """
+    if data is None and text is None and isinstance(run, str | Path):
+        run, inputs = run_and_inputs(Path(run), [])
+        data = inputs[0] if inputs else None
     if spans(window, hop, by_sentence) is None:
         return _load(run, model, trust).predict(data, split, text=text, explain=explain)  # type: ignore[call-overload, no-any-return]
     from selfmm.features.clips.clip import Failure

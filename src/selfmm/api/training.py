@@ -42,7 +42,7 @@ def train(
         model: name of a model, see :func:`models`, or your own ``path/to/file.py:Class``. This and the next three
             arguments override the preset.
         labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
-        text_encoder: hub name, local folder or ``minilm``.
+        text_encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``.
         seed: seed of everything random.
         overrides: further settings, like ``training.max_epochs=20``.
         settings: complete settings, instead of the six arguments above.

@@ -35,7 +35,7 @@ OwnModel = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the run names as its own model.")]
 Preset = Annotated[str | None, typer.Option("--preset", "-p", help=PRESETS)]
-TextEncoder = Annotated[str | None, typer.Option(help="Hub name, local folder, or minilm (offline weights).")]
+TextEncoder = Annotated[str | None, typer.Option(help="Hub name, local folder, or offline weights: minilm, mpnet, e5.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, key=value; see `selfmm settings`. Repeatable.")
 ]

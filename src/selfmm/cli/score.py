@@ -60,7 +60,13 @@ class Form:
 
 
 def predict(
-    run: options.RunOrSeeds,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run folder, or the folder of `train --seeds`; left out: starter, the run that comes with selfmm.",
+        ),
+    ] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -101,8 +107,12 @@ def predict(
     trust: options.Trust = False,
 ) -> None:
     """Score clips: all modalities together, and each alone."""
+    named = run is not None
+    run, inputs = parts.run_and_inputs(run, inputs or [])
+    if named and not inputs and not text:
+        parts.open_run(run, seeds=True).require_finished()  # perhaps a recording that does not exist
     if bool(inputs) == bool(text):
-        raise api.ArgumentsError(["give either INPUT or --text, for example: selfmm predict RUN --text 'I loved it'"])
+        raise api.ArgumentsError(["give either INPUT or --text, for example: selfmm predict --text 'I loved it'"])
     divided = parts.spans(window, hop, by_sentence)
     curve = divided is not None
     form = Form(as_json, as_csv, as_table, out, srt, picture)
@@ -116,6 +126,7 @@ def predict(
         scores = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
         _warn(folder)
         note(folder.notes(), err=True)
+        _introduce(folder)
         _print_table(scores, folder, out)
         return
     _check_recordings(listed, form, curve, split)
@@ -125,9 +136,24 @@ def predict(
     results = api.predict_each(
         folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
     )
-    failed = _score_recordings(_with_progress(results, None if curve else len(listed.clips)), form, curve, explain)
+    results = _with_progress(_introduced(results, folder), None if curve else len(listed.clips))
+    failed = _score_recordings(results, form, curve, explain)
     if failed or listed.failures:
         raise typer.Exit(1)
+
+
+def _introduce(folder: RunFolder) -> None:
+    """Print what a run that comes with selfmm is."""
+    if about := folder.require_finished().about:
+        typer.echo(about, err=True)
+
+
+def _introduced(results: Iterator[T], folder: RunFolder) -> Iterator[T]:
+    """Yield the results, after the introduction if there is one: it is of no use if nothing can be scored."""
+    for number, result in enumerate(results):
+        if number == 0:
+            _introduce(folder)
+        yield result
 
 
 def _warn(folder: RunFolder) -> None:

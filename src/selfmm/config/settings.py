@@ -56,7 +56,20 @@ class StreamSettings(_Branch):
 class TextSettings(_Branch):
     """Words, read by a pretrained transformer."""
 
-    encoder: str = Field("minilm", description="hub name, local folder, or 'minilm' (the offline weights)")
+    encoder: str = Field(
+        "minilm", description="hub name, local folder, or offline weights: minilm, mpnet (English), e5 (100 languages)"
+    )
+    pooling: Literal["auto", "first", "mean"] = Field(
+        "auto",
+        description="one vector from the tokens, for models that read one: the first token, their mean, or auto: mean "
+        "for e5, otherwise first",
+    )
+    layer: Literal["last"] | Annotated[int, Field(ge=1)] = Field(
+        "last", description="layer whose output is read, counted from 1; later layers are removed"
+    )
+    capitals: Literal["lower", "keep"] = Field(
+        "lower", description="text that is mostly capitals, if the encoder is cased: lower-case it, or keep it"
+    )
     finetune: bool = Field(True, description="train the text encoder too")
     recompute: bool = Field(False, description="recompute layers for the gradient: less memory, more time")
     max_tokens: int = Field(128, ge=3, description="number of tokens to which longer texts are cut")

@@ -249,6 +249,7 @@ def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], deco
 
     yield job("train, evaluate and predict from features", "", CORE)
     yield job("English text encoder without a model hub", "", (), ("minilm", "mpnet"))
+    yield job("text encoder for 100 languages without a model hub", "", (), ("e5",))
     yield job("extract words from speech", "video", ("av", "joblib", "faster-whisper"), ("tiny.en", "base"))
     yield job("extract the voice", "video", ("av", "joblib", "faster-whisper"))
     yield job("extract the face", "video", ("av", "joblib", "faster-whisper", "mediapipe"), ("face",))

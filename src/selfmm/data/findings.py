@@ -163,6 +163,7 @@ class Inspection:
         verified: whether checksums were compared.
         unimodal_labels: number of clips with a ``label_<modality>`` of their own, per modality that has any.
         preset: the settings that the features were judged for; empty for the default settings.
+        capitals: clips whose text is mostly capitals; empty if they are too few to mention.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Inspection:
     verified: bool
     unimodal_labels: dict[str, int] = field(default_factory=dict)
     preset: str = ""
+    capitals: Finding = Finding()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -213,6 +215,12 @@ class Inspection:
         if self.corrections:
             counts = ", ".join(f"{name} {number}" for name, number in self.corrections.items())
             notes.append(f"people corrected labels per modality ({counts}); `selfmm corrections` shows them")
+        if self.capitals.count:
+            notes.append(
+                f"the text is mostly capitals in clips: {self.capitals}. A text encoder that tells capitals from small "
+                "letters misreads it, so it reads such text in lower case; `overrides=['text.capitals=keep']` turns "
+                "this off"
+            )
         for name, modality in self.modalities.items():
             notes += modality.scale_note(name, self.preset)
             if modality.missing.count:

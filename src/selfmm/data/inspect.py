@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.config.settings import PRESETS, Settings, load_settings
+from selfmm.data.capitals import in_capitals
 from selfmm.data.corrections import count_corrections
 from selfmm.data.findings import (
     FIRST,
@@ -75,6 +76,7 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True, preset: str | Path
         verified=verify,
         unimodal_labels=count_unimodal_labels(samples, dataset.modalities),
         preset="" if preset is None else str(preset),
+        capitals=_finding(ids.iloc[in_capitals(_texts(dataset))]),
     )
 
 
@@ -126,9 +128,14 @@ def _modality(dataset: Dataset, name: str, settings: Mapping[str, Settings]) -> 
     )
 
 
+def _texts(dataset: Dataset) -> list[str]:
+    """The texts of the clips; none if they are not stored."""
+    stored = dataset.modalities.get(TEXT)
+    return dataset.samples[TEXT].fillna("").astype(str).tolist() if stored and stored.kind == "text" else []
+
+
 def _words(dataset: Dataset) -> npt.NDArray[np.int64]:
-    texts = dataset.samples[TEXT].fillna("").astype(str)
-    return np.array([len(_WORD.findall(text)) for text in texts], dtype=np.int64)
+    return np.array([len(_WORD.findall(text)) for text in _texts(dataset)], dtype=np.int64)
 
 
 class _Scan(NamedTuple):

@@ -14,7 +14,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
-from selfmm.models.text import TransformerEncoder, check_max_tokens, load_pretrained, tokenise
+from selfmm.models.text import TransformerEncoder, text_encoder
 
 _PENALTIES = tuple(10.0**power for power in range(-2, 6))
 
@@ -65,11 +65,10 @@ def text_embeddings(dataset: Dataset, settings: Settings) -> npt.NDArray[np.floa
     rows = np.arange(len(dataset))
     if stored.kind == "frames":
         return means(BatchMaker(dataset, rows, {TEXT: stored}).ragged(TEXT))
-    pretrained, limit = load_pretrained(settings.text.encoder), settings.text.max_tokens
-    check_max_tokens(pretrained.model, limit)
+    pretrained, limit = text_encoder(settings.text), settings.text.max_tokens
     tokens = None
     if stored.kind == "text":
-        tokens = tokenise(pretrained.tokenizer, dataset.samples[TEXT].fillna("").tolist(), limit)
+        tokens = pretrained.tokenise(dataset.samples[TEXT].fillna("").tolist(), limit)
     clips = BatchMaker(dataset, rows, {TEXT: stored}, tokens=tokens, max_tokens=limit)
     encoder = TransformerEncoder(pretrained.model, finetune=False, tokens=True)
     device = choose_device(settings.training.device)

@@ -21,7 +21,7 @@ from selfmm.core.tensors import Positions, Ragged
 from selfmm.data.batches import frame_statistics
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
-from selfmm.explain.words import special_ids
+from selfmm.explain.words import special_places
 
 Kind = Literal["clips", "frames", "noise"]
 Lost = npt.NDArray[np.bool_]
@@ -127,10 +127,11 @@ class ClipDamager:
         Raises:
             RunError: if the tokenizer has no token for an unknown word.
         """
-        damaged = tokens.to(torch.device("cpu"))  # a copy
+        unknown, damaged = _unknown(tokenizer), tokens.to(torch.device("cpu"))  # a copy
         lost = lost_frames(self.ids, damaged.lengths.numpy(), TEXT, share, self.draws)
-        lost &= ~np.isin(damaged.rows.numpy(), list(special_ids(tokenizer)))
-        damaged.rows[torch.from_numpy(lost)] = _unknown(tokenizer)
+        clips = np.split(damaged.rows.numpy(), damaged.lengths.cumsum(0).numpy()[:-1])
+        lost &= ~np.concatenate([np.array(special_places(tokenizer, clip.tolist()), dtype=np.bool_) for clip in clips])
+        damaged.rows[torch.from_numpy(lost)] = unknown
         return damaged
 
     def without_texts(self, encoded: Ragged, share: float) -> Ragged:

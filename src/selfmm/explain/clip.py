@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -41,7 +42,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         raise DatasetError(f"{dataset.title} has {clips(len(dataset))}, so there is no row {row}.")
     if steps < 1:
         raise SettingsError([f"steps = {steps}: an integral needs at least one point"])
-    network = as_late_fusion(model.assembly.model, "an explanation")
+    network, dataset = as_late_fusion(model.assembly.model, "an explanation"), model.readable(dataset)
     clip = str(dataset.samples["id"].iloc[row])
     batch = model.assembly.maker(dataset, np.array([row])).make(np.array([0])).to(model.device)
     with at_rest(network):
@@ -99,7 +100,10 @@ def _reading(model: TrainedModel, dataset: Dataset, row: int, batch: Batch) -> R
     if stream is None or pretrained is None or not bool(stream.present[0]):
         return None
     text = dataset.samples[TEXT].iloc[row] if TEXT in dataset.samples else None
-    return read(pretrained.tokenizer, stream.values[0].tolist(), text if isinstance(text, str) else "")
+    text = text if isinstance(text, str) else ""
+    prepared = pretrained.rules.prepared(text)
+    reading = read(pretrained.tokenizer, stream.values[0].tolist(), prepared)
+    return replace(reading, text=text) if reading.text == prepared else reading  # words are in the same places
 
 
 def _words(reading: Reading | None, shares: Tensor | None) -> tuple[WordShare, ...]:

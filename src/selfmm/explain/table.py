@@ -37,7 +37,7 @@ def contributions(model: TrainedModel, data: Dataset | str | Path, split: str | 
     network = as_late_fusion(model.assembly.model, "an explanation")
     with open_data(data) as dataset:
         scores = model.score(dataset, split)
-        clips = model.assembly.maker(dataset, split_rows(dataset, split))
+        clips = model.assembly.maker(model.readable(dataset), split_rows(dataset, split))
         with at_rest(network):
             shares = _shares(network, clips, model.device)
     return pd.concat([scores, shares], axis=1)

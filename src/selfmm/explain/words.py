@@ -54,6 +54,13 @@ def special_ids(tokenizer: Any) -> set[int]:
     return set(tokenizer.all_special_ids) - {tokenizer.unk_token_id, tokenizer.mask_token_id}
 
 
+def special_places(tokenizer: Any, ids: Sequence[int]) -> list[bool]:
+    """Return which token ids are in every text: ``special_ids``, and the words that some encoders expect before it."""
+    special, frame = special_ids(tokenizer), tokenizer("")["input_ids"]
+    before = next((n for n, (one, other) in enumerate(zip(ids, frame, strict=False)) if one != other), len(frame))
+    return [place < before or number in special for place, number in enumerate(ids)]
+
+
 def blank_id(tokenizer: Any) -> int:
     """Return the id of the most neutral token: padding, or else the unknown word."""
     blank = tokenizer.pad_token_id
@@ -110,11 +117,11 @@ def _by_place(text: str, offsets: Sequence[tuple[int, int]], special: Sequence[b
 
 def _by_pieces(tokenizer: Any, ids: Sequence[int]) -> Reading:
     """Find words by the pieces alone: WordPiece marks continuations with ##; otherwise each piece is a word."""
-    special = special_ids(tokenizer)
+    pieces, special = tokenizer.convert_ids_to_tokens(list(ids)), special_places(tokenizer, ids)
     words: list[str] = []
     homes: list[int | None] = []
-    for number, piece in zip(ids, tokenizer.convert_ids_to_tokens(list(ids)), strict=True):
-        if number in special:
+    for number, piece, is_special in zip(ids, pieces, special, strict=True):
+        if is_special:
             homes.append(None)
             continue
         if words and piece.startswith("##"):

@@ -64,7 +64,8 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
     Metadata: ``selfmm`` (version), ``modalities`` (JSON: ``kind`` and ``dim`` of each modality, in order),
     ``label_range`` (JSON), ``worth`` (JSON: what each score is worth, as in ``metrics.json``; null if the run did not
     measure it), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if
-    the model reads words, also ``max_tokens`` and ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``).
+    the model reads words, also ``max_tokens``, ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``), and
+    ``capitals`` (``lower`` if the run reads text that is mostly capitals in lower case, otherwise ``keep``).
 
     Raises:
         ExportError: if PyTorch's exporter does not support a part of the text encoder.
@@ -135,6 +136,7 @@ def _metadata(trained: TrainedModel) -> dict[str, str]:
     if pretrained is not None:
         max_tokens = trained.assembly.settings.text.max_tokens
         metadata["max_tokens"] = str(max_tokens)
+        metadata["capitals"] = pretrained.rules.capitals
         metadata["tokenizer"] = portable_tokenizer(pretrained.tokenizer, max_tokens)
     return metadata
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from selfmm.data.types import Batch, Stream
 from selfmm.models.encoders import SequenceEncoder
 from selfmm.models.late_fusion import LateFusion
+from selfmm.models.reading import pool
 from selfmm.models.text import TransformerEncoder
 
 
@@ -84,12 +85,13 @@ class OnnxTextEncoder(nn.Module):
     def __init__(self, original: TransformerEncoder) -> None:
         super().__init__()
         self.dim = original.dim
-        self.model = original.model
+        self.model, self.pooling = original.model, original.pooling
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        positions = torch.arange(ids.shape[1], device=ids.device)
-        mask = positions < lengths.clamp(min=1).unsqueeze(1)
-        return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state[:, 0]  # type: ignore[no-any-return]
+        lengths = lengths.clamp(min=1)
+        mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
+        states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return pool(states, lengths, self.pooling)
 
 
 class ScoreNetwork(nn.Module):

@@ -24,7 +24,7 @@ from selfmm.models.base import Model, Score
 from selfmm.models.encoders import Standardised
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
-from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained, tokenise, words_of_tokens
+from selfmm.models.text import Pretrained, text_encoder
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Assembly:
     ) -> BatchMaker:
         texts, tokens = self._texts(dataset, rows), None
         if texts is not None and self.pretrained is not None and TEXT not in replaced:
-            tokens = tokenise(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
+            tokens = self.pretrained.tokenise(texts, self.settings.text.max_tokens)
         limit = self.settings.text.max_tokens
         return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, replaced=replaced)
 
@@ -80,7 +80,7 @@ class Assembly:
     def _aligned(self, dataset: Dataset, clips: BatchMaker) -> dict[str, Ragged]:
         texts, words, how = self._texts(dataset, clips.rows), None, self.settings.align
         if texts is not None and self.pretrained is not None and how == "stored":
-            words = words_of_tokens(self.pretrained.tokenizer, texts, self.settings.text.max_tokens)
+            words = self.pretrained.words_of_tokens(texts, self.settings.text.max_tokens)
         order = sorted(self.modalities, key=lambda name: name != TEXT)  # the others keep their order
         streams = {name: clips.ragged(name) for name in order}
         ids = dataset.samples["id"].iloc[clips.rows].tolist()
@@ -133,8 +133,7 @@ def assemble(dataset: Dataset, settings: Settings) -> Assembly:
     check_needs(kind, modalities, settings)
     pretrained = None
     if any(modality.kind != "frames" for modality in modalities.values()):
-        pretrained = load_pretrained(settings.text.encoder)
-        check_max_tokens(pretrained.model, settings.text.max_tokens)
+        pretrained = text_encoder(settings.text)
     model = build_model(kind, modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
     train = training_rows(dataset, settings)
     for name, encoder in model.encoders.items():
@@ -160,6 +159,9 @@ def build_model(
         raise SettingsError(
             [f"modality {name!r}: torch uses this name itself; import it under another one" for name in reserved]
         )
+    if pretrained is not None:
+        text = settings.text.model_copy(update={"pooling": pretrained.rules.pooling})
+        settings = settings.model_copy(update={"text": text})
     model = kind(modalities, settings, pretrained.model if pretrained else None)
     for part in model.modules():
         if isinstance(part, Score):

@@ -110,9 +110,15 @@ class Model(nn.Module):
         if modality.kind != "frames":
             if transformer is None:
                 raise ValueError("text as words or token ids needs a transformer")
-            modes = {"tokens": self.reads_tokens, "inside": self.needs.inside}
             text = self.settings.text
-            return TransformerEncoder(transformer, finetune=text.finetune, recompute=text.recompute, **modes)
+            return TransformerEncoder(
+                transformer,
+                finetune=text.finetune,
+                recompute=text.recompute,
+                tokens=self.reads_tokens,
+                inside=self.needs.inside,
+                pooling="mean" if text.pooling == "mean" else "first",
+            )
         if modality.dim is None:
             raise ValueError("a modality of frames needs a dim")
         if self.reads_tokens:

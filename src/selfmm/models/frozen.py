@@ -30,13 +30,14 @@ def encode_once(encoder: Encoder, clips: BatchMaker, modality: str, cache: Path)
 
     Args:
         encoder: (ids, lengths) -> (B, ``dim``), or (B, L, ``dim``) if it has an attribute ``tokens`` that is True; in
-            evaluation mode.
+            evaluation mode. Its attribute ``pooling``, if any, tells means from first tokens.
         clips: their ``modality`` is token ids; where a clip lacks it, the encoder reads one padding token.
         cache: a folder, created if needed. Its files may be deleted at any time.
     """
     counts = _row_counts(encoder, clips.lengths[modality])
     tokens = bool(getattr(encoder, "tokens", False))
-    file = cache / f"{_checksum(encoder, clips, modality)}{'-tokens' if tokens else ''}.npy"
+    kind = "-tokens" if tokens else "-mean" if getattr(encoder, "pooling", "first") == "mean" else ""
+    file = cache / f"{_checksum(encoder, clips, modality)}{kind}.npy"
     rows = _cached(file, (int(counts.sum()), encoder.dim))
     if rows is not None:
         return _ragged(rows, counts, clips.lengths[modality])

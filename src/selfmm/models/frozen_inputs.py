@@ -19,7 +19,8 @@ from selfmm.models.encoders import Encoder
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
 from selfmm.models.packed import all_tokens, can_pack
-from selfmm.models.text import Pretrained, tokenise
+from selfmm.models.reading import pool
+from selfmm.models.text import Pretrained
 
 Vectors = npt.NDArray[np.float32]
 
@@ -34,13 +35,12 @@ class MeanState(Encoder):
     @torch.no_grad()
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         lengths = lengths.clamp(min=1)
-        real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
         if can_pack(self.transformer):
             hidden = all_tokens(self.transformer, values, lengths, recompute=False)
         else:
+            real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
             hidden = self.transformer(input_ids=values, attention_mask=real.long()).last_hidden_state
-        mean: Tensor = (hidden * real[:, :, None]).sum(dim=1) / lengths[:, None]
-        return mean
+        return pool(hidden, lengths, "mean")
 
 
 def frozen_inputs(
@@ -84,7 +84,7 @@ def _text_states(dataset: Dataset, modality: Modality, settings: Settings, pretr
     rows, limit = np.arange(len(dataset)), settings.text.max_tokens
     tokens = None
     if modality.kind == "text":
-        tokens = tokenise(pretrained.tokenizer, dataset.samples[TEXT].fillna("").tolist(), limit)
+        tokens = pretrained.tokenise(dataset.samples[TEXT].fillna("").tolist(), limit)
     clips = BatchMaker(dataset, rows, {TEXT: modality}, tokens=tokens, max_tokens=limit)
     device = choose_device(settings.training.device)
     encoder = MeanState(pretrained.model).to(device).eval()

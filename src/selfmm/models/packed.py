@@ -126,6 +126,12 @@ def first_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recomput
     return _first(model, layout.pack(embedded), layout, recompute)
 
 
+def tokens_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
+    """Return what ``all_tokens`` does, from the first layer's input (B, L, ``hidden_size``)."""
+    layout = _layout(lengths, embedded.shape[1])
+    return layout.whole(_through(model.encoder.layer, layout.pack(embedded), layout, recompute))
+
+
 def _layout(lengths: Tensor, longest: int) -> Layout | Padded:
     if lengths.device.type != "cpu":
         return Padded(lengths, longest)

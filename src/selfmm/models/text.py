@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,23 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from selfmm.config.settings import TextSettings
 from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.messages import first_line
 from selfmm.core.pretrained import load_named, load_transformer
 from selfmm.models.encoders import Encoder
-from selfmm.models.packed import FAMILIES, all_tokens, can_pack, embeddings, first_of_embedded, first_tokens
+from selfmm.models.four_bit import read_four_bit
+from selfmm.models.packed import (
+    FAMILIES,
+    all_tokens,
+    can_pack,
+    embeddings,
+    first_of_embedded,
+    first_tokens,
+    tokens_of_embedded,
+)
+from selfmm.models.reading import Pooling, ReadingRules, is_cased, pool
 
 
 @dataclass(frozen=True)
@@ -29,26 +40,77 @@ class Pretrained:
     Attributes:
         model: maps (input_ids, attention_mask) to an output with ``last_hidden_state`` (B, L, D).
         tokenizer: a transformers tokenizer.
+        rules: how it reads texts.
     """
 
     model: Any
     tokenizer: Any
+    rules: ReadingRules = field(default_factory=ReadingRules)
 
     @property
     def dim(self) -> int:
         return int(self.model.config.hidden_size)
 
     def save(self, folder: Path) -> None:
-        """Write the configuration and the tokenizer, not the weights: a run keeps those with its own."""
+        """Write configuration, tokenizer and rules, not the weights: a run keeps those with its own."""
         self.model.config.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        self.rules.save(folder)
+
+    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
+        """Return the token ids of each text, read by the rules; see :func:`tokenise`."""
+        return tokenise(self.tokenizer, [self.rules.prepared(text) for text in texts], max_tokens)
+
+    def words_of_tokens(self, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
+        """Return the number of each token's word, for the tokens of ``self.tokenise``; see :func:`words_of_tokens`."""
+        return words_of_tokens(self.tokenizer, [self.rules.prepared(text) for text in texts], max_tokens)
 
 
-def load_pretrained(name: str) -> Pretrained:
+def text_encoder(settings: TextSettings, *, compact: bool = False) -> Pretrained:
+    """Load the text encoder that the settings name, with the layers and the rules that they ask for.
+
+    Args:
+        settings: of a run.
+        compact: see :func:`load_pretrained`.
+
+    Raises:
+        WeightsError: as :func:`load_pretrained`.
+        SettingsError: if it does not have that layer, or reads fewer tokens than ``max_tokens``.
+    """
+    pretrained = load_pretrained(settings.encoder, compact=compact)
+    check_max_tokens(pretrained, settings.max_tokens)
+    if settings.layer != "last":
+        _end_at(pretrained.model, settings.layer)
+    return replace(
+        pretrained,
+        rules=ReadingRules(
+            pooling=pretrained.rules.pooling if settings.pooling == "auto" else settings.pooling,
+            capitals=settings.capitals if is_cased(pretrained.tokenizer) else "keep",
+        ),
+    )
+
+
+def _end_at(model: Any, layer: int) -> None:
+    """Remove the layers after ``layer``, counted from 1."""
+    layers = getattr(getattr(model, "encoder", None), "layer", None)
+    if not isinstance(layers, nn.ModuleList):
+        raise SettingsError([f"text.layer = {layer}: the layers of a {model.config.model_type} cannot be removed"])
+    if layer > len(layers):
+        raise SettingsError([f"text.layer = {layer}: this text encoder has {len(layers)} layers"])
+    model.encoder.layer = layers[:layer]
+    model.config.num_hidden_layers = layer
+
+
+def load_pretrained(name: str, *, compact: bool = False) -> Pretrained:
     """Load a text encoder with its weights.
 
     Args:
-        name: ``minilm`` (offline weights), a local folder, or a hub name. Only a hub name may use the network.
+        name: ``minilm``, ``mpnet`` or ``e5`` (offline weights), a local folder, or a hub name. Only a hub name may use
+            the network.
+        compact: keep what is stored in 4 bits in less memory, if the weights will never be trained or stored.
+
+    Returns:
+        The encoder, whose rules have the pooling that it was made for.
 
     Raises:
         WeightsError: if it is missing, cannot be reached, or is stored as a pickle instead of safetensors.
@@ -61,7 +123,12 @@ def load_pretrained(name: str) -> Pretrained:
             f"the weights {name!r} ({weights.KNOWN[name].about}) are not a text encoder. Choose {known}, a local "
             "folder or a hub name."
         )
-    return _load(str(weights.locate(name)))
+    entry, folder = weights.KNOWN[name], weights.locate(name)
+    if "config.json" in entry.files:
+        pretrained = _load(str(folder))
+    else:
+        pretrained = Pretrained(*read_four_bit(folder / next(iter(entry.files)), entry.prefix, compact=compact))
+    return replace(pretrained, rules=ReadingRules(pooling=entry.pooling))
 
 
 def load_architecture(folder: Path) -> Pretrained:
@@ -73,9 +140,10 @@ def load_architecture(folder: Path) -> Pretrained:
     try:
         config = AutoConfig.from_pretrained(folder, **local)
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        return Pretrained(_without_pooler(AutoModel.from_config(config, trust_remote_code=False)), tokenizer)
+        model = _without_pooler(AutoModel.from_config(config, trust_remote_code=False))
     except Exception as error:  # a damaged configuration can fail in many ways
         raise WeightsError(f"cannot read the text encoder in {folder}: {first_line(error)}") from error
+    return Pretrained(model, tokenizer, ReadingRules.load(folder))
 
 
 def _refuse_code(folder: Path) -> None:
@@ -163,7 +231,7 @@ def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 class TransformerEncoder(Encoder):
-    """F_t: the first token of the last layer of a pretrained transformer, or all of its tokens.
+    """F_t: one vector of the last layer of a pretrained transformer, or all of its tokens.
 
     Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``), or with ``tokens``
     (B, L, ``dim``) with zeros beyond the lengths. If the input is the encoder's own output from an earlier run, (B, L,
@@ -172,7 +240,8 @@ class TransformerEncoder(Encoder):
     Args:
         finetune: train the transformer; otherwise it does not change and stays in evaluation mode.
         recompute: save memory in training by computing each layer a second time for the backward pass.
-        tokens: return all tokens, not only the first.
+        tokens: return all tokens, not one vector.
+        pooling: of which tokens the one vector is made.
         inside: the model calls ``embed`` and ``read``, with something to learn between them.
 
     Raises:
@@ -180,12 +249,19 @@ class TransformerEncoder(Encoder):
     """
 
     def __init__(
-        self, model: nn.Module, *, finetune: bool, recompute: bool = False, tokens: bool = False, inside: bool = False
+        self,
+        model: nn.Module,
+        *,
+        finetune: bool,
+        recompute: bool = False,
+        tokens: bool = False,
+        inside: bool = False,
+        pooling: Pooling = "first",
     ) -> None:
         super().__init__()
         config: Any = model.config
         self.model, self.dim = model, int(config.hidden_size)
-        self.tokens, self.finetune = tokens, finetune
+        self.tokens, self.finetune, self.pooling = tokens, finetune, pooling
         self._learns = finetune or inside  # a gradient passes through, even if the encoder itself is not trained
         self.recompute = recompute and self._learns
         self.model.requires_grad_(finetune)
@@ -219,11 +295,13 @@ class TransformerEncoder(Encoder):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             if self._packs:
                 self._spare_rare_words(ids.device)
-                outputs = all_tokens if self.tokens else first_tokens
-                return outputs(self.model, ids, lengths, recompute=self.recompute and self.training)
+                first = self.pooling == "first" and not self.tokens
+                outputs = first_tokens if first else all_tokens
+                states = outputs(self.model, ids, lengths, recompute=self.recompute and self.training)
+                return states if first or self.tokens else pool(states, lengths, self.pooling)
             mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
             hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return hidden * mask[:, :, None] if self.tokens else hidden[:, 0]  # type: ignore[no-any-return]
+            return hidden * mask[:, :, None] if self.tokens else pool(hidden, lengths, self.pooling)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the first layer's input (B, L, ``dim``) for token ids (B, L), padding included."""
@@ -235,8 +313,10 @@ class TransformerEncoder(Encoder):
 
         ``lengths`` is (B,) int64. Gradients pass through, whether the encoder is trained or not.
         """
-        recompute = self.recompute and self.training
-        return first_of_embedded(self.model, embedded, lengths.clamp(min=1), recompute=recompute)
+        recompute, lengths = self.recompute and self.training, lengths.clamp(min=1)
+        if self.pooling == "first":
+            return first_of_embedded(self.model, embedded, lengths, recompute=recompute)
+        return pool(tokens_of_embedded(self.model, embedded, lengths, recompute=recompute), lengths, self.pooling)
 
     def _spare_rare_words(self, device: torch.device) -> None:
         # A dense gradient would be mostly zeros, written in each pass for every word that is not in the batch.
@@ -259,8 +339,11 @@ class TransformerEncoder(Encoder):
         enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
-def check_max_tokens(model: Any, max_tokens: int) -> None:
-    """Raise ``SettingsError`` if ``max_tokens`` exceeds the number of positions of the encoder."""
-    limit = getattr(model.config, "max_position_embeddings", max_tokens)
+def check_max_tokens(pretrained: Pretrained, max_tokens: int) -> None:
+    """Raise ``SettingsError`` if ``max_tokens`` exceeds the positions of the encoder, or leaves no room for a word."""
+    marks = len(pretrained.tokenizer("")["input_ids"])
+    if max_tokens <= marks:
+        raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder adds {marks} tokens to each text"])
+    limit = getattr(pretrained.model.config, "max_position_embeddings", max_tokens)
     if max_tokens > limit:
         raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder reads {limit} tokens at most"])

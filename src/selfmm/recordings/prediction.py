@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -59,6 +59,7 @@ class Prediction:
         warnings: reasons not to trust the scores, one sentence each.
         explanation: explanation of the score; None if it was not requested.
         worth: what the scores of the run are worth; None if the run did not measure it.
+        unscored: modalities that the run does not score, with the reason.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     explanation: Explanation | None = None
     worth: RunWorth | None = None
+    unscored: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         shown = {name: self._shown(name) for name in self.all_scores}
@@ -90,6 +92,7 @@ class Prediction:
                 rows.append((title(name), _GREY.format(shown), "", ""))
             else:
                 rows.append((title(name), shown, self.interval_text(name), place))
+        rows += [(title(name), _GREY.format(reason), "", "") for name, reason in self.unscored.items()]
         low, high = self.label_range
         caption = f"{self.id}, {self.start:.1f} to {self.end:.1f} s, labels from {low:g} to {high:g}"
         notes = [
@@ -208,6 +211,7 @@ class Prediction:
             "informs": {name: self.informs(name) for name in self.all_scores},
             "sentence": self.sentence,
             "cautions": cautions(self.worth),
+            "unscored": dict(self.unscored),
             "label_range": list(self.label_range),
             "transcript": self.transcript.to_json(),
             "warnings": list(self.warnings),

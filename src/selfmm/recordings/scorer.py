@@ -16,6 +16,7 @@ import numpy as np
 
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, SourceError
+from selfmm.core.weights import KNOWN, require
 from selfmm.data.manifest import TEXT
 from selfmm.evaluation.worth import FUSION
 from selfmm.features.analysis import Analysis, Features
@@ -76,7 +77,7 @@ class RecordingScorer:
             MissingPackageError, WeightsError: if something that extraction needs is not installed.
             DatasetError: if its features are so far outside those of the training data that its score is not finite.
         """
-        clip = _as_clip(clip)
+        clip = self._ready(clip)
         return self._scored(clip, extract_clip(clip, self.recipe, threads=threads), explain)
 
     def clips(
@@ -96,7 +97,7 @@ class RecordingScorer:
         if not _import_packages(self.recipe):
             self.model  # noqa: B018  load it before there is a second thread
         with ThreadPoolExecutor(1, thread_name_prefix="clips") as pool:
-            for clip, reading in _read_ahead(pool, map(_as_clip, clips), self.recipe, threads):
+            for clip, reading in _read_ahead(pool, map(self._ready, clips), self.recipe, threads):
                 self.model  # noqa: B018  load it while the first clip is read
                 try:
                     yield self._scored(clip, reading.result(), explain)
@@ -119,7 +120,7 @@ class RecordingScorer:
             SettingsError: if sentences are requested, but there are no subtitles and the run recognises no words.
             MediaError, SourceError, MissingPackageError, WeightsError, DatasetError: see :meth:`clip`.
         """
-        clip = _as_clip(clip)
+        clip = self._ready(clip)
         given = given_words(replace(clip, text=None))
         if given is not None and not given.words:
             given = None
@@ -175,6 +176,7 @@ class RecordingScorer:
                 label_range=self.info.label_range,
                 transcript=features.transcript,
                 worth=self.model.worth,
+                unscored=self.info.unscored,
                 warnings=(
                     *self.model.notes,
                     *self._left_out,
@@ -188,6 +190,17 @@ class RecordingScorer:
                 prediction = replace(prediction, explanation=explain_clip(self.model, dataset, row))
             predictions.append(prediction)
         return predictions
+
+    def _ready(self, clip: Clip | str | Path) -> Clip:
+        """Return the clip; raise ``WeightsError``, once for all, if a run that comes with selfmm lacks weights."""
+        clip = _as_clip(clip)
+        if self.info.encoder_weights:
+            names = [self.info.encoder_weights]
+            if TEXT in self.recipe.parts and given_words(clip) is None:
+                names.append(self.recipe.speech.recogniser)
+            names += ["face"] if "vision" in self.recipe.parts else []
+            require(name for name in names if name in KNOWN)
+        return clip
 
     @cached_property
     def _tasks(self) -> list[str]:

@@ -9,7 +9,7 @@ environment.json    versions, processor, device, threads; at the end, peak memor
 history.jsonl       one line per epoch
 model.safetensors   the best epoch's weights: those that training changed
 frozen.safetensors  the weights that it did not change: those of a frozen text encoder
-text_encoder/       configuration and tokenizer, if the model reads words
+text_encoder/       configuration, tokenizer and rules of reading, if the model reads words
 metrics.json        metrics of each split at the best epoch, and what each score is worth
 predictions.parquet id, split, label, score, score_<modality>
 labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
@@ -37,6 +37,7 @@ from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
 from selfmm.core.messages import plain, some
+from selfmm.core.weights import KNOWN
 from selfmm.data.manifest import MANIFEST, Modality, check_modalities
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.evaluation.worth import RunWorth
@@ -44,6 +45,8 @@ from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory, read_worth
 
 FORMAT_VERSION = 1
+STARTER = Path(__file__).with_name("starter")
+"""The run that comes with selfmm; :mod:`selfmm.starter` makes it."""
 PROCEDURE = 2
 """Raised when the same settings train another model, so that no run is continued in another way than it was begun."""
 
@@ -68,7 +71,7 @@ class RunInfo(BaseModel):
         status: ``training`` until every result is written, then ``finished``.
         dataset, dataset_path, fingerprint: name, path and checksum of the training data set.
         modalities: the modalities that the model reads, in its order.
-        text_encoder: SHA-256 of each file of the text encoder's configuration and tokenizer.
+        text_encoder: SHA-256 of each file in ``text_encoder/``.
         corrections: number of labels that people fixed, by modality, source and weight.
         corrections_digest: checksum of all corrections; empty if there were none.
         label_range: lowest and highest label of the data set; sets the metrics' scale and the bound of u-labels.
@@ -79,6 +82,10 @@ class RunInfo(BaseModel):
             runs of version 0.1.
         recipe: the extraction recipe of the features, so predictions extract them the same way.
         procedure: ``PROCEDURE`` of the version that began the run.
+        about: for a run that comes with selfmm, one sentence: what it was fitted on, and how far off it is.
+        encoder_weights: name of the offline weights with its text encoder. Such a run has neither ``text_encoder/`` nor
+            ``frozen.safetensors``.
+        unscored: modalities of recordings that such a run does not score, with the reason.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,6 +109,9 @@ class RunInfo(BaseModel):
     trained_parameters: int = 0
     recipe: Recipe | None = None
     procedure: int = 1
+    about: str = ""
+    encoder_weights: str = ""
+    unscored: dict[str, str] = {}
 
     @property
     def model_name(self) -> str:
@@ -113,6 +123,13 @@ class RunInfo(BaseModel):
     def _known_version(cls, value: int) -> int:
         if value != FORMAT_VERSION:
             raise ValueError(f"is {value}; this selfmm reads version {FORMAT_VERSION}")
+        return value
+
+    @field_validator("encoder_weights")
+    @classmethod
+    def _weights_are_known(cls, value: str) -> str:
+        if value and (value not in KNOWN or KNOWN[value].use != "text"):
+            raise ValueError(f"there are no offline weights {value!r} of a text encoder")
         return value
 
     @field_validator("modalities")
@@ -142,6 +159,11 @@ class RunFolder:
     @property
     def state(self) -> Path:
         return self.path / "state"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether there is a run at all, finished or not."""
+        return (self.path / "run.json").is_file()
 
     def info(self) -> RunInfo:
         """Read ``run.json``.
@@ -190,7 +212,13 @@ class RunFolder:
             RunError: if it was moved or deleted.
             DatasetError: if it cannot be read.
         """
-        path = Path(self.require_finished().dataset_path)
+        info = self.require_finished()
+        if info.about:
+            raise RunError(
+                f"the texts that {info.dataset} was fitted on are not a data set on this machine. Name a data set: "
+                f"selfmm evaluate {info.dataset} DATA (in Python, data=DATA)."
+            )
+        path = Path(info.dataset_path)
         if not (path / MANIFEST).is_file():
             raise RunError(
                 f"the data set of the run {self.path} was moved or deleted: it is no longer at {path}. Move it back, "
@@ -237,6 +265,9 @@ class RunFolder:
         return read_worth(self.metrics())
 
     def predictions(self) -> pd.DataFrame:
+        """Read ``predictions.parquet``: the scores of the training data set; empty for a run that comes with selfmm."""
+        if self.require_finished().about:
+            return pd.DataFrame({"id": [], "split": [], "label": [], "score": []})
         table = self._table("predictions.parquet")
         scores = [name for name in map(str, table.columns) if name.startswith("score")]
         wrong = [name for name in {"id", "score"} if name not in table]

@@ -51,6 +51,11 @@ class Material:
         """
         folder = RunFolder(path)
         info = folder.require_finished()
+        if info.about:
+            raise RunError(
+                f"{info.dataset} has no report: it comes with selfmm and was not trained here. docs/{info.dataset}.md "
+                f"says how it was made. For its figures on your clips: selfmm evaluate {info.dataset} DATA."
+            )
         labels = _labels(path / "labels.parquet", info) if info.labels == "generated" else None
         samples, note = run_samples(info)
         notes = [note] if note else []

@@ -42,6 +42,10 @@ class SeedsFolder(RunFolder):
         names = {file.parent: _NAME.fullmatch(file.parent.name) for file in self.path.glob("seed-*/run.json")}
         return dict(sorted((int(name[1]), RunFolder(path)) for path, name in names.items() if name))
 
+    @property
+    def is_run(self) -> bool:
+        return bool(self.runs)
+
     @cached_property
     def finished(self) -> dict[int, RunFolder]:
         """The finished runs by seed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch.overrides import TorchFunctionMode
 
+from selfmm.config.settings import Settings
 from selfmm.core.errors import DatasetError, RunError, SourceError
 from selfmm.core.html import html_table
 from selfmm.core.tensors import Positions
@@ -31,7 +32,7 @@ from selfmm.features.clips.listing import holds_recordings, is_recording
 from selfmm.models.assembly import Assembly, build_model
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import prediction_table, score
-from selfmm.models.text import load_architecture
+from selfmm.models.text import Pretrained, load_architecture, text_encoder
 from selfmm.runs.code import model_class
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.weights import load_weights
@@ -69,11 +70,11 @@ class TrainedModel:
         pretrained = None
         with _NoRandomStart():
             if any(modality.kind != "frames" for modality in info.modalities.values()):
-                _check_text_encoder(folder, info)
-                pretrained = load_architecture(folder.text_encoder)
+                pretrained = _text_encoder(folder, info, settings)
             network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
-            network.load_state_dict(load_weights(folder, network))
+            # Not copied into those of the network, which were never filled and so take no memory.
+            network.load_state_dict(load_weights(folder, network), assign=True)
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
@@ -144,7 +145,7 @@ class TrainedModel:
             SourceError, DatasetError: if the data cannot be read, or do not fit the model.
         """
         with open_data(data) as dataset:
-            rows = split_rows(dataset, split)
+            rows, dataset = split_rows(dataset, split), self.readable(dataset)
             scores = score(self.assembly.model, self.assembly.maker(dataset, rows), self.device)
             table = prediction_table(dataset, scores, rows)
         without = table.loc[~np.isfinite(scores.fusion), "id"].tolist()
@@ -154,6 +155,17 @@ class TrainedModel:
                 "features are far outside the range of the training data. Extract them as for training."
             )
         return table
+
+    def readable(self, dataset: Dataset) -> Dataset:
+        """Return the data set for this model: one that comes with selfmm ignores features that others extracted."""
+        if not self.info.about:
+            return dataset
+        kept = {}
+        for name, stored in dataset.modalities.items():
+            read = self.info.modalities.get(name)
+            if read and (read.kind, read.dim, read.columns) == (stored.kind, stored.dim, stored.columns):
+                kept[name] = stored
+        return replace(dataset, manifest=dataset.manifest.model_copy(update={"modalities": kept}))
 
     def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> Evaluation:
         """Return the metrics of the fused score on a split of ``data``, by default of the training data set.
@@ -198,12 +210,20 @@ def split_rows(dataset: Dataset, split: str | None) -> Positions:
     return rows
 
 
-def _check_text_encoder(folder: RunFolder, info: RunInfo) -> None:
-    """Raise ``RunError`` if a file of the text encoder has changed since training: scores would differ silently."""
+def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings) -> Pretrained:
+    """Return the text encoder of a run, without its weights if these are in the run folder.
+
+    Raises:
+        RunError: if a file of it has changed since training: scores would differ silently.
+        WeightsError: if the run needs offline weights that are not on this machine.
+    """
+    if info.encoder_weights:
+        return text_encoder(settings.text.model_copy(update={"encoder": info.encoder_weights}), compact=True)
     for name, digest in info.text_encoder.items():
         file = folder.text_encoder / Path(name).name
         if not file.is_file() or sha256(file) != digest:
             raise RunError(f"{file} is missing or has changed since training. Restore it, or train the run again.")
+    return load_architecture(folder.text_encoder)
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def store_weights(folder: RunFolder, model: nn.Module, shared: Path | None) -> N
 
 
 def load_weights(folder: RunFolder, model: nn.Module) -> dict[str, Tensor]:
-    """Return the complete state of ``model`` from its run folder.
+    """Return the complete state of ``model`` from its run folder; of its frozen parameters, those that the folder lacks
+    because the run names offline weights, which ``model`` has read already, stay as they are.
 
     Raises:
         RunError: if a file is missing or damaged.
@@ -53,6 +54,8 @@ def load_weights(folder: RunFolder, model: nn.Module) -> dict[str, Tensor]:
     state = load_tensors(folder.weights)
     if frozen(model).keys() <= state.keys():  # none are frozen, or an older version wrote one file
         return state
+    if folder.require_finished().encoder_weights:
+        return frozen(model) | state
     if not folder.frozen_weights.exists():
         raise RunError(f"{folder.frozen_weights} is missing. Copy the whole run folder, or train the run again.")
     return load_tensors(folder.frozen_weights) | state

@@ -22,7 +22,7 @@ from selfmm.labels import EstimatedLabels, Outcome, estimate_labels
 from selfmm.labels.estimated import ClipLabels
 from selfmm.models.assembly import Assembly, check_vocabulary, chosen_modalities
 from selfmm.models.frozen_inputs import frozen_inputs
-from selfmm.models.text import Pretrained, check_max_tokens, load_pretrained
+from selfmm.models.text import Pretrained, text_encoder
 from selfmm.training.corrections import fixed_labels
 
 ESTIMATED = 0
@@ -112,8 +112,7 @@ def labels_of_data(dataset: Dataset, settings: Settings) -> pd.DataFrame:
         raise SettingsError([f"labels.tasks names {unknown[0]!r}{did_you_mean(unknown[0], list(modalities))}"])
     pretrained = None
     if any(modality.kind != "frames" for modality in modalities.values()):
-        pretrained = load_pretrained(settings.text.encoder)
-        check_max_tokens(pretrained.model, settings.text.max_tokens)
+        pretrained = text_encoder(settings.text)
     return label_table(dataset, clip_labels(dataset, modalities, settings, pretrained, rows, tasks))
 
 

@@ -18,11 +18,13 @@ from selfmm.core.files import explain, to_json, write_json, write_json_lines, wr
 from selfmm.core.folders import atomic_folder, only_one
 from selfmm.core.listener import Listener
 from selfmm.core.memory import peak_memory
+from selfmm.core.messages import clips
 from selfmm.core.processes import Processes, together
 from selfmm.core.tensors import Ragged
 from selfmm.core.version import __version__
+from selfmm.data.capitals import in_capitals
 from selfmm.data.corrections import digest
-from selfmm.data.manifest import SPLITS
+from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
@@ -229,7 +231,7 @@ class Run:
     def _write_results(self, assembly: Assembly, trainer: Trainer, scores: Scores) -> None:
         store_weights(self.folder, trainer.model, self.shared)
         write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
-        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer))
+        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer, assembly))
         if self._source == "generated":
             write_table(self.folder.path / "labels.parquet", self._labels(assembly, trainer))
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
@@ -254,7 +256,7 @@ class Run:
             for name in complete:
                 assembly.model.missing[name].copy_(means[name])
 
-    def _metrics(self, scores: Scores, trainer: Trainer) -> dict[str, object]:
+    def _metrics(self, scores: Scores, trainer: Trainer, assembly: Assembly) -> dict[str, object]:
         """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
         splits: dict[str, object] = {}
         for split in SPLITS:
@@ -272,10 +274,25 @@ class Run:
         frames = [name for name, encoder in trainer.model.encoders.items() if isinstance(encoder, Standardised)]
         raw = [name for name in frames if not self.settings.stream_for(name).standardise]
         notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
+        notes += self._capitals(assembly)
         known = Scored.of(prediction_table(self.dataset, scores), self.dataset.samples)
         worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
         content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
         return content | {"worth": asdict(worth), "notes": notes}
+
+    def _capitals(self, assembly: Assembly) -> list[str]:
+        """A sentence about text in capitals, if the text encoder reads it in lower case."""
+        stored, pretrained = self.dataset.modalities.get(TEXT), assembly.pretrained
+        if pretrained is None or pretrained.rules.capitals == "keep" or stored is None or stored.kind != "text":
+            return []
+        found = in_capitals(self.dataset.samples[TEXT].fillna("").tolist())
+        if not len(found):
+            return []
+        return [
+            f"The text of {clips(len(found))} of {len(self.dataset)} is mostly capitals. The text encoder "
+            f"{self.settings.text.encoder} is cased, so this run reads such text in lower case, in predictions too; "
+            "text.capitals=keep turns this off."
+        ]
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:
