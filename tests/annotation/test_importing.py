@@ -105,7 +105,7 @@ def test_label_studio_there_and_back(dataset: Dataset, tmp_path: Path, form: str
     }
     table = open_dataset(dataset.path).corrections.set_index(["id", "modality"])
     assert table["annotators"].to_dict() == {("a", "text"): "12, 7", ("a", "audio"): "7", ("e", "vision"): "7"}
-    assert any("1 of them" in note and "without the modality" in note for note in done.notes)
+    assert any("1 rating left out of training" in note and "lacks the modality" in note for note in done.notes)
     assert any("2 skipped annotations left out" in note for note in done.notes) == (form == "JSON")
 
 
@@ -132,7 +132,7 @@ def test_the_same_rater_again_replaces_and_says_so(dataset: Dataset, tmp_path: P
     assert (done.counts, done.added, done.replaced, done.unchanged) == ({"text": 2, "audio": 1}, 1, 1, 1)
     assert done.total == 4
     assert any("text of a (one.csv): 1 -> 2" in note for note in done.notes)
-    assert any("1 of them" in note and "outside the training split" in note for note in done.notes)
+    assert any("1 rating left out of training" in note for note in done.notes)
     assert {key: label for key, (label, _, _) in stored(dataset).items()} == {
         ("a", "audio"): 1.0,
         ("a", "text"): 2.0,
@@ -445,3 +445,11 @@ def test_a_data_set_that_was_corrected_can_be_replaced_once_its_corrections_are_
     (dataset.path / CORRECTIONS).rename(tmp_path / CORRECTIONS)
     table = dataset.samples[["id", "split", "label", "text", "video"]]
     assert write_dataset(Source(table, {}, "new", (-3.0, 3.0)), dataset.path, force=True).name == "new"
+
+
+def test_exported_labels_are_not_ratings(dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("id,label_text,made_text\na,1.5,left out\nb,1,person\n", encoding="utf-8")
+    with pytest.raises(SourceError, match="labels that a program made, in label_text; made_text says how"):
+        import_corrections(dataset, path)
+    assert open_dataset(dataset.path).corrections.empty

@@ -72,7 +72,7 @@ def test_several_raters(run: Path, tmp_path: Path) -> None:
     result = selfmm("labels", "data", "--import", "b.csv", "--rater", "Bo", cwd=tmp_path)
     assert "3 new" in result.stdout
     assert "3 corrections in all" in result.stdout
-    assert "audio: 6 ratings of 3 clips by 2 raters; Krippendorff's alpha 0.97 (reliable)" in result.stdout
+    assert "audio: 6 ratings of 3 clips by 2 raters; Krippendorff's alpha 0.97 (too few to tell)" in result.stdout
     result = selfmm("labels", "data", "--import", "b.csv", "--rater", "Ann", cwd=tmp_path)
     assert "1 replaced, 2 unchanged" in result.stdout
     assert "(Ann): -1 -> -0.5" in result.stdout

@@ -11,7 +11,7 @@ from selfmm.cli.show_raters import agreement_lines, raters_line
 
 
 def line(**columns: float) -> str:
-    row = {"raters": 2, "clips": 3, "ratings": 6, "shared": 3, "alpha": 0.5, "difference": 0.25, **columns}
+    row = {"raters": 2, "clips": 30, "ratings": 60, "shared": 30, "alpha": 0.5, "difference": 0.25, **columns}
     [text] = agreement_lines(pd.DataFrame([row], index=["audio"]))
     return text
 
@@ -28,7 +28,8 @@ def line(**columns: float) -> str:
 )
 def test_levels(alpha: float, level: str) -> None:
     assert level in line(alpha=alpha)
-    assert "mean difference 0.25, over 3 clips with two or more ratings" in line(alpha=alpha)
+    assert "mean difference 0.25, over 30 clips with two or more ratings" in line(alpha=alpha)
+    assert "(too few to tell)" in line(alpha=alpha, shared=9)
 
 
 def test_below_chance() -> None:

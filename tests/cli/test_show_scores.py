@@ -50,6 +50,17 @@ def test_everything_is_said_without_colours() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_score_without_information_is_not_shown_as_one() -> None:
+    text = shown(render(EXPLANATION, (), {"fusion": "may be chance", "text": "", "audio": "no information"}), 80)
+    assert "score: may be chance" in text
+    assert "what follows is how the model makes the score, not a fact about the clip" in text
+    assert "score -1.00" not in text
+    assert re.search(r"text .* -2\.00", text)
+    assert re.search(r"audio .* no information", text)
+    assert "+1.00" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_words_whose_time_is_known_say_it() -> None:
     assert "-1.50 awful (2.3 s),  +0.04 film" in explained(EXPLANATION, spoken=(None, 1.9, 2.34))
 

@@ -49,10 +49,18 @@ def test_the_table_says_it_per_score() -> None:
     assert [verdict(score) for score in (GOOD, EMPTY, UNTOLD, replace(EMPTY, skill=0.1))] == [
         *("", "no information", "cannot tell", "may be chance")
     ]
+    assert verdict(replace(UNTOLD, groups=25, skill=float("nan"))) == "cannot tell", "all labels are equal"
     assert verdict(replace(GOOD, skill=0.001, skill_low=0.0005)) == "no information"
     assert "own labels: text" in text
     assert "label of the whole clip: audio, vision" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_wide_figures_are_not_cut() -> None:
+    wide = replace(EMPTY, mae=127.36, constant=124.63, corr=-0.07, band=100.0, coverage=1.0)
+    text = shown(worth_table(worth(wide, audio=wide, label_range=(0.0, 300.0))), 80)
+    assert text.count("100%") == text.count("no information") == 2
+    assert "…" not in text
 
 
 def test_scores_without_information_are_grey() -> None:

@@ -15,7 +15,7 @@ from selfmm.core.errors import RunError
 from selfmm.data.store import Dataset
 from selfmm.evaluation.seeds import SeedMetrics
 from selfmm.recordings.model import SentimentModel
-from selfmm.recordings.seeds import SeedModels, mean_scores
+from selfmm.recordings.seeds import SeedModels
 from selfmm.training.seeds import SeedRuns
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -77,17 +77,3 @@ def test_recordings(clip_run: SentimentModel, demo_clips: Path, tmp_path: Path) 
         selfmm.predict(tmp_path / "seeds", clip, explain=True)
     with pytest.raises(RunError, match="explanation is of one run"):
         list(selfmm.api.predict_each(tmp_path / "seeds", clip, explain=True))
-
-
-def test_means() -> None:
-    first = pd.DataFrame({"id": ["a", "b"], "split": "test", "label": [1.0, np.nan], "score": [1.0, 2.0]})
-    first["score_text"] = [np.nan, 1.0]
-    second = first.assign(score=[2.0, 2.0], score_text=[np.nan, 3.0])
-    mean = mean_scores([first, second])
-    assert mean["score"].tolist() == [1.5, 2.0]
-    assert mean["deviation"].tolist() == pytest.approx([0.5**0.5, 0.0])
-    assert np.isnan(mean["score_text"][0])
-    assert mean["score_text"][1] == 2.0
-    assert mean_scores([first])["deviation"].isna().all()
-    with pytest.raises(RunError, match="different clips"):
-        mean_scores([first, second.iloc[:1]])

@@ -12,7 +12,7 @@ import pytest
 
 from core.test_spreadsheets import rows
 from selfmm import api
-from selfmm.core.errors import ArgumentsError, OutputError
+from selfmm.core.errors import ArgumentsError, OutputError, SourceError
 from selfmm.core.version import __version__
 from selfmm.data.importing import import_dataset
 from selfmm.data.store import Dataset, open_dataset
@@ -56,7 +56,9 @@ def test_import_takes_them_as_labels_per_modality(odd: Dataset, tmp_path: Path) 
     frames: dict[str, Any] = {clip.id: clip.frames["type"] for clip in odd}
     np.savez(tmp_path / "type.npz", **frames)
     table = pd.read_csv(tmp_path / "clips.csv", dtype=str, keep_default_na=False)
-    table[table["label"] != ""].to_csv(tmp_path / "clips.csv", index=False)
+    with pytest.raises(SourceError, match=r"labels that a program made, in label_type; made_type says how"):
+        import_dataset(tmp_path / "clips.csv", tmp_path / "again", label_range=(1.0, 5.0), text="raw")
+    table[table["label"] != ""].drop(columns="made_type").to_csv(tmp_path / "clips.csv", index=False)
     again, _ = import_dataset(tmp_path / "clips.csv", tmp_path / "again", label_range=(1.0, 5.0), text="raw")
     known = odd.samples[odd.samples["label"].notna()].reset_index(drop=True)
     for column in ("id", "text", "split", "video", "label"):

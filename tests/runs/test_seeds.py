@@ -6,11 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from selfmm.core.errors import RunError
 from selfmm.recordings.model import SentimentModel
-from selfmm.runs.seeds import SeedsFolder, open_folder
+from selfmm.runs.seeds import SeedsFolder, mean_scores, open_folder
 
 
 def copies(trained: SentimentModel, folder: Path, *names: str) -> Path:
@@ -70,3 +72,38 @@ def test_a_damaged_seed(trained: SentimentModel, tmp_path: Path) -> None:
     (path / "seed-2" / "run.json").write_text("{")
     with pytest.raises(RunError, match=r"seed-2.*run\.json is not valid"):
         SeedsFolder(path).require_finished()
+
+
+def test_the_worth_of_the_mean_score(trained: SentimentModel, tmp_path: Path) -> None:
+    path = copies(trained, tmp_path / "seeds", "seed-1", "seed-2")
+    own = trained.folder.worth()
+    assert own is not None
+    assert SeedsFolder(path).worth() == own, "the mean of a score and itself"
+    table = pd.read_parquet(path / "seed-2" / "predictions.parquet")
+    table.assign(score=table["score"] + 2).to_parquet(path / "seed-2" / "predictions.parquet")
+    worth = SeedsFolder(path).worth()
+    assert worth is not None
+    scores, samples = (
+        trained.predictions["score"] + 1,
+        pd.read_parquet(Path(trained.info.dataset_path) / "samples.parquet"),
+    )
+    test = (samples["split"] == "test") & samples["label"].notna()
+    assert worth.scores["fusion"].mae == pytest.approx((scores - samples["label"])[test].abs().mean(), abs=1e-5)
+    assert worth.training_clips == own.training_clips
+    for seed in ("seed-1", "seed-2"):
+        change(path / seed, dataset_path=str(tmp_path / "gone"))
+    assert SeedsFolder(path).worth() is None
+
+
+def test_means() -> None:
+    first = pd.DataFrame({"id": ["a", "b"], "split": "test", "label": [1.0, np.nan], "score": [1.0, 2.0]})
+    first["score_text"] = [np.nan, 1.0]
+    second = first.assign(score=[2.0, 2.0], score_text=[np.nan, 3.0])
+    mean = mean_scores([first, second])
+    assert mean["score"].tolist() == [1.5, 2.0]
+    assert mean["deviation"].tolist() == pytest.approx([0.5**0.5, 0.0])
+    assert np.isnan(mean["score_text"][0])
+    assert mean["score_text"][1] == 2.0
+    assert mean_scores([first])["deviation"].isna().all()
+    with pytest.raises(RunError, match="different clips"):
+        mean_scores([first, second.iloc[:1]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pandas as pd
 import pytest
 
 import selfmm
+from cli.command_line import shown
 from conftest import QUICK
 from selfmm.annotation.importing import import_corrections
+from selfmm.cli.show_labels import render
 from selfmm.config.settings import load_settings
 from selfmm.core.errors import DatasetError, RunError, SettingsError
 from selfmm.data.manifest import Modality
@@ -145,6 +148,27 @@ def test_constant_labels(tmp_path: Path) -> None:
     labels = labels_of(tiny(tmp_path / "data", np.full(20, 2.0)), "seed=1").table
     assert (labels["u_label"] == 2).all()
     assert set(labels["made"]) == {"m-label"}
+    assert labels["expected_error"].isna().all()
+
+
+def test_data_without_words_has_no_column_of_them(tmp_path: Path) -> None:
+    labels = labels_of(tiny(tmp_path / "data", np.arange(20) % 5 + 1.0), "seed=1")
+    assert "text" not in labels.per_clip()
+    screen = shown(render(labels.audit()), 80)
+    assert "clips whose labels are farthest from their m-labels" in " ".join(screen.split())
+    assert not re.search(r"type +text", screen)
+
+
+def test_labels_of_a_run_that_an_older_version_began(trained: SentimentModel, tmp_path: Path) -> None:
+    run = shutil.copytree(trained.folder.path, tmp_path / "run")
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | {"status": "training", "procedure": 1}))
+    settings = (run / "settings.toml").read_text()
+    (run / "settings.toml").write_text(re.sub(r'rule = ".*"', 'rule = "posterior"', settings))
+    with pytest.raises(RunError, match="no labels yet"):
+        from_run(RunFolder(run))
+    with pytest.raises(RunError, match="was begun by another version of selfmm"):
+        RunFolder(run).require_finished()
 
 
 def test_data_that_labels_cannot_be_made_of(tmp_path: Path) -> None:

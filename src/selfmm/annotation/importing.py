@@ -165,6 +165,6 @@ def _unused(dataset: Dataset, new: pd.DataFrame) -> list[str]:
     if not unused:
         return []
     return [
-        f"{unused} of them belong to clips outside the training split or without the modality. They are kept, but "
-        "training does not use them."
+        f"{count(unused, 'rating')} left out of training, but kept: the clip is outside the training split or lacks "
+        "the modality."
     ]

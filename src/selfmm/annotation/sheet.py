@@ -13,7 +13,7 @@ from selfmm.core.errors import SourceError
 from selfmm.core.files import atomic_file
 from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, as_text, from_text, read_cells, words
+from selfmm.data.tables.cells import COLUMNS, SEPARATOR, as_text, from_text, read_cells, refuse_generated, words
 
 _RATER = {"rater", "annotator", "coder", "worker", "rater_id", "annotator_id", "worker_id", "workerid", "completed_by"}
 
@@ -42,6 +42,7 @@ def read_sheet(path: Path) -> Ratings:
         SourceError: if the file cannot be read as a table with ids and labels.
     """
     cells = _named(read_cells(path), path)
+    refuse_generated(cells, path)
     in_text = path.suffix.lower() != ".parquet"
     ids = words(cells["id"]).str.strip()
     ids = ids.map(from_text) if in_text else ids

@@ -123,9 +123,9 @@ def predict(
     if listed is None:
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
+        scores = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
         _warn(folder)
         note(folder.notes(), err=True)
-        scores = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
         _introduce(folder)
         _print_table(scores, folder, out)
         return

@@ -72,13 +72,16 @@ def _rows(title: str, names: list[str], rows: Sequence[Row]) -> Table:
 def _clips(clips: pd.DataFrame, names: list[str]) -> RenderableType:
     if not len(clips):
         return Text("no clip has labels that differ from each other.")
-    table = _table("clips on which the modalities disagree most", "clip", ["m", *names])
-    if "text" in clips:
+    alone = "clips whose labels are farthest from their m-labels"
+    heading = "clips on which the modalities disagree most" if len(names) > 1 else alone
+    table = _table(heading, "clip", ["m", *names])
+    spoken = "text" in clips and clips["text"].map(words).astype(bool).any()
+    if spoken:
         table.add_column("text")
     for row in clips.to_dict("records"):
         figures = [number(float(row[key])) for key in ("m_label", *(f"u_{name}" for name in names))]
-        spoken = words(row.get("text"))
-        text = [Text(spoken if len(spoken) <= _TEXT else f"{spoken[: _TEXT - 1]}…")] if "text" in clips else []
+        line = words(row.get("text"))
+        text = [Text(line if len(line) <= _TEXT else f"{line[: _TEXT - 1]}…")] if spoken else []
         table.add_row(Text(words(row["id"])), *figures, *text)
     return table
 

@@ -13,6 +13,7 @@ _LEVELS = ((0.8, "reliable"), (0.667, "tentative"), (0.0, "unreliable"), (-math.
 
 
 _SHOWN = 10  # raters
+_FEW = 10  # clips with two or more ratings: with fewer, alpha varies too much for a verdict
 
 
 def raters_line(ratings: pd.DataFrame) -> str:
@@ -35,7 +36,9 @@ def agreement_lines(table: pd.DataFrame) -> list[str]:
         elif math.isnan(row.alpha):
             lines.append(f"{who}; all ratings of {rated} are equal, so alpha is not defined")
         else:
-            level = next(words for least, words in _LEVELS if row.alpha >= least)
+            level = (
+                "too few to tell" if row.shared < _FEW else next(word for least, word in _LEVELS if row.alpha >= least)
+            )
             lines.append(
                 f"{who}; Krippendorff's alpha {row.alpha:.2f} ({level}), mean difference {row.difference:.2f}, over "
                 f"{rated}"

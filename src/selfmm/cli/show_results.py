@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _ROWS_SHOWN = 40
 _FEW = 25  # clips; with 25, the 95 % interval of a correlation of .6 is .27 to .80
-_FIXED, _COLUMN = 56, 10  # characters: the table of seeds without columns of seeds, and each of these columns
-_WORTH = {"skill": "better than a constant by", "band": "4 of 5 within ±", "coverage": "held"}
+_FIXED, _COLUMN = 58, 11  # characters: the table of seeds without columns of seeds, and each of these columns
+_WORTH = {"skill": "better by", "band": "4 of 5 within ±", "coverage": "held"}
 _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", "peak_memory": "peak memory, GB"}
 
 
@@ -134,6 +134,8 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
         own = [figures[f"seed_{seed}"] for seed in shown]
         table.add_row(name, "", f"{figures['mean']} ± {figures['std']}", *own)
     over = f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}, each at its best epoch by the validation MAE"
+    if "skill" in rows:
+        over += "; better by: than always saying the same number"
     lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *describe_failures(result.failed)]
     warnings = [Text(f"warning: {line}", style="yellow") for line in _cautions_of(result)]
     return Group(*warnings, table, *(Text(as_options(line)) for line in lines))
@@ -169,7 +171,7 @@ def seed_metrics(metrics: SeedMetrics, split: str, width: int) -> Group:
 
 
 def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4g}"
+    return "-" if math.isnan(value) else f"{value:.4g}" if abs(value) >= 1 or value == 0 else f"{value:.4f}"
 
 
 def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[str]) -> None:

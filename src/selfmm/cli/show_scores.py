@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -65,7 +65,8 @@ def card(prediction: Prediction) -> Group:
     parts.append(Text.assemble((source, "dim"), f"“{words}”") if words else Text("no words"))
     parts += [Text(f"warning: {warning}", style="yellow") for warning in prediction.warnings]
     if prediction.explanation is not None:
-        parts += [Text(""), render(prediction.explanation, prediction.spoken)]
+        verdicts = {name: prediction.verdict(name) for name in prediction.all_scores}
+        parts += [Text(""), render(prediction.explanation, prediction.spoken, verdicts)]
     return Group(*parts, Text(""))
 
 
@@ -144,7 +145,9 @@ def _bar(score: float | None, label_range: tuple[float, float], half: int = _WID
     return Text.assemble((left.rjust(half), "red"), "│", (right.ljust(half), "green"))
 
 
-def render(explanation: Explanation, spoken: Sequence[float | None] = ()) -> Group:
+def render(
+    explanation: Explanation, spoken: Sequence[float | None] = (), verdicts: Mapping[str, str] | None = None
+) -> Group:
     """Lay out an explanation: the modalities' contributions, the transcript, the words and frames that matter most.
 
     Text from the data set is never rich markup.
@@ -152,11 +155,17 @@ def render(explanation: Explanation, spoken: Sequence[float | None] = ()) -> Gro
     Args:
         explanation: the explanation of a clip.
         spoken: the start of each of its words in seconds; None if unknown.
+        verdicts: why not to use a score, by its name, instead of which it is shown; empty or None: use it.
     """
+    empty = verdicts or {}
     low, high = explanation.label_range
-    head = f"{printable(explanation.id)}  score {figure(explanation.score, (low, high))}"
+    shown = f": {empty[FUSION]}" if empty.get(FUSION) else f" {figure(explanation.score, (low, high))}"
+    head = f"{printable(explanation.id)}  score{shown}"
     scale = f"  (labels from {low:g} to {high:g}, neutral {LabelScale.of((low, high)).neutral:g})"
-    parts: list[RenderableType] = [Text.assemble((head, "bold"), (scale, "dim")), _modalities(explanation)]
+    parts: list[RenderableType] = [Text.assemble((head, "bold"), (scale, "dim"))]
+    if empty.get(FUSION):
+        parts.append(Text("what follows is how the model makes the score, not a fact about the clip", "yellow"))
+    parts.append(_modalities(explanation, empty))
     if explanation.words:
         parts += [Text("\nWords", style="italic"), _transcript(explanation), _strongest(explanation, spoken)]
     if explanation.frames:
@@ -171,19 +180,21 @@ def _table(title: str, *heads: str) -> Table:
     return table
 
 
-def _modalities(explanation: Explanation) -> Table:
+def _modalities(explanation: Explanation, verdicts: Mapping[str, str]) -> Table:
     table = _table("\nWhat moves the score", "modality", "by", "", "content", "added", "alone")
     table.columns[2].justify = "left"
     longest = max((abs(part.value) for part in explanation.contributions), default=0.0)
     table.add_row(Text("(no modality)", style="dim"), figure(explanation.base, explanation.label_range), "", "", "", "")
     for part in explanation.contributions:
-        alone = "-" if part.alone is None else figure(part.alone, explanation.label_range)
+        known = "-" if part.alone is None else figure(part.alone, explanation.label_range)
+        alone = Text(words, "dim") if (words := verdicts.get(part.modality)) else Text(known)
         figures = _change(part.content), _change(part.added), alone
         table.add_row(Text(part.modality), _change(part.value), _push(part.value, longest), *figures)
     for name in explanation.lacking:
         table.add_row(Text(name), "-", Text("the clip has none", style="dim"), "", "", "")
     score = figure(explanation.score, explanation.label_range)
-    table.add_row(Text("score", style="bold"), Text(score, style="bold"), "", "", "", "")
+    style = "dim" if verdicts.get(FUSION) else "bold"
+    table.add_row(Text("score", style=style), Text(score, style=style), "", "", "", "")
     return table
 
 

@@ -59,7 +59,7 @@ def worth_table(worth: RunWorth) -> Table:
     """Return a table for the terminal: what each score is worth. Scores without information are grey."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=worth_title(worth), title_justify="left")
     for place, name in enumerate(HEADS):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+        table.add_column(name, justify="right" if place else "left", no_wrap=len(name) < 12)
     for row, score in zip(worth_rows(worth), worth.scores.values(), strict=True):
         table.add_row(*map(Text, row), style="" if score.informs else "dim")
     table.caption, table.caption_justify = Text("\n".join(worth_notes(worth))), "left"

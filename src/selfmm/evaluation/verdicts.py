@@ -9,8 +9,8 @@ from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, LEAST_SKILL, MANY_
 
 NO_INFORMATION, CHANCE, UNTOLD = "no information", "may be chance", "cannot tell"
 UNKNOWN = (
-    "what these scores are worth is not known: the run was trained before selfmm measured it. Train it again, or see: "
-    "selfmm evaluate RUN"
+    "what these scores are worth is not known: the run was trained before selfmm measured it, or these are seeds whose "
+    "data set was moved or changed. Train again, or see: selfmm evaluate RUN"
 )
 _ROUGH = 25  # validation clips: with fewer, the band itself varies by a quarter or more
 _SHARE = 0.5  # of the labelled clips that are for training, at least; of few recordings it may be far less by chance
@@ -38,7 +38,7 @@ def cautions(worth: RunWorth | None) -> list[str]:
 
 
 def _uninformative(fused: Worth) -> str:
-    where = f"{fused.clips} {_SPLITS.get(fused.split, fused.split)} {'clip' if fused.clips == 1 else 'clips'}"
+    where = _where(fused)
     if not fused.can_tell:
         return (
             f"whether the score says anything cannot be told from {where} of {count(fused.groups, 'recording')}. "
@@ -52,11 +52,16 @@ def _uninformative(fused: Worth) -> str:
     return f"the score carries no information: {errors} {fused.constant:.2f}. {_MORE}"
 
 
+def _where(worth: Worth) -> str:
+    """Return the clips that a score was measured on: ``57 test clips``."""
+    return count(worth.clips, f"{_SPLITS.get(worth.split, worth.split)} clip")
+
+
 def verdict(worth: Worth) -> str:
     """Return in two words why a score is not to be used; empty if it informs."""
     if worth.informs:
         return ""
-    if not worth.can_tell:
+    if not worth.can_tell or math.isnan(worth.skill):
         return UNTOLD
     return CHANCE if worth.skill >= LEAST_SKILL else NO_INFORMATION
 
@@ -117,8 +122,7 @@ HEADS = ("score", "MAE", "constant", "better by", "Corr", "4 of 5 within", "held
 def worth_title(worth: RunWorth) -> str:
     """Return the heading of the table, with the clips that it was measured on."""
     fused = worth.scores[FUSION]
-    split = _SPLITS.get(fused.split, fused.split)
-    return f"what each score is worth, on {fused.clips} {split} clips of {count(fused.groups, 'recording')}"
+    return f"what each score is worth, on {_where(fused)} of {count(fused.groups, 'recording')}"
 
 
 def worth_notes(worth: RunWorth) -> list[str]:
@@ -128,6 +132,8 @@ def worth_notes(worth: RunWorth) -> list[str]:
     lines = ["constant: MAE of always saying the same number; better by: with its 90 % interval"]
     if any(verdict(score) == CHANCE for score in worth.scores.values()):
         lines.append("grey: no better than always saying the same number, or by a difference that may be chance")
+    if all(score.can_tell and math.isnan(score.skill) for score in worth.scores.values()):
+        lines.append("cannot tell: all labels of these clips are equal")
     if not all(score.can_tell for score in worth.scores.values()):
         lines.append(f"cannot tell: too few clips. {_NEEDED}")
     if worth.scores[FUSION].groups < MANY_GROUPS:

@@ -34,7 +34,8 @@ class ModalityEstimate:
 
     Attributes:
         labels: (N,) u-labels on the scale of the m-labels; NaN where a clip lacks the modality or has no m-label.
-        expected_error: (N,) expected absolute error of the u-label, in the unit of the labels; NaN as above.
+        expected_error: (N,) expected absolute error of the u-label, in the unit of the labels; NaN as above, and where
+            the m-labels of the fit are all equal (or one), so that nothing is known of errors.
         trust: (N,) in [0, 1]: ``1 - expected_error / (expected error of the m-label in its place)``, the latter without
             a look at the evidence. At 0 the modality's inputs add nothing to the m-label, at .5 they halve its error.
             NaN as above.
@@ -150,13 +151,15 @@ class _Modality:
             squared_of_m = (1 - share) * posterior.squared_error_of_m(m) + share * (1 + np.square(m))
             trust = 1 - np.sqrt(squared / squared_of_m)
         has_label = self.present & np.isfinite(labels)
+        varies = self.deviation > 1e-9 * np.abs(labels[np.isfinite(labels)]).max()
+        unit = self.deviation if varies else np.nan
 
         def only(values: Array) -> Array:
             return np.where(has_label, values, np.nan)
 
         return ModalityEstimate(
             labels=only(np.clip(labels + self.deviation * (own - m), low, high)),
-            expected_error=only(self.deviation * MEAN_ERROR * np.sqrt(squared)),
+            expected_error=only(unit * MEAN_ERROR * np.sqrt(squared)),
             trust=only(np.clip(trust, 0.0, 1.0)),
             evidence=np.where(self.present, self.predicted, np.nan),
             contradiction=only(contradicts),

@@ -66,4 +66,5 @@ def _of_samples(table: pd.DataFrame, samples: pd.DataFrame | None) -> dict[str, 
         return {name: values.to_numpy() for name, values in known.items() if values is not None}
     rows = samples if "trust" in table else samples[samples["id"].isin(set(clips["id"]))]
     order = ("id", *(name for name in ("path", "video", "start", "end") if name in PLACE), TEXT, "split", "label")
-    return {name: rows[name].to_numpy() for name in order if name in rows}
+    has_text = TEXT in rows and rows[TEXT].fillna("").astype(bool).any()
+    return {name: rows[name].to_numpy() for name in order if name in rows and (has_text or name != TEXT)}

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 
 from selfmm.core.errors import RunError
@@ -15,7 +14,7 @@ from selfmm.data.store import Dataset
 from selfmm.evaluation.seeds import SeedMetrics
 from selfmm.recordings.model import SentimentModel
 from selfmm.runs.folder import RunFolder
-from selfmm.runs.seeds import SeedsFolder
+from selfmm.runs.seeds import SeedsFolder, mean_scores
 from selfmm.runs.trained_model import open_data
 
 
@@ -85,28 +84,3 @@ def refuse_explain(folder: RunFolder, explain: bool) -> None:
         raise RunError(
             f"{folder.path} holds several seeds, and an explanation is of one run. Give one, for example {example}."
         )
-
-
-def mean_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return the first table with the means of all its ``score`` columns, and ``deviation``.
-
-    Args:
-        tables: one per seed, with the same clips in the same order.
-
-    Returns:
-        The columns of the first table, with means over the seeds; ``deviation`` is the standard deviation of ``score``
-        over the seeds (over n - 1; NaN for one seed).
-
-    Raises:
-        RunError: if the tables have different clips.
-    """
-    first = tables[0]
-    if any(not table["id"].equals(first["id"]) for table in tables):
-        raise RunError("the seeds scored different clips: their predictions are of different data. Train them again.")
-    columns = [name for name in map(str, first) if name == "score" or name.startswith("score_")]
-    stacked = np.stack([table[columns].to_numpy(dtype=np.float64) for table in tables])
-    result = first.copy()
-    result[columns] = stacked.mean(axis=0)
-    scores = stacked[:, :, columns.index("score")]
-    result["deviation"] = scores.std(axis=0, ddof=1) if len(tables) > 1 else np.nan
-    return result

@@ -193,6 +193,11 @@ class RunFolder:
     def _finished_info(self) -> RunInfo:
         info = self.info()
         if info.status != "finished":
+            if info.procedure != PROCEDURE:
+                raise RunError(
+                    f"{self.path} is not finished, and was begun by another version of selfmm, which trains in another "
+                    "way. Finish it with that version, or train again into a new folder."
+                )
             model = f"--model {shlex.quote(info.model)} " if is_code(info.model) else ""
             raise RunError(
                 f"{self.path} is not finished. Resume it with: selfmm train {info.dataset_path} "

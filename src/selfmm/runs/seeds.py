@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from selfmm.core.errors import RunError
 from selfmm.core.messages import count
 from selfmm.data.manifest import MANIFEST
+from selfmm.evaluation.worth import RunWorth, Scored, run_worth
 from selfmm.runs.folder import RunFolder, RunInfo
+from selfmm.runs.material import run_samples
 
 _NAME = re.compile(r"seed-(\d+)")
 
@@ -72,8 +77,23 @@ class SeedsFolder(RunFolder):
         """Return ``run.json`` of the first finished seed; raise ``RunError`` like ``finished``."""
         return next(iter(self.finished.values())).info()
 
-    def worth(self) -> None:
-        """Return None: what the mean of the seeds' scores is worth has not been measured."""
+    def worth(self) -> RunWorth | None:
+        """Return what the means of the seeds' scores are worth; None if the data set is gone or was changed, or a seed
+        was trained by version 0.2 or before."""
+        return self._worth
+
+    @cached_property
+    def _worth(self) -> RunWorth | None:
+        own = [run.worth() for run in self.finished.values()]
+        samples, _ = run_samples(self.info())
+        if samples is None or own[0] is None or None in own:
+            return None
+        scores = mean_scores([run.predictions() for run in self.finished.values()])
+        if list(scores["id"]) != list(samples["id"]):
+            raise RunError(
+                f"the predictions in {self.path} are not of the clips of its data set: train the seeds again."
+            )
+        return run_worth(Scored.of(scores, samples), self.info().label_range, own[0].training_clips)
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence about the seeds that are left out because they are not finished, and notes on others."""
@@ -85,3 +105,28 @@ class SeedsFolder(RunFolder):
 
 def _trained_on(info: RunInfo) -> tuple[object, ...]:
     return info.fingerprint, info.model, tuple(info.modalities), info.label_range
+
+
+def mean_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the first table with the means of all its ``score`` columns, and ``deviation``.
+
+    Args:
+        tables: one per seed, with the same clips in the same order.
+
+    Returns:
+        The columns of the first table, with means over the seeds; ``deviation`` is the standard deviation of ``score``
+        over the seeds (over n - 1; NaN for one seed).
+
+    Raises:
+        RunError: if the tables have different clips.
+    """
+    first = tables[0]
+    if any(not table["id"].equals(first["id"]) for table in tables):
+        raise RunError("the seeds scored different clips: their predictions are of different data. Train them again.")
+    columns = [name for name in map(str, first) if name == "score" or name.startswith("score_")]
+    stacked = np.stack([table[columns].to_numpy(dtype=np.float64) for table in tables])
+    result = first.copy()
+    result[columns] = stacked.mean(axis=0)
+    scores = stacked[:, :, columns.index("score")]
+    result["deviation"] = scores.std(axis=0, ddof=1) if len(tables) > 1 else np.nan
+    return result

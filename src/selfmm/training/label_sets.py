@@ -21,7 +21,7 @@ from selfmm.labels.audit.audit import Audit, audit
 from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.per_clip import per_clip
 from selfmm.models.assembly import chosen_modalities
-from selfmm.runs.folder import RunFolder, RunInfo
+from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo
 from selfmm.runs.material import run_samples, training_clips_only
 from selfmm.training.estimation import labels_of_data
 from selfmm.training.label_record import LabelRecord
@@ -179,7 +179,7 @@ def _unfinished(folder: RunFolder, info: RunInfo) -> LabelSet:
     if fingerprint(dataset) != info.fingerprint:
         raise RunError(f"{folder.path} is not finished, and the data set at {path} has changed since it was begun.")
     note, named = f"{folder.path} is not finished.", folder.path.resolve().name
-    if settings.labels.rule == "posterior":
+    if settings.labels.rule == "posterior" and info.procedure == PROCEDURE:
         labels = from_data(dataset, settings)
         return replace(labels, run=named, finished=False, notes=(note, *labels.notes))
     record = LabelRecord(folder.state / "labels")

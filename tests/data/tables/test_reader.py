@@ -263,3 +263,15 @@ def test_two_files_of_one_modality_and_names_that_are_none(tmp_path: Path) -> No
     (tmp_path / "audio.npz").rename(tmp_path / "My Features.npz")
     with pytest.raises(SourceError, match=r"cannot name a modality.*Rename it"):
         read_table_source(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_labels_that_a_program_made_are_not_taken_for_those_of_people(tmp_path: Path, suffix: str) -> None:
+    name, values = f"clips{suffix}", [1.0, -1.5, np.nan, 0.5]
+    made = {"label_text": values, "made_text": ["left out", "person", "missing", "held out"]}
+    with pytest.raises(SourceError, match=r"labels that a program made, in label_text; made_text says how\."):
+        read_table_source(table(tmp_path, name, **made))
+    by_people = made | {"made_text": ["person", "person", "missing", ""]}
+    assert read_table_source(table(tmp_path, name, **by_people)).table["label_text"].notna().sum() == 3
+    with pytest.raises(SourceError, match="outcome_text says how"):
+        read_table_source(table(tmp_path, name, label_text=values, outcome_text=["fixed", "updated", "", "start"]))

@@ -64,6 +64,12 @@ KNOWN = {"clips": 100.0, "corr": 0.84, "corr_trivial": 0.77, "t_corr": 3.0}
         ({}, KNOWN, True, "follows the known labels better than the m-label does (correlation 0.840 against 0.770)"),
         ({}, KNOWN | {"corr": 0.7, "t_corr": -3.0}, True, "worse than the m-label on the known labels (correlation "),
         ({}, KNOWN | {"t_corr": 1.0}, True, "follows the known labels as well as the m-label does"),
+        (
+            {},
+            KNOWN | {"corr": -0.05, "corr_trivial": -0.07, "t_corr": 1.0},
+            True,
+            "follows the known labels no more than by chance, and neither does the m-label (correlation -0.050",
+        ),
         ({}, KNOWN | {"corr": 0.772}, False, "follows the known labels as well as the m-label does"),
         ({}, KNOWN | {"clips": FEWEST - 1}, True, "expected to err 23 % less than the m-label; only 29 clips have a"),
         ({}, KNOWN | {"clips": 1}, True, "only 1 clip has a known label, too few to check this"),

@@ -25,6 +25,7 @@ COLUMNS = {  # name in other tables: our name
 SPLIT_WORDS = {"val": "valid", "dev": "valid", "validation": "valid"}
 SEPARATOR = "$_$"
 """Separates the video and the clip in an id of MOSI, MOSEI or SIMS."""
+_BY_PEOPLE = ("", "person", "fixed")  # how a label was made, if a person gave it
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -66,6 +67,27 @@ def read_cells(path: Path) -> pd.DataFrame:
         ) from error
     except (OSError, ValueError, OverflowError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise SourceError(f"cannot read {path}: {first_line(error)}. Check that it is a valid table.") from error
+
+
+def refuse_generated(cells: pd.DataFrame, path: Path) -> None:
+    """Raise ``SourceError`` if a program made labels in columns ``label_<modality>``: they are not people's.
+
+    ``made_<modality>`` or ``outcome_<modality>`` of an exported table of labels says how each of them was made.
+    """
+    columns = set(map(str, cells))
+    generated, marks = [], []
+    for name in sorted(column.removeprefix("label_") for column in columns if column.startswith("label_")):
+        for mark in sorted({f"made_{name}", f"outcome_{name}"} & columns):
+            how = words(cells[mark]).str.strip()
+            if ((words(cells[f"label_{name}"]).str.strip() != "") & ~how.isin(_BY_PEOPLE)).any():
+                generated.append(f"label_{name}")
+                marks.append(mark)
+    if generated:
+        raise SourceError(
+            f"{path} has labels that a program made, in {', '.join(dict.fromkeys(generated))}; {marks[0]} says how. "
+            "They are not people's labels. Remove these columns; or, to use them as if people had given them, remove "
+            f"{', '.join(marks)}."
+        )
 
 
 def words(column: pd.Series) -> pd.Series:

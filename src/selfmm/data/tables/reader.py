@@ -35,7 +35,7 @@ from selfmm.data.finite import NonFinite
 from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
 from selfmm.data.scales import default_range
 from selfmm.data.splits import seeded_split
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, from_text, read_cells, words
+from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, from_text, read_cells, refuse_generated, words
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.writer import Frames, Source
 
@@ -133,6 +133,8 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
     if repeated:
         raise SourceError(f"{path} has the columns {some(repeated)} twice. Remove or rename one of each.")
+    if require_labels:
+        refuse_generated(raw, path)
     if path.suffix.lower() != ".parquet":  # the sheets and tables of selfmm mark words that look like formulas
         for column in {"id", TEXT, "video", "path"} & set(raw):
             raw[column] = words(raw[column]).map(from_text)

@@ -107,6 +107,8 @@ def _estimate(labels: ModalityLabels, key: str) -> float:
     if key not in labels.estimates:
         raise Undefined("unknown, because only the rule posterior of this version estimates the error of its labels")
     values = labels.estimates[key][labels.present]
+    if len(values) and not np.isfinite(values).any():
+        raise Undefined("unknown, because all m-labels that they were fitted to are equal")
     return _mean(values[np.isfinite(values)])
 
 

@@ -112,6 +112,8 @@ def verdict(figures: Mapping[str, float], known: Mapping[str, float] | None, *, 
 def _compared(known: Mapping[str, float]) -> str:
     own, other, t = known["corr"], known["corr_trivial"], known["t_corr"]
     pair = f"correlation {own:.3f} against {other:.3f}"
+    if max(own, other) * math.sqrt(known["clips"]) < _SURE:
+        return f"follows the known labels no more than by chance, and neither does the m-label ({pair}): do not use"
     if abs(t) < _SURE or abs(own - other) < _MATTERS:
         return f"follows the known labels as well as the m-label does ({pair})"
     if t < 0:
