@@ -145,7 +145,7 @@ def predict(
 def _introduce(folder: RunFolder) -> None:
     """Print what a run that comes with selfmm is."""
     if about := folder.require_finished().about:
-        typer.echo(about, err=True)
+        typer.echo(parts.printable(about), err=True)  # a run may come from anybody
 
 
 def _introduced(results: Iterator[T], folder: RunFolder) -> Iterator[T]:

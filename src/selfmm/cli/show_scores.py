@@ -54,7 +54,7 @@ def card(prediction: Prediction) -> Group:
             shown = figure(score, (low, high)), _bar(score, (low, high)), prediction.interval_text(name)
             scores.add_row(heading, *shown, _place(prediction, name))
     for name, reason in prediction.unscored.items():
-        scores.add_row(Text(title(name), style="dim"), "-", Text(reason, style="dim"), "", "")
+        scores.add_row(Text(title(name), style="dim"), "-", Text(printable(reason), style="dim"), "", "")
     if any(column for column in scores.columns[-1].cells):
         scores.caption, scores.caption_justify = "higher than: share of the training clips with a lower score", "left"
     head = Text.assemble((printable(prediction.id), "bold"), f"  {prediction.end - prediction.start:.1f} s")
