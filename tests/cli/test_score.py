@@ -372,7 +372,7 @@ def test_without_a_run_the_starter_scores(
 def test_a_recording_that_does_not_exist_is_named(tmp_path: Path) -> None:
     result = selfmm("predict", "none.mp4", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
-    assert "none.mp4 is not a run folder: it does not exist" in result.stderr
+    assert "none.mp4 does not exist. Give a recording" in result.stderr
 
 
 def test_a_card_says_why_a_modality_has_no_score() -> None:

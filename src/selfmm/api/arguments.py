@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.core.errors import ArgumentsError, OutputError, RunError
+from selfmm.core.errors import ArgumentsError, OutputError, RunError, SourceError
 
 if TYPE_CHECKING:
     from selfmm.recordings.spans import Sentences, Windows
@@ -115,6 +115,9 @@ def run_and_inputs(first: Path | None, inputs: Sequence[Path]) -> tuple[Path, li
     Args:
         first: a run, or a recording, a folder of recordings, a data set or a table; None: nothing was named.
         inputs: the arguments after it.
+
+    Raises:
+        SourceError: if the first argument names a recording that does not exist.
     """
     if first is None:
         return Path(STARTER), [*inputs]
@@ -125,9 +128,15 @@ def run_and_inputs(first: Path | None, inputs: Sequence[Path]) -> tuple[Path, li
 
 def _is_input(path: Path) -> bool:
     from selfmm.data.manifest import MANIFEST
+    from selfmm.data.other_paths import RECORDINGS
     from selfmm.features.clips.listing import holds_recordings
 
     if not path.is_dir():
+        if not path.exists() and path.suffix.lower() in RECORDINGS:
+            raise SourceError(
+                f"{path} does not exist. Give a recording, a data-set folder or a table; to score words, use "
+                "`text=...`."
+            )
         return path.is_file()
     return (path / MANIFEST).is_file() or any(
         holds_recordings(folder) for folder in (path, *path.iterdir()) if folder.is_dir()

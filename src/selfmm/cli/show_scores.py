@@ -57,6 +57,8 @@ def card(prediction: Prediction) -> Group:
         scores.add_row(Text(title(name), style="dim"), "-", Text(printable(reason), style="dim"), "", "")
     if any(column for column in scores.columns[-1].cells):
         scores.caption, scores.caption_justify = "higher than: share of the training clips with a lower score", "left"
+    else:
+        scores.columns.pop()  # a model that comes with selfmm has no training clips to compare with
     head = Text.assemble((printable(prediction.id), "bold"), f"  {prediction.end - prediction.start:.1f} s")
     words = printable(prediction.transcript.text)
     source = _SOURCES[prediction.transcript.source]
