@@ -51,7 +51,6 @@ def make_objective(dataset: Dataset, settings: Settings, assembly: Assembly, row
         generator,
         clean_features=settings.labels.features == "eval",
         weighting=settings.labels.weighting,
-        fixed=fixed_labels(dataset, model.tasks, rows),
     )
 
 

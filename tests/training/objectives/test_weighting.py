@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.worlds import MODALITIES, make_batch, make_model, part_of
 from selfmm.data.types import Batch, Output
-from selfmm.labels import FixedLabels
+from selfmm.labels import FixedLabels, Outcome
 from selfmm.models import MODELS, find_model
 from selfmm.models.base import Model
 from selfmm.training.objectives.self_mm import SelfMMObjective
@@ -33,7 +33,15 @@ class KnownLabels:
     labels: dict[str, Tensor]
     table: dict[str, Tensor]
     m_labels: Tensor
+    fixed: dict[str, FixedLabels] = field(default_factory=dict)
     unit: float = 1.0
+
+    @property
+    def outcomes(self) -> dict[str, Tensor]:
+        codes = {name: torch.full((COUNT,), int(Outcome.UPDATED), dtype=torch.uint8) for name in self.labels}
+        for name, known in self.fixed.items():
+            codes[name][known.index] = int(Outcome.FIXED)
+        return codes
 
     def weights(self, index: Tensor) -> dict[str, Tensor]:
         return {name: weights[index] for name, weights in self.table.items()}
@@ -46,7 +54,7 @@ def known_labels(weights: dict[str, Tensor]) -> KnownLabels:
 
 
 def objective(generator: KnownLabels, weighting: Weighting, **fixed: FixedLabels) -> SelfMMObjective:
-    return SelfMMObjective(generator, weighting=weighting, fixed=fixed)  # type: ignore[arg-type]
+    return SelfMMObjective(replace(generator, fixed=fixed), weighting=weighting)  # type: ignore[arg-type]
 
 
 def gradients(model: Model, loss: Tensor) -> Gradients:

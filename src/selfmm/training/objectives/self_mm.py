@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
 from torch import Tensor
 
 from selfmm.data.types import Batch, Loss, Output
-from selfmm.labels import EstimatedLabels, FixedLabels, UnimodalLabelGenerator
+from selfmm.labels import EstimatedLabels, Outcome, UnimodalLabelGenerator
+from selfmm.labels.base import key
 from selfmm.labels.shared import SharedLabelGenerator
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.fused import total_loss
@@ -36,7 +34,6 @@ class SelfMMObjective(Objective):
         generator: generates the labels y_s; its state is part of this module's state.
         clean_features: whether the generator gets features computed without dropout.
         weighting: see above.
-        fixed: per modality, the labels that people fixed, as the generator has them.
     """
 
     def __init__(
@@ -45,18 +42,13 @@ class SelfMMObjective(Objective):
         *,
         clean_features: bool = True,
         weighting: Weighting = "encoder",
-        fixed: Mapping[str, FixedLabels] | None = None,
     ) -> None:
         super().__init__()
         self.generator, self.weighting = generator, weighting
         self.clean_features = clean_features and not isinstance(generator, EstimatedLabels)
-        fixed = fixed or {}
-        for name in generator.labels:
-            trust = torch.full((len(generator.m_labels),), torch.nan)
-            if name in fixed:
-                trust[fixed[name].index] = fixed[name].weights.float()
-            # Not part of a checkpoint, because it comes from the data.
-            self.register_buffer(f"trust_{name}", trust, persistent=False)
+        for name, outcome in generator.outcomes.items():
+            # They never change, so they are looked up once, and are not part of a checkpoint.
+            self.register_buffer(f"fixed_{key(name)}", outcome == int(Outcome.FIXED), persistent=False)
 
     def forward(self, output: Output, batch: Batch) -> Loss:
         parts, heads = {"fusion": (output.fusion - batch.labels).abs()}, {}
@@ -65,10 +57,9 @@ class SelfMMObjective(Objective):
             target = self.generator.labels[name][batch.index].to(score.dtype)
             weight = weights[name].to(score.dtype)
             if self.weighting == "encoder":
-                trust: Tensor = getattr(self, f"trust_{name}")[batch.index].to(score.dtype)
-                fixed = trust.isfinite()
+                fixed: Tensor = getattr(self, f"fixed_{key(name)}")[batch.index]
                 scale_gradient(output, name, weight.where(~fixed, 1.0))
-                weight = trust.where(fixed, 1.0)
+                weight = weight.where(fixed, 1.0)
             heads[name] = weight.where(output.present[name], 0.0)
             parts[name] = (weight * (score - target).abs()).where(output.present[name], 0.0)
         return total_loss(parts, output, self.generator.unit, heads)
