@@ -13,8 +13,9 @@ import torch
 import selfmm
 from selfmm.config.settings import Settings, load_settings
 from selfmm.data.store import Dataset
-from selfmm.models import frozen_inputs as module
-from selfmm.models.frozen_inputs import MeanState, frozen_inputs
+from selfmm.models import text as module
+from selfmm.models.assembly import assemble
+from selfmm.models.frozen_inputs import frozen_inputs
 from selfmm.models.text import Pretrained, TransformerEncoder, load_pretrained
 
 
@@ -54,7 +55,7 @@ def test_words_are_the_mean_of_the_last_layer_of_transformers(planted: Dataset, 
 @pytest.mark.parametrize("packed", [True, False])
 def test_padding_does_not_count(packed: bool, tiny_encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "can_pack", lambda model: packed)
-    encoder = MeanState(load_pretrained(tiny_encoder).model).eval()
+    encoder = TransformerEncoder(load_pretrained(tiny_encoder).model, finetune=False, pooling="mean").eval()
     ids = torch.tensor([[2, 7, 8, 3, 0, 0], [2, 9, 6, 5, 4, 3], [0, 0, 0, 0, 0, 0]])
     means = encoder(ids, torch.tensor([4, 6, 0]))
     torch.testing.assert_close(means[0], encoder(ids[:1, :4], torch.tensor([4]))[0], atol=1e-5, rtol=0)
@@ -63,11 +64,22 @@ def test_padding_does_not_count(packed: bool, tiny_encoder: str, monkeypatch: py
     assert means.shape == (3, encoder.dim)
 
 
-def test_a_mean_is_not_taken_for_the_first_token_of_the_same_encoder(tiny_encoder: str) -> None:
-    """Cached outputs are named after the encoder's state."""
-    model = load_pretrained(tiny_encoder).model
-    first = TransformerEncoder(model, finetune=False)
-    assert not {*MeanState(model).state_dict()} & {*first.state_dict()}
+def test_a_mean_is_not_taken_for_the_first_token_of_the_same_encoder(
+    planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cached outputs tell them apart; a run whose frozen encoder pools by the mean shares the file."""
+    monkeypatch.setenv("SELFMM_CACHE", str(tmp_path))
+    files = []
+    for pooling in ("first", "mean"):
+        overrides = ["text.max_tokens=12", "text.finetune=false", f"text.pooling={pooling}", "modalities=text"]
+        chosen = load_settings(None, [f"text.encoder={tiny_encoder}", *overrides])
+        encoded = assemble(planted, chosen).encode_text(planted)
+        assert encoded is not None
+        text = {"text": planted.modalities["text"]}
+        [states] = frozen_inputs(planted, text, chosen, load_pretrained(tiny_encoder))["text"]
+        assert np.array_equal(encoded.rows.numpy(), states) == (pooling == "mean")
+        files.append(len([*(tmp_path / "encoded").iterdir()]))
+    assert files == [2, 2]
 
 
 def test_frames_are_their_mean_and_deviation(damaged: Dataset, tiny_encoder: str) -> None:

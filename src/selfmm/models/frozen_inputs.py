@@ -7,40 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from selfmm.config.settings import Settings
 from selfmm.core.weights import cache_folder
 from selfmm.data.batches import BatchMaker
 from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.store import Dataset
-from selfmm.models.encoders import Encoder
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
-from selfmm.models.packed import all_tokens, can_pack
-from selfmm.models.reading import pool
-from selfmm.models.text import Pretrained
+from selfmm.models.text import Pretrained, TransformerEncoder
 
 Vectors = npt.NDArray[np.float32]
-
-
-class MeanState(Encoder):
-    """The mean over a clip's tokens of a transformer's last layer, (B, ``dim``); nothing is trained."""
-
-    def __init__(self, transformer: nn.Module) -> None:
-        super().__init__()
-        self.transformer, self.dim = transformer, int(transformer.config.hidden_size)  # type: ignore[union-attr,arg-type]
-
-    @torch.no_grad()
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        lengths = lengths.clamp(min=1)
-        if can_pack(self.transformer):
-            hidden = all_tokens(self.transformer, values, lengths, recompute=False)
-        else:
-            real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
-            hidden = self.transformer(input_ids=values, attention_mask=real.long()).last_hidden_state
-        return pool(hidden, lengths, "mean")
 
 
 def frozen_inputs(
@@ -86,8 +63,10 @@ def _text_states(dataset: Dataset, modality: Modality, settings: Settings, pretr
     if modality.kind == "text":
         tokens = pretrained.tokenise(dataset.samples[TEXT].fillna("").tolist(), limit)
     clips = BatchMaker(dataset, rows, {TEXT: modality}, tokens=tokens, max_tokens=limit)
-    device = choose_device(settings.training.device)
-    encoder = MeanState(pretrained.model).to(device).eval()
+    # As trainable as it is: a run may be about to train it.
+    trainable = any(parameter.requires_grad for parameter in pretrained.model.parameters())
+    encoder = TransformerEncoder(pretrained.model, finetune=trainable, pooling="mean")
+    encoder.to(choose_device(settings.training.device)).eval()
     states: Vectors = encode_once(encoder, clips, TEXT, cache_folder() / "encoded").rows.numpy().copy()
     states[dataset.lengths(TEXT) == 0] = np.nan
     return states
