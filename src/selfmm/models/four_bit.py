@@ -84,10 +84,14 @@ class FourBitWords(nn.Module):
         self.register_buffer("pairs", torch.from_numpy(blocks["pairs"].copy()), persistent=False)
 
     def forward(self, ids: Tensor) -> Tensor:
-        pairs = self.pairs[ids].float()
-        high = (pairs / 16).floor()  # ONNX does not shift bits of every type
-        halves = torch.cat([pairs - 16 * high, high], dim=-1) - 8
-        return (halves * self.scale[ids].float().unsqueeze(-1)).flatten(-2)
+        return _numbers(self.scale[ids], self.pairs[ids]).flatten(-2)
+
+
+def _numbers(scale: Tensor, pairs: Tensor) -> Tensor:
+    """Return the numbers of blocks, (..., 32) float32, from their scales (...) and pairs (..., 16)."""
+    pairs = pairs.float()
+    high = (pairs / 16).floor()  # ONNX does not shift bits of every type
+    return (torch.cat([pairs - 16 * high, high], dim=-1) - 8) * scale.float().unsqueeze(-1)
 
 
 def read_four_bit(file: Path, prefix: str, *, compact: bool = False) -> tuple[Any, Any]:
@@ -177,13 +181,12 @@ def _values(content: _Content, name: str) -> Tensor:
     if kind == 0:
         return torch.from_numpy(np.frombuffer(content.data, "<f4", count, place).astype(np.float32))
     blocks = np.frombuffer(content.data, _BLOCK, count // 32, place)
-    values = np.empty((len(blocks), 2, 16), dtype=np.float32)
+    values = torch.empty(len(blocks), 32)
     for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
-        part, out = blocks[start : start + _BLOCKS_AT_ONCE], values[start : start + _BLOCKS_AT_ONCE]
-        out[:, 0], out[:, 1] = part["pairs"] & 15, part["pairs"] >> 4
-        out -= 8
-        out *= part["scale"].astype(np.float32)[:, None, None]
-    return torch.from_numpy(values.reshape(-1))
+        part = blocks[start : start + _BLOCKS_AT_ONCE]
+        scale, pairs = (torch.from_numpy(part[name].astype(kind)) for name, kind in (("scale", "f2"), ("pairs", "u1")))
+        values[start : start + len(part)] = _numbers(scale, pairs)
+    return values.flatten()
 
 
 def _tokenizer(content: _Content, prefix: str) -> Any:
