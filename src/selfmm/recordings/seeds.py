@@ -64,17 +64,10 @@ class SeedModels(SentimentModel):
         with open_data(chosen) as dataset:
             return SeedMetrics.of({seed: member.evaluate(dataset, split) for seed, member in self.members.items()})
 
-    def _table(self, data: Dataset | str | Path, split: str | None, explain: bool) -> pd.DataFrame:
+    def predict(self, data: Any = None, split: str | None = None, *, text: Any = None, explain: bool = False) -> Any:
+        """Score like a single run; raise ``RunError`` if an explanation is asked for, see :func:`refuse_explain`."""
         refuse_explain(self.folder, explain)
-        return super()._table(data, split, explain)
-
-    def _one(self, clips: Any, explain: bool) -> Any:
-        refuse_explain(self.folder, explain)
-        return super()._one(clips, explain)
-
-    def _many(self, clips: Any, explain: bool) -> Any:
-        refuse_explain(self.folder, explain)
-        return super()._many(clips, explain)
+        return super().predict(data, split, text=text, explain=explain)  # type: ignore[call-overload]
 
 
 def refuse_explain(folder: RunFolder, explain: bool) -> None:
