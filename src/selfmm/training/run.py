@@ -230,8 +230,9 @@ class Run:
 
     def _write_results(self, assembly: Assembly, trainer: Trainer, scores: Scores) -> None:
         store_weights(self.folder, trainer.model, self.shared)
-        write_table(self.folder.path / "predictions.parquet", prediction_table(self.dataset, scores))
-        write_json(self.folder.path / "metrics.json", self._metrics(scores, trainer, assembly))
+        predictions = prediction_table(self.dataset, scores)
+        write_table(self.folder.path / "predictions.parquet", predictions)
+        write_json(self.folder.path / "metrics.json", self._metrics(scores, predictions, trainer, assembly))
         if self._source == "generated":
             write_table(self.folder.path / "labels.parquet", self._labels(assembly, trainer))
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
@@ -256,7 +257,9 @@ class Run:
             for name in complete:
                 assembly.model.missing[name].copy_(means[name])
 
-    def _metrics(self, scores: Scores, trainer: Trainer, assembly: Assembly) -> dict[str, object]:
+    def _metrics(
+        self, scores: Scores, predictions: pd.DataFrame, trainer: Trainer, assembly: Assembly
+    ) -> dict[str, object]:
         """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
         splits: dict[str, object] = {}
         for split in SPLITS:
@@ -275,7 +278,7 @@ class Run:
         raw = [name for name in frames if not self.settings.stream_for(name).standardise]
         notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
         notes += self._capitals(assembly)
-        known = Scored.of(prediction_table(self.dataset, scores), self.dataset.samples)
+        known = Scored.of(predictions, self.dataset.samples)
         worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
         content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
         return content | {"worth": asdict(worth), "notes": notes}
