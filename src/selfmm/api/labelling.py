@@ -201,13 +201,13 @@ def _as_data(data: Dataset | Run) -> Dataset | None:
 
     if isinstance(data, Dataset):
         return data
-    path = open_run(data).path
-    if (path / "run.json").is_file():
+    folder = open_run(data)
+    if folder.is_run:
         return None
-    if (path / MANIFEST).is_file():
-        return open_dataset(path)
+    if (folder.path / MANIFEST).is_file():
+        return open_dataset(folder.path)
     try:
-        open_run(data).info()
+        folder.info()
     except RunError as error:
         raise RunError(str(error).replace("is not a run folder:", "is neither a run folder nor a data set:")) from None
     return None
@@ -355,12 +355,10 @@ def corrections_file(data: Dataset | Run) -> Path:
 def _dataset(data: Dataset | Run) -> Dataset:
     from selfmm.data.manifest import MANIFEST
     from selfmm.data.store import Dataset, open_dataset
-    from selfmm.runs.seeds import SeedsFolder
 
     if isinstance(data, Dataset):
         return data
     folder = open_run(data, seeds=True)
-    is_run = isinstance(folder, SeedsFolder) or (folder.path / "run.json").is_file()
-    if is_run and not (folder.path / MANIFEST).is_file():
+    if folder.is_run and not (folder.path / MANIFEST).is_file():
         return folder.training_data()
     return open_dataset(folder.path)
