@@ -82,7 +82,7 @@ _FORMER_KEYS = {"given": "fixed_weights"}
 
 
 def rename_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Rename the keys of a state in place, so a run that an older version began can be resumed."""
+    """Rename the keys of a state in place, so a state that an older version saved can be loaded."""
     for old in list(state):
         parts = old.removeprefix(prefix).split(".")
         state[prefix + ".".join(_FORMER_KEYS.get(part, part) for part in parts)] = state.pop(old)

@@ -107,31 +107,31 @@ def _trust(audit: Audit) -> list[str]:
 
 
 def _columns(columns: Iterable[str]) -> list[tuple[str, str]]:
-    meanings = {
+    of_labels = {
+        "trust": "trust in this label, 0 to 1",
+        "expected_error": "expected error of this label",
+        "made": "how this label was made",
+        "outcome": "what became of the label in training",
+    }
+    prefixes = {
         KNOWN: "label of the modality that the data set has from elsewhere; not used, only for comparison",
         LABEL: "label of the modality; empty where the clip lacks it or has no label as a whole",
-        "trust_": "trust in this label, 0 to 1",
-        "expected_error_": "expected error of this label",
-        "made_": "how this label was made",
-        "outcome_": "what became of the label in training",
+        **{f"{name}_": meaning for name, meaning in of_labels.items()},
     }
     exact = {
+        **of_labels,
         "label": "label of the whole clip, from people",
         "m_label": "label of the whole clip, from people",
         "u_label": "label of the modality",
         "split": "train, valid or test",
         "weight": "weight of the label in training, 0 to 1",
         "epoch": "after which it was the label; 0: before training",
-        "trust": "trust in this label, 0 to 1",
-        "expected_error": "expected error of this label",
         "contradiction": "probability that the modality contradicts the label of the whole clip",
-        "made": "how this label was made",
-        "outcome": "what became of the label in training",
     }
     rows = []
     for column in columns:
-        prefix = next((known for known in meanings if column.startswith(known)), None)
-        meaning = exact.get(column) or (meanings[prefix] if prefix else "as in the data set")
+        prefix = next((known for known in prefixes if column.startswith(known)), None)
+        meaning = exact.get(column) or (prefixes[prefix] if prefix else "as in the data set")
         rows.append((f"`{column}`", meaning))
     return rows
 
