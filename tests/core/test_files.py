@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from core.builders import MARKER, make, names
 from selfmm.core.errors import OutputError
-from selfmm.core.files import atomic_file, write_text
+from selfmm.core.files import atomic_file, discard_unfinished, write_text
 from selfmm.core.folders import atomic_folder
 
 
@@ -85,3 +86,14 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         make(tmp_path / ("x" * 300))
     with pytest.raises(OutputError, match="exists already"):
         make(tmp_path / "file")
+
+
+def test_a_process_that_ends_at_once_can_remove_what_it_has_not_finished(tmp_path: Path) -> None:
+    with suppress(OutputError), atomic_file(tmp_path / "a.json") as temporary:
+        temporary.write_text("half")
+        discard_unfinished()
+        assert not list(tmp_path.iterdir())
+    with atomic_file(tmp_path / "a.json") as temporary:
+        temporary.write_text("whole")
+    discard_unfinished()
+    assert names(tmp_path) == ["a.json"]

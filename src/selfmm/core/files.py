@@ -35,6 +35,9 @@ def explain(error: OSError, path: Path) -> OutputError:
     return OutputError(f"cannot write {path}: {reason}. Nothing was left half-written.")
 
 
+_unfinished: set[Path] = set()
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path`` and rename it to ``path`` when the block ends without an error.
@@ -43,6 +46,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OutputError: if the file cannot be written; ``path`` is then as it was before.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    _unfinished.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -51,8 +55,19 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        with suppress(OSError):  # what stopped the write may stop this too; the first error is the one to report
-            temporary.unlink()
+        _remove(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of this process, which is about to end without finishing them."""
+    for temporary in list(_unfinished):
+        _remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):  # what stopped the write may stop this too; the first error is the one to report
+        temporary.unlink()
+    _unfinished.discard(temporary)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from selfmm.core.errors import SelfmmError
+from selfmm.core.files import discard_unfinished
 from selfmm.core.jobs.worker import Event, Message
 from selfmm.core.machine import collect_rarely
 
@@ -70,6 +71,7 @@ class Parent:
         self._messages.put(None)
         _thread.interrupt_main()
         time.sleep(_GRACE)
+        discard_unfinished()
         os._exit(130)
 
 

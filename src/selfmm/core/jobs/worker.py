@@ -107,8 +107,12 @@ class Worker:
         return None if code == 0 else self.failure or explain_death(code, self._last_words)
 
 
-def stop(workers: Collection[Worker], patience: float = 5) -> None:
-    """End workers: give them ``patience`` seconds to end on their own, then kill the rest."""
+def stop(workers: Collection[Worker], patience: float = 15) -> None:
+    """End workers: give them ``patience`` seconds to end on their own, then kill the rest.
+
+    They end within seconds, see :class:`selfmm.core.jobs.parent.Parent`; only one that hangs is killed, which may leave
+    a temporary file.
+    """
     for worker in workers:
         worker.close()
     deadline = time.monotonic() + patience
