@@ -56,6 +56,15 @@ def test_all_problems_at_once_with_the_nearest_key() -> None:
     assert "'nonsense' is not a setting; write key=value" in message
 
 
+@pytest.mark.parametrize("value", ["nonsense", "-99"])
+def test_a_setting_of_several_types_is_one_problem(value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(overrides=[f"text.layer={value}"])
+    [problem] = caught.value.problems
+    assert problem.startswith("text.layer = ")
+    assert ": input should be 'last' or input should be " in problem
+
+
 def test_a_value_where_a_group_is_expected() -> None:
     with pytest.raises(SettingsError, match="training"):
         load_settings(None, ["training=3"])

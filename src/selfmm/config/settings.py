@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -280,9 +281,11 @@ def load_group(
     try:
         settings = group.model_validate(tree)
     except ValidationError as error:
-        problems += [
-            prefix + _describe(group, list(e["loc"]), e["type"], plain(e["msg"]), e["input"]) for e in error.errors()
-        ]
+        described = [_describe(group, list(e["loc"]), e["type"], plain(e["msg"]), e["input"]) for e in error.errors()]
+        whys: dict[str, list[str]] = {}  # a setting of several types has an error for each of them
+        for what, why in described:
+            whys.setdefault(what, []).append(why)
+        problems += [prefix + what + " or ".join(several) for what, several in whys.items()]
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
@@ -337,14 +340,18 @@ def put_value(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     tree[keys[-1]] = value
 
 
-def _describe(whole: type[Group], location: list[Any], kind: str, message: str, value: object) -> str:
+def _describe(whole: type[Group], location: list[Any], kind: str, message: str, value: object) -> tuple[str, str]:
+    """Return which setting is wrong, and why."""
+    if kind != "extra_forbidden" and not re.fullmatch(r"\w+", str(location[-1])):
+        location = location[:-1]  # one of the setting's types, as pydantic names it
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
-        return f"{key} = {repr(value)[:80]}: {message[0].lower()}{message[1:]}"
+        return f"{key} = {repr(value)[:80]}: ", f"{message[0].lower()}{message[1:]}"
     if whole is Settings and key in _RETIRED:
-        return f"{key} = {value!r}: this setting was removed, and only {_RETIRED[key]!r} has the same effect; delete it"
+        removed = f"this setting was removed, and only {_RETIRED[key]!r} has the same effect; delete it"
+        return f"{key} = {value!r}: ", removed
     names = _fields_at(whole, location[:-1])
-    return f"{key} is not a setting{did_you_mean(str(location[-1]), names)}"
+    return f"{key} is not a setting", did_you_mean(str(location[-1]), names)
 
 
 def _fields_at(whole: type[Group], location: list[Any]) -> list[str]:
