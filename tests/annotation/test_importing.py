@@ -155,6 +155,10 @@ def test_another_rater_is_added(dataset: Dataset, tmp_path: Path) -> None:
     assert done.agreement[["raters", "ratings", "clips", "shared"]].to_numpy().tolist() == [[2, 3, 2, 1]]
     assert forget_corrections(open_dataset(dataset.path), "two.csv") == 1
     assert stored(dataset)["a", "text"] == (1.0, 1.0, "one.csv")
+    named = sheet(tmp_path, "id,rater,label_text\na,Cy,2\n", "three.csv")
+    done = import_corrections(open_dataset(dataset.path), named, rater="Zed")
+    assert done.raters == ("Cy",)
+    assert "the file names its raters, so `rater=...` is not used." in done.notes
 
 
 RATED = {("a", "text", "Ann"): 1.0, ("a", "text", "Bo"): 2.0, ("b", "text", "Ann"): -1.0, ("a", "audio", "Bo"): 0.5}

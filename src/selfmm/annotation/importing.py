@@ -141,7 +141,10 @@ def _repeated(number: int) -> list[str]:
 
 
 def _unnamed(ratings: Ratings, rater: str | None) -> list[str]:
-    if rater or not any(not rating.rater for rating in ratings.rows):
+    unnamed = any(not rating.rater for rating in ratings.rows)
+    if rater and not unnamed:
+        return ["the file names its raters, so `rater=...` is not used."]
+    if rater or not unnamed:
         return []
     return ["ratings without a rater count as those of one person with the name of the source; `rater=...` names them."]
 
