@@ -155,6 +155,8 @@ def test_features_of_others_are_ignored(starter: SentimentModel, planted: Datase
 def test_it_has_no_report(starter: SentimentModel) -> None:
     with pytest.raises(RunError, match=r"starter has no report: .* was not trained here"):
         api.report(starter)
+    with pytest.raises(RunError, match=r"^starter comes with selfmm and has no labels per modality"):
+        api.labels(starter)
 
 
 @pytest.mark.slow

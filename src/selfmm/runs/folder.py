@@ -215,8 +215,9 @@ class RunFolder:
         info = self.require_finished()
         if info.about:
             raise RunError(
-                f"the texts that {info.dataset} was fitted on are not a data set on this machine. Name a data set: "
-                f"selfmm evaluate {info.dataset} DATA (in Python, data=DATA)."
+                f"the texts that {info.dataset} was fitted on are not a data set on this machine. Name a data set of "
+                f"yours where a command takes one, for example: selfmm evaluate {info.dataset} DATA (in Python, "
+                "data=DATA)."
             )
         path = Path(info.dataset_path)
         if not (path / MANIFEST).is_file():
@@ -239,6 +240,11 @@ class RunFolder:
 
     def no_labels_error(self, info: RunInfo) -> RunError:
         """Return the error for a run without generated labels."""
+        if info.about:
+            return RunError(
+                f"{info.dataset} comes with selfmm and has no labels per modality. `selfmm labels DATA` estimates "
+                "those of a data set."
+            )
         return RunError(
             f"{self.path} has no generated labels per modality: {info.model_name} was trained with "
             f"`labels='{info.labels}'`. Train with `labels='generated'` to have them."
