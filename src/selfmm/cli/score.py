@@ -237,7 +237,7 @@ def _print_table(table: object, folder: RunFolder, out: Path | None) -> None:
     assert isinstance(table, pd.DataFrame)
     modalities = [str(name).removeprefix("score_") for name in table if str(name).startswith("score_")]
     missing = [name for name in modalities if table[f"score_{name}"].isna().all()]
-    if missing:
+    if missing and not folder.require_finished().about:
         note([f"no clip has {' or '.join(missing)}; the model uses its stand-in for a missing modality."], err=True)
     worth = folder.worth()
     if out is None and worth is not None and sys.stdout.isatty():

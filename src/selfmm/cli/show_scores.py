@@ -102,8 +102,9 @@ def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:
 
 def readable(table: pd.DataFrame, worth: RunWorth) -> pd.DataFrame:
     """Return a table of scores for a terminal: a score without information is replaced by the reason, and of the
-    intervals only that of the fused score is left."""
+    intervals only that of the fused score is left. Numbers are rounded, and labels are left out if there are none."""
     shown = table.drop(columns=[name for name in table if str(name).startswith(("low_", "high_", "informs"))])
+    shown = shown.drop(columns=[name for name in ("label",) if name in shown and shown[name].isna().all()]).round(2)
     for name, score in worth.scores.items():
         column = "score" if name == FUSION else f"score_{name}"
         if column in shown and not score.informs:
