@@ -34,13 +34,14 @@ def train(
     resume: bool = False,
     listener: Listener | None = None,
 ) -> SentimentModel:
-    """Train a model, by default Self-MM, on a data set and leave a run folder.
+    """Train a model on a data set and leave a run folder.
 
     Args:
         data: a data-set folder, or an open data set.
         preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file.
         model: name of a model, see :func:`models`, or your own ``path/to/file.py:Class``. This and the next three
-            arguments override the preset.
+            arguments override the preset. Default: that of the preset; without one, ``adapt`` for few rated clips,
+            otherwise ``self_mm``, see :mod:`selfmm.training.choice`.
         labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
         text_encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``.
         seed: seed of everything random.
@@ -56,20 +57,23 @@ def train(
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
     """
-    from selfmm.config.settings import load_settings
+    from selfmm.config.settings import load_settings, names_model
     from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
     from selfmm.recordings.model import SentimentModel
     from selfmm.runs.folder import RunFolder
+    from selfmm.training.choice import choose_model
     from selfmm.training.run import Run
 
-    dataset = as_dataset(data)
+    dataset, reason = as_dataset(data), ""
     if settings is None:
+        if preset is None and model is None and labels is None and not names_model(overrides):
+            model, reason = choose_model(dataset, overrides)
         values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
         settings = load_settings(preset, values, seed=seed)
     default = default_folder(dataset, preset, settings.model_name, settings.seed)
     folder = RunFolder(default if out is None else Path(out))
-    Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
+    Run(dataset, settings, folder, listener or Listener(), reason=reason).execute(resume=resume)
     return SentimentModel.load(folder)
 
 

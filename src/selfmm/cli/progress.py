@@ -63,6 +63,9 @@ class TrainingLines(_Lines):
 
     max_epochs = 0
 
+    def chose(self, reason: str) -> None:
+        self.say(reason)
+
     def started(self, max_epochs: int, steps: int, done: int) -> None:
         self.max_epochs = max_epochs
         self.say(f"resumed after epoch {done}" if done else f"at most {count(max_epochs, 'epoch')}")
@@ -83,6 +86,9 @@ class TrainingBars(Listener):
         self.progress = progress
         self.epochs: TaskID | None = None
         self.steps: TaskID | None = None
+
+    def chose(self, reason: str) -> None:
+        self.progress.console.print(Text(as_options(reason)), soft_wrap=True)
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
         self.epochs = self.progress.add_task("epochs", total=max_epochs, completed=done)

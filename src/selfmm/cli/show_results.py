@@ -36,12 +36,15 @@ _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", 
 def run_summary(model: SentimentModel) -> Group:
     """Lay out a finished run: why not to trust it, if so; metrics; what each score is worth; and its files."""
     content = model.metrics
-    rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in ("valid", "test")}
+    closed = model.assembly.model.closed_form
+    splits = ("train", "valid", "test") if closed else ("valid", "test")
+    rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in splits}
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
     few = [f"{metrics.count} in {split}" for split, metrics in rows.items() if metrics.count < _FEW]
     labels = "labels.parquet, " if model.info.labels == "generated" else ""
+    chosen = f"best epoch {content['best_epoch']} of {len(model.history)}, chosen by the validation MAE"
     lines = [
-        f"best epoch {content['best_epoch']} of {len(model.history)}, chosen by the validation MAE",
+        "scores of rated clips are left out: fitted without their recording" if closed else chosen,
         f"{model.folder.path}: model, metrics.json, predictions.parquet, {labels}history.jsonl",
     ]
     if few:

@@ -242,11 +242,16 @@ def load_settings(
     tree: dict[str, Any] = {} if preset is None else _read_preset(preset)
     _add_former(tree)
     overrides = each(overrides)
-    named = values.get("model") or any(override.partition("=")[0].strip() == "model" for override in overrides)
+    named = values.get("model") or names_model(overrides)
     if not (trust or named) and is_code(str(tree.get("model", ""))):
         model = f"`model={str(tree['model'])!r}`"
         raise SettingsError([f"{preset} names code as its model. selfmm runs it only if you name it yourself: {model}"])
     return load_group(Settings, overrides, tree, values)
+
+
+def names_model(overrides: Sequence[str]) -> bool:
+    """Return whether one of the settings ``key=value`` is the model."""
+    return any(override.partition("=")[0].strip() == "model" for override in each(overrides))
 
 
 def load_group(

@@ -35,6 +35,8 @@ import pandas as pd
 from selfmm.evaluation.metrics import Metrics, pearson
 
 FUSION = "fusion"
+LEFT_OUT = "left-out"
+"""Stands for a split: clips whose scores come from fits without their recording."""
 LEVEL = 0.8
 """Share of unseen clips whose label a band is to hold."""
 FEW = 100
@@ -177,6 +179,12 @@ class Scored:
             predictions["split"].to_numpy(dtype=object),
         )
 
+    def with_split(self, rows: npt.NDArray[np.intp], split: str) -> Self:
+        """Return the same clips with another split for some ``rows``."""
+        splits = self.splits.copy()
+        splits[rows] = split
+        return replace(self, splits=splits)
+
     def pair(self, name: str, against: str, split: str) -> tuple[Array, Array, npt.NDArray[np.object_]]:
         """Return score, label and recording of the clips of a split that have both."""
         labels = self.labels.get(against, np.full(len(self.splits), math.nan))
@@ -194,22 +202,29 @@ class Scored:
         return "label"
 
 
-def run_worth(scored: Scored, label_range: tuple[float, float], training_clips: int) -> RunWorth:
+def run_worth(
+    scored: Scored, label_range: tuple[float, float], training_clips: int, calibration: str = "valid"
+) -> RunWorth:
     """Return what the scores of a run are worth: bands from the validation clips, the rest from the test clips.
 
-    If no test clip has a label, the validation clips stand in, and ``coverage`` is NaN.
+    If no test clip has a label, or fewer have than there are clips for the bands that the run was not fitted to, these
+    stand in, and ``coverage`` is NaN.
+
+    Args:
+        calibration: the split with the clips for the bands.
     """
-    split = "test" if len(scored.pair(FUSION, "label", "test")[0]) else "valid"
+    tested, left_out = (len(scored.pair(FUSION, "label", split)[0]) for split in ("test", LEFT_OUT))
+    split = "test" if tested > left_out else calibration
     width = label_range[1] - label_range[0]
     scores = {}
     for name in scored.scores:
-        against = scored.reference(name, tuple(dict.fromkeys(("valid", split))))
-        score, label, _ = scored.pair(name, against, "valid")
+        against = scored.reference(name, tuple(dict.fromkeys((calibration, split))))
+        score, label, _ = scored.pair(name, against, calibration)
         worth = measure(*scored.pair(name, against, split), split, against)
         banded = replace(worth, band=conformal_band(np.abs(score - label), width), band_clips=len(score))
-        scores[name] = banded if split == "valid" else replace(banded, coverage=_coverage(scored, name, banded))
+        scores[name] = banded if split == calibration else replace(banded, coverage=_coverage(scored, name, banded))
     labelled = int(np.isfinite(scored.labels["label"]).sum())
-    rows = scored.splits == "valid"
+    rows = scored.splits == calibration
     present = {name: np.isfinite(values[rows]) for name, values in scored.scores.items() if name != FUSION}
     always = tuple(name for name, has in present.items() if has.size and has.mean() >= _NEARLY_ALL)
     return RunWorth(label_range, training_clips, labelled, scores, always)

@@ -31,20 +31,17 @@ MODELS: dict[str, str] = {
     "mlf_dnn": "MLFDNN",
     "mtfn": "MTFN",
     "mlmf": "MLMF",
+    "adapt": "Adapt",
 }
 """The models of selfmm: name, which is also that of the file, and class."""
 
-FITTED: dict[str, str] = {"starter": "Starter"}
-"""Likewise, models that are not trained by gradients. Runs may have them; no setting does."""
 
-
-def find_model(name: str, *, fitted: bool = False) -> type[Model]:
+def find_model(name: str) -> type[Model]:
     """Return the class of a model: the one place that turns the setting ``model`` into a class.
 
     Args:
         name: one of ``MODELS``, or your own code, ``path/to/file.py:ClassName`` or ``package.module:ClassName``, which
             is run.
-        fitted: also accept one of ``FITTED``.
 
     Raises:
         SettingsError: if there is no such model, or if the code cannot be read, fails, or has no such model.
@@ -55,10 +52,7 @@ def find_model(name: str, *, fitted: bool = False) -> type[Model]:
         return OwnCode.read(name).load()
     if is_file(name):
         raise SettingsError([f"model = {name!r}: name the class too, for example {name}:MyModel"])
-    models = MODELS | FITTED if fitted else MODELS
-    if name in FITTED and not fitted:
-        raise SettingsError([f"model = {name!r}: this model cannot be trained; `selfmm predict {name}` uses it"])
-    if name not in models:
+    if name not in MODELS:
         raise SettingsError([f"model = {name!r}: there is no such model{did_you_mean(name, list(MODELS))}"])
-    model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), models[name])
+    model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), MODELS[name])
     return model

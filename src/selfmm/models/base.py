@@ -93,6 +93,8 @@ class Model(nn.Module):
     joins_clips: ClassVar[bool] = False
     """Whether a term of the loss compares the clips of a batch; every forward pass is then one whole batch."""
     search: ClassVar[Mapping[str, Space]] = COMMON_SEARCH
+    closed_form: ClassVar[bool] = False
+    """Whether it is fitted by :mod:`selfmm.training.adapt` instead of by gradients."""
 
     heads: nn.ModuleDict
     fusion_dim: int
@@ -105,6 +107,11 @@ class Model(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.dims = {name: encoder.dim for name, encoder in encoders.items()}
         self.missing = nn.ParameterDict({name: torch.zeros(dim) for name, dim in self.dims.items()})
+
+    @classmethod
+    def prepared(cls, settings: Settings) -> Settings:
+        """Return the settings that a run of this model has, given those that the user asked for."""
+        return settings
 
     def _encoder(self, name: str, modality: Modality, transformer: nn.Module | None) -> Encoder:
         if modality.kind != "frames":

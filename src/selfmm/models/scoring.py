@@ -87,6 +87,19 @@ def mean_encodings(
     return {name: (part[:-1] / part[-1]).float() for name, part in sums.items() if part[-1]}
 
 
+@torch.inference_mode()
+def encodings(model: Model, maker: BatchMaker, device: torch.device) -> dict[str, npt.NDArray[np.float64]]:
+    """Return each modality's ``Output.encoded`` of every clip, (N, d'); zeros where a clip lacks it."""
+    model.eval()
+    rows = {name: np.zeros((len(maker), len(model.missing[name]))) for name in model.modalities}
+    plan = evaluation_plan(maker.cost, _BATCH)
+    for positions, batch in zip(plan, maker.batches(plan, device), strict=True):
+        output: Output = model(batch)
+        for name, encoded in output.encoded.items():
+            rows[name][positions] = encoded.where(output.present[name][:, None], 0).double().cpu().numpy()
+    return rows
+
+
 def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = None) -> pd.DataFrame:
     """Return the content of ``predictions.parquet``: id, split, label, score, score_<modality>."""
     table = dataset.samples[["id", "split", "label"]]

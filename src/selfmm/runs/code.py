@@ -31,7 +31,7 @@ def model_class(folder: RunFolder, info: RunInfo, model: str | None, trust: bool
     if not is_code(info.model):
         if model not in (None, info.model):
             raise RunError(f"{folder.path} was trained with {info.model}, not {model}. Leave out `model=...`.")
-        return find_model(info.model, fitted=True)
+        return find_model(info.model)
     if model is not None:
         return _named(folder, info, model, trust)
     known = loaded(info.model, info.code_sha256)

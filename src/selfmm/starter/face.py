@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.features.face.landmarks import COLUMNS
+from selfmm.models.adapt import STATISTICS
 
 RELIABILITY = 0.3
 """Assumed correlation of expression and label. On acted clips it is .71; spontaneous faces say less."""
@@ -38,6 +39,7 @@ _SIGNS = {"mouthSmileLeft": 1, "mouthSmileRight": 1, "browDownLeft": -1, "browDo
 
 
 def weights() -> npt.NDArray[np.float32]:
-    """Return the head's weights for the mean of ``COLUMNS`` and a 1 after it, (64,)."""
+    """Return the head's weights for a ``FrameSummary`` of ``COLUMNS``: of the means, 0s, and one of the 1 after it."""
     gain = RELIABILITY * LABELS / EXPRESSIONS
-    return np.array([*(gain / 2 * _SIGNS.get(name, 0) for name in COLUMNS), -gain * REST], dtype=np.float32)
+    means = [gain / 2 * _SIGNS.get(name, 0) for name in COLUMNS]
+    return np.array([*means, *[0.0] * (STATISTICS - 1) * len(COLUMNS), -gain * REST], dtype=np.float32)

@@ -33,6 +33,7 @@ from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.trained_model import texts_dataset
 from selfmm.starter import face
 from selfmm.starter.texts import COLLECTIONS, RatedTexts
+from selfmm.training.adapt.stacking import precision_weights
 
 ENCODER = "e5"
 LABEL_RANGE = (-3.0, 3.0)
@@ -69,7 +70,7 @@ def make(texts: RatedTexts, out: Path) -> RunInfo:
     settings = load_settings(
         None,
         [f"text.encoder={ENCODER}", "text.finetune=false", "labels.source=none", "training.device=cpu"],
-        model="starter",
+        model="adapt",
     )
     return write(fit_words(states_of(texts, settings, text_encoder(settings.text)), texts), texts, settings, out)
 
@@ -120,6 +121,8 @@ def write(words: Words, texts: RatedTexts, settings: Settings, out: Path) -> Run
     error = float(np.square(words.held_out - texts.labels).mean())
     spread = face.LABELS**2
     facial, dim = face.weights(), len(words.weights)
+    errors = np.array([error, face.ERROR])
+    together = precision_weights(errors, spread)
     tensors = {
         "heads.text.score.weight": _rounded(words.weights)[None],
         "heads.text.score.bias": _rounded([words.bias]),
@@ -129,7 +132,11 @@ def write(words: Words, texts: RatedTexts, settings: Settings, out: Path) -> Run
         "missing.vision": torch.zeros(len(facial)),
         "encoders.vision.mean": torch.zeros(len(COLUMNS)),
         "encoders.vision.scale": torch.ones(len(COLUMNS)),
-        "fusion.errors": _rounded([error, face.ERROR]),
+        "encoders.vision.centre": torch.zeros(len(facial) - 1),
+        "encoders.vision.spread": torch.ones(len(facial) - 1),
+        "fusion.weights": _rounded([[0, 0], [1, 0], [0, 1], together]),  # without, words, face, both
+        "fusion.bias": torch.zeros(4),
+        "fusion.errors": _rounded(errors),
         "fusion.spread": _rounded(spread),
     }
     metrics = metrics_of(words, texts)
@@ -145,7 +152,7 @@ def write(words: Words, texts: RatedTexts, settings: Settings, out: Path) -> Run
             TEXT: Modality(kind="text"),
             "vision": Modality(kind="frames", dim=len(COLUMNS), columns=COLUMNS, frame_rate=10.0, gaps=True),
         },
-        model="starter",
+        model="adapt",
         labels="none",
         parameters=dim + 1 + len(facial) + 1,
         trained_parameters=dim + 1,

@@ -18,6 +18,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.labels import EstimatedLabels, UnimodalLabelGenerator
 from selfmm.labels.shared import SharedLabelGenerator
+from selfmm.models import find_model
 from selfmm.models.assembly import Assembly
 from selfmm.models.base import Labels, Model, label_source
 from selfmm.training.corrections import fixed_labels
@@ -104,7 +105,9 @@ def _generator(dataset: Dataset, settings: Settings, model: Model, scale: LabelS
 
 
 def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> None:
-    """Raise ``TrainingError`` if the data set cannot be used for training."""
+    """Raise ``TrainingError`` if the data set cannot be used for training by gradients."""
+    if find_model(settings.model).closed_form:
+        return
     labels = dataset.labels()
     for split in ("train", "valid"):
         rows = dataset.rows(split)

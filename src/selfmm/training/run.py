@@ -30,7 +30,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
-from selfmm.evaluation.worth import Scored, run_worth
+from selfmm.evaluation.worth import LEFT_OUT, Scored, run_worth
 from selfmm.labels import EstimatedLabels
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble
@@ -41,6 +41,7 @@ from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, environment
 from selfmm.runs.weights import store_weights
+from selfmm.training.adapt.trainer import AdaptTrainer, rated_rows
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
 from selfmm.training.label_record import LabelRecord
@@ -58,21 +59,30 @@ class Run:
 
     Args:
         shared: the folder in which runs store common weights; None: each run stores its own.
+        reason: why this model, if the user did not choose it; the listener gets it.
     """
 
     def __init__(
-        self, dataset: Dataset, settings: Settings, folder: RunFolder, listener: Listener, *, shared: Path | None = None
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        folder: RunFolder,
+        listener: Listener,
+        *,
+        shared: Path | None = None,
+        reason: str = "",
     ) -> None:
         check_device(settings.training.device)
         self.processes = Processes.join(settings.training.device)
+        model = find_model(settings.model)
+        settings = model.prepared(settings)
         self.dataset, self.settings, self.folder, self.shared = dataset, settings, folder, shared
         self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
-        model = find_model(settings.model)
         self._source, self._code = label_source(model, settings), digest_of(settings.model, model)
-        self.rows = training_rows(dataset, settings)
-        self._record = LabelRecord(folder.state / "labels")
+        self.rows = rated_rows(dataset, settings) if model.closed_form else training_rows(dataset, settings)
+        self._record, self._reason = LabelRecord(folder.state / "labels"), reason
 
     @together()
     def execute(self, *, resume: bool) -> None:
@@ -80,6 +90,8 @@ class Run:
         state = self.processes.decide(lambda: self._state(resume))
         if state == _FINISHED:
             return
+        if self._reason:
+            self.listener.chose(self._reason)
         check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
         assembly = assemble(self.dataset, self.settings)
@@ -189,7 +201,12 @@ class Run:
             info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
             (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
 
-    def _trainer(self, assembly: Assembly, objective: Objective, encoded: Ragged | None) -> Trainer:
+    def _trainer(self, assembly: Assembly, objective: Objective, encoded: Ragged | None) -> Trainer | AdaptTrainer:
+        if assembly.model.closed_form:
+            fitted = AdaptTrainer(assembly, self.dataset, self.rows, encoded, self.settings, self.scale)
+            if self.processes.main:
+                self._write_environment(fitted)
+            return fitted
         generator = objective.generator if isinstance(objective, SelfMMObjective) else None
         trainer = Trainer(
             model=assembly.model,
@@ -208,7 +225,7 @@ class Run:
             self._write_environment(trainer)
         return trainer
 
-    def _write_environment(self, trainer: Trainer, **more: object) -> None:
+    def _write_environment(self, trainer: Trainer | AdaptTrainer, **more: object) -> None:
         content = environment(str(trainer.device), torch.get_num_threads(), self.processes.count) | more
         write_json(self.folder.path / "environment.json", content)
 
@@ -219,28 +236,32 @@ class Run:
             self._record.write(len(history), generator)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
 
-    def _finish(self, assembly: Assembly, trainer: Trainer, encoded: Ragged | None) -> None:
+    def _finish(self, assembly: Assembly, trainer: Trainer | AdaptTrainer, encoded: Ragged | None) -> None:
         """Do everything that needs the best weights; after an interruption, all of it is done again."""
-        trainer.load_best()
-        self._fill_missing(assembly, trainer)
+        if isinstance(trainer, Trainer):
+            trainer.load_best()
+            self._fill_missing(assembly, trainer)
         everything = assembly.maker(self.dataset, np.arange(len(self.dataset)), encoded)
         scores = score(trainer.model, everything, trainer.device, self.processes)
+        if isinstance(trainer, AdaptTrainer):
+            scores = trainer.left_out(scores)
         if self.processes.main:
             self._write_results(assembly, trainer, scores)
 
-    def _write_results(self, assembly: Assembly, trainer: Trainer, scores: Scores) -> None:
+    def _write_results(self, assembly: Assembly, trainer: Trainer | AdaptTrainer, scores: Scores) -> None:
         store_weights(self.folder, trainer.model, self.shared)
         predictions = prediction_table(self.dataset, scores)
         write_table(self.folder.path / "predictions.parquet", predictions)
         write_json(self.folder.path / "metrics.json", self._metrics(scores, predictions, trainer, assembly))
-        if self._source == "generated":
+        if self._source == "generated" and isinstance(trainer, Trainer):
             write_table(self.folder.path / "labels.parquet", self._labels(assembly, trainer))
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
         self._write_environment(trainer, peak_memory=peak_memory())
         info = self._info(assembly, self.folder.text_encoder, finished=True)
         write_json(self.folder.path / "run.json", info.model_dump(mode="json"))
         with suppress(OutputError, OSError):  # all results exist, and leftovers only take space
-            trainer.checkpoints.finish("objective")
+            if isinstance(trainer, Trainer):
+                trainer.checkpoints.finish("objective")
             self._record.clear()
 
     def _labels(self, assembly: Assembly, trainer: Trainer) -> pd.DataFrame:
@@ -258,12 +279,12 @@ class Run:
                 assembly.model.missing[name].copy_(means[name])
 
     def _metrics(
-        self, scores: Scores, predictions: pd.DataFrame, trainer: Trainer, assembly: Assembly
+        self, scores: Scores, predictions: pd.DataFrame, trainer: Trainer | AdaptTrainer, assembly: Assembly
     ) -> dict[str, object]:
         """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
         splits: dict[str, object] = {}
         for split in SPLITS:
-            rows = self.rows if split == "train" else self.dataset.rows(split)
+            rows = training_rows(self.dataset, self.settings) if split == "train" else self.dataset.rows(split)
             labels = self.dataset.labels()[rows]
             tasks = {"fusion": evaluate(scores.fusion[rows], labels, self.scale, self.neutral)}
             for name, values in scores.unimodal.items():
@@ -273,15 +294,23 @@ class Run:
                     human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][scored]
                     tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
             splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
+        known = Scored.of(predictions, self.dataset.samples)
+        if isinstance(trainer, AdaptTrainer):
+            left_out = known.with_split(self.rows, LEFT_OUT)
+            worth = trainer.worth(run_worth(left_out, self.dataset.manifest.label_range, len(self.rows), LEFT_OUT))
+            notes = trainer.notes
+        else:
+            worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
+            notes = self._untrained(scores, trainer)
+        notes += self._capitals(assembly)
+        content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
+        return content | {"worth": asdict(worth), "notes": notes}
+
+    def _untrained(self, scores: Scores, trainer: Trainer) -> list[str]:
         alone = {name: values[self.rows] for name, values in scores.unimodal.items()}
         frames = [name for name, encoder in trainer.model.encoders.items() if isinstance(encoder, Standardised)]
         raw = [name for name in frames if not self.settings.stream_for(name).standardise]
-        notes = untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
-        notes += self._capitals(assembly)
-        known = Scored.of(predictions, self.dataset.samples)
-        worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
-        content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
-        return content | {"worth": asdict(worth), "notes": notes}
+        return untrained_heads(trainer.history, trainer.best_epoch, alone, self.dataset.labels()[self.rows], raw)
 
     def _capitals(self, assembly: Assembly) -> list[str]:
         """A sentence about text in capitals, if the text encoder reads it in lower case."""

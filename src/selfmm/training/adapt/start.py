@@ -1,0 +1,93 @@
+"""The scores that a fit starts from: those of the run that comes with selfmm."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from selfmm.core.tensors import load_tensors
+from selfmm.data.manifest import TEXT
+from selfmm.data.scales import LabelScale
+from selfmm.evaluation.worth import RunWorth
+from selfmm.models.adapt import STATISTICS, Adapt, FrameSummary
+from selfmm.models.assembly import Assembly
+from selfmm.runs.folder import STARTER, RunFolder
+from selfmm.training.adapt.fit import LinearScore
+
+REACH = 3.0
+"""Distance of the farthest label from neutral in the units of the fit."""
+Array = npt.NDArray[np.float64]
+
+
+class Start:
+    """The scores that a fit starts from: heads of a run of this kind, for modalities that are read in the same way.
+
+    Attributes:
+        worth: what they are worth; None if there are none.
+        notes: which run it is, or why there is none.
+    """
+
+    def __init__(self, folder: RunFolder | None, shared: frozenset[str], notes: list[str]) -> None:
+        self.notes, self._shared = notes, shared
+        self._tensors: dict[str, torch.Tensor] = {}
+        self.worth: RunWorth | None = None
+        if folder is None or not shared:
+            return
+        self._tensors, info = load_tensors(folder.weights), folder.require_finished()
+        self._order, scale = list(info.modalities), LabelScale.of(info.label_range)
+        self._size = scale.unit * REACH / scale.reach
+        self.worth = folder.worth() if TEXT in shared else None
+
+    def has(self, name: str) -> bool:
+        return name in self._shared
+
+    def score(self, name: str, model: Adapt) -> LinearScore:
+        """Return the score of one modality as a function of the encoding of ``model``."""
+        weights = self._tensors[f"heads.{name}.score.weight"][0].double().numpy()
+        bias = float(self._tensors[f"heads.{name}.score.bias"])
+        error = float(self._tensors["fusion.errors"][self._order.index(name)])
+        encoder = model.encoders[name]
+        if isinstance(encoder, FrameSummary):
+            weights, bias = self._moved(name, weights, bias, encoder)
+        return LinearScore(self._size * weights, self._size * bias, error)
+
+    def _moved(self, name: str, weights: Array, bias: float, encoder: FrameSummary) -> tuple[Array, float]:
+        """Return weights and bias for summaries that are standardised in another way."""
+        own = _Scaling.of({key: self._tensors[f"encoders.{name}.{key}"] for key in _SCALING})
+        new = _Scaling.of(encoder.state_dict())
+        per_value = np.divide(weights[:-1], own.size, out=np.zeros_like(own.size), where=own.size > 0)
+        offset = float(per_value @ (new.origin - own.origin))
+        return np.append(per_value * new.size, weights[-1] + offset), bias
+
+
+_SCALING = ("mean", "scale", "centre", "spread")
+
+
+class _Scaling:
+    """A statistic in its own unit is ``origin + size * standardised``; ``size`` of one that is left out is 0."""
+
+    def __init__(self, origin: Array, size: Array) -> None:
+        self.origin, self.size = origin, size
+
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor]) -> _Scaling:
+        mean, scale, centre, spread = (tensors[key].double().cpu().numpy() for key in _SCALING)
+        location = np.concatenate([mean, np.zeros_like(mean), *[mean] * (STATISTICS - 2)])  # a deviation has none
+        scales = np.tile(scale, STATISTICS)
+        return cls(location + scales * centre, scales * np.where(np.isfinite(spread), spread, 0.0))
+
+
+def start_of(assembly: Assembly) -> Start:
+    """Return the scores of the run that comes with selfmm, where this model reads a modality as that run does."""
+    folder = RunFolder(STARTER)
+    info, shared = folder.require_finished(), set()
+    for name, modality in assembly.modalities.items():
+        other = info.modalities.get(name)
+        if other is None or (other.kind, other.dim, other.columns) != (modality.kind, modality.dim, modality.columns):
+            continue
+        text = assembly.settings.text
+        if name != TEXT or (text.encoder, text.layer) == (info.encoder_weights, "last"):
+            shared.add(name)
+    notes = [f"started from the {info.dataset}: {' and '.join(sorted(shared))}."] if shared else []
+    return Start(folder, frozenset(shared), notes)
