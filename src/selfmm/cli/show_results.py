@@ -52,7 +52,8 @@ def run_summary(model: SentimentModel) -> Group:
     warnings = [Text(f"warning: {line}", style="yellow") for line in parts.cautions(model.worth)]
     tables = [metrics_table(rows, parts.LabelScale.of(model.info.label_range).neutral)]
     tables += [parts.worth_table(model.worth)] if model.worth else []
-    notes = [Text(note, style="yellow") for note in model.notes]
+    notes = [Text(as_options(line)) for line in content.get("fit", ())]
+    notes += [Text(note, style="yellow") for note in model.notes]
     return Group(*warnings, *tables, *(Text(line) for line in lines), *notes)
 
 

@@ -24,6 +24,7 @@ PREFERRED = "e5"
 PERCENTILES = (0.1, 0.5, 0.9)
 STATISTICS = 2 + len(PERCENTILES)
 """Numbers per feature in a summary: mean, deviation, percentiles."""
+_TINY = 1e-12  # the gradient of a root is infinite at 0
 _FARTHEST = 3.0  # deviations; a few clips with extreme values must not decide a regression
 
 
@@ -69,7 +70,7 @@ class FrameSummary(Standardised):
         """
         total = number.clamp(min=1)
         mean = frames.sum(dim=1) / total
-        deviation = (((frames - mean[:, None]) * known).square().sum(dim=1) / total).sqrt()
+        deviation = (((frames - mean[:, None]) * known).square().sum(dim=1) / total).clamp(min=_TINY).sqrt()
         ordered = frames.where(known, torch.inf).sort(dim=1).values
         ranks = [self._at((total - 1) * share, ordered) for share in PERCENTILES]
         return torch.cat([mean, deviation, *(rank.where(number > 0, 0.0) for rank in ranks)], dim=1)
@@ -112,6 +113,7 @@ class Stack(Fusion):
     bias: Tensor
     errors: Tensor
     spread: Tensor
+    bits: Tensor
 
     def __init__(self, heads: nn.ModuleDict) -> None:
         super().__init__()
@@ -119,12 +121,13 @@ class Stack(Fusion):
         self._heads, self.dim = dict(heads.items()), len(heads)
         self.register_buffer("weights", torch.zeros(2**self.dim, self.dim))
         self.register_buffer("bias", torch.zeros(2**self.dim))
+        self.register_buffer("bits", 2 ** torch.arange(self.dim), persistent=False)
         self.register_buffer("errors", torch.ones(self.dim))
         self.register_buffer("spread", torch.ones(()))
 
     def forward(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         present = torch.stack([(vectors[name] != 0).any(dim=-1) for name in self._heads], dim=-1)
-        number = (present.long() << torch.arange(self.dim, device=present.device)).sum(dim=-1)
+        number = (present.long() * self.bits).sum(dim=-1)
         scores = torch.stack([head(vectors[name])[1] for name, head in self._heads.items()], dim=-1)
         scale: Score = next(iter(self._heads.values())).score
         moved = (scores - scale.neutral).where(present, 0.0)

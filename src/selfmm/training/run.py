@@ -298,13 +298,13 @@ class Run:
         if isinstance(trainer, AdaptTrainer):
             left_out = known.with_split(self.rows, LEFT_OUT)
             worth = trainer.worth(run_worth(left_out, self.dataset.manifest.label_range, len(self.rows), LEFT_OUT))
-            notes = trainer.notes
+            notes, fit = [], trainer.notes
         else:
             worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
-            notes = self._untrained(scores, trainer)
+            notes, fit = self._untrained(scores, trainer), []
         notes += self._capitals(assembly)
         content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
-        return content | {"worth": asdict(worth), "notes": notes}
+        return content | {"worth": asdict(worth), "notes": notes, "fit": [self._reason, *fit] if self._reason else fit}
 
     def _untrained(self, scores: Scores, trainer: Trainer) -> list[str]:
         alone = {name: values[self.rows] for name, values in scores.unimodal.items()}
