@@ -50,7 +50,7 @@ def run_summary(model: SentimentModel) -> Group:
     if few:
         lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend strongly on chance")
     warnings = [Text(f"warning: {line}", style="yellow") for line in parts.cautions(model.worth)]
-    tables = [metrics_table(rows, parts.LabelScale.of(model.info.label_range).neutral)]
+    tables = [] if not rows else [metrics_table(rows, parts.LabelScale.of(model.info.label_range).neutral)]
     tables += [parts.worth_table(model.worth)] if model.worth else []
     notes = [Text(as_options(line)) for line in content.get("fit", ())]
     notes += [Text(note, style="yellow") for note in model.notes]

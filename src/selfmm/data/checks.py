@@ -18,13 +18,17 @@ Missing = Literal["error", "allow"]
 _HAS = ("has", "have")
 
 
+UNRATED = "They can be scored. Only the model adapt learns from them, from the score of their words."
+"""What clips without a label are good for."""
+
+
 def check_source(source: Source, *, missing: Missing = "error", require_labels: bool = True) -> tuple[str, ...]:
     """Check a whole source.
 
     Args:
         source: the result of a reader.
         missing: whether clips that lack a modality are an error.
-        require_labels: whether clips without a label are an error.
+        require_labels: whether labels are expected: they are checked, and clips without one are noted.
 
     Returns:
         Notes for the user, one sentence each.
@@ -34,6 +38,9 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
     """
     notes: list[str] = []
     problems = [*_table_problems(source, require_labels), *_modality_problems(source, missing, notes)]
+    without = np.isnan(source.table["label"].to_numpy(dtype=np.float64))
+    if require_labels and without.any():
+        notes.append(f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). {UNRATED}")
     refuse(f"the data set {source.name!r} cannot be made:", problems)
     return (*notes, *_shared_videos(source.table))
 
@@ -87,15 +94,8 @@ def _is_text(value: object) -> bool:
 def _label_problems(source: Source, required: bool) -> list[str]:
     if not required:
         return []
-    problems = []
-    without = np.isnan(source.table["label"].to_numpy(dtype=np.float64))
-    if without.any():
-        problems.append(
-            f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). "
-            "Give each one a label, or leave these clips out."
-        )
     columns = [name for name in source.table.columns if name == "label" or str(name).startswith("label_")]
-    return problems + [problem for column in columns for problem in _outside(source, column)]
+    return [problem for column in columns for problem in _outside(source, column)]
 
 
 def _outside(source: Source, column: str) -> list[str]:

@@ -41,9 +41,11 @@ class LabelScale:
 
 
 def default_range(labels: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the range to assume for labels: that of SIMS if none is beyond it, else that of MOSI.
+    """Return the range to assume for labels: that of SIMS if none is beyond it, else that of MOSI; without any labels,
+    that of MOSI, which is the starter's.
 
     >>> default_range(np.array([0.4, -1.0]))
     (-1.0, 1.0)
     """
-    return (-1.0, 1.0) if np.abs(labels).max(initial=0.0) <= 1 else (-3.0, 3.0)
+    known = labels[np.isfinite(labels)]
+    return (-1.0, 1.0) if len(known) and np.abs(known).max() <= 1 else (-3.0, 3.0)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from selfmm.config.settings import Settings
 from selfmm.core.tensors import Positions
@@ -42,6 +43,12 @@ def seeded_split(videos: Sequence[str], seed: int) -> list[str]:
         if split in empty:
             empty.remove(split)
     return [chosen[video] for video in videos]
+
+
+def split_rated(videos: Sequence[str], rated: npt.NDArray[np.bool_], seed: int) -> list[str]:
+    """Assign the rated clips as ``seeded_split`` does; clips without a label are ``test``, where nothing needs one."""
+    assigned = iter(seeded_split([video for video, known in zip(videos, rated, strict=True) if known], seed))
+    return [next(assigned) if known else "test" for known in rated]
 
 
 def training_rows(dataset: Dataset, settings: Settings) -> Positions:

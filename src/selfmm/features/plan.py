@@ -11,11 +11,11 @@ import pandas as pd
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips as clip_count
 from selfmm.core.messages import some
-from selfmm.data.checks import check_table
+from selfmm.data.checks import UNRATED, check_table
 from selfmm.data.findings import unimodal_labels_note
 from selfmm.data.inspect import count_unimodal_labels
 from selfmm.data.scales import default_range
-from selfmm.data.splits import seeded_split
+from selfmm.data.splits import split_rated
 from selfmm.data.writer import Source
 from selfmm.features.clips.clip import ClipList, Failure
 
@@ -25,22 +25,20 @@ _SHOWN = 5  # failures in a message
 def usable(listed: ClipList) -> ClipList:
     """Return the list with the clips that cannot be in a data set moved to the failures.
 
-    A clip needs names and a text that are valid Unicode, and a rating if other clips have one.
+    A clip needs names and a text that are valid Unicode.
     """
-    rated = any(clip.label is not None for clip in listed.clips)
     clips, failures = [], [_printable(failure) for failure in listed.failures]
     for clip in listed.clips:
         reason = ""
         if any(map(_broken, (clip.id, clip.video, clip.text or "", str(clip.path)))):
             reason = "its name or text is not valid Unicode. Rename the file, or save the text again as UTF-8."
-        elif rated and clip.label is None:
-            reason = "it has no rating, but other clips have one. Rate it, or leave it out."
         if reason:
             failures.append(_printable(Failure(clip.id, str(clip.path), reason)))
         else:
             clips.append(clip)
-    unrated = () if rated else ("no clip has a rating: the data set can be scored, not trained on.",)
-    return replace(listed, clips=tuple(clips), failures=tuple(failures), notes=(*listed.notes, *unrated))
+    unrated = sum(clip.label is None for clip in clips)
+    notes = [f"{clip_count(unrated, ('has', 'have'))} no rating. {UNRATED}"] if unrated else []
+    return replace(listed, clips=tuple(clips), failures=tuple(failures), notes=(*listed.notes, *notes))
 
 
 def plan_dataset(
@@ -59,10 +57,11 @@ def plan_dataset(
     labels = np.array([np.nan if clip.label is None else clip.label for clip in clips], dtype=np.float64)
     videos = [clip.video or clip.path.name for clip in clips]
     splits = [clip.split for clip in clips]
-    if all(split is None for split in splits) and np.isfinite(labels).all():
-        splits = list(seeded_split(videos, seed))
+    rated = np.isfinite(labels)
+    if all(split is None for split in splits) and rated.any():
+        splits = list(split_rated(videos, rated, seed))
         notes.append(f"the clips have no split; they were split 70/10/20 by video with seed {seed}.")
-    elif None in splits and np.isfinite(labels).all():
+    elif any(clip.split is None and clip.label is not None for clip in clips):
         without = [clip.id for clip in clips if clip.split is None]
         raise SourceError(
             f"{clip_count(len(without), ('has', 'have'))} no split ({some(without)}), but others have one. Give each "

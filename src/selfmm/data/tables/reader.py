@@ -34,7 +34,7 @@ from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
 from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
 from selfmm.data.scales import default_range
-from selfmm.data.splits import seeded_split
+from selfmm.data.splits import split_rated
 from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, from_text, read_cells, refuse_generated, words
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.writer import Frames, Source
@@ -80,7 +80,8 @@ def read_table_source(
     table = _columns(raw, path, problems, require_labels=require_labels)
     refuse(f"{path} cannot be read as it is:", problems)
     if "split" not in table:
-        table["split"] = seeded_split(list(table["video"]), seed) if require_labels else "test"
+        rated = np.isfinite(table["label"].to_numpy(dtype=np.float64))
+        table["split"] = split_rated(list(table["video"]), rated, seed) if require_labels else "test"
         if require_labels:
             notes.append(f"the table has no column split; the clips were split 70/10/20 by video with seed {seed}.")
     if label_range is None:

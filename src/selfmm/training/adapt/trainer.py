@@ -12,6 +12,7 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.messages import clips as clip_count
+from selfmm.core.messages import some
 from selfmm.core.tensors import Positions, Ragged
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
@@ -66,6 +67,7 @@ class AdaptTrainer:
         self._start = start_of(assembly)
         self.history: list[EpochRecord] = []
         self.best_epoch = 1
+        self._unmeasured: list[str] = []
 
     def fit(self) -> list[EpochRecord]:
         """Fit the model; return the history of one epoch."""
@@ -96,7 +98,13 @@ class AdaptTrainer:
     @property
     def notes(self) -> list[str]:
         """What the fit did, a sentence each."""
-        return [*self._start.notes, *fit_notes(self._adapted, self._labels.reach / REACH)]
+        notes = [*self._start.notes, *fit_notes(self._adapted)]
+        if self._unmeasured:
+            notes.append(
+                f"{clip_count(len(self._rows), ('is', 'are'))} rated, too few to tell what a score is worth: the figures "
+                f"of {some(self._unmeasured)} are those of the starter on texts that it was not fitted to."
+            )
+        return notes
 
     def left_out(self, scores: Scores) -> Scores:
         """Return the scores with those of the fitted clips replaced by scores of fits without their recording."""
@@ -114,12 +122,13 @@ class AdaptTrainer:
         if before is None:
             return measured
         factor = self._labels.reach / REACH
-        scores = dict(measured.scores)
+        scores, self._unmeasured = dict(measured.scores), []
         for name, score in measured.scores.items():
             known = before.scores.get(name)
             if known is not None and not score.can_tell:
                 size = {key: factor * getattr(known, key) for key in ("mae", "constant", "band")}
                 scores[name] = replace(known, **size)
+                self._unmeasured.append(name)
         return replace(measured, scores=scores, training_clips=measured.training_clips + before.training_clips)
 
     def _used(self) -> Positions:
@@ -170,8 +179,8 @@ class AdaptTrainer:
         return EpochRecord(1, loss, valid, True, seconds, len(labels) / max(seconds, 1e-9))
 
 
-def fit_notes(adapted: Adapted, unit: float) -> list[str]:
-    """Return what the fit did, a sentence each; ``unit`` converts to units of the label."""
+def fit_notes(adapted: Adapted) -> list[str]:
+    """Return what the fit did with clips without a rating, a sentence each."""
     notes = []
     for name, explained in adapted.explained.items():
         count = adapted.learned_from[name]
