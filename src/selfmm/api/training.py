@@ -11,6 +11,7 @@ from selfmm.api.arguments import setting_values
 if TYPE_CHECKING:
     import pandas as pd
 
+    from selfmm.api.arguments import Run
     from selfmm.config.recipe import Recipe
     from selfmm.config.settings import Settings
     from selfmm.core.listener import Listener
@@ -27,6 +28,7 @@ def train(
     model: str | None = None,
     labels: str | None = None,
     text_encoder: str | None = None,
+    start: Run | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
     settings: Settings | None = None,
@@ -43,9 +45,13 @@ def train(
             arguments override the preset.
         labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
         text_encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``.
+        start: begin from another run: its folder, ``starter``, or loaded. Its text encoder comes with its weights and
+            with its settings ``text.encoder``, ``text.pooling``, ``text.layer`` and ``text.capitals``. Other encoders,
+            heads and the fusion are taken where they fit, see :mod:`selfmm.training.start`; ``notes`` of the trained
+            model says which. The starter's score of the words becomes that of the heads that read them.
         seed: seed of everything random.
         overrides: further settings, like ``training.max_epochs=20``.
-        settings: complete settings, instead of the six arguments above.
+        settings: complete settings, instead of the seven arguments above.
         out: the run folder; default ``runs/<data set>-<preset>-<seed>``.
         resume: continue an interrupted run; start one if the folder has none.
         listener: receives the progress of the training.
@@ -61,15 +67,15 @@ def train(
     from selfmm.data.store import as_dataset
     from selfmm.recordings.model import SentimentModel
     from selfmm.runs.folder import RunFolder
-    from selfmm.training.run import Run
+    from selfmm.training.run import Run as Training
 
     dataset = as_dataset(data)
     if settings is None:
-        values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
+        values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder, start=start)
         settings = load_settings(preset, values, seed=seed)
     default = default_folder(dataset, preset, settings.model_name, settings.seed)
     folder = RunFolder(default if out is None else Path(out))
-    Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
+    Training(dataset, settings, folder, listener or Listener()).execute(resume=resume)
     return SentimentModel.load(folder)
 
 
@@ -81,6 +87,7 @@ def train_seeds(
     model: str | None = None,
     labels: str | None = None,
     text_encoder: str | None = None,
+    start: Run | None = None,
     overrides: Sequence[str] = (),
     settings: Settings | None = None,
     out: str | Path | None = None,
@@ -96,7 +103,7 @@ def train_seeds(
     Args:
         data: a data-set folder, or an open data set; every process reads the folder.
         seeds: like ``"1111-1115"`` or ``"1111,1113,1120-1122"``, or numbers.
-        preset, model, labels, text_encoder, overrides, settings: see :func:`train`; their seed is ignored.
+        preset, model, labels, text_encoder, start, overrides, settings: see :func:`train`; their seed is ignored.
         out: the folder of run folders ``seed-<seed>``; default ``runs/<data set>-<preset>``.
         resume: continue what was interrupted, and keep what is finished.
         jobs: number of runs at once. Default: one per GPU if there are several; otherwise as many as cores and free
@@ -117,7 +124,7 @@ def train_seeds(
 
     numbers = read_seeds(seeds, overrides)
     dataset = as_dataset(data)
-    values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
+    values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder, start=start)
     chosen = settings or load_settings(preset, values)
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Listener())
