@@ -126,11 +126,12 @@ def start_note(start: StartInfo) -> str:
     >>> start_note(StartInfo(run="a", model="self_mm", weights_sha256="", taken=("encoders.text", "heads.text")))
     'Started from a: text encoder, head of text.'
     """
-    note = f"Started from {start.run}: {_named(start.taken)}."
-    if start.afresh:
-        note += f" Not taken from it, so begun afresh: {_named(start.afresh)}."
+    copied = [part for part in start.taken if part not in start.linear]
+    note = f"Started from {start.run}: {_named(copied)}."
     if start.linear:
-        note += f" Before the first epoch, {_named(start.linear)} scored words as that run does."
+        note += f" Its score of the words was put into: {_named(start.linear)}."
+    if start.afresh:
+        note += f" Began with new weights: {_named(start.afresh)}."
     return note
 
 
