@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 
 from models.worlds import MODALITIES, settings_for, tiny_transformer
 from selfmm.models import find_model
-from selfmm.models.base import Head
+from selfmm.models.base import Head, Score
 from selfmm.models.linear_start import begin_with_linear, heads_of_text
 
 
@@ -16,13 +18,15 @@ from selfmm.models.linear_start import begin_with_linear, heads_of_text
 def test_a_head_scores_as_the_linear_one(extra_layer: bool, first: int) -> None:
     torch.manual_seed(0)
     head, inputs = Head(8, 6, dropout=0.5, extra_layer=extra_layer).eval(), torch.randn(20, 8)
-    head.score[-1].neutral, head.score[-1].unit = 3.0, 2.0
+    score = cast(Score, head.score[-1])
+    score.neutral, score.unit = 3.0, 2.0
     weights, bias = torch.randn(5), torch.tensor([0.7])
     begin_with_linear(head, weights, bias, first)
     scores = head(inputs)[1]
     torch.testing.assert_close(scores, 3 + 2 * (inputs[:, first : first + 5] @ weights + 0.7), atol=1e-5, rtol=0)
     scores.square().sum().backward()
-    assert (head.score[-1].weight.grad != 0).sum() > 2  # so that the other units begin to count
+    assert score.weight.grad is not None
+    assert score.weight.grad.count_nonzero() > 2  # so that the other units begin to count
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import selfmm
 from conftest import QUICK
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import RunError, SettingsError
+from selfmm.core.weights import find
 from selfmm.data.store import Dataset
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import Scores, score
@@ -44,10 +45,10 @@ def scores_before(dataset: Dataset, settings: Settings) -> Scores:
     return score(assembly.model.eval(), assembly.maker(dataset, rows), choose_device("cpu"))
 
 
-def changed(run: Path, out: Path, *, info: dict[str, object] | None = None, tensors: Edit | None = None) -> Path:
+def changed(run: Path, out: Path, *, info: Mapping[str, object] | None = None, tensors: Edit | None = None) -> Path:
     """A copy of a run with another ``run.json`` or other weights."""
     shutil.copytree(run, out)
-    content = json.loads((out / "run.json").read_text(encoding="utf-8")) | (info or {})
+    content = json.loads((out / "run.json").read_text(encoding="utf-8")) | dict(info or {})
     (out / "run.json").write_text(json.dumps(content), encoding="utf-8")
     if tensors is not None:
         weights = load_file(out / "model.safetensors")
@@ -86,6 +87,15 @@ def test_an_untrained_model_scores_words_as_the_starter(
     assert before.fusion[words] == pytest.approx(expected[words], abs=1e-4)
     if model != "lf_dnn":
         assert before.unimodal["text"][words] == pytest.approx(expected[words], abs=1e-4)
+
+
+def test_the_starter_itself_scores_on(planted: Dataset) -> None:
+    if find("e5") is None:
+        pytest.skip("the text encoder e5 is not on this machine: selfmm weights get e5")
+    before = scores_before(planted, settings_from("starter", planted, "text.finetune=false", "text.max_tokens=128"))
+    expected = selfmm.load("starter").score(planted)["score_text"].to_numpy()
+    assert before.fusion == pytest.approx(expected, abs=1e-4)
+    assert before.unimodal["text"] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 5), (0, 100), (-1, 1)])
@@ -161,9 +171,9 @@ def test_code_of_the_other_run_is_never_needed(trained: SentimentModel, planted:
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
-        ("text.encoder=minilm", "text.encoder = 'minilm': training starts from"),
-        ("text.pooling=mean", "text.pooling = 'mean'"),
-        ("text.layer=1", "text.layer = 1"),
+        ("text.encoder=minilm", "text.encoder = 'minilm': .* reads words with text.encoder = "),
+        ("text.pooling=mean", "text.pooling = 'mean': .*; set text.pooling=auto"),
+        ("text.layer=1", "text.layer = 1: .*; set text.layer=last"),
     ],
 )
 def test_another_way_of_reading_is_refused(
@@ -192,27 +202,27 @@ def test_the_starter_is_read_as_it_reads(planted: Dataset) -> None:
     text = settings_from("starter", planted).text
     assert (text.encoder, text.pooling, text.layer, text.capitals) == ("e5", "auto", "last", "lower")
     assert settings_from("starter", planted, "text.pooling=mean").text.pooling == "auto"
-    with pytest.raises(SettingsError, match="text.pooling = 'first'"):
+    with pytest.raises(SettingsError, match=r"text.pooling = 'first'"):
         settings_from("starter", planted, "text.pooling=first")
 
 
 def test_runs_that_cannot_be_used(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     run = trained.folder.path
-    with pytest.raises(RunError, match="cannot start from another run: .*is not a run folder"):
+    with pytest.raises(RunError, match=r"cannot start from another run: .*is not a run folder"):
         settings_from(tmp_path / "nothing", planted)
     unfinished = changed(run, tmp_path / "unfinished", info={"status": "training"})
     with pytest.raises(RunError, match=r"cannot start from another run: .* is not finished"):
         settings_from(unfinished, planted)
     damaged = changed(run, tmp_path / "damaged")
     (damaged / "model.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(RunError, match="cannot read .*model.safetensors"):
+    with pytest.raises(RunError, match=r"cannot read .*model.safetensors"):
         assemble_started(planted, settings_from(damaged, planted))
     edited = changed(run, tmp_path / "edited")
     (edited / "text_encoder" / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RunError, match="has changed since training"):
         assemble_started(planted, settings_from(edited, planted))
-    without = changed(run, tmp_path / "without", tensors=lambda weights: [weights.pop(k) for k in [*weights]] and None)
-    with pytest.raises(RunError, match="frozen.safetensors is missing"):
+    without = changed(run, tmp_path / "without", tensors=dict.clear)
+    with pytest.raises(RunError, match=r"frozen.safetensors is missing"):
         assemble_started(planted, settings_from(without, planted))
 
 

@@ -1,7 +1,8 @@
 """The settings ``model`` and ``start``: names of what comes with selfmm, or places of the user's own.
 
-``model`` is the name of a selfmm model, or the place of the code of the user's own class. Code is named as ``path/to/file.py:ClassName`` or ``package.module:ClassName``. Nothing here runs it;
-:func:`selfmm.models.find_model` does.
+``model`` is the name of a selfmm model, or the place of the code of the user's own class, as
+``path/to/file.py:ClassName`` or ``package.module:ClassName``. Nothing here runs it; :func:`selfmm.models.find_model`
+does. ``start`` is a run folder, or ``starter``.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
     values = _reading_begun(own, settings.start) or _reading(settings.start)
     problems = [
         f"text.{key} = {getattr(settings.text, key)!r}: training starts from {settings.start}, which reads words with "
-        f"text.{key} = {same[0]!r}; give this value or, if no preset names another, none"
+        f"text.{key} = {same[0]!r}; set text.{key}={same[0]}, or start from another run"
         for key, same in values.items()
         if key in settings.text.model_fields_set and getattr(settings.text, key) not in same
     ]
