@@ -57,6 +57,11 @@ def changed(run: Path, out: Path, *, info: Mapping[str, object] | None = None, t
     return out
 
 
+def drop(weights: dict[str, torch.Tensor], part: str) -> None:
+    for name in [name for name in weights if part in name]:
+        del weights[name]
+
+
 @pytest.fixture(scope="module")
 def linear(trained: SentimentModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run like the starter, with the trained run's text encoder; not to be changed."""
@@ -129,6 +134,9 @@ def test_what_does_not_fit_begins_with_new_weights(trained: SentimentModel, plan
     assert start is not None
     assert set(start.afresh) == {"encoders.audio", "missing.audio", "heads.audio", "heads.vision", "fusion"}
     assert start_note(start).endswith("Began with new weights: audio encoder, heads of audio and vision, fusion.")
+    _, raw = assemble_started(planted, settings_from(trained.folder.path, planted, "stream.audio.standardise=false"))
+    assert raw is not None
+    assert "encoders.audio" in raw.afresh
     statistics = assembly.model.state_dict()["encoders.audio.scale"]
     assert (statistics != 1).any(), "an encoder that begins afresh has the statistics of its own data"
 
@@ -221,6 +229,9 @@ def test_runs_that_cannot_be_used(trained: SentimentModel, planted: Dataset, tmp
     (edited / "text_encoder" / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RunError, match="has changed since training"):
         assemble_started(planted, settings_from(edited, planted))
+    lacking = changed(run, tmp_path / "lacking", tensors=lambda weights: drop(weights, "embeddings.LayerNorm"))
+    with pytest.raises(RunError, match="do not fit its text encoder"):
+        assemble_started(planted, settings_from(lacking, planted))
     without = changed(run, tmp_path / "without", tensors=dict.clear)
     with pytest.raises(RunError, match=r"frozen.safetensors is missing"):
         assemble_started(planted, settings_from(without, planted))

@@ -87,6 +87,11 @@ class StartInfo(BaseModel):
     linear: tuple[str, ...] = ()
     encoder_weights: str = ""
 
+    @property
+    def own_encoder(self) -> bool:
+        """Whether the text encoder began with weights of ``run`` itself, which have no name."""
+        return "encoders.text" in self.taken and not self.encoder_weights
+
 
 class RunInfo(BaseModel):
     """``run.json``.

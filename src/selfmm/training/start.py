@@ -42,6 +42,11 @@ from selfmm.runs.folder import STARTER, RunFolder, RunInfo, StartInfo
 from selfmm.runs.trained_model import stored_encoder
 
 _ENCODER = f"encoders.{TEXT}.model."
+# Settings of a modality that do not change how its features are read; the shapes of weights depend on the sizes.
+_SIZES_AND_RATES = {
+    *("projection", "projection_dropout", "lr", "weight_decay"),
+    *("hidden", "out", "layers", "bidirectional", "dropout"),
+}
 _PER_MODALITY = ("encoders", "heads", "missing")
 
 
@@ -153,17 +158,12 @@ def _reading(name: str) -> dict[str, tuple[object, ...]]:
     if not reads_words(info.modalities):
         return {}
     text = folder.settings().text
+    values: dict[str, tuple[object, ...]] = {"encoder": (text.encoder,), "layer": (text.layer,)}
     if info.encoder_weights:
         pooling = KNOWN[info.encoder_weights].pooling if text.pooling == "auto" else text.pooling
-        rules, encoder = ReadingRules(pooling, text.capitals), info.encoder_weights
-    else:
-        rules, encoder = ReadingRules.load(folder.text_encoder), text.encoder
-    return {
-        "encoder": (encoder,),
-        "layer": (text.layer,),
-        "pooling": (text.pooling, rules.pooling),
-        "capitals": (rules.capitals, text.capitals),
-    }
+        return values | {"pooling": (text.pooling, pooling), "capitals": (text.capitals,)}
+    rules = ReadingRules.load(folder.text_encoder)
+    return values | {"pooling": (text.pooling, rules.pooling), "capitals": (rules.capitals, text.capitals)}
 
 
 def _reading_begun(own: RunFolder | None, start: str) -> dict[str, tuple[object, ...]]:
@@ -215,6 +215,10 @@ class _Other:
         for part in sorted(parts, key=lambda name: not name.startswith("encoders.")):  # the others depend on them
             if self._fits(part, parts[part], assembly, taken):
                 taken.append(part)
+        if self.own_encoder and reads_words(assembly.modalities) and f"encoders.{TEXT}" not in taken:
+            raise RunError(
+                f"the weights in {self.folder.path} do not fit its text encoder: it is damaged. Train it again."
+            )
         ours = model.state_dict()
         with torch.no_grad():
             for name in (name for part in taken for name in parts[part] if name in self.tensors):
@@ -263,9 +267,9 @@ class _Other:
             return True
         if not list(assembly.model.encoder(name).parameters()) and self.info.model != settings.model:
             return False  # nothing in it was learned, and these data have statistics of their own
-        standardise = settings.stream_for(name).standardise == self.settings.stream_for(name).standardise
+        mine, other = (run.stream_for(name).model_dump(exclude=_SIZES_AND_RATES) for run in (settings, self.settings))
         same_names = not (read.columns and stored.columns) or read.columns == stored.columns
-        return read.dim == stored.dim and same_names and standardise
+        return read.dim == stored.dim and same_names and mine == other
 
     def _give_linear(self, model: Model, taken: Collection[str], factor: float) -> list[str]:
         """Put a linear head of words into the heads that read the text encoder's output; return their names."""
