@@ -222,6 +222,21 @@ def test_a_table_edited_by_hand(planted: Dataset, tmp_path: Path) -> None:
     complains(selfmm("inspect", tmp_path / "data"), "cannot read", "audio.npy")
 
 
+@pytest.mark.slow
+def test_train_begins_from_another_run(trained: TrainedModel, planted: Dataset, tmp_path: Path) -> None:
+    run, out = trained.folder.path, tmp_path / "run"
+    short = ["--set", "training.max_epochs=1", "--set", "text.max_tokens=40"]
+    done = selfmm("train", planted.path, "--start", run, "--out", out, *short)
+    assert done.returncode == 0, done.stderr
+    assert "text encoder, audio encoder" in " ".join(done.stdout.split())
+    assert f'start = "{run}"' in (out / "settings.toml").read_text(encoding="utf-8")
+    refused = selfmm("train", planted.path, "--start", tmp_path / "none", "--out", tmp_path / "other")
+    assert (refused.returncode, (tmp_path / "other").exists()) == (1, False)
+    assert "cannot start from another run" in refused.stderr
+    encoder = selfmm("train", planted.path, "--start", run, "--text-encoder", "e5", "--out", tmp_path / "other")
+    assert "text.encoder = 'e5': training starts from" in " ".join(encoder.stderr.split())
+
+
 def test_predict_wants_data_or_text(trained: TrainedModel) -> None:
     complains(selfmm("predict", trained.folder.path), "give either INPUT or --text")
 

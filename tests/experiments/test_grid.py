@@ -16,6 +16,7 @@ from selfmm.core.errors import OutputError, RunError, SettingsError
 from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset
 from selfmm.experiments.grid import Case, Grid, RunKey, run_grid
+from selfmm.recordings.model import SentimentModel
 from training.builders import killed_at_the_end
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -52,6 +53,17 @@ def test_each_run_is_that_of_a_training_of_its_own(two: Grid, planted: Dataset, 
 def test_a_case_that_the_data_do_not_serve_stops_no_other(two: Grid) -> None:
     assert list(two.failed) == [RunKey("few", 5)]
     assert "tfn needs at least 2 modalities" in two.failed[RunKey("few", 5)]
+
+
+@pytest.mark.slow
+def test_cases_may_start_from_another_run(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
+    path = trained.folder.path
+    settings = load_settings(None, [*QUICK, "training.max_epochs=1", "text.finetune=false", f"start={path}"])
+    done = grid(planted, tmp_path / "runs", [Case("on", settings)])
+    info, own = done.of("on")[5].info(), done.of("on")[5].settings()
+    assert info.start is not None
+    assert (info.start.run, info.start.afresh) == (own.start, ()) == (str(path), ())
+    assert own.text.encoder == trained.folder.settings().text.encoder
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ from selfmm.config.settings import load_settings
 from selfmm.core.errors import DatasetError, WeightsError
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.experiments.trial import TrialTrainer
+from selfmm.recordings.model import SentimentModel
+from selfmm.training.start import started
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=3"]
 
@@ -46,6 +48,18 @@ def test_its_figure_is_that_of_a_training(planted: Dataset, tmp_path: Path) -> N
     assert heard == run.history["valid_mae"].tolist()
     assert (outcome.state, outcome.reason) == ("complete", "")
     assert (outcome.mae, outcome.epoch) == (min(heard), run.metrics["best_epoch"])
+
+
+@pytest.mark.slow
+def test_trials_may_start_from_another_run(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
+    overrides = [*QUICK, "training.max_epochs=1", "text.finetune=false"]
+    settings = load_settings(None, [*overrides, f"start={trained.folder.path}"])
+    trainer = TrialTrainer(planted, started(settings, planted))
+    run = selfmm.train(planted, start=trained, overrides=[*overrides, "fusion.lr=1e-3"], out=tmp_path / "run")
+    # Without the test split, the encoder reads other batches, which it rounds otherwise.
+    state, mae, epoch = of(trainer, fusion__lr=1e-3)
+    assert (state, epoch) == ("complete", 1)
+    assert mae == pytest.approx(run.history["valid_mae"][0], abs=1e-6)
 
 
 def test_one_that_is_stopped_leaves_nothing_behind(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from selfmm.config import model_name
 from selfmm.core.errors import ArgumentsError, OutputError, RunError, SourceError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     # A finished run: its folder, or the run that `selfmm.load` returns.
     Run: TypeAlias = TrainedModel | RunFolder | str | Path
 
-STARTER = "starter"
+STARTER = model_name.STARTER
 """Names the run that comes with selfmm, wherever a run is asked for, unless a run folder of this name is here."""
 TABLES = (".csv", ".parquet")
 LABEL_FILES = (*TABLES, ".xlsx")
@@ -32,7 +33,12 @@ def names(value: str | Sequence[str]) -> list[str]:
 
 
 def setting_values(
-    overrides: Sequence[str], *, model: str | None = None, labels: str | None = None, text_encoder: str | None = None
+    overrides: Sequence[str],
+    *,
+    model: str | None = None,
+    labels: str | None = None,
+    text_encoder: str | None = None,
+    start: Run | None = None,
 ) -> list[str]:
     """Return ``overrides``, followed by the settings that have their own argument.
 
@@ -41,7 +47,16 @@ def setting_values(
     """
     from selfmm.config.settings import with_values
 
-    return with_values(overrides, {"model": model, "labels.source": labels, "text.encoder": text_encoder})
+    values = {"model": model, "labels.source": labels, "text.encoder": text_encoder}
+    return with_values(overrides, values if start is None else {**values, "start": _run_name(start)})
+
+
+def _run_name(run: Run) -> str:
+    """Return a run as the setting ``start`` names it."""
+    from selfmm.runs.folder import STARTER as STARTER_RUN
+
+    path = open_run(run).path
+    return STARTER if path == STARTER_RUN else str(path.expanduser().resolve())
 
 
 def label_range(value: str | tuple[float, float] | None) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ from selfmm.api.arguments import setting_values
 if TYPE_CHECKING:
     import pandas as pd
 
+    from selfmm.api.arguments import Run
     from selfmm.config.recipe import Recipe
     from selfmm.config.settings import Settings
     from selfmm.core.listener import Listener
@@ -27,6 +28,7 @@ def train(
     model: str | None = None,
     labels: str | None = None,
     text_encoder: str | None = None,
+    start: Run | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
     settings: Settings | None = None,
@@ -44,9 +46,13 @@ def train(
             otherwise ``self_mm``, see :mod:`selfmm.training.choice`.
         labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
         text_encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``.
+        start: begin from another run: its folder, ``starter``, or loaded. Its text encoder comes with its weights and
+            with its settings ``text.encoder``, ``text.pooling``, ``text.layer`` and ``text.capitals``. Other encoders,
+            heads and the fusion are taken where they fit, see :mod:`selfmm.training.start`; ``notes`` of the trained
+            model says which. The starter's score of the words becomes that of the heads that read them.
         seed: seed of everything random.
         overrides: further settings, like ``training.max_epochs=20``.
-        settings: complete settings, instead of the six arguments above.
+        settings: complete settings, instead of the seven arguments above.
         out: the run folder; default ``runs/<data set>-<preset>-<seed>``.
         resume: continue an interrupted run; start one if the folder has none.
         listener: receives the progress of the training.
@@ -63,17 +69,18 @@ def train(
     from selfmm.recordings.model import SentimentModel
     from selfmm.runs.folder import RunFolder
     from selfmm.training.choice import choose_model
-    from selfmm.training.run import Run
+    from selfmm.training.run import Run as Training
 
     dataset, reason = as_dataset(data), ""
     if settings is None:
         if preset is None and model is None and labels is None and not names_model(overrides):
-            model, reason = choose_model(dataset, overrides)
-        values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
+            chosen = choose_model(dataset, overrides, start=start is not None)
+            model, reason, start = chosen.model, chosen.reason, start or chosen.start
+        values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder, start=start)
         settings = load_settings(preset, values, seed=seed)
     default = default_folder(dataset, preset, settings.model_name, settings.seed)
     folder = RunFolder(default if out is None else Path(out))
-    Run(dataset, settings, folder, listener or Listener(), reason=reason).execute(resume=resume)
+    Training(dataset, settings, folder, listener or Listener(), reason=reason).execute(resume=resume)
     return SentimentModel.load(folder)
 
 
@@ -85,6 +92,7 @@ def train_seeds(
     model: str | None = None,
     labels: str | None = None,
     text_encoder: str | None = None,
+    start: Run | None = None,
     overrides: Sequence[str] = (),
     settings: Settings | None = None,
     out: str | Path | None = None,
@@ -100,7 +108,7 @@ def train_seeds(
     Args:
         data: a data-set folder, or an open data set; every process reads the folder.
         seeds: like ``"1111-1115"`` or ``"1111,1113,1120-1122"``, or numbers.
-        preset, model, labels, text_encoder, overrides, settings: see :func:`train`; their seed is ignored.
+        preset, model, labels, text_encoder, start, overrides, settings: see :func:`train`; their seed is ignored.
         out: the folder of run folders ``seed-<seed>``; default ``runs/<data set>-<preset>``.
         resume: continue what was interrupted, and keep what is finished.
         jobs: number of runs at once. Default: one per GPU if there are several; otherwise as many as cores and free
@@ -121,7 +129,7 @@ def train_seeds(
 
     numbers = read_seeds(seeds, overrides)
     dataset = as_dataset(data)
-    values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
+    values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder, start=start)
     chosen = settings or load_settings(preset, values)
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Listener())

@@ -26,6 +26,12 @@ def train(
         str | None, typer.Option(help="Labels per modality: generated, human or none; default: as published.")
     ] = None,
     text_encoder: options.TextEncoder = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Begin from the text encoder, encoders and heads of this run folder, or of starter."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Several seeds, one run each, for example 1111-1115 or 1111,1120-1122.")
@@ -55,6 +61,7 @@ def train(
         "model": model,
         "labels": labels,
         "text_encoder": text_encoder,
+        "start": start,
         "overrides": overrides or (),
         "out": out,
         "resume": resume,
@@ -73,6 +80,7 @@ class _Training(TypedDict):
     model: str | None
     labels: str | None
     text_encoder: str | None
+    start: Path | None
     overrides: Sequence[str]
     out: Path | None
     resume: bool

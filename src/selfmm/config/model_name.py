@@ -1,13 +1,17 @@
-"""The setting ``model``: the name of a selfmm model, or the place of the code of the user's own class.
+"""The settings ``model`` and ``start``: names of what comes with selfmm, or places of the user's own.
 
-Code is named as ``path/to/file.py:ClassName`` or ``package.module:ClassName``. Nothing here runs it;
-:func:`selfmm.models.find_model` does.
+``model`` is the name of a selfmm model, or the place of the code of the user's own class, as
+``path/to/file.py:ClassName`` or ``package.module:ClassName``. Nothing here runs it; :func:`selfmm.models.find_model`
+does. ``start`` is a run folder, or ``starter``.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+STARTER = "starter"
+"""Names the run that comes with selfmm."""
 
 
 def is_code(model: str) -> bool:
@@ -34,6 +38,15 @@ def absolute(model: str) -> str:
     """Return the same model with the path of its file, if any, made absolute: it is valid in any working directory."""
     place, name = split_code(model)
     return f"{Path(place).expanduser().resolve()}:{name}" if is_file(place) else model
+
+
+def absolute_run(run: str) -> str:
+    """Return the setting ``start`` with an absolute path; ``starter``, which comes with selfmm, and "" stay.
+
+    >>> absolute_run("starter")
+    'starter'
+    """
+    return run if run in ("", STARTER) else str(Path(run).expanduser().resolve())
 
 
 def short_name(model: str) -> str:

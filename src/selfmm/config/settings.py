@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import tomli_w
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from selfmm.config.model_name import absolute, is_code, short_name
+from selfmm.config.model_name import absolute, absolute_run, is_code, short_name
 from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean, plain
 
@@ -155,6 +155,9 @@ class Settings(Group):
     seed: int = Field(1111, ge=0, lt=2**32, description="seed of all random numbers")
     model: Annotated[str, AfterValidator(absolute)] = Field(
         "self_mm", description="name of a model, see `selfmm models`; or your own class: file.py:Class or module:Class"
+    )
+    start: Annotated[str, AfterValidator(absolute_run)] = Field(
+        "", description="run from whose text encoder, encoders and heads training begins: its folder, or starter"
     )
     modalities: Names = Field((), description="modalities to use; empty: all of the data set")
     align: Literal["stored", "pool"] = Field(

@@ -29,13 +29,14 @@ from selfmm.core.processes import refuse_launcher
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
-from selfmm.models.assembly import assemble, check_needs, chosen_modalities
+from selfmm.models.assembly import check_needs, chosen_modalities
 from selfmm.models.base import label_source
 from selfmm.models.hardware import check_device
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable, human_labels
 from selfmm.training.seeds import run_figures
 from selfmm.training.several import train_several
+from selfmm.training.start import assemble_started, started
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=,-]{0,99}")
 _PACKAGES = {"sklearn": "scikit-learn"}  # module -> package
@@ -135,10 +136,11 @@ def run_grid(
         RunError: if a run in it was started with other data or settings.
     """
     _check(cases)
-    with_seed = {
+    settings_of = {
         RunKey(case.name, seed): case.settings.model_copy(update={"seed": seed}) for case in cases for seed in seeds
     }
-    runs = {key: RunFolder(folder / key.case / f"seed-{key.seed}") for key in with_seed}
+    runs = {key: RunFolder(folder / key.case / f"seed-{key.seed}") for key in settings_of}
+    with_seed = {key: started(settings, dataset, runs[key]) for key, settings in settings_of.items()}
     claim(
         folder,
         holds="runs",
@@ -206,10 +208,10 @@ def _encode_once(dataset: Dataset, cases: Sequence[Case]) -> None:
     encoded = set()
     for case in cases:
         settings, model = case.settings, find_model(case.settings.model)
-        kind = (settings.text, model.reads_tokens)
+        kind = (settings.text, settings.start, model.reads_tokens)
         if settings.text.finetune or model.needs.inside or kind in encoded:
             continue
         encoded.add(kind)
         # An error is reported for each run that needs the encoder.
         with suppress(SelfmmError), torch.random.fork_rng(devices=[]):
-            assemble(dataset, settings).encode_text(dataset)
+            assemble_started(dataset, started(settings, dataset))[0].encode_text(dataset)

@@ -21,9 +21,10 @@ from selfmm.data.store import Dataset
 from selfmm.evaluation.metrics import scale_for
 from selfmm.experiments.search import with_values
 from selfmm.models import find_model
-from selfmm.models.assembly import Assembly, assemble
+from selfmm.models.assembly import Assembly
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.objective import make_objective
+from selfmm.training.start import assemble_started
 from selfmm.training.trainer import EpochRecord, Trainer
 
 Report = Callable[[int, float], bool]
@@ -102,11 +103,11 @@ class TrialTrainer:
     def encode_frozen(self) -> None:
         """Run a frozen text encoder once, before several processes need its output."""
         if not self.base.text.finetune:
-            self._encode_once(assemble(self.dataset, self.base))
+            self._encode_once(assemble_started(self.dataset, self.base)[0])
 
     def _train(self, settings: Settings, listener: Listener) -> None:
         torch.manual_seed(settings.seed)
-        assembly = assemble(self.dataset, settings)
+        assembly, _ = assemble_started(self.dataset, settings)
         encoded = self._encode_once(assembly)
         rows, valid = training_rows(self.dataset, settings), self.dataset.rows("valid")
         label_range = self.dataset.manifest.label_range

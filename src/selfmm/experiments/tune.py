@@ -35,6 +35,7 @@ from selfmm.models import find_model
 from selfmm.models.assembly import chosen_modalities
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
+from selfmm.training.start import started
 
 if TYPE_CHECKING:  # these import Optuna, which is an extra
     from selfmm.experiments.course import Course
@@ -85,7 +86,7 @@ def tune(
     dataset = as_dataset(data)
     spaces = (spaces,) if isinstance(spaces, str) else spaces
     fixed = with_values(overrides, {"model": model, "text.encoder": text_encoder})
-    search = _search(dataset, load_settings(preset, fixed), spaces, fixed)
+    search = _search(dataset, started(load_settings(preset, fixed), dataset), spaces, fixed)
     default = Path("tune") / f"{safe_name(dataset.name)}-{safe_name(search.base.model_name)}"
     folder = Path(out) if out is not None else default
     plan = machine_plan(trials, jobs, search.base.training.device)

@@ -13,8 +13,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from selfmm.core import weights
 from selfmm.config.settings import Group, Settings, StreamSettings
+from selfmm.core import weights
 from selfmm.models.base import Score, Space
 from selfmm.models.encoders import Standardised
 from selfmm.models.late_fusion import Fusion, LateFusion
@@ -152,7 +152,8 @@ class Adapt(LateFusion):
     def prepared(cls, settings: Settings) -> Settings:
         """Return the settings with a frozen text encoder of which the mean is read, ``e5`` if none is named."""
         text = settings.text.model_copy(update={"finetune": False, "pooling": "mean"})
-        if "encoder" not in settings.text.model_fields_set and weights.find(PREFERRED) is not None:
+        named = settings.start or "encoder" in settings.text.model_fields_set
+        if not named and weights.find(PREFERRED) is not None:
             text = text.model_copy(update={"encoder": PREFERRED})
         return settings.model_copy(update={"text": text})
 

@@ -119,20 +119,29 @@ def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modalit
     return {name: dataset.modalities[name] for name in known if name in (settings.modalities or known)}
 
 
+def reads_words(modalities: Mapping[str, Modality]) -> bool:
+    """Return whether one of the modalities is words or token ids, so that a text encoder is needed."""
+    return any(modality.kind != "frames" for modality in modalities.values())
+
+
 # A preset has settings for both of them; a data set may still lack one.
 _PRESET_STREAMS = frozenset({"audio", "vision"})
 
 
-def assemble(dataset: Dataset, settings: Settings) -> Assembly:
+def assemble(dataset: Dataset, settings: Settings, pretrained: Pretrained | None = None) -> Assembly:
     """Load the text encoder if one is needed, and build the model with the statistics of the training split.
 
     Uses torch's random state for the weights; the caller seeds it.
+
+    Args:
+        pretrained: the text encoder to use; None: the one that the settings name.
     """
     modalities = chosen_modalities(dataset, settings)
     kind = find_model(settings.model)
     check_needs(kind, modalities, settings)
-    pretrained = None
-    if any(modality.kind != "frames" for modality in modalities.values()):
+    if not reads_words(modalities):
+        pretrained = None
+    elif pretrained is None:
         pretrained = text_encoder(settings.text)
     model = build_model(kind, modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
     train = training_rows(dataset, settings)

@@ -64,6 +64,35 @@ class CorrectionsUsed(BaseModel):
     clips: int
 
 
+class StartInfo(BaseModel):
+    """The run from which a training began.
+
+    Attributes:
+        run: its folder, or ``starter``.
+        model: its model.
+        weights_sha256: SHA-256 of its ``model.safetensors``.
+        taken, afresh: parts of the new model, as its weights are named: those that began with the weights of ``run``,
+            and the others.
+        linear: those of ``taken`` that began as the linear score of the words of ``run``.
+        encoder_weights: name of the offline weights of the text encoder, if the weights of ``run`` are those.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str
+    model: str
+    weights_sha256: str
+    taken: tuple[str, ...]
+    afresh: tuple[str, ...] = ()
+    linear: tuple[str, ...] = ()
+    encoder_weights: str = ""
+
+    @property
+    def own_encoder(self) -> bool:
+        """Whether the text encoder began with weights of ``run`` itself, which have no name."""
+        return "encoders.text" in self.taken and not self.encoder_weights
+
+
 class RunInfo(BaseModel):
     """``run.json``.
 
@@ -86,6 +115,7 @@ class RunInfo(BaseModel):
         encoder_weights: name of the offline weights with its text encoder. Such a run has neither ``text_encoder/`` nor
             ``frozen.safetensors``.
         unscored: modalities of recordings that such a run does not score, with the reason.
+        start: the run from which training began; None: it began with random weights.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -112,6 +142,7 @@ class RunInfo(BaseModel):
     about: str = ""
     encoder_weights: str = ""
     unscored: dict[str, str] = {}
+    start: StartInfo | None = None
 
     @property
     def model_name(self) -> str:

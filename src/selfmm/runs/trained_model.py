@@ -214,11 +214,20 @@ def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings) -> Pretr
     """Return the text encoder of a run, without its weights if these are in the run folder.
 
     Raises:
-        RunError: if a file of it has changed since training: scores would differ silently.
+        RunError: like :func:`stored_encoder`.
         WeightsError: if the run needs offline weights that are not on this machine.
     """
     if info.encoder_weights:
         return text_encoder(settings.text.model_copy(update={"encoder": info.encoder_weights}), compact=True)
+    return stored_encoder(folder, info)
+
+
+def stored_encoder(folder: RunFolder, info: RunInfo) -> Pretrained:
+    """Return the text encoder in a run folder, with random weights that the caller replaces.
+
+    Raises:
+        RunError: if a file of it has changed since training: scores would differ silently.
+    """
     for name, digest in info.text_encoder.items():
         file = folder.text_encoder / Path(name).name
         if not file.is_file() or sha256(file) != digest:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from selfmm.config.model_name import STARTER
 from selfmm.config.settings import Settings
+from selfmm.core import weights
 from selfmm.core.messages import clips
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
+from selfmm.models.adapt import PREFERRED
 
-FEW = 2000
+FEW = 1000
 """Fewer rated clips than this are fitted in closed form; docs/starter.md has the learning curve."""
 _FEW_WITHOUT_WORDS = 300
 """The same, where no word can be read, so that there is no score to start from."""
@@ -19,26 +23,39 @@ _BY_GRADIENTS = ("labels", "fusion", "stream", "training", "options", "align")
 _ALSO_IN_CLOSED_FORM = ("training.device", "training.share", "options.unrated")
 
 
-def choose_model(dataset: Dataset, overrides: Sequence[str]) -> tuple[str, str]:
-    """Return the name of the model, and a sentence that says why.
+class Choice(NamedTuple):
+    """A model, the run that it starts from (None: none), and a sentence that says why."""
+
+    model: str
+    start: str | None
+    reason: str
+
+
+def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = False) -> Choice:
+    """Return the model to train.
 
     Args:
-        overrides: settings that the user gave. One that only a model trained by gradients reads chooses such a model.
+        overrides: settings that the user gave. One that only models trained by gradients read chooses Self-MM.
+        start: whether the user named a run to start from, which chooses it too.
     """
-    keys = [override.partition("=")[0].strip() for override in overrides]
-    needs = [key for key in keys if _means_gradients(key)]
     default = Settings().model
-    if needs:
-        return default, f"model: {default}, because {needs[0]} is a setting of models that learn step by step."
+    needs = [key for key in (override.partition("=")[0].strip() for override in overrides) if _means_gradients(key)]
+    if needs or start:
+        return Choice(default, None, "")
     rated = int(np.isfinite(dataset.labels()[dataset.samples["split"].isin(["train", "valid"]).to_numpy()]).sum())
     words = TEXT in dataset.modalities and dataset.modalities[TEXT].kind == "text"
     limit = FEW if words else _FEW_WITHOUT_WORDS
-    if rated >= limit:
-        return default, f"model: {default}, because {clips(rated)} are rated; below {limit} it would be adapt."
-    return "adapt", (
-        f"model: adapt, because {clips(rated)} are rated: fewer than {limit} teach {default} little. It moves the "
-        f"starter's scores towards the ratings. `model='{default}'` trains that one."
-    )
+    if rated < limit:
+        what = "It moves the starter's scores towards the ratings" if words else "It is a ridge regression"
+        return Choice(
+            "adapt",
+            None,
+            f"model: adapt, because {clips(rated, ('is', 'are'))} rated in train and valid; {default} needs {limit}. "
+            f"{what}. `model='{default}'` trains that one.",
+        )
+    begins = STARTER if words and weights.find(PREFERRED) is not None else None
+    more = ", starting from the starter" if begins else ""
+    return Choice(default, begins, f"model: {default}{more}, because {clips(rated, ('is', 'are'))} rated.")
 
 
 def _means_gradients(key: str) -> bool:

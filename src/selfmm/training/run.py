@@ -33,13 +33,13 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.evaluation.worth import LEFT_OUT, Scored, run_worth
 from selfmm.labels import EstimatedLabels
 from selfmm.models import find_model
-from selfmm.models.assembly import Assembly, assemble
+from selfmm.models.assembly import Assembly
 from selfmm.models.base import label_source
 from selfmm.models.encoders import Standardised
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
-from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, environment
+from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, StartInfo, environment
 from selfmm.runs.weights import store_weights
 from selfmm.training.adapt.trainer import AdaptTrainer, rated_rows
 from selfmm.training.checkpoint import Checkpoints
@@ -48,6 +48,7 @@ from selfmm.training.label_record import LabelRecord
 from selfmm.training.objective import Generator, check_trainable, make_objective
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.self_mm import SelfMMObjective
+from selfmm.training.start import assemble_begun, assemble_started, forget_start, start_note, started, store_start
 from selfmm.training.trainer import EpochRecord, Trainer
 from selfmm.training.untrained import untrained_heads
 
@@ -75,8 +76,9 @@ class Run:
         check_device(settings.training.device)
         self.processes = Processes.join(settings.training.device)
         model = find_model(settings.model)
-        settings = model.prepared(settings)
+        settings = started(model.prepared(settings), dataset, folder)
         self.dataset, self.settings, self.folder, self.shared = dataset, settings, folder, shared
+        self._start: StartInfo | None = None
         self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
@@ -94,7 +96,10 @@ class Run:
             self.listener.chose(self._reason)
         check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
-        assembly = assemble(self.dataset, self.settings)
+        if state == _BEGUN:
+            assembly, self._start = assemble_begun(self.dataset, self.settings, self.folder)
+        else:
+            assembly, self._start = assemble_started(self.dataset, self.settings)
         # Report problems with the data before creating a folder.
         objective = make_objective(self.dataset, self.settings, assembly, self.rows)
         if assembly.model.needs.aligned:
@@ -189,6 +194,7 @@ class Run:
             corrections_digest=digest(self.dataset.corrections),
             text_encoder={file.name: sha256(file) for file in files},
             procedure=PROCEDURE,
+            start=self._start,
         )
 
     def _begin(self, assembly: Assembly) -> None:
@@ -197,6 +203,7 @@ class Run:
             (path / self._record.folder.relative_to(self.folder.path)).mkdir(parents=True)
             if assembly.pretrained is not None:
                 assembly.pretrained.save(path / self.folder.text_encoder.name)
+            store_start(path / self.folder.state.name, assembly.model, self._start)
             (path / "settings.toml").write_text(self.settings.to_toml(), encoding="utf-8")
             info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
             (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
@@ -263,6 +270,7 @@ class Run:
             if isinstance(trainer, Trainer):
                 trainer.checkpoints.finish("objective")
             self._record.clear()
+        forget_start(self.folder.state)
 
     def _labels(self, assembly: Assembly, trainer: Trainer) -> pd.DataFrame:
         generator = getattr(trainer.objective, "generator", None)
@@ -303,8 +311,9 @@ class Run:
             worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
             notes, fit = self._untrained(scores, trainer), []
         notes += self._capitals(assembly)
+        fit = [*filter(None, [self._reason]), *fit, *([start_note(self._start)] if self._start else [])]
         content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
-        return content | {"worth": asdict(worth), "notes": notes, "fit": [self._reason, *fit] if self._reason else fit}
+        return content | {"worth": asdict(worth), "notes": notes, "fit": fit}
 
     def _untrained(self, scores: Scores, trainer: Trainer) -> list[str]:
         alone = {name: values[self.rows] for name, values in scores.unimodal.items()}

@@ -37,6 +37,7 @@ from selfmm.models.hardware import check_device
 from selfmm.runs.folder import RunFolder
 from selfmm.training.objective import check_trainable
 from selfmm.training.several import train_several
+from selfmm.training.start import started
 
 MOST_SEEDS = 1000
 _PART = re.compile(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", re.ASCII)
@@ -145,6 +146,8 @@ def run_seeds(
     check_trainable(dataset, settings, label_source(find_model(settings.model), settings))
     check_device(settings.training.device)
     plan = machine_plan(len(seeds), jobs, settings.training.device)
+    runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
+    seeded = {seed: started(settings.model_copy(update={"seed": seed}), dataset, run) for seed, run in runs.items()}
     claim(
         folder,
         holds="seeds",
@@ -152,8 +155,6 @@ def run_seeds(
         resumable=lambda path: path.name == "summary.json",
         resume=resume,
     )
-    runs = {seed: RunFolder(folder / f"seed-{seed}") for seed in seeds}
-    seeded = {seed: settings.model_copy(update={"seed": seed}) for seed in seeds}
     with only_one(folder):
         failed = train_several(dataset, seeded, runs, plan, folder, resume=resume, listener=listener)
         return _summary(dataset, folder, runs, failed, plan)

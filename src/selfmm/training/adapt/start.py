@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from selfmm.config.model_name import STARTER as STARTER_NAME
 from selfmm.core.tensors import load_tensors
 from selfmm.data.manifest import TEXT
 from selfmm.data.scales import LabelScale
@@ -79,15 +82,21 @@ class _Scaling:
 
 
 def start_of(assembly: Assembly) -> Start:
-    """Return the scores of the run that comes with selfmm, where this model reads a modality as that run does."""
-    folder = RunFolder(STARTER)
+    """Return the scores of the run that ``start`` names, by default the one that comes with selfmm, for modalities that
+    this model reads as that run does."""
+    settings, nothing = assembly.settings, Start(None, frozenset(), [])
+    folder = RunFolder(Path(settings.start) if settings.start not in ("", STARTER_NAME) else STARTER)
     info, shared = folder.require_finished(), set()
+    if info.model != settings.model:
+        return nothing
     for name, modality in assembly.modalities.items():
         other = info.modalities.get(name)
         if other is None or (other.kind, other.dim, other.columns) != (modality.kind, modality.dim, modality.columns):
             continue
-        text = assembly.settings.text
-        if name != TEXT or (text.encoder, text.layer) == (info.encoder_weights, "last"):
+        same = settings.start or (settings.text.encoder, settings.text.layer) == (info.encoder_weights, "last")
+        if modality.kind == "frames" or same:
             shared.add(name)
-    notes = [f"started from the {info.dataset}: {' and '.join(sorted(shared))}."] if shared else []
-    return Start(folder, frozenset(shared), notes)
+    notes = (
+        [] if settings.start or not shared else [f"Started from the {info.dataset}: {' and '.join(sorted(shared))}."]
+    )
+    return Start(folder, frozenset(shared), notes) if shared else nothing

@@ -101,8 +101,8 @@ class AdaptTrainer:
         notes = [*self._start.notes, *fit_notes(self._adapted)]
         if self._unmeasured:
             notes.append(
-                f"{clip_count(len(self._rows), ('is', 'are'))} rated, too few to tell what a score is worth: the figures "
-                f"of {some(self._unmeasured)} are those of the starter on texts that it was not fitted to."
+                f"{clip_count(len(self._rows), ('is', 'are'))} rated, too few to tell what a score is worth: the "
+                f"figures of {some(self._unmeasured)} are those of {self._settings.start or 'the starter'}."
             )
         return notes
 
@@ -139,6 +139,10 @@ class AdaptTrainer:
 
     def _standardise(self, used: Positions) -> None:
         """Standardise the summaries of frames over the clips of the fit."""
+        for encoder in self.model.encoders.values():
+            if isinstance(encoder, FrameSummary):
+                encoder.centre.zero_()
+                encoder.spread.fill_(1)
         summaries = encodings(self.model, self._maker, self.device)
         for name, encoder in self.model.encoders.items():
             if not isinstance(encoder, FrameSummary):
@@ -185,6 +189,8 @@ def fit_notes(adapted: Adapted) -> list[str]:
     for name, explained in adapted.explained.items():
         count = adapted.learned_from[name]
         if count:
-            told = "" if np.isnan(explained) else f"; left out, its score explains {max(explained, 0):.0%} of the ratings"
+            told = (
+                "" if np.isnan(explained) else f"; left out, its score explains {max(explained, 0):.0%} of the ratings"
+            )
             notes.append(f"{name} also learned from the words' score of {clip_count(count)} without a rating{told}.")
     return notes
