@@ -7,7 +7,7 @@ is a model of this kind that has seen no rated clip.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -129,7 +129,7 @@ class Stack(Fusion):
         present = torch.stack([(vectors[name] != 0).any(dim=-1) for name in self._heads], dim=-1)
         number = (present.long() * self.bits).sum(dim=-1)
         scores = torch.stack([head(vectors[name])[1] for name, head in self._heads.items()], dim=-1)
-        scale: Score = next(iter(self._heads.values())).score
+        scale = cast(LinearHead, next(iter(self._heads.values()))).score
         moved = (scores - scale.neutral).where(present, 0.0)
         return moved, scale.neutral + scale.unit * self.bias[number] + (self.weights[number] * moved).sum(dim=-1)
 
