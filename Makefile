@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 .PHONY: help quickstart starter test test-fast lint types clean
 
 help:
-	@echo "make quickstart   set up, then train on planted data and show the results"
+	@echo "make quickstart   set up, then score a clip, learn from a few ratings, and train Self-MM"
 	@echo "make starter      fit the run that comes with selfmm again, to the same bytes; takes 15 minutes"
 	@echo "make test         set up, then run all tests"
 	@echo "make test-fast    set up, then run the tests that are not slow: a minute"
@@ -25,7 +25,7 @@ $(VENV)/.dev: $(VENV)/.core
 	touch $@
 
 $(VENV)/.weights: $(VENV)/.core
-	$(BIN)/selfmm weights get minilm tiny.en face
+	$(BIN)/selfmm weights get minilm e5 tiny.en face
 	touch $@
 
 quickstart: $(VENV)/.weights

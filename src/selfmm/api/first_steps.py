@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from selfmm.features.clips.clip import Clip
     from selfmm.runs.trained_model import TrainedModel
 
-INSTALL = "pip install 'selfmm[video]' && selfmm weights get tiny.en face"
+INSTALL = "pip install 'selfmm[video]' && selfmm weights get e5 tiny.en face"
 _MODULES = ("av", "faster_whisper", "joblib", "mediapipe")  # of the extra [video]
 _SECONDS = (2.0, 3.0)
 
@@ -24,7 +24,7 @@ _SECONDS = (2.0, 3.0)
 def missing_for_recordings() -> str:
     """Return what this machine lacks for recordings, in words; empty if it lacks nothing."""
     missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
-    return ", ".join([*missing, *([] if find("face") else ["the weights face"])])
+    return ", ".join([*missing, *(f"the weights {name}" for name in ("face", "e5") if find(name) is None)])
 
 
 def check_recordings(recordings: Path) -> None:
@@ -93,6 +93,13 @@ def _correlation(table: pd.DataFrame, truth: str) -> float:
     if len(pair) < 3 or (pair.nunique() < 2).any():
         return float("nan")
     return float(np.corrcoef(pair.to_numpy(dtype=np.float64).T)[0, 1])
+
+
+def first_clip(source: Path) -> Clip:
+    """Return the first clip of a list, with the words that came with it."""
+    from selfmm.features.clips.listing import read_clips
+
+    return read_clips(source).clips[0]
 
 
 def unseen_clip(source: Path, dataset: Dataset) -> Clip:

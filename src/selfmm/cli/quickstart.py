@@ -1,10 +1,9 @@
-"""The quickstart, a first look at selfmm: train on planted data, then do the same with raw recordings."""
+"""The quickstart, a first look at selfmm: the starter, a fit to a few rated clips, and Self-MM on planted data."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from selfmm.api import SentimentModel
+    from selfmm.api import Clip, SentimentModel
 
 _CLIPS = 64  # talking heads
-# Chosen on the validation split of other talking heads (another seed) than those made here.
-_SETTINGS = ("training.batch_size=8", "training.max_epochs=10", "training.patience=10", "stream.audio.lr=5e-3")
 
 
 def register(app: typer.Typer) -> None:
@@ -37,29 +34,70 @@ def quickstart(
         Path | None, typer.Option(help="Your own rated recordings, a table or folder, instead of talking heads.")
     ] = None,
 ) -> None:
-    """Train on a planted data set and show how true the generated labels are; then do the same with raw videos.
+    """Score a clip before anything is trained, learn from a few ratings, then train Self-MM on data with a known truth.
 
-    The videos need optional packages and weights; without them, the second half is left out.
+    The clips need optional packages and weights; without them, the first half is left out.
     """
     from rich.console import Console
 
     from selfmm.api import first_steps
 
     console = Console()
-    start = time.perf_counter()
+    begun = time.perf_counter()
     if recordings is not None:
         first_steps.check_recordings(recordings)
-    model = _learn_planted(console, out, clips)
-    runs = [model.folder.path]
+    runs = []
     if missing := first_steps.missing_for_recordings():
-        console.print(f"\nThe same from raw videos needs {missing}. To get it:")
+        console.print(f"Scores of recordings need {missing}. To get it:")
         console.print(f"  {first_steps.INSTALL}", markup=False, highlight=False)
     else:
         table = recordings or _make_recordings(console, out / "clips")
         run = first_steps.fresh(out / "clips-run")
         runs.append(learn_recordings(console, table, out / "clips-data", run).folder.path)
+    runs.append(_learn_planted(console, out, clips).folder.path)
     console.print(_next_steps(*runs), highlight=False)
-    console.print(f"took {time.perf_counter() - start:.0f} s")
+    console.print(f"took {time.perf_counter() - begun:.0f} s")
+
+
+def _make_recordings(console: Console, folder: Path) -> Path:
+    from selfmm.api import first_steps
+
+    console.print(f"1. drawing {_CLIPS} talking heads whose true sentiment is known, in {folder}")
+    return first_steps.short_clips(folder, _CLIPS)
+
+
+def learn_recordings(console: Console, source: Path, data: Path, run: Path) -> SentimentModel:
+    """Score a clip with the starter, extract all recordings to ``data``, fit them in ``run``, and score it again."""
+    from selfmm.api import first_steps
+    from selfmm.cli.progress import watch_clips, watch_training
+
+    example = first_steps.first_clip(source)
+    console.print(
+        f"2. the score of one clip, before anything is trained: selfmm predict {example.path}", highlight=False
+    )
+    _print_card(console, "starter", example)
+    console.print(f"3. extracting words, voice and face of each clip to {data}")
+    with watch_clips(console) as clips:
+        extracted = api.extract(source, data, force=True, listener=clips)
+    for failure in extracted.failures:
+        console.print(f"left out: {failure.id}: {as_options(failure.reason)}", markup=False)
+    console.print(f"4. learning from one rating per clip: selfmm train {data} --out {run}", highlight=False)
+    with watch_training(console) as epochs:
+        model = api.train(extracted.dataset, out=run, listener=epochs)
+    console.print("5. correlation of each score with its true label; ratings of the test split were not used")
+    console.print(agreement_table(first_steps.agreement(extracted.dataset, model)))
+    clip = first_steps.unseen_clip(source, extracted.dataset)
+    console.print(f"6. a clip of the test split: selfmm predict {run} {clip.path}", highlight=False)
+    _print_card(console, model, clip)
+    return model
+
+
+def _print_card(console: Console, run: SentimentModel | str, clip: Clip) -> None:
+    from selfmm.cli.show_scores import card
+
+    for prediction in api.predict_each(run, [clip]):
+        if isinstance(prediction, api.Prediction):
+            console.print(card(prediction))
 
 
 def _learn_planted(console: Console, out: Path, clips: int) -> SentimentModel:
@@ -67,14 +105,14 @@ def _learn_planted(console: Console, out: Path, clips: int) -> SentimentModel:
     from selfmm.cli.progress import watch_training
     from selfmm.cli.show_results import run_summary
 
-    console.print(f"1. planting {clips} clips whose true label of each modality is known, in {out / 'data'}")
+    console.print(f"7. planting {clips} clips whose true label of each modality is known, in {out / 'data'}")
     dataset = api.planted(out / "data", clips=clips, force=True)
-    console.print(f"2. training Self-MM on one label per clip, in {out / 'run'}")
+    console.print(f"8. training Self-MM on one label per clip, in {out / 'run'}")
     with watch_training(console) as listener:
         model = api.train(dataset, preset="quickstart", out=first_steps.fresh(out / "run"), listener=listener)
-    console.print("3. results: how close the fused score is to the label")
+    console.print("9. results: how close the fused score is to the label")
     console.print(run_summary(model))
-    console.print("4. the labels it generated for each modality, compared with the truth, which training never saw")
+    console.print("10. the labels it generated for each modality, compared with the truth, which training never saw")
     recovery = first_steps.final_recovery(model)
     console.print(recovery_table(recovery))
     console.print("The trivial answer is the m-label itself. " + verdict(recovery))
@@ -107,41 +145,6 @@ def verdict(frame: pd.DataFrame) -> str:
     return f"Here the u-labels of {', '.join(better)} correlate better with the truth than the plain m-label does."
 
 
-def _make_recordings(console: Console, folder: Path) -> Path:
-    from selfmm.api import first_steps
-
-    console.print(
-        f"\n5. the same from raw videos: {_CLIPS} talking heads with known true labels, drawn and spoken, in {folder}"
-    )
-    return first_steps.short_clips(folder, _CLIPS)
-
-
-def learn_recordings(
-    console: Console, source: Path, data: Path, run: Path, overrides: Sequence[str] = _SETTINGS
-) -> SentimentModel:
-    """Extract recordings to ``data``, train in ``run``, and print the results and the card of one clip."""
-    from selfmm.api import first_steps
-    from selfmm.cli.progress import watch_clips, watch_training
-    from selfmm.cli.show_scores import card
-
-    console.print(f"6. extracting words, voice and face of each clip to {data}")
-    with watch_clips(console) as clips:
-        extracted = api.extract(source, data, force=True, listener=clips)
-    for failure in extracted.failures:
-        console.print(f"left out: {failure.id}: {as_options(failure.reason)}", markup=False)
-    console.print(f"7. training on one label per clip, in {run}")
-    with watch_training(console) as epochs:
-        model = api.train(extracted.dataset, preset="quickstart", overrides=overrides, out=run, listener=epochs)
-    console.print("8. correlation of each score with its true label; training saw only the labels of the train split")
-    console.print(agreement_table(first_steps.agreement(extracted.dataset, model)))
-    clip = first_steps.unseen_clip(source, extracted.dataset)
-    console.print(f"9. one clip that training never saw: selfmm predict {run} {clip.path}", highlight=False)
-    for prediction in api.predict_each(model, [clip]):
-        if isinstance(prediction, api.Prediction):
-            console.print(card(prediction))
-    return model
-
-
 def agreement_table(frame: pd.DataFrame) -> Table:
     """Lay out the table of ``first_steps.agreement``."""
     from rich.text import Text
@@ -156,17 +159,10 @@ def agreement_table(frame: pd.DataFrame) -> Table:
     return table
 
 
-def _next_steps(planted: Path, recorded: Path | None = None) -> str:
-    lines = [
-        "",
-        "Next:",
-        f"  selfmm predict {planted} --text 'I really loved the ending'",
-        f"  selfmm labels {planted} --audit",
-        "  selfmm import your_features.csv mydata && selfmm train mydata",
-    ]
-    if recorded is not None:
-        lines += [
-            f"  selfmm predict {recorded} your_video.mp4 --explain",
-            "  selfmm extract your_clips.csv mydata && selfmm train mydata",
-        ]
+def _next_steps(*runs: Path) -> str:
+    *recorded, planted = runs
+    lines = ["", "Next:", "  selfmm predict your_video.mp4"]
+    lines += ["  selfmm extract your_clips.csv mydata && selfmm train mydata"] if recorded else []
+    lines += [f"  selfmm predict {run} your_video.mp4 --explain" for run in recorded]
+    lines += [f"  selfmm labels {planted} --audit", "  selfmm import your_features.csv mydata && selfmm train mydata"]
     return "\n".join(lines)
