@@ -28,7 +28,9 @@ FOUND = ClipFeatures(
     Features(
         start=0.0,
         end=1 / 3,
-        transcript=Transcript("très 好", (Word("très", 0.1, 0.2, 0.3), Word("好", 0.2, 0.3)), "fr", "recognised", "base", ("why",)),
+        transcript=Transcript(
+            "très 好", (Word("très", 0.1, 0.2, 0.3), Word("好", 0.2, 0.3)), "fr", "recognised", "base", ("why",)
+        ),
         tracks={"audio": Track(("a", "b"), VALUES, 20.0, 0.05)},
         sound=SoundFigures(1 / 3, -20.123456789, 0.0, 0.1),
         speech=0.7,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ENGLISH_ONLY = "recognises English only"
+"""Is in every warning about speech in a language that its recogniser does not know."""
+
 _LISTED = """
     en English, zh Chinese, de German, es Spanish, ru Russian, ko Korean, fr French, ja Japanese, pt Portuguese, tr
     Turkish, pl Polish, ca Catalan, nl Dutch, ar Arabic, sv Swedish, it Italian, id Indonesian, hi Hindi, fi Finnish,

@@ -1,4 +1,4 @@
-"""Speech in another language: noticed by the detector, suspected without it, and never at the price of clear English."""
+"""Speech in another language: noticed by the detector, suspected without it, and clear English is left alone."""
 
 from __future__ import annotations
 

@@ -225,9 +225,9 @@ def test_the_language_is_checked_only_where_it_matters(monkeypatch: pytest.Monke
         raise AssertionError
 
     monkeypatch.setattr(speech.ForeignSpeech, "judge", fail)
-    for given, check in ((SpeechSettings(language="en"), True), (SpeechSettings(), False)):
+    for chosen, check in ((SpeechSettings(language="en"), True), (SpeechSettings(), False)):
         activity = LoudIsSpeech()
-        analyser = SpeechAnalyser(given, activity, check_language=check)
+        analyser = SpeechAnalyser(chosen, activity, check_language=check)
         assert listen(analyser, activity, talk((0.3, 3)), []).transcript(0, 3).words
 
 

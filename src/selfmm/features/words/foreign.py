@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from selfmm.config.recipe import SpeechSettings
 from selfmm.core import weights
-from selfmm.core.languages import language_name
+from selfmm.core.languages import ENGLISH_ONLY, language_name
 from selfmm.features.streams import SOUND_RATE, Floats
 from selfmm.features.words.recogniser import Recognised, load_recogniser
 
@@ -52,7 +52,7 @@ class ForeignSpeech:
     """
 
     def __init__(self, recogniser: str, threads: int = 1) -> None:
-        self._only = f"{recogniser} recognises English only"
+        self._only = f"{recogniser} {ENGLISH_ONLY}"
         self._threads = threads
         self._detected: list[dict[str, float]] = []
 
