@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from spoken_languages import POSITIVE, SENTENCES, right_signs, speak, words_of
-from tests.conftest import QUICK
 
 import selfmm
+from conftest import QUICK
 from selfmm.core import weights
 from selfmm.core.languages import ENGLISH_ONLY
 from selfmm.recordings.model import SentimentModel
