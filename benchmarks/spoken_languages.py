@@ -72,22 +72,23 @@ SENTENCES = {
         "El teléfono está roto otra vez, estoy muy decepcionado.",
     ),
     "zh": (
-        "我很喜欢这部电影,非常精彩。",
-        "饭菜很好吃,服务员也很热情。",
-        "今天我们在海边玩得很开心,我非常高兴。",
-        "谢谢你,这是我收到的最好的礼物。",
-        "新手机非常好用,我很满意。",
-        "我讨厌这部电影,太糟糕了。",
-        "服务很差,饭菜也是冷的。",
-        "今天是我最难过的一天,我很伤心。",
-        "这家酒店又脏又贵。",
-        "手机又坏了,我非常失望。",
+        "我非常喜欢这部电影,看完以后我很高兴。",
+        "今天天气很好,我们玩得很开心,我很高兴。",
+        "谢谢你的礼物,我非常喜欢。",
+        "这里的人很热情,我非常喜欢这个地方。",
+        "这是我最喜欢的音乐,非常好听。",
+        "我不喜欢这部电影,太糟糕了。",
+        "今天太糟糕了,我很难过。",
+        "我讨厌这个地方,太糟糕了。",
+        "这个东西不好,我不喜欢,太糟糕了。",
+        "我很生气,他们的服务太糟糕了。",
     ),
 }
 """Ten sentences by language."""
 
-VOICES = {"en": "en-us", "de": "de", "fr": "fr", "es": "es", "zh": "cmn-latn-pinyin"}
-"""The voice of espeak-ng; its voice ``cmn`` spells tones as English letters and numbers."""
+VOICES = {"en": "en-us", "de": "de", "fr": "fr", "es": "es", "zh": "cmn-latn-pinyin+f2"}
+"""The voice of espeak-ng. Its voice ``cmn`` spells syllables and tones with English letters and numbers; of the others,
+``+f2`` is recognised best."""
 
 SPEED = 140
 """Words per minute."""

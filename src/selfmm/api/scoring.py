@@ -137,7 +137,7 @@ def predict(
         run, inputs = run_and_inputs(Path(run), [])
         data = inputs[0] if inputs else None
     if spans(window, hop, by_sentence) is None:
-        return _load(run, model, trust).predict(  # type: ignore[call-overload, no-any-return]
+        return _load(run, model, trust).predict(  # type: ignore[call-overload, no-any-return, misc]
             data, split, text=text, explain=explain, recogniser=recogniser, language=language
         )
     from selfmm.features.clips.clip import Failure

@@ -19,7 +19,7 @@ from selfmm.core import weights
 from selfmm.core.errors import MediaError, SettingsError, WeightsError
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Track, Transcript
 from selfmm.features.words import speech
-from selfmm.features.words.foreign import Judgement
+from selfmm.features.words.foreign import ForeignSpeech, Judgement
 from selfmm.features.words.recogniser import Recognised
 from selfmm.features.words.speech import SpeechAnalyser
 
@@ -208,7 +208,7 @@ def test_a_language_that_is_given_is_not_detected(monkeypatch: pytest.MonkeyPatc
 
 def test_words_of_another_language_are_dropped_with_the_reason(monkeypatch: pytest.MonkeyPatch, ear: Ear) -> None:
     judgements = [Judgement("en"), Judgement("de", "it is German", drop=True)]
-    monkeypatch.setattr(speech.ForeignSpeech, "judge", lambda *_: judgements.pop(0))
+    monkeypatch.setattr(ForeignSpeech, "judge", lambda *_: judgements.pop(0))
     activity = LoudIsSpeech()
     analyser = SpeechAnalyser(SpeechSettings(), activity)
     listen(analyser, activity, talk((0, 1), (0.3, 3), (0, 5), (0.3, 3), (0, 5)), [])
@@ -224,7 +224,7 @@ def test_the_language_is_checked_only_where_it_matters(monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(speech.ForeignSpeech, "judge", fail)
+    monkeypatch.setattr(ForeignSpeech, "judge", fail)
     for chosen, check in ((SpeechSettings(language="en"), True), (SpeechSettings(), False)):
         activity = LoudIsSpeech()
         analyser = SpeechAnalyser(chosen, activity, check_language=check)
