@@ -39,7 +39,10 @@ LABEL_RANGE = (-3.0, 3.0)
 MOSI = "Corr .79, MAE .78"
 """Measured with ``benchmarks/starter.py`` on 1,447 utterances, of which no label was used."""
 
-LANGUAGES = "Measured for English only; signs checked on ten plain spoken sentences each in German, French, Spanish and Chinese."
+LANGUAGES = (
+    "Measured for English only; signs checked on ten plain spoken sentences each in German, French, Spanish "
+    "and Chinese."
+)
 """Checked with ``benchmarks/spoken_languages.py``."""
 
 _STRENGTHS = 10.0 ** np.arange(-6, 1)  # relative to the mean eigenvalue of the states' scatter
