@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +22,7 @@ def test_a_few_words_do_not_tell() -> None:
     assert looks_english(["Wunderbar!", "Na ja."]) is None
 
 
-def test_real_utterances_look_english(mosi_pickle: object) -> None:
+def test_real_utterances_look_english(mosi_pickle: Path) -> None:
     texts = pd.read_pickle(mosi_pickle)["train"]["raw_text"]
     rng = np.random.default_rng(0)
     assert all(looks_english(map(str, rng.choice(texts, 10))) is not False for _ in range(200))
