@@ -28,6 +28,10 @@ $(VENV)/.weights: $(VENV)/.core
 	$(BIN)/selfmm weights get minilm e5 tiny.en face
 	touch $@
 
+$(VENV)/.languages: $(VENV)/.core
+	$(BIN)/selfmm weights get base e5
+	touch $@
+
 quickstart: $(VENV)/.weights
 	$(BIN)/selfmm quickstart
 
@@ -35,7 +39,7 @@ starter: $(VENV)/.core
 	$(BIN)/selfmm weights get e5
 	$(BIN)/python -m selfmm.starter
 
-test: $(VENV)/.dev $(VENV)/.weights
+test: $(VENV)/.dev $(VENV)/.weights $(VENV)/.languages
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-fast: $(VENV)/.dev $(VENV)/.weights

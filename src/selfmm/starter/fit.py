@@ -40,6 +40,12 @@ LABEL_RANGE = (-3.0, 3.0)
 MOSI = "Corr .79, MAE .78"
 """Measured with ``benchmarks/starter.py`` on 1,447 utterances, of which no label was used."""
 
+LANGUAGES = (
+    "Measured for English only; signs checked on ten plain spoken sentences each in German, French, Spanish "
+    "and Chinese."
+)
+"""Checked with ``benchmarks/spoken_languages.py``."""
+
 _STRENGTHS = 10.0 ** np.arange(-6, 1)  # relative to the mean eigenvalue of the states' scatter
 _FOLDS = 10
 _STEP = 1e-3
@@ -174,8 +180,8 @@ def about(texts: RatedTexts, mae: float) -> str:
     *most, last = COLLECTIONS.values()
     return (
         f"starter, fitted on {len(texts.texts):,} English texts rated by people ({', '.join(most)} and {last}); MAE "
-        f"{mae:.2f} on texts of a kind that it was not fitted on; on 1,447 MOSI utterances {MOSI}. Measured for "
-        "English only. A face counts little, by a rule; a voice has no score."
+        f"{mae:.2f} on texts of a kind that it was not fitted on; on 1,447 MOSI utterances {MOSI}. {LANGUAGES} "
+        "A face counts little, by a rule; a voice has no score."
     )
 
 

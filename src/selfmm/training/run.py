@@ -92,7 +92,7 @@ class Run:
         state = self.processes.decide(lambda: self._state(resume))
         if state == _FINISHED:
             return
-        if self._reason:
+        if self._reason and not find_model(self.settings.model).closed_form:  # which is finished in seconds
             self.listener.chose(self._reason)
         check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
