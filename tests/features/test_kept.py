@@ -98,6 +98,8 @@ def test_weights_in_a_folder_count_by_their_content(
     assert kept.weights_used(load_recipe(["voice.features=~/encoder"]))["voice"] == second
     assert kept.weights_used(load_recipe(["voice.features=who/what"]))["voice"] == "who/what"
     assert set(kept.weights_used(load_recipe(["parts=text"]))) == {"recogniser"}
+    assert set(kept.weights_used(load_recipe(["parts=audio"]))) == {"voice"}
+    assert set(kept.weights_used(load_recipe(["parts=audio", "voice.features=whisper"]))) == {"recogniser", "voice"}
 
 
 def test_what_cannot_be_read_is_told(clip: Clip, tmp_path: Path) -> None:

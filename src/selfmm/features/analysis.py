@@ -199,9 +199,13 @@ class _Sound(_Side):
 
         self._activity = SpeechActivity()
         self._level = SoundLevel()
-        self._voice = voice_analyser(recipe.voice) if "audio" in recipe.parts else None
-        self._words = SpeechAnalyser(recipe.speech, self._activity, threads=threads) if recognise else None
-        super().__init__((self._activity, self._level, self._voice, self._words), threads > 1)
+        speech, states = None, recipe.encodes_speech
+        if recognise or states:
+            speech = SpeechAnalyser(recipe.speech, self._activity, threads=threads, words=recognise, states=states)
+        self._words = speech if recognise else None
+        self._voice = voice_analyser(recipe.voice, speech) if "audio" in recipe.parts else None
+        # The voice comes last, because it may read what the recogniser has encoded.
+        super().__init__((self._activity, self._level, speech, self._voice), threads > 1)
 
     def speech(self, start: float, end: float) -> Track | None:
         return self._activity.track(start, end) if self.fed else None

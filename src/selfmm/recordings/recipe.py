@@ -14,7 +14,7 @@ from selfmm.features.dataset import STREAMS
 if TYPE_CHECKING:
     from selfmm.runs.folder import RunInfo
 
-_OWN = frozenset({"none", "voice", "egemaps", "face", *KNOWN})
+_OWN = frozenset({"none", "voice", "whisper", "both", "egemaps", "face", *KNOWN})
 
 
 def recipe_of(info: RunInfo) -> tuple[Recipe, tuple[str, ...]]:
@@ -56,7 +56,7 @@ def without_network(recipe: Recipe) -> Recipe:
     Raises:
         WeightsError: if a model is not on this machine.
     """
-    speech = recipe.speech.model_copy(update={"recogniser": _local(recipe.speech.recogniser, "text" in recipe.parts)})
+    speech = recipe.speech.model_copy(update={"recogniser": _local(recipe.speech.recogniser, recipe.may_recognise)})
     voice = recipe.voice.model_copy(update={"features": _local(recipe.voice.features, "audio" in recipe.parts)})
     face = recipe.face.model_copy(update={"features": _local(recipe.face.features, "vision" in recipe.parts)})
     return recipe.model_copy(update={"speech": speech, "voice": voice, "face": face})

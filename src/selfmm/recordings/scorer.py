@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from selfmm.runs.trained_model import TrainedModel
 
 _CHUNK = 5.0  # seconds that are read at a time
-_PACKAGES = {"text": "faster_whisper", "vision": "mediapipe"}
 
 
 class RecordingScorer:
@@ -196,7 +195,7 @@ class RecordingScorer:
         clip = _as_clip(clip)
         if self.info.encoder_weights:
             names = [self.info.encoder_weights]
-            if TEXT in self.recipe.parts and given_words(clip) is None:
+            if self.recipe.encodes_speech or (TEXT in self.recipe.parts and given_words(clip) is None):
                 names.append(self.recipe.speech.recogniser)
             names += ["face"] if "vision" in self.recipe.parts else []
             require(name for name in names if name in KNOWN)
@@ -287,7 +286,8 @@ def _import_packages(recipe: Recipe) -> bool:
     Returns:
         Whether these are all. Encoders of the recipe import parts of transformers later, as the model does.
     """
-    for package in ["av", *(package for part, package in _PACKAGES.items() if part in recipe.parts)]:
+    packages = {"faster_whisper": recipe.may_recognise, "mediapipe": "vision" in recipe.parts}
+    for package in ["av", *(package for package, needed in packages.items() if needed)]:
         with suppress(ImportError):  # the code that needs it reports what is missing
             import_module(package)
-    return recipe.voice.features in ("voice", "egemaps") and recipe.face.features == "face"
+    return recipe.voice.features in ("voice", "whisper", "both", "egemaps") and recipe.face.features == "face"
