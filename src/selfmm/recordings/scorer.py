@@ -179,6 +179,7 @@ class RecordingScorer:
                 warnings=(
                     *self.model.notes,
                     *self._left_out,
+                    *self._not_centred,
                     *problems,
                     *warnings(features, self.info.language, self.recipe.parts),
                 ),
@@ -205,6 +206,17 @@ class RecordingScorer:
     def _tasks(self) -> list[str]:
         """The modalities that have their own scores."""
         return [task for task in self.model.assembly.model.tasks if task in self.info.modalities]
+
+    @cached_property
+    def _not_centred(self) -> tuple[str, ...]:
+        """A warning if the run centres features by video, which needs several clips of one."""
+        names = " and ".join(self.model.assembly.centred)
+        if not names:
+            return ()
+        return (
+            f"{names} is not centred by video, as in training, because recordings are scored one by one; extract the "
+            "clips of a speaker to a data set and score that",
+        )
 
     @cached_property
     def _spreads(self) -> dict[str, Spread]:
