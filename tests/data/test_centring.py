@@ -1,4 +1,4 @@
-"""Means of videos: over the frames of the clips in one split, with none of the labels, and only where there are enough."""
+"""Means of videos: over the frames of the clips in one split, and only where there are enough."""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ from selfmm.models.scoring import score
 from selfmm.recordings.model import SentimentModel
 from selfmm.training.objective import check_trainable
 
-
 CPU = torch.device("cpu")
 
 
@@ -187,7 +186,8 @@ def test_a_clip_of_an_unknown_video_is_read_on_the_same_scale(planted: Dataset) 
     rows = dataset.rows("test")
     known = np.concatenate([assembly.maker(dataset, rows).stream("audio", np.array([at])).values[0] for at in range(9)])
     np.testing.assert_allclose(known.mean(axis=0), mean, atol=1)
-    alone = Dataset(dataset.path, dataset.manifest, dataset.samples.iloc[rows[:1]].reset_index(drop=True), dataset.matrices)
+    first = dataset.samples.iloc[rows[:1]].reset_index(drop=True)
+    alone = Dataset(dataset.path, dataset.manifest, first, dataset.matrices)
     values = assembly.maker(alone, np.array([0])).stream("audio", np.array([0])).values[0]
     np.testing.assert_array_equal(values, dataset.frames("audio", rows[0]))
 

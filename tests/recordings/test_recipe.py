@@ -49,7 +49,12 @@ def test_a_model_of_the_hub_is_read_from_its_folder_only(asked: list[Any]) -> No
     [
         (Recipe(speech=SpeechSettings(recogniser="some/whisper")), "audio,vision"),
         (Recipe(voice=VoiceSettings(features="some/wavlm")), "text,vision"),
-        (Recipe(speech=SpeechSettings(recogniser="some/whisper"), parts=("audio",), voice=VoiceSettings(features="both")), "vision"),
+        (
+            Recipe(
+                speech=SpeechSettings(recogniser="some/whisper"), parts=("audio",), voice=VoiceSettings(features="both")
+            ),
+            "vision",
+        ),
         (Recipe(face=FaceSettings(features="some/vit")), "text,audio"),
     ],
 )

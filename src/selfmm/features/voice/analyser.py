@@ -50,7 +50,8 @@ def voice_analyser(settings: VoiceSettings, speech: PhraseReader | None = None) 
             raise ValueError(f"voice.features = {settings.features} needs a reader of phrases")
         from selfmm.features.voice.states import SpokenStates
 
-        return SpokenStates(speech, settings.rate, VoiceFeatures(settings.rate) if settings.features == "both" else None)
+        measured = VoiceFeatures(settings.rate) if settings.features == "both" else None
+        return SpokenStates(speech, settings.rate, measured)
     from selfmm.features.voice.encoder import EncodedVoice, load_voice_encoder
 
     return EncodedVoice(load_voice_encoder(settings.features), settings.rate)

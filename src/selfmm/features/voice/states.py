@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Protocol
 
@@ -32,8 +33,8 @@ class SpokenStates(BlockAnalyser):
     """Averages the states of each phrase over rows, ``rate`` per second: columns ``whisper_000`` and so on.
 
     A row is the mean of the states centred in its time; at more than 50 rows per second, a row without any takes the
-    nearest. A row outside the phrases is NaN: the recogniser reads speech only, and pauses of up to 2 s inside a phrase.
-    A clip of T seconds has ceil(T * ``rate``) rows.
+    nearest. A row outside the phrases is NaN: the recogniser reads only speech, with pauses of less than 2 s in it. A
+    clip of T seconds has ceil(T * ``rate``) rows.
 
     Args:
         reader: encodes the phrases. Feed it each chunk, and finish it, before this analyser.
@@ -71,7 +72,7 @@ class SpokenStates(BlockAnalyser):
             times = start + FRAME * np.arange(len(states))
             first, last = (math.floor(times[end] * rate + _EPSILON) for end in (0, -1))
             edges = np.searchsorted(times, (np.arange(first, last + 2) - _EPSILON) / rate)
-            for row, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True), start=first):
+            for row, (begin, end) in enumerate(itertools.pairwise(edges.tolist()), start=first):
                 if begin == end:
                     begin = int(np.abs(times - (row + 0.5) / rate).argmin())
                     end = begin + 1
