@@ -76,17 +76,19 @@ class Assembly:
         return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, replaced=replaced, shifts=moved)
 
     @property
-    def centred(self) -> tuple[str, ...]:
-        """The modalities that are centred by video."""
-        encoders = self.model.encoders.items()
-        frames = [name for name, encoder in encoders if isinstance(encoder, Standardised)]
-        return tuple(name for name in frames if self.settings.stream_for(name).centre == "video")
+    def centred(self) -> dict[str, Standardised]:
+        """The encoders of the modalities that are centred by video."""
+        return {
+            name: encoder
+            for name, encoder in self.model.encoders.items()
+            if isinstance(encoder, Standardised) and self.settings.stream_for(name).centre == "video"
+        }
 
     def _shifts(self, dataset: Dataset, rows: Positions) -> dict[str, npt.NDArray[np.float32]]:
         """Return what centring subtracts from each clip: it moves the mean of a video to that of the encoder."""
         return {
-            name: shifts(video_means(dataset, name, rows), self.model.encoders[name].mean.cpu().numpy())
-            for name in self.centred
+            name: shifts(video_means(dataset, name, rows), encoder.mean.cpu().numpy())
+            for name, encoder in self.centred.items()
             if name in dataset.modalities
         }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -153,9 +155,8 @@ def extracted(path: Path, *settings: str, text: str | None = None, threads: int 
 
 @pytest.mark.slow
 def test_rows_are_the_encoder_s_own_states_averaged(spoken: Path) -> None:
-    from faster_whisper import WhisperModel
-
     from selfmm.features.voice.activity import SpeechActivity
+    from selfmm.features.words.recogniser import load_recogniser
 
     chunks = read_chunks(spoken, frame_rate=None)
     sound = np.concatenate([chunk.sound for chunk in chunks if chunk.sound is not None])
@@ -163,7 +164,7 @@ def test_rows_are_the_encoder_s_own_states_averaged(spoken: Path) -> None:
     phrases = Phrases()
     spans = [*itertools.chain.from_iterable(map(phrases.add, speech)), *phrases.finish()]
     assert len(spans) == 2
-    model = WhisperModel(str(weights.locate("tiny.en")), compute_type="int8", cpu_threads=1)
+    model = load_recogniser("tiny.en")._whole  # a ``faster_whisper.WhisperModel``
     rows: dict[int, list[Floats]] = {}
     padded = np.pad(sound, (0, 512))
     for first, last in spans:
@@ -177,8 +178,25 @@ def test_rows_are_the_encoder_s_own_states_averaged(spoken: Path) -> None:
     assert track.values.shape == (math.ceil(len(sound) / 800), 384)
     assert np.flatnonzero(track.present).tolist() == sorted(row for row in rows if row < len(track))
     assert 0.3 < track.present.mean() < 0.8
-    for row in np.flatnonzero(track.present):
+    for row in np.flatnonzero(track.present).tolist():
         np.testing.assert_allclose(track.values[row], np.mean(rows[row], axis=0), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_states_do_not_depend_on_the_threads_of_other_libraries(spoken: Path) -> None:
+    code = (
+        "import sys, hashlib; from pathlib import Path; from features.voice.test_states import extracted; "
+        "print(hashlib.sha256(extracted(Path(sys.argv[1]), threads=int(sys.argv[2])).values.tobytes()).hexdigest())"
+    )
+    paths = f"{os.environ.get('PYTHONPATH', '')}{os.pathsep}{Path(__file__).parents[2]}"
+    sums = set()
+    for threads in ("1", "2"):
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        command, environment = [sys.executable, "-c", code, str(spoken), threads], {**os.environ, **limits}
+        done = subprocess.run(command, env={**environment, "PYTHONPATH": paths}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        sums.add(done.stdout)
+    assert len(sums) == 1
 
 
 @pytest.mark.slow
