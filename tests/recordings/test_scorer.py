@@ -323,8 +323,8 @@ def test_a_recording_is_not_centred_and_the_prediction_says_so(clip_run: Sentime
     got, expected = model.predict(clip), clip_run.predict(clip)
     assert got.score == expected.score
     assert [warning for warning in got.warnings if warning not in expected.warnings] == [
-        "audio is not centred by video, as in training, because recordings are scored one by one; extract the clips of "
-        "a speaker to a data set and score that"
+        "audio could not be centred by video as in training, because recordings are scored one by one; extract the "
+        "clips of a speaker to a data set and score that"
     ]
 
 

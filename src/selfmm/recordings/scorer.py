@@ -135,7 +135,7 @@ class RecordingScorer:
         A score is known when the next chunk arrives and everything in the span is final: voice half a second after the
         end of the span, a face immediately. Words take longest, because a phrase is recognised when it is over: after a
         pause of .8 s in phrases of 8 s and more, of 2 s in shorter ones, and after 28 s at the latest. A run that reads
-        no words does not wait for them.
+        no words does not wait for them, unless the voice consists of the recogniser's states.
 
         Args:
             chunks: consecutive pieces of any length, with pictures at the rate ``recipe.face.rate``.
@@ -214,8 +214,8 @@ class RecordingScorer:
         if not names:
             return ()
         return (
-            f"{names} is not centred by video, as in training, because recordings are scored one by one; extract the "
-            "clips of a speaker to a data set and score that",
+            f"{names} could not be centred by video as in training, because recordings are scored one by one; extract "
+            "the clips of a speaker to a data set and score that",
         )
 
     @cached_property
