@@ -58,7 +58,7 @@ class Recogniser:
     """Recognises each phrase independently with a loaded ``faster_whisper.WhisperModel``."""
 
     def __init__(self, model: Any) -> None:
-        self._whole = model
+        self._whole, self._short = model, _short(model)
         self.languages: tuple[str, ...] = tuple(model.supported_languages)
 
     def check(self, language: str) -> None:
@@ -154,7 +154,7 @@ def _frames(states: Any, sound: Floats) -> Floats:
     return np.asarray(states, dtype=np.float32)[0, : -(-len(sound) // FRAME)].copy()
 
 
-def _short(model: Any, outputs: dict[int, Any]) -> Any:
+def _short(model: Any, outputs: dict[int, Any] | None = None) -> Any:
     """Return the model with an encoder that reads a phrase and a margin, instead of always 30 s.
 
     Whisper was trained on 30 s, filled up with silence, and reading it takes most of the time. With less silence, it
@@ -166,7 +166,8 @@ def _short(model: Any, outputs: dict[int, Any]) -> Any:
 
     def encode(spectrogram: npt.NDArray[np.float32]) -> Any:
         output = model.encode(_without_filling(spectrogram))
-        outputs[_filled(spectrogram)] = output
+        if outputs is not None:
+            outputs[_filled(spectrogram)] = output
         return output
 
     short = copy.copy(model)
