@@ -82,6 +82,8 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
     assert all(diagnosis.decoders.values())
     assert job(diagnosis, "predict from a video").commands == ("selfmm weights get tiny.en", "selfmm weights get face")
     assert job(diagnosis, "English text encoder").commands == ("selfmm weights get minilm",)
+    assert job(diagnosis, "extract words from English").commands == ("selfmm weights get tiny.en",)
+    assert job(diagnosis, "extract words from speech in 99 languages").commands == ("selfmm weights get base",)
     for name in ("extract the voice", "report", "export", "extract --backend ray", "extract --backend dask", "tune"):
         assert job(diagnosis, name) == Job(job(diagnosis, name).name, (), ())
 
@@ -91,7 +93,7 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
     [
         ("av", "extract the voice", "pip install --upgrade 'selfmm[video]'"),
         ("mediapipe", "extract the face", "pip install --upgrade 'selfmm[video]'"),
-        ("faster_whisper", "extract words from speech", "pip install --upgrade 'selfmm[video]'"),
+        ("faster_whisper", "extract words from English speech", "pip install --upgrade 'selfmm[video]'"),
         ("pysubs2", "extract words from subtitles", "pip install --upgrade 'selfmm[video]'"),
         ("matplotlib", "report", "pip install --upgrade 'selfmm[report]'"),
         ("onnxscript", "export", "pip install --upgrade 'selfmm[onnx]'"),

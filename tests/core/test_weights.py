@@ -261,7 +261,7 @@ def test_without_a_second_source_only_pypi_is_tried(toy: None, monkeypatch: pyte
         (('use = "text"', 'use = "smell"'), r"minilm\.use"),
         (("[minilm.files]", "[minilm.fils]"), r"minilm\.fils"),
         (('joined = "model.bin"', ""), "both pieces and joined"),
-        (("[minilm]", "[minilm"), "at line 15"),
+        (("[minilm]", "[minilm"), "at line 16"),
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:

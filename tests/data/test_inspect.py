@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from selfmm.core.errors import SettingsError
+from selfmm.core.languages import ENGLISH_ONLY
 from selfmm.data.findings import Finding
 from selfmm.data.inspect import BINS, inspect_dataset
 from selfmm.data.manifest import Modality
@@ -277,3 +278,12 @@ def test_text_that_is_mostly_capitals_is_mentioned(tmp_path: Path) -> None:
     few = inspect_dataset(build(tmp_path / "b", clips, text=["good film"] * 39 + ["OK"]))
     assert few.capitals == Finding()
     assert not [note for note in few.notes if "capitals" in note]
+
+
+def test_speech_that_was_not_understood_is_mentioned(tmp_path: Path) -> None:
+    clips = clean_clips([3] * 4)
+    warned = ["", f"it seems to be in German, and tiny.en {ENGLISH_ONLY}", "", ""]
+    inspection = inspect_dataset(build(tmp_path / "a", clips, warnings=warned))
+    assert inspection.foreign == Finding(1, ("c1",))
+    assert any("may not be in English" in note for note in inspection.notes)
+    assert inspect_dataset(build(tmp_path / "b", clips)).foreign == Finding()

@@ -28,7 +28,9 @@ FOUND = ClipFeatures(
     Features(
         start=0.0,
         end=1 / 3,
-        transcript=Transcript("très 好", (Word("très", 0.1, 0.2, 0.3), Word("好", 0.2, 0.3)), "fr", "recognised"),
+        transcript=Transcript(
+            "très 好", (Word("très", 0.1, 0.2, 0.3), Word("好", 0.2, 0.3)), "fr", "recognised", "base", ("why",)
+        ),
         tracks={"audio": Track(("a", "b"), VALUES, 20.0, 0.05)},
         sound=SoundFigures(1 / 3, -20.123456789, 0.0, 0.1),
         speech=0.7,
@@ -97,7 +99,10 @@ def test_weights_in_a_folder_count_by_their_content(
     monkeypatch.setenv("HOME", str(tmp_path))
     assert kept.weights_used(load_recipe(["voice.features=~/encoder"]))["voice"] == second
     assert kept.weights_used(load_recipe(["voice.features=who/what"]))["voice"] == "who/what"
-    assert set(kept.weights_used(load_recipe(["parts=text"]))) == {"recogniser"}
+    for present, names in ((False, {"recogniser"}), (True, {"recogniser", "language"})):
+        monkeypatch.setattr(kept, "checks_language", lambda speech, present=present: present)
+        assert set(kept.weights_used(load_recipe(["parts=text"]))) == names
+        assert "language" not in kept.weights_used(load_recipe(["parts=audio"]))
     assert set(kept.weights_used(load_recipe(["parts=audio"]))) == {"voice"}
     assert set(kept.weights_used(load_recipe(["parts=audio", "voice.features=whisper"]))) == {"recogniser", "voice"}
 

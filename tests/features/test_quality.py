@@ -53,7 +53,14 @@ def test_each_alone(change: dict[str, Any], says: str) -> None:
 
 
 def test_another_language_than_that_of_the_training() -> None:
-    assert warnings(GOOD, "de") == ("the language is en, the model was trained on de",)
+    assert warnings(GOOD, "de") == ("the language is English, the model was trained on German",)
+    measured = "the language is English, the errors of the model were measured for German"
+    assert warnings(GOOD, "de", multilingual=True) == (measured,)
+
+
+def test_words_that_were_dropped_have_a_reason_and_no_language_to_compare() -> None:
+    dropped = Transcript("", (), "de", "recognised", "tiny.en", ("it is German",))
+    assert warnings(replace(GOOD, transcript=dropped), "en") == ("it is German",)
 
 
 def test_words_that_a_person_wrote_are_sure() -> None:

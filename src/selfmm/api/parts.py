@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from selfmm.core.files import to_json as to_json
     from selfmm.core.files import write_table as write_table
     from selfmm.core.jobs.plan import Plan as Plan
+    from selfmm.core.languages import language_name as language_name
     from selfmm.core.machine import collect_rarely as collect_rarely
     from selfmm.core.messages import INTERRUPTED as INTERRUPTED
     from selfmm.core.messages import count as count
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
+    from selfmm.features.streams import Transcript as Transcript
     from selfmm.recordings.prediction import figure as figure
     from selfmm.recordings.prediction import table_of as table_of
     from selfmm.report.cells import Row as Row

@@ -58,12 +58,15 @@ def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentM
     return (SeedModels if isinstance(folder, SeedsFolder) else SentimentModel).load(folder, model, trust)
 
 
-def _scorer(run: Run, model: str | None, trust: bool) -> RecordingScorer:
+def _scorer(
+    run: Run, model: str | None, trust: bool, recogniser: str | None = None, language: str | None = None
+) -> RecordingScorer:
     """Return the scorer of recordings, which loads the network when it reads the first recording."""
     from selfmm.recordings.scorer import RecordingScorer
 
     source = open_run(run, seeds=True) if isinstance(run, str | Path) else run  # reads run.json once
-    return RecordingScorer(open_run(source).require_finished(), lambda: _load(source, model, trust))
+    info = open_run(source).require_finished()
+    return RecordingScorer(info, lambda: _load(source, model, trust), recogniser=recogniser, language=language)
 
 
 def evaluate(
@@ -102,6 +105,8 @@ def predict(
     hop: float | None = None,
     by_sentence: bool = False,
     explain: bool = False,
+    recogniser: str | None = None,
+    language: str | None = None,
     model: str | None = None,
     trust: bool = False,
 ) -> pd.DataFrame | Prediction | Predictions:
@@ -110,7 +115,8 @@ def predict(
     Args:
         run, model, trust: see :func:`load`; a run may be loaded already. Without a run, the starter scores:
             ``predict("clip.mp4")``, ``predict(text="I loved it")``.
-        data, text, split, explain: see :meth:`selfmm.recordings.model.SentimentModel.predict`.
+        data, text, split, explain, recogniser, language: see
+            :meth:`selfmm.recordings.model.SentimentModel.predict`.
         window: score one recording in windows of this length, in seconds.
         hop: seconds from the start of one window to the next; default 1, or ``window`` if that is less.
         by_sentence: score one recording sentence by sentence.
@@ -131,7 +137,9 @@ def predict(
         run, inputs = run_and_inputs(Path(run), [])
         data = inputs[0] if inputs else None
     if spans(window, hop, by_sentence) is None:
-        return _load(run, model, trust).predict(data, split, text=text, explain=explain)  # type: ignore[call-overload, no-any-return]
+        return _load(run, model, trust).predict(  # type: ignore[call-overload, no-any-return]
+            data, split, text=text, explain=explain, recogniser=recogniser, language=language
+        )
     from selfmm.features.clips.clip import Failure
     from selfmm.recordings.prediction import Predictions
 
@@ -142,7 +150,16 @@ def predict(
     for failure in listed.failures:
         raise SourceError(describe_failure(failure))
     results = predict_each(
-        source, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
+        source,
+        listed.clips,
+        window=window,
+        hop=hop,
+        by_sentence=by_sentence,
+        explain=explain,
+        recogniser=recogniser,
+        language=language,
+        model=model,
+        trust=trust,
     )
     return Predictions(result for result in results if not isinstance(result, Failure))
 
@@ -177,6 +194,8 @@ def predict_each(
     hop: float | None = None,
     by_sentence: bool = False,
     explain: bool = False,
+    recogniser: str | None = None,
+    language: str | None = None,
     model: str | None = None,
     trust: bool = False,
 ) -> Iterator[Prediction | Failure]:
@@ -185,7 +204,7 @@ def predict_each(
     Args:
         clips: one or several recordings or parts of them, or a folder or table of recordings. With ``window`` or
             ``by_sentence``, exactly one; each window or sentence then has its own prediction.
-        run, window, hop, by_sentence, explain, model, trust: see :func:`predict`.
+        run, window, hop, by_sentence, explain, recogniser, language, model, trust: see :func:`predict`.
 
     Raises:
         SettingsError: if windows or sentences are asked for, and there is not exactly one recording.
@@ -198,20 +217,24 @@ def predict_each(
 
     refuse_explain(open_run(run, seeds=True), explain)
     divided = spans(window, hop, by_sentence)
+    scorer = _scorer(run, model, trust, recogniser, language)
     if divided is None:
         yield from listed.failures
-        yield from _scorer(run, model, trust).clips(listed.clips, explain=explain)
+        yield from scorer.clips(listed.clips, explain=explain)
         return
     if explain:
         raise ArgumentsError(["`explain=True` is for whole clips, not for windows and sentences"])
     if len(listed.clips) != 1:
         raise ArgumentsError([f"a curve is of one recording, and there are {len(listed.clips)}"])
     count = 0
-    for prediction in _scorer(run, model, trust).curve(listed.clips[0], divided):
+    for prediction in scorer.curve(listed.clips[0], divided):
         count += 1
         yield prediction
     if not count:
-        raise SourceError(f"{listed.clips[0].path} has no sentence to score: no words were found in it.")
+        raise SourceError(
+            f"{listed.clips[0].path} has no sentence to score: no words were found in it. "
+            "Score it as a whole to see warnings about its words."
+        )
 
 
 def describe_failure(failure: Failure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,9 @@ def train(
         settings = load_settings(preset, values, seed=seed)
     default = default_folder(dataset, preset, settings.model_name, settings.seed)
     folder = RunFolder(default if out is None else Path(out))
-    Run(dataset, settings, folder, listener or Listener()).execute(resume=resume)
+    listener = listener or Listener()
+    _note_what_is_missing_later(dataset, listener)
+    Run(dataset, settings, folder, listener).execute(resume=resume)
     return SentimentModel.load(folder)
 
 
@@ -120,7 +123,19 @@ def train_seeds(
     values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder)
     chosen = settings or load_settings(preset, values)
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
-    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener or Listener())
+    listener = listener or Listener()
+    _note_what_is_missing_later(dataset, listener)
+    return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener)
+
+
+def _note_what_is_missing_later(dataset: Dataset, listener: Listener) -> None:
+    """Say now what a run on this data set will lack when it scores recordings without given words."""
+    from selfmm.core.errors import WeightsError
+    from selfmm.features.words.later import notes_of
+
+    with suppress(WeightsError):  # a recogniser that is not known here is an error when it is needed
+        for line in notes_of(dataset):
+            listener.note(line)
 
 
 def default_folder(dataset: Dataset, preset: str | Path | None, model: str, seed: int | None = None) -> Path:

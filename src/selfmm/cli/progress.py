@@ -57,6 +57,9 @@ class _Lines(Listener):
     def say(self, line: str) -> None:
         self.console.print(Text(as_options(line)), soft_wrap=True)
 
+    def note(self, line: str) -> None:
+        self.say(f"note: {line}")
+
 
 class TrainingLines(_Lines):
     """A plain line for each finished epoch, for a log."""
@@ -83,6 +86,9 @@ class TrainingBars(Listener):
         self.progress = progress
         self.epochs: TaskID | None = None
         self.steps: TaskID | None = None
+
+    def note(self, line: str) -> None:
+        self.progress.console.print(Text(as_options(f"note: {line}")), soft_wrap=True)
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
         self.epochs = self.progress.add_task("epochs", total=max_epochs, completed=done)

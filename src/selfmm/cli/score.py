@@ -90,6 +90,14 @@ def predict(
         bool,
         typer.Option("--explain", help="Explain the scores: recordings word by word, data sets as further columns."),
     ] = False,
+    recogniser: Annotated[
+        str | None,
+        typer.Option(help="Recordings: recognise words with tiny.en, base, a hub name, a folder, or none."),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Recordings: language of the speech, such as de; default: the run's, or detected."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Recordings: print everything as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Recordings: print CSV.")] = False,
     as_table: Annotated[bool, typer.Option("--table", help="Recordings: print a table.")] = False,
@@ -123,7 +131,17 @@ def predict(
     if listed is None:
         _check_table_options(form, curve)
         data = inputs[0] if inputs else None
-        scores = api.predict(folder, data, text=text, split=split, explain=explain, model=model, trust=trust)
+        scores = api.predict(
+            folder,
+            data,
+            text=text,
+            split=split,
+            explain=explain,
+            recogniser=recogniser,
+            language=language,
+            model=model,
+            trust=trust,
+        )
         _warn(folder)
         note(folder.notes(), err=True)
         _introduce(folder)
@@ -134,7 +152,16 @@ def predict(
     if not form.is_card(curve=curve, explain=explain):  # a card has the warnings itself
         _warn(folder)
     results = api.predict_each(
-        folder, listed.clips, window=window, hop=hop, by_sentence=by_sentence, explain=explain, model=model, trust=trust
+        folder,
+        listed.clips,
+        window=window,
+        hop=hop,
+        by_sentence=by_sentence,
+        explain=explain,
+        recogniser=recogniser,
+        language=language,
+        model=model,
+        trust=trust,
     )
     results = _with_progress(_introduced(results, folder), None if curve else len(listed.clips))
     failed = _score_recordings(results, form, curve, explain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -19,6 +20,7 @@ from selfmm.api.parts import (
     cautions,
     count,
     figure,
+    language_name,
     printable,
     title,
     verdict,
@@ -27,7 +29,7 @@ from selfmm.api.parts import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from selfmm.api.parts import RunWorth
+    from selfmm.api.parts import RunWorth, Transcript
 
 _WIDE, _NARROW = 10, 5  # cells of a bar on each side of neutral
 _HALF = 9  # characters of the longest bar of an explanation
@@ -35,7 +37,7 @@ _WORDS_SHOWN, _COLUMNS_SHOWN = 8, 3
 _LEAST = 0.005  # smaller values print as 0.00
 _UP, _DOWN = "#4a9ad4", "#e07b2a"  # the colour-blind can tell them apart, on dark and on light
 _LOUDNESS = ((2 / 3, "bold reverse"), (1 / 3, "bold underline"), (0.1, ""))  # share of the strongest word, and style
-_SOURCES = {"given": "given words: ", "subtitles": "subtitles: ", "recognised": "recognised words: "}
+_SOURCES = {"given": "given words", "subtitles": "subtitles", "recognised": "recognised words"}
 
 
 def card(prediction: Prediction) -> Group:
@@ -61,7 +63,7 @@ def card(prediction: Prediction) -> Group:
         scores.columns.pop()  # a model that comes with selfmm has no training clips to compare with
     head = Text.assemble((printable(prediction.id), "bold"), f"  {prediction.end - prediction.start:.1f} s")
     words = printable(prediction.transcript.text)
-    source = _SOURCES[prediction.transcript.source]
+    source = _source(prediction.transcript)
     parts: list[RenderableType] = [Text(f"warning: {line}", style="yellow") for line in cautions(prediction.worth)]
     parts += [head, Text(prediction.sentence), scores]
     parts.append(Text.assemble((source, "dim"), f"“{words}”") if words else Text("no words"))
@@ -70,6 +72,15 @@ def card(prediction: Prediction) -> Group:
         verdicts = {name: prediction.verdict(name) for name in prediction.all_scores}
         parts += [Text(""), render(prediction.explanation, prediction.spoken, verdicts)]
     return Group(*parts, Text(""))
+
+
+def _source(transcript: Transcript) -> str:
+    """Return where the words come from: also their language if it is not English, and an unusual recogniser."""
+    language, recogniser = transcript.language, Path(transcript.recogniser).name
+    how = [] if not recogniser or language in (None, "en") else [language_name(language)]
+    how += [] if recogniser in ("", "tiny.en") else [f"by {printable(recogniser)}"]
+    shown = f" ({', '.join(how)})" if how else ""
+    return f"{_SOURCES[transcript.source]}{shown}: "
 
 
 def table(predictions: Sequence[Prediction], *, curve: bool) -> Table:

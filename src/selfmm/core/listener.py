@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,14 @@ from selfmm.core.jobs.plan import Plan
 
 
 class Listener:
-    """Receives the progress of work. Every method does nothing; override those you need.
+    """Receives the progress of work. Every method but ``note`` does nothing; override those you need.
 
     The types that belong to higher layers are named here, but not imported.
     """
+
+    def note(self, line: str) -> None:
+        """There is something to know before the work starts; by default, a Python warning."""
+        warnings.warn(line, stacklevel=4)
 
     # One training: selfmm.train.
 

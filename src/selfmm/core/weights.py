@@ -56,6 +56,7 @@ class Weights:
     hub: Hub | None = None
     pooling: Literal["first", "mean"] = "first"
     prefix: str = ""
+    languages: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
     def _pieces_make_something(self) -> Self:

@@ -164,6 +164,7 @@ class Inspection:
         unimodal_labels: number of clips with a ``label_<modality>`` of their own, per modality that has any.
         preset: the settings that the features were judged for; empty for the default settings.
         capitals: clips whose text is mostly capitals; empty if they are too few to mention.
+        foreign: clips whose speech may be in a language that their recogniser does not know.
     """
 
     name: str
@@ -182,6 +183,7 @@ class Inspection:
     unimodal_labels: dict[str, int] = field(default_factory=dict)
     preset: str = ""
     capitals: Finding = Finding()
+    foreign: Finding = Finding()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -220,6 +222,11 @@ class Inspection:
                 f"the text is mostly capitals in clips: {self.capitals}. A text encoder that tells capitals from small "
                 "letters misreads it, so it reads such text in lower case; `overrides=['text.capitals=keep']` turns "
                 "this off"
+            )
+        if self.foreign.count:
+            notes.append(
+                f"the speech may not be in English, which is all that the recogniser knows, in clips: {self.foreign}; "
+                "see the column `warnings`, and extract again with `recogniser='base'`"
             )
         for name, modality in self.modalities.items():
             notes += modality.scale_note(name, self.preset)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.config.settings import PRESETS, Settings, load_settings
+from selfmm.core.languages import ENGLISH_ONLY
 from selfmm.data.capitals import in_capitals
 from selfmm.data.corrections import count_corrections
 from selfmm.data.findings import (
@@ -77,6 +78,7 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True, preset: str | Path
         unimodal_labels=count_unimodal_labels(samples, dataset.modalities),
         preset="" if preset is None else str(preset),
         capitals=_finding(ids.iloc[in_capitals(_texts(dataset))]),
+        foreign=_finding(ids[_is_foreign(samples)]),
     )
 
 
@@ -132,6 +134,13 @@ def _texts(dataset: Dataset) -> list[str]:
     """The texts of the clips; none if they are not stored."""
     stored = dataset.modalities.get(TEXT)
     return dataset.samples[TEXT].fillna("").astype(str).tolist() if stored and stored.kind == "text" else []
+
+
+def _is_foreign(samples: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether the extraction warned that the speech of each clip may be in a language that was not recognised, (N,)."""
+    if "warnings" not in samples:
+        return np.zeros(len(samples), dtype=np.bool_)
+    return samples["warnings"].fillna("").astype(str).str.contains(ENGLISH_ONLY, regex=False).to_numpy(dtype=np.bool_)
 
 
 def _words(dataset: Dataset) -> npt.NDArray[np.int64]:

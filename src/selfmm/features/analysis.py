@@ -65,7 +65,8 @@ class Analysis:
     def __init__(self, recipe: Recipe, *, given: Transcript | None = None, threads: int = 1) -> None:
         self.recipe = recipe
         self._given = given
-        self._sound = _Sound(recipe, recognise=_wants_recognition(recipe, given), threads=threads)
+        recognise = _wants_recognition(recipe, given)
+        self._sound = _Sound(recipe, recognise=recognise, check_language=given is None, threads=threads)
         self._pictures = _Pictures(recipe, threads)
         self._end = 0.0
         self._finished = False
@@ -191,7 +192,7 @@ class _Side:
 
 
 class _Sound(_Side):
-    def __init__(self, recipe: Recipe, *, recognise: bool, threads: int) -> None:
+    def __init__(self, recipe: Recipe, *, recognise: bool, check_language: bool, threads: int) -> None:
         from selfmm.features.voice.activity import SpeechActivity
         from selfmm.features.voice.analyser import voice_analyser
         from selfmm.features.voice.loudness import SoundLevel
@@ -201,7 +202,14 @@ class _Sound(_Side):
         self._level = SoundLevel()
         speech, states = None, recipe.encodes_speech
         if recognise or states:
-            speech = SpeechAnalyser(recipe.speech, self._activity, threads=threads, words=recognise, states=states)
+            speech = SpeechAnalyser(
+                recipe.speech,
+                self._activity,
+                threads=threads,
+                check_language=check_language,
+                words=recognise,
+                states=states,
+            )
         self._words = speech if recognise else None
         self._voice = voice_analyser(recipe.voice, speech) if "audio" in recipe.parts else None
         # The voice comes last, because it may read what the recogniser has encoded.

@@ -27,6 +27,7 @@ from selfmm.features.dataset import ClipRow, row_of, source_of
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.plan import none_left, plan_dataset, usable
+from selfmm.features.words.later import foreign_speech, missing_later
 from selfmm.features.words.recogniser import check_recogniser
 from selfmm.features.workers import Answer, Backend, in_workers
 
@@ -94,7 +95,8 @@ def extract(
     check_jobs(jobs)
     check_writable(dst, force=force)
     speech = recipe.speech
-    later = [] if speech.recogniser == "none" else check_recogniser(speech.recogniser, speech.language)
+    if speech.recogniser != "none":
+        check_recogniser(speech.recogniser, speech.language)
     listed = usable(
         read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))
     )
@@ -113,8 +115,9 @@ def extract(
     extracted = replace(extracted, provenance=_provenance(source, recipe, len(failures)))
     checked = check_source(extracted, missing="allow", require_labels=False)
     dataset = write_dataset(extracted, dst, force=force)
-    if "text" in recipe.parts:
-        notes += later
+    texts = extracted.table["text"].dropna().astype(str).tolist()
+    notes += missing_later(recipe, extracted.language, texts)
+    notes += foreign_speech(extracted.table["warnings"].tolist(), speech.recogniser)
     return Extracted(dataset, failures, (*listed.notes, *notes, *checked), work.kept)
 
 

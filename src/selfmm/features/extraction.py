@@ -71,7 +71,8 @@ def extract_clip(
         features = replace(features, transcript=Transcript(""))
     if not features.transcript.text and (recipe.align == "words" or not features.tracks):
         raise MediaError(
-            f"{clip.path} has nothing to extract: {_nothing(recipe)}. Check that it is the right file and span."
+            f"{clip.path} has nothing to extract: {_nothing(recipe)}. "
+            f"{_why(features.transcript) or 'Check that it is the right file and span.'}"
         )
     return ClipFeatures(features, tuple(problems))
 
@@ -98,3 +99,8 @@ def _nothing(recipe: Recipe) -> str:
         return "no words were found, and voice and face are averaged over words"
     names = {"text": "words", "audio": "voice", "vision": "face"}
     return f"no {' and no '.join(names[part] for part in recipe.parts)} could be found"
+
+
+def _why(transcript: Transcript) -> str:
+    """Return the warnings about the words, as sentences."""
+    return " ".join(f"{warning[0].upper()}{warning[1:]}." for warning in transcript.warnings)

@@ -26,6 +26,7 @@ from selfmm.features.analysis import Features
 from selfmm.features.clips.clip import Clip
 from selfmm.features.extraction import ClipFeatures, given_words
 from selfmm.features.streams import Track, Transcript
+from selfmm.features.words.foreign import DETECTOR, checks_language
 
 Array = npt.NDArray[Any]
 
@@ -78,6 +79,7 @@ def versions() -> dict[str, str]:
 def weights_used(recipe: Recipe) -> dict[str, str]:
     """Return the checksum of each model that a recipe names, or the name of a hub model."""
     named = {"recogniser": recipe.speech.recogniser} if recipe.may_recognise else {}
+    named |= {"language": DETECTOR} if "text" in recipe.parts and checks_language(recipe.speech) else {}
     named |= {"voice": recipe.voice.features} if "audio" in recipe.parts else {}
     named |= {"face": "face", "image": recipe.face.features} if "vision" in recipe.parts else {}
     return {part: _weights(name) for part, name in named.items()}

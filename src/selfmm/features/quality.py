@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from selfmm.config.recipe import PARTS
+from selfmm.core.languages import language_name
 from selfmm.features.analysis import SILENCE, Features
 
 _LEAST_FACES = 0.6  # share of the pictures with a face
@@ -18,7 +19,11 @@ _SHORT = 0.5  # seconds
 
 
 def warnings(
-    features: Features, trained_language: str | None = None, parts: Collection[str] = PARTS
+    features: Features,
+    trained_language: str | None = None,
+    parts: Collection[str] = PARTS,
+    *,
+    multilingual: bool = False,
 ) -> tuple[str, ...]:
     """Return the warnings about a clip, one phrase each.
 
@@ -26,11 +31,12 @@ def warnings(
         features: features of a clip or a window.
         trained_language: the language that the model was trained on, two letters.
         parts: the modalities to warn about.
+        multilingual: whether the model is meant for other languages too, but was not measured on them.
     """
     seconds = features.end - features.start
     reasons = [f"only {seconds:.2f} s long"] if seconds < _SHORT else []
     if "text" in parts:
-        reasons += _of_words(features, trained_language)
+        reasons += _of_words(features, trained_language, multilingual)
     if "text" in parts or "audio" in parts:
         reasons += _of_sound(features)
     if "vision" in parts:
@@ -38,11 +44,12 @@ def warnings(
     return tuple(reasons)
 
 
-def _of_words(features: Features, trained: str | None) -> list[str]:
-    reasons = []
+def _of_words(features: Features, trained: str | None, multilingual: bool) -> list[str]:
     transcript = features.transcript
-    if transcript.language and trained and transcript.language != trained:
-        reasons.append(f"the language is {transcript.language}, the model was trained on {trained}")
+    reasons = [*transcript.warnings]
+    if transcript.text and transcript.language and trained and transcript.language != trained:
+        how = "the errors of the model were measured for" if multilingual else "the model was trained on"
+        reasons.append(f"the language is {language_name(transcript.language)}, {how} {language_name(trained)}")
     if transcript.source == "recognised" and transcript.words:
         mean = sum(word.probability for word in transcript.words) / len(transcript.words)
         if mean < _UNSURE:

@@ -131,14 +131,18 @@ class Transcript:
     Attributes:
         text: all words as one text; empty if nothing is said.
         words: the words with their times; empty if the times are unknown.
-        language: two letters; None if unknown.
+        language: two or three letters; None if unknown.
         source: ``given`` (with the clip), ``subtitles`` or ``recognised``.
+        recogniser: what recognised the words; empty if they were not recognised.
+        warnings: reasons not to trust the words, one phrase each.
     """
 
     text: str
     words: tuple[Word, ...] = ()
     language: str | None = None
     source: str = "given"
+    recogniser: str = ""
+    warnings: tuple[str, ...] = ()
 
     def part(self, start: float, end: float) -> Transcript:
         """Return the words with their middle in [``start``, ``end``)."""
@@ -147,12 +151,14 @@ class Transcript:
 
     def to_json(self) -> dict[str, Any]:
         words = [[word.text, word.start, word.end, word.probability] for word in self.words]
-        return {"text": self.text, "words": words, "language": self.language, "source": self.source}
+        own = {"recogniser": self.recogniser, "warnings": list(self.warnings)}
+        return {"text": self.text, "words": words, "language": self.language, "source": self.source, **own}
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Transcript:
         words = tuple(Word(str(text), float(a), float(b), float(p)) for text, a, b, p in content["words"])
-        return Transcript(content["text"], words, content["language"], content["source"])
+        own = (content.get("recogniser", ""), tuple(content.get("warnings", ())))
+        return Transcript(content["text"], words, content["language"], content["source"], *own)
 
 
 def joined(words: Sequence[Word], language: str | None) -> str:

@@ -35,24 +35,51 @@ class SentimentModel(TrainedModel):
 
     @cached_property
     def recordings(self) -> RecordingScorer:
-        """The scorer of recordings.
+        """The scorer of recordings, which recognises words as in training; see :meth:`scorer`.
 
         Raises:
             RunError: if nothing that the model reads can be extracted from a recording.
         """
         return RecordingScorer(self.info, lambda: self)
 
+    def scorer(self, recogniser: str | None = None, language: str | None = None) -> RecordingScorer:
+        """Return a scorer of recordings that recognises words in another way; see :meth:`predict`.
+
+        Raises:
+            RunError, SettingsError, WeightsError: see :class:`RecordingScorer`.
+        """
+        if recogniser is None and language is None:
+            return self.recordings
+        return RecordingScorer(self.info, lambda: self, recogniser=recogniser, language=language)
+
     @overload
     def predict(self, data: Dataset, split: str | None = None, *, explain: bool = False) -> pd.DataFrame: ...
 
     @overload
-    def predict(self, data: Clip, *, explain: bool = False) -> Prediction: ...
+    def predict(
+        self, data: Clip, *, explain: bool = False, recogniser: str | None = None, language: str | None = None
+    ) -> Prediction: ...
 
     @overload
-    def predict(self, data: str | Path, split: str | None = None, *, explain: bool = False) -> Any: ...
+    def predict(
+        self,
+        data: str | Path,
+        split: str | None = None,
+        *,
+        explain: bool = False,
+        recogniser: str | None = None,
+        language: str | None = None,
+    ) -> Any: ...
 
     @overload
-    def predict(self, data: Sequence[str | Path | Clip], *, explain: bool = False) -> Predictions: ...
+    def predict(
+        self,
+        data: Sequence[str | Path | Clip],
+        *,
+        explain: bool = False,
+        recogniser: str | None = None,
+        language: str | None = None,
+    ) -> Predictions: ...
 
     @overload
     def predict(self, *, text: str | Sequence[str], explain: bool = False) -> pd.DataFrame: ...
@@ -64,6 +91,8 @@ class SentimentModel(TrainedModel):
         *,
         text: str | Sequence[str] | None = None,
         explain: bool = False,
+        recogniser: str | None = None,
+        language: str | None = None,
     ) -> pd.DataFrame | Prediction | Predictions:
         """Score a data set, sentences or recordings, on the scale of the labels that the model was trained on.
 
@@ -81,6 +110,10 @@ class SentimentModel(TrainedModel):
             text: a sentence or a list of sentences, instead of ``data``.
             explain: also explain the scores: a prediction gets an ``explanation``, a table the columns of
                 :func:`selfmm.explain.table.contributions`.
+            recogniser: recordings: recognise words with this model instead of that of the run: ``tiny.en``, ``base``, a
+                hub name, a folder, or ``none``. Everything else is extracted as in training.
+            language: recordings: language of the speech, such as ``de``. Without it, a multilingual recogniser detects
+                the language. With it, ``base`` replaces a recogniser that knows English only.
 
         Returns:
             A :class:`Prediction` for one recording. For several, :class:`Predictions`: a list in the order of the
@@ -89,7 +122,8 @@ class SentimentModel(TrainedModel):
             :func:`selfmm.recordings.prediction.trust_columns`; sentences have the ids text_1, text_2 and so on.
 
         Raises:
-            SettingsError: if both or neither of ``data`` and ``text`` are given, or a ``split`` without a data set.
+            SettingsError: if both or neither of ``data`` and ``text`` are given, a ``split`` without a data set, or a
+                ``recogniser`` or ``language`` without a recording or that do not fit together.
             SourceError, DatasetError: if the data cannot be read, or do not fit the model.
             MediaError: if a single recording cannot be read.
             RunError: if nothing that the model reads can be extracted from a recording.
@@ -101,9 +135,11 @@ class SentimentModel(TrainedModel):
             )
         if text is not None:
             _refuse_split(split, "a text")
+            _refuse_speech(recogniser, language, "a text")
             texts = list(text) if isinstance(text, Iterable) and not isinstance(text, str) else [text]
             return self._table(texts_dataset(texts), None, explain)
         if data is None or isinstance(data, Dataset):  # None is ruled out above
+            _refuse_speech(recogniser, language, "a data set")
             return self._table(data, split, explain)  # type: ignore[arg-type]
         if isinstance(data, str | Path):
             if not exists(data):
@@ -113,6 +149,7 @@ class SentimentModel(TrainedModel):
                 )
             clips = find_recordings([Path(data)], self.info.recipe)
             if clips is None:
+                _refuse_speech(recogniser, language, "a data set")
                 return self._table(data, split, explain)
             single = is_recording(Path(data))
         else:
@@ -120,19 +157,20 @@ class SentimentModel(TrainedModel):
             clips = find_recordings([data] if isinstance(data, Clip) else named_inputs(data), self.info.recipe)
         assert clips is not None  # only a single path can be something else
         _refuse_split(split, "a recording")
-        return self._one(clips, explain) if single else self._many(clips, explain)
+        scorer = self.scorer(recogniser, language)
+        return self._one(scorer, clips, explain) if single else self._many(scorer, clips, explain)
 
     def _table(self, data: Dataset | str | Path, split: str | None, explain: bool) -> pd.DataFrame:
         return with_trust(contributions(self, data, split) if explain else self.score(data, split), self.worth)
 
-    def _one(self, clips: ClipList, explain: bool) -> Prediction:
+    def _one(self, scorer: RecordingScorer, clips: ClipList, explain: bool) -> Prediction:
         for failure in clips.failures:
             raise SourceError(failure.reason)
         [clip] = clips.clips
-        return self.recordings.clip(clip, explain=explain)
+        return scorer.clip(clip, explain=explain)
 
-    def _many(self, clips: ClipList, explain: bool) -> Predictions:
-        results = list(self.recordings.clips(clips.clips, explain=explain))
+    def _many(self, scorer: RecordingScorer, clips: ClipList, explain: bool) -> Predictions:
+        results = list(scorer.clips(clips.clips, explain=explain))
         predictions = [result for result in results if isinstance(result, Prediction)]
         failures = (*clips.failures, *(result for result in results if isinstance(result, Failure)))
         if failures:
@@ -147,3 +185,8 @@ class SentimentModel(TrainedModel):
 def _refuse_split(split: str | None, kind: str) -> None:
     if split is not None:
         raise ArgumentsError([f"`split={split!r}` is for data sets; {kind} has no splits"])
+
+
+def _refuse_speech(recogniser: str | None, language: str | None, kind: str) -> None:
+    if recogniser is not None or language is not None:
+        raise ArgumentsError([f"`recogniser=...` and `language=...` are for recordings; {kind} has its words"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.config.recipe import Recipe, SpeechSettings
-from selfmm.core.errors import RunError, WeightsError
+from selfmm.config.recipe import Recipe, SpeechSettings, load_recipe
+from selfmm.core.errors import ArgumentsError, RunError, WeightsError
 from selfmm.core.weights import KNOWN
 from selfmm.data.manifest import TEXT
 from selfmm.features.dataset import STREAMS
+from selfmm.features.words.recogniser import check_recogniser, knows_english_only
 
 if TYPE_CHECKING:
     from selfmm.runs.folder import RunInfo
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 _OWN = frozenset({"none", "voice", "whisper", "both", "egemaps", "face", *KNOWN})
 
 
-def recipe_of(info: RunInfo) -> tuple[Recipe, tuple[str, ...]]:
+def recipe_of(
+    info: RunInfo, recogniser: str | None = None, language: str | None = None
+) -> tuple[Recipe, tuple[str, ...]]:
     """Return how to extract what a model reads, and a warning for each modality that cannot be extracted.
+
+    Args:
+        info: the run.
+        recogniser, language: see :func:`other_speech`. Only this recogniser may be downloaded from the hub.
 
     Raises:
         RunError: if nothing that the model reads can be extracted from a recording.
-        WeightsError: if a hub model that the recipe names is not on this machine.
+        SettingsError: if ``recogniser`` and ``language`` are of no use, or do not fit together.
+        WeightsError: if a hub model that the recipe names is not on this machine, or there is no such recogniser.
     """
     modalities = set(info.modalities)
     parts = {TEXT} if TEXT in modalities and info.modalities[TEXT].kind != "frames" else set()
@@ -42,21 +50,62 @@ def recipe_of(info: RunInfo) -> tuple[Recipe, tuple[str, ...]]:
         # People transcribed the training data, so the run names no recogniser.
         english = info.language in (None, "en")
         speech = SpeechSettings() if english else SpeechSettings(recogniser="base", language=info.language)
-        return Recipe(parts=tuple(parts), speech=speech), warnings
+        return other_speech(Recipe(parts=tuple(parts), speech=speech), recogniser, language), warnings
     if recipe.align == "words":
         parts |= {TEXT} & set(recipe.parts)  # frames are averaged over words, even if the model does not read words
-    return without_network(Recipe.model_validate({**recipe.model_dump(), "parts": tuple(parts)})), warnings
+    recipe = other_speech(Recipe.model_validate({**recipe.model_dump(), "parts": tuple(parts)}), recogniser, language)
+    return without_network(recipe, recogniser), warnings
 
 
-def without_network(recipe: Recipe) -> Recipe:
+def other_speech(recipe: Recipe, recogniser: str | None, language: str | None) -> Recipe:
+    """Return the recipe with another way to recognise words.
+
+    Args:
+        recipe: of the run.
+        recogniser: as in the recipe; None: that of the recipe, or ``base`` if it does not know the language.
+        language: of the speech, such as ``de``; None: as in the recipe, or detected by another recogniser.
+
+    Raises:
+        SettingsError: if the run reads no words, the recogniser does not know the language, or it is not a language.
+        WeightsError: if there is no such recogniser.
+    """
+    if recogniser is None and language is None:
+        return recipe
+    if TEXT not in recipe.parts:
+        raise ArgumentsError(["the run reads no words, so leave out `recogniser=...` and `language=...`"])
+    speech = recipe.speech
+    if recogniser is None:
+        foreign = language not in (None, "", "en") and knows_english_only(speech.recogniser)
+        recogniser = "base" if foreign else speech.recogniser
+    elif recogniser != "none":
+        check_recogniser(recogniser)
+    if recipe.encodes_speech and recogniser != speech.recogniser:
+        raise ArgumentsError(
+            [
+                f"the voice of the run consists of the states of {speech.recogniser}, so {recogniser} cannot recognise "
+                "its words; leave out `recogniser=...` and `language=...`, or train on clips extracted with it"
+            ]
+        )
+    if language is None:
+        language = speech.language if recogniser == speech.recogniser else ""
+    if knows_english_only(recogniser) and language not in ("", "en"):
+        instead = "leave it out, or give `recogniser='base'`"
+        raise ArgumentsError([f"`language={language!r}`: {recogniser} recognises English only; {instead}"])
+    changed = load_recipe([f"speech.recogniser={recogniser}", f"speech.language={language}"]).speech
+    return recipe.model_copy(update={"speech": changed})
+
+
+def without_network(recipe: Recipe, named: str | None = None) -> Recipe:
     """Return the recipe with each hub name replaced by the model's folder on this machine.
 
-    A run may come from anybody, so its recipe must not cause downloads.
+    A run may come from anybody, so its recipe must not cause downloads. ``named`` is a recogniser that the user names.
 
     Raises:
         WeightsError: if a model is not on this machine.
     """
-    speech = recipe.speech.model_copy(update={"recogniser": _local(recipe.speech.recogniser, recipe.may_recognise)})
+    recogniser = recipe.speech.recogniser
+    needed = recipe.may_recognise and recogniser != named
+    speech = recipe.speech.model_copy(update={"recogniser": _local(recogniser, needed)})
     voice = recipe.voice.model_copy(update={"features": _local(recipe.voice.features, "audio" in recipe.parts)})
     face = recipe.face.model_copy(update={"features": _local(recipe.face.features, "vision" in recipe.parts)})
     return recipe.model_copy(update={"speech": speech, "voice": voice, "face": face})

@@ -42,6 +42,9 @@ class RecordingScorer:
     Args:
         info: the run.
         load: returns the model of the run; called while the first recording is read.
+        recogniser: recognise words with another model than that of the recipe; see
+            :func:`selfmm.recordings.recipe.other_speech`.
+        language: language of the speech, such as ``de``.
 
     Attributes:
         info: the run.
@@ -49,12 +52,21 @@ class RecordingScorer:
 
     Raises:
         RunError: if nothing that the model reads can be extracted from a recording.
+        SettingsError, WeightsError: if the recogniser is unknown, or does not know the language.
         WeightsError: if a hub model that extraction needs is not on this machine.
     """
 
-    def __init__(self, info: RunInfo, load: Callable[[], TrainedModel]) -> None:
+    def __init__(
+        self,
+        info: RunInfo,
+        load: Callable[[], TrainedModel],
+        *,
+        recogniser: str | None = None,
+        language: str | None = None,
+    ) -> None:
         self.info = info
-        self.recipe, self._left_out = recipe_of(info)
+        self.recipe, self._left_out = recipe_of(info, recogniser, language)
+        self._other_speech = recogniser is not None or language is not None
         self._load = load
 
     @cached_property
@@ -181,7 +193,8 @@ class RecordingScorer:
                     *self._left_out,
                     *self._not_centred,
                     *problems,
-                    *warnings(features, self.info.language, self.recipe.parts),
+                    *self._other_words(features.transcript),
+                    *warnings(features, self.info.language, self.recipe.parts, multilingual=self._multilingual),
                 ),
             )
             if explain and score is not None:
@@ -190,6 +203,22 @@ class RecordingScorer:
                 prediction = replace(prediction, explanation=explain_clip(self.model, dataset, row))
             predictions.append(prediction)
         return predictions
+
+    @property
+    def _multilingual(self) -> bool:
+        """Whether the run comes with selfmm and has an encoder of several languages."""
+        name = self.info.encoder_weights
+        return name in KNOWN and KNOWN[name].languages > 1
+
+    def _other_words(self, transcript: Transcript) -> list[str]:
+        """Return a warning if the words of the training clips were recognised by another model."""
+        recipe, own = self.info.recipe, transcript.recogniser
+        if not (self._other_speech and own) or recipe is None or self.info.encoder_weights:
+            return []  # the clips of a run that comes with selfmm, or without a recipe, were not recognised
+        theirs = recipe.speech.recogniser
+        if theirs in ("none", own):
+            return []
+        return [f"the words were recognised by {own}, those of the training clips by {theirs}"]
 
     def _ready(self, clip: Clip | str | Path) -> Clip:
         """Return the clip; raise ``WeightsError``, once for all, if a run that comes with selfmm lacks weights."""

@@ -64,10 +64,12 @@ class SeedModels(SentimentModel):
         with open_data(chosen) as dataset:
             return SeedMetrics.of({seed: member.evaluate(dataset, split) for seed, member in self.members.items()})
 
-    def predict(self, data: Any = None, split: str | None = None, *, text: Any = None, explain: bool = False) -> Any:
+    def predict(
+        self, data: Any = None, split: str | None = None, *, text: Any = None, explain: bool = False, **speech: Any
+    ) -> Any:
         """Score like a single run; raise ``RunError`` if an explanation is asked for, see :func:`refuse_explain`."""
         refuse_explain(self.folder, explain)
-        return super().predict(data, split, text=text, explain=explain)  # type: ignore[call-overload]
+        return super().predict(data, split, text=text, explain=explain, **speech)  # type: ignore[call-overload]
 
 
 def refuse_explain(folder: RunFolder, explain: bool) -> None:

@@ -119,8 +119,9 @@ class BySentence:
             start = max(words[0].start, self._begin, end - 2 * _LONGEST)
             if end <= start:
                 continue
-            text = Transcript(joined(words, transcript.language), tuple(words), transcript.language, transcript.source)
-            spans.append(replace(self._analysis.features(start, end), transcript=text))
+            features = self._analysis.features(start, end)
+            own = replace(features.transcript, text=joined(words, transcript.language), words=tuple(words))
+            spans.append(replace(features, transcript=own))
             self._begin = end
         self._forgotten = max(self._begin, ready - 2 * _LONGEST)
         self._analysis.forget(self._forgotten)

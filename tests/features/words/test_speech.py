@@ -19,6 +19,7 @@ from selfmm.core import weights
 from selfmm.core.errors import MediaError, SettingsError, WeightsError
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Track, Transcript
 from selfmm.features.words import speech
+from selfmm.features.words.foreign import Judgement
 from selfmm.features.words.recogniser import Recognised
 from selfmm.features.words.speech import SpeechAnalyser
 
@@ -73,6 +74,7 @@ class Ear:
 
 @pytest.fixture
 def ear(monkeypatch: pytest.MonkeyPatch) -> Ear:
+    monkeypatch.setattr(weights, "find", lambda name: None)  # nothing else detects the language
     return hears(monkeypatch, Ear())
 
 
@@ -123,7 +125,7 @@ def test_words_do_not_depend_on_how_the_sound_comes(
 
 
 def test_only_speech_reaches_the_recogniser(ear: Ear) -> None:
-    assert transcribe(talk((0.01, 60))) == Transcript("", (), "en", "recognised")
+    assert transcribe(talk((0.01, 60))) == Transcript("", (), "en", "recognised", "tiny.en")
     assert not ear.asked
     transcribe(talk((0, 20), (0.3, 3), (0, 20), (0.3, 2)))
     assert [round(samples / SOUND_RATE, 1) for samples, _ in ear.asked] == [3.5, 2.3]
@@ -202,6 +204,31 @@ def test_a_language_that_is_given_is_not_detected(monkeypatch: pytest.MonkeyPatc
     assert [language for _, language in ear.asked] == ["de"]
     with pytest.raises(SettingsError):
         SpeechAnalyser(SpeechSettings(language="xx"), LoudIsSpeech())
+
+
+def test_words_of_another_language_are_dropped_with_the_reason(monkeypatch: pytest.MonkeyPatch, ear: Ear) -> None:
+    judgements = [Judgement("en"), Judgement("de", "it is German", drop=True)]
+    monkeypatch.setattr(speech.ForeignSpeech, "judge", lambda *_: judgements.pop(0))
+    activity = LoudIsSpeech()
+    analyser = SpeechAnalyser(SpeechSettings(), activity)
+    listen(analyser, activity, talk((0, 1), (0.3, 3), (0, 5), (0.3, 3), (0, 5)), [])
+    first, gap, second = (analyser.transcript(*span) for span in ((0, 6), (6, 8), (8, 17)))
+    assert first.words
+    assert (first.language, first.warnings) == ("en", ())
+    assert (gap.text, gap.warnings) == ("", ())
+    assert (second.text, second.language, second.warnings) == ("", "de", ("it is German",))
+    assert (analyser.transcript(0, 17).words, analyser.transcript(0, 17).warnings) == (first.words, second.warnings)
+
+
+def test_the_language_is_checked_only_where_it_matters(monkeypatch: pytest.MonkeyPatch, ear: Ear) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(speech.ForeignSpeech, "judge", fail)
+    for chosen, check in ((SpeechSettings(language="en"), True), (SpeechSettings(), False)):
+        activity = LoudIsSpeech()
+        analyser = SpeechAnalyser(chosen, activity, check_language=check)
+        assert listen(analyser, activity, talk((0.3, 3)), []).transcript(0, 3).words
 
 
 # From here on with the real recogniser.

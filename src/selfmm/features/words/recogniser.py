@@ -120,6 +120,11 @@ class Recogniser:
         missing = max(extractor.nb_max_frames - spectrogram.shape[1], 0)
         return self._whole.encode(_without_filling(np.pad(spectrogram, ((0, 0), (0, missing)))))
 
+    def detect(self, sound: Floats) -> dict[str, float]:
+        """Return the probability of each language that the model knows, for one phrase of at most 30 s."""
+        *_, probabilities = self._short.detect_language(audio=sound)
+        return {language: float(probability) for language, probability in probabilities}
+
     def _decode(self, model: Any, sound: Floats, language: str | None, beam: int) -> tuple[Any, Any]:
         segments, info = model.transcribe(
             sound,
@@ -186,6 +191,11 @@ def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
     return spectrogram[:, : length + length % 2 + _MARGIN]
 
 
+def knows_english_only(name: str) -> bool:
+    """Return whether a recogniser knows English only, by its name: that of a folder or on the hub does not tell."""
+    return name.endswith(".en")
+
+
 def check_recogniser(name: str, language: str = "") -> list[str]:
     """Check the name of a recogniser without loading it: given words need none, but later recordings may.
 
@@ -205,7 +215,7 @@ def check_recogniser(name: str, language: str = "") -> list[str]:
             f"the weights of the speech recogniser {name} are not on this machine. Predictions for recordings without "
             f"words need them: selfmm weights get {name}"
         )
-    if name.endswith(".en") and language not in ("", "en"):
+    if knows_english_only(name) and language not in ("", "en"):
         notes.append(
             f"the speech recogniser {name} knows English only, so recordings in {language!r} can only be scored with "
             "their words. To have these recognised, extract with `recogniser='base'`, or another multilingual one."

@@ -11,6 +11,7 @@ import numpy as np
 from selfmm.config.recipe import SpeechSettings
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Track, Transcript, Word
 from selfmm.features.voice.blocks import SoundBlocks
+from selfmm.features.words.foreign import ForeignSpeech, Judgement
 from selfmm.features.words.phrases import RATE, Phrases
 from selfmm.features.words.recogniser import Recognised, load_recogniser
 
@@ -36,6 +37,7 @@ class SpeechAnalyser:
         settings: the recogniser and the language.
         activity: the probability of speech. Feed it each chunk, and finish it, before this analyser.
         threads: of the CPU.
+        check_language: if the recogniser knows English only and no language is given, notice speech in other languages.
         words: whether to recognise words; without, phrases are only encoded.
         states: whether to keep the states of the recogniser's encoder for `take_states`.
 
@@ -51,9 +53,11 @@ class SpeechAnalyser:
         activity: Activity,
         *,
         threads: int = 1,
+        check_language: bool = True,
         words: bool = True,
         states: bool = False,
     ) -> None:
+        self._name = settings.recogniser
         self._recogniser = load_recogniser(settings.recogniser, threads)
         self._wants_words, self._wants_states = words, states
         self._states: list[tuple[float, Floats]] = []
@@ -62,6 +66,9 @@ class SpeechAnalyser:
         only = self._recogniser.languages[0] if len(self._recogniser.languages) == 1 else None
         self._language = settings.language or only  # None: not settled yet
         self._guess, self.language_probability = self._language, 1.0 if self._language else 0.0
+        english_only = only == "en" and not settings.language
+        self._foreign = ForeignSpeech(self._name, threads) if english_only and check_language else None
+        self._judged: deque[tuple[float, float, Judgement]] = deque()  # with the begin and end of the phrase
         self._activity = activity
         self._phrases = Phrases()
         self._blocks = SoundBlocks(_STEP)
@@ -117,13 +124,18 @@ class SpeechAnalyser:
             raise ValueError(f"words before {self._forgotten:.3f} s were forgotten, but {start:.3f} s was requested")
         chosen = [(blank, word) for blank, word in self._words if start <= word.middle < end]
         text = "".join(blank + word.text for blank, word in chosen).strip()
-        return Transcript(text, tuple(word for _, word in chosen), self._guess, "recognised")
+        judgements = [judged for begin, after, judged in self._judged if begin < end and start < after]
+        language = judgements[-1].language if judgements else self._guess
+        warnings = tuple(dict.fromkeys(judged.warning for judged in judgements if judged.warning))
+        return Transcript(text, tuple(word for _, word in chosen), language, "recognised", self._name, warnings)
 
     def forget(self, before: float) -> None:
         """Free the words before this time (seconds). They can no longer be requested."""
         self._forgotten = max(before, self._forgotten)
         while self._words and self._words[0][1].middle < before:
             self._words.popleft()
+        while self._judged and self._judged[0][1] <= before:
+            self._judged.popleft()
 
     def _advance(self, until: float) -> None:
         for probability in self._activity.track(self._row / RATE, until).column("speech").tolist():
@@ -144,6 +156,11 @@ class SpeechAnalyser:
         if recognised is None:
             return
         self._settle_language(recognised)
+        if self._foreign is not None:
+            judgement = self._foreign.judge(sound, recognised)
+            self._judged.append((offset, latest, judgement))
+            if judgement.drop:
+                return
         time = offset
         for text, start, end, probability in recognised.words:
             if not text.strip():
