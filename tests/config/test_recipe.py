@@ -54,6 +54,14 @@ def test_what_is_refused(setting: str, says: str) -> None:
         load_recipe([setting])
 
 
+def test_states_of_the_recogniser_need_a_recogniser() -> None:
+    with pytest.raises(SettingsError, match=r"speech\.recogniser is none; set it to tiny\.en or base"):
+        load_recipe(["voice.features=whisper", "speech.recogniser=none"])
+    assert load_recipe(["voice.features=both", "speech.recogniser=none", "parts=text"])
+    assert load_recipe(["voice.features=both", "parts=audio"]).may_recognise
+    assert not load_recipe(["parts=audio"]).may_recognise
+
+
 def test_every_setting_has_a_meaning() -> None:
     def described(group: type) -> bool:
         fields = group.model_fields.values()  # type: ignore[attr-defined]

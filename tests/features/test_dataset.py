@@ -55,6 +55,8 @@ def test_streams_lie_in_the_folder_clip_by_clip(tmp_path: Path) -> None:
     whole = np.concatenate([CLIPS[0].tracks["vision"].values, CLIPS[1].tracks["vision"].values])
     np.testing.assert_array_equal(np.load(dataset.path / "vision.npy"), whole)
     assert inspect_dataset(dataset).modalities["vision"].gaps == 3
+    states = write_dataset(source(load_recipe(["voice.features=whisper"])), tmp_path / "states")
+    assert states.modalities["audio"].gaps  # where nobody speaks
     assert dataset.manifest.language == "en"
     words = pd.read_parquet(dataset.path / "words.parquet")
     assert words[["id", "word", "start", "end"]].to_numpy().tolist() == [

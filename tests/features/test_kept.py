@@ -103,6 +103,8 @@ def test_weights_in_a_folder_count_by_their_content(
         monkeypatch.setattr(kept, "checks_language", lambda speech, present=present: present)
         assert set(kept.weights_used(load_recipe(["parts=text"]))) == names
         assert "language" not in kept.weights_used(load_recipe(["parts=audio"]))
+    assert set(kept.weights_used(load_recipe(["parts=audio"]))) == {"voice"}
+    assert set(kept.weights_used(load_recipe(["parts=audio", "voice.features=whisper"]))) == {"recogniser", "voice"}
 
 
 def test_what_cannot_be_read_is_told(clip: Clip, tmp_path: Path) -> None:

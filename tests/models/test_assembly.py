@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import selfmm
 from selfmm.config.settings import load_settings
@@ -15,8 +16,11 @@ from selfmm.data.manifest import Modality
 from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
 from selfmm.models.assembly import assemble, chosen_modalities
+from selfmm.models.scoring import score
 from selfmm.recordings.model import SentimentModel
 from selfmm.training.objective import check_trainable
+
+CPU = torch.device("cpu")
 
 
 def toy(path: Path, labels: list[float], splits: list[str], name: str = "voice", dim: int = 3) -> Dataset:
@@ -144,3 +148,51 @@ def test_a_text_cut_to_its_limit_stays_aligned(tmp_path: Path, tiny_encoder: str
     batch = assemble(dataset, settings).maker(dataset, np.arange(2)).make(np.arange(2))
     assert batch.streams["text"].lengths.tolist() == batch.streams["voice"].lengths.tolist() == [4, 5]
     assert batch.streams["voice"].values[:, :, 0].tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 2, 2]]
+
+
+SPEAKERS = load_settings(None, ["modalities=audio,vision", "stream.audio.centre=video", "model=lmf"])
+
+
+def talking(planted: Dataset, offset: float, per_video: int = 5) -> Dataset:
+    """The audio and face of planted clips, each video with an offset of its own in the audio."""
+    rows, sizes = range(len(planted)), planted.lengths("audio")
+    splits = planted.samples["split"].tolist()
+    video = [f"{split}{row // (per_video * 10)}" for row, split in zip(rows, splits, strict=True)]
+    shift = np.random.default_rng(5).normal(size=(1 + max(rows) // (per_video * 10), 5)) * offset
+    frames = [planted.frames("audio", row) + shift[row // (per_video * 10)] for row in rows]
+    matrices = {"audio": np.concatenate(frames).astype(np.float32), "vision": planted.matrix("vision")}
+    table = planted.samples.assign(video=video, audio_offset=np.cumsum(sizes) - sizes)
+    return Dataset(planted.path, planted.manifest, table, matrices)
+
+
+@pytest.mark.parametrize("model", ["lmf", "self_mm", "mult"])
+def test_what_is_added_to_all_clips_of_a_video_changes_no_score(planted: Dataset, model: str) -> None:
+    settings = SPEAKERS.model_copy(update={"model": model, "align": "pool"})
+    scores = []
+    for offset in (0.0, 30.0):
+        dataset = talking(planted, offset)
+        torch.manual_seed(0)
+        assembly = assemble(dataset, settings)
+        scores += [score(assembly.model.eval(), assembly.maker(dataset, dataset.rows("test")), CPU).fusion]
+        assert [*assembly.centred] == ["audio"]
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-4)
+    assert np.std(scores[0]) > 1e-3
+
+
+def test_a_clip_of_an_unknown_video_is_read_on_the_same_scale(planted: Dataset) -> None:
+    dataset = talking(planted, 30.0)
+    assembly = assemble(dataset, SPEAKERS)
+    mean = assembly.centred["audio"].mean.numpy()
+    rows = dataset.rows("test")
+    known = np.concatenate([assembly.maker(dataset, rows).stream("audio", np.array([at])).values[0] for at in range(9)])
+    np.testing.assert_allclose(known.mean(axis=0), mean, atol=1)
+    first = dataset.samples.iloc[rows[:1]].reset_index(drop=True)
+    alone = Dataset(dataset.path, dataset.manifest, first, dataset.matrices)
+    values = assembly.maker(alone, np.array([0])).stream("audio", np.array([0])).values[0]
+    np.testing.assert_array_equal(values, dataset.frames("audio", rows[0]))
+
+
+def test_centring_needs_videos_of_several_clips(planted: Dataset) -> None:
+    alone = Dataset(planted.path, planted.manifest, planted.samples.assign(video=planted.samples["id"]))
+    with pytest.raises(SettingsError, match=r"stream\.audio\.centre = 'video': no video .* has 3 clips"):
+        assemble(alone, SPEAKERS)

@@ -108,3 +108,19 @@ def test_clips_without_words_have_no_state(damaged: Dataset, tiny_encoder: str) 
     assert np.isfinite(np.delete(states, 2, axis=0)).all()
     assert all(torch.equal(value, before[name]) for name, value in pretrained.model.state_dict().items())
     assert all(parameter.requires_grad for parameter in pretrained.model.parameters())
+
+
+def test_frames_are_centred_where_the_settings_centre_them(planted: Dataset) -> None:
+    modalities = {name: planted.modalities[name] for name in ("audio", "vision")}
+    plain, centred = (
+        frozen_inputs(planted, modalities, load_settings(None, overrides), None)
+        for overrides in ((), ("stream.audio.centre=video",))
+    )
+    for name, kind in (("audio", 1), ("vision", 0), ("vision", 1)):
+        np.testing.assert_array_equal(centred[name][kind], plain[name][kind])
+    rows = np.flatnonzero(planted.samples["video"] == planted.samples["video"][0])
+    assert len(rows) >= 3
+    moved = plain["audio"][0][rows] - centred["audio"][0][rows]
+    np.testing.assert_allclose(moved, moved[:1].repeat(len(rows), axis=0), atol=1e-5)
+    others = np.flatnonzero(planted.samples["video"] == planted.samples["video"][len(planted) - 1])
+    assert not np.allclose(moved[0], (plain["audio"][0] - centred["audio"][0])[others[0]])

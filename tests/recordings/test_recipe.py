@@ -49,6 +49,12 @@ def test_a_model_of_the_hub_is_read_from_its_folder_only(asked: list[Any]) -> No
     [
         (Recipe(speech=SpeechSettings(recogniser="some/whisper")), "audio,vision"),
         (Recipe(voice=VoiceSettings(features="some/wavlm")), "text,vision"),
+        (
+            Recipe(
+                speech=SpeechSettings(recogniser="some/whisper"), parts=("audio",), voice=VoiceSettings(features="both")
+            ),
+            "vision",
+        ),
         (Recipe(face=FaceSettings(features="some/vit")), "text,audio"),
     ],
 )
@@ -76,6 +82,8 @@ def test_words_alone_can_be_recognised_in_another_way() -> None:
     ("recipe", "recogniser", "language", "says"),
     [
         (Recipe(parts=("audio",)), "base", None, "reads no words"),
+        (Recipe(voice=VoiceSettings(features="both")), "base", None, "states of tiny.en"),
+        (Recipe(voice=VoiceSettings(features="both")), None, "de", "states of tiny.en"),
         (Recipe(), "bse", None, "did you mean 'base'"),
         (Recipe(), "tiny.en", "de", "tiny.en recognises English only"),
         (Recipe(), "base", "german", "speech.language"),

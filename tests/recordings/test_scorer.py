@@ -15,6 +15,7 @@ pytest.importorskip("av", reason="recordings are read by PyAV")
 import selfmm
 from features.recordings import write_recording
 from selfmm.config.recipe import Recipe, load_recipe
+from selfmm.config.settings import StreamSettings
 from selfmm.core.errors import MediaError, RunError, SettingsError, SourceError, WeightsError
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
@@ -28,7 +29,7 @@ from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import Prediction
 from selfmm.recordings.recipe import recipe_of
 from selfmm.recordings.scorer import RecordingScorer
-from selfmm.recordings.spans import Sentences, Windows
+from selfmm.recordings.spans import Even, Sentences, Windows
 
 CUES = [("the plot was wonderful.", 0.2, 2.0), ("the acting was dreadful.", 4.1, 6.0), ("I loved it.", 10.0, 11.5)]
 
@@ -312,6 +313,59 @@ def test_missing_weights(
     listens = with_info(clip_run, recipe=load_recipe(["parts=text,audio", "speech.recogniser=tiny.en"]))
     with pytest.raises(WeightsError, match=r"selfmm weights get tiny\.en"):
         listens.predict(replace(clips_of(demo_clips, 1)[0], text=None))
+
+
+def test_a_recording_is_not_centred_and_the_prediction_says_so(clip_run: SentimentModel, demo_clips: Path) -> None:
+    stream = {"audio": StreamSettings(centre="video")}
+    centred = clip_run.assembly.settings.model_copy(update={"stream": stream})
+    model = replace(clip_run, assembly=replace(clip_run.assembly, settings=centred))
+    [clip] = clips_of(demo_clips, 1)
+    got, expected = model.predict(clip), clip_run.predict(clip)
+    assert got.score == expected.score
+    assert [warning for warning in got.warnings if warning not in expected.warnings] == [
+        "audio could not be centred by video as in training, because recordings are scored one by one; extract the "
+        "clips of a speaker to a data set and score that"
+    ]
+
+
+def test_states_of_the_recogniser_need_its_weights(
+    clip_run: SentimentModel, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfmm.core import weights
+    from selfmm.features.words import recogniser
+
+    recogniser.load_recogniser.cache_clear()
+    monkeypatch.setattr(weights, "find", lambda name: None)
+    [clip] = clips_of(demo_clips, 1)
+    assert clip.text
+    with pytest.raises(WeightsError, match=r"selfmm weights get tiny\.en"):
+        with_info(clip_run, recipe=load_recipe(["parts=text,audio", "voice.features=whisper"])).predict(clip)
+
+
+def test_states_in_windows_do_not_depend_on_the_chunks(sound: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
+    from selfmm.features.words import speech
+
+    class Encoder:
+        languages, width = ("en",), 2
+
+        def encode(self, sound: Floats) -> Floats:
+            return np.tile(np.abs(sound[::320, None]), (1, 2))
+
+    monkeypatch.setattr(speech, "load_recogniser", lambda name, threads: Encoder())
+
+    def states(seconds: float) -> list[bytes]:
+        analysis = Analysis(load_recipe(["parts=audio", "voice.features=whisper"]))
+        windows, found, step = Even(analysis, Windows(4.0, 4.0)), [], round(seconds * SOUND_RATE)
+        for first in range(0, len(sound), step):
+            piece = sound[first : first + step]
+            analysis.feed(Chunk(first / SOUND_RATE, (first + len(piece)) / SOUND_RATE, piece, None))
+            found += windows.due()
+        analysis.finish()
+        tracks = [span.tracks.get("audio") for span in [*found, *windows.rest()]]
+        return [b"" if track is None else track.values.tobytes() for track in tracks]
+
+    assert states(0.1) == states(5.0)
+    assert any(states(5.0))
 
 
 @pytest.mark.slow

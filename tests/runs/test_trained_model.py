@@ -182,3 +182,14 @@ def test_scores_that_overflow_are_refused(trained: SentimentModel, planted: Data
     dict(model.assembly.model.named_buffers())["encoders.audio.scale"].fill_(1e-4)  # as of nearly constant features
     with pytest.raises(DatasetError, match=f"without a finite score: 1 of 1; the first is '{clip}'"):
         model.predict(tmp_path / "clips.csv")
+
+
+def test_a_centred_run_scores_a_data_set_as_in_training(planted: Dataset, tmp_path: Path) -> None:
+    overrides = ["training.max_epochs=1", "modalities=audio,vision", "stream.audio.centre=video", "model=lmf"]
+    model = selfmm.train(planted, overrides=overrides, out=tmp_path / "run")
+    again = selfmm.load(tmp_path / "run").score(planted)
+    np.testing.assert_allclose(again["score"], model.predictions["score"], atol=1e-5)
+    videos = planted.samples.assign(video=planted.samples["id"])
+    alone = model.score(Dataset(planted.path, planted.manifest, videos))
+    assert not np.allclose(again["score"], alone["score"], atol=1e-3)
+    assert model.evaluate().count == len(planted.rows("test"))

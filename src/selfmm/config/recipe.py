@@ -29,10 +29,16 @@ class VoiceSettings(Group):
 
     features: str = Field(
         "voice",
-        description="voice (spectrum, pitch, energy, voicing), egemaps (openSMILE: research only), or a local folder "
-        "or hub name of a wav2vec2, HuBERT or WavLM encoder",
+        description="voice (spectrum, pitch, energy, voicing), whisper (states of the speech recogniser's encoder), "
+        "both (voice and whisper), egemaps (openSMILE: research only), or a local folder or hub name of a wav2vec2, "
+        "HuBERT or WavLM encoder",
     )
     rate: float = Field(20.0, ge=1, le=100, description="rows per second")
+
+    @property
+    def reads_phrases(self) -> bool:
+        """Whether the features come from the speech recogniser, which reads only the stretches with speech."""
+        return self.features in ("whisper", "both")
 
 
 class FaceSettings(Group):
@@ -67,12 +73,33 @@ class Recipe(Group):
         "none", description="none: each modality at its own rate; words: average voice and face over each word"
     )
 
+    @property
+    def encodes_speech(self) -> bool:
+        """Whether extraction keeps the states of the speech recogniser's encoder."""
+        return "audio" in self.parts and self.voice.reads_phrases
+
+    @property
+    def may_recognise(self) -> bool:
+        """Whether extraction may load the speech recogniser: for words, or for the states of its encoder."""
+        return "text" in self.parts or self.encodes_speech
+
     @field_validator("parts")
     @classmethod
     def _parts_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value) or not set(value) <= set(PARTS):
             raise ValueError(f"give one or more of {', '.join(PARTS)}, each once")
         return tuple(part for part in PARTS if part in value)
+
+    @field_validator("voice")
+    @classmethod
+    def _the_voice_has_a_recogniser(cls, value: VoiceSettings, info: ValidationInfo) -> VoiceSettings:
+        speech = info.data.get("speech")
+        if value.reads_phrases and "audio" in info.data.get("parts", PARTS) and speech and speech.recogniser == "none":
+            raise ValueError(
+                f"{value.features!r} needs the encoder of the speech recogniser, but speech.recogniser is none; set it "
+                "to tiny.en or base (words that come with the clips are still used), or use voice.features = voice"
+            )
+        return value
 
     @field_validator("align")
     @classmethod

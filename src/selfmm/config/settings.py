@@ -52,6 +52,10 @@ class StreamSettings(_Branch):
     bidirectional: bool = Field(False, description="read the frames in both directions")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between LSTM layers and on the final state")
     standardise: bool = Field(True, description="standardise features by the training split's mean and deviation")
+    centre: Literal["none", "video"] = Field(
+        "none",
+        description="video: subtract the mean of each video (speaker) from its features, if it has 3 clips or more",
+    )
 
 
 class TextSettings(_Branch):

@@ -33,6 +33,7 @@ class BatchMaker:
         max_tokens: number of token ids to which longer stored texts are cut.
         replaced: sequences that replace the stored ones: words that are already encoded, or frames on another time
             axis.
+        shifts: (n, dim) float32 by modality, subtracted from all frames of each clip.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class BatchMaker:
         tokens: Sequence[npt.NDArray[np.int64]] | None = None,
         max_tokens: int | None = None,
         replaced: Mapping[str, Ragged] | None = None,
+        shifts: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
         self.dataset = dataset
         self.rows = rows
@@ -53,6 +55,7 @@ class BatchMaker:
         self._max_tokens = max_tokens
         self._streams = {name: (replaced or {}).get(name) or self._index_modality(name) for name in self.modalities}
         self.lengths = {name: stream.lengths.numpy() for name, stream in self._streams.items()}
+        self._shifts = {name: torch.from_numpy(values) for name, values in (shifts or {}).items()}
         self._checked: set[str] = set()
         self._known_labels = torch.from_numpy(self.labels)
 
@@ -102,6 +105,7 @@ class BatchMaker:
                 raise DatasetError(self._complaint(name, clips[~sound].cpu().numpy()))
             self._checked.add(name)
         self._known_labels = self._known_labels.to(device)
+        self._shifts = {name: values.to(device) for name, values in self._shifts.items()}
 
     def make(self, positions: Positions) -> Batch:
         """Return the clips at these positions as one batch, on the device that holds the clips.
@@ -135,10 +139,14 @@ class BatchMaker:
     def stream(self, name: str, positions: Positions) -> Stream:
         """Return one modality of these clips."""
         longest = max(int(self.lengths[name][positions].max()), 1)  # values need a shape even if no clip has any
-        values, lengths = self._streams[name].padded(self._on_device(positions), longest)
+        clips = self._on_device(positions)
+        values, lengths = self._streams[name].padded(clips, longest)
         values = values.float() if values.is_floating_point() else values.long()
         if name not in self._checked and not (sound := self._sound(name, values)).all():
             raise DatasetError(self._complaint(name, positions[~sound.all(-1).numpy()]))
+        if name in self._shifts:
+            real = torch.arange(longest, device=lengths.device) < lengths[:, None]
+            values = torch.where(real[:, :, None], values - self._shifts[name][clips][:, None], values)
         return Stream(values, lengths, lengths > 0)
 
     def _sound(self, name: str, values: Tensor) -> Tensor:
@@ -186,16 +194,19 @@ def cut(order: Positions, size: int) -> list[Positions]:
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def frame_statistics(dataset: Dataset, rows: Positions, modality: str) -> tuple[torch.Tensor, torch.Tensor]:
+def frame_statistics(
+    dataset: Dataset, rows: Positions, modality: str, shifts: npt.NDArray[np.float32] | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean and standard deviation of each feature over all frames of these clips, both (dim,) float32.
 
     One pass in float64, clip by clip, with Chan's pairwise update, so memory does not grow with the data. Frames in
-    which nothing could be measured do not count.
+    which nothing could be measured do not count. ``shifts`` (n, dim) are first subtracted, as in `BatchMaker`.
     """
     dim, gaps = dataset.modalities[modality].dim or 0, dataset.modalities[modality].gaps
     count, mean, squares = 0, np.zeros(dim), np.zeros(dim)
-    for row in rows.tolist():
+    for place, row in enumerate(rows.tolist()):
         frames = dataset.frames(modality, row).astype(np.float64)
+        frames = frames if shifts is None else frames - shifts[place]
         frames = frames[~np.isnan(frames).all(axis=1)] if gaps else frames
         if not len(frames):
             continue

@@ -200,12 +200,20 @@ class _Sound(_Side):
 
         self._activity = SpeechActivity()
         self._level = SoundLevel()
-        self._voice = voice_analyser(recipe.voice) if "audio" in recipe.parts else None
-        self._words = None
-        if recognise:
-            speech = recipe.speech
-            self._words = SpeechAnalyser(speech, self._activity, threads=threads, check_language=check_language)
-        super().__init__((self._activity, self._level, self._voice, self._words), threads > 1)
+        speech, states = None, recipe.encodes_speech
+        if recognise or states:
+            speech = SpeechAnalyser(
+                recipe.speech,
+                self._activity,
+                threads=threads,
+                check_language=check_language,
+                words=recognise,
+                states=states,
+            )
+        self._words = speech if recognise else None
+        self._voice = voice_analyser(recipe.voice, speech) if "audio" in recipe.parts else None
+        # The voice comes last, because it may read what the recogniser has encoded.
+        super().__init__((self._activity, self._level, speech, self._voice), threads > 1)
 
     def speech(self, start: float, end: float) -> Track | None:
         return self._activity.track(start, end) if self.fed else None

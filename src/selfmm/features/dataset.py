@@ -70,7 +70,7 @@ def row_of(clip: ClipFeatures, recipe: Recipe) -> ClipRow:
                 dim=len(features.tracks[stream].columns),
                 columns=features.tracks[stream].columns,
                 frame_rate=None if aligned else features.tracks[stream].rate,
-                gaps=aligned or stream == "vision",
+                gaps=aligned or stream == "vision" or recipe.voice.reads_phrases,
             )
             for stream, rows in frames.items()
             if rows is not None

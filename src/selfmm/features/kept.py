@@ -78,7 +78,7 @@ def versions() -> dict[str, str]:
 
 def weights_used(recipe: Recipe) -> dict[str, str]:
     """Return the checksum of each model that a recipe names, or the name of a hub model."""
-    named = {"recogniser": recipe.speech.recogniser} if "text" in recipe.parts else {}
+    named = {"recogniser": recipe.speech.recogniser} if recipe.may_recognise else {}
     named |= {"language": DETECTOR} if "text" in recipe.parts and checks_language(recipe.speech) else {}
     named |= {"voice": recipe.voice.features} if "audio" in recipe.parts else {}
     named |= {"face": "face", "image": recipe.face.features} if "vision" in recipe.parts else {}

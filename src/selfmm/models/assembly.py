@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from selfmm.config.settings import Settings
@@ -15,6 +16,7 @@ from selfmm.core.tensors import Positions, Ragged
 from selfmm.core.weights import cache_folder
 from selfmm.data.alignment import on_one_axis
 from selfmm.data.batches import BatchMaker, frame_statistics
+from selfmm.data.centring import LEAST, centre_of, shifts, video_means
 from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
@@ -53,19 +55,42 @@ class Assembly:
         """
         _check_fit(dataset, self.modalities)
         replaced = {} if encoded is None else {TEXT: encoded.part(rows)}
-        clips = self._clips(dataset, rows, self.modalities, replaced)
+        moved = self._shifts(dataset, rows)
+        clips = self._clips(dataset, rows, self.modalities, replaced, moved)
         if not self.model.needs.aligned:
             return clips
-        return self._clips(dataset, rows, self.modalities, replaced | self._aligned(dataset, clips))
+        return self._clips(dataset, rows, self.modalities, replaced | self._aligned(dataset, clips), moved)
 
     def _clips(
-        self, dataset: Dataset, rows: Positions, modalities: Mapping[str, Modality], replaced: Mapping[str, Ragged]
+        self,
+        dataset: Dataset,
+        rows: Positions,
+        modalities: Mapping[str, Modality],
+        replaced: Mapping[str, Ragged],
+        moved: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> BatchMaker:
         texts, tokens = self._texts(dataset, rows), None
         if texts is not None and self.pretrained is not None and TEXT not in replaced:
             tokens = self.pretrained.tokenise(texts, self.settings.text.max_tokens)
         limit = self.settings.text.max_tokens
-        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, replaced=replaced)
+        return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, replaced=replaced, shifts=moved)
+
+    @property
+    def centred(self) -> dict[str, Standardised]:
+        """The encoders of the modalities that are centred by video."""
+        return {
+            name: encoder
+            for name, encoder in self.model.encoders.items()
+            if isinstance(encoder, Standardised) and self.settings.stream_for(name).centre == "video"
+        }
+
+    def _shifts(self, dataset: Dataset, rows: Positions) -> dict[str, npt.NDArray[np.float32]]:
+        """Return what centring subtracts from each clip: it moves the mean of a video to that of the encoder."""
+        return {
+            name: shifts(video_means(dataset, name, rows), encoder.mean.cpu().numpy())
+            for name, encoder in self.centred.items()
+            if name in dataset.modalities
+        }
 
     def _texts(self, dataset: Dataset, rows: Positions) -> list[str] | None:
         """The clips' texts if the model reads words. Checks token ids if the data set stores those."""
@@ -146,9 +171,36 @@ def assemble(dataset: Dataset, settings: Settings, pretrained: Pretrained | None
     model = build_model(kind, modalities, settings, pretrained, LabelScale.of(dataset.manifest.label_range))
     train = training_rows(dataset, settings)
     for name, encoder in model.encoders.items():
-        if isinstance(encoder, Standardised) and settings.stream_for(name).standardise:
+        if not isinstance(encoder, Standardised):
+            continue
+        if settings.stream_for(name).centre == "video":
+            _centre(encoder, dataset, train, name, settings)
+        elif settings.stream_for(name).standardise:
             encoder.standardise(*frame_statistics(dataset, train, name))
     return Assembly(modalities, settings, pretrained, model)
+
+
+def _centre(encoder: Standardised, dataset: Dataset, train: Positions, name: str, settings: Settings) -> None:
+    """Give an encoder the mean of the training videos and the deviation within them.
+
+    Batches move the mean of each video to this mean, which the encoder then subtracts from all clips. So it also reads
+    a clip of an unknown video on the same scale.
+
+    Raises:
+        SettingsError: if no video has enough clips.
+    """
+    means = video_means(dataset, name, train)
+    centre = centre_of(means)
+    if centre is None:
+        raise SettingsError(
+            [
+                f"stream.{name}.centre = 'video': no video of the training clips has {LEAST} clips with {name}; name "
+                f"the speaker of each clip in the column video, or use stream.{name}.centre=none"
+            ]
+        )
+    _, deviation = frame_statistics(dataset, train, name, shifts(means, centre))
+    scaled = settings.stream_for(name).standardise
+    encoder.standardise(torch.from_numpy(centre).float(), deviation if scaled else torch.ones_like(deviation))
 
 
 def build_model(

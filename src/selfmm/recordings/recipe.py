@@ -15,7 +15,7 @@ from selfmm.features.words.recogniser import check_recogniser, knows_english_onl
 if TYPE_CHECKING:
     from selfmm.runs.folder import RunInfo
 
-_OWN = frozenset({"none", "voice", "egemaps", "face", *KNOWN})
+_OWN = frozenset({"none", "voice", "whisper", "both", "egemaps", "face", *KNOWN})
 
 
 def recipe_of(
@@ -79,6 +79,13 @@ def other_speech(recipe: Recipe, recogniser: str | None, language: str | None) -
         recogniser = "base" if foreign else speech.recogniser
     elif recogniser != "none":
         check_recogniser(recogniser)
+    if recipe.encodes_speech and recogniser != speech.recogniser:
+        raise ArgumentsError(
+            [
+                f"the voice of the run consists of the states of {speech.recogniser}, so {recogniser} cannot recognise "
+                "its words; leave out `recogniser=...` and `language=...`, or train on clips extracted with it"
+            ]
+        )
     if language is None:
         language = speech.language if recogniser == speech.recogniser else ""
     if knows_english_only(recogniser) and language not in ("", "en"):
@@ -97,7 +104,7 @@ def without_network(recipe: Recipe, named: str | None = None) -> Recipe:
         WeightsError: if a model is not on this machine.
     """
     recogniser = recipe.speech.recogniser
-    needed = "text" in recipe.parts and recogniser != named
+    needed = recipe.may_recognise and recogniser != named
     speech = recipe.speech.model_copy(update={"recogniser": _local(recogniser, needed)})
     voice = recipe.voice.model_copy(update={"features": _local(recipe.voice.features, "audio" in recipe.parts)})
     face = recipe.face.model_copy(update={"features": _local(recipe.face.features, "vision" in recipe.parts)})

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from selfmm.runs.trained_model import TrainedModel
 
 _CHUNK = 5.0  # seconds that are read at a time
-_PACKAGES = {"text": "faster_whisper", "vision": "mediapipe"}
 
 
 class RecordingScorer:
@@ -148,7 +147,7 @@ class RecordingScorer:
         A score is known when the next chunk arrives and everything in the span is final: voice half a second after the
         end of the span, a face immediately. Words take longest, because a phrase is recognised when it is over: after a
         pause of .8 s in phrases of 8 s and more, of 2 s in shorter ones, and after 28 s at the latest. A run that reads
-        no words does not wait for them.
+        no words does not wait for them, unless the voice consists of the recogniser's states.
 
         Args:
             chunks: consecutive pieces of any length, with pictures at the rate ``recipe.face.rate``.
@@ -192,6 +191,7 @@ class RecordingScorer:
                 warnings=(
                     *self.model.notes,
                     *self._left_out,
+                    *self._not_centred,
                     *problems,
                     *self._other_words(features.transcript),
                     *warnings(features, self.info.language, self.recipe.parts, multilingual=self._multilingual),
@@ -225,7 +225,7 @@ class RecordingScorer:
         clip = _as_clip(clip)
         if self.info.encoder_weights:
             names = [self.info.encoder_weights]
-            if TEXT in self.recipe.parts and given_words(clip) is None:
+            if self.recipe.encodes_speech or (TEXT in self.recipe.parts and given_words(clip) is None):
                 names.append(self.recipe.speech.recogniser)
             names += ["face"] if "vision" in self.recipe.parts else []
             require(name for name in names if name in KNOWN)
@@ -235,6 +235,17 @@ class RecordingScorer:
     def _tasks(self) -> list[str]:
         """The modalities that have their own scores."""
         return [task for task in self.model.assembly.model.tasks if task in self.info.modalities]
+
+    @cached_property
+    def _not_centred(self) -> tuple[str, ...]:
+        """A warning if the run centres features by video, which needs several clips of one."""
+        names = " and ".join(self.model.assembly.centred)
+        if not names:
+            return ()
+        return (
+            f"{names} could not be centred by video as in training, because recordings are scored one by one; extract "
+            "the clips of a speaker to a data set and score that",
+        )
 
     @cached_property
     def _spreads(self) -> dict[str, Spread]:
@@ -316,7 +327,8 @@ def _import_packages(recipe: Recipe) -> bool:
     Returns:
         Whether these are all. Encoders of the recipe import parts of transformers later, as the model does.
     """
-    for package in ["av", *(package for part, package in _PACKAGES.items() if part in recipe.parts)]:
+    packages = {"faster_whisper": recipe.may_recognise, "mediapipe": "vision" in recipe.parts}
+    for package in ["av", *(package for package, needed in packages.items() if needed)]:
         with suppress(ImportError):  # the code that needs it reports what is missing
             import_module(package)
-    return recipe.voice.features in ("voice", "egemaps") and recipe.face.features == "face"
+    return recipe.voice.features in ("voice", "whisper", "both", "egemaps") and recipe.face.features == "face"

@@ -87,6 +87,35 @@ def test_a_poor_answer_is_sought_again_in_all_30_s() -> None:
     assert [width for width, _ in model.read] == [1400, 3000]
 
 
+class Encoder(Model):
+    """Its states count the columns that they were computed from; detecting the language reads one column more."""
+
+    def feature_extractor(self, sound: Any) -> npt.NDArray[np.float32]:
+        return np.ones((80, len(sound) // 160 + 1), dtype=np.float32)
+
+    feature_extractor.nb_max_frames = 3000  # type: ignore[attr-defined]
+
+    def encode(self, spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.full((1, spectrogram.shape[1] // 2, 5), spectrogram[0].sum(), dtype=np.float32)
+
+    def transcribe(self, sound: Any, *, beam_size: int, **settings: Any) -> tuple[Iterator[Any], Any]:
+        spectrogram = np.pad(self.feature_extractor(sound), ((0, 0), (0, 2000)))
+        for columns in (len(sound) // 160 + 1, len(sound) // 160):
+            self.encode(np.where(np.arange(spectrogram.shape[1]) < columns, spectrogram, 0))
+        return super().transcribe(sound, beam_size=beam_size, **settings)
+
+
+def test_states_are_those_on_which_the_words_are_based() -> None:
+    recogniser = Recogniser(Encoder({1: segment("good")}))
+    assert recogniser.width == 5
+    for length in (16_000, 16_001, 15_999, 8000 - 160):
+        states = recogniser.recognise(SOUND[:length], None).states
+        assert states is not None
+        assert states.shape == (-(-length // 320), 5)
+        assert (states == length // 160).all()  # not one column more
+        np.testing.assert_array_equal(recogniser.encode(SOUND[:length]), states)
+
+
 def test_silence_gives_no_words() -> None:
     assert Recogniser(Model({1: None})).recognise(SOUND, "en").words == ()
 
@@ -145,9 +174,9 @@ def test_without_the_library_the_command_is_named(tmp_path: Path, monkeypatch: p
 def test_a_local_name_never_asks_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, bool]] = []
 
-    def model(name: str, *, local_files_only: bool, **_: Any) -> Model:
+    def model(name: str, *, local_files_only: bool, **_: Any) -> Any:
         asked.append((name, local_files_only))
-        return Model({})
+        return SimpleNamespace(supported_languages=["en"], feature_extractor=SimpleNamespace(mel_filters=None))
 
     monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=model))
     for name in ("model.bin", "config.json", "tokenizer.json"):

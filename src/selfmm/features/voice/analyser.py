@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from selfmm.config.recipe import VoiceSettings
@@ -10,6 +12,9 @@ from selfmm.features.voice import pitch, spectrum
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
 from selfmm.features.voice.pitch import HOP, Pitch, PitchTracker
 from selfmm.features.voice.rows import FrameMeans
+
+if TYPE_CHECKING:
+    from selfmm.features.voice.states import PhraseReader
 
 PITCH_COLUMNS = ("f0", "f0_slope", "voiced", "periodicity", "hnr")
 
@@ -23,8 +28,12 @@ _FRAMES = 25  # per block; pitch is decided one block later
 _FASTEST = 1.0  # semitones from frame to frame: the tracker jumps more, the voice glides less
 
 
-def voice_analyser(settings: VoiceSettings) -> BlockAnalyser:
+def voice_analyser(settings: VoiceSettings, speech: PhraseReader | None = None) -> BlockAnalyser:
     """Return the analyser for these settings.
+
+    Args:
+        settings: of the recipe.
+        speech: encodes phrases, for settings that read the states of the speech recogniser; see `SpokenStates`.
 
     Raises:
         MissingPackageError: if the settings name openSMILE and it is not installed.
@@ -36,6 +45,13 @@ def voice_analyser(settings: VoiceSettings) -> BlockAnalyser:
         from selfmm.features.voice.egemaps import EgemapsVoice
 
         return EgemapsVoice(settings.rate)
+    if settings.reads_phrases:
+        if speech is None:
+            raise ValueError(f"voice.features = {settings.features} needs a reader of phrases")
+        from selfmm.features.voice.states import SpokenStates
+
+        measured = VoiceFeatures(settings.rate) if settings.features == "both" else None
+        return SpokenStates(speech, settings.rate, measured)
     from selfmm.features.voice.encoder import EncodedVoice, load_voice_encoder
 
     return EncodedVoice(load_voice_encoder(settings.features), settings.rate)

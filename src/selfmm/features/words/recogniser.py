@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from selfmm.core.messages import did_you_mean
 from selfmm.core.pretrained import load_named
 from selfmm.features.streams import SOUND_RATE, Floats
 
+FRAME = SOUND_RATE // 50
+"""Samples from state to state of the encoder: .02 s."""
+
 OFFLINE = ("tiny.en", "base")
 """Recognisers among the offline weights."""
 
@@ -29,6 +32,7 @@ _HOLDS = "Whisper weights in the format of faster-whisper (CTranslate2)"
 _REPEATS = 2.4  # Whisper's own limit: text with a higher compression ratio repeats itself
 _UNSURE = -1.0  # Whisper's own limit for the mean log probability of a token
 _FASTEST = 6.0  # words per second; nobody speaks faster
+_HOP = SOUND_RATE // 100  # samples from column to column of a spectrogram
 _MARGIN = 1000  # columns of a spectrogram (10 s); with less silence, languages other than English are recognised worse
 
 
@@ -41,11 +45,13 @@ class Recognised:
             beginning of the phrase) and probability of each word.
         language: two or three letters.
         language_probability: 0 to 1; 1 if the language was given.
+        states: the encoder's states on which the words are based; see `Recogniser.encode`.
     """
 
     words: tuple[tuple[str, float, float, float], ...]
     language: str
     language_probability: float
+    states: Floats | None = field(default=None, compare=False)
 
 
 class Recogniser:
@@ -76,7 +82,8 @@ class Recogniser:
             sound: (n,) mono at ``SOUND_RATE``, at most 30 s.
             language: one of ``languages``; None: detected from this phrase.
         """
-        segment, info = self._decode(self._short, sound, language, beam=1)
+        outputs: dict[int, Any] = {}
+        segment, info = self._decode(_short(self._whole, outputs), sound, language, beam=1)
         if segment is not None and (segment.compression_ratio > _REPEATS or segment.avg_logprob < _UNSURE):
             # Whisper itself would sample (a higher temperature); a wider search gives the same words every time.
             segment, _ = self._decode(self._whole, sound, info.language, beam=5)
@@ -85,7 +92,33 @@ class Recogniser:
             words = tuple((at.word, float(at.start), float(at.end), float(at.probability)) for at in segment.words)
         if segment and segment.compression_ratio > _REPEATS and len(words) > _FASTEST * len(sound) / SOUND_RATE:
             words = ()  # the model repeated itself
-        return Recognised(words, info.language, float(info.language_probability))
+        states = outputs.get(len(sound) // _HOP)
+        known = None if states is None else _frames(states, sound)
+        return Recognised(words, info.language, float(info.language_probability), known)
+
+    @functools.cached_property
+    def width(self) -> int:
+        """Number of features of a state: 384 for ``tiny.en``, 512 for ``base``."""
+        return int(self._encode(np.zeros(2 * _HOP, dtype=np.float32)).shape[-1])
+
+    def encode(self, sound: Floats) -> Floats:
+        """Return the states of the encoder's last layer for one phrase, without recognising its words.
+
+        They are the same, byte for byte, as the ``states`` of :meth:`recognise`.
+
+        Args:
+            sound: (n,) mono at ``SOUND_RATE``, at most 30 s.
+
+        Returns:
+            (ceil(n / ``FRAME``), ``width``); frame i is centred at sample i * ``FRAME``.
+        """
+        return _frames(self._encode(sound), sound)
+
+    def _encode(self, sound: Floats) -> Any:
+        extractor = self._whole.feature_extractor
+        spectrogram = extractor(sound)[:, : len(sound) // _HOP]  # as the library cuts and fills it to recognise words
+        missing = max(extractor.nb_max_frames - spectrogram.shape[1], 0)
+        return self._whole.encode(_without_filling(np.pad(spectrogram, ((0, 0), (0, missing)))))
 
     def detect(self, sound: Floats) -> dict[str, float]:
         """Return the probability of each language that the model knows, for one phrase of at most 30 s."""
@@ -108,21 +141,53 @@ class Recogniser:
         return next(iter(segments), None), info
 
 
-def _short(model: Any) -> Any:
+class _Bands:
+    """The mel bands (mels, bins) of a spectrogram. The sums of their product do not depend on the number of threads.
+
+    Those of a matrix product do, in their last bits, and the encoder's 8-bit numbers make a tenth of it.
+    """
+
+    def __init__(self, weights: Floats) -> None:
+        self._weights = weights
+
+    def __matmul__(self, power: Floats) -> Floats:
+        return np.einsum("mf,ft->mt", self._weights, power)  # type: ignore[no-any-return]
+
+
+def _frames(states: Any, sound: Floats) -> Floats:
+    """Return the states of a phrase without those of the margin after it."""
+    return np.asarray(states, dtype=np.float32)[0, : -(-len(sound) // FRAME)].copy()
+
+
+def _short(model: Any, outputs: dict[int, Any] | None = None) -> Any:
     """Return the model with an encoder that reads a phrase and a margin, instead of always 30 s.
 
     Whisper was trained on 30 s, filled up with silence, and reading it takes most of the time. With less silence, it
     recognises words about as well (figures in benchmarks/README.md). Both models share the weights.
+
+    ``outputs`` receives the encoder's output by the number of columns with sound: detecting the language reads one
+    column more than recognising the words.
     """
+
+    def encode(spectrogram: npt.NDArray[np.float32]) -> Any:
+        output = model.encode(_without_filling(spectrogram))
+        if outputs is not None:
+            outputs[_filled(spectrogram)] = output
+        return output
+
     short = copy.copy(model)
-    short.encode = lambda spectrogram: model.encode(_without_filling(spectrogram))
+    short.encode = encode
     return short
 
 
-def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    # (mels, 3000); the library fills it up with zeros, and sound is never zero in all bands.
+def _filled(spectrogram: npt.NDArray[np.float32]) -> int:
+    # The library fills a spectrogram (mels, 3000) up with zeros, and sound is never zero in all bands.
     filled = np.flatnonzero(spectrogram.any(axis=0))
-    length = int(filled[-1]) + 1 if filled.size else 0
+    return int(filled[-1]) + 1 if filled.size else 0
+
+
+def _without_filling(spectrogram: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    length = _filled(spectrogram)
     return spectrogram[:, : length + length % 2 + _MARGIN]
 
 
@@ -214,7 +279,9 @@ def _load(name: str, threads: int) -> Any:
 
     def load(place: str, local: bool) -> Any:
         with _torch_keeps_its_threads():
-            return WhisperModel(place, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=local)
+            model = WhisperModel(place, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=local)
+        model.feature_extractor.mel_filters = _Bands(model.feature_extractor.mel_filters)
+        return model
 
     instead = "use tiny.en, base or a local folder"
     return load_named(name, "speech recogniser", holds=_HOLDS, instead=instead, load=load)

@@ -38,6 +38,8 @@ class SpeechAnalyser:
         activity: the probability of speech. Feed it each chunk, and finish it, before this analyser.
         threads: of the CPU.
         check_language: if the recogniser knows English only and no language is given, notice speech in other languages.
+        words: whether to recognise words; without, phrases are only encoded.
+        states: whether to keep the states of the recogniser's encoder for `take_states`.
 
     Raises:
         MissingPackageError: if faster-whisper is not installed.
@@ -46,11 +48,20 @@ class SpeechAnalyser:
     """
 
     def __init__(
-        self, settings: SpeechSettings, activity: Activity, *, threads: int = 1, check_language: bool = True
+        self,
+        settings: SpeechSettings,
+        activity: Activity,
+        *,
+        threads: int = 1,
+        check_language: bool = True,
+        words: bool = True,
+        states: bool = False,
     ) -> None:
         self._name = settings.recogniser
         self._recogniser = load_recogniser(settings.recogniser, threads)
-        if settings.language:
+        self._wants_words, self._wants_states = words, states
+        self._states: list[tuple[float, Floats]] = []
+        if settings.language and words:
             self._recogniser.check(settings.language)
         only = self._recogniser.languages[0] if len(self._recogniser.languages) == 1 else None
         self._language = settings.language or only  # None: not settled yet
@@ -70,6 +81,16 @@ class SpeechAnalyser:
     def ready(self) -> float:
         """Seconds before which all words are final; infinite once finished."""
         return math.inf if self._finished else self._phrases.settled / RATE
+
+    @property
+    def width(self) -> int:
+        """Number of features of a state."""
+        return self._recogniser.width
+
+    def take_states(self) -> list[tuple[float, Floats]]:
+        """Return the phrases encoded since the last call: the beginning (seconds) and `Recogniser.encode` of each."""
+        states, self._states = self._states, []
+        return states
 
     def feed(self, chunk: Chunk) -> None:
         """Take the next chunk.
@@ -127,9 +148,14 @@ class SpeechAnalyser:
 
     def _recognise(self, first: int, last: int) -> None:
         sound = np.concatenate([self._sound[row - self._first] for row in range(first, last)])
-        recognised = self._recogniser.recognise(sound, self._language)
-        self._settle_language(recognised)
         offset, latest = first / RATE, min(last / RATE, self._blocks.samples / SOUND_RATE)
+        recognised = self._recogniser.recognise(sound, self._language) if self._wants_words else None
+        if self._wants_states:
+            states = None if recognised is None else recognised.states
+            self._states.append((offset, self._recogniser.encode(sound) if states is None else states))
+        if recognised is None:
+            return
+        self._settle_language(recognised)
         if self._foreign is not None:
             judgement = self._foreign.judge(sound, recognised)
             self._judged.append((offset, latest, judgement))
