@@ -75,7 +75,9 @@ def _cached(file: Path, shape: tuple[int, int]) -> _Rows | None:
 
 
 @torch.inference_mode()
-def _run(encoder: TransformerEncoder, clips: BatchMaker, modality: str) -> Iterator[tuple[npt.NDArray[np.int64], _Rows]]:
+def _run(
+    encoder: TransformerEncoder, clips: BatchMaker, modality: str
+) -> Iterator[tuple[npt.NDArray[np.int64], _Rows]]:
     device = next(encoder.parameters()).device
     for positions in evaluation_plan(clips.lengths[modality], _BATCH):
         stream = clips.stream(modality, positions).to(device)
