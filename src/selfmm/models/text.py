@@ -126,11 +126,23 @@ def load_pretrained(name: str, *, compact: bool = False) -> Pretrained:
             "folder or a hub name."
         )
     entry, folder = weights.KNOWN[name], weights.locate(name)
-    if "config.json" in entry.files:
-        pretrained = _load(str(folder))
-    else:
+    if _is_four_bit(name):
         pretrained = Pretrained(*read_four_bit(folder / next(iter(entry.files)), entry.prefix, compact=compact))
+    else:
+        pretrained = _load(str(folder))
     return replace(pretrained, rules=ReadingRules(pooling=entry.pooling))
+
+
+def weights_to_name(settings: TextSettings) -> str:
+    """Return the name of the offline weights to which a run refers instead of keeping a copy; empty if it keeps one.
+
+    A run refers to weights in 4 bits that it does not train: its copy in float32 would be six times their size.
+    """
+    return settings.encoder if not settings.finetune and _is_four_bit(settings.encoder) else ""
+
+
+def _is_four_bit(name: str) -> bool:
+    return name in weights.KNOWN and "config.json" not in weights.KNOWN[name].files
 
 
 def load_architecture(folder: Path) -> Pretrained:

@@ -192,7 +192,7 @@ class RecordingScorer:
         return predictions
 
     def _ready(self, clip: Clip | str | Path) -> Clip:
-        """Return the clip; raise ``WeightsError``, once for all, if a run that comes with selfmm lacks weights."""
+        """Return the clip; raise ``WeightsError``, once for all, if a run that names offline weights lacks some."""
         clip = _as_clip(clip)
         if self.info.encoder_weights:
             names = [self.info.encoder_weights]
