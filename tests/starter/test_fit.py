@@ -122,6 +122,15 @@ def test_faces_alone_and_with_words(starter: SentimentModel) -> None:
     assert abs(smiling - words) < 0.5 * abs(words - together["score_vision"].iloc[0]), "the words count more"
 
 
+def test_a_clip_without_words_and_face_has_no_score(starter: SentimentModel) -> None:
+    for text in ("", "\x01 \u200b"):
+        dataset = faces(0.8, -0.5, text=text)
+        dataset.samples["vision_length"] = [3, 0]
+        table = starter.predict(dataset)
+        assert table["score"].notna().tolist() == [True, False]
+        assert table[["low", "high", "informs"]].isna().all(axis=None)  # without words, nothing is known
+
+
 def test_an_explanation_adds_up(starter: SentimentModel) -> None:
     dataset = faces(0.8, text=GOOD)
     explanation = api.explain(starter, dataset, clip="c0")

@@ -19,6 +19,7 @@ from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.messages import first_line
 from selfmm.core.pretrained import load_named, load_transformer
+from selfmm.data.blank import is_blank
 from selfmm.models.encoders import Encoder
 from selfmm.models.four_bit import read_four_bit
 from selfmm.models.packed import (
@@ -208,7 +209,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.
     encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)["input_ids"]
     blank = np.empty(0, dtype=np.int64)
     return [
-        np.asarray(ids, dtype=np.int64) if text.strip() else blank for ids, text in zip(encoded, texts, strict=True)
+        blank if is_blank(text) else np.asarray(ids, dtype=np.int64) for ids, text in zip(encoded, texts, strict=True)
     ]
 
 
@@ -232,7 +233,7 @@ def words_of_tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> li
 
 
 def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    if not text.strip():
+    if is_blank(text):
         return np.empty(0, dtype=np.int64)
     begins = np.array([match.start() for match in re.finditer(r"\S+", text)])
     # By the token's last letter: some tokenizers count the blank before a word as part of it.

@@ -160,7 +160,9 @@ class RecordingScorer:
         dataset = dataset_of(clips, self.recipe, self.info.modalities)
         any_modality = np.any([dataset.lengths(name) > 0 for name in dataset.modalities], axis=0)
         table = self.model.score(dataset)
-        predictions = []
+        predictions, cut = [], {}
+        if TEXT in dataset.samples:
+            cut = self.model.cut_texts(dataset.samples[TEXT].fillna("").tolist())
         for row, (name, features) in enumerate(clips):
             values = {task: float(table[f"score_{task}"].iloc[row]) for task in self._tasks}
             scores = {task: None if np.isnan(value) else value for task, value in values.items()}
@@ -181,6 +183,7 @@ class RecordingScorer:
                     *self.model.notes,
                     *self._left_out,
                     *problems,
+                    *([f"{cut[row]}; score a long recording in windows or by sentence"] if row in cut else []),
                     *warnings(features, self.info.language, self.recipe.parts),
                 ),
             )
