@@ -8,8 +8,8 @@ settings.toml       every setting; can be given as ``--preset`` again
 environment.json    versions, processor, device, threads; at the end, peak memory in bytes
 history.jsonl       one line per epoch
 model.safetensors   the best epoch's weights: those that training changed
-frozen.safetensors  the weights that it did not change: those of a frozen text encoder
-text_encoder/       configuration, tokenizer and rules of reading, if the model reads words
+frozen.safetensors  the weights that it did not change: those of a frozen text encoder, unless run.json names them
+text_encoder/       configuration, tokenizer and rules of reading, if the model reads words; with the same exception
 metrics.json        metrics of each split at the best epoch, and what each score is worth
 predictions.parquet id, split, label, score, score_<modality>
 labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
