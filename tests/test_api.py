@@ -303,7 +303,7 @@ def test_a_first_argument_that_is_no_run_is_scored_by_the_starter(
     assert run_and_inputs(tmp_path / "typo", [clip]) == (tmp_path / "typo", [clip])
     monkeypatch.chdir(tmp_path)
     for weights, encoder in (({"e5", "minilm"}, "e5"), ({"minilm"}, "minilm"), ({"e5"}, "e5"), (set(), "e5")):
-        present = {name: tmp_path for name in weights}
+        present = dict.fromkeys(weights, tmp_path)
         monkeypatch.setattr("selfmm.runs.folder.find", present.get)
         assert open_run("starter").path == STARTERS[encoder]
     (tmp_path / "starter").symlink_to(run)

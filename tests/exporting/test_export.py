@@ -65,8 +65,8 @@ def test_words_read_as_a_mean_and_without_capitals(
     encoder = tmp_path / "encoder"
     shutil.copytree(tiny_encoder, encoder)
     BertTokenizerFast(str(encoder / "vocab.txt"), do_lower_case=False).save_pretrained(encoder)
-    settings = ("training.max_epochs=1", "text.max_tokens=30", "text.pooling=mean", "modalities=text")
-    settings += (f"text.layer={layer}",)
+    settings = ["training.max_epochs=1", "text.max_tokens=30", "text.pooling=mean", "modalities=text"]
+    settings.append(f"text.layer={layer}")
     run = selfmm.train(planted, text_encoder=str(encoder), overrides=settings, out=tmp_path / "run")
     scorer = reader.Scorer(str(selfmm.export(tmp_path / "run", tmp_path / "model.onnx").path))
     texts = ["the plot was wonderful", "THE PLOT WAS WONDERFUL", "The Plot Was Wonderful"]

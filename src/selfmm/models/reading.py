@@ -86,4 +86,5 @@ class LayerMix(nn.Module):
         self.logits = nn.Parameter(torch.zeros(layers))
 
     def forward(self, states: Tensor) -> Tensor:
-        return (states.unflatten(-1, (len(self.logits), -1)) * self.logits.softmax(0)[:, None]).sum(dim=-2)
+        layers = states.reshape(*states.shape[:-1], len(self.logits), -1)
+        return (layers * self.logits.softmax(0)[:, None]).sum(dim=-2)

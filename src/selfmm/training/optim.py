@@ -25,9 +25,10 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
     """
     groups: list[dict[str, Any]] = []
     for name, encoder in model.encoders.items():
-        words = isinstance(encoder, TransformerEncoder)
-        branch = settings.text if words else settings.stream_for(name)
-        decayed, plain = _split_by_decay(encoder.model) if words else (_trainable(encoder), [])
+        if isinstance(encoder, TransformerEncoder):
+            branch, (decayed, plain) = settings.text, _split_by_decay(encoder.model)
+        else:
+            branch, (decayed, plain) = settings.stream_for(name), (_trainable(encoder), [])
         groups.append({"params": decayed, "lr": branch.lr, "weight_decay": branch.weight_decay})
         groups.append({"params": plain, "lr": branch.lr, "weight_decay": 0.0})
     named = {id(parameter) for group in groups for parameter in group["params"]}
