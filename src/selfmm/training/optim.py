@@ -25,10 +25,9 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
     """
     groups: list[dict[str, Any]] = []
     for name, encoder in model.encoders.items():
-        if isinstance(encoder, TransformerEncoder):
-            branch, (decayed, plain) = settings.text, _split_by_decay(encoder.model)
-        else:
-            branch, (decayed, plain) = settings.stream_for(name), (_trainable(encoder), [])
+        words = encoder.model if isinstance(encoder, TransformerEncoder) else None
+        branch = settings.stream_for(name) if words is None else settings.text
+        decayed, plain = (_trainable(encoder), []) if words is None else _split_by_decay(words)
         groups.append({"params": decayed, "lr": branch.lr, "weight_decay": branch.weight_decay})
         groups.append({"params": plain, "lr": branch.lr, "weight_decay": 0.0})
     named = {id(parameter) for group in groups for parameter in group["params"]}
