@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 
 help:
 	@echo "make quickstart   set up, then score a clip, learn from a few ratings, and train Self-MM"
-	@echo "make starter      fit the run that comes with selfmm again, to the same bytes; takes 15 minutes"
+	@echo "make starter      fit the runs that come with selfmm again, to the same bytes; takes 20 minutes"
 	@echo "make test         set up, then run all tests"
 	@echo "make test-fast    set up, then run the tests that are not slow: a minute"
 	@echo "make lint types   check style and types"
@@ -36,8 +36,9 @@ quickstart: $(VENV)/.weights
 	$(BIN)/selfmm quickstart
 
 starter: $(VENV)/.core
-	$(BIN)/selfmm weights get e5
+	$(BIN)/selfmm weights get e5 minilm
 	$(BIN)/python -m selfmm.starter
+	$(BIN)/python -m selfmm.starter --encoder minilm
 
 test: $(VENV)/.dev $(VENV)/.weights $(VENV)/.languages
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal

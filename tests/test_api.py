@@ -287,7 +287,7 @@ def test_a_first_argument_that_is_no_run_is_scored_by_the_starter(
     trained: SentimentModel, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfmm.api.arguments import open_run, run_and_inputs
-    from selfmm.runs.folder import STARTER
+    from selfmm.runs.folder import STARTERS
 
     clip, run, starter = tmp_path / "clip.mp4", trained.folder.path, Path("starter")
     (tmp_path / "speaker").mkdir()
@@ -302,6 +302,9 @@ def test_a_first_argument_that_is_no_run_is_scored_by_the_starter(
     assert run_and_inputs(starter, [clip]) == (starter, [clip])
     assert run_and_inputs(tmp_path / "typo", [clip]) == (tmp_path / "typo", [clip])
     monkeypatch.chdir(tmp_path)
-    assert open_run("starter").path == STARTER
+    for weights, encoder in (({"e5", "minilm"}, "e5"), ({"minilm"}, "minilm"), ({"e5"}, "e5"), (set(), "e5")):
+        present = dict.fromkeys(weights, tmp_path)
+        monkeypatch.setattr("selfmm.runs.folder.find", present.get)
+        assert open_run("starter").path == STARTERS[encoder]
     (tmp_path / "starter").symlink_to(run)
     assert open_run("starter").path == starter, "a run of this name comes first"

@@ -57,14 +57,16 @@ def test_missing_streams(exported: Path, trained: SentimentModel, planted: Datas
     assert np.isfinite(scores["score"]).all()
 
 
+@pytest.mark.parametrize("layer", ["last", "weighted"])
 def test_words_read_as_a_mean_and_without_capitals(
-    planted: Dataset, tiny_encoder: str, tmp_path: Path, reader: ModuleType
+    layer: str, planted: Dataset, tiny_encoder: str, tmp_path: Path, reader: ModuleType
 ) -> None:
     """By a cased encoder, so that the reader must put capitals in lower case."""
     encoder = tmp_path / "encoder"
     shutil.copytree(tiny_encoder, encoder)
     BertTokenizerFast(str(encoder / "vocab.txt"), do_lower_case=False).save_pretrained(encoder)
-    settings = ("training.max_epochs=1", "text.max_tokens=30", "text.pooling=mean", "modalities=text")
+    settings = ["training.max_epochs=1", "text.max_tokens=30", "text.pooling=mean", "modalities=text"]
+    settings.append(f"text.layer={layer}")
     run = selfmm.train(planted, text_encoder=str(encoder), overrides=settings, out=tmp_path / "run")
     scorer = reader.Scorer(str(selfmm.export(tmp_path / "run", tmp_path / "model.onnx").path))
     texts = ["the plot was wonderful", "THE PLOT WAS WONDERFUL", "The Plot Was Wonderful"]

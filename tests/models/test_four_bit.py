@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from models.four_bit_file import PIECES, SIZES, write
-from selfmm.api import load, train
+from selfmm.api import export, load, train
+from selfmm.api.labelling import label_set
 from selfmm.config.settings import TextSettings
 from selfmm.core import weights
-from selfmm.core.errors import SettingsError
+from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.data.store import Dataset
+from selfmm.explain.clip import explain
 from selfmm.explain.words import read, special_places
 from selfmm.exporting.graph import portable_tokenizer
 from selfmm.models.four_bit import read_four_bit
@@ -149,18 +151,40 @@ def four_bit(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["self_mm", "mult", "mag_bert"])
 @pytest.mark.parametrize("finetune", ["true", "false"])
-def test_models_train_on_it_and_their_runs_need_it_no_more(
+def test_models_train_on_it_and_their_runs_keep_it_if_they_changed_it(
     model: str, finetune: str, file: Path, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One vector, all tokens, and from inside; then scored without the weights."""
+    """One vector, all tokens, and from inside; then scored without the weights. A frozen encoder is not copied."""
     four_bit(monkeypatch, file)
     chosen = ["training.max_epochs=1", "training.device=cpu", f"text.finetune={finetune}", "text.max_tokens=40"]
     run = train(planted, model=model, text_encoder="e5", overrides=[*chosen, "align=pool"], out=tmp_path / "run")
+    assert run.info.encoder_weights == ("" if finetune == "true" else "e5")
+    assert not (run.folder.frozen_weights.exists() or run.folder.text_encoder.exists()) or finetune == "true"
+    np.testing.assert_allclose(load(tmp_path / "run").score(planted)["score"], run.predictions["score"], atol=1e-5)
     monkeypatch.setattr(weights, "_cached", lambda name: tmp_path / "nothing")
-    again = load(tmp_path / "run").score(planted)["score"]
-    np.testing.assert_allclose(again, run.predictions["score"], atol=1e-5)
+    monkeypatch.setattr(weights, "_installed", lambda weights: None)
+    if finetune == "true":
+        np.testing.assert_allclose(load(tmp_path / "run").score(planted)["score"], run.predictions["score"], atol=1e-5)
+    else:
+        with pytest.raises(WeightsError, match=r"Fetch them with: selfmm weights get e5"):
+            load(tmp_path / "run")
     assert run.assembly.pretrained is not None
     assert run.assembly.pretrained.rules.pooling == "mean"
+
+
+def test_a_run_that_names_its_encoder_can_do_what_others_can(
+    file: Path, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is resumed, explained, exported, and its labels name the encoder."""
+    four_bit(monkeypatch, file)
+    chosen = ["training.max_epochs=1", "text.finetune=false", "text.max_tokens=40", "text.layer=weighted"]
+    out = tmp_path / "run"
+    run = train(planted, text_encoder="e5", overrides=chosen, out=out)
+    again = train(planted, text_encoder="e5", overrides=chosen, out=out, resume=True)
+    assert again.metrics == run.metrics
+    assert explain(again, planted, 0).score == pytest.approx(run.predictions["score"][0], abs=1e-5)
+    assert label_set(out).encoder == "e5"
+    assert export(out, tmp_path / "run.onnx").difference < 1e-4
 
 
 TEXTS = {

@@ -12,7 +12,7 @@ import transformers
 from models.worlds import as_on_an_accelerator, bytes_kept
 from selfmm.core.errors import SettingsError
 from selfmm.models import packed
-from selfmm.models.packed import can_pack, first_tokens
+from selfmm.models.packed import all_layers, can_pack, embeddings, first_tokens, layers_of_embedded
 from selfmm.models.text import TransformerEncoder
 
 SMALL = {
@@ -178,3 +178,19 @@ def test_a_pass_keeps_about_as_many_bytes_as_is_said(kind: str) -> None:
         encoder = TransformerEncoder(model, finetune=True, recompute=recompute).train()
         kept = bytes_kept(model, partial(encoder, ids, torch.full((4,), 11)))
         assert 0.4 < 4 * encoder.kept_bytes(11) / kept < 2.5
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("kind", ["Bert", "Electra"])
+def test_all_layers_equal_those_of_the_padded_forward(kind: str, recompute: bool) -> None:
+    ids, lengths = batch()
+    model = small(kind).eval()
+    real = torch.arange(ids.shape[1]) < lengths[:, None]
+    expected = torch.cat(
+        model(input_ids=ids, attention_mask=real.long(), output_hidden_states=True).hidden_states, dim=-1
+    )
+    layers = all_layers(model, ids, lengths, recompute=recompute)
+    assert layers.shape == (4, 11, 4 * 24)
+    torch.testing.assert_close(layers, expected * real[:, :, None], atol=1e-5, rtol=1e-5)
+    embedded = layers_of_embedded(model, embeddings(model, ids), lengths, recompute=recompute)
+    torch.testing.assert_close(embedded, layers)

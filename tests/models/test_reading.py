@@ -207,3 +207,86 @@ def test_the_explanation_shows_the_text_as_it_is(shouted: Dataset, cased_planted
     assert all(word.word == word.word.upper() for word in explanation.words)
     [text] = [part for part in explanation.contributions if part.modality == "text"]
     assert abs(text.gap) < 0.02
+
+
+def mixed(model: Any, ids: torch.Tensor, lengths: torch.Tensor, logits: torch.Tensor, pooling: str) -> torch.Tensor:
+    """The weighted sum of all layers clip by clip, without any padding, layer by layer."""
+    share = logits.exp() / logits.exp().sum()
+    clips = []
+    for row, length in zip(ids, lengths.tolist(), strict=True):
+        layers = model(input_ids=row[None, :length], output_hidden_states=True).hidden_states
+        tokens: Any = sum(float(share[number]) * states[0] for number, states in enumerate(layers))
+        clips.append(tokens if pooling == "tokens" else tokens[0] if pooling == "first" else tokens.mean(dim=0))
+    return torch.nn.utils.rnn.pad_sequence(clips, batch_first=True) if pooling == "tokens" else torch.stack(clips)
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded", "another family"])
+@pytest.mark.parametrize("pooling", ["first", "mean", "tokens"])
+def test_the_weighted_sum_of_the_layers(layout: str, pooling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if layout == "padded":
+        as_on_an_accelerator(monkeypatch)
+    model = small("MPNet" if layout == "another family" else "Bert").eval()
+    ids, lengths = batch()
+    how: Any = {"tokens": True} if pooling == "tokens" else {"pooling": pooling}
+    encoder = TransformerEncoder(model, finetune=False, weighted=True, **how).eval()
+    assert encoder.mix is not None
+    assert (encoder.dim, encoder.width) == (24, 4 * 24)
+    for logits in (torch.zeros(4), torch.tensor([1.0, -2.0, 0.5, 0.0])):
+        encoder.mix.logits.data.copy_(logits)
+        expected = mixed(model, ids, lengths, logits, pooling)
+        out = encoder(ids, lengths)
+        torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+        states = encoder.states(ids, lengths)  # as they are cached
+        assert not states.requires_grad
+        again = encoder(states if pooling == "tokens" else states[:, None], lengths)
+        torch.testing.assert_close(again, out)
+    out.square().sum().backward()
+    assert encoder.mix.logits.grad is not None
+    assert encoder.mix.logits.grad.abs().min() > 0
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_model_inside_the_encoder_gets_the_weighted_sum() -> None:
+    ids, lengths = batch()
+    encoder = TransformerEncoder(small("Bert"), finetune=False, inside=True, weighted=True).eval()
+    torch.testing.assert_close(
+        encoder.read(encoder.embed(ids), lengths),
+        mixed(encoder.model, ids, lengths, torch.zeros(4), "first"),
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+@pytest.fixture(scope="module")
+def deep(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The tiny encoder with three layers."""
+    folder = tmp_path_factory.mktemp("deep") / "encoder"
+    shutil.copytree(tiny_encoder, folder)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    config.num_hidden_layers = 3
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(("model", "finetune"), [("lf_dnn", False), ("lf_dnn", True), ("mult", False)])
+def test_a_run_learns_the_weights_of_the_layers(
+    model: str, finetune: bool, planted: Dataset, deep: str, tmp_path: Path
+) -> None:
+    chosen = [*QUICK, f"text.finetune={str(finetune).lower()}", "text.layer=weighted", "text.max_tokens=30"]
+    chosen += ["fusion.lr=0.01"]
+    run = train(planted, model=model, text_encoder=deep, overrides=chosen, out=tmp_path / "run")
+    mix = run.assembly.model.encoders["text"].mix
+    assert len(mix.logits) == 4  # type: ignore[union-attr, arg-type]
+    assert mix.logits.abs().min() > 1e-4  # type: ignore[union-attr, operator]
+    again = selfmm.load(tmp_path / "run")
+    np.testing.assert_allclose(again.score(planted)["score"], run.predictions["score"], atol=1e-5)
+
+
+def test_an_explanation_of_weighted_layers_adds_up(planted: Dataset, deep: str, tmp_path: Path) -> None:
+    chosen = [*QUICK, "text.layer=weighted", "text.max_tokens=30", "modalities=text"]
+    run = train(planted, model="lf_dnn", text_encoder=deep, overrides=chosen, out=tmp_path / "run")
+    explanation = explain(run, planted, 0)
+    [text] = [part for part in explanation.contributions if part.modality == "text"]
+    assert abs(text.gap) < 0.02
+    assert explanation.score == pytest.approx(run.score(planted)["score"][0], abs=1e-5)

@@ -120,11 +120,16 @@ def test_without_a_modality_that_the_measured_clips_had_there_is_no_interval() -
     assert made.interval("text") is not None
     assert np.isnan(made.row()["low"])
     assert made.sentence.endswith("not known for clips without audio")
+    assert made.informs(FUSION) is None
+    assert made.row()["informs"] is None
+    nothing = replace(made, worth=replace(worth(EMPTY, text=GOOD), always=("text", "audio")))
+    assert nothing.informs(FUSION) is False
     assert overlay([made])[0][2] == "+0.50  (text +1.25)"
     both = replace(made, scores={"text": 1.25, "audio": 0.0})
     assert both.interval(FUSION) is not None
     table = pd.DataFrame({"score": [0.5, 0.5], "score_text": [1.0, 1.0], "score_audio": [np.nan, 0.0]})
     assert with_trust(table, made.worth)["low"].isna().tolist() == [True, False]
+    assert with_trust(table, made.worth)["informs"].tolist() == [None, True]
 
 
 def test_what_is_not_known_is_not_made_up() -> None:

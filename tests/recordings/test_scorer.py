@@ -165,6 +165,16 @@ def test_a_clip_of_a_moment_is_scored_with_a_warning(clip_run: SentimentModel, s
     assert "only 0.25 s long" in made.warnings
 
 
+def test_a_transcript_that_is_cut_is_a_warning(clip_run: SentimentModel, sound: Floats, tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.wav", sound=sound[:32000])
+    limit = clip_run.assembly.settings.text.max_tokens
+    [warning] = [text for text in clip_run.predict(Clip(path, text="so " * 200)).warnings if "too long" in text]
+    assert warning == (
+        f"the text is too long: only the first {limit} of 202 tokens are read; score a long recording in windows or "
+        "by sentence"
+    )
+
+
 def test_warnings_are_of_what_the_run_reads(clip_run: SentimentModel, talk: Clip, tmp_path: Path) -> None:
     """It looks at no pictures, so it does not miss any."""
     assert clip_run.predict(talk).warnings == clip_run.notes

@@ -78,10 +78,25 @@ def test_one_split_of_a_data_set(trained: SentimentModel, planted: Dataset) -> N
         trained.predict(planted, split="tset")
 
 
-@pytest.mark.parametrize("texts", [[], [""], ["good", "  "]])
+@pytest.mark.parametrize("texts", [[], [""], ["good", "  "], ["good", "\x01"], ["\u200b"]])
 def test_nothing_to_score(trained: SentimentModel, texts: list[str]) -> None:
     with pytest.raises(SourceError, match="nothing to score"):
         trained.predict(text=texts)
+
+
+def test_a_text_that_is_too_long_says_so(trained: SentimentModel) -> None:
+    words = "the plot was wonderful "
+    table = trained.predict(text=[words, words * 100])
+    limit = trained.assembly.settings.text.max_tokens
+    assert table["warnings"].tolist() == ["", f"the text is too long: only the first {limit} of 402 tokens are read"]
+    assert "warnings" not in trained.predict(text=[words])
+
+
+def test_a_clip_that_lacks_everything_has_no_score(trained: SentimentModel, tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a", "b"], "text": ["the plot was wonderful", "\x01"]}).to_csv(tmp_path / "t.csv", index=False)
+    table = trained.predict(tmp_path / "t.csv")
+    assert table["score"].notna().tolist() == [True, False]
+    assert table["low"].isna().all()
 
 
 def test_a_path_that_does_not_exist(trained: SentimentModel, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from selfmm.features.face.landmarks import COLUMNS
 from selfmm.models.reading import ReadingRules
 from selfmm.models.text import load_pretrained
 from selfmm.recordings.model import SentimentModel
-from selfmm.runs.folder import STARTER, RunFolder
+from selfmm.runs.folder import STARTERS, RunFolder
 from selfmm.starter import face, fit
 from selfmm.starter.texts import RatedTexts
 
@@ -122,6 +122,15 @@ def test_faces_alone_and_with_words(starter: SentimentModel) -> None:
     assert abs(smiling - words) < 0.5 * abs(words - together["score_vision"].iloc[0]), "the words count more"
 
 
+def test_a_clip_without_words_and_face_has_no_score(starter: SentimentModel) -> None:
+    for text in ("", "\x01 \u200b"):
+        dataset = faces(0.8, -0.5, text=text)
+        dataset.samples["vision_length"] = [3, 0]
+        table = starter.predict(dataset)
+        assert table["score"].notna().tolist() == [True, False]
+        assert table[["low", "high", "informs"]].isna().all(axis=None)  # without words, nothing is known
+
+
 def test_an_explanation_adds_up(starter: SentimentModel) -> None:
     dataset = faces(0.8, text=GOOD)
     explanation = api.explain(starter, dataset, clip="c0")
@@ -169,25 +178,29 @@ def test_an_onnx_file_gives_the_same_scores(
     assert selfmm.export(starter.folder.path, tmp_path / "starter.onnx").difference < 1e-4
 
 
-def test_the_shipped_run_is_small_and_whole() -> None:
-    folder = RunFolder(STARTER)
+@pytest.mark.parametrize("encoder", STARTERS)
+def test_the_shipped_run_is_small_and_whole(encoder: str) -> None:
+    folder = RunFolder(STARTERS[encoder])
     info, worth = folder.require_finished(), folder.worth()
-    assert sum(file.stat().st_size for file in STARTER.iterdir()) < 20_000
-    assert (info.model, info.encoder_weights, set(info.unscored)) == ("starter", "e5", {"audio"})
+    assert sum(file.stat().st_size for file in folder.path.iterdir()) < 20_000
+    assert (info.model, info.encoder_weights, set(info.unscored)) == ("starter", encoder, {"audio"})
+    assert folder.settings().text.encoder == encoder
+    assert ("selfmm weights get e5" in info.about) == (encoder != "e5")
     assert worth is not None
     assert worth.scores[FUSION].informs
     assert worth.training_clips == 23_703
     assert "23,703 English texts" in info.about
-    assert str(Path.home()) not in (STARTER / "run.json").read_text(encoding="utf-8")
+    assert str(Path.home()) not in (folder.path / "run.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_shipped_run_scores_plain_sentences() -> None:
-    if find("e5") is None:
-        pytest.skip("the text encoder e5 is not on this machine: selfmm weights get e5")
+@pytest.mark.parametrize(("encoder", "languages"), [("e5", 4), ("minilm", 3)])
+def test_the_shipped_run_scores_plain_sentences(encoder: str, languages: int) -> None:
+    if find(encoder) is None:
+        pytest.skip(f"the text encoder {encoder} is not on this machine: selfmm weights get {encoder}")
     good = ["I loved every minute of it", "What a wonderful day", "THE FILM WAS FANTASTIC", "Das war ein toller Film"]
     bad = ["I hated every minute of it", "What a terrible day", "THE FILM WAS AWFUL", "Das war ein schlechter Film"]
-    scores = selfmm.load("starter").predict(text=[*good, *bad])["score"].to_numpy()
-    assert (scores[:4] > 0.5).all()
-    assert (scores[4:] < -0.5).all()
+    scores = selfmm.load(STARTERS[encoder]).predict(text=[*good, *bad])["score"].to_numpy()
+    assert (scores[:languages] > 0.5).all()
+    assert (scores[4:][:languages] < -0.5).all()
     assert torch.get_num_threads() == 1

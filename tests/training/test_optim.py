@@ -46,6 +46,18 @@ def test_groups(planted: Dataset, tiny_encoder: str) -> None:
     assert any("LayerNorm" in name for name, _ in model.named_parameters())
 
 
+def test_the_weights_of_layers_are_trained_like_the_fusion(planted: Dataset, tiny_encoder: str) -> None:
+    for finetune in ("true", "false"):
+        chosen = [f"text.encoder={tiny_encoder}", *MOSI, "fusion.lr=2e-3", f"text.finetune={finetune}"]
+        settings = load_settings(None, [*chosen, "text.layer=weighted"])
+        model = assemble(planted, settings).model
+        groups = parameter_groups(model, settings)
+        logits: Any = model.encoders["text"].mix.logits  # type: ignore[union-attr]
+        assert [group["lr"] for group in groups for p in group["params"] if p is logits] == [2e-3]
+        trained = [p for p in model.parameters() if p.requires_grad]
+        assert sum(len(group["params"]) for group in groups) == len(trained)
+
+
 def test_a_frozen_encoder_is_in_no_group(planted: Dataset, tiny_encoder: str) -> None:
     settings = load_settings(None, [f"text.encoder={tiny_encoder}", "text.finetune=false", "text.max_tokens=40"])
     model = assemble(planted, settings).model

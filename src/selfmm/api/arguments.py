@@ -110,11 +110,11 @@ def open_run(run: Run, *, seeds: bool = False) -> RunFolder:
     from selfmm.runs.folder import RunFolder
 
     if isinstance(run, str | Path):
-        from selfmm.runs.folder import STARTER as STARTER_RUN
+        from selfmm.runs.folder import starter_folder
         from selfmm.runs.seeds import open_folder
 
         if str(run) == STARTER and not open_folder(Path(run)).is_run:
-            run = STARTER_RUN
+            run = starter_folder()
         return open_folder(Path(run)) if seeds else RunFolder(Path(run))
     folder = run if isinstance(run, RunFolder) else getattr(run, "folder", None)
     if not isinstance(folder, RunFolder):

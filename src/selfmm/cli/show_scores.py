@@ -128,7 +128,7 @@ def _remarks(predictions: Sequence[Prediction], *, curve: bool) -> list[str]:
     first = predictions[0]
     empty = [f"{title(name)} ({words})" for name in first.all_scores if (words := first.verdict(name))]
     lines = [f"?: {', '.join(empty)}"] if empty else []
-    if first.worth is not None and first.informs(FUSION):
+    if first.worth is not None and first.worth.informs(FUSION):
         whose = "labels of whole clips" if curve else "labels"
         lines.append(f"four of five {whose} are within {band_text(first.worth.scores[FUSION].band)} of the score")
     if warnings := sum(len(prediction.warnings) for prediction in predictions):

@@ -69,8 +69,10 @@ class TextSettings(_Branch):
         description="one vector from the tokens, for models that read one: the first token, their mean, or auto: mean "
         "for e5, otherwise first",
     )
-    layer: Literal["last"] | Annotated[int, Field(ge=1)] = Field(
-        "last", description="layer whose output is read, counted from 1; later layers are removed"
+    layer: Literal["last", "weighted"] | Annotated[int, Field(ge=1)] = Field(
+        "last",
+        description="layer whose output is read: last, or a number counted from 1, and later layers are removed; or "
+        "weighted: a sum of all layers with learned weights",
     )
     capitals: Literal["lower", "keep"] = Field(
         "lower", description="text that is mostly capitals, if the encoder is cased: lower-case it, or keep it"

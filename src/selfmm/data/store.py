@@ -36,6 +36,7 @@ import pandas as pd
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.messages import clips, some
+from selfmm.data.blank import is_blank
 from selfmm.data.corrections import corrections_of
 from selfmm.data.manifest import MANIFEST, SPLITS, TABLE, TEXT, Manifest, Modality, Split, read_manifest, unreadable
 from selfmm.data.other_paths import not_a_dataset
@@ -211,8 +212,8 @@ class Dataset:
     def lengths(self, modality: str) -> npt.NDArray[np.int64]:
         """Return the frames per clip, (N,). For words in the table: 1 where there is a text, else 0."""
         if self.modalities[modality].kind == "text":
-            texts = self.samples[TEXT].fillna("").str.strip()
-            return np.asarray(texts != "", dtype=np.int64)
+            texts = self.samples[TEXT].fillna("").tolist()
+            return np.array([not is_blank(text) for text in texts], dtype=np.int64)
         return self.samples[f"{modality}_length"].to_numpy(dtype=np.int64)
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from selfmm.experiments.curves import Curves
 from selfmm.experiments.damage import ClipDamager, Damage, Kind, deviations
 from selfmm.models.frozen import encode
 from selfmm.models.scoring import score
+from selfmm.models.text import TransformerEncoder
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.trained_model import TrainedModel, split_rows
 
@@ -174,7 +176,8 @@ class _Evaluation:
         self._encoded = None
         if run.assembly.pretrained is not None and not run.assembly.model.needs.inside:
             # Encoding the words is most of the work, and most damage does not change them.
-            self._encoded = encode(run.assembly.model.encoder(TEXT), self._undamaged, TEXT)
+            encoder = cast(TransformerEncoder, run.assembly.model.encoder(TEXT))
+            self._encoded = encode(encoder, self._undamaged, TEXT)
 
     def figures(self, damage: Damage) -> dict[str, float]:
         """Return all metrics of the fused score."""

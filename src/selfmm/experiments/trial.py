@@ -79,7 +79,7 @@ class TrialTrainer:
     def __init__(self, dataset: Dataset, base: Settings) -> None:
         self.dataset = dataset.without("test")
         self.base = base
-        self._encoded: dict[tuple[str, int, bool], Ragged | None] = {}
+        self._encoded: dict[tuple[object, ...], Ragged | None] = {}
 
     def run(self, values: Mapping[str, Any], report: Report) -> Outcome:
         """Train with these values of settings. The trial fails if they cannot be used; other errors are raised."""
@@ -130,7 +130,8 @@ class TrialTrainer:
         text = assembly.settings.text
         if text.finetune:
             return None
-        key = (text.encoder, text.max_tokens, find_model(assembly.settings.model).reads_tokens)
+        reads_tokens = find_model(assembly.settings.model).reads_tokens
+        key = (text.encoder, text.pooling, text.layer, text.capitals, text.max_tokens, reads_tokens)
         if key not in self._encoded:
             self._encoded[key] = assembly.encode_text(self.dataset)
         return self._encoded[key]

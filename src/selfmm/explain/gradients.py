@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from selfmm.explain.words import blank_id, special_places
 from selfmm.models.encoders import Standardised
-from selfmm.models.reading import Pooling, pool
 from selfmm.models.text import Pretrained, TransformerEncoder
 
 _ROWS = 1 << 16  # computed at once, for all points on the path; limits the memory for an hour-long clip
@@ -95,20 +94,19 @@ class Inputs:
             return cls._of_frames(values, encoder)
         if not isinstance(encoder, TransformerEncoder) or pretrained is None:
             raise TypeError(f"the input of a {type(encoder).__name__} cannot be interpolated")
-        return cls._of_tokens(values, encoder.model, pretrained.tokenizer, encoder.pooling)
+        return cls._of_tokens(values, encoder, pretrained.tokenizer)
 
     @classmethod
-    def _of_tokens(cls, ids: Tensor, model: nn.Module, tokenizer: Any, pooling: Pooling) -> Inputs:
+    def _of_tokens(cls, ids: Tensor, encoder: TransformerEncoder, tokenizer: Any) -> Inputs:
         """Return inputs with a baseline of padding instead of words; special tokens stay, since every text has them."""
-        embedding: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
+        embedding: nn.Embedding = encoder.model.get_input_embeddings()  # type: ignore[operator]
         is_special = torch.tensor(special_places(tokenizer, ids.tolist()), device=ids.device)
         blank = embedding(torch.full_like(ids, blank_id(tokenizer)))
         words = embedding(ids)
 
         def encode(path: Tensor) -> Tensor:
             mask = torch.ones(path.shape[:2], dtype=torch.long, device=path.device)
-            states: Tensor = model(inputs_embeds=path, attention_mask=mask).last_hidden_state
-            return pool(states, mask.sum(dim=1), pooling).float()
+            return encoder.plain(mask.sum(dim=1), inputs_embeds=path, attention_mask=mask).float()
 
         return cls(words, words.where(is_special[:, None], blank), encode)
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from selfmm.data.types import Batch, Stream
 from selfmm.models.encoders import SequenceEncoder
 from selfmm.models.late_fusion import LateFusion
-from selfmm.models.reading import pool
 from selfmm.models.text import TransformerEncoder
 
 
@@ -84,14 +83,12 @@ class OnnxTextEncoder(nn.Module):
 
     def __init__(self, original: TransformerEncoder) -> None:
         super().__init__()
-        self.dim = original.dim
-        self.model, self.pooling = original.model, original.pooling
+        self.dim, self.original = original.dim, original
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         lengths = lengths.clamp(min=1)
         mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
-        states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return pool(states, lengths, self.pooling)
+        return self.original.plain(lengths, input_ids=ids, attention_mask=mask.long())
 
 
 class ScoreNetwork(nn.Module):

@@ -14,13 +14,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from selfmm.config.settings import Group, Settings, StreamSettings
-from selfmm.core import weights
 from selfmm.models.base import Score, Space
 from selfmm.models.encoders import Standardised
 from selfmm.models.late_fusion import Fusion, LateFusion
 
-PREFERRED = "e5"
-"""The text encoder that this model reads by default, if its weights are on this machine."""
 PERCENTILES = (0.1, 0.5, 0.9)
 STATISTICS = 2 + len(PERCENTILES)
 """Numbers per feature in a summary: mean, deviation, percentiles."""
@@ -150,11 +147,8 @@ class Adapt(LateFusion):
 
     @classmethod
     def prepared(cls, settings: Settings) -> Settings:
-        """Return the settings with a frozen text encoder of which the mean is read, ``e5`` if none is named."""
+        """Return the settings with a frozen text encoder of which the mean is read."""
         text = settings.text.model_copy(update={"finetune": False, "pooling": "mean"})
-        named = settings.start or "encoder" in settings.text.model_fields_set
-        if not named and weights.find(PREFERRED) is not None:
-            text = text.model_copy(update={"encoder": PREFERRED})
         return settings.model_copy(update={"text": text})
 
     def make_heads(self, representations: Mapping[str, int]) -> nn.ModuleDict:

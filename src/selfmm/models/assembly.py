@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from selfmm.models.base import Model, Score
 from selfmm.models.encoders import Standardised
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
-from selfmm.models.text import Pretrained, text_encoder
+from selfmm.models.text import Pretrained, TransformerEncoder, text_encoder
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ class Assembly:
             return None
         clips = self._clips(dataset, np.arange(len(dataset)), {TEXT: self.modalities[TEXT]}, {})
         device = choose_device(self.settings.training.device)
-        return encode_once(self.model.encoder(TEXT).to(device).eval(), clips, TEXT, cache_folder() / "encoded")
+        encoder = cast(TransformerEncoder, self.model.encoder(TEXT))
+        return encode_once(encoder.to(device).eval(), clips, TEXT, cache_folder() / "encoded")
 
 
 def chosen_modalities(dataset: Dataset, settings: Settings) -> dict[str, Modality]:

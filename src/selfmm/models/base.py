@@ -125,6 +125,7 @@ class Model(nn.Module):
                 tokens=self.reads_tokens,
                 inside=self.needs.inside,
                 pooling="mean" if text.pooling == "mean" else "first",
+                weighted=text.layer == "weighted",
             )
         if modality.dim is None:
             raise ValueError("a modality of frames needs a dim")

@@ -15,30 +15,28 @@ from selfmm.core.errors import OutputError
 from selfmm.core.files import atomic_file
 from selfmm.core.tensors import Positions, Ragged, checksum
 from selfmm.data.batches import BatchMaker, evaluation_plan
-from selfmm.models.encoders import Encoder
+from selfmm.models.text import TransformerEncoder
 
 _BATCH = 64
 _VERSION = b"1"
 _Rows = npt.NDArray[np.float32]
 
 
-def encode_once(encoder: Encoder, clips: BatchMaker, modality: str, cache: Path) -> Ragged:
-    """Return a frozen encoder's output for each clip, float32, from ``cache`` if possible.
+def encode_once(encoder: TransformerEncoder, clips: BatchMaker, modality: str, cache: Path) -> Ragged:
+    """Return a frozen encoder's states for each clip, float32, from ``cache`` if possible.
 
     The name of a cached file is a checksum of the encoder's weights and of all token ids, so its content always fits.
     All models with this encoder read the same file.
 
     Args:
-        encoder: (ids, lengths) -> (B, ``dim``), or (B, L, ``dim``) if it has an attribute ``tokens`` that is True; in
-            evaluation mode. Its attribute ``pooling``, if any, tells means from first tokens.
+        encoder: in evaluation mode. It takes its states in place of token ids.
         clips: their ``modality`` is token ids; where a clip lacks it, the encoder reads one padding token.
         cache: a folder, created if needed. Its files may be deleted at any time.
     """
     counts = _row_counts(encoder, clips.lengths[modality])
-    tokens = bool(getattr(encoder, "tokens", False))
-    kind = "-tokens" if tokens else "-mean" if getattr(encoder, "pooling", "first") == "mean" else ""
+    kind = "-tokens" if encoder.tokens else "-mean" if encoder.pooling == "mean" else ""
     file = cache / f"{_checksum(encoder, clips, modality)}{kind}.npy"
-    rows = _cached(file, (int(counts.sum()), encoder.dim))
+    rows = _cached(file, (int(counts.sum()), encoder.width))
     if rows is not None:
         return _ragged(rows, counts, clips.lengths[modality])
     encoded = encode(encoder, clips, modality)
@@ -47,21 +45,21 @@ def encode_once(encoder: Encoder, clips: BatchMaker, modality: str, cache: Path)
     return encoded
 
 
-def encode(encoder: Encoder, clips: BatchMaker, modality: str) -> Ragged:
-    """Return any encoder's output for each clip, as ``encode_once`` does, without a cache."""
+def encode(encoder: TransformerEncoder, clips: BatchMaker, modality: str) -> Ragged:
+    """Return the states for each clip, as ``encode_once`` does, without a cache."""
     lengths = clips.lengths[modality]
     counts = _row_counts(encoder, lengths)
     starts = np.cumsum(counts) - counts
-    rows = np.zeros((int(counts.sum()), encoder.dim), dtype=np.float32)
+    rows = np.zeros((int(counts.sum()), encoder.width), dtype=np.float32)
     for positions, outputs in _run(encoder, clips, modality):
         for clip, output in zip(positions.tolist(), outputs if outputs.ndim == 3 else outputs[:, None], strict=True):
             rows[starts[clip] : starts[clip] + counts[clip]] = output[: counts[clip]]
     return _ragged(rows, counts, lengths)
 
 
-def _row_counts(encoder: Encoder, lengths: Positions) -> Positions:
+def _row_counts(encoder: TransformerEncoder, lengths: Positions) -> Positions:
     """The number of rows in the encoder's output for each clip."""
-    return lengths if getattr(encoder, "tokens", False) else np.ones_like(lengths)
+    return lengths if encoder.tokens else np.ones_like(lengths)
 
 
 def _ragged(rows: _Rows, counts: Positions, lengths: Positions) -> Ragged:
@@ -77,14 +75,16 @@ def _cached(file: Path, shape: tuple[int, int]) -> _Rows | None:
 
 
 @torch.inference_mode()
-def _run(encoder: Encoder, clips: BatchMaker, modality: str) -> Iterator[tuple[npt.NDArray[np.int64], _Rows]]:
+def _run(
+    encoder: TransformerEncoder, clips: BatchMaker, modality: str
+) -> Iterator[tuple[npt.NDArray[np.int64], _Rows]]:
     device = next(encoder.parameters()).device
     for positions in evaluation_plan(clips.lengths[modality], _BATCH):
         stream = clips.stream(modality, positions).to(device)
-        yield positions, encoder(stream.values, stream.lengths).float().cpu().numpy()
+        yield positions, encoder.states(stream.values, stream.lengths).float().cpu().numpy()
 
 
-def _checksum(encoder: Encoder, clips: BatchMaker, modality: str) -> str:
+def _checksum(encoder: TransformerEncoder, clips: BatchMaker, modality: str) -> str:
     digest = hashlib.sha256(_VERSION + checksum(encoder.state_dict()).encode())
     for start in range(0, len(clips), _BATCH):
         stream = clips.stream(modality, np.arange(start, min(start + _BATCH, len(clips))))

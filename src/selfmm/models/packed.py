@@ -132,6 +132,21 @@ def tokens_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompu
     return layout.whole(_through(model.encoder.layer, layout.pack(embedded), layout, recompute))
 
 
+def all_layers(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
+    """Return the input of the first layer and the outputs of all layers, (B, L, (layers + 1) * d), side by side.
+
+    They are zeros beyond the lengths; arguments as for ``first_tokens``.
+    """
+    layout, rows = _embed(model, ids, lengths)
+    return layout.whole(_each_layer(model, rows, layout, recompute))
+
+
+def layers_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
+    """Return what ``all_layers`` does, from the first layer's input (B, L, ``hidden_size``)."""
+    layout = _layout(lengths, embedded.shape[1])
+    return layout.whole(_each_layer(model, layout.pack(embedded), layout, recompute))
+
+
 def _layout(lengths: Tensor, longest: int) -> Layout | Padded:
     if lengths.device.type != "cpu":
         return Padded(lengths, longest)
@@ -158,6 +173,13 @@ def _through(layers: Iterable[Any], rows: Tensor, layout: Layout | Padded, recom
             checkpoint(_layer, layer, rows, layout, use_reentrant=False) if recompute else _layer(layer, rows, layout)
         )
     return rows
+
+
+def _each_layer(model: Any, rows: Tensor, layout: Layout | Padded, recompute: bool) -> Tensor:
+    states = [rows]
+    for layer in model.encoder.layer:
+        states.append(_through([layer], states[-1], layout, recompute))
+    return torch.cat(states, dim=1)
 
 
 def _layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:

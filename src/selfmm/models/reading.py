@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from torch import Tensor
+from torch import Tensor, nn
 
 from selfmm.core.errors import WeightsError
 from selfmm.core.files import to_json
@@ -70,3 +70,21 @@ def pool(states: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
         return states[:, 0]
     real = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
     return (states * real[:, :, None]).sum(dim=1) / lengths[:, None]
+
+
+class LayerMix(nn.Module):
+    """A weighted sum of the states of all layers, with learned weights that are positive and sum to 1.
+
+    It begins as their mean. Peters et al., Deep Contextualized Word Representations, NAACL 2018, equation 1, without
+    the factor in front of the sum: the linear layers that follow can learn it.
+
+    Input: (..., ``layers`` * d), side by side. Output: (..., d).
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(layers))
+
+    def forward(self, states: Tensor) -> Tensor:
+        layers = states.reshape(*states.shape[:-1], len(self.logits), -1)
+        return (layers * self.logits.softmax(0)[:, None]).sum(dim=-2)

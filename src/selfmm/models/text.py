@@ -19,18 +19,21 @@ from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.messages import first_line
 from selfmm.core.pretrained import load_named, load_transformer
+from selfmm.data.blank import is_blank
 from selfmm.models.encoders import Encoder
 from selfmm.models.four_bit import read_four_bit
 from selfmm.models.packed import (
     FAMILIES,
+    all_layers,
     all_tokens,
     can_pack,
     embeddings,
     first_of_embedded,
     first_tokens,
+    layers_of_embedded,
     tokens_of_embedded,
 )
-from selfmm.models.reading import Pooling, ReadingRules, is_cased, pool
+from selfmm.models.reading import LayerMix, Pooling, ReadingRules, is_cased, pool
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def text_encoder(settings: TextSettings, *, compact: bool = False) -> Pretrained
     """
     pretrained = load_pretrained(settings.encoder, compact=compact)
     check_max_tokens(pretrained, settings.max_tokens)
-    if settings.layer != "last":
+    if isinstance(settings.layer, int):
         _end_at(pretrained.model, settings.layer)
     return replace(
         pretrained,
@@ -124,11 +127,23 @@ def load_pretrained(name: str, *, compact: bool = False) -> Pretrained:
             "folder or a hub name."
         )
     entry, folder = weights.KNOWN[name], weights.locate(name)
-    if "config.json" in entry.files:
-        pretrained = _load(str(folder))
-    else:
+    if _is_four_bit(name):
         pretrained = Pretrained(*read_four_bit(folder / next(iter(entry.files)), entry.prefix, compact=compact))
+    else:
+        pretrained = _load(str(folder))
     return replace(pretrained, rules=ReadingRules(pooling=entry.pooling))
+
+
+def weights_to_name(settings: TextSettings) -> str:
+    """Return the name of the offline weights to which a run refers instead of keeping a copy; empty if it keeps one.
+
+    A run refers to weights in 4 bits that it does not train: its copy in float32 would be six times their size.
+    """
+    return settings.encoder if not settings.finetune and _is_four_bit(settings.encoder) else ""
+
+
+def _is_four_bit(name: str) -> bool:
+    return name in weights.KNOWN and "config.json" not in weights.KNOWN[name].files
 
 
 def load_architecture(folder: Path) -> Pretrained:
@@ -194,7 +209,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.
     encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)["input_ids"]
     blank = np.empty(0, dtype=np.int64)
     return [
-        np.asarray(ids, dtype=np.int64) if text.strip() else blank for ids, text in zip(encoded, texts, strict=True)
+        blank if is_blank(text) else np.asarray(ids, dtype=np.int64) for ids, text in zip(encoded, texts, strict=True)
     ]
 
 
@@ -218,7 +233,7 @@ def words_of_tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> li
 
 
 def _words(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    if not text.strip():
+    if is_blank(text):
         return np.empty(0, dtype=np.int64)
     begins = np.array([match.start() for match in re.finditer(r"\S+", text)])
     # By the token's last letter: some tokenizers count the blank before a word as part of it.
@@ -234,18 +249,23 @@ class TransformerEncoder(Encoder):
     """F_t: one vector of the last layer of a pretrained transformer, or all of its tokens.
 
     Input: token ids (B, L) int64 and lengths (B,) int64; padding is masked. Output: (B, ``dim``), or with ``tokens``
-    (B, L, ``dim``) with zeros beyond the lengths. If the input is the encoder's own output from an earlier run, (B, L,
-    ``dim``) float with L = 1 unless ``tokens``, it is returned as it is.
+    (B, L, ``dim``) with zeros beyond the lengths. The input may also be what ``states`` returned earlier, (B, L,
+    ``width``) float with L = 1 unless ``tokens``; then the transformer does not run.
 
     Args:
         finetune: train the transformer; otherwise it does not change and stays in evaluation mode.
         recompute: save memory in training by computing each layer a second time for the backward pass.
         tokens: return all tokens, not one vector.
         pooling: of which tokens the one vector is made.
+        weighted: read a weighted sum of all layers instead of the last one. Its weights are trained even if the
+            transformer is not.
         inside: the model calls ``embed`` and ``read``, with something to learn between them.
 
+    Attributes:
+        width: size of each state: ``dim``, with ``weighted`` once for the first layer's input and each layer.
+
     Raises:
-        SettingsError: if this transformer does not support ``recompute`` or ``inside``.
+        SettingsError: if this transformer does not support ``recompute``, ``inside`` or ``weighted``.
     """
 
     def __init__(
@@ -257,6 +277,7 @@ class TransformerEncoder(Encoder):
         tokens: bool = False,
         inside: bool = False,
         pooling: Pooling = "first",
+        weighted: bool = False,
     ) -> None:
         super().__init__()
         config: Any = model.config
@@ -266,6 +287,8 @@ class TransformerEncoder(Encoder):
         self.recompute = recompute and self._learns
         self.model.requires_grad_(finetune)
         self._packs = can_pack(model)
+        self.mix = LayerMix(_layers_of(config) + 1) if weighted else None
+        self.width = self.dim if self.mix is None else self.dim * len(self.mix.logits)
         if inside and not self._packs:
             self._refuse_inside()
         if self.recompute and not self._packs:
@@ -290,18 +313,35 @@ class TransformerEncoder(Encoder):
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         if values.is_floating_point():
-            return values if self.tokens else values[:, 0]
-        ids, lengths = values, lengths.clamp(min=1)  # without any position, attention would divide by zero
+            return self._mixed(values if self.tokens else values[:, 0])
+        return self._mixed(self.states(values, lengths))
+
+    def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, ``width``), or with ``tokens`` (B, L, ``width``): the output before layers are weighted."""
+        lengths = lengths.clamp(min=1)  # without any position, attention would divide by zero
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             if self._packs:
                 self._spare_rare_words(ids.device)
-                first = self.pooling == "first" and not self.tokens
-                outputs = first_tokens if first else all_tokens
+                first = self.pooling == "first" and not self.tokens and self.mix is None
+                outputs = all_layers if self.mix is not None else first_tokens if first else all_tokens
                 states = outputs(self.model, ids, lengths, recompute=self.recompute and self.training)
                 return states if first or self.tokens else pool(states, lengths, self.pooling)
             mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-            hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+            hidden = self._hidden(input_ids=ids, attention_mask=mask.long())
             return hidden * mask[:, :, None] if self.tokens else pool(hidden, lengths, self.pooling)
+
+    def plain(self, lengths: Tensor, **inputs: Tensor) -> Tensor:
+        """Return F_t (B, ``dim``) for ``inputs`` of the transformer's own forward pass, which is not packed."""
+        return self._mixed(pool(self._hidden(**inputs), lengths, self.pooling))
+
+    def _hidden(self, **inputs: Tensor) -> Tensor:
+        if self.mix is None:
+            last: Tensor = self.model(**inputs).last_hidden_state
+            return last
+        return torch.cat(self.model(**inputs, output_hidden_states=True).hidden_states, dim=-1)
+
+    def _mixed(self, states: Tensor) -> Tensor:
+        return states if self.mix is None else self.mix(states)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the first layer's input (B, L, ``dim``) for token ids (B, L), padding included."""
@@ -314,9 +354,11 @@ class TransformerEncoder(Encoder):
         ``lengths`` is (B,) int64. Gradients pass through, whether the encoder is trained or not.
         """
         recompute, lengths = self.recompute and self.training, lengths.clamp(min=1)
-        if self.pooling == "first":
+        if self.pooling == "first" and self.mix is None:
             return first_of_embedded(self.model, embedded, lengths, recompute=recompute)
-        return pool(tokens_of_embedded(self.model, embedded, lengths, recompute=recompute), lengths, self.pooling)
+        states_of = tokens_of_embedded if self.mix is None else layers_of_embedded
+        states = states_of(self.model, embedded, lengths, recompute=recompute)
+        return self._mixed(pool(states, lengths, self.pooling))
 
     def _spare_rare_words(self, device: torch.device) -> None:
         # A dense gradient would be mostly zeros, written in each pass for every word that is not in the batch.
@@ -337,6 +379,13 @@ class TransformerEncoder(Encoder):
             raise SettingsError(["text.recompute = true: this text encoder cannot compute its layers a second time"])
         enable: Any = self.model.gradient_checkpointing_enable
         enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+def _layers_of(config: Any) -> int:
+    layers = getattr(config, "num_hidden_layers", None)
+    if not isinstance(layers, int):
+        raise SettingsError([f"text.layer = weighted: a {config.model_type} does not say how many layers it has"])
+    return layers
 
 
 def check_max_tokens(pretrained: Pretrained, max_tokens: int) -> None:

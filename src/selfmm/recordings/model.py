@@ -119,7 +119,8 @@ class SentimentModel(TrainedModel):
             A :class:`Prediction` for one recording. For several, :class:`Predictions`: a list in the order of the
             input. A recording that cannot be scored does not stop the others: it is in ``failures`` of the list, and
             causes a Python warning. Otherwise a table, see :meth:`TrainedModel.score`, with the columns of
-            :func:`selfmm.recordings.prediction.trust_columns`; sentences have the ids text_1, text_2 and so on.
+            :func:`selfmm.recordings.prediction.trust_columns`; sentences have the ids text_1, text_2 and so on. If a
+            sentence is too long to be read as a whole, there is a column ``warnings``.
 
         Raises:
             SettingsError: if both or neither of ``data`` and ``text`` are given, a ``split`` without a data set, or a
@@ -137,7 +138,9 @@ class SentimentModel(TrainedModel):
             _refuse_split(split, "a text")
             _refuse_speech(recogniser, language, "a text")
             texts = list(text) if isinstance(text, Iterable) and not isinstance(text, str) else [text]
-            return self._table(texts_dataset(texts), None, explain)
+            table = self._table(texts_dataset(texts), None, explain)
+            cut = self.cut_texts(texts)
+            return table.assign(warnings=[cut.get(place, "") for place in range(len(texts))]) if cut else table
         if data is None or isinstance(data, Dataset):  # None is ruled out above
             _refuse_speech(recogniser, language, "a data set")
             return self._table(data, split, explain)  # type: ignore[arg-type]
@@ -161,7 +164,11 @@ class SentimentModel(TrainedModel):
         return self._one(scorer, clips, explain) if single else self._many(scorer, clips, explain)
 
     def _table(self, data: Dataset | str | Path, split: str | None, explain: bool) -> pd.DataFrame:
-        return with_trust(contributions(self, data, split) if explain else self.score(data, split), self.worth)
+        table = contributions(self, data, split) if explain else self.score(data, split)
+        alone = [f"score_{name}" for name in self.info.modalities]
+        if set(alone) <= set(table):  # without any modality, the score says nothing about the clip
+            table["score"] = table["score"].where(table[alone].notna().any(axis=1))
+        return with_trust(table, self.worth)
 
     def _one(self, scorer: RecordingScorer, clips: ClipList, explain: bool) -> Prediction:
         for failure in clips.failures:

@@ -119,8 +119,12 @@ class Prediction:
         return sentence(self.score, self.label_range, self.worth, self.lacking, self.explanation)
 
     def informs(self, name: str) -> bool | None:
-        """Return whether a score is better than every constant on unseen clips; None if that is not known."""
-        return None if self.worth is None else self.worth.informs(name)
+        """Return whether a score is better than every constant on unseen clips; None if that is not known.
+
+        That a fused score informs is not known for a clip that lacks a modality which the validation clips have.
+        """
+        informs = None if self.worth is None else self.worth.informs(name)
+        return None if informs and name == FUSION and self.lacking else informs
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -276,17 +280,20 @@ def trust_columns(worth: RunWorth | None, name: str, scores: npt.NDArray[np.floa
 
     Returns:
         ``low`` and ``high`` (n,), the interval that holds the label of four of five clips (NaN if unknown), and
-        ``informs`` (n,), whether the score is better than every constant (None if unknown). For a modality the names
-        end in ``_<modality>``. No name begins with ``score``, because such columns are scores.
+        ``informs`` (n,), whether the score is better than every constant (None if unknown, as for a fused score that
+        is NaN in ``scores``). For a modality the names end in ``_<modality>``. No name begins with ``score``, because
+        such columns are scores.
     """
     end = "" if name == FUSION else f"_{name}"
     band = np.nan if worth is None or name not in worth.scores else worth.scores[name].band
     low, high = (-np.inf, np.inf) if worth is None else worth.label_range
-    informs = None if worth is None else worth.informs(name)
+    informs = np.full(len(scores), None if worth is None else worth.informs(name), dtype=object)
+    if name == FUSION and informs.all():
+        informs[np.isnan(scores)] = None
     return {
         f"low{end}": np.clip(scores - band, low, high),
         f"high{end}": np.clip(scores + band, low, high),
-        f"informs{end}": np.full(len(scores), informs, dtype=object if informs is None else bool),
+        f"informs{end}": informs if None in informs else informs.astype(bool),
     }
 
 

@@ -171,7 +171,9 @@ class RecordingScorer:
         dataset = dataset_of(clips, self.recipe, self.info.modalities)
         any_modality = np.any([dataset.lengths(name) > 0 for name in dataset.modalities], axis=0)
         table = self.model.score(dataset)
-        predictions = []
+        predictions, cut = [], {}
+        if TEXT in dataset.samples:
+            cut = self.model.cut_texts(dataset.samples[TEXT].fillna("").tolist())
         for row, (name, features) in enumerate(clips):
             values = {task: float(table[f"score_{task}"].iloc[row]) for task in self._tasks}
             scores = {task: None if np.isnan(value) else value for task, value in values.items()}
@@ -193,6 +195,7 @@ class RecordingScorer:
                     *self._left_out,
                     *self._not_centred,
                     *problems,
+                    *([f"{cut[row]}; score a long recording in windows or by sentence"] if row in cut else []),
                     *self._other_words(features.transcript),
                     *warnings(features, self.info.language, self.recipe.parts, multilingual=self._multilingual),
                 ),
@@ -221,7 +224,7 @@ class RecordingScorer:
         return [f"the words were recognised by {own}, those of the training clips by {theirs}"]
 
     def _ready(self, clip: Clip | str | Path) -> Clip:
-        """Return the clip; raise ``WeightsError``, once for all, if a run that comes with selfmm lacks weights."""
+        """Return the clip; raise ``WeightsError``, once for all, if a run that names offline weights lacks some."""
         clip = _as_clip(clip)
         if self.info.encoder_weights:
             names = [self.info.encoder_weights]

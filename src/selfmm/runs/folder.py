@@ -8,8 +8,8 @@ settings.toml       every setting; can be given as ``--preset`` again
 environment.json    versions, processor, device, threads; at the end, peak memory in bytes
 history.jsonl       one line per epoch
 model.safetensors   the best epoch's weights: those that training changed
-frozen.safetensors  the weights that it did not change: those of a frozen text encoder
-text_encoder/       configuration, tokenizer and rules of reading, if the model reads words
+frozen.safetensors  the weights that it did not change: those of a frozen text encoder, unless run.json names them
+text_encoder/       configuration, tokenizer and rules of reading, if the model reads words; with the same exception
 metrics.json        metrics of each split at the best epoch, and what each score is worth
 predictions.parquet id, split, label, score, score_<modality>
 labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
@@ -37,7 +37,7 @@ from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
 from selfmm.core.messages import plain, some
-from selfmm.core.weights import KNOWN
+from selfmm.core.weights import KNOWN, find
 from selfmm.data.manifest import MANIFEST, Modality, check_modalities
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.evaluation.worth import RunWorth
@@ -45,8 +45,9 @@ from selfmm.labels.audit.history import check_labels
 from selfmm.runs.results import read_history, read_metrics, read_peak_memory, read_worth
 
 FORMAT_VERSION = 1
-STARTER = Path(__file__).with_name("starter")
-"""The run that comes with selfmm; :mod:`selfmm.starter` makes it."""
+STARTERS = {"e5": Path(__file__).with_name("starter"), "minilm": Path(__file__).with_name("starter_minilm")}
+"""The runs that come with selfmm, by their text encoders, the best one first; :mod:`selfmm.starter` makes them."""
+STARTER = STARTERS["e5"]
 PROCEDURE = 2
 """Raised when the same settings train another model, so that no run is continued in another way than it was begun."""
 
@@ -361,6 +362,11 @@ class RunFolder:
             return pd.read_parquet(self.path / name)
         except Exception as error:  # pyarrow fails on damaged bytes in many ways
             raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
+
+
+def starter_folder(encoder: str = "") -> Path:
+    """Return the starter for a text encoder, by default for the best one on this machine; ``STARTER`` if there is none."""
+    return STARTERS.get(encoder) or next((folder for encoder, folder in STARTERS.items() if find(encoder)), STARTER)
 
 
 def _why_no_run(path: Path) -> str:

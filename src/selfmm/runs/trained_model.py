@@ -19,6 +19,7 @@ from selfmm.config.settings import Settings
 from selfmm.core.errors import DatasetError, RunError, SourceError
 from selfmm.core.html import html_table
 from selfmm.core.tensors import Positions
+from selfmm.data.blank import is_blank
 from selfmm.data.checks import check_source
 from selfmm.data.manifest import MANIFEST, TEXT, Manifest, Modality
 from selfmm.data.scales import LabelScale
@@ -36,6 +37,8 @@ from selfmm.models.text import Pretrained, load_architecture, text_encoder
 from selfmm.runs.code import model_class
 from selfmm.runs.folder import RunFolder, RunInfo
 from selfmm.runs.weights import load_weights
+
+_ENDLESS = 2**31  # tokens
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,6 +159,17 @@ class TrainedModel:
             )
         return table
 
+    def cut_texts(self, texts: Sequence[str]) -> dict[int, str]:
+        """Return a warning for each text that is longer than the model reads, by its position."""
+        pretrained, limit = self.assembly.pretrained, self.assembly.settings.text.max_tokens
+        long = [] if pretrained is None else [place for place, text in enumerate(texts) if len(text) > limit]
+        tokens = pretrained.tokenise([texts[place] for place in long], _ENDLESS) if pretrained is not None else []
+        return {
+            place: f"the text is too long: only the first {limit:,} of {len(ids):,} tokens are read"
+            for place, ids in zip(long, tokens, strict=True)
+            if len(ids) > limit
+        }
+
     def readable(self, dataset: Dataset) -> Dataset:
         """Return the data set for this model: one that comes with selfmm ignores features that others extracted."""
         if not self.info.about:
@@ -263,7 +277,7 @@ def texts_dataset(texts: Sequence[str]) -> Dataset:
         raise SourceError(
             f"a text to score is a string or a list of strings, not {type(wrong).__name__}: {wrong!r:.80}"
         )
-    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+    if not texts or any(map(is_blank, texts)):
         raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")
     ids = [f"text_{number}" for number in range(1, len(texts) + 1)]
     table = pd.DataFrame({"id": ids, "split": "test", "label": np.nan, TEXT: list(texts), "video": ids})

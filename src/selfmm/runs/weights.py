@@ -1,7 +1,8 @@
 """A model's weights in its run folder: those that training changed, and in a second file those that it did not.
 
 A text encoder that is not trained is the same in every run of a comparison, and makes up most of a run's size. Runs in
-one folder share one file of it: each run has its own hard link, so it can be moved, copied and deleted on its own.
+one folder share one file of it: each run has its own hard link, so it can be moved, copied and deleted on its own. A
+run with a frozen encoder that is known in 4 bits stores none of it, and names it in ``run.json``.
 """
 
 from __future__ import annotations
@@ -19,14 +20,20 @@ from selfmm.core.tensors import checksum, frozen, learned, load_tensors, save_te
 from selfmm.runs.folder import RunFolder
 
 
-def store_weights(folder: RunFolder, model: nn.Module, shared: Path | None) -> None:
+def store_weights(folder: RunFolder, model: nn.Module, shared: Path | None, named: nn.Module | None = None) -> None:
     """Write ``model.safetensors`` and, if parameters are frozen, ``frozen.safetensors``.
 
     Args:
         folder: of the run.
         model: its parameters that need no gradient are the frozen ones.
         shared: a folder on the same disk in which runs share frozen weights; created if needed. None: do not share.
+        named: a part of the model that is not stored, because ``run.json`` names its weights; there is one file then.
     """
+    if named is not None:
+        left_out = {id(parameter) for parameter in named.parameters()}
+        names = {name for name, parameter in model.named_parameters() if id(parameter) in left_out}
+        save_tensors(folder.weights, {name: value for name, value in model.state_dict().items() if name not in names})
+        return
     save_tensors(folder.weights, learned(model))
     unchanged = frozen(model)
     if not unchanged:

@@ -13,7 +13,6 @@ from selfmm.core import weights
 from selfmm.core.messages import clips
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
-from selfmm.models.adapt import PREFERRED
 
 FEW = 1000
 """Fewer rated clips than this are fitted in closed form; docs/starter.md has the learning curve."""
@@ -53,7 +52,7 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
             f"model: adapt, because {clips(rated, ('is', 'are'))} rated in train and valid; {default} needs {limit}. "
             f"{what}. `model='{default}'` trains that one.",
         )
-    begins = STARTER if words and weights.find(PREFERRED) is not None else None
+    begins = STARTER if words and weights.find("e5") is not None else None
     more = ", starting from the starter" if begins else ""
     return Choice(default, begins, f"model: {default}{more}, because {clips(rated, ('is', 'are'))} rated.")
 

@@ -156,7 +156,7 @@ def _finished(folder: RunFolder) -> LabelSet:
     elif samples is not None:
         notes += _gaps(samples)
     named = folder.path.resolve().name
-    encoder = settings.text.encoder if info.text_encoder else ""
+    encoder = settings.text.encoder if info.text_encoder or info.encoder_weights else ""
     return LabelSet(
         table,
         samples,

@@ -20,16 +20,17 @@ _CACHED = 2**16  # numbers
 def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
     """Return groups of parameters: each encoder has its own learning rate and decay, the rest has those of the fusion.
 
-    The biases and LayerNorms of a transformer are not decayed. Parameters without a gradient are left out.
+    The biases and LayerNorms of a transformer are not decayed; the weights of its layers (``text.layer=weighted``) are
+    part of the rest. Parameters without a gradient are left out.
     """
     groups: list[dict[str, Any]] = []
     for name, encoder in model.encoders.items():
-        words = isinstance(encoder, TransformerEncoder)
-        branch = settings.text if words else settings.stream_for(name)
-        decayed, plain = _split_by_decay(encoder) if words else (_trainable(encoder), [])
+        words = encoder.model if isinstance(encoder, TransformerEncoder) else None
+        branch = settings.stream_for(name) if words is None else settings.text
+        decayed, plain = (_trainable(encoder), []) if words is None else _split_by_decay(words)
         groups.append({"params": decayed, "lr": branch.lr, "weight_decay": branch.weight_decay})
         groups.append({"params": plain, "lr": branch.lr, "weight_decay": 0.0})
-    named = {id(parameter) for parameter in model.encoders.parameters()}
+    named = {id(parameter) for group in groups for parameter in group["params"]}
     rest = [parameter for parameter in _trainable(model) if id(parameter) not in named]
     groups.append({"params": rest, "lr": settings.fusion.lr, "weight_decay": settings.fusion.weight_decay})
     return [group for group in groups if group["params"]]

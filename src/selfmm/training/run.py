@@ -39,6 +39,7 @@ from selfmm.models.encoders import Standardised
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
+from selfmm.models.text import weights_to_name
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, StartInfo, environment
 from selfmm.runs.weights import store_weights
 from selfmm.training.adapt.trainer import AdaptTrainer, rated_rows
@@ -174,7 +175,8 @@ class Run:
 
     def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
         manifest, model = self.dataset.manifest, assembly.model
-        files = sorted(text_encoder.iterdir()) if assembly.pretrained is not None else []
+        named = self._named_weights(assembly)
+        files = sorted(text_encoder.iterdir()) if assembly.pretrained is not None and not named else []
         return RunInfo(
             selfmm=__version__,
             status="finished" if finished else "training",
@@ -193,15 +195,22 @@ class Run:
             trained_parameters=_count(p for p in model.parameters() if p.requires_grad),
             corrections_digest=digest(self.dataset.corrections),
             text_encoder={file.name: sha256(file) for file in files},
+            encoder_weights=named,
             procedure=PROCEDURE,
             start=self._start,
         )
+
+    def _named_weights(self, assembly: Assembly) -> str:
+        """The offline weights of the text encoder that the run refers to by name, if any."""
+        if assembly.pretrained is None or (self._start is not None and not self._start.encoder_weights):
+            return ""  # the encoder of another run may be trained
+        return weights_to_name(self.settings.text)
 
     def _begin(self, assembly: Assembly) -> None:
         """Create the complete folder or nothing, so the run can always be resumed."""
         with atomic_folder(self.folder.path, marker="run.json") as path:
             (path / self._record.folder.relative_to(self.folder.path)).mkdir(parents=True)
-            if assembly.pretrained is not None:
+            if assembly.pretrained is not None and not self._named_weights(assembly):
                 assembly.pretrained.save(path / self.folder.text_encoder.name)
             store_start(path / self.folder.state.name, assembly.model, self._start)
             (path / "settings.toml").write_text(self.settings.to_toml(), encoding="utf-8")
@@ -256,7 +265,8 @@ class Run:
             self._write_results(assembly, trainer, scores)
 
     def _write_results(self, assembly: Assembly, trainer: Trainer | AdaptTrainer, scores: Scores) -> None:
-        store_weights(self.folder, trainer.model, self.shared)
+        named = assembly.pretrained if self._named_weights(assembly) else None
+        store_weights(self.folder, trainer.model, self.shared, None if named is None else named.model)
         predictions = prediction_table(self.dataset, scores)
         write_table(self.folder.path / "predictions.parquet", predictions)
         write_json(self.folder.path / "metrics.json", self._metrics(scores, predictions, trainer, assembly))

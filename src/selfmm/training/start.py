@@ -33,12 +33,13 @@ from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.scales import LabelScale
 from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
+from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble, chosen_modalities, reads_words
 from selfmm.models.base import Model, Score
 from selfmm.models.linear_start import begin_with_linear, heads_of_text
 from selfmm.models.reading import ReadingRules
 from selfmm.models.text import check_max_tokens
-from selfmm.runs.folder import STARTER, RunFolder, RunInfo, StartInfo
+from selfmm.runs.folder import STARTERS, RunFolder, RunInfo, StartInfo, starter_folder
 from selfmm.runs.trained_model import stored_encoder
 
 _ENCODER = f"encoders.{TEXT}.model."
@@ -53,6 +54,9 @@ _PER_MODALITY = ("encoders", "heads", "missing")
 def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) -> Settings:
     """Return the settings with which a training reads words: as the run ``settings.start`` does, if there is one.
 
+    A model that is fitted in closed form starts from the starter, unless the settings name another run or a way of
+    reading words that no starter has.
+
     Args:
         own: the folder of the training; if it was begun from the same run, that run is not read again.
 
@@ -60,15 +64,29 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
         RunError: if the other run cannot be used.
         SettingsError: if a preset or an override names another text encoder, or another way of reading.
     """
-    if not settings.start or not reads_words(chosen_modalities(dataset, settings)):
+    modalities = chosen_modalities(dataset, settings)
+    if not reads_words(modalities):
         return settings
-    values = _reading_begun(own, settings.start) or _reading(settings.start)
+    by_default = not settings.start and find_model(settings.model).closed_form
+    if by_default:
+        encoder = _named_encoder(settings) or ("minilm" if modalities[TEXT].kind == "tokens" else "")
+        if encoder and encoder not in STARTERS:
+            return settings
+        settings = settings.model_copy(update={"start": STARTER_NAME})
+        if encoder:
+            text = settings.text.model_copy(update={"encoder": encoder})
+            settings = settings.model_copy(update={"text": text})
+    if not settings.start:
+        return settings
+    values = _reading_begun(own, settings.start) or _reading(settings.start, _named_encoder(settings))
     problems = [
         f"text.{key} = {getattr(settings.text, key)!r}: training starts from {settings.start}, which reads words with "
         f"text.{key} = {same[0]!r}; set text.{key}={same[0]}, or start from another run"
         for key, same in values.items()
         if key in settings.text.model_fields_set and getattr(settings.text, key) not in same
     ]
+    if problems and by_default:
+        return settings.model_copy(update={"start": ""})
     if problems:
         raise SettingsError(problems)
     text = settings.text.model_copy(update={key: same[0] for key, same in values.items()})
@@ -86,7 +104,7 @@ def assemble_started(dataset: Dataset, settings: Settings) -> tuple[Assembly, St
     """
     if not settings.start:
         return assemble(dataset, settings), None
-    start = _Other.open(settings.start)
+    start = _Other.open(settings.start, settings.text.encoder)
     pretrained = None
     if start.own_encoder and reads_words(chosen_modalities(dataset, settings)):
         pretrained = stored_encoder(start.folder, start.info)
@@ -152,9 +170,14 @@ def _stored(state: Path) -> Path:
     return state / "start" / "model.safetensors"  # in a folder of its own, which checkpoints leave alone
 
 
-def _reading(name: str) -> dict[str, tuple[object, ...]]:
+def _named_encoder(settings: Settings) -> str:
+    """The text encoder that the user named; empty if it is the default."""
+    return settings.text.encoder if "encoder" in settings.text.model_fields_set else ""
+
+
+def _reading(name: str, encoder: str) -> dict[str, tuple[object, ...]]:
     """How another run reads words: by setting of ``text``, the value to use, and others with the same effect."""
-    folder, info = _finished(name)
+    folder, info = _finished(name, encoder)
     if not reads_words(info.modalities):
         return {}
     text = folder.settings().text
@@ -174,8 +197,9 @@ def _reading_begun(own: RunFolder | None, start: str) -> dict[str, tuple[object,
     return {key: (getattr(text, key),) for key in ("encoder", "layer", "pooling", "capitals")}
 
 
-def _finished(name: str) -> tuple[RunFolder, RunInfo]:
-    folder = RunFolder(STARTER if name == STARTER_NAME else Path(name))
+def _finished(name: str, encoder: str) -> tuple[RunFolder, RunInfo]:
+    """A run and its ``run.json``; of the starters, the one with this text encoder."""
+    folder = RunFolder(starter_folder(encoder) if name == STARTER_NAME else Path(name))
     try:
         return folder, folder.require_finished()
     except RunError as error:
@@ -193,8 +217,8 @@ class _Other:
     tensors: Mapping[str, Tensor]
 
     @classmethod
-    def open(cls, name: str) -> _Other:
-        folder, info = _finished(name)
+    def open(cls, name: str, encoder: str) -> _Other:
+        folder, info = _finished(name, encoder)
         tensors = load_tensors(folder.weights)
         if folder.frozen_weights.exists():
             tensors = load_tensors(folder.frozen_weights) | tensors

@@ -15,7 +15,7 @@ from selfmm.data.scales import LabelScale
 from selfmm.evaluation.worth import RunWorth
 from selfmm.models.adapt import STATISTICS, Adapt, FrameSummary
 from selfmm.models.assembly import Assembly
-from selfmm.runs.folder import STARTER, RunFolder
+from selfmm.runs.folder import RunFolder, starter_folder
 from selfmm.training.adapt.fit import LinearScore
 
 REACH = 3.0
@@ -28,11 +28,10 @@ class Start:
 
     Attributes:
         worth: what they are worth; None if there are none.
-        notes: which run it is, or why there is none.
     """
 
-    def __init__(self, folder: RunFolder | None, shared: frozenset[str], notes: list[str]) -> None:
-        self.notes, self._shared = notes, shared
+    def __init__(self, folder: RunFolder | None, shared: frozenset[str]) -> None:
+        self._shared = shared
         self._tensors: dict[str, torch.Tensor] = {}
         self.worth: RunWorth | None = None
         if folder is None or not shared:
@@ -82,21 +81,18 @@ class _Scaling:
 
 
 def start_of(assembly: Assembly) -> Start:
-    """Return the scores of the run that ``start`` names, by default the one that comes with selfmm, for modalities that
-    this model reads as that run does."""
-    settings, nothing = assembly.settings, Start(None, frozenset(), [])
-    folder = RunFolder(Path(settings.start) if settings.start not in ("", STARTER_NAME) else STARTER)
+    """Return the scores of the run that ``start`` names, for modalities that this model reads as that run does."""
+    settings, nothing = assembly.settings, Start(None, frozenset())
+    if not settings.start:
+        return nothing
+    encoder = settings.text.encoder
+    folder = RunFolder(starter_folder(encoder) if settings.start == STARTER_NAME else Path(settings.start))
     info, shared = folder.require_finished(), set()
     if info.model != settings.model:
         return nothing
     for name, modality in assembly.modalities.items():
         other = info.modalities.get(name)
-        if other is None or (other.kind, other.dim, other.columns) != (modality.kind, modality.dim, modality.columns):
-            continue
-        same = settings.start or (settings.text.encoder, settings.text.layer) == (info.encoder_weights, "last")
-        if modality.kind == "frames" or same:
+        frames = (modality.kind == "frames", modality.dim, modality.columns)
+        if other is not None and frames == (other.kind == "frames", other.dim, other.columns):
             shared.add(name)
-    notes = (
-        [] if settings.start or not shared else [f"Started from the {info.dataset}: {' and '.join(sorted(shared))}."]
-    )
-    return Start(folder, frozenset(shared), notes) if shared else nothing
+    return Start(folder, frozenset(shared)) if shared else nothing

@@ -98,7 +98,7 @@ class AdaptTrainer:
     @property
     def notes(self) -> list[str]:
         """What the fit did, a sentence each."""
-        notes = [*self._start.notes, *fit_notes(self._adapted)]
+        notes = fit_notes(self._adapted)
         if self._unmeasured:
             notes.append(
                 f"{clip_count(len(self._rows), ('is', 'are'))} rated, too few to tell what a score is worth: the "
