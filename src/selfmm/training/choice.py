@@ -45,12 +45,11 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     words = TEXT in dataset.modalities and dataset.modalities[TEXT].kind == "text"
     limit = FEW if words else _FEW_WITHOUT_WORDS
     if rated < limit:
-        what = "It moves the starter's scores towards the ratings" if words else "It is a ridge regression"
         return Choice(
             "adapt",
             None,
             f"model: adapt, because {clips(rated, ('is', 'are'))} rated in train and valid; {default} needs {limit}. "
-            f"{what}. `model='{default}'` trains that one.",
+            f"`model='{default}'` trains that one.",
         )
     begins = STARTER if words and weights.find("e5") is not None else None
     more = ", starting from the starter" if begins else ""
