@@ -95,12 +95,19 @@ def test_words_that_tell_nothing_teach_nothing() -> None:
     assert adapt(made, {}).learned_from["audio"] == 0, "without a score to start from"
 
 
-def test_noise_in_the_voice_has_no_weight() -> None:
-    for seed in range(5):
-        made, _, start = world(seed, 40, rated=40, voice=1e-3)
-        adapted = adapt(made, start)
-        assert adapted.stacked.weights[3, 0] == 0
-        assert adapted.heads["audio"].error == adapted.spread
+@pytest.mark.parametrize("count", [20, 40, 100])
+def test_noise_in_the_voice_has_no_weight(count: int) -> None:
+    """Though a head of noise beats the mean of the other labels a little, because it is closer to neutral."""
+    weights = [adapt(*world(seed, count, rated=count, voice=1e-3)[::2]).stacked.weights[3, 0] for seed in range(40)]
+    assert np.count_nonzero(weights) <= 2, "2 standard errors happen by chance in one of 40"
+
+
+def test_without_information_the_score_is_about_the_mean_of_the_labels() -> None:
+    random = np.random.default_rng(0)
+    labels = 1.2 + random.normal(0, 0.8, 100)
+    inputs = {name: random.normal(size=(100, 5)) for name in ("audio", "vision")}
+    adapted = adapt(clips(inputs, labels), {})
+    assert adapted.left_out["fusion"] == pytest.approx(np.full(100, labels.mean()), abs=0.5)
 
 
 def test_ratings_on_a_shifted_scale_move_offset_and_slope_first() -> None:

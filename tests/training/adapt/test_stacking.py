@@ -33,9 +33,10 @@ def test_the_weights_are_those_of_bayes(errors: list[float]) -> None:
         assert weights @ scores == pytest.approx(posterior_mean(np.array(scores), np.array(errors)), abs=1e-4)
 
 
-def test_a_modality_without_information_has_no_weight_unless_it_is_alone() -> None:
+def test_a_modality_without_information_has_no_weight_unless_none_has_any() -> None:
     assert precision_weights(np.array([0.5, SPREAD, 9.0]), SPREAD).tolist() == pytest.approx([1, 0, 0])
-    assert precision_weights(np.array([SPREAD, 9.0]), SPREAD).tolist() == [0, 0]
+    assert precision_weights(np.array([SPREAD, 9.0]), SPREAD).tolist() == [0.5, 0.5]
+    assert precision_weights(np.array([0.5]), SPREAD).tolist() == [1]
     assert precision_weights(np.array([9.0]), SPREAD).tolist() == [1]
     assert precision_weights(np.array([]), SPREAD).tolist() == []
 
