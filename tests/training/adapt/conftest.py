@@ -1,0 +1,39 @@
+"""A starter with the tiny encoder, in place of the one that comes with selfmm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from selfmm.config.settings import load_settings
+from selfmm.data.planted import PlantedSettings, planted_source
+from selfmm.models.reading import ReadingRules
+from selfmm.models.text import Pretrained, load_pretrained
+from selfmm.starter import fit
+from selfmm.starter.texts import RatedTexts
+
+
+@pytest.fixture(scope="package")
+def pretrained(tiny_encoder: str) -> Pretrained:
+    return replace(load_pretrained(tiny_encoder), rules=ReadingRules("mean", "lower"))
+
+
+@pytest.fixture(scope="package")
+def small_starter(pretrained: Pretrained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a starter that knows planted words; ``e5`` is the tiny encoder, and runs start from it."""
+    table = planted_source(PlantedSettings(clips=400, seed=9)).table
+    kinds = np.array(["tweets", "movieReviewSnippets"], dtype=object)[np.arange(400) % 2]
+    texts = RatedTexts(table["text"].tolist(), table["label"].to_numpy(), kinds, np.arange(400).astype(str))
+    settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", "labels.source=none"], model="adapt")
+    out = tmp_path_factory.mktemp("starter") / "starter"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "_STRENGTHS", np.array([1e-2]))  # a random encoder's states take large weights otherwise
+        fit.write(fit.fit_words(fit.states_of(texts, settings, pretrained), texts), texts, settings, out)
+        for module in ("selfmm.models.assembly", "selfmm.runs.trained_model"):
+            patch.setattr(f"{module}.text_encoder", lambda settings, compact=False: pretrained)
+        patch.setattr("selfmm.training.adapt.start.STARTER", out)
+        yield out
