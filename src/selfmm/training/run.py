@@ -41,6 +41,7 @@ from selfmm.models.own_code import digest_of
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, environment
 from selfmm.runs.weights import store_weights
+from selfmm.training.adapt.start import check_start
 from selfmm.training.adapt.trainer import AdaptTrainer, rated_rows
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
@@ -97,6 +98,8 @@ class Run:
         assembly = assemble(self.dataset, self.settings)
         # Report problems with the data before creating a folder.
         objective = make_objective(self.dataset, self.settings, assembly, self.rows)
+        if assembly.model.closed_form:
+            check_start(assembly, self.dataset, self.rows)
         if assembly.model.needs.aligned:
             assembly.maker(self.dataset, np.arange(len(self.dataset)))
         if self.processes.main and state != _BEGUN:

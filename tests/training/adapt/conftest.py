@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from selfmm.config.settings import load_settings
-from selfmm.data.planted import PlantedSettings, planted_source
 from selfmm.models.reading import ReadingRules
 from selfmm.models.text import Pretrained, load_pretrained
 from selfmm.starter import fit
 from selfmm.starter.texts import RatedTexts
+from training.adapt.sentences import sentences
 
 
 @pytest.fixture(scope="package")
@@ -24,14 +24,14 @@ def pretrained(tiny_encoder: str) -> Pretrained:
 
 @pytest.fixture(scope="package")
 def small_starter(pretrained: Pretrained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a starter that knows planted words; ``e5`` is the tiny encoder, and runs start from it."""
-    table = planted_source(PlantedSettings(clips=400, seed=9)).table
+    """The folder of a starter that knows a few words; ``e5`` is the tiny encoder, and runs start from it."""
+    labels = np.random.default_rng(9).uniform(-3, 3, 400)
     kinds = np.array(["tweets", "movieReviewSnippets"], dtype=object)[np.arange(400) % 2]
-    texts = RatedTexts(table["text"].tolist(), table["label"].to_numpy(), kinds, np.arange(400).astype(str))
+    texts = RatedTexts(sentences(labels), labels, kinds, np.arange(400).astype(str))
     settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", "labels.source=none"], model="adapt")
     out = tmp_path_factory.mktemp("starter") / "starter"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "_STRENGTHS", np.array([1e-2]))  # a random encoder's states take large weights otherwise
+        patch.setattr(fit, "_STRENGTHS", np.array([1e-3]))  # a random encoder's states take large weights otherwise
         fit.write(fit.fit_words(fit.states_of(texts, settings, pretrained), texts), texts, settings, out)
         for module in ("selfmm.models.assembly", "selfmm.runs.trained_model"):
             patch.setattr(f"{module}.text_encoder", lambda settings, compact=False: pretrained)

@@ -34,7 +34,9 @@ def world(seed: int, count: int, *, rated: int, voice: float = 0.9) -> tuple[Cli
     share = 1 - ERROR / SPREAD
     words = share * truth + random.normal(0, np.sqrt(share * ERROR), count)  # the mean of the label given the words
     text = np.column_stack([words, random.normal(size=(count, 3))])
-    audio = np.column_stack([truth + random.normal(0, 1 / voice, count), random.normal(size=(count, 4)), np.ones(count)])
+    audio = np.column_stack(
+        [truth + random.normal(0, 1 / voice, count), random.normal(size=(count, 4)), np.ones(count)]
+    )
     labels = np.where(np.arange(count) < rated, truth + random.normal(0, 0.2, count), np.nan)
     start = {"text": LinearScore(np.array([1.0, 0, 0, 0]), 0.0, ERROR)}
     return clips({"audio": audio, "text": text}, labels), truth, start
@@ -136,7 +138,16 @@ def test_left_out_scores_do_not_know_the_label_of_their_recording() -> None:
 def test_with_few_recordings_each_clip_is_its_own_group() -> None:
     made, *_ = world(6, 8, rated=6)
     assert clips(made.inputs, made.labels, np.array([0, 0, 1, 1, 2, 3, 4, 5])).groups().tolist() == [*range(8)]
-    assert clips(made.inputs, made.labels, np.array([0, 0, 1, 2, 3, 4, 4, 5])).groups().tolist() == [0, 0, 1, 2, 3, 4, 4, 5]
+    assert clips(made.inputs, made.labels, np.array([0, 0, 1, 2, 3, 4, 4, 5])).groups().tolist() == [
+        0,
+        0,
+        1,
+        2,
+        3,
+        4,
+        4,
+        5,
+    ]
 
 
 def test_clips_that_lack_a_modality() -> None:

@@ -33,9 +33,7 @@ def left_out(rows: Array, variances: Array, targets: Array, weights: Array, grou
     return rest
 
 
-def world(
-    seed: int, count: int = 30, dim: int = 4, recordings: int = 7
-) -> tuple[Array, Array, Array, Array, Groups]:
+def world(seed: int, count: int = 30, dim: int = 4, recordings: int = 7) -> tuple[Array, Array, Array, Array, Groups]:
     """Inputs, prior scores, targets, weights, groups; the targets follow all of them a little."""
     random = np.random.default_rng(seed)
     inputs = random.normal(size=(count, dim)) * random.uniform(0.2, 3, dim) + random.normal(size=dim)

@@ -18,6 +18,7 @@ from selfmm.models.scoring import Scores, score
 from selfmm.starter import face
 from selfmm.training.adapt.start import start_of
 from selfmm.training.adapt.trainer import AdaptTrainer, rated_rows
+from training.adapt.sentences import BAD, GOOD
 
 GAIN = face.RELIABILITY * face.LABELS / face.EXPRESSIONS
 EXPRESSIONS = np.random.default_rng(0).uniform(-0.4, 0.5, 40)
@@ -33,9 +34,7 @@ def faces(label_range: tuple[float, float], split: str = "train", **vision: obje
             frames[:, :, COLUMNS.index(name + side)] = np.clip(sign * EXPRESSIONS, 0, None)[:, None]
     table = pd.DataFrame({"id": [f"c{k}" for k in range(count)], "split": split, "label": np.nan})
     table = table.assign(video=table["id"], vision_offset=np.arange(count) * 3, vision_length=3)
-    manifest = Manifest(
-        name="faces", label_range=label_range, modalities={"vision": FACE.model_copy(update=vision)}
-    )
+    manifest = Manifest(name="faces", label_range=label_range, modalities={"vision": FACE.model_copy(update=vision)})
     return Dataset(Path(), manifest, table, {"vision": frames.reshape(-1, len(COLUMNS))})
 
 
@@ -76,7 +75,7 @@ def test_other_features_have_no_start(vision: dict[str, object]) -> None:
 def test_words_have_the_score_of_the_starter(
     small_starter: Path, low: float, high: float, neutral: float, size: float
 ) -> None:
-    words = ["a wonderful plot", "the plot was dreadful", "it was fine"]
+    words = [GOOD, BAD, "the plot"]
     table = pd.DataFrame({"id": ["a", "b", "c"], "split": "train", "label": np.nan, "video": "v", "text": words})
     manifest = Manifest(name="words", label_range=(low, high), modalities={"text": Modality(kind="text")})
     settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", "text.pooling=mean"], model="adapt")

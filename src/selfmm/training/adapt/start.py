@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from selfmm.core.tensors import load_tensors
+from selfmm.core.errors import TrainingError
+from selfmm.core.tensors import Positions, load_tensors
 from selfmm.data.manifest import TEXT
 from selfmm.data.scales import LabelScale
+from selfmm.data.store import Dataset
 from selfmm.evaluation.worth import RunWorth
-from selfmm.models.adapt import STATISTICS, Adapt, FrameSummary
+from selfmm.models.adapt import PREFERRED, STATISTICS, Adapt, FrameSummary
 from selfmm.models.assembly import Assembly
 from selfmm.runs.folder import STARTER, RunFolder
 from selfmm.training.adapt.fit import LinearScore
@@ -91,3 +93,17 @@ def start_of(assembly: Assembly) -> Start:
             shared.add(name)
     notes = [f"started from the {info.dataset}: {' and '.join(sorted(shared))}."] if shared else []
     return Start(folder, frozenset(shared), notes)
+
+
+def check_start(assembly: Assembly, dataset: Dataset, rated: Positions) -> None:
+    """Raise ``TrainingError`` if there are neither rated clips nor scores to start from."""
+    if len(rated) or any(map(start_of(assembly).has, assembly.modalities)):
+        return
+    advice = "Give some clips a label"
+    if TEXT in assembly.modalities:
+        advice += f", or let the run read text as the starter does: `selfmm weights get {PREFERRED}`, no other encoder"
+    raise TrainingError(
+        f"no clip in the train and valid splits of {dataset.title} has a label ({len(dataset)} clips in total), and "
+        f"there is no score to start from: the starter reads text with {PREFERRED}, and faces that selfmm extracted. "
+        f"{advice}."
+    )
