@@ -26,7 +26,7 @@ from selfmm.runs.folder import STARTER, RunFolder
 from selfmm.starter import face, fit
 from selfmm.starter.texts import RatedTexts
 
-SETTINGS = load_settings(None, ["text.encoder=e5", "text.finetune=false", "labels.source=none"], model="starter")
+SETTINGS = load_settings(None, ["text.encoder=e5", "text.finetune=false", "labels.source=none"], model="adapt")
 GOOD, BAD = "the plot was wonderful", "the plot was dreadful"
 
 
@@ -173,7 +173,7 @@ def test_the_shipped_run_is_small_and_whole() -> None:
     folder = RunFolder(STARTER)
     info, worth = folder.require_finished(), folder.worth()
     assert sum(file.stat().st_size for file in STARTER.iterdir()) < 20_000
-    assert (info.model, info.encoder_weights, set(info.unscored)) == ("starter", "e5", {"audio"})
+    assert (info.model, info.encoder_weights, set(info.unscored)) == ("adapt", "e5", {"audio"})
     assert worth is not None
     assert worth.scores[FUSION].informs
     assert worth.training_clips == 23_703

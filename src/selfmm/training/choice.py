@@ -33,10 +33,11 @@ def choose_model(dataset: Dataset, overrides: Sequence[str]) -> tuple[str, str]:
     rated = int(np.isfinite(dataset.labels()[dataset.samples["split"].isin(["train", "valid"]).to_numpy()]).sum())
     words = TEXT in dataset.modalities and dataset.modalities[TEXT].kind == "text"
     limit = FEW if words else _FEW_WITHOUT_WORDS
+    number = clips(rated, ("is rated", "are rated"))
     if rated >= limit:
-        return default, f"model: {default}, because {clips(rated)} are rated; below {limit} it would be adapt."
+        return default, f"model: {default}, because {number}; below {limit} it would be adapt."
     return "adapt", (
-        f"model: adapt, because {clips(rated)} are rated: fewer than {limit} teach {default} little. It moves the "
+        f"model: adapt, because {number}: fewer than {limit} teach {default} little. It moves the "
         f"starter's scores towards the ratings. `model='{default}'` trains that one."
     )
 
