@@ -45,6 +45,8 @@ def test_the_number_of_rated_clips_chooses(dataset: Dataset, model: str) -> None
     assert reason.startswith(f"model: {model}, because ")
     rated = np.isfinite(dataset.labels()) & (dataset.samples["split"] != "test")
     assert f"{rated.sum()} clips are rated" in reason
+    words = dataset.modalities.get("text") == WORDS
+    assert ("starter" in reason) == (words and model == "adapt"), "it has no score of features alone"
 
 
 def test_one_clip_is_rated() -> None:

@@ -37,8 +37,9 @@ def choose_model(dataset: Dataset, overrides: Sequence[str]) -> tuple[str, str]:
     if rated >= limit:
         return default, f"model: {default}, because {number}; below {limit} it would be adapt."
     return "adapt", (
-        f"model: adapt, because {number}: fewer than {limit} teach {default} little. It moves the "
-        f"starter's scores towards the ratings. `model='{default}'` trains that one."
+        f"model: adapt, because {number}: fewer than {limit} teach {default} little. "
+        + ("It moves the starter's scores towards the ratings. " if words else "")
+        + f"`model='{default}'` trains that one."
     )
 
 
