@@ -254,7 +254,20 @@ def test_it_has_a_report(run: SentimentModel) -> None:
     page = api.report(run.folder.path)[0].read_text(encoding="utf-8")
     assert "40 left-out clips" in page
     assert "left-out clips" in page
+    assert "Scores of rated clips are left out" in page
     assert "validation clips" not in page
+    assert "lowest validation error" not in page
+
+
+@pytest.mark.parametrize("columns", [{"split": "train"}, {"split": "valid"}, {"label": np.nan}])
+def test_it_has_a_report_whatever_the_splits_and_labels(
+    small_starter: Path, tmp_path: Path, columns: dict[str, Any]
+) -> None:
+    pytest.importorskip("matplotlib", reason="the report has pictures")
+    run = train(data(tmp_path / "data", clips=30, **columns), tmp_path / "run")
+    assert api.report(run.folder.path)[0].is_file()
+    assert shown(run_summary(run))
+    assert repr(run)
 
 
 @pytest.mark.slow
