@@ -72,6 +72,7 @@ def make_search(
         problems += _problems(base, key, space, start)
     if not spaces and not problems:
         fixes = f"`overrides=...` fixes every space of {base.model_name}"
+        fixes = fixes if declared else f"{base.model_name} declares no space"
         problems.append(f"nothing is left to search: {fixes}. Add one with `spaces=...`")
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
