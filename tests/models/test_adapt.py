@@ -13,6 +13,7 @@ from models.worlds import MODALITIES, make_batch, settings_for, tiny_transformer
 from selfmm.config.settings import Settings, load_settings
 from selfmm.models import find_model
 from selfmm.models.adapt import PERCENTILES, PREFERRED, STATISTICS, Adapt, FrameSummary, LinearHead, Stack
+from selfmm.models.base import Score
 
 NAN = float("nan")
 
@@ -100,8 +101,9 @@ def stack_of(neutral: float = 0.0, unit: float = 1.0) -> Stack:
     heads = nn.ModuleDict({name: LinearHead(2) for name in ("text", "vision")})
     for name, weights in heads.named_parameters():
         weights.data = torch.zeros(1) if name.endswith("bias") else torch.tensor([[1.0, 0.0]])
-    for head in heads.values():
-        head.score.neutral, head.score.unit = neutral, unit
+    for part in heads.modules():
+        if isinstance(part, Score):
+            part.neutral, part.unit = neutral, unit
     stack = Stack(heads)
     stack.weights.copy_(torch.tensor([[0, 0], [0.9, 0], [0, 0.8], [0.7, 0.4]]))
     stack.bias.copy_(torch.tensor([0.05, 0.1, 0.2, 0.3]))

@@ -143,7 +143,7 @@ def worth_notes(worth: RunWorth) -> list[str]:
     if not all(math.isnan(score.band) for score in worth.scores.values()):
         fused = worth.scores[FUSION]
         lines.append(
-            f"4 of 5 within: band that holds the label of 4 of 5 new clips, from "
+            "4 of 5 within: band that holds the label of 4 of 5 new clips, from "
             + count(fused.band_clips, f"{_SPLITS.get(fused.band_split, fused.band_split)} clip")
             + ("; held: share of these clips" if not math.isnan(fused.coverage) else "")
         )

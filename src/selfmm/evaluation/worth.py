@@ -114,8 +114,8 @@ class RunWorth:
         training_clips: number of clips that the run was trained on.
         labelled_clips: number of clips with a label, of all splits.
         scores: by score, ``fusion`` and each modality.
-        always: modalities with a score that (nearly) all clips of the bands have. For clips without one of them, nothing
-            is known of the fused score.
+        always: modalities with a score that (nearly) all clips of the bands have. For clips without one of them,
+            nothing is known of the fused score.
     """
 
     label_range: tuple[float, float]

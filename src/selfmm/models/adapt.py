@@ -7,7 +7,7 @@ is a model of this kind that has seen no rated clip.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -130,7 +130,7 @@ class Stack(Fusion):
         present = torch.stack([(vectors[name] != 0).any(dim=-1) for name in self._heads], dim=-1)
         number = (present.long() * self.bits).sum(dim=-1)
         scores = torch.stack([head(vectors[name])[1] for name, head in self._heads.items()], dim=-1)
-        scale: Score = next(iter(self._heads.values())).score
+        scale = cast(Score, next(iter(self._heads.values())).score)
         moved = (scores - scale.neutral).where(present, 0.0)
         return moved, scale.neutral + scale.unit * self.bias[number] + (self.weights[number] * moved).sum(dim=-1)
 
@@ -161,8 +161,8 @@ class Adapt(LateFusion):
         if label_source(type(self), self.settings) != "none":
             raise SettingsError(
                 [
-                    f"labels.source = {self.settings.labels.source!r}: adapt learns every modality from the labels of the "
-                    "whole clips; choose none, or another model (see `selfmm models`)"
+                    f"labels.source = {self.settings.labels.source!r}: adapt learns every modality from the labels of "
+                    "the whole clips; choose none, or another model (see `selfmm models`)"
                 ]
             )
         return nn.ModuleDict({name: LinearHead(dim) for name, dim in representations.items()})

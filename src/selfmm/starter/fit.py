@@ -134,7 +134,7 @@ def write(words: Words, texts: RatedTexts, settings: Settings, out: Path) -> Run
         "encoders.vision.scale": torch.ones(len(COLUMNS)),
         "encoders.vision.centre": torch.zeros(len(facial) - 1),
         "encoders.vision.spread": torch.ones(len(facial) - 1),
-        "fusion.weights": _rounded([[0, 0], [1, 0], [0, 1], together]),  # without, words, face, both
+        "fusion.weights": _rounded(np.array([[0, 0], [1, 0], [0, 1], together])),  # without, words, face, both
         "fusion.bias": torch.zeros(4),
         "fusion.errors": _rounded(errors),
         "fusion.spread": _rounded(spread),

@@ -12,10 +12,12 @@ from selfmm.training.adapt.fit import SPREAD, Adapted, Clips, LinearScore, adapt
 from selfmm.training.adapt.stacking import precision_weights
 
 Array = npt.NDArray[np.float64]
+Groups = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 ERROR = 0.8
 
 
-def clips(inputs: Mapping[str, Array], labels: Array, recordings: Array | None = None, **lack: Array) -> Clips:
+def clips(inputs: Mapping[str, Array], labels: Array, recordings: Groups | None = None, **lack: Mask) -> Clips:
     """Each clip its own recording unless given; ``lack``: by modality, clips that lack it."""
     count = len(labels)
     present = {name: ~lack.get(name, np.zeros(count, dtype=bool)) for name in inputs}
@@ -50,7 +52,8 @@ def test_without_ratings_the_start_is_returned_as_it_is(unrated: bool) -> None:
     for name, before in start.items():
         head = adapted.heads[name]
         assert head.weights.tolist() == before.weights.tolist()
-        assert (head.bias, head.error) == (before.bias, pytest.approx(before.error))
+        assert head.bias == before.bias
+        assert head.error == pytest.approx(before.error)
         assert np.isnan(adapted.left_out[name]).all()
     assert adapted.spread == SPREAD
     assert adapted.stacked.weights[3] == pytest.approx(precision_weights(np.array([2.0, ERROR]), SPREAD))
@@ -132,7 +135,7 @@ def test_left_out_scores_do_not_know_the_label_of_their_recording() -> None:
     for name in made.inputs:
         assert after.strengths[name] == before.strengths[name]
         assert after.left_out[name][own] == pytest.approx(before.left_out[name][own], abs=1e-9)
-        assert not after.left_out[name][~own] == pytest.approx(before.left_out[name][~own], abs=1e-6)
+        assert after.left_out[name][~own] != pytest.approx(before.left_out[name][~own], abs=1e-6)
 
 
 def test_with_few_recordings_each_clip_is_its_own_group() -> None:

@@ -52,7 +52,9 @@ def world(seed: int, count: int = 60, noise: tuple[float, ...] = (0.6, 1.0, 1.3)
     return scores, targets, SPREAD * (1 - shares)
 
 
-def refits(scores: Array, targets: Array, groups: npt.NDArray[np.intp], own: Array, rows: Array) -> Array:
+def refits(
+    scores: Array, targets: Array, groups: npt.NDArray[np.intp], own: Array, rows: npt.NDArray[np.intp]
+) -> Array:
     """Slow: the score of each clip of ``rows`` by bias and weights that were fitted without its group."""
     result = np.empty(len(rows))
     for place, row in enumerate(rows):
@@ -79,7 +81,7 @@ def test_left_out_scores_are_those_of_refits_for_every_set_of_modalities() -> No
         expected = scores[np.ix_(rows, members)] @ own
         if len(members) > 1:
             expected = refits(scores[:, members], targets, groups, own, rows)
-            assert not stacked.weights[subset, members] == pytest.approx(own, abs=1e-3)
+            assert stacked.weights[subset, members] != pytest.approx(own, abs=1e-3)
         assert stacked.left_out[rows[same]] == pytest.approx(expected[same])
         seen.add(bool(same.any()))
         assert (np.delete(stacked.weights[subset], members) == 0).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ EXPRESSIONS = np.random.default_rng(0).uniform(-0.4, 0.5, 40)
 FACE = Modality(kind="frames", dim=63, columns=COLUMNS, gaps=True)
 
 
-def faces(label_range: tuple[float, float], split: str = "train", **vision: object) -> Dataset:
+def faces(label_range: tuple[float, float], split: str = "train", **vision: Any) -> Dataset:
     """A clip per expression, of 3 frames with other features at random; nothing is rated."""
     count, random = len(EXPRESSIONS), np.random.default_rng(1)
     frames = random.uniform(0, 1, (count, 3, len(COLUMNS))).astype(np.float32)
@@ -64,7 +65,7 @@ def test_a_face_has_the_score_of_the_rule(low: float, high: float, neutral: floa
 
 
 @pytest.mark.parametrize("vision", [{"columns": COLUMNS[::-1]}, {"columns": ()}])
-def test_other_features_have_no_start(vision: dict[str, object]) -> None:
+def test_other_features_have_no_start(vision: dict[str, Any]) -> None:
     assembly = assemble(faces((-3, 3), **vision), load_settings(None, [], model="adapt"))
     start = start_of(assembly)
     assert not start.has("vision")

@@ -12,8 +12,8 @@ sqrt(w)::
 
     left-out residuals of a group G = (1 - H_GG)^-1 residuals of G
 
-Source for single clips: Allen (1974), https://doi.org/10.1080/00401706.1974.10489157; for groups, see Hastie, Tibshirani
-and Friedman, The Elements of Statistical Learning, section 7.10.
+Source for single clips: Allen (1974), https://doi.org/10.1080/00401706.1974.10489157; for groups, see Hastie,
+Tibshirani and Friedman, The Elements of Statistical Learning, section 7.10.
 
 The strength is the smallest one whose left-out error is within one standard error of the least. Only strengths up to
 ``FREE`` compete, unless a larger one is better than all of them by three standard errors: the best of many on a few
