@@ -57,8 +57,10 @@ def test_choices_are_read_as_they_are_described(values: list[Any]) -> None:
 
 
 def test_a_model_in_closed_form_has_nothing_to_search() -> None:
-    with pytest.raises(SettingsError, match="nothing is left to search: adapt declares no space"):
-        searched(model="adapt")
+    """Otherwise a search would train it by gradients."""
+    for spaces in ((), ("text.max_tokens=20,40",)):
+        with pytest.raises(SettingsError, match="model = 'adapt': it is fitted at once and needs no search"):
+            searched(*spaces, model="adapt")
 
 
 @pytest.mark.parametrize("model", [name for name in MODELS if not find_model(name).closed_form])
