@@ -10,7 +10,16 @@ from cli.command_line import shown
 from evaluation.worths import EMPTY, GOOD, UNTOLD, worth
 from selfmm.evaluation.metrics import DESCRIPTIONS, describe, evaluate
 from selfmm.evaluation.tables import metrics_table, worth_table
-from selfmm.evaluation.verdicts import UNKNOWN, band_problem, cautions, skill_text, verdict
+from selfmm.evaluation.verdicts import (
+    UNKNOWN,
+    band_problem,
+    cautions,
+    skill_text,
+    verdict,
+    worth_notes,
+    worth_title,
+)
+from selfmm.evaluation.worth import LEFT_OUT
 
 
 def test_a_good_run_needs_no_caution() -> None:
@@ -88,3 +97,18 @@ def test_metrics_name_the_neutral_label_of_their_scale() -> None:
     text = shown(metrics_table({"test": metrics}, 3.0), 160)
     assert "negative (< 3)" in text
     assert "< 0" not in text
+
+
+def test_clips_that_were_left_out_are_called_so() -> None:
+    own = replace(GOOD, split=LEFT_OUT, band_split=LEFT_OUT, clips=40, band_clips=20, coverage=float("nan"))
+    left_out = worth(own)
+    assert worth_title(left_out) == "what each score is worth, on 40 left-out clips of 7 recordings"
+    notes = worth_notes(left_out)
+    assert "4 of 5 within: band that holds the label of 4 of 5 new clips, from 20 left-out clips" in notes
+    assert "the band is rough: only 20 clips have a label" in notes
+    assert not any("validation" in note or "epoch" in note for note in notes)
+    (line,) = cautions(worth(replace(EMPTY, split=LEFT_OUT)))
+    assert "on 70 left-out clips its mean error is" in line
+    tested = worth_notes(worth(replace(GOOD, band_split=LEFT_OUT)))
+    assert any(note.endswith("from 29 left-out clips; held: share of these clips") for note in tested)
+    assert any(note.endswith("from 29 validation clips; held: share of these clips") for note in worth_notes(worth()))

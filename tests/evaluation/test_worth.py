@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from selfmm.evaluation.worth import (
     FUSION,
+    LEFT_OUT,
     LEVEL,
     RunWorth,
     Scored,
@@ -183,6 +184,36 @@ def test_without_labelled_test_clips_the_validation_clips_stand_in() -> None:
     assert (fused.split, fused.clips) == ("valid", 40)
     assert fused.informs
     assert math.isnan(fused.coverage)
+
+
+@pytest.mark.parametrize("tested", [True, False])
+def test_left_out_clips_make_the_band_and_measure_unless_more_clips_test(tested: bool) -> None:
+    """As of a model in closed form: the clips of train and valid that it was fitted to."""
+    table = clips(np.random.default_rng(3), 0.5, valid=40, test=60 if tested else 30)
+    known = scored(table)
+    with_split = known.with_split(np.arange(40), LEFT_OUT)
+    assert set(known.splits) == {"valid", "test"}, "the first one is as it was"
+    worth = run_worth(with_split, RANGE, 40, LEFT_OUT).scores[FUSION]
+    as_valid = run_worth(known, RANGE, 40).scores[FUSION]
+    assert (worth.band, worth.band_clips, worth.band_split) == (as_valid.band, 40, LEFT_OUT)
+    assert as_valid.band_split == "valid"
+    if tested:
+        assert (worth.split, worth.clips, worth.mae) == ("test", 60, as_valid.mae)
+        assert worth.coverage == as_valid.coverage
+    else:
+        assert (worth.split, worth.clips) == (LEFT_OUT, 40)
+        assert worth.mae == pytest.approx(np.abs(table["score"] - table["label"])[:40].mean())
+        assert math.isnan(worth.coverage)
+    other = worth_on(known, "test", run_worth(with_split, RANGE, 40, LEFT_OUT)).scores[FUSION]
+    assert (other.band, other.band_split) == (worth.band, LEFT_OUT)
+
+
+def test_without_any_label_nothing_is_known() -> None:
+    table = clips(np.random.default_rng(4), 0.5).assign(label=np.nan)
+    worth = run_worth(scored(table), RANGE, 0, LEFT_OUT)
+    assert (worth.labelled_clips, worth.always) == (0, ())
+    fused = worth.scores[FUSION]
+    assert (fused.clips, fused.band, fused.informs, fused.can_tell) == (0, 6.0, False, False)
 
 
 def test_peoples_labels_of_a_modality_are_used_if_they_cover_half_of_its_clips() -> None:

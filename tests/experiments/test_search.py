@@ -13,7 +13,7 @@ from selfmm.config.settings import load_settings
 from selfmm.core.errors import SettingsError
 from selfmm.data.manifest import Modality
 from selfmm.experiments.search import Search, describe_space, make_search, parse_space, with_values
-from selfmm.models import MODELS
+from selfmm.models import MODELS, find_model
 from selfmm.models.base import Range
 
 
@@ -56,7 +56,14 @@ def test_choices_are_read_as_they_are_described(values: list[Any]) -> None:
     assert parse_space(f"key={describe_space(tuple(values))}") == ("key", tuple(values))
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+def test_a_model_in_closed_form_has_nothing_to_search() -> None:
+    """Otherwise a search would train it by gradients."""
+    for spaces in ((), ("text.max_tokens=20,40",)):
+        with pytest.raises(SettingsError, match="model = 'adapt': it is fitted at once and needs no search"):
+            searched(*spaces, model="adapt")
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if not find_model(name).closed_form])
 def test_every_model_can_be_searched_from_its_defaults(model: str) -> None:
     search = searched(model=model)
     assert search.spaces

@@ -59,7 +59,7 @@ def test_sides_are_those_of_the_neutral_label(tmp_path: Path) -> None:
 def test_one_clip(tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0], ["train"])
     with pytest.raises(TrainingError, match=r"data set in .*no clip in its valid split.*3 or more in total"):
-        selfmm.train(dataset, out=tmp_path / "run")
+        selfmm.train(dataset, model="self_mm", out=tmp_path / "run")
 
 
 def test_unlabelled_training_clips_are_named(tmp_path: Path) -> None:

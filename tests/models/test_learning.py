@@ -10,7 +10,7 @@ import pytest
 import selfmm
 from selfmm.data.planted import PlantedSettings, write_planted
 from selfmm.data.store import Dataset
-from selfmm.models import MODELS
+from selfmm.models import MODELS, find_model
 
 QUICK = (
     *("training.max_epochs=8", "training.batch_size=16", "training.accumulation=1", "text.max_tokens=40"),
@@ -48,4 +48,5 @@ def test_it_beats_the_mean(name: str, clear: Dataset, tiny_encoder: str, tmp_pat
     error = float(np.abs(unseen["score"] - unseen["label"]).mean())
     assert error < 0.8 * float(np.abs(unseen["label"] - mean).mean())
     again = selfmm.load(run.folder.path).predict(clear)
-    np.testing.assert_allclose(again["score"], table["score"], atol=1e-5)
+    same = (table["split"] == "test") | (not find_model(name).closed_form)  # otherwise, scores are left out
+    np.testing.assert_allclose(again["score"][same], table["score"][same], atol=1e-5)

@@ -13,6 +13,7 @@ from selfmm.config.settings import Settings, load_settings
 from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Stream
 from selfmm.models import find_model, packed
+from selfmm.models.adapt import Stack
 from selfmm.models.base import Model, label_source
 from selfmm.models.sequences import Sequence as Steps
 
@@ -52,6 +53,8 @@ def make_model(name: str, *overrides: str, seed: int = 0, modalities: Mapping[st
     model = find_model(name)(modalities, settings_for(name, *overrides), transformer)
     for stand_in in model.missing.values():
         nn.init.normal_(stand_in)
+    if isinstance(fusion := getattr(model, "fusion", None), Stack):
+        nn.init.normal_(fusion.weights)
     return model.eval()
 
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from selfmm.features.face.landmarks import COLUMNS
+from selfmm.models.adapt import STATISTICS
 from selfmm.starter import face
 
 
 def score(smile: float = 0.0, brow: float = 0.0, **others: float) -> float:
     shapes = {"mouthSmileLeft": smile, "mouthSmileRight": smile, "browDownLeft": brow, "browDownRight": brow, **others}
     means = [shapes.get(name, 0.0) for name in COLUMNS]
-    return float(np.array([*means, 1.0]) @ face.weights())
+    others_than_means = [9.0] * (STATISTICS - 1) * len(COLUMNS)
+    return float(np.array([*means, *others_than_means, 1.0]) @ face.weights())
 
 
 def test_a_neutral_face_that_talks_is_neutral() -> None:

@@ -26,7 +26,7 @@ from selfmm.runs.folder import STARTERS, RunFolder
 from selfmm.starter import face, fit
 from selfmm.starter.texts import RatedTexts
 
-SETTINGS = load_settings(None, ["text.encoder=e5", "text.finetune=false", "labels.source=none"], model="starter")
+SETTINGS = load_settings(None, ["text.encoder=e5", "text.finetune=false", "labels.source=none"], model="adapt")
 GOOD, BAD = "the plot was wonderful", "the plot was dreadful"
 
 
@@ -183,7 +183,7 @@ def test_the_shipped_run_is_small_and_whole(encoder: str) -> None:
     folder = RunFolder(STARTERS[encoder])
     info, worth = folder.require_finished(), folder.worth()
     assert sum(file.stat().st_size for file in folder.path.iterdir()) < 20_000
-    assert (info.model, info.encoder_weights, set(info.unscored)) == ("starter", encoder, {"audio"})
+    assert (info.model, info.encoder_weights, set(info.unscored)) == ("adapt", encoder, {"audio"})
     assert folder.settings().text.encoder == encoder
     assert ("selfmm weights get e5" in info.about) == (encoder != "e5")
     assert worth is not None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 from selfmm.core.messages import clips, count
-from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, LEAST_SKILL, MANY_GROUPS, RunWorth, Worth
+from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, LEAST_SKILL, LEFT_OUT, MANY_GROUPS, RunWorth, Worth
 
 NO_INFORMATION, CHANCE, UNTOLD = "no information", "may be chance", "cannot tell"
 UNKNOWN = (
     "what these scores are worth is not known: the run was trained before selfmm measured it, or these are seeds whose "
     "data set was moved or changed. Train again, or see: selfmm evaluate RUN"
 )
-_ROUGH = 25  # validation clips: with fewer, the band itself varies by a quarter or more
+_ROUGH = 25  # clips: with fewer, the band itself varies by a quarter or more
 _SHARE = 0.5  # of the labelled clips that are for training, at least; of few recordings it may be far less by chance
 _SPLITS = {"valid": "validation", "test": "test", "train": "training"}
 _NEEDED = f"It takes {LEAST_CLIPS} labelled clips, or clips of {MANY_GROUPS} recordings"
@@ -79,6 +79,8 @@ def band_text(band: float) -> str:
 def band_problem(worth: Worth, label_range: tuple[float, float]) -> str:
     """Return why the band of a score is the whole scale or only rough; empty if it is neither."""
     few = f"only {clips(worth.band_clips, ('has', 'have'))} a label in the validation split"
+    if worth.band_split == LEFT_OUT:
+        few = f"only {clips(worth.band_clips, ('has', 'have'))} a label"
     if math.isnan(worth.band):
         return "unknown: the run has no band for this score"
     if worth.band >= label_range[1] - label_range[0]:
@@ -141,7 +143,8 @@ def worth_notes(worth: RunWorth) -> list[str]:
     if not all(math.isnan(score.band) for score in worth.scores.values()):
         fused = worth.scores[FUSION]
         lines.append(
-            f"4 of 5 within: band that holds the label of 4 of 5 new clips, from {fused.band_clips} validation clips"
+            "4 of 5 within: band that holds the label of 4 of 5 new clips, from "
+            + count(fused.band_clips, f"{_SPLITS.get(fused.band_split, fused.band_split)} clip")
             + ("; held: share of these clips" if not math.isnan(fused.coverage) else "")
         )
         if problem := band_problem(fused, worth.label_range):

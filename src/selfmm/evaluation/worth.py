@@ -63,7 +63,7 @@ class Worth:
     """What one score is worth. Numbers are NaN where they have no value.
 
     Attributes:
-        split: the clips that it was measured on: ``test``, or ``valid`` if no test clip has a label.
+        split: the clips that it was measured on: ``test``, or ``valid`` if no test clip has a label, or ``LEFT_OUT``.
         against: the column that the score was compared with: ``label``, or ``label_<modality>``.
         clips, groups: number of these clips that have score and label, and of their recordings.
         mae: mean absolute error of the score, in units of the label.
@@ -73,8 +73,9 @@ class Worth:
         skill_low, skill_high: 90 % interval of ``skill``; NaN if there are too few clips, see ``can_tell``.
         corr: Pearson correlation of score and label.
         band: half-width of the interval that holds the label of ``LEVEL`` of unseen clips, in units of the label.
-        band_clips: number of validation clips that it comes from. With fewer than 4 there is no such interval, and
-            ``band`` is the length of the whole label range.
+        band_clips: number of clips that it comes from. With fewer than 4 there is no such interval, and ``band`` is the
+            length of the whole label range.
+        band_split: the split of these clips: ``valid``, or ``LEFT_OUT``.
         coverage: share of the ``clips`` whose label is inside; NaN if the band comes from the same clips.
     """
 
@@ -91,6 +92,7 @@ class Worth:
     band: float = math.nan
     band_clips: int = 0
     coverage: float = math.nan
+    band_split: str = "valid"
 
     @property
     def informs(self) -> bool:
@@ -112,8 +114,8 @@ class RunWorth:
         training_clips: number of clips that the run was trained on.
         labelled_clips: number of clips with a label, of all splits.
         scores: by score, ``fusion`` and each modality.
-        always: modalities with a score that (nearly) all validation clips have. For clips without one of them, nothing
-            is known of the fused score.
+        always: modalities with a score that (nearly) all clips of the bands have. For clips without one of them,
+            nothing is known of the fused score.
     """
 
     label_range: tuple[float, float]
@@ -207,8 +209,8 @@ def run_worth(
 ) -> RunWorth:
     """Return what the scores of a run are worth: bands from the validation clips, the rest from the test clips.
 
-    If no test clip has a label, or fewer have than there are clips for the bands that the run was not fitted to, these
-    stand in, and ``coverage`` is NaN.
+    If no test clip has a label, or no more of them than left-out clips, the clips of the bands stand in, and
+    ``coverage`` is NaN.
 
     Args:
         calibration: the split with the clips for the bands.
@@ -221,7 +223,8 @@ def run_worth(
         against = scored.reference(name, tuple(dict.fromkeys((calibration, split))))
         score, label, _ = scored.pair(name, against, calibration)
         worth = measure(*scored.pair(name, against, split), split, against)
-        banded = replace(worth, band=conformal_band(np.abs(score - label), width), band_clips=len(score))
+        band = conformal_band(np.abs(score - label), width)
+        banded = replace(worth, band=band, band_clips=len(score), band_split=calibration)
         scores[name] = banded if split == calibration else replace(banded, coverage=_coverage(scored, name, banded))
     labelled = int(np.isfinite(scored.labels["label"]).sum())
     rows = scored.splits == calibration
@@ -246,7 +249,7 @@ def worth_on(scored: Scored, split: str, trained: RunWorth) -> RunWorth:
             against = before.against
         worth = measure(*scored.pair(name, against, split), split, against)
         if before is not None and before.against == against:
-            worth = replace(worth, band=before.band, band_clips=before.band_clips)
+            worth = replace(worth, band=before.band, band_clips=before.band_clips, band_split=before.band_split)
             worth = replace(worth, coverage=_coverage(scored, name, worth))
         scores[name] = worth
     return replace(trained, scores=scores)

@@ -56,7 +56,12 @@ def make_search(
         SettingsError: if a space is not valid, or a value of it with the other settings; lists every problem.
     """
     frames = [name for name, modality in modalities.items() if modality.kind == "frames"]
-    declared = _each(find_model(base.model).search, frames)
+    model = find_model(base.model)
+    if model.closed_form:
+        raise SettingsError(
+            [f"model = {base.model_name!r}: it is fitted at once and needs no search. `selfmm train` fits it"]
+        )
+    declared = _each(model.search, frames)
     spaces = {key: space for key, space in declared.items() if key not in fixed}
     problems: list[str] = []
     for text in given:

@@ -14,7 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from selfmm.config.settings import Group, Settings, StreamSettings
-from selfmm.models.base import Score, Space
+from selfmm.core.errors import SettingsError
+from selfmm.models.base import Score, Space, label_source
 from selfmm.models.encoders import Standardised
 from selfmm.models.late_fusion import Fusion, LateFusion
 
@@ -152,6 +153,13 @@ class Adapt(LateFusion):
         return settings.model_copy(update={"text": text})
 
     def make_heads(self, representations: Mapping[str, int]) -> nn.ModuleDict:
+        if label_source(type(self), self.settings) != "none":
+            raise SettingsError(
+                [
+                    f"labels.source = {self.settings.labels.source!r}: adapt learns every modality from the labels of "
+                    "the whole clips; choose none, or another model (see `selfmm models`)"
+                ]
+            )
         return nn.ModuleDict({name: LinearHead(dim) for name, dim in representations.items()})
 
     def make_fusion(self) -> Fusion:

@@ -90,10 +90,9 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
         for key, name in (("mae", "MAE"), ("corr", "correlation"))
         if fusion.get(key) is not None
     ]
-    tiles += [
-        (f"{content['splits']['train']['fusion']['count']:,}", "training clips"),
-        (f"{content['best_epoch']} of {len(material.history)}", "best epoch"),
-    ]
+    tiles.append((f"{content['splits']['train']['fusion']['count']:,}", "training clips"))
+    if info.model != "adapt":
+        tiles.append((f"{content['best_epoch']} of {len(material.history)}", "best epoch"))
     flipped = np.nan if audit is None else float(audit.figures["flipped"].mean())
     tiles += [] if np.isnan(flipped) else [(number(flipped, "flipped"), "labels with the opposite sign of m")]
     low, high = info.label_range

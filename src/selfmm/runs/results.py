@@ -85,7 +85,8 @@ def read_worth(content: Mapping[str, Any]) -> RunWorth | None:
     worth = TypeAdapter(RunWorth).validate_python(_without_null(content["worth"]))
     names = {"label", *(f"label_{name}" for name in worth.scores)}
     if FUSION not in worth.scores or any(
-        score.against not in names or score.split not in (*SPLITS, LEFT_OUT) for score in worth.scores.values()
+        score.against not in names or not {score.split, score.band_split} <= {*SPLITS, LEFT_OUT}
+        for score in worth.scores.values()
     ):
         raise ValueError("worth lacks the fusion, or names an unknown split or label")
     return worth

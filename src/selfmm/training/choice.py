@@ -44,16 +44,13 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     rated = int(np.isfinite(dataset.labels()[dataset.samples["split"].isin(["train", "valid"]).to_numpy()]).sum())
     words = TEXT in dataset.modalities and dataset.modalities[TEXT].kind == "text"
     limit = FEW if words else _FEW_WITHOUT_WORDS
+    number = clips(rated, ("is rated", "are rated"))
     if rated < limit:
-        return Choice(
-            "adapt",
-            None,
-            f"model: adapt, because {clips(rated, ('is', 'are'))} rated in train and valid; {default} needs {limit}. "
-            f"`model='{default}'` trains that one.",
-        )
+        why = f"{number} in train and valid, and {default} needs {limit}"
+        return Choice("adapt", None, f"model: adapt, because {why}. `model='{default}'` trains that one.")
     begins = STARTER if words and weights.find("e5") is not None else None
     more = ", starting from the starter" if begins else ""
-    return Choice(default, begins, f"model: {default}{more}, because {clips(rated, ('is', 'are'))} rated.")
+    return Choice(default, begins, f"model: {default}{more}, because {number}; below {limit} it would be adapt.")
 
 
 def _means_gradients(key: str) -> bool:

@@ -42,6 +42,7 @@ from selfmm.models.scoring import Scores, mean_encodings, prediction_table, scor
 from selfmm.models.text import weights_to_name
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, StartInfo, environment
 from selfmm.runs.weights import store_weights
+from selfmm.training.adapt.start import check_start
 from selfmm.training.adapt.trainer import AdaptTrainer, rated_rows
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.corrections import corrections_used
@@ -103,6 +104,8 @@ class Run:
             assembly, self._start = assemble_started(self.dataset, self.settings)
         # Report problems with the data before creating a folder.
         objective = make_objective(self.dataset, self.settings, assembly, self.rows)
+        if assembly.model.closed_form:
+            check_start(assembly, self.dataset, self.rows)
         if assembly.model.needs.aligned:
             assembly.maker(self.dataset, np.arange(len(self.dataset)))
         if self.processes.main and state != _BEGUN:

@@ -21,7 +21,7 @@ from selfmm.training.objectives.weighting import Weighting
 
 LENGTHS = {"text": [4, 7, 3, 5], "audio": [9, 2, 0, 6], "vision": [1, 5, 4, 0]}
 COUNT = 4
-REPRESENTED = [name for name in MODELS if name not in ("ef_lstm", "mult", "mag_bert")]
+REPRESENTED = [name for name in MODELS if name not in ("ef_lstm", "mult", "mag_bert", "adapt")]
 WEIGHTINGS: tuple[Weighting, Weighting] = ("encoder", "published")
 Gradients = dict[str, Tensor]
 

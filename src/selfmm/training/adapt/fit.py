@@ -115,7 +115,8 @@ def adapt(clips: Clips, start: Mapping[str, LinearScore], *, unrated: bool = Tru
         own = rated & present
         errors, constant = np.square(clips.labels - left)[own], np.square(_left_out_mean(clips.labels[own]))
         error = _blend(errors, spread if before is None else before.error)
-        if before is None and not ridge.proven(constant - errors, groups[own], _PROOF):
+        proof = fit.strength > 0 and ridge.proven(constant - errors, groups[own], _PROOF)  # without, it is a constant
+        if before is None and not proof:
             error = spread  # so it has no weight in the sum
         heads[name] = _combined(before, fit, error)
         strengths[name], left_out[name] = fit.strength, left

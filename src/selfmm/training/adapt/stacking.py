@@ -7,9 +7,10 @@ counts once, however many modalities a clip has::
 
     precision = 1 / V + sum (1 / v - 1 / V)        weight of s = (1 / v) / precision
 
-A modality with v >= V says nothing and has weight 0. Rated clips move the weights by the same ridge regression as the
-heads (Wolpert, Stacked Generalization, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1; non-negative as in Breiman,
-Stacked Regressions, 1996, https://doi.org/10.1007/BF00117832), on scores that were left out.
+A modality with v >= V says nothing and has weight 0; if none says anything, the score is the mean of theirs, which is
+about the mean of the labels. Rated clips move the weights by the same ridge regression as the heads (Wolpert, Stacked
+Generalization, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1; non-negative as in Breiman, Stacked Regressions,
+1996, https://doi.org/10.1007/BF00117832), on scores that were left out.
 """
 
 from __future__ import annotations
@@ -76,9 +77,9 @@ def stack(scores: Array, targets: Array, groups: Groups, errors: Sequence[float]
 
 def precision_weights(errors: Array, spread: float) -> Array:
     """Return the weights (k,) of scores with error variances ``errors`` (k,), and labels with variance ``spread``."""
-    if len(errors) == 1:
-        return np.ones(1)
     informs = errors < spread
+    if not informs.any():
+        return np.full(len(errors), 1 / max(len(errors), 1))
     precision = 1 / spread + (informs * (1 / errors - 1 / spread)).sum()
     weights: Array = informs / errors / precision
     return weights

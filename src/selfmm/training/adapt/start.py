@@ -9,9 +9,11 @@ import numpy.typing as npt
 import torch
 
 from selfmm.config.model_name import STARTER as STARTER_NAME
-from selfmm.core.tensors import load_tensors
+from selfmm.core.errors import TrainingError
+from selfmm.core.tensors import Positions, load_tensors
 from selfmm.data.manifest import TEXT
 from selfmm.data.scales import LabelScale
+from selfmm.data.store import Dataset
 from selfmm.evaluation.worth import RunWorth
 from selfmm.models.adapt import STATISTICS, Adapt, FrameSummary
 from selfmm.models.assembly import Assembly
@@ -96,3 +98,16 @@ def start_of(assembly: Assembly) -> Start:
         if other is not None and frames == (other.kind == "frames", other.dim, other.columns):
             shared.add(name)
     return Start(folder, frozenset(shared)) if shared else nothing
+
+
+def check_start(assembly: Assembly, dataset: Dataset, rated: Positions) -> None:
+    """Raise ``TrainingError`` if there are neither rated clips nor scores to start from."""
+    if len(rated) or any(map(start_of(assembly).has, assembly.modalities)):
+        return
+    advice = "Give some clips a label"
+    if TEXT in assembly.modalities:
+        advice += ", or have words read as the starter does: leave out settings of the text encoder"
+    raise TrainingError(
+        f"no clip in the train and valid splits of {dataset.title} has a label ({len(dataset)} clips in total), and "
+        f"there is no score to start from. {advice}."
+    )

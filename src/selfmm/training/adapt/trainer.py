@@ -189,8 +189,7 @@ def fit_notes(adapted: Adapted) -> list[str]:
     for name, explained in adapted.explained.items():
         count = adapted.learned_from[name]
         if count:
-            told = (
-                "" if np.isnan(explained) else f"; left out, its score explains {max(explained, 0):.0%} of the ratings"
-            )
-            notes.append(f"{name} also learned from the words' score of {clip_count(count)} without a rating{told}.")
+            share = f"; left out, its score explains {max(explained, 0):.0%} of the ratings"
+            share = "" if np.isnan(explained) else share
+            notes.append(f"{name} also learned from the words' score of {clip_count(count)} without a rating{share}.")
     return notes

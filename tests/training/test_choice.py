@@ -1,0 +1,78 @@
+"""Which model is trained if the user names none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from selfmm.data.manifest import Manifest, Modality
+from selfmm.data.store import Dataset
+from selfmm.training.choice import _FEW_WITHOUT_WORDS, FEW, choose_model
+
+WORDS, TOKENS = Modality(kind="text"), Modality(kind="tokens")
+FEATURES = Modality(kind="frames", dim=5)
+
+
+def data(rated: int, unrated: int = 0, test: int = 0, **modalities: Modality) -> Dataset:
+    """``rated`` clips of train and valid with a label, ``unrated`` without, and ``test`` clips with a label."""
+    splits = ["train", "valid"] * (rated // 2) + ["train"] * (rated % 2 + unrated) + ["test"] * test
+    labels = np.r_[np.ones(rated), np.full(unrated, np.nan), np.ones(test)]
+    table = pd.DataFrame({"id": np.arange(len(labels)).astype(str), "split": splits, "label": labels, "video": "v"})
+    manifest = Manifest(name="clips", label_range=(-3.0, 3.0), modalities=modalities or {"text": WORDS})
+    return Dataset(Path(), manifest, table, {})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model"),
+    [
+        (data(0, 50), "adapt"),
+        (data(FEW - 1), "adapt"),
+        (data(FEW), "self_mm"),
+        (data(FEW - 1, unrated=500, test=500), "adapt"),
+        (data(_FEW_WITHOUT_WORDS - 1, audio=FEATURES), "adapt"),
+        (data(_FEW_WITHOUT_WORDS, audio=FEATURES), "self_mm"),
+        (data(_FEW_WITHOUT_WORDS, text=FEATURES, audio=FEATURES), "self_mm"),
+        (data(_FEW_WITHOUT_WORDS, text=TOKENS), "self_mm"),
+        (data(_FEW_WITHOUT_WORDS, text=WORDS, audio=FEATURES), "adapt"),
+    ],
+)
+def test_the_number_of_rated_clips_chooses(dataset: Dataset, model: str) -> None:
+    chosen, reason = choose_model(dataset, [])
+    assert chosen == model
+    assert reason.startswith(f"model: {model}, because ")
+    rated = np.isfinite(dataset.labels()) & (dataset.samples["split"] != "test")
+    assert f"{rated.sum()} clips are rated" in reason
+    words = dataset.modalities.get("text") == WORDS
+    assert ("starter" in reason) == (words and model == "adapt"), "it has no score of features alone"
+
+
+def test_one_clip_is_rated() -> None:
+    assert "because 1 clip is rated" in choose_model(data(1), [])[1]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("training.max_epochs=3", "training.batch_size = 4", "fusion.lr=1e-3", "stream.audio.lr=1e-3"),
+        *("text.finetune=true", "text.lr=1e-5", "text.pooling=first", "labels.source=none", "options.depth=2"),
+        "align=pool",
+    ],
+)
+def test_a_setting_of_models_that_learn_by_steps_chooses_such_a_model(override: str) -> None:
+    model, reason = choose_model(data(10), ["seed=1", override])
+    assert model == "self_mm"
+    assert f"because {override.partition('=')[0].strip()} is a setting of models" in reason
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("seed=2", "modalities=text", "training.device=cpu", "training.share=0.5", "options.unrated=ignore"),
+        *("text.encoder=minilm", "text.layer=3", "text.capitals=keep", "text.max_tokens=64"),
+    ],
+)
+def test_other_settings_do_not(override: str) -> None:
+    assert choose_model(data(10), [override])[0] == "adapt"
