@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 
 from cli.command_line import complains, selfmm, shown
-from conftest import QUICK
 from selfmm import api
 from selfmm.api import first_steps, train
 from selfmm.api.first_steps import agreement, check_recordings, final_recovery
@@ -117,23 +116,21 @@ def test_demo_clips_by_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_from_recordings_to_a_card(demo_clips: Path, tiny_encoder: str, tmp_path: Path) -> None:
+def test_from_recordings_to_a_card(demo_clips: Path, tmp_path: Path) -> None:
     if missing := first_steps.missing_for_recordings():
         pytest.skip(f"recordings need {missing}")
-    overrides = [*QUICK, "training.max_epochs=2", f"text.encoder={tiny_encoder}"]
     out = io.StringIO()
-    console = Console(file=out, width=400)
-    model = learn_recordings(console, demo_clips, tmp_path / "data", tmp_path / "run", overrides)
+    model = learn_recordings(Console(file=out, width=400), demo_clips, tmp_path / "data", tmp_path / "run")
     given = pd.read_csv(demo_clips).set_index("id")
-    scores = model.predictions
-    assert sorted(scores["id"]) == sorted(given.index)
-    name = scores.loc[scores["split"] == "test", "id"].iloc[0]
+    scores = model.predictions.set_index("id")
+    assert sorted(scores.index) == sorted(given.index)
+    assert (model.info.model, model.info.start is not None) == ("adapt", True)
     said = out.getvalue()
-    assert f"selfmm predict {tmp_path / 'run'} {demo_clips.parent / given.loc[name, 'path']}" in said
-    card = said[said.index("9. one clip") :]
-    assert f"given words: “{given.loc[name, 'text']}”" in card
-    assert "warning: trained on" in card  # twelve clips
-    assert not any(f"{score:+.2f}" in card for score in scores.set_index("id").loc[name, ["score", "score_text"]])
+    first, last = said[: said.index("3. extracting")], said[said.index("6. a clip") :]
+    assert "no score: no free ratings of voices" in first, "the starter's card"
+    name = scores.index[scores["split"] == "test"][0]
+    assert f"selfmm predict {tmp_path / 'run'} {demo_clips.parent / given.loc[name, 'path']}" in last
+    assert f"given words: “{given.loc[name, 'text']}”" in last
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.worlds import MODALITIES, make_batch, settings_for, tiny_transformer
 from selfmm.config.settings import Settings, load_settings
 from selfmm.models import find_model
-from selfmm.models.adapt import PERCENTILES, PREFERRED, STATISTICS, Adapt, FrameSummary, LinearHead, Stack
+from selfmm.models.adapt import PERCENTILES, STATISTICS, Adapt, FrameSummary, LinearHead, Stack
 from selfmm.models.base import Score
 
 NAN = float("nan")
@@ -168,13 +168,10 @@ def prepared(*overrides: str) -> Settings:
     return find_model("adapt").prepared(load_settings(None, overrides, model="adapt"))
 
 
-def test_it_reads_the_mean_of_a_frozen_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    for there, expected in ((True, PREFERRED), (False, Settings().text.encoder)):
-        monkeypatch.setattr("selfmm.models.adapt.weights.find", lambda name, there=there: "folder" if there else None)
-        settings = prepared()
-        assert (settings.text.encoder, settings.text.finetune, settings.text.pooling) == (expected, False, "mean")
-        assert prepared("text.encoder=minilm").text.encoder == "minilm"
-        assert find_model("adapt").prepared(settings) == settings
+def test_it_reads_the_mean_of_a_frozen_encoder() -> None:
+    settings = prepared()
+    assert (settings.text.finetune, settings.text.pooling) == (False, "mean")
+    assert find_model("adapt").prepared(settings) == settings
 
 
 def test_it_is_listed_and_runs_are_of_it() -> None:

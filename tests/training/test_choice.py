@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from selfmm.core.weights import find
 from selfmm.data.manifest import Manifest, Modality
 from selfmm.data.store import Dataset
 from selfmm.training.choice import _FEW_WITHOUT_WORDS, FEW, choose_model
@@ -40,17 +41,22 @@ def data(rated: int, unrated: int = 0, test: int = 0, **modalities: Modality) ->
     ],
 )
 def test_the_number_of_rated_clips_chooses(dataset: Dataset, model: str) -> None:
-    chosen, reason = choose_model(dataset, [])
+    chosen, start, reason = choose_model(dataset, [])
     assert chosen == model
-    assert reason.startswith(f"model: {model}, because ")
+    assert reason.startswith(f"model: {model}")
     rated = np.isfinite(dataset.labels()) & (dataset.samples["split"] != "test")
     assert f"{rated.sum()} clips are rated" in reason
     words = dataset.modalities.get("text") == WORDS
-    assert ("starter" in reason) == (words and model == "adapt"), "it has no score of features alone"
+    assert (start == "starter") == (words and model == "self_mm" and find("e5") is not None)
+    assert ("starting from the starter" in reason) == (start is not None)
+
+
+def test_a_named_start_is_for_a_model_that_learns_by_steps() -> None:
+    assert choose_model(data(10), [], start=True) == ("self_mm", None, "")
 
 
 def test_one_clip_is_rated() -> None:
-    assert "because 1 clip is rated" in choose_model(data(1), [])[1]
+    assert "because 1 clip is rated" in choose_model(data(1), []).reason
 
 
 @pytest.mark.parametrize(
@@ -62,9 +68,7 @@ def test_one_clip_is_rated() -> None:
     ],
 )
 def test_a_setting_of_models_that_learn_by_steps_chooses_such_a_model(override: str) -> None:
-    model, reason = choose_model(data(10), ["seed=1", override])
-    assert model == "self_mm"
-    assert f"because {override.partition('=')[0].strip()} is a setting of models" in reason
+    assert choose_model(data(10), ["seed=1", override]) == ("self_mm", None, "")
 
 
 @pytest.mark.parametrize(

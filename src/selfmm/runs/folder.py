@@ -365,7 +365,7 @@ class RunFolder:
 
 
 def starter_folder(encoder: str = "") -> Path:
-    """Return the starter for a text encoder, by default for the best one on this machine; ``STARTER`` if there is none."""
+    """Return the starter for a text encoder, by default the best one here; ``STARTER`` if there is none."""
     return STARTERS.get(encoder) or next((folder for encoder, folder in STARTERS.items() if find(encoder)), STARTER)
 
 

@@ -65,9 +65,9 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
         SettingsError: if a preset or an override names another text encoder, or another way of reading.
     """
     modalities = chosen_modalities(dataset, settings)
-    if not reads_words(modalities):
-        return settings
     by_default = not settings.start and find_model(settings.model).closed_form
+    if by_default and not reads_words(modalities):
+        return settings.model_copy(update={"start": STARTER_NAME})
     if by_default:
         encoder = _named_encoder(settings) or ("minilm" if modalities[TEXT].kind == "tokens" else "")
         if encoder and encoder not in STARTERS:
@@ -76,7 +76,7 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
         if encoder:
             text = settings.text.model_copy(update={"encoder": encoder})
             settings = settings.model_copy(update={"text": text})
-    if not settings.start:
+    if not settings.start or not reads_words(modalities):
         return settings
     values = _reading_begun(own, settings.start) or _reading(settings.start, _named_encoder(settings))
     problems = [
@@ -150,7 +150,7 @@ def start_note(start: StartInfo) -> str:
     'Started from a: text encoder, head of text.'
     """
     copied = [part for part in start.taken if part not in start.linear]
-    note = f"Started from {start.run}: {_named(copied)}."
+    note = f"Started from {start.run}: {_named(copied) or 'nothing in it fits'}."
     if start.linear:
         note += f" Its score of the words was put into: {_named(start.linear)}."
     if start.afresh:
@@ -255,7 +255,7 @@ class _Other:
                 module.bias.data *= factor
         linear = self._give_linear(model, taken, factor)
         taken += linear
-        if not taken:
+        if not taken and not (model.closed_form and self.name == STARTER_NAME):
             raise RunError(self._nothing_fits(assembly))
         return StartInfo(
             run=self.name,

@@ -14,11 +14,13 @@ from selfmm.config.settings import Settings, load_settings
 from selfmm.data.manifest import Manifest, Modality
 from selfmm.data.store import Dataset
 from selfmm.features.face.landmarks import COLUMNS
+from selfmm.models.adapt import Adapt
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.scoring import Scores, score
 from selfmm.starter import face
 from selfmm.training.adapt.start import start_of
 from selfmm.training.adapt.trainer import AdaptTrainer, rated_rows
+from selfmm.training.start import assemble_started, started
 from training.adapt.sentences import BAD, GOOD
 
 GAIN = face.RELIABILITY * face.LABELS / face.EXPRESSIONS
@@ -40,7 +42,8 @@ def faces(label_range: tuple[float, float], split: str = "train", **vision: Any)
 
 
 def fitted(dataset: Dataset, settings: Settings) -> tuple[Assembly, AdaptTrainer, Scores]:
-    assembly = assemble(dataset, settings)
+    settings = started(Adapt.prepared(settings), dataset)
+    assembly, _ = assemble_started(dataset, settings)
     encoded = assembly.encode_text(dataset)
     trainer = AdaptTrainer(assembly, dataset, rated_rows(dataset, settings), encoded, settings, "general")
     trainer.fit()
@@ -59,17 +62,18 @@ def test_a_face_has_the_score_of_the_rule(low: float, high: float, neutral: floa
     expected = neutral + size * GAIN * (EXPRESSIONS - face.REST)
     assert scores.unimodal["vision"] == pytest.approx(expected, abs=0.02 * size)
     assert scores.fusion == pytest.approx(scores.unimodal["vision"], rel=1e-5)
-    assert trainer.notes == ["started from the starter: vision."]
+    assert trainer.notes == []
     assert not start_of(assembly).has("text")
     assert start_of(assembly).worth is None, "of a face, nothing was measured"
 
 
 @pytest.mark.parametrize("vision", [{"columns": COLUMNS[::-1]}, {"columns": ()}])
 def test_other_features_have_no_start(vision: dict[str, Any]) -> None:
-    assembly = assemble(faces((-3, 3), **vision), load_settings(None, [], model="adapt"))
+    dataset = faces((-3, 3), **vision)
+    assembly = assemble(dataset, started(load_settings(None, [], model="adapt"), dataset))
     start = start_of(assembly)
     assert not start.has("vision")
-    assert (start.worth, start.notes) == (None, [])
+    assert start.worth is None
 
 
 @pytest.mark.parametrize(("low", "high", "neutral", "size"), [(-3, 3, 0, 1), (1, 5, 3, 2 / 3), (0, 100, 50, 50 / 3)])
@@ -80,10 +84,9 @@ def test_words_have_the_score_of_the_starter(
     table = pd.DataFrame({"id": ["a", "b", "c"], "split": "train", "label": np.nan, "video": "v", "text": words})
     manifest = Manifest(name="words", label_range=(low, high), modalities={"text": Modality(kind="text")})
     settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", "text.pooling=mean"], model="adapt")
-    assembly, trainer, scores = fitted(Dataset(Path(), manifest, table, {}), settings)
+    assembly, _, scores = fitted(Dataset(Path(), manifest, table, {}), settings)
     expected = selfmm.load(small_starter).predict(text=words)["score"].to_numpy()
     assert scores.fusion == pytest.approx(neutral + size * expected, abs=1e-3 * size)
-    assert trainer.notes == ["started from the starter: text."]
     worth = start_of(assembly).worth
     assert worth is not None
     assert worth.scores["text"].informs
@@ -94,4 +97,5 @@ def test_words_that_are_read_in_another_way_have_no_start(small_starter: Path, o
     table = pd.DataFrame({"id": ["a"], "split": "train", "label": np.nan, "video": "v", "text": "fine"})
     manifest = Manifest(name="words", label_range=(-3, 3), modalities={"text": Modality(kind="text")})
     settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", override], model="adapt")
-    assert not start_of(assemble(Dataset(Path(), manifest, table, {}), settings)).has("text")
+    dataset = Dataset(Path(), manifest, table, {})
+    assert not start_of(assemble(dataset, started(Adapt.prepared(settings), dataset))).has("text")
