@@ -94,4 +94,9 @@ def test_words_that_are_read_in_another_way_have_no_start(small_starter: Path, o
     table = pd.DataFrame({"id": ["a"], "split": "train", "label": np.nan, "video": "v", "text": "fine"})
     manifest = Manifest(name="words", label_range=(-3, 3), modalities={"text": Modality(kind="text")})
     settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", override], model="adapt")
-    assert not start_of(assemble(Dataset(Path(), manifest, table, {}), settings)).has("text")
+    start = start_of(assemble(Dataset(Path(), manifest, table, {}), settings))
+    assert not start.has("text")
+    [note] = start.notes
+    assert note.startswith(
+        "words: no score to start from, because they are not read as the starter reads them, with e5"
+    )

@@ -92,6 +92,11 @@ def start_of(assembly: Assembly) -> Start:
         if name != TEXT or (text.encoder, text.layer) == (info.encoder_weights, "last"):
             shared.add(name)
     notes = [f"started from the {info.dataset}: {' and '.join(sorted(shared))}."] if shared else []
+    if TEXT in assembly.modalities and TEXT not in shared and assembly.pretrained is not None:
+        notes.append(
+            f"words: no score to start from, because they are not read as the {info.dataset} reads them, with "
+            f"{info.encoder_weights} (`selfmm weights get {info.encoder_weights}`)."
+        )
     return Start(folder, frozenset(shared), notes)
 
 
