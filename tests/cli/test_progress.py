@@ -50,6 +50,15 @@ def test_a_log_has_a_plain_line_for_each_epoch() -> None:
     assert out.getvalue().endswith("resumed after epoch 3\n")
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_reason_for_a_model_names_options_of_the_command(terminal: bool) -> None:
+    out = io.StringIO()
+    with watch_training(Console(file=out, force_terminal=terminal, width=200, color_system=None)) as listener:
+        assert listener is not None
+        listener.chose("model: adapt, because 1 clip is rated. `model='self_mm'` trains that one.")
+    assert "model: adapt, because 1 clip is rated. --model self_mm trains that one." in out.getvalue()
+
+
 def test_only_one_of_several_processes_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")

@@ -24,6 +24,7 @@ from selfmm.data.writer import write_dataset
 from selfmm.evaluation.worth import FUSION, LEFT_OUT
 from selfmm.recordings.model import SentimentModel
 from training.adapt.sentences import BAD, GOOD, sentences
+from training.builders import killed_at_the_end
 
 Table = pd.DataFrame
 
@@ -140,6 +141,12 @@ def test_a_finished_run_is_not_trained_again(run: SentimentModel, partly: Datase
         train(partly, run.folder.path)
     with pytest.raises(RunError, match=r"options\.unrated"):
         train(partly, run.folder.path, "options.unrated=ignore", resume=True)
+
+
+def test_an_interrupted_run_is_finished_later(run: SentimentModel, partly: Dataset, tmp_path: Path) -> None:
+    overrides = ["training.device=cpu"]
+    killed_at_the_end(partly, tmp_path / "run", model="adapt", text_encoder="e5", overrides=overrides)
+    assert train(partly, tmp_path / "run", resume=True).predictions.equals(run.predictions)
 
 
 def test_clips_without_a_rating_can_be_ignored(run: SentimentModel, partly: Dataset, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from selfmm.config.settings import Settings
 from selfmm.core.messages import clips as clip_count
 from selfmm.core.messages import some
 from selfmm.core.tensors import Positions, Ragged
+from selfmm.data.manifest import TEXT
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
@@ -64,7 +65,7 @@ class AdaptTrainer:
         self._dataset, self._rows, self._scale = dataset, rows, scale
         self._maker = assembly.maker(dataset, np.arange(len(dataset)), encoded)
         self._labels, self._settings = LabelScale.of(dataset.manifest.label_range), settings
-        self._start = start_of(assembly)
+        self._start, self._reads_words = start_of(assembly), assembly.pretrained is not None
         self.history: list[EpochRecord] = []
         self.best_epoch = 1
         self._unmeasured: list[str] = []
@@ -99,6 +100,8 @@ class AdaptTrainer:
     def notes(self) -> list[str]:
         """What the fit did, a sentence each."""
         notes = fit_notes(self._adapted)
+        if self._reads_words and not self._start.has(TEXT):
+            notes.insert(0, "text: no score to start from, because no starter reads words in this way.")
         if self._unmeasured:
             notes.append(
                 f"{clip_count(len(self._rows), ('is', 'are'))} rated, too few to tell what a score is worth: the "
