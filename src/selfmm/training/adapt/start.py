@@ -106,7 +106,7 @@ def check_start(assembly: Assembly, dataset: Dataset, rated: Positions) -> None:
         return
     advice = "Give some clips a label"
     if TEXT in assembly.modalities:
-        advice += ", or have words read as the starter does: leave out settings of the text encoder"
+        advice += ", or let it read words as the starter does, with no other text encoder: `selfmm weights get e5`"
     raise TrainingError(
         f"no clip in the train and valid splits of {dataset.title} has a label ({len(dataset)} clips in total), and "
         f"there is no score to start from. {advice}."
