@@ -53,10 +53,10 @@ def setting_values(
 
 def _run_name(run: Run) -> str:
     """Return a run as the setting ``start`` names it."""
-    from selfmm.runs.folder import STARTER as STARTER_RUN
+    from selfmm.runs.folder import STARTERS
 
     path = open_run(run).path
-    return STARTER if path == STARTER_RUN else str(path.expanduser().resolve())
+    return STARTER if path in STARTERS.values() else str(path.expanduser().resolve())
 
 
 def label_range(value: str | tuple[float, float] | None) -> tuple[float, float] | None:
