@@ -43,7 +43,7 @@ def rated_rows(dataset: Dataset, settings: Settings) -> Positions:
 
 
 class AdaptTrainer:
-    """Fits the model to the rated clips of a data set, starting from the run that comes with selfmm.
+    """Fits the model to the rated clips of a data set, starting from the run that the setting ``start`` names.
 
     Attributes:
         model, device, history, best_epoch: as those of a ``Trainer``; the fit is one epoch.
@@ -124,7 +124,7 @@ class AdaptTrainer:
         before = self._start.worth
         if before is None:
             return measured
-        factor = self._labels.reach / REACH
+        factor = self._labels.reach / LabelScale.of(before.label_range).reach
         scores, self._unmeasured = dict(measured.scores), []
         for name, score in measured.scores.items():
             known = before.scores.get(name)
