@@ -76,7 +76,7 @@ def test_own_recordings_are_checked_before_anything_takes_time(monkeypatch: pyte
     (tmp_path / "clip.wav").touch()
     monkeypatch.setattr(first_steps, "missing_for_recordings", lambda: "av, the weights face")
     with pytest.raises(
-        MissingPackageError, match=r"need av, the weights face.*pip install 'selfmm\[video\]'.*weights get tiny.en"
+        MissingPackageError, match=r"need av, the weights face.*pip install 'selfmm\[video\]'.*weights get e5 tiny.en"
     ):
         check_recordings(tmp_path)
     monkeypatch.setattr(first_steps, "missing_for_recordings", lambda: "")
@@ -95,10 +95,10 @@ def test_without_the_parts_one_is_told_what_brings_them(
     monkeypatch.setattr(first_steps, "find", lambda name: None)
     quickstart.quickstart(tmp_path / "q", 50)
     said = capsys.readouterr().out
-    assert "needs no_such_module, the weights face." in said
-    assert "pip install 'selfmm[video]' && selfmm weights get tiny.en face" in said
+    assert "need no_such_module, the weights face, the weights e5." in said.replace("\n", "")
+    assert "pip install 'selfmm[video]' && selfmm weights get e5 tiny.en face" in said
     assert f"selfmm labels {trained.folder.path} --audit" in said.replace("\n", "")
-    assert "your_video" not in said
+    assert "selfmm extract" not in said
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_a_setting_of_several_types_is_one_problem(value: str) -> None:
         load_settings(overrides=[f"text.layer={value}"])
     [problem] = caught.value.problems
     assert problem.startswith("text.layer = ")
-    assert ": input should be 'last' or input should be " in problem
+    assert ": input should be 'last' or 'weighted' or input should be " in problem
 
 
 def test_a_value_where_a_group_is_expected() -> None:
