@@ -53,6 +53,34 @@ def test_the_number_of_rated_clips_chooses(dataset: Dataset, model: str) -> None
 
 def test_a_named_start_is_for_a_model_that_learns_by_steps() -> None:
     assert choose_model(data(10), [], start=True) == ("self_mm", None, "")
+    assert choose_model(data(10), ["start=starter"]) == ("self_mm", None, "")
+
+
+@pytest.mark.skipif(find("e5") is None, reason="needs the weights e5")
+@pytest.mark.parametrize(
+    ("override", "starts"),
+    [
+        *[("seed=2", True), ("text.encoder=e5", True), ("text.max_tokens=64", True)],
+        *[("text.encoder=minilm", False), ("text.layer=3", False), ("text.capitals=keep", False)],
+        ("modalities=audio", False),
+    ],
+)
+def test_many_clips_start_from_the_starter_only_where_words_are_read_as_it_reads_them(
+    override: str, starts: bool
+) -> None:
+    """Otherwise training would stop with an error about a start that the user did not ask for."""
+    model, start, reason = choose_model(data(FEW, text=WORDS, audio=FEATURES), [override])
+    assert (model, start) == ("self_mm", "starter" if starts else None)
+    assert ("starting from the starter" in reason) == starts
+
+
+def test_without_words_to_read_fewer_clips_are_enough() -> None:
+    dataset = data(_FEW_WITHOUT_WORDS, text=WORDS, audio=FEATURES)
+    assert choose_model(dataset, ["modalities=audio"]).model == "self_mm"
+
+
+def test_a_single_setting_may_be_a_string() -> None:
+    assert choose_model(data(10), "training.max_epochs=3").model == "self_mm"
 
 
 def test_one_clip_is_rated() -> None:

@@ -75,7 +75,8 @@ def train(
     dataset, reason = as_dataset(data), ""
     if settings is None:
         if preset is None and model is None and labels is None and not names_model(overrides):
-            chosen = choose_model(dataset, overrides, start=start is not None)
+            given = setting_values(overrides, text_encoder=text_encoder)
+            chosen = choose_model(dataset, given, start=start is not None)
             model, reason, start = chosen.model, chosen.reason, start or chosen.start
         values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder, start=start)
         settings = load_settings(preset, values, seed=seed)

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from selfmm.config.model_name import STARTER
-from selfmm.config.settings import Settings
+from selfmm.config.settings import Settings, each, load_settings
 from selfmm.core import weights
 from selfmm.core.messages import clips
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
+from selfmm.models.assembly import chosen_modalities
 
 FEW = 1000
 """Fewer rated clips than this are fitted in closed form; docs/starter.md has the learning curve."""
@@ -20,6 +21,7 @@ _FEW_WITHOUT_WORDS = 300
 """The same, where no word can be read, so that there is no score to start from."""
 _BY_GRADIENTS = ("labels", "fusion", "stream", "training", "options", "align")
 _ALSO_IN_CLOSED_FORM = ("training.device", "training.share", "options.unrated")
+_READING = ("text.encoder", "text.layer", "text.capitals", "text.max_tokens")
 
 
 class Choice(NamedTuple):
@@ -36,27 +38,30 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     Args:
         overrides: settings that the user gave. One that only models trained by gradients read chooses Self-MM.
         start: whether the user named a run to start from, which chooses it too.
+
+    Raises:
+        SettingsError: if a setting is not valid.
     """
-    default = Settings().model
-    needs = [key for key in (override.partition("=")[0].strip() for override in overrides) if _means_gradients(key)]
-    if needs or start:
+    default, settings = Settings().model, load_settings(None, overrides)
+    keys = [override.partition("=")[0].strip() for override in each(overrides)]
+    if start or settings.start or any(map(_means_gradients, keys)):
         return Choice(default, None, "")
     rated = int(np.isfinite(dataset.labels()[dataset.samples["split"].isin(["train", "valid"]).to_numpy()]).sum())
-    words = TEXT in dataset.modalities and dataset.modalities[TEXT].kind == "text"
+    modalities = chosen_modalities(dataset, settings)
+    words = TEXT in modalities and modalities[TEXT].kind == "text"
     limit = FEW if words else _FEW_WITHOUT_WORDS
     number = clips(rated, ("is rated", "are rated"))
     if rated < limit:
         why = f"{number} in train and valid, and {default} needs {limit}"
         return Choice("adapt", None, f"model: adapt, because {why}. `model='{default}'` trains that one.")
-    begins = STARTER if words and weights.find("e5") is not None else None
+    named = settings.text.model_dump(include=settings.text.model_fields_set & {"encoder", "layer", "capitals"})
+    begins = words and named in ({}, {"encoder": "e5"}) and weights.find("e5") is not None
     more = ", starting from the starter" if begins else ""
-    return Choice(default, begins, f"model: {default}{more}, because {number}; below {limit} it would be adapt.")
+    reason = f"model: {default}{more}, because {number}; below {limit} it would be adapt."
+    return Choice(default, STARTER if begins else None, reason)
 
 
 def _means_gradients(key: str) -> bool:
     if key in _ALSO_IN_CLOSED_FORM:
         return False
     return key.split(".")[0] in _BY_GRADIENTS or (key.startswith("text.") and key not in _READING)
-
-
-_READING = ("text.encoder", "text.layer", "text.capitals", "text.max_tokens")
