@@ -338,6 +338,19 @@ def test_a_recording_is_not_centred_and_the_prediction_says_so(clip_run: Sentime
     ]
 
 
+@pytest.mark.parametrize("about", ["", "comes with selfmm"])
+def test_words_by_another_recogniser_than_in_training(clip_run: SentimentModel, talk: Clip, about: str) -> None:
+    """Also for a run of the user's whose frozen text encoder has a name: only the starter knows no such clips."""
+    recipe = load_recipe(["parts=text,audio", "speech.recogniser=tiny.en"])
+    info = clip_run.info.model_copy(update={"recipe": recipe, "encoder_weights": "e5", "about": about})
+    scorer = RecordingScorer(info, lambda: clip_run, recogniser="base")
+    features = whole(clip_run, talk)
+    words = replace(features.transcript, source="recognised", recogniser="base", language="de")
+    [prediction] = scorer.score([("talk", replace(features, transcript=words))])
+    other = "the words were recognised by base, those of the training clips by tiny.en"
+    assert (other in prediction.warnings) == (not about)
+
+
 def test_states_of_the_recogniser_need_its_weights(
     clip_run: SentimentModel, demo_clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,12 +211,12 @@ class RecordingScorer:
     def _multilingual(self) -> bool:
         """Whether the run comes with selfmm and has an encoder of several languages."""
         name = self.info.encoder_weights
-        return name in KNOWN and KNOWN[name].languages > 1
+        return bool(self.info.about) and name in KNOWN and KNOWN[name].languages > 1
 
     def _other_words(self, transcript: Transcript) -> list[str]:
         """Return a warning if the words of the training clips were recognised by another model."""
         recipe, own = self.info.recipe, transcript.recogniser
-        if not (self._other_speech and own) or recipe is None or self.info.encoder_weights:
+        if not (self._other_speech and own) or recipe is None or self.info.about:
             return []  # the clips of a run that comes with selfmm, or without a recipe, were not recognised
         theirs = recipe.speech.recogniser
         if theirs in ("none", own):
