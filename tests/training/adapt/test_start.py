@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,17 @@ def test_a_face_has_the_score_of_the_rule(low: float, high: float, neutral: floa
     assert trainer.notes == []
     assert not start_of(assembly).has("text")
     assert start_of(assembly).worth is None, "of a face, nothing was measured"
+
+
+@pytest.mark.parametrize("clips", [1, 2, 5])
+def test_a_few_faces_that_are_alike_leave_the_score_of_other_faces_alone(clips: int) -> None:
+    """The fit sees a few neutral faces; a smile that it has not seen still has the score of the rule."""
+    dataset = faces((-3, 3), "test")
+    few = dataset.samples.assign(label=0.0)
+    few.loc[np.argsort(np.abs(EXPRESSIONS))[:clips], "split"] = "train"
+    _, _, scores = fitted(replace(dataset, samples=few), load_settings(None, [], model="adapt"))
+    expected = GAIN * (EXPRESSIONS - face.REST)
+    assert np.ptp(scores.unimodal["vision"] - expected) < 0.1
 
 
 @pytest.mark.parametrize("vision", [{"columns": COLUMNS[::-1]}, {"columns": ()}])

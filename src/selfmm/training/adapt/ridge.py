@@ -38,7 +38,7 @@ STRENGTHS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Candidates for the prior variance of what the inputs add."""
 FREE = 0.1
 _PROOF = 3.0  # standard errors
-_LEAST = 20
+LEAST = 20
 """Fewest clips that prove anything."""
 _SMALLEST = 1e-9
 
@@ -121,7 +121,7 @@ def _choose(left: Array, weights: Array, groups: Groups) -> int:
 def proven(gains: Array, groups: Groups, errors: float) -> bool:
     """Return whether the sum of gains (n,) is above 0 by a number of standard errors, over groups of clips."""
     sums = np.bincount(groups, weights=gains)[np.unique(groups)]
-    return len(gains) >= _LEAST and len(sums) > 1 and bool(sums.sum() > errors * np.sqrt(len(sums)) * sums.std(ddof=1))
+    return len(gains) >= LEAST and len(sums) > 1 and bool(sums.sum() > errors * np.sqrt(len(sums)) * sums.std(ddof=1))
 
 
 def _axes(centred: Array) -> Array:

@@ -56,13 +56,21 @@ class Start:
             weights, bias = self._moved(name, weights, bias, encoder)
         return LinearScore(self._size * weights, self._size * bias, error)
 
+    def standardise(self, name: str, encoder: FrameSummary) -> None:
+        """Standardise the summaries of an encoder as the other run does; they must not be standardised yet."""
+        own, raw = self._scaling(name), _Scaling.of(encoder.state_dict())
+        encoder.centre.copy_(torch.from_numpy((own.origin - raw.origin) / raw.size))
+        encoder.spread.copy_(torch.from_numpy(np.where(own.size > 0, own.size, np.inf) / raw.size))
+
     def _moved(self, name: str, weights: Array, bias: float, encoder: FrameSummary) -> tuple[Array, float]:
         """Return weights and bias for summaries that are standardised in another way."""
-        own = _Scaling.of({key: self._tensors[f"encoders.{name}.{key}"] for key in _SCALING})
-        new = _Scaling.of(encoder.state_dict())
+        own, new = self._scaling(name), _Scaling.of(encoder.state_dict())
         per_value = np.divide(weights[:-1], own.size, out=np.zeros_like(own.size), where=own.size > 0)
         offset = float(per_value @ (new.origin - own.origin))
         return np.append(per_value * new.size, weights[-1] + offset), bias
+
+    def _scaling(self, name: str) -> _Scaling:
+        return _Scaling.of({key: self._tensors[f"encoders.{name}.{key}"] for key in _SCALING})
 
 
 _SCALING = ("mean", "scale", "centre", "spread")

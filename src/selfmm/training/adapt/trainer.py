@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from selfmm.config.settings import Settings
@@ -25,10 +24,11 @@ from selfmm.models.assembly import Assembly
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import Scores, encodings
 from selfmm.training.adapt.fit import Adapted, Clips, adapt
+from selfmm.training.adapt.ridge import LEAST, Array
 from selfmm.training.adapt.start import REACH, start_of
 from selfmm.training.trainer import EpochRecord
 
-Array = npt.NDArray[np.float64]
+_VARIES = 1e-6  # a smaller deviation is rounding
 
 
 def rated_rows(dataset: Dataset, settings: Settings) -> Positions:
@@ -141,23 +141,25 @@ class AdaptTrainer:
         return np.flatnonzero(mask)
 
     def _standardise(self, used: Positions) -> None:
-        """Standardise the summaries of frames over the clips of the fit."""
-        for encoder in self.model.encoders.values():
-            if isinstance(encoder, FrameSummary):
-                encoder.centre.zero_()
-                encoder.spread.fill_(1)
+        """Standardise the summaries of frames over the clips of the fit.
+
+        With too few to prove anything, nothing is added to the score that the fit starts from. So that one keeps its
+        own standardisation: it would be cut to the little that so few clips differ by.
+        """
+        encoders = {name: part for name, part in self.model.encoders.items() if isinstance(part, FrameSummary)}
+        for encoder in encoders.values():
+            encoder.centre.zero_()
+            encoder.spread.fill_(1)
         summaries = encodings(self.model, self._maker, self.device)
-        for name, encoder in self.model.encoders.items():
-            if not isinstance(encoder, FrameSummary):
-                continue
+        for name, encoder in encoders.items():
             values = summaries[name][used]
             values = values[values[:, -1] > 0, :-1]
-            if not len(values):
-                continue
-            deviation = values.std(axis=0)
-            varies = deviation > 1e-6
-            encoder.centre.copy_(torch.from_numpy(values.mean(axis=0)))
-            encoder.spread.copy_(torch.from_numpy(np.where(varies, deviation, np.inf)))
+            if len(values) < LEAST and self._start.has(name):
+                self._start.standardise(name, encoder)
+            elif len(values):
+                deviation = values.std(axis=0)
+                encoder.centre.copy_(torch.from_numpy(values.mean(axis=0)))
+                encoder.spread.copy_(torch.from_numpy(np.where(deviation > _VARIES, deviation, np.inf)))
 
     def _set(self, adapted: Adapted) -> None:
         size = self._labels.reach / REACH / self._labels.unit
