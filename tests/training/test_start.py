@@ -23,7 +23,7 @@ from selfmm.data.store import Dataset
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import Scores, score
 from selfmm.recordings.model import SentimentModel
-from selfmm.runs.folder import STARTER, RunFolder
+from selfmm.runs.folder import RunFolder
 from selfmm.training import trainer
 from selfmm.training.start import assemble_started, start_note, started
 from training.builders import Killed
@@ -73,10 +73,11 @@ def linear(trained: SentimentModel, tmp_path_factory: pytest.TempPathFactory) ->
         weights["heads.text.score.weight"] = torch.randn(1, 32) / 5
         weights["heads.text.score.bias"] = torch.tensor([0.3])
         weights["missing.text"] = torch.zeros(32)
+        weights["fusion.weights"], weights["fusion.bias"] = torch.tensor([[0.0], [1.0]]), torch.zeros(2)
         weights["fusion.errors"], weights["fusion.spread"] = torch.ones(1), torch.ones(())
 
     text = {"text": trained.info.modalities["text"].model_dump(mode="json")}
-    info = {"model": "starter", "labels": "none", "modalities": text}
+    info = {"model": "adapt", "labels": "none", "modalities": text}
     return changed(trained.folder.path, tmp_path_factory.mktemp("linear") / "run", info=info, tensors=edit)
 
 
@@ -180,7 +181,7 @@ def test_code_of_the_other_run_is_never_needed(trained: SentimentModel, planted:
     ("override", "problem"),
     [
         ("text.encoder=minilm", "text.encoder = 'minilm': .* reads words with text.encoder = "),
-        ("text.pooling=mean", "text.pooling = 'mean': .*; set text.pooling=auto"),
+        ("text.pooling=mean", "text.pooling = 'mean': .*; set text.pooling=first"),
         ("text.layer=1", "text.layer = 1: .*; set text.layer=last"),
     ],
 )
@@ -208,8 +209,8 @@ def test_the_way_of_reading_is_taken_and_may_be_named(
 
 def test_the_starter_is_read_as_it_reads(planted: Dataset) -> None:
     text = settings_from("starter", planted).text
-    assert (text.encoder, text.pooling, text.layer, text.capitals) == ("e5", "auto", "last", "lower")
-    assert settings_from("starter", planted, "text.pooling=mean").text.pooling == "auto"
+    assert (text.encoder, text.pooling, text.layer, text.capitals) == ("e5", "mean", "last", "lower")
+    assert settings_from("starter", planted, "text.pooling=auto").text.pooling == "mean"
     with pytest.raises(SettingsError, match=r"text.pooling = 'first'"):
         settings_from("starter", planted, "text.pooling=first")
 
@@ -239,9 +240,8 @@ def test_runs_that_cannot_be_used(trained: SentimentModel, planted: Dataset, tmp
 
 def test_nothing_that_fits_is_an_error(planted: Dataset) -> None:
     settings = settings_from("starter", planted, "modalities=audio,vision")
-    with pytest.raises(RunError, match=r"nothing in it fits. It is a starter that reads text \(words\)"):
+    with pytest.raises(RunError, match=r"nothing in it fits. Its model adapt reads text \(words\)"):
         assemble_started(planted, settings)
-    assert RunFolder(STARTER).is_run
 
 
 def kill_in_epoch(number: int, patch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def test_a_run_is_resumed_when_the_other_is_gone(
     assert all(torch.equal(weights[name], value) for name, value in expected.items())
     assert resumed.info == whole.info
     assert not (again.state / "start").exists()
-    assert any(note.startswith(f"Started from {run}: ") for note in resumed.notes)
+    assert any(line.startswith(f"Started from {run}: ") for line in resumed.metrics["fit"])
     with pytest.raises(RunError, match="is not a run folder"):
         selfmm.train(planted, preset=preset, out=tmp_path / "new")
 
@@ -295,6 +295,16 @@ def test_a_frozen_encoder_keeps_the_weights_that_it_came_with(
     pd.testing.assert_frame_equal(
         selfmm.load(frozen.folder.path).score(planted)[["score"]], frozen.predictions[["score"]], atol=1e-5
     )
+
+
+def test_adapt_reads_words_as_the_run_that_it_starts_from(
+    trained: SentimentModel, planted: Dataset, tmp_path: Path
+) -> None:
+    overrides = ["training.device=cpu", "text.max_tokens=40"]
+    run = selfmm.train(planted, model="adapt", start=trained, overrides=overrides, out=tmp_path / "run")
+    settings = run.folder.settings()
+    assert (settings.text.encoder, settings.text.pooling) == (trained.assembly.settings.text.encoder, "first")
+    assert np.isfinite(run.predictions["score"]).all()
 
 
 def test_several_seeds_start_from_one_run(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.config import model_name
+from selfmm.config.model_name import STARTER as STARTER
 from selfmm.core.errors import ArgumentsError, OutputError, RunError, SourceError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     # A finished run: its folder, or the run that `selfmm.load` returns.
     Run: TypeAlias = TrainedModel | RunFolder | str | Path
 
-STARTER = model_name.STARTER
-"""Names the run that comes with selfmm, wherever a run is asked for, unless a run folder of this name is here."""
 TABLES = (".csv", ".parquet")
 LABEL_FILES = (*TABLES, ".xlsx")
 

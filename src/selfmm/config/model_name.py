@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 STARTER = "starter"
-"""Names the run that comes with selfmm."""
+"""Names the run that comes with selfmm, unless a run folder of this name is in the current folder."""
 
 
 def is_code(model: str) -> bool:

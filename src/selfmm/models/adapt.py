@@ -1,7 +1,7 @@
 """A model without gradients: linear heads on fixed summaries of each modality, and a weighted sum of their scores.
 
-:mod:`selfmm.training.adapt` fits it to rated clips in closed form, starting from the run that comes with selfmm, which
-is a model of this kind that has seen no rated clip.
+:mod:`selfmm.training.adapt` fits it to rated clips in closed form. It starts from the starter, which is a run of this
+model too, or from another one.
 """
 
 from __future__ import annotations
@@ -148,8 +148,9 @@ class Adapt(LateFusion):
 
     @classmethod
     def prepared(cls, settings: Settings) -> Settings:
-        """Return the settings with a frozen text encoder of which the mean is read."""
-        text = settings.text.model_copy(update={"finetune": False, "pooling": "mean"})
+        """Return the settings with a frozen text encoder, of which the mean is read unless they name the pooling."""
+        pooling = "mean" if settings.text.pooling == "auto" else settings.text.pooling
+        text = settings.text.model_copy(update={"finetune": False, "pooling": pooling})
         return settings.model_copy(update={"text": text})
 
     def make_heads(self, representations: Mapping[str, int]) -> nn.ModuleDict:

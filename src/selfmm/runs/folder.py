@@ -47,7 +47,6 @@ from selfmm.runs.results import read_history, read_metrics, read_peak_memory, re
 FORMAT_VERSION = 1
 STARTERS = {"e5": Path(__file__).with_name("starter"), "minilm": Path(__file__).with_name("starter_minilm")}
 """The runs that come with selfmm, by their text encoders, the best one first; :mod:`selfmm.starter` makes them."""
-STARTER = STARTERS["e5"]
 PROCEDURE = 2
 """Raised when the same settings train another model, so that no run is continued in another way than it was begun."""
 
@@ -365,8 +364,11 @@ class RunFolder:
 
 
 def starter_folder(encoder: str = "") -> Path:
-    """Return the starter for a text encoder, by default the best one here; ``STARTER`` if there is none."""
-    return STARTERS.get(encoder) or next((folder for encoder, folder in STARTERS.items() if find(encoder)), STARTER)
+    """Return the starter for a text encoder; without one of its own, the best whose encoder is on this machine.
+
+    If none is, it is the best of all, whose error then says which weights to get.
+    """
+    return STARTERS[encoder if encoder in STARTERS else next(filter(find, STARTERS), next(iter(STARTERS)))]
 
 
 def _why_no_run(path: Path) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from selfmm.config.model_name import STARTER as STARTER_NAME
+from selfmm.config.model_name import STARTER
 from selfmm.config.settings import Settings
 from selfmm.core.errors import RunError, SettingsError
 from selfmm.core.messages import first_line
@@ -67,12 +67,12 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
     modalities = chosen_modalities(dataset, settings)
     by_default = not settings.start and find_model(settings.model).closed_form
     if by_default and not reads_words(modalities):
-        return settings.model_copy(update={"start": STARTER_NAME})
+        return settings.model_copy(update={"start": STARTER})
     if by_default:
         encoder = _named_encoder(settings) or ("minilm" if modalities[TEXT].kind == "tokens" else "")
         if encoder and encoder not in STARTERS:
             return settings
-        settings = settings.model_copy(update={"start": STARTER_NAME})
+        settings = settings.model_copy(update={"start": STARTER})
         if encoder:
             text = settings.text.model_copy(update={"encoder": encoder})
             settings = settings.model_copy(update={"text": text})
@@ -176,7 +176,7 @@ def _named_encoder(settings: Settings) -> str:
 
 
 def _reading(name: str, encoder: str) -> dict[str, tuple[object, ...]]:
-    """How another run reads words: by setting of ``text``, the value to use, and others with the same effect."""
+    """How another run reads words: by setting of ``text``, the value to use first, then others with the same effect."""
     folder, info = _finished(name, encoder)
     if not reads_words(info.modalities):
         return {}
@@ -184,9 +184,9 @@ def _reading(name: str, encoder: str) -> dict[str, tuple[object, ...]]:
     values: dict[str, tuple[object, ...]] = {"encoder": (text.encoder,), "layer": (text.layer,)}
     if info.encoder_weights:
         pooling = KNOWN[info.encoder_weights].pooling if text.pooling == "auto" else text.pooling
-        return values | {"pooling": (text.pooling, pooling), "capitals": (text.capitals,)}
+        return values | {"pooling": (pooling, text.pooling), "capitals": (text.capitals,)}
     rules = ReadingRules.load(folder.text_encoder)
-    return values | {"pooling": (text.pooling, rules.pooling), "capitals": (rules.capitals, text.capitals)}
+    return values | {"pooling": (rules.pooling, text.pooling), "capitals": (rules.capitals, text.capitals)}
 
 
 def _reading_begun(own: RunFolder | None, start: str) -> dict[str, tuple[object, ...]]:
@@ -199,7 +199,7 @@ def _reading_begun(own: RunFolder | None, start: str) -> dict[str, tuple[object,
 
 def _finished(name: str, encoder: str) -> tuple[RunFolder, RunInfo]:
     """A run and its ``run.json``; of the starters, the one with this text encoder."""
-    folder = RunFolder(starter_folder(encoder) if name == STARTER_NAME else Path(name))
+    folder = RunFolder(starter_folder(encoder) if name == STARTER else Path(name))
     try:
         return folder, folder.require_finished()
     except RunError as error:
@@ -255,7 +255,7 @@ class _Other:
                 module.bias.data *= factor
         linear = self._give_linear(model, taken, factor)
         taken += linear
-        if not taken and not (model.closed_form and self.name == STARTER_NAME):
+        if not taken and not (model.closed_form and self.name == STARTER):
             raise RunError(self._nothing_fits(assembly))
         return StartInfo(
             run=self.name,
@@ -309,8 +309,8 @@ class _Other:
 
     def _nothing_fits(self, assembly: Assembly) -> str:
         return (
-            f"cannot start from {self.name}: nothing in it fits. It is a {self.info.model_name} that reads "
-            f"{_described(self.info.modalities)}; this is a {assembly.settings.model_name} that reads "
+            f"cannot start from {self.name}: nothing in it fits. Its model {self.info.model_name} reads "
+            f"{_described(self.info.modalities)}; the model to train, {assembly.settings.model_name}, reads "
             f"{_described(assembly.modalities)}. Start from a run on the same kind of features, or without one."
         )
 

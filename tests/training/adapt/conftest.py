@@ -42,7 +42,6 @@ def small_starter(tiny_words: Pretrained, starter_folder: Path) -> Iterator[Path
     with pytest.MonkeyPatch.context() as patch:
         for module in ("selfmm.models.assembly", "selfmm.runs.trained_model"):
             patch.setattr(f"{module}.text_encoder", lambda settings, compact=False: tiny_words)
-        patch.setattr("selfmm.runs.folder.STARTER", starter_folder)
         for module in ("selfmm.runs.folder", "selfmm.training.start"):
             patch.setattr(f"{module}.STARTERS", {"e5": starter_folder})
         yield starter_folder

@@ -191,7 +191,7 @@ def test_a_strength_beyond_the_free_ones_needs_proof() -> None:
     targets = inputs @ [1.2, -1.2] + random.normal(0, 0.2, 400)
     ones, groups = np.ones(400), np.arange(400)
     assert ridge.fit(inputs, np.zeros(400), targets, ones, groups).strength > ridge.FREE
-    few = slice(0, ridge._LEAST - 1)
+    few = slice(0, ridge.LEAST - 1)
     assert ridge.fit(inputs[few], np.zeros(400)[few], targets[few], ones[few], groups[few]).strength <= ridge.FREE
 
 

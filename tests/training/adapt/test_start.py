@@ -43,7 +43,7 @@ def faces(label_range: tuple[float, float], split: str = "train", **vision: Any)
 
 
 def fitted(dataset: Dataset, settings: Settings) -> tuple[Assembly, AdaptTrainer, Scores]:
-    settings = started(Adapt.prepared(settings), dataset)
+    settings = Adapt.prepared(started(settings, dataset))
     assembly, _ = assemble_started(dataset, settings)
     encoded = assembly.encode_text(dataset)
     trainer = AdaptTrainer(assembly, dataset, rated_rows(dataset, settings), encoded, settings, "general")
@@ -110,4 +110,4 @@ def test_words_that_are_read_in_another_way_have_no_start(small_starter: Path, o
     manifest = Manifest(name="words", label_range=(-3, 3), modalities={"text": Modality(kind="text")})
     settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", override], model="adapt")
     dataset = Dataset(Path(), manifest, table, {})
-    assert not start_of(assemble(dataset, started(Adapt.prepared(settings), dataset))).has("text")
+    assert not start_of(assemble(dataset, Adapt.prepared(started(settings, dataset)))).has("text")

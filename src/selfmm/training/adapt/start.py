@@ -1,14 +1,13 @@
-"""The scores that a fit starts from: those of the run that comes with selfmm."""
+"""The scores that a fit starts from: those of the starter, or of another run of the same model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from selfmm.config.model_name import STARTER as STARTER_NAME
+from selfmm.config.model_name import STARTER
 from selfmm.core.errors import TrainingError
 from selfmm.core.tensors import Positions, load_tensors
 from selfmm.data.manifest import TEXT
@@ -19,10 +18,10 @@ from selfmm.models.adapt import STATISTICS, Adapt, FrameSummary
 from selfmm.models.assembly import Assembly
 from selfmm.runs.folder import RunFolder, starter_folder
 from selfmm.training.adapt.fit import LinearScore
+from selfmm.training.adapt.ridge import Array
 
 REACH = 3.0
 """Distance of the farthest label from neutral in the units of the fit."""
-Array = npt.NDArray[np.float64]
 
 
 class Start:
@@ -96,7 +95,7 @@ def start_of(assembly: Assembly) -> Start:
     if not settings.start:
         return nothing
     encoder = settings.text.encoder
-    folder = RunFolder(starter_folder(encoder) if settings.start == STARTER_NAME else Path(settings.start))
+    folder = RunFolder(starter_folder(encoder) if settings.start == STARTER else Path(settings.start))
     info, shared = folder.require_finished(), set()
     if info.model != settings.model:
         return nothing
