@@ -43,14 +43,14 @@ def train(
         data: a data-set folder, or an open data set.
         preset: one of ``selfmm.config.settings.PRESETS``, or a TOML file.
         model: name of a model, see :func:`models`, or your own ``path/to/file.py:Class``. This and the next three
-            arguments override the preset. Default: that of the preset; without one, ``adapt`` for few rated clips,
-            otherwise ``self_mm``, see :mod:`selfmm.training.choice`.
+            arguments override the preset. Default: that of the preset; without one, ``adapt`` for few rated clips
+            and ``self_mm`` for many, see :mod:`selfmm.training.choice`.
         labels: labels per modality: ``generated``, ``human``, ``none`` or ``auto`` (as the model was published).
         text_encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``.
         start: begin from another run: its folder, ``starter``, or loaded. Its text encoder comes with its weights and
             with its settings ``text.encoder``, ``text.pooling``, ``text.layer`` and ``text.capitals``. Other encoders,
-            heads and the fusion are taken where they fit, see :mod:`selfmm.training.start`; ``notes`` of the trained
-            model says which. The starter's score of the words becomes that of the heads that read them.
+            heads and the fusion are taken where they fit, see :mod:`selfmm.training.start`; ``metrics["fit"]`` of
+            the trained model says which. The starter's score of the words becomes that of the heads that read them.
         seed: seed of everything random.
         overrides: further settings, like ``training.max_epochs=20``.
         settings: complete settings, instead of the seven arguments above.
@@ -59,7 +59,7 @@ def train(
         listener: receives the progress of the training.
 
     Returns:
-        The trained model, at its best epoch on the validation split.
+        The trained model, at its best epoch on the validation split; ``adapt`` is fitted at once.
 
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.

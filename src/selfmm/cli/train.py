@@ -29,7 +29,7 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Begin from the text encoder, encoders and heads of this run folder, or of starter."
+            metavar="RUN", help="Begin from the text encoder, encoders and heads of this run, or of starter."
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -51,7 +51,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overrides: options.Overrides = None,
 ) -> None:
-    """Train a model, by default Self-MM, which learns scores and labels of each modality from one label per clip."""
+    """Train a model. Without --model, few rated clips are fitted by adapt, and many train Self-MM.
+
+    Self-MM learns scores and labels of each modality from one label per clip.
+    """
     if seed is not None and seeds is not None:
         raise api.ArgumentsError(["give --seed for one run or --seeds for several, not both"])
     if jobs is not None and seeds is None:
