@@ -52,12 +52,12 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     limit = FEW if words else _FEW_WITHOUT_WORDS
     number = clips(rated, ("is rated", "are rated"))
     if rated < limit:
-        why = f"{number} in train and valid, and {default} needs {limit}"
-        return Choice("adapt", None, f"model: adapt, because {why}. `model='{default}'` trains that one.")
+        why = f"{number} in train and valid, fewer than the {limit:,} that {default} needs"
+        return Choice("adapt", None, f"model: adapt, because {why}; `model='{default}'` trains it nevertheless.")
     named = settings.text.model_dump(include=settings.text.model_fields_set & {"encoder", "layer", "capitals"})
     begins = words and named in ({}, {"encoder": "e5"}) and weights.find("e5") is not None
     more = ", starting from the starter" if begins else ""
-    reason = f"model: {default}{more}, because {number}; below {limit} it would be adapt."
+    reason = f"model: {default}{more}, because {number}; below {limit:,} it would be adapt."
     return Choice(default, STARTER if begins else None, reason)
 
 

@@ -324,7 +324,8 @@ class Run:
             worth = run_worth(known, self.dataset.manifest.label_range, len(self.rows))
             notes, fit = self._untrained(scores, trainer), []
         notes += self._capitals(assembly)
-        fit = [*filter(None, [self._reason]), *fit, *([start_note(self._start)] if self._start else [])]
+        begun = start_note(self._start, fitted=assembly.model.closed_form) if self._start else ""
+        fit = [line for line in (self._reason, *fit, begun) if line]
         content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
         return content | {"worth": asdict(worth), "notes": notes, "fit": fit}
 

@@ -143,17 +143,23 @@ def forget_start(state: Path) -> None:
         shutil.rmtree(_stored(state).parent)
 
 
-def start_note(start: StartInfo) -> str:
-    """Return in words what was taken from the other run.
+def start_note(start: StartInfo, *, fitted: bool = False) -> str:
+    """Return in words what was taken from the other run; empty if nothing was.
+
+    Args:
+        start: what was taken.
+        fitted: whether the rest was fitted in closed form, so that it did not begin with any weights.
 
     >>> start_note(StartInfo(run="a", model="self_mm", weights_sha256="", taken=("encoders.text", "heads.text")))
     'Started from a: text encoder, head of text.'
     """
+    if not start.taken:
+        return ""
     copied = [part for part in start.taken if part not in start.linear]
-    note = f"Started from {start.run}: {_named(copied) or 'nothing in it fits'}."
+    note = f"Started from {start.run}: {_named(copied)}."
     if start.linear:
         note += f" Its score of the words was put into: {_named(start.linear)}."
-    if start.afresh:
+    if start.afresh and not fitted:
         note += f" Began with new weights: {_named(start.afresh)}."
     return note
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from selfmm.training.adapt.stacking import Stacked, stack
 
 SPREAD = 2.25
 """Variance of labels from -3 to 3 that is assumed before any are known: that of MOSI is 2.5."""
+_FEWEST_RECORDINGS = 5
+"""With fewer, each clip is left out alone."""
 _BEFORE = 40
 """Number of rated clips that the error variances from before count for."""
 _PROOF = 2.0
@@ -88,9 +91,6 @@ class Clips:
         return number
 
 
-_FEWEST_RECORDINGS = 5
-
-
 def adapt(clips: Clips, start: Mapping[str, LinearScore], *, unrated: bool = True) -> Adapted:
     """Fit all heads and their sum.
 
@@ -100,47 +100,70 @@ def adapt(clips: Clips, start: Mapping[str, LinearScore], *, unrated: bool = Tru
     """
     rated, groups = clips.rated, clips.groups()
     spread = _blend(np.square(clips.labels[rated] - clips.labels[rated].mean()) if rated.any() else np.zeros(0), SPREAD)
-    heads, strengths, left_out, explained, learned_from = {}, {}, {}, {}, {}
     proxies, doubt = np.full(len(rated), np.nan), np.inf
+    fitted: dict[str, _Fitted] = {}
     for name in sorted(clips.inputs, key=lambda name: name != TEXT):
-        inputs, present, before = clips.inputs[name], clips.present[name], start.get(name)
         targets = np.where(rated, clips.labels, proxies)
-        rows = np.flatnonzero(present & np.isfinite(targets))
-        weights = np.where(rated[rows], 1.0, 1 / (1 + doubt))
-        prior = np.zeros(len(rows)) if before is None else before.of(inputs[rows])
-        fit = ridge.fit(inputs[rows], prior, targets[rows], weights, groups[rows])
-        left = np.full(len(rated), np.nan)
-        left[rows] = fit.left_out
-        left[~rated] = np.nan
-        own = rated & present
-        errors, constant = np.square(clips.labels - left)[own], np.square(_left_out_mean(clips.labels[own]))
-        error = _blend(errors, spread if before is None else before.error)
-        proof = fit.strength > 0 and ridge.proven(constant - errors, groups[own], _PROOF)  # without, it is a constant
-        if before is None and not proof:
-            error = spread  # so it has no weight in the sum
-        heads[name] = _combined(before, fit, error)
-        strengths[name], left_out[name] = fit.strength, left
-        explained[name] = 1 - float(errors.sum() / constant.sum()) if constant.any() else np.nan
-        learned_from[name] = len(rows) - int(rated[rows].sum())
-        share = 1 - error / spread
+        fitted[name] = _fit(clips, name, start.get(name), targets, 1 / (1 + doubt), groups, spread)
+        head = fitted[name].head
+        share = 1 - head.error / spread
         if name == TEXT and unrated and share > _TELLS:
             # The score is the mean of the label given the words, so its size is ``share`` of the label's.
-            proxies = np.where(present & ~rated, heads[name].of(inputs) / share, np.nan)
-            doubt = error / share
-    ordered = list(clips.inputs)
-    scores = np.column_stack([left_out[name][rated] for name in ordered])
-    stacked = stack(scores, clips.labels[rated], groups[rated], [heads[name].error for name in ordered], spread)
+            proxies = np.where(clips.present[name] & ~rated, head.of(clips.inputs[name]) / share, np.nan)
+            doubt = head.error / share
+    ordered = {name: fitted[name] for name in clips.inputs}
+    scores = np.column_stack([fit.left_out[rated] for fit in ordered.values()])
+    errors = [fit.head.error for fit in ordered.values()]
+    stacked = stack(scores, clips.labels[rated], groups[rated], errors, spread)
     together = np.full(len(rated), np.nan)
     together[rated] = stacked.left_out
     return Adapted(
-        {name: heads[name] for name in ordered},
-        strengths,
-        left_out | {"fusion": together},
-        explained,
-        learned_from,
-        stacked,
-        spread,
+        heads={name: fit.head for name, fit in ordered.items()},
+        strengths={name: fit.strength for name, fit in ordered.items()},
+        left_out={name: fit.left_out for name, fit in ordered.items()} | {"fusion": together},
+        explained={name: fit.explained for name, fit in ordered.items()},
+        learned_from={name: fit.learned_from for name, fit in ordered.items()},
+        stacked=stacked,
+        spread=spread,
     )
+
+
+class _Fitted(NamedTuple):
+    """What ``Adapted`` has of one modality."""
+
+    head: LinearScore
+    strength: float
+    left_out: Array
+    explained: float
+    learned_from: int
+
+
+def _fit(
+    clips: Clips,
+    name: str,
+    before: LinearScore | None,
+    targets: Array,
+    trust: float,
+    groups: Groups,
+    spread: float,
+) -> _Fitted:
+    """Fit one head to ``targets`` (N,), NaN for clips without one; clips without a rating have the weight ``trust``."""
+    rated, present, inputs = clips.rated, clips.present[name], clips.inputs[name]
+    rows = np.flatnonzero(present & np.isfinite(targets))
+    weights = np.where(rated[rows], 1.0, trust)
+    prior = np.zeros(len(rows)) if before is None else before.of(inputs[rows])
+    fit = ridge.fit(inputs[rows], prior, targets[rows], weights, groups[rows])
+    left_out = np.full(len(rated), np.nan)
+    left_out[rows] = fit.left_out
+    left_out[~rated] = np.nan
+    own = rated & present
+    errors, constant = np.square(clips.labels - left_out)[own], np.square(_left_out_mean(clips.labels[own]))
+    error = _blend(errors, spread if before is None else before.error)
+    proof = fit.strength > 0 and ridge.proven(constant - errors, groups[own], _PROOF)  # without, it is a constant
+    if before is None and not proof:
+        error = spread  # so it has no weight in the sum
+    explained = 1 - float(errors.sum() / constant.sum()) if constant.any() else np.nan
+    return _Fitted(_combined(before, fit, error), fit.strength, left_out, explained, len(rows) - int(rated[rows].sum()))
 
 
 def _left_out_mean(labels: Array) -> Array:

@@ -11,13 +11,13 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.messages import clips as clip_count
-from selfmm.core.messages import some
 from selfmm.core.tensors import Positions, Ragged
 from selfmm.data.manifest import TEXT
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.evaluation.metrics import Scale, evaluate
+from selfmm.evaluation.verdicts import title
 from selfmm.evaluation.worth import FUSION, RunWorth
 from selfmm.models.adapt import Adapt, FrameSummary, LinearHead, Stack
 from selfmm.models.assembly import Assembly
@@ -101,11 +101,15 @@ class AdaptTrainer:
         """What the fit did, a sentence each."""
         notes = fit_notes(self._adapted)
         if self._reads_words and not self._start.has(TEXT):
-            notes.insert(0, "text: no score to start from, because no starter reads words in this way.")
+            named = self._settings.start
+            reason = f"{named} has no linear score of words" if named else "no starter reads words in this way"
+            notes.insert(0, f"text has no score to start from, because {reason}.")
         if self._unmeasured:
+            names = " and ".join(map(title, self._unmeasured))
+            number = clip_count(len(self._rows), ("is", "are"))
             notes.append(
-                f"{clip_count(len(self._rows), ('is', 'are'))} rated, too few to tell what a score is worth: the "
-                f"figures of {some(self._unmeasured)} are those of {self._settings.start or 'the starter'}."
+                f"{number} rated, too few to measure the scores: the figures of {names} are those of "
+                f"{self._settings.start}."
             )
         return notes
 
