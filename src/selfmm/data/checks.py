@@ -12,6 +12,7 @@ import pandas as pd
 from selfmm.core.errors import SourceError, refuse
 from selfmm.core.messages import clips, some
 from selfmm.data.manifest import SPLITS, TEXT
+from selfmm.data.splits import shared_videos
 from selfmm.data.writer import Source
 
 Missing = Literal["error", "allow"]
@@ -156,8 +157,7 @@ def presence(source: Source) -> tuple[dict[str, npt.NDArray[np.bool_]], list[str
 
 
 def _shared_videos(table: pd.DataFrame) -> Sequence[str]:
-    splits = table.groupby("video")["split"].nunique()
-    shared = [str(video) for video in splits.index[splits > 1]]
+    shared = shared_videos(table)
     if not shared:
         return ()
     return (

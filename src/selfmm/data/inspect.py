@@ -29,6 +29,7 @@ from selfmm.data.findings import (
 )
 from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.scales import LabelScale
+from selfmm.data.splits import shared_videos
 from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
 
@@ -60,7 +61,6 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True, preset: str | Path
     outside = np.asarray((labels < low - slack) | (labels > high + slack))
     ids = samples["id"].astype(str)
     empty: npt.NDArray[np.bool_] = np.all([dataset.lengths(name) == 0 for name in dataset.modalities], axis=0)
-    splits_of_video = samples.groupby("video")["split"].nunique()
     return Inspection(
         name=dataset.name,
         path=str(dataset.path),
@@ -69,7 +69,7 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True, preset: str | Path
         splits={split: _split(dataset, split, edges) for split in SPLITS},
         modalities={name: _modality(dataset, name, settings) for name in dataset.modalities},
         duplicated_ids=_finding(pd.Series(ids[ids.duplicated()].unique())),
-        shared_videos=_finding(pd.Series(splits_of_video.index[splits_of_video > 1])),
+        shared_videos=_finding(pd.Series(shared_videos(samples), dtype=object)),
         outside_range=_finding(ids[outside]),
         empty_clips=_finding(ids[empty]),
         corrections=count_corrections(dataset.corrections),

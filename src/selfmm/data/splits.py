@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from selfmm.config.settings import Settings
 from selfmm.core.tensors import Positions
@@ -49,6 +50,12 @@ def split_rated(videos: Sequence[str], rated: npt.NDArray[np.bool_], seed: int) 
     """Assign the rated clips as ``seeded_split`` does; clips without a label are ``test``, where nothing needs one."""
     assigned = iter(seeded_split([video for video, known in zip(videos, rated, strict=True) if known], seed))
     return [next(assigned) if known else "test" for known in rated]
+
+
+def shared_videos(table: pd.DataFrame) -> list[str]:
+    """Return the videos with rated clips in more than one split. A clip without a rating teaches and tests nothing."""
+    splits = table[table["label"].notna()].groupby("video")["split"].nunique()
+    return [str(video) for video in splits.index[splits > 1]]
 
 
 def training_rows(dataset: Dataset, settings: Settings) -> Positions:
