@@ -78,7 +78,7 @@ class Run:
         check_device(settings.training.device)
         self.processes = Processes.join(settings.training.device)
         model = find_model(settings.model)
-        settings = model.prepared(started(settings, dataset, folder))
+        settings = started(settings, dataset, folder)
         self.dataset, self.settings, self.folder, self.shared = dataset, settings, folder, shared
         self._start: StartInfo | None = None
         self.listener = listener if self.processes.main else Listener()

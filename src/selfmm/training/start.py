@@ -52,7 +52,7 @@ _PER_MODALITY = ("encoders", "heads", "missing")
 
 
 def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) -> Settings:
-    """Return the settings with which a training reads words: as the run ``settings.start`` does, if there is one.
+    """Return the settings that a training runs with: its model's, reading words as the run ``settings.start`` does.
 
     A model that is fitted in closed form starts from the starter, unless the settings name another run or a way of
     reading words that no starter has.
@@ -64,6 +64,10 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
         RunError: if the other run cannot be used.
         SettingsError: if a preset or an override names another text encoder, or another way of reading.
     """
+    return find_model(settings.model).prepared(_reading_as_start(settings, dataset, own))
+
+
+def _reading_as_start(settings: Settings, dataset: Dataset, own: RunFolder | None) -> Settings:
     modalities = chosen_modalities(dataset, settings)
     by_default = not settings.start and find_model(settings.model).closed_form
     if by_default and not reads_words(modalities):

@@ -15,7 +15,6 @@ from selfmm.config.settings import Settings, load_settings
 from selfmm.data.manifest import Manifest, Modality
 from selfmm.data.store import Dataset
 from selfmm.features.face.landmarks import COLUMNS
-from selfmm.models.adapt import Adapt
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.scoring import Scores, score
 from selfmm.starter import face
@@ -43,7 +42,7 @@ def faces(label_range: tuple[float, float], split: str = "train", **vision: Any)
 
 
 def fitted(dataset: Dataset, settings: Settings) -> tuple[Assembly, AdaptTrainer, Scores]:
-    settings = Adapt.prepared(started(settings, dataset))
+    settings = started(settings, dataset)
     assembly, _ = assemble_started(dataset, settings)
     encoded = assembly.encode_text(dataset)
     trainer = AdaptTrainer(assembly, dataset, rated_rows(dataset, settings), encoded, settings, "general")
@@ -110,4 +109,4 @@ def test_words_that_are_read_in_another_way_have_no_start(small_starter: Path, o
     manifest = Manifest(name="words", label_range=(-3, 3), modalities={"text": Modality(kind="text")})
     settings = load_settings(None, ["text.encoder=e5", "text.finetune=false", override], model="adapt")
     dataset = Dataset(Path(), manifest, table, {})
-    assert not start_of(assemble(dataset, Adapt.prepared(started(settings, dataset)))).has("text")
+    assert not start_of(assemble(dataset, started(settings, dataset))).has("text")
