@@ -19,8 +19,8 @@ Missing = Literal["error", "allow"]
 _HAS = ("has", "have")
 
 
-UNRATED = "They can be scored. Only the model adapt learns from them, from the score of their words."
-"""What clips without a label are good for."""
+UNRATED = "They can be scored. Only the model adapt learns from them, by the score of their words."
+"""What can be done with clips without a label."""
 
 
 def check_source(source: Source, *, missing: Missing = "error", require_labels: bool = True) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from selfmm.models.assembly import chosen_modalities
 FEW = 1000
 """Fewer rated clips than this are fitted in closed form; docs/starter.md has the learning curve."""
 _FEW_WITHOUT_WORDS = 300
-"""The same, where no word can be read, so that there is no score to start from."""
+"""The same if the model reads no words, and so has no score to start from."""
 _BY_GRADIENTS = ("labels", "fusion", "stream", "training", "options", "align")
 _ALSO_IN_CLOSED_FORM = ("training.device", "training.share", "options.unrated")
 _READING = ("text.encoder", "text.layer", "text.capitals", "text.max_tokens")

@@ -96,7 +96,7 @@ class ForeignSpeech:
 
 
 def checks_language(speech: SpeechSettings) -> bool:
-    """Return whether extraction may depend on the weights of ``DETECTOR``, without being told so by its settings."""
+    """Return whether extraction may use the weights of ``DETECTOR`` though its settings do not name them."""
     if speech.language or speech.recogniser in ("none", DETECTOR):
         return False
     return weights.find(DETECTOR) is not None

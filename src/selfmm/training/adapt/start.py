@@ -113,7 +113,7 @@ def check_start(assembly: Assembly, dataset: Dataset, rated: Positions) -> None:
         return
     advice = "Give some clips a label"
     if TEXT in assembly.modalities:
-        advice += ", or let it read words as the starter does, with no other text encoder: `selfmm weights get e5`"
+        advice += ", or read words with the text encoder of the starter: `selfmm weights get e5`"
     raise TrainingError(
         f"no clip in the train and valid splits of {dataset.title} has a label ({len(dataset)} clips in total), and "
         f"there is no score to start from. {advice}."
