@@ -125,7 +125,7 @@ def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> Non
             unlabelled = dataset.samples["id"].iloc[rows[unknown]].tolist()
             raise TrainingError(
                 f"{len(unlabelled)} of {len(rows)} clips in the {split} split have no label: {some(unlabelled)}. "
-                "Give them one or leave them out, or train `model='adapt'`, which learns from clips without a label too."
+                "Give them one or leave them out, or train `model='adapt'`, which also learns from such clips."
             )
     if source == "generated" and settings.labels.rule != "posterior":
         _check_both_sides(dataset, labels[training_rows(dataset, settings)])
