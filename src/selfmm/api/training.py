@@ -64,7 +64,7 @@ def train(
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
     """
-    from selfmm.config.settings import load_settings, names_model
+    from selfmm.config.settings import each, load_settings, names_model
     from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
     from selfmm.recordings.model import SentimentModel
@@ -77,6 +77,7 @@ def train(
         if preset is None and model is None and labels is None and not names_model(overrides):
             chosen = choose_model(dataset, overrides, start=start is not None)
             model, reason, start = chosen.model, chosen.reason, start or chosen.start
+            overrides = [*chosen.settings, *each(overrides)]
         values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder, start=start)
         settings = load_settings(preset, values, seed=seed)
     default = default_folder(dataset, preset, settings.model_name, settings.seed)

@@ -18,16 +18,19 @@ FEW = 1000
 """Fewer rated clips than this are fitted in closed form; docs/starter.md has the learning curve."""
 _FEW_WITHOUT_WORDS = 300
 """The same, where no word can be read, so that there is no score to start from."""
+_FROM_STARTER = ("training.schedule=linear", "training.max_epochs=4")
+"""How to train on from the starter: at a constant rate, an encoder forgets more than it learns."""
 _BY_GRADIENTS = ("labels", "fusion", "stream", "training", "options", "align")
 _ALSO_IN_CLOSED_FORM = ("training.device", "training.share", "options.unrated")
 
 
 class Choice(NamedTuple):
-    """A model, the run that it starts from (None: none), and a sentence that says why."""
+    """A model, the run that it starts from (None: none), a sentence that says why, and settings for it."""
 
     model: str
     start: str | None
     reason: str
+    settings: tuple[str, ...] = ()
 
 
 def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = False) -> Choice:
@@ -48,9 +51,10 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     if rated < limit:
         why = f"{number} in train and valid, and {default} needs {limit}"
         return Choice("adapt", None, f"model: adapt, because {why}. `model='{default}'` trains that one.")
-    begins = STARTER if words and weights.find("e5") is not None else None
-    more = ", starting from the starter" if begins else ""
-    return Choice(default, begins, f"model: {default}{more}, because {number}; below {limit} it would be adapt.")
+    why = f"because {number}; below {limit} it would be adapt."
+    if not words or weights.find("e5") is None:
+        return Choice(default, None, f"model: {default}, {why}")
+    return Choice(default, STARTER, f"model: {default}, starting from the starter, {why}", _FROM_STARTER)
 
 
 def _means_gradients(key: str) -> bool:
