@@ -11,7 +11,7 @@ import pytest
 from selfmm.core.weights import find
 from selfmm.data.manifest import Manifest, Modality
 from selfmm.data.store import Dataset
-from selfmm.training.choice import _FEW_WITHOUT_WORDS, FEW, choose_model
+from selfmm.training.choice import _FEW_WITHOUT_WORDS, FEW, Choice, choose_model
 
 WORDS, TOKENS = Modality(kind="text"), Modality(kind="tokens")
 FEATURES = Modality(kind="frames", dim=5)
@@ -41,19 +41,19 @@ def data(rated: int, unrated: int = 0, test: int = 0, **modalities: Modality) ->
     ],
 )
 def test_the_number_of_rated_clips_chooses(dataset: Dataset, model: str) -> None:
-    chosen, start, reason = choose_model(dataset, [])
+    chosen, start, reason, settings = choose_model(dataset, [])
     assert chosen == model
     assert reason.startswith(f"model: {model}")
     rated = np.isfinite(dataset.labels()) & (dataset.samples["split"] != "test")
     assert f"{rated.sum()} clips are rated" in reason
     words = dataset.modalities.get("text") == WORDS
     assert (start == "starter") == (words and model == "self_mm" and find("e5") is not None)
-    assert ("starting from the starter" in reason) == (start is not None)
+    assert ("starting from the starter" in reason) == (start is not None) == bool(settings)
 
 
 def test_a_named_start_is_for_a_model_that_learns_by_steps() -> None:
-    assert choose_model(data(10), [], start=True) == ("self_mm", None, "")
-    assert choose_model(data(10), ["start=starter"]) == ("self_mm", None, "")
+    assert choose_model(data(10), [], start=True) == Choice("self_mm", None, "")
+    assert choose_model(data(10), ["start=starter"]) == Choice("self_mm", None, "")
 
 
 @pytest.mark.skipif(find("e5") is None, reason="needs the weights e5")
@@ -69,9 +69,10 @@ def test_many_clips_start_from_the_starter_only_where_words_are_read_as_it_reads
     override: str, starts: bool
 ) -> None:
     """Otherwise training would stop with an error about a start that the user did not ask for."""
-    model, start, reason = choose_model(data(FEW, text=WORDS, audio=FEATURES), [override])
-    assert (model, start) == ("self_mm", "starter" if starts else None)
-    assert ("starting from the starter" in reason) == starts
+    chosen = choose_model(data(FEW, text=WORDS, audio=FEATURES), [override])
+    assert (chosen.model, chosen.start) == ("self_mm", "starter" if starts else None)
+    assert ("starting from the starter" in chosen.reason) == starts
+    assert bool(chosen.settings) == starts
 
 
 def test_without_words_to_read_fewer_clips_are_enough() -> None:
@@ -96,7 +97,7 @@ def test_one_clip_is_rated() -> None:
     ],
 )
 def test_a_setting_of_models_that_learn_by_steps_chooses_such_a_model(override: str) -> None:
-    assert choose_model(data(10), ["seed=1", override]) == ("self_mm", None, "")
+    assert choose_model(data(10), ["seed=1", override]) == Choice("self_mm", None, "")
 
 
 @pytest.mark.parametrize(

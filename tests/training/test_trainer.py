@@ -278,3 +278,21 @@ def test_state_is_stored_when_it_is_due_and_at_the_end(
         assert stored[-1] == 3
         trainer.load_best()
         assert trainer._validate(3)["mae"] == trainer.history[trainer.best_epoch - 1].valid["mae"]
+
+
+def test_linear_rates_rise_and_fall_by_step_also_after_an_interruption(planted: Dataset, tmp_path: Path) -> None:
+    settings = ("training.schedule=linear", "training.max_epochs=4", "training.patience=9", "fusion.lr=1.0")
+
+    def rates(folder: str, until: int) -> list[float]:
+        trainer, _ = make(planted, tmp_path / folder, *settings)
+        used: list[float] = []
+        own = trainer._step
+        trainer._step = lambda *at: (used.append(trainer.optimizer.param_groups[-1]["lr"]), own(*at))[1]  # type: ignore[method-assign]
+        trainer._finished = lambda: len(trainer.history) == until  # type: ignore[method-assign]
+        trainer.fit()
+        return used
+
+    whole = rates("whole", 4)
+    assert len(whole) == 8
+    assert whole == pytest.approx([0.625, *((1 - (k + 0.5) / 8) / 0.9 for k in range(1, 8))])
+    assert rates("parts", 2) + rates("parts", 4) == whole

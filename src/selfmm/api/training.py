@@ -64,7 +64,7 @@ def train(
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
     """
-    from selfmm.config.settings import load_settings, names_model
+    from selfmm.config.settings import each, load_settings, names_model
     from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
     from selfmm.recordings.model import SentimentModel
@@ -78,6 +78,7 @@ def train(
             given = setting_values(overrides, text_encoder=text_encoder)
             chosen = choose_model(dataset, given, start=start is not None)
             model, reason, start = chosen.model, chosen.reason, start or chosen.start
+            overrides = [*chosen.settings, *each(overrides)]
         values = setting_values(overrides, model=model, labels=labels, text_encoder=text_encoder, start=start)
         settings = load_settings(preset, values, seed=seed)
     default = default_folder(dataset, preset, settings.model_name, settings.seed)

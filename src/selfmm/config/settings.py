@@ -140,6 +140,11 @@ class TrainingSettings(Group):
         description="adamw: decay apart from the gradient; adam: as L2 in the gradient, as published. Neither acts on "
         "weights that got no gradient",
     )
+    schedule: Literal["constant", "linear"] = Field(
+        "constant",
+        description="learning rates: constant; or linear, which rise over the first tenth of max_epochs and then "
+        "fall to 0",
+    )
     clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
     share: float = Field(1.0, gt=0, le=1, description="fraction of the training clips, sampled with the seed")
     max_epochs: int = Field(50, ge=1, description="maximum number of epochs")

@@ -19,17 +19,20 @@ FEW = 1000
 """Fewer rated clips than this are fitted in closed form; docs/starter.md has the learning curve."""
 _FEW_WITHOUT_WORDS = 300
 """The same if the model reads no words, and so has no score to start from."""
+_FROM_STARTER = ("training.schedule=linear", "training.max_epochs=4")
+"""How to train from the starter: at a constant rate, an encoder forgets more than it learns."""
 _BY_GRADIENTS = ("labels", "fusion", "stream", "training", "options", "align")
 _ALSO_IN_CLOSED_FORM = ("training.device", "training.share", "options.unrated")
 _READING = ("text.encoder", "text.layer", "text.capitals", "text.max_tokens")
 
 
 class Choice(NamedTuple):
-    """A model, the run that it starts from (None: none), and a sentence that says why."""
+    """A model, the run that it starts from (None: none), a sentence that says why, and settings for it."""
 
     model: str
     start: str | None
     reason: str
+    settings: tuple[str, ...] = ()
 
 
 def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = False) -> Choice:
@@ -54,11 +57,11 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     if rated < limit:
         why = f"{number} in train and valid, fewer than the {limit:,} that {default} needs"
         return Choice("adapt", None, f"model: adapt, because {why}; `model='{default}'` trains it nevertheless.")
+    why = f"because {number}; below {limit:,} it would be adapt."
     named = settings.text.model_dump(include=settings.text.model_fields_set & {"encoder", "layer", "capitals"})
-    begins = words and named in ({}, {"encoder": "e5"}) and weights.find("e5") is not None
-    more = ", starting from the starter" if begins else ""
-    reason = f"model: {default}{more}, because {number}; below {limit:,} it would be adapt."
-    return Choice(default, STARTER if begins else None, reason)
+    if not words or named not in ({}, {"encoder": "e5"}) or weights.find("e5") is None:
+        return Choice(default, None, f"model: {default}, {why}")
+    return Choice(default, STARTER, f"model: {default}, starting from the starter, {why}", _FROM_STARTER)
 
 
 def _means_gradients(key: str) -> bool:

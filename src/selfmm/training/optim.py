@@ -15,6 +15,7 @@ from selfmm.models.text import TransformerEncoder
 _NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight", "layernorm.weight")
 
 _CACHED = 2**16  # numbers
+_WARM_UP = 0.1
 
 
 def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
@@ -39,6 +40,15 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
 def make_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
     """Return the optimizer that ``training.optimizer`` names, for the groups of ``parameter_groups``."""
     return DecayingAdam(parameter_groups(model, settings), decoupled=settings.training.optimizer == "adamw")
+
+
+def rate_factor(schedule: str, done: float) -> float:
+    """Return what the learning rates are multiplied by when the part ``done`` of all steps is over.
+
+    >>> [round(rate_factor("linear", done), 3) for done in (0.05, 0.1, 0.55)]
+    [0.5, 1.0, 0.5]
+    """
+    return 1.0 if schedule == "constant" else min(done / _WARM_UP, (1 - done) / (1 - _WARM_UP))
 
 
 class DecayingAdam(torch.optim.Adam):

@@ -28,7 +28,7 @@ from selfmm.models.scoring import score
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.diagnosis import explain_non_finite
 from selfmm.training.objectives import Objective
-from selfmm.training.optim import make_optimizer
+from selfmm.training.optim import make_optimizer, rate_factor
 
 _SMALLEST_GAIN = 1e-6
 _RANK_APART = 1_000_000_007  # difference between the seeds of two processes, so their dropout differs
@@ -106,6 +106,7 @@ class Trainer:
         self.processes.spread(self.model.state_dict().values())
         # Not the model: if Accelerate wraps it, every process needs clips in every pass, and gradients must be dense.
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, self.settings))
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = resolve_precision(training.precision, self.device)
         self.pass_clips = pass_clips(self.model, self.train, self.settings, self.device)
         for maker in (self.train, self.valid):
@@ -190,7 +191,8 @@ class Trainer:
         passes = [cut(share, self.pass_clips) or [step[0][:1]] for share, step in zip(shares, plan, strict=True)]
         batches = self.train.batches([positions for step in passes for positions in step], self.device)
         sums: dict[tuple[str, str], Tensor] = {}
-        for step, parts in zip(plan, passes, strict=True):
+        for number, (step, parts) in enumerate(zip(plan, passes, strict=True)):
+            self._set_rates((epoch - 1 + (number + 0.5) / len(plan)) / limits.max_epochs)
             for loss in self._step(step, list(islice(batches, len(parts))), epoch):
                 for kind, per_task in (("loss", loss.tasks), ("weight", loss.head_weights)):
                     for task, values in per_task.items():
@@ -200,6 +202,12 @@ class Trainer:
         totals = self.processes.total(torch.stack([*sums.values()])).tolist()
         means = {key: total / len(self.train) for key, total in zip(sums, totals, strict=True)}
         return _of_kind("loss", means), _of_kind("weight", means)
+
+    def _set_rates(self, done: float) -> None:
+        """Set the learning rates for a step in the middle of which the part ``done`` of all epochs is over."""
+        factor = rate_factor(self.settings.training.schedule, done)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
 
     def _step(self, step: list[Positions], batches: list[Batch], epoch: int) -> list[Loss]:
         """Do one step of the optimizer.
