@@ -287,7 +287,12 @@ def test_linear_rates_rise_and_fall_by_step_also_after_an_interruption(planted: 
         trainer, _ = make(planted, tmp_path / folder, *settings)
         used: list[float] = []
         own = trainer._step
-        trainer._step = lambda *at: (used.append(trainer.optimizer.param_groups[-1]["lr"]), own(*at))[1]  # type: ignore[method-assign]
+
+        def step(*arguments: Any) -> Any:
+            used.append(trainer.optimizer.param_groups[-1]["lr"])
+            return own(*arguments)
+
+        trainer._step = step  # type: ignore[method-assign]
         trainer._finished = lambda: len(trainer.history) == until  # type: ignore[method-assign]
         trainer.fit()
         return used
