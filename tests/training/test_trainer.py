@@ -292,7 +292,7 @@ def test_linear_rates_rise_and_fall_by_step_also_after_an_interruption(planted: 
             used.append(trainer.optimizer.param_groups[-1]["lr"])
             return own(*arguments)
 
-        trainer._step = step  # type: ignore[method-assign]
+        trainer._step = step  # type: ignore[assignment]
         trainer._finished = lambda: len(trainer.history) == until  # type: ignore[method-assign]
         trainer.fit()
         return used
