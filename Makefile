@@ -28,19 +28,18 @@ $(VENV)/.weights: $(VENV)/.core
 	$(BIN)/selfmm weights get minilm e5 tiny.en face
 	touch $@
 
-$(VENV)/.languages: $(VENV)/.core
-	$(BIN)/selfmm weights get base e5
+$(VENV)/.languages: $(VENV)/.weights
+	$(BIN)/selfmm weights get base
 	touch $@
 
 quickstart: $(VENV)/.weights
 	$(BIN)/selfmm quickstart
 
-starter: $(VENV)/.core
-	$(BIN)/selfmm weights get e5 minilm
+starter: $(VENV)/.weights
 	$(BIN)/python -m selfmm.starter
 	$(BIN)/python -m selfmm.starter --encoder minilm
 
-test: $(VENV)/.dev $(VENV)/.weights $(VENV)/.languages
+test: $(VENV)/.dev $(VENV)/.languages
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-fast: $(VENV)/.dev $(VENV)/.weights
