@@ -28,7 +28,10 @@ def train(
     text_encoder: options.TextEncoder = None,
     start: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Begin from the text encoder, encoders and heads of this run, or of starter."),
+        typer.Option(
+            metavar="RUN",
+            help="Begin from the text encoder, encoders and heads of this run; starter comes with selfmm.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     seeds: Annotated[

@@ -134,7 +134,7 @@ class Stack(Fusion):
 
 class AdaptOptions(Group):
     unrated: Literal["use", "ignore"] = Field(
-        "use", description="clips without a rating: voice and face learn from the score of their words, or ignore them"
+        "use", description="use: voice and face also learn from the words' score of clips without a rating; ignore: not"
     )
 
 
