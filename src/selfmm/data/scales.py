@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+_ENOUGH = 10  # labels; fewer are often small by chance
 _LEARNABLE = 3.0  # as in MOSI: the published learning rates are for scores of this size
 
 
@@ -41,11 +42,11 @@ class LabelScale:
 
 
 def default_range(labels: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the range to assume for labels: that of SIMS if none is beyond it, else that of MOSI; without any labels,
-    that of MOSI, which is the starter's.
+    """Return the range to assume for labels: that of SIMS if none of at least ``_ENOUGH`` is beyond it, else that of
+    MOSI, which is the starter's.
 
-    >>> default_range(np.array([0.4, -1.0]))
-    (-1.0, 1.0)
+    >>> default_range(np.linspace(-1, 1, 10)), default_range(np.array([0.4]))
+    ((-1.0, 1.0), (-3.0, 3.0))
     """
     known = labels[np.isfinite(labels)]
-    return (-1.0, 1.0) if len(known) and np.abs(known).max() <= 1 else (-3.0, 3.0)
+    return (-1.0, 1.0) if len(known) >= _ENOUGH and np.abs(known).max() <= 1 else (-3.0, 3.0)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 
 from selfmm.core.messages import clips, count
-from selfmm.evaluation.worth import FEW, FUSION, LEAST_CLIPS, LEAST_SKILL, LEFT_OUT, MANY_GROUPS, RunWorth, Worth
+from selfmm.evaluation.worth import (
+    FEW,
+    FUSION,
+    LEAST_CLIPS,
+    LEAST_SKILL,
+    LEFT_OUT,
+    MANY_GROUPS,
+    STARTED_FROM,
+    RunWorth,
+    Worth,
+)
 
 NO_INFORMATION, CHANCE, UNTOLD = "no information", "may be chance", "cannot tell"
 UNKNOWN = (
@@ -24,14 +34,14 @@ def cautions(worth: RunWorth | None) -> list[str]:
     if worth is None:
         return [UNKNOWN]
     lines = []
-    if 0 < worth.training_clips < FEW:
+    fused = worth.scores.get(FUSION)
+    if 0 < worth.training_clips < FEW and not (fused is not None and fused.informs and fused.band_split != "valid"):
         share = worth.training_clips / max(worth.labelled_clips, worth.training_clips)
         more = math.ceil((FEW - worth.training_clips) / max(share, _SHARE))
         lines.append(
             f"trained on {clips(worth.training_clips)}, fewer than {FEW}, which is too few to learn from. Rate about "
             f"{more} more and train again."
         )
-    fused = worth.scores.get(FUSION)
     if fused is not None and not fused.informs:
         lines.append(_uninformative(fused))
     return lines
@@ -54,7 +64,13 @@ def _uninformative(fused: Worth) -> str:
 
 def _where(worth: Worth) -> str:
     """Return the clips that a score was measured on: ``57 test clips``."""
-    return count(worth.clips, f"{_SPLITS.get(worth.split, worth.split)} clip")
+    return _clips_of(worth.clips, worth.split)
+
+
+def _clips_of(number: int, split: str) -> str:
+    if split == STARTED_FROM:
+        return f"{clips(number)} of the run that it started from"
+    return count(number, f"{_SPLITS.get(split, split)} clip")
 
 
 def verdict(worth: Worth) -> str:
@@ -110,7 +126,8 @@ def worth_rows(worth: RunWorth) -> list[tuple[str, ...]]:
             _number(score.mae),
             _number(score.constant),
             skill_text(score),
-            _number(score.corr),
+            # Left out, a constant is another one for each recording, in the opposite direction of its labels.
+            "-" if score.split == LEFT_OUT and verdict(score) == NO_INFORMATION else _number(score.corr),
             "-" if math.isnan(score.band) else band_text(score.band),
             "-" if math.isnan(score.coverage) else f"{score.coverage:.0%}",
         )
@@ -144,7 +161,7 @@ def worth_notes(worth: RunWorth) -> list[str]:
         fused = worth.scores[FUSION]
         lines.append(
             "4 of 5 within: band that holds the label of 4 of 5 new clips, from "
-            + count(fused.band_clips, f"{_SPLITS.get(fused.band_split, fused.band_split)} clip")
+            + _clips_of(fused.band_clips, fused.band_split)
             + ("; held: share of these clips" if not math.isnan(fused.coverage) else "")
         )
         if problem := band_problem(fused, worth.label_range):

@@ -37,6 +37,8 @@ from selfmm.evaluation.metrics import Metrics, pearson
 FUSION = "fusion"
 LEFT_OUT = "left-out"
 """Stands for a split: clips whose scores come from fits without their recording."""
+STARTED_FROM = "start"
+"""Likewise, the clips on which the run was measured that a fit started from."""
 LEVEL = 0.8
 """Share of unseen clips whose label a band is to hold."""
 FEW = 100
@@ -262,7 +264,7 @@ def measure(score: Array, label: Array, groups: npt.NDArray[np.object_], split: 
         return nothing
     _, group = np.unique(groups.astype(str), return_inverse=True)
     units, constants = group, np.full(len(label), np.median(label))
-    if nothing.groups < MANY_GROUPS:
+    if nothing.groups < MANY_GROUPS and len(label) >= 2 * nothing.groups:  # the median of one label is that label
         units = np.arange(len(label))
         constants = np.array([np.median(label[group == number]) for number in range(nothing.groups)])[group]
     errors, constant_errors = np.abs(score - label), np.abs(label - constants)

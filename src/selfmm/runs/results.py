@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, TypeAdapter, field_validator
 
 from selfmm.data.manifest import SPLITS
-from selfmm.evaluation.worth import FUSION, LEFT_OUT, RunWorth
+from selfmm.evaluation.worth import FUSION, LEFT_OUT, STARTED_FROM, RunWorth
 
 Numbers = dict[str, float | None]  # null where there is no value
 
@@ -85,7 +85,7 @@ def read_worth(content: Mapping[str, Any]) -> RunWorth | None:
     worth = TypeAdapter(RunWorth).validate_python(_without_null(content["worth"]))
     names = {"label", *(f"label_{name}" for name in worth.scores)}
     if FUSION not in worth.scores or any(
-        score.against not in names or not {score.split, score.band_split} <= {*SPLITS, LEFT_OUT}
+        score.against not in names or not {score.split, score.band_split} <= {*SPLITS, LEFT_OUT, STARTED_FROM}
         for score in worth.scores.values()
     ):
         raise ValueError("worth lacks the fusion, or names an unknown split or label")

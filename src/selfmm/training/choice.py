@@ -47,8 +47,9 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     """
     default, settings = Settings().model, load_settings(None, overrides)
     keys = [override.partition("=")[0].strip() for override in each(overrides)]
-    if start or settings.start or any(map(_means_gradients, keys)):
-        return Choice(default, None, "")
+    needs = ["start"] if start or settings.start else [key for key in keys if _means_gradients(key)]
+    if needs:
+        return Choice(default, None, f"model: {default}, because {needs[0]} is set; `model='adapt'` fits few ratings.")
     rated = int(np.isfinite(dataset.labels()[dataset.samples["split"].isin(["train", "valid"]).to_numpy()]).sum())
     modalities = chosen_modalities(dataset, settings)
     words = TEXT in modalities and modalities[TEXT].kind == "text"

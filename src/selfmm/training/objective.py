@@ -118,7 +118,7 @@ def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> Non
                 advice = "make it again from a table without a split column, and selfmm will split it."
             raise TrainingError(
                 f"{dataset.title} has no clip in its {split} split ({len(dataset)} in total). Training needs train and "
-                f"valid; {advice}"
+                f"valid, and only `model='adapt'` does not; {advice}"
             )
         unknown = ~np.isfinite(labels[rows])
         if unknown.any():

@@ -52,7 +52,7 @@ def test_words_of_another_language_are_dropped_when_it_is_sure(monkeypatch: pyte
     judgement = speech.judge(PHRASE, words(0.4))
     assert (judgement.language, judgement.drop) == ("de", True)
     assert "seems to be in German, and tiny.en recognises English only" in judgement.warning
-    assert "use the recogniser base" in judgement.warning
+    assert "use `recogniser='base'`" in judgement.warning
     assert [speech.judge(PHRASE, words(probability)).drop for probability in (0.5, 0.3, 0.9)] == [True, True, False]
     assert detector.calls == 2  # not for every phrase
 

@@ -86,7 +86,7 @@ class ForeignSpeech:
         count = len(self._detected)
         means = {name: sum(each.get(name, 0.0) for each in self._detected) / count for name in self._detected[0]}
         language = max(means, key=lambda name: means[name])
-        use = f"use the recogniser {DETECTOR}"
+        use = f"use `recogniser='{DETECTOR}'`"
         if language != "en" and means[language] >= _SURE:
             seems = f"the speech seems to be in {language_name(language)}, and {self._only}, so it has no words"
             return Judgement(language, f"{seems}; {use}", drop=True)

@@ -31,6 +31,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _HOLDS = "Whisper weights in the format of faster-whisper (CTranslate2)"
 _REPEATS = 2.4  # Whisper's own limit: text with a higher compression ratio repeats itself
 _UNSURE = -1.0  # Whisper's own limit for the mean log probability of a token
+_BEAM = 5  # Whisper's own width of the search; narrower, words of languages other than English are often others
 _FASTEST = 6.0  # words per second; nobody speaks faster
 _HOP = SOUND_RATE // 100  # samples from column to column of a spectrogram
 _MARGIN = 1000  # columns of a spectrogram (10 s); with less silence, languages other than English are recognised worse
@@ -83,10 +84,11 @@ class Recogniser:
             language: one of ``languages``; None: detected from this phrase.
         """
         outputs: dict[int, Any] = {}
-        segment, info = self._decode(_short(self._whole, outputs), sound, language, beam=1)
+        beam = 1 if self.languages == ("en",) else _BEAM
+        segment, info = self._decode(_short(self._whole, outputs), sound, language, beam=beam)
         if segment is not None and (segment.compression_ratio > _REPEATS or segment.avg_logprob < _UNSURE):
             # Whisper itself would sample (a higher temperature); a wider search gives the same words every time.
-            segment, _ = self._decode(self._whole, sound, info.language, beam=5)
+            segment, _ = self._decode(self._whole, sound, info.language, beam=_BEAM)
         words: tuple[tuple[str, float, float, float], ...] = ()
         if segment:  # the library returns NumPy numbers, which JSON does not support
             words = tuple((at.word, float(at.start), float(at.end), float(at.probability)) for at in segment.words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import cast
@@ -18,7 +19,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.evaluation.metrics import Scale, evaluate
 from selfmm.evaluation.verdicts import title
-from selfmm.evaluation.worth import FUSION, RunWorth
+from selfmm.evaluation.worth import FUSION, LEAST_CLIPS, STARTED_FROM, RunWorth
 from selfmm.models.adapt import Adapt, FrameSummary, LinearHead, Stack
 from selfmm.models.assembly import Assembly
 from selfmm.models.hardware import choose_device
@@ -29,6 +30,9 @@ from selfmm.training.adapt.start import REACH, start_of
 from selfmm.training.trainer import EpochRecord
 
 _VARIES = 1e-6  # a smaller deviation is rounding
+
+_ENOUGH = 30
+"""Clips that show that a score says nothing; with fewer, what is known from before stands."""
 
 
 def rated_rows(dataset: Dataset, settings: Settings) -> Positions:
@@ -124,7 +128,10 @@ class AdaptTrainer:
         return Scores(replaced(FUSION, scores.fusion), unimodal)
 
     def worth(self, measured: RunWorth) -> RunWorth:
-        """Return what the scores are worth; where ratings are too few to tell, what they were worth before."""
+        """Return what the scores are worth; where few ratings do not show that, what they were worth before.
+
+        A fit to few ratings stays close to the score that it started from, so it does not know less.
+        """
         before = self._start.worth
         if before is None:
             return measured
@@ -132,10 +139,15 @@ class AdaptTrainer:
         scores, self._unmeasured = dict(measured.scores), []
         for name, score in measured.scores.items():
             known = before.scores.get(name)
-            if known is not None and not score.can_tell:
-                size = {key: factor * getattr(known, key) for key in ("mae", "constant", "band")}
-                scores[name] = replace(known, **size)
+            if known is None:
+                continue
+            size = {key: factor * getattr(known, key) for key in ("mae", "constant", "band")}
+            if not score.informs and score.clips < _ENOUGH:
+                scores[name] = replace(known, split=STARTED_FROM, band_split=STARTED_FROM, **size)
                 self._unmeasured.append(name)
+            elif score.band_clips < LEAST_CLIPS:
+                known_band = replace(score, band=size["band"], band_clips=known.band_clips, coverage=math.nan)
+                scores[name] = replace(known_band, band_split=STARTED_FROM)
         return replace(measured, scores=scores, training_clips=measured.training_clips + before.training_clips)
 
     def _used(self) -> Positions:
