@@ -20,7 +20,7 @@ from selfmm.core.errors import OutputError, RunError, TrainingError
 from selfmm.data.planted import PlantedSettings, planted_source
 from selfmm.data.store import Dataset
 from selfmm.data.writer import write_dataset
-from selfmm.evaluation.worth import FUSION, LEFT_OUT
+from selfmm.evaluation.worth import FUSION, LEAST_CLIPS, LEFT_OUT, STARTED_FROM
 from selfmm.recordings.model import SentimentModel
 from training.adapt.sentences import BAD, GOOD, sentences
 from training.builders import killed_at_the_end
@@ -275,3 +275,20 @@ def test_it_has_a_report_whatever_the_splits_and_labels(
 def test_an_onnx_file_gives_the_same_scores(run: SentimentModel, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="reads the file")
     assert selfmm.export(run.folder.path, tmp_path / "adapt.onnx").difference < 1e-4
+
+
+@pytest.mark.parametrize("rated", [4, 9, 15])
+def test_with_few_ratings_scores_are_worth_no_less_than_those_of_the_start(
+    small_starter: Path, tmp_path: Path, rated: int
+) -> None:
+    run = train(data(tmp_path / "data", rated=rated), tmp_path / "run")
+    worth, start = run.worth, selfmm.load(small_starter).worth
+    assert worth is not None
+    assert start is not None
+    for name in (FUSION, "text"):
+        score, known = worth.scores[name], start.scores[name]
+        assert score.informs
+        if score.split == STARTED_FROM:
+            assert (score.mae, score.band, score.band_split) == (known.mae, known.band, STARTED_FROM)
+        assert score.band_clips >= LEAST_CLIPS
+    assert "of the run that it started from" in shown(run_summary(run)) or rated >= LEAST_CLIPS
