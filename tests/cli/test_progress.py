@@ -71,7 +71,7 @@ def test_sigterm_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
     """The log has the epochs until then; the command in the message resumes, and can be ended and resumed again."""
     out = tmp_path / "a run"  # the command has to be quoted
     settings = [*QUICK, "modalities=audio,vision", "training.max_epochs=100000", "training.patience=100000"]
-    command = ["train", str(planted.path), "--out", str(out)]
+    command = ["train", str(planted.path), "--model", "self_mm", "--out", str(out)]
     command += [word for override in settings for word in ("--set", override)]
     for turn in range(2):
         process = Program(command)

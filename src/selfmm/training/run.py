@@ -94,7 +94,7 @@ class Run:
         state = self.processes.decide(lambda: self._state(resume))
         if state == _FINISHED:
             return
-        if self._reason and not find_model(self.settings.model).closed_form:  # which is finished in seconds
+        if self._reason:
             self.listener.chose(self._reason)
         check_trainable(self.dataset, self.settings, self._source)
         torch.manual_seed(self.settings.seed)
@@ -325,7 +325,7 @@ class Run:
             notes, fit = self._untrained(scores, trainer), []
         notes += self._capitals(assembly)
         begun = start_note(self._start, fitted=assembly.model.closed_form) if self._start else ""
-        fit = [line for line in (self._reason, *fit, begun) if line]
+        fit = [line for line in (*fit, begun) if line]
         content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
         return content | {"worth": asdict(worth), "notes": notes, "fit": fit}
 

@@ -17,6 +17,7 @@ from cli.command_line import shown
 from selfmm import api
 from selfmm.cli.show_results import run_summary
 from selfmm.core.errors import OutputError, RunError, TrainingError
+from selfmm.core.listener import Listener
 from selfmm.data.planted import PlantedSettings, planted_source
 from selfmm.data.store import Dataset
 from selfmm.data.writer import write_dataset
@@ -236,9 +237,14 @@ def test_other_scales(small_starter: Path, tmp_path: Path) -> None:
 
 
 def test_it_is_chosen_and_says_so(partly: Dataset, tmp_path: Path) -> None:
-    run = selfmm.train(partly, text_encoder="e5", out=tmp_path / "run")
+    class Heard(Listener):
+        def chose(self, reason: str) -> None:
+            reasons.append(reason)
+
+    reasons: list[str] = []
+    run = selfmm.train(partly, text_encoder="e5", out=tmp_path / "run", listener=Heard())
     assert run.info.model == "adapt"
-    reason = json.loads((run.folder.path / "metrics.json").read_text())["fit"][0]
+    [reason] = reasons
     assert reason.startswith("model: adapt, because 40 clips are rated")
 
 
