@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import selfmm
+from selfmm.core.listener import Listener
 from selfmm.core.weights import find
 from selfmm.data.manifest import Manifest, Modality
 from selfmm.data.store import Dataset
@@ -109,3 +111,16 @@ def test_a_setting_of_models_that_learn_by_steps_chooses_such_a_model(override: 
 )
 def test_other_settings_do_not(override: str) -> None:
     assert choose_model(data(10), [override])[0] == "adapt"
+
+
+def test_several_seeds_say_what_one_training_would_take(planted: Dataset, tmp_path: Path) -> None:
+    class Heard(Listener):
+        def chose(self, reason: str) -> None:
+            raise ChosenError(reason)
+
+    with pytest.raises(ChosenError, match=r"^model: self_mm for each seed.*takes adapt"):
+        selfmm.train_seeds(planted, seeds="1,2", out=tmp_path / "seeds", listener=Heard())
+
+
+class ChosenError(Exception):
+    pass

@@ -127,9 +127,10 @@ def train_seeds(
         SettingsError, DatasetError, OutputError, RunError: raised before any training; the message says what to do.
         TrainingError: if the data cannot be trained on, or no seed has a result.
     """
-    from selfmm.config.settings import load_settings
+    from selfmm.config.settings import load_settings, names_model
     from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
+    from selfmm.training.choice import choose_model
     from selfmm.training.seeds import read_seeds, run_seeds
 
     numbers = read_seeds(seeds, overrides)
@@ -138,6 +139,12 @@ def train_seeds(
     chosen = settings or load_settings(preset, values)
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
     listener = listener or Listener()
+    free = settings is None and preset is None and model is None and labels is None and start is None
+    if free and not names_model(overrides) and choose_model(dataset, overrides).model == "adapt":
+        listener.chose(
+            f"model: {chosen.model_name} for each seed. With so few ratings, a training without `seeds` takes adapt, "
+            "which is the same for every seed."
+        )
     _note_what_is_missing_later(dataset, listener)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener)
 

@@ -57,6 +57,9 @@ class _Lines(Listener):
     def say(self, line: str) -> None:
         self.console.print(Text(as_options(line)), soft_wrap=True)
 
+    def chose(self, reason: str) -> None:
+        self.say(reason)
+
     def note(self, line: str) -> None:
         self.say(f"note: {line}")
 
@@ -65,9 +68,6 @@ class TrainingLines(_Lines):
     """A plain line for each finished epoch, for a log."""
 
     max_epochs = 0
-
-    def chose(self, reason: str) -> None:
-        self.say(reason)
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
         self.max_epochs = max_epochs
