@@ -64,7 +64,7 @@ def train(
     Raises:
         SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
     """
-    from selfmm.config.settings import each, load_settings, names_model
+    from selfmm.config.settings import each, load_settings
     from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
     from selfmm.recordings.model import SentimentModel
@@ -74,7 +74,7 @@ def train(
 
     dataset, reason = as_dataset(data), ""
     if settings is None:
-        if preset is None and model is None and labels is None and not names_model(overrides):
+        if _leaves_model_open(preset, model, labels, overrides):
             given = setting_values(overrides, text_encoder=text_encoder)
             chosen = choose_model(dataset, given, start=start is not None)
             model, reason, start = chosen.model, chosen.reason, start or chosen.start
@@ -127,7 +127,7 @@ def train_seeds(
         SettingsError, DatasetError, OutputError, RunError: raised before any training; the message says what to do.
         TrainingError: if the data cannot be trained on, or no seed has a result.
     """
-    from selfmm.config.settings import load_settings, names_model
+    from selfmm.config.settings import load_settings
     from selfmm.core.listener import Listener
     from selfmm.data.store import as_dataset
     from selfmm.training.choice import choose_model
@@ -139,14 +139,24 @@ def train_seeds(
     chosen = settings or load_settings(preset, values)
     folder = Path(out) if out is not None else default_folder(dataset, preset, chosen.model_name)
     listener = listener or Listener()
-    free = settings is None and preset is None and model is None and labels is None and start is None
-    if free and not names_model(overrides) and choose_model(dataset, overrides).model == "adapt":
-        listener.chose(
-            f"model: {chosen.model_name} for each seed. With so few ratings, a training without `seeds` takes adapt, "
-            "which is the same for every seed."
-        )
+    if settings is None and _leaves_model_open(preset, model, labels, overrides):
+        given = setting_values(overrides, text_encoder=text_encoder)
+        if choose_model(dataset, given, start=start is not None).model == "adapt":
+            listener.chose(
+                f"model: {chosen.model_name} for each seed. With so few ratings, a training without `seeds` takes "
+                "adapt, which is the same for every seed."
+            )
     _note_what_is_missing_later(dataset, listener)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener)
+
+
+def _leaves_model_open(
+    preset: str | Path | None, model: str | None, labels: str | None, overrides: Sequence[str]
+) -> bool:
+    """Return whether the arguments of a training name no model, so that :mod:`selfmm.training.choice` chooses it."""
+    from selfmm.config.settings import names_model
+
+    return preset is None and model is None and labels is None and not names_model(overrides)
 
 
 def _note_what_is_missing_later(dataset: Dataset, listener: Listener) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from selfmm.config.model_name import STARTER
 from selfmm.config.settings import Settings, each, load_settings
 from selfmm.core import weights
@@ -14,6 +12,7 @@ from selfmm.core.messages import clips
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
 from selfmm.models.assembly import chosen_modalities
+from selfmm.training.adapt.trainer import rated_rows
 
 FEW = 1000
 """Fewer rated clips than this are fitted in closed form; docs/starter.md has the learning curve."""
@@ -50,7 +49,7 @@ def choose_model(dataset: Dataset, overrides: Sequence[str], *, start: bool = Fa
     needs = ["start"] if start or settings.start else [key for key in keys if _means_gradients(key)]
     if needs:
         return Choice(default, None, f"model: {default}, because {needs[0]} is set; `model='adapt'` fits few ratings.")
-    rated = int(np.isfinite(dataset.labels()[dataset.samples["split"].isin(["train", "valid"]).to_numpy()]).sum())
+    rated = len(rated_rows(dataset, settings))
     modalities = chosen_modalities(dataset, settings)
     words = TEXT in modalities and modalities[TEXT].kind == "text"
     limit = FEW if words else _FEW_WITHOUT_WORDS
