@@ -27,7 +27,7 @@ from selfmm.data.findings import (
     Ranges,
     SplitReport,
 )
-from selfmm.data.manifest import SPLITS, TEXT
+from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import shared_videos
 from selfmm.data.store import Dataset
@@ -77,7 +77,7 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True, preset: str | Path
         verified=verify,
         unimodal_labels=count_unimodal_labels(samples, dataset.modalities),
         preset="" if preset is None else str(preset),
-        capitals=_finding(ids.iloc[in_capitals(_texts(dataset))]),
+        capitals=_finding(ids.iloc[in_capitals(dataset.texts())]),
         foreign=_finding(ids[_is_foreign(samples)]),
     )
 
@@ -130,12 +130,6 @@ def _modality(dataset: Dataset, name: str, settings: Mapping[str, Settings]) -> 
     )
 
 
-def _texts(dataset: Dataset) -> list[str]:
-    """The texts of the clips; none if they are not stored."""
-    stored = dataset.modalities.get(TEXT)
-    return dataset.samples[TEXT].fillna("").astype(str).tolist() if stored and stored.kind == "text" else []
-
-
 def _is_foreign(samples: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Whether the extraction warned that the speech of each clip may be in a language that was not recognised, (N,)."""
     if "warnings" not in samples:
@@ -144,7 +138,7 @@ def _is_foreign(samples: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def _words(dataset: Dataset) -> npt.NDArray[np.int64]:
-    return np.array([len(_WORD.findall(text)) for text in _texts(dataset)], dtype=np.int64)
+    return np.array([len(_WORD.findall(text)) for text in dataset.texts()], dtype=np.int64)
 
 
 class _Scan(NamedTuple):

@@ -212,9 +212,13 @@ class Dataset:
     def lengths(self, modality: str) -> npt.NDArray[np.int64]:
         """Return the frames per clip, (N,). For words in the table: 1 where there is a text, else 0."""
         if self.modalities[modality].kind == "text":
-            texts = self.samples[TEXT].fillna("").tolist()
-            return np.array([not is_blank(text) for text in texts], dtype=np.int64)
+            return np.array([not is_blank(text) for text in self.texts()], dtype=np.int64)
         return self.samples[f"{modality}_length"].to_numpy(dtype=np.int64)
+
+    def texts(self) -> list[str]:
+        """Return the words of each clip, empty where it has none; no texts at all if the data set stores no words."""
+        stored = self.modalities.get(TEXT)
+        return self.samples[TEXT].fillna("").astype(str).tolist() if stored and stored.kind == "text" else []
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Return the row numbers of a split, in the table's order."""

@@ -24,7 +24,7 @@ from selfmm.core.tensors import Ragged
 from selfmm.core.version import __version__
 from selfmm.data.capitals import in_capitals
 from selfmm.data.corrections import digest
-from selfmm.data.manifest import SPLITS, TEXT
+from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
@@ -337,10 +337,10 @@ class Run:
 
     def _capitals(self, assembly: Assembly) -> list[str]:
         """A sentence about text in capitals, if the text encoder reads it in lower case."""
-        stored, pretrained = self.dataset.modalities.get(TEXT), assembly.pretrained
-        if pretrained is None or pretrained.rules.capitals == "keep" or stored is None or stored.kind != "text":
+        pretrained = assembly.pretrained
+        if pretrained is None or pretrained.rules.capitals == "keep":
             return []
-        found = in_capitals(self.dataset.samples[TEXT].fillna("").tolist())
+        found = in_capitals(self.dataset.texts())
         if not len(found):
             return []
         return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from spoken_languages import SENTENCES
@@ -11,7 +10,8 @@ from spoken_languages import SENTENCES
 from selfmm.config.recipe import Recipe, load_recipe
 from selfmm.core import weights
 from selfmm.core.languages import ENGLISH_ONLY
-from selfmm.data.manifest import Modality
+from selfmm.data.manifest import Manifest, Modality
+from selfmm.data.store import Dataset
 from selfmm.features.words.later import foreign_speech, missing_later, notes_of
 
 
@@ -56,9 +56,9 @@ def test_clips_in_other_languages_are_counted() -> None:
 def test_a_data_set_is_judged_by_its_texts() -> None:
     import pandas as pd
 
-    manifest = SimpleNamespace(recipe=Recipe(), language=None)
     samples = pd.DataFrame({"text": [*SENTENCES["fr"], None]})
-    dataset = SimpleNamespace(modalities={"text": Modality(kind="text")}, samples=samples, manifest=manifest)
-    assert "do not look English" in " ".join(notes_of(dataset))  # type: ignore[arg-type]
-    dataset.modalities = {}
-    assert notes_of(dataset) == []  # type: ignore[arg-type]
+    words, sounds = Modality(kind="text"), Modality(kind="frames", dim=5)
+    manifest = Manifest(name="clips", label_range=(-3.0, 3.0), modalities={"text": words}, recipe=Recipe())
+    assert "do not look English" in " ".join(notes_of(Dataset(Path(), manifest, samples)))
+    manifest = manifest.model_copy(update={"modalities": {"audio": sounds}})
+    assert notes_of(Dataset(Path(), manifest, samples)) == []

@@ -50,6 +50,4 @@ def foreign_speech(warnings: Sequence[str], recogniser: str) -> list[str]:
 
 def notes_of(dataset: Dataset) -> list[str]:
     """Return the notes of :func:`missing_later` about a data set."""
-    stored = dataset.modalities.get(TEXT)
-    texts = dataset.samples[TEXT].dropna().astype(str).tolist() if stored and stored.kind == "text" else []
-    return missing_later(dataset.manifest.recipe, dataset.manifest.language, texts)
+    return missing_later(dataset.manifest.recipe, dataset.manifest.language, dataset.texts())
