@@ -29,10 +29,8 @@ def usable(listed: ClipList) -> ClipList:
     """
     clips, failures = [], [_printable(failure) for failure in listed.failures]
     for clip in listed.clips:
-        reason = ""
         if any(map(_broken, (clip.id, clip.video, clip.text or "", str(clip.path)))):
             reason = "its name or text is not valid Unicode. Rename the file, or save the text again as UTF-8."
-        if reason:
             failures.append(_printable(Failure(clip.id, str(clip.path), reason)))
         else:
             clips.append(clip)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 SOUND_RATE = 16_000
 """Samples per second of all sound. Speech recognition and voice encoders need this rate."""
+STATE = SOUND_RATE // 50
+"""Samples from state to state of the speech recogniser's encoder: .02 s."""
 
 Floats = npt.NDArray[np.float32]
 

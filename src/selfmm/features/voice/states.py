@@ -8,11 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from selfmm.features.streams import SOUND_RATE, Chunk, Floats
+from selfmm.features.streams import SOUND_RATE, STATE, Chunk, Floats
 from selfmm.features.voice.blocks import Block, BlockAnalyser, SoundBlocks
-
-FRAME = 0.02
-"""Seconds from state to state."""
 
 _EPSILON = 1e-6  # rows; the rounding of times
 
@@ -69,7 +66,7 @@ class SpokenStates(BlockAnalyser):
     def _take(self) -> None:
         rate = self._rows.rate
         for start, states in self._reader.take_states():
-            times = start + FRAME * np.arange(len(states))
+            times = start + STATE / SOUND_RATE * np.arange(len(states))
             first, last = (math.floor(times[end] * rate + _EPSILON) for end in (0, -1))
             edges = np.searchsorted(times, (np.arange(first, last + 2) - _EPSILON) / rate)
             for row, (begin, end) in enumerate(itertools.pairwise(edges.tolist()), start=first):

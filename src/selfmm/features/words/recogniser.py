@@ -19,10 +19,7 @@ from selfmm.core import weights
 from selfmm.core.errors import MissingPackageError, SettingsError, WeightsError
 from selfmm.core.messages import did_you_mean
 from selfmm.core.pretrained import load_named
-from selfmm.features.streams import SOUND_RATE, Floats
-
-FRAME = SOUND_RATE // 50
-"""Samples from state to state of the encoder: .02 s."""
+from selfmm.features.streams import SOUND_RATE, STATE, Floats
 
 OFFLINE = ("tiny.en", "base")
 """Recognisers among the offline weights."""
@@ -112,7 +109,7 @@ class Recogniser:
             sound: (n,) mono at ``SOUND_RATE``, at most 30 s.
 
         Returns:
-            (ceil(n / ``FRAME``), ``width``); frame i is centred at sample i * ``FRAME``.
+            (ceil(n / ``STATE``), ``width``); state i is centred at sample i * ``STATE``.
         """
         return _frames(self._encode(sound), sound)
 
@@ -158,7 +155,7 @@ class _Bands:
 
 def _frames(states: Any, sound: Floats) -> Floats:
     """Return the states of a phrase without those of the margin after it."""
-    return np.asarray(states, dtype=np.float32)[0, : -(-len(sound) // FRAME)].copy()
+    return np.asarray(states, dtype=np.float32)[0, : -(-len(sound) // STATE)].copy()
 
 
 def _short(model: Any, outputs: dict[int, Any] | None = None) -> Any:
