@@ -82,19 +82,14 @@ class TrainingLines(_Lines):
         )
 
 
-class TrainingBars(Listener):
+class TrainingBars(_Lines):
     """A bar over all epochs and one over the steps of the current one, with a line for each finished epoch."""
 
     def __init__(self, progress: Progress) -> None:
+        super().__init__(progress.console)
         self.progress = progress
         self.epochs: TaskID | None = None
         self.steps: TaskID | None = None
-
-    def chose(self, reason: str) -> None:
-        self.progress.console.print(Text(as_options(reason)), soft_wrap=True)
-
-    def note(self, line: str) -> None:
-        self.progress.console.print(Text(as_options(f"note: {line}")), soft_wrap=True)
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
         self.epochs = self.progress.add_task("epochs", total=max_epochs, completed=done)

@@ -36,7 +36,7 @@ _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", 
 def run_summary(model: SentimentModel) -> Group:
     """Lay out a finished run: why not to trust it, if so; metrics; what each score is worth; and its files."""
     content = model.metrics
-    closed = model.assembly.model.closed_form
+    closed = model.info.closed_form
     splits = ("train", "valid", "test") if closed else ("valid", "test")
     rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in splits}
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}

@@ -22,7 +22,7 @@ class Listener:
     # One training: selfmm.train.
 
     def chose(self, reason: str) -> None:
-        """The user named no model; ``reason`` says which one was chosen, and why. The run keeps it too."""
+        """The user named no model; ``reason`` says which one was chosen, and why."""
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
         """Training starts, with ``steps`` per epoch; ``done`` epochs were trained before an interruption."""

@@ -94,9 +94,8 @@ def band_text(band: float) -> str:
 
 def band_problem(worth: Worth, label_range: tuple[float, float]) -> str:
     """Return why the band of a score is the whole scale or only rough; empty if it is neither."""
-    few = f"only {clips(worth.band_clips, ('has', 'have'))} a label in the validation split"
-    if worth.band_split == LEFT_OUT:
-        few = f"only {clips(worth.band_clips, ('has', 'have'))} a label"
+    where = "" if worth.band_split == LEFT_OUT else " in the validation split"
+    few = f"only {clips(worth.band_clips, ('has', 'have'))} a label{where}"
     if math.isnan(worth.band):
         return "unknown: the run has no band for this score"
     if worth.band >= label_range[1] - label_range[0]:

@@ -65,7 +65,8 @@ class Worth:
     """What one score is worth. Numbers are NaN where they have no value.
 
     Attributes:
-        split: the clips that it was measured on: ``test``, or ``valid`` if no test clip has a label, or ``LEFT_OUT``.
+        split: the clips that it was measured on: ``test``, or ``valid`` if no test clip has a label, or ``LEFT_OUT``
+            or ``STARTED_FROM``.
         against: the column that the score was compared with: ``label``, or ``label_<modality>``.
         clips, groups: number of these clips that have score and label, and of their recordings.
         mae: mean absolute error of the score, in units of the label.
@@ -77,7 +78,7 @@ class Worth:
         band: half-width of the interval that holds the label of ``LEVEL`` of unseen clips, in units of the label.
         band_clips: number of clips that it comes from. With fewer than 4 there is no such interval, and ``band`` is the
             length of the whole label range.
-        band_split: the split of these clips: ``valid``, or ``LEFT_OUT``.
+        band_split: the split of these clips: ``valid``, ``LEFT_OUT`` or ``STARTED_FROM``.
         coverage: share of the ``clips`` whose label is inside; NaN if the band comes from the same clips.
     """
 

@@ -91,7 +91,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
         if fusion.get(key) is not None
     ]
     tiles.append((f"{content['splits']['train']['fusion']['count']:,}", "training clips"))
-    if info.model != "adapt":
+    if not info.closed_form:
         tiles.append((f"{content['best_epoch']} of {len(material.history)}", "best epoch"))
     flipped = np.nan if audit is None else float(audit.figures["flipped"].mean())
     tiles += [] if np.isnan(flipped) else [(number(flipped, "flipped"), "labels with the opposite sign of m")]
@@ -101,6 +101,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
         "dataset": words(info.dataset),
         "label_range": f"{low:g} to {high:g}",
         "model": words(info.model_name),
+        "closed_form": info.closed_form,
         "rule": material.settings.labels.rule,
         "source": info.labels,
         "tiles": tiles,

@@ -42,7 +42,7 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
                 "The run keeps the weights of the epoch with the lowest validation error (ring, dotted line). Unimodal "
                 "losses are weighted as in training.",
                 []
-                if material.info.model == "adapt"  # fitted at once, so there is nothing to follow
+                if material.info.closed_form  # fitted at once, so there is nothing to follow
                 else curves(material.history, by_epoch, int(material.metrics["best_epoch"]), colours),
             ),
             Group(

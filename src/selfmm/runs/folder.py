@@ -32,7 +32,7 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from selfmm.config.model_name import is_code, short_name
+from selfmm.config.model_name import STARTER, is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
@@ -86,11 +86,6 @@ class StartInfo(BaseModel):
     afresh: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
     encoder_weights: str = ""
-
-    @property
-    def own_encoder(self) -> bool:
-        """Whether the text encoder began with weights of ``run`` itself, which have no name."""
-        return "encoders.text" in self.taken and not self.encoder_weights
 
 
 class RunInfo(BaseModel):
@@ -148,6 +143,11 @@ class RunInfo(BaseModel):
     def model_name(self) -> str:
         """The model's name for messages, tables and folders."""
         return short_name(self.model)
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether the model was fitted at once: it has one epoch, and scores of rated clips are left out."""
+        return self.model == "adapt"
 
     @field_validator("format_version")
     @classmethod
@@ -369,6 +369,11 @@ def starter_folder(encoder: str = "") -> Path:
     If none is, it is the best of all, whose error then says which weights to get.
     """
     return STARTERS[encoder if encoder in STARTERS else next(filter(find, STARTERS), next(iter(STARTERS)))]
+
+
+def start_folder(start: str, encoder: str) -> RunFolder:
+    """Return the run that the setting ``start`` names; of the starters, the one with this text encoder."""
+    return RunFolder(starter_folder(encoder) if start == STARTER else Path(start))
 
 
 def _why_no_run(path: Path) -> str:

@@ -30,7 +30,7 @@ from selfmm.evaluation.metrics import evaluate, scale_for
 from selfmm.evaluation.verdicts import skill_text
 from selfmm.evaluation.worth import FUSION, Evaluation, RunWorth, Scored, worth_on
 from selfmm.features.clips.listing import holds_recordings, is_recording
-from selfmm.models.assembly import Assembly, build_model
+from selfmm.models.assembly import Assembly, build_model, reads_words
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import prediction_table, score
 from selfmm.models.text import Pretrained, load_architecture, text_encoder
@@ -72,7 +72,7 @@ class TrainedModel:
         settings = folder.settings()
         pretrained = None
         with _NoRandomStart():
-            if any(modality.kind != "frames" for modality in info.modalities.values()):
+            if reads_words(info.modalities):
                 pretrained = _text_encoder(folder, info, settings)
             network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:

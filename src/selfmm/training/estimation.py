@@ -20,7 +20,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.labels import EstimatedLabels, Outcome, estimate_labels
 from selfmm.labels.estimated import ClipLabels
-from selfmm.models.assembly import Assembly, check_vocabulary, chosen_modalities
+from selfmm.models.assembly import Assembly, check_vocabulary, chosen_modalities, reads_words
 from selfmm.models.frozen_inputs import frozen_inputs
 from selfmm.models.text import Pretrained, text_encoder
 from selfmm.training.corrections import fixed_labels
@@ -111,7 +111,7 @@ def labels_of_data(dataset: Dataset, settings: Settings) -> pd.DataFrame:
     if unknown:
         raise SettingsError([f"labels.tasks names {unknown[0]!r}{did_you_mean(unknown[0], list(modalities))}"])
     pretrained = None
-    if any(modality.kind != "frames" for modality in modalities.values()):
+    if reads_words(modalities):
         pretrained = text_encoder(settings.text)
     return label_table(dataset, clip_labels(dataset, modalities, settings, pretrained, rows, tasks))
 

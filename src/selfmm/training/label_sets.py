@@ -20,7 +20,7 @@ from selfmm.data.writer import fingerprint
 from selfmm.labels.audit.audit import Audit, audit
 from selfmm.labels.audit.history import LabelHistory
 from selfmm.labels.per_clip import per_clip
-from selfmm.models.assembly import chosen_modalities
+from selfmm.models.assembly import chosen_modalities, reads_words
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo
 from selfmm.runs.material import run_samples, training_clips_only
 from selfmm.training.estimation import labels_of_data
@@ -120,7 +120,7 @@ class LabelSet:
 def from_data(dataset: Dataset, settings: Settings) -> LabelSet:
     """Return labels estimated from a data set alone, whatever rule the settings name."""
     modalities = chosen_modalities(dataset, settings)
-    words = any(modality.kind != "frames" for modality in modalities.values())
+    words = reads_words(modalities)
     return LabelSet(
         labels_of_data(dataset, settings),
         dataset.samples,

@@ -39,7 +39,7 @@ from selfmm.models.base import Model, Score
 from selfmm.models.linear_start import begin_with_linear, heads_of_text
 from selfmm.models.reading import ReadingRules
 from selfmm.models.text import check_max_tokens
-from selfmm.runs.folder import STARTERS, RunFolder, RunInfo, StartInfo, starter_folder
+from selfmm.runs.folder import STARTERS, RunFolder, RunInfo, StartInfo, start_folder
 from selfmm.runs.trained_model import stored_encoder
 
 _ENCODER = f"encoders.{TEXT}.model."
@@ -208,8 +208,7 @@ def _reading_begun(own: RunFolder | None, start: str) -> dict[str, tuple[object,
 
 
 def _finished(name: str, encoder: str) -> tuple[RunFolder, RunInfo]:
-    """A run and its ``run.json``; of the starters, the one with this text encoder."""
-    folder = RunFolder(starter_folder(encoder) if name == STARTER else Path(name))
+    folder = start_folder(name, encoder)
     try:
         return folder, folder.require_finished()
     except RunError as error:

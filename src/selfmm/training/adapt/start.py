@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from selfmm.config.model_name import STARTER
 from selfmm.core.errors import TrainingError
 from selfmm.core.tensors import Positions, load_tensors
 from selfmm.data.manifest import TEXT
@@ -16,7 +13,7 @@ from selfmm.data.store import Dataset
 from selfmm.evaluation.worth import RunWorth
 from selfmm.models.adapt import STATISTICS, Adapt, FrameSummary
 from selfmm.models.assembly import Assembly
-from selfmm.runs.folder import RunFolder, starter_folder
+from selfmm.runs.folder import RunFolder, start_folder
 from selfmm.training.adapt.fit import LinearScore
 from selfmm.training.adapt.ridge import Array
 
@@ -94,8 +91,7 @@ def start_of(assembly: Assembly) -> Start:
     settings, nothing = assembly.settings, Start(None, frozenset())
     if not settings.start:
         return nothing
-    encoder = settings.text.encoder
-    folder = RunFolder(starter_folder(encoder) if settings.start == STARTER else Path(settings.start))
+    folder = start_folder(settings.start, settings.text.encoder)
     info, shared = folder.require_finished(), set()
     if info.model != settings.model:
         return nothing
