@@ -271,10 +271,10 @@ class RunFolder:
 
     def no_labels_error(self, info: RunInfo) -> RunError:
         """Return the error for a run without generated labels."""
-        if info.about:
+        if info.closed_form:
+            what = f"{info.dataset} comes with selfmm" if info.about else f"{self.path} is fitted to whole clips"
             return RunError(
-                f"{info.dataset} comes with selfmm and has no labels per modality. `selfmm labels DATA` estimates "
-                "those of a data set."
+                f"{what} and has no labels per modality. `selfmm labels DATA` estimates those of a data set."
             )
         return RunError(
             f"{self.path} has no generated labels per modality: {info.model_name} was trained with "

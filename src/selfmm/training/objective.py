@@ -112,8 +112,9 @@ def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> Non
     for split in ("train", "valid"):
         rows = dataset.rows(split)
         if not len(rows):
-            if dataset.samples["video"].nunique() < len(SPLITS):
-                advice = f"add clips of more recordings, {len(SPLITS)} or more in total, and make the data set again."
+            if dataset.samples["video"][np.isfinite(labels)].nunique() < len(SPLITS):
+                more = f"rated clips of more recordings, {len(SPLITS)} or more in total"
+                advice = f"add {more}, and make the data set again."
             else:
                 advice = "make it again from a table without a split column, and selfmm will split it."
             raise TrainingError(

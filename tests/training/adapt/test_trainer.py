@@ -298,3 +298,8 @@ def test_with_few_ratings_scores_are_worth_no_less_than_those_of_the_start(
             assert (score.mae, score.band, score.band_split) == (known.mae, known.band, STARTED_FROM)
         assert score.band_clips >= LEAST_CLIPS
     assert "of the run that it started from" in shown(run_summary(run)) or rated >= LEAST_CLIPS
+
+
+def test_it_has_no_labels_per_modality_and_says_who_estimates_them(run: SentimentModel) -> None:
+    with pytest.raises(RunError, match=r"fitted to whole clips and has no labels per modality\. `selfmm labels DATA`"):
+        api.labels(run)
