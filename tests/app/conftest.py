@@ -129,13 +129,13 @@ def serve(state_home: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, trained: SentimentModel) -> Path:
-    """A folder with the planted data set ``data`` and the finished run ``runs/first`` on it. Tests leave it as it is."""
+def workspace(tmp_path_factory: pytest.TempPathFactory, planted: Dataset, trained: SentimentModel) -> Path:
+    """A folder with the planted data set ``data`` and the finished run ``runs/first`` on it; tests leave it alone."""
     root = tmp_path_factory.mktemp("workspace")
-    shutil.copytree(dataset.path, root / "data")
+    shutil.copytree(planted.path, root / "data")
     shutil.copytree(trained.folder.path, root / "runs" / "first")
     info = root / "runs" / "first" / "run.json"
-    info.write_text(info.read_text().replace(str(dataset.path), str(root / "data")))
+    info.write_text(info.read_text().replace(str(planted.path), str(root / "data")))
     return root
 
 
