@@ -32,7 +32,7 @@ from selfmm.recordings.lanes import STEP, merged
 from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import Prediction
 from selfmm.recordings.recipe import recipe_of
-from selfmm.recordings.scorer import FINISHING, LOADING, SCORING, RecordingScorer
+from selfmm.recordings.scorer import EXPLAINING, FINISHING, LOADING, SCORING, RecordingScorer
 from selfmm.recordings.spans import Even, Sentences, Windows
 
 CUES = [("the plot was wonderful.", 0.2, 2.0), ("the acting was dreadful.", 4.1, 6.0), ("I loved it.", 10.0, 11.5)]
@@ -504,3 +504,41 @@ def test_a_part_with_its_words(clip_run: SentimentModel, talk: Clip) -> None:
     assert isinstance(made, Prediction)
     assert (made.start, made.end) == (0.0, 2.5)
     assert made.transcript.text == "the acting was dreadful."
+
+
+class Early(Heard):
+    """Also keeps the scores that come before their explanation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early: list[Prediction] = []
+
+    def scored(self, clip: Clip, prediction: Prediction) -> None:
+        self.early.append(prediction)
+
+
+def test_the_scores_come_before_their_explanation(clip_run: SentimentModel, demo_clips: Path) -> None:
+    [clip] = clips_of(demo_clips, 1)
+    heard = Early()
+    [made] = api.predict_each(clip_run, clip, explain=True, listener=heard)
+    assert isinstance(made, Prediction)
+    [early] = heard.early
+    assert early.explanation is None
+    same(early, made)
+    assert [name for _, name in heard.stages][-2:] == [SCORING, EXPLAINING]
+
+
+def test_sentences_alone(clip_run: SentimentModel) -> None:
+    texts = ["the plot was wonderful.", " I loved it. "]
+    made = api.predict_texts(clip_run, texts, explain=True)
+    table = clip_run.predict(text=[text.strip() for text in texts])
+    assert [one.id for one in made] == ["text_1", "text_2"]
+    assert [one.score for one in made] == pytest.approx(table["score"].tolist(), abs=1e-5)
+    assert [one.transcript.text for one in made] == ["the plot was wonderful.", "I loved it."]
+    assert all(one.explanation is not None and one.scores["audio"] is None for one in made)
+    assert not any("sound" in warning for one in made for warning in one.warnings)
+    for wrong in ([], ["so", " "]):
+        with pytest.raises(SourceError, match="none of them empty"):
+            api.predict_texts(clip_run, wrong)
+    with pytest.raises(RunError, match="reads no words"):
+        api.predict_texts(only(clip_run, "audio"), ["so"])

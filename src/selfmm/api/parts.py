@@ -61,9 +61,12 @@ if TYPE_CHECKING:
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
+    from selfmm.features.media.recording import seconds_of as seconds_of
     from selfmm.features.streams import Transcript as Transcript
+    from selfmm.features.streams import Word as Word
     from selfmm.recordings.prediction import figure as figure
     from selfmm.recordings.prediction import table_of as table_of
+    from selfmm.recordings.timeline import Timeline as Timeline
     from selfmm.report.cells import Row as Row
     from selfmm.report.cells import audit_gaps as audit_gaps
     from selfmm.report.cells import audit_rows as audit_rows

@@ -254,6 +254,33 @@ def predict_each(
         )
 
 
+def predict_texts(
+    run: Run,
+    texts: Sequence[str],
+    *,
+    explain: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> Predictions:
+    """Score sentences by their words alone, like recordings without sound and pictures.
+
+    :func:`predict` returns a table instead.
+
+    Args:
+        texts: the sentences, none of them empty.
+        run, explain, model, trust: see :func:`predict`.
+
+    Raises:
+        SourceError: if there is no text, or one is empty.
+        RunError: if the run reads no words, or an explanation of several seeds is asked for.
+    """
+    from selfmm.recordings.prediction import Predictions
+    from selfmm.recordings.seeds import refuse_explain
+
+    refuse_explain(open_run(run, seeds=True), explain)
+    return Predictions(_scorer(run, model, trust).texts(list(texts), explain=explain))
+
+
 def describe_failure(failure: Failure) -> str:
     """Return a sentence that names the clip and the reason."""
     return failure.reason if failure.path and failure.path in failure.reason else f"{failure.id}: {failure.reason}"

@@ -69,6 +69,9 @@ class Listener:
     def reading(self, clip: Any, seconds: float, total: float | None) -> None:
         """This part of a recording is read; ``total`` is its length, None if the file does not say it."""
 
+    def scored(self, clip: Any, prediction: Any) -> None:
+        """The scores of a clip are known, but not their explanation, which takes longer."""
+
     # Clips: selfmm.extract.
 
     def clips_planned(self, clips: int) -> None:

@@ -219,6 +219,7 @@ class Prediction:
             "spreads": {name: [spread.mean, spread.deviation] for name, spread in self.spreads.items()},
             "intervals": {name: self.interval(name) for name in self.all_scores},
             "informs": {name: self.informs(name) for name in self.all_scores},
+            "verdicts": {name: self.verdict(name) for name in self.all_scores},
             "sentence": self.sentence,
             "cautions": cautions(self.worth),
             "unscored": dict(self.unscored),

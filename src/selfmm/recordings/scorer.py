@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from selfmm.config.recipe import Recipe
-from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, SourceError
+from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, RunError, SourceError
 from selfmm.core.listener import Listener
 from selfmm.core.weights import KNOWN, require
+from selfmm.data.blank import is_blank
 from selfmm.data.manifest import TEXT
 from selfmm.evaluation.worth import FUSION
 from selfmm.features.analysis import Analysis, Features
@@ -41,6 +42,7 @@ _CHUNK = 5.0  # seconds that are read at a time
 _NEAR = 0.1  # seconds; the precision of declared lengths
 
 LOADING, FINISHING, SCORING = "loading the models", "finishing words, voice and face", "scoring"
+EXPLAINING = "finding out what each word adds"
 """Stages of a clip, for `Listener.stage`; in between, it is read."""
 
 
@@ -216,7 +218,7 @@ class RecordingScorer:
                     *problems,
                     *([f"{cut[row]}; score a long recording in windows or by sentence"] if row in cut else []),
                     *self._other_words(features.transcript),
-                    *warnings(features, self.info.language, self.recipe.parts, multilingual=self._multilingual),
+                    *self._quality(features),
                 ),
             )
             if self._lanes:
@@ -227,6 +229,25 @@ class RecordingScorer:
                 prediction = replace(prediction, explanation=explain_clip(self.model, dataset, row))
             predictions.append(prediction)
         return predictions
+
+    def texts(self, texts: Sequence[str], *, explain: bool = False) -> list[Prediction]:
+        """Score sentences by their words alone. Their ids are text_1, text_2 and so on; they last 0 s.
+
+        Raises:
+            SourceError: if a text is empty.
+            RunError: if the model reads no words.
+        """
+        if TEXT not in self.info.modalities:
+            raise RunError("the run reads no words, so it cannot score a sentence. Give it a recording.")
+        if not texts or any(is_blank(text) for text in texts):
+            raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")
+        spans = [Features(0.0, 0.0, Transcript(text.strip()), {}, None, None, None) for text in texts]
+        return self.score([(f"text_{place}", span) for place, span in enumerate(spans, start=1)], explain=explain)
+
+    def _quality(self, features: Features) -> tuple[str, ...]:
+        if features.start == features.end:
+            return ()  # a sentence: it has no sound and no pictures to warn about
+        return warnings(features, self.info.language, self.recipe.parts, multilingual=self._multilingual)
 
     @property
     def _multilingual(self) -> bool:
@@ -329,7 +350,11 @@ class RecordingScorer:
 
     def _scored(self, clip: Clip, extracted: ClipFeatures, explain: bool) -> Prediction:
         self._listener.stage(clip, SCORING)
-        [prediction] = self.score([(_name(clip), extracted.features)], extracted.problems, explain=explain)
+        named = [(_name(clip), extracted.features)]
+        if explain and type(self._listener).scored is not Listener.scored:  # somebody waits for the scores
+            self._listener.scored(clip, self.score(named, extracted.problems)[0])
+            self._listener.stage(clip, EXPLAINING)
+        [prediction] = self.score(named, extracted.problems, explain=explain)
         return prediction
 
     def _spans(
