@@ -71,7 +71,7 @@ def test_a_copy_is_playable_and_in_time(tmp_path: Path, suffix: str) -> None:
     assert chunk.sound is not None
     assert np.argmax(np.abs(chunk.sound) > 0.2) / SOUND_RATE == pytest.approx(2, abs=0.08)
     assert [(frame.image.mean() - 20) / 50 for frame in chunk.frames or ()] == pytest.approx(
-        [frame.time for frame in chunk.frames or ()], abs=0.12
+        [frame.time for frame in chunk.frames or ()], abs=0.2 if suffix == ".ts" else 0.08
     )
     assert copy.read_bytes().index(b"moov") < copy.read_bytes().index(b"mdat")  # plays before it is complete
 

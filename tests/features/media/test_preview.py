@@ -32,7 +32,7 @@ def test_the_picture_is_that_of_its_time(tmp_path: Path, suffix: str) -> None:
     codec = "libx264" if suffix in (".mp4", ".ts") else ""  # with pictures that need later ones
     path = write_recording(tmp_path / f"film{suffix}", seconds=4, sound=tone(4), pictures=grey, video_codec=codec)
     for time in (0.0, 0.04, 1.3, 2.98, 3.9):
-        assert time_of(path, time) == pytest.approx(time, abs=0.12 if suffix == ".ts" else 0.06)  # .ts: encoders lead
+        assert time_of(path, time) == pytest.approx(time, abs=0.2 if suffix == ".ts" else 0.06)
     assert time_of(path, None) == pytest.approx(2, abs=0.1)
 
 
