@@ -541,4 +541,4 @@ def test_sentences_alone(clip_run: SentimentModel) -> None:
         with pytest.raises(SourceError, match="none of them empty"):
             api.predict_texts(clip_run, wrong)
     with pytest.raises(RunError, match="reads no words"):
-        api.predict_texts(only(clip_run, "audio"), ["so"])
+        only(clip_run, "audio").recordings.texts(["so"])
