@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from selfmm.app.jobs import Jobs
+from selfmm.app.offered import InFolder, Offered
 from selfmm.app.scoring import Scoring
+from selfmm.app.scratch import Scratch
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
 
@@ -20,12 +22,33 @@ class Limits:
         kept: bytes of all uploads together; the oldest are removed first.
         days: days after which an upload and its scores are removed.
         text: largest text, in characters.
+        texts: most sentences in one request.
+        seconds: longest recording of a program, in seconds; None for any.
     """
 
     upload: int = 4 * 2**30
     kept: int = 20 * 2**30
     days: float = 30.0
     text: int = 100_000
+    texts: int = 1000
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes for programs share.
+
+    Attributes:
+        runs: what can score.
+        scoring: the processes that score.
+        scratch: where recordings are for the time of a request.
+        limits: what is accepted.
+    """
+
+    runs: Offered
+    scoring: Scoring
+    scratch: Scratch
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -48,3 +71,8 @@ class Site:
     def jobs(self) -> Jobs:
         """Trainings and extractions."""
         return Jobs(self.state.jobs, self.workspace.root)
+
+    @cached_property
+    def service(self) -> Service:
+        """What the routes for programs need."""
+        return Service(InFolder(self.workspace), self.scoring, Scratch(self.state.requests), self.limits)
