@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",  # scoring asks no other machine for anything
 }
 _SECRET = "SELFMM_TOKEN"
+_COMMAND = (sys.executable, "-m", "selfmm.app.worker")
 
 Event = Mapping[str, Any]
 
@@ -226,8 +227,10 @@ class Scoring:
         worker = self._warm() if self._first is not None else None
         while group := self._take():
             try:
-                if worker is None:
-                    worker = _Worker()
+                if worker is not None and not worker.alive:  # it was killed while it was idle
+                    worker.kill()
+                    worker = None
+                worker = worker or _Worker()
                 self._run(group, worker)
             except Exception as error:  # no process can be started, or a callback failed in the middle of a task
                 for task in group:
@@ -326,7 +329,7 @@ class _Worker:
         environment = {**_ENVIRONMENT, **os.environ}
         environment.pop(_SECRET, None)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "selfmm.app.worker"],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

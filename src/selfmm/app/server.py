@@ -129,6 +129,11 @@ def serve(app: ASGIApp, sock: socket.socket, scoring: Scoring, *, patience: floa
     SIGTERM ends it at once.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    engine(app, scoring, patience=patience).run(sockets=[sock])
+
+
+def engine(app: ASGIApp, scoring: Scoring, *, patience: float = _LEAVE) -> uvicorn.Server:
+    """Return what :func:`serve` runs."""
     config = uvicorn.Config(
         app,
         http=_Patient,
@@ -140,7 +145,7 @@ def serve(app: ASGIApp, sock: socket.socket, scoring: Scoring, *, patience: floa
         limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
-    _Server(config, scoring, patience).run(sockets=[sock])
+    return _Server(config, scoring, patience)
 
 
 class _Server(uvicorn.Server):
