@@ -129,7 +129,7 @@ class _Reader:
             raise RequestError("Send one file, in the field `recording`.")
         name = PurePosixPath(options[b"filename"].decode("utf-8", "replace").replace("\\", "/").replace("\0", ""))
         suffix = name.suffix.lower()
-        self.form.title = name.stem[:100] or "recording"
+        self.form.title = name.stem.strip(". ")[:100] or "recording"
         self.form.recording = self._folder / f"recording{suffix if _SUFFIX.fullmatch(suffix) else ''}"
         self._file = self.form.recording.open("xb", buffering=0)
 

@@ -85,7 +85,7 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         with suppress(KeyError, UnicodeDecodeError):  # names that are not UTF-8 keep their bytes
-            scope["path"] = unquote(scope["raw_path"].decode("ascii"), errors="surrogateescape")
+            scope = {**scope, "path": unquote(scope["raw_path"].decode("ascii"), errors="surrogateescape")}
         headers = Headers(scope=scope)
         body = _Body(receive, self._limit(headers), waits=headers.get("expect", "").lower() == "100-continue")
         send = _with_headers(send, str(scope["path"]), body)
