@@ -84,13 +84,15 @@ class Loopback:
         return self.ask("/v1/predict", form(content, name, **fields), headers=kind)
 
     def leftovers(self) -> list[Path]:
-        return [path for path in Path(self.service.scratch._folder).rglob("*")]
+        return list(self.service.scratch._folder.rglob("*"))
 
 
 def form(content: bytes | str, name: str = "clip.mp4", field_name: str = "recording", **fields: str) -> bytes:
     """Return the body of a form with a file."""
     parts = [f'Content-Disposition: form-data; name="{key}"\r\n\r\n{value}'.encode() for key, value in fields.items()]
-    head = f'Content-Disposition: form-data; name="{field_name}"; filename="{name}"\r\n\r\n'.encode("utf-8", "surrogateescape")
+    head = f'Content-Disposition: form-data; name="{field_name}"; filename="{name}"\r\n\r\n'.encode(
+        "utf-8", "surrogateescape"
+    )
     parts.append(head + (content.encode() if isinstance(content, str) else content))
     return b"".join(f"--{BOUNDARY}\r\n".encode() + part + b"\r\n" for part in parts) + f"--{BOUNDARY}--\r\n".encode()
 

@@ -80,7 +80,11 @@ def test_events_arrive_in_order_and_the_worker_stays(make: Any) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("crash", "ended unexpectedly (code 3)"), ("killed", "perhaps because memory ran out"), ("print", "JSONDecodeError")],
+    [
+        ("crash", "ended unexpectedly (code 3)"),
+        ("killed", "perhaps because memory ran out"),
+        ("print", "JSONDecodeError"),
+    ],
 )
 def test_a_worker_that_breaks_is_replaced_and_only_its_task_fails(make: Any, text: str, words: str) -> None:
     scoring = make()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,9 @@ def test_a_folder_is_private_and_gone_at_the_end(tmp_path: Path) -> None:
         (folder / "x").write_text("x")
         assert {oct(path.stat().st_mode & 0o777) for path in (folder, folder.parent)} == {"0o700"}
     assert not folder.exists()
-    with pytest.raises(ValueError, match="in the middle"), scratch.folder() as folder:
+    with suppress(ValueError), scratch.folder() as folder:
         (folder / "x").write_text("x")
-        raise ValueError("in the middle")
+        raise ValueError
     assert not folder.exists()
     scratch.close()
     assert [path.name for path in tmp_path.iterdir()] == [".start"]

@@ -93,7 +93,9 @@ def test_a_name_that_leads_here_by_dns_rebinding_is_refused(mine: Loopback, host
         assert mine.raw(b"GET / HTTP/1.0\r\n\r\n").status == 421
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8765", "[::1]:8765", "box.example", "10.0.0.7"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1:8765", "[::1]:8765", "box.example", "10.0.0.7"]
+)
 def test_names_that_are_allowed_and_addresses_in_digits_work(mine: Loopback, host: str) -> None:
     assert mine.ask("/", headers={"host": host}).status == 200
 
@@ -287,7 +289,9 @@ def test_a_slow_head_is_given_up(mine: Loopback, monkeypatch: pytest.MonkeyPatch
             assert connection.recv(100) == b""
     with mine.connect() as connection:  # also the second request of a connection
         connection.settimeout(10)
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\nGET")
+        connection.sendall(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\nGET"
+        )
         assert answer_of(connection).status == 200
         assert connection.recv(100) == b""
 
@@ -301,7 +305,13 @@ def test_a_request_that_takes_longer_than_a_head_may_is_not_cut_off(
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"\r\n\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x00" * 100],
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"\r\n\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x00" * 100,
+    ],
 )
 def test_what_is_not_http_gets_no_further(mine: Loopback, data: bytes) -> None:
     with mine.connect() as connection:

@@ -26,7 +26,7 @@ ODD = "<img src=x onerror=alert(1)>"
 def odd(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """The app for a folder of odd names."""
     root = tmp_path_factory.mktemp("odd")
-    for name in (ODD, "caf\udce9", "a#b?c%41", '"\'&amp;'):
+    for name in (ODD, "caf\udce9", "a#b?c%41", "\"'&amp;"):
         (root / name).mkdir()
         (root / name / "run.json").write_text("{}")
     (root / "empty.mp4").write_bytes(b"")
@@ -102,7 +102,7 @@ def test_it_takes_the_next_port_that_is_free() -> None:
     with listen("127.0.0.1", None) as first, listen("127.0.0.1", None) as second:
         ports = [sock.getsockname()[1] for sock in (first, second)]
     assert PORT <= ports[0] < ports[1] < PORT + 20
-    with pytest.raises(api.ArgumentsError, match="cannot listen on no.such.host"):
+    with pytest.raises(api.ArgumentsError, match="cannot listen"):
         listen("no.such.host.invalid", 1)
 
 
@@ -115,7 +115,8 @@ def test_a_server_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "python_multipart"])
 @pytest.mark.parametrize("command", ["app", "serve"])
 def test_without_the_extra_the_message_says_what_to_install(command: str, package: str) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; sys.argv = ['selfmm', {command!r}]; import selfmm.cli; selfmm.cli.main()"
+    code = f"import sys; sys.modules[{package!r}] = None; sys.argv = ['selfmm', {command!r}]"
+    code += "; import selfmm.cli; selfmm.cli.main()"
     result: Any = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
     )

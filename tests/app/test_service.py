@@ -75,7 +75,9 @@ def test_other_machines_need_a_token(host: str) -> None:
         run(host=host)
 
 
-@pytest.mark.parametrize("token", ["short", "with a space in it here", "ünïcödé-ünïcödé-ünïcödé", "x" * 20 + "\n" + "y"])
+@pytest.mark.parametrize(
+    "token", ["short", "with a space in it here", "ünïcödé-ünïcödé-ünïcödé", "x" * 20 + "\n" + "y"]
+)
 def test_a_bad_token_is_refused(token: str) -> None:
     with pytest.raises(api.ArgumentsError, match="openssl rand"):
         run(token=token)

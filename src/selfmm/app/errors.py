@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 
 class NotHereError(Exception):
     """A name leads to nothing in the folder that is shown."""
@@ -35,7 +38,7 @@ class ScoringError(Exception):
         kind: name of an exception of :mod:`selfmm.api`, or one of ``KINDS``.
     """
 
-    KINDS = {"TimeoutError": 504, "CrashError": 500, "MemoryError": 503, "TooLongError": 413}
+    KINDS: ClassVar[Mapping[str, int]] = {"TimeoutError": 504, "CrashError": 500, "MemoryError": 503, "TooLongError": 413}
     """HTTP status of what is not an exception of selfmm."""
 
     def __init__(self, message: str, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""The runs that a server offers to programs: those in the folder of the app, or those that ``selfmm serve`` was given."""
+"""The runs that a server offers to programs: those in the folder of the app, or those given to ``selfmm serve``."""
 
 from __future__ import annotations
 

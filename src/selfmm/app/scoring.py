@@ -303,7 +303,7 @@ class Scoring:
             task._end("failed", error, kind)
 
     def _follow(self, tasks: Sequence[Task], worker: _Worker) -> tuple[str, str | None]:
-        """Send tasks to a worker as one and pass on its events; return the error and its kind, None if there is none."""
+        """Send tasks to a worker as one and pass on its events; return the error and its kind, None if it has none."""
         request = dict(tasks[0].request)
         if len(tasks) > 1:
             request["text"] = [text for task in tasks for text in task._texts]

@@ -49,7 +49,10 @@ _WHOLE_YEAR = 365 * 24 * 3600
 _SMALL = 2 * 2**20  # bytes of a body that is not a file
 _FILES = ("multipart/form-data", "application/octet-stream", "video/", "audio/")
 _START, _RATE = 30.0, 1024  # a body may take so many seconds, and one more for so many bytes
-_DRAINED, _DRAIN = 32 * 2**20, 2.0  # bytes and seconds of a refused body that are read, so that the client gets the answer
+_DRAINED, _DRAIN = (
+    32 * 2**20,
+    2.0,
+)  # bytes and seconds of a refused body that are read, so that the client gets the answer
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from selfmm.app.state import state_home
 
 HEALTH = "/v1/health"
 _SHORTEST = 16  # characters of a token
+_MAKE = "Make one with: openssl rand -hex 32"
 
 
 def run(
@@ -75,13 +76,11 @@ def _check_token(host: str, token: str) -> None:
         raise api.ArgumentsError(
             [
                 f"with `host={host!r}` other machines reach the server, so it needs a token: write one to a file and "
-                "give `token_file=...`, or set SELFMM_TOKEN. Make one with: openssl rand -hex 32"
+                f"give `token_file=...`, or set SELFMM_TOKEN. {_MAKE}"
             ]
         )
     if token and (len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token):
-        raise api.ArgumentsError(
-            [f"the token needs {_SHORTEST} or more characters of ASCII, without spaces. Make one with: openssl rand -hex 32"]
-        )
+        raise api.ArgumentsError([f"the token needs {_SHORTEST} or more characters of ASCII, without spaces. {_MAKE}"])
 
 
 def _is_loopback(host: str) -> bool:

@@ -107,7 +107,9 @@ def _token(file: Path | None) -> str:
         token = file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not ASCII text"
-        raise api.SourceError(f"cannot read the token in {file}: {reason}. Make one with: openssl rand -hex 32") from None
+        raise api.SourceError(
+            f"cannot read the token in {file}: {reason}. Make one with: openssl rand -hex 32"
+        ) from None
     if not token:
         raise api.SourceError(f"{file} is empty. Write a token to it: openssl rand -hex 32")
     return token

@@ -126,9 +126,7 @@ def test_a_worker_that_crashes_or_hangs_costs_one_request(api: Loopback) -> None
 
 def test_a_full_queue_refuses_and_says_when_to_come_back(api: Loopback) -> None:
     results: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(api.recording("wait 1").status)) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: results.append(api.recording("wait 1").status)) for _ in range(4)]
     for thread in threads:
         thread.start()
     wait_for(lambda: api.service.scoring.running == 2 and api.service.scoring.waiting == 2)
@@ -277,9 +275,26 @@ def test_real_answers_are_as_described(api: Loopback, trained: Any) -> None:
     for prediction in predict_texts(trained, ["I loved it", "no"], explain=True):
         content = json.loads(json.dumps(prediction.to_json()))
         check(content, "Prediction")
-        assert set(content) - {"lanes"} <= set(routes_.description()["components"]["schemas"]["Prediction"]["properties"])
+        assert set(content) - {"lanes"} <= set(
+            routes_.description()["components"]["schemas"]["Prediction"]["properties"]
+        )
 
 
 def test_every_answer_of_the_description_has_a_status_that_is_described(api: Loopback) -> None:
     responses = set(routes_.description()["paths"]["/v1/predict"]["post"]["responses"])
-    assert responses >= {"200", "400", "401", "403", "404", "408", "413", "421", "422", "429", "500", "503", "504", "507"}
+    assert responses >= {
+        "200",
+        "400",
+        "401",
+        "403",
+        "404",
+        "408",
+        "413",
+        "421",
+        "422",
+        "429",
+        "500",
+        "503",
+        "504",
+        "507",
+    }
