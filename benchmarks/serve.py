@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import selfmm
+from selfmm import api
 
 _PATIENCE = 120.0  # seconds
 _EVERY = 10  # one request in so many is a recording
@@ -193,7 +193,7 @@ def alive(process: int) -> bool:
 
 def measure(options: argparse.Namespace, home: Path) -> None:
     clips = home / "clips"
-    selfmm.demo(clips, count=4)
+    api.demo(clips, count=4)
     files = sorted(path for path in clips.rglob("*") if path.suffix in (".mp4", ".webm"))
     requests = [
         recording(files[place // _EVERY % len(files)])

@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from app.loopback import BOUNDARY, TOKEN, Answer, Loopback, answer_of, form, pretending, running
+from selfmm import api
 from selfmm.app import security, server
 from selfmm.app.site import Limits
 
@@ -33,6 +34,10 @@ def fails_at_the_disk(request: Request) -> Response:
 
 def shows(request: Request) -> Response:
     return PlainTextResponse(request.path_params["name"].encode("utf-8", "surrogateescape"))
+
+
+def refuses(request: Request) -> Response:
+    raise api.RunError(f"/home/someone/{request.path_params['name']} is not a run.")
 
 
 def shows_query(request: Request) -> Response:
@@ -60,6 +65,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, page: Path) -> Iterator[Loopba
         Route("/v1/disk", fails_at_the_disk),
         Route("/shows/{name:path}", shows),
         Route("/query", shows_query),
+        Route("/v1/refuses/{name:path}", refuses),
         Route("/v1/counts", counts, methods=["POST"]),
         Route("/v1/media/clip.html", lambda request: FileResponse(page, media_type="text/html")),
     ]
@@ -231,6 +237,8 @@ def test_an_error_shows_no_traceback_and_no_place_outside(mine: Loopback) -> Non
 def test_names_that_are_not_utf8_keep_their_bytes(mine: Loopback) -> None:
     assert mine.ask("/shows/caf%E9/%ff").body == b"caf\xe9/\xff"
     assert mine.ask("/shows/caf%C3%A9").body == "café".encode()
+    assert mine.ask("/v1/refuses/caf%E9").error == "caf? is not a run."
+    assert mine.ask("/v1/no/such/caf%E9").status == 404
 
 
 @pytest.mark.parametrize(

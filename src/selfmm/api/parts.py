@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from selfmm.core.processes import first_to_fail as first_to_fail
     from selfmm.core.processes import leave as leave
     from selfmm.core.version import __version__ as __version__
-    from selfmm.core.weights import KNOWN as KNOWN_WEIGHTS
+    from selfmm.core.weights import KNOWN as KNOWN
     from selfmm.core.weights import cache_folder as cache_folder
     from selfmm.core.weights import known as known
     from selfmm.data.findings import Lengths as Lengths

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 
 class NotHereError(Exception):
     """A name leads to nothing in the folder that is shown."""
@@ -30,6 +27,10 @@ class TooSlowError(Exception):
     """The body of a request arrives too slowly."""
 
 
+KINDS = {"TimeoutError": 504, "CrashError": 500, "MemoryError": 503, "TooLongError": 413}
+"""HTTP status of a ``ScoringError`` whose kind is not an exception of selfmm."""
+
+
 class ScoringError(Exception):
     """A worker could not finish a task.
 
@@ -37,9 +38,6 @@ class ScoringError(Exception):
         message: a sentence.
         kind: name of an exception of :mod:`selfmm.api`, or one of ``KINDS``.
     """
-
-    KINDS: ClassVar[Mapping[str, int]] = {"TimeoutError": 504, "CrashError": 500, "MemoryError": 503, "TooLongError": 413}
-    """HTTP status of what is not an exception of selfmm."""
 
     def __init__(self, message: str, kind: str) -> None:
         self.kind = kind

@@ -11,11 +11,12 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import (
+    KINDS,
     BusyError,
     NotHereError,
     RequestError,
@@ -87,7 +88,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     text = (
         _environment()
         .get_template(template)
-        .render(folder=site.workspace.root.name, version=parts.__version__, here=request.url.path, **values)
+        .render(folder=site.workspace.root.name, version=parts.__version__, here=request.scope["path"], **values)
     )
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
 
@@ -142,8 +143,9 @@ def discreet(request: Request, message: str) -> str:
 def _failed(request: Request, status: int, message: str, headers: dict[str, str]) -> Response:
     """Return JSON below ``/v1/`` and where there are no pages, a page elsewhere."""
     if not hasattr(request.app.state, "site") or str(request.scope["path"]).startswith("/v1/"):
-        return JSONResponse({"error": message}, status_code=status, headers=headers)
-    response = page(request, "error.html", status=status, message=message)
+        response = answer({"error": message}, status)
+    else:
+        response = page(request, "error.html", status=status, message=message)
     response.headers.update(headers)
     return response
 
@@ -152,7 +154,7 @@ def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, ScoringError):
         kind = getattr(api, error.kind, None)
         known = isinstance(kind, type) and issubclass(kind, api.SelfmmError)
-        return ScoringError.KINDS.get(error.kind) or (_status_of(kind) if known else 422), str(error)
+        return KINDS.get(error.kind) or (_status_of(kind) if known else 422), str(error)
     status = _status_of(type(error))
     if status is not None:
         return status, str(error) or HTTPStatus(status).phrase

@@ -163,7 +163,7 @@ def _recording(service: Service, form: Form) -> dict[str, Any]:
 
 @cache
 def _recognisers() -> tuple[str, ...]:
-    return "none", *(name for name in parts.KNOWN_WEIGHTS if parts.KNOWN_WEIGHTS[name].use == "speech")
+    return "none", *(name for name in parts.KNOWN if parts.KNOWN[name].use == "speech")
 
 
 def _place(service: Service, fields: Mapping[str, Any]) -> str:
