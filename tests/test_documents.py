@@ -132,7 +132,8 @@ def test_a_models_page_trains_it(
 
 
 def test_every_command_is_in_the_list() -> None:
-    listed = set(re.findall(r"^\| `selfmm (\w+)", (ROOT / "docs/commands.md").read_text(encoding="utf-8"), re.MULTILINE))
+    text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `selfmm (\w+)", text, re.MULTILINE))
     assert {command for commands in GROUPS.values() for command in commands} == listed
 
 

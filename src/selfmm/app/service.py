@@ -58,7 +58,7 @@ def run(
     with listen(host, port) as sock:
         number = sock.getsockname()[1]
         scratch = Scratch(state_home() / "serve")
-        first = {"run": str(offered.place(offered.names()[0]))}
+        first = {"run": str(offered.place(offered.default))}
         scoring = Scoring(workers=workers, waiting=waiting, timeout=timeout, first=first)
         try:
             scoring.wait_until_ready()
