@@ -83,6 +83,7 @@ def data_set(request: Request) -> Response:
         missing=[(modality, modality[:1].upper() + modality[1:]) for modality in table.dataset.modalities],
         sorts=_SORTS if runs else [(key, text) for key, text in _SORTS if key not in ("-error", "-score")],
         can_disagree=bool(table.by_modality or runs),
+        modalities=list(table.dataset.modalities),
         any_label=bool(np.isfinite(table.labels).any()),
         warned=any(table.warnings),
         content=json.dumps(parts.without_nan(content), ensure_ascii=False),
@@ -118,9 +119,10 @@ def facts(table: ClipTable) -> list[str]:
     """Return what a data set holds, in a few phrases."""
     dataset, labelled = table.dataset, int(np.isfinite(table.labels).sum())
     low, high = dataset.manifest.label_range
-    phrases = [parts.count(len(table), "clip"), ", ".join(dataset.modalities), f"labels from {low:g} to {high:g}"]
+    size = f"{len(table):,} clip{'' if len(table) == 1 else 's'}"
+    phrases = [size, ", ".join(dataset.modalities), f"labels from {low:g} to {high:g}".replace("-", "−")]
     if labelled < len(table):
-        phrases.append(f"{labelled} labelled" if labelled else "no clip has a label yet")
+        phrases.append(f"{labelled:,} labelled" if labelled else "no clip has a label yet")
     if dataset.manifest.language:
         phrases.append(parts.language_name(dataset.manifest.language))
     return phrases

@@ -17,6 +17,7 @@ from selfmm.app.clip_query import ClipQuery, Rows
 from selfmm.app.clip_runs import ClipRun
 from selfmm.app.clip_table import ClipTable, Floats, disagreement
 from selfmm.app.errors import NotHereError, RequestError
+from selfmm.app.findings import to_fix, to_know
 from selfmm.app.pages import answer, site_of
 
 _PAGE = 100  # clips in an answer
@@ -129,11 +130,15 @@ def _seen_by(request: Request, run: ClipRun, table: ClipTable, row: int) -> dict
 
 
 def inspection(request: Request) -> Response:
-    """Return what an inspection of the data set finds: ``problems`` to fix before training, and ``notes``."""
+    """Return what an inspection of the data set finds: ``problems`` to fix before training, and ``notes``.
+
+    Each is an object with ``text``, and ``query``: the filter that shows the clips, if there is one.
+    """
     table = table_of(request)
+    if table.problem:
+        return answer({"problems": [{"text": table.problem, "query": ""}], "notes": []})
     found = api.inspect(table.dataset)
-    problems = [table.problem] if table.problem else []
-    return answer({"problems": [*problems, *found.problems], "notes": list(found.notes)})
+    return answer({"problems": list(map(vars, to_fix(found))), "notes": list(map(vars, to_know(found)))})
 
 
 def _count(request: Request, name: str, default: int) -> int:

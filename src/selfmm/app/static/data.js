@@ -110,7 +110,7 @@ function table() {
         { class: "clip", "aria-rowindex": index + 2 },
         columns.map(([name, , more = ""]) => {
           const content = item ? cells[name](item) : name === "what" ? element("span", { class: "wait" }) : "";
-          return element("td", { class: `cell-${name} ${name} ${more}` }, content);
+          return element("td", { class: `cell-${name} ${more}` }, content);
         }),
       ),
   };
@@ -142,7 +142,7 @@ function cards() {
     },
     row(item) {
       if (!item) return element("li", {}, element("a", { tabindex: "-1" }, element("span", { class: "picture" })));
-      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft", title: "score of the run" }, figure(item.scores.score, about.range)) : element("span", { class: "soft" }, item.split));
+      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft" }, `score ${figure(item.scores.score, about.range)}`) : element("span", { class: "soft" }, item.split));
       const sign = item.warnings || item.missing.length || item.disagree ? marks(item) : null;
       const image = picture(item) ?? element("span", { class: "picture nothing" }, dots(item));
       return element("li", {}, element("a", { href: linkTo(item.id) }, image, element("span", { class: "body" }, top, element("span", { class: "words" }, words(item)), sign ?? element("span", { class: "sub" }, item.id))));
@@ -170,6 +170,7 @@ function show(answer) {
   list.reset(answer.matched, answer.rows);
   list.show(values.get("view") === "grid" ? "grid" : "table");
   for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === (values.get("view") ?? "table")));
+  document.getElementById("legend").hidden = values.get("view") === "grid" || !answer.rows.some((row) => Object.keys(row.labels).length);
   mark(values);
 }
 
@@ -185,6 +186,7 @@ function mark(values) {
   if (sort.selectedIndex < 0) sort.value = "";
   const set = [...FIELDS, "from", "to"].filter((name) => name !== "run" && values.get(name)).length;
   document.getElementById("clear").disabled = !set;
+  document.getElementById("show-clips").textContent = `Show ${many(list.total)}`;
   document.getElementById("show-filters").textContent = set ? `Filters (${set})` : "Filters";
 }
 
@@ -231,12 +233,18 @@ document.getElementById("clear-none").addEventListener("click", clear);
 document.getElementById("show-filters").addEventListener("click", (event) => {
   const open = form.classList.toggle("open");
   event.target.setAttribute("aria-expanded", String(open));
+  if (open) form.scrollIntoView();
+});
+document.getElementById("show-clips").addEventListener("click", () => {
+  form.classList.remove("open");
+  document.getElementById("show-filters").setAttribute("aria-expanded", "false");
+  document.querySelector(".clips").scrollIntoView();
+  document.getElementById("show-filters").focus();
 });
 for (const button of document.querySelectorAll("[data-view]"))
   button.addEventListener("click", () => {
     remember({ view: button.dataset.view === "grid" ? "grid" : null }, { push: true });
-    list.show(button.dataset.view);
-    for (const other of document.querySelectorAll("[data-view]")) other.setAttribute("aria-pressed", String(other === button));
+    load();
   });
 addEventListener("popstate", load);
 
@@ -286,18 +294,14 @@ async function inspect() {
   else parts.push("Nothing to fix");
   if (notes.length) parts.push(` · ${notes.length === 1 ? "1 note" : `${notes.length} notes`}`);
   summary.replaceChildren(...parts);
-  const items = (sentences) => element("ul", {}, sentences.map((text) => element("li", {}, code(`${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`))));
+  const item = ({ text, query }) => element("li", {}, text, query ? [" ", element("a", { href: `${about.page}?${query}` }, "Show")] : "");
+  const items = (sentences) => element("ul", {}, sentences.map(item));
   document.getElementById("found").replaceChildren(
     ...(problems.length ? [element("h3", {}, "Fix before training"), items(problems)] : []),
     ...(notes.length ? [element("h3", {}, "Good to know"), items(notes)] : []),
     ...(problems.length || notes.length ? [] : [element("p", {}, "Every file is as it was written, and nothing about the clips is unusual.")]),
   );
   box.open = problems.length > 0;
-}
-
-/** Return a sentence with what is between backquotes as code. */
-function code(text) {
-  return text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : part));
 }
 
 // The page is left and found again at the same place.
