@@ -29,8 +29,8 @@ def to_fix(found: api.Inspection) -> Iterator[Sentence]:
         yield Sentence(f"{_ids(size)} to more than one clip. Give every clip an id of its own.", "warnings=yes")
     if size := found.shared_videos.count:
         yield Sentence(
-            f"{_many(size, 'recording has', 'recordings have')} clips in two splits. A model then meets the same speakers "
-            "in training and in the test, and its results look too good. Keep each recording in one split.",
+            f"{_many(size, 'recording has', 'recordings have')} clips in two splits. A model then meets the same "
+            "speakers in training and in the test, and its results look too good. Keep each recording in one split.",
             "warnings=yes",
         )
     if size := found.outside_range.count:
@@ -89,8 +89,8 @@ def to_know(found: api.Inspection) -> Iterator[Sentence]:
             yield Sentence(f"In {share:.0%} of the frames of {name}, nothing could be measured, for example no face.")
         if modality.ranges is not None and (size := modality.ranges.off_scale.count):
             yield Sentence(
-                f"{_many(size, 'feature', 'features')} of {name} {_verb(size, 'has', 'have')} very large values, most of "
-                f"all {modality.ranges.widest.name}. Training with the default settings standardises them."
+                f"{_many(size, 'feature', 'features')} of {name} {_verb(size, 'has', 'have')} very large values, most "
+                f"of all {modality.ranges.widest.name}. Training with the default settings standardises them."
             )
         if size := len(modality.constant_columns):
             yield Sentence(f"{_many(size, 'feature', 'features')} of {name} never {_verb(size, 'changes', 'change')}.")

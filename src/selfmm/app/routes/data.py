@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -32,6 +33,7 @@ _SORTS = (
     ("-length", "most words"),
     ("-ratings", "most ratings"),
 )
+_WORDS = "words.parquet"
 _AROUND = 6  # clips of the same recording to show before and after
 
 
@@ -178,8 +180,19 @@ def _clip(table: ClipTable, row: int) -> dict[str, Any]:
         "ratings": ratings,
         "warnings": [text for text in table.warnings[row].split("; ") if text],
         "lengths": lengths,
+        "words": json.dumps(_spoken(table, clip_id), ensure_ascii=False),
         "disagree": bool(table.disagree[row]),
     }
+
+
+def _spoken(table: ClipTable, clip_id: str) -> list[tuple[str, float, float]]:
+    """Return the words of a clip with their times in it, in seconds; nothing if they are not known."""
+    try:
+        words = pd.read_parquet(table.dataset.path / _WORDS, filters=[("id", "==", clip_id)])
+        times = words[["start", "end"]].to_numpy(dtype=np.float64).tolist()
+        return [(str(word), start, end) for word, (start, end) in zip(words["word"], times, strict=True)]
+    except Exception:  # there is no such file, or it is damaged in one of many ways; the clip can be seen without it
+        return []
 
 
 def _place(table: ClipTable, rows: Rows, row: int) -> Mapping[str, Any]:

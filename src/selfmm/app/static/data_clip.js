@@ -39,15 +39,33 @@ async function show() {
   node.addEventListener("error", () => {
     player.replaceChildren(element("p", { class: "problem" }, "The browser cannot play this recording. It may be damaged; play it in another program to find out."));
   });
+  timed(node, start);
   player.replaceChildren(node, element("p", { class: "row" }, again, element("label", {}, loop, "Repeat")));
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button, a, video, audio")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button, a, video, audio")) return;  // these have keys of their own
     if (event.key === " ") {
       event.preventDefault();
       if (node.paused) node.play();
       else node.pause();
     }
     if (event.key === "r") replay();
+  });
+}
+
+/** Make the words of the clip into buttons that go to their time, and mark the one that is being said. */
+function timed(media, start) {
+  const box = document.getElementById("words");
+  const words = JSON.parse(box?.dataset.words ?? "[]");
+  if (!words.length) return;
+  const go = (time) => {
+    media.currentTime = start + time;
+    media.play();
+  };
+  const buttons = words.map(([word, from]) => element("button", { type: "button", class: "word", title: clock(from), onclick: () => go(from) }, word));
+  box.replaceChildren(...buttons.flatMap((button) => [button, " "]));
+  media.addEventListener("timeupdate", () => {
+    const time = media.currentTime - start;
+    words.forEach(([, from, to], at) => buttons[at].classList.toggle("now", time >= from && time < to));
   });
 }
 
