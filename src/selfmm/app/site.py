@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from selfmm.app.clip_runs import ClipRuns
+from selfmm.app.clip_table import ClipTables
 from selfmm.app.jobs import Jobs
+from selfmm.app.media import Media
 from selfmm.app.offered import InFolder, Offered
 from selfmm.app.scoring import Scoring
 from selfmm.app.scratch import Scratch
@@ -76,3 +79,18 @@ class Site:
     def service(self) -> Service:
         """What the routes for programs need."""
         return Service(InFolder(self.workspace), self.scoring, Scratch(self.state.requests), self.limits)
+
+    @cached_property
+    def media(self) -> Media:
+        """Pictures and sound of recordings."""
+        return Media(self.state.path / "media")
+
+    @cached_property
+    def tables(self) -> ClipTables:
+        """The clips of data sets."""
+        return ClipTables()
+
+    @cached_property
+    def clip_runs(self) -> ClipRuns:
+        """Which runs were trained on a data set, and their scores of its clips."""
+        return ClipRuns(self.workspace)

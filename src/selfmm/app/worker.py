@@ -24,6 +24,7 @@ import os
 import queue
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,17 +41,22 @@ class TooLongError(api.SelfmmError):
 
 def main() -> None:
     """Answer requests until standard input closes."""
+    models: OrderedDict[str, Any] = OrderedDict()
+    answer_all(lambda request, answers: _answer(request, models, answers))
+
+
+def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
+    """Call a function for each request on standard input, until it closes. It writes its events itself."""
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    models: OrderedDict[str, Any] = OrderedDict()
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
     while True:
         line = lines.get()
         try:
-            _answer(json.loads(line), models, answers)
+            answer(json.loads(line), answers)
             _send(answers, {"over": True})
         except api.SelfmmError as error:
             _send(answers, {"error": str(error), "kind": type(error).__name__})
