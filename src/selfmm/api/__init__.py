@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from selfmm.api.machine import doctor as doctor
     from selfmm.api.machine import get_weights as get_weights
     from selfmm.api.machine import list_weights as list_weights
+    from selfmm.api.media import clip_sound as clip_sound
+    from selfmm.api.media import playable as playable
+    from selfmm.api.media import playable_copy as playable_copy
+    from selfmm.api.media import thumbnail as thumbnail
     from selfmm.api.scoring import evaluate as evaluate
     from selfmm.api.scoring import explain as explain
     from selfmm.api.scoring import export as export
