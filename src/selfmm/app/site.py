@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from selfmm.app.analysis import Analyses
 from selfmm.app.jobs import Jobs
+from selfmm.app.run_table import RunTable
 from selfmm.app.scoring import Scoring
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
@@ -48,3 +50,13 @@ class Site:
     def jobs(self) -> Jobs:
         """Trainings and extractions."""
         return Jobs(self.state.jobs, self.workspace.root)
+
+    @cached_property
+    def runs(self) -> RunTable:
+        """The runs of the folder."""
+        return RunTable(self.workspace)
+
+    @cached_property
+    def analyses(self) -> Analyses:
+        """Audits of labels, and pictures of reports."""
+        return Analyses(self.state.path / "analyses")

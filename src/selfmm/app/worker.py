@@ -3,6 +3,8 @@
 A request has ``run`` (``starter`` or a folder), and
 
 - ``text``: a list of sentences; or
+- ``explain``: an object with ``clip``, the id of a clip of a data set, and ``data``, its folder (null: that of the
+  run); the event is then ``{"explanation": ...}``; or
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
   :func:`selfmm.predict_each`, as far as they are given;
@@ -49,6 +51,9 @@ def main() -> None:
 
 def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: TextIO) -> None:
     model = _model(request["run"], models)
+    if "explain" in request:
+        _send(answers, {"explanation": _explained(model, request["explain"])})
+        return
     options = request.get("options", {})
     if "text" in request:
         for row in _sentences(model, request["text"], options):
@@ -80,6 +85,17 @@ def _model(run: str, models: OrderedDict[str, Any]) -> Any:
             models.popitem(last=False)
     models.move_to_end(key)
     return models[key]
+
+
+def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the explanation of a clip, with the label that people gave it."""
+    explanation = api.explain(model, asked["data"], clip=asked["clip"])
+    content: dict[str, Any] = explanation.to_json()
+    samples = (model.folder.training_data() if asked["data"] is None else api.open_dataset(asked["data"])).samples
+    row = samples[samples["id"] == asked["clip"]].iloc[0]
+    names = ("label", *(f"label_{part['modality']}" for part in content["contributions"]))
+    known = {name: float(row[name]) for name in names if name in samples}
+    return content | {"labels": known, "split": str(row["split"])}
 
 
 def _sentences(model: Any, texts: list[str], options: dict[str, Any]) -> list[dict[str, Any]]:
