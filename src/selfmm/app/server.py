@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from selfmm import api
 from selfmm.app.pages import EXPECTED, on_error, on_status
-from selfmm.app.routes import compare, explain, home, jobs, labels, runs, training
+from selfmm.app.routes import compare, data, datasets, explain, home, jobs, labels, media, runs, training
 from selfmm.app.security import LOOPBACK, Guard, Rules
 from selfmm.app.site import Site
 from selfmm.app.state import State
@@ -34,6 +34,9 @@ _ROUTES: tuple[Sequence[BaseRoute], ...] = (
     labels.routes,
     explain.routes,
     jobs.routes,
+    data.routes,
+    datasets.routes,
+    media.routes,
 )
 
 
@@ -44,6 +47,7 @@ def build(site: Site, rules: Rules) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         site.scoring.close()
+        site.media.close()
 
     static = Mount("/static", StaticFiles(directory=_STATIC), name="static")
     app = Starlette(

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from selfmm.app.analysis import Analyses
+from selfmm.app.clip_runs import ClipRuns
+from selfmm.app.clip_table import ClipTables
 from selfmm.app.jobs import Jobs
+from selfmm.app.media import Media
 from selfmm.app.run_table import RunTable
 from selfmm.app.scoring import Scoring
 from selfmm.app.state import State
@@ -60,3 +63,18 @@ class Site:
     def analyses(self) -> Analyses:
         """Audits of labels, and pictures of reports."""
         return Analyses(self.state.path / "analyses")
+
+    @cached_property
+    def media(self) -> Media:
+        """Pictures and sound of recordings."""
+        return Media(self.state.path / "media")
+
+    @cached_property
+    def tables(self) -> ClipTables:
+        """The clips of data sets."""
+        return ClipTables()
+
+    @cached_property
+    def clip_runs(self) -> ClipRuns:
+        """Which runs were trained on a data set, and their scores of its clips."""
+        return ClipRuns(self.workspace)
