@@ -55,9 +55,11 @@ class Analyses:
             RunError: see :meth:`labels`.
         """
         name = f"{parts.safe_name(run.name)}-labels{'-long' if long else ''}{suffix}"
-        options = ["--long"] if long else []
+        options = ("--force", *(["--long"] if long else []))
         return self._made(
-            run, name, lambda file: _process("-m", "selfmm", "labels", str(run), "--out", str(file), "--force", *options)
+            run,
+            name,
+            lambda file: _process("-m", "selfmm", "labels", str(run), "--out", str(file), *options),
         )
 
     def report(self, run: Path) -> Path:

@@ -87,9 +87,7 @@ def _table(workspace: Workspace, name: str) -> ComparisonTable:
         return ComparisonTable(name, problem=f"It cannot be read: {error}. Run selfmm compare again with --resume.")
 
 
-def _row(
-    row: Mapping[Any, Any], metrics: list[str], baseline: str, members: Mapping[str, list[str]]
-) -> ComparisonRow:
+def _row(row: Mapping[Any, Any], metrics: list[str], baseline: str, members: Mapping[str, list[str]]) -> ComparisonRow:
     name, cells = str(row["system"]), []
     for key in metrics:
         spread = float(row.get(f"{key}_std", math.nan))

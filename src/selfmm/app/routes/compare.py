@@ -131,13 +131,18 @@ def _summary(folder: parts.RunFolder, both: Any, neutral: float) -> dict[str, An
         "sided": int(sided.sum()),
         "only": [int((signs[0] & ~signs[1]).sum()), int((signs[1] & ~signs[0]).sum())],
         "neither": int((~signs[0] & ~signs[1]).sum()),
-        "closer": [int((np.abs(a - label) < np.abs(b - label)).sum()), int((np.abs(b - label) < np.abs(a - label)).sum())],
+        "closer": [
+            int((np.abs(a - label) < np.abs(b - label)).sum()),
+            int((np.abs(b - label) < np.abs(a - label)).sum()),
+        ],
     }
     difference = _difference(folder, both, label, a, b, neutral)
     return summary | ({} if difference is None else {"difference": difference})
 
 
-def _difference(folder: parts.RunFolder, both: Any, label: Any, a: Any, b: Any, neutral: float) -> dict[str, Any] | None:
+def _difference(
+    folder: parts.RunFolder, both: Any, label: Any, a: Any, b: Any, neutral: float
+) -> dict[str, Any] | None:
     """Return the MAE of B minus that of A with its 95 % interval over recordings, and what follows; None if unknown."""
     groups = None
     try:

@@ -139,7 +139,10 @@ def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
         ]
     return {
         "cautions": parts.cautions(worth),
-        "notes": [*folder.notes(), *(["Its data set was moved or deleted; words cannot be shown."] if run.gone else [])],
+        "notes": [
+            *folder.notes(),
+            *(["Its data set was moved or deleted; words cannot be shown."] if run.gone else []),
+        ],
         "headline": headline(worth),
         "worth": []
         if worth is None
@@ -247,7 +250,9 @@ def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
     words = ["train", place, "--preset", f"{name}/settings.toml"]
     if info.code_sha256:
         words += ["--model", info.model]
-    words += ["--seeds", ",".join(member.removeprefix("seed-") for member in _members(site, run.name))] * bool(run.seeds)
+    words += ["--seeds", ",".join(member.removeprefix("seed-") for member in _members(site, run.name))] * bool(
+        run.seeds
+    )
     return f"selfmm {shlex.join([*words, '--out', f'{run.name}-again'])}"
 
 
