@@ -7,6 +7,7 @@ task it was working on fails. Workers end with the server, however it ends, beca
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -174,6 +175,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            env={**os.environ, "PYTHONSAFEPATH": "1"},  # a file of the folder that it runs in is not a module
             start_new_session=True,  # Ctrl-C in the terminal ends the server, which finishes what is running
         )
 

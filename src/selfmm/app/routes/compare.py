@@ -92,7 +92,8 @@ def _notes(tables: list[Any], both: Any, split: str, same: bool) -> list[str]:
     left = [len(table) - len(both) for table in tables]
     if any(left):
         notes.append(
-            f"Only {parts.clips(len(both), ('was', 'were'))} scored by both; {left[0]} of A and {left[1]} of B are left out."
+            f"Only {parts.clips(len(both), ('was', 'were'))} scored by both; {left[0]} of A and {left[1]} of B are "
+            "left out."
         )
     if not same:
         notes.append("The labels of some clips differ between the two: they were rated again. Those of A are shown.")
@@ -122,19 +123,16 @@ def _summary(folder: parts.RunFolder, both: Any, neutral: float) -> dict[str, An
     if not len(both):
         return {}
     label, a, b = (both[name].to_numpy(dtype=np.float64) for name in ("label_a", "score_a", "score_b"))
-    sided = label != neutral
+    sided, errors = label != neutral, [np.abs(score - label) for score in (a, b)]
     signs = [((score > neutral) == (label > neutral))[sided] for score in (a, b)]
     summary: dict[str, Any] = {
         "clips": len(both),
-        "mae": [float(np.abs(score - label).mean()) for score in (a, b)],
+        "mae": [float(error.mean()) for error in errors],
         "signs": [float(sign.mean()) if sided.any() else math.nan for sign in signs],
         "sided": int(sided.sum()),
         "only": [int((signs[0] & ~signs[1]).sum()), int((signs[1] & ~signs[0]).sum())],
         "neither": int((~signs[0] & ~signs[1]).sum()),
-        "closer": [
-            int((np.abs(a - label) < np.abs(b - label)).sum()),
-            int((np.abs(b - label) < np.abs(a - label)).sum()),
-        ],
+        "closer": [int((errors[0] < errors[1]).sum()), int((errors[1] < errors[0]).sum())],
     }
     difference = _difference(folder, both, label, a, b, neutral)
     return summary | ({} if difference is None else {"difference": difference})

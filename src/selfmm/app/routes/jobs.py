@@ -20,8 +20,8 @@ STATUS = {
     "finished": "It is finished.",
     "failed": "It failed.",
     "stopped": "It was stopped. What it had finished is kept, and Resume continues from there.",
-    "interrupted": "Its process ended without a word: it was killed, or this machine was restarted. What it had finished "
-    "is kept, and Resume continues from there.",
+    "interrupted": "Its process was killed, or this machine was restarted. What it had finished is kept, and Resume "
+    "continues from there.",
 }
 
 

@@ -159,6 +159,7 @@ def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
     }
 
 
+GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
@@ -250,9 +251,8 @@ def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
     words = ["train", place, "--preset", f"{name}/settings.toml"]
     if info.code_sha256:
         words += ["--model", info.model]
-    words += ["--seeds", ",".join(member.removeprefix("seed-") for member in _members(site, run.name))] * bool(
-        run.seeds
-    )
+    seeds = [member.removeprefix("seed-") for member in _members(site, run.name)] if run.seeds else []
+    words += ["--seeds", ",".join(seeds)] if seeds else []
     return f"selfmm {shlex.join([*words, '--out', f'{run.name}-again'])}"
 
 

@@ -93,7 +93,7 @@ def command(site: Site, values: Mapping[str, str]) -> list[str]:
         raise RequestError("Choose a data set.")
     if not (site.workspace.path(data) / parts.MANIFEST).is_file():
         raise RequestError(f"{data[:200]!r} is not a data set. Choose one of the list.")
-    words = ["train", data]
+    words = ["train", _argument(data)]
     if model := values.get("model", ""):
         if model not in parts.MODELS:
             raise RequestError(f"There is no model {model[:60]!r}. Choose one of the list.")
@@ -105,12 +105,17 @@ def command(site: Site, values: Mapping[str, str]) -> list[str]:
     if start := values.get("start", ""):
         if start != parts.STARTER and not (site.workspace.path(start) / "run.json").is_file():
             raise RequestError(f"{start[:200]!r} is not a run. Choose one of the list.")
-        words += ["--start", start]
+        words += ["--start", _argument(start)]
     if seed := values.get("seed", "").strip():
         if not seed.isdecimal() or not _LOWEST_SEED <= int(seed) <= _HIGHEST_SEED:
             raise RequestError(f"The seed is {seed[:20]!r}: give a whole number from 0 to {_HIGHEST_SEED}.")
         words += ["--seed", seed]
     return [*words, "--out", _new_name(site, name), "--resume"]
+
+
+def _argument(name: str) -> str:
+    """Return a name that no command takes for an option."""
+    return f"./{name}" if name.startswith("-") else name
 
 
 def _new_name(site: Site, name: str) -> str:
@@ -122,8 +127,7 @@ def _new_name(site: Site, name: str) -> str:
     pieces = PurePosixPath(name).parts
     if not name or not _NAME.fullmatch(name) or any(piece in ("..", "/") or piece[0] in ".-" for piece in pieces):
         raise RequestError(
-            "Give the run a name, such as runs/first. Parts of it may not begin with a dot or a hyphen, and it stays in "
-            "this folder."
+            "Give the run a name in this folder, such as runs/first. No part of it may begin with a dot or a hyphen."
         )
     inside = site.workspace.name_of(name)
     if inside is None:
