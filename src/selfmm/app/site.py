@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from selfmm.app.analysis import Analyses
 from selfmm.app.clip_runs import ClipRuns
 from selfmm.app.clip_table import ClipTables
 from selfmm.app.jobs import Jobs
 from selfmm.app.media import Media
 from selfmm.app.offered import InFolder, Offered
+from selfmm.app.run_table import RunTable
 from selfmm.app.scoring import Scoring
 from selfmm.app.scratch import Scratch
 from selfmm.app.state import State
@@ -79,6 +81,15 @@ class Site:
     def service(self) -> Service:
         """What the routes for programs need."""
         return Service(InFolder(self.workspace), self.scoring, Scratch(self.state.requests), self.limits)
+
+    def runs(self) -> RunTable:
+        """The runs of the folder."""
+        return RunTable(self.workspace)
+
+    @cached_property
+    def analyses(self) -> Analyses:
+        """Audits of labels, and pictures of reports."""
+        return Analyses(self.state.path / "analyses")
 
     @cached_property
     def media(self) -> Media:

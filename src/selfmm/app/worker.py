@@ -4,6 +4,8 @@ A request has ``run`` (``starter`` or a folder), and
 
 - nothing else: the run is loaded; or
 - ``text``: a list of sentences; or
+- ``explain``: an object with ``clip``, the id of a clip of a data set, and ``data``, its folder (null: that of the
+  run); the event is then ``{"explanation": ...}``; or
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
 - ``longest``: refuse, before anything is scored, clips that last longer than this number of seconds;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
@@ -78,6 +80,9 @@ def _read(requests: TextIO, lines: queue.SimpleQueue[str]) -> None:
 
 def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: TextIO) -> None:
     model = _model(request["run"], models)
+    if "explain" in request:
+        _send(answers, {"explanation": _explained(model, request["explain"])})
+        return
     options = request.get("options", {})
     if "text" in request:
         for prediction in api.predict_texts(model, request["text"], explain=bool(options.get("explain"))):
@@ -125,6 +130,17 @@ def _check_length(clip: Any, longest: float) -> None:
             f"The recording lasts {seconds:.0f} s, and this server takes {longest:g} s at most. Cut it, or choose a "
             "part of it with start and end."
         )
+
+
+def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the explanation of a clip, with the label that people gave it."""
+    explanation = api.explain(model, asked["data"], clip=asked["clip"])
+    content: dict[str, Any] = explanation.to_json()
+    samples = (model.folder.training_data() if asked["data"] is None else api.open_dataset(asked["data"])).samples
+    row = samples[samples["id"] == asked["clip"]].iloc[0]
+    names = ("label", *(f"label_{part['modality']}" for part in content["contributions"]))
+    known = {name: float(row[name]) for name in names if name in samples}
+    return content | {"labels": known, "split": str(row["split"])}
 
 
 def _send(answers: TextIO, event: dict[str, Any]) -> None:
