@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from selfmm.app.jobs import Jobs
+from selfmm.app.scores import Scores
 from selfmm.app.scoring import Scoring
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
@@ -48,3 +49,9 @@ class Site:
     def jobs(self) -> Jobs:
         """Trainings and extractions."""
         return Jobs(self.state.jobs, self.workspace.root)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The recordings of the Score screen."""
+        limits = self.limits
+        return Scores(self.state.uploads, self.workspace, self.scoring, kept=limits.kept, days=limits.days)

@@ -6,6 +6,7 @@ A request has ``run`` (``starter`` or a folder), and
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
   :func:`selfmm.predict_each`, as far as they are given;
+- ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; ``sentences``: texts for it;
 - ``save``: files to write the predictions to, see :func:`selfmm.api.save_predictions`.
 
 The events are ``{"prediction": ...}`` for each clip, window or sentence, ``{"failure": ...}`` for a clip that cannot be
@@ -22,6 +23,7 @@ from typing import Any, TextIO
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.score_worker import score
 
 _KEPT = 3  # runs in memory
 
@@ -50,6 +52,13 @@ def main() -> None:
 def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: TextIO) -> None:
     model = _model(request["run"], models)
     options = request.get("options", {})
+    if "watch" in request:
+        score(model, request["watch"], lambda event: _send(answers, event))
+        return
+    if "sentences" in request:
+        for prediction in _explained(model, request["sentences"]):
+            _send(answers, {"prediction": prediction.to_json()})
+        return
     if "text" in request:
         for row in _sentences(model, request["text"], options):
             _send(answers, {"prediction": row})
@@ -67,6 +76,14 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
             _send(answers, {"prediction": result.to_json()})
     for name in request.get("save", ()) if predictions else ():
         api.save_predictions(predictions, name)
+
+
+def _explained(model: Any, texts: list[str]) -> list[api.Prediction]:
+    """Return the predictions of sentences, explained if the model can be explained."""
+    try:
+        return api.predict_texts(model, texts, explain=True)
+    except api.RunError:
+        return api.predict_texts(model, texts)
 
 
 def _model(run: str, models: OrderedDict[str, Any]) -> Any:
