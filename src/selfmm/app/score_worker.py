@@ -12,6 +12,7 @@ the files to download are written. The events, in this order:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from selfmm.api import parts
 
 LONG = 60.0
 """Seconds; a longer recording is scored in windows."""
+
+PIECE = 120.0
+"""Seconds of the lanes at their full rate that are in one file, for looking closer."""
 
 _WINDOW = {"window": 10.0, "hop": 5.0}  # seconds
 _FILES = ("scores.csv", "scores.json", "scores.srt", "scores.png")
@@ -62,6 +66,9 @@ def score(model: Any, watch: Mapping[str, Any], send: Send) -> None:
     seconds = _seconds(clip)
     long = seconds is not None and seconds > LONG
     predictions, timeline, unexplained = _predictions(model, clip, long, send)
+    if long:
+        for number, piece in enumerate(timeline.pieces(PIECE)):
+            parts.write_text(Path(watch["folder"]) / f"lanes-{number}.json", json.dumps(piece))
     send({"result": _result(predictions, timeline, long, unexplained)})
     for name in _FILES:
         if name.endswith(".png") and not long and predictions[0].explanation is None:
@@ -108,7 +115,7 @@ def _result(
 
     ``prediction``: that of the whole; null if it was scored in windows. ``facts``: what holds for all predictions of
     the run. ``timeline``: see :meth:`selfmm.recordings.timeline.Timeline.to_json`. ``unexplained``: why there is no
-    explanation, if it was tried.
+    explanation, if it was tried. ``piece``: seconds in each file with lanes at their full rate, if there are any.
     """
     first = predictions[0].to_json()
     facts = ("label_range", "unscored", "cautions", "verdicts")
@@ -118,6 +125,7 @@ def _result(
         "language": first["transcript"]["language"],
         "timeline": timeline.to_json(),
         "window": _WINDOW if long else None,
+        "piece": PIECE if long else None,
         "unexplained": unexplained,
     }
 
@@ -152,7 +160,7 @@ def _seconds(clip: api.Clip) -> float | None:
 
 def _copy(path: Path, copy: Path, send: Send) -> None:
     """Write a copy for the browser, if it does not play the recording itself."""
-    if copy.is_file() or api.playable(path):
+    if copy.is_file() or (api.playable(path) and parts.probe(path).duration is not None):
         return
     send({"stage": "making a copy that a browser can play"})
     try:

@@ -77,6 +77,7 @@ class Progress:
     """
 
     task: Task
+    entry: Entry
     stage: str = ""
     read: float | None = None
     total: float | None = None
@@ -101,6 +102,7 @@ class Scores:
         self._kept, self._days = kept, days
         self._running: dict[tuple[str, str], Progress] = {}
         self._lock = threading.Lock()
+        self._warm = False
 
     def all(self) -> list[Entry]:
         """Return all entries, the newest first."""
@@ -208,13 +210,20 @@ class Scores:
             watch = {"clip": self._clip(entry, wish), "folder": str(folder)}
             request = {"run": str(self._workspace.run(wish.run)), "watch": watch}
             task = Task(request, on_event=lambda event: self._note(key, folder, event))
-            progress = self._running[key] = Progress(task)
+            progress = self._running[key] = Progress(task, entry)
             try:
                 self._scoring.submit(task)
             except Exception:
                 del self._running[key]
                 raise
         threading.Thread(target=self._wait, args=(key, folder, progress), daemon=True).start()
+
+    def warm(self) -> None:
+        """Load the starter, so that the first score comes soon. Once; that it cannot be loaded is said by scoring."""
+        with self._lock, suppress(Exception):
+            if not self._warm and not self._running:
+                self._warm = True
+                self._scoring.submit(Task({"run": parts.STARTER, "warm": True}))
 
     def cancel(self, entry: Entry, wish: Wish) -> None:
         """Stop scoring an entry."""
@@ -311,7 +320,9 @@ class Scores:
         task = progress.task
         if task.status == "failed" and task.error and not progress.scored:
             with suppress(Exception):  # a full disk, or the entry was removed: it counts as not scored
-                content = {"error": task.error, "kind": task.error_kind}
+                # The path is that of a private folder; the user knows the name.
+                content = {"error": task.error.replace(str(progress.entry.path), progress.entry.name)}
+                content["kind"] = task.error_kind
                 parts.write_text(folder / "summary.json", json.dumps(content))
         self._running.pop(key, None)
 

@@ -7,6 +7,7 @@ A request has ``run`` (``starter`` or a folder), and
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
   :func:`selfmm.predict_each`, as far as they are given;
 - ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; ``sentences``: texts for it;
+- ``warm``: nothing, the run is only loaded;
 - ``save``: files to write the predictions to, see :func:`selfmm.api.save_predictions`.
 
 The events are ``{"prediction": ...}`` for each clip, window or sentence, ``{"failure": ...}`` for a clip that cannot be
@@ -55,6 +56,8 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
     if "watch" in request:
         score(model, request["watch"], lambda event: _send(answers, event))
         return
+    if "warm" in request:
+        return  # the run is in memory now
     if "sentences" in request:
         for prediction in _explained(model, request["sentences"]):
             _send(answers, {"prediction": prediction.to_json()})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from selfmm.evaluation.worth import FUSION
@@ -49,6 +50,20 @@ class Timeline:
         for word, value in zip(prediction.transcript.words, word_values(prediction), strict=True):
             shares = self._words.setdefault((word.start, word.end, word.text), _Shares(word))
             shares.add(value)
+
+    def pieces(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Yield the lanes at their full rate, piece by piece: number i has the times from i * ``seconds`` of the file.
+
+        See `Lanes.to_json`. The first pieces are empty if the clip starts later.
+        """
+        lanes = merged(self._lanes)
+        if lanes is None:
+            return
+        for number in range(math.ceil((lanes.start + len(lanes) * lanes.step + self._shift) / seconds)):
+            start = number * seconds - self._shift
+            piece = lanes.part(start, start + seconds).to_json()
+            piece["start"] = self._time(piece["start"])
+            yield piece
 
     @property
     def last(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _SENTENCES = 20
 def screen(request: Request) -> Response:
     """Return the page for dropping, recording and typing, with the table of results."""
     site = site_of(request)
+    site.scores.warm()
     folder = request.query_params.get("folder", "")
     recordings: list[str] = []
     more = 0
@@ -176,7 +177,17 @@ async def correct(request: Request) -> Response:
 def result(request: Request) -> Response:
     """Return the result of a scoring."""
     scores, entry = _entry(request)
-    content = scores.file(entry, _wish(request), "result.json").read_bytes()
+    return _packed(request, scores.file(entry, _wish(request), "result.json"))
+
+
+def piece(request: Request) -> Response:
+    """Return a piece of the lanes at their full rate."""
+    scores, entry = _entry(request)
+    return _packed(request, scores.file(entry, _wish(request), f"lanes-{request.path_params['number']}.json"))
+
+
+def _packed(request: Request, path: Path) -> Response:
+    content = path.read_bytes()
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(content, media_type="application/json")
     # The lanes and words of an hour are half a megabyte.
@@ -303,6 +314,7 @@ routes = [
     Route("/v1/scores/{id}/cancel", cancel, methods=["POST"]),
     Route("/v1/scores/{id}/words", correct, methods=["POST"]),
     Route("/v1/scores/{id}/result", result),
+    Route("/v1/scores/{id}/lanes/{number:int}", piece),
     Route("/v1/scores/{id}/media", media),
     Route("/v1/scores/{id}/scores.{ending}", export),
 ]

@@ -1,6 +1,6 @@
 // The Score screen: dropping, recording, typing, and the table of results.
 import { ask, attempt, clock, element, figure, notify, remember } from "./app.js";
-import { bar, card, warnings } from "./score_bars.js";
+import { bar, card, TITLES, warnings } from "./score_bars.js";
 import { recorder } from "./score_record.js";
 import { sentenceWords } from "./score_words.js";
 import { uploadAll } from "./upload.js";
@@ -74,7 +74,9 @@ $("sentence").addEventListener("submit", async (event) => {
   if (!answer) return box.replaceChildren();
   const [prediction] = answer.predictions;
   const facts = { label_range: prediction.label_range, unscored: {}, cautions: prediction.cautions };
-  const own = { ...prediction, scores: { text: prediction.scores.text } };
+  // By words alone, the score of the words and that of all together are often the same.
+  const same = Math.abs(prediction.score - prediction.scores.text) < 1e-6;
+  const own = { ...prediction, scores: same ? {} : { text: prediction.scores.text } };
   box.replaceChildren(
     ...(prediction.explanation ? [sentenceWords(prediction.explanation, facts.label_range)] : []),
     ...card(own, facts),
@@ -127,12 +129,12 @@ function row(entry) {
   const cell = (modality) => {
     const score = summary.scores[modality];
     const verdict = summary.facts.verdicts[modality];
-    if (score === undefined || score === null) return element("td", { class: "number soft" }, "–");
-    return element("td", { class: `number${verdict ? " soft" : ""}`, title: verdict || undefined }, verdict ? "no info" : figure(score, range));
+    if (score === undefined || score === null) return element("td", { class: "number soft", "data-name": TITLES[modality] }, "–");
+    return element("td", { class: `number${verdict ? " soft" : ""}`, "data-name": TITLES[modality], title: verdict || undefined }, verdict ? "no info" : figure(score, range));
   };
   const fused = element("td", { class: "fused" }, bar(summary.score, grey ? null : summary.intervals.fusion, range, grey), element("span", { class: "number" }, grey ? summary.facts.verdicts.fusion || "no score" : figure(summary.score, range)));
   const notes = summary.warnings.length ? element("span", { class: "soft", title: summary.warnings.join("\n") }, ` ${summary.warnings.length} ${summary.warnings.length === 1 ? "warning" : "warnings"}`) : null;
-  return element("tr", {}, name, fused, cell("text"), cell("audio"), cell("vision"), element("td", { class: "says" }, summary.text.slice(0, 140) || "–", notes), last);
+  return element("tr", {}, name, fused, cell("text"), cell("audio"), cell("vision"), element("td", { class: "says" }, summary.text ? `${summary.text.slice(0, 140)}${summary.text.length > 140 ? " …" : ""}` : "–", notes), last);
 }
 
 function standing(entry) {

@@ -20,6 +20,7 @@ const lanes = new Lanes($("lanes"), {
   seek: (time) => seek(time),
   play: () => (video.paused ? video.play() : video.pause()),
   select: (span, settled) => selected(span, settled),
+  piece: (number) => ask(`${base}/lanes/${number}?${query()}`),
 });
 
 const run = () => $("run").value;
@@ -86,7 +87,7 @@ function preview(state, spans) {
   if (spans.length) {
     $("timeline").hidden = false;
     const duration = Math.max(state.total ?? 0, spans.at(-1).end, Number.isFinite(video.duration) ? video.duration : 0);
-    lanes.show({ curve: spans, words: [], lanes: null }, { duration, range: lanes.range ?? [-3, 3], long: true, busy: true });
+    lanes.show({ curve: spans, words: [], lanes: null }, { duration, range: lanes.range ?? [-3, 3], long: true });
   }
 }
 
@@ -112,9 +113,9 @@ async function finish(mine, state) {
   const list = timeline.warnings;
   $("warnings").replaceChildren(...(list.length ? [warnings(list, timeline.curve.length)] : []));
   $("timeline").hidden = false;
-  const known = Number.isFinite(video.duration) && video.duration < 1e6 ? video.duration : 0;
+  const length = Number.isFinite(video.duration) ? video.duration : 0;
   lanes.range = facts.label_range;
-  lanes.show(timeline, { duration: Math.max(end, known), range: facts.label_range, long });
+  lanes.show(timeline, { duration: Math.max(end, length), range: facts.label_range, long, piece: result.piece });
   const own = result.prediction?.transcript ?? { language: result.language, text: timeline.words.map((word) => word.text).join(" ") };
   showWords(timeline.words, own, facts.label_range);
   $("revert").hidden = !state.corrected;
@@ -392,7 +393,7 @@ video.addEventListener("pause", () => {
 });
 video.addEventListener("seeked", tick);
 video.addEventListener("timeupdate", () => video.paused && tick());
-video.addEventListener("loadedmetadata", () => {
+function known() {
   video.parentElement.classList.toggle("sound-only", !video.videoWidth);
   const begin = () => {
     const wanted = Number(parameters().get("t"));
@@ -408,12 +409,19 @@ video.addEventListener("loadedmetadata", () => {
   };
   video.addEventListener("durationchange", rest);
   video.currentTime = 1e7;
-});
-video.addEventListener("error", () => {
+}
+
+function unplayable() {
   const say = $("unplayable");
   say.hidden = false;
   say.textContent = "The browser cannot play this format. It is scored all the same, and a copy that can be played is made after that.";
-});
+}
+
+// The video may have begun to load before this module.
+if (video.readyState >= 1) known();
+video.addEventListener("loadedmetadata", known);
+if (video.error) unplayable();
+video.addEventListener("error", unplayable);
 video.addEventListener("loadeddata", () => ($("unplayable").hidden = true));
 
 // Controls

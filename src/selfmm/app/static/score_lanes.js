@@ -12,7 +12,7 @@ const PITCH = [60, 500]; // Hz
 const ENERGY = [-70, -5]; // dBFS
 
 export class Lanes {
-  /** `handlers`: seek(time), select(span or null, settled), play(). */
+  /** `handlers`: seek(time), select(span or null, settled), play(), and piece(number), which returns lanes in full. */
   constructor(root, handlers) {
     Object.assign(this, { root, handlers });
     this.duration = 1;
@@ -33,11 +33,13 @@ export class Lanes {
   }
 
   /** Show a timeline. `extra`: seconds of the recording, the range of labels, and whether it is long. */
-  show(timeline, { duration, range, long, busy = false }) {
+  show(timeline, { duration, range, long, piece = null }) {
     const whole = this.view[0] === 0 && this.view[1] === this.duration;
     this.duration = Math.max(duration, 0.1);
     if (whole || this.view[1] > this.duration || !this.content) this.view = [0, this.duration];
-    this.content = { ...timeline, range, long, busy };
+    this.content = { ...timeline, range, long };
+    this.piece = piece;
+    this.pieces = new Map();
     this.largest = largestOf((timeline.words ?? []).map((word) => word.value), range);
     this.lanes = this.plan();
     const height = this.lanes.reduce((sum, lane) => sum + lane.height, 0) + AXIS;
@@ -274,15 +276,40 @@ export class Lanes {
 
   /** Call `use(time, value)` for the samples of a lane that are in view. */
   samples(name, use) {
-    const { start, step, lanes } = this.content.lanes;
-    const values = lanes[name];
+    for (const lanes of this.sources()) this.within(lanes, name, use);
+  }
+
+  /** The lanes to draw: of the whole; or, looked at closely, the pieces in view at their full rate. */
+  sources() {
+    const whole = [this.content.lanes];
+    const [start, end] = this.view;
+    if (!this.piece || end - start > this.piece) return whole;
+    const numbers = [];
+    for (let number = Math.floor(start / this.piece); number * this.piece < end; number++) numbers.push(number);
+    for (const number of numbers.filter((wanted) => !this.pieces.has(wanted))) {
+      const pieces = this.pieces;
+      pieces.set(number, null);
+      this.handlers.piece(number).then(
+        (content) => {
+          pieces.set(number, content);
+          if (pieces === this.pieces) this.draw();
+        },
+        () => {}, // the lanes of the whole stay
+      );
+    }
+    const known = numbers.map((number) => this.pieces.get(number));
+    return known.includes(null) ? whole : known;
+  }
+
+  within({ start, step, lanes }, name, use) {
+    const values = lanes[name] ?? [];
     const first = Math.max(Math.floor((this.view[0] - start) / step) - 1, 0);
     const last = Math.min(Math.ceil((this.view[1] - start) / step) + 1, values.length);
     for (let index = first; index < last; index++) use(start + index * step, values[index], step);
   }
 
   at(name, time) {
-    const { start, step, lanes } = this.content.lanes;
+    const { start, step, lanes } = (this.piece && this.pieces.get(Math.floor(time / this.piece))) || this.content.lanes;
     return lanes[name]?.[Math.floor((time - start) / step + 1e-6)] ?? null;
   }
 
@@ -320,9 +347,9 @@ export class Lanes {
       this.ink.globalAlpha = 1;
       this.ink.font = "10px system-ui, sans-serif";
       this.ink.textAlign = "right";
-      this.ink.textBaseline = "bottom";
+      this.ink.textBaseline = "top";
       this.ink.fillStyle = this.colour("--soft");
-      this.ink.fillText(`${hertz} Hz`, this.width - 5, y(hertz));
+      this.ink.fillText(`${hertz} Hz`, this.width - 5, y(hertz) + 2);
     }
     this.path("pitch", y, 1.8, "--audio");
   }
