@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
+    from selfmm.features.media.recording import probe as probe
     from selfmm.features.media.recording import seconds_of as seconds_of
     from selfmm.features.streams import Transcript as Transcript
     from selfmm.features.streams import Word as Word

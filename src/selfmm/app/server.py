@@ -23,7 +23,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from selfmm import api
 from selfmm.app.pages import EXPECTED, on_error, on_status
-from selfmm.app.routes import compare, data, datasets, explain, home, jobs, labels, media, runs, service, training
+from selfmm.app.routes import (
+    compare,
+    data,
+    datasets,
+    explain,
+    home,
+    jobs,
+    labels,
+    media,
+    runs,
+    score,
+    service,
+    training,
+)
 from selfmm.app.scoring import Scoring
 from selfmm.app.security import LOOPBACK, Guard, Rules
 from selfmm.app.site import Service, Site
@@ -39,6 +52,7 @@ _LEAVE = 10.0  # seconds that what is being scored may take after the end was as
 _ROUTES: tuple[Sequence[BaseRoute], ...] = (
     home.routes,
     service.routes,
+    score.routes,
     training.routes,  # before those of the runs: a run has any name
     compare.routes,
     runs.routes,

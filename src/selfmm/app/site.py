@@ -12,6 +12,7 @@ from selfmm.app.jobs import Jobs
 from selfmm.app.media import Media
 from selfmm.app.offered import InFolder, Offered
 from selfmm.app.run_table import RunTable
+from selfmm.app.scores import Scores
 from selfmm.app.scoring import Scoring
 from selfmm.app.scratch import Scratch
 from selfmm.app.state import State
@@ -82,6 +83,7 @@ class Site:
         """What the routes for programs need."""
         return Service(InFolder(self.workspace), self.scoring, Scratch(self.state.requests), self.limits)
 
+    @cached_property
     def runs(self) -> RunTable:
         """The runs of the folder."""
         return RunTable(self.workspace)
@@ -105,3 +107,9 @@ class Site:
     def clip_runs(self) -> ClipRuns:
         """Which runs were trained on a data set, and their scores of its clips."""
         return ClipRuns(self.workspace)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The recordings of the Score screen."""
+        limits = self.limits
+        return Scores(self.state.uploads, self.workspace, self.scoring, kept=limits.kept, days=limits.days)

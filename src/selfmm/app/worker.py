@@ -10,6 +10,8 @@ A request has ``run`` (``starter`` or a folder), and
 - ``longest``: refuse, before anything is scored, clips that last longer than this number of seconds;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
   :func:`selfmm.predict_each`, as far as they are given;
+- ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; ``sentences``: texts for it;
+- ``warm``: nothing, the run is only loaded;
 - ``save``: files to write the predictions to, see :func:`selfmm.api.save_predictions`.
 
 The events are ``{"prediction": ...}`` for each clip, window or sentence, ``{"failure": ...}`` for a clip that cannot be
@@ -32,6 +34,7 @@ from typing import Any, TextIO
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.score_worker import score
 
 _KEPT = 3  # runs in memory
 _NO_MEMORY = "There is not enough memory. Try a shorter recording, or fewer sentences at once."
@@ -84,6 +87,15 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         _send(answers, {"explanation": _explained(model, request["explain"])})
         return
     options = request.get("options", {})
+    if "watch" in request:
+        score(model, request["watch"], lambda event: _send(answers, event))
+        return
+    if "warm" in request:
+        return  # the run is in memory now
+    if "sentences" in request:
+        for prediction in _explained(model, request["sentences"]):
+            _send(answers, {"prediction": prediction.to_json()})
+        return
     if "text" in request:
         for prediction in api.predict_texts(model, request["text"], explain=bool(options.get("explain"))):
             _send(answers, {"prediction": prediction.to_json()})
@@ -105,6 +117,14 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
             _send(answers, {"prediction": result.to_json()})
     for name in request.get("save", ()) if predictions else ():
         api.save_predictions(predictions, name)
+
+
+def _explained(model: Any, texts: list[str]) -> list[api.Prediction]:
+    """Return the predictions of sentences, explained if the model can be explained."""
+    try:
+        return api.predict_texts(model, texts, explain=True)
+    except api.RunError:
+        return api.predict_texts(model, texts)
 
 
 def _model(run: str, models: OrderedDict[str, Any]) -> Any:
