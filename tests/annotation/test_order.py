@@ -42,8 +42,8 @@ def test_the_least_certain_first() -> None:
 
 def test_without_scores_the_order_is_the_given_one() -> None:
     for order in ("disagreement", "uncertainty"):
-        assert rating_order(IDS, order) == IDS  # type: ignore[arg-type]
-        assert rating_order(IDS, order, scores=pd.DataFrame({"id": ["x"]})) == IDS  # type: ignore[arg-type]
+        assert rating_order(IDS, order) == IDS
+        assert rating_order(IDS, order, scores=pd.DataFrame({"id": ["x"]})) == IDS
 
 
 @given(

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -29,6 +29,7 @@ from selfmm.core.folders import taking_turns
 SUFFIX = "-ratings.jsonl"
 FORMAT = 1
 COLUMNS = ("id", "modality", "rater", "label", "mode", "proposal", "accepted", "seconds", "time")
+_ENTRIES = tuple("target" if name == "modality" else name for name in COLUMNS)
 _HEAD = "selfmm_ratings"
 _NUMBERS = ("label", "proposal", "seconds")
 
@@ -111,7 +112,7 @@ class RatingJournal:
             ``mode``, ``proposal`` (NaN if none was shown), ``accepted``, ``seconds`` and ``time``.
         """
         rated = [act for act in self.acts() if act.act == "rate"]
-        rows = [{**act.to_json(), "modality": act.target} for act in rated]
+        rows = [[getattr(act, name) for name in _ENTRIES] for act in rated]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_NUMBERS, "float64"))
 
     def _forget(self) -> None:
@@ -157,14 +158,14 @@ class RatingJournal:
             self._keys |= {act.key} - {""}
 
 
-def _range_of(head: dict[str, object], path: Path) -> tuple[float, float]:
+def _range_of(head: dict[str, Any], path: Path) -> tuple[float, float]:
     if head[_HEAD] != FORMAT:
         raise SourceError(
             f"{path} has format {head[_HEAD]!r:.40}; this selfmm reads format {FORMAT}. Use the version of selfmm that "
             "made it."
         )
-    low, high = head["label_range"]  # type: ignore[misc]
-    return float(low), float(high)
+    low, high = map(float, head["label_range"])
+    return low, high
 
 
 def _append(path: Path, lines: bytes) -> None:
