@@ -13,11 +13,11 @@ help:
 	@echo "make test-fast    set up, then run the tests that are not slow: a minute"
 	@echo "make lint types   check style and types"
 
-# What a user installs: the core, what reads recordings, and what draws pictures. Constraints pin every version.
+# What a user installs: the core, the app, what reads recordings, and what draws pictures. Constraints pin every version.
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "selfmm needs Python 3.11 or newer; pass PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[video,report]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[app,video,report]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core

@@ -8,6 +8,7 @@ from selfmm.core.lazy import lazy
 
 if TYPE_CHECKING:
     from selfmm.api.arguments import LABEL_FILES as LABEL_FILES
+    from selfmm.api.arguments import STARTER as STARTER
     from selfmm.api.arguments import TABLES as TABLES
     from selfmm.api.arguments import check_file as check_file
     from selfmm.api.arguments import open_run as open_run
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from selfmm.api.labelling import label_set as label_set
     from selfmm.api.scoring import describe_failure as describe_failure
     from selfmm.config.settings import StreamSettings as StreamSettings
+    from selfmm.core.files import explain as explain
+    from selfmm.core.files import safe_name as safe_name
     from selfmm.core.files import to_json as to_json
+    from selfmm.core.files import without_nan as without_nan
     from selfmm.core.files import write_table as write_table
+    from selfmm.core.files import write_text as write_text
     from selfmm.core.jobs.plan import Plan as Plan
     from selfmm.core.languages import language_name as language_name
     from selfmm.core.machine import collect_rarely as collect_rarely
@@ -28,8 +33,11 @@ if TYPE_CHECKING:
     from selfmm.core.processes import first_to_fail as first_to_fail
     from selfmm.core.processes import leave as leave
     from selfmm.core.version import __version__ as __version__
+    from selfmm.core.weights import cache_folder as cache_folder
     from selfmm.core.weights import known as known
     from selfmm.data.findings import Lengths as Lengths
+    from selfmm.data.manifest import MANIFEST as MANIFEST
+    from selfmm.data.other_paths import RECORDINGS as RECORDINGS
     from selfmm.data.scales import LabelScale as LabelScale
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS
     from selfmm.evaluation.tables import cell as cell

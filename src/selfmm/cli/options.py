@@ -44,10 +44,10 @@ Jobs = Annotated[int | None, typer.Option(help="Number of runs at once; default:
 Resume = Annotated[bool, typer.Option("--resume", help="Keep what is finished, and train what is missing.")]
 
 
-def register(app: typer.Typer, panel: str, **commands: Callable[..., None]) -> None:
+def register(root: typer.Typer, panel: str, /, **commands: Callable[..., None]) -> None:
     """Add commands to a panel of the help; a command's name has no underscore at its end."""
     for name, command in commands.items():
-        app.command(name.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
+        root.command(name.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
 
 
 class _NoTypesOfFlags:

@@ -11,6 +11,7 @@ import typer
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.cli import app as app_
 from selfmm.cli import compare, data, labels, machine, options, quickstart, score, train
 from selfmm.cli.output import complain, heeding_sigterm, interruptible
 
@@ -53,7 +54,7 @@ def _root(
     pass
 
 
-for group in (quickstart, score, train, compare, labels, data, machine):  # the order of the help
+for group in (quickstart, app_, score, train, compare, labels, data, machine):  # the order of the help
     group.register(app)
 
 

@@ -1,0 +1,50 @@
+"""What the handlers of one server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from selfmm.app.jobs import Jobs
+from selfmm.app.scoring import Scoring
+from selfmm.app.state import State
+from selfmm.app.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on what is accepted.
+
+    Attributes:
+        upload: largest recording, in bytes.
+        kept: bytes of all uploads together; the oldest are removed first.
+        days: days after which an upload and its scores are removed.
+        text: largest text, in characters.
+    """
+
+    upload: int = 4 * 2**30
+    kept: int = 20 * 2**30
+    days: float = 30.0
+    text: int = 100_000
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the handlers of one server share.
+
+    Attributes:
+        workspace: the folder that is shown.
+        state: the private folder of the app.
+        limits: what is accepted.
+        scoring: the processes that score.
+    """
+
+    workspace: Workspace
+    state: State
+    limits: Limits = field(default_factory=Limits)
+    scoring: Scoring = field(default_factory=Scoring)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Trainings and extractions."""
+        return Jobs(self.state.jobs, self.workspace.root)

@@ -1,0 +1,99 @@
+// What every page needs: requests that end in data or in a sentence, notices, and elements made without HTML strings.
+
+/** An answer that is not what was asked for; the message is for people. */
+export class RequestError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Send a request and return the JSON of the answer. Throws RequestError, also when the server does not answer. */
+export async function ask(url, options = {}) {
+  if (options.json !== undefined) {
+    options = { method: "POST", ...options, body: JSON.stringify(options.json), headers: { "content-type": "application/json" } };
+  }
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch {
+    if (options.signal?.aborted) throw new RequestError("The request was cancelled.", 0);
+    throw new RequestError("selfmm does not answer. Is it still running in the terminal?", 0);
+  }
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new RequestError(content.error ?? `The server answered with ${response.status}.`, response.status);
+  return content;
+}
+
+/** Return an element: `element("a", { href: "/", class: "soft" }, "text", child)`. Text is never read as HTML. */
+export function element(name, properties = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "dataset") Object.assign(node.dataset, value);
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Show a sentence at the bottom of the page for a while; an error stays until it is closed. */
+export function notify(message, kind = "note") {
+  const box = document.getElementById("notices");
+  const close = element("button", { type: "button", "aria-label": "Close", onclick: () => note.remove() }, "×");
+  const note = element("div", { class: `notice ${kind}` }, element("span", {}, message), close);
+  box.append(note);
+  if (kind !== "error") setTimeout(() => note.remove(), 6000);
+  return note;
+}
+
+/** Call `action` and show what goes wrong as a notice. */
+export async function attempt(action) {
+  try {
+    return await action();
+  } catch (error) {
+    notify(error instanceof RequestError ? error.message : `The page has a problem: ${error.message}`, "error");
+    if (!(error instanceof RequestError)) console.error(error);
+    return undefined;
+  }
+}
+
+/** Return a score as text, "+1.20"; a sign only where labels can be negative. */
+export function figure(score, range = [-1, 1]) {
+  if (score === null || score === undefined || Number.isNaN(score)) return "–";
+  const text = Math.abs(score).toFixed(2);
+  if (Number(text) === 0) return "0.00";
+  return (score < 0 ? "−" : range[0] < 0 ? "+" : "") + text;
+}
+
+/** Return seconds as "1:05.3", or "1:02:05" from an hour on. */
+export function clock(seconds, digits = 1) {
+  const whole = Math.max(seconds, 0);
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  const rest = (whole % 60).toFixed(hours ? 0 : digits).padStart(hours || !digits ? 2 : 3 + digits, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+/** Return the parameters of the page's link. */
+export function parameters() {
+  return new URLSearchParams(location.search);
+}
+
+/** Write parameters to the page's link; null removes one. With `push`, the back button returns to the link before. */
+export function remember(changes, { push = false } = {}) {
+  const query = parameters();
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null || value === undefined || value === "") query.delete(key);
+    else query.set(key, value);
+  }
+  const text = query.toString();
+  const url = location.pathname + (text ? `?${text}` : "") + location.hash;
+  if (url !== location.pathname + location.search + location.hash) history[push ? "pushState" : "replaceState"](null, "", url);
+}
+
+/** Call `look` again and again until it returns true; slower while the page is hidden. */
+export async function poll(look, every = 700) {
+  while (!(await look())) await new Promise((done) => setTimeout(done, document.hidden ? every * 5 : every));
+}

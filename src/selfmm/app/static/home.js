@@ -1,0 +1,49 @@
+// The first page: files go to the Score screen, and what the machine lacks is filled in.
+import { ask, attempt, element } from "./app.js";
+import { uploadAll } from "./upload.js";
+
+const drop = document.getElementById("drop");
+const files = document.getElementById("files");
+
+async function score(list) {
+  drop.classList.add("busy");
+  const ids = await uploadAll(list, document.getElementById("uploading"));
+  drop.classList.remove("busy");
+  if (ids.length === 1) location.href = `/score/${ids[0]}`;
+  else if (ids.length) location.href = "/score";
+}
+
+files.addEventListener("change", () => score(files.files));
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  if (event.dataTransfer.files.length) score(event.dataTransfer.files);
+});
+
+attempt(async () => {
+  const box = document.getElementById("machine");
+  const machine = await ask(box.dataset.url);
+  const graphics = ["", "none"].includes(machine.gpu) ? "no graphics card" : machine.gpu;
+  const lines = [element("p", {}, `${machine.threads} processor threads, ${graphics}.`)];
+  if (machine.missing.length) {
+    lines.push(element("p", {}, "Some things do not work yet. These commands add them:"));
+    lines.push(
+      element("dl", { class: "lacks" }, machine.missing.map((job) => [
+        element("dt", {}, `${job.name}: ${job.missing.join(", ")}`),
+        element("dd", {}, job.commands.map((command) => element("code", {}, command))),
+      ])),
+    );
+  } else {
+    lines.push(element("p", {}, "Everything that selfmm can do works here."));
+  }
+  box.replaceChildren(...lines);
+});

@@ -1,0 +1,37 @@
+// Send recordings to the app. Their bytes go to this machine's server alone, into a private folder.
+import { element, notify } from "./app.js";
+
+/** Send one file. `onProgress` gets the part that was sent, 0 to 1. Returns the id of its score. */
+export function upload(file, onProgress = () => {}, query = {}) {
+  return new Promise((done, fail) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `/v1/scores?${new URLSearchParams({ name: file.name, ...query })}`);
+    request.setRequestHeader("content-type", "application/octet-stream");
+    request.responseType = "json";
+    request.upload.addEventListener("progress", (event) => event.lengthComputable && onProgress(event.loaded / event.total));
+    request.addEventListener("load", () => {
+      if (request.status < 300) done(request.response.id);
+      else fail(new Error(request.response?.error ?? `The server answered with ${request.status}.`));
+    });
+    request.addEventListener("error", () => fail(new Error("selfmm does not answer. Is it still running in the terminal?")));
+    request.send(file);
+  });
+}
+
+/** Send files one after the other, with a line for each in `list`. Returns the ids of those that arrived. */
+export async function uploadAll(files, list, query = {}) {
+  const ids = [];
+  for (const file of files) {
+    const bar = element("progress", { max: 1, value: 0, "aria-label": `Sending ${file.name}` });
+    const line = element("li", {}, element("span", {}, file.name), bar);
+    list.append(line);
+    try {
+      ids.push(await upload(file, (part) => (bar.value = part), query));
+      line.remove();
+    } catch (error) {
+      line.remove();
+      notify(`${file.name}: ${error.message}`, "error");
+    }
+  }
+  return ids;
+}
