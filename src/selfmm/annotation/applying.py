@@ -61,8 +61,8 @@ def rated_copy(
     if label_range != old.label_range and (had & ~rated).any():
         raise DatasetError(
             f"the ratings are from {label_range[0]:g} to {label_range[1]:g}, but the labels that stay in "
-            f"{dataset.path} are from {old.label_range[0]:g} to {old.label_range[1]:g}. Rate on that scale, or rate all "
-            "its clips."
+            f"{dataset.path} are from {old.label_range[0]:g} to {old.label_range[1]:g}. Rate on that scale, or "
+            "rate all its clips."
         )
     table["label"] = table["id"].map(labels).astype("float64").where(rated, table["label"])
     if not had.any():
