@@ -83,7 +83,7 @@ def test_ratings_are_a_table_for_agreement(tmp_path: Path) -> None:
         ["b", "audio", "Bo", -1.0],
     ]
     assert table[["proposal", "accepted", "seconds", "mode"]].values.tolist()[1] == [1.5, True, 2.35, "all"]
-    assert [bool(value) for value in table["proposal"].isna()] == [True, False, True, True]
+    assert int(table["proposal"].isna().sum()) == 3
     assert agreement(table).loc["clip", ["raters", "clips", "shared"]].tolist() == [2, 2, 1]
     assert [act.act for act in journal.acts()] == ["rate", "rate", "rate", "rate", "skip"]
     assert RatingJournal(tmp_path / "none-ratings.jsonl").ratings().empty

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from selfmm.api.machine import doctor as doctor
     from selfmm.api.machine import get_weights as get_weights
     from selfmm.api.machine import list_weights as list_weights
+    from selfmm.api.media import clip_sound as clip_sound
+    from selfmm.api.media import playable as playable
+    from selfmm.api.media import playable_copy as playable_copy
+    from selfmm.api.media import thumbnail as thumbnail
     from selfmm.api.rating import AppliedRatings as AppliedRatings
     from selfmm.api.rating import apply_ratings as apply_ratings
     from selfmm.api.rating import clips_to_rate as clips_to_rate

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from selfmm.config.settings import Settings
-from selfmm.core.tensors import Positions
 from selfmm.data.store import Dataset
+
+if TYPE_CHECKING:
+    from selfmm.core.tensors import Positions  # importing it takes torch, which an inspection does not need
 
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class Outcome(IntEnum):
@@ -42,6 +44,8 @@ HELD = tuple(outcome for outcome in Outcome if outcome >= Outcome.MISSING)
 
 def first_true(size: int, cases: Sequence[tuple[Outcome, Tensor]], otherwise: Outcome, device: torch.device) -> Tensor:
     """Return (size,) uint8: per clip the first outcome with a true condition, (size,) or () bool, or ``otherwise``."""
+    import torch  # whoever reads the labels of a run does not need it
+
     first = torch.full((size,), int(otherwise), dtype=torch.uint8, device=device)
     for outcome, condition in reversed(cases):
         first = first.masked_fill(condition.expand(size), int(outcome))

@@ -219,6 +219,21 @@ def test_pictures_are_upright(tmp_path: Path, rotation: int) -> None:
     assert np.abs(image.astype(int) - expected).mean() < 10
 
 
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)])
+def test_mirrored_pictures_are_upright(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+    stored = np.zeros((48, 96, 3), dtype=np.uint8)
+    stored[:24, :48] = 200
+    path = write_recording(tmp_path / "mirrored.mp4", seconds=0.2, pictures=lambda time: stored)
+    content, (a, b, c, d) = bytearray(path.read_bytes()), (value * 65536 for value in matrix)
+    header = content.index(b"tkhd") + 44
+    content[header : header + 20] = struct.pack(">5i", a, b, 0, c, d)
+    path.write_bytes(content)
+    image = frames_of(list(read_chunks(path, frame_rate=5)))[0].image
+    expected = matrix_applied(stored, path)
+    assert image.shape == expected.shape
+    assert np.abs(image.astype(int) - expected).mean() < 10
+
+
 def matrix_applied(stored: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, Any]:
     """Turns a picture by the matrix in the track header (ISO 14496-12, 8.3.2): x' = a x + c y, y' = b x + d y."""
     content = path.read_bytes()

@@ -161,8 +161,7 @@ class PictureLane(Lane):
         self._place = 0  # number i of the next picture to keep
         self._shown: Any = None
         self._image: npt.NDArray[np.uint8] | None = None  # the same as RGB
-        aspect = float(stream.codec_context.sample_aspect_ratio or 1)
-        self._turner = _Turner(aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0, longest_side)
+        self._turner = Turner(pixel_aspect(stream), longest_side)
         self._stays = float(1 / stream.average_rate) if stream.average_rate else _USUAL
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = _THREADS
@@ -206,7 +205,13 @@ class PictureLane(Lane):
         self._until = time
 
 
-class _Turner:
+def pixel_aspect(stream: Any) -> float:
+    """Return the width of a pixel over its height; 1 if the file does not say, or says something implausible."""
+    aspect = float(stream.codec_context.sample_aspect_ratio or 1)
+    return aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
+
+
+class Turner:
     """Returns small, upright RGB pictures. It is reused, as preparing the scaling takes longer than the scaling."""
 
     def __init__(self, aspect: float, longest_side: int) -> None:
@@ -220,4 +225,16 @@ class _Turner:
         scale = min(1.0, self._side / max(width, frame.height))
         size = {"width": max(round(width * scale), 1), "height": max(round(frame.height * scale), 1)}
         image = np.asarray(self._reformatter.reformat(frame, format="rgb24", **size).to_ndarray(), dtype=np.uint8)
-        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        return image if matrix is None else _turned(image, np.frombuffer(matrix, dtype=np.int32))
+
+
+def _turned(image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    """Return the picture as a player shows it: x' = a x + c y and y' = b x + d y, with a, b, _, c, d in the matrix.
+
+    PyAV's ``frame.rotation`` is not enough: the angle of a mirrored picture is not defined.
+    """
+    a, b, _, c, d = matrix[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
