@@ -80,7 +80,8 @@ def test_a_whole_machine_lacks_only_weights(machine: Callable[..., Diagnosis]) -
     assert diagnosis.healthy
     assert all(not package.problem for package in diagnosis.packages)
     assert all(diagnosis.decoders.values())
-    assert job(diagnosis, "predict from a video").commands == ("selfmm weights get tiny.en", "selfmm weights get face")
+    lacks = ("tiny.en", "face", "e5")
+    assert job(diagnosis, "predict from a video").commands == tuple(f"selfmm weights get {name}" for name in lacks)
     assert job(diagnosis, "English text encoder").commands == ("selfmm weights get minilm",)
     assert job(diagnosis, "extract words from English").commands == ("selfmm weights get tiny.en",)
     assert job(diagnosis, "extract words from speech in 99 languages").commands == ("selfmm weights get base",)

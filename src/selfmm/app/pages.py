@@ -70,6 +70,21 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
 
 
+async def json_of(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body of a request.
+
+    Raises:
+        RequestError: if there is none.
+    """
+    try:
+        content = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise RequestError("The body of the request is not a JSON object.")
+    return content
+
+
 def answer(content: Any, status: int = 200) -> Response:
     """Return JSON; NaN and infinity become null."""
     text = json.dumps(parts.without_nan(content), ensure_ascii=False, separators=(",", ":"))

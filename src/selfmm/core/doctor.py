@@ -23,6 +23,7 @@ CORE = (
     *("rich", "safetensors", "tomli-w", "torch", "transformers", "typer"),
 )
 EXTRAS = {
+    "app": ("python-multipart", "starlette", "uvicorn"),
     "video": ("av", "faster-whisper", "joblib", "mediapipe", "pysubs2"),
     "report": ("matplotlib",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
@@ -257,9 +258,10 @@ def _jobs(packages: dict[str, Package], weights: dict[str, OfflineWeights], deco
     yield job("extract the face", "video", ("av", "joblib", "faster-whisper", "mediapipe"), ("face",))
     yield job("extract words from subtitles", "video", ("av", "joblib", "faster-whisper", "pysubs2"))
     everything = ("av", "joblib", "faster-whisper", "mediapipe")
-    yield job("predict from a video", "video", everything, ("tiny.en", "base"), ("face",))
+    yield job("predict from a video", "video", everything, ("tiny.en", "base"), ("face",), ("e5", "minilm"))
     yield job("extract --backend ray", "ray", ("ray",))
     yield job("extract --backend dask", "dask", ("distributed",))
+    yield job("app and serve", "app", EXTRAS["app"])
     yield job("report", "report", EXTRAS["report"])
     yield job("export", "onnx", EXTRAS["onnx"])
     yield job("compare", "experiments", ("scikit-learn",))

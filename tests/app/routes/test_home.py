@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Visit = Callable[..., Any]
@@ -14,3 +16,21 @@ def test_shows_what_is_in_the_folder(served: Any, visit: Visit) -> None:
     assert page.get_by_role("link", name="data", exact=True).get_attribute("href") == "/data/data"
     assert page.get_by_role("link", name="runs/first").get_attribute("href") == "/runs/runs/first"
     page.get_by_text("processor threads").wait_for()
+
+
+def test_offers_to_get_the_models_that_scoring_needs(
+    serve: Callable[..., Any], visit: Visit, workspace: Path, tmp_path: Path
+) -> None:
+    served = serve(workspace, SELFMM_CACHE=str(tmp_path))
+    page = visit(served).page
+    page.get_by_role("button", name="Get them").wait_for()
+    assert "tiny.en" in page.get_by_role("note").inner_text()
+    status, body, _ = served.fetch("/v1/weights", data=json.dumps({"names": ["../../etc"]}).encode())
+    assert status == 400
+    assert "Name the weights to get" in json.loads(body)["error"]
+
+
+def test_a_folder_with_nothing_says_what_to_do(serve: Callable[..., Any], visit: Visit, tmp_path: Path) -> None:
+    text = visit(serve(tmp_path)).page.inner_text("main")
+    for sentence in ("There is no data set in this folder yet", "There is no run", "There are no recordings"):
+        assert sentence in text

@@ -29,11 +29,24 @@ document.addEventListener("drop", (event) => {
   if (event.dataTransfer.files.length) score(event.dataTransfer.files);
 });
 
+async function getWeights(names) {
+  const { job } = await ask("/v1/weights", { json: { names } });
+  location.href = `/jobs/${job}`;
+}
+
 attempt(async () => {
   const box = document.getElementById("machine");
   const machine = await ask(box.dataset.url);
   const graphics = ["", "none"].includes(machine.gpu) ? "no graphics card" : machine.gpu;
   const lines = [element("p", {}, `${machine.threads} processor threads, ${graphics}.`)];
+  if (machine.weights.length) {
+    const names = machine.weights.join(", ");
+    const get = element("button", { type: "button", class: "primary", onclick: () => attempt(() => getWeights(machine.weights)) }, "Get them");
+    drop.after(
+      element("div", { class: "panel row", role: "note" },
+        element("span", {}, `To score a video, selfmm needs models that are not on this machine yet: ${names}. `), get),
+    );
+  }
   if (machine.missing.length) {
     lines.push(element("p", {}, "Some things do not work yet. These commands add them:"));
     lines.push(
