@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from selfmm import api
 from selfmm.app.pages import EXPECTED, on_error, on_status
-from selfmm.app.routes import home
+from selfmm.app.routes import home, rate
 from selfmm.app.security import LOOPBACK, Guard, Rules
 from selfmm.app.site import Site
 from selfmm.app.state import State
@@ -26,7 +26,7 @@ from selfmm.app.workspace import Workspace
 PORT = 8765
 _PORTS = 20  # to try, from the first one
 _STATIC = Path(__file__).with_name("static")
-_ROUTES: tuple[Sequence[BaseRoute], ...] = (home.routes,)
+_ROUTES: tuple[Sequence[BaseRoute], ...] = (home.routes, rate.routes)
 
 
 def build(site: Site, rules: Rules) -> Starlette:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from selfmm.app.jobs import Jobs
+from selfmm.app.rating import Rating
 from selfmm.app.scoring import Scoring
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
@@ -48,3 +49,8 @@ class Site:
     def jobs(self) -> Jobs:
         """Trainings and extractions."""
         return Jobs(self.state.jobs, self.workspace.root)
+
+    @cached_property
+    def rating(self) -> Rating:
+        """The ratings of the clips in the folder."""
+        return Rating(self.workspace, self.state.path / "ratings")
