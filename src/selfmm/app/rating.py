@@ -420,17 +420,16 @@ def _expectations(labelled: int, alone: int) -> list[str]:
             "as they are evidence. The training takes seconds."
         )
         second = (
-            "In 24 clips with clear voices and faces, this raised the correlation with the truth from .76 to .94. In film "
-            "reviews, which the starter reads well already, 10 to 300 ratings changed nothing (.78)."
+            "In 24 clips with clear voices and faces, this raised the correlation with the truth from 0.76 to 0.94. In "
+            "film reviews, which the starter reads well already, 10 to 300 ratings changed nothing (0.78)."
         )
     else:
         first = (
             f"With {_clips(labelled)}, selfmm trains a network that begins with the starter. It takes minutes or more."
         )
-        second = "In film reviews, 1,000 ratings raised the correlation with the truth from .76 to .79."
-    third = (
-        "The run says how far off its scores are on your clips, and shows a score that carries no information as such."
-    )
+        second = "In film reviews, 1,000 ratings raised the correlation with the truth from 0.76 to 0.79."
+    few = "So few clips say little about how good the model is: the figures depend on chance. " if labelled < 50 else ""
+    third = f"{few}The run says how far off its scores are on your clips, and shows a score that carries no information as such."
     only = [] if labelled or not alone else ["Ratings of single modalities alone do not suffice: rate whole clips too."]
     return [first, second, third, *only]
 

@@ -40,8 +40,8 @@ function drawSetup() {
   const by = byId("by");
   const chosen = by.value || link.get("by") || "";
   by.replaceChildren(
-    element("option", { value: "" }, "no run"),
-    ...about.proposers.map(({ run, ready }) => element("option", { value: run, selected: run === chosen }, ready ? run : `${run} (not scored yet)`)),
+    element("option", { value: "" }, "none"),
+    ...about.proposers.map(({ run, ready }) => element("option", { value: run, selected: run === chosen }, `of ${run}${ready ? "" : " (not made yet)"}`)),
   );
   byId("scale-row").hidden = !about.scalable;
   const known = [...byId("scale").options].map((option) => option.value);

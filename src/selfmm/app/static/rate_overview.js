@@ -87,8 +87,11 @@ function disagreement(row, names, [low, high], linkTo) {
   span.style.left = place(Math.min(...labels));
   span.style.width = `${((Math.max(...labels) - Math.min(...labels)) / (high - low)) * 100}%`;
   lane.append(element("span", { class: "line" }), span);
-  for (const [name, label] of Object.entries(row.labels)) {
+  const seen = new Set();
+  for (const [name, label] of Object.entries(row.labels).sort((one, other) => one[1] - other[1])) {
     const mark = dot(name, names.indexOf(name));
+    if (seen.has(label)) mark.classList.add("again"); // next to the dot of another rater with the same label
+    seen.add(label);
     mark.style.left = place(label);
     mark.title = `${name}: ${labelText(label, [low, high])}`;
     lane.append(mark);
@@ -136,7 +139,7 @@ export async function startTraining(source) {
     const job = await ask(`/v1/ratings/jobs/${begun.job}`).catch(() => null);
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
-    box.replaceChildren(
+    const shown = [
       element("p", {}, element("span", { class: `state ${job.status}` }, job.status), ` ${job.status === "running" ? `step ${job.done + 1} of ${job.of}` : ""}`),
       over ? null : element("progress", { max: job.of, value: job.done, "aria-label": "Steps done" }),
       job.problem ? element("p", { class: "problem" }, job.problem) : null,
@@ -144,9 +147,10 @@ export async function startTraining(source) {
         "p",
         { class: "row" },
         job.status === "finished" ? element("a", { class: "button primary", href: `/runs/${encodeURI(begun.run)}` }, "Open the new run") : null,
-        element("a", { class: "button", href: `/jobs/${begun.job}` }, "Follow it"),
+        element("a", { class: "button", href: `/jobs/${begun.job}` }, over ? "What it printed" : "Follow it"),
       ),
-    );
+    ];
+    box.replaceChildren(...shown.filter(Boolean));
     if (over) button.disabled = false;
     return over;
   }, 1000);

@@ -181,6 +181,7 @@ export class Session {
     byId("progress").max = this.tasks.length;
     byId("progress").value = done;
     byId("count").textContent = `${done} of ${this.tasks.length} done`;
+    byId("clip-id").textContent = task.mode === "all" ? task.id : "";
     byId("question").textContent = QUESTIONS[task.target];
     const given = this.done.get(placeOf(task));
     byId("labels").replaceChildren(...keys.map((label, number) => this.button(label, number, given, range)));
@@ -204,7 +205,7 @@ export class Session {
       element("kbd", { "aria-hidden": "true" }, String(number + 1)),
     );
     const tone = toneOf(label, range);
-    node.style.setProperty("--tone", `var(${tone < 0 ? "--negative" : "--positive"})`);
+    node.style.setProperty("--tone", `var(${tone < 0 ? "--negative" : tone > 0 ? "--positive" : "--strong"})`);
     node.style.setProperty("--much", `${Math.round(Math.abs(tone) * 45)}%`);
     return node;
   }

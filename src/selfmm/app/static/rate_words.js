@@ -2,11 +2,11 @@
 import { figure } from "./app.js";
 
 export const TARGETS = {
-  clip: ["The whole clip", "one label for everything together"],
-  text: ["The words alone", "what is said"],
-  audio: ["The voice alone", "how it is said"],
-  vision: ["The face alone", "what it shows"],
-  parts: ["Words, voice and face", "all clips three times, one part at a time"],
+  clip: ["Whole clip", "one label for everything"],
+  text: ["Words alone", "what is said"],
+  audio: ["Voice alone", "how it is said"],
+  vision: ["Face alone", "what it shows"],
+  parts: ["All three parts", "first words, then voices, then faces"],
 };
 export const QUESTIONS = {
   clip: "How negative or positive is this clip?",
@@ -15,13 +15,13 @@ export const QUESTIONS = {
   vision: "How negative or positive does the face look?",
 };
 export const MODES = {
-  all: ["Everything", "pictures, sound and words as they are"],
+  all: ["Everything", "pictures, sound and words"],
   words: ["Words only", "the transcript, nothing else"],
   sound: ["Sound only", "no pictures"],
-  "filtered sound": ["Melody of the voice only", "filtered, so that words cannot be understood"],
+  "filtered sound": ["Voice melody only", "filtered: no words can be understood"],
   pictures: ["Pictures only", "no sound"],
-  blind: ["Only the part that is rated", "words, then sound, then pictures"],
-  filtered: ["Only that part, voices filtered", "so that their words cannot be understood"],
+  blind: ["Only that part", "nothing else of the clip"],
+  filtered: ["Only that part, filtered", "no words can be understood in voices"],
 };
 export const NAMES = { clip: "whole clip", text: "words", audio: "voice", vision: "face" };
 
