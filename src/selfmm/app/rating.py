@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.clip_media import recording_of
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.state import private_folder
 from selfmm.app.workspace import Workspace
@@ -151,17 +152,8 @@ class Rating:
             self._sources.pop(source.name, None)
 
     def file(self, source: Path, path: str) -> Path | None:
-        """Return the recording of a clip; None if it is not in the folder that is shown.
-
-        Args:
-            source: the data set or the folder of recordings.
-            path: as the data set names it: absolute, or from where the data set was made.
-        """
-        for base in (self._workspace.root, source, source.parent):
-            name = self._workspace.name_of(base / path)
-            if name is not None and (self._workspace.root / name).is_file():
-                return self._workspace.root / name
-        return None
+        """Return the recording of a clip of a source; None if it is not in the folder that is shown."""
+        return recording_of(self._workspace, source, path)
 
     def scores(self, source: Source, run: str) -> pd.DataFrame | None:
         """Return the scores of a run for the clips of a source, on the scale of its ratings; None if there are none.

@@ -69,10 +69,13 @@ class Scoring:
         workers: number of processes. Each holds its models: about 1.3 GB with the starter.
         waiting: number of tasks that may wait.
         timeout: seconds that one task may take.
+        module: the program of a worker.
     """
 
-    def __init__(self, *, workers: int = 1, waiting: int = 32, timeout: float = 3600.0) -> None:
-        self.workers, self.timeout = workers, timeout
+    def __init__(
+        self, *, workers: int = 1, waiting: int = 32, timeout: float = 3600.0, module: str = "selfmm.app.worker"
+    ) -> None:
+        self.workers, self.timeout, self._module = workers, timeout, module
         self._queue: queue.Queue[Task | None] = queue.Queue(waiting)
         self._running: set[Task] = set()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
@@ -128,7 +131,7 @@ class Scoring:
                 task._end("failed")
                 continue
             if worker is None or not worker.alive:
-                worker = _Worker()
+                worker = _Worker(self._module)
             self._running.add(task)
             task.status, task._worker = "running", worker
             clock = threading.Timer(self.timeout, worker.kill)
@@ -162,11 +165,11 @@ class Scoring:
 
 
 class _Worker:
-    """A process of :mod:`selfmm.app.worker`."""
+    """A process of :mod:`selfmm.app.worker`, or of another module with the same manners."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "selfmm.app.worker"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

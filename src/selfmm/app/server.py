@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from selfmm import api
 from selfmm.app.pages import EXPECTED, on_error, on_status
-from selfmm.app.routes import home, rate
+from selfmm.app.routes import data, datasets, home, media, rate
 from selfmm.app.security import LOOPBACK, Guard, Rules
 from selfmm.app.site import Site
 from selfmm.app.state import State
@@ -26,7 +26,7 @@ from selfmm.app.workspace import Workspace
 PORT = 8765
 _PORTS = 20  # to try, from the first one
 _STATIC = Path(__file__).with_name("static")
-_ROUTES: tuple[Sequence[BaseRoute], ...] = (home.routes, rate.routes)
+_ROUTES: tuple[Sequence[BaseRoute], ...] = (home.routes, data.routes, datasets.routes, media.routes, rate.routes)
 
 
 def build(site: Site, rules: Rules) -> Starlette:
@@ -36,6 +36,7 @@ def build(site: Site, rules: Rules) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         site.scoring.close()
+        site.media.close()
 
     static = Mount("/static", StaticFiles(directory=_STATIC), name="static")
     app = Starlette(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,14 +29,19 @@ _KEPT = 3  # runs in memory
 
 def main() -> None:
     """Answer requests until standard input closes."""
+    models: OrderedDict[str, Any] = OrderedDict()
+    answer_all(lambda request, answers: _answer(request, models, answers))
+
+
+def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
+    """Call a function for each request on standard input, until it closes. It writes its events itself."""
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    models: OrderedDict[str, Any] = OrderedDict()
     for line in requests:
         try:
-            _answer(json.loads(line), models, answers)
+            answer(json.loads(line), answers)
             _send(answers, {"over": True})
         except api.SelfmmError as error:
             _send(answers, {"error": str(error), "kind": type(error).__name__})

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from selfmm import api
 from selfmm.app import rating as screen
+from selfmm.app.clip_media import why_not
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, page, site_of
 from selfmm.app.rating import Rating, Source
@@ -119,8 +120,7 @@ def clips(request: Request) -> Response:
 def _seen(request: Request, source: Source, clip: str, row: dict[str, Any], file: Path | None, mode: str) -> Any:
     """Return the addresses of the pictures and the sound of a clip, and its place in what they lead to."""
     if file is None:
-        named = None if row["path"] is None else f"{Path(row['path']).name} is not in this folder."
-        return {"problem": named or "The data set does not name the recording of this clip."}
+        return {"problem": why_not(site_of(request).workspace, source.path, row["path"] or "")}
     address = request.url_for("rating_media").include_query_params(source=source.name, clip=clip)
     if mode in ("sound", "filtered sound") or not screen.has_pictures(file.name):
         what = "filtered" if mode == "filtered sound" else "sound"
@@ -143,7 +143,7 @@ def media(request: Request) -> Response:
     site, source, query = site_of(request), _source(request), request.query_params
     row, file = screen.clip_row(site.rating, source, query.get("clip", ""))
     if file is None:
-        raise NotHereError("The recording of this clip is not in this folder.")
+        raise NotHereError(why_not(site.workspace, source.path, row["path"] or ""))
     start, end = (None if value != value else value for value in (row["start"], row["end"]))  # NaN: the whole file
     kept = {"cache-control": "private, max-age=600"}
     if query.get("what") == "video":
