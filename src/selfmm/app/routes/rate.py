@@ -14,10 +14,13 @@ from starlette.routing import Route
 
 from selfmm import api
 from selfmm.app import rating as screen
+from selfmm.app import rating_plan
+from selfmm.app import rating_views as views
 from selfmm.app.clip_media import why_not
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, page, site_of
-from selfmm.app.rating import Rating, Source
+from selfmm.app.rating import Source
+from selfmm.app.state import private_folder
 
 _MOST = 200  # disagreements that are shown, and acts or clips in a request
 _TYPES = {"csv": "text/csv", "json": "application/json", "jsonl": "application/x-ndjson", "parquet": ""}
@@ -63,7 +66,7 @@ def about(request: Request) -> Response:
             "scalable": not source.is_dataset and not source.ratings.path.exists(),
             "proposers": site.rating.proposers(source),
             "file": source.ratings.path.name,
-            **screen.counts_of(source, request.query_params.get("rater", "")),
+            **views.counts_of(source, request.query_params.get("rater", "")),
         }
     )
 
@@ -91,7 +94,7 @@ def tasks(request: Request) -> Response:
         ids = api.rating_order(ids, order, scores=scores, neutral=neutral, seed=seed)
         passes.append({"target": name, "mode": mode, "ids": ids})
     return answer(
-        {"passes": passes, "scored": scores is not None, "mine": screen.acts_of(source, query.get("rater", ""))}
+        {"passes": passes, "scored": scores is not None, "mine": views.acts_of(source, query.get("rater", ""))}
     )
 
 
@@ -174,7 +177,7 @@ def _add(request: Request, content: dict[str, Any]) -> Response:
         raise NotHereError(f"There is no clip {unknown[0][:80]!r} in {source.title}.")
     source.ratings.add(*acts)
     site.workspace.look_again()
-    return answer({"places": screen.standing(source, acts)})
+    return answer({"places": views.standing(source, acts)})
 
 
 async def rescale(request: Request) -> Response:
@@ -203,9 +206,9 @@ def summary(request: Request) -> Response:
         {
             "range": source.ratings.label_range,
             "raters": [{"rater": name, "ratings": number} for name, number in sorted(counts.items())],
-            "agreement": screen.agreement_rows(source.ratings),
-            "disagreements": screen.disagreement_rows(source, query.get("target", ""), _MOST),
-            "plan": screen.plan(source),
+            "agreement": views.agreement_rows(source.ratings),
+            "disagreements": views.disagreement_rows(source, query.get("target", ""), _MOST),
+            "plan": rating_plan.plan(source),
             "damaged": source.ratings.damaged,
         }
     )
@@ -239,7 +242,7 @@ async def propose(request: Request) -> Response:
         site = site_of(request)
         source, run = _source(request, str(content.get("source", ""))), str(content.get("run", ""))
         found = site.workspace.run(run)
-        screen.private_folder(site.rating.folder)
+        private_folder(site.rating.folder)
         out = site.rating.scores_file(source, run)
         command = ["predict", str(found), str(source.path), "--out", str(out), "--force"]
         job = site.jobs.start(f"Score {source.title} with {run}", [command], about=source.name)
@@ -255,7 +258,7 @@ async def train(request: Request) -> Response:
     def start() -> Response:
         site = site_of(request)
         source = _source(request, str(content.get("source", "")))
-        commands, run = screen.training(site.rating, source, str(content.get("recogniser", "tiny.en")))
+        commands, run = rating_plan.training(site.rating, source, str(content.get("recogniser", "tiny.en")))
         job = site.jobs.start(f"Train with the ratings of {source.title}", commands, out=run, about=source.name)
         return answer({"job": job.id, "run": run})
 
@@ -301,5 +304,3 @@ routes = [
     Route("/v1/ratings/train", train, methods=["POST"]),
     Route("/v1/ratings/jobs/{job}", job),
 ]
-
-__all__ = ["Rating", "routes"]

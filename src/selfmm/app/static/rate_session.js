@@ -92,12 +92,13 @@ export class Session {
     const task = this.task;
     if (!task || byId("session").hidden) return;
     const place = placeOf(task);
-    this.before.push([place, this.done.has(place) ? this.done.get(place) : undefined]);
+    const again = this.done.has(place);
+    this.before.push([place, again ? this.done.get(place) : undefined]);
     this.set(place, label);
     this.send(task, kind, { label, accepted, mode: task.mode, proposal: this.proposal ?? null, seconds: (performance.now() - this.shown) / 1000 });
     this.stage.stop();
     this.flash(label);
-    this.next();
+    this.next(again);
   }
 
   send(task, kind, more = {}) {
@@ -122,14 +123,16 @@ export class Session {
     else this.draw();
   }
 
-  /** Go to the next clip that is not done; at the end, to an earlier one; with none left, the session is finished. */
-  next() {
+  /** Go to the next clip that is not done, at the end to an earlier one. With none left, the session is finished, or goes
+   * on in order for who looks through clips again. */
+  next(again) {
     const count = this.tasks.length;
     for (let step = 1; step <= count; step++) {
       const number = (this.at + step) % count;
       if (!this.done.has(placeOf(this.tasks[number]))) return void this.go(number);
     }
-    this.finish();
+    if (again && this.at < count - 1) this.go(this.at + 1);
+    else this.finish();
   }
 
   /** What the server says now counts, after it got acts. */
