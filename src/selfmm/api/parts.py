@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from selfmm.core.weights import KNOWN as KNOWN
     from selfmm.core.weights import cache_folder as cache_folder
     from selfmm.core.weights import known as known
+    from selfmm.data.agreement import agreement_level as agreement_level
     from selfmm.data.findings import Lengths as Lengths
     from selfmm.data.manifest import MANIFEST as MANIFEST
     from selfmm.data.manifest import SPLITS as SPLITS

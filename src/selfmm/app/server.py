@@ -32,6 +32,7 @@ from selfmm.app.routes import (
     jobs,
     labels,
     media,
+    rate,
     runs,
     score,
     service,
@@ -62,6 +63,7 @@ _ROUTES: tuple[Sequence[BaseRoute], ...] = (
     data.routes,
     datasets.routes,
     media.routes,
+    rate.routes,
 )
 
 

@@ -11,6 +11,7 @@ from selfmm.app.clip_table import ClipTables
 from selfmm.app.jobs import Jobs
 from selfmm.app.media import Media
 from selfmm.app.offered import InFolder, Offered
+from selfmm.app.rating import Rating
 from selfmm.app.run_table import RunTable
 from selfmm.app.scores import Scores
 from selfmm.app.scoring import Scoring
@@ -113,3 +114,8 @@ class Site:
         """The recordings of the Score screen."""
         limits = self.limits
         return Scores(self.state.uploads, self.workspace, self.scoring, kept=limits.kept, days=limits.days)
+
+    @cached_property
+    def rating(self) -> Rating:
+        """The ratings of the clips in the folder."""
+        return Rating(self.workspace, self.state.path / "ratings")
