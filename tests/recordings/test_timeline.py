@@ -51,13 +51,13 @@ def test_windows_on_one_clock() -> None:
     timeline.add(prediction(0, 5, 0.1, 0.2, 0.4))
     timeline.add(replace(prediction(3, 8, 0.6, -0.5), warnings=()))
     content = json.loads(json.dumps(timeline.to_json(points=20), allow_nan=False))
-    assert [(word["text"], word["start"]) for word in content["words"]] == [
+    assert [(word[0], word[1]) for word in content["words"]] == [
         ("So", 100.0),
         ("good,", 100.5),
         ("so", 104.0),
         ("bad.", 106.0),
     ]
-    values = [word["value"] for word in content["words"]]
+    values = [word[4] for word in content["words"]]
     assert values == pytest.approx([0.1, 0.21, 0.5, -0.49])
     assert [(span["start"], span["end"]) for span in content["curve"]] == [(100, 105), (103, 108)]
     assert content["curve"][0]["scores"] == {FUSION: 0.5, "text": 0.5}
@@ -78,4 +78,4 @@ def test_words_of_another_text_have_no_value() -> None:
     timeline = Timeline()
     timeline.add(replace(bare, lanes=None))
     assert timeline.to_json()["lanes"] is None
-    assert timeline.words()[0]["value"] is None
+    assert timeline.words()[0][4] is None

@@ -27,10 +27,11 @@ _PATIENCE = 20.0  # seconds that a recording lets sentences go first
 _TOGETHER = 64  # sentences in one call of a model
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # on a busy machine, threads that wait for each other make a sentence ten times slower
+    "PYTHONSAFEPATH": "1",  # a file of the folder that it runs in is not a module
     "HF_HUB_OFFLINE": "1",  # scoring asks no other machine for anything
 }
 _SECRET = "SELFMM_TOKEN"
-_COMMAND = (sys.executable, "-m", "selfmm.app.worker")
+_COMMAND = (sys.executable, "-m")  # the module follows
 
 Event = Mapping[str, Any]
 
@@ -104,6 +105,11 @@ class Task:
         texts: Sequence[str] = self.request.get("text", ())
         return texts
 
+    @property
+    def _short(self) -> bool:
+        """Whether it takes less than a second."""
+        return bool(self._texts) or "sentences" in self.request
+
     def _fits(self, other: Task) -> bool:
         """Return whether the sentences of both can be scored together."""
         mine, theirs = ({**task.request, "text": bool(task._texts)} for task in (self, other))
@@ -119,13 +125,20 @@ class Scoring:
         timeout: seconds that one task may take.
         first: request that every new worker answers before it takes tasks, so that the first task finds a loaded run.
             Without it, workers start when they are needed.
+        module: the program of a worker.
     """
 
     def __init__(
-        self, *, workers: int = 1, waiting: int = 32, timeout: float = 3600.0, first: Mapping[str, Any] | None = None
+        self,
+        *,
+        workers: int = 1,
+        waiting: int = 32,
+        timeout: float = 3600.0,
+        first: Mapping[str, Any] | None = None,
+        module: str = "selfmm.app.worker",
     ) -> None:
         self.workers, self.timeout, self.most_waiting = workers, timeout, waiting
-        self._first = first
+        self._first, self._module = first, module
         self._changed = threading.Condition()
         self._queue: list[Task] = []
         self._running: set[Task] = set()
@@ -213,7 +226,7 @@ class Scoring:
                 self._changed.wait()
             first = self._queue[0]
             if time.monotonic() - first.began < _PATIENCE:
-                first = next((task for task in self._queue if task._texts), first)
+                first = next((task for task in self._queue if task._short), first)
             group = [first]
             for task in self._queue:
                 if task is not first and first._fits(task):
@@ -231,7 +244,7 @@ class Scoring:
                 if worker is not None and not worker.alive:  # it was killed while it was idle
                     worker.kill()
                     worker = None
-                worker = worker or _Worker()
+                worker = worker or _Worker(self._module)
                 self._run(group, worker)
             except Exception as error:  # no process can be started, or a callback failed in the middle of a task
                 for task in group:
@@ -252,7 +265,7 @@ class Scoring:
         problem = "The process that scores ended while it was started; see its messages above."
         worker = None
         try:
-            worker = _Worker()
+            worker = _Worker(self._module)
             with self._limited(worker):
                 for event in worker.ask(self._first or {}):
                     if event.get("over") or "error" in event:
@@ -331,13 +344,13 @@ class Scoring:
 
 
 class _Worker:
-    """A process of :mod:`selfmm.app.worker`."""
+    """A process of :mod:`selfmm.app.worker`, or of another module with the same manners."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         environment = {**_ENVIRONMENT, **os.environ}
         environment.pop(_SECRET, None)
         self._process = subprocess.Popen(
-            _COMMAND,
+            [*_COMMAND, module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

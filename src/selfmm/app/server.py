@@ -23,7 +23,21 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from selfmm import api
 from selfmm.app.pages import EXPECTED, on_error, on_status
-from selfmm.app.routes import home, service
+from selfmm.app.routes import (
+    compare,
+    data,
+    datasets,
+    explain,
+    home,
+    jobs,
+    labels,
+    media,
+    rate,
+    runs,
+    score,
+    service,
+    training,
+)
 from selfmm.app.scoring import Scoring
 from selfmm.app.security import LOOPBACK, Guard, Rules
 from selfmm.app.site import Service, Site
@@ -33,10 +47,24 @@ from selfmm.app.workspace import Workspace
 PORT = 8765
 _PORTS = 20  # to try, from the first one
 _STATIC = Path(__file__).with_name("static")
-_ROUTES: tuple[Sequence[BaseRoute], ...] = (home.routes, service.routes)
 _HEAD = 20.0  # seconds that the head of a request may take to arrive
 _CONNECTIONS = 512
 _LEAVE = 10.0  # seconds that what is being scored may take after the end was asked for
+_ROUTES: tuple[Sequence[BaseRoute], ...] = (
+    home.routes,
+    service.routes,
+    score.routes,
+    training.routes,  # before those of the runs: a run has any name
+    compare.routes,
+    runs.routes,
+    labels.routes,
+    explain.routes,
+    jobs.routes,
+    data.routes,
+    datasets.routes,
+    media.routes,
+    rate.routes,
+)
 
 
 def build(site: Site, rules: Rules) -> ASGIApp:
@@ -61,6 +89,8 @@ def assemble(service: Service, routes: Sequence[BaseRoute], rules: Rules, site: 
         yield
         service.scoring.close()
         service.scratch.close()
+        if site is not None:
+            site.media.close()
 
     handlers: dict[Any, Any] = {HTTPException: on_status, Exception: on_error, **dict.fromkeys(EXPECTED, on_error)}
     app = Starlette(routes=routes, exception_handlers={**handlers, ClientDisconnect: _gone}, lifespan=lifespan)

@@ -4,10 +4,14 @@ A request has ``run`` (``starter`` or a folder), and
 
 - nothing else: the run is loaded; or
 - ``text``: a list of sentences; or
+- ``explain``: an object with ``clip``, the id of a clip of a data set, and ``data``, its folder (null: that of the
+  run); the event is then ``{"explanation": ...}``; or
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
 - ``longest``: refuse, before anything is scored, clips that last longer than this number of seconds;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
   :func:`selfmm.predict_each`, as far as they are given;
+- ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; ``sentences``: texts for it;
+- ``warm``: nothing, the run is only loaded;
 - ``save``: files to write the predictions to, see :func:`selfmm.api.save_predictions`.
 
 The events are ``{"prediction": ...}`` for each clip, window or sentence, ``{"failure": ...}`` for a clip that cannot be
@@ -24,12 +28,14 @@ import os
 import queue
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.score_worker import score
 
 _KEPT = 3  # runs in memory
 _NO_MEMORY = "There is not enough memory. Try a shorter recording, or fewer sentences at once."
@@ -41,19 +47,24 @@ class TooLongError(api.SelfmmError):
 
 def main() -> None:
     """Answer requests until standard input closes."""
+    models: OrderedDict[str, Any] = OrderedDict()
+    answer_all(lambda request, answers: _answer(request, models, answers))
+
+
+def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
+    """Call a function for each request on standard input, until it closes. It writes its events itself."""
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     with suppress(OSError):  # if memory runs out, the system ends this process, and not the server
         Path("/proc/self/oom_score_adj").write_text("500")
-    models: OrderedDict[str, Any] = OrderedDict()
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
     while True:
         line = lines.get()
         try:
-            _answer(json.loads(line), models, answers)
+            answer(json.loads(line), answers)
             _send(answers, {"over": True})
         except api.SelfmmError as error:
             _send(answers, {"error": str(error), "kind": type(error).__name__})
@@ -75,7 +86,19 @@ def _read(requests: TextIO, lines: queue.SimpleQueue[str]) -> None:
 
 def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: TextIO) -> None:
     model = _model(request["run"], models)
+    if "explain" in request:
+        _send(answers, {"explanation": _explained(model, request["explain"])})
+        return
     options = request.get("options", {})
+    if "watch" in request:
+        score(model, request["watch"], lambda event: _send(answers, event))
+        return
+    if "warm" in request:
+        return  # the run is in memory now
+    if "sentences" in request:
+        for prediction in _sentences(model, request["sentences"]):
+            _send(answers, {"prediction": prediction.to_json()})
+        return
     if "text" in request:
         for prediction in api.predict_texts(model, request["text"], explain=bool(options.get("explain"))):
             _send(answers, {"prediction": prediction.to_json()})
@@ -97,6 +120,14 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
             _send(answers, {"prediction": result.to_json()})
     for name in request.get("save", ()) if predictions else ():
         api.save_predictions(predictions, name)
+
+
+def _sentences(model: Any, texts: list[str]) -> list[api.Prediction]:
+    """Return the predictions of sentences, explained if the model can be explained."""
+    try:
+        return api.predict_texts(model, texts, explain=True)
+    except api.RunError:
+        return api.predict_texts(model, texts)
 
 
 def _model(run: str, models: OrderedDict[str, Any]) -> Any:
@@ -122,6 +153,17 @@ def _check_length(clip: Any, longest: float) -> None:
             f"The recording lasts {seconds:.0f} s, and this server takes {longest:g} s at most. Cut it, or choose a "
             "part of it with start and end."
         )
+
+
+def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the explanation of a clip, with the label that people gave it."""
+    explanation = api.explain(model, asked["data"], clip=asked["clip"])
+    content: dict[str, Any] = explanation.to_json()
+    samples = (model.folder.training_data() if asked["data"] is None else api.open_dataset(asked["data"])).samples
+    row = samples[samples["id"] == asked["clip"]].iloc[0]
+    names = ("label", *(f"label_{part['modality']}" for part in content["contributions"]))
+    known = {name: float(row[name]) for name in names if name in samples}
+    return content | {"labels": known, "split": str(row["split"])}
 
 
 def _send(answers: TextIO, event: dict[str, Any]) -> None:

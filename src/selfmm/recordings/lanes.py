@@ -79,6 +79,12 @@ class Lanes:
             },
         )
 
+    def part(self, start: float, end: float) -> Lanes:
+        """Return the samples with ``start`` <= time < ``end``."""
+        first, last = (max(math.ceil((time - self.start) / self.step - _EPSILON), 0) for time in (start, end))
+        values = {name: None if lane is None else lane[first:last] for name, lane in self.values.items()}
+        return replace(self, start=self.start + first * self.step, values=values)
+
     def to_json(self) -> dict[str, Any]:
         """Return lists by name, with 4 significant digits and null for NaN, besides ``start``, ``step``, ``missing``.
 

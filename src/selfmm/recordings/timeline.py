@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from selfmm.evaluation.worth import FUSION
@@ -34,15 +35,14 @@ class Timeline:
         """Add the next span."""
         if prediction.lanes is not None:
             self._lanes.append(prediction.lanes)
-        informs = {name: prediction.informs(name) for name in prediction.all_scores}
+        band = prediction.interval(FUSION)
         self._curve.append(
             {
                 "start": self._time(prediction.start),
                 "end": self._time(prediction.end),
-                "scores": prediction.all_scores,
-                "band": prediction.interval(FUSION),
-                "informs": informs[FUSION],
-                "text": prediction.transcript.text,
+                "scores": {name: _rounded(score) for name, score in prediction.all_scores.items()},
+                "band": None if band is None else [_rounded(end) for end in band],
+                "informs": prediction.informs(FUSION),
             }
         )
         for warning in prediction.warnings:
@@ -51,19 +51,38 @@ class Timeline:
             shares = self._words.setdefault((word.start, word.end, word.text), _Shares(word))
             shares.add(value)
 
-    def words(self) -> list[dict[str, Any]]:
-        """Return each word once: ``text``, ``start``, ``end``, ``probability`` and ``value``, its part of the score.
+    def pieces(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Yield the lanes at their full rate, piece by piece: number i has the times from i * ``seconds`` of the file.
+
+        See `Lanes.to_json`. The first pieces are empty if the clip starts later.
+        """
+        lanes = merged(self._lanes)
+        if lanes is None:
+            return
+        for number in range(math.ceil((lanes.start + len(lanes) * lanes.step + self._shift) / seconds)):
+            start = number * seconds - self._shift
+            piece = lanes.part(start, start + seconds).to_json()
+            piece["start"] = self._time(piece["start"])
+            yield piece
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last span: the last item of ``curve``, see :meth:`to_json`."""
+        return self._curve[-1]
+
+    def words(self) -> list[list[Any]]:
+        """Return each word once: [text, start, end, probability, value], where the value is its part of the score.
 
         The value is the mean over the spans with the word; None if no score was explained.
         """
         return [
-            {
-                "text": shares.word.text,
-                "start": self._time(shares.word.start),
-                "end": self._time(shares.word.end),
-                "probability": shares.word.probability,
-                "value": shares.mean,
-            }
+            [
+                shares.word.text,
+                self._time(shares.word.start),
+                self._time(shares.word.end),
+                round(shares.word.probability, 3),
+                _rounded(shares.mean),
+            ]
             for shares in sorted(self._words.values(), key=lambda shares: (shares.word.start, shares.word.end))
         ]
 
@@ -71,8 +90,8 @@ class Timeline:
         """Return JSON types.
 
         ``words``: see :meth:`words`. ``curve``: start, end, scores by name (None if missing), band of the fused score
-        (None if unknown), whether it informs, and the text of each span. ``warnings``: [sentence, number of spans with
-        it]. ``lanes``: see `Lanes.to_json`, with this number of ``points`` at most; None if they were not requested.
+        (None if unknown), and whether it informs, of each span. ``warnings``: [sentence, number of spans with it].
+        ``lanes``: see `Lanes.to_json`, with this number of ``points`` at most; None if they were not requested.
         """
         lanes = merged(self._lanes)
         shown = None if lanes is None else lanes.thinned(points).to_json()
@@ -87,6 +106,10 @@ class Timeline:
 
     def _time(self, seconds: float) -> float:
         return round(seconds + self._shift, 4)
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 4)
 
 
 class _Shares:
