@@ -180,7 +180,8 @@ class Scoring:
     @property
     def running(self) -> int:
         """The number of tasks that are being worked on."""
-        return len(self._running)
+        with self._changed:
+            return sum(not task.over for task in self._running)
 
     @property
     def stopping(self) -> bool:
