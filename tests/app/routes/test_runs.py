@@ -120,7 +120,7 @@ def test_two_runs_are_ticked_and_compared_clip_by_clip(shown: Any, visit: Visit)
     page.get_by_text("mean error of A | of B").wait_for()
     assert page.locator("#compared table tbody tr").count() > 3
     assert "Validation clips also chose the epoch" in page.locator("#compared").inner_text()
-    page.get_by_label("Clips").select_option("test")
+    page.locator("#pair select[name=split]").select_option("test")
     page.wait_for_url("**split=test*")
     page.get_by_text("The test split is for the end").wait_for()
     page.get_by_role("button", name="Only A has the right sign").click()
