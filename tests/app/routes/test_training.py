@@ -35,10 +35,10 @@ FORM = {"data": "data", "model": "", "preset": "", "start": "", "seed": "7", "na
 
 def test_the_form_stands_for_a_command(training: Any, visit: Visit) -> None:
     page = visit(training, "/runs/new?data=data").page
-    assert page.get_by_label("Data set").input_value() == "data"
-    assert page.get_by_label("Model").input_value() == ""
+    assert page.get_by_label("Data set", exact=True).input_value() == "data"
+    assert page.get_by_label("Model", exact=True).input_value() == ""
     assert page.get_by_label("Name of the run").input_value() == "runs/data-auto"
-    page.get_by_label("Model").select_option("lf_dnn")
+    page.get_by_label("Model", exact=True).select_option("lf_dnn")
     assert page.get_by_label("Name of the run").input_value() == "runs/data-lf_dnn"
     page.get_by_text("The same as a command").click()
     page.get_by_text("selfmm train data --model lf_dnn --seed 1111 --out runs/data-lf_dnn --resume").wait_for()
