@@ -80,7 +80,7 @@ function table() {
     ["split", heading("Split", "split")],
     ["marks", "Notes"],
   ].filter(Boolean);
-  const head = element("thead", {}, element("tr", {}, columns.map(([name, title, more = ""]) => element("th", { scope: "col", class: `col-${name} ${more}` }, title))));
+  const head = element("thead", {}, element("tr", {}, columns.map(([name, title, more = ""]) => element("th", { scope: "col", class: `col-${name} ${more}`, "aria-sort": sorted(title) }, title))));
   const body = element("tbody", {}, before, after);
   const grid = element("table", {}, element("caption", { class: "visually-hidden" }, "Clips that pass the filters"), head, body);
   const cells = {
@@ -114,6 +114,11 @@ function table() {
         }),
       ),
   };
+}
+
+/** Return the order of a column for assistive technology. */
+function sorted(title) {
+  return { up: "ascending", down: "descending" }[title.dataset?.order];
 }
 
 function heading(title, key, largest = false) {
