@@ -232,7 +232,8 @@ def warm_up() -> None:
     """Import what reading a data set and its runs takes, a second, so that the first page does not wait for it."""
     import pyarrow.parquet  # noqa: F401  # pandas imports it only when it reads
 
-    assert (api.open_dataset, api.open_ratings, parts.RunFolder)  # importing their modules
+    for module, name in ((api, "open_dataset"), (api, "open_ratings"), (parts, "RunFolder")):
+        getattr(module, name)  # imports the module that has it
 
 
 def _changed(path: Path) -> int:

@@ -327,23 +327,26 @@ def test_ten_thousand_clips_are_painted_within_a_second_and_scroll(
     page = window.page
     sizes: list[int] = []
     page.on("response", lambda response: sizes.append(int(response.headers.get("content-length", 0))))
+    paint_of = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    page.wait_for_load_state("networkidle")
+    usual = page.evaluate(paint_of)  # of a page that reads nothing, on a machine that others may keep busy
     paints = []
-    for time in range(3):  # other processes may keep this machine busy
+    for time in range(3):
         os.utime(tmp_path / "root" / "large" / "samples.parquet", (time, time))  # the server reads it again
         window.go("/data/large")
         wait_for_count(page, "10,000 clips")
-        paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        paints.append(page.evaluate(paint_of))
     paint = min(paints)
-    assert paint < 1000  # ms
+    assert paint < max(1000, 3 * usual)  # ms
     found = page.evaluate(_SCROLL)
     gaps = found["gaps"]
     assert found["at"] > 100_000
     assert found["most"] < 60  # only what is in view is in the page
-    assert gaps[len(gaps) // 2] < 50  # ms from picture to picture
+    assert gaps[len(gaps) // 2] < max(50, usual / 10)  # ms from picture to picture
     page.wait_for_function("() => document.querySelectorAll('tr.clip .wait').length === 0")
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     last = json.loads(served.fetch("/v1/datasets/large/clips?offset=9999")[1])["rows"][0]["id"]
     page.get_by_text(last).wait_for()
     assert max(sizes) < 500_000
-    print(f"first paint {paint:.0f} ms, frames {gaps[len(gaps) // 2]:.0f} (p95 {gaps[int(len(gaps) * 0.95)]:.0f}) ms, "
+    print(f"first paint {paint:.0f} ms (usual {usual:.0f}), frames {gaps[len(gaps) // 2]:.0f} (p95 {gaps[int(len(gaps) * 0.95)]:.0f}) ms, "
           f"largest answer {max(sizes) / 1000:.0f} kB")  # fmt: skip
