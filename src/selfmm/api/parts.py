@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from selfmm.data.agreement import agreement_level as agreement_level
     from selfmm.data.findings import Lengths as Lengths
     from selfmm.data.manifest import MANIFEST as MANIFEST
+    from selfmm.data.manifest import TABLE as TABLE
     from selfmm.data.other_paths import RECORDINGS as RECORDINGS
     from selfmm.data.scales import LabelScale as LabelScale
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS

@@ -10,6 +10,7 @@ from selfmm.app.clip_table import ClipTables
 from selfmm.app.jobs import Jobs
 from selfmm.app.media import Media
 from selfmm.app.rating import Rating
+from selfmm.app.rating_scores import Proposals
 from selfmm.app.scoring import Scoring
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
@@ -72,3 +73,8 @@ class Site:
     def rating(self) -> Rating:
         """The ratings of the clips in the folder."""
         return Rating(self.workspace, self.state.path / "ratings")
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Scores to propose to raters."""
+        return Proposals(self.workspace, self.clip_runs, self.rating.folder)
