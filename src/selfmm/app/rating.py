@@ -27,6 +27,7 @@ _SOUND_ONLY = frozenset(
 )
 CLIP, MODALITIES = "clip", ("text", "audio", "vision")
 _BLIND = {"text": ("words",), "audio": ("sound", "filtered sound"), "vision": ("pictures",)}
+_SHOWN_BY = {"text": {"words", "sound"}, "audio": {"sound"}, "vision": {"pictures"}}
 _NEEDS = {"words": "text", "sound": "path", "filtered sound": "path", "pictures": "path"}
 
 
@@ -39,7 +40,7 @@ class Source:
         path: the data set, or the folder of recordings.
         is_dataset: whether it is a data set.
         clips: see :func:`selfmm.api.clips_to_rate`, by id.
-        modalities: those that can be rated alone.
+        modalities: those that can be rated alone, because they can be shown.
         ratings: its ratings.
         shows: what a rater can be shown: ``words``, ``sound``, ``pictures``.
     """
@@ -64,6 +65,8 @@ class Source:
         """Return what the raters of a target can be shown, the usual choice first."""
         blind = _BLIND.get(target, ("words", "sound", "filtered sound", "pictures"))
         shown = [mode for mode in blind if mode.removeprefix("filtered ") in self.shows]
+        if len(self.shows) < 2 and shown:  # then everything is no more than that
+            return shown
         return ["all", *shown] if target == CLIP else [*shown, "all"]
 
     def with_words(self, scores: pd.DataFrame | None) -> Source:
@@ -130,7 +133,7 @@ class Rating:
             path=path,
             is_dataset=dataset is not None,
             clips=clips,
-            modalities=tuple(modality for modality in MODALITIES if modality in modalities),
+            modalities=tuple(name for name in MODALITIES if name in modalities and _SHOWN_BY[name] & {*shows}),
             ratings=self._journal(path),
             shows=tuple(shows),
         )
@@ -159,7 +162,7 @@ class Rating:
 
 
 def _state_of(path: Path) -> object:
-    """Return what changes when the clips of a source may have changed: for a folder of recordings, every few seconds."""
+    """Return what changes when the clips of a source may have changed; a folder of recordings every few seconds."""
     try:
         return [(path / name).stat().st_mtime_ns for name in (parts.MANIFEST, parts.TABLE)]
     except OSError:
@@ -201,7 +204,7 @@ def mode_of(source: Source, target: str, mode: str) -> str:
     blind = [known for known in modes if known != "all"]
     filtered = [known for known in blind if known == "filtered sound"]
     chosen = filtered if mode == "filtered" and filtered else blind
-    return chosen[0] if mode in ("blind", "filtered") and chosen else "all"
+    return chosen[0] if chosen and (mode in ("blind", "filtered") or "all" not in modes) else "all"
 
 
 def clip_row(rating: Rating, source: Source, clip: str) -> tuple[dict[str, Any], Path | None]:

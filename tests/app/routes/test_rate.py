@@ -318,6 +318,17 @@ def test_a_wrong_act_is_refused_with_a_reason(rating: Any, folder: Path) -> None
     assert acts(folder)[0].time > "2020"
 
 
+def test_what_cannot_be_shown_is_not_offered(serve: Serve, tmp_path: Path, visit: Visit) -> None:
+    write_planted(tmp_path / "data", PlantedSettings(clips=6))  # words and features, no recordings
+    served = serve(tmp_path)
+    page = visit(served, "/rate/data").page
+    page.wait_for_selector("#targets input")
+    assert page.locator("#targets b").all_inner_texts() == ["Whole clip", "Words alone"]
+    assert page.locator("#modes b").all_inner_texts() == ["Words only"]
+    status, content, _ = served.fetch("/v1/ratings/tasks?source=data&target=audio")
+    assert (status, "cannot be rated here" in json.loads(content)["error"]) == (400, True)
+
+
 def test_the_scale_is_chosen_once(rating: Any, folder: Path, visit: Visit) -> None:
     window = visit(rating, "/rate/talks")
     page = window.page
@@ -353,9 +364,9 @@ def test_a_data_set_with_the_proposals_of_a_run(served: Any, workspace: Path, vi
     saved(page)
     act = next(act for act in acts(workspace, "data") if act.rater == "Ann")
     assert (act.id, act.label, act.proposal, act.accepted) == (first, proposed, proposed, True)
-    window.go("/rate/data?view=rate&target=audio&mode=all&by=labels%3Aruns/first&propose=1")
+    window.go("/rate/data?view=rate&target=text&mode=all&by=labels%3Aruns/first&propose=1")
     page.wait_for_selector("#accept:visible")
-    generated = api.labels(workspace / "runs" / "first").set_index("id")["label_audio"]
+    generated = api.labels(workspace / "runs" / "first").set_index("id")["label_text"]
     assert f"{abs(round(generated[clip(page)], 2)):.2f}".rstrip("0").rstrip(".") in page.inner_text("#accept")
     (workspace / "data-ratings.jsonl").unlink()
 
@@ -469,7 +480,7 @@ def test_ten_thousand_clips(serve: Serve, tmp_path: Path, visit: Visit) -> None:
     page.evaluate("localStorage.setItem('selfmm.rater', 'Ann')")
     sizes: list[int] = []
     page.on("response", lambda response: sizes.append(int(response.headers.get("content-length", 0))))
-    page.goto(f"{served.base}/rate/data?view=rate&target=parts&mode=blind")
+    page.goto(f"{served.base}/rate/data?view=rate&target=text&mode=words")
     page.wait_for_selector("#stage > *")
     assert sum(sizes) < 500_000
     page.reload()
