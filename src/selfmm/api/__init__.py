@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from selfmm.api.scoring import load as load
     from selfmm.api.scoring import predict as predict
     from selfmm.api.scoring import predict_each as predict_each
+    from selfmm.api.scoring import predict_texts as predict_texts
     from selfmm.api.scoring import report as report
     from selfmm.api.scoring import save_predictions as save_predictions
     from selfmm.api.training import models as models
