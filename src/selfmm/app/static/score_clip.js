@@ -294,7 +294,8 @@ async function selected(span, settled) {
   if (!settled) return;
   const [start, end] = span.map((time) => Number(time.toFixed(2)));
   remember({ from: start, to: end });
-  if (video.currentTime < start || video.currentTime > end) seek(start);
+  const time = video.readyState ? video.currentTime : Number(parameters().get("t"));
+  if (time < start || time > end) seek(start);
   const box = $("selected");
   const title = element("h3", {}, `Selection ${clock(start)} to ${clock(end)}`);
   const say = element("p", { class: "soft" }, "Scoring the selection …");
@@ -338,7 +339,8 @@ function showPart(box, title, prediction, result) {
 // The player
 
 function seek(time) {
-  video.currentTime = Math.min(Math.max(time, 0), lanes.duration);
+  // Until it is scored, only the video knows how long it is.
+  video.currentTime = Math.min(Math.max(time, 0), shown ? lanes.duration : Infinity, Number.isFinite(video.duration) ? video.duration : 1e7);
   lanes.setTime(time, true);
   tick();
   linkTime();
