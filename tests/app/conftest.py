@@ -216,3 +216,12 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
 def _note(url: str, window: Visit) -> None:
     if not url.startswith((window.base + "/", "data:", "blob:")):
         window.elsewhere.append(url)
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of :mod:`app.studio`; tests leave it alone."""
+    pytest.importorskip("av", reason="recordings are written by PyAV")
+    from app.studio import make
+
+    return make(tmp_path_factory.mktemp("studio") / "root")

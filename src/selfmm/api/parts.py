@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from selfmm.api.labelling import label_rows as label_rows
     from selfmm.api.labelling import label_set as label_set
     from selfmm.api.scoring import describe_failure as describe_failure
+    from selfmm.config.settings import PRESETS as PRESETS
     from selfmm.config.settings import StreamSettings as StreamSettings
+    from selfmm.config.settings import flatten as flatten
     from selfmm.core.files import explain as explain
     from selfmm.core.files import safe_name as safe_name
     from selfmm.core.files import to_json as to_json
@@ -29,29 +31,42 @@ if TYPE_CHECKING:
     from selfmm.core.languages import language_name as language_name
     from selfmm.core.machine import collect_rarely as collect_rarely
     from selfmm.core.messages import INTERRUPTED as INTERRUPTED
+    from selfmm.core.messages import clips as clips
     from selfmm.core.messages import count as count
     from selfmm.core.processes import first_to_fail as first_to_fail
     from selfmm.core.processes import leave as leave
     from selfmm.core.version import __version__ as __version__
+    from selfmm.core.weights import KNOWN as KNOWN
     from selfmm.core.weights import cache_folder as cache_folder
     from selfmm.core.weights import known as known
+    from selfmm.data.agreement import agreement_level as agreement_level
     from selfmm.data.findings import Lengths as Lengths
     from selfmm.data.manifest import MANIFEST as MANIFEST
+    from selfmm.data.manifest import SPLITS as SPLITS
     from selfmm.data.other_paths import RECORDINGS as RECORDINGS
     from selfmm.data.scales import LabelScale as LabelScale
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS
+    from selfmm.evaluation.metrics import HIGHER_IS_BETTER as HIGHER_IS_BETTER
+    from selfmm.evaluation.metrics import scale_for as scale_for
     from selfmm.evaluation.tables import cell as cell
     from selfmm.evaluation.tables import head as head
     from selfmm.evaluation.tables import metrics_table as metrics_table
     from selfmm.evaluation.tables import worth_table as worth_table
+    from selfmm.evaluation.verdicts import HEADS as HEADS
     from selfmm.evaluation.verdicts import UNKNOWN as UNKNOWN
     from selfmm.evaluation.verdicts import band_text as band_text
     from selfmm.evaluation.verdicts import cautions as cautions
     from selfmm.evaluation.verdicts import title as title
     from selfmm.evaluation.verdicts import verdict as verdict
+    from selfmm.evaluation.verdicts import worth_notes as worth_notes
+    from selfmm.evaluation.verdicts import worth_rows as worth_rows
+    from selfmm.evaluation.verdicts import worth_title as worth_title
     from selfmm.evaluation.worth import FUSION as FUSION
     from selfmm.evaluation.worth import RunWorth as RunWorth
+    from selfmm.evaluation.worth import Worth as Worth
     from selfmm.experiments.grid import Grid as Grid
+    from selfmm.experiments.paired import Difference as Difference
+    from selfmm.experiments.paired import compare_systems as compare_systems
     from selfmm.experiments.search import Search as Search
     from selfmm.experiments.search import describe_space as describe_space
     from selfmm.experiments.table import Table as Table
@@ -65,6 +80,7 @@ if TYPE_CHECKING:
     from selfmm.features.media.recording import seconds_of as seconds_of
     from selfmm.features.streams import Transcript as Transcript
     from selfmm.features.streams import Word as Word
+    from selfmm.models import MODELS as MODELS
     from selfmm.recordings.prediction import figure as figure
     from selfmm.recordings.prediction import table_of as table_of
     from selfmm.recordings.timeline import Timeline as Timeline
@@ -72,6 +88,7 @@ if TYPE_CHECKING:
     from selfmm.report.cells import audit_gaps as audit_gaps
     from selfmm.report.cells import audit_rows as audit_rows
     from selfmm.report.cells import labels_of as labels_of
+    from selfmm.report.cells import metric_rows as metric_rows
     from selfmm.report.cells import number as number
     from selfmm.report.cells import recovery_rows as recovery_rows
     from selfmm.report.cells import split_rows as split_rows
@@ -79,6 +96,9 @@ if TYPE_CHECKING:
     from selfmm.report.cells import words as words
     from selfmm.report.style import drawing as drawing
     from selfmm.runs.folder import RunFolder as RunFolder
+    from selfmm.runs.material import run_samples as run_samples
+    from selfmm.runs.seeds import SeedsFolder as SeedsFolder
+    from selfmm.runs.seeds import mean_scores as mean_scores
     from selfmm.training.seeds import describe_failures as describe_failures
     from selfmm.training.trainer import EpochRecord as EpochRecord
 

@@ -1,19 +1,22 @@
 """Work that takes long: commands of selfmm in processes of their own, which outlive the server.
 
 A job is a folder in the private folder of the app: ``job.json`` says what to do, ``state.json`` how far it is, and
-``log.txt`` holds what the commands printed. :mod:`selfmm.app.runner` runs it; it holds the lock of the folder for as
-long as it lives, so that a job whose process was killed is known to be interrupted.
+``log.txt`` holds what the commands printed. :mod:`selfmm.app.runner` runs it. It and the command that it started hold
+the lock of the folder for as long as one of them lives, so that a job whose processes were killed is known to be
+interrupted, and is never run twice at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,16 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError
+from selfmm.app.locks import is_held
 from selfmm.app.state import private_folder
 
 Status = Literal["waiting", "running", "finished", "failed", "stopped", "interrupted"]
 
 _TAIL = 20_000  # bytes of the log that are shown
 _LINES = 200
+_START = 20.0  # seconds that the process of a job may take to start
+_PROGRESS = re.compile(r"(?:^|\n)(?:epoch|clips?|seed|run|trial)s? (\d+) of (\d+)")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Jobs:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._folder, self._root = folder, root
+        self._changing = threading.Lock()  # two clicks on a button start one process
 
     def start(self, title: str, commands: Sequence[Sequence[str]], *, out: str = "", about: str = "") -> Job:
         """Start a job. It waits if another one is running, because two trainings would only slow each other down.
@@ -104,13 +109,14 @@ class Jobs:
         Raises:
             NotHereError: if there is no such job.
         """
-        content, state = _read(self._path(job) / "job.json"), _read(self._path(job) / "state.json")
+        content = _read(self._path(job) / "job.json")
         if not content:
             raise NotHereError("There is no such job. It may have been removed.")
-        status = state.get("status", "waiting")
-        if status in ("waiting", "running") and not self._alive(job):
-            status = _read(self._path(job) / "state.json").get("status", "waiting")  # it may just have ended
-            status = "interrupted" if status in ("waiting", "running") else status
+        alive = is_held(self._path(job) / "lock")
+        state = _read(self._path(job) / "state.json")  # read last: a job that has just ended has written it
+        status, begun = state.get("status", "waiting"), time.time() - state.get("since", 0.0) < _START
+        if status in ("waiting", "running") and not alive and not (begun and not state.get("pid")):
+            status = "interrupted"
         return Job(
             id=job,
             title=content["title"],
@@ -141,18 +147,28 @@ class Jobs:
             return ""
         return "\n".join(text.replace("\r", "\n").splitlines()[-_LINES:])
 
+    def progress(self, job: str) -> tuple[int, int] | None:
+        """Return how far the command is that runs, as (done, total) of epochs, clips or runs; None if unknown."""
+        matches = _PROGRESS.findall(self.log(job).rpartition("$ selfmm ")[2])
+        return (int(matches[-1][0]), int(matches[-1][1])) if matches else None
+
     def stop(self, job: str) -> Job:
-        """Ask a job to stop, as Ctrl-C would; it saves what it has."""
-        pid = _read(self._path(job) / "state.json").get("pid")
-        if pid is not None and self._alive(job):
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
+        """Ask a job to stop, as Ctrl-C would; it saves what it has. A second time ends it at once."""
+        with self._changing:
+            deadline = time.monotonic() + _START / 2
+            while (pid := _read(self._path(job) / "state.json").get("pid")) is None and time.monotonic() < deadline:
+                if self.get(job).over:
+                    break
+                time.sleep(0.05)  # it is about to start
+            if pid is not None and is_held(self._path(job) / "lock"):
+                _terminate(int(pid))
         return self.get(job)
 
     def resume(self, job: str) -> Job:
         """Continue a job that was stopped, interrupted or that failed."""
-        if self.get(job).resumable:
-            self._run(job)
+        with self._changing:
+            if self.get(job).resumable:
+                self._run(job)
         return self.get(job)
 
     def remove(self, job: str) -> None:
@@ -167,28 +183,31 @@ class Jobs:
 
     def _run(self, job: str) -> None:
         folder = self._path(job)
-        (folder / "state.json").unlink(missing_ok=True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "selfmm.app.runner", str(folder)],
-            cwd=self._root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 20
-        while not _read(folder / "state.json") and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        state = {"status": "waiting", "done": _read(folder / "state.json").get("done", 0), "since": time.time()}
+        parts.write_text(folder / "state.json", json.dumps(state))
+        with (folder / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "selfmm.app.runner", str(folder)],
+                cwd=self._root,
+                env={**os.environ, "PYTHONSAFEPATH": "1"},  # a file of the folder that is shown is not a module
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie
 
-    def _alive(self, job: str) -> bool:
-        """Return whether the process of a job holds its lock."""
-        try:
-            with FileLock(self._path(job) / "lock", timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:
-            return False
+
+def _terminate(pid: int) -> None:
+    """Send SIGTERM to the process of a job; if it was killed, to the command that it had started.
+
+    The command is in the group of the process, whose number the system gives to no other while the group lives.
+    """
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""The process of one job: ``python -m selfmm.app.runner FOLDER`` runs its commands, one after the other."""
+"""The process of one job: ``python -m selfmm.app.runner FOLDER`` runs its commands, one after the other.
+
+The commands hold the locks of the job too. If this process is killed, the job counts as running until the command that
+it had started has ended, and no other job takes its turn before.
+"""
 
 from __future__ import annotations
 
@@ -7,67 +11,110 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
-
+from selfmm import api
 from selfmm.api import parts
+from selfmm.app.locks import acquire
+
+_LOOK = 5.0  # seconds: the server holds the lock of a job for a moment when it looks whether the job runs
+_WIDTH = "110"  # columns of the log
 
 
-class _Stopped(BaseException):
-    """SIGTERM arrived."""
+class _Runner:
+    """Runs one job.
+
+    Args:
+        folder: of the job.
+        lock: descriptor of its lock.
+    """
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self.folder, self.lock = folder, lock
+        self.commands: list[list[str]] = json.loads((folder / "job.json").read_text(encoding="utf-8"))["commands"]
+        self.done = _number(folder / "done")
+        self.stopping = False
+        self.child: subprocess.Popen[bytes] | None = None
+        signal.signal(signal.SIGTERM, self._stop)
+
+    def run(self) -> None:
+        try:
+            self._run()
+        except (api.SelfmmError, OSError, ValueError) as error:  # a full disk, for example
+            with suppress(api.SelfmmError, OSError):
+                self._write("failed", str(error))
+
+    def _run(self) -> None:
+        self._write("waiting")
+        turn = self._turn()
+        while self.done < len(self.commands) and not self.stopping:
+            self._write("running")
+            code = self._command(self.commands[self.done], (self.lock, turn))
+            if code == 0:
+                self.done += 1
+                parts.write_text(self.folder / "done", str(self.done))
+            elif not self.stopping:
+                self._write("failed", self._problem(code))
+                return
+        self._write("finished" if self.done == len(self.commands) else "stopped")
+
+    def _turn(self) -> int:
+        """Wait until no other job runs, and return the descriptor of the lock; -1 if the job is stopped meanwhile."""
+        while not self.stopping:
+            if (turn := acquire(self.folder.parent / ".turn", 0.2)) is not None:
+                return turn
+        return -1
+
+    def _command(self, command: list[str], locks: tuple[int, int]) -> int:
+        with (self.folder / "log.txt").open("ab") as log:
+            log.write(f"$ selfmm {' '.join(command)}\n".encode("utf-8", "replace"))
+            log.flush()
+            environment = {**os.environ, "COLUMNS": _WIDTH, "PYTHONUNBUFFERED": "1"}
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "selfmm", *command], stdout=log, stderr=log, env=environment, pass_fds=locks
+            )
+            if self.stopping:  # the signal arrived while it was started
+                self.child.terminate()
+            return self.child.wait()
+
+    def _stop(self, *_: object) -> None:
+        """SIGTERM: pass it on to the command, which saves what it has; a second one ends it at once."""
+        self.stopping = True
+        if self.child is not None and self.child.poll() is None:
+            self.child.terminate()
+
+    def _problem(self, code: int) -> str:
+        if (error := _last_error(self.folder / "log.txt")) and code > 0:
+            return error
+        if code == -signal.SIGKILL:
+            return "The command was killed, perhaps because the memory of this machine was full. Resume continues it."
+        return f"The command ended by itself (code {code}). The log may say why."
+
+    def _write(self, status: str, problem: str = "") -> None:
+        content = {"status": status, "done": self.done, "problem": problem, "pid": os.getpid(), "since": time.time()}
+        parts.write_text(self.folder / "state.json", json.dumps(content))
 
 
 def main(folder: Path) -> None:
     """Run a job; leave at once if it is running already."""
+    if (lock := acquire(folder / "lock", _LOOK)) is not None:
+        _Runner(folder, lock).run()
+
+
+def _number(file: Path) -> int:
     try:
-        with FileLock(folder / "lock", timeout=5):  # the server tries it for a moment
-            _run(folder, json.loads((folder / "job.json").read_text(encoding="utf-8")))
-    except Timeout:
-        return
-
-
-def _run(folder: Path, job: dict[str, Any]) -> None:
-    progress = folder / "done"
-    done = int(progress.read_text()) if progress.is_file() else 0
-
-    def write(status: str, problem: str = "") -> None:
-        content = {"status": status, "done": done, "problem": problem, "pid": os.getpid()}
-        parts.write_text(folder / "state.json", json.dumps(content))
-
-    def stop(*_: object) -> None:
-        raise _Stopped
-
-    signal.signal(signal.SIGTERM, stop)
-    child: subprocess.Popen[bytes] | None = None
-    write("waiting")
-    try:
-        with FileLock(folder.parent / ".turn"), (folder / "log.txt").open("ab") as log:
-            for number, command in enumerate(job["commands"]):
-                if number < done:
-                    continue
-                write("running")
-                child = subprocess.Popen([sys.executable, "-m", "selfmm", *command], stdout=log, stderr=log)
-                code = child.wait()
-                if code:
-                    write("failed", _last_error(folder / "log.txt") or f"The command ended with code {code}.")
-                    return
-                done = number + 1
-                parts.write_text(progress, str(done))
-        write("finished")
-    except _Stopped:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if child is not None and child.poll() is None:
-            child.terminate()
-            child.wait()
-        write("stopped")
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _last_error(log: Path) -> str:
-    """Return the last error that a command printed."""
+    """Return the last error that the last command printed."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+    start = max((number for number, line in enumerate(lines) if line.startswith("$ selfmm ")), default=0)
+    errors = [number for number in range(start, len(lines)) if lines[number].startswith("error: ")]
     return " ".join(lines[errors[-1] :]).removeprefix("error: ")[:2000] if errors else ""
 
 

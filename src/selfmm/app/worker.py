@@ -2,8 +2,12 @@
 
 A request has ``run`` (``starter`` or a folder), and
 
+- nothing else: the run is loaded; or
 - ``text``: a list of sentences; or
+- ``explain``: an object with ``clip``, the id of a clip of a data set, and ``data``, its folder (null: that of the
+  run); the event is then ``{"explanation": ...}``; or
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
+- ``longest``: refuse, before anything is scored, clips that last longer than this number of seconds;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
   :func:`selfmm.predict_each`, as far as they are given;
 - ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; ``sentences``: texts for it;
@@ -11,14 +15,20 @@ A request has ``run`` (``starter`` or a folder), and
 - ``save``: files to write the predictions to, see :func:`selfmm.api.save_predictions`.
 
 The events are ``{"prediction": ...}`` for each clip, window or sentence, ``{"failure": ...}`` for a clip that cannot be
-scored, and at the end ``{"over": true}``; or ``{"error": ..., "kind": ...}``.
+scored, and at the end ``{"over": true}``; or ``{"error": ..., "kind": ...}`` with the name of an exception of
+:mod:`selfmm.api`, or ``TooLongError``, ``MemoryError`` or ``CrashError``.
+
+The process ends when its standard input closes, even in the middle of a request.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
+import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,31 +37,55 @@ from selfmm.api import parts
 from selfmm.app.score_worker import score
 
 _KEPT = 3  # runs in memory
+_NO_MEMORY = "There is not enough memory. Try a shorter recording, or fewer sentences at once."
+
+
+class TooLongError(api.SelfmmError):
+    """A recording is longer than the server takes."""
 
 
 def main() -> None:
     """Answer requests until standard input closes."""
+    models: OrderedDict[str, Any] = OrderedDict()
+    answer_all(lambda request, answers: _answer(request, models, answers))
+
+
+def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
+    """Call a function for each request on standard input, until it closes. It writes its events itself."""
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    models: OrderedDict[str, Any] = OrderedDict()
-    for line in requests:
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
+    while True:
+        line = lines.get()
         try:
-            _answer(json.loads(line), models, answers)
+            answer(json.loads(line), answers)
             _send(answers, {"over": True})
         except api.SelfmmError as error:
             _send(answers, {"error": str(error), "kind": type(error).__name__})
-        except MemoryError:
-            _send(answers, {"error": "There is not enough memory. Try a shorter recording.", "kind": "MemoryError"})
         except Exception as error:  # a damaged file fails in many unexpected ways
+            if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch's error is a RuntimeError
+                _send(answers, {"error": _NO_MEMORY, "kind": "MemoryError"})
+                continue
             first = (str(error).strip() or "no message").splitlines()[0][:300]
             what = f"{type(error).__name__}: {first}. The file is damaged, or this is a bug in selfmm."
-            _send(answers, {"error": what, "kind": "SelfmmError"})
+            _send(answers, {"error": what, "kind": "CrashError"})
+
+
+def _read(requests: TextIO, lines: queue.SimpleQueue[str]) -> None:
+    """Pass on requests; when there are no more, the server has ended, and so does this process."""
+    for line in requests:
+        lines.put(line)
+    os._exit(0)
 
 
 def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: TextIO) -> None:
     model = _model(request["run"], models)
+    if "explain" in request:
+        _send(answers, {"explanation": _explained(model, request["explain"])})
+        return
     options = request.get("options", {})
     if "watch" in request:
         score(model, request["watch"], lambda event: _send(answers, event))
@@ -63,13 +97,17 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
             _send(answers, {"prediction": prediction.to_json()})
         return
     if "text" in request:
-        for row in _sentences(model, request["text"], options):
-            _send(answers, {"prediction": row})
+        for prediction in api.predict_texts(model, request["text"], explain=bool(options.get("explain"))):
+            _send(answers, {"prediction": prediction.to_json()})
         return
     clips = [
         api.Clip(**{**clip, "path": Path(clip["path"])})  # the names of its fields are those of the request
-        for clip in request["clips"]
+        for clip in request.get("clips", ())
     ]
+    if not clips:
+        return
+    for clip in clips if request.get("longest") is not None else ():
+        _check_length(clip, float(request["longest"]))
     predictions = []
     for result in api.predict_each(model, clips, **options):
         if isinstance(result, api.Failure):
@@ -102,10 +140,27 @@ def _model(run: str, models: OrderedDict[str, Any]) -> Any:
     return models[key]
 
 
-def _sentences(model: Any, texts: list[str], options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the row of each sentence, with the names and figures of a table of scores."""
-    table = api.predict(model, text=texts, explain=bool(options.get("explain")))
-    return [dict(row) for row in table.to_dict("records")]
+def _check_length(clip: Any, longest: float) -> None:
+    whole = parts.seconds_of(clip.path)
+    if whole is None:
+        return  # scoring it takes no longer than the time that a task may take
+    seconds = min(whole, clip.end if clip.end is not None else whole) - (clip.start or 0.0)
+    if seconds > longest:
+        raise TooLongError(
+            f"The recording lasts {seconds:.0f} s, and this server takes {longest:g} s at most. Cut it, or choose a "
+            "part of it with start and end."
+        )
+
+
+def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the explanation of a clip, with the label that people gave it."""
+    explanation = api.explain(model, asked["data"], clip=asked["clip"])
+    content: dict[str, Any] = explanation.to_json()
+    samples = (model.folder.training_data() if asked["data"] is None else api.open_dataset(asked["data"])).samples
+    row = samples[samples["id"] == asked["clip"]].iloc[0]
+    names = ("label", *(f"label_{part['modality']}" for part in content["contributions"]))
+    known = {name: float(row[name]) for name in names if name in samples}
+    return content | {"labels": known, "split": str(row["split"])}
 
 
 def _send(answers: TextIO, event: dict[str, Any]) -> None:

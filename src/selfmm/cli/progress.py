@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal; elsewhere a line for each epoch, run or trial, and nothing for clips.
+"""Progress of long work: bars on a terminal; elsewhere a line for each epoch, run or trial, and for every tenth clip.
 
 Each ``watch_*`` is a context with a listener, or None if it shows nothing.
 """
@@ -6,6 +6,7 @@ Each ``watch_*`` is a context with a listener, or None if it shows nothing.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +31,8 @@ from selfmm.cli.output import as_options, speaks
 if TYPE_CHECKING:
     from selfmm.api import Clip
     from selfmm.api.parts import EpochRecord, Outcome, Plan, Search
+
+_CLIPS, _SECONDS = 10, 5.0  # between two lines about clips
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -144,9 +147,27 @@ class ClipBar(Listener):
         self.progress.advance(self.clips)
 
 
-def watch_clips(console: Console) -> AbstractContextManager[ClipBar | None]:
-    """Show a bar with the remaining time, on a terminal only."""
-    return _bars(console, ClipBar, None, TimeRemainingColumn())
+class ClipLines(_Lines):
+    """A line for every tenth clip to extract, and for every clip that takes long."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.total, self.done, self.failed = 0, 0, 0
+        self.said, self.when = 0, time.monotonic()
+
+    def clips_planned(self, clips: int) -> None:
+        self.total, self.when = clips, time.monotonic()
+
+    def clip(self, clip: Clip, kept: bool, problem: str | None) -> None:
+        self.done, self.failed = self.done + 1, self.failed + (problem is not None)
+        if self.done - self.said >= _CLIPS or time.monotonic() - self.when >= _SECONDS:
+            self.said, self.when = self.done, time.monotonic()
+            self.say(f"clip {self.done} of {self.total}{f'; {self.failed} left out' if self.failed else ''}")
+
+
+def watch_clips(console: Console) -> AbstractContextManager[ClipBar | ClipLines]:
+    """Show a bar with the remaining time on a terminal, a line for every tenth clip elsewhere."""
+    return _bars(console, ClipBar, ClipLines(console), TimeRemainingColumn())
 
 
 class RunLines(_Lines):

@@ -316,8 +316,11 @@ class RunFolder:
             )
         return table
 
-    def labels(self) -> pd.DataFrame:
-        """Read all of ``labels.parquet``.
+    def labels(self, clip: str | None = None) -> pd.DataFrame:
+        """Read ``labels.parquet``.
+
+        Args:
+            clip: id of the only clip whose labels are read, which is fast also in a large file; None for all clips.
 
         Returns:
             id, epoch, modality, m_label, u_label, weight, outcome. Labels that were estimated before training are
@@ -328,7 +331,7 @@ class RunFolder:
             RunError: if the run generated no labels, or the file cannot be read.
         """
         self.require_labels()
-        return check_labels(self._table("labels.parquet"))
+        return check_labels(self._table("labels.parquet", None if clip is None else [("id", "==", clip)]))
 
     def history(self) -> pd.DataFrame:
         """Read ``history.jsonl``, one row per epoch.
@@ -356,9 +359,9 @@ class RunFolder:
             problem = _brief(error) if isinstance(error, ValidationError) else str(error)
             raise RunError(f"{self.path / name} is damaged: {problem}. Train into a new folder.") from error
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str, filters: list[tuple[str, str, str]] | None = None) -> pd.DataFrame:
         try:
-            return pd.read_parquet(self.path / name)
+            return pd.read_parquet(self.path / name, filters=filters)
         except Exception as error:  # pyarrow fails on damaged bytes in many ways
             raise RunError(f"cannot read {self.path / name}: {error}. The run folder is incomplete.") from error
 

@@ -1,0 +1,146 @@
+"""The runs that were trained on a data set: how they score its clips, and the labels per modality they generated."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.app.clip_table import ClipTable, Floats
+from selfmm.app.errors import NotHereError
+from selfmm.app.workspace import Workspace
+
+_KEPT = 8  # tables of scores in memory
+
+
+@dataclass(frozen=True)
+class ClipRun:
+    """A finished run.
+
+    Attributes:
+        name: its name in the folder that is shown.
+        path: its folder.
+        model: name of its model.
+        dataset: the folder of the data set that it was trained on.
+        generated: whether it generated labels per modality.
+    """
+
+    name: str
+    path: Path
+    model: str
+    dataset: Path
+    generated: bool
+
+
+class ClipRuns:
+    """Runs by the data set that they were trained on. What was read is kept until the files change.
+
+    Args:
+        workspace: the folder that is shown.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._known: dict[tuple[Path, int], ClipRun | None] = {}
+        self._scores: OrderedDict[tuple[Path, int], Any] = OrderedDict()
+
+    def of(self, dataset: Path) -> list[ClipRun]:
+        """Return the finished runs in the folder that were trained on the data set of this path, the newest first."""
+        runs = [self._run(item.name) for item in self._workspace.items("run")]
+        return [run for run in runs if run is not None and run.dataset == dataset]
+
+    def named(self, name: str, dataset: Path) -> ClipRun:
+        """Return a run on a data set by its name.
+
+        Raises:
+            NotHereError: if there is no such run, or it was trained on another data set.
+        """
+        for run in self.of(dataset):
+            if run.name == name:
+                return run
+        raise NotHereError(f"There is no finished run {name[:200]!r} on this data set. Choose another one.")
+
+    def scores(self, run: ClipRun, table: ClipTable) -> Mapping[str, Floats]:
+        """Return the scores of all clips: ``score`` and ``score_<modality>``, (N,) each; NaN where there is none.
+
+        Raises:
+            RunError: if they cannot be read.
+        """
+        key = (run.path, _changed(run.path / "predictions.parquet"))
+        with self._lock:
+            if key not in self._scores:
+                predictions = parts.RunFolder(run.path).predictions()
+                self._scores[key] = predictions.drop_duplicates("id").set_index("id")
+                while len(self._scores) > _KEPT:
+                    self._scores.popitem(last=False)
+            rows = self._scores[key].reindex(table.ids)
+        columns = [str(name) for name in rows.columns if str(name) == "score" or str(name).startswith("score_")]
+        return {name: rows[name].to_numpy(dtype=np.float64) for name in columns}
+
+    def labels(self, run: ClipRun, clip: str) -> dict[str, Any]:
+        """Return the labels per modality that a run generated for a clip, for a picture.
+
+        Returns:
+            ``modalities``: per modality ``labels`` (one per epoch, or a single one if they were estimated before
+            training), ``outcome`` (what became of the last one), ``trust`` and ``expected_error`` (estimated ones
+            only). ``epochs``: their numbers; empty if estimated. ``best``: the epoch whose weights the run keeps. Empty
+            if it made no labels for this clip.
+
+        Raises:
+            RunError: if they cannot be read.
+        """
+        rows = parts.RunFolder(run.path).labels(clip).sort_values("epoch", kind="stable")
+        if rows.empty:
+            return {}
+        estimated = "trust" in rows
+        details = [name for name in ("outcome", "trust", "expected_error") if name in rows]
+        return {
+            "modalities": {
+                str(name): {"labels": group["u_label"].astype(float).tolist(), **group[details].iloc[-1].to_dict()}
+                for name, group in rows.groupby("modality", sort=False)
+            },
+            "epochs": [] if estimated else sorted({int(epoch) for epoch in rows["epoch"]}),
+            "best": None if estimated else self._best(run),
+        }
+
+    def _best(self, run: ClipRun) -> int | None:
+        try:
+            return int(parts.RunFolder(run.path).metrics()["best_epoch"])
+        except (api.RunError, KeyError, TypeError, ValueError):
+            return None
+
+    def _run(self, name: str) -> ClipRun | None:
+        """Return a run; None if it is not finished, or its ``run.json`` is damaged."""
+        try:
+            path = self._workspace.path(name)
+        except NotHereError:
+            return None
+        key = (path, _changed(path / "run.json"))
+        if key not in self._known:
+            try:
+                info = parts.RunFolder(path).info()
+            except api.RunError:
+                self._known[key] = None
+            else:
+                dataset, generated = (
+                    Path(info.dataset_path).resolve(),
+                    info.labels == "generated" and not info.closed_form,
+                )
+                run = ClipRun(name, path, info.model_name, dataset, generated)
+                self._known[key] = run if info.status == "finished" and not info.about else None
+        return self._known[key]
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

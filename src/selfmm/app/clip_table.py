@@ -1,0 +1,206 @@
+"""The clips of a data set as a table that is searched, filtered and sorted: 10,000 clips in a few milliseconds."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm import api
+from selfmm.api import parts
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+BINS = 31
+"""Bars of the label histogram. The first is centred at the lowest label, the last at the highest."""
+_CLEAR = 0.1  # of the label range: a label this far from neutral is clearly positive or negative
+_KEPT = 4  # tables in memory
+_FILES = ("dataset.json", "samples.parquet", "corrections.parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class ClipTable:
+    """The clips of a data set, N, in its order.
+
+    Attributes:
+        dataset: the data set.
+        ids, texts, videos, words: per clip its id, text, recording, and what is searched, in lower case.
+        splits: (N,) names.
+        labels: (N,) m-labels; NaN where unknown.
+        missing: per modality, (N,) whether the clip lacks it.
+        by_modality: per modality with any, (N,) labels of it alone: people's, else those of the data set; NaN if none.
+        ratings: (N,) number of ratings by people.
+        warnings: (N,) what is wrong with a clip, as a sentence; empty if nothing is known.
+        spread: (N,) largest minus smallest label of the modalities; NaN if fewer than two are known.
+        disagree: (N,) whether one modality is clearly positive and another one clearly negative.
+        problem: why the ratings cannot be read; empty if they can.
+    """
+
+    dataset: api.Dataset
+    ids: list[str]
+    texts: list[str]
+    videos: list[str]
+    words: list[str]
+    splits: npt.NDArray[np.str_]
+    labels: Floats
+    missing: Mapping[str, Bools]
+    by_modality: Mapping[str, Floats]
+    ratings: npt.NDArray[np.int64]
+    warnings: list[str]
+    spread: Floats
+    disagree: Bools
+    problem: str = ""
+    places: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: api.Dataset) -> ClipTable:
+        """Return the table of an open data set."""
+        samples = dataset.samples
+        ids, videos = (samples[name].fillna("").astype(str).tolist() for name in ("id", "video"))
+        texts = samples["text"].fillna("").astype(str).tolist()
+        by_modality, ratings, problem = _labels_of_modalities(dataset)
+        spread, disagree = disagreement(by_modality, len(ids), dataset.manifest.label_range)
+        return cls(
+            dataset=dataset,
+            ids=ids,
+            texts=texts,
+            videos=videos,
+            words=["\n".join(row).casefold() for row in zip(ids, texts, videos, strict=True)],
+            splits=samples["split"].to_numpy(dtype=str),
+            labels=dataset.labels(),
+            missing={name: dataset.lengths(name) == 0 for name in dataset.modalities},
+            by_modality=by_modality,
+            ratings=ratings,
+            warnings=_warnings(dataset, ids),
+            spread=spread,
+            disagree=disagree,
+            problem=problem,
+            places={name: row for row, name in reversed(list(enumerate(ids)))},
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def bin_width(self) -> float:
+        """Width of a bar of the histogram, on the scale of the labels."""
+        low, high = self.dataset.manifest.label_range
+        return (high - low) / (BINS - 1)
+
+    def histogram(self, rows: npt.NDArray[np.int64]) -> list[int]:
+        """Return the number of these clips in each bar; labels outside the range are in the outer bars."""
+        low, high = self.dataset.manifest.label_range
+        labels = self.labels[rows]
+        bars = np.rint((np.clip(labels[np.isfinite(labels)], low, high) - low) / self.bin_width)
+        return np.bincount(bars.astype(np.int64), minlength=BINS).tolist()  # type: ignore[no-any-return]
+
+    def media(self, row: int) -> tuple[str, float | None, float | None]:
+        """Return the recording of a clip as the data set names it, and where the clip starts and ends in it."""
+        samples = self.dataset.samples
+        path = samples["path"].iloc[row] if "path" in samples else None
+        start, end = (_second(samples[name].iloc[row]) if name in samples else None for name in ("start", "end"))
+        return (path if isinstance(path, str) else ""), start, end
+
+
+def _labels_of_modalities(dataset: api.Dataset) -> tuple[dict[str, Floats], npt.NDArray[np.int64], str]:
+    """Return the labels per modality, the number of ratings per clip, and why the ratings cannot be read."""
+    samples, labels = dataset.samples, {}
+    for name in dataset.modalities:
+        column = samples.get(f"label_{name}")
+        if column is not None and column.notna().any():
+            labels[name] = column.to_numpy(dtype=np.float64).copy()
+    ratings = np.zeros(len(samples), dtype=np.int64)
+    try:
+        corrections = dataset.corrections
+    except api.DatasetError as error:
+        return labels, ratings, str(error)
+    rows = {} if corrections.empty else {name: row for row, name in reversed(list(enumerate(samples["id"].tolist())))}
+    for name, group in corrections.groupby("modality"):
+        places = [rows[clip] for clip in group["id"]]
+        labels.setdefault(str(name), np.full(len(samples), np.nan))[places] = group["label"]
+        ratings[places] += group["ratings"].to_numpy(dtype=np.int64)
+    return {name: labels[name] for name in dataset.modalities if name in labels}, ratings, ""
+
+
+def disagreement(labels: Mapping[str, Floats], count: int, label_range: tuple[float, float]) -> tuple[Floats, Bools]:
+    """Return ``spread`` and ``disagree`` of :class:`ClipTable` for (N,) labels or scores per modality.
+
+    Args:
+        labels: NaN where unknown.
+        count: N.
+        label_range: lowest and highest label.
+    """
+    values = np.stack([*labels.values(), np.full(count, np.nan)])
+    known = np.isfinite(values)
+    several = known.sum(axis=0) > 1
+    lowest = np.min(values, axis=0, where=known, initial=np.inf)
+    highest = np.max(values, axis=0, where=known, initial=-np.inf)
+    neutral = parts.LabelScale.of(label_range).neutral
+    clear = _CLEAR * (label_range[1] - label_range[0])
+    spread = np.where(several, highest - np.where(several, lowest, 0.0), np.nan)
+    return spread, several & (lowest <= neutral - clear) & (highest >= neutral + clear)
+
+
+def _warnings(dataset: api.Dataset, ids: list[str]) -> list[str]:
+    """Return a sentence per clip with everything that is known to be wrong with it; empty if nothing is."""
+    samples, (low, high) = dataset.samples, dataset.manifest.label_range
+    told = samples["warnings"].fillna("").astype(str).tolist() if "warnings" in samples else [""] * len(ids)
+    labels, slack = dataset.labels(), 1e-6 * (high - low)
+    nothing = np.all([dataset.lengths(name) == 0 for name in dataset.modalities], axis=0)
+    splits_of = samples[samples["label"].notna()].groupby("video")["split"].nunique()
+    shared = set(splits_of.index[splits_of > 1])
+    counts = Counter(ids)
+    unlabelled = np.isnan(labels) & (samples["split"] != "test").to_numpy() & bool(np.isfinite(labels).any())
+    cases: list[tuple[Any, str]] = [
+        ((labels < low - slack) | (labels > high + slack), f"the label is outside {low:g} to {high:g}"),
+        (unlabelled, "it has no label, so training leaves it out"),
+        (nothing, "it has no modality at all"),
+        ([counts[name] > 1 for name in ids] if len(counts) < len(ids) else [], "another clip has the same id"),
+        (samples["video"].isin(shared).to_numpy() if shared else [], "its recording has clips in two splits"),
+    ]
+    for at, sentence in cases:
+        for row in np.flatnonzero(at).tolist():
+            told[row] = f"{told[row]}; {sentence}" if told[row] else sentence
+    return told
+
+
+def _second(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float | np.number) and math.isfinite(value) else None
+
+
+class ClipTables:
+    """Tables of the data sets that were used last, as long as their files stay the same."""
+
+    def __init__(self) -> None:
+        self._tables: OrderedDict[tuple[object, ...], ClipTable] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, path: Path) -> ClipTable:
+        """Return the table of a data-set folder.
+
+        Raises:
+            DatasetError: if it cannot be read.
+        """
+        key = (path, *(_changed(path / name) for name in _FILES))
+        with self._lock:
+            if key not in self._tables:
+                self._tables[key] = ClipTable.of(api.open_dataset(path))
+                while len(self._tables) > _KEPT:
+                    self._tables.popitem(last=False)
+            self._tables.move_to_end(key)
+            return self._tables[key]
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,105 @@
+"""Pictures and sound of recordings for the browser. Worker processes make them, and files keep them.
+
+The files lie in the private folder of the app, under names that follow from the recording, its size and the time of its
+last change: a recording that changes has new ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from selfmm import api
+from selfmm.app.errors import BusyError
+from selfmm.app.scoring import Scoring, Task
+from selfmm.app.state import private_folder
+
+_WORKERS = 2
+_WAITING = 300  # a table that is scrolled quickly asks for many pictures
+_TIMEOUT = 900.0  # seconds
+_LIMIT = 2 * 2**30  # bytes of all files
+
+
+class Media:
+    """Pictures and sound of recordings.
+
+    Args:
+        folder: where to keep them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._scoring: Scoring | None = None
+
+    def thumbnail(self, path: Path, time: float | None, side: int = 160) -> Path | None:
+        """Return the JPEG of a picture of a recording at a time in seconds; None if it has no pictures.
+
+        Raises:
+            BusyError: if too much is waiting.
+            MediaError: if the recording does not exist, or cannot be read.
+            MissingPackageError: if PyAV is not installed.
+        """
+        file = self._made(".jpg", do="thumbnail", path=path, time=time, side=side)
+        return file if file.stat().st_size else None
+
+    def sound(self, path: Path, start: float | None, end: float | None, hearing: str = "plain") -> Path:
+        """Return the WAV file of a clip; ``filtered`` for speech without understandable words; errors as above."""
+        return self._made(".wav", do="sound", path=path, start=start, end=end, hearing=hearing)
+
+    def playable(self, path: Path) -> str:
+        """Return the media type under which a browser plays a recording as it is, or ``""``; errors as above."""
+        return self._made(".type", do="playable", path=path).read_text(encoding="ascii")
+
+    def copy(self, path: Path, start: float | None = None, end: float | None = None) -> Path:
+        """Return a copy of a recording, or of a part of it, that every browser plays; errors as above."""
+        return self._made(".mp4", do="copy", path=path, start=start, end=end)
+
+    def close(self) -> None:
+        """End the processes, and remove the oldest files if they take too much space."""
+        if self._scoring is not None:
+            self._scoring.close(patience=0.0)
+        with suppress(OSError):
+            _prune(self._folder)
+
+    def _made(self, suffix: str, **request: Any) -> Path:
+        path: Path = request["path"]
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise api.MediaError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+        named = {**request, "path": str(path)}
+        key = json.dumps([named, status.st_size, status.st_mtime_ns], sort_keys=True)
+        file = self._folder / (hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40] + suffix)
+        if not file.is_file():
+            private_folder(self._folder)
+            task = self._workers().submit(Task({**named, "out": str(file)}))
+            task.wait()
+            if task.error:
+                kind = getattr(api, task.error_kind, api.MediaError)
+                raise kind(task.error.replace(str(path), path.name))
+            if not file.is_file():
+                raise BusyError("The server is about to end.")
+        return file
+
+    def _workers(self) -> Scoring:
+        with self._lock:
+            if self._scoring is None:
+                self._scoring = Scoring(
+                    workers=_WORKERS, waiting=_WAITING, timeout=_TIMEOUT, module="selfmm.app.media_worker"
+                )
+            return self._scoring
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest files until the rest fits."""
+    files = [(file.stat(), file) for file in folder.iterdir()] if folder.is_dir() else []
+    total = 0
+    for status, file in sorted(files, key=lambda entry: -entry[0].st_mtime):
+        total += status.st_size
+        if total > _LIMIT:
+            file.unlink(missing_ok=True)

@@ -1,0 +1,230 @@
+"""The Data screen: the data sets of the folder, the clips of one, and the page of a clip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.app.clip_query import ClipQuery, Rows
+from selfmm.app.clip_table import BINS, ClipTable
+from selfmm.app.pages import page, path_part, site_of
+from selfmm.app.routes.datasets import clips_page, selected, table_of
+
+_SORTS = (
+    ("", "as stored"),
+    ("-label", "most positive"),
+    ("label", "most negative"),
+    ("-spread", "modalities differ most"),
+    ("-error", "score furthest from the label"),
+    ("-score", "highest score"),
+    ("id", "id"),
+    ("video", "recording"),
+    ("split", "split"),
+    ("-length", "most words"),
+    ("-ratings", "most ratings"),
+)
+_WORDS = "words.parquet"
+_AROUND = 6  # clips of the same recording to show before and after
+
+
+def data_sets(request: Request) -> Response:
+    """The page with all data sets of the folder."""
+    site = site_of(request)
+    cards = []
+    for item in site.workspace.items("dataset"):
+        card: dict[str, Any] = {"name": item.name, "problem": ""}
+        try:
+            table = site.tables.of(site.workspace.path(item.name))
+        except api.DatasetError as error:
+            card["problem"] = str(error)
+        else:
+            card |= {"facts": facts(table), "bars": bars(table.histogram(np.arange(len(table))))}
+        cards.append(card)
+    return page(request, "data.html", cards=cards)
+
+
+def data_set(request: Request) -> Response:
+    """The page of a data set, or of the clip that ``clip`` in the link names."""
+    name = request.path_params.get("name") or "."
+    if name == "." and not (site_of(request).workspace.root / parts.MANIFEST).is_file():
+        return data_sets(request)
+    table = table_of(request)
+    if "clip" in request.query_params:
+        return clip_page(request, name, table)
+    low, high = table.dataset.manifest.label_range
+    runs = site_of(request).clip_runs.of(table.dataset.path)
+    content = {
+        "page": f"/data/{path_part('' if name == '.' else name)}",
+        "base": base(name),
+        "range": [low, high],
+        "neutral": parts.LabelScale.of((low, high)).neutral,
+        "bins": BINS,
+        "width": table.bin_width,
+        "modalities": list(table.dataset.modalities),
+        "media": "path" in table.dataset.samples,
+        "first": clips_page(request, table),
+    }
+    return page(
+        request,
+        "data_set.html",
+        name=name,
+        facts=facts(table),
+        problem=table.problem,
+        query=ClipQuery.of(request.query_params),
+        runs=[(run.name, f"{run.name} ({run.model})") for run in runs],
+        missing=[(modality, modality[:1].upper() + modality[1:]) for modality in table.dataset.modalities],
+        sorts=_SORTS if runs else [(key, text) for key, text in _SORTS if key not in ("-error", "-score")],
+        can_disagree=bool(table.by_modality or runs),
+        modalities=list(table.dataset.modalities),
+        any_label=bool(np.isfinite(table.labels).any()),
+        warned=any(table.warnings),
+        content=json.dumps(parts.without_nan(content), ensure_ascii=False),
+    )
+
+
+def clip_page(request: Request, name: str, table: ClipTable) -> Response:
+    """The page of a clip: where it is in the filter of the link, what people said of it, and its neighbours."""
+    clip = request.query_params["clip"]
+    if clip not in table.places:
+        message = f"There is no clip {clip[:200]!r} in this data set. It may have been made again without it."
+        return page(request, "data_gone.html", status=404, message=message, back=f"/data/{path_part(name)}")
+    query, _, rows, _ = selected(request, table)
+    row = table.places[clip]
+    low, high = table.dataset.manifest.label_range
+    return page(
+        request,
+        "data_clip.html",
+        name=name,
+        base=base(name),
+        back=f"/data/{path_part('' if name == '.' else name)}{_question(query.link())}",
+        link=_Linker(name, query),
+        clip=_clip(table, row),
+        place=_place(table, rows, row),
+        siblings=_siblings(table, row),
+        label_range=(low, high),
+        neutral=parts.LabelScale.of((low, high)).neutral,
+        filtered=bool(replace(query, sort="", run="", view="").link()),
+    )
+
+
+def facts(table: ClipTable) -> list[str]:
+    """Return what a data set holds, in a few phrases."""
+    dataset, labelled = table.dataset, int(np.isfinite(table.labels).sum())
+    low, high = dataset.manifest.label_range
+    size = f"{len(table):,} clip{'' if len(table) == 1 else 's'}"
+    phrases = [size, ", ".join(dataset.modalities), f"labels from {low:g} to {high:g}".replace("-", "−")]
+    if labelled < len(table):
+        phrases.append(f"{labelled:,} labelled" if labelled else "no clip has a label yet")
+    if dataset.manifest.language:
+        phrases.append(parts.language_name(dataset.manifest.language))
+    return phrases
+
+
+def bars(counts: list[int]) -> list[float]:
+    """Return the heights of the bars of a histogram, 0 to 1."""
+    most = max(counts, default=0)
+    return [count / most if most else 0.0 for count in counts]
+
+
+def base(name: str) -> str:
+    """Return the address of the JSON of a data set; the folder itself, ``.``, has no name in an address."""
+    return "/v1/datasets" if name == "." else f"/v1/datasets/{path_part(name)}"
+
+
+class _Linker:
+    """Makes links to clips that keep the filter."""
+
+    def __init__(self, name: str, query: ClipQuery) -> None:
+        self._path, self._query = f"/data/{path_part('' if name == '.' else name)}", query.link()
+
+    def __call__(self, clip: str) -> str:
+        query = f"{self._query}&" if self._query else ""
+        return f"{self._path}?{query}clip={path_part(clip).replace('/', '%2F')}"
+
+
+def _question(query: str) -> str:
+    return f"?{query}" if query else ""
+
+
+def _clip(table: ClipTable, row: int) -> dict[str, Any]:
+    dataset, clip_id = table.dataset, table.ids[row]
+    stored, start, end = table.media(row)
+    ratings = [] if table.problem else dataset.ratings[dataset.ratings["id"] == clip_id].to_dict("records")
+    units = {"text": "words", "tokens": "tokens", "frames": "frames"}
+    lengths = {
+        name: ("", 0) if table.missing[name][row] else (units[modality.kind], int(dataset.lengths(name)[row]))
+        for name, modality in dataset.modalities.items()
+    }
+    if "text" in lengths and lengths["text"][0] == "words":
+        lengths["text"] = ("words", len(table.texts[row].split()))
+    return {
+        "id": clip_id,
+        "split": str(table.splits[row]),
+        "label": float(table.labels[row]),
+        "text": table.texts[row],
+        "video": table.videos[row],
+        "file": stored,
+        "start": start,
+        "end": end,
+        "labels": {name: float(values[row]) for name, values in table.by_modality.items()},
+        "ratings": ratings,
+        "warnings": [text for text in table.warnings[row].split("; ") if text],
+        "lengths": lengths,
+        "words": json.dumps(_spoken(table, clip_id), ensure_ascii=False),
+        "disagree": bool(table.disagree[row]),
+    }
+
+
+def _spoken(table: ClipTable, clip_id: str) -> list[tuple[str, float, float]]:
+    """Return the words of a clip with their times in it, in seconds; nothing if they are not known."""
+    try:
+        words = pd.read_parquet(table.dataset.path / _WORDS, filters=[("id", "==", clip_id)])
+        times = words[["start", "end"]].to_numpy(dtype=np.float64).tolist()
+        return [(str(word), start, end) for word, (start, end) in zip(words["word"], times, strict=True)]
+    except Exception:  # there is no such file, or it is damaged in one of many ways; the clip can be seen without it
+        return []
+
+
+def _place(table: ClipTable, rows: Rows, row: int) -> Mapping[str, Any]:
+    """Return the place of a clip among those that pass the filter, and the ids before and after it."""
+    at = np.flatnonzero(rows == row)
+    if not len(at):
+        return {"number": 0, "count": len(rows), "before": "", "after": ""}
+    place = int(at[0])
+    return {
+        "number": place + 1,
+        "count": len(rows),
+        "before": table.ids[rows[place - 1]] if place else "",
+        "after": table.ids[rows[place + 1]] if place + 1 < len(rows) else "",
+    }
+
+
+def _siblings(table: ClipTable, row: int) -> dict[str, Any]:
+    """Return the clips of the same recording around a clip, in time."""
+    samples, video = table.dataset.samples, table.videos[row]
+    rows = np.flatnonzero(np.array(table.videos) == video) if video else np.array([row])
+    if "start" in samples:
+        starts = samples["start"].to_numpy(dtype=np.float64)[rows]
+        rows = rows[np.argsort(starts, kind="stable")]
+    place = int(np.flatnonzero(rows == row)[0])
+    shown = rows[max(place - _AROUND, 0) : place + _AROUND + 1].tolist()
+    return {
+        "count": len(rows),
+        "clips": [
+            {"id": table.ids[at], "text": table.texts[at][:160], "label": float(table.labels[at]), "here": at == row}
+            for at in shown
+        ],
+    }
+
+
+routes = [Route("/data", data_sets), Route("/data/{name:path}", data_set)]

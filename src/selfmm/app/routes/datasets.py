@@ -1,0 +1,158 @@
+"""The data sets of the folder as JSON: their clips, page by page; one clip; and what an inspection finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.app.clip_media import recording_of
+from selfmm.app.clip_query import ClipQuery, Rows
+from selfmm.app.clip_runs import ClipRun
+from selfmm.app.clip_table import ClipTable, Floats, disagreement
+from selfmm.app.errors import NotHereError, RequestError
+from selfmm.app.findings import to_fix, to_know
+from selfmm.app.pages import answer, site_of
+
+_PAGE = 100  # clips in an answer
+_MOST = 200
+_RUNS = 12  # whose scores of a clip are shown
+_TEXT = 240  # characters of a clip's words in a list
+
+
+def table_of(request: Request) -> ClipTable:
+    """Return the clips of the data set that the path of a request names; without a name, that of the folder itself.
+
+    Raises:
+        NotHereError: if there is no such folder, or it is not a data set.
+        DatasetError: if it cannot be read.
+    """
+    site = site_of(request)
+    name = request.path_params.get("name") or "."
+    path = site.workspace.path(name)
+    if not (path / parts.MANIFEST).is_file():
+        raise NotHereError(f"{name!r} is not a data set. It may have been moved or deleted.")
+    return site.tables.of(path)
+
+
+def clip_of(request: Request) -> tuple[ClipTable, int]:
+    """Return the table and the row of the clip that a request names with ``id``.
+
+    Raises:
+        NotHereError: if there is no such clip or data set.
+        DatasetError: if the data set cannot be read.
+    """
+    table, name = table_of(request), request.query_params.get("id", "")
+    if name not in table.places:
+        raise NotHereError(f"This data set has no clip {name[:200]!r}.")
+    return table, table.places[name]
+
+
+def selected(request: Request, table: ClipTable) -> tuple[ClipQuery, ClipTable, Rows, dict[str, Floats]]:
+    """Return what a link asks for: the query, the table as the run in it sees it, the rows, and the run's scores."""
+    site, query = site_of(request), ClipQuery.of(request.query_params)
+    scores: dict[str, Floats] = {}
+    if query.run:
+        scores = dict(site.clip_runs.scores(site.clip_runs.named(query.run, table.dataset.path), table))
+        heads = {name.removeprefix("score_"): values for name, values in scores.items() if name != "score"}
+        if not table.by_modality and heads:  # nobody labelled the modalities, but the run scores them
+            spread, disagree = disagreement(heads, len(table), table.dataset.manifest.label_range)
+            table = replace(table, spread=spread, disagree=disagree)
+    return query, table, query.select(table, scores.get("score")), scores
+
+
+def clips(request: Request) -> Response:
+    """Return some of the clips that pass the filters of the link, and how their labels are distributed."""
+    return answer(clips_page(request, table_of(request)))
+
+
+def clips_page(request: Request, table: ClipTable) -> dict[str, Any]:
+    """Return the content of the answer of :func:`clips`.
+
+    Returns:
+        ``total`` and ``matched``: numbers of clips; ``rows`` from ``offset`` on; and at the beginning the
+        ``histogram``: numbers of clips per bar that pass all filters but the label's.
+    """
+    offset, limit = _count(request, "offset", 0), min(_count(request, "limit", _PAGE), _MOST)
+    query, table, rows, scores = selected(request, table)
+    content: dict[str, Any] = {"total": len(table), "matched": len(rows), "offset": offset}
+    content["rows"] = [_row(request, table, row, scores) for row in rows[offset : offset + limit].tolist()]
+    if not offset:
+        unbrushed = rows if query.low is None and query.high is None else query.select(table, by_label=False)
+        content["histogram"] = table.histogram(unbrushed)
+        content["unlabelled"] = int(np.isnan(table.labels[unbrushed]).sum())
+    return content
+
+
+def _row(request: Request, table: ClipTable, row: int, scores: dict[str, Floats]) -> dict[str, Any]:
+    stored, _, _ = table.media(row)
+    path = recording_of(site_of(request).workspace, table.dataset.path, stored)
+    text = table.texts[row]
+    return {
+        "id": table.ids[row],
+        "split": str(table.splits[row]),
+        "label": table.labels[row],
+        "text": text if len(text) <= _TEXT else f"{text[:_TEXT]}…",
+        "video": table.videos[row][:_TEXT],
+        "missing": [name for name, values in table.missing.items() if values[row]],
+        "labels": {name: values[row] for name, values in table.by_modality.items()},
+        "disagree": bool(table.disagree[row]),
+        "ratings": int(table.ratings[row]),
+        "warnings": table.warnings[row][:_TEXT],
+        "media": None if path is None else path.stat().st_mtime_ns // 1_000_000,
+        **({"scores": {name: values[row] for name, values in scores.items()}} if scores else {}),
+    }
+
+
+def clip(request: Request) -> Response:
+    """Return how the runs in the folder score a clip, and the labels per modality that they generated for it."""
+    site, (table, row) = site_of(request), clip_of(request)
+    runs = [_seen_by(request, run, table, row) for run in site.clip_runs.of(table.dataset.path)[:_RUNS]]
+    return answer({"id": table.ids[row], "label": table.labels[row], "runs": runs})
+
+
+def _seen_by(request: Request, run: ClipRun, table: ClipTable, row: int) -> dict[str, Any]:
+    site = site_of(request)
+    content: dict[str, Any] = {"name": run.name, "model": run.model}
+    try:
+        content["scores"] = {name: values[row] for name, values in site.clip_runs.scores(run, table).items()}
+        if run.generated:
+            content["generated"] = site.clip_runs.labels(run, table.ids[row])
+    except api.RunError as error:
+        content["problem"] = str(error)
+    return content
+
+
+def inspection(request: Request) -> Response:
+    """Return what an inspection of the data set finds: ``problems`` to fix before training, and ``notes``.
+
+    Each is an object with ``text``, and ``query``: the filter that shows the clips, if there is one.
+    """
+    table = table_of(request)
+    if table.problem:
+        return answer({"problems": [{"text": table.problem, "query": ""}], "notes": []})
+    found = api.inspect(table.dataset)
+    return answer({"problems": list(map(vars, to_fix(found))), "notes": list(map(vars, to_know(found)))})
+
+
+def _count(request: Request, name: str, default: int) -> int:
+    value = request.query_params.get(name, "")
+    if not value:
+        return default
+    if not value.isdecimal() or len(value) > 9:
+        raise RequestError(f"`{name}` is {value[:40]!r}; it must be a whole number, 0 or more.")
+    return int(value)
+
+
+_DATA = "/v1/datasets"
+routes = [
+    Route(f"{place}/{name}", handler)
+    for place in (_DATA, f"{_DATA}/{{name:path}}")
+    for name, handler in (("clips", clips), ("clip", clip), ("inspection", inspection))
+]

@@ -1,0 +1,84 @@
+"""Why a run scores a clip of a data set as it does: what each modality, word and frame contributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from selfmm import api
+from selfmm.app.errors import RequestError
+from selfmm.app.pages import answer, page, site_of
+from selfmm.app.run_table import Summary
+from selfmm.app.scoring import Task
+
+_TIMEOUT = 600.0  # seconds; a recording that is being scored comes first
+_LISTED = 400  # clips to choose from
+_ERRORS = {kind.__name__: kind for kind in (api.RunError, api.DatasetError, api.WeightsError, api.MissingPackageError)}
+
+
+def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
+    """The page that explains a clip; without one, a list of clips to choose from."""
+    data, problem = request.query_params.get("data", "").strip("/") or run.dataset or "", ""
+    rows: list[dict[str, Any]] = []
+    clip = request.query_params.get("clip", "")
+    if run.seeds:
+        problem = "These are several seeds. Open one of them to see why it scores a clip as it does."
+    elif run.state != "finished":
+        problem = "This run is not finished. Continue it first."
+    elif not data:
+        problem = "The data set of this run is not in this folder, so none of its clips can be explained."
+    else:
+        try:
+            rows = _clips(request, data, request.query_params.get("q", ""), clip)
+        except api.DatasetError as error:
+            problem = str(error)
+    datasets = [item.name for item in site_of(request).workspace.items("dataset")]
+    query = {"q": request.query_params.get("q", ""), "clip": clip, "data": data}
+    values = {"query": query, "rows": rows, "problem": problem, "datasets": datasets, "most": _LISTED}
+    return page(request, "explain.html", **common, title=run.name, **values)
+
+
+def _clips(request: Request, data: str, words: str, clip: str) -> list[dict[str, Any]]:
+    """Return clips whose id or text has all the words, validation and test clips first; none if one is chosen."""
+    if clip:
+        return []
+    samples = api.open_dataset(site_of(request).workspace.path(data)).samples
+    texts = samples["text"].fillna("") if "text" in samples else samples["id"]
+    about = (samples["id"].astype(str) + " " + texts.astype(str)).str.casefold()
+    chosen = samples[[all(word in line for word in words.casefold().split()) for line in about]]
+    order = chosen["split"].map({"valid": 0, "test": 1, "train": 2}).fillna(3)
+    chosen = chosen.loc[order.sort_values(kind="stable").index[:_LISTED]]
+    return [
+        {
+            "id": str(row["id"]),
+            "split": row["split"],
+            "label": row["label"],
+            "text": str(row.get("text") or "")[:160],
+        }
+        for row in chosen.to_dict("records")
+    ]
+
+
+def explanation(request: Request) -> Response:
+    """Return the explanation of one clip, from a process that scores."""
+    site = site_of(request)
+    name, data, clip = (request.query_params.get(key, "") for key in ("run", "data", "clip"))
+    if not (name and clip):
+        raise RequestError("The link must name a run and a clip: run=NAME&clip=ID.")
+    run = site.workspace.run(name)
+    place = str(site.workspace.path(data)) if data else None
+    results: list[Any] = []
+    request_ = {"run": str(run), "explain": {"data": place, "clip": clip}}
+    task = site.scoring.submit(Task(request_, on_event=lambda event: results.append(event.get("explanation"))))
+    if not task.wait(_TIMEOUT):
+        task.cancel()
+        raise api.RunError("Explaining took too long, because something else is being scored. Try again later.")
+    if task.status != "finished" or not results:
+        raise _ERRORS.get(task.error_kind, api.RunError)(task.error or "The explanation was cancelled.")
+    return answer(results[0])
+
+
+routes = [Route("/v1/explain", explanation)]

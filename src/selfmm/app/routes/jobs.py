@@ -1,0 +1,103 @@
+"""Jobs: trainings and extractions that go on while the page is closed, watched, stopped and continued here."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from selfmm.app.jobs import Job
+from selfmm.app.pages import answer, page, path_part, site_of
+from selfmm.app.site import Site
+
+STATUS = {
+    "waiting": "It waits for another job to end.",
+    "running": "It is running. You can close this page; it goes on.",
+    "finished": "It is finished.",
+    "failed": "It failed.",
+    "stopped": "It was stopped. What it had finished is kept, and Resume continues from there.",
+    "interrupted": "Its process was killed, or this machine was restarted. What it had finished is kept, and Resume "
+    "continues from there.",
+}
+
+
+def jobs(request: Request) -> Response:
+    """The page with all jobs."""
+    site = site_of(request)
+    return page(request, "jobs.html", jobs=[described(site, job) for job in site.jobs.all()])
+
+
+def job(request: Request) -> Response:
+    """The page of a job."""
+    site = site_of(request)
+    content = described(site, site.jobs.get(request.path_params["job"]), log=True)
+    return page(request, "job.html", job=content, statuses=STATUS)
+
+
+def described(site: Site, job: Job, *, log: bool = False) -> dict[str, Any]:
+    """Return what pages show of a job."""
+    progress = site.jobs.progress(job.id) if job.status == "running" else None
+    made = site.workspace.name_of(job.out) if job.out else None
+    exists = bool(made) and (site.workspace.root / str(made)).exists()
+    kind = "runs" if exists and not (site.workspace.root / str(made) / "dataset.json").is_file() else "data"
+    content = {
+        "id": job.id,
+        "title": job.title,
+        "status": job.status,
+        "sentence": STATUS[job.status],
+        "problem": job.problem,
+        "over": job.over,
+        "resumable": job.resumable,
+        "done": job.done,
+        "commands": [f"selfmm {shlex.join(command)}" for command in job.commands],
+        "progress": None if progress is None else list(progress),
+        "out": job.out,
+        "link": f"/{kind}/{path_part(str(made))}" if exists else None,
+        "training": job.commands[min(job.done, len(job.commands) - 1)][0] == "train" if job.commands else False,
+        "created": time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created)),
+    }
+    return content | ({"log": site.jobs.log(job.id)} if log else {})
+
+
+def state(request: Request) -> Response:
+    """Return a job, with the end of its log."""
+    site = site_of(request)
+    return answer(described(site, site.jobs.get(request.path_params["job"]), log=True))
+
+
+def all_states(request: Request) -> Response:
+    """Return all jobs, without their logs."""
+    site = site_of(request)
+    return answer([described(site, job) for job in site.jobs.all()])
+
+
+def stop(request: Request) -> Response:
+    site = site_of(request)
+    return answer(described(site, site.jobs.stop(request.path_params["job"]), log=True))
+
+
+def resume(request: Request) -> Response:
+    site = site_of(request)
+    return answer(described(site, site.jobs.resume(request.path_params["job"]), log=True))
+
+
+def remove(request: Request) -> Response:
+    """Forget a job that is over; what it made stays."""
+    site = site_of(request)
+    site.jobs.remove(request.path_params["job"])
+    return answer({"removed": True})
+
+
+routes = [
+    Route("/jobs", jobs),
+    Route("/jobs/{job}", job),
+    Route("/v1/jobs", all_states),
+    Route("/v1/jobs/{job}", state),
+    Route("/v1/jobs/{job}", remove, methods=["DELETE"]),
+    Route("/v1/jobs/{job}/stop", stop, methods=["POST"]),
+    Route("/v1/jobs/{job}/resume", resume, methods=["POST"]),
+]

@@ -1,0 +1,398 @@
+"""The page of a run: what its scores are worth, how it was trained, and where it is wrong."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.app.errors import NotHereError, RequestError
+from selfmm.app.pages import answer, page, path_part, site_of
+from selfmm.app.routes import explain, labels
+from selfmm.app.run_table import Summary, setting_text
+from selfmm.app.site import Site
+
+_WORST = 8  # clips
+_TEXT = 160  # characters
+_MOST = 20_000  # clips in a picture
+_SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+_GROUPS = (
+    ("labels-over-epochs-", "Distribution of the labels"),
+    ("u-against-m-", "Differences from the m-label"),
+    ("outcomes", "Outcomes and trust"),
+    ("trust", "Outcomes and trust"),
+    ("centres-", "Class centres"),
+    ("predictions-", "Predictions"),
+    ("", "Training"),
+)
+VIEWS = {"": "Overview", "labels": "Labels", "explain": "Explain"}
+
+
+def show(request: Request) -> Response:
+    """The page of a run or of a folder of seeds; ``view`` in the link names a part of it."""
+    site, name = site_of(request), request.path_params["name"].rstrip("/")
+    path = site.workspace.path(name)
+    if (path / "comparison.json").is_file():
+        return RedirectResponse(f"/runs#{path_part(name)}", status_code=303)
+    summary, view = site.runs.of(name), request.query_params.get("view", "")
+    if view not in VIEWS:
+        raise RequestError(f"A run has no part {view[:40]!r}. Choose one of: overview, labels, explain.")
+    if summary.state == "damaged" and not summary.model:
+        return page(request, "run_damaged.html", run=summary, members=_members(site, name))
+    common = {"run": summary, "view": view, "views": _views(summary), "has_labels": summary.labels == "generated"}
+    if view == "labels":
+        return labels.view(request, summary, common)
+    if view == "explain":
+        return explain.view(request, summary, common)
+    return _overview(request, site, path, summary, common)
+
+
+def _views(run: Summary) -> list[tuple[str, str]]:
+    generated = run.labels == "generated" and not run.seeds
+    return [
+        (key, title)
+        for key, title in VIEWS.items()
+        if key == "" or (key == "labels" and generated) or (key == "explain" and not run.seeds)
+    ]
+
+
+def _overview(request: Request, site: Site, path: Path, run: Summary, common: dict[str, Any]) -> Response:
+    folder = parts.open_run(path, seeds=True)
+    finished = run.state == "finished" or bool(run.seeds)
+    info = folder.info()
+    job = next((job for job in site.jobs.all() if job.out == run.name), None)
+    low, high = run.label_range
+    rivals = [other.name for other in site.runs.all() if other.name != run.name and other.data == run.data]
+    return page(
+        request,
+        "run.html",
+        **common,
+        title=run.name,
+        finished=finished,
+        job=job,
+        about=_about(run, info),
+        range=f"{low:g} to {high:g}",
+        neutral=parts.LabelScale.of(run.label_range).neutral,
+        modalities=list(info.modalities),
+        command=_command(site, run, info, job),
+        rivals=[other for other in rivals if not other.startswith(f"{run.name}/")][:100],
+        members=_members(site, run.name) if run.seeds else [],
+        settings=[(key, setting_text(value)) for key, value in run.settings.items() if not key.startswith("_")],
+        facts=_facts(folder, run, info),
+        **(_scores(folder, run) if finished else _NO_SCORES),
+    )
+
+
+_NO_SCORES: dict[str, Any] = {
+    "cautions": [],
+    "notes": [],
+    "headline": "",
+    "worth": [],
+    "worth_heads": (),
+    "worth_title": "",
+    "worth_notes": [],
+    "splits": [],
+    "metrics": [],
+    "tasks": [],
+    "task_metrics": [],
+    "task_split": "",
+    "worst": [],
+    "worst_split": "",
+}
+
+
+def _about(run: Summary, info: Any) -> str:
+    """Return in a sentence where the labels per modality came from."""
+    if run.closed_form:
+        return "It was fitted at once, to the rated clips, on top of the starter; no epochs, no labels per modality."
+    return {
+        "generated": f"Its labels per modality were generated, by the rule {run.settings.get('labels.rule', '')}.",
+        "human": "Its labels per modality were given by people.",
+        "none": "It was trained on the label of the whole clip alone.",
+    }.get(info.labels, "")
+
+
+def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
+    worth = run.worth
+    neutral = parts.LabelScale.of(run.label_range).neutral
+    first = next(iter(folder.finished.values())) if isinstance(folder, parts.SeedsFolder) else folder
+    content = first.metrics()["splits"]
+    by_split = {split: run.metrics[split] for split in parts.SPLITS if run.metrics.get(split)}
+    order = [split for split in ("valid", "test", "train") if split in by_split]
+    last = "valid" if "valid" in by_split else "test"
+    tasks = {task: dict(entry["values"]) for task, entry in content[last].items() if entry["count"]}
+    spread = run.spread
+    rows = parts.metric_rows({split: _known(by_split[split]) for split in order}, neutral)
+    if run.seeds:
+        deviations = parts.metric_rows({split: _known(spread[split]) for split in order}, neutral)
+        rows = [
+            parts.Row(row.name, row.meaning, [f"{a} ± {b}" for a, b in zip(row.cells, more.cells, strict=True)])
+            for row, more in zip(rows, deviations, strict=True)
+        ]
+    return {
+        "cautions": parts.cautions(worth),
+        "notes": [
+            *folder.notes(),
+            *(["Its data set was moved or deleted; words cannot be shown."] if run.gone else []),
+        ],
+        "headline": headline(worth),
+        "worth": []
+        if worth is None
+        else list(zip(parts.worth_rows(worth), (score.informs for score in worth.scores.values()), strict=True)),
+        "worth_heads": parts.HEADS,
+        "worth_title": "" if worth is None else parts.worth_title(worth),
+        "worth_notes": [] if worth is None else parts.worth_notes(worth),
+        "splits": [f"{SPLIT_NAMES[split]} ({run.counts[split]:,})" for split in order],
+        "metrics": rows,
+        "tasks": [] if run.seeds else [_task(task) for task in tasks],
+        "task_metrics": [] if run.seeds else parts.metric_rows(tasks, neutral),
+        "task_split": SPLIT_NAMES[last],
+        **_worst(folder, run),
+    }
+
+
+GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
+SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def _known(values: Any) -> dict[str, float | None]:
+    return {key: None if math.isnan(value) else value for key, value in values.items()}
+
+
+def _task(task: str) -> str:
+    return "all together" if task == "fusion" else task.replace("_human", ", against its own label").replace("_", " ")
+
+
+def headline(worth: parts.RunWorth | None) -> str:
+    """Return in two sentences what the fused score is worth."""
+    if worth is None or not (fused := worth.scores[parts.FUSION]).clips:
+        return ""
+    what = parts.worth_title(worth).partition(", on ")[2]
+    if not fused.informs:
+        return ""  # the cautions say it
+    low, high = max(round(100 * fused.skill_low), 0), round(100 * fused.skill_high)
+    text = (
+        f"On {what}, the score is {fused.skill:.0%} closer to the label than always saying the same number "
+        f"(between {low} and {high} % with a probability of 90 %)."
+    )
+    if not math.isnan(fused.band):
+        text += f" The label of 4 of 5 new clips of the same kind is within {parts.band_text(fused.band)} of the score."
+    return text
+
+
+def _worst(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
+    """Return the validation clips with the largest errors, or those of another split if no validation clip has a
+    label."""
+    table = predictions(folder)
+    if not {"split", "label"} <= set(table):
+        return {"worst": [], "worst_split": ""}
+    table = table.dropna(subset=["label", "score"])
+    split = next((split for split in ("valid", "test", "train") if (table["split"] == split).any()), "")
+    table = table[table["split"] == split]
+    error = (table["score"] - table["label"]).abs().sort_values(ascending=False, kind="stable")
+    rows = table.loc[error.index[:_WORST]]
+    words = texts(folder)
+    band = math.nan if run.worth is None else run.worth.scores[parts.FUSION].band
+    worst = [
+        {
+            "id": str(row["id"]),
+            "text": words.get(str(row["id"]), ""),
+            "label": row["label"],
+            "score": row["score"],
+            "shown": [signed(row[key]) for key in ("label", "score")],
+            "error": abs(row["score"] - row["label"]),
+            "beyond": not math.isnan(band) and abs(row["score"] - row["label"]) > band,
+        }
+        for row in rows.to_dict("records")
+    ]
+    return {"worst": worst, "worst_split": SPLIT_NAMES.get(split, split)}
+
+
+def signed(value: float) -> str:
+    """Return a label or score with its sign.
+
+    >>> signed(-0.5), signed(2.0)
+    ('−0.50', '+2.00')
+    """
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def predictions(folder: parts.RunFolder) -> Any:
+    """Return the scores of the clips of a run's data set; of seeds, their means."""
+    if isinstance(folder, parts.SeedsFolder):
+        return parts.mean_scores([run.predictions() for run in folder.finished.values()])
+    return folder.predictions()
+
+
+def texts(folder: parts.RunFolder) -> dict[str, str]:
+    """Return the words of the clips of a run's data set by their ids; empty if it is gone."""
+    with suppress(api.SelfmmError, OSError):
+        samples = api.open_dataset(folder.info().dataset_path).samples
+        if "text" in samples:
+            pairs = zip(samples["id"], samples["text"], strict=True)
+            return {str(name): parts.words(text)[:_TEXT] for name, text in pairs if isinstance(text, str)}
+    return {}
+
+
+def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
+    """Return the command that trains the same again."""
+    if job is not None and job.commands:
+        return f"selfmm {shlex.join(job.commands[-1])}"
+    place = site.workspace.name_of(info.dataset_path) or info.dataset_path
+    name = run.name if not run.seeds else f"{run.name}/{next(iter(_members(site, run.name)), '')}"
+    words = ["train", place, "--preset", f"{name}/settings.toml"]
+    if info.code_sha256:
+        words += ["--model", info.model]
+    seeds = [member.removeprefix("seed-") for member in _members(site, run.name)] if run.seeds else []
+    words += ["--seeds", ",".join(seeds)] if seeds else []
+    return f"selfmm {shlex.join([*words, '--out', f'{run.name}-again'])}"
+
+
+def _members(site: Site, name: str) -> list[str]:
+    """Return the names of the seeds in a folder."""
+    return sorted(file.parent.name for file in (site.workspace.root / name).glob("seed-*/run.json"))
+
+
+def _facts(folder: parts.RunFolder, run: Summary, info: Any) -> list[tuple[str, str]]:
+    """Return what is known about the training, as pairs of a name and a text."""
+    facts = [("trained with", f"selfmm {info.selfmm}")]
+    if info.parameters:
+        facts.append(("parameters", f"{info.parameters:,}, of which {info.trained_parameters:,} were trained"))
+    if info.start is not None:
+        facts.append(("started from", info.start.run))
+    if run.state == "finished" and not run.seeds:
+        with suppress(api.RunError, KeyError, ValueError):
+            history, best = folder.history(), int(folder.metrics()["best_epoch"])
+            if not info.closed_form:
+                facts.append(("epochs", f"{len(history)}; the weights are those of epoch {best}"))
+            facts.append(("time", _seconds(float(history["seconds"].sum()))))
+        with suppress(api.RunError):
+            memory = folder.peak_memory().get("host", math.nan)
+            facts += [] if math.isnan(memory) else [("largest memory", f"{memory / 2**20:,.0f} MiB")]
+    used = sum(use.clips for use in info.corrections)
+    facts += [("labels by people", f"{used:,} of single modalities")] if used else []
+    return facts
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 100:
+        return parts.count(round(seconds), "second")
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def folder_of(request: Request, key: str = "run") -> tuple[str, parts.RunFolder]:
+    """Return the name and folder of the run that a request names.
+
+    Raises:
+        RequestError, NotHereError: if it names none, or it is not there.
+    """
+    name = request.query_params.get(key, "").strip("/")
+    if not name:
+        raise RequestError(f"The link names no run: add {key}=NAME.")
+    folder = parts.open_run(site_of(request).workspace.path(name), seeds=True)
+    if not folder.is_run:
+        raise NotHereError(f"{name[:200]!r} is not a run.")
+    return name, folder
+
+
+def history(request: Request) -> Response:
+    """Return the epochs of a run so far, for the curves."""
+    name, folder = folder_of(request)
+    site = site_of(request)
+    summary = site.runs.of(name)
+    content: dict[str, Any] = {"state": summary.state, "epochs": [], "columns": {}, "best": None, "problem": ""}
+    content["most"] = summary.settings.get("training.max_epochs")
+    job = next((job for job in site.jobs.all() if job.out == name), None)
+    content["job"] = None if job is None else {"id": job.id, "status": job.status, "over": job.over}
+    try:
+        table = folder.history()
+    except api.RunError as error:
+        content["problem"] = "" if summary.state != "finished" else str(error)
+        return answer(content)
+    content["epochs"] = table["epoch"].tolist()
+    content["columns"] = {
+        key: table[key].astype(float).tolist()
+        for key in map(str, table.columns)
+        if key.startswith(("valid_", "loss_")) or key == "seconds"
+    }
+    errors = table["valid_mae"]
+    content["best"] = int(table.loc[errors.idxmin(), "epoch"]) if errors.notna().any() else None
+    return answer(content)
+
+
+def clips(request: Request) -> Response:
+    """Return label, score and words of the clips of one split, as columns."""
+    _, folder = folder_of(request)
+    split = request.query_params.get("split", "valid")
+    table = predictions(folder)
+    if {"split", "label"} <= set(table):
+        table = table[table["split"] == split].dropna(subset=["label", "score"]).head(_MOST)
+    else:
+        table = table.head(0)
+    ids = table["id"].astype(str).tolist()
+    words = texts(folder)
+    return answer(
+        {
+            "split": split,
+            "range": folder.info().label_range,
+            "id": ids,
+            "x": table["label"].astype(float).round(3).tolist() if ids else [],
+            "y": table["score"].astype(float).round(3).tolist() if ids else [],
+            "text": [words.get(name, "") for name in ids],
+        }
+    )
+
+
+def pictures(request: Request) -> Response:
+    """Return the pictures of the report, in groups; the first time, they are drawn."""
+    name, folder = folder_of(request)
+    made = site_of(request).analyses.report(folder.path) / "pictures"
+    groups: dict[str, list[dict[str, str]]] = {title: [] for _, title in _GROUPS}
+    for file in sorted(made.glob("*.svg")):
+        title = next(title for prefix, title in _GROUPS if file.stem.startswith(prefix))
+        link = f"/v1/run-picture?run={path_part(name)}&name={file.stem}"
+        groups[title].append({"name": file.stem, "alt": file.stem.replace("-", " "), "link": link})
+    return answer([{"title": title, "pictures": entries} for title, entries in groups.items() if entries])
+
+
+def picture(request: Request) -> Response:
+    """Return one of these pictures, as SVG, or as PNG to download."""
+    _, folder = folder_of(request)
+    name, suffix = request.query_params.get("name", ""), request.query_params.get("as", "svg")
+    made = site_of(request).analyses.report(folder.path) / "pictures"
+    file = next((file for file in made.glob("*.*") if file.stem == name and file.suffix == f".{suffix}"), None)
+    if file is None:
+        raise NotHereError("The report has no such picture.")
+    if suffix == "png":
+        return FileResponse(file, filename=file.name)
+    headers = {"content-security-policy": _SVG_POLICY, "cache-control": "private, max-age=60"}
+    return FileResponse(file, media_type="image/svg+xml", headers=headers)
+
+
+def report(request: Request) -> Response:
+    """Return the report as one page to keep."""
+    _, folder = folder_of(request)
+    file = site_of(request).analyses.report(folder.path) / "report.html"
+    return FileResponse(file, filename=f"{parts.safe_name(folder.path.name)}-report.html", media_type="text/html")
+
+
+routes = [
+    Route("/runs/{name:path}", show),
+    Route("/v1/run-history", history),
+    Route("/v1/run-clips", clips),
+    Route("/v1/run-pictures", pictures),
+    Route("/v1/run-picture", picture),
+    Route("/v1/run-report", report),
+]

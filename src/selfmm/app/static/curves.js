@@ -1,0 +1,99 @@
+// Curves over epochs, with uPlot; each number can be read off by pointing, or in the table below.
+import { element } from "./app.js";
+import { colour, onLook } from "./plane.js";
+
+const NAMES = { fusion: "all together" };
+
+/** Draw one picture: `lines` is a list of { title, values, colour, dash }; all share `epochs`. */
+export function curve(box, { title, epochs, lines, best, digits = 3, note, height = 220 }) {
+  const place = element("div", { class: "curve" });
+  box.append(element("figure", {}, element("figcaption", {}, element("b", {}, title), note ? element("span", { class: "soft" }, ` ${note}`) : ""), place));
+  let chart = null;
+  onLook(place, () => {
+    const width = Math.max(place.clientWidth, 220);
+    chart?.destroy();
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "12px system-ui" };
+    chart = new window.uPlot(
+      {
+        width,
+        height,
+        cursor: { drag: { x: false, y: false } },
+        scales: { x: { time: false, range: epochs.length > 1 ? [epochs[0], epochs.at(-1)] : [epochs[0] - 1, epochs[0] + 1] }, y: { range: (_, low, high) => padded(low, high) } },
+        axes: [
+          { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500], values: (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? mark : "")) },
+          { ...axis, size: 52 },
+        ],
+        series: [
+          { label: "epoch", value: (_, value) => value ?? "–" },
+          ...lines.map((line) => ({
+            label: line.title,
+            stroke: colour(line.colour),
+            width: 2,
+            dash: line.dash,
+            points: { show: epochs.length < 60, size: 5 },
+            value: (_, value) => (value === null || value === undefined ? "–" : value.toFixed(digits)),
+          })),
+        ],
+        hooks: { draw: [(plot) => mark(plot, best)] },
+      },
+      [epochs, ...lines.map((line) => line.values)],
+      place,
+    );
+  });
+  return place;
+}
+
+function padded(low, high) {
+  if (low === null) return [0, 1];
+  const space = (high - low || Math.abs(high) || 1) * 0.08;
+  return [low - space < 0 && low >= 0 ? 0 : low - space, high + space];
+}
+
+/** Draw a dotted line at the epoch whose weights the run keeps. */
+function mark(plot, best) {
+  if (best === null || best === undefined) return;
+  const x = plot.valToPos(best, "x", true);
+  const pen = plot.ctx;
+  pen.save();
+  pen.strokeStyle = colour("--strong");
+  pen.setLineDash([4, 4]);
+  pen.beginPath();
+  pen.moveTo(x, plot.bbox.top);
+  pen.lineTo(x, plot.bbox.top + plot.bbox.height);
+  pen.stroke();
+  pen.restore();
+}
+
+/** Return the name and the colour of a modality, by its place among others. */
+export function look(name, place = 0) {
+  const known = { text: "--text", audio: "--audio", vision: "--vision", fusion: "--fusion" };
+  return { title: NAMES[name] ?? name, colour: known[name] ?? ["--text", "--audio", "--vision", "--positive", "--negative"][place % 5] };
+}
+
+/** Draw the curves of a training from the columns of its history. */
+export function training(box, history) {
+  box.replaceChildren();
+  const { epochs, columns, best } = history;
+  const columns_ = element("div", { class: "curves" });
+  box.append(columns_);
+  curve(columns_, { title: "Validation error (MAE)", note: best ? `lowest ${Math.min(...columns.valid_mae.filter((value) => value !== null)).toFixed(3)} at epoch ${best}, dotted: the run keeps its weights` : "", epochs, best, lines: [{ title: "MAE", values: columns.valid_mae, colour: "--fusion" }] });
+  if (columns.valid_corr) curve(columns_, { title: "Validation correlation", epochs, best, lines: [{ title: "Corr", values: columns.valid_corr, colour: "--positive" }] });
+  const losses = Object.keys(columns).filter((key) => key.startsWith("loss_"));
+  if (losses.length) {
+    curve(columns_, {
+      title: "Training losses",
+      epochs,
+      best,
+      lines: losses.map((key, place) => ({ ...look(key.slice(5), place), values: columns[key], dash: key === "loss_fusion" ? undefined : [6, 3] })),
+    });
+  }
+  const heads = ["epoch", "valid_mae", "valid_corr", ...losses].filter((key) => key === "epoch" || columns[key]);
+  const names = { epoch: "epoch", valid_mae: "valid MAE", valid_corr: "valid Corr" };
+  box.append(
+    element("details", { class: "reading" }, element("summary", {}, `As numbers: ${epochs.length === 1 ? "1 epoch" : `${epochs.length} epochs`}`),
+      element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The epochs as numbers" }, element("table", { class: "figures" },
+        element("thead", {}, element("tr", {}, heads.map((key) => element("th", { scope: "col", class: "number" }, names[key] ?? `loss ${look(key.slice(5)).title}`)))),
+        element("tbody", {}, epochs.map((epoch, row) => element("tr", { class: epoch === best ? "chosen" : null }, heads.map((key) => element("td", { class: "number" }, key === "epoch" ? String(epoch) : columns[key][row]?.toFixed(4) ?? "–"))))))),
+    ),
+  );
+}

@@ -1,0 +1,74 @@
+// The form of a training: a name that is free, the command that it stands for, and the job that it starts.
+import { ask, notify, RequestError } from "./app.js";
+
+const form = document.getElementById("train");
+if (form) {
+  const taken = new Set(JSON.parse(document.getElementById("taken").textContent));
+  const fields = form.elements;
+  const wrong = document.getElementById("wrong");
+  let own = Boolean(fields.name.value);
+
+  const chosen = () => fields.data.selectedOptions[0];
+  function suggest() {
+    const facts = chosen().dataset;
+    const box = document.getElementById("facts");
+    box.textContent = facts.facts ?? "";
+    box.className = facts.problem ? "problem" : "soft";
+    document.getElementById("choice").textContent = fields.model.value || fields.preset.value || !fields.data.value || facts.problem
+      ? fields.preset.value && !fields.model.value ? "The preset names the model." : ""
+      : Number(facts.rated) < 1000 ? `With ${facts.rated} rated clips it will probably be adapt, which takes seconds.` : `With ${facts.rated} rated clips it will probably be Self-MM, starting from the starter. On a processor without a graphics card that can take hours.`;
+    if (own || !fields.data.value) return;
+    const data = fields.data.value === "." ? "data" : fields.data.value.split("/").at(-1);
+    const base = `runs/${[data, fields.model.value || fields.preset.value || "auto"].join("-")}`;
+    let name = base;
+    for (let number = 2; taken.has(name); number += 1) name = `${base}-${number}`;
+    fields.name.value = name;
+  }
+
+  const values = () => Object.fromEntries(["data", "model", "preset", "start", "seed", "name"].map((name) => [name, fields[name].value]));
+  let late = 0;
+  async function preview() {
+    const turn = (late += 1);
+    try {
+      const { command } = await ask("/v1/train", { json: { ...values(), only: true } });
+      if (turn !== late) return;
+      document.getElementById("command").textContent = command;
+      wrong.textContent = "";
+    } catch (error) {
+      if (turn === late && fields.data.value && fields.name.value) wrong.textContent = error.message;
+    }
+  }
+
+  fields.name.addEventListener("input", () => (own = Boolean(fields.name.value)));
+  let wait = null;
+  form.addEventListener("input", () => {
+    suggest();
+    clearTimeout(wait);
+    wait = setTimeout(preview, 250);
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = document.getElementById("begin");
+    button.disabled = true;
+    wrong.textContent = "";
+    try {
+      const { job } = await ask("/v1/train", { json: values() });
+      location.href = `/jobs/${job}`;
+    } catch (error) {
+      wrong.textContent = error instanceof RequestError ? error.message : `The page has a problem: ${error.message}`;
+      button.disabled = false;
+      wrong.scrollIntoView({ block: "nearest" });
+    }
+  });
+  document.getElementById("copy").addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(document.getElementById("command").textContent);
+      notify("Copied.");
+    } catch {
+      notify("The browser does not allow copying. Select the command instead.", "error");
+    }
+  });
+  addEventListener("pageshow", () => (document.getElementById("begin").disabled = false));
+  suggest();
+  if (fields.data.value) preview();
+}
