@@ -88,12 +88,12 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         return
     options = request.get("options", {})
     if "watch" in request:
-        score(model, request["watch"], lambda event: _send(answers, event))
+        score(model, request["watch"], lambda event: _send(answers, dict(event)))
         return
     if "warm" in request:
         return  # the run is in memory now
     if "sentences" in request:
-        for prediction in _explained(model, request["sentences"]):
+        for prediction in _sentences(model, request["sentences"]):
             _send(answers, {"prediction": prediction.to_json()})
         return
     if "text" in request:
@@ -119,7 +119,7 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         api.save_predictions(predictions, name)
 
 
-def _explained(model: Any, texts: list[str]) -> list[api.Prediction]:
+def _sentences(model: Any, texts: list[str]) -> list[api.Prediction]:
     """Return the predictions of sentences, explained if the model can be explained."""
     try:
         return api.predict_texts(model, texts, explain=True)
