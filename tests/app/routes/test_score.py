@@ -357,8 +357,9 @@ def test_what_the_server_does_not_do(app: Any, studio: Path, tmp_path: Path, spo
         status, answer = ask(app, f"/v1/scores/{spoken}", {"run": RUN, **content})
         assert status == 400
         assert answer["error"]
-    for content in ({"text": " "}, {"text": "a", "words": [["a"]]}):
-        assert ask(app, f"/v1/scores/{spoken}/words", {"run": RUN, **content})[0] == 400
+    wrong: tuple[dict[str, Any], ...] = ({"text": " "}, {"text": "a", "words": [["a"]]})
+    for corrected in wrong:
+        assert ask(app, f"/v1/scores/{spoken}/words", {"run": RUN, **corrected})[0] == 400
     assert ask(app, "/v1/sentences", {"texts": [""]})[0] == 400
 
 
