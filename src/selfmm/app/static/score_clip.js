@@ -126,7 +126,8 @@ async function finish(mine, state) {
   }
   showFiles(mine, state);
   const link = parameters();
-  if (link.has("from") && link.has("to") && !lanes.selection) lanes.select([Number(link.get("from")), Number(link.get("to"))]);
+  if (lanes.selection) selected(lanes.selection, true);
+  else if (link.has("from") && link.has("to")) lanes.select([Number(link.get("from")), Number(link.get("to"))]);
   if (video.paused) tick();
 }
 
@@ -298,7 +299,7 @@ async function selected(span, settled) {
   if (time < start || time > end) seek(start);
   const box = $("selected");
   const title = element("h3", {}, `Selection ${clock(start)} to ${clock(end)}`);
-  const say = element("p", { class: "soft" }, "Scoring the selection …");
+  const say = element("p", { class: "soft" }, shown ? "Scoring the selection …" : "It gets scores of its own when the whole recording is scored.");
   box.hidden = false;
   box.replaceChildren(title, say);
   if (!shown) return;
@@ -450,7 +451,7 @@ $("link").addEventListener("click", async () => {
 });
 $("run").addEventListener("change", () => {
   remember({ run: run() === "starter" ? null : run() }, { push: true });
-  score().then(() => lanes.selection && selected(lanes.selection, true));
+  score();
 });
 window.addEventListener("popstate", () => {
   const wanted = parameters().get("run") ?? "starter";
