@@ -29,6 +29,7 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -56,6 +57,8 @@ def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    with suppress(OSError):  # if memory runs out, the system ends this process, and not the server
+        Path("/proc/self/oom_score_adj").write_text("500")
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
     while True:

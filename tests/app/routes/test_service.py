@@ -173,6 +173,21 @@ def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing(api: 
     wait_for(lambda: not api.leftovers())
 
 
+def test_uploads_at_once_are_limited_too(api: Loopback) -> None:
+    request = api.request(
+        "/v1/predict", form("fine"), headers={"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+    )
+    connections = [api.connect() for _ in range(4)]
+    for connection in connections:
+        connection.sendall(request[:-5])
+    wait_for(lambda: api.service.scratch.count == 4)
+    assert api.recording("fine").status == 429
+    for connection in connections:
+        connection.sendall(request[-5:])
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        connection.close()
+
+
 def test_a_full_disk_is_said_and_nothing_is_left(api: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         free = 1000
