@@ -173,6 +173,10 @@ def test_a_file_that_is_replaced_or_deleted_is_read_again(tmp_path: Path) -> Non
     other = rated(tmp_path / "other-ratings.jsonl", rate("c", 1), rate("d", 1), rate("e", 1))
     other.path.replace(journal.path)
     assert [act.id for act in journal.acts()] == ["c", "d", "e"]
+    lines = journal.path.read_text().splitlines(keepends=True)
+    journal.path.write_text("".join([lines[0], *reversed(lines[1:]), *lines[1:]]))  # in place, and longer
+    assert [act.id for act in journal.acts()] == ["c", "d", "e"]
+    assert len(journal._standing._stacks["Ann", "c", "clip"]) == 2
     journal.path.unlink()
     assert journal.acts() == []
     journal.add(rate("f", 1))

@@ -85,7 +85,7 @@ def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False
     return out
 
 
-def clips_to_rate(source: str | Path) -> pd.DataFrame:
+def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
     """Return the clips of a data set, a folder of recordings or a table of clips, in their order.
 
     Returns:
@@ -99,14 +99,14 @@ def clips_to_rate(source: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     from selfmm.data.manifest import MANIFEST
-    from selfmm.data.store import open_dataset
+    from selfmm.data.store import Dataset, as_dataset
     from selfmm.features.clips.listing import read_clips
 
-    source, columns = Path(source), ["id", "path", "start", "end", "text", "video", "split", "label"]
-    if (source / MANIFEST).is_file():
-        table = open_dataset(source).samples.reindex(columns=columns)
+    columns = ["id", "path", "start", "end", "text", "video", "split", "label"]
+    if isinstance(source, Dataset) or (Path(source) / MANIFEST).is_file():
+        table = as_dataset(source).samples.reindex(columns=columns)
     else:
-        rows = [[getattr(clip, name) for name in columns] for clip in read_clips(source).clips]
+        rows = [[getattr(clip, name) for name in columns] for clip in read_clips(Path(source)).clips]
         table = pd.DataFrame(rows, columns=columns)
         table["path"] = table["path"].map(str)
     for name in ("path", "text", "video", "split"):

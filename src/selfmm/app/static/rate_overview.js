@@ -12,7 +12,7 @@ export async function showOverview(source, linkTo) {
   drawAgreement(summary);
   drawDisagreements(summary, linkTo);
   drawPlan(summary.plan);
-  for (const link of byId("exports").querySelectorAll("a")) link.toggleAttribute("aria-disabled", !summary.raters.length);
+  byId("exports").hidden = !summary.raters.length;
 }
 
 function drawAgreement({ agreement, raters, range, damaged }) {
