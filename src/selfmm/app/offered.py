@@ -13,10 +13,17 @@ from selfmm.app.workspace import Workspace
 
 
 class Offered(Protocol):
-    """The runs that can be named in a request."""
+    """The runs that can be named in a request.
+
+    Attributes:
+        default: name of the run that is used if a request names none.
+    """
+
+    @property
+    def default(self) -> str: ...
 
     def names(self) -> list[str]:
-        """Return their names; the first is used if a request names none."""
+        """Return their names, the default first."""
 
     def place(self, name: str) -> str | Path:
         """Return ``starter`` or the folder of a run.
@@ -28,6 +35,8 @@ class Offered(Protocol):
 
 class InFolder:
     """The starter, and the runs in the folder of the app."""
+
+    default = parts.STARTER
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -58,6 +67,7 @@ class Given:
             name: parts.STARTER if str(run) == parts.STARTER else Path(run).resolve()
             for name, run in zip(names, runs, strict=True)
         }
+        self.default = names[0]
 
     def names(self) -> list[str]:
         return list(self._runs)

@@ -16,13 +16,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from selfmm.app.errors import BusyError, ScoringError, StoppingError
 
 _END = 5.0  # seconds that a worker has to end
+_PAUSE = 5.0  # seconds before another worker is started if one could not be
 _PATIENCE = 20.0  # seconds that a recording lets sentences go first
 _TOGETHER = 64  # sentences in one call of a model
 _ENVIRONMENT = {
@@ -102,7 +103,13 @@ class Task:
 
     @property
     def _texts(self) -> Sequence[str]:
-        return self.request.get("text", ())
+        texts: Sequence[str] = self.request.get("text", ())
+        return texts
+
+    @property
+    def _short(self) -> bool:
+        """Whether it takes less than a second."""
+        return bool(self._texts) or "sentences" in self.request
 
     def _fits(self, other: Task) -> bool:
         """Return whether the sentences of both can be scored together."""
@@ -152,7 +159,7 @@ class Scoring:
         with self._changed:
             self.check()
             self._queue.append(task)
-            self._changed.notify()
+            self._changed.notify_all()
         return task
 
     def check(self) -> None:
@@ -220,7 +227,7 @@ class Scoring:
                 self._changed.wait()
             first = self._queue[0]
             if time.monotonic() - first.began < _PATIENCE:
-                first = next((task for task in self._queue if task._texts), first)
+                first = next((task for task in self._queue if task._short), first)
             group = [first]
             for task in self._queue:
                 if task is not first and first._fits(task):
@@ -250,9 +257,18 @@ class Scoring:
                     self._running.difference_update(group)
             if worker is not None and not worker.alive:
                 worker.kill()  # and reap
-                worker = self._warm() if self._first is not None and not self._ended else None
+                worker = self._replaced() if self._first is not None else None
         if worker is not None:
             worker.close()
+
+    def _replaced(self) -> _Worker | None:
+        """Return a new worker that is warm. If none can be had, wait a while: otherwise this thread would take, and
+        fail, the tasks that the other workers could do."""
+        worker = None if self._ended else self._warm()
+        if worker is None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended, _PAUSE)
+        return worker
 
     def _warm(self) -> _Worker | None:
         """Return a worker that has answered the first request; None if it could not."""
@@ -260,9 +276,10 @@ class Scoring:
         worker = None
         try:
             worker = _Worker(self._module)
-            for event in worker.ask(self._first or {}):
-                if event.get("over") or "error" in event:
-                    problem = str(event.get("error", ""))
+            with self._limited(worker):
+                for event in worker.ask(self._first or {}):
+                    if event.get("over") or "error" in event:
+                        problem = str(event.get("error", ""))
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"[:300]
         if problem and worker is not None:
@@ -279,20 +296,8 @@ class Scoring:
         begun = [task for task in group if task._begin(worker.kill_now if alone else None)]
         if not begun:
             return
-        late = threading.Event()
-
-        def expire() -> None:
-            late.set()
-            worker.kill_now()
-
-        clock = threading.Timer(self.timeout, expire)
-        clock.daemon = True
-        clock.start()
-        try:
+        with self._limited(worker) as late:
             error, kind = self._follow(begun, worker)
-        finally:
-            clock.cancel()
-            clock.join()
         if kind is None:
             for task in begun:
                 task._end("finished")
@@ -305,6 +310,24 @@ class Scoring:
             self._fail(begun, error, kind)
         if late.is_set() or (alone and begun[0].status == "cancelled"):
             worker.kill()  # the signal may be on its way: the worker takes no further task
+
+    @contextmanager
+    def _limited(self, worker: _Worker) -> Iterator[threading.Event]:
+        """Kill a worker that takes too long; the event says whether it did."""
+        late = threading.Event()
+
+        def expire() -> None:
+            late.set()
+            worker.kill_now()
+
+        clock = threading.Timer(self.timeout, expire)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield late
+        finally:
+            clock.cancel()
+            clock.join()
 
     def _fail(self, tasks: Sequence[Task], error: str, kind: str) -> None:
         for task in tasks:

@@ -19,11 +19,15 @@ class Scratch:
     Args:
         home: folder that several servers may share; each has a folder of its own in it, and holds a lock.
 
+    Attributes:
+        count: number of folders that are in use.
+
     Raises:
         OutputError: if it cannot be made.
     """
 
     def __init__(self, home: Path) -> None:
+        self.count = 0
         private_folder(home)
         name = secrets.token_hex(8)
         self._folder, self._lock = home / name, FileLock(home / f"{name}.lock")
@@ -44,9 +48,11 @@ class Scratch:
         """
         folder = self._folder / secrets.token_hex(8)
         private_folder(folder)
+        self.count += 1
         try:
             yield folder
         finally:
+            self.count -= 1
             shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:

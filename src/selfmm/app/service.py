@@ -8,6 +8,7 @@ from pathlib import Path
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.errors import ScoringError
 from selfmm.app.offered import Given
 from selfmm.app.routes import service as routes
 from selfmm.app.scoring import Scoring
@@ -58,10 +59,13 @@ def run(
     with listen(host, port) as sock:
         number = sock.getsockname()[1]
         scratch = Scratch(state_home() / "serve")
-        first = {"run": str(offered.place(offered.names()[0]))}
+        first = {"run": str(offered.place(offered.default))}
         scoring = Scoring(workers=workers, waiting=waiting, timeout=timeout, first=first)
         try:
-            scoring.wait_until_ready()
+            try:
+                scoring.wait_until_ready()
+            except ScoringError as error:
+                raise api.RunError(str(error)) from error
             ready(address(host, number))
             rules = Rules(LOOPBACK | {host, *names}, token, cookie="", body=limits.upload + 2**20, open_paths={HEALTH})
             service = Service(offered, scoring, scratch, limits)

@@ -29,6 +29,7 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -56,6 +57,8 @@ def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    with suppress(OSError):  # if memory runs out, the system ends this process, and not the server
+        Path("/proc/self/oom_score_adj").write_text("500")
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
     while True:
@@ -88,12 +91,12 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         return
     options = request.get("options", {})
     if "watch" in request:
-        score(model, request["watch"], lambda event: _send(answers, event))
+        score(model, request["watch"], lambda event: _send(answers, dict(event)))
         return
     if "warm" in request:
         return  # the run is in memory now
     if "sentences" in request:
-        for prediction in _explained(model, request["sentences"]):
+        for prediction in _sentences(model, request["sentences"]):
             _send(answers, {"prediction": prediction.to_json()})
         return
     if "text" in request:
@@ -119,7 +122,7 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         api.save_predictions(predictions, name)
 
 
-def _explained(model: Any, texts: list[str]) -> list[api.Prediction]:
+def _sentences(model: Any, texts: list[str]) -> list[api.Prediction]:
     """Return the predictions of sentences, explained if the model can be explained."""
     try:
         return api.predict_texts(model, texts, explain=True)

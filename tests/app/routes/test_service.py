@@ -126,7 +126,7 @@ def test_a_worker_that_crashes_or_hangs_costs_one_request(api: Loopback) -> None
 
 def test_a_full_queue_refuses_and_says_when_to_come_back(api: Loopback) -> None:
     results: list[int] = []
-    threads = [threading.Thread(target=lambda: results.append(api.recording("wait 1").status)) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: results.append(api.recording("wait 3").status)) for _ in range(4)]
     for thread in threads:
         thread.start()
     wait_for(lambda: api.service.scoring.running == 2 and api.service.scoring.waiting == 2)
@@ -171,6 +171,21 @@ def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing(api: 
         connection.sendall(request[: len(request) // 2])
         wait_for(api.leftovers)
     wait_for(lambda: not api.leftovers())
+
+
+def test_uploads_at_once_are_limited_too(api: Loopback) -> None:
+    request = api.request(
+        "/v1/predict", form("fine"), headers={"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+    )
+    connections = [api.connect() for _ in range(4)]
+    for connection in connections:
+        connection.sendall(request[:-5])
+    wait_for(lambda: api.service.scratch.count == 4)
+    assert api.recording("fine").status == 429
+    for connection in connections:
+        connection.sendall(request[-5:])
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        connection.close()
 
 
 def test_a_full_disk_is_said_and_nothing_is_left(api: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from selfmm.api import parts
-from selfmm.app.errors import RequestError, ScoringError, TooLargeError
+from selfmm.app.errors import BusyError, RequestError, ScoringError, TooLargeError
 from selfmm.app.offered import describe
 from selfmm.app.pages import answer, discreet, json_of, service_of
 from selfmm.app.receiving import Form, receive
@@ -41,6 +41,8 @@ async def predict(request: Request) -> Response:
             "Send a recording as a form (multipart/form-data, field `recording`), or text as JSON "
             '(application/json): {"text": "I loved it"}.'
         )
+    if service.scratch.count >= service.scoring.workers + service.scoring.most_waiting:
+        raise BusyError("Too many recordings are being sent. Try again in a while.")
     with service.scratch.folder() as folder:
         form = await receive(request, folder)
         content = _recording(service, form)
@@ -55,8 +57,7 @@ def health(request: Request) -> Response:
     scoring = service.scoring
     content: dict[str, Any] = {"status": "stopping" if scoring.stopping else "ready", "ready": not scoring.stopping}
     if request.scope.get("authorised", True):
-        names = service.runs.names()
-        content |= {"version": parts.__version__, "run": names[0], "runs": len(names)}
+        content |= {"version": parts.__version__, "run": service.runs.default, "runs": len(service.runs.names())}
         content |= {"waiting": scoring.waiting, "running": scoring.running, "workers": scoring.workers}
     return answer(content, 503 if scoring.stopping else 200)
 
@@ -170,7 +171,7 @@ def _place(service: Service, fields: Mapping[str, Any]) -> str:
     name = fields.get("run")
     if name is not None and not isinstance(name, str):
         raise RequestError("`run` is the name of a run; /v1/runs lists them.")
-    return str(service.runs.place(name if name else service.runs.names()[0]))
+    return str(service.runs.place(name or service.runs.default))
 
 
 def _refuse_unknown(fields: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:

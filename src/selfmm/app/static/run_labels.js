@@ -1,5 +1,5 @@
 // The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and what epochs did to them.
-import { ask, attempt, element, parameters, remember } from "./app.js";
+import { ask, attempt, element, parameters, remember, waiting } from "./app.js";
 import { choiceButtons, clipRows } from "./clip_rows.js";
 import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
@@ -9,7 +9,8 @@ attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "
 
 async function show() {
   const { run, data } = box.dataset;
-  const found = await ask(`/v1/run-labels?run=${encodeURIComponent(run)}`);
+  const ready = waiting(box, "The labels are audited. The first time this takes some seconds.");
+  const found = await ask(`/v1/run-labels?run=${encodeURIComponent(run)}`).finally(ready);
   const { clips, modalities } = found;
   const every = clips.id.map((_, index) => index);
   const neutral = found.neutral;
