@@ -91,7 +91,7 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         return
     options = request.get("options", {})
     if "watch" in request:
-        score(model, request["watch"], lambda event: _send(answers, event))
+        score(model, request["watch"], lambda event: _send(answers, dict(event)))
         return
     if "warm" in request:
         return  # the run is in memory now

@@ -54,7 +54,7 @@ class Lanes:
     @property
     def times(self) -> npt.NDArray[np.float64]:
         """(n,) time of each sample, seconds."""
-        return self.start + np.arange(len(self)) * self.step
+        return _clock(len(self), self.step, self.start)
 
     def thinned(self, points: int) -> Lanes:
         """Return the lanes with ``points`` samples at most, which keep every peak and every low.
@@ -101,7 +101,8 @@ def lanes_of(features: Features) -> Lanes | None:
     if signals is None:
         return None
     first = math.ceil(features.start / STEP - _EPSILON)
-    clock = np.arange(first, max(math.ceil(features.end / STEP - _EPSILON), first)) * STEP
+    last = max(math.ceil(features.end / STEP - _EPSILON), first)
+    clock = _clock(last - first, STEP, first * STEP)
     values: dict[str, Floats | None] = dict.fromkeys(NAMES)
     missing: dict[str, str] = {}
     if signals.level is None:
@@ -150,6 +151,10 @@ def merged(parts: Iterable[Lanes]) -> Lanes | None:
         values[name] = whole if any(part.values[name] is not None for part in lanes) else None
     missing = {name: reason for part in lanes for name, reason in part.missing.items() if values[name] is None}
     return Lanes(first * step, step, values, missing)
+
+
+def _clock(samples: int, step: float, start: float) -> npt.NDArray[np.float64]:
+    return start + np.arange(samples, dtype=np.float64) * step
 
 
 def _voice(signals: Signals, clock: npt.NDArray[np.float64]) -> dict[str, Floats | None]:

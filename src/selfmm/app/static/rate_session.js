@@ -8,18 +8,24 @@ const byId = (id) => document.getElementById(id);
 
 export class Session {
   /** `choice` is what the setup says; `queue` takes the acts; `onFinished` is called when all clips are done. */
-  constructor(choice, passes, mine, queue, onFinished) {
+  constructor(choice, { ids, passes, mine }, queue, onFinished) {
     this.choice = choice;
     this.queue = queue;
     this.onFinished = onFinished;
-    this.tasks = passes.flatMap(({ target, mode, ids }) => ids.map((id) => ({ id, target, mode })));
+    this.tasks = passes.flatMap(({ target, mode, without }) => {
+      const left = new Set(without); // places of clips that lack what the mode shows
+      return ids.filter((_, number) => !left.has(number)).map((id) => ({ id, target, mode }));
+    });
     this.done = new Map(); // by place: the label, null if it was skipped
     this.history = []; // places in the order of their last acts
     this.before = []; // what each act of this session replaced
     this.clips = new Map(); // by mode and id: a promise of what is shown
     this.stage = new Stage(byId("stage"));
     this.places = new Map(this.tasks.map((task, number) => [placeOf(task), number]));
-    for (const [id, target, label] of mine) this.set(placeOf({ id, target }), label);
+    for (const [id, target, label] of mine) {
+      const place = placeOf({ id, target });
+      if (this.places.has(place)) this.set(place, label);
+    }
     this.at = -1;
   }
 

@@ -126,7 +126,8 @@ async function finish(mine, state) {
   }
   showFiles(mine, state);
   const link = parameters();
-  if (link.has("from") && link.has("to") && !lanes.selection) lanes.select([Number(link.get("from")), Number(link.get("to"))]);
+  if (lanes.selection) selected(lanes.selection, true);
+  else if (link.has("from") && link.has("to")) lanes.select([Number(link.get("from")), Number(link.get("to"))]);
   if (video.paused) tick();
 }
 
@@ -294,10 +295,11 @@ async function selected(span, settled) {
   if (!settled) return;
   const [start, end] = span.map((time) => Number(time.toFixed(2)));
   remember({ from: start, to: end });
-  if (video.currentTime < start || video.currentTime > end) seek(start);
+  const time = video.readyState ? video.currentTime : Number(parameters().get("t"));
+  if (time < start || time > end) seek(start);
   const box = $("selected");
   const title = element("h3", {}, `Selection ${clock(start)} to ${clock(end)}`);
-  const say = element("p", { class: "soft" }, "Scoring the selection …");
+  const say = element("p", { class: "soft" }, shown ? "Scoring the selection …" : "It gets scores of its own when the whole recording is scored.");
   box.hidden = false;
   box.replaceChildren(title, say);
   if (!shown) return;
@@ -338,7 +340,8 @@ function showPart(box, title, prediction, result) {
 // The player
 
 function seek(time) {
-  video.currentTime = Math.min(Math.max(time, 0), lanes.duration);
+  // Until it is scored, only the video knows how long it is.
+  video.currentTime = Math.min(Math.max(time, 0), shown ? lanes.duration : Infinity, Number.isFinite(video.duration) ? video.duration : 1e7);
   lanes.setTime(time, true);
   tick();
   linkTime();
@@ -448,7 +451,7 @@ $("link").addEventListener("click", async () => {
 });
 $("run").addEventListener("change", () => {
   remember({ run: run() === "starter" ? null : run() }, { push: true });
-  score().then(() => lanes.selection && selected(lanes.selection, true));
+  score();
 });
 window.addEventListener("popstate", () => {
   const wanted = parameters().get("run") ?? "starter";

@@ -1,6 +1,6 @@
 // Lanes on one clock: the curve of scores, words, voice and face. One canvas, one cursor, one selection.
 import { clock, element, figure } from "./app.js";
-import { neutralOf } from "./score_bars.js";
+import { neutralOf, TITLES } from "./score_bars.js";
 import { largestOf, shade } from "./score_words.js";
 
 const AXIS = 22; // pixels
@@ -77,11 +77,18 @@ export class Lanes {
     this.names.replaceChildren(
       ...this.lanes.map((lane) => {
         lane.shown = element("span", { class: "lane-value number" });
-        const name = element("div", { class: `lane-name${lane.missing ? " soft" : ""}` }, element("b", {}, lane.name), lane.missing ? ` ${lane.missing}` : null, lane.shown);
+        const name = element("div", { class: `lane-name${lane.missing ? " soft" : ""}` }, element("b", {}, lane.name), this.legend(lane), lane.missing ? ` ${lane.missing}` : null, lane.shown);
         name.style.top = `${lane.top}px`;
         return name;
       }),
     );
+  }
+
+  /** The colours of the thin lines in the curve. */
+  legend(lane) {
+    if (lane.name !== "Score") return null;
+    const names = ["text", "audio", "vision"].filter((name) => this.content.curve.some((span) => (span.scores[name] ?? null) !== null));
+    return names.map((name) => element("span", { class: `key ${name}` }, TITLES[name].toLowerCase()));
   }
 
   // The clock
