@@ -221,7 +221,7 @@ def test_the_server_imports_no_heavy_package(shown: Any) -> None:
 def test_the_pictures_of_the_report(shown: Any, visit: Visit) -> None:
     page = visit(shown, "/runs/runs/first").page
     page.get_by_role("button", name="Show the pictures").click()
-    page.locator("#report-pictures img").first.wait_for(timeout=120_000)
+    page.locator("#report-pictures img").first.wait_for(timeout=300_000)
     assert page.locator("#report-pictures img").count() > 5
     assert (
         page.locator("#report-pictures img").first.evaluate("image => image.decode().then(() => image.naturalWidth)")
