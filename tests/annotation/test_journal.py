@@ -82,9 +82,13 @@ def test_ratings_are_a_table_for_agreement(tmp_path: Path) -> None:
         ["b", "clip", "Ann", -1.0],
         ["b", "audio", "Bo", -1.0],
     ]
-    assert table[["proposal", "accepted", "seconds", "mode"]].values.tolist()[1] == [1.5, True, 2.35, "all"]
+    assert table.loc[1, ["proposal", "accepted", "seconds", "mode"]].tolist() == [1.5, True, 2.35, "all"]
     assert int(table["proposal"].isna().sum()) == 3
-    assert agreement(table).loc["clip", ["raters", "clips", "shared"]].tolist() == [2, 2, 1]
+    assert agreement(table)[["raters", "clips", "shared"]].to_dict("index")["clip"] == {
+        "raters": 2,
+        "clips": 2,
+        "shared": 1,
+    }
     assert [act.act for act in journal.acts()] == ["rate", "rate", "rate", "rate", "skip"]
     assert RatingJournal(tmp_path / "none-ratings.jsonl").ratings().empty
     assert list(RatingJournal(tmp_path / "none-ratings.jsonl").ratings()) == list(table)

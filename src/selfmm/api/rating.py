@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.core.errors import ArgumentsError, OutputError
+from selfmm.core.errors import ArgumentsError, MissingPackageError, OutputError, SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from selfmm.annotation.journal import RatingJournal
     from selfmm.data.store import Dataset
+    from selfmm.features.clips.clip import Clip
 
 SHEETS = (".csv", ".parquet", ".xlsx", ".json")
 
@@ -90,7 +91,7 @@ def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
 
     Returns:
         A row per clip: ``id``, ``path``, ``start``, ``end`` (seconds; NaN: the whole file), ``text``, ``video``,
-        ``split``, ``label`` (NaN if unknown). Texts that are unknown are None.
+        ``split``, ``label`` (NaN if unknown). Texts that are unknown are None; subtitles count as known.
 
     Raises:
         SourceError: if the list cannot be read or has no clips.
@@ -106,13 +107,26 @@ def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
     if isinstance(source, Dataset) or (Path(source) / MANIFEST).is_file():
         table = as_dataset(source).samples.reindex(columns=columns)
     else:
-        rows = [[getattr(clip, name) for name in columns] for clip in read_clips(Path(source)).clips]
-        table = pd.DataFrame(rows, columns=columns)
+        clips = read_clips(Path(source)).clips
+        table = pd.DataFrame([[getattr(clip, name) for name in columns] for clip in clips], columns=columns)
+        table["text"] = [_words(clip) for clip in clips]
         table["path"] = table["path"].map(str)
     for name in ("path", "text", "video", "split"):
         column = table[name].astype(object)
         table[name] = column.where(column.notna(), None)
     return table.astype(dict.fromkeys(("start", "end", "label"), "float64"))
+
+
+def _words(clip: Clip) -> str | None:
+    """Return the words of a clip, also those of its subtitles; None if they are not known, or cannot be read."""
+    from selfmm.features.words.subtitles import read_subtitles
+
+    if clip.text is not None or clip.subtitles is None:
+        return clip.text
+    try:
+        return read_subtitles(clip.subtitles, clip.start, clip.end).text or None
+    except (SourceError, MissingPackageError):  # an extraction says what is wrong with them
+        return None
 
 
 def save_rated_clips(ratings: RatingJournal, source: str | Path, out: str | Path) -> Path:

@@ -74,7 +74,7 @@ class Source:
         if scores is None or "text" not in scores:
             return self
         heard = scores.set_index("id")["text"].dropna()
-        texts = [own or heard.get(clip) or None for clip, own in self.clips["text"].items()]
+        texts: list[Any] = [own or heard.get(clip) or None for clip, own in self.clips["text"].items()]
         shows = self.shows if "words" in self.shows or not any(texts) else ("words", *self.shows)
         return replace(self, clips=self.clips.assign(text=texts), shows=shows)
 
@@ -215,5 +215,5 @@ def clip_row(rating: Rating, source: Source, clip: str) -> tuple[dict[str, Any],
     """
     if clip not in source.clips.index:
         raise NotHereError(f"There is no clip {clip[:80]!r} in {source.title}.")
-    row = source.clips.loc[clip].to_dict()
+    row = {str(name): value for name, value in source.clips.loc[clip].items()}
     return row, None if row["path"] is None else rating.file(source.path, row["path"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,21 +96,12 @@ def _generated(folder: parts.RunFolder) -> pd.DataFrame | None:
     return wide.rename(columns=lambda name: f"score_{name}").rename_axis(columns=None).reset_index()
 
 
-def proposal_rows(
-    scores: pd.DataFrame | None, ids: Iterable[str], targets: Sequence[str], label_range: tuple[float, float]
-) -> dict[str, dict[str, float]]:
-    """Return the scores to propose, by clip and target, on the scale of the labels."""
-    if scores is None:
+def proposed(
+    scores: pd.DataFrame | None, ids: Sequence[str], target: str, label_range: tuple[float, float]
+) -> dict[str, float]:
+    """Return the score to propose for each of some clips that has one, on the scale of the labels."""
+    column = "score" if target == CLIP else f"score_{target}"
+    if scores is None or column not in scores:
         return {}
-    low, high = label_range
-    by_id, rows = scores.drop_duplicates("id").set_index("id"), {}
-    for clip in ids:
-        if clip in by_id.index:
-            row = by_id.loc[clip]
-            named = {target: row.get("score" if target == CLIP else f"score_{target}") for target in targets}
-            rows[clip] = {
-                target: round(min(max(float(score), low), high), 2)
-                for target, score in named.items()
-                if score is not None and math.isfinite(score)
-            }
-    return rows
+    known = scores.drop_duplicates("id").set_index("id")[column].reindex(ids).dropna()
+    return dict(zip(known.index.astype(str), known.clip(*label_range).round(2).tolist(), strict=True))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -77,7 +76,7 @@ def start(window: Any, query: str = "", rater: str = "Ann", source: str = "talks
 
 
 def clip(page: Any) -> str:
-    return parse_qs(urlsplit(page.url).query)["clip"][0]
+    return str(parse_qs(urlsplit(page.url).query)["clip"][0])
 
 
 def saved(page: Any) -> None:
@@ -358,7 +357,7 @@ def test_a_data_set_with_the_proposals_of_a_run(served: Any, workspace: Path, vi
     page.wait_for_selector("#accept:visible")
     columns = scores[["score_text", "score_audio", "score_vision"]]
     assert clip(page) == (columns.max(axis=1) - columns.min(axis=1)).idxmax()
-    proposed = round(float(np.clip(scores.loc[clip(page), "score"], -3, 3)), 2)
+    proposed = round(float(scores["score"].clip(-3, 3)[clip(page)]), 2)
     first = clip(page)
     press(page, "a")
     saved(page)
@@ -418,8 +417,8 @@ def test_a_training_is_a_job_whose_run_has_a_link(serve: Serve, tmp_path: Path, 
     assert "moves its scores towards your ratings" in page.inner_text("#train-expect")
     page.click("#train-start")
     page.wait_for_selector("#train-job a")
-    jobs = served.fetch("/v1/ratings/jobs/" + page.get_attribute("#train-job a:has-text('it')", "href").split("/")[-1])
-    assert json.loads(jobs[1])["of"] == 2
+    jobs = served.fetch("/v1/jobs/" + page.get_attribute("#train-job a:has-text('it')", "href").split("/")[-1])
+    assert [command.split()[1] for command in json.loads(jobs[1])["commands"]] == ["labels", "train"]
     deadline = time.monotonic() + 120
     while not (tmp_path / "data-rated" / "corrections.parquet").is_file() and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -20,7 +20,7 @@ from selfmm.app.clip_media import why_not
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, page, site_of
 from selfmm.app.rating import Source
-from selfmm.app.rating_scores import proposal_rows
+from selfmm.app.rating_scores import proposed
 from selfmm.app.state import private_folder
 
 _MOST = 200  # disagreements that are shown, and acts or clips in a request
@@ -110,8 +110,7 @@ def clips(request: Request) -> Response:
     ids, mode = query.getlist("clip")[:_MOST], query.get("mode", "all")
     scores = site.proposals.table(source, query.get("by", ""))
     source = source.with_words(scores)
-    targets = [query.get("target", screen.CLIP)]
-    proposals = proposal_rows(scores, ids, targets, source.ratings.label_range)
+    proposals = proposed(scores, ids, query.get("target", screen.CLIP), source.ratings.label_range)
     rows = []
     for clip in ids:
         row, file = screen.clip_row(site.rating, source, clip)
@@ -119,7 +118,7 @@ def clips(request: Request) -> Response:
             {
                 "id": clip,
                 "text": row["text"] if mode in ("all", "words") else None,
-                "proposal": proposals.get(clip, {}).get(targets[0]),
+                "proposal": proposals.get(clip),
                 **(_seen(request, source, clip, row, file, mode) if mode != "words" else {}),
             }
         )
@@ -271,12 +270,6 @@ async def train(request: Request) -> Response:
     return await run_in_threadpool(start)
 
 
-def job(request: Request) -> Response:
-    """Return how far a job of this screen is."""
-    found = site_of(request).jobs.get(request.path_params["job"])
-    return answer({"status": found.status, "done": found.done, "of": len(found.commands), "problem": found.problem})
-
-
 def _source(request: Request, name: str | None = None) -> Source:
     if name is None:
         name = request.query_params.get("source", "")
@@ -308,5 +301,4 @@ routes = [
     Route("/v1/ratings/file", download),
     Route("/v1/ratings/proposals", propose, methods=["POST"]),
     Route("/v1/ratings/train", train, methods=["POST"]),
-    Route("/v1/ratings/jobs/{job}", job),
 ]

@@ -92,7 +92,7 @@ async function score(run) {
   if (!begun) return;
   const box = byId("scores");
   await poll(async () => {
-    const job = await ask(`/v1/ratings/jobs/${begun.job}`).catch(() => null);
+    const job = await ask(`/v1/jobs/${begun.job}`).catch(() => null);
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
     box.hidden = false;

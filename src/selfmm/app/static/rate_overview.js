@@ -5,10 +5,14 @@ import { NAMES, labelText } from "./rate_words.js";
 const byId = (id) => document.getElementById(id);
 const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+let drawn = ""; // what is shown; it is drawn again only if something changed, so that the keyboard keeps its place
+
 /** Fill the part on agreement, and the one on training. */
 export async function showOverview(source, linkTo) {
   const summary = await attempt(() => ask(`/v1/ratings/summary?${new URLSearchParams({ source })}`));
-  if (!summary) return;
+  const text = JSON.stringify(summary);
+  if (!summary || text === drawn) return;
+  drawn = text;
   drawAgreement(summary);
   drawDisagreements(summary, linkTo);
   drawPlan(summary.plan);
@@ -124,6 +128,11 @@ function drawPlan(plan) {
   byId("train-start").disabled = Boolean(plan.problem);
 }
 
+/** The part of a step that is done, 0 to 1. */
+function part(progress) {
+  return progress && progress[1] ? progress[0] / progress[1] : 0;
+}
+
 /** Start a training with the ratings, and follow it. */
 export async function startTraining(source) {
   const button = byId("train-start");
@@ -136,12 +145,12 @@ export async function startTraining(source) {
   }
   const box = byId("train-job");
   await poll(async () => {
-    const job = await ask(`/v1/ratings/jobs/${begun.job}`).catch(() => null);
+    const job = await ask(`/v1/jobs/${begun.job}`).catch(() => null);
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
     const shown = [
-      element("p", {}, element("span", { class: `state ${job.status}` }, job.status), ` ${job.status === "running" ? `step ${job.done + 1} of ${job.of}` : ""}`),
-      over ? null : element("progress", { max: job.of, value: job.done, "aria-label": "Steps done" }),
+      element("p", {}, element("span", { class: `state ${job.status}` }, job.status), job.status === "running" ? ` step ${job.done + 1} of ${job.commands.length}` : ""),
+      over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "How far it is" }),
       job.problem ? element("p", { class: "problem" }, job.problem) : null,
       element(
         "p",
