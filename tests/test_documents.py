@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.command_line import selfmm
+from cli.test_commands import GROUPS
 from forked import Program
 from selfmm.core.weights import find
 from selfmm.data.planted import PlantedSettings, write_planted
@@ -128,6 +129,12 @@ def test_a_models_page_trains_it(
         quick = ["--set", "training.max_epochs=1", "--set", "text.max_tokens=64", "--text-encoder", tiny_encoder]
         result = selfmm(*arguments, *(quick if arguments[0] == "train" else []))
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
+
+
+def test_every_command_is_in_the_list() -> None:
+    text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `selfmm (\w+)", text, re.MULTILINE))
+    assert {command for commands in GROUPS.values() for command in commands} == listed
 
 
 def test_links_lead_somewhere() -> None:

@@ -201,7 +201,8 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
         page.on("pageerror", lambda error: window.complaints.append(str(error)))
         page.on("console", lambda line: window.complaints.append(line.text) if line.type == "error" else None)
         contexts.append((context, window))
-        page.goto(f"{served.base}{path}{'&' if '?' in path else '?'}token={served.token}")
+        address, mark, place = path.partition("#")
+        page.goto(f"{served.base}{address}{'&' if '?' in address else '?'}token={served.token}{mark}{place}")
         return window
 
     yield open_page

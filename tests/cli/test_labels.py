@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from annotation.journals import rate, rated
 from annotation.studio import annotation, complaints, exported
 from cli.command_line import complains, selfmm
 from selfmm.data.store import Dataset, open_dataset
@@ -85,6 +86,20 @@ def test_several_raters(run: Path, tmp_path: Path) -> None:
     assert "alpha 1.00" in result.stderr + result.stdout
     assert "6 unchanged" in selfmm("labels", "data", "--import", "all.csv", cwd=tmp_path).stdout
     complains(selfmm("corrections", "data", "--ratings", "--forget", "x", cwd=tmp_path), "--forget alone")
+
+
+def test_ratings_from_the_app(planted: Dataset, tmp_path: Path) -> None:
+    ids = planted.samples["id"].tolist()
+    rated(tmp_path / "data-ratings.jsonl", rate(ids[0], 2.5), rate(ids[1], -1, target="audio"), label_range=(-3, 3))
+    result = selfmm("labels", planted.path, "--import", "data-ratings.jsonl", "--out", "copy", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "copy with 1 m-label and 1 correction by people. Train on it: selfmm train copy" in result.stdout.replace(
+        f": a copy of {planted.path}", ""
+    )
+    copy = open_dataset(tmp_path / "copy")
+    assert copy[ids[0]].label == 2.5
+    assert copy.corrections["id"].tolist() == [ids[1]]
+    assert planted[ids[0]].label != 2.5
 
 
 def test_labels_of_a_data_set_without_training(planted: Dataset, tmp_path: Path) -> None:

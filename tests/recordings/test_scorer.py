@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ pytest.importorskip("av", reason="recordings are read by PyAV")
 
 import selfmm
 from features.recordings import write_recording
+from selfmm import api
 from selfmm.config.recipe import Recipe, load_recipe
 from selfmm.config.settings import StreamSettings
 from selfmm.core.errors import MediaError, RunError, SettingsError, SourceError, WeightsError
+from selfmm.core.listener import Listener
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.evaluation.worth import FUSION
@@ -24,11 +27,12 @@ from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.extraction import extract_clip, given_words, open_clip
-from selfmm.features.streams import SOUND_RATE, Chunk, Floats
+from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Word
+from selfmm.recordings.lanes import STEP, merged
 from selfmm.recordings.model import SentimentModel
 from selfmm.recordings.prediction import Prediction
 from selfmm.recordings.recipe import recipe_of
-from selfmm.recordings.scorer import RecordingScorer
+from selfmm.recordings.scorer import EXPLAINING, FINISHING, LOADING, SCORING, RecordingScorer
 from selfmm.recordings.spans import Even, Sentences, Windows
 
 CUES = [("the plot was wonderful.", 0.2, 2.0), ("the acting was dreadful.", 4.1, 6.0), ("I loved it.", 10.0, 11.5)]
@@ -407,3 +411,135 @@ def test_a_face_in_a_window_is_a_slice_of_the_faces(demo_clips: Path) -> None:
     analysis.finish()
     part = analysis.features(0.5, 1.5).tracks["vision"]
     np.testing.assert_array_equal(part.values, features.tracks["vision"].part(0.5, 1.5).values)
+
+
+class Heard(Listener):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, str]] = []
+        self.read: list[tuple[str, float, float | None]] = []
+
+    def stage(self, clip: Clip, name: str) -> None:
+        self.stages.append((clip.path.name, name))
+
+    def reading(self, clip: Clip, seconds: float, total: float | None) -> None:
+        self.read.append((clip.path.name, seconds, total))
+
+
+def test_lanes_of_windows_are_those_of_the_whole_and_scores_stay_the_same(clip_run: SentimentModel, talk: Clip) -> None:
+    [plain] = api.predict_each(clip_run, talk)
+    [watched] = api.predict_each(clip_run, talk, lanes=True)
+    assert isinstance(plain, Prediction)
+    assert isinstance(watched, Prediction)
+    assert plain.lanes is None
+    assert "lanes" not in plain.to_json()
+    assert watched.lanes is not None
+    same(plain, replace(watched, lanes=None))
+    assert len(watched.lanes) == 13 / STEP
+    windows = list(api.predict_each(clip_run, talk, window=4, hop=1.5, lanes=True, explain=True))
+    parts = []
+    for one in windows:
+        assert isinstance(one, Prediction)
+        assert one.lanes is not None
+        assert one.explanation is not None
+        assert one.lanes.start == pytest.approx(one.start, abs=STEP)
+        assert len(one.lanes) == pytest.approx((one.end - one.start) / STEP, abs=1)
+        parts.append(one.lanes)
+    together = merged(parts)
+    assert together is not None
+    for name, lane in watched.lanes.values.items():
+        assert (lane is None) == (name in watched.lanes.missing)
+        if lane is not None:
+            np.testing.assert_array_equal(together.values[name], lane)
+    energy = watched.lanes.values["energy"]
+    assert energy is not None
+    assert -60 < energy.max() < 0
+    assert json.loads(json.dumps(watched.to_json()["lanes"], allow_nan=False))["lanes"].keys() == {
+        "energy",
+        "pitch",
+        "speech",
+    }
+
+
+def test_progress_of_clips_and_of_a_curve(clip_run: SentimentModel, talk: Clip, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no film")
+    heard = Heard()
+    results = list(api.predict_each(clip_run, [talk, Clip(text, id="text")], listener=heard))
+    assert [type(one) for one in results] == [Prediction, Failure]
+    assert [name for path, name in heard.stages if path == "talk.wav"] == [LOADING, FINISHING, SCORING]
+    ends = [seconds for path, seconds, _ in heard.read if path == "talk.wav"]
+    assert ends == sorted(ends)
+    assert ends[0] == 0
+    assert ends[-1] == pytest.approx(13.0)
+    assert {total for path, _, total in heard.read if path == "talk.wav"} == {13.0}
+    heard = Heard()
+    list(api.predict_each(clip_run, replace(talk, start=2.0, end=9.0), window=3, listener=heard))
+    assert [name for _, name in heard.stages] == [LOADING, FINISHING]
+    assert [seconds for _, seconds, _ in heard.read] == [5.0, 7.0]
+    assert {total for *_, total in heard.read} == {7.0}
+
+
+def test_a_corrected_transcript_keeps_the_times_of_the_words_that_stay(clip_run: SentimentModel, talk: Clip) -> None:
+    spoken = Clip(talk.path, words=(Word("the", 0.2, 0.4), Word("plot", 0.5, 1.0), Word("won", 1.2, 1.5)))
+    [made] = api.predict_each(clip_run, spoken)
+    assert isinstance(made, Prediction)
+    assert made.transcript.text == "the plot won"
+    assert made.transcript.words == spoken.words
+    corrected = replace(spoken, text="the plot was wonderful")
+    [made] = api.predict_each(clip_run, corrected, explain=True)
+    assert isinstance(made, Prediction)
+    assert made.transcript.text == "the plot was wonderful"
+    words = made.transcript.words
+    assert [(word.text, word.start, word.end) for word in words[:2]] == [("the", 0.2, 0.4), ("plot", 0.5, 1.0)]
+    assert (words[2].start, words[3].end) == (1.2, 1.5)
+    assert made.spoken == (0.2, 0.5, 1.2, words[3].start)
+    assert made.scores["text"] == pytest.approx(clip_run.predict(Clip(talk.path, text=corrected.text)).scores["text"])
+    windows = list(api.predict_each(clip_run, corrected, window=1.0, hop=1.0))
+    assert [one.transcript.text for one in windows[:2] if isinstance(one, Prediction)] == ["the plot", "was wonderful"]
+
+
+def test_a_part_with_its_words(clip_run: SentimentModel, talk: Clip) -> None:
+    [made] = api.predict_each(clip_run, Clip(talk.path, start=4.0, end=6.5, text="the acting was dreadful."))
+    assert isinstance(made, Prediction)
+    assert (made.start, made.end) == (0.0, 2.5)
+    assert made.transcript.text == "the acting was dreadful."
+
+
+class Early(Heard):
+    """Also keeps the scores that come before their explanation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early: list[Prediction] = []
+
+    def scored(self, clip: Clip, prediction: Prediction) -> None:
+        self.early.append(prediction)
+
+
+def test_the_scores_come_before_their_explanation(clip_run: SentimentModel, demo_clips: Path) -> None:
+    [clip] = clips_of(demo_clips, 1)
+    heard = Early()
+    [made] = api.predict_each(clip_run, clip, explain=True, listener=heard)
+    assert isinstance(made, Prediction)
+    [early] = heard.early
+    assert early.explanation is None
+    same(early, made)
+    assert [name for _, name in heard.stages][-2:] == [SCORING, EXPLAINING]
+
+
+def test_sentences_alone(clip_run: SentimentModel) -> None:
+    texts = ["the plot was wonderful.", " I loved it. "]
+    made = api.predict_texts(clip_run, texts, explain=True)
+    table = clip_run.predict(text=[text.strip() for text in texts])
+    assert [one.id for one in made] == ["text_1", "text_2"]
+    assert [one.score for one in made] == pytest.approx(table["score"].tolist(), abs=1e-5)
+    assert [one.transcript.text for one in made] == ["the plot was wonderful.", "I loved it."]
+    assert all(one.explanation is not None and one.scores["audio"] is None for one in made)
+    assert not any("sound" in warning for one in made for warning in one.warnings)
+    for wrong in ([], ["so", " "]):
+        with pytest.raises(SourceError, match="none of them empty"):
+            api.predict_texts(clip_run, wrong)
+    with pytest.raises(RunError, match="reads no words"):
+        only(clip_run, "audio").recordings.texts(["so"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from selfmm.annotation.journal import read_journal
 from selfmm.annotation.label_studio_answers import read_label_studio
 from selfmm.annotation.ratings import Ratings, printable, rater_name
 from selfmm.annotation.sheet import read_sheet
@@ -21,6 +22,9 @@ from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import SUFFIXES
 from selfmm.data.writer import sha256
 from selfmm.training.corrections import training_corrections
+
+JOURNAL = ".jsonl"
+"""Suffix of the ratings given in the app, see `selfmm.annotation.journal`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ def import_corrections(
     Args:
         dataset: the data set with the clips. It keeps the corrections that it has read; open it again to see the
             new ones.
-        path: a filled sheet (.csv, .tsv, .parquet) or an export of Label Studio (.json: JSON or JSON-MIN).
+        path: a filled sheet (.csv, .tsv, .parquet), an export of Label Studio (.json: JSON or JSON-MIN), or the ratings
+            given in the app (.jsonl). Of these, ratings of whole clips and of other clips are left out, and earlier
+            ratings of the same source that are not in the file any more are removed.
         weight: weight of these labels in training, in [0, 1].
         source: a name for the origin of the labels; by default the name of the file.
         rater: who gave the ratings that name nobody; by default the source.
@@ -70,6 +76,9 @@ def import_corrections(
     """
     path = Path(path)
     ratings = _read(path)
+    from_app = path.suffix.lower() == JOURNAL
+    if from_app:
+        _leave_out_others(ratings, dataset)
     origin = printable(source or path.name)
     table, repeated = ratings.by_rater(rater_name(rater or "") or rater_name(origin))
     problems = ratings.all_problems()
@@ -77,7 +86,12 @@ def import_corrections(
     problems += find_problems(table, ids, dataset.modalities, dataset.manifest.label_range)
     if not 0 <= weight <= 1:
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
-    if table.empty and not problems:
+    if table.empty and not problems and from_app:
+        problems.append(
+            "nobody rated a single modality of a clip of this data set. Ratings of whole clips become m-labels of a "
+            "copy: name it with `out=...`."
+        )
+    elif table.empty and not problems:
         problems.append("it has no labels. Fill in label_<modality>, or submit annotations and export again.")
     refuse(f"{path} cannot be imported; nothing was changed:", problems)
     new = table.assign(
@@ -88,6 +102,10 @@ def import_corrections(
     )[list(RATINGS)]
     with taking_turns(dataset.path):
         merged, before = merge_ratings(open_dataset(dataset.path).ratings, new)
+        if from_app:  # ratings that were taken back in the app since the last import
+            key = ["id", "modality", "rater"]
+            imported = pd.MultiIndex.from_frame(merged[key]).isin(pd.MultiIndex.from_frame(new[key]))
+            merged = merged[imported | (merged["source"] != origin)]
         write_ratings(dataset.path, merged)
     changed = before[(before["label"] != before["label_new"]) | (before["weight"] != before["weight_new"])]
     after = open_dataset(dataset.path)
@@ -126,12 +144,22 @@ def _read(path: Path) -> Ratings:
         raise SourceError(f"{path} {'is not a file' if path.exists() else 'does not exist'}. Check the path.")
     if suffix == ".json":
         return read_label_studio(path)
+    if suffix == JOURNAL:
+        return read_journal(path)
     if suffix in SUFFIXES:
         return read_sheet(path)
     raise SourceError(
-        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .parquet) or a Label "
-        "Studio export (.json)."
+        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .parquet), a Label "
+        "Studio export (.json), or the ratings given in the app (.jsonl)."
     )
+
+
+def _leave_out_others(ratings: Ratings, dataset: Dataset) -> None:
+    """Leave out ratings of clips that could not be extracted, and of modalities that the data set does not have."""
+    usable = [row for row in ratings.rows if row.id in dataset and row.modality in dataset.modalities]
+    if left_out := len(ratings.rows) - len(usable):
+        ratings.notes.append(f"{count(left_out, 'rating')} left out: the data set lacks the clip or the modality.")
+    ratings.rows[:] = usable
 
 
 def _repeated(number: int) -> list[str]:

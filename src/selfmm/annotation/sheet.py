@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from selfmm.annotation.acts import CLIP as WHOLE
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings, rater_name
 from selfmm.core.errors import SourceError
-from selfmm.core.files import atomic_file
+from selfmm.core.files import atomic_file, to_json
 from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
+from selfmm.core.spreadsheets import write_spreadsheet
 from selfmm.data.tables.cells import COLUMNS, SEPARATOR, as_text, from_text, read_cells, refuse_generated, words
 
 _RATER = {"rater", "annotator", "coder", "worker", "rater_id", "annotator_id", "worker_id", "workerid", "completed_by"}
@@ -27,6 +29,40 @@ def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> N
             table.to_parquet(temporary, index=False)
         else:
             # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
+            table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
+
+
+def write_rating_sheet(path: Path, ratings: pd.DataFrame) -> None:
+    """Write ratings, a row per clip and rater, as .csv, .parquet, .xlsx or .json, depending on the suffix.
+
+    The columns are ``id``, ``rater``, ``label`` (of the whole clip) and ``label_<modality>``, as far as there are such
+    ratings. The .json has Label Studio's form JSON-MIN. An import reads all but .xlsx.
+
+    Args:
+        path: the file.
+        ratings: ``id``, ``modality`` (``clip`` for the whole clip), ``rater``, ``label``; at most one row per clip,
+            target and rater.
+
+    Raises:
+        SourceError: if there are no ratings.
+        OutputError: if the file cannot be written.
+    """
+    if ratings.empty:
+        raise SourceError("nobody has rated a clip yet. Rate some clips first.")
+    columns = ratings["modality"].map(lambda name: "label" if name == WHOLE else f"{PREFIX}{name}")
+    wide = ratings.assign(column=columns).pivot(index=["id", "rater"], columns="column", values="label")
+    order = ratings[["id", "rater"]].drop_duplicates()
+    table = wide.reindex(pd.MultiIndex.from_frame(order)).rename_axis(columns=None).reset_index()
+    with atomic_file(path) as temporary:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        elif path.suffix == ".xlsx":
+            write_spreadsheet(temporary, table)
+        elif path.suffix == ".json":
+            rows = table.rename(columns={"id": CLIP, "rater": "annotator"}).to_dict("records")
+            known = [{name: value for name, value in row.items() if pd.notna(value)} for row in rows]
+            temporary.write_text(to_json(known) + "\n", encoding="utf-8")
+        else:
             table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
 
 

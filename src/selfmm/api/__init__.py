@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from selfmm.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from selfmm.annotation.acts import Act as Act
     from selfmm.annotation.importing import Imported as Imported
+    from selfmm.annotation.journal import RatingJournal as RatingJournal
+    from selfmm.annotation.order import rating_order as rating_order
     from selfmm.api.data_sets import demo as demo
     from selfmm.api.data_sets import extract as extract
     from selfmm.api.data_sets import import_dataset as import_dataset
@@ -37,6 +40,14 @@ if TYPE_CHECKING:
     from selfmm.api.media import playable as playable
     from selfmm.api.media import playable_copy as playable_copy
     from selfmm.api.media import thumbnail as thumbnail
+    from selfmm.api.rating import AppliedRatings as AppliedRatings
+    from selfmm.api.rating import apply_ratings as apply_ratings
+    from selfmm.api.rating import clips_to_rate as clips_to_rate
+    from selfmm.api.rating import open_ratings as open_ratings
+    from selfmm.api.rating import rater_agreement as rater_agreement
+    from selfmm.api.rating import rater_disagreements as rater_disagreements
+    from selfmm.api.rating import save_rated_clips as save_rated_clips
+    from selfmm.api.rating import save_ratings as save_ratings
     from selfmm.api.scoring import evaluate as evaluate
     from selfmm.api.scoring import explain as explain
     from selfmm.api.scoring import export as export
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
     from selfmm.api.scoring import load as load
     from selfmm.api.scoring import predict as predict
     from selfmm.api.scoring import predict_each as predict_each
+    from selfmm.api.scoring import predict_texts as predict_texts
     from selfmm.api.scoring import report as report
     from selfmm.api.scoring import save_predictions as save_predictions
     from selfmm.api.training import models as models

@@ -36,11 +36,14 @@ if TYPE_CHECKING:
     from selfmm.core.processes import first_to_fail as first_to_fail
     from selfmm.core.processes import leave as leave
     from selfmm.core.version import __version__ as __version__
+    from selfmm.core.weights import KNOWN as KNOWN
     from selfmm.core.weights import cache_folder as cache_folder
     from selfmm.core.weights import known as known
+    from selfmm.data.agreement import agreement_level as agreement_level
     from selfmm.data.findings import Lengths as Lengths
     from selfmm.data.manifest import MANIFEST as MANIFEST
     from selfmm.data.manifest import SPLITS as SPLITS
+    from selfmm.data.manifest import TABLE as TABLE
     from selfmm.data.other_paths import RECORDINGS as RECORDINGS
     from selfmm.data.scales import LabelScale as LabelScale
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS
@@ -74,10 +77,14 @@ if TYPE_CHECKING:
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
+    from selfmm.features.media.recording import probe as probe
+    from selfmm.features.media.recording import seconds_of as seconds_of
     from selfmm.features.streams import Transcript as Transcript
+    from selfmm.features.streams import Word as Word
     from selfmm.models import MODELS as MODELS
     from selfmm.recordings.prediction import figure as figure
     from selfmm.recordings.prediction import table_of as table_of
+    from selfmm.recordings.timeline import Timeline as Timeline
     from selfmm.report.cells import Row as Row
     from selfmm.report.cells import audit_gaps as audit_gaps
     from selfmm.report.cells import audit_rows as audit_rows

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from selfmm.api.arguments import Run
+    from selfmm.core.listener import Listener
     from selfmm.data.store import Dataset
     from selfmm.evaluation.worth import Evaluation
     from selfmm.explain.explanation import Explanation
@@ -59,14 +60,28 @@ def _load(run: Run, model: str | None = None, trust: bool = False) -> SentimentM
 
 
 def _scorer(
-    run: Run, model: str | None, trust: bool, recogniser: str | None = None, language: str | None = None
+    run: Run,
+    model: str | None,
+    trust: bool,
+    recogniser: str | None = None,
+    language: str | None = None,
+    *,
+    lanes: bool = False,
+    listener: Listener | None = None,
 ) -> RecordingScorer:
     """Return the scorer of recordings, which loads the network when it reads the first recording."""
     from selfmm.recordings.scorer import RecordingScorer
 
     source = open_run(run, seeds=True) if isinstance(run, str | Path) else run  # reads run.json once
     info = open_run(source).require_finished()
-    return RecordingScorer(info, lambda: _load(source, model, trust), recogniser=recogniser, language=language)
+    return RecordingScorer(
+        info,
+        lambda: _load(source, model, trust),
+        recogniser=recogniser,
+        language=language,
+        lanes=lanes,
+        listener=listener,
+    )
 
 
 def evaluate(
@@ -198,6 +213,8 @@ def predict_each(
     language: str | None = None,
     model: str | None = None,
     trust: bool = False,
+    lanes: bool = False,
+    listener: Listener | None = None,
 ) -> Iterator[Prediction | Failure]:
     """Yield the prediction of each clip, or the reason why it failed, as soon as it is known.
 
@@ -205,6 +222,8 @@ def predict_each(
         clips: one or several recordings or parts of them, or a folder or table of recordings. With ``window`` or
             ``by_sentence``, exactly one; each window or sentence then has its own prediction.
         run, window, hop, by_sentence, explain, recogniser, language, model, trust: see :func:`predict`.
+        lanes: also return what voice and face do over time, as the field ``lanes`` of each prediction.
+        listener: receives the progress, see :meth:`selfmm.Listener.stage` and :meth:`selfmm.Listener.reading`.
 
     Raises:
         SettingsError: if windows or sentences are asked for, and there is not exactly one recording.
@@ -217,17 +236,15 @@ def predict_each(
 
     refuse_explain(open_run(run, seeds=True), explain)
     divided = spans(window, hop, by_sentence)
-    scorer = _scorer(run, model, trust, recogniser, language)
+    scorer = _scorer(run, model, trust, recogniser, language, lanes=lanes, listener=listener)
     if divided is None:
         yield from listed.failures
         yield from scorer.clips(listed.clips, explain=explain)
         return
-    if explain:
-        raise ArgumentsError(["`explain=True` is for whole clips, not for windows and sentences"])
     if len(listed.clips) != 1:
         raise ArgumentsError([f"a curve is of one recording, and there are {len(listed.clips)}"])
     count = 0
-    for prediction in scorer.curve(listed.clips[0], divided):
+    for prediction in scorer.curve(listed.clips[0], divided, explain=explain):
         count += 1
         yield prediction
     if not count:
@@ -235,6 +252,33 @@ def predict_each(
             f"{listed.clips[0].path} has no sentence to score: no words were found in it. "
             "Score it as a whole to see warnings about its words."
         )
+
+
+def predict_texts(
+    run: Run,
+    texts: Sequence[str],
+    *,
+    explain: bool = False,
+    model: str | None = None,
+    trust: bool = False,
+) -> Predictions:
+    """Score sentences by their words alone, like recordings without sound and pictures.
+
+    :func:`predict` returns a table instead.
+
+    Args:
+        texts: the sentences, none of them empty.
+        run, explain, model, trust: see :func:`predict`.
+
+    Raises:
+        SourceError: if there is no text, or one is empty.
+        RunError: if the run reads no words, or an explanation of several seeds is asked for.
+    """
+    from selfmm.recordings.prediction import Predictions
+    from selfmm.recordings.seeds import refuse_explain
+
+    refuse_explain(open_run(run, seeds=True), explain)
+    return Predictions(_scorer(run, model, trust).texts(list(texts), explain=explain))
 
 
 def describe_failure(failure: Failure) -> str:

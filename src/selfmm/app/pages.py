@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.errors import BusyError, NotHereError, RequestError, TooLargeError
+from selfmm.app.errors import (
+    KINDS,
+    BusyError,
+    NotHereError,
+    RequestError,
+    ScoringError,
+    StoppingError,
+    TooLargeError,
+    TooSlowError,
+)
 
 if TYPE_CHECKING:
-    from selfmm.app.site import Site
+    from selfmm.app.site import Service, Site
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (NotHereError, 404),
     (TooLargeError, 413),
+    (TooSlowError, 408),
     (BusyError, 429),
+    (StoppingError, 503),
     (RequestError, 400),
+    (ScoringError, 422),  # or that of its kind
     (api.OutputError, 507),
     (api.MissingPackageError, 503),
     (api.WeightsError, 503),
     (api.SelfmmError, 422),
 )
+_RETRY = frozenset({429, 503})
+_OUTSIDE = re.compile(r"(?<![\w:/.~-])/(?:[^\s/\"'`<>|:;,()]+/)+")
+"""The folders of an absolute path."""
 
 
 def site_of(request: Request) -> Site:
     """Return what the handlers of this server share."""
     site: Site = request.app.state.site
     return site
+
+
+def service_of(request: Request) -> Service:
+    """Return what the routes for programs share; a server may have no other."""
+    service: Service = request.app.state.service
+    return service
 
 
 @cache
@@ -65,7 +88,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     text = (
         _environment()
         .get_template(template)
-        .render(folder=site.workspace.root.name, version=parts.__version__, here=request.url.path, **values)
+        .render(folder=site.workspace.root.name, version=parts.__version__, here=request.scope["path"], **values)
     )
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
 
@@ -96,22 +119,9 @@ EXPECTED = (*(kind for kind, _ in _STATUS), OSError)
 
 
 def on_error(request: Request, error: Exception) -> Response:
-    """Return the answer to a request that failed: JSON below ``/v1/``, a page elsewhere."""
-    status, message, headers = _described(error)
-    if request.url.path.startswith("/v1/"):
-        return JSONResponse({"error": message}, status_code=status, headers=headers)
-    response = page(request, "error.html", status=status, message=message)
-    response.headers.update(headers)
-    return response
-
-
-def _described(error: Exception) -> tuple[int, str, dict[str, str]]:
-    for kind, status in _STATUS:
-        if isinstance(error, kind):
-            return status, str(error) or "The request is too large.", {"retry-after": "5"} if status == 429 else {}
-    if isinstance(error, OSError):
-        return 507, f"The disk says: {error.strerror or error}. Free some space, or check the permissions.", {}
-    return 500, "This is a bug in selfmm. The terminal in which it runs shows where it happened.", {}
+    """Return the answer to a request that failed: JSON for programs, a page for people."""
+    status, message = _described(error)
+    return _failed(request, status, discreet(request, message), {"retry-after": "5"} if status in _RETRY else {})
 
 
 def on_status(request: Request, error: Exception) -> Response:
@@ -119,6 +129,43 @@ def on_status(request: Request, error: Exception) -> Response:
     status = int(getattr(error, "status_code", 500))
     message = {404: "There is no such page.", 405: "This address does not take such a request."}.get(status)
     message = message or str(getattr(error, "detail", "")) or "The request failed."
-    if request.url.path.startswith("/v1/"):
-        return JSONResponse({"error": message}, status_code=status, headers=getattr(error, "headers", None))
-    return page(request, "error.html", status=status, message=message)
+    return _failed(request, status, message, dict(getattr(error, "headers", None) or {}))
+
+
+def discreet(request: Request, message: str) -> str:
+    """Return a message without the places of files outside the folder that is shown."""
+    site: Site | None = getattr(request.app.state, "site", None)
+    if site is not None:
+        message = message.replace(f"{site.workspace.root}/", "").replace(str(site.workspace.root), "this folder")
+    return _OUTSIDE.sub("", message)
+
+
+def _failed(request: Request, status: int, message: str, headers: dict[str, str]) -> Response:
+    """Return JSON below ``/v1/`` and where there are no pages, a page elsewhere."""
+    if not hasattr(request.app.state, "site") or str(request.scope["path"]).startswith("/v1/"):
+        response = answer({"error": message}, status)
+    else:
+        response = page(request, "error.html", status=status, message=message)
+    response.headers.update(headers)
+    return response
+
+
+def _described(error: Exception) -> tuple[int, str]:
+    if isinstance(error, ScoringError):
+        kind = getattr(api, error.kind, None)
+        known = isinstance(kind, type) and issubclass(kind, api.SelfmmError)
+        return KINDS.get(error.kind) or (_status_of(kind) if known else 422), str(error)
+    status = _status_of(type(error))
+    if status is not None:
+        return status, str(error) or HTTPStatus(status).phrase
+    if isinstance(error, FileNotFoundError):
+        return 404, "A file of this page is gone. It may have been moved or deleted."
+    if isinstance(error, OSError):
+        return 507, f"The disk says: {error.strerror or 'an error'}. Free some space, or check the permissions."
+    return 500, "This is a bug in selfmm. The terminal in which it runs shows where it happened."
+
+
+def _status_of(kind: type[Exception]) -> int | None:
+    if issubclass(kind, api.SettingsError):
+        return 400
+    return next((status for known, status in _STATUS if issubclass(kind, known)), None)

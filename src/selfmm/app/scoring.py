@@ -2,25 +2,37 @@
 
 A worker keeps the runs that it used last in memory. One that crashes, or that takes too long, is replaced; only the
 task it was working on fails. Workers end with the server, however it ends, because their standard input closes.
+
+Sentences go before recordings, and sentences that wait for the same run are scored together.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from selfmm.app.errors import BusyError
+from selfmm.app.errors import BusyError, ScoringError, StoppingError
 
 _END = 5.0  # seconds that a worker has to end
+_PAUSE = 5.0  # seconds before another worker is started if one could not be
+_PATIENCE = 20.0  # seconds that a recording lets sentences go first
+_TOGETHER = 64  # sentences in one call of a model
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # on a busy machine, threads that wait for each other make a sentence ten times slower
+    "PYTHONSAFEPATH": "1",  # a file of the folder that it runs in is not a module
+    "HF_HUB_OFFLINE": "1",  # scoring asks no other machine for anything
+}
+_SECRET = "SELFMM_TOKEN"
+_COMMAND = (sys.executable, "-m")  # the module follows
 
 Event = Mapping[str, Any]
 
@@ -32,35 +44,77 @@ class Task:
     Attributes:
         request: what to do, see :mod:`selfmm.app.worker`.
         on_event: called in a thread with every event of the worker, in order.
+        on_over: called in a thread when the task is over.
         status: how far it is.
-        error: why it failed, a sentence, and its kind, the name of an exception of :mod:`selfmm.api`.
+        error: why it failed, a sentence, and its kind, see :class:`selfmm.app.errors.ScoringError`.
     """
 
     request: Mapping[str, Any]
     on_event: Callable[[Event], None] = lambda event: None
+    on_over: Callable[[], None] = lambda: None
     status: Literal["waiting", "running", "finished", "failed", "cancelled"] = "waiting"
     error: str = ""
     error_kind: str = ""
     began: float = field(default_factory=time.monotonic)
     _over: threading.Event = field(default_factory=threading.Event)
-    _worker: _Worker | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stop: Callable[[], None] | None = None  # while a worker is busy with this task alone
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the task is over, and return whether it is."""
         return self._over.wait(timeout)
 
+    @property
+    def over(self) -> bool:
+        return self._over.is_set()
+
     def cancel(self) -> None:
         """Stop the task. A worker that is working on it is replaced."""
-        if self._over.is_set():
-            return
-        self.status = "cancelled"
-        if self._worker is not None:
-            self._worker.kill()
+        with self._lock:
+            if self.over:
+                return
+            self.status = "cancelled"
+            if self._stop is not None:
+                self._stop()
+        self._end("cancelled")
 
-    def _end(self, status: Literal["finished", "failed"], error: str = "", kind: str = "") -> None:
-        if self.status != "cancelled":
-            self.status, self.error, self.error_kind = status, error, kind
-        self._over.set()
+    def raise_error(self) -> None:
+        """Raise ``ScoringError`` if the task failed."""
+        if self.status == "failed":
+            raise ScoringError(self.error, self.error_kind)
+
+    def _begin(self, stop: Callable[[], None] | None) -> bool:
+        """Note that a worker takes the task; return False if it was cancelled."""
+        with self._lock:
+            if self.over:
+                return False
+            self.status, self._stop = "running", stop
+            return True
+
+    def _end(self, status: Literal["finished", "failed", "cancelled"], error: str = "", kind: str = "") -> None:
+        with self._lock:
+            self._stop = None
+            if self.over:
+                return
+            if self.status != "cancelled":
+                self.status, self.error, self.error_kind = status, error, kind
+            self._over.set()
+        self.on_over()
+
+    @property
+    def _texts(self) -> Sequence[str]:
+        texts: Sequence[str] = self.request.get("text", ())
+        return texts
+
+    @property
+    def _short(self) -> bool:
+        """Whether it takes less than a second."""
+        return bool(self._texts) or "sentences" in self.request
+
+    def _fits(self, other: Task) -> bool:
+        """Return whether the sentences of both can be scored together."""
+        mine, theirs = ({**task.request, "text": bool(task._texts)} for task in (self, other))
+        return bool(self._texts) and mine == theirs and not self.request.get("options", {}).get("explain")
 
 
 class Scoring:
@@ -70,17 +124,28 @@ class Scoring:
         workers: number of processes. Each holds its models: about 1.3 GB with the starter.
         waiting: number of tasks that may wait.
         timeout: seconds that one task may take.
+        first: request that every new worker answers before it takes tasks, so that the first task finds a loaded run.
+            Without it, workers start when they are needed.
         module: the program of a worker.
     """
 
     def __init__(
-        self, *, workers: int = 1, waiting: int = 32, timeout: float = 3600.0, module: str = "selfmm.app.worker"
+        self,
+        *,
+        workers: int = 1,
+        waiting: int = 32,
+        timeout: float = 3600.0,
+        first: Mapping[str, Any] | None = None,
+        module: str = "selfmm.app.worker",
     ) -> None:
-        self.workers, self.timeout, self._module = workers, timeout, module
-        self._queue: queue.Queue[Task | None] = queue.Queue(waiting)
+        self.workers, self.timeout, self.most_waiting = workers, timeout, waiting
+        self._first, self._module = first, module
+        self._changed = threading.Condition()
+        self._queue: list[Task] = []
         self._running: set[Task] = set()
+        self._open, self._ended = True, False
+        self._ready: list[str] = []  # the problem of each worker that was started first, or ""
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
-        self._open = True
         for thread in self._threads:
             thread.start()
 
@@ -88,94 +153,221 @@ class Scoring:
         """Put a task into the queue and return it.
 
         Raises:
-            BusyError: if the queue is full, or the server is about to end.
+            BusyError: if the queue is full.
+            StoppingError: if the server is about to end.
         """
-        if not self._open:
-            raise BusyError("The server is about to end.")
-        try:
-            self._queue.put_nowait(task)
-        except queue.Full:
-            raise BusyError("Too many recordings are waiting to be scored. Try again in a while.") from None
+        with self._changed:
+            self.check()
+            self._queue.append(task)
+            self._changed.notify_all()
         return task
+
+    def check(self) -> None:
+        """Raise the error that :meth:`submit` would raise now; for use before an upload is received."""
+        if not self._open:
+            raise StoppingError("The server is about to end. Try again in a while.")
+        with self._changed:  # a task is always in exactly one of the two
+            full = self.waiting + self.running >= self.workers + self.most_waiting
+        if full:
+            raise BusyError("Too much is waiting to be scored. Try again in a while.")
 
     @property
     def waiting(self) -> int:
         """The number of tasks that wait."""
-        return self._queue.qsize()
+        with self._changed:
+            return sum(not task.over for task in self._queue)
 
     @property
     def running(self) -> int:
         """The number of tasks that are being worked on."""
         return len(self._running)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether no more tasks are accepted."""
+        return not self._open
+
+    def wait_until_ready(self) -> None:
+        """Wait until every worker has answered the first request.
+
+        Raises:
+            ScoringError: if one could not.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._first is None or len(self._ready) >= self.workers)
+        for problem in filter(None, self._ready):
+            raise ScoringError(problem, "CrashError")
+
+    def stop(self) -> None:
+        """Accept no more tasks; those that were accepted go on."""
+        self._open = False
+
     def close(self, patience: float = 10.0) -> None:
         """Finish the tasks that are running, within ``patience`` seconds; cancel those that wait."""
-        self._open = False
-        with suppress(queue.Empty):
-            while True:
-                if (task := self._queue.get_nowait()) is not None:
-                    task.cancel()
-                    task._end("failed")
+        with self._changed:
+            self._open, self._ended = False, True
+            waiting, self._queue = self._queue, []
+            self._changed.notify_all()
+        for task in waiting:
+            task.cancel()
         deadline = time.monotonic() + patience
         for task in list(self._running):
             if not task.wait(max(deadline - time.monotonic(), 0.0)):
                 task.cancel()
-        for _ in self._threads:
-            self._queue.put(None)
         for thread in self._threads:
             thread.join(_END)
 
+    def _take(self) -> list[Task]:
+        """Wait for work, and return the tasks to do next: one, or several with sentences. Empty: there is no more."""
+        with self._changed:
+            while True:
+                self._queue = [task for task in self._queue if not task.over]
+                if self._queue:
+                    break
+                if self._ended:
+                    return []
+                self._changed.wait()
+            first = self._queue[0]
+            if time.monotonic() - first.began < _PATIENCE:
+                first = next((task for task in self._queue if task._short), first)
+            group = [first]
+            for task in self._queue:
+                if task is not first and first._fits(task):
+                    if sum(len(member._texts) for member in [*group, task]) > _TOGETHER:
+                        break
+                    group.append(task)
+            self._queue = [task for task in self._queue if task not in group]
+            self._running.update(group)
+            return group
+
     def _work(self) -> None:
-        worker: _Worker | None = None
-        while (task := self._queue.get()) is not None:
-            if task.status == "cancelled":
-                task._end("failed")
-                continue
-            if worker is None or not worker.alive:
-                worker = _Worker(self._module)
-            self._running.add(task)
-            task.status, task._worker = "running", worker
-            clock = threading.Timer(self.timeout, worker.kill)
-            clock.daemon = True
-            clock.start()
-            began = time.monotonic()
+        worker = self._warm() if self._first is not None else None
+        while group := self._take():
             try:
-                self._follow(task, worker)
-            except Exception as error:  # of a callback; the worker may be in the middle of the task
-                worker.kill()
-                task._end("failed", f"{type(error).__name__}: {error}"[:300], "SelfmmError")
+                if worker is not None and not worker.alive:  # it was killed while it was idle
+                    worker.kill()
+                    worker = None
+                worker = worker or _Worker(self._module)
+                self._run(group, worker)
+            except Exception as error:  # no process can be started, or a callback failed in the middle of a task
+                for task in group:
+                    task._end("failed", f"{type(error).__name__}: {error}"[:300], "CrashError")
+                if worker is not None:
+                    worker.kill()
             finally:
-                clock.cancel()
-                self._running.discard(task)
-            if not task._over.is_set():
-                late = time.monotonic() - began >= self.timeout
-                why = f"Scoring took longer than {self.timeout:g} s" if late else "The process that scores ended"
-                task._end("failed", f"{why}. Try a shorter recording.", "TimeoutError" if late else "SelfmmError")
+                with self._changed:
+                    self._running.difference_update(group)
+            if worker is not None and not worker.alive:
+                worker.kill()  # and reap
+                worker = self._replaced() if self._first is not None else None
         if worker is not None:
             worker.close()
 
-    def _follow(self, task: Task, worker: _Worker) -> None:
-        """Send a task to a worker and pass on its events, until the task is over or the worker ends."""
-        for event in worker.ask(task.request):
-            if "error" in event:
-                task._end("failed", str(event["error"]), str(event.get("kind", "")))
-            elif event.get("over"):
+    def _replaced(self) -> _Worker | None:
+        """Return a new worker that is warm. If none can be had, wait a while: otherwise this thread would take, and
+        fail, the tasks that the other workers could do."""
+        worker = None if self._ended else self._warm()
+        if worker is None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended, _PAUSE)
+        return worker
+
+    def _warm(self) -> _Worker | None:
+        """Return a worker that has answered the first request; None if it could not."""
+        problem = "The process that scores ended while it was started; see its messages above."
+        worker = None
+        try:
+            worker = _Worker(self._module)
+            with self._limited(worker):
+                for event in worker.ask(self._first or {}):
+                    if event.get("over") or "error" in event:
+                        problem = str(event.get("error", ""))
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"[:300]
+        if problem and worker is not None:
+            worker.kill()
+            worker = None
+        with self._changed:
+            self._ready.append(problem)
+            self._changed.notify_all()
+        return worker
+
+    def _run(self, group: list[Task], worker: _Worker) -> None:
+        """Let a worker do the tasks, and end each of them."""
+        alone = len(group) == 1
+        begun = [task for task in group if task._begin(worker.kill_now if alone else None)]
+        if not begun:
+            return
+        with self._limited(worker) as late:
+            error, kind = self._follow(begun, worker)
+        if kind is None:
+            for task in begun:
                 task._end("finished")
-            else:
-                task.on_event(event)
+        elif kind == "SourceError" and not alone:  # one sentence was refused: which one?
+            for task in begun:
+                self._run([task], worker)
+        elif late.is_set():
+            self._fail(begun, f"Scoring took longer than {self.timeout:g} s. Try less at once.", "TimeoutError")
+        else:
+            self._fail(begun, error, kind)
+        if late.is_set() or (alone and begun[0].status == "cancelled"):
+            worker.kill()  # the signal may be on its way: the worker takes no further task
+
+    @contextmanager
+    def _limited(self, worker: _Worker) -> Iterator[threading.Event]:
+        """Kill a worker that takes too long; the event says whether it did."""
+        late = threading.Event()
+
+        def expire() -> None:
+            late.set()
+            worker.kill_now()
+
+        clock = threading.Timer(self.timeout, expire)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield late
+        finally:
+            clock.cancel()
+            clock.join()
+
+    def _fail(self, tasks: Sequence[Task], error: str, kind: str) -> None:
+        for task in tasks:
+            task._end("failed", error, kind)
+
+    def _follow(self, tasks: Sequence[Task], worker: _Worker) -> tuple[str, str | None]:
+        """Send tasks to a worker as one and pass on its events; return the error and its kind, None if it has none."""
+        request = dict(tasks[0].request)
+        if len(tasks) > 1:
+            request["text"] = [text for task in tasks for text in task._texts]
+        places = ((task, place) for task in tasks for place in range(1, len(task._texts) + 1))
+        for event in worker.ask(request):
+            if "error" in event:
+                return str(event["error"]), str(event.get("kind", ""))
+            if event.get("over"):
+                return "", None
+            if len(tasks) == 1:
+                tasks[0].on_event(event)
+            elif "prediction" in event:
+                task, place = next(places)
+                if not task.over:
+                    task.on_event({**event, "prediction": {**event["prediction"], "id": f"text_{place}"}})
+        return worker.epitaph(), "CrashError"
 
 
 class _Worker:
     """A process of :mod:`selfmm.app.worker`, or of another module with the same manners."""
 
     def __init__(self, module: str) -> None:
+        environment = {**_ENVIRONMENT, **os.environ}
+        environment.pop(_SECRET, None)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [*_COMMAND, module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**os.environ, "PYTHONSAFEPATH": "1"},  # a file of the folder that it runs in is not a module
+            env=environment,
             start_new_session=True,  # Ctrl-C in the terminal ends the server, which finishes what is running
         )
 
@@ -183,14 +375,14 @@ class _Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: Mapping[str, Any]) -> Any:
+    def ask(self, request: Mapping[str, Any]) -> Iterator[Event]:
         """Send a request, and yield the events that answer it; the last one has ``error`` or ``over``."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        except OSError:  # it ended while it was idle
+        except OSError:  # it has ended
             return
         for line in self._process.stdout:
             event = json.loads(line)
@@ -198,17 +390,35 @@ class _Worker:
             if "error" in event or event.get("over"):
                 return
 
-    def kill(self) -> None:
-        self._process.kill()
+    def epitaph(self) -> str:
+        """Say how the process ended."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END)
+        code = self._process.returncode
+        if code == -signal.SIGKILL:
+            return "The process that scores was killed, perhaps because memory ran out. Try less at once."
+        return f"The process that scores ended unexpectedly (code {code}). Try again, or try less at once."
+
+    def kill_now(self) -> None:
+        """Kill the process without waiting for its end."""
+        with suppress(ProcessLookupError, PermissionError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        self.kill_now()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END)
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                if stream is not None:
+                    stream.close()
 
     def close(self) -> None:
         """End the process, which has no task."""
         with suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()

@@ -7,17 +7,21 @@ the host is checked).
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import ipaddress
+import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from selfmm.app.errors import TooLargeError
+from selfmm.app.errors import TooLargeError, TooSlowError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -32,8 +36,9 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_NO_PAGE = "default-src 'none'; frame-ancestors 'none'; sandbox"
+"""For data, which a browser must not run as a page, whatever a file holds."""
 _HEADERS = {
-    "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
@@ -41,6 +46,13 @@ _HEADERS = {
     "permissions-policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
 }
 _WHOLE_YEAR = 365 * 24 * 3600
+_SMALL = 2 * 2**20  # bytes of a body that is not a file
+_FILES = ("multipart/form-data", "application/octet-stream", "video/", "audio/")
+_START, _RATE = 30.0, 1024  # a body may take so many seconds, and one more for so many bytes
+_DRAINED, _DRAIN = (
+    32 * 2**20,
+    2.0,
+)  # bytes and seconds of a refused body that are read, so that the client gets the answer
 
 
 @dataclass(frozen=True)
@@ -48,12 +60,13 @@ class Rules:
     """What requests must fulfil.
 
     Attributes:
-        hosts: names under which the server may be addressed, without ports.
+        hosts: names under which the server may be addressed, without ports. An address in digits is always allowed:
+            it cannot lead here by a change of a name server.
         token: the secret; empty if none is needed.
         cookie: name of the cookie that carries it; empty if only the header does. Cookies are shared by the ports of a
             machine, so the name differs from port to port.
-        body: largest body of a request, in bytes.
-        open_paths: paths that need no token.
+        body: largest body of a request with a file, in bytes.
+        open_paths: paths that need no token. ``scope["authorised"]`` says whether the request has it.
     """
 
     hosts: Collection[str]
@@ -74,47 +87,81 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await refusal(scope, receive, _with_headers(send))
-            return
-        await self._app(scope, self._limited(receive), _with_headers(send))
+        with suppress(KeyError, UnicodeDecodeError):  # names that are not UTF-8 keep their bytes
+            scope = {**scope, "path": unquote(scope["raw_path"].decode("ascii"), errors="surrogateescape")}
+        headers = Headers(scope=scope)
+        body = _Body(receive, self._limit(headers), waits=headers.get("expect", "").lower() == "100-continue")
+        send = _with_headers(send, str(scope["path"]), body)
+        answer = self._refusal(scope)
+        await (answer or self._app)(scope, body.receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer to a request that does not fulfil the rules; None if it does."""
         headers, path = Headers(scope=scope), str(scope["path"])
-        if _host(headers.get("host", "")) not in self._rules.hosts:
-            return _refuse(path, 421, "This server is not reached under that host name.")
+        if not self._is_ours(_host(headers.get("host", ""))):
+            why = "This server is not reached under that host name. Whoever runs it can allow the name with --name."
+            return _refuse(path, 421, why)
         if scope["method"] not in _SAFE and not self._same_origin(headers):
             return _refuse(path, 403, "The request comes from another site.")
         if scope["method"] in _SAFE and headers.get("sec-fetch-site") == "cross-site" and path.startswith("/v1/"):
             return _refuse(path, 403, "The request comes from another site.")
-        if (length := headers.get("content-length")) is not None and (
-            not length.isdecimal() or int(length) > self._rules.body
-        ):
-            return _refuse(path, 413, f"The request is too large: {self._rules.body // 2**20} MiB at most.")
-        if not self._rules.token or path in self._rules.open_paths:
-            return None
-        return self._unauthorised(scope, headers, path)
+        scope["authorised"] = not self._rules.token or self._authorised(headers)
+        if (answer := self._with_cookie(scope)) is not None:
+            return answer
+        if not scope["authorised"] and path not in self._rules.open_paths:
+            return self._unauthorised(path)
+        limit, length = self._limit(headers), headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal() and len(length) < 20 and int(length) <= limit):
+            return _refuse(path, 413, _too_large(limit))
+        return None
 
-    def _unauthorised(self, scope: Scope, headers: Headers, path: str) -> Response | None:
-        given = cookie_parser(headers.get("cookie", "")).get(self._rules.cookie, "") if self._rules.cookie else ""
+    def _is_ours(self, host: str) -> bool:
+        if host in self._rules.hosts:
+            return True
+        with suppress(ValueError):
+            ipaddress.ip_address(host)
+            return True
+        return False
+
+    def _limit(self, headers: Headers) -> int:
+        """Return the most bytes that the body of a request may have."""
+        kind = headers.get("content-type", "").strip().lower()
+        return self._rules.body if kind.startswith(_FILES) else min(_SMALL, self._rules.body)
+
+    def _authorised(self, headers: Headers) -> bool:
+        cookie = cookie_parser(headers.get("cookie", "")).get(self._rules.cookie, "") if self._rules.cookie else ""
         kind, _, bearer = headers.get("authorization", "").partition(" ")
-        if self._is_token(given) or (kind.lower() == "bearer" and self._is_token(bearer.strip())):
+        return self._is_token(cookie) or (kind.lower() == "bearer" and self._is_token(bearer.strip()))
+
+    def _with_cookie(self, scope: Scope) -> Response | None:
+        """Return a redirection to the same page without the token in its link, which then is in a cookie."""
+        if not self._rules.cookie or not self._rules.token or scope["method"] != "GET":
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if self._rules.cookie and scope["method"] == "GET" and any(self._is_token(v) for k, v in query if k == "token"):
-            rest = urlencode([(key, value) for key, value in query if key != "token"])
-            place = "/" + str(scope["path"]).lstrip("/")  # two slashes would lead to another host
-            answer = RedirectResponse(f"{place}?{rest}" if rest else place, status_code=303)
-            # Lax, so that a link in a message opens; requests of other sites that change something carry no cookie.
-            answer.set_cookie(self._rules.cookie, self._rules.token, max_age=_WHOLE_YEAR, httponly=True, samesite="lax")
-            return answer
+        if not any(key == "token" and self._is_token(value) for key, value in query):
+            return None
+        rest = urlencode([(key, value) for key, value in query if key != "token"])
+        place = "/" + quote(str(scope["path"]).lstrip("/\\"), errors="surrogateescape")  # "//" leads to another host
+        answer = RedirectResponse(f"{place}?{rest}" if rest else place, status_code=303)
+        # Lax, so that a link in a message opens; requests of other sites that change something carry no cookie.
+        answer.set_cookie(
+            self._rules.cookie,
+            self._rules.token,
+            max_age=_WHOLE_YEAR,
+            httponly=True,
+            samesite="lax",
+            secure=scope.get("scheme") == "https",
+        )
+        return answer
+
+    def _unauthorised(self, path: str) -> Response:
         if self._rules.cookie:
             what = "Open the link that `selfmm app` printed in the terminal: it carries the key to this page."
         else:
             what = "Send the header `Authorization: Bearer TOKEN` with the token that `selfmm serve` was started with."
-        return _refuse(path, 401, what)
+        answer = _refuse(path, 401, what)
+        answer.headers["www-authenticate"] = "Bearer"
+        return answer
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._rules.token.encode())
@@ -126,25 +173,54 @@ class Guard:
         origin = headers.get("origin")
         return origin is None or urlsplit(origin).netloc == headers.get("host")
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Return ``receive`` for a body of limited size, also if the request does not say its length."""
-        total = 0
 
-        async def limited() -> Message:
-            nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > self._rules.body:
-                raise TooLargeError
-            return message
+class _Body:
+    """The body of a request, of limited size, also if the request does not say its length; and not too slow."""
 
-        return limited
+    def __init__(self, receive: Receive, limit: int, *, waits: bool) -> None:
+        self._receive, self._limit, self._waits = receive, limit, waits
+        self._size, self._over = 0, False
+        self._began = time.monotonic()
+
+    async def receive(self) -> Message:
+        """Return the next message.
+
+        Raises:
+            TooLargeError, TooSlowError: the body is refused.
+        """
+        if self._over:  # what comes now is that the client is gone
+            return await self._receive()
+        rest = self._began + _START + self._size / _RATE - time.monotonic()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(rest, 0.001))
+        except TimeoutError:
+            self._over = True
+            raise TooSlowError("The request arrives too slowly.") from None
+        self._size += len(message.get("body", b""))
+        self._over = not message.get("more_body", False)
+        if self._size > self._limit:
+            raise TooLargeError(_too_large(self._limit))
+        return message
+
+    async def drain(self) -> None:
+        """Read some more of a body that is refused: a client that is still sending would not see the answer."""
+        if self._waits and not self._size:
+            return  # the client sends nothing before it is asked to
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN):
+                while not self._over and self._size < self._limit + _DRAINED:
+                    message = await self._receive()
+                    self._size += len(message.get("body", b""))
+                    self._over = not message.get("more_body", False)
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, path: str, body: _Body) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                await body.drain()
             headers = MutableHeaders(scope=message)
+            headers.setdefault("content-security-policy", _NO_PAGE if path.startswith("/v1/") else _POLICY)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("cache-control", "no-store")
@@ -163,6 +239,10 @@ def _host(header: str) -> str:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return ""
+
+
+def _too_large(limit: int) -> str:
+    return f"The request is too large: {limit / 2**20:,.0f} MiB at most."
 
 
 def _refuse(path: str, status: int, why: str) -> Response:

@@ -1,33 +1,61 @@
-"""The server of ``selfmm app``."""
+"""The server of ``selfmm app``, and how any server of ours listens and ends."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from selfmm import api
+from selfmm.app.clip_table import warm_up
 from selfmm.app.pages import EXPECTED, on_error, on_status
-from selfmm.app.routes import compare, data, datasets, explain, home, jobs, labels, media, runs, training
+from selfmm.app.routes import (
+    compare,
+    data,
+    datasets,
+    explain,
+    home,
+    jobs,
+    labels,
+    media,
+    rate,
+    runs,
+    score,
+    service,
+    training,
+)
+from selfmm.app.scoring import Scoring
 from selfmm.app.security import LOOPBACK, Guard, Rules
-from selfmm.app.site import Site
+from selfmm.app.site import Service, Site
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
 
 PORT = 8765
 _PORTS = 20  # to try, from the first one
 _STATIC = Path(__file__).with_name("static")
+_HEAD = 20.0  # seconds that the head of a request may take to arrive
+_CONNECTIONS = 512
+_LEAVE = 10.0  # seconds that what is being scored may take after the end was asked for
 _ROUTES: tuple[Sequence[BaseRoute], ...] = (
     home.routes,
+    service.routes,
+    score.routes,
     training.routes,  # before those of the runs: a run has any name
     compare.routes,
     runs.routes,
@@ -37,27 +65,48 @@ _ROUTES: tuple[Sequence[BaseRoute], ...] = (
     data.routes,
     datasets.routes,
     media.routes,
+    rate.routes,
 )
 
 
-def build(site: Site, rules: Rules) -> Starlette:
-    """Return the web application, which any ASGI server can run."""
+def build(site: Site, rules: Rules) -> ASGIApp:
+    """Return the web application of the app, which any ASGI server can run."""
+    static = Mount("/static", StaticFiles(directory=_STATIC), name="static")
+    routes = [static, *(route for routes in _ROUTES for route in routes)]
+    return assemble(site.service, routes, rules, site)
+
+
+def assemble(service: Service, routes: Sequence[BaseRoute], rules: Rules, site: Site | None = None) -> ASGIApp:
+    """Return a web application.
+
+    Args:
+        service: what the routes for programs share.
+        routes: its routes.
+        rules: what requests must fulfil.
+        site: what the pages share; None if there are none.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if site is not None:
+            threading.Thread(target=warm_up, daemon=True).start()
         yield
-        site.scoring.close()
-        site.media.close()
+        service.scoring.close()
+        service.scratch.close()
+        if site is not None:
+            site.media.close()
 
-    static = Mount("/static", StaticFiles(directory=_STATIC), name="static")
-    app = Starlette(
-        routes=[static, *(route for routes in _ROUTES for route in routes)],
-        middleware=[Middleware(Guard, rules=rules)],
-        exception_handlers={HTTPException: on_status, Exception: on_error, **dict.fromkeys(EXPECTED, on_error)},
-        lifespan=lifespan,
-    )
-    app.state.site = site
-    return app
+    handlers: dict[Any, Any] = {HTTPException: on_status, Exception: on_error, **dict.fromkeys(EXPECTED, on_error)}
+    app = Starlette(routes=routes, exception_handlers={**handlers, ClientDisconnect: _gone}, lifespan=lifespan)
+    app.state.service = service
+    if site is not None:
+        app.state.site = site
+    return Guard(app, rules)  # outside of everything: an answer to a bug has its headers too
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """Answer a client that has left; nothing is sent."""
+    return Response(status_code=400)
 
 
 def run(
@@ -93,17 +142,99 @@ def run(
             cookie=f"selfmm_{number}",
             body=site.limits.upload + 2**20,
         )
-        ready(f"http://{'localhost' if host in LOOPBACK else host}:{number}/?token={token}")
-        serve(build(site, rules), sock)
+        ready(f"{address(host, number)}/?token={token}")
+        serve(build(site, rules), sock, site.scoring)
 
 
-def serve(app: Starlette, sock: socket.socket) -> None:
-    """Run a web application on a socket until Ctrl-C or SIGTERM; requests that are running are finished first."""
+def address(host: str, port: int) -> str:
+    """Return the address of a server as a link.
+
+    >>> address("127.0.0.1", 80), address("::", 80)
+    ('http://localhost:80', 'http://[::]:80')
+    """
+    name = "localhost" if host in LOOPBACK else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}"
+
+
+def serve(app: ASGIApp, sock: socket.socket, scoring: Scoring, *, patience: float = _LEAVE) -> None:
+    """Run a web application on a socket until Ctrl-C or SIGTERM.
+
+    What was accepted is finished first, within ``patience`` seconds, and nothing new is accepted. A second Ctrl-C or
+    SIGTERM ends it at once.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    engine(app, scoring, patience=patience).run(sockets=[sock])
+
+
+def engine(app: ASGIApp, scoring: Scoring, *, patience: float = _LEAVE) -> uvicorn.Server:
+    """Return what :func:`serve` runs."""
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=15
+        app,
+        http=_Patient,
+        ws="none",
+        loop="asyncio",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=5,
     )
-    uvicorn.Server(config).run(sockets=[sock])
+    return _Server(config, scoring, patience)
+
+
+class _Server(uvicorn.Server):
+    """Ends when everything that was accepted is scored; until then it still says that it is about to end."""
+
+    def __init__(self, config: uvicorn.Config, scoring: Scoring, patience: float) -> None:
+        super().__init__(config)
+        self._scoring, self._patience = scoring, patience
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        first = not self._scoring.stopping
+        self._scoring.stop()
+        super().handle_exit(sig, frame)
+        if first:
+            self.should_exit = False  # see on_tick
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._scoring.stopping:
+            self._patience -= 0.1  # between two ticks
+            if self._patience <= 0 or not self._scoring.running + self._scoring.waiting:
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+
+class _Patient(H11Protocol):
+    """A connection that is closed if the head of a request does not arrive in time."""
+
+    _clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_clock()
+
+    def _watch(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_clock()
+        elif self._clock is None:
+            self._clock = self.loop.call_later(_HEAD, self.transport.close)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
 
 
 def listen(host: str, port: int | None) -> socket.socket:

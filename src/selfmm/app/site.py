@@ -10,8 +10,13 @@ from selfmm.app.clip_runs import ClipRuns
 from selfmm.app.clip_table import ClipTables
 from selfmm.app.jobs import Jobs
 from selfmm.app.media import Media
+from selfmm.app.offered import InFolder, Offered
+from selfmm.app.rating import Rating
+from selfmm.app.rating_scores import Proposals
 from selfmm.app.run_table import RunTable
+from selfmm.app.scores import Scores
 from selfmm.app.scoring import Scoring
+from selfmm.app.scratch import Scratch
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
 
@@ -25,12 +30,33 @@ class Limits:
         kept: bytes of all uploads together; the oldest are removed first.
         days: days after which an upload and its scores are removed.
         text: largest text, in characters.
+        texts: most sentences in one request.
+        seconds: longest recording of a program, in seconds; None for any.
     """
 
     upload: int = 4 * 2**30
     kept: int = 20 * 2**30
     days: float = 30.0
     text: int = 100_000
+    texts: int = 1000
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes for programs share.
+
+    Attributes:
+        runs: what can score.
+        scoring: the processes that score.
+        scratch: where recordings are for the time of a request.
+        limits: what is accepted.
+    """
+
+    runs: Offered
+    scoring: Scoring
+    scratch: Scratch
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -53,6 +79,11 @@ class Site:
     def jobs(self) -> Jobs:
         """Trainings and extractions."""
         return Jobs(self.state.jobs, self.workspace.root)
+
+    @cached_property
+    def service(self) -> Service:
+        """What the routes for programs need."""
+        return Service(InFolder(self.workspace), self.scoring, Scratch(self.state.requests), self.limits)
 
     @cached_property
     def runs(self) -> RunTable:
@@ -78,3 +109,19 @@ class Site:
     def clip_runs(self) -> ClipRuns:
         """Which runs were trained on a data set, and their scores of its clips."""
         return ClipRuns(self.workspace)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The recordings of the Score screen."""
+        limits = self.limits
+        return Scores(self.state.uploads, self.workspace, self.scoring, kept=limits.kept, days=limits.days)
+
+    @cached_property
+    def rating(self) -> Rating:
+        """The ratings of the clips in the folder."""
+        return Rating(self.workspace, self.state.path / "ratings")
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Scores to propose to raters."""
+        return Proposals(self.workspace, self.clip_runs, self.rating.folder)

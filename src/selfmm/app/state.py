@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfmm import api
 from selfmm.api import parts
 
 
@@ -33,8 +35,7 @@ class State:
             OutputError: if it cannot be made.
         """
         digest = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:12]
-        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        state = cls(home / "selfmm" / f"{parts.safe_name(root.name) or 'root'}-{digest}")
+        state = cls(state_home() / f"{parts.safe_name(root.name) or 'root'}-{digest}")
         for folder in (state.path, state.uploads, state.jobs):
             private_folder(folder)
         return state
@@ -48,23 +49,50 @@ class State:
     def jobs(self) -> Path:
         return self.path / "jobs"
 
+    @property
+    def requests(self) -> Path:
+        """Recordings that programs sent, for the time of a request."""
+        return self.path / "requests"
+
     def token(self) -> str:
-        """Return the secret that the opened link carries. It stays the same, so that links live through a restart."""
+        """Return the secret that the opened link carries. It stays the same, so that links live through a restart.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
         file = self.path / "token"
-        if not file.is_file() or len(file.read_text(encoding="ascii")) < 32:
-            parts.write_text(file, secrets.token_urlsafe(32))
-            file.chmod(0o600)
-        return file.read_text(encoding="ascii")
+        with suppress(OSError, ValueError):
+            token = file.read_text(encoding="ascii").strip()
+            if len(token) >= 32:
+                return token
+        token = secrets.token_urlsafe(32)
+        parts.write_text(file, token)
+        file.chmod(0o600)
+        return token
+
+
+def state_home() -> Path:
+    """Return the folder of all private folders.
+
+    Raises:
+        OutputError: if the user has no home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state").absolute() / "selfmm"
+    except RuntimeError as error:  # a user without a home, as in some containers
+        raise api.OutputError("there is no home folder; set XDG_STATE_HOME to a folder that selfmm may use.") from error
 
 
 def private_folder(path: Path) -> None:
     """Make a folder that only the user can read.
 
     Raises:
-        OutputError: if it cannot be made.
+        OutputError: if it cannot be made, or belongs to somebody else.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_uid != os.geteuid():
+            raise api.OutputError(f"{path} belongs to another user; set XDG_STATE_HOME to a folder of your own.")
         path.chmod(0o700)
     except OSError as error:
         raise parts.explain(error, path) from error

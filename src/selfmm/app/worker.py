@@ -2,31 +2,47 @@
 
 A request has ``run`` (``starter`` or a folder), and
 
+- nothing else: the run is loaded; or
 - ``text``: a list of sentences; or
 - ``explain``: an object with ``clip``, the id of a clip of a data set, and ``data``, its folder (null: that of the
   run); the event is then ``{"explanation": ...}``; or
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
+- ``longest``: refuse, before anything is scored, clips that last longer than this number of seconds;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
   :func:`selfmm.predict_each`, as far as they are given;
+- ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; ``sentences``: texts for it;
+- ``warm``: nothing, the run is only loaded;
 - ``save``: files to write the predictions to, see :func:`selfmm.api.save_predictions`.
 
 The events are ``{"prediction": ...}`` for each clip, window or sentence, ``{"failure": ...}`` for a clip that cannot be
-scored, and at the end ``{"over": true}``; or ``{"error": ..., "kind": ...}``.
+scored, and at the end ``{"over": true}``; or ``{"error": ..., "kind": ...}`` with the name of an exception of
+:mod:`selfmm.api`, or ``TooLongError``, ``MemoryError`` or ``CrashError``.
+
+The process ends when its standard input closes, even in the middle of a request.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.score_worker import score
 
 _KEPT = 3  # runs in memory
+_NO_MEMORY = "There is not enough memory. Try a shorter recording, or fewer sentences at once."
+
+
+class TooLongError(api.SelfmmError):
+    """A recording is longer than the server takes."""
 
 
 def main() -> None:
@@ -41,18 +57,31 @@ def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for line in requests:
+    with suppress(OSError):  # if memory runs out, the system ends this process, and not the server
+        Path("/proc/self/oom_score_adj").write_text("500")
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
+    while True:
+        line = lines.get()
         try:
             answer(json.loads(line), answers)
             _send(answers, {"over": True})
         except api.SelfmmError as error:
             _send(answers, {"error": str(error), "kind": type(error).__name__})
-        except MemoryError:
-            _send(answers, {"error": "There is not enough memory. Try a shorter recording.", "kind": "MemoryError"})
         except Exception as error:  # a damaged file fails in many unexpected ways
+            if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch's error is a RuntimeError
+                _send(answers, {"error": _NO_MEMORY, "kind": "MemoryError"})
+                continue
             first = (str(error).strip() or "no message").splitlines()[0][:300]
             what = f"{type(error).__name__}: {first}. The file is damaged, or this is a bug in selfmm."
-            _send(answers, {"error": what, "kind": "SelfmmError"})
+            _send(answers, {"error": what, "kind": "CrashError"})
+
+
+def _read(requests: TextIO, lines: queue.SimpleQueue[str]) -> None:
+    """Pass on requests; when there are no more, the server has ended, and so does this process."""
+    for line in requests:
+        lines.put(line)
+    os._exit(0)
 
 
 def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: TextIO) -> None:
@@ -61,14 +90,27 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         _send(answers, {"explanation": _explained(model, request["explain"])})
         return
     options = request.get("options", {})
+    if "watch" in request:
+        score(model, request["watch"], lambda event: _send(answers, dict(event)))
+        return
+    if "warm" in request:
+        return  # the run is in memory now
+    if "sentences" in request:
+        for prediction in _sentences(model, request["sentences"]):
+            _send(answers, {"prediction": prediction.to_json()})
+        return
     if "text" in request:
-        for row in _sentences(model, request["text"], options):
-            _send(answers, {"prediction": row})
+        for prediction in api.predict_texts(model, request["text"], explain=bool(options.get("explain"))):
+            _send(answers, {"prediction": prediction.to_json()})
         return
     clips = [
         api.Clip(**{**clip, "path": Path(clip["path"])})  # the names of its fields are those of the request
-        for clip in request["clips"]
+        for clip in request.get("clips", ())
     ]
+    if not clips:
+        return
+    for clip in clips if request.get("longest") is not None else ():
+        _check_length(clip, float(request["longest"]))
     predictions = []
     for result in api.predict_each(model, clips, **options):
         if isinstance(result, api.Failure):
@@ -78,6 +120,14 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
             _send(answers, {"prediction": result.to_json()})
     for name in request.get("save", ()) if predictions else ():
         api.save_predictions(predictions, name)
+
+
+def _sentences(model: Any, texts: list[str]) -> list[api.Prediction]:
+    """Return the predictions of sentences, explained if the model can be explained."""
+    try:
+        return api.predict_texts(model, texts, explain=True)
+    except api.RunError:
+        return api.predict_texts(model, texts)
 
 
 def _model(run: str, models: OrderedDict[str, Any]) -> Any:
@@ -93,6 +143,18 @@ def _model(run: str, models: OrderedDict[str, Any]) -> Any:
     return models[key]
 
 
+def _check_length(clip: Any, longest: float) -> None:
+    whole = parts.seconds_of(clip.path)
+    if whole is None:
+        return  # scoring it takes no longer than the time that a task may take
+    seconds = min(whole, clip.end if clip.end is not None else whole) - (clip.start or 0.0)
+    if seconds > longest:
+        raise TooLongError(
+            f"The recording lasts {seconds:.0f} s, and this server takes {longest:g} s at most. Cut it, or choose a "
+            "part of it with start and end."
+        )
+
+
 def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the explanation of a clip, with the label that people gave it."""
     explanation = api.explain(model, asked["data"], clip=asked["clip"])
@@ -102,12 +164,6 @@ def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
     names = ("label", *(f"label_{part['modality']}" for part in content["contributions"]))
     known = {name: float(row[name]) for name in names if name in samples}
     return content | {"labels": known, "split": str(row["split"])}
-
-
-def _sentences(model: Any, texts: list[str], options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the row of each sentence, with the names and figures of a table of scores."""
-    table = api.predict(model, text=texts, explain=bool(options.get("explain")))
-    return [dict(row) for row in table.to_dict("records")]
 
 
 def _send(answers: TextIO, event: dict[str, Any]) -> None:

@@ -55,7 +55,13 @@ class Workspace:
         self._found: tuple[float, list[Item]] = (-_FRESH, [])
 
     def items(self, *kinds: Kind) -> list[Item]:
-        """Return what is in the folder, of these kinds or of all, the last changed first."""
+        """Return what is in the folder, of these kinds or of all, the last changed first.
+
+        Raises:
+            NotHereError: if the folder itself is gone.
+        """
+        if not self.root.is_dir():
+            raise NotHereError(f"The folder {self.root.name!r} is gone. Move it back, or start selfmm for another one.")
         then, found = self._found
         if time.monotonic() - then >= _FRESH:
             found = sorted(self._search(), key=lambda item: (-item.modified, item.name))

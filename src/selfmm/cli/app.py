@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +24,7 @@ Names = Annotated[
 
 
 def register(root: typer.Typer) -> None:
-    options.register(root, PANEL, app=app)
+    options.register(root, PANEL, app=app, serve=serve)
 
 
 def app(
@@ -34,10 +37,8 @@ def app(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the link, and open no browser.")] = False,
 ) -> None:
     """Open a page in the browser: score, look at data, rate clips, train, and compare runs."""
-    try:
+    with _installed():
         from selfmm.app.server import run
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
 
     def ready(link: str) -> None:
         typer.echo(f"selfmm is at {link}\nPress Ctrl-C to end it; trainings that are running go on.")
@@ -45,11 +46,92 @@ def app(
         if not no_browser:
             webbrowser.open(link)
 
-    try:
+    with _until_the_end():
         run(folder, host=host, port=port, names=name or (), ready=ready)
-    except KeyboardInterrupt:  # the usual way to end it, also by SIGTERM
+
+
+def serve(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Run folders, or starter; the first one scores if a request names none. Left out: starter.",
+        ),
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    name: Names = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the token that requests must carry; or set SELFMM_TOKEN. Needed unless --host is this "
+            "machine alone."
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that score; each holds the run in memory.")
+    ] = 1,
+    queue: Annotated[int, typer.Option(min=0, help="Number of requests that may wait; more are refused (429).")] = 32,
+    timeout: Annotated[float, typer.Option(min=1.0, help="Seconds that scoring one request may take (504).")] = 600.0,
+    max_upload: Annotated[float, typer.Option(min=1.0, help="Largest recording, in MB (413).")] = 500.0,
+    max_length: Annotated[float, typer.Option(min=1.0, help="Longest recording, in seconds (413).")] = 3600.0,
+) -> None:
+    """Serve scores to programs over HTTP: POST /v1/predict. See docs/deploy.md."""
+    with _installed():
+        from selfmm.app.service import run
+        from selfmm.app.site import Limits
+
+    def ready(link: str) -> None:
+        typer.echo(f"selfmm serves {link}/v1/predict; the API is described at {link}/v1/openapi.json")
+        sys.stdout.flush()
+
+    with _until_the_end():
+        run(
+            runs or (),
+            host=host,
+            port=port,
+            names=name or (),
+            token=_token(token_file),
+            limits=Limits(upload=round(max_upload * 1e6), seconds=max_length),
+            workers=workers,
+            waiting=queue,
+            timeout=timeout,
+            ready=ready,
+        )
+
+
+def _token(file: Path | None) -> str:
+    if file is None:
+        return os.environ.get("SELFMM_TOKEN", "").strip()
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not ASCII text"
+        raise api.SourceError(
+            f"cannot read the token in {file}: {reason}. Make one with: openssl rand -hex 32"
+        ) from None
+    if not token:
+        raise api.SourceError(f"{file} is empty. Write a token to it: openssl rand -hex 32")
+    return token
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Say which extra is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "selfmm":
+            raise
+        raise api.MissingPackageError(
+            f"this needs the package {error.name}. Install it with: pip install 'selfmm[app]'"
+        ) from error
+
+
+@contextmanager
+def _until_the_end() -> Iterator[None]:
+    """End with a message at Ctrl-C, the usual way to end a server, and at SIGTERM."""
+    try:
+        yield
+    except KeyboardInterrupt:
         typer.echo("selfmm has ended.")
-
-
-def _missing(error: ModuleNotFoundError) -> api.MissingPackageError:
-    return api.MissingPackageError(f"the app needs {error.name}. Install it with: pip install 'selfmm[app]'")

@@ -30,7 +30,12 @@ def labels(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write to this .csv, .parquet or .xlsx file, and a data card (.md)."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write to this .csv, .parquet or .xlsx file, and a data card (.md). With --import of the app's "
+            "ratings: make a copy of DATA here, whose m-labels are the ratings of whole clips.",
+        ),
     ] = None,
     long: Annotated[
         bool, typer.Option("--long", help="A row per clip and modality instead of a row per clip.")
@@ -57,7 +62,11 @@ def labels(
     force: options.ForceOut = False,
     import_: Annotated[
         Path | None,
-        typer.Option("--import", metavar="FILE", help="Import people's ratings: a sheet, or Label Studio's JSON."),
+        typer.Option(
+            "--import",
+            metavar="FILE",
+            help="Import people's ratings: a sheet, Label Studio's JSON, or the app's .jsonl.",
+        ),
     ] = None,
     weight: Annotated[float | None, typer.Option(help="With --import: weight in training, 0 to 1; default 1.")] = None,
     source: Annotated[
@@ -70,9 +79,13 @@ def labels(
     """Export labels per modality (u-labels) with their trust, of a run or a data set; or import people's labels."""
     settings: dict[str, Any] = {"preset": preset, "text_encoder": text_encoder, "overrides": overrides or ()}
     if import_ is not None:
-        given = any(settings.values()) or out is not None or split is not None or epoch != "best"
-        if given or audit or as_json or long or force:
+        copies = out is not None and import_.suffix == ".jsonl"
+        given = any(settings.values()) or (out is not None and not copies) or split is not None or epoch != "best"
+        if given or audit or as_json or long or (force and not copies):
             raise api.ArgumentsError(["--import changes the data set; leave out --out, --audit and options of these"])
+        if copies:
+            _copy(data, import_, Path(str(out)), force)
+            return
         _import(data, import_, 1.0 if weight is None else weight, source, rater)
         return
     if weight is not None or source is not None or rater is not None:
@@ -128,6 +141,13 @@ def _import(target: Path, file: Path, weight: float, source: str | None, rater: 
     typer.echo(f"{parts.corrections_file(target)}: {count(imported.total, 'correction')} in all.")
     _agreement(imported.agreement)
     typer.echo("The next training on this data set takes them as truth.")
+
+
+def _copy(data: Path, file: Path, out: Path, force: bool) -> None:
+    applied = api.apply_ratings(data, api.open_ratings(file), out=out, force=force)
+    note(applied.notes)
+    labels = f"{count(applied.m_labels, 'm-label')} and {count(applied.corrections, 'correction')}"
+    typer.echo(f"{out}: a copy of {data} with {labels} by people. Train on it: selfmm train {out}")
 
 
 def _agreement(table: pd.DataFrame, *, err: bool = False) -> None:

@@ -6,14 +6,10 @@ import math
 
 import pandas as pd
 
+from selfmm.api import parts
 from selfmm.api.parts import count
 
-# The levels that Krippendorff recommends (Content Analysis, chapter on reliability).
-_LEVELS = ((0.8, "reliable"), (0.667, "tentative"), (0.0, "unreliable"), (-math.inf, "worse than chance"))
-
-
 _SHOWN = 10  # raters
-_FEW = 10  # clips with two or more ratings: with fewer, alpha varies too much for a verdict
 
 
 def raters_line(ratings: pd.DataFrame) -> str:
@@ -36,9 +32,7 @@ def agreement_lines(table: pd.DataFrame) -> list[str]:
         elif math.isnan(row.alpha):
             lines.append(f"{who}; all ratings of {rated} are equal, so alpha is not defined")
         else:
-            level = (
-                "too few to tell" if row.shared < _FEW else next(word for least, word in _LEVELS if row.alpha >= least)
-            )
+            level = parts.agreement_level(row.alpha, row.shared)
             lines.append(
                 f"{who}; Krippendorff's alpha {row.alpha:.2f} ({level}), mean difference {row.difference:.2f}, over "
                 f"{rated}"

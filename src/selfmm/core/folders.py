@@ -73,21 +73,25 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def taking_turns(folder: Path) -> Iterator[None]:
+def taking_turns(folder: Path, lock: str = LOCK) -> Iterator[None]:
     """Wait until no other process is in such a block for ``folder``, so that none overwrites the changes of another.
+
+    Args:
+        folder: the folder to change.
+        lock: the file that is locked in it; blocks with different files do not wait for each other.
 
     Raises:
         OutputError: if the folder is not writable.
     """
-    with _locked(folder, timeout=-1):
+    with _locked(folder, timeout=-1, lock=lock):
         yield
 
 
 @contextmanager
-def _locked(folder: Path, timeout: float) -> Iterator[None]:
-    lock = FileLock(folder / LOCK)
+def _locked(folder: Path, timeout: float, lock: str = LOCK) -> Iterator[None]:
+    lock_file = FileLock(folder / lock)
     try:
-        lock.acquire(timeout)
+        lock_file.acquire(timeout)
     except Timeout as error:
         raise OutputError(
             f"another process is at work in {folder}. Wait for it, or choose another `out=...`."
@@ -96,11 +100,11 @@ def _locked(folder: Path, timeout: float) -> Iterator[None]:
         pass
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise explain(error, folder / LOCK) from error
+            raise explain(error, folder / lock) from error
     try:
         yield
     finally:
-        lock.release()
+        lock_file.release()
 
 
 def sweep(folder: Path) -> None:

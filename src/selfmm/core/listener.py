@@ -61,6 +61,17 @@ class Listener:
     def trial_ended(self, number: int, outcome: Any) -> None:
         """A trial ended; ``outcome`` is its :class:`selfmm.experiments.trial.Outcome`."""
 
+    # Recordings: selfmm.predict_each. While one is scored, another thread may report on the next.
+
+    def stage(self, clip: Any, name: str) -> None:
+        """Work on a :class:`selfmm.features.clips.clip.Clip` reached a stage, in a few words for people to read."""
+
+    def reading(self, clip: Any, seconds: float, total: float | None) -> None:
+        """This part of a recording is read; ``total`` is its length, None if the file does not say it."""
+
+    def scored(self, clip: Any, prediction: Any) -> None:
+        """The scores of a clip are known, but not their explanation, which takes longer."""
+
     # Clips: selfmm.extract.
 
     def clips_planned(self, clips: int) -> None:

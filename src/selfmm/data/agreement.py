@@ -28,6 +28,24 @@ PRIOR = 10
 """Clips rated twice that count as much as the assumption that one rating is reliable, see :func:`reliability`."""
 
 
+# The levels that Krippendorff recommends (Content Analysis, chapter on reliability).
+_LEVELS = ((0.8, "reliable"), (0.667, "tentative"), (0.0, "unreliable"), (-math.inf, "worse than chance"))
+_FEW = 10  # clips with two or more ratings: with fewer, alpha varies too much for a verdict
+
+
+def agreement_level(alpha: float, shared: int) -> str:
+    """Return what alpha means, in words.
+
+    Args:
+        alpha: Krippendorff's alpha, not NaN.
+        shared: number of clips with two or more ratings.
+
+    >>> agreement_level(0.7, 30), agreement_level(0.7, 3)
+    ('tentative', 'too few to tell')
+    """
+    return "too few to tell" if shared < _FEW else next(word for least, word in _LEVELS if alpha >= least)
+
+
 def krippendorff_alpha(units: npt.ArrayLike, values: npt.ArrayLike) -> float:
     """Return Krippendorff's alpha of ratings, with the interval metric.
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -119,10 +120,15 @@ class BatchMaker:
 
     def batches(self, plan: Iterable[Positions], device: torch.device) -> Iterator[Batch]:
         """Yield the batches of a plan on ``device``; the next ones are made while one is in use."""
+        parts = iter(plan)
+        first = list(islice(parts, 2))
+        if len(first) == 1:  # such as one sentence: a thread would take longer than it saves
+            yield self.make(first[0]).to(device)
+            return
         with ThreadPoolExecutor(1) as thread:
             ahead: deque[Future[Batch]] = deque()
             try:
-                for positions in plan:
+                for positions in chain(first, parts):
                     ahead.append(thread.submit(lambda clips: self.make(clips).to(device), positions))
                     if len(ahead) > _AHEAD:
                         yield ahead.popleft().result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,12 +37,15 @@ class Frames:
         lengths: (N,) frames per clip; 0 where the clip lacks the modality.
         read: function of the number of a clip; returns (length, dim), or (length,) for token ids.
         dtype: float32 or float16 for frames, int32 for tokens.
+        file: a .npy file of another data set with exactly these frames, which is linked or copied instead of reading
+            them clip by clip; None: there is none.
     """
 
     modality: Modality
     lengths: npt.NDArray[np.int64]
     read: Callable[[int], npt.NDArray[Any]]
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,12 @@ def _ours(name: str) -> bool:
 
 def _write_matrix(path: Path, frames: Frames) -> None:
     """Write a .npy file by plain appends: with a memory map, a full disk would kill the process (SIGBUS)."""
+    if frames.file is not None:
+        try:
+            path.hardlink_to(frames.file.resolve())
+        except OSError:  # another disk, or a file system without links
+            shutil.copyfile(frames.file, path)
+        return
     total = int(frames.lengths.sum())
     shape = (total,) if frames.modality.dim is None else (total, frames.modality.dim)
     with path.open("wb") as file:

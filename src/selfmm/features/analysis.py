@@ -25,6 +25,26 @@ SILENCE = -70.0
 
 
 @dataclass(frozen=True)
+class Signals:
+    """What voice and face do over time, for people to look at. It does not depend on what the model reads.
+
+    Each is None if the recording has no sound or no pictures, or the recipe extracts no vision.
+
+    Attributes:
+        level: columns ``samples`` and ``squares`` for each .01 s, see `selfmm.features.voice.loudness.SoundLevel`.
+        speech: column ``speech``, the probability that somebody speaks, 0 to 1.
+        pitch: column ``pitch`` for each .01 s, Hz; NaN if unvoiced.
+        face: columns ``left``, ``top``, ``right`` and ``bottom`` of the chosen face, in widths and heights of the
+            picture; NaN where it is not found.
+    """
+
+    level: Track | None
+    speech: Track | None
+    pitch: Track | None
+    face: Track | None
+
+
+@dataclass(frozen=True)
 class Features:
     """The features of a span of a recording.
 
@@ -35,6 +55,7 @@ class Features:
         sound: None if the recording has no sound.
         speech: share of the span in which somebody speaks, 0 to 1; None without sound.
         face: None if the recording has no pictures, or the recipe does not extract vision.
+        signals: None unless they were requested.
     """
 
     start: float
@@ -44,6 +65,7 @@ class Features:
     sound: SoundFigures | None
     speech: float | None
     face: FaceFigures | None
+    signals: Signals | None = None
 
 
 class Analysis:
@@ -56,17 +78,23 @@ class Analysis:
         given: the words, if they came with the recording.
         threads: with 1, :meth:`feed` returns when the chunk is analysed; with more, sound and faces are analysed at the
             same time, while the next chunk is read.
+        signals: also measure `Signals`. The features stay the same.
 
     Raises:
         MissingPackageError: if an optional package is not installed.
         WeightsError: if weights that the recipe names are not on this machine.
     """
 
-    def __init__(self, recipe: Recipe, *, given: Transcript | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, *, given: Transcript | None = None, threads: int = 1, signals: bool = False
+    ) -> None:
         self.recipe = recipe
         self._given = given
         recognise = _wants_recognition(recipe, given)
-        self._sound = _Sound(recipe, recognise=recognise, check_language=given is None, threads=threads)
+        self._wants_signals = signals
+        self._sound = _Sound(
+            recipe, recognise=recognise, check_language=given is None, threads=threads, wants_pitch=signals
+        )
         self._pictures = _Pictures(recipe, threads)
         self._end = 0.0
         self._finished = False
@@ -113,6 +141,7 @@ class Analysis:
             sound=level,
             speech=None if speech is None else float((speech.column("speech") >= 0.5).mean()) if len(speech) else 0.0,
             face=figures,
+            signals=self._signals(start, end, speech) if self._wants_signals else None,
         )
 
     def words(self, start: float, end: float) -> Transcript:
@@ -129,6 +158,10 @@ class Analysis:
     def _wait(self) -> None:
         self._sound.wait()
         self._pictures.wait()
+
+    def _signals(self, start: float, end: float, speech: Track | None) -> Signals:
+        level, pitch = self._sound.signals(start, end)
+        return Signals(level=level, speech=speech, pitch=pitch, face=self._pictures.box(start, end, speech))
 
     def _transcript(self, start: float, end: float) -> Transcript:
         recognised = self._sound.transcript(start, end)
@@ -192,14 +225,18 @@ class _Side:
 
 
 class _Sound(_Side):
-    def __init__(self, recipe: Recipe, *, recognise: bool, check_language: bool, threads: int) -> None:
+    def __init__(
+        self, recipe: Recipe, *, recognise: bool, check_language: bool, threads: int, wants_pitch: bool
+    ) -> None:
         from selfmm.features.voice.activity import SpeechActivity
         from selfmm.features.voice.analyser import voice_analyser
         from selfmm.features.voice.loudness import SoundLevel
+        from selfmm.features.voice.pitch_track import PitchTrack
         from selfmm.features.words.speech import SpeechAnalyser
 
         self._activity = SpeechActivity()
         self._level = SoundLevel()
+        self._pitch = PitchTrack() if wants_pitch else None
         speech, states = None, recipe.encodes_speech
         if recognise or states:
             speech = SpeechAnalyser(
@@ -213,7 +250,7 @@ class _Sound(_Side):
         self._words = speech if recognise else None
         self._voice = voice_analyser(recipe.voice, speech) if "audio" in recipe.parts else None
         # The voice comes last, because it may read what the recogniser has encoded.
-        super().__init__((self._activity, self._level, speech, self._voice), threads > 1)
+        super().__init__((self._activity, self._level, self._pitch, speech, self._voice), threads > 1)
 
     def speech(self, start: float, end: float) -> Track | None:
         return self._activity.track(start, end) if self.fed else None
@@ -225,6 +262,11 @@ class _Sound(_Side):
         if self._voice is None or level.level < SILENCE:
             return None, level
         return self._voice.track(start, end), level
+
+    def signals(self, start: float, end: float) -> tuple[Track | None, Track | None]:
+        if not self.fed or self._pitch is None:
+            return None, None
+        return self._level.track(start, end), self._pitch.track(start, end)
 
     def transcript(self, start: float, end: float) -> Transcript | None:
         return self._words.transcript(start, end) if self.fed and self._words is not None else None
@@ -243,3 +285,6 @@ class _Pictures(_Side):
         if not self.fed or self._face is None:
             return None, None
         return self._face.track(start, end, speech), self._face.faces(start, end, speech)
+
+    def box(self, start: float, end: float, speech: Track | None) -> Track | None:
+        return self._face.boxes(start, end, speech) if self.fed and self._face is not None else None

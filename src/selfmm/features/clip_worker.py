@@ -30,7 +30,7 @@ def answer(job: dict[str, Any], alive: Callable[[], None] = lambda: None) -> dic
     """
     try:
         recipe = Recipe.model_validate(job["recipe"])
-        features = extract_clip(Clip.from_json(job["clip"]), recipe, threads=job["threads"], alive=alive)
+        features = extract_clip(Clip.from_json(job["clip"]), recipe, threads=job["threads"], alive=lambda _: alive())
         with _writing:
             store(Path(job["path"]), features)
         return {}

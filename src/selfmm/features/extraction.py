@@ -10,8 +10,9 @@ from selfmm.core.errors import MediaError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip
 from selfmm.features.media.recording import probe, read_chunks
-from selfmm.features.streams import Chunk, Transcript
+from selfmm.features.streams import Chunk, Transcript, joined
 from selfmm.features.words.subtitles import read_subtitles
+from selfmm.features.words.times import time_words
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,33 @@ class ClipFeatures:
 
 
 def given_words(clip: Clip) -> Transcript | None:
-    """Return the words that came with the clip: its text, or else its subtitles; None if it has neither.
+    """Return the words that came with the clip: its text and its words, or else its subtitles; None if it has none.
+
+    With both, words of the text that are among the words get their times; other words share the time between them.
 
     Raises:
         SourceError: if the subtitles cannot be read.
     """
-    if clip.text is not None and clip.text.strip():
-        return Transcript(clip.text.strip())
+    text = (clip.text or "").strip()
+    if clip.words:
+        timed = Transcript(text or joined(clip.words, None), clip.words)
+        latest = max(word.end for word in clip.words)
+        span = (0.0, latest if clip.end is None else max(latest, clip.end - (clip.start or 0.0)))
+        return replace(timed, words=time_words(text, timed, span)) if text else timed
+    if text:
+        return Transcript(text)
     if clip.subtitles is not None:
         return read_subtitles(clip.subtitles, clip.start, clip.end)
     return None
 
 
 def extract_clip(
-    clip: Clip, recipe: Recipe, *, threads: int = 1, alive: Callable[[], None] = lambda: None
+    clip: Clip,
+    recipe: Recipe,
+    *,
+    threads: int = 1,
+    signals: bool = False,
+    alive: Callable[[float], None] = lambda seconds: None,
 ) -> ClipFeatures:
     """Extract a clip in one pass over its file. Only a few seconds of it are in memory at a time.
 
@@ -49,7 +63,8 @@ def extract_clip(
         clip: the recording and the span in it.
         recipe: what to extract, and how.
         threads: number of CPU threads; the result does not depend on it.
-        alive: called when the models are loaded, and after every chunk.
+        signals: also measure `selfmm.features.analysis.Signals`.
+        alive: called with the seconds that are read: 0 when the models are loaded, then after every chunk.
 
     Raises:
         MediaError: if the file cannot be read, or this span holds nothing that the recipe extracts.
@@ -60,11 +75,11 @@ def extract_clip(
     given = given_words(clip)
     problems: list[str] = []
     chunks = open_clip(clip, recipe, problems)
-    analysis = Analysis(recipe, given=given, threads=threads)
-    alive()
+    analysis = Analysis(recipe, given=given, threads=threads, signals=signals)
+    alive(0.0)
     for chunk in chunks:
         analysis.feed(chunk)
-        alive()
+        alive(chunk.end)
     analysis.finish()
     features = analysis.features()
     if "text" not in recipe.parts:

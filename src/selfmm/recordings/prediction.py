@@ -18,6 +18,7 @@ from selfmm.evaluation.worth import FUSION, RunWorth
 from selfmm.explain.explanation import Explanation
 from selfmm.features.clips.clip import Failure
 from selfmm.features.streams import Transcript
+from selfmm.recordings.lanes import Lanes
 from selfmm.recordings.sentence import sentence
 
 _GREY = Markup('<span style="color:gray">{}</span>')
@@ -60,6 +61,7 @@ class Prediction:
         explanation: explanation of the score; None if it was not requested.
         worth: what the scores of the run are worth; None if the run did not measure it.
         unscored: modalities that the run does not score, with the reason.
+        lanes: what voice and face do over time; None if it was not requested.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Prediction:
     explanation: Explanation | None = None
     worth: RunWorth | None = None
     unscored: Mapping[str, str] = field(default_factory=dict)
+    lanes: Lanes | None = None
 
     def __repr__(self) -> str:
         shown = {name: self._shown(name) for name in self.all_scores}
@@ -197,7 +200,10 @@ class Prediction:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON types. Words of the explanation also have their ``time``."""
+        """Return everything as JSON types. Words of the explanation also have their ``time``.
+
+        ``lanes`` is there only if they were requested.
+        """
         explanation = None if self.explanation is None else self.explanation.to_json()
         if explanation is not None:
             for word, time in zip(explanation["words"], self.spoken, strict=True):
@@ -213,6 +219,7 @@ class Prediction:
             "spreads": {name: [spread.mean, spread.deviation] for name, spread in self.spreads.items()},
             "intervals": {name: self.interval(name) for name in self.all_scores},
             "informs": {name: self.informs(name) for name in self.all_scores},
+            "verdicts": {name: self.verdict(name) for name in self.all_scores},
             "sentence": self.sentence,
             "cautions": cautions(self.worth),
             "unscored": dict(self.unscored),
@@ -220,6 +227,7 @@ class Prediction:
             "transcript": self.transcript.to_json(),
             "warnings": list(self.warnings),
             "explanation": explanation,
+            **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }
 
 

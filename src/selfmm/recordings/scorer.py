@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from selfmm.config.recipe import Recipe
-from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, SourceError
+from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, RunError, SourceError
+from selfmm.core.listener import Listener
 from selfmm.core.weights import KNOWN, require
+from selfmm.data.blank import is_blank
 from selfmm.data.manifest import TEXT
 from selfmm.evaluation.worth import FUSION
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.dataset import dataset_of
 from selfmm.features.extraction import ClipFeatures, extract_clip, given_words, open_clip
+from selfmm.features.media.recording import probe
 from selfmm.features.quality import warnings
 from selfmm.features.streams import Chunk, Transcript
+from selfmm.recordings.lanes import lanes_of
 from selfmm.recordings.prediction import Prediction, Spread
 from selfmm.recordings.recipe import recipe_of
 from selfmm.recordings.spans import BySentence, Even, Sentences, Windows
@@ -34,6 +38,12 @@ if TYPE_CHECKING:
     from selfmm.runs.trained_model import TrainedModel
 
 _CHUNK = 5.0  # seconds that are read at a time
+
+_NEAR = 0.1  # seconds; the precision of declared lengths
+
+LOADING, FINISHING, SCORING = "loading the models", "finishing words, voice and face", "scoring"
+EXPLAINING = "finding out what each word adds"
+"""Stages of a clip, for `Listener.stage`; in between, it is read."""
 
 
 class RecordingScorer:
@@ -45,6 +55,8 @@ class RecordingScorer:
         recogniser: recognise words with another model than that of the recipe; see
             :func:`selfmm.recordings.recipe.other_speech`.
         language: language of the speech, such as ``de``.
+        lanes: whether predictions get their ``lanes``.
+        listener: receives the progress.
 
     Attributes:
         info: the run.
@@ -63,8 +75,12 @@ class RecordingScorer:
         *,
         recogniser: str | None = None,
         language: str | None = None,
+        lanes: bool = False,
+        listener: Listener | None = None,
     ) -> None:
         self.info = info
+        self._lanes = lanes
+        self._listener = listener or Listener()
         self.recipe, self._left_out = recipe_of(info, recogniser, language)
         self._other_speech = recogniser is not None or language is not None
         self._load = load
@@ -89,7 +105,7 @@ class RecordingScorer:
             DatasetError: if its features are so far outside those of the training data that its score is not finite.
         """
         clip = self._ready(clip)
-        return self._scored(clip, extract_clip(clip, self.recipe, threads=threads), explain)
+        return self._scored(clip, self._extract(clip, threads), explain)
 
     def clips(
         self, clips: Iterable[Clip | str | Path], *, explain: bool = False, threads: int = 2
@@ -108,7 +124,7 @@ class RecordingScorer:
         if not _import_packages(self.recipe):
             self.model  # noqa: B018  load it before there is a second thread
         with ThreadPoolExecutor(1, thread_name_prefix="clips") as pool:
-            for clip, reading in _read_ahead(pool, map(self._ready, clips), self.recipe, threads):
+            for clip, reading in self._read_ahead(pool, map(self._ready, clips), threads):
                 self.model  # noqa: B018  load it while the first clip is read
                 try:
                     yield self._scored(clip, reading.result(), explain)
@@ -116,28 +132,33 @@ class RecordingScorer:
                     yield Failure(_name(clip), str(clip.path), str(error))
 
     def curve(
-        self, clip: Clip | str | Path, spans: Windows | Sentences | None = None, *, threads: int = 2
+        self,
+        clip: Clip | str | Path,
+        spans: Windows | Sentences | None = None,
+        *,
+        explain: bool = False,
+        threads: int = 2,
     ) -> Iterator[Prediction]:
         """Score a long recording span by span, while it is read. Memory does not grow with its length.
 
         A span is scored by the features in it: the rows of its times, and the words with their middle in it.
 
         Args:
-            clip: the recording. Its words come from its subtitles, if any; a text without times is not used.
+            clip: the recording. Its words are those with times that came with it, if any: its ``words`` or subtitles.
             spans: windows of one length (the default), or sentences.
-            threads: number of CPU threads for extraction.
+            explain, threads: see :meth:`clip`.
 
         Raises:
             SettingsError: if sentences are requested, but there are no subtitles and the run recognises no words.
             MediaError, SourceError, MissingPackageError, WeightsError, DatasetError: see :meth:`clip`.
         """
         clip = self._ready(clip)
-        given = given_words(replace(clip, text=None))
+        given = given_words(clip if clip.words else replace(clip, text=None))
         if given is not None and not given.words:
             given = None
         problems: list[str] = []
-        chunks = open_clip(clip, self.recipe, problems, seconds=_CHUNK)
-        yield from self._spans(chunks, spans or Windows(), _name(clip), given, threads, problems)
+        chunks = self._watched(clip, open_clip(clip, self.recipe, problems, seconds=_CHUNK))
+        yield from self._spans(chunks, spans or Windows(), _name(clip), given, threads, problems, explain)
 
     def stream(
         self, chunks: Iterable[Chunk], spans: Windows | Sentences | None = None, *, threads: int = 2
@@ -197,15 +218,36 @@ class RecordingScorer:
                     *problems,
                     *([f"{cut[row]}; score a long recording in windows or by sentence"] if row in cut else []),
                     *self._other_words(features.transcript),
-                    *warnings(features, self.info.language, self.recipe.parts, multilingual=self._multilingual),
+                    *self._quality(features),
                 ),
             )
+            if self._lanes:
+                prediction = replace(prediction, lanes=lanes_of(features))
             if explain and score is not None:
                 from selfmm.explain.clip import explain as explain_clip  # loads torch, as the model does
 
                 prediction = replace(prediction, explanation=explain_clip(self.model, dataset, row))
             predictions.append(prediction)
         return predictions
+
+    def texts(self, texts: Sequence[str], *, explain: bool = False) -> list[Prediction]:
+        """Score sentences by their words alone. Their ids are text_1, text_2 and so on; they last 0 s.
+
+        Raises:
+            SourceError: if a text is empty.
+            RunError: if the model reads no words.
+        """
+        if TEXT not in self.info.modalities:
+            raise RunError("the run reads no words, so it cannot score a sentence. Give it a recording.")
+        if not texts or any(is_blank(text) for text in texts):
+            raise SourceError("there is nothing to score: give one or more sentences, none of them empty.")
+        spans = [Features(0.0, 0.0, Transcript(text.strip()), {}, None, None, None) for text in texts]
+        return self.score([(f"text_{place}", span) for place, span in enumerate(spans, start=1)], explain=explain)
+
+    def _quality(self, features: Features) -> tuple[str, ...]:
+        if features.start == features.end:
+            return ()  # a sentence: it has no sound and no pictures to warn about
+        return warnings(features, self.info.language, self.recipe.parts, multilingual=self._multilingual)
 
     @property
     def _multilingual(self) -> bool:
@@ -268,8 +310,51 @@ class RecordingScorer:
         spread = self._spreads.get(task)
         return None if score is None or spread is None else spread.rank(score)
 
+    def _extract(self, clip: Clip, threads: int) -> ClipFeatures:
+        self._listener.stage(clip, LOADING)
+        total = self._seconds(clip)
+
+        def alive(seconds: float) -> None:
+            self._listener.reading(clip, seconds, total)
+            if total is not None and seconds >= total - _NEAR:
+                self._listener.stage(clip, FINISHING)
+
+        return extract_clip(clip, self.recipe, threads=threads, signals=self._lanes, alive=alive)
+
+    def _watched(self, clip: Clip, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        self._listener.stage(clip, LOADING)
+        total = self._seconds(clip)
+        for chunk in chunks:
+            yield chunk
+            self._listener.reading(clip, chunk.end, total)
+        self._listener.stage(clip, FINISHING)
+
+    def _seconds(self, clip: Clip) -> float | None:
+        """Return the length of a clip; None if its file does not say it, or cannot be read."""
+        try:
+            ends = [end for end in (clip.end, probe(clip.path).duration) if end is not None]
+        except MediaError:
+            return None
+        return min(ends) - (clip.start or 0.0) if ends else None
+
+    def _read_ahead(
+        self, pool: ThreadPoolExecutor, clips: Iterable[Clip], threads: int
+    ) -> Iterator[tuple[Clip, Future[ClipFeatures]]]:
+        """Yield each clip while it and the next one are read. Reading more would fill the memory with features."""
+        begun: deque[tuple[Clip, Future[ClipFeatures]]] = deque()
+        for clip in clips:
+            begun.append((clip, pool.submit(self._extract, clip, threads)))
+            if len(begun) > 1:
+                yield begun.popleft()
+        yield from begun
+
     def _scored(self, clip: Clip, extracted: ClipFeatures, explain: bool) -> Prediction:
-        [prediction] = self.score([(_name(clip), extracted.features)], extracted.problems, explain=explain)
+        self._listener.stage(clip, SCORING)
+        named = [(_name(clip), extracted.features)]
+        if explain and type(self._listener).scored is not Listener.scored:  # somebody waits for the scores
+            self._listener.scored(clip, self.score(named, extracted.problems)[0])
+            self._listener.stage(clip, EXPLAINING)
+        [prediction] = self.score(named, extracted.problems, explain=explain)
         return prediction
 
     def _spans(
@@ -280,19 +365,20 @@ class RecordingScorer:
         given: Transcript | None,
         threads: int,
         problems: list[str],
+        explain: bool = False,
     ) -> Iterator[Prediction]:
         hears_words = TEXT in self.recipe.parts and self.recipe.speech.recogniser != "none"
         if isinstance(spans, Sentences) and given is None and not hears_words:
             raise ArgumentsError(
                 ["the run recognises no words, so it cannot find sentences; give subtitles, or use windows"]
             )
-        analysis = Analysis(self.recipe, given=given, threads=threads)
+        analysis = Analysis(self.recipe, given=given, threads=threads, signals=self._lanes)
         cut = Even(analysis, spans) if isinstance(spans, Windows) else BySentence(analysis, given)
         count = 0
 
         def scored(features: list[Features]) -> list[Prediction]:
             named = [(f"{name}_{number:05d}", part) for number, part in enumerate(features, start=count)]
-            return self.score(named, problems) if named else []
+            return self.score(named, problems, explain=explain) if named else []
 
         for chunk in chunks:
             # The spans that the previous chunk completed: they were analysed while this one was read.
@@ -310,18 +396,6 @@ def _as_clip(clip: Clip | str | Path) -> Clip:
 
 def _name(clip: Clip) -> str:
     return clip.id or clip.path.stem
-
-
-def _read_ahead(
-    pool: ThreadPoolExecutor, clips: Iterable[Clip], recipe: Recipe, threads: int
-) -> Iterator[tuple[Clip, Future[ClipFeatures]]]:
-    """Yield each clip while it and the next one are read. Reading more would fill the memory with their features."""
-    begun: deque[tuple[Clip, Future[ClipFeatures]]] = deque()
-    for clip in clips:
-        begun.append((clip, pool.submit(extract_clip, clip, recipe, threads=threads)))
-        if len(begun) > 1:
-            yield begun.popleft()
-    yield from begun
 
 
 def _import_packages(recipe: Recipe) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from features.recordings import grey, noise, tone, write_recording
 from selfmm.core.errors import MediaError
 from selfmm.features.media.lanes import Lane
-from selfmm.features.media.recording import MediaInfo, probe, read_chunks
+from selfmm.features.media.recording import MediaInfo, probe, read_chunks, seconds_of
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Frame
 
 
@@ -331,3 +331,15 @@ def test_real_clips(name: str) -> None:
     assert chunks[-1].end == pytest.approx(probe(path).duration, abs=0.05)
     assert [frame.time for frame in frames_of(chunks)] == [place / 10 for place in range(len(frames_of(chunks)))]
     assert len(frames_of(chunks)) == pytest.approx(chunks[-1].end * 10, abs=1)
+
+
+def test_the_length_of_a_recording_whose_header_does_not_say_it(tmp_path: Path) -> None:
+    """Such as that of a browser's recorder, or an mp3."""
+    tone = np.sin(np.arange(3 * SOUND_RATE) * 0.1).astype(np.float32)
+    mp3 = write_recording(tmp_path / "a.mp3", sound=tone)
+    assert probe(mp3).duration is None
+    assert seconds_of(mp3) == pytest.approx(3.0, abs=0.1)
+    wav = write_recording(tmp_path / "a.wav", sound=tone)
+    assert seconds_of(wav) == 3.0
+    with pytest.raises(MediaError, match="does not exist"):
+        seconds_of(tmp_path / "b.wav")

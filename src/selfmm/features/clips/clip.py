@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from selfmm.features.streams import Word
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -22,12 +24,15 @@ class Clip:
         id: name of the clip, unique in a list; empty: the name of the file without its suffix.
         start: where the clip begins in the file, seconds, 0 or more; None: at the beginning of the file.
         end: where it ends, seconds, later than ``start``; None: at the end of the file.
-        text: the words of the clip; None: they are read from ``subtitles``, or recognised.
-        subtitles: .srt, .vtt, .ass or .ssa file with the times of the recording; ignored if there is a ``text``.
+        text: the words of the clip; None: they are read from ``words`` or ``subtitles``, or recognised.
+        subtitles: .srt, .vtt, .ass or .ssa file with the times of the recording; ignored if there is a ``text``, or
+            ``words``.
         label: sentiment rating of the whole clip, on the scale of the data set; None if unknown.
         split: ``train``, ``valid`` or ``test``; None if not chosen yet.
         video: name shared by the clips of one recording or speaker, which stay in one split; empty: the file's name.
         labels: ratings of single modalities, by ``text``, ``audio`` or ``vision``, on the same scale.
+        words: words with their times, seconds since ``start``. With a ``text``, they give their times to the same words
+            in it: so a corrected transcript keeps the times of the words that were recognised.
     """
 
     path: Path
@@ -40,22 +45,24 @@ class Clip:
     split: str | None = None
     video: str = ""
     labels: Mapping[str, float] = field(default_factory=dict)
+    words: tuple[Word, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
         if self.subtitles is not None:
             object.__setattr__(self, "subtitles", Path(self.subtitles))
+        object.__setattr__(self, "words", tuple(self.words))
 
     def to_json(self) -> dict[str, Any]:
         """Return the clip as JSON types, with absolute paths."""
         subtitles = None if self.subtitles is None else str(self.subtitles.absolute())
         paths = {"path": str(self.path.absolute()), "subtitles": subtitles}
-        return {**asdict(self), "labels": dict(self.labels), **paths}
+        return {**asdict(self), "words": [asdict(word) for word in self.words], "labels": dict(self.labels), **paths}
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Clip:
         """Return the clip from the result of ``to_json``."""
-        return Clip(**content)
+        return Clip(**{**content, "words": [Word(**word) for word in content.get("words", ())]})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ from selfmm.features.face.landmarks import COLUMNS, Face, FaceFinder, Image
 from selfmm.features.face.tracks import FaceTracks, colours
 from selfmm.features.streams import Chunk, Floats, Track
 
+BOX = ("left", "top", "right", "bottom")
+"""Columns of `FaceAnalyser.boxes`."""
+
 _WAITING = 32  # most pictures that wait for the threads: a fast reader must not fill the memory
 _Sight = tuple[tuple[Face, ...], Floats]
 
@@ -109,6 +112,18 @@ class FaceAnalyser:
             if chosen in faces:
                 rows[index - first] = faces[chosen].row
         return Track(self._columns, rows, self._settings.rate, first / self._settings.rate)
+
+    def boxes(self, start: float, end: float, speech: Track | None = None) -> Track:
+        """Return the box of the chosen face: columns ``left``, ``top``, ``right``, ``bottom``, see `Face`.
+
+        Arguments and errors are those of ``track``.
+        """
+        pictures, chosen, (first, last) = self._choose(start, end, speech)
+        rows = np.full((last - first, len(BOX)), np.nan, dtype=np.float32)
+        for index, faces in pictures.items():
+            if chosen in faces:
+                rows[index - first] = faces[chosen].box
+        return Track(BOX, rows, self._settings.rate, first / self._settings.rate)
 
     def faces(self, start: float, end: float, speech: Track | None = None) -> FaceFigures:
         """Return the figures of a span. Arguments and errors are those of ``track``."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from selfmm.core.errors import MediaError
-from selfmm.features.media.opening import choose_streams, declared_seconds, open_recording
+from selfmm.features.media.opening import choose_streams, declared_seconds, open_recording, pyav
 from selfmm.features.media.reading import Reading, Wanted
 from selfmm.features.streams import SOUND_RATE, Chunk
 
@@ -49,6 +50,29 @@ def probe(path: Path) -> MediaInfo:
             height=video.height if video is not None else 0,
             frame_rate=float(video.average_rate) if video is not None and video.average_rate else None,
         )
+
+
+def seconds_of(path: Path) -> float | None:
+    """Return the length of a recording; None if it cannot be told without decoding it.
+
+    Where the header does not say it, as in recordings of a browser, the time stamps of the whole file are read.
+
+    Raises:
+        MediaError, MissingPackageError: see :func:`probe`.
+    """
+    declared = probe(path).duration
+    if declared is not None:
+        return declared
+    with open_recording(path) as container:
+        av = pyav()
+        first, last = math.inf, -math.inf
+        with suppress(av.FFmpegError):  # a damaged end
+            for packet in container.demux(*[stream for stream in choose_streams(path, container) if stream]):
+                if packet.pts is not None and packet.time_base is not None:
+                    time = float(packet.pts * packet.time_base)
+                    first = min(first, time)
+                    last = max(last, time + float((packet.duration or 0) * packet.time_base))
+    return last - first if last > first else None
 
 
 def read_chunks(

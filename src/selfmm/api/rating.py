@@ -1,0 +1,224 @@
+"""Ratings that people give in the app: read them, compare the raters, save them, and train with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfmm.core.errors import ArgumentsError, MissingPackageError, OutputError, SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from selfmm.annotation.journal import RatingJournal
+    from selfmm.data.store import Dataset
+    from selfmm.features.clips.clip import Clip
+
+SHEETS = (".csv", ".parquet", ".xlsx", ".json")
+
+
+def open_ratings(
+    source: str | Path, *, root: str | Path | None = None, label_range: tuple[float, float] | None = None
+) -> RatingJournal:
+    """Return the ratings of a data set, a folder of recordings or a table of clips; their file need not exist yet.
+
+    Args:
+        source: what is rated, or the file of its ratings (``...-ratings.jsonl``).
+        root: a folder outside which no file shall be made; default: the file is next to ``source``.
+        label_range: lowest and highest label, if there are no ratings yet; default: those of the data set, or (-3, 3).
+
+    Raises:
+        SourceError: if the file cannot be read.
+        DatasetError: if the data set is damaged.
+    """
+    from selfmm.annotation.journal import SUFFIX, RatingJournal, journal_path
+    from selfmm.data.manifest import MANIFEST, read_manifest
+
+    source = Path(source)
+    if source.name.endswith(SUFFIX):
+        return RatingJournal(source, label_range or (-3.0, 3.0))
+    if label_range is None and (source / MANIFEST).is_file():
+        label_range = read_manifest(source / MANIFEST).label_range
+    return RatingJournal(journal_path(source, root), label_range or (-3.0, 3.0))
+
+
+def rater_agreement(ratings: RatingJournal) -> pd.DataFrame:
+    """Return how far the raters agree, a row per target (``clip`` or a modality).
+
+    Returns:
+        See :func:`selfmm.data.agreement.agreement`.
+    """
+    from selfmm.data.agreement import agreement
+
+    return agreement(ratings.ratings())
+
+
+def rater_disagreements(ratings: RatingJournal) -> pd.DataFrame:
+    """Return the clips that several people rated, the largest disagreement first.
+
+    Returns:
+        See :func:`selfmm.annotation.consensus.disagreements`.
+    """
+    from selfmm.annotation.consensus import disagreements
+
+    return disagreements(ratings.ratings())
+
+
+def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False) -> Path:
+    """Write the ratings as a table, a row per clip and rater: ``id``, ``rater``, ``label``, ``label_<modality>``.
+
+    Args:
+        ratings: from :func:`open_ratings`.
+        out: a .csv, .parquet, .xlsx or .json file. :func:`selfmm.api.import_labels` reads all but .xlsx.
+        force: replace an existing file.
+
+    Raises:
+        SourceError: if nobody has rated anything.
+        OutputError: if the file exists, has another ending, or cannot be written.
+    """
+    from selfmm.annotation.sheet import write_rating_sheet
+
+    out = Path(out)
+    _check_file(out, SHEETS, force)
+    write_rating_sheet(out, ratings.ratings())
+    return out
+
+
+def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
+    """Return the clips of a data set, a folder of recordings or a table of clips, in their order.
+
+    Returns:
+        A row per clip: ``id``, ``path``, ``start``, ``end`` (seconds; NaN: the whole file), ``text``, ``video``,
+        ``split``, ``label`` (NaN if unknown). Texts that are unknown are None; subtitles count as known.
+
+    Raises:
+        SourceError: if the list cannot be read or has no clips.
+        DatasetError: if the data set is damaged.
+    """
+    import pandas as pd
+
+    from selfmm.data.manifest import MANIFEST
+    from selfmm.data.store import Dataset, as_dataset
+    from selfmm.features.clips.listing import read_clips
+
+    columns = ["id", "path", "start", "end", "text", "video", "split", "label"]
+    if isinstance(source, Dataset) or (Path(source) / MANIFEST).is_file():
+        table = as_dataset(source).samples.reindex(columns=columns)
+    else:
+        clips = read_clips(Path(source)).clips
+        table = pd.DataFrame([[getattr(clip, name) for name in columns] for clip in clips], columns=columns)
+        table["text"] = [_words(clip) for clip in clips]
+        table["path"] = table["path"].map(str)
+    for name in ("path", "text", "video", "split"):
+        column = table[name].astype(object)
+        table[name] = column.where(column.notna(), None)
+    return table.astype(dict.fromkeys(("start", "end", "label"), "float64"))
+
+
+def _words(clip: Clip) -> str | None:
+    """Return the words of a clip, also those of its subtitles; None if they are not known, or cannot be read."""
+    from selfmm.features.words.subtitles import read_subtitles
+
+    if clip.text is not None or clip.subtitles is None:
+        return clip.text
+    try:
+        return read_subtitles(clip.subtitles, clip.start, clip.end).text or None
+    except (SourceError, MissingPackageError):  # an extraction says what is wrong with them
+        return None
+
+
+def save_rated_clips(ratings: RatingJournal, source: str | Path, out: str | Path) -> Path:
+    """Write a table of recordings with the mean ratings, for :func:`selfmm.api.extract`; an existing one is replaced.
+
+    Clips that nobody rated stay unrated. Pass ``label_range=ratings.label_range`` to the extraction, and give its data
+    set the ratings of single modalities with :func:`apply_ratings`.
+
+    Args:
+        ratings: from :func:`open_ratings`.
+        source: a folder of recordings, or a table of clips.
+        out: a .csv or .parquet file, outside the folder of recordings.
+
+    Raises:
+        SourceError: if nobody has rated a whole clip, or the source cannot be read.
+        OutputError: if the file cannot be written.
+    """
+    from selfmm.annotation.applying import write_rated_table
+    from selfmm.annotation.consensus import m_labels
+    from selfmm.features.clips.listing import read_clips
+
+    out = Path(out)
+    _check_file(out, (".csv", ".parquet"), True)
+    write_rated_table(out, read_clips(Path(source)).clips, m_labels(ratings.ratings()))
+    return out
+
+
+def _check_file(path: Path, suffixes: Collection[str], force: bool) -> None:
+    if path.suffix not in suffixes:
+        raise OutputError(f"cannot tell the format of {path}: name a file that ends in {' or '.join(suffixes)}.")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")
+
+
+@dataclass(frozen=True)
+class AppliedRatings:
+    """What :func:`apply_ratings` did.
+
+    Attributes:
+        dataset: the data set to train on.
+        m_labels: number of clips that got a new m-label.
+        corrections: number of clips and modalities with a label by people.
+        notes: what to know, one sentence each.
+    """
+
+    dataset: Dataset
+    m_labels: int
+    corrections: int
+    notes: Sequence[str] = ()
+
+
+def apply_ratings(
+    data: Dataset | str | Path,
+    ratings: RatingJournal,
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> AppliedRatings:
+    """Give a data set the ratings: those of single modalities as corrections, those of whole clips as m-labels.
+
+    Args:
+        data: the data set, or its folder.
+        ratings: from :func:`open_ratings`.
+        out: a folder for a copy with the new m-labels, see :func:`selfmm.annotation.applying.rated_copy`; the original
+            is then not changed. None: no new m-labels, and the corrections are stored in ``data``.
+        seed: seed of the splits, if no clip had a label.
+        force: replace a data set at ``out``.
+
+    Raises:
+        SourceError: if there is nothing to apply, or a rating does not fit the data set.
+        DatasetError, OutputError: the message says what to do.
+    """
+    from selfmm.annotation.acts import CLIP
+    from selfmm.annotation.applying import rated_copy
+    from selfmm.annotation.consensus import m_labels
+    from selfmm.annotation.importing import import_corrections
+    from selfmm.data.store import as_dataset
+
+    dataset, table = as_dataset(data), ratings.ratings()
+    labels = m_labels(table[table["id"].isin(set(dataset.samples["id"]))])
+    of_modalities = table[(table["modality"] != CLIP) & table["id"].isin(set(dataset.samples["id"]))]
+    notes: list[str] = []
+    if out is not None:
+        dataset = rated_copy(
+            dataset, out, labels, ratings.label_range, source=ratings.path.name, seed=seed, force=force
+        )
+    elif of_modalities.empty:
+        raise ArgumentsError(
+            ["nobody rated a single modality; for the ratings of whole clips, name a copy with `out=...`"]
+        )
+    if len(of_modalities):
+        imported = import_corrections(dataset, ratings.path)
+        notes += imported.notes
+    return AppliedRatings(as_dataset(dataset.path), len(labels) if out else 0, len(dataset.corrections), notes)

@@ -1,0 +1,219 @@
+"""What can be rated: the clips of a source, what a rater is shown of them, their ratings, and scores to propose."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.app.clip_media import recording_of
+from selfmm.app.errors import NotHereError, RequestError
+from selfmm.app.state import private_folder
+from selfmm.app.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FRESH = 3.0  # seconds for which the clips of a source are not read again
+_LOOKED_AT = 20  # clips, to see whether there are recordings
+_SOUND_ONLY = frozenset(
+    (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aiff", ".aif", ".au", ".caf", ".amr")
+)
+CLIP, MODALITIES = "clip", ("text", "audio", "vision")
+_BLIND = {"text": ("words",), "audio": ("sound", "filtered sound"), "vision": ("pictures",)}
+_SHOWN_BY = {"text": {"words", "sound"}, "audio": {"sound"}, "vision": {"pictures"}}
+_NEEDS = {"words": "text", "sound": "path", "filtered sound": "path", "pictures": "path"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something whose clips can be rated.
+
+    Attributes:
+        name: its path from the folder that is shown.
+        path: the data set, or the folder of recordings.
+        is_dataset: whether it is a data set.
+        clips: see :func:`selfmm.api.clips_to_rate`, by id.
+        modalities: those that can be rated alone, because they can be shown.
+        ratings: its ratings.
+        shows: what a rater can be shown: ``words``, ``sound``, ``pictures``.
+    """
+
+    name: str
+    path: Path
+    is_dataset: bool
+    clips: pd.DataFrame
+    modalities: tuple[str, ...]
+    ratings: api.RatingJournal
+    shows: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return self.path.name
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (CLIP, *self.modalities)
+
+    def modes(self, target: str) -> list[str]:
+        """Return what the raters of a target can be shown, the usual choice first."""
+        blind = _BLIND.get(target, ("words", "sound", "filtered sound", "pictures"))
+        shown = [mode for mode in blind if mode.removeprefix("filtered ") in self.shows]
+        if len(self.shows) < 2 and shown:  # then everything is no more than that
+            return shown
+        return ["all", *shown] if target == CLIP else [*shown, "all"]
+
+    def with_words(self, scores: pd.DataFrame | None) -> Source:
+        """Return the source with the words that a scoring recognised, for clips whose words are not known."""
+        if scores is None or "text" not in scores:
+            return self
+        heard = scores.set_index("id")["text"].dropna()
+        texts: list[Any] = [own or heard.get(clip) or None for clip, own in self.clips["text"].items()]
+        shows = self.shows if "words" in self.shows or not any(texts) else ("words", *self.shows)
+        return replace(self, clips=self.clips.assign(text=texts), shows=shows)
+
+
+class Rating:
+    """The sources of a folder, and their ratings.
+
+    Args:
+        workspace: the folder that is shown.
+        folder: where to keep scores and tables, private to the app.
+    """
+
+    def __init__(self, workspace: Workspace, folder: Path) -> None:
+        self.workspace, self.folder = workspace, folder
+        self._lock = threading.Lock()
+        self._journals: dict[Path, api.RatingJournal] = {}
+        self._sources: dict[str, tuple[object, Source]] = {}
+
+    def source(self, name: str) -> Source:
+        """Return a source.
+
+        Raises:
+            NotHereError: if there is no such data set or folder.
+            SourceError, DatasetError: if it cannot be read, or has no clips.
+        """
+        path = self.workspace.path(name)
+        with self._lock:
+            state, source = self._sources.get(name, (None, None))
+            if source is None or state != _state_of(path):
+                state = _state_of(path)  # before it is read: it may change in the meantime
+                source = self._read(name, path)
+                self._sources[name] = (state, source)
+        return source
+
+    def journal(self, name: str) -> api.RatingJournal:
+        """Return the ratings of a source without reading its clips; errors as above."""
+        path = self.workspace.path(name)
+        with self._lock:
+            return self._journal(path)
+
+    def _journal(self, path: Path, label_range: tuple[float, float] | None = None) -> api.RatingJournal:
+        if path not in self._journals:
+            self._journals[path] = api.open_ratings(path, root=self.workspace.root, label_range=label_range)
+        return self._journals[path]
+
+    def _read(self, name: str, path: Path) -> Source:
+        dataset = api.open_dataset(path) if (path / parts.MANIFEST).is_file() else None
+        clips = api.clips_to_rate(path if dataset is None else dataset).drop_duplicates("id").set_index("id")
+        modalities = MODALITIES if dataset is None else dataset.modalities
+        shows = ["words"] if clips["text"].notna().any() else []
+        files = [file for file in clips["path"].dropna().head(_LOOKED_AT) if self.file(path, file) is not None]
+        shows += ["sound"] if files else []
+        shows += ["pictures"] if any(has_pictures(file) for file in files) else []
+        return Source(
+            name=name,
+            path=path,
+            is_dataset=dataset is not None,
+            clips=clips,
+            modalities=tuple(name for name in MODALITIES if name in modalities and _SHOWN_BY[name] & {*shows}),
+            ratings=self._journal(path),
+            shows=tuple(shows),
+        )
+
+    def rescale(self, source: Source, label_range: tuple[float, float]) -> None:
+        """Choose the scale of a source that has no ratings yet; once it has some, the scale stays."""
+        if not (math.isfinite(label_range[0]) and math.isfinite(label_range[1]) and label_range[0] < label_range[1]):
+            raise RequestError("A scale needs a lowest and a highest label.")
+        with self._lock:
+            if label_range == source.ratings.label_range or source.ratings.path.exists():
+                return
+            del self._journals[source.path]
+            self._journal(source.path, label_range)
+            self._sources.pop(source.name, None)
+
+    def file(self, source: Path, path: str) -> Path | None:
+        """Return the recording of a clip of a source; None if it is not in the folder that is shown."""
+        return recording_of(self.workspace, source, path)
+
+    def table(self, source: Source) -> Path:
+        """Write the rated recordings as a table for an extraction, and return it."""
+        private_folder(self.folder)
+        name = hashlib.sha256(source.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        file = self.folder / f"rated-{name}-{time.time_ns()}.csv"
+        return api.save_rated_clips(source.ratings, source.path, file)
+
+
+def _state_of(path: Path) -> object:
+    """Return what changes when the clips of a source may have changed; a folder of recordings every few seconds."""
+    try:
+        return [(path / name).stat().st_mtime_ns for name in (parts.MANIFEST, parts.TABLE)]
+    except OSError:
+        return time.monotonic() // _FRESH
+
+
+def has_pictures(path: str) -> bool:
+    """Return whether a recording may have pictures, by its name."""
+    return Path(path).suffix.lower() not in _SOUND_ONLY
+
+
+def key_labels(label_range: tuple[float, float]) -> list[float]:
+    """Return the labels of the number keys: the whole numbers of the scale if there are 5 to 9, else 5 steps.
+
+    >>> key_labels((-3, 3)), key_labels((0, 100))
+    ([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0], [0.0, 25.0, 50.0, 75.0, 100.0])
+    """
+    low, high = label_range
+    whole = low == int(low) and high == int(high) and 4 <= high - low <= 8
+    steps = int(high - low) if whole else 4
+    return [low + (high - low) * step / steps for step in range(steps + 1)]
+
+
+def usable_ids(source: Source, mode: str) -> set[str]:
+    """Return the ids of the clips that have what a mode shows."""
+    if mode == "all":
+        return set(source.clips.index)
+    chosen = source.clips[_NEEDS[mode]].notna()
+    if mode == "pictures":
+        chosen &= source.clips["path"].map(lambda path: path is not None and has_pictures(path))
+    return set(source.clips.index[chosen])
+
+
+def mode_of(source: Source, target: str, mode: str) -> str:
+    """Return the mode for a target: ``mode`` if it is possible, ``blind`` for the usual blind one, else ``all``."""
+    modes = source.modes(target)
+    if mode in modes:
+        return mode
+    blind = [known for known in modes if known != "all"]
+    filtered = [known for known in blind if known == "filtered sound"]
+    chosen = filtered if mode == "filtered" and filtered else blind
+    return chosen[0] if chosen and (mode in ("blind", "filtered") or "all" not in modes) else "all"
+
+
+def clip_row(rating: Rating, source: Source, clip: str) -> tuple[dict[str, Any], Path | None]:
+    """Return a clip of a source, and its recording; None if it is not in the folder that is shown.
+
+    Raises:
+        NotHereError: if there is no such clip.
+    """
+    if clip not in source.clips.index:
+        raise NotHereError(f"There is no clip {clip[:80]!r} in {source.title}.")
+    row = {str(name): value for name, value in source.clips.loc[clip].items()}
+    return row, None if row["path"] is None else rating.file(source.path, row["path"])

@@ -1,0 +1,123 @@
+"""A training with ratings: whether they suffice, what it will do, what to expect, and its commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from selfmm.api import parts
+from selfmm.app.errors import RequestError
+from selfmm.app.rating import CLIP, Rating, Source
+
+ENOUGH = 10
+"""Clips with a label from which a training makes sense."""
+
+
+def plan(source: Source) -> dict[str, Any]:
+    """Return whether the ratings suffice for a training, what it will do, and what to expect from it."""
+    table = source.ratings.ratings()
+    known = table[table["id"].isin(source.clips.index)]
+    clips = int(known[known["modality"] == CLIP]["id"].nunique())
+    alone = known[known["modality"] != CLIP]
+    before = int(source.clips["label"].notna().sum())
+    labelled = len(set(known[known["modality"] == CLIP]["id"]) | set(source.clips.index[source.clips["label"].notna()]))
+    problem = ""
+    if not len(known):
+        problem = "Nobody has rated a clip yet."
+    elif labelled < ENOUGH:
+        lack = ENOUGH - labelled
+        problem = (
+            f"{clip_count(labelled)} with a label for the whole clip {_are(labelled)} too few to learn from. Rate "
+            f"{lack} more whole {'clip' if lack == 1 else 'clips'}."
+        )
+    return {
+        "clips": clips,
+        "alone": {name: int(group["id"].nunique()) for name, group in alone.groupby("modality")},
+        "raters": int(known["rater"].nunique()),
+        "labelled": labelled,
+        "before": before,
+        "total": len(source.clips),
+        "problem": problem,
+        "steps": _steps(source, clips, len(alone)),
+        "expect": _expectations(labelled, len(alone)),
+    }
+
+
+def _steps(source: Source, clips: int, alone: int) -> list[str]:
+    steps = []
+    if not source.is_dataset:
+        steps.append("Extract words, voice and face from the recordings: a few seconds for each clip.")
+    elif clips:
+        steps.append("Copy the data set with your ratings as labels. The original stays as it is.")
+    if alone:
+        steps.append("Store the ratings of words, voice and face as corrections, which training takes as true.")
+    return [*steps, "Train a model, and measure it on clips that it has not seen."]
+
+
+def _expectations(labelled: int, alone: int) -> list[str]:
+    """Return what to expect from so many labels; the figures are those of docs/starter.md."""
+    if labelled < 1000:
+        first = (
+            f"With {clip_count(labelled)}, selfmm begins with the starter and moves its scores towards your ratings as "
+            "far as they are evidence. The training takes seconds."
+        )
+        second = (
+            "In 24 clips with clear voices and faces, this raised the correlation with the truth from 0.76 to 0.94. In "
+            "film reviews, which the starter reads well already, 10 to 300 ratings changed nothing (0.78)."
+        )
+    else:
+        first = f"With {clip_count(labelled)}, selfmm trains a network that begins with the starter. It takes minutes."
+        second = "In film reviews, 1,000 ratings raised the correlation with the truth from 0.76 to 0.79."
+    few = "So few clips say little about how good the model is: the figures depend on chance. " if labelled < 50 else ""
+    third = f"{few}The run says how far off its scores are on your clips, and which carry no information."
+    only = [] if labelled or not alone else ["Ratings of single modalities alone do not suffice: rate whole clips too."]
+    return [first, second, third, *only]
+
+
+def training(rating: Rating, source: Source, recogniser: str) -> tuple[list[list[str]], str]:
+    """Return the commands of a training with the ratings of a source, and the name of its run.
+
+    Raises:
+        RequestError: if there are too few ratings, or the recogniser is unknown.
+    """
+    planned = plan(source)
+    if planned["problem"]:
+        raise RequestError(planned["problem"])
+    if recogniser not in ("tiny.en", "base", "none"):
+        raise RequestError("The speech recogniser is tiny.en, base or none.")
+    workspace = rating.workspace
+    title = source.title if source.path != workspace.root else workspace.root.name
+    parent = source.path if source.path == workspace.root else source.path.parent
+    run = _free(workspace.root / "runs" / f"{title}-rated")
+    data, journal = source.path, str(source.ratings.path)
+    commands: list[list[str]] = []
+    imports = [["labels", "{data}", "--import", journal]] if planned["alone"] else []
+    if not source.is_dataset:
+        data = _free(parent / f"{title}-rated")
+        scale = ",".join(f"{edge:g}" for edge in source.ratings.label_range)
+        options = [f"--label-range={scale}", "--recogniser", recogniser, "--force"]
+        commands.append(["extract", str(rating.table(source)), str(data), "--name", title, *options])
+    elif planned["clips"]:
+        data = _free(parent / f"{title}-rated")
+        commands.append(["labels", str(source.path), "--import", journal, "--out", str(data), "--force"])
+        imports = []  # the copy has them already
+    commands += [[word.format(data=data) if word == "{data}" else word for word in command] for command in imports]
+    commands.append(["train", str(data), "--out", str(run), "--resume"])
+    return commands, workspace.name_of(run) or ""
+
+
+def _free(path: Path) -> Path:
+    """Return a path that does not exist: ``path``, or with a number."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def clip_count(number: int) -> str:
+    return parts.count(number, "clip")
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

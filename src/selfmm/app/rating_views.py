@@ -1,0 +1,102 @@
+"""What came of ratings: who did what, how far the raters agree, and where they do not."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from selfmm import api
+from selfmm.api import parts
+from selfmm.app.rating import Source
+
+
+def counts_of(source: Source, rater: str = "") -> dict[str, Any]:
+    """Return how much everyone has rated, and a rater each target; skipped clips count as done."""
+    acts = source.ratings.acts()
+    rated = [act for act in acts if act.act == "rate"]
+    mine = Counter(act.target for act in acts if act.rater == rater)
+    return {"ratings": len(rated), "raters": sorted({act.rater for act in rated}), "done": dict(mine)}
+
+
+def acts_of(source: Source, rater: str) -> list[list[Any]]:
+    """Return the acts of a rater that count, in their order: id, target and label, which is None if it was skipped."""
+    return [[act.id, act.target, act.label] for act in source.ratings.acts() if act.rater == rater]
+
+
+def standing(source: Source, acts: Sequence[api.Act]) -> list[dict[str, Any]]:
+    """Return what counts now, for each clip and target that some acts were about."""
+    counting = {act.place: act for act in source.ratings.acts()}
+    places = dict.fromkeys(act.place for act in acts)
+    return [
+        {
+            "rater": place[0],
+            "id": place[1],
+            "target": place[2],
+            "done": place in counting,
+            "label": counting[place].label,
+        }
+        if place in counting
+        else {"rater": place[0], "id": place[1], "target": place[2], "done": False, "label": None}
+        for place in places
+    ]
+
+
+def agreement_rows(ratings: api.RatingJournal) -> list[dict[str, Any]]:
+    """Return the agreement of each target with a sentence that says what it means."""
+    table = api.rater_agreement(ratings)
+    return [
+        {
+            "target": str(target),
+            "raters": int(row["raters"]),
+            "clips": int(row["clips"]),
+            "ratings": int(row["ratings"]),
+            "shared": int(row["shared"]),
+            "alpha": float(row["alpha"]),
+            "difference": float(row["difference"]),
+            "sentence": _agreement_sentence(float(row["alpha"]), int(row["shared"]), int(row["raters"])),
+        }
+        for target, row in table.iterrows()
+    ]
+
+
+_MEANING = {
+    "reliable": "The raters agree well. Labels like these can be relied on.",
+    "tentative": "The raters agree in part. Draw only tentative conclusions from these labels.",
+    "unreliable": "The raters often disagree. Look at the disagreements together, and agree on what each number means.",
+    "worse than chance": "The raters contradict each other. Perhaps someone uses the scale the other way round.",
+}
+
+
+def _agreement_sentence(alpha: float, shared: int, raters: int) -> str:
+    if not shared:
+        second = "Let a second person rate" if raters < 2 else "Let two people rate"
+        return f"No clip has been rated by two people, so agreement is unknown. {second} the same clips."
+    if math.isnan(alpha):
+        return "All ratings of the shared clips are equal, so alpha is not defined. Rate clips that differ."
+    level = parts.agreement_level(alpha, shared)
+    return _MEANING.get(
+        level, f"{parts.count(shared, 'clip')} rated by several people {_is(shared)} too few to tell. Share 10 or more."
+    )
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def disagreement_rows(source: Source, target: str, most: int) -> list[dict[str, Any]]:
+    """Return the clips on which raters disagree most."""
+    table = api.rater_disagreements(source.ratings)
+    table = table[table["modality"] == target] if target else table
+    return [
+        {
+            "id": row["id"],
+            "target": row["modality"],
+            "mean": row["label"],
+            "range": row["range"],
+            "labels": row["labels"],
+            "text": source.clips["text"].get(row["id"]),
+        }
+        for row in table.head(most).to_dict("records")
+    ]

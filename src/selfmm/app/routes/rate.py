@@ -1,0 +1,304 @@
+"""The Rate screen: people rate clips, see how far they agree, and train with their ratings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from selfmm import api
+from selfmm.app import rating as screen
+from selfmm.app import rating_plan
+from selfmm.app import rating_views as views
+from selfmm.app.clip_media import why_not
+from selfmm.app.errors import NotHereError, RequestError
+from selfmm.app.pages import answer, page, site_of
+from selfmm.app.rating import Source
+from selfmm.app.rating_scores import proposed
+from selfmm.app.state import private_folder
+
+_MOST = 200  # disagreements that are shown, and acts or clips in a request
+_TYPES = {"csv": "text/csv", "json": "application/json", "jsonl": "application/x-ndjson", "parquet": ""}
+_TYPES["xlsx"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def sources(request: Request) -> Response:
+    """Show what can be rated."""
+    site = site_of(request)
+    rows = []
+    for item in site.workspace.items("recordings", "dataset"):
+        try:
+            journal = site.rating.journal(item.name)
+            acts = [act for act in journal.acts() if act.act == "rate"]
+        except (api.SelfmmError, NotHereError, OSError) as error:
+            rows.append({"item": item, "problem": str(error), "ratings": 0, "raters": []})
+            continue
+        raters = sorted({act.rater for act in acts})
+        rows.append({"item": item, "problem": "", "ratings": len(acts), "raters": raters})
+    return page(request, "rate_home.html", rows=rows)
+
+
+def screen_page(request: Request) -> Response:
+    """Show the screen of one source; the link says what is rated and how."""
+    source = _source(request, request.path_params["name"] or ".")
+    return page(request, "rate.html", source=source, place=site_of(request).state.path.name)
+
+
+def about(request: Request) -> Response:
+    """Return what can be rated in a source, and how."""
+    site, source = site_of(request), _source(request)
+    source = source.with_words(site.proposals.table(source, request.query_params.get("by", "")))
+    return answer(
+        {
+            "source": source.name,
+            "title": source.title,
+            "dataset": source.is_dataset,
+            "clips": len(source.clips),
+            "modes": {target: source.modes(target) for target in source.targets},
+            "range": source.ratings.label_range,
+            "keys": screen.key_labels(source.ratings.label_range),
+            "scalable": not source.is_dataset and not source.ratings.path.exists(),
+            "proposers": site.proposals.choices(source),
+            "file": source.ratings.path.name,
+            **views.counts_of(source, request.query_params.get("rater", "")),
+        }
+    )
+
+
+def tasks(request: Request) -> Response:
+    """Return the clips to rate, in order, and what this rater has done."""
+    query, site, source = request.query_params, site_of(request), _source(request)
+    scores = site.proposals.table(source, query.get("by", ""))
+    source = source.with_words(scores)
+    target = query.get("target", screen.CLIP)
+    targets = source.modalities if target == "parts" else [target]
+    if not set(targets) <= set(source.targets) or not targets:
+        raise RequestError(f"{target[:40]!r} cannot be rated here.")
+    low, high = source.ratings.label_range
+    neutral = 0.0 if low < 0 < high else (low + high) / 2
+    order: Any = query.get("order", "given")
+    if order not in ("given", "random", "disagreement", "uncertainty"):
+        raise RequestError("The order is given, random, disagreement or uncertainty.")
+    seed = int(query.get("seed", "0")) if query.get("seed", "0").isdecimal() else 0
+    ids = api.rating_order(list(source.clips.index), order, scores=scores, neutral=neutral, seed=seed)
+    passes = []
+    for name in targets:
+        mode = screen.mode_of(source, name, query.get("mode", ""))
+        usable = screen.usable_ids(source, mode)
+        passes.append(
+            {"target": name, "mode": mode, "without": [n for n, clip in enumerate(ids) if clip not in usable]}
+        )
+    return answer(
+        {
+            "ids": ids,
+            "passes": passes,
+            "scored": scores is not None,
+            "mine": views.acts_of(source, query.get("rater", "")),
+        }
+    )
+
+
+def clips(request: Request) -> Response:
+    """Return what is shown of some clips; of a blind rating only what the rater may see."""
+    query, site, source = request.query_params, site_of(request), _source(request)
+    ids, mode = query.getlist("clip")[:_MOST], query.get("mode", "all")
+    scores = site.proposals.table(source, query.get("by", ""))
+    source = source.with_words(scores)
+    proposals = proposed(scores, ids, query.get("target", screen.CLIP), source.ratings.label_range)
+    rows = []
+    for clip in ids:
+        row, file = screen.clip_row(site.rating, source, clip)
+        rows.append(
+            {
+                "id": clip,
+                "text": row["text"] if mode in ("all", "words") else None,
+                "proposal": proposals.get(clip),
+                **(_seen(request, source, clip, row, file, mode) if mode != "words" else {}),
+            }
+        )
+    return answer({"clips": rows})
+
+
+def _seen(request: Request, source: Source, clip: str, row: dict[str, Any], file: Path | None, mode: str) -> Any:
+    """Return the addresses of the pictures and the sound of a clip, and its place in what they lead to."""
+    if file is None:
+        return {"problem": why_not(site_of(request).workspace, source.path, row["path"] or "")}
+    address = request.url_for("rating_media").include_query_params(source=source.name, clip=clip)
+    if mode in ("sound", "filtered sound") or not screen.has_pictures(file.name):
+        what = "filtered" if mode == "filtered sound" else "sound"
+        return {"sound": _local(address.include_query_params(what=what)), "start": 0, "end": None}
+    try:
+        is_copy = not site_of(request).media.playable(file)
+    except api.SelfmmError as error:
+        return {"problem": str(error)}
+    place = {"start": 0, "end": None} if is_copy else {"start": row["start"], "end": row["end"]}
+    return {"video": _local(address.include_query_params(what="video")), **place}
+
+
+def _local(address: Any) -> str:
+    """Return an address without its scheme and host."""
+    return f"{address.path}?{address.query}"
+
+
+def media(request: Request) -> Response:
+    """Return the recording of a clip, its sound, or its sound without understandable words."""
+    site, source, query = site_of(request), _source(request), request.query_params
+    row, file = screen.clip_row(site.rating, source, query.get("clip", ""))
+    if file is None:
+        raise NotHereError(why_not(site.workspace, source.path, row["path"] or ""))
+    start, end = (None if value != value else value for value in (row["start"], row["end"]))  # NaN: the whole file
+    kept = {"cache-control": "private, max-age=600"}
+    if query.get("what") == "video":
+        kind = site.media.playable(file)
+        if kind:
+            return FileResponse(file, media_type=kind, headers=kept)
+        return FileResponse(site.media.copy(file, start, end), media_type="video/mp4", headers=kept)
+    hearing = "filtered" if query.get("what") == "filtered" else "plain"
+    return FileResponse(site.media.sound(file, start, end, hearing), media_type="audio/wav", headers=kept)
+
+
+async def add(request: Request) -> Response:
+    """Record acts of a rater. They are on the disk when this answers."""
+    content = await _content(request)
+    return await run_in_threadpool(_add, request, content)
+
+
+def _add(request: Request, content: dict[str, Any]) -> Response:
+    site, entries = site_of(request), content.get("acts")
+    source = _source(request, str(content.get("source", "")))
+    if not isinstance(entries, list) or not 0 < len(entries) <= _MOST:
+        raise RequestError(f"A request has a list of 1 to {_MOST} acts.")
+    try:
+        acts = [replace(api.Act.from_json(entry), time="") for entry in entries]
+    except (TypeError, AttributeError) as error:
+        raise RequestError(f"An act lacks something: {error}.") from error
+    if unknown := [act.id for act in acts if act.id not in source.clips.index]:
+        raise NotHereError(f"There is no clip {unknown[0][:80]!r} in {source.title}.")
+    source.ratings.add(*acts)
+    site.workspace.look_again()
+    return answer({"places": views.standing(source, acts)})
+
+
+async def rescale(request: Request) -> Response:
+    """Choose the scale of a source that has no ratings yet."""
+    content = await _content(request)
+
+    def change() -> Response:
+        edges = content.get("range")
+        if not isinstance(edges, list) or len(edges) != 2 or not all(isinstance(edge, int | float) for edge in edges):
+            raise RequestError("A scale is a list of the lowest and the highest label.")
+        source = _source(request, str(content.get("source", "")))
+        site_of(request).rating.rescale(source, (float(edges[0]), float(edges[1])))
+        return answer({"range": site_of(request).rating.journal(source.name).label_range})
+
+    return await run_in_threadpool(change)
+
+
+def summary(request: Request) -> Response:
+    """Return how far the raters agree, where they disagree, and what a training would do."""
+    source, query = _source(request), request.query_params
+    acts = [act for act in source.ratings.acts() if act.act == "rate"]
+    counts: dict[str, int] = {}
+    for act in acts:
+        counts[act.rater] = counts.get(act.rater, 0) + 1
+    return answer(
+        {
+            "range": source.ratings.label_range,
+            "raters": [{"rater": name, "ratings": number} for name, number in sorted(counts.items())],
+            "agreement": views.agreement_rows(source.ratings),
+            "disagreements": views.disagreement_rows(source, query.get("target", ""), _MOST),
+            "plan": rating_plan.plan(source),
+            "damaged": source.ratings.damaged,
+        }
+    )
+
+
+def download(request: Request) -> Response:
+    """Return the ratings as a file."""
+    source, suffix = _source(request), request.query_params.get("format", "csv")
+    if suffix not in _TYPES:
+        raise RequestError(f"The format is one of {', '.join(_TYPES)}.")
+    name = f"{source.title}-ratings.{suffix}"
+    if suffix == "jsonl":
+        if not source.ratings.path.is_file():
+            raise RequestError("Nobody has rated a clip yet.")
+        return FileResponse(source.ratings.path, filename=name, media_type=_TYPES[suffix])
+    with TemporaryDirectory() as folder:
+        content = api.save_ratings(source.ratings, Path(folder) / f"ratings.{suffix}").read_bytes()
+    headers = FileResponse(source.ratings.path, filename=name).headers
+    return Response(
+        content,
+        media_type=_TYPES[suffix] or "application/octet-stream",
+        headers={"content-disposition": headers["content-disposition"]},
+    )
+
+
+async def propose(request: Request) -> Response:
+    """Start a job that scores the clips of a source, to propose labels and to order them."""
+    content = await _content(request)
+
+    def start() -> Response:
+        site = site_of(request)
+        source, run = _source(request, str(content.get("source", ""))), str(content.get("run", ""))
+        found = site.workspace.run(run)
+        private_folder(site.rating.folder)
+        out = site.proposals.file(source, run)
+        command = ["predict", str(found), str(source.path), "--out", str(out), "--force"]
+        job = site.jobs.start(f"Score {source.title} with {run}", [command], about=source.name)
+        return answer({"job": job.id})
+
+    return await run_in_threadpool(start)
+
+
+async def train(request: Request) -> Response:
+    """Start a job that trains with the ratings of a source."""
+    content = await _content(request)
+
+    def start() -> Response:
+        site = site_of(request)
+        source = _source(request, str(content.get("source", "")))
+        commands, run = rating_plan.training(site.rating, source, str(content.get("recogniser", "tiny.en")))
+        job = site.jobs.start(f"Train with the ratings of {source.title}", commands, out=run, about=source.name)
+        return answer({"job": job.id, "run": run})
+
+    return await run_in_threadpool(start)
+
+
+def _source(request: Request, name: str | None = None) -> Source:
+    if name is None:
+        name = request.query_params.get("source", "")
+    if not name:
+        raise RequestError("The request does not name a source.")
+    return site_of(request).rating.source(name)
+
+
+async def _content(request: Request) -> dict[str, Any]:
+    try:
+        content = await request.json()
+    except ValueError as error:
+        raise RequestError("The request is not JSON.") from error
+    if not isinstance(content, dict):
+        raise RequestError("The request is not a JSON object.")
+    return content
+
+
+routes = [
+    Route("/rate", sources),
+    Route("/rate/{name:path}", screen_page),
+    Route("/v1/ratings", about),
+    Route("/v1/ratings", add, methods=["POST"]),
+    Route("/v1/ratings/tasks", tasks),
+    Route("/v1/ratings/clips", clips),
+    Route("/v1/ratings/media", media, name="rating_media"),
+    Route("/v1/ratings/scale", rescale, methods=["POST"]),
+    Route("/v1/ratings/summary", summary),
+    Route("/v1/ratings/file", download),
+    Route("/v1/ratings/proposals", propose, methods=["POST"]),
+    Route("/v1/ratings/train", train, methods=["POST"]),
+]

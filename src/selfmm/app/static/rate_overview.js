@@ -1,0 +1,166 @@
+// What came of the ratings: how far the raters agree, where they do not, and a training with them.
+import { ask, attempt, element, figure, poll } from "./app.js";
+import { NAMES, labelText } from "./rate_words.js";
+
+const byId = (id) => document.getElementById(id);
+const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+let drawn = ""; // what is shown; it is drawn again only if something changed, so that the keyboard keeps its place
+
+/** Fill the part on agreement, and the one on training. */
+export async function showOverview(source, linkTo) {
+  const summary = await attempt(() => ask(`/v1/ratings/summary?${new URLSearchParams({ source })}`));
+  const text = JSON.stringify(summary);
+  if (!summary || text === drawn) return;
+  drawn = text;
+  drawAgreement(summary);
+  drawDisagreements(summary, linkTo);
+  drawPlan(summary.plan);
+  byId("exports").hidden = !summary.raters.length;
+}
+
+function drawAgreement({ agreement, raters, range, damaged }) {
+  const cards = agreement.map((row) =>
+    element(
+      "section",
+      { class: "card alpha" },
+      element("h3", {}, NAMES[row.target] ?? row.target),
+      element(
+        "p",
+        { class: "big" },
+        row.alpha === null ? "–" : row.alpha.toFixed(2).replace("-", "−"),
+        element("small", { class: "soft" }, " Krippendorff's alpha"),
+      ),
+      row.alpha === null ? null : meter(row.alpha),
+      element("p", {}, row.sentence),
+      element(
+        "p",
+        { class: "soft" },
+        `${plural(row.ratings, "rating")} of ${plural(row.clips, "clip")} by ${plural(row.raters, "person").replace("persons", "people")}; ` +
+          `${row.shared} rated by several.` +
+          (row.difference === null ? "" : ` Two raters differ by ${Number(row.difference).toFixed(2)} on average, on a scale of ${figureRange(range)}.`),
+      ),
+    ),
+  );
+  if (!cards.length) cards.push(element("section", { class: "card" }, element("h3", {}, "No ratings yet"), element("p", { class: "soft" }, "Agreement is shown here once two people have rated the same clips.")));
+  if (raters.length) {
+    cards.push(
+      element(
+        "section",
+        { class: "card" },
+        element("h3", {}, "Raters"),
+        element("ul", { class: "list" }, raters.map(({ rater, ratings }) => element("li", {}, rater, element("span", { class: "side soft" }, plural(ratings, "rating"))))),
+        damaged ? element("p", { class: "soft" }, `${plural(damaged, "line")} of the file could not be read, for example after a crash.`) : null,
+      ),
+    );
+  }
+  byId("agreement-cards").replaceChildren(...cards);
+}
+
+function figureRange([low, high]) {
+  return `${labelText(low, [low, high])} to ${labelText(high, [low, high])}`;
+}
+
+/** A bar from 0 to 1 with marks at the levels that Krippendorff recommends. */
+function meter(alpha) {
+  const bar = element("div", { class: "alpha-bar", role: "img", "aria-label": `${alpha.toFixed(2)} on a scale from 0 to 1; 0.67 is tentative, 0.8 reliable` });
+  const fill = element("span", { class: "fill" });
+  fill.style.width = `${Math.min(Math.max(alpha, 0), 1) * 100}%`;
+  bar.append(fill, element("span", { class: "mark tentative", title: "0.67: tentative" }), element("span", { class: "mark reliable", title: "0.80: reliable" }));
+  return bar;
+}
+
+function drawDisagreements({ disagreements, range }, linkTo) {
+  const rows = disagreements.filter((row) => row.range > 0);
+  if (!rows.length) {
+    const why = disagreements.length ? "All raters gave the same labels." : "No clip has been rated by two people yet.";
+    byId("disagreements").replaceChildren(element("p", { class: "soft" }, why));
+    return;
+  }
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row.labels)))].sort();
+  const key = element("p", { class: "rater-key" }, names.map((name, number) => element("span", {}, dot(name, number), ` ${name}`)));
+  const list = element("ul", { class: "disagreements" }, rows.map((row) => disagreement(row, names, range, linkTo)));
+  byId("disagreements").replaceChildren(key, list);
+}
+
+function disagreement(row, names, [low, high], linkTo) {
+  const lane = element("div", { class: "lane", role: "img", "aria-label": Object.entries(row.labels).map(([name, label]) => `${name}: ${labelText(label, [low, high])}`).join(", ") });
+  const place = (value) => `${((value - low) / (high - low)) * 100}%`;
+  const span = element("span", { class: "span" });
+  const labels = Object.values(row.labels);
+  span.style.left = place(Math.min(...labels));
+  span.style.width = `${((Math.max(...labels) - Math.min(...labels)) / (high - low)) * 100}%`;
+  lane.append(element("span", { class: "line" }), span);
+  const seen = new Set();
+  for (const [name, label] of Object.entries(row.labels).sort((one, other) => one[1] - other[1])) {
+    const mark = dot(name, names.indexOf(name));
+    if (seen.has(label)) mark.classList.add("again"); // next to the dot of another rater with the same label
+    seen.add(label);
+    mark.style.left = place(label);
+    mark.title = `${name}: ${labelText(label, [low, high])}`;
+    lane.append(mark);
+  }
+  return element(
+    "li",
+    {},
+    element("div", { class: "what" }, element("a", { href: linkTo(row.id, row.target) }, row.id), element("span", { class: "soft" }, NAMES[row.target] ?? row.target), row.text ? element("span", { class: "soft quote" }, row.text) : null),
+    lane,
+    element("span", { class: "number" }, `${figure(row.mean, [low, high])} mean, ${row.range.toFixed(2).replace(/\.?0+$/, "")} apart`),
+  );
+}
+
+function dot(name, number) {
+  return element("span", { class: `dot r${number % 6}`, "aria-hidden": "true" }, name.slice(0, 1).toUpperCase());
+}
+
+function drawPlan(plan) {
+  const alone = Object.entries(plan.alone).map(([name, number]) => `${number} of the ${NAMES[name]}`);
+  const kept = plan.labelled - plan.clips;
+  const parts = [`${plural(plan.clips, "whole clip")} of ${plan.total} rated by ${plan.raters === 1 ? "one person" : `${plan.raters} people`}`];
+  if (!plan.raters) parts[0] = `None of the ${plural(plan.total, "clip")} is rated`;
+  if (alone.length) parts.push(`of single parts: ${alone.join(", ")}`);
+  if (kept > 0) parts.push(`${plural(kept, "other clip")} with a label from before`);
+  byId("train-counts").textContent = `${parts.join("; ")}. Where several people rated a clip, the mean counts.`;
+  byId("train-steps").replaceChildren(...plan.steps.map((step) => element("li", {}, step)));
+  byId("train-expect").replaceChildren(element("h3", {}, "What to expect"), ...plan.expect.map((sentence) => element("p", {}, sentence)));
+  byId("train-problem").hidden = !plan.problem;
+  byId("train-problem").textContent = plan.problem;
+  byId("train-start").disabled = Boolean(plan.problem);
+}
+
+/** The part of a step that is done, 0 to 1. */
+function part(progress) {
+  return progress && progress[1] ? progress[0] / progress[1] : 0;
+}
+
+/** Start a training with the ratings, and follow it. */
+export async function startTraining(source) {
+  const button = byId("train-start");
+  button.disabled = true;
+  const recogniser = byId("recogniser")?.value ?? "tiny.en";
+  const begun = await attempt(() => ask("/v1/ratings/train", { json: { source, recogniser } }));
+  if (!begun) {
+    button.disabled = false;
+    return;
+  }
+  const box = byId("train-job");
+  await poll(async () => {
+    const job = await ask(`/v1/jobs/${begun.job}`).catch(() => null);
+    if (!job) return false;
+    const over = !["waiting", "running"].includes(job.status);
+    const shown = [
+      element("p", {}, element("span", { class: `state ${job.status}` }, job.status), job.status === "running" ? ` step ${job.done + 1} of ${job.commands.length}` : ""),
+      over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "How far it is" }),
+      job.problem ? element("p", { class: "problem" }, job.problem) : null,
+      element(
+        "p",
+        { class: "row" },
+        job.status === "finished" ? element("a", { class: "button primary", href: `/runs/${encodeURI(begun.run)}` }, "Open the new run") : null,
+        element("a", { class: "button", href: `/jobs/${begun.job}` }, over ? "What it printed" : "Follow it"),
+      ),
+    ];
+    box.replaceChildren(...shown.filter(Boolean));
+    if (over) button.disabled = false;
+    return over;
+  }, 1000);
+}
