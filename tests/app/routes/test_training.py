@@ -88,6 +88,7 @@ def test_a_training_outlives_the_server_and_is_stopped_and_resumed(
 
     command = ["train", "data", "--text-encoder", tiny_encoder, "--set", "training.max_epochs=400"]
     command += ["--set", "training.patience=400", "--set", "training.checkpoint_seconds=0"]
+    command += ["--set", "text.max_tokens=40", "--set", "labels.rule=authors"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(state_of(training)))
         jobs = Jobs(State.of(training.root).jobs, training.root)

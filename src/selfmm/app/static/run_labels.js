@@ -1,5 +1,5 @@
 // The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and what epochs did to them.
-import { ask, attempt, element, parameters, remember, waiting } from "./app.js";
+import { ask, attempt, element, parameters, pathOf, remember, waiting } from "./app.js";
 import { choiceButtons, clipRows } from "./clip_rows.js";
 import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
@@ -104,7 +104,7 @@ async function show() {
       element("p", {}, `m-label ${signed(clips.m[index])}`),
       element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Labels of this clip" }, element("table", { class: "figures" }, element("thead", {}, element("tr", {}, ["modality", "u-label", "expected error", "trust", "how it was made"].map((head, place) => element("th", { scope: "col", class: place >= 1 && place <= 3 ? "number" : null }, head)))), element("tbody", {}, modalities.map(one)))),
       chart,
-      data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${encodeURI(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${encodeURI(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
+      data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${pathOf(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${pathOf(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
     );
     remember({ clip: clips.id[index] });
     if (!found.finished) return; // its labels are not in one file yet
