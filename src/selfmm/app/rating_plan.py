@@ -79,7 +79,7 @@ def _advice(source: Source) -> list[str]:
     if source.is_dataset or source.clips["video"].fillna("").any():
         return []
     return [
-        "If a speaker is in several recordings, put them into a subfolder of that speaker. Then the model is measured on "
+        "If a speaker is in several recordings, put them into a subfolder. Then the model is measured on "
         "speakers that it has not met."
     ]
 
