@@ -166,7 +166,9 @@ class Scoring:
         """Raise the error that :meth:`submit` would raise now; for use before an upload is received."""
         if not self._open:
             raise StoppingError("The server is about to end. Try again in a while.")
-        if self.waiting >= self.most_waiting and self.waiting + self.running >= self.workers:
+        with self._changed:  # a task is always in exactly one of the two
+            full = self.waiting + self.running >= self.workers + self.most_waiting
+        if full:
             raise BusyError("Too much is waiting to be scored. Try again in a while.")
 
     @property

@@ -203,6 +203,20 @@ def test_nothing_is_wider_than_a_phone(shown: Any, visit: Visit, path: str) -> N
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
+def test_the_server_imports_no_heavy_package(shown: Any) -> None:
+    maps = Path(f"/proc/{shown.process.pid}/maps")
+    if not maps.is_file():
+        pytest.skip("no /proc on this machine")
+    paths = ["/runs", "/runs/compare?a=runs/first&b=runs/second", "/v1/run-compare?a=runs/first&b=runs/second"]
+    paths += [f"/runs/runs/{name}" for name in ("first", "seeds", "gone", "first?view=labels", "first?view=explain")]
+    paths += ["/runs/new", "/jobs", "/v1/run-labels-clip?run=runs/first&clip=x", "/v1/run-clips?run=runs/seeds"]
+    for path in paths:
+        assert shown.fetch(path)[0] == 200, path
+    loaded = maps.read_text()
+    assert "torch" not in loaded
+    assert "matplotlib" not in loaded
+
+
 @pytest.mark.slow
 def test_the_pictures_of_the_report(shown: Any, visit: Visit) -> None:
     page = visit(shown, "/runs/runs/first").page

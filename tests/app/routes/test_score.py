@@ -284,6 +284,23 @@ def test_no_camera_and_no_microphone(app: Any, visit: Visit) -> None:
     assert page.get_by_role("button", name="Start recording").is_visible()
 
 
+def test_no_camera_but_a_microphone(app: Any, visit: Visit) -> None:
+    page = visit(app, f"/score{AT}").page
+    page.add_init_script(
+        "const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+        "navigator.mediaDevices.getUserMedia = (wanted) => wanted.video"
+        " ? Promise.reject(new DOMException('gone', 'NotFoundError')) : real(wanted)"
+    )
+    page.reload()
+    page.get_by_role("button", name="Record yourself").click()
+    page.get_by_role("button", name="Start recording").click()
+    page.get_by_text("There is no camera, so only the sound is recorded.").wait_for()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop and score").click()
+    page.wait_for_url("**/score/*", timeout=PATIENCE)
+    page.locator("#exports a").first.wait_for(timeout=PATIENCE)
+
+
 def test_a_sentence(app: Any, visit: Visit) -> None:
     page = visit(app, f"/score{AT}#text").page
     page.get_by_role("textbox", name="Sentence").fill("The plot was wonderful.")

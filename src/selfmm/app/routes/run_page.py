@@ -161,8 +161,8 @@ def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
 
 
 _SEEDS = (
-    "What the scores are worth is that of their means over the seeds; the metrics below are means of the metrics of each "
-    "seed, which are a little worse."
+    "The worth is that of the means of the seeds' scores. The metrics below are means of those of each seed, which are "
+    "a little worse."
 )
 _GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}

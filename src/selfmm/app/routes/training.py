@@ -88,7 +88,7 @@ def command(site: Site, values: Mapping[str, str]) -> list[str]:
     Raises:
         RequestError: if a field is not valid; the message says what to do.
     """
-    data, name = values.get("data", "").strip("/"), values.get("name", "").strip().strip("/")
+    data, name = values.get("data", "").strip("/"), values.get("name", "").strip().rstrip("/")
     if not data:
         raise RequestError("Choose a data set.")
     if not (site.workspace.path(data) / parts.MANIFEST).is_file():

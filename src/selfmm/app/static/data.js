@@ -151,8 +151,9 @@ function cards() {
       if (!item) return element("li", {}, element("a", { tabindex: "-1" }, element("span", { class: "picture" })));
       const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft" }, `score ${figure(item.scores.score, about.range)}`) : element("span", { class: "soft" }, item.split));
       const sign = item.warnings || item.missing.length || item.disagree ? marks(item) : null;
-      const image = picture(item) ?? element("span", { class: "picture nothing" }, dots(item));
-      return element("li", {}, element("a", { href: linkTo(item.id) }, image, element("span", { class: "body" }, top, element("span", { class: "words" }, words(item)), sign ?? element("span", { class: "sub" }, item.id))));
+      const image = picture(item) ?? (about.labelled ? element("span", { class: "picture nothing" }, dots(item)) : null);
+      const text = element("span", { class: image ? "words" : "words long" }, words(item));
+      return element("li", {}, element("a", { href: linkTo(item.id) }, image ?? "", element("span", { class: "body" }, top, text, sign ?? element("span", { class: "sub" }, item.id))));
     },
   };
 }

@@ -92,20 +92,23 @@ async function show() {
   }
 
   async function choose(index) {
-    const one = (name) => element("tr", {}, element("th", { scope: "row" }, dot(look(name, modalities.indexOf(name)).colour), name), element("td", { class: "number" }, signed(clips[`u_${name}`][index])), element("td", { class: "number" }, clips[`trust_${name}`] ? clips[`trust_${name}`][index]?.toFixed(2) ?? "–" : "unknown"), element("td", {}, clips[`outcome_${name}`]?.[index]?.replace("_", " ") ?? "–"));
+    const made = Object.fromEntries(modalities.map((name) => [name, element("td", {}, "…")]));
+    const number = (values) => element("td", { class: "number" }, values ? values[index]?.toFixed(2) ?? "–" : "unknown");
+    const one = (name) => element("tr", {}, element("th", { scope: "row" }, dot(look(name, modalities.indexOf(name)).colour), name), element("td", { class: "number" }, signed(clips[`u_${name}`][index])), number(clips[`expected_error_${name}`]), number(clips[`trust_${name}`]), made[name]);
     const chart = element("div", {});
     detail.replaceChildren(
       element("h3", {}, clips.id[index]),
       clips.text?.[index] ? element("p", {}, clips.text[index]) : "",
       element("p", {}, `m-label ${signed(clips.m[index])}`),
-      element("table", { class: "figures" }, element("thead", {}, element("tr", {}, ["modality", "u-label", "trust", "outcome"].map((head, place) => element("th", { scope: "col", class: place === 1 || place === 2 ? "number" : null }, head)))), element("tbody", {}, modalities.map(one))),
+      element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Labels of this clip" }, element("table", { class: "figures" }, element("thead", {}, element("tr", {}, ["modality", "u-label", "expected error", "trust", "how it was made"].map((head, place) => element("th", { scope: "col", class: place >= 1 && place <= 3 ? "number" : null }, head)))), element("tbody", {}, modalities.map(one)))),
       chart,
       data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${encodeURI(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${encodeURI(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
     );
     remember({ clip: clips.id[index] });
-    if (found.estimated) return;
+    if (!found.finished) return; // its labels are not in one file yet
     await attempt(async () => {
       const past = await ask(`/v1/run-labels-clip?${new URLSearchParams({ run, clip: clips.id[index] })}`);
+      for (const name of modalities) made[name].textContent = past.made[name] || past.outcomes[name]?.replaceAll("_", " ") || "–";
       const numbers = Object.values(past.epochs)[0];
       if (numbers?.length > 1) curve(chart, { title: "Its labels over the epochs", epochs: numbers, best: found.epoch, digits: 2, height: 190, lines: [...modalities.map((name, place) => ({ ...look(name, place), values: past.labels[name] })), { title: "m", values: numbers.map(() => past.m), colour: "--strong", dash: [4, 4] }] });
     });

@@ -18,6 +18,7 @@ export function recorder(onDone) {
   let recording = null;
   let clockTimer = 0;
   let sound = null;
+  let noCamera = false;
 
   function say(text, problem = false) {
     $("record-say").textContent = text;
@@ -34,8 +35,7 @@ export function recorder(onDone) {
     } catch (error) {
       if (["NotFoundError", "OverconstrainedError", "DevicesNotFoundError"].includes(error.name)) {
         if (withPicture) {
-          say("There is no camera. Recording with the microphone alone.");
-          $("record-picture").checked = false;
+          noCamera = true;
           return open(false);
         }
         say("There is no microphone on this machine. Plug one in, or drop a file.", true);
@@ -79,6 +79,7 @@ export function recorder(onDone) {
 
   $("record-start").addEventListener("click", async () => {
     const withPicture = $("record-picture").checked;
+    noCamera = false;
     say("Waiting for the camera and the microphone …");
     if (!(await open(withPicture))) return close();
     const picture = stream.getVideoTracks().length > 0;
@@ -101,7 +102,7 @@ export function recorder(onDone) {
     });
     const began = performance.now();
     recording.start(1000);
-    say(picture ? "Recording. Look at the camera and speak." : "Recording the sound.");
+    say(picture ? "Recording. Look at the camera and speak." : noCamera ? "There is no camera, so only the sound is recorded. Speak." : "Recording the sound. Speak.");
     $("record-start").hidden = true;
     $("record-stop").hidden = false;
     $("record-picture").disabled = true;
