@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 
 
+HOSTILE = "<img src=x onerror=alert(1)>#?&%2e"
+
+
 def make(workspace: Path, root: Path) -> Path:
     """Return ``root`` with the data set and run of ``workspace``, and runs made from that one."""
     shutil.copytree(workspace, root)
     first = root / "runs" / "first"
     _point(first, root / "data")
-    for name in ("second", "unfinished", "damaged", "gone", "seeds/seed-1", "seeds/seed-2"):
+    for name in ("second", "unfinished", "damaged", "gone", "seeds/seed-1", "seeds/seed-2", HOSTILE):
         shutil.copytree(first, root / "runs" / name)
     for number, name in enumerate(("second", "seeds/seed-2"), start=1):
         rescore(root / "runs" / name, number)

@@ -147,9 +147,10 @@ def _labels_of_modalities(dataset: api.Dataset, people: pd.DataFrame) -> dict[st
             labels[name] = column.to_numpy(dtype=np.float64).copy()
     if len(people):
         rows = {name: row for row, name in reversed(list(enumerate(samples["id"].tolist())))}
-        for name, group in people.groupby("modality"):
+        for modality, group in people.groupby("modality"):
             means = group.groupby("id")["label"].mean()
-            labels.setdefault(str(name), np.full(len(samples), np.nan))[[rows[clip] for clip in means.index]] = means
+            own = labels.setdefault(str(modality), np.full(len(samples), np.nan))
+            own[[rows[clip] for clip in means.index]] = means.to_numpy()
     return {name: labels[name] for name in dataset.modalities if name in labels}
 
 
@@ -182,7 +183,10 @@ def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]
     counts = Counter(ids)
     unlabelled = np.isnan(labels) & (samples["split"] != "test").to_numpy() & bool(np.isfinite(labels).any())
     cases: list[tuple[Any, str]] = [
-        ((labels < low - slack) | (labels > high + slack), f"the label is outside {low:g} to {high:g}"),
+        (
+            (labels < low - slack) | (labels > high + slack),
+            f"the label is outside {low:g} to {high:g}".replace("-", "−"),
+        ),
         (unlabelled, "it has no label, so training leaves it out"),
         (nothing, "it has no modality at all"),
         ([counts[name] > 1 for name in ids] if len(counts) < len(ids) else [], "another clip has the same id"),

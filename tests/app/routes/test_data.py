@@ -213,7 +213,12 @@ def test_hostile_names_are_only_text(shown: Any, visit: Visit) -> None:
     window = visit(shown, f"/data/hostile/{quote(HOSTILE)}")
     page = window.page
     dialogs: list[str] = []
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def note(dialog: Any) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
     assert page.get_by_role("heading", name=HOSTILE).is_visible()
     assert HOSTILE in page.locator(".clip-table .words").first.inner_text()
     page.locator(".clip-table a").first.click()

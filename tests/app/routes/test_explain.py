@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow  # a process loads torch
 def test_contributions_add_up_and_words_are_read_by_keys(served: Any, visit: Visit) -> None:
     page = visit(served, "/runs/runs/first?view=explain").page
     page.get_by_role("region", name="Clips").get_by_role("link").first.click()
-    page.locator(".parts").first.wait_for(timeout=120_000)
+    page.locator(".parts").first.wait_for(timeout=300_000)
     rows = page.locator(".parts").first.locator("li").all()
     values = [float(row.locator(".number").inner_text().replace("−", "-")) for row in rows]
     assert sum(values[:-1]) == pytest.approx(values[-1], abs=0.03)
@@ -38,7 +38,7 @@ def test_an_explanation_is_refused_with_a_sentence(served: Any) -> None:
 
 def test_labels_are_audited_shown_and_downloaded(served: Any, visit: Visit) -> None:
     page = visit(served, "/runs/runs/first?view=labels").page
-    page.get_by_role("heading", name="Each clip").wait_for(timeout=120_000)
+    page.get_by_role("heading", name="Each clip").wait_for(timeout=300_000)
     assert page.locator(".verdicts li").count() == 3
     page.get_by_role("button", name="vision", exact=True).click()
     page.wait_for_url("**modality=vision*")

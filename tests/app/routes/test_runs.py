@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.run_builders import make
+from app.run_builders import HOSTILE, make
 
 Visit = Callable[..., Any]
 
@@ -29,7 +29,7 @@ def names(page: Any) -> list[str]:
 def test_the_table_names_every_run_and_says_what_is_wrong_with_some(shown: Any, visit: Visit) -> None:
     page = visit(shown, "/runs").page
     assert set(names(page)) == {
-        f"runs/{name}" for name in ("first", "second", "seeds", "gone", "unfinished", "damaged")
+        f"runs/{name}" for name in ("first", "second", "seeds", "gone", "unfinished", "damaged", HOSTILE)
     }
     row = {
         name: page.locator("#choose tr", has=page.get_by_role("link", name=f"runs/{name}", exact=True))
@@ -46,6 +46,19 @@ def test_the_table_names_every_run_and_says_what_is_wrong_with_some(shown: Any, 
     assert "8" in row["second"].inner_text()
     assert "Validation: choose by this" in head
     assert "Test: for the end, not sorted" in head
+
+
+def test_a_name_is_text_and_never_markup(shown: Any, visit: Visit) -> None:
+    page = visit(shown, "/runs").page
+    page.get_by_role("link", name=f"runs/{HOSTILE}").click()
+    assert page.locator("h1").inner_text() == f"runs/{HOSTILE}"
+    page.get_by_text("Validation error (MAE)").wait_for()
+    page.goto(f"{shown.base}/runs")
+    page.get_by_label(f"Choose runs/{HOSTILE} for a comparison").check()
+    page.get_by_label("Choose runs/first for a comparison").check()
+    page.get_by_role("button", name="Compare two runs clip by clip").click()
+    page.get_by_text("mean error of A | of B").wait_for()
+    assert page.locator("img[src=x]").count() == 0
 
 
 def test_filters_and_order_are_in_the_link(shown: Any, visit: Visit) -> None:
@@ -221,7 +234,7 @@ def test_the_server_imports_no_heavy_package(shown: Any) -> None:
 def test_the_pictures_of_the_report(shown: Any, visit: Visit) -> None:
     page = visit(shown, "/runs/runs/first").page
     page.get_by_role("button", name="Show the pictures").click()
-    page.locator("#report-pictures img").first.wait_for(timeout=120_000)
+    page.locator("#report-pictures img").first.wait_for(timeout=300_000)
     assert page.locator("#report-pictures img").count() > 5
     assert (
         page.locator("#report-pictures img").first.evaluate("image => image.decode().then(() => image.naturalWidth)")

@@ -88,13 +88,14 @@ def test_a_training_outlives_the_server_and_is_stopped_and_resumed(
 
     command = ["train", "data", "--text-encoder", tiny_encoder, "--set", "training.max_epochs=400"]
     command += ["--set", "training.patience=400", "--set", "training.checkpoint_seconds=0"]
+    command += ["--set", "text.max_tokens=40", "--set", "labels.rule=authors"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(state_of(training)))
         jobs = Jobs(State.of(training.root).jobs, training.root)
         job = jobs.start("Train runs/long on data", [[*command, "--out", "runs/long", "--resume"]], out="runs/long")
     try:
         window = visit(training, f"/jobs/{job.id}")
-        window.page.get_by_text("Validation error (MAE)").wait_for(timeout=120_000)
+        window.page.get_by_text("Validation error (MAE)").wait_for(timeout=300_000)
         assert window.page.locator("#status").inner_text() == "running"
         training.process.kill()
         training.process.wait()
@@ -105,17 +106,18 @@ def test_a_training_outlives_the_server_and_is_stopped_and_resumed(
         assert page.locator("#status").inner_text() == "running"
         wait_until(lambda: len((training.root / "runs" / "long" / "history.jsonl").read_text().splitlines()) > done)
         page.get_by_role("button", name="Stop").click()
-        page.get_by_role("button", name="Resume").wait_for(timeout=120_000)
+        page.get_by_role("button", name="Resume").wait_for(timeout=300_000)
         assert page.locator("#status").inner_text() == "stopped"
         assert "continue with" in page.locator("#log").inner_text()
         page.get_by_role("button", name="Resume").click()
-        page.get_by_text("resumed after epoch").wait_for(timeout=120_000)
+        page.get_by_text("resumed after epoch").wait_for(timeout=300_000)
         assert page.get_by_role("link", name="Open runs/long").is_visible()
         page.goto(f"{again.base}/runs/runs/long")
         page.get_by_text("This run is being trained").wait_for()
         page.goto(f"{again.base}/jobs")
         assert page.get_by_role("link", name="Train runs/long on data").is_visible()
     finally:
+        print(jobs.log(job.id))
         jobs.stop(job.id)
         wait_until(lambda: jobs.get(job.id).over)
 

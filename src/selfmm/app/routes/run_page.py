@@ -38,8 +38,10 @@ VIEWS = {"": "Overview", "labels": "Labels", "explain": "Explain"}
 
 def show(request: Request) -> Response:
     """The page of a run or of a folder of seeds; ``view`` in the link names a part of it."""
-    site, name = site_of(request), request.path_params["name"].rstrip("/")
+    site, name = site_of(request), request.path_params["name"].rstrip("/") or "."
     path = site.workspace.path(name)
+    if name == "." and not (path / "run.json").is_file() and not _members(site, name):
+        return RedirectResponse("/runs", status_code=303)
     if (path / "comparison.json").is_file():
         return RedirectResponse(f"/runs#{path_part(name)}", status_code=303)
     summary, view = site.runs.of(name), request.query_params.get("view", "")

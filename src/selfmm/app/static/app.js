@@ -93,6 +93,11 @@ export function remember(changes, { push = false } = {}) {
   if (url !== location.pathname + location.search + location.hash) history[push ? "pushState" : "replaceState"](null, "", url);
 }
 
+/** Return a name in the folder as part of a link; slashes stay. */
+export function pathOf(name) {
+  return name.split("/").map(encodeURIComponent).join("/");
+}
+
 /** Say in `box` for how long something is awaited, and return a function that ends it. */
 export function waiting(box, words) {
   const note = element("p", { class: "soft", role: "status" }, words);

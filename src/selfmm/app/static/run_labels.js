@@ -1,5 +1,5 @@
 // The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and what epochs did to them.
-import { ask, attempt, element, parameters, remember, waiting } from "./app.js";
+import { ask, attempt, element, parameters, pathOf, remember, waiting } from "./app.js";
 import { choiceButtons, clipRows } from "./clip_rows.js";
 import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
@@ -35,7 +35,7 @@ async function show() {
     element("section", {}, element("h2", {}, "How far to trust them"),
       element("p", { class: "soft" }, `${found.title[0].toUpperCase()}${found.title.slice(1)}; rule: ${found.rule}.`),
       element("ul", { class: "verdicts" }, found.verdicts.map(([name, verdict]) => element("li", {}, dot(look(name, modalities.indexOf(name)).colour), element("b", {}, name), `: ${verdict}.`))),
-      found.notes.length ? element("ul", { class: "notes" }, found.notes.map((note) => element("li", {}, sentence(note)))) : "",
+      found.notes.length ? element("ul", { class: "notes" }, found.notes.map((note) => element("li", {}, coded(sentence(note))))) : "",
       figures("Audit of the labels", modalities, found.audit),
       found.recovery.length ? figures("Compared with the known labels of single modalities: u-label | m-label, which a u-label must beat", found.recovered, found.recovery) : ""),
     element("section", {}, element("h2", {}, "Distribution"), histograms(found)),
@@ -65,8 +65,10 @@ async function show() {
     const values = clips[`u_${name}`];
     const known = values.filter((value) => value !== null);
     const space = (found.range[1] - found.range[0]) * 0.03;
-    const low = Math.min(found.range[0], ...known) - space;
-    const high = Math.max(found.range[1], ...known) + space;
+    const reach = found.range[1] - found.range[0]; // labels far outside the range are drawn at the edge
+    const low = Math.max(Math.min(found.range[0], ...known), found.range[0] - reach) - space;
+    const high = Math.min(Math.max(found.range[1], ...known), found.range[1] + reach) + space;
+    const beyond = known.filter((value) => value < low || value > high).length;
     drawn = plane(picture, {
       x: clips.m,
       y: values,
@@ -77,7 +79,7 @@ async function show() {
       diagonal: true,
       cross: [neutral, neutral],
       label: `u-label of ${name} against the m-label of ${known.length} clips.`,
-      hint: `On the dashed line both labels are equal. Rings: the sign has changed. Point at a clip; a click shows its labels.`,
+      hint: `On the dashed line both labels are equal. Rings: the sign has changed.${beyond ? ` ${beyond} far outside the range of labels ${beyond === 1 ? "is" : "are"} at the edge.` : ""} Point at a clip; a click shows its labels.`,
       paint: (index) => (flipped(name, index) ? "--ink" : look(name, modalities.indexOf(name)).colour),
       ring: (index) => flipped(name, index),
       describe: (index) => `${clips.id[index]}: m ${signed(clips.m[index])}, u of ${name} ${signed(values[index])}${trust(name, index)}. ${clips.text?.[index] ?? ""}`,
@@ -102,7 +104,7 @@ async function show() {
       element("p", {}, `m-label ${signed(clips.m[index])}`),
       element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Labels of this clip" }, element("table", { class: "figures" }, element("thead", {}, element("tr", {}, ["modality", "u-label", "expected error", "trust", "how it was made"].map((head, place) => element("th", { scope: "col", class: place >= 1 && place <= 3 ? "number" : null }, head)))), element("tbody", {}, modalities.map(one)))),
       chart,
-      data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${encodeURI(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${encodeURI(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
+      data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${pathOf(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${pathOf(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
     );
     remember({ clip: clips.id[index] });
     if (!found.finished) return; // its labels are not in one file yet
@@ -164,6 +166,11 @@ async function show() {
 
 function sentence(text) {
   return text ? text[0].toUpperCase() + text.slice(1) : "";
+}
+
+/** Return a text with commands between backticks as code. */
+function coded(text) {
+  return text.split("`").map((piece, place) => (place % 2 ? element("code", {}, piece) : piece));
 }
 
 function dot(name) {
