@@ -157,7 +157,7 @@ def _check_length(clip: Any, longest: float) -> None:
 
 def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the explanation of a clip, with the label that people gave it."""
-    explanation = api.explain(model, asked["data"], clip=asked["clip"])
+    explanation: Any = api.explain(model, asked["data"], clip=asked["clip"])
     content: dict[str, Any] = explanation.to_json()
     samples = (model.folder.training_data() if asked["data"] is None else api.open_dataset(asked["data"])).samples
     row = samples[samples["id"] == asked["clip"]].iloc[0]

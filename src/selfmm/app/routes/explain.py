@@ -36,7 +36,7 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
             problem = str(error)
     datasets = [item.name for item in site_of(request).workspace.items("dataset")]
     query = {"q": request.query_params.get("q", ""), "clip": clip, "data": data}
-    values = {"query": query, "rows": rows, "problem": problem, "datasets": datasets, "most": _LISTED}
+    values: dict[str, Any] = {"query": query, "rows": rows, "problem": problem, "datasets": datasets, "most": _LISTED}
     return page(request, "explain.html", **common, title=run.name, band=_band(run), **values)
 
 
