@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-
 HOSTILE = "<img src=x onerror=alert(1)>#?&%2e"
 
 

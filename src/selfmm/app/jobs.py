@@ -97,7 +97,7 @@ class Jobs:
         """
         job = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
         private_folder(self._folder / job)
-        content = {"title": title, "commands": [list(map(str, command)) for command in commands]}
+        content: dict[str, Any] = {"title": title, "commands": [list(map(str, command)) for command in commands]}
         content |= {"out": out, "about": about, "created": time.time()}
         parts.write_text(self._folder / job / "job.json", json.dumps(content))
         self._run(job)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.locks import seems_held
@@ -204,9 +206,15 @@ def _so_far(folder: parts.RunFolder) -> dict[str, Any]:
         history = folder.history()
     except api.RunError:
         return {}
-    best = history.loc[history["valid_mae"].idxmin()] if history["valid_mae"].notna().any() else history.iloc[-1]
+    best = history.iloc[best_epoch(history)]
     values = {key.removeprefix("valid_"): float(best[key]) for key in history.columns if key.startswith("valid_")}
     return {"metrics": {"valid": values}, "epochs": len(history)}
+
+
+def best_epoch(history: Any) -> int:
+    """Return the row of the epoch with the lowest validation error; the last one if none has an error."""
+    errors = history["valid_mae"].to_numpy(dtype=float)
+    return len(errors) - 1 if np.isnan(errors).all() else int(np.nanargmin(errors))
 
 
 def _of_seeds(name: str, path: Path, modified: float) -> Summary:

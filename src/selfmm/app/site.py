@@ -8,6 +8,7 @@ from functools import cached_property
 from selfmm.app.analysis import Analyses
 from selfmm.app.clip_runs import ClipRuns
 from selfmm.app.clip_table import ClipTables
+from selfmm.app.explanations import Explanations
 from selfmm.app.jobs import Jobs
 from selfmm.app.media import Media
 from selfmm.app.offered import InFolder, Offered
@@ -89,6 +90,11 @@ class Site:
     def runs(self) -> RunTable:
         """The runs of the folder."""
         return RunTable(self.workspace)
+
+    @cached_property
+    def explanations(self) -> Explanations:
+        """Why clips of data sets have their scores."""
+        return Explanations(self.scoring)
 
     @cached_property
     def analyses(self) -> Analyses:

@@ -90,7 +90,7 @@ def test_a_training_outlives_the_server_and_is_stopped_and_resumed(
     command += ["--set", "training.patience=400", "--set", "training.checkpoint_seconds=0"]
     command += ["--set", "text.max_tokens=40", "--set", "labels.rule=authors"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(state_of(training)))
+        patch.setenv("XDG_STATE_HOME", state_of(training))
         jobs = Jobs(State.of(training.root).jobs, training.root)
         job = jobs.start("Train runs/long on data", [[*command, "--out", "runs/long", "--resume"]], out="runs/long")
     try:
@@ -126,4 +126,4 @@ def state_of(served: Any) -> str:
     """Return the folder for the private files of an app, from the environment of its process."""
     import psutil
 
-    return psutil.Process(served.process.pid).environ()["XDG_STATE_HOME"]
+    return str(psutil.Process(served.process.pid).environ()["XDG_STATE_HOME"])

@@ -47,7 +47,14 @@ def view(request: Request) -> Response:
         raise RequestError(f"`split` in the link is {split[:20]!r}; it must be one of: {', '.join(_SPLITS)}.")
     ready = all(name in by_name for name in names) and names[0] != names[1]
     data = by_name[names[0]].dataset if ready else None
-    values = {"a": names[0], "b": names[1], "split": split, "splits": SPLIT_NAMES, "ready": ready, "dataset": data}
+    values: dict[str, Any] = {
+        "a": names[0],
+        "b": names[1],
+        "split": split,
+        "splits": SPLIT_NAMES,
+        "ready": ready,
+        "dataset": data,
+    }
     return page(request, "compare.html", **values, runs=runs, problem=problem)
 
 

@@ -14,11 +14,8 @@ from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, site_of
 from selfmm.app.run_table import Summary
-from selfmm.app.scoring import Task
 
-_TIMEOUT = 600.0  # seconds; a recording that is being scored comes first
 _LISTED = 400  # clips to choose from
-_ERRORS = {kind.__name__: kind for kind in (api.RunError, api.DatasetError, api.WeightsError, api.MissingPackageError)}
 
 
 def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
@@ -39,7 +36,7 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
             problem = str(error)
     datasets = [item.name for item in site_of(request).workspace.items("dataset")]
     query = {"q": request.query_params.get("q", ""), "clip": clip, "data": data}
-    values = {"query": query, "rows": rows, "problem": problem, "datasets": datasets, "most": _LISTED}
+    values: dict[str, Any] = {"query": query, "rows": rows, "problem": problem, "datasets": datasets, "most": _LISTED}
     return page(request, "explain.html", **common, title=run.name, band=_band(run), **values)
 
 
@@ -80,17 +77,8 @@ def explanation(request: Request) -> Response:
     name, data, clip = (request.query_params.get(key, "") for key in ("run", "data", "clip"))
     if not (name and clip):
         raise RequestError("The link must name a run and a clip: run=NAME&clip=ID.")
-    run = site.workspace.run(name)
-    place = str(site.workspace.path(data)) if data else None
-    results: list[Any] = []
-    request_ = {"run": str(run), "explain": {"data": place, "clip": clip}}
-    task = site.scoring.submit(Task(request_, on_event=lambda event: results.append(event.get("explanation"))))
-    if not task.wait(_TIMEOUT):
-        task.cancel()
-        raise api.RunError("Explaining took too long, because something else is being scored. Try again later.")
-    if task.status != "finished" or not results:
-        raise _ERRORS.get(task.error_kind, api.RunError)(task.error or "The explanation was cancelled.")
-    return answer(results[0])
+    dataset = site.workspace.path(data) if data else None
+    return answer(site.explanations.of(site.workspace.run(name), dataset, clip))
 
 
 routes = [Route("/v1/explain", explanation)]

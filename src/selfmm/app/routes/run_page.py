@@ -17,7 +17,7 @@ from selfmm.api import parts
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, page, path_part, site_of
 from selfmm.app.routes import explain, labels
-from selfmm.app.run_table import Summary, setting_text
+from selfmm.app.run_table import Summary, best_epoch, setting_text
 from selfmm.app.site import Site
 
 _WORST = 8  # clips
@@ -344,8 +344,7 @@ def history(request: Request) -> Response:
         for key in map(str, table.columns)
         if key.startswith(("valid_", "loss_")) or key == "seconds"
     }
-    errors = table["valid_mae"]
-    content["best"] = int(table.loc[errors.idxmin(), "epoch"]) if errors.notna().any() else None
+    content["best"] = int(table["epoch"].iloc[best_epoch(table)])
     return answer(content)
 
 
