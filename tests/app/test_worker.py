@@ -53,7 +53,7 @@ def worker() -> Any:
 def ask(worker: Any, do: str) -> list[Any]:
     worker.stdin.write(json.dumps({"do": do}) + "\n")
     worker.stdin.flush()
-    events = []
+    events: list[Any] = []
     while not events or not ("over" in events[-1] or "error" in events[-1]):
         events.append(json.loads(worker.stdout.readline()))
     return events
