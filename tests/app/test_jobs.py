@@ -166,3 +166,18 @@ def test_progress_is_that_of_the_last_command(jobs: Jobs, tmp_path: Path) -> Non
     ):
         log.write_text(lines)
         assert jobs.progress(job.id) == expected
+
+
+def test_a_process_that_scores_runs_no_file_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from selfmm.app.scoring import Scoring, Task
+
+    for name in ("selfmm.py", "json.py"):
+        (tmp_path / name).write_text("raise SystemExit('code of the folder was run')")
+    monkeypatch.chdir(tmp_path)
+    scoring = Scoring()
+    try:
+        task = scoring.submit(Task({"run": str(tmp_path / "nothing"), "text": ["a"]}))
+        assert task.wait(300)
+        assert "is not a run folder" in task.error
+    finally:
+        scoring.close()

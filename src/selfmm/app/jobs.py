@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,13 +109,13 @@ class Jobs:
         Raises:
             NotHereError: if there is no such job.
         """
-        content = _read(self._path(job) / "job.json")
+        content = read_json(self._path(job) / "job.json")
         if not content:
             raise NotHereError("There is no such job. It may have been removed.")
         alive = is_held(self._path(job) / "lock")
-        state = _read(self._path(job) / "state.json")  # read last: a job that has just ended has written it
-        status, begun = state.get("status", "waiting"), time.time() - state.get("since", 0.0) < _START
-        if status in ("waiting", "running") and not alive and not (begun and not state.get("pid")):
+        state = read_json(self._path(job) / "state.json")  # read last: a job that has just ended has written it
+        status = state.get("status", "waiting")
+        if status in ("waiting", "running") and not alive and not is_starting(state):
             status = "interrupted"
         return Job(
             id=job,
@@ -156,7 +156,7 @@ class Jobs:
         """Ask a job to stop, as Ctrl-C would; it saves what it has. A second time ends it at once."""
         with self._changing:
             deadline = time.monotonic() + _START / 2
-            while (pid := _read(self._path(job) / "state.json").get("pid")) is None and time.monotonic() < deadline:
+            while (pid := read_json(self._path(job) / "state.json").get("pid")) is None and time.monotonic() < deadline:
                 if self.get(job).over:
                     break
                 time.sleep(0.05)  # it is about to start
@@ -183,7 +183,7 @@ class Jobs:
 
     def _run(self, job: str) -> None:
         folder = self._path(job)
-        state = {"status": "waiting", "done": _read(folder / "state.json").get("done", 0), "since": time.time()}
+        state = {"status": "waiting", "done": read_json(folder / "state.json").get("done", 0), "since": time.time()}
         parts.write_text(folder / "state.json", json.dumps(state))
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
@@ -210,7 +210,12 @@ def _terminate(pid: int) -> None:
             os.killpg(pid, signal.SIGTERM)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def is_starting(state: Mapping[str, Any]) -> bool:
+    """Return whether the process of a job, with this content of its ``state.json``, is about to take its lock."""
+    return not state.get("pid") and time.time() - state.get("since", 0.0) < _START
+
+
+def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a file of a job; empty if it does not exist, or is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ it had started has ended, and no other job takes its turn before.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,9 +18,11 @@ from pathlib import Path
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.locks import acquire
+from selfmm.app.jobs import is_starting, read_json
+from selfmm.app.locks import acquire, is_held
 
 _LOOK = 5.0  # seconds: the server holds the lock of a job for a moment when it looks whether the job runs
+_TRY = 0.2  # seconds between two tries to take the turn
 _WIDTH = "110"  # columns of the log
 
 
@@ -33,7 +36,9 @@ class _Runner:
 
     def __init__(self, folder: Path, lock: int) -> None:
         self.folder, self.lock = folder, lock
-        self.commands: list[list[str]] = json.loads((folder / "job.json").read_text(encoding="utf-8"))["commands"]
+        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        self.commands: list[list[str]] = content["commands"]
+        self.created: float = content["created"]
         self.done = _number(folder / "done")
         self.stopping = False
         self.child: subprocess.Popen[bytes] | None = None
@@ -63,9 +68,20 @@ class _Runner:
     def _turn(self) -> int:
         """Wait until no other job runs, and return the descriptor of the lock; -1 if the job is stopped meanwhile."""
         while not self.stopping:
-            if (turn := acquire(self.folder.parent / ".turn", 0.2)) is not None:
+            if self._is_next() and (turn := acquire(self.folder.parent / ".turn")) is not None:
                 return turn
+            time.sleep(_TRY)
         return -1
+
+    def _is_next(self) -> bool:
+        """Return whether no job waits that was made earlier."""
+        for folder in self.folder.parent.iterdir():
+            state = read_json(folder / "state.json")
+            if folder != self.folder and state.get("status") == "waiting":
+                created = read_json(folder / "job.json").get("created", math.inf)
+                if created < self.created and (is_starting(state) or is_held(folder / "lock")):
+                    return False
+        return True
 
     def _command(self, command: list[str], locks: tuple[int, int]) -> int:
         with (self.folder / "log.txt").open("ab") as log:

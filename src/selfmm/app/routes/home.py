@@ -19,7 +19,10 @@ _GET = "selfmm weights get "
 def home(request: Request) -> Response:
     site = site_of(request)
     items = {kind: site.workspace.items(kind) for kind in ("dataset", "recordings", "comparison")}
-    runs = site.workspace.items("run", "seeds")
+    members = "seed-"  # runs of a folder of seeds, which is shown in their place, or of a comparison
+    runs = [
+        item for item in site.workspace.items("run", "seeds") if not item.name.rpartition("/")[2].startswith(members)
+    ]
     jobs = site.jobs.all()
     return page(
         request,
