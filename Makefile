@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart starter test test-fast lint types clean
+.PHONY: help quickstart starter screenshots test test-fast lint types clean
 
 help:
 	@echo "make quickstart   set up, then score a clip, learn from a few ratings, and train Self-MM"
 	@echo "make starter      fit the runs that come with selfmm again, to the same bytes; takes 20 minutes"
+	@echo "make screenshots  draw the pictures of the app in docs/ again; needs Chromium"
 	@echo "make test         set up, then run all tests"
 	@echo "make test-fast    set up, then run the tests that are not slow: a minute"
 	@echo "make lint types   check style and types"
@@ -38,6 +39,9 @@ quickstart: $(VENV)/.weights
 starter: $(VENV)/.weights
 	$(BIN)/python -m selfmm.starter
 	$(BIN)/python -m selfmm.starter --encoder minilm
+
+screenshots: $(VENV)/.dev $(VENV)/.weights
+	$(BIN)/python tests/app/screenshots.py
 
 test: $(VENV)/.dev $(VENV)/.languages
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal

@@ -128,6 +128,8 @@ def recordings(folder: Path, count: int = 4) -> Path:
     for number in range(count):
         (folder / "clips" / f"clip{number}.wav").write_bytes(b"RIFF")
     (folder / "clips" / "clip0.txt").write_text("so good")
+    (folder / "clips" / "clip2.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n<i>so</i> bad\n")
+    (folder / "clips" / "clip3.srt").write_text("no subtitles")
     return folder / "clips"
 
 
@@ -135,7 +137,7 @@ def test_a_folder_of_recordings_needs_no_data_set(tmp_path: Path) -> None:
     source = recordings(tmp_path)
     table = api.clips_to_rate(source)
     assert table["id"].tolist() == [f"clip{number}" for number in range(4)]
-    assert table["text"].tolist() == ["so good", None, None, None]
+    assert table["text"].tolist() == ["so good", None, "so bad", None]
     assert table["label"].isna().all()
     ratings = api.open_ratings(source)
     with pytest.raises(SourceError, match="nobody has rated a clip yet"):

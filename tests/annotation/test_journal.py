@@ -82,9 +82,13 @@ def test_ratings_are_a_table_for_agreement(tmp_path: Path) -> None:
         ["b", "clip", "Ann", -1.0],
         ["b", "audio", "Bo", -1.0],
     ]
-    assert table[["proposal", "accepted", "seconds", "mode"]].values.tolist()[1] == [1.5, True, 2.35, "all"]
+    assert table.loc[1, ["proposal", "accepted", "seconds", "mode"]].tolist() == [1.5, True, 2.35, "all"]
     assert int(table["proposal"].isna().sum()) == 3
-    assert agreement(table).loc["clip", ["raters", "clips", "shared"]].tolist() == [2, 2, 1]
+    assert agreement(table)[["raters", "clips", "shared"]].to_dict("index")["clip"] == {
+        "raters": 2,
+        "clips": 2,
+        "shared": 1,
+    }
     assert [act.act for act in journal.acts()] == ["rate", "rate", "rate", "rate", "skip"]
     assert RatingJournal(tmp_path / "none-ratings.jsonl").ratings().empty
     assert list(RatingJournal(tmp_path / "none-ratings.jsonl").ratings()) == list(table)
@@ -173,6 +177,10 @@ def test_a_file_that_is_replaced_or_deleted_is_read_again(tmp_path: Path) -> Non
     other = rated(tmp_path / "other-ratings.jsonl", rate("c", 1), rate("d", 1), rate("e", 1))
     other.path.replace(journal.path)
     assert [act.id for act in journal.acts()] == ["c", "d", "e"]
+    lines = journal.path.read_text().splitlines(keepends=True)
+    journal.path.write_text("".join([lines[0], *reversed(lines[1:]), *lines[1:]]))  # in place, and longer
+    assert [act.id for act in journal.acts()] == ["c", "d", "e"]
+    assert len(journal._standing._stacks["Ann", "c", "clip"]) == 2
     journal.path.unlink()
     assert journal.acts() == []
     journal.add(rate("f", 1))

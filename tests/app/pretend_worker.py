@@ -51,4 +51,5 @@ def _say(event: dict[str, Any]) -> None:
     print(json.dumps(event), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -75,8 +75,8 @@ def _rate(dataset: Dataset) -> None:
         for rater, label in (("ada", 1.0), ("ben", 2.0))
     ]
     table = pd.DataFrame(rows, columns=["id", "modality", "rater", "label"])
-    given = {"weight": 1.0, "source": "app", "imported_at": "2026-01-01T00:00:00+00:00", "sha256": "0" * 64}
-    write_ratings(dataset.path, table.assign(**given))
+    given = table.assign(weight=1.0, source="app", imported_at="2026-01-01T00:00:00+00:00", sha256="0" * 64)
+    write_ratings(dataset.path, given)
 
 
 def _without(source: Source, *, labels: bool) -> Source:

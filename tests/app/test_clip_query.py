@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -19,12 +20,9 @@ def talks(studio: Path) -> ClipTable:
     return ClipTable.of(open_dataset(studio / "talks"))
 
 
-def select(table: ClipTable, **values: str) -> list[int]:
-    return (
-        ClipQuery.of({"from" if name == "low" else name: value for name, value in values.items()})
-        .select(table)
-        .tolist()
-    )
+def select(table: ClipTable, **values: str) -> list[Any]:
+    query = ClipQuery.of({"from" if name == "low" else name: value for name, value in values.items()})
+    return list(query.select(table).tolist())
 
 
 def test_every_filter_holds_what_it_says(talks: ClipTable) -> None:

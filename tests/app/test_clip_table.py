@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from selfmm.api import open_dataset
+from selfmm.annotation.acts import Act
+from selfmm.api import open_dataset, open_ratings
 from selfmm.app.clip_table import BINS, ClipTable, ClipTables, disagreement
 from selfmm.core.errors import DatasetError
 
@@ -65,7 +67,7 @@ def test_what_is_wrong_with_clips(tmp_path: Path) -> None:
     table = ClipTable.of(replace(dataset, samples=samples))
     assert table.warnings[:5] == [
         "it has no label, so training leaves it out",
-        "the label is outside -3 to 3",
+        "the label is outside −3 to 3",
         "another clip has the same id",
         "another clip has the same id",
         "",
@@ -73,8 +75,6 @@ def test_what_is_wrong_with_clips(tmp_path: Path) -> None:
 
 
 def test_a_table_is_read_again_when_a_file_changes(tmp_path: Path, studio: Path) -> None:
-    import shutil
-
     shutil.copytree(studio / "plain", tmp_path / "data")
     tables = ClipTables()
     first = tables.of(tmp_path / "data")
@@ -83,9 +83,25 @@ def test_a_table_is_read_again_when_a_file_changes(tmp_path: Path, studio: Path)
     assert tables.of(tmp_path / "data") is not first
 
 
-def test_damage_is_told(studio: Path, tmp_path: Path) -> None:
-    import shutil
+def test_ratings_that_the_data_set_does_not_have_yet_count(tmp_path: Path, studio: Path) -> None:
+    shutil.copytree(studio / "talks", tmp_path / "talks")
+    tables = ClipTables()
+    journal = open_ratings(tmp_path / "talks")
+    assert tables.of(tmp_path / "talks", journal).ratings[:3].tolist() == [2, 2, 0]
+    ids = tables.of(tmp_path / "talks").ids
+    journal.add(
+        Act(id=ids[0], target="audio", rater="ben", label=-1.0),  # instead of the 2 that he gave before
+        Act(id=ids[2], target="vision", rater="cleo", label=0.5),
+        Act(id=ids[2], target="clip", rater="cleo", label=2.0),
+    )
+    table = tables.of(tmp_path / "talks", journal)
+    assert table.ratings[:3].tolist() == [2, 2, 2]
+    assert table.by_modality["audio"][0] == 0.0
+    assert table.by_modality["vision"][2] == 0.5
+    assert table.people[table.people["id"] == ids[2]]["modality"].tolist() == ["clip", "vision"]
 
+
+def test_damage_is_told(studio: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot read"):
         ClipTables().of(studio / "broken")
     shutil.copytree(studio / "talks", tmp_path / "talks")

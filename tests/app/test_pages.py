@@ -9,7 +9,11 @@ import pytest
 
 axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core checks the pages")
 
-PAGES = ("/", "/no/such/page")
+PAGES = (
+    "/",
+    "/no/such/page",
+    *("/data", "/data/data", "/data/data?view=grid&run=runs/first", "/data/data?split=train&clip=video0000_00"),
+)
 _MOST = 500_000  # bytes of a page with everything that it loads at first
 
 Visit = Callable[..., Any]

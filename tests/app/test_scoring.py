@@ -310,6 +310,20 @@ def test_workers_are_warmed_and_a_run_that_cannot_be_loaded_is_reported(make: An
         make(first={"run": "bad"}).wait_until_ready()
 
 
+def test_a_worker_that_cannot_be_replaced_does_not_take_the_tasks_of_the_others(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring = make(workers=2, first={"run": "good"})
+    scoring.wait_until_ready()
+    monkeypatch.setattr(scoring_, "_COMMAND", ("/no/such/program",))
+    broken, _ = score(scoring, "crash")
+    assert broken.wait(20)
+    for _ in range(20):
+        fine, _ = score(scoring, "a")
+        assert fine.wait(20)
+        assert fine.status == "finished"
+
+
 def test_a_worker_does_not_get_the_token_and_asks_no_hub(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELFMM_TOKEN", "secret")
     scoring = make()

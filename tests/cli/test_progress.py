@@ -14,9 +14,11 @@ from rich.console import Console
 
 from conftest import QUICK
 from forked import Program
+from selfmm.cli import progress
 from selfmm.cli.output import Terminated, heeding_sigterm, interruptible
-from selfmm.cli.progress import watch_training
+from selfmm.cli.progress import watch_clips, watch_training
 from selfmm.data.store import Dataset
+from selfmm.features.clips.clip import Clip
 from selfmm.training.trainer import EpochRecord
 from waiting import wait_until
 
@@ -48,6 +50,19 @@ def test_a_log_has_a_plain_line_for_each_epoch() -> None:
         )
         listener.started(5, 2, 3)
     assert out.getvalue().endswith("resumed after epoch 3\n")
+
+
+def test_a_log_has_a_line_for_every_tenth_clip_and_for_slow_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    clip = Clip(Path("a.mp4"))
+    with watch_clips(Console(file=out, force_terminal=False, width=80)) as listener:
+        listener.clips_planned(25)
+        for number in range(1, 22):
+            listener.clip(clip, kept=number < 5, problem="no sound" if number == 12 else None)
+        assert out.getvalue() == "clip 10 of 25\nclip 20 of 25; 1 left out\n"
+        monkeypatch.setattr(progress, "_SECONDS", 0.0)
+        listener.clip(clip, kept=False, problem=None)
+    assert out.getvalue().endswith("clip 22 of 25; 1 left out\n")
 
 
 @pytest.mark.parametrize("terminal", [True, False])

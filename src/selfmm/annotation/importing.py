@@ -86,7 +86,12 @@ def import_corrections(
     problems += find_problems(table, ids, dataset.modalities, dataset.manifest.label_range)
     if not 0 <= weight <= 1:
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
-    if table.empty and not problems:
+    if table.empty and not problems and from_app:
+        problems.append(
+            "nobody rated a single modality of a clip of this data set. Ratings of whole clips become m-labels of a "
+            "copy: name it with `out=...`."
+        )
+    elif table.empty and not problems:
         problems.append("it has no labels. Fill in label_<modality>, or submit annotations and export again.")
     refuse(f"{path} cannot be imported; nothing was changed:", problems)
     new = table.assign(

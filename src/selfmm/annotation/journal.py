@@ -32,6 +32,7 @@ COLUMNS = ("id", "modality", "rater", "label", "mode", "proposal", "accepted", "
 _ENTRIES = tuple("target" if name == "modality" else name for name in COLUMNS)
 _HEAD = "selfmm_ratings"
 _NUMBERS = ("label", "proposal", "seconds")
+_COMPARED = 500  # bytes of what was read last, to see whether it is still the same file
 
 
 def journal_path(source: str | Path, root: str | Path | None = None) -> Path:
@@ -118,26 +119,28 @@ class RatingJournal:
     def _forget(self) -> None:
         self._standing, self._keys = Standing(), set[str]()
         self._range: tuple[float, float] | None = None
-        self._damaged, self._offset, self._file = 0, 0, (0, 0)
+        self._damaged, self._offset, self._last = 0, 0, b""
 
     def _read(self) -> None:
         """Read the whole lines that were appended since the last time; read everything if it is another file."""
         with self._guard:
             try:
                 with self.path.open("rb") as file:
-                    status = os.fstat(file.fileno())
-                    if (status.st_dev, status.st_ino) != self._file or status.st_size < self._offset:
+                    file.seek(self._offset - len(self._last))
+                    if file.read(len(self._last)) != self._last:
                         self._forget()
-                        self._file = status.st_dev, status.st_ino
-                    file.seek(self._offset)
+                        file.seek(0)
                     whole, end, _ = file.read().rpartition(b"\n")
             except FileNotFoundError:
                 self._forget()
                 return
             except OSError as error:
                 raise SourceError(f"cannot read {self.path}: {error.strerror}. Check its permissions.") from error
+            if not end:
+                return
             self._offset += len(whole) + len(end)
-            for line in whole.split(b"\n") if end else ():
+            self._last = whole[-_COMPARED:] + end
+            for line in whole.split(b"\n"):
                 self._take(line)
 
     def _take(self, line: bytes) -> None:

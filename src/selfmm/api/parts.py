@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from selfmm.data.findings import Lengths as Lengths
     from selfmm.data.manifest import MANIFEST as MANIFEST
     from selfmm.data.manifest import SPLITS as SPLITS
+    from selfmm.data.manifest import TABLE as TABLE
     from selfmm.data.other_paths import RECORDINGS as RECORDINGS
     from selfmm.data.scales import LabelScale as LabelScale
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS

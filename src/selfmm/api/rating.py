@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.core.errors import ArgumentsError, OutputError
+from selfmm.core.errors import ArgumentsError, MissingPackageError, OutputError, SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from selfmm.annotation.journal import RatingJournal
     from selfmm.data.store import Dataset
+    from selfmm.features.clips.clip import Clip
 
 SHEETS = (".csv", ".parquet", ".xlsx", ".json")
 
@@ -85,12 +86,12 @@ def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False
     return out
 
 
-def clips_to_rate(source: str | Path) -> pd.DataFrame:
+def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
     """Return the clips of a data set, a folder of recordings or a table of clips, in their order.
 
     Returns:
         A row per clip: ``id``, ``path``, ``start``, ``end`` (seconds; NaN: the whole file), ``text``, ``video``,
-        ``split``, ``label`` (NaN if unknown). Texts that are unknown are None.
+        ``split``, ``label`` (NaN if unknown). Texts that are unknown are None; subtitles count as known.
 
     Raises:
         SourceError: if the list cannot be read or has no clips.
@@ -99,20 +100,33 @@ def clips_to_rate(source: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     from selfmm.data.manifest import MANIFEST
-    from selfmm.data.store import open_dataset
+    from selfmm.data.store import Dataset, as_dataset
     from selfmm.features.clips.listing import read_clips
 
-    source, columns = Path(source), ["id", "path", "start", "end", "text", "video", "split", "label"]
-    if (source / MANIFEST).is_file():
-        table = open_dataset(source).samples.reindex(columns=columns)
+    columns = ["id", "path", "start", "end", "text", "video", "split", "label"]
+    if isinstance(source, Dataset) or (Path(source) / MANIFEST).is_file():
+        table = as_dataset(source).samples.reindex(columns=columns)
     else:
-        rows = [[getattr(clip, name) for name in columns] for clip in read_clips(source).clips]
-        table = pd.DataFrame(rows, columns=columns)
+        clips = read_clips(Path(source)).clips
+        table = pd.DataFrame([[getattr(clip, name) for name in columns] for clip in clips], columns=columns)
+        table["text"] = [_words(clip) for clip in clips]
         table["path"] = table["path"].map(str)
     for name in ("path", "text", "video", "split"):
         column = table[name].astype(object)
         table[name] = column.where(column.notna(), None)
     return table.astype(dict.fromkeys(("start", "end", "label"), "float64"))
+
+
+def _words(clip: Clip) -> str | None:
+    """Return the words of a clip, also those of its subtitles; None if they are not known, or cannot be read."""
+    from selfmm.features.words.subtitles import read_subtitles
+
+    if clip.text is not None or clip.subtitles is None:
+        return clip.text
+    try:
+        return read_subtitles(clip.subtitles, clip.start, clip.end).text or None
+    except (SourceError, MissingPackageError):  # an extraction says what is wrong with them
+        return None
 
 
 def save_rated_clips(ratings: RatingJournal, source: str | Path, out: str | Path) -> Path:

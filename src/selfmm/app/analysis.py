@@ -213,20 +213,23 @@ def _clips(audit: api.Audit, modalities: Sequence[str], samples: Any) -> dict[st
     for name in modalities:
         own = audit.labels[audit.labels["modality"] == name].set_index("id").reindex(wide.index)
         columns[f"u_{name}"] = _rounded(own["u_label"])
-        for key in ("trust", "expected_error", "contradiction", "score"):
+        for key in ("trust", "expected_error"):
             if key in own and own[key].notna().any():
                 columns[f"{key}_{name}"] = _rounded(own[key])
-        if "outcome" in own:
-            columns[f"outcome_{name}"] = [value if isinstance(value, str) else None for value in own["outcome"]]
     columns["disagreement"] = _rounded(labels.max(axis=1) - labels.min(axis=1))
     if samples is not None:
         known = samples.drop_duplicates("id").set_index("id").reindex(wide.index)
         texts = known["text"] if "text" in known else pd.Series("", index=wide.index)
-        columns["text"] = [value[:_TEXT] if isinstance(value, str) else "" for value in texts]
+        columns["text"] = [_cut(value) if isinstance(value, str) else "" for value in texts]
         for name in modalities:
             if f"label_{name}" in known:
                 columns[f"known_{name}"] = _rounded(known[f"label_{name}"])
     return columns
+
+
+def _cut(text: str) -> str:
+    text = parts.words(text)
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1].rstrip()}…"
 
 
 def _rounded(values: Any) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ class ClipRun:
         model: name of its model.
         dataset: the folder of the data set that it was trained on.
         generated: whether it generated labels per modality.
+        left_out: whether its scores of the clips that it was fitted to come from fits without them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ClipRun:
     model: str
     dataset: Path
     generated: bool
+    left_out: bool
 
 
 class ClipRuns:
@@ -84,6 +87,30 @@ class ClipRuns:
             rows = self._scores[key].reindex(table.ids)
         columns = [str(name) for name in rows.columns if str(name) == "score" or str(name).startswith("score_")]
         return {name: rows[name].to_numpy(dtype=np.float64) for name in columns}
+
+    def worth(self, run: ClipRun) -> dict[str, Any]:
+        """Return what the scores of a run are worth, for people.
+
+        Returns:
+            ``scores``: per score, ``score`` or ``score_<modality>``, its ``band`` (the half-width of the interval that
+            holds 4 of 5 labels; NaN if unknown), the band as ``text``, and ``verdict`` (why it is not to be used; empty
+            if it informs). ``cautions``: reasons not to trust the scores, the most important first.
+        """
+        try:
+            worth = parts.RunFolder(run.path).worth()
+        except api.RunError:
+            worth = None
+        return {
+            "scores": {
+                "score" if name == parts.FUSION else f"score_{name}": {
+                    "band": score.band,
+                    "text": "" if math.isnan(score.band) else parts.band_text(score.band),
+                    "verdict": parts.verdict(score),
+                }
+                for name, score in (worth.scores.items() if worth else ())
+            },
+            "cautions": parts.cautions(worth),
+        }
 
     def labels(self, run: ClipRun, clip: str) -> dict[str, Any]:
         """Return the labels per modality that a run generated for a clip, for a picture.
@@ -134,7 +161,7 @@ class ClipRuns:
                     Path(info.dataset_path).resolve(),
                     info.labels == "generated" and not info.closed_form,
                 )
-                run = ClipRun(name, path, info.model_name, dataset, generated)
+                run = ClipRun(name, path, info.model_name, dataset, generated, info.closed_form)
                 self._known[key] = run if info.status == "finished" and not info.about else None
         return self._known[key]
 

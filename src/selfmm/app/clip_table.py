@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from selfmm import api
 from selfmm.api import parts
@@ -22,7 +23,8 @@ Floats = npt.NDArray[np.float64]
 BINS = 31
 """Bars of the label histogram. The first is centred at the lowest label, the last at the highest."""
 _CLEAR = 0.1  # of the label range: a label this far from neutral is clearly positive or negative
-_KEPT = 4  # tables in memory
+_RATING = ("id", "modality", "rater", "label")
+_KEPT = 16  # tables in memory
 _FILES = ("dataset.json", "samples.parquet", "corrections.parquet")
 
 
@@ -37,6 +39,7 @@ class ClipTable:
         labels: (N,) m-labels; NaN where unknown.
         missing: per modality, (N,) whether the clip lacks it.
         by_modality: per modality with any, (N,) labels of it alone: people's, else those of the data set; NaN if none.
+        people: every rating: ``id``, ``modality`` (``clip`` for the m-label), ``rater``, ``label``.
         ratings: (N,) number of ratings by people.
         warnings: (N,) what is wrong with a clip, as a sentence; empty if nothing is known.
         spread: (N,) largest minus smallest label of the modalities; NaN if fewer than two are known.
@@ -53,6 +56,7 @@ class ClipTable:
     labels: Floats
     missing: Mapping[str, Bools]
     by_modality: Mapping[str, Floats]
+    people: pd.DataFrame
     ratings: npt.NDArray[np.int64]
     warnings: list[str]
     spread: Floats
@@ -61,12 +65,22 @@ class ClipTable:
     places: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, dataset: api.Dataset) -> ClipTable:
-        """Return the table of an open data set."""
+    def of(cls, dataset: api.Dataset, given: pd.DataFrame | None = None) -> ClipTable:
+        """Return the table of an open data set.
+
+        Args:
+            dataset: the data set.
+            given: ratings that are not yet part of it: ``id``, ``modality`` (``clip`` for the m-label), ``rater`` and
+                ``label``. They replace earlier ones of the same rater.
+        """
         samples = dataset.samples
         ids, videos = (samples[name].fillna("").astype(str).tolist() for name in ("id", "video"))
         texts = samples["text"].fillna("").astype(str).tolist()
-        by_modality, ratings, problem = _labels_of_modalities(dataset)
+        missing = {name: dataset.lengths(name) == 0 for name in dataset.modalities}
+        people, problem = _people(dataset, given)
+        by_modality = _labels_of_modalities(dataset, people)
+        counts = people["id"].value_counts()
+        zeros = np.zeros(len(ids), dtype=np.int64)
         spread, disagree = disagreement(by_modality, len(ids), dataset.manifest.label_range)
         return cls(
             dataset=dataset,
@@ -76,10 +90,11 @@ class ClipTable:
             words=["\n".join(row).casefold() for row in zip(ids, texts, videos, strict=True)],
             splits=samples["split"].to_numpy(dtype=str),
             labels=dataset.labels(),
-            missing={name: dataset.lengths(name) == 0 for name in dataset.modalities},
+            missing=missing,
             by_modality=by_modality,
-            ratings=ratings,
-            warnings=_warnings(dataset, ids),
+            people=people,
+            ratings=np.array([counts.get(name, 0) for name in ids], dtype=np.int64) if len(counts) else zeros,
+            warnings=_warnings(dataset, ids, np.all(list(missing.values()), axis=0)),
             spread=spread,
             disagree=disagree,
             problem=problem,
@@ -110,24 +125,33 @@ class ClipTable:
         return (path if isinstance(path, str) else ""), start, end
 
 
-def _labels_of_modalities(dataset: api.Dataset) -> tuple[dict[str, Floats], npt.NDArray[np.int64], str]:
-    """Return the labels per modality, the number of ratings per clip, and why the ratings cannot be read."""
+def _people(dataset: api.Dataset, given: pd.DataFrame | None) -> tuple[pd.DataFrame, str]:
+    """Return every rating by people, and why those of the data set cannot be read."""
+    try:
+        stored, problem = dataset.ratings, ""
+    except api.DatasetError as error:
+        stored, problem = pd.DataFrame(columns=list(_RATING)), str(error)
+    tables = [table.reindex(columns=list(_RATING)) for table in (stored, given) if table is not None and len(table)]
+    if not tables:
+        return pd.DataFrame(columns=list(_RATING)), problem
+    both = pd.concat(tables, ignore_index=True).drop_duplicates(["id", "modality", "rater"], keep="last")
+    return both[both["id"].isin(dataset.samples["id"])].sort_values(["modality", "rater"], ignore_index=True), problem
+
+
+def _labels_of_modalities(dataset: api.Dataset, people: pd.DataFrame) -> dict[str, Floats]:
+    """Return the labels per modality: the mean of people's, else those of the data set."""
     samples, labels = dataset.samples, {}
     for name in dataset.modalities:
         column = samples.get(f"label_{name}")
         if column is not None and column.notna().any():
             labels[name] = column.to_numpy(dtype=np.float64).copy()
-    ratings = np.zeros(len(samples), dtype=np.int64)
-    try:
-        corrections = dataset.corrections
-    except api.DatasetError as error:
-        return labels, ratings, str(error)
-    rows = {} if corrections.empty else {name: row for row, name in reversed(list(enumerate(samples["id"].tolist())))}
-    for name, group in corrections.groupby("modality"):
-        places = [rows[clip] for clip in group["id"]]
-        labels.setdefault(str(name), np.full(len(samples), np.nan))[places] = group["label"]
-        ratings[places] += group["ratings"].to_numpy(dtype=np.int64)
-    return {name: labels[name] for name in dataset.modalities if name in labels}, ratings, ""
+    if len(people):
+        rows = {name: row for row, name in reversed(list(enumerate(samples["id"].tolist())))}
+        for modality, group in people.groupby("modality"):
+            means = group.groupby("id")["label"].mean()
+            own = labels.setdefault(str(modality), np.full(len(samples), np.nan))
+            own[[rows[clip] for clip in means.index]] = means.to_numpy()
+    return {name: labels[name] for name in dataset.modalities if name in labels}
 
 
 def disagreement(labels: Mapping[str, Floats], count: int, label_range: tuple[float, float]) -> tuple[Floats, Bools]:
@@ -149,18 +173,20 @@ def disagreement(labels: Mapping[str, Floats], count: int, label_range: tuple[fl
     return spread, several & (lowest <= neutral - clear) & (highest >= neutral + clear)
 
 
-def _warnings(dataset: api.Dataset, ids: list[str]) -> list[str]:
+def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]:
     """Return a sentence per clip with everything that is known to be wrong with it; empty if nothing is."""
     samples, (low, high) = dataset.samples, dataset.manifest.label_range
     told = samples["warnings"].fillna("").astype(str).tolist() if "warnings" in samples else [""] * len(ids)
     labels, slack = dataset.labels(), 1e-6 * (high - low)
-    nothing = np.all([dataset.lengths(name) == 0 for name in dataset.modalities], axis=0)
     splits_of = samples[samples["label"].notna()].groupby("video")["split"].nunique()
     shared = set(splits_of.index[splits_of > 1])
     counts = Counter(ids)
     unlabelled = np.isnan(labels) & (samples["split"] != "test").to_numpy() & bool(np.isfinite(labels).any())
     cases: list[tuple[Any, str]] = [
-        ((labels < low - slack) | (labels > high + slack), f"the label is outside {low:g} to {high:g}"),
+        (
+            (labels < low - slack) | (labels > high + slack),
+            f"the label is outside {low:g} to {high:g}".replace("-", "−"),
+        ),
         (unlabelled, "it has no label, so training leaves it out"),
         (nothing, "it has no modality at all"),
         ([counts[name] > 1 for name in ids] if len(counts) < len(ids) else [], "another clip has the same id"),
@@ -183,20 +209,35 @@ class ClipTables:
         self._tables: OrderedDict[tuple[object, ...], ClipTable] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, path: Path) -> ClipTable:
+    def of(self, path: Path, journal: api.RatingJournal | None = None) -> ClipTable:
         """Return the table of a data-set folder.
+
+        Args:
+            path: the folder.
+            journal: ratings that are not yet part of the data set.
 
         Raises:
             DatasetError: if it cannot be read.
         """
-        key = (path, *(_changed(path / name) for name in _FILES))
+        key = (path, *(_changed(path / name) for name in _FILES), _changed(journal.path) if journal else 0)
         with self._lock:
             if key not in self._tables:
-                self._tables[key] = ClipTable.of(api.open_dataset(path))
+                dataset = api.open_dataset(path)
+                fits = journal is not None and tuple(journal.label_range) == tuple(dataset.manifest.label_range)
+                given = journal.ratings() if journal is not None and fits else None
+                self._tables[key] = ClipTable.of(dataset, given)
                 while len(self._tables) > _KEPT:
                     self._tables.popitem(last=False)
             self._tables.move_to_end(key)
             return self._tables[key]
+
+
+def warm_up() -> None:
+    """Import what reading a data set and its runs takes, a second, so that the first page does not wait for it."""
+    import pyarrow.parquet  # noqa: F401  # pandas imports it only when it reads
+
+    for module, name in ((api, "open_dataset"), (api, "open_ratings"), (parts, "RunFolder")):
+        getattr(module, name)  # imports the module that has it
 
 
 def _changed(path: Path) -> int:

@@ -34,6 +34,7 @@ class Media:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._tasks: dict[Path, Task] = {}  # by the file that they make
         self._scoring: Scoring | None = None
 
     def thumbnail(self, path: Path, time: float | None, side: int = 160) -> Path | None:
@@ -77,8 +78,13 @@ class Media:
         file = self._folder / (hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40] + suffix)
         if not file.is_file():
             private_folder(self._folder)
-            task = self._workers().submit(Task({**named, "out": str(file)}))
+            with self._lock:  # who asks for what is being made waits for the same task
+                task = self._tasks.get(file)
+                if task is None:
+                    task = self._tasks[file] = self._workers().submit(Task({**named, "out": str(file)}))
             task.wait()
+            with self._lock:
+                self._tasks.pop(file, None)
             if task.error:
                 kind = getattr(api, task.error_kind, api.MediaError)
                 raise kind(task.error.replace(str(path), path.name))
@@ -87,12 +93,11 @@ class Media:
         return file
 
     def _workers(self) -> Scoring:
-        with self._lock:
-            if self._scoring is None:
-                self._scoring = Scoring(
-                    workers=_WORKERS, waiting=_WAITING, timeout=_TIMEOUT, module="selfmm.app.media_worker"
-                )
-            return self._scoring
+        if self._scoring is None:
+            self._scoring = Scoring(
+                workers=_WORKERS, waiting=_WAITING, timeout=_TIMEOUT, module="selfmm.app.media_worker"
+            )
+        return self._scoring
 
 
 def _prune(folder: Path) -> None:

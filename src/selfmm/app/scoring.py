@@ -23,6 +23,7 @@ from typing import Any, Literal
 from selfmm.app.errors import BusyError, ScoringError, StoppingError
 
 _END = 5.0  # seconds that a worker has to end
+_PAUSE = 5.0  # seconds before another worker is started if one could not be
 _PATIENCE = 20.0  # seconds that a recording lets sentences go first
 _TOGETHER = 64  # sentences in one call of a model
 _ENVIRONMENT = {
@@ -165,7 +166,9 @@ class Scoring:
         """Raise the error that :meth:`submit` would raise now; for use before an upload is received."""
         if not self._open:
             raise StoppingError("The server is about to end. Try again in a while.")
-        if self.waiting >= self.most_waiting and self.waiting + self.running >= self.workers:
+        with self._changed:  # a task is always in exactly one of the two
+            full = self.waiting + self.running >= self.workers + self.most_waiting
+        if full:
             raise BusyError("Too much is waiting to be scored. Try again in a while.")
 
     @property
@@ -177,7 +180,8 @@ class Scoring:
     @property
     def running(self) -> int:
         """The number of tasks that are being worked on."""
-        return len(self._running)
+        with self._changed:
+            return sum(not task.over for task in self._running)
 
     @property
     def stopping(self) -> bool:
@@ -256,9 +260,18 @@ class Scoring:
                     self._running.difference_update(group)
             if worker is not None and not worker.alive:
                 worker.kill()  # and reap
-                worker = self._warm() if self._first is not None and not self._ended else None
+                worker = self._replaced() if self._first is not None else None
         if worker is not None:
             worker.close()
+
+    def _replaced(self) -> _Worker | None:
+        """Return a new worker that is warm. If none can be had, wait a while: otherwise this thread would take, and
+        fail, the tasks that the other workers could do."""
+        worker = None if self._ended else self._warm()
+        if worker is None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended, _PAUSE)
+        return worker
 
     def _warm(self) -> _Worker | None:
         """Return a worker that has answered the first request; None if it could not."""

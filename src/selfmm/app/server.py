@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from selfmm import api
+from selfmm.app.clip_table import warm_up
 from selfmm.app.pages import EXPECTED, on_error, on_status
 from selfmm.app.routes import (
     compare,
@@ -86,6 +88,8 @@ def assemble(service: Service, routes: Sequence[BaseRoute], rules: Rules, site: 
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if site is not None:
+            threading.Thread(target=warm_up, daemon=True).start()
         yield
         service.scoring.close()
         service.scratch.close()

@@ -12,6 +12,7 @@ from selfmm.app.jobs import Jobs
 from selfmm.app.media import Media
 from selfmm.app.offered import InFolder, Offered
 from selfmm.app.rating import Rating
+from selfmm.app.rating_scores import Proposals
 from selfmm.app.run_table import RunTable
 from selfmm.app.scores import Scores
 from selfmm.app.scoring import Scoring
@@ -119,3 +120,8 @@ class Site:
     def rating(self) -> Rating:
         """The ratings of the clips in the folder."""
         return Rating(self.workspace, self.state.path / "ratings")
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Scores to propose to raters."""
+        return Proposals(self.workspace, self.clip_runs, self.rating.folder)

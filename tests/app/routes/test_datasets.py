@@ -106,6 +106,9 @@ def test_what_a_run_says_of_a_clip(served: Any) -> None:
     (run,) = clip["runs"]
     assert (run["name"], run["model"]) == ("runs/first", "self_mm")
     assert run["scores"]["score"] == rows[0]["scores"]["score"]
+    assert set(run["worth"]["scores"]) == set(run["scores"])
+    assert run["worth"]["scores"]["score"]["text"].startswith("±")
+    assert run["seen"] == (rows[0]["split"] == "train")
 
 
 def test_ten_thousand_clips(serve: Callable[..., Any], tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_worker_that_crashes_or_hangs_costs_one_request(api: Loopback) -> None
 
 def test_a_full_queue_refuses_and_says_when_to_come_back(api: Loopback) -> None:
     results: list[int] = []
-    threads = [threading.Thread(target=lambda: results.append(api.recording("wait 1").status)) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: results.append(api.recording("wait 3").status)) for _ in range(4)]
     for thread in threads:
         thread.start()
     wait_for(lambda: api.service.scoring.running == 2 and api.service.scoring.waiting == 2)

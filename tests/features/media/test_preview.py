@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from selfmm.features.media.preview import picture, thumbnail
 
 def read_jpeg(content: bytes) -> np.ndarray[Any, Any]:
     with av.open(io.BytesIO(content), format="mjpeg") as container:
-        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+        return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"))
 
 
 def time_of(path: Path, time: float | None) -> float:
@@ -52,7 +53,13 @@ def test_only_the_pictures_near_it_are_decoded(tmp_path: Path, monkeypatch: pyte
     path = write_recording(tmp_path / "long.mp4", seconds=60, pictures=grey, frame_rate=10)
     seen: list[Any] = []
     own = preview._pictures
-    monkeypatch.setattr(preview, "_pictures", lambda *args: (seen.append(frame) or frame for frame in own(*args)))
+
+    def noting(*args: Any) -> Iterator[Any]:
+        for frame in own(*args):
+            seen.append(frame)
+            yield frame
+
+    monkeypatch.setattr(preview, "_pictures", noting)
     assert thumbnail(path, 50.0) is not None
     assert 0 < len(seen) < 50  # of 600
 

@@ -13,12 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from selfmm import api
 from selfmm.api import parts
 from selfmm.app.clip_query import ClipQuery, Rows
 from selfmm.app.clip_table import BINS, ClipTable
 from selfmm.app.pages import page, path_part, site_of
-from selfmm.app.routes.datasets import clips_page, selected, table_of
+from selfmm.app.routes.datasets import clips_page, facts, selected, table_of
 
 _SORTS = (
     ("", "as stored"),
@@ -39,18 +38,8 @@ _AROUND = 6  # clips of the same recording to show before and after
 
 def data_sets(request: Request) -> Response:
     """The page with all data sets of the folder."""
-    site = site_of(request)
-    cards = []
-    for item in site.workspace.items("dataset"):
-        card: dict[str, Any] = {"name": item.name, "problem": ""}
-        try:
-            table = site.tables.of(site.workspace.path(item.name))
-        except api.DatasetError as error:
-            card["problem"] = str(error)
-        else:
-            card |= {"facts": facts(table), "bars": bars(table.histogram(np.arange(len(table))))}
-        cards.append(card)
-    return page(request, "data.html", cards=cards)
+    names = [item.name for item in site_of(request).workspace.items("dataset")]
+    return page(request, "data.html", sets=[(name, address(name), f"{base(name)}/summary") for name in names])
 
 
 def data_set(request: Request) -> Response:
@@ -64,13 +53,14 @@ def data_set(request: Request) -> Response:
     low, high = table.dataset.manifest.label_range
     runs = site_of(request).clip_runs.of(table.dataset.path)
     content = {
-        "page": f"/data/{path_part('' if name == '.' else name)}",
+        "page": address(name),
         "base": base(name),
         "range": [low, high],
         "neutral": parts.LabelScale.of((low, high)).neutral,
         "bins": BINS,
         "width": table.bin_width,
         "modalities": list(table.dataset.modalities),
+        "labelled": bool(table.by_modality),
         "media": "path" in table.dataset.samples,
         "first": clips_page(request, table),
     }
@@ -97,7 +87,7 @@ def clip_page(request: Request, name: str, table: ClipTable) -> Response:
     clip = request.query_params["clip"]
     if clip not in table.places:
         message = f"There is no clip {clip[:200]!r} in this data set. It may have been made again without it."
-        return page(request, "data_gone.html", status=404, message=message, back=f"/data/{path_part(name)}")
+        return page(request, "data_gone.html", status=404, message=message, back=address(name))
     query, _, rows, _ = selected(request, table)
     row = table.places[clip]
     low, high = table.dataset.manifest.label_range
@@ -106,7 +96,7 @@ def clip_page(request: Request, name: str, table: ClipTable) -> Response:
         "data_clip.html",
         name=name,
         base=base(name),
-        back=f"/data/{path_part('' if name == '.' else name)}{_question(query.link())}",
+        back=address(name) + _question(query.link()),
         link=_Linker(name, query),
         clip=_clip(table, row),
         place=_place(table, rows, row),
@@ -117,35 +107,21 @@ def clip_page(request: Request, name: str, table: ClipTable) -> Response:
     )
 
 
-def facts(table: ClipTable) -> list[str]:
-    """Return what a data set holds, in a few phrases."""
-    dataset, labelled = table.dataset, int(np.isfinite(table.labels).sum())
-    low, high = dataset.manifest.label_range
-    size = f"{len(table):,} clip{'' if len(table) == 1 else 's'}"
-    phrases = [size, ", ".join(dataset.modalities), f"labels from {low:g} to {high:g}".replace("-", "−")]
-    if labelled < len(table):
-        phrases.append(f"{labelled:,} labelled" if labelled else "no clip has a label yet")
-    if dataset.manifest.language:
-        phrases.append(parts.language_name(dataset.manifest.language))
-    return phrases
-
-
-def bars(counts: list[int]) -> list[float]:
-    """Return the heights of the bars of a histogram, 0 to 1."""
-    most = max(counts, default=0)
-    return [count / most if most else 0.0 for count in counts]
-
-
 def base(name: str) -> str:
     """Return the address of the JSON of a data set; the folder itself, ``.``, has no name in an address."""
     return "/v1/datasets" if name == "." else f"/v1/datasets/{path_part(name)}"
+
+
+def address(name: str) -> str:
+    """Return the address of the page of a data set."""
+    return f"/data/{path_part('' if name == '.' else name)}"
 
 
 class _Linker:
     """Makes links to clips that keep the filter."""
 
     def __init__(self, name: str, query: ClipQuery) -> None:
-        self._path, self._query = f"/data/{path_part('' if name == '.' else name)}", query.link()
+        self._path, self._query = address(name), query.link()
 
     def __call__(self, clip: str) -> str:
         query = f"{self._query}&" if self._query else ""
@@ -159,7 +135,7 @@ def _question(query: str) -> str:
 def _clip(table: ClipTable, row: int) -> dict[str, Any]:
     dataset, clip_id = table.dataset, table.ids[row]
     stored, start, end = table.media(row)
-    ratings = [] if table.problem else dataset.ratings[dataset.ratings["id"] == clip_id].to_dict("records")
+    ratings = table.people[table.people["id"] == clip_id].to_dict("records")
     units = {"text": "words", "tokens": "tokens", "frames": "frames"}
     lengths = {
         name: ("", 0) if table.missing[name][row] else (units[modality.kind], int(dataset.lengths(name)[row]))

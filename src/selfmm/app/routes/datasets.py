@@ -19,6 +19,7 @@ from selfmm.app.clip_table import ClipTable, Floats, disagreement
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.findings import to_fix, to_know
 from selfmm.app.pages import answer, site_of
+from selfmm.app.site import Site
 
 _PAGE = 100  # clips in an answer
 _MOST = 200
@@ -33,12 +34,19 @@ def table_of(request: Request) -> ClipTable:
         NotHereError: if there is no such folder, or it is not a data set.
         DatasetError: if it cannot be read.
     """
-    site = site_of(request)
-    name = request.path_params.get("name") or "."
+    return named_table(site_of(request), request.path_params.get("name") or ".")
+
+
+def named_table(site: Site, name: str) -> ClipTable:
+    """Return the clips of a data set with the ratings that people gave in the app; errors as in :func:`table_of`."""
     path = site.workspace.path(name)
     if not (path / parts.MANIFEST).is_file():
         raise NotHereError(f"{name!r} is not a data set. It may have been moved or deleted.")
-    return site.tables.of(path)
+    try:
+        journal = site.rating.journal(name)
+    except api.SelfmmError:  # the Rate screen tells what is wrong with it
+        journal = None
+    return site.tables.of(path, journal)
 
 
 def clip_of(request: Request) -> tuple[ClipTable, int]:
@@ -119,14 +127,36 @@ def clip(request: Request) -> Response:
 
 def _seen_by(request: Request, run: ClipRun, table: ClipTable, row: int) -> dict[str, Any]:
     site = site_of(request)
-    content: dict[str, Any] = {"name": run.name, "model": run.model}
+    seen = table.splits[row] == "train" and not run.left_out
+    content: dict[str, Any] = {"name": run.name, "model": run.model, "seen": bool(seen)}
     try:
         content["scores"] = {name: values[row] for name, values in site.clip_runs.scores(run, table).items()}
+        content["worth"] = site.clip_runs.worth(run)
         if run.generated:
             content["generated"] = site.clip_runs.labels(run, table.ids[row])
     except api.RunError as error:
         content["problem"] = str(error)
     return content
+
+
+def summary(request: Request) -> Response:
+    """Return what the card of a data set shows: ``facts``, phrases; and ``bars``, the heights of its histogram."""
+    table = table_of(request)
+    counts = table.histogram(np.arange(len(table)))
+    return answer({"facts": facts(table), "bars": [count / max(*counts, 1) for count in counts]})
+
+
+def facts(table: ClipTable) -> list[str]:
+    """Return what a data set holds, in a few phrases."""
+    dataset, labelled = table.dataset, int(np.isfinite(table.labels).sum())
+    low, high = dataset.manifest.label_range
+    size = f"{len(table):,} clip{'' if len(table) == 1 else 's'}"
+    phrases = [size, ", ".join(dataset.modalities), f"labels from {low:g} to {high:g}".replace("-", "−")]
+    if labelled < len(table):
+        phrases.append(f"{labelled:,} labelled" if labelled else "no clip has a label yet")
+    if dataset.manifest.language:
+        phrases.append(parts.language_name(dataset.manifest.language))
+    return phrases
 
 
 def inspection(request: Request) -> Response:
@@ -154,5 +184,5 @@ _DATA = "/v1/datasets"
 routes = [
     Route(f"{place}/{name}", handler)
     for place in (_DATA, f"{_DATA}/{{name:path}}")
-    for name, handler in (("clips", clips), ("clip", clip), ("inspection", inspection))
+    for name, handler in (("clips", clips), ("clip", clip), ("summary", summary), ("inspection", inspection))
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from selfmm import api
+from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, site_of
 from selfmm.app.run_table import Summary
@@ -38,7 +40,17 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
     datasets = [item.name for item in site_of(request).workspace.items("dataset")]
     query = {"q": request.query_params.get("q", ""), "clip": clip, "data": data}
     values = {"query": query, "rows": rows, "problem": problem, "datasets": datasets, "most": _LISTED}
-    return page(request, "explain.html", **common, title=run.name, **values)
+    return page(request, "explain.html", **common, title=run.name, band=_band(run), **values)
+
+
+def _band(run: Summary) -> str:
+    """Return how far to trust the scores of a run, in a sentence; empty if it is not known."""
+    fused = run.worth.scores.get(parts.FUSION) if run.worth is not None else None
+    if fused is None or math.isnan(fused.band):
+        return ""
+    if problem := parts.verdict(fused):
+        return f"Do not rely on this score: what the run says of new clips is worth little ({problem})."
+    return f"The label of 4 of 5 new clips of the same kind is within {parts.band_text(fused.band)} of the score."
 
 
 def _clips(request: Request, data: str, words: str, clip: str) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, site_of
@@ -40,10 +39,9 @@ def labels(request: Request) -> Response:
 
 
 def one_clip(request: Request) -> Response:
-    """Return the labels of one clip in every epoch: per modality its epochs and labels."""
+    """Return the labels of one clip in every epoch: per modality its epochs and labels, and how the last was made."""
     folder, clip = parts.RunFolder(_run(request)), request.query_params.get("clip", "")
-    table = api.labels(folder, epoch="all", long=True)
-    own = table[table["id"] == clip]
+    own = folder.labels(clip)
     groups = {str(name): rows.sort_values("epoch") for name, rows in own.groupby("modality", sort=False)}
     return answer(
         {
@@ -51,6 +49,10 @@ def one_clip(request: Request) -> Response:
             "m": float(own["m_label"].iloc[0]) if len(own) else None,
             "epochs": {name: rows["epoch"].astype(int).tolist() for name, rows in groups.items()},
             "labels": {name: rows["u_label"].astype(float).round(3).tolist() for name, rows in groups.items()},
+            "outcomes": {name: str(rows["outcome"].iloc[-1]) for name, rows in groups.items()}
+            if "outcome" in own
+            else {},
+            "made": {name: str(rows["made"].iloc[-1]) for name, rows in groups.items()} if "made" in own else {},
         }
     )
 

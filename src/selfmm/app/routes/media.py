@@ -37,7 +37,10 @@ def recording(request: Request) -> Response:
 
 
 def media(request: Request) -> Response:
-    """Return how to play a clip: ``url``, ``type``, and ``start`` and ``end`` in seconds; or ``why`` it cannot be."""
+    """Return how to play a clip: ``url``, ``type``, and ``start`` and ``end`` in seconds; or ``why`` it cannot be.
+
+    ``copied`` says that the first answer of ``url`` takes a while, because a copy is made.
+    """
     site, (table, row) = site_of(request), clip_of(request)
     stored, start, end = table.media(row)
     path = recording_of(site.workspace, table.dataset.path, stored)
@@ -51,8 +54,8 @@ def media(request: Request) -> Response:
         name = path.relative_to(site.workspace.root).as_posix()
         return answer({"url": f"/media/{path_part(name)}", "type": kind, "start": start or 0.0, "end": end})
     # Only the clip is copied, which takes about a tenth of its length.
-    base = request.url.path.removesuffix("/media")
-    return answer({"url": f"{base}/copy?{request.url.query}", "type": "video/mp4", "start": 0.0, "end": None})
+    url = f"{request.url.path.removesuffix('/media')}/copy?{request.url.query}"
+    return answer({"url": url, "type": "video/mp4", "start": 0.0, "end": None, "copied": True})
 
 
 def copy(request: Request) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +19,7 @@ from selfmm.app.clip_media import why_not
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, page, site_of
 from selfmm.app.rating import Source
+from selfmm.app.rating_scores import proposed
 from selfmm.app.state import private_folder
 
 _MOST = 200  # disagreements that are shown, and acts or clips in a request
@@ -45,15 +45,14 @@ def sources(request: Request) -> Response:
 
 def screen_page(request: Request) -> Response:
     """Show the screen of one source; the link says what is rated and how."""
-    source = _source(request, request.path_params["name"])
+    source = _source(request, request.path_params["name"] or ".")
     return page(request, "rate.html", source=source, place=site_of(request).state.path.name)
 
 
 def about(request: Request) -> Response:
     """Return what can be rated in a source, and how."""
     site, source = site_of(request), _source(request)
-    run = request.query_params.get("by", "")
-    source = source.with_words(site.rating.scores(source, run) if run else None)
+    source = source.with_words(site.proposals.table(source, request.query_params.get("by", "")))
     return answer(
         {
             "source": source.name,
@@ -64,7 +63,7 @@ def about(request: Request) -> Response:
             "range": source.ratings.label_range,
             "keys": screen.key_labels(source.ratings.label_range),
             "scalable": not source.is_dataset and not source.ratings.path.exists(),
-            "proposers": site.rating.proposers(source),
+            "proposers": site.proposals.choices(source),
             "file": source.ratings.path.name,
             **views.counts_of(source, request.query_params.get("rater", "")),
         }
@@ -74,8 +73,7 @@ def about(request: Request) -> Response:
 def tasks(request: Request) -> Response:
     """Return the clips to rate, in order, and what this rater has done."""
     query, site, source = request.query_params, site_of(request), _source(request)
-    run = query.get("by", "")
-    scores = site.rating.scores(source, run) if run else None
+    scores = site.proposals.table(source, query.get("by", ""))
     source = source.with_words(scores)
     target = query.get("target", screen.CLIP)
     targets = source.modalities if target == "parts" else [target]
@@ -86,26 +84,32 @@ def tasks(request: Request) -> Response:
     order: Any = query.get("order", "given")
     if order not in ("given", "random", "disagreement", "uncertainty"):
         raise RequestError("The order is given, random, disagreement or uncertainty.")
+    seed = int(query.get("seed", "0")) if query.get("seed", "0").isdecimal() else 0
+    ids = api.rating_order(list(source.clips.index), order, scores=scores, neutral=neutral, seed=seed)
     passes = []
     for name in targets:
         mode = screen.mode_of(source, name, query.get("mode", ""))
-        ids = screen.usable_ids(source, mode)
-        seed = int(query.get("seed", "0")) if query.get("seed", "0").isdecimal() else 0
-        ids = api.rating_order(ids, order, scores=scores, neutral=neutral, seed=seed)
-        passes.append({"target": name, "mode": mode, "ids": ids})
+        usable = screen.usable_ids(source, mode)
+        passes.append(
+            {"target": name, "mode": mode, "without": [n for n, clip in enumerate(ids) if clip not in usable]}
+        )
     return answer(
-        {"passes": passes, "scored": scores is not None, "mine": views.acts_of(source, query.get("rater", ""))}
+        {
+            "ids": ids,
+            "passes": passes,
+            "scored": scores is not None,
+            "mine": views.acts_of(source, query.get("rater", "")),
+        }
     )
 
 
 def clips(request: Request) -> Response:
     """Return what is shown of some clips; of a blind rating only what the rater may see."""
     query, site, source = request.query_params, site_of(request), _source(request)
-    ids, mode, run = query.getlist("clip")[:_MOST], query.get("mode", "all"), query.get("by", "")
-    scores = site.rating.scores(source, run) if run else None
+    ids, mode = query.getlist("clip")[:_MOST], query.get("mode", "all")
+    scores = site.proposals.table(source, query.get("by", ""))
     source = source.with_words(scores)
-    targets = [query.get("target", screen.CLIP)]
-    proposals = screen.proposal_rows(scores, ids, targets, source.ratings.label_range)
+    proposals = proposed(scores, ids, query.get("target", screen.CLIP), source.ratings.label_range)
     rows = []
     for clip in ids:
         row, file = screen.clip_row(site.rating, source, clip)
@@ -113,7 +117,7 @@ def clips(request: Request) -> Response:
             {
                 "id": clip,
                 "text": row["text"] if mode in ("all", "words") else None,
-                "proposal": proposals.get(clip, {}).get(targets[0]),
+                "proposal": proposals.get(clip),
                 **(_seen(request, source, clip, row, file, mode) if mode != "words" else {}),
             }
         )
@@ -170,7 +174,7 @@ def _add(request: Request, content: dict[str, Any]) -> Response:
     if not isinstance(entries, list) or not 0 < len(entries) <= _MOST:
         raise RequestError(f"A request has a list of 1 to {_MOST} acts.")
     try:
-        acts = [replace(api.Act.from_json(entry), time="") for entry in entries]
+        acts = [api.Act.from_json(entry).checked(source.ratings.label_range) for entry in entries]
     except (TypeError, AttributeError) as error:
         raise RequestError(f"An act lacks something: {error}.") from error
     if unknown := [act.id for act in acts if act.id not in source.clips.index]:
@@ -243,7 +247,7 @@ async def propose(request: Request) -> Response:
         source, run = _source(request, str(content.get("source", ""))), str(content.get("run", ""))
         found = site.workspace.run(run)
         private_folder(site.rating.folder)
-        out = site.rating.scores_file(source, run)
+        out = site.proposals.file(source, run)
         command = ["predict", str(found), str(source.path), "--out", str(out), "--force"]
         job = site.jobs.start(f"Score {source.title} with {run}", [command], about=source.name)
         return answer({"job": job.id})
@@ -263,12 +267,6 @@ async def train(request: Request) -> Response:
         return answer({"job": job.id, "run": run})
 
     return await run_in_threadpool(start)
-
-
-def job(request: Request) -> Response:
-    """Return how far a job of this screen is."""
-    found = site_of(request).jobs.get(request.path_params["job"])
-    return answer({"status": found.status, "done": found.done, "of": len(found.commands), "problem": found.problem})
 
 
 def _source(request: Request, name: str | None = None) -> Source:
@@ -302,5 +300,4 @@ routes = [
     Route("/v1/ratings/file", download),
     Route("/v1/ratings/proposals", propose, methods=["POST"]),
     Route("/v1/ratings/train", train, methods=["POST"]),
-    Route("/v1/ratings/jobs/{job}", job),
 ]

@@ -38,8 +38,10 @@ VIEWS = {"": "Overview", "labels": "Labels", "explain": "Explain"}
 
 def show(request: Request) -> Response:
     """The page of a run or of a folder of seeds; ``view`` in the link names a part of it."""
-    site, name = site_of(request), request.path_params["name"].rstrip("/")
+    site, name = site_of(request), request.path_params["name"].rstrip("/") or "."
     path = site.workspace.path(name)
+    if name == "." and not (path / "run.json").is_file() and not _members(site, name):
+        return RedirectResponse("/runs", status_code=303)
     if (path / "comparison.json").is_file():
         return RedirectResponse(f"/runs#{path_part(name)}", status_code=303)
     summary, view = site.runs.of(name), request.query_params.get("view", "")
@@ -79,7 +81,7 @@ def _overview(request: Request, site: Site, path: Path, run: Summary, common: di
         finished=finished,
         job=job,
         about=_about(run, info),
-        range=f"{low:g} to {high:g}",
+        range=f"{low:g} to {high:g}".replace("-", "−"),
         neutral=parts.LabelScale.of(run.label_range).neutral,
         modalities=list(info.modalities),
         command=_command(site, run, info, job),
@@ -141,7 +143,8 @@ def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
         "cautions": parts.cautions(worth),
         "notes": [
             *folder.notes(),
-            *(["Its data set was moved or deleted; words cannot be shown."] if run.gone else []),
+            *([_GONE] if run.gone else []),
+            *([_SEEDS] if run.seeds else []),
         ],
         "headline": headline(worth),
         "worth": []
@@ -159,7 +162,11 @@ def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
     }
 
 
-GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
+_SEEDS = (
+    "The worth is that of the means of the seeds' scores. The metrics below are means of those of each seed, which are "
+    "a little worse."
+)
+_GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
@@ -232,13 +239,19 @@ def predictions(folder: parts.RunFolder) -> Any:
     return folder.predictions()
 
 
+def cut(text: str) -> str:
+    """Return a text on one line, cut to the length of a cell."""
+    text = parts.words(text)
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1].rstrip()}…"
+
+
 def texts(folder: parts.RunFolder) -> dict[str, str]:
     """Return the words of the clips of a run's data set by their ids; empty if it is gone."""
     with suppress(api.SelfmmError, OSError):
         samples = api.open_dataset(folder.info().dataset_path).samples
         if "text" in samples:
             pairs = zip(samples["id"], samples["text"], strict=True)
-            return {str(name): parts.words(text)[:_TEXT] for name, text in pairs if isinstance(text, str)}
+            return {str(name): cut(text) for name, text in pairs if isinstance(text, str)}
     return {}
 
 
@@ -309,10 +322,14 @@ def folder_of(request: Request, key: str = "run") -> tuple[str, parts.RunFolder]
 
 def history(request: Request) -> Response:
     """Return the epochs of a run so far, for the curves."""
-    name, folder = folder_of(request)
     site = site_of(request)
+    content: dict[str, Any] = {"state": "", "epochs": [], "columns": {}, "best": None, "problem": ""}
+    try:
+        name, folder = folder_of(request)
+    except NotHereError as error:  # a job that is about to make it
+        return answer({**content, "problem": str(error)})
     summary = site.runs.of(name)
-    content: dict[str, Any] = {"state": summary.state, "epochs": [], "columns": {}, "best": None, "problem": ""}
+    content["state"] = summary.state
     content["most"] = summary.settings.get("training.max_epochs")
     job = next((job for job in site.jobs.all() if job.out == name), None)
     content["job"] = None if job is None else {"id": job.id, "status": job.status, "over": job.over}

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.errors import RequestError
+from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, page, site_of
 from selfmm.app.site import Site
 
@@ -88,7 +88,7 @@ def command(site: Site, values: Mapping[str, str]) -> list[str]:
     Raises:
         RequestError: if a field is not valid; the message says what to do.
     """
-    data, name = values.get("data", "").strip("/"), values.get("name", "").strip().strip("/")
+    data, name = values.get("data", "").strip("/"), values.get("name", "").strip().rstrip("/")
     if not data:
         raise RequestError("Choose a data set.")
     if not (site.workspace.path(data) / parts.MANIFEST).is_file():
@@ -143,7 +143,8 @@ def _new_name(site: Site, name: str) -> str:
 
 
 async def start(request: Request) -> Response:
-    """Start a training; the body has the fields of the form as JSON. With ``only`` the command is returned, not run."""
+    """Start a training; the body has the fields of the form as JSON. With ``only``, nothing is started: the answer is
+    the command, or what is wrong with a field."""
     try:
         content = await request.json()
     except ValueError:
@@ -155,14 +156,16 @@ async def start(request: Request) -> Response:
 
 
 def _start(site: Site, values: Mapping[str, str], only: bool) -> Response:
-    words = command(site, values)
-    shown = f"selfmm {shlex.join(words)}"
     if only:
-        return answer({"command": shown})
+        try:
+            return answer({"command": f"selfmm {shlex.join(command(site, values))}", "problem": ""})
+        except (RequestError, NotHereError) as error:
+            return answer({"command": "", "problem": str(error)})
+    words = command(site, values)
     out = words[words.index("--out") + 1]
     job = site.jobs.start(f"Train {out} on {words[1]}", [words], out=out, about=words[1])
     site.workspace.look_again()
-    return answer({"command": shown, "job": job.id}, 201)
+    return answer({"job": job.id}, 201)
 
 
 routes = [Route("/runs/new", form), Route("/v1/train", start, methods=["POST"])]

@@ -93,6 +93,20 @@ export function remember(changes, { push = false } = {}) {
   if (url !== location.pathname + location.search + location.hash) history[push ? "pushState" : "replaceState"](null, "", url);
 }
 
+/** Return a name in the folder as part of a link; slashes stay. */
+export function pathOf(name) {
+  return name.split("/").map(encodeURIComponent).join("/");
+}
+
+/** Say in `box` for how long something is awaited, and return a function that ends it. */
+export function waiting(box, words) {
+  const note = element("p", { class: "soft", role: "status" }, words);
+  box.replaceChildren(note);
+  const begun = Date.now();
+  const clock = setInterval(() => (note.textContent = `${words} ${Math.round((Date.now() - begun) / 1000)} s`), 1000);
+  return () => clearInterval(clock);
+}
+
 /** Call `look` again and again until it returns true; slower while the page is hidden. */
 export async function poll(look, every = 700) {
   while (!(await look())) await new Promise((done) => setTimeout(done, document.hidden ? every * 5 : every));

@@ -1,5 +1,5 @@
 // Two runs clip by clip: how sure the difference is, where one is right and the other wrong, and every clip.
-import { ask, attempt, element, parameters, remember } from "./app.js";
+import { ask, attempt, element, parameters, pathOf, remember } from "./app.js";
 import { choiceButtons, clipRows } from "./clip_rows.js";
 import { plane, signed } from "./plane.js";
 
@@ -58,7 +58,7 @@ async function show() {
     table,
   );
   const highest = Math.max(0.1, ...every.map((index) => Math.max(error("a", index), error("b", index)))) * 1.03;
-  const link = (index) => `/data/${encodeURI(data)}?clip=${encodeURIComponent(clips.id[index])}`;
+  const link = (index) => `/data/${pathOf(data)}?clip=${encodeURIComponent(clips.id[index])}`;
   const drawn = plane(picture, {
     x: every.map((index) => error("a", index)),
     y: every.map((index) => error("b", index)),

@@ -4,11 +4,26 @@ import { colour, onLook } from "./plane.js";
 
 const NAMES = { fusion: "all together" };
 
-/** Draw one picture: `lines` is a list of { title, values, colour, dash }; all share `epochs`. */
-export function curve(box, { title, epochs, lines, best, digits = 3, note, height = 220 }) {
-  const place = element("div", { class: "curve" });
-  box.append(element("figure", {}, element("figcaption", {}, element("b", {}, title), note ? element("span", { class: "soft" }, ` ${note}`) : ""), place));
+/**
+ * Draw one picture: `lines` is a list of { title, values, colour, dash }; all share `epochs`, or what `across` names.
+ * Arrow keys read one value after the other.
+ */
+export function curve(box, { title, epochs, lines, best, digits = 3, note, height = 220, across = "epoch" }) {
+  const place = element("div", { class: "curve", tabindex: "0", role: "group", "aria-label": `${title}. Arrow keys read the values.` });
+  const spoken = element("span", { class: "visually-hidden", "aria-live": "polite" });
+  box.append(element("figure", {}, element("figcaption", {}, element("b", {}, title), note ? element("span", { class: "soft" }, ` ${note}`) : ""), place, spoken));
   let chart = null;
+  let at = -1;
+  const whole = epochs.every(Number.isInteger);
+  place.addEventListener("keydown", (event) => {
+    const to = { ArrowRight: at + 1, ArrowLeft: at < 0 ? epochs.length - 1 : at - 1, Home: 0, End: epochs.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    at = Math.min(Math.max(to, 0), epochs.length - 1);
+    chart.setCursor({ left: chart.valToPos(epochs[at], "x"), top: height / 3 });
+    const value = (line) => line.values[at]?.toFixed(digits) ?? "unknown";
+    spoken.textContent = `${across} ${whole ? epochs[at] : epochs[at].toFixed(2)}: ${lines.map((line) => `${line.title} ${value(line)}`).join(", ")}`;
+  });
   onLook(place, () => {
     const width = Math.max(place.clientWidth, 220);
     chart?.destroy();
@@ -20,11 +35,11 @@ export function curve(box, { title, epochs, lines, best, digits = 3, note, heigh
         cursor: { drag: { x: false, y: false } },
         scales: { x: { time: false, range: epochs.length > 1 ? [epochs[0], epochs.at(-1)] : [epochs[0] - 1, epochs[0] + 1] }, y: { range: (_, low, high) => padded(low, high) } },
         axes: [
-          { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500], values: (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? mark : "")) },
+          whole ? { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000], values: (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? mark : "")) } : axis,
           { ...axis, size: 52 },
         ],
         series: [
-          { label: "epoch", value: (_, value) => value ?? "–" },
+          { label: across, value: (_, value) => (value === null || value === undefined ? "–" : whole ? value : value.toFixed(2)) },
           ...lines.map((line) => ({
             label: line.title,
             stroke: colour(line.colour),

@@ -39,10 +39,12 @@ function picture(item) {
 
 /** Return the labels of a clip's modalities as dots on the scale of the labels. */
 function dots(item) {
-  const values = Object.entries(item.labels).filter(([, value]) => value !== null);
+  const heads = Object.entries(item.scores ?? {}).filter(([name]) => name !== "score").map(([name, value]) => [name.replace("score_", ""), value]);
+  const own = Object.keys(item.labels).length > 0;
+  const values = (own ? Object.entries(item.labels) : heads).filter(([, value]) => value !== null);
   if (!values.length) return element("span", { class: "soft" }, "–");
   const place = (value) => 6 + (116 * (Math.min(Math.max(value, about.range[0]), about.range[1]) - about.range[0])) / (about.range[1] - about.range[0]);
-  const words = values.map(([name, value]) => `${name} ${figure(value, about.range)}`).join(", ");
+  const words = `${own ? "labels" : "scores"}: ${values.map(([name, value]) => `${name} ${figure(value, about.range)}`).join(", ")}`;
   const picture = svg("svg", { class: "dots", viewBox: "0 0 128 22", role: "img", "aria-label": words });
   picture.append(
     svg("title", {}, words),
@@ -76,11 +78,11 @@ function table() {
     ["what", heading("Clip", "id")],
     ["label", heading("Label", "label", true), "number"],
     scored && ["score", heading("Score", "score", true), "number"],
-    ["modalities", heading("Modalities", "spread", true)],
+    (about.labelled || scored) && ["modalities", heading("Modalities", "spread", true)],
     ["split", heading("Split", "split")],
     ["marks", "Notes"],
   ].filter(Boolean);
-  const head = element("thead", {}, element("tr", {}, columns.map(([name, title, more = ""]) => element("th", { scope: "col", class: `col-${name} ${more}` }, title))));
+  const head = element("thead", {}, element("tr", {}, columns.map(([name, title, more = ""]) => element("th", { scope: "col", class: `col-${name} ${more}`, "aria-sort": sorted(title) }, title))));
   const body = element("tbody", {}, before, after);
   const grid = element("table", {}, element("caption", { class: "visually-hidden" }, "Clips that pass the filters"), head, body);
   const cells = {
@@ -116,6 +118,11 @@ function table() {
   };
 }
 
+/** Return the order of a column for assistive technology. */
+function sorted(title) {
+  return { up: "ascending", down: "descending" }[title.dataset?.order];
+}
+
 function heading(title, key, largest = false) {
   const now = parameters().get("sort") ?? "";
   const order = now.replace("-", "") !== key ? null : now.startsWith("-") ? "down" : "up";
@@ -144,8 +151,9 @@ function cards() {
       if (!item) return element("li", {}, element("a", { tabindex: "-1" }, element("span", { class: "picture" })));
       const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft" }, `score ${figure(item.scores.score, about.range)}`) : element("span", { class: "soft" }, item.split));
       const sign = item.warnings || item.missing.length || item.disagree ? marks(item) : null;
-      const image = picture(item) ?? element("span", { class: "picture nothing" }, dots(item));
-      return element("li", {}, element("a", { href: linkTo(item.id) }, image, element("span", { class: "body" }, top, element("span", { class: "words" }, words(item)), sign ?? element("span", { class: "sub" }, item.id))));
+      const image = picture(item) ?? (about.labelled ? element("span", { class: "picture nothing" }, dots(item)) : null);
+      const text = element("span", { class: image ? "words" : "words long" }, words(item));
+      return element("li", {}, element("a", { href: linkTo(item.id) }, image ?? "", element("span", { class: "body" }, top, text, sign ?? element("span", { class: "sub" }, item.id))));
     },
   };
 }
@@ -165,12 +173,14 @@ function show(answer) {
   count.replaceChildren(element("b", {}, all ? many(answer.total) : answer.matched.toLocaleString("en")), all ? "" : ` of ${many(answer.total)}`);
   const edge = (name) => (values.get(name) ? Number(values.get(name)) : null);
   histogram?.show(answer.histogram, answer.unlabelled, edge("from"), edge("to"));
-  document.getElementById("none").hidden = answer.matched > 0;
+  const none = document.getElementById("none");
+  none.hidden = answer.matched > 0;
+  if (!answer.total) none.textContent = "This data set has no clips. Make it again from recordings or features that have some.";
   document.getElementById("list").hidden = answer.matched === 0;
   list.reset(answer.matched, answer.rows);
   list.show(values.get("view") === "grid" ? "grid" : "table");
   for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === (values.get("view") ?? "table")));
-  document.getElementById("legend").hidden = values.get("view") === "grid" || !answer.rows.some((row) => Object.keys(row.labels).length);
+  document.getElementById("legend").hidden = values.get("view") === "grid" || !(about.labelled || values.get("run"));
   mark(values);
 }
 

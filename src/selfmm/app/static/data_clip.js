@@ -19,6 +19,15 @@ async function show() {
     player.replaceChildren(element("p", { class: "soft" }, media.why));
     return;
   }
+  if (media.copied) {
+    player.replaceChildren(element("p", { class: "soft" }, "Making a copy that the browser can play …"));
+    const response = await fetch(media.url, { headers: { range: "bytes=0-0" } }).catch(() => null);
+    if (!response?.ok) {
+      const { error } = (await response?.json().catch(() => null)) ?? {};
+      player.replaceChildren(element("p", { class: "problem" }, error ?? "The recording cannot be played."));
+      return;
+    }
+  }
   const { start, end } = media;
   const part = end !== null ? `#t=${start},${end}` : start ? `#t=${start}` : "";
   const video = media.type.startsWith("video");
@@ -81,43 +90,45 @@ const tone = (value) => (value === null ? "" : value > neutral ? "positive" : va
 const titles = { score: "all together" };
 const place = (value, size) => ((Math.min(Math.max(value, range[0]), range[1]) - range[0]) / (range[1] - range[0])) * size;
 
-function scale(value, name) {
+function scale(value, name, band = null) {
   const [zero, at] = [2 + place(neutral, 196), 2 + place(value, 196)];
+  const [low, high] = band === null ? [at, at] : [2 + place(value - band, 196), 2 + place(value + band, 196)];
   return svg(
     "svg",
     { class: `scale ${name}`, viewBox: "0 0 200 16", preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("rect", { class: "track", x: 2, y: 6.5, width: 196, height: 3 }),
+    ...(band === null ? [] : [svg("rect", { class: "band", x: low, y: 2.5, width: high - low, height: 11, rx: 2 })]),
     svg("rect", { class: "value", x: Math.min(zero, at), y: 5, width: Math.abs(at - zero), height: 6 }),
     svg("rect", { class: "zero", x: zero - 0.6, y: 1, width: 1.2, height: 14 }),
     svg("rect", { class: "mark", x: at - 1.6, y: 1, width: 3.2, height: 14, rx: 1.6 }),
   );
 }
 
-/** Return rows "name, value, scale". */
+/** Return rows "name, value, scale"; a value may have a band and a reason not to use it. */
 function rows(values) {
-  return element(
-    "table",
-    { class: "plain-table" },
-    element(
-      "tbody",
-      {},
-      values.map(([title, name, value]) =>
-        element("tr", {}, element("th", { scope: "row" }, title), element("td", { class: `number ${tone(value)}` }, figure(value, range)), element("td", {}, value === null ? "" : scale(value, name))),
-      ),
-    ),
-  );
+  const row = ([title, name, value, { band = null, text = "", verdict = "" } = {}]) => {
+    const number = element("td", { class: `number ${verdict ? "soft" : tone(value)}` }, figure(value, range), text ? element("small", {}, ` ${text}`) : "");
+    const head = element("th", { scope: "row" }, title, verdict ? element("small", {}, ` ${verdict}`) : "");
+    return element("tr", {}, head, number, element("td", {}, value === null ? "" : scale(value, verdict ? "" : name, band)));
+  };
+  return element("table", { class: "plain-table" }, element("tbody", {}, values.map(row)));
 }
 
 function card(run, label) {
+  const address = `/runs/${run.name.split("/").map(encodeURIComponent).join("/")}`;
   const scores = Object.entries(run.scores ?? {}).filter(([, value]) => value !== null);
   const error = run.scores?.score != null && label !== null ? Math.abs(run.scores.score - label) : null;
-  const title = element("h3", {}, element("a", { href: `/runs/${run.name.split("/").map(encodeURIComponent).join("/")}` }, run.name));
+  const title = element("h3", {}, element("a", { href: address }, run.name));
   const children = [title, element("p", { class: "soft" }, run.model, error === null ? "" : ` · ${error.toFixed(2)} from the label`)];
   if (run.problem) children.push(element("p", { class: "problem" }, run.problem));
   if (scores.length) {
-    children.push(element("h4", {}, "Scores"));
-    children.push(rows(scores.map(([key, value]) => [titles[key] ?? key.replace("score_", ""), key === "score" ? "fusion" : key.replace("score_", ""), value])));
+    const named = ([key, value]) => [titles[key] ?? key.replace("score_", ""), key === "score" ? "fusion" : key.replace("score_", ""), value, run.worth?.scores[key]];
+    children.push(element("h4", {}, "Scores"), rows(scores.map(named)));
+    const told = [...(run.seen ? ["The run was trained on this clip, so its scores are closer to the label than those of new clips."] : []), ...(run.worth?.cautions ?? []).slice(0, 1)];
+    if (Object.values(run.worth?.scores ?? {}).some(({ text }) => text)) told.unshift("4 of 5 labels lie within the ± around their score.");
+    children.push(...told.map((text) => element("p", { class: "soft small" }, `${text[0].toUpperCase()}${text.slice(1)}`)));
   } else if (!run.problem) children.push(element("p", { class: "soft" }, "This run has no score of this clip."));
+  if (scores.length) children.push(element("p", {}, element("a", { href: `${address}?view=explain&clip=${encodeURIComponent(box.dataset.clip)}` }, "Why this score?")));
   if (run.generated?.modalities) children.push(...generated(run.generated, label));
   return element("article", { class: "card" }, children);
 }

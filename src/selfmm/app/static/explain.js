@@ -1,5 +1,5 @@
 // Why a clip has its score: contributions that add up, coloured words, and what the frames add over time.
-import { ask, attempt, element } from "./app.js";
+import { ask, attempt, element, waiting } from "./app.js";
 import { curve, look } from "./curves.js";
 import { signed } from "./plane.js";
 
@@ -7,11 +7,12 @@ const box = document.getElementById("explanation");
 attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "This score could not be explained. The message below says why.")));
 
 async function show() {
-  const { run, data, clip } = box.dataset;
-  const found = await ask(`/v1/explain?${new URLSearchParams({ run, data, clip })}`);
+  const { run, data, clip, band } = box.dataset;
+  const ready = waiting(box, "The run is loaded and asked. The first time this takes some seconds.");
+  const found = await ask(`/v1/explain?${new URLSearchParams({ run, data, clip })}`).finally(ready);
   const tip = element("p", { class: "tip", "aria-live": "polite" }, "Point at a word or a bar to read what it adds.");
   box.replaceChildren(
-    element("p", { class: "headline" }, headline(found)),
+    element("p", { class: "headline" }, headline(found), band ? element("small", {}, band) : ""),
     element("section", {}, element("h2", {}, "Each modality"), contributions(found, tip), tip,
       found.lacking.length ? element("p", { class: "soft" }, `The clip has no ${found.lacking.join(" and no ")}.`) : ""),
     found.words.length ? element("section", {}, element("h2", {}, "Each word"), words(found), strongest(found)) : "",
@@ -40,7 +41,7 @@ function gaps(found) {
 }
 
 function contributions(found, tip) {
-  const steps = [{ name: "nothing", value: found.base, from: 0, colour: "--strong", words: `A clip with nothing in it would have the score ${signed(found.base)}.` }];
+  const steps = [{ name: "an empty clip", value: found.base, from: 0, colour: "--strong", words: `A clip with nothing in it would have the score ${signed(found.base)}.` }];
   let sum = found.base;
   found.contributions.forEach((part, place) => {
     const own = found.labels?.[`label_${part.modality}`];
@@ -114,7 +115,7 @@ function frames(stream, place, found) {
     element("p", { class: "soft" }, `What each frame adds to the score${stream.rate ? ", over the seconds of the clip" : "; the data set does not say how many frames a second has"}. The strongest is frame ${stream.peak}, mostly by ${stream.peak_column}.`));
   const holder = element("div", {});
   section.append(holder, columns(stream));
-  requestAnimationFrame(() => curve(holder, { title: stream.rate ? "seconds" : "frame", epochs: times.length > 1 ? times : [0, 1], digits: 4, height: 180, lines: [{ title: "adds", values: times.length > 1 ? stream.curve : [stream.curve[0], stream.curve[0]], colour }] }));
+  requestAnimationFrame(() => curve(holder, { title: `What each ${stream.rate ? "moment" : "frame"} adds`, across: stream.rate ? "second" : "frame", epochs: times.length > 1 ? times : [0, 1], digits: 4, height: 180, lines: [{ title: "adds", values: times.length > 1 ? stream.curve : [stream.curve[0], stream.curve[0]], colour }] }));
   return section;
 }
 

@@ -41,7 +41,7 @@ function drawSetup() {
   const chosen = by.value || link.get("by") || "";
   by.replaceChildren(
     element("option", { value: "" }, "none"),
-    ...about.proposers.map(({ run, ready }) => element("option", { value: run, selected: run === chosen }, `of ${run}${ready ? "" : " (not made yet)"}`)),
+    ...about.proposers.map(({ by: value, title, ready }) => element("option", { value, selected: value === chosen }, `${title}${ready ? "" : " (not made yet)"}`)),
   );
   byId("scale-row").hidden = !about.scalable;
   const known = [...byId("scale").options].map((option) => option.value);
@@ -81,9 +81,9 @@ function drawScores() {
   const needed = ["disagreement", "uncertainty"].includes(byId("order").value) || byId("propose").checked;
   const run = byId("by").value;
   const box = byId("scores");
-  const ready = about.proposers.find((proposer) => proposer.run === run)?.ready;
+  const ready = about.proposers.find((proposer) => proposer.by === run)?.ready;
   box.hidden = !(needed && !run) && !(run && !ready);
-  if (needed && !run) box.replaceChildren("Choose the run whose scores are used.");
+  if (needed && !run) box.replaceChildren("Choose whose scores are used.");
   else if (run && !ready) box.replaceChildren(`${run} has not scored these clips yet. `, element("button", { type: "button", onclick: () => score(run) }, "Score them now"));
 }
 
@@ -92,7 +92,7 @@ async function score(run) {
   if (!begun) return;
   const box = byId("scores");
   await poll(async () => {
-    const job = await ask(`/v1/ratings/jobs/${begun.job}`).catch(() => null);
+    const job = await ask(`/v1/jobs/${begun.job}`).catch(() => null);
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
     box.hidden = false;
@@ -139,6 +139,10 @@ async function start() {
 
 // The session
 
+function choiceNeedsScores(link) {
+  return ["disagreement", "uncertainty"].includes(link.get("order"));
+}
+
 async function openSession() {
   const link = parameters();
   const rater = localStorage.getItem("selfmm.rater");
@@ -150,9 +154,10 @@ async function openSession() {
   for (const name of CHOICES) if (link.get(name)) query.set(name, link.get(name));
   const [now, plan] = await Promise.all([attempt(() => ask(`/v1/ratings?source=${encodeURIComponent(source)}`)), attempt(() => ask(`/v1/ratings/tasks?${query}`))]);
   if (!now || !plan) return;
+  if (!plan.scored && (choiceNeedsScores(link) || link.get("by"))) notify("There are no scores of these clips yet, so they come as listed.");
   const choice = { rater, by: link.get("by") ?? "", propose: link.get("propose") === "1", range: now.range, keys: now.keys };
   session?.stage.stop();
-  session = new Session(choice, plan.passes, plan.mine, queue, () => remember({ clip: null }));
+  session = new Session(choice, plan, queue, () => remember({ clip: null }));
   byId("end-low").textContent = "most negative";
   byId("end-middle").textContent = "neutral";
   byId("end-high").textContent = "most positive";

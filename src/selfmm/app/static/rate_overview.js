@@ -5,14 +5,18 @@ import { NAMES, labelText } from "./rate_words.js";
 const byId = (id) => document.getElementById(id);
 const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+let drawn = ""; // what is shown; it is drawn again only if something changed, so that the keyboard keeps its place
+
 /** Fill the part on agreement, and the one on training. */
 export async function showOverview(source, linkTo) {
   const summary = await attempt(() => ask(`/v1/ratings/summary?${new URLSearchParams({ source })}`));
-  if (!summary) return;
+  const text = JSON.stringify(summary);
+  if (!summary || text === drawn) return;
+  drawn = text;
   drawAgreement(summary);
   drawDisagreements(summary, linkTo);
   drawPlan(summary.plan);
-  for (const link of byId("exports").querySelectorAll("a")) link.toggleAttribute("aria-disabled", !summary.raters.length);
+  byId("exports").hidden = !summary.raters.length;
 }
 
 function drawAgreement({ agreement, raters, range, damaged }) {
@@ -87,11 +91,11 @@ function disagreement(row, names, [low, high], linkTo) {
   span.style.left = place(Math.min(...labels));
   span.style.width = `${((Math.max(...labels) - Math.min(...labels)) / (high - low)) * 100}%`;
   lane.append(element("span", { class: "line" }), span);
-  const seen = new Set();
+  const seen = {};
   for (const [name, label] of Object.entries(row.labels).sort((one, other) => one[1] - other[1])) {
     const mark = dot(name, names.indexOf(name));
-    if (seen.has(label)) mark.classList.add("again"); // next to the dot of another rater with the same label
-    seen.add(label);
+    mark.style.marginLeft = `${(seen[label] ?? 0) * 1.3}rem`; // next to the dots of others with the same label
+    seen[label] = (seen[label] ?? 0) + 1;
     mark.style.left = place(label);
     mark.title = `${name}: ${labelText(label, [low, high])}`;
     lane.append(mark);
@@ -124,6 +128,11 @@ function drawPlan(plan) {
   byId("train-start").disabled = Boolean(plan.problem);
 }
 
+/** The part of a step that is done, 0 to 1. */
+function part(progress) {
+  return progress && progress[1] ? progress[0] / progress[1] : 0;
+}
+
 /** Start a training with the ratings, and follow it. */
 export async function startTraining(source) {
   const button = byId("train-start");
@@ -136,12 +145,12 @@ export async function startTraining(source) {
   }
   const box = byId("train-job");
   await poll(async () => {
-    const job = await ask(`/v1/ratings/jobs/${begun.job}`).catch(() => null);
+    const job = await ask(`/v1/jobs/${begun.job}`).catch(() => null);
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
     const shown = [
-      element("p", {}, element("span", { class: `state ${job.status}` }, job.status), ` ${job.status === "running" ? `step ${job.done + 1} of ${job.of}` : ""}`),
-      over ? null : element("progress", { max: job.of, value: job.done, "aria-label": "Steps done" }),
+      element("p", {}, element("span", { class: `state ${job.status}` }, job.status), job.status === "running" ? ` step ${job.done + 1} of ${job.commands.length}` : ""),
+      over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "How far it is" }),
       job.problem ? element("p", { class: "problem" }, job.problem) : null,
       element(
         "p",

@@ -13,21 +13,35 @@ export class Queue {
     this.problem = "";
     this.sending = false;
     this.count = 0;
+    this.memory = new Map(); // what the browser's storage does not take
     addEventListener("online", () => this.send());
   }
 
   /** Keys of the acts that wait, oldest first. */
   keys() {
-    return Object.keys(localStorage).filter((key) => key.startsWith(this.prefix)).sort();
+    const stored = Object.keys(localStorage).filter((key) => key.startsWith(this.prefix));
+    return [...stored, ...this.memory.keys()].sort();
+  }
+
+  get(key) {
+    return JSON.parse(this.memory.get(key) ?? localStorage.getItem(key));
+  }
+
+  remove(key) {
+    this.memory.delete(key);
+    localStorage.removeItem(key);
   }
 
   add(act) {
     const time = String(Date.now()).padStart(15, "0") + String(this.count++).padStart(6, "0");
     const key = crypto.randomUUID?.() ?? `${time}-${Math.random()}`;
+    const name = `${this.prefix}${time}:${key}`;
+    const text = JSON.stringify({ ...act, key });
     try {
-      localStorage.setItem(`${this.prefix}${time}:${key}`, JSON.stringify({ ...act, key }));
+      localStorage.setItem(name, text);
     } catch {
-      notify("The browser's storage is full. Wait until the ratings are saved before you go on.", "error");
+      this.memory.set(name, text);
+      notify("The browser's storage is full. Do not close this page before the ratings are saved.", "error");
     }
     this.send();
   }
@@ -40,10 +54,10 @@ export class Queue {
     let keys = this.keys();
     while (keys.length) {
       const batch = keys.slice(0, size);
-      const acts = batch.map((key) => JSON.parse(localStorage.getItem(key))).filter(Boolean);
+      const acts = batch.map((key) => this.get(key)).filter(Boolean); // another window may have sent one
       try {
-        const { places } = acts.length ? await ask("/v1/ratings", { json: { source: this.source, acts } }) : { places: [] };
-        for (const key of batch) localStorage.removeItem(key);
+        const { places } = acts.length ? await ask("/v1/ratings", { json: { source: this.source, acts }, keepalive: acts.length < 50 }) : { places: [] };
+        for (const key of batch) this.remove(key);
         this.problem = "";
         keys = this.keys();
         this.onChange(keys.length, places);
@@ -59,8 +73,10 @@ export class Queue {
           continue;
         }
         notify(`A rating was refused: ${error.message}`, "error");
-        localStorage.setItem(batch[0].replace("selfmm.rating:", "selfmm.refused:"), localStorage.getItem(batch[0]));
+        this.memory.delete(batch[0]);
+        const text = localStorage.getItem(batch[0]);
         localStorage.removeItem(batch[0]);
+        if (text) localStorage.setItem(batch[0].replace("selfmm.rating:", "selfmm.refused:"), text);
         keys = this.keys();
       }
     }

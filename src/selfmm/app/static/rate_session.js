@@ -8,18 +8,24 @@ const byId = (id) => document.getElementById(id);
 
 export class Session {
   /** `choice` is what the setup says; `queue` takes the acts; `onFinished` is called when all clips are done. */
-  constructor(choice, passes, mine, queue, onFinished) {
+  constructor(choice, { ids, passes, mine }, queue, onFinished) {
     this.choice = choice;
     this.queue = queue;
     this.onFinished = onFinished;
-    this.tasks = passes.flatMap(({ target, mode, ids }) => ids.map((id) => ({ id, target, mode })));
+    this.tasks = passes.flatMap(({ target, mode, without }) => {
+      const left = new Set(without); // places of clips that lack what the mode shows
+      return ids.filter((_, number) => !left.has(number)).map((id) => ({ id, target, mode }));
+    });
     this.done = new Map(); // by place: the label, null if it was skipped
     this.history = []; // places in the order of their last acts
     this.before = []; // what each act of this session replaced
     this.clips = new Map(); // by mode and id: a promise of what is shown
     this.stage = new Stage(byId("stage"));
     this.places = new Map(this.tasks.map((task, number) => [placeOf(task), number]));
-    for (const [id, target, label] of mine) this.set(placeOf({ id, target }), label);
+    for (const [id, target, label] of mine) {
+      const place = placeOf({ id, target });
+      if (this.places.has(place)) this.set(place, label);
+    }
     this.at = -1;
   }
 
@@ -171,8 +177,8 @@ export class Session {
     byId("finished").hidden = false;
     byId("finished-title").textContent = "All done";
     const skipped = this.tasks.filter((task) => this.done.get(placeOf(task)) === null).length;
-    const left = skipped ? ` You skipped ${skipped}.` : "";
-    byId("finished-text").textContent = `You have been through ${this.tasks.length === 1 ? "the clip" : `all ${this.tasks.length}`}.${left}`;
+    const rated = this.tasks.length - skipped;
+    byId("finished-text").textContent = `You rated ${rated} and skipped ${skipped} of ${this.tasks.length}. Thank you.`;
     byId("finished-title").focus();
     this.onFinished();
   }

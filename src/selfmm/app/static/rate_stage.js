@@ -1,6 +1,8 @@
 // What a rater sees and hears of a clip: words, pictures, sound, or all of it, with one set of controls.
 import { clock, element } from "./app.js";
 
+const LARGEST = 20e6; // bytes of a sound that is drawn, ten minutes
+
 export class Stage {
   constructor(box) {
     this.box = box;
@@ -77,7 +79,9 @@ export class Stage {
     const mine = this.token;
     this.peaks = null;
     try {
-      const bytes = new DataView(await (await fetch(address)).arrayBuffer());
+      const answer = await fetch(address);
+      if (Number(answer.headers.get("content-length")) > LARGEST) throw new Error("too long to draw");
+      const bytes = new DataView(await answer.arrayBuffer());
       if (mine !== this.token) return;
       this.peaks = peaksOf(bytes, 150);
       draw();

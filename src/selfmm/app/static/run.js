@@ -1,5 +1,5 @@
 // The page of a run: curves that follow a training, scores against labels, and the report's pictures.
-import { ask, attempt, element, notify, parameters, poll, remember } from "./app.js";
+import { ask, attempt, element, notify, parameters, pathOf, poll, remember } from "./app.js";
 import { training } from "./curves.js";
 import { plane, signed } from "./plane.js";
 
@@ -63,7 +63,7 @@ if (answers) {
       paint: (index) => (wrong(index) ? "--negative" : "--text"),
       ring: wrong,
       describe: (index) => `${clips.id[index]}: label ${signed(clips.x[index])}, score ${signed(clips.y[index])}. ${clips.text[index]}`,
-      open: data ? (index) => (location.href = `/data/${encodeURI(data)}?clip=${encodeURIComponent(clips.id[index])}`) : null,
+      open: data ? (index) => (location.href = `/data/${pathOf(data)}?clip=${encodeURIComponent(clips.id[index])}`) : null,
     });
   });
   const asked = parameters().get("split");

@@ -1,5 +1,5 @@
 // The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and what epochs did to them.
-import { ask, attempt, element, parameters, remember } from "./app.js";
+import { ask, attempt, element, parameters, pathOf, remember, waiting } from "./app.js";
 import { choiceButtons, clipRows } from "./clip_rows.js";
 import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
@@ -9,7 +9,8 @@ attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "
 
 async function show() {
   const { run, data } = box.dataset;
-  const found = await ask(`/v1/run-labels?run=${encodeURIComponent(run)}`);
+  const ready = waiting(box, "The labels are audited. The first time this takes some seconds.");
+  const found = await ask(`/v1/run-labels?run=${encodeURIComponent(run)}`).finally(ready);
   const { clips, modalities } = found;
   const every = clips.id.map((_, index) => index);
   const neutral = found.neutral;
@@ -34,7 +35,7 @@ async function show() {
     element("section", {}, element("h2", {}, "How far to trust them"),
       element("p", { class: "soft" }, `${found.title[0].toUpperCase()}${found.title.slice(1)}; rule: ${found.rule}.`),
       element("ul", { class: "verdicts" }, found.verdicts.map(([name, verdict]) => element("li", {}, dot(look(name, modalities.indexOf(name)).colour), element("b", {}, name), `: ${verdict}.`))),
-      found.notes.length ? element("ul", { class: "notes" }, found.notes.map((note) => element("li", {}, sentence(note)))) : "",
+      found.notes.length ? element("ul", { class: "notes" }, found.notes.map((note) => element("li", {}, coded(sentence(note))))) : "",
       figures("Audit of the labels", modalities, found.audit),
       found.recovery.length ? figures("Compared with the known labels of single modalities: u-label | m-label, which a u-label must beat", found.recovered, found.recovery) : ""),
     element("section", {}, element("h2", {}, "Distribution"), histograms(found)),
@@ -64,8 +65,10 @@ async function show() {
     const values = clips[`u_${name}`];
     const known = values.filter((value) => value !== null);
     const space = (found.range[1] - found.range[0]) * 0.03;
-    const low = Math.min(found.range[0], ...known) - space;
-    const high = Math.max(found.range[1], ...known) + space;
+    const reach = found.range[1] - found.range[0]; // labels far outside the range are drawn at the edge
+    const low = Math.max(Math.min(found.range[0], ...known), found.range[0] - reach) - space;
+    const high = Math.min(Math.max(found.range[1], ...known), found.range[1] + reach) + space;
+    const beyond = known.filter((value) => value < low || value > high).length;
     drawn = plane(picture, {
       x: clips.m,
       y: values,
@@ -76,7 +79,7 @@ async function show() {
       diagonal: true,
       cross: [neutral, neutral],
       label: `u-label of ${name} against the m-label of ${known.length} clips.`,
-      hint: `On the dashed line both labels are equal. Rings: the sign has changed. Point at a clip; a click shows its labels.`,
+      hint: `On the dashed line both labels are equal. Rings: the sign has changed.${beyond ? ` ${beyond} far outside the range of labels ${beyond === 1 ? "is" : "are"} at the edge.` : ""} Point at a clip; a click shows its labels.`,
       paint: (index) => (flipped(name, index) ? "--ink" : look(name, modalities.indexOf(name)).colour),
       ring: (index) => flipped(name, index),
       describe: (index) => `${clips.id[index]}: m ${signed(clips.m[index])}, u of ${name} ${signed(values[index])}${trust(name, index)}. ${clips.text?.[index] ?? ""}`,
@@ -91,20 +94,23 @@ async function show() {
   }
 
   async function choose(index) {
-    const one = (name) => element("tr", {}, element("th", { scope: "row" }, dot(look(name, modalities.indexOf(name)).colour), name), element("td", { class: "number" }, signed(clips[`u_${name}`][index])), element("td", { class: "number" }, clips[`trust_${name}`] ? clips[`trust_${name}`][index]?.toFixed(2) ?? "–" : "unknown"), element("td", {}, clips[`outcome_${name}`]?.[index]?.replace("_", " ") ?? "–"));
+    const made = Object.fromEntries(modalities.map((name) => [name, element("td", {}, "…")]));
+    const number = (values) => element("td", { class: "number" }, values ? values[index]?.toFixed(2) ?? "–" : "unknown");
+    const one = (name) => element("tr", {}, element("th", { scope: "row" }, dot(look(name, modalities.indexOf(name)).colour), name), element("td", { class: "number" }, signed(clips[`u_${name}`][index])), number(clips[`expected_error_${name}`]), number(clips[`trust_${name}`]), made[name]);
     const chart = element("div", {});
     detail.replaceChildren(
       element("h3", {}, clips.id[index]),
       clips.text?.[index] ? element("p", {}, clips.text[index]) : "",
       element("p", {}, `m-label ${signed(clips.m[index])}`),
-      element("table", { class: "figures" }, element("thead", {}, element("tr", {}, ["modality", "u-label", "trust", "outcome"].map((head, place) => element("th", { scope: "col", class: place === 1 || place === 2 ? "number" : null }, head)))), element("tbody", {}, modalities.map(one))),
+      element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Labels of this clip" }, element("table", { class: "figures" }, element("thead", {}, element("tr", {}, ["modality", "u-label", "expected error", "trust", "how it was made"].map((head, place) => element("th", { scope: "col", class: place >= 1 && place <= 3 ? "number" : null }, head)))), element("tbody", {}, modalities.map(one)))),
       chart,
-      data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${encodeURI(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${encodeURI(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
+      data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${pathOf(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${pathOf(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
     );
     remember({ clip: clips.id[index] });
-    if (found.estimated) return;
+    if (!found.finished) return; // its labels are not in one file yet
     await attempt(async () => {
       const past = await ask(`/v1/run-labels-clip?${new URLSearchParams({ run, clip: clips.id[index] })}`);
+      for (const name of modalities) made[name].textContent = past.made[name] || past.outcomes[name]?.replaceAll("_", " ") || "–";
       const numbers = Object.values(past.epochs)[0];
       if (numbers?.length > 1) curve(chart, { title: "Its labels over the epochs", epochs: numbers, best: found.epoch, digits: 2, height: 190, lines: [...modalities.map((name, place) => ({ ...look(name, place), values: past.labels[name] })), { title: "m", values: numbers.map(() => past.m), colour: "--strong", dash: [4, 4] }] });
     });
@@ -160,6 +166,11 @@ async function show() {
 
 function sentence(text) {
   return text ? text[0].toUpperCase() + text.slice(1) : "";
+}
+
+/** Return a text with commands between backticks as code. */
+function coded(text) {
+  return text.split("`").map((piece, place) => (place % 2 ? element("code", {}, piece) : piece));
 }
 
 function dot(name) {

@@ -11,10 +11,10 @@ if (form) {
   const chosen = () => fields.data.selectedOptions[0];
   function suggest() {
     const facts = chosen().dataset;
-    const box = document.getElementById("facts");
+    const box = document.getElementById("about-data");
     box.textContent = facts.facts ?? "";
     box.className = facts.problem ? "problem" : "soft";
-    document.getElementById("choice").textContent = fields.model.value || fields.preset.value || !fields.data.value || facts.problem
+    document.getElementById("about-model").textContent = fields.model.value || fields.preset.value || !fields.data.value || facts.problem
       ? fields.preset.value && !fields.model.value ? "The preset names the model." : ""
       : Number(facts.rated) < 1000 ? `With ${facts.rated} rated clips it will probably be adapt, which takes seconds.` : `With ${facts.rated} rated clips it will probably be Self-MM, starting from the starter. On a processor without a graphics card that can take hours.`;
     if (own || !fields.data.value) return;
@@ -30,12 +30,12 @@ if (form) {
   async function preview() {
     const turn = (late += 1);
     try {
-      const { command } = await ask("/v1/train", { json: { ...values(), only: true } });
+      const { command, problem } = await ask("/v1/train", { json: { ...values(), only: true } });
       if (turn !== late) return;
-      document.getElementById("command").textContent = command;
-      wrong.textContent = "";
+      if (command) document.getElementById("command").textContent = command;
+      wrong.textContent = fields.data.value && fields.name.value ? problem : "";
     } catch (error) {
-      if (turn === late && fields.data.value && fields.name.value) wrong.textContent = error.message;
+      if (turn === late) wrong.textContent = error.message;
     }
   }
 

@@ -66,8 +66,9 @@ def _low_pass() -> npt.NDArray[np.float64]:
     count = int(np.ceil((_REMOVED - 7.95) / (14.36 * _STEEP / SOUND_RATE))) | 1
     times = np.arange(count) - count // 2
     middle = 2 * (CUT_OFF + _STEEP / 2) / SOUND_RATE
-    taps = np.sinc(middle * times) * np.kaiser(count, 0.1102 * (_REMOVED - 8.7))
-    return taps / taps.sum()
+    taps: npt.NDArray[np.float64] = np.sinc(middle * times) * np.kaiser(count, 0.1102 * (_REMOVED - 8.7))
+    taps /= taps.sum()
+    return taps
 
 
 def _convolved(sound: Floats, taps: npt.NDArray[np.float64]) -> Floats:

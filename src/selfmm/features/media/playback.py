@@ -132,7 +132,8 @@ class _Writer:
 
     def __init__(self, container: Any, rate: Fraction, image: npt.NDArray[np.uint8] | None, sound: bool) -> None:
         self._container, self._rate = container, rate
-        self._video = self._audio = None
+        self._video: Any = None
+        self._audio: Any = None
         self._samples = 0
         if image is not None:
             self._video = container.add_stream(_H264, rate=rate, options=_VIDEO)

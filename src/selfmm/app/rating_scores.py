@@ -1,0 +1,107 @@
+"""Scores and generated labels to propose to raters, and to order clips by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfmm.api import parts
+from selfmm.app.clip_runs import ClipRuns
+from selfmm.app.rating import CLIP, Source
+from selfmm.app.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GENERATED = "labels:"
+"""In front of the name of a run: the labels per modality that it generated, instead of its scores."""
+
+
+class Proposals:
+    """Scores of runs for the clips of a source.
+
+    Args:
+        workspace: the folder that is shown.
+        runs: the runs in it.
+        folder: where to keep scores that a job makes, private to the app.
+    """
+
+    def __init__(self, workspace: Workspace, runs: ClipRuns, folder: Path) -> None:
+        self._workspace, self._runs, self._folder = workspace, runs, folder
+
+    def choices(self, source: Source) -> list[dict[str, Any]]:
+        """Return what can be proposed: ``by``, its ``title`` and whether it is ``ready``; what is ready comes first."""
+        rows = []
+        own = {run.name: run for run in self._runs.of(source.path)} if source.is_dataset else {}
+        for name in (parts.STARTER, *(item.name for item in self._workspace.items("run"))):
+            ready = name in own or self.file(source, name).is_file()
+            rows.append({"by": name, "title": f"scores of {name}", "ready": ready})
+            if name in own and own[name].generated:
+                rows.append({"by": f"{GENERATED}{name}", "title": f"generated labels of {name}", "ready": True})
+        return sorted(rows, key=lambda row: not row["ready"])
+
+    def table(self, source: Source, by: str) -> pd.DataFrame | None:
+        """Return scores or generated labels for the clips of a source, on the scale of its ratings.
+
+        Returns:
+            ``id``, ``score``, ``score_<modality>``; ``low`` and ``high`` where the run knows its error; ``text`` for
+            recordings. None if nothing was chosen, or a job has to make the scores first.
+
+        Raises:
+            NotHereError: if there is no such run.
+            RunError: if its files are damaged.
+        """
+        import pandas as pd
+
+        if not by:
+            return None
+        name = by.removeprefix(GENERATED)
+        own = {run.name: run.path for run in self._runs.of(source.path)} if source.is_dataset else {}
+        if by.startswith(GENERATED):
+            return _generated(parts.RunFolder(self._workspace.path(name)))
+        if (saved := self.file(source, name)).is_file():
+            table = pd.read_parquet(saved)
+        elif name in own:
+            table = parts.RunFolder(own[name]).predictions()
+        else:
+            return None
+        range_of_run, (low, high) = self._range(name), source.ratings.label_range
+        if range_of_run != (low, high):
+            first, last = range_of_run
+            for column in [column for column in table if str(column).split("_")[0] in ("score", "low", "high")]:
+                table[column] = low + (table[column] - first) / (last - first) * (high - low)
+        return table
+
+    def file(self, source: Source, run: str) -> Path:
+        """Return where a job puts the scores of a run for the clips of a source; a changed run has another file."""
+        info = None if run == parts.STARTER else self._workspace.path(run) / "run.json"
+        changed = info.stat().st_mtime_ns if info is not None and info.is_file() else 0
+        key = json.dumps([source.name, run, changed]).encode("utf-8", "surrogatepass")
+        return self._folder / f"scores-{hashlib.sha256(key).hexdigest()[:24]}.parquet"
+
+    def _range(self, run: str) -> tuple[float, float]:
+        return (-3.0, 3.0) if run == parts.STARTER else parts.RunFolder(self._workspace.path(run)).info().label_range
+
+
+def _generated(folder: parts.RunFolder) -> pd.DataFrame | None:
+    """Return the labels of the epoch whose weights a run keeps, in the form of scores."""
+    labels = folder.labels()
+    epochs = set(labels["epoch"])
+    if len(epochs) > 1:
+        labels = labels[labels["epoch"] == folder.metrics()["best_epoch"]]
+    wide = labels.pivot_table(index="id", columns="modality", values="u_label", aggfunc="first")
+    return wide.rename(columns=lambda name: f"score_{name}").rename_axis(columns=None).reset_index()
+
+
+def proposed(
+    scores: pd.DataFrame | None, ids: Sequence[str], target: str, label_range: tuple[float, float]
+) -> dict[str, float]:
+    """Return the score to propose for each of some clips that has one, on the scale of the labels."""
+    column = "score" if target == CLIP else f"score_{target}"
+    if scores is None or column not in scores:
+        return {}
+    known = scores.drop_duplicates("id").set_index("id")[column].reindex(ids).dropna()
+    return dict(zip(known.index.astype(str), known.clip(*label_range).round(2).tolist(), strict=True))

@@ -1,0 +1,129 @@
+"""Trainings from the page: started, watched, stopped and resumed; and the server killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from waiting import wait_until
+
+Visit = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def training(serve: Any, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The app for a folder of its own, with a data set."""
+    root = tmp_path_factory.mktemp("training") / "root"
+    shutil.copytree(workspace / "data", root / "data")
+    return serve(root)
+
+
+def post(served: Any, path: str, content: Any = None) -> tuple[int, Any]:
+    status, body, _ = served.fetch(
+        path, data=json.dumps(content).encode(), method="POST", content_type="application/json"
+    )
+    return status, json.loads(body)
+
+
+FORM = {"data": "data", "model": "", "preset": "", "start": "", "seed": "7", "name": "runs/new"}
+
+
+def test_the_form_stands_for_a_command(training: Any, visit: Visit) -> None:
+    page = visit(training, "/runs/new?data=data").page
+    assert page.get_by_label("Data set", exact=True).input_value() == "data"
+    assert page.get_by_label("Model", exact=True).input_value() == ""
+    assert page.get_by_label("Name of the run").input_value() == "runs/data-auto"
+    page.get_by_label("Model", exact=True).select_option("lf_dnn")
+    assert page.get_by_label("Name of the run").input_value() == "runs/data-lf_dnn"
+    page.get_by_text("The same as a command").click()
+    page.get_by_text("selfmm train data --model lf_dnn --seed 1111 --out runs/data-lf_dnn --resume").wait_for()
+    page.get_by_label("Name of the run").fill("../outside")
+    page.get_by_text("Give the run a name in this folder").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"data": ""}, "Choose a data set"),
+        ({"data": "runs"}, "There is no"),
+        ({"data": "../data"}, "There is no"),
+        ({"model": "other"}, "no model"),
+        ({"model": "/tmp/net.py:Net"}, "no model"),
+        ({"preset": "/tmp/x.toml"}, "no preset"),
+        ({"start": "data"}, "not a run"),
+        ({"seed": "-1"}, "whole number"),
+        ({"seed": "1 --set x"}, "whole number"),
+        ({"name": ""}, "Give the run a name"),
+        ({"name": "/etc/run"}, "Give the run a name"),
+        ({"name": "runs/../../x"}, "Give the run a name"),
+        ({"name": "-x"}, "Give the run a name"),
+        ({"name": "data"}, "already"),
+        ({"name": "data/run"}, "would lie in a data set"),
+    ],
+)
+def test_a_field_that_is_not_valid_is_refused(training: Any, changes: dict[str, str], says: str) -> None:
+    status, answer = post(training, "/v1/train", {**FORM, **changes})
+    assert 400 <= status < 500
+    assert says in answer["error"]
+
+
+def test_another_site_cannot_start_a_job(training: Any) -> None:
+    body = json.dumps(FORM).encode()
+    assert training.fetch("/v1/train", data=body, origin="http://evil.example")[0] == 403
+    assert training.fetch("/v1/train", data=body, token="x" * 43)[0] == 401
+
+
+@pytest.mark.slow
+def test_a_training_outlives_the_server_and_is_stopped_and_resumed(
+    training: Any, serve: Any, visit: Visit, tiny_encoder: str
+) -> None:
+    """kill -9 of the server in the middle of it loses nothing."""
+    from selfmm.app.jobs import Jobs
+    from selfmm.app.state import State
+
+    command = ["train", "data", "--text-encoder", tiny_encoder, "--set", "training.max_epochs=400"]
+    command += ["--set", "training.patience=400", "--set", "training.checkpoint_seconds=0"]
+    command += ["--set", "text.max_tokens=40", "--set", "labels.rule=authors"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(state_of(training)))
+        jobs = Jobs(State.of(training.root).jobs, training.root)
+        job = jobs.start("Train runs/long on data", [[*command, "--out", "runs/long", "--resume"]], out="runs/long")
+    try:
+        window = visit(training, f"/jobs/{job.id}")
+        window.page.get_by_text("Validation error (MAE)").wait_for(timeout=300_000)
+        assert window.page.locator("#status").inner_text() == "running"
+        training.process.kill()
+        training.process.wait()
+        window.page.close()
+        again = serve(training.root)
+        done = len((training.root / "runs" / "long" / "history.jsonl").read_text().splitlines())
+        page = visit(again, f"/jobs/{job.id}").page
+        assert page.locator("#status").inner_text() == "running"
+        wait_until(lambda: len((training.root / "runs" / "long" / "history.jsonl").read_text().splitlines()) > done)
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Resume").wait_for(timeout=300_000)
+        assert page.locator("#status").inner_text() == "stopped"
+        assert "continue with" in page.locator("#log").inner_text()
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_text("resumed after epoch").wait_for(timeout=300_000)
+        assert page.get_by_role("link", name="Open runs/long").is_visible()
+        page.goto(f"{again.base}/runs/runs/long")
+        page.get_by_text("This run is being trained").wait_for()
+        page.goto(f"{again.base}/jobs")
+        assert page.get_by_role("link", name="Train runs/long on data").is_visible()
+    finally:
+        print(jobs.log(job.id))
+        jobs.stop(job.id)
+        wait_until(lambda: jobs.get(job.id).over)
+
+
+def state_of(served: Any) -> str:
+    """Return the folder for the private files of an app, from the environment of its process."""
+    import psutil
+
+    return psutil.Process(served.process.pid).environ()["XDG_STATE_HOME"]
