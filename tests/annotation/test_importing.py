@@ -207,6 +207,53 @@ def test_csv_of_label_studio(tmp_path: Path) -> None:
     assert done.raters == ("1", "2")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "id,label_text,annotator,annotation_id,lead_time,clip",
+        "ID,label_text,annotator,Annotation_ID,x,Clip",
+        "id,label_text,annotator,x,lead_time,clip",
+        "id,label_text,annotator,x,y,clip",  # only clip holds ids of the data set
+    ],
+)
+def test_csv_of_label_studio_whose_tasks_have_numbers_of_clips(tmp_path: Path, header: str) -> None:
+    """id is the number of the task: 3 is a clip too, but another one."""
+    numbers = ["7", "3", "5", "6", "8", "9"]
+    task = "3" if "y" not in header else "1"
+    dataset = small(tmp_path / "data", id=numbers)
+    (tmp_path / "export.csv").write_text(f"{header}\n{task},-2.5,1,55,4.0,7\n")
+    import_corrections(dataset, tmp_path / "export.csv")
+    assert stored(dataset) == {("7", "text"): (-2.5, 1.0, "export.csv")}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("id,label_text,annotator,annotation_id\n3,1,1,55\n", "id is the number of a task"),
+        ("id,label_text,annotator,clip\n3,1,1,7\n", "columns id and clip name different clips"),
+        ("id,clip,label_text\n3,7,1\n7,7,1\n", "columns id and clip name different clips"),
+        ("id,video_id,clip_id,label_text\n3,a,1,1\n", "columns id and video and clip_id name different clips"),
+    ],
+)
+def test_ids_that_could_mean_two_things(tmp_path: Path, content: str, says: str) -> None:
+    dataset = small(tmp_path / "data", id=["7", "3", "a$_$1", "6", "8", "9"])
+    (tmp_path / "sheet.csv").write_text(content)
+    refused(dataset, tmp_path / "sheet.csv", says)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "json-min"])
+def test_a_rating_with_the_words_of_another_clip(dataset: Dataset, tmp_path: Path, form: str) -> None:
+    """A sheet whose rows were mixed by sorting, or that was made from another data set with the same ids."""
+    if form == "csv":
+        path = tmp_path / "sheet.csv"
+        path.write_text('id,text,label_text\na,"Bad  very",1\nb,"bad, very!",2\nt,,1\n')
+    else:
+        data = {"clip": "a", "text": "bad, very"}
+        tasks = [{**data, "label_text": 1}] if form == "json-min" else [{"data": data, "annotations": []}]
+        path = studio(tmp_path, tasks)
+    refused(dataset, path, "ids and words do not belong together: 'the row of a has the words of b'.")
+
+
 def test_rows_without_a_rater_are_several_people(dataset: Dataset, tmp_path: Path) -> None:
     done = import_corrections(dataset, sheet(tmp_path, "id,label_text\na,1\na,2\na,3\nb,1\n"), source="crowd")
     assert done.raters == ("crowd", "crowd #2", "crowd #3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from selfmm.core.folders import taking_turns
 from selfmm.core.messages import count, some
 from selfmm.data.agreement import agreement
 from selfmm.data.corrections import count_corrections
+from selfmm.data.manifest import TEXT
 from selfmm.data.ratings import RATINGS, find_problems, merge_ratings, write_ratings
 from selfmm.data.store import Dataset, open_dataset
 from selfmm.data.tables.reader import SUFFIXES
@@ -69,11 +71,14 @@ def import_corrections(
         OutputError: if the folder cannot be written.
     """
     path = Path(path)
-    ratings = _read(path)
+    samples = dataset.samples.dropna(subset="id")
+    ids = set(samples["id"])
+    ratings = _read(path, ids)
+    if TEXT in samples:
+        ratings.check_texts(dict(samples[["id", TEXT]].dropna().itertuples(index=False, name=None)))
     origin = printable(source or path.name)
     table, repeated = ratings.by_rater(rater_name(rater or "") or rater_name(origin))
     problems = ratings.all_problems()
-    ids = set(dataset.samples["id"].dropna())
     problems += find_problems(table, ids, dataset.modalities, dataset.manifest.label_range)
     if not 0 <= weight <= 1:
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
@@ -120,14 +125,14 @@ def forget_corrections(dataset: Dataset, source: str) -> int:
     return len(table) - len(others)
 
 
-def _read(path: Path) -> Ratings:
+def _read(path: Path, ids: Collection[str]) -> Ratings:
     suffix = path.suffix.lower()
     if not path.is_file():
         raise SourceError(f"{path} {'is not a file' if path.exists() else 'does not exist'}. Check the path.")
     if suffix == ".json":
         return read_label_studio(path)
     if suffix in SUFFIXES:
-        return read_sheet(path)
+        return read_sheet(path, ids)
     raise SourceError(
         f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .parquet) or a Label "
         "Studio export (.json)."

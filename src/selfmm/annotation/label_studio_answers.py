@@ -17,6 +17,7 @@ from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, count, first_line, some
+from selfmm.data.manifest import TEXT
 
 LARGEST = 256 << 20
 """Largest file that is read, in bytes; parsing needs several times as much memory."""
@@ -87,6 +88,7 @@ class _Reader:
         if not isinstance(clip, str) or not isinstance(annotations, list):
             self.misshapen.append(f"{where} (it has no data.{CLIP}, or no list of annotations)")
             return
+        self._note_words(clip, data)
         # A file that did not come from Label Studio may lack the numbers of the tasks.
         self._note_task(clip, task.get("id", where))
         for annotation in sorted(annotations, key=_time):
@@ -116,6 +118,7 @@ class _Reader:
         if not isinstance(clip, str):
             self.misshapen.append(f"{where} (it has no {CLIP})")
             return
+        self._note_words(clip, record)
         self._note_task(clip, record.get("id"))
         rater = _person(record.get("annotator"))
         turn = self._turn(clip, rater)
@@ -134,6 +137,10 @@ class _Reader:
             return 1
         self.unnamed[clip] += 1
         return self.unnamed[clip]
+
+    def _note_words(self, clip: str, data: Mapping[str, Any]) -> None:
+        if isinstance(text := data.get(TEXT), str):
+            self.ratings.texts.append((clip, text))
 
     def _note_task(self, clip: str, task: object) -> None:
         if self.task_of.setdefault(clip, task) != task:

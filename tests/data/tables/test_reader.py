@@ -277,3 +277,12 @@ def test_labels_that_a_program_made_are_not_taken_for_those_of_people(tmp_path: 
     assert read_table_source(table(tmp_path, name, **by_people)).table["label_text"].notna().sum() == 3
     with pytest.raises(SourceError, match="outcome_text says how"):
         read_table_source(table(tmp_path, name, label_text=values, outcome_text=["fixed", "updated", "", "start"]))
+
+
+def test_an_export_of_label_studio_is_not_a_table_of_clips(tmp_path: Path) -> None:
+    """Its ids are the numbers of tasks, which would find the features of other clips."""
+    path = table(tmp_path, clip=[7, 8, 9, 10], annotation_id=[1, 2, 3, 4])
+    with pytest.raises(SourceError, match=r"id is the number of a task, .* selfmm labels DATA --import"):
+        read_table_source(path)
+    with pytest.raises(SourceError, match="id is the number of a task"):
+        read_table_source(path, require_labels=False)

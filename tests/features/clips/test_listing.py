@@ -290,3 +290,11 @@ def test_a_clip_takes_text_as_paths() -> None:
     clip = Clip("a.mp4", subtitles="a.srt")  # type: ignore[arg-type]
     assert (clip.path, clip.subtitles) == (Path("a.mp4"), Path("a.srt"))
     assert Clip.from_json(clip.to_json()).path == Path("a.mp4").absolute()
+
+
+def test_an_export_of_label_studio_is_not_a_table_of_clips(tmp_path: Path) -> None:
+    """Its ids are the numbers of tasks, by which the recordings of other clips would be found."""
+    make(tmp_path, "3.mp4", "7.mp4")
+    path = table(tmp_path, id=[3], clip=[7], label_text=[1.0], Lead_Time=[2.0])
+    with pytest.raises(SourceError, match="id is the number of a task"):
+        read_clips(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ COLUMNS = {  # name in other tables: our name
 SPLIT_WORDS = {"val": "valid", "dev": "valid", "validation": "valid"}
 SEPARATOR = "$_$"
 """Separates the video and the clip in an id of MOSI, MOSEI or SIMS."""
+OF_LABEL_STUDIO = {"annotation_id", "lead_time"}
+"""Columns of Label Studio's CSV, where ``id`` is the number of a task."""
 _BY_PEOPLE = ("", "person", "fixed")  # how a label was made, if a person gave it
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -87,6 +90,16 @@ def refuse_generated(cells: pd.DataFrame, path: Path) -> None:
             f"{path} has labels that a program made, in {', '.join(dict.fromkeys(generated))}; {marks[0]} says how. "
             "They are not people's labels. Remove these columns; or, to use them as if people had given them, remove "
             f"{', '.join(marks)}."
+        )
+
+
+def refuse_label_studio(names: Collection[str], path: Path) -> None:
+    """Raise ``SourceError`` if these columns are those of Label Studio's CSV: its ids are not those of clips."""
+    if "id" in names and (mark := sorted(OF_LABEL_STUDIO.intersection(names))):
+        raise SourceError(
+            f"{path} comes from Label Studio (it has a column {mark[0]}), where id is the number of a task, not of a "
+            f"clip. To add its ratings to a data set: selfmm labels DATA --import {path}. To read it as a table of "
+            f"clips, write their ids into the column id, and remove {mark[0]}."
         )
 
 

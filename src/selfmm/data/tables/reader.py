@@ -35,7 +35,16 @@ from selfmm.data.finite import NonFinite
 from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
 from selfmm.data.scales import default_range
 from selfmm.data.splits import split_rated
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, from_text, read_cells, refuse_generated, words
+from selfmm.data.tables.cells import (
+    COLUMNS,
+    SEPARATOR,
+    SPLIT_WORDS,
+    from_text,
+    read_cells,
+    refuse_generated,
+    refuse_label_studio,
+    words,
+)
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.writer import Frames, Source
 
@@ -134,6 +143,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
     if repeated:
         raise SourceError(f"{path} has the columns {some(repeated)} twice. Remove or rename one of each.")
+    refuse_label_studio(set(raw), path)
     if require_labels:
         refuse_generated(raw, path)
     if path.suffix.lower() != ".parquet":  # the sheets and tables of selfmm mark words that look like formulas

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import did_you_mean, some
-from selfmm.data.tables.cells import COLUMNS, read_cells, words
+from selfmm.data.tables.cells import COLUMNS, read_cells, refuse_label_studio, words
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
 from selfmm.features.clips.rows import Row, RowError, rating_of, read_row
@@ -34,6 +34,7 @@ def names_recordings(path: Path) -> bool:
 def read_clip_table(path: Path, label_column: str | None, require_labels: bool, root: Path) -> ClipList:
     """Return the clips of a table. See `selfmm.features.clips.listing.read_clips` for the arguments."""
     columns = _columns(path)
+    refuse_label_studio(columns, path)
     _take_label(path, columns, label_column, require_labels)
     if not any(name in columns for name in _FIND):
         raise SourceError(
