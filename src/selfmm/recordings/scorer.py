@@ -23,6 +23,7 @@ from selfmm.features.analysis import Analysis, Features
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.dataset import dataset_of
 from selfmm.features.extraction import ClipFeatures, extract_clip, given_words, open_clip
+from selfmm.features.media.recording import probe
 from selfmm.features.quality import warnings
 from selfmm.features.streams import Chunk, Transcript
 from selfmm.recordings.prediction import Prediction, Spread
@@ -132,7 +133,7 @@ class RecordingScorer:
             MediaError, SourceError, MissingPackageError, WeightsError, DatasetError: see :meth:`clip`.
         """
         clip = self._ready(clip)
-        given = given_words(replace(clip, text=None))
+        given = given_words(replace(clip, text=None), probe(clip.path).duration)
         if given is not None and not given.words:
             given = None
         problems: list[str] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmm.core.errors import MissingPackageError, SourceError
+from selfmm.core.messages import count, some
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.times import split_words, spread
 
@@ -18,14 +19,18 @@ SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 """Suffixes that ``read_cues`` reads. If several such files are next to a recording, the first in this order counts."""
 
 
-def read_subtitles(path: Path, start: float | None = None, end: float | None = None) -> Transcript:
+def read_subtitles(
+    path: Path, start: float | None = None, end: float | None = None, *, length: float | None = None
+) -> Transcript:
     """Return the words of a clip from a file of subtitles.
 
-    The words of a cue share its time in proportion to their letters. A cue ends where the next one begins.
+    The words of a cue share its time in proportion to their letters. A cue ends where the next one begins. What nobody
+    says is left out, see `selfmm.features.words.spoken`; the transcript has a warning then.
 
     Args:
         path: .srt, .vtt, .ass or .ssa; or .txt, a transcript without times, which is returned as a whole.
         start, end: seconds in the recording; None: its beginning, its end.
+        length: seconds of the recording, if known. Subtitles that begin later are left out, with a warning.
 
     Returns:
         The words with their middle in the clip, with times from the beginning of the clip.
@@ -38,9 +43,10 @@ def read_subtitles(path: Path, start: float | None = None, end: float | None = N
     if path.suffix.lower() == ".txt":
         return Transcript(" ".join(_read(path).split()))
     first, last = start or 0.0, math.inf if end is None else end
+    cues, warnings = _spoken(path, first, last, length)
     pieces: list[str] = []
     words: list[Word] = []
-    for cue in _one_after_another(read_cues(path)):
+    for cue in _one_after_another(cues):
         texts = split_words(cue.text)
         texts[0] = f" {texts[0]}"  # a blank between cues
         for text, (a, b) in zip(texts, spread(texts, (cue.start, cue.end)), strict=True):
@@ -48,15 +54,41 @@ def read_subtitles(path: Path, start: float | None = None, end: float | None = N
                 pieces.append(text)
                 a, b = max(a, first) - first, min(b, last) - first
                 words.append(Word(text.strip(), round(a, 3), round(b, 3)))
-    return Transcript("".join(pieces).strip(), tuple(words), source="subtitles")
+    return Transcript("".join(pieces).strip(), tuple(words), source="subtitles", warnings=tuple(warnings))
+
+
+def _spoken(path: Path, first: float, last: float, length: float | None) -> tuple[list[Cue], list[str]]:
+    """Return the cues of a recording with the words that are said, and what is odd about those in a clip."""
+    cues = _read_cues(path)
+    from selfmm.features.words.spoken import spoken  # needs pysubs2, as _read_cues does
+
+    said, descriptions, rolling = spoken(cues)
+    warnings = []
+    if rolling:
+        warnings.append("the subtitles show lines several times (rolling captions); each line was read once")
+    if parts := [" ".join(part.split()) for start, part in descriptions if first <= start < last]:
+        warnings.append(f"the subtitles hold what nobody says, which was left out: {some(list(dict.fromkeys(parts)))}")
+    if length is not None and (late := sum(max(length, first) <= cue.start < last for cue in said)):
+        warnings.append(
+            f"{count(late, 'subtitle')} of {path.name} left out: the recording ends before, at {length:.1f} s. Check "
+            "that the file belongs to it"
+        )
+        said = [cue for cue in said if cue.start < length]
+    if length is not None:
+        said = [cue._replace(end=min(cue.end, length)) for cue in said]
+    return said, warnings
 
 
 def read_cues(path: Path) -> tuple[Cue, ...]:
-    """Return the subtitles of a file that have a text, in the order of their starts.
+    """Return the subtitles of a file that have a text, as they are, in the order of their starts.
 
     Raises:
         SourceError, MissingPackageError: see ``read_subtitles``.
     """
+    return tuple(cue._replace(text=" ".join(cue.text.split())) for cue in _read_cues(path))
+
+
+def _read_cues(path: Path) -> list[Cue]:
     text, suffix = _read(path), path.suffix.lower()
     if suffix == ".vtt" and not text.startswith("WEBVTT"):
         raise SourceError(f"{path}: a .vtt file begins with WEBVTT, this one with {text[:20]!r}.")
@@ -67,7 +99,7 @@ def read_cues(path: Path) -> tuple[Cue, ...]:
             "Reading subtitles needs pysubs2. Install it with: pip install 'selfmm[video]'"
         ) from error
     cues = read_ass(path, text) if suffix in (".ass", ".ssa") else read_srt(path, text)
-    return tuple(sorted((cue for cue in cues if cue.text), key=lambda cue: cue.start))
+    return sorted((cue for cue in cues if cue.text), key=lambda cue: cue.start)
 
 
 def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
