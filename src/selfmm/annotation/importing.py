@@ -20,7 +20,7 @@ from selfmm.data.corrections import count_corrections
 from selfmm.data.manifest import TEXT
 from selfmm.data.ratings import RATINGS, find_problems, merge_ratings, write_ratings
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.data.tables.reader import SUFFIXES
+from selfmm.data.tables.cells import TABLES
 from selfmm.data.writer import sha256
 from selfmm.training.corrections import training_corrections
 
@@ -131,7 +131,7 @@ def _read(path: Path, ids: Collection[str]) -> Ratings:
         raise SourceError(f"{path} {'is not a file' if path.exists() else 'does not exist'}. Check the path.")
     if suffix == ".json":
         return read_label_studio(path)
-    if suffix in SUFFIXES:
+    if suffix in TABLES:
         return read_sheet(path, ids)
     raise SourceError(
         f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .parquet) or a Label "

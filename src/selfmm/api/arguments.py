@@ -151,9 +151,7 @@ def _is_input(path: Path) -> bool:
                 "`text=...`."
             )
         return path.is_file()
-    return (path / MANIFEST).is_file() or any(
-        holds_recordings(folder) for folder in (path, *path.iterdir()) if folder.is_dir()
-    )
+    return (path / MANIFEST).is_file() or holds_recordings(path)
 
 
 def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:

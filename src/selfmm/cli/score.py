@@ -148,7 +148,7 @@ def predict(
         _print_table(scores, folder, out)
         return
     _check_recordings(listed, form, curve, split)
-    note(divided.notes if divided is not None else (), err=True)
+    note([*listed.notes, *(divided.notes if divided is not None else ())], err=True)
     if not form.is_card(curve=curve, explain=explain):  # a card has the warnings itself
         _warn(folder)
     results = api.predict_each(

@@ -35,6 +35,7 @@ def explain(error: OSError, path: Path) -> OutputError:
     return OutputError(f"cannot write {path}: {reason}. Nothing was left half-written.")
 
 
+_STRAY = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "system volume information", "lost+found"}
 _unfinished: set[Path] = set()
 
 
@@ -115,6 +116,16 @@ def without_nan(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(entry) for entry in value]
     return value
+
+
+def is_stray(name: str) -> bool:
+    """Return whether a file is what systems and programs leave in any folder: it says nothing about the folder.
+
+    >>> [name for name in (".DS_Store", "Thumbs.db", "~$clips.xlsx", "._a.wav", "a.wav") if not is_stray(name)]
+    ['a.wav']
+    """
+    # Hidden files, resource forks of macOS among them; locks and copies of office programs and editors.
+    return name.startswith((".", "~$", "$RECYCLE", "__MACOSX")) or name.endswith("~") or name.lower() in _STRAY
 
 
 def safe_name(name: str) -> str:

@@ -19,6 +19,10 @@ _LISTED = """
     haw Hawaiian, ln Lingala, ha Hausa, ba Bashkir, jw Javanese, su Sundanese, yue Cantonese
 """
 _NAMES = dict(entry.split(maxsplit=1) for entry in " ".join(_LISTED.split()).split(", "))
+_THREE_LETTERS = set(
+    "eng zho chi cmn deu ger spa rus kor fra fre jpn por tur pol cat nld dut ara swe ita ind hin fin vie heb ukr ell gre"
+    " msa may ces cze ron rum dan hun tam nor tha urd hrv bul lit lat slk slo tel fas per lav ben srp slv est isl ice".split()
+)
 
 
 def language_name(code: str) -> str:
@@ -28,3 +32,13 @@ def language_name(code: str) -> str:
     ('German', 'xx')
     """
     return _NAMES.get(code, code)
+
+
+def is_language(word: str) -> bool:
+    """Return whether a word names a language: a code of two or three letters, with or without a region, or a name.
+
+    >>> [is_language(word) for word in ("de", "en-US", "zh_Hans", "eng", "German", "de-orig", "cut")]
+    [True, True, True, True, True, True, False]
+    """
+    code = word.lower().replace("_", "-").partition("-")[0]
+    return code in _NAMES or code in _THREE_LETTERS or word.title() in _NAMES.values()

@@ -18,7 +18,8 @@ from selfmm.data.inspect import count_unimodal_labels
 from selfmm.data.manifest import Form
 from selfmm.data.mmsa.pickles import read_mmsa_pickle
 from selfmm.data.store import Dataset
-from selfmm.data.tables.reader import SUFFIXES, find_table, read_table_source
+from selfmm.data.tables.cells import TABLES
+from selfmm.data.tables.reader import find_table, read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 
 _PICKLES = (".pkl", ".pickle")
@@ -84,7 +85,7 @@ def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequen
         raise SourceError(f"{src} does not exist. Check the path.")
     if suffix in _PICKLES and src.is_file():
         return read_mmsa_pickle(src, **options), [src]
-    if suffix in SUFFIXES or src.is_dir():
+    if suffix in TABLES or src.is_dir():
         table = find_table(src)
         source = read_table_source(src, **options, seed=seed)
         return source, [table.parent / file for file in source.provenance["files"]]

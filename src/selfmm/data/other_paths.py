@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfmm.core.files import is_stray
 from selfmm.data.manifest import MANIFEST, TABLE
+from selfmm.data.tables.cells import TABLES
 
 RECORDINGS = frozenset(
     (
@@ -16,7 +18,6 @@ RECORDINGS = frozenset(
 )
 """Suffixes of recordings."""
 
-_TABLES = (".csv", ".tsv", ".parquet")
 _PICKLES = (".pkl", ".pickle")
 
 
@@ -31,7 +32,7 @@ def not_a_dataset(path: Path) -> str:
 
 def _of_file(path: Path) -> str:
     suffix = path.suffix.lower()
-    if suffix in _TABLES:
+    if suffix in TABLES:
         return (
             f"{path} is a table, not a data set. Make one with: selfmm extract {path} DST if it lists recordings, "
             f"or selfmm import {path} DST if its features are next to it"
@@ -55,7 +56,7 @@ def _of_folder(path: Path) -> str:
         return f"{path} holds recordings and is not a data set yet. Make one with: selfmm extract {path} DST"
     source = "SOURCE"
     if TABLE not in names:  # otherwise it is what remains of a data set
-        source = next((str(path / name) for name in sorted(names) if name.endswith((*_PICKLES, *_TABLES))), source)
+        source = next((str(path / name) for name in sorted(names) if name.endswith((*_PICKLES, *TABLES))), source)
     return (
         f"{path} is not a data set: it has no {MANIFEST}. Make a data set with: selfmm import {source} DST, or "
         "selfmm extract SOURCE DST"
@@ -70,6 +71,6 @@ def _within(folder: Path) -> Iterator[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     try:
-        return [file for file in folder.iterdir() if not file.name.startswith(".")]
+        return [file for file in folder.iterdir() if not is_stray(file.name)]
     except OSError:
         return []

@@ -11,7 +11,7 @@ import pytest
 
 from data.builders import savez
 from selfmm.core.errors import SourceError
-from selfmm.data.tables.reader import read_table_source
+from selfmm.data.tables.reader import find_table, read_table_source
 
 IDS = ["a", "b", "c", "007"]
 
@@ -286,3 +286,37 @@ def test_an_export_of_label_studio_is_not_a_table_of_clips(tmp_path: Path) -> No
         read_table_source(path)
     with pytest.raises(SourceError, match="id is the number of a task"):
         read_table_source(path, require_labels=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", "others", "packed", "pickled"])
+@pytest.mark.parametrize("name", ["backup 2024.npz", "other.NPZ"])
+def test_arrays_next_to_a_table_that_are_not_its_features_are_left_out(
+    tmp_path: Path, name: str, content: bytes | str
+) -> None:
+    path = table(tmp_path)
+    savez(tmp_path / "audio.npz", features())
+    for stray in ("._audio.npz", "~$audio.npz"):
+        (tmp_path / stray).write_bytes(b"stray")
+    arrays = {
+        "others": {"x": np.ones((2, 2))},
+        "packed": {"frames": np.ones((3, 2)), "lengths": np.array([3])},
+        "pickled": {"x": np.array([{}], dtype=object)},
+    }
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        with (tmp_path / name).open("wb") as file:
+            np.savez(file, **arrays[content])  # type: ignore[arg-type]
+    source = read_table_source(path)
+    assert list(source.frames) == ["audio"]
+    assert any(note.startswith(f"{name} was left out: ") for note in source.notes)
+    (tmp_path / name).rename(tmp_path / "vision.npz")
+    with pytest.raises(SourceError, match=r"vision\.npz"):
+        read_table_source(path)
+
+
+def test_stray_files_are_no_tables(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    for stray in ("._clips.csv", "~$clips.csv", ".~lock.clips.csv#"):
+        (tmp_path / stray).write_bytes(b"\x00\x05\x16\x07")
+    assert find_table(tmp_path) == path

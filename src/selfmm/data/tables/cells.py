@@ -14,6 +14,8 @@ import pandas as pd
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import first_line
 
+TABLES = (".csv", ".tsv", ".parquet")
+"""Suffixes of tables."""
 COLUMNS = {  # name in other tables: our name
     "video_id": "video",
     "mode": "split",

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
+from selfmm.core.files import is_stray
 from selfmm.core.messages import clips, first_line, some
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
 from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
@@ -39,21 +40,31 @@ class FeatureFile:
     read: Callable[[int], Array | None]
 
 
-def find_features(folder: Path, ids: Sequence[str]) -> list[FeatureFile]:
+def find_features(folder: Path, ids: Sequence[str], notes: list[str]) -> list[FeatureFile]:
     """Return every feature file or folder next to a table, in the order of their names.
+
+    Text, audio and vision must have clips of the table. Other names may belong to something else: if such a file has no
+    clip of the table, it is left out, and ``notes`` gets a sentence.
 
     Raises:
         SourceError: if one cannot be read or has none of the clips, or if a modality has two.
     """
     files: dict[str, FeatureFile] = {}
     for path in sorted(folder.iterdir()):
-        is_file = path.suffix == ".npz" and path.is_file()
-        if not is_file and not _is_feature_folder(path):
+        is_file = path.suffix.lower() == ".npz" and path.is_file()
+        if is_stray(path.name) or not (is_file or _is_feature_folder(path)):
+            continue
+        try:
+            read = _open_npz(path, ids) if is_file else _open_folder(path, ids)
+        except SourceError as error:
+            if path.stem in (TEXT, "audio", "vision"):
+                raise
+            notes.append(f"{path.name} was left out: {error}")
             continue
         name = _modality_name(path)
         if name in files:
             raise SourceError(f"{path} and {files[name].path} both hold {name}. Keep the right one.")
-        files[name] = FeatureFile(name, path, _open_npz(path, ids) if is_file else _open_folder(path, ids))
+        files[name] = FeatureFile(name, path, read)
     return list(files.values())
 
 
@@ -65,7 +76,7 @@ def _modality_name(path: Path) -> str:
 
 
 def _is_feature_folder(path: Path) -> bool:
-    if not path.is_dir() or path.name.startswith(".") or (path / MANIFEST).exists():
+    if not path.is_dir() or (path / MANIFEST).exists():
         return False
     return any(file.suffix == ".npy" for file in path.iterdir())
 

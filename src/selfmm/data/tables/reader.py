@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import SourceError, refuse
+from selfmm.core.files import is_stray
 from selfmm.core.messages import clips, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
@@ -39,6 +40,7 @@ from selfmm.data.tables.cells import (
     COLUMNS,
     SEPARATOR,
     SPLIT_WORDS,
+    TABLES,
     from_text,
     read_cells,
     refuse_generated,
@@ -48,7 +50,6 @@ from selfmm.data.tables.cells import (
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.writer import Frames, Source
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
 _KNOWN = ("id", "split", "label", TEXT, *PLACE, "clip_id")
 _FIGURES = ("start", "end", "label_text", "label_audio", "label_vision")
 
@@ -97,7 +98,7 @@ def read_table_source(
         label_range = default_range(table["label"].to_numpy(dtype=np.float64))
         if require_labels:
             notes.append(f"labels are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
-    files = find_features(path.parent, list(table["id"]))
+    files = find_features(path.parent, list(table["id"]), notes)
     frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
     refuse(f"{path} cannot be read as it is:", problems)
     source = Source(
@@ -122,7 +123,8 @@ def find_table(path: Path) -> Path:
     if (path / MANIFEST).is_file():
         raise SourceError(f"{path} is already a data set. Use it as it is.")
     if path.is_dir():
-        tables = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        files = [file for file in path.iterdir() if file.suffix.lower() in TABLES]
+        tables = sorted(file for file in files if not is_stray(file.name))
         if len(tables) != 1:
             names = some([file.name for file in tables])
             has = f"has {len(tables)} tables in it: {names}" if tables else "has no table in it"
@@ -130,7 +132,7 @@ def find_table(path: Path) -> Path:
         return tables[0]
     if not path.is_file():
         raise SourceError(f"{path} does not exist. Check the path.")
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in TABLES:
         raise SourceError(
             f"{path} is not a table (.csv, .tsv or .parquet). To import an MMSA pickle: selfmm import PICKLE FOLDER"
         )

@@ -12,10 +12,11 @@ from selfmm.core.messages import did_you_mean, some
 from selfmm.data.tables.cells import COLUMNS, read_cells, refuse_label_studio, words
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
-from selfmm.features.clips.rows import Row, RowError, rating_of, read_row
+from selfmm.features.clips.rows import Row, RowError, find_recording, rating_of, read_row
 
-TABLES = (".csv", ".tsv", ".parquet")
 _NAMES = {"file": "path", "filename": "path", "file_name": "path", "video_path": "path", **COLUMNS}
+_OURS = ("score", "score_", "made_", "outcome_", "u_label_", "m_label")  # beginnings of the columns of our results
+_OF_CLIPS = {"path", "label", "text", "start", "end", "split", "clip_id", "subtitles"}
 _FIND = ("path", "id", "video")  # any of these columns can name the recording
 _SHOWN = 3
 _TOUCH = 1e-3  # seconds; clips that share no more than this do not overlap
@@ -26,12 +27,38 @@ def is_clip_table(path: Path) -> bool:
     return not {"path", "id", "clip_id"}.isdisjoint(_columns(path))
 
 
+def why_not_of(folder: Path, path: Path, finder: Finder) -> str:
+    """Return why a table in a folder of recordings is not the list of its clips; empty if it is."""
+    try:
+        columns = _columns(path)
+        rows = _rows(columns)
+        ids = _ids(path, rows)
+    except SourceError as error:
+        return str(error)
+    if results := [name for name in columns if name.startswith(_OURS)]:
+        return f"its column {results[0]} holds results of selfmm"
+    if _OF_CLIPS.isdisjoint(columns) and not any(name.startswith("label_") for name in columns):
+        return "it has no column path, label, text or start"
+    if not any(_finds(clip_id, row, folder, finder) for clip_id, row in zip(ids, rows, strict=True)):
+        return "no row of it names a recording in the folder"
+    return ""
+
+
+def _finds(clip_id: str, row: Row, folder: Path, finder: Finder) -> bool:
+    try:
+        return bool(find_recording(clip_id, row, folder, finder))
+    except RowError:
+        return False
+
+
 def names_recordings(path: Path) -> bool:
     """Return whether a table names the file of each clip."""
     return "path" in _columns(path)
 
 
-def read_clip_table(path: Path, label_column: str | None, require_labels: bool, root: Path) -> ClipList:
+def read_clip_table(
+    path: Path, label_column: str | None, require_labels: bool, root: Path, finder: Finder
+) -> ClipList:
     """Return the clips of a table. See `selfmm.features.clips.listing.read_clips` for the arguments."""
     columns = _columns(path)
     refuse_label_studio(columns, path)
@@ -41,11 +68,11 @@ def read_clip_table(path: Path, label_column: str | None, require_labels: bool, 
             f"{path} has no column path, and none named id or video by which recordings could be found; it has "
             f"{', '.join(map(repr, columns))}. Add a column path with the file of each clip."
         )
-    rows = [Row(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
+    rows = _rows(columns)
     if not rows:
         raise SourceError(f"{path} has no rows. Add one row per clip.")
     ids = _ids(path, rows)
-    clips, failures, finder = [], [], Finder()
+    clips, failures = [], []
     for clip_id, row in zip(ids, rows, strict=True):
         try:
             clips.append(read_row(clip_id, row, root, finder, require_label=require_labels))
@@ -53,6 +80,10 @@ def read_clip_table(path: Path, label_column: str | None, require_labels: bool, 
             failures.append(Failure(clip_id, row["path"], str(error)))
     ratings = tuple(rating for rating in map(rating_of, rows) if rating is not None)
     return ClipList(tuple(clips), tuple(failures), tuple(overlap_notes(clips)), ratings)
+
+
+def _rows(columns: dict[str, list[str]]) -> list[Row]:
+    return [Row(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
