@@ -219,6 +219,36 @@ def test_pictures_are_upright(tmp_path: Path, rotation: int) -> None:
     assert np.abs(image.astype(int) - expected).mean() < 10
 
 
+MATRICES = {  # a, b, c, d; the eight ways to put a rectangle
+    "upright": (1, 0, 0, 1),
+    "mirrored": (-1, 0, 0, 1),
+    "upside down and mirrored": (1, 0, 0, -1),
+    "turned by 180": (-1, 0, 0, -1),
+    "turned right": (0, 1, -1, 0),
+    "turned left": (0, -1, 1, 0),
+    "transposed": (0, 1, 1, 0),
+    "transposed and turned by 180": (0, -1, -1, 0),
+}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES)
+def test_pictures_of_every_orientation_are_upright(
+    tmp_path: Path, matrix: tuple[int, int, int, int], suffix: str
+) -> None:
+    stored = np.full((48, 96, 3), 20, dtype=np.uint8)
+    stored[:16, :32], stored[:16, 64:], stored[32:, :32] = 240, 160, 90  # each corner has its own brightness
+    path = write_recording(tmp_path / f"film{suffix}", seconds=0.2, pictures=lambda time: stored)
+    content = bytearray(path.read_bytes())
+    header, (a, b, c, d) = content.index(b"tkhd") + 4, (part * 65536 for part in matrix)
+    content[header + 40 : header + 60] = struct.pack(">5i", a, b, 0, c, d)
+    path.write_bytes(content)
+    image = frames_of(list(read_chunks(path, frame_rate=5)))[0].image
+    expected = matrix_applied(stored, path)
+    assert image.shape == expected.shape
+    assert np.abs(image.astype(int) - expected).mean() < 10
+
+
 def matrix_applied(stored: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, Any]:
     """Turns a picture by the matrix in the track header (ISO 14496-12, 8.3.2): x' = a x + c y, y' = b x + d y."""
     content = path.read_bytes()

@@ -220,4 +220,18 @@ class _Turner:
         scale = min(1.0, self._side / max(width, frame.height))
         size = {"width": max(round(width * scale), 1), "height": max(round(frame.height * scale), 1)}
         image = np.asarray(self._reformatter.reformat(frame, format="rgb24", **size).to_ndarray(), dtype=np.uint8)
-        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+        return np.ascontiguousarray(_oriented(image, frame))
+
+
+def _oriented(image: npt.NDArray[np.uint8], frame: Any) -> npt.NDArray[np.uint8]:
+    """Return the picture as players show it: turned or mirrored, or both.
+
+    The display matrix moves what is stored at (x, y) to (a x + c y, b x + d y), see ISO 14496-12, 8.3.2.
+    """
+    matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(np.int64)
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
