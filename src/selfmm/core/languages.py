@@ -34,6 +34,16 @@ def language_name(code: str) -> str:
     return _NAMES.get(code, code)
 
 
+def language_in(name: str) -> str | None:
+    """Return the language in the name of a file without its suffix, two letters; None if it names none.
+
+    >>> language_in("talk.de"), language_in("talk.en-US.sdh"), language_in("en"), language_in("the.talk")
+    ('de', 'en', None, None)
+    """
+    codes = (word.lower().replace("_", "-").partition("-")[0] for word in reversed(name.split(".")[1:]))
+    return next((code for code in codes if code in _NAMES), None)
+
+
 def is_language(word: str) -> bool:
     """Return whether a word names a language: a code of two or three letters, with or without a region, or a name.
 

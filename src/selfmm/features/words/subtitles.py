@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmm.core.errors import MissingPackageError, SourceError
+from selfmm.core.languages import language_in
 from selfmm.core.messages import count, some
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.times import split_words, spread
@@ -25,7 +26,8 @@ def read_subtitles(
     """Return the words of a clip from a file of subtitles.
 
     The words of a cue share its time in proportion to their letters. A cue ends where the next one begins. What nobody
-    says is left out, see `selfmm.features.words.spoken`; the transcript has a warning then.
+    says is left out, see `selfmm.features.words.spoken`; the transcript has a warning then. The language is the one in
+    the name of the file, as in ``talk.de.srt``.
 
     Args:
         path: .srt, .vtt, .ass or .ssa; or .txt, a transcript without times, which is returned as a whole.
@@ -54,7 +56,8 @@ def read_subtitles(
                 pieces.append(text)
                 a, b = max(a, first) - first, min(b, last) - first
                 words.append(Word(text.strip(), round(a, 3), round(b, 3)))
-    return Transcript("".join(pieces).strip(), tuple(words), source="subtitles", warnings=tuple(warnings))
+    language = language_in(path.stem)
+    return Transcript("".join(pieces).strip(), tuple(words), language, "subtitles", warnings=tuple(warnings))
 
 
 def _spoken(path: Path, first: float, last: float, length: float | None) -> tuple[list[Cue], list[str]]:
