@@ -35,7 +35,10 @@ def explain(error: OSError, path: Path) -> OutputError:
     return OutputError(f"cannot write {path}: {reason}. Nothing was left half-written.")
 
 
-_STRAY = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "system volume information", "lost+found"}
+_LITTER = {
+    *(".ds_store", ".appledouble", ".localized", ".spotlight-v100", ".trashes", ".fseventsd", "__macosx", "icon\r"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", ".directory", "@eadir"),
+}  # macOS; Windows, KDE and network drives
 _unfinished: set[Path] = set()
 
 
@@ -118,14 +121,22 @@ def without_nan(value: object) -> Any:
     return value
 
 
-def is_stray(name: str) -> bool:
-    """Return whether a file is what systems and programs leave in any folder: it says nothing about the folder.
+def is_litter(name: str) -> bool:
+    """Return whether systems and office programs leave a file of this name in any folder; nobody misses it.
 
-    >>> [name for name in (".DS_Store", "Thumbs.db", "~$clips.xlsx", "._a.wav", "a.wav") if not is_stray(name)]
-    ['a.wav']
+    >>> [name for name in (".DS_Store", "Thumbs.db", "~$clips.xlsx", ".~lock.a.csv#", "._a.wav", ".git") if is_litter(name)]
+    ['.DS_Store', 'Thumbs.db', '~$clips.xlsx', '.~lock.a.csv#', '._a.wav']
     """
-    # Hidden files, resource forks of macOS among them; locks and copies of office programs and editors.
-    return name.startswith((".", "~$", "$RECYCLE", "__MACOSX")) or name.endswith("~") or name.lower() in _STRAY
+    return name.startswith(("._", "~$", ".~lock.", ".nfs", ".fuse_hidden", ".#")) or name.lower() in _LITTER
+
+
+def is_stray(name: str) -> bool:
+    """Return whether a file says nothing about the folder it is in: it is hidden, litter or an editor's copy.
+
+    >>> [name for name in (".git", "Thumbs.db", "a.csv~", "a.csv") if not is_stray(name)]
+    ['a.csv']
+    """
+    return name.startswith(".") or name.endswith("~") or is_litter(name)
 
 
 def safe_name(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmm.core.errors import SourceError
+from selfmm.core.files import is_stray
 from selfmm.core.version import __version__
 from selfmm.data.checks import Missing, check_source
 from selfmm.data.findings import unimodal_labels_note
@@ -110,5 +111,6 @@ def _digest(path: Path) -> str:
     """Return the SHA-256 of a file; for a folder, of the names and hashes of its .npy files."""
     if path.is_file():
         return sha256(path)
-    lines = [f"{file.name} {sha256(file)}\n" for file in sorted(path.glob("*.npy"))]
+    files = sorted(file for file in path.glob("*.npy") if not is_stray(file.name))
+    lines = [f"{file.name} {sha256(file)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -78,7 +78,7 @@ def _modality_name(path: Path) -> str:
 def _is_feature_folder(path: Path) -> bool:
     if not path.is_dir() or (path / MANIFEST).exists():
         return False
-    return any(file.suffix == ".npy" for file in path.iterdir())
+    return any(file.suffix == ".npy" and not is_stray(file.name) for file in path.iterdir())
 
 
 def _load(path: Path) -> Any:
