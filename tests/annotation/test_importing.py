@@ -290,7 +290,7 @@ def test_everything_wrong_in_a_sheet_is_reported_at_once(dataset: Dataset, tmp_p
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "should have a column id|cannot read"),
+        ("", "should have a column id|is empty"),
         ("id;label_text\na;1\n", "separated by commas"),
         ("clip,label_text\na,1\n", "should have a column id"),
         ("id,text\na,b\n", "columns label_<modality>"),
@@ -322,7 +322,7 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ("[" * 100_000, "nested too deeply|cannot read"),
         ('{"a":' * 100_000, "nested too deeply|cannot read"),
         ("[" + "9" * 5000 + "]", "cannot read|a list of other things"),
-        ("\ud800", "cannot read"),
+        ("\ud800", "is not UTF-8"),
         ({"id": 1}, "holds a dict"),
         ([1, 2], "a list of other things"),
         ([], "it has no labels"),

@@ -13,7 +13,16 @@ from selfmm.core.errors import SourceError
 from selfmm.core.files import atomic_file
 from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, as_text, from_text, read_cells, refuse_generated, words
+from selfmm.data.tables.cells import (
+    COLUMNS,
+    SEPARATOR,
+    as_text,
+    from_text,
+    number_cell,
+    read_cells,
+    refuse_generated,
+    words,
+)
 
 _RATER = {"rater", "annotator", "coder", "worker", "rater_id", "annotator_id", "worker_id", "workerid", "completed_by"}
 
@@ -57,7 +66,7 @@ def read_sheet(path: Path) -> Ratings:
         key = pd.DataFrame({"id": ids, "rater": raters, "modality": columns[0][0]})
     turns = _turns(key, ratings)
     for modalities, column in columns:
-        values = column.str.strip()
+        values = column.map(number_cell)
         rows = zip(ids, modalities, values, raters, turns, strict=True)
         for clip, modality, value, rater, turn in rows:
             ratings.add(clip, modality, value or None, rater, turn)

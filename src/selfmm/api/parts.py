@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from selfmm.api.labelling import label_set as label_set
     from selfmm.api.scoring import describe_failure as describe_failure
     from selfmm.config.settings import StreamSettings as StreamSettings
+    from selfmm.core.files import records as records
     from selfmm.core.files import to_json as to_json
     from selfmm.core.files import write_table as write_table
     from selfmm.core.jobs.plan import Plan as Plan

@@ -98,12 +98,19 @@ def write_json_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table atomically, as CSV or Parquet by the suffix."""
+    """Write a table atomically, as CSV, JSON (an object per row) or Parquet by the suffix."""
     with atomic_file(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False)
+        elif path.suffix == ".json":
+            temporary.write_text(to_json(records(table)) + "\n", encoding="utf-8")
         else:
             table.to_parquet(temporary, index=False)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, for `to_json`."""
+    return [{str(key): value for key, value in row.items()} for row in table.astype(object).to_dict("records")]
 
 
 def without_nan(value: object) -> Any:

@@ -23,6 +23,8 @@ _PICKLES = (".pkl", ".pickle")
 def not_a_dataset(path: Path) -> str:
     """Return the error message for a path that should be a data set and is not: what it is, and what to do."""
     if not path.exists():
+        if path.suffix.lower() in {*_TABLES, *_PICKLES, *RECORDINGS, ".toml", ".json"}:
+            return f"{path} does not exist. Check the path; a data set is a folder that selfmm import or extract made."
         return (
             f"{path} does not exist. Make a data set with: selfmm import SOURCE {path}, or selfmm extract SOURCE {path}"
         )

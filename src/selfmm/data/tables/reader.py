@@ -29,13 +29,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import SourceError, refuse
-from selfmm.core.messages import clips, some
+from selfmm.core.messages import clips, repeated_ids, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
 from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
 from selfmm.data.scales import default_range
 from selfmm.data.splits import split_rated
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, from_text, read_cells, refuse_generated, words
+from selfmm.data.tables.cells import (
+    COLUMNS,
+    SEPARATOR,
+    SPLIT_WORDS,
+    from_text,
+    number_cell,
+    read_cells,
+    refuse_generated,
+    words,
+)
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.writer import Frames, Source
 
@@ -154,11 +163,14 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
 
 def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: bool) -> pd.DataFrame:
     table = pd.DataFrame({"id": words(raw["id"]).str.strip()})
-    repeated = list(table["id"][table["id"].duplicated()].unique())
+    blank = (table["id"] == "").to_numpy(dtype=bool)
+    repeated = list(table["id"][table["id"].duplicated() & ~blank].unique())
     if repeated:
-        problems.append(f"ids occur more than once: {some(repeated)}. Give each clip its own.")
-    if (table["id"] == "").any():
-        problems.append(f"{clips(int((table['id'] == '').sum()), ('has', 'have'))} no id. Give each one its own.")
+        problems.append(f"{repeated_ids(repeated)}. Give each clip its own.")
+    if blank.any():
+        rows = some(np.asarray(raw.attrs["rows"])[blank].tolist(), quoted=False)
+        where = f"row{'s' if blank.sum() > 1 else ''} {rows}"
+        problems.append(f"{clips(int(blank.sum()), ('has', 'have'))} no id ({where}). Give each one its own.")
     ids = list(table["id"])
     table["label"] = _numbers(raw, "label", ids, problems) if "label" in raw else np.nan
     table[TEXT] = words(raw[TEXT]) if TEXT in raw else pd.Series([None] * len(raw), dtype=object)
@@ -180,7 +192,7 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
 
 
 def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
-    cells = words(raw[column]).str.strip()
+    cells = words(raw[column]).map(number_cell)
     values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():

@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfmm.core.encodings import read_text
 from selfmm.core.errors import SourceError
+from selfmm.core.messages import count, some
 from selfmm.data.other_paths import RECORDINGS
 from selfmm.data.tables.cells import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.words.subtitles import SUFFIXES
+
+_BESIDES = {".txt", ".md", ".csv", ".tsv", ".xlsx", ".parquet", ".json", ".log", *SUFFIXES}
 
 
 class Finder:
@@ -48,15 +52,10 @@ def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
     """Return the content of the .txt file and the path of the .srt, .vtt, .ass or .ssa file next to a recording.
 
     Raises:
-        SourceError: if the .txt file cannot be read, or is not UTF-8.
+        SourceError: if the .txt file cannot be read, or is not Unicode.
     """
     text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(suffix) for suffix in SUFFIXES]
-    try:
-        words = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
-    except OSError as error:
-        raise SourceError(f"cannot read {text.name}: {error.strerror or error}. Check its permissions.") from error
-    except ValueError as error:
-        raise SourceError(f"{text.name} is not UTF-8. Save it as UTF-8.") from error
+    words = read_text(text).strip() if text.is_file() else ""
     return words or None, next((file for file in subtitles if file.is_file()), None)
 
 
@@ -66,7 +65,8 @@ def clips_of_files(source: Path) -> ClipList:
     Raises:
         SourceError: if a folder holds no recording.
     """
-    files = list(_recordings(source)) if source.is_dir() else [(source, "")]
+    listed = list(_files(source)) if source.is_dir() else []
+    files = [(file, video) for file, video in listed if _is_recording(file)] if source.is_dir() else [(source, "")]
     if not files:
         raise SourceError(
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
@@ -83,16 +83,23 @@ def clips_of_files(source: Path) -> ClipList:
             failures.append(Failure(clip_id, str(file), str(error)))
             continue
         clips.append(Clip(file, clip_id, text=text, subtitles=subtitles, video=video))
-    return ClipList(tuple(clips), tuple(failures))
+    others = [str(file.relative_to(source)) for file, _ in listed if _is_other(file)]
+    unread = f"{count(len(others), 'file')} left out, of no kind that is read as a recording: {some(others)}."
+    return ClipList(tuple(clips), tuple(failures), (unread,) if others else ())
 
 
-def _recordings(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the recordings in a folder and its subfolders, each with the name of its subfolder or an empty string."""
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files in a folder and its subfolders, each with the name of its subfolder or an empty string."""
     for file in inside(folder):
         if file.is_dir():
-            yield from ((recording, file.name) for recording in inside(file) if _is_recording(recording))
-        elif _is_recording(file):
+            yield from ((recording, file.name) for recording in inside(file))
+        else:
             yield file, ""
+
+
+def _is_other(file: Path) -> bool:
+    """Return whether a file is neither a recording nor what may lie next to one: a transcript or a table."""
+    return file.suffix.lower() not in RECORDINGS | _BESIDES and file.is_file()
 
 
 def _is_recording(file: Path) -> bool:
