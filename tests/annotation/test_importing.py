@@ -19,6 +19,7 @@ from selfmm.core.errors import OutputError, SourceError
 from selfmm.data.manifest import Modality
 from selfmm.data.ratings import CORRECTIONS, RATINGS
 from selfmm.data.store import Dataset, open_dataset
+from selfmm.data.tables.cells import from_text
 from selfmm.data.writer import Frames, Source, sha256, write_dataset
 
 from annotation.worlds import u_labels  # isort: skip
@@ -47,6 +48,47 @@ def studio(tmp_path: Path, content: object) -> Path:
     path = tmp_path / "export.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
+
+
+def test_a_sheet_as_a_spreadsheet_there_and_back(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    dataset = small(tmp_path / "data", id=FORMULAS)
+    labels = u_labels()
+    labels["id"] = labels["id"].map(dict(zip(TRAIN, FORMULAS, strict=False)))
+    path = tmp_path / "sheet.xlsx"
+    write_sheet(path, clips_to_annotate(dataset, labels, MODALITIES), MODALITIES)
+    book = openpyxl.load_workbook(path)
+    header, *rows = book.active.iter_rows()
+    places = [cell.value for cell in header]
+    ratings = {}
+    for row, rating in zip(rows, [1.5, -2, 0.25, 3], strict=True):
+        assert row[places.index("label_text")].value is None
+        row[places.index("label_text")].value = rating
+        ratings[from_text(row[places.index("id")].value)] = rating
+    book.save(path)
+    import_corrections(dataset, path)
+    assert {clip: value for (clip, _), (value, _, _) in stored(dataset).items()} == ratings
+    assert set(ratings) == set(FORMULAS[:4])
+
+
+@pytest.mark.parametrize("form", ["semicolons", "tabs", "xlsx", "xlsx with text", "csv that is xlsx"])
+def test_ratings_from_a_spreadsheet_of_people_who_write_decimal_commas(
+    dataset: Dataset, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / ("sheet.xlsx" if form.startswith("xlsx") else "sheet.csv")
+    if "xlsx" in form:
+        pytest.importorskip("openpyxl")
+        labels = ["-2,5", "1,25"] if "text" in form else [-2.5, 1.25]
+        pd.DataFrame({"id": ["a", "b"], "label_text": labels}).to_excel(tmp_path / "sheet.xlsx", index=False)
+        (tmp_path / "sheet.xlsx").rename(path)
+    else:
+        rows = ["id;text;label_text", 'a;"gut; nein, sehr gut";-2,5', "b;;1,25", ";;"]
+        path.write_text("\n".join(row.replace(";", "\t") if form == "tabs" else row for row in rows), "utf-16")
+    import_corrections(dataset, path)
+    assert stored(dataset) == {
+        ("a", "text"): (-2.5, 1.0, path.name),
+        ("b", "text"): (1.25, 1.0, path.name),
+    }
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -337,8 +379,7 @@ def test_everything_wrong_in_a_sheet_is_reported_at_once(dataset: Dataset, tmp_p
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "should have a column id|cannot read"),
-        ("id;label_text\na;1\n", "separated by commas"),
+        ("", "should have a column id|is empty"),
         ("clip,label_text\na,1\n", "should have a column id"),
         ("id,text\na,b\n", "columns label_<modality>"),
         ("id,label_text,label_text \na,1,2\n", "each once"),
@@ -369,7 +410,7 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ("[" * 100_000, "nested too deeply|cannot read"),
         ('{"a":' * 100_000, "nested too deeply|cannot read"),
         ("[" + "9" * 5000 + "]", "cannot read|a list of other things"),
-        ("\ud800", "cannot read"),
+        ("\ud800", "is not UTF-8"),
         ({"id": 1}, "holds a dict"),
         ([1, 2], "a list of other things"),
         ([], "it has no labels"),
@@ -426,8 +467,10 @@ def test_other_questions_and_empty_answers_are_left_out(dataset: Dataset, tmp_pa
 def test_files_of_another_kind(dataset: Dataset, tmp_path: Path) -> None:
     refused(dataset, tmp_path / "none.csv", "does not exist")
     refused(dataset, tmp_path, "is not a file")
-    (tmp_path / "x.xlsx").write_bytes(b"")
-    refused(dataset, tmp_path / "x.xlsx", "not a kind of file that can be imported")
+    (tmp_path / "x.txt").write_bytes(b"")
+    refused(dataset, tmp_path / "x.txt", "not a kind of file that can be imported")
+    (tmp_path / "x.ods").write_bytes(b"")
+    refused(dataset, tmp_path / "x.ods", "a kind that is not read. Save it as .xlsx or .csv")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     refused(dataset, tmp_path / "x.parquet", "cannot read")
 
@@ -465,8 +508,8 @@ def test_two_imports_at_once_lose_nothing(dataset: Dataset, tmp_path: Path) -> N
     [
         ("id,label_text,label_text\na,1,2\n", "each once"),
         ("id,id,label_text\na,b,1\n", "each once"),
-        ("id;label_text\na;1,5\n", "semicolons"),
-        ("id;label_text\na;1\n", "semicolons"),
+        ("id;label_text\na;1,5\nb;1.5\n", "with a comma ('1,5') and with a point ('1.5')"),
+        ("id;label_text\na;1,500\n", "thousands or decimals: '1,500'"),
         ("id,label_text\na,1_0e-1\n", "not finite numbers"),
     ],
 )

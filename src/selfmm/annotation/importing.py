@@ -18,9 +18,10 @@ from selfmm.core.messages import count, some
 from selfmm.data.agreement import agreement
 from selfmm.data.corrections import count_corrections
 from selfmm.data.manifest import TEXT
+from selfmm.data.other_paths import TABLES
 from selfmm.data.ratings import RATINGS, find_problems, merge_ratings, write_ratings
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.data.tables.cells import TABLES
+from selfmm.data.tables.cells import refuse_other
 from selfmm.data.writer import sha256
 from selfmm.training.corrections import training_corrections
 
@@ -60,7 +61,7 @@ def import_corrections(
     Args:
         dataset: the data set with the clips. It keeps the corrections that it has read; open it again to see the
             new ones.
-        path: a filled sheet (.csv, .tsv, .parquet) or an export of Label Studio (.json: JSON or JSON-MIN).
+        path: a filled sheet (.csv, .tsv, .xlsx, .parquet) or an export of Label Studio (.json: JSON or JSON-MIN).
         weight: weight of these labels in training, in [0, 1].
         source: a name for the origin of the labels; by default the name of the file.
         rater: who gave the ratings that name nobody; by default the source.
@@ -133,9 +134,10 @@ def _read(path: Path, ids: Collection[str]) -> Ratings:
         return read_label_studio(path)
     if suffix in TABLES:
         return read_sheet(path, ids)
+    refuse_other(path)
     raise SourceError(
-        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .parquet) or a Label "
-        "Studio export (.json)."
+        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .xlsx, .parquet) or a "
+        "Label Studio export (.json)."
     )
 
 

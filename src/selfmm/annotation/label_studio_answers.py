@@ -15,6 +15,7 @@ from typing import Any
 
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings
+from selfmm.core.encodings import read_text
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, count, first_line, some
 from selfmm.data.manifest import TEXT
@@ -33,10 +34,12 @@ def _load(path: Path) -> list[Mapping[str, Any]]:
     try:
         if path.stat().st_size > LARGEST:
             raise SourceError(f"{path} is larger than {LARGEST >> 20} MiB. Export in parts, or choose JSON-MIN.")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_text(path))
     except RecursionError as error:
         raise SourceError(f"{path} is nested too deeply to be an export. {expected}") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}. {expected}") from error
+    except ValueError as error:
         raise SourceError(f"cannot read {path}: {first_line(error)}. {expected}") from error
     if not isinstance(content, list) or not all(isinstance(task, dict) for task in content):
         what = "a list of other things" if isinstance(content, list) else f"a {type(content).__name__}"

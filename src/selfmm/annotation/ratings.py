@@ -84,8 +84,8 @@ class Ratings:
         ]
         if wrong:
             self.problems.append(
-                f"ids and words do not belong together: {some(wrong)}. Check that the file belongs to this data set and "
-                "that sorting did not mix its rows; or remove the column of the words."
+                f"ids and words do not belong together: {some(wrong)}. Check that the file belongs to this data set "
+                "and that sorting did not mix its rows; or remove the column of the words."
             )
 
     def table(self) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from selfmm.core.errors import SourceError
 from selfmm.core.files import atomic_file
 from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
+from selfmm.core.spreadsheets import write_spreadsheet
 from selfmm.data.manifest import TEXT
 from selfmm.data.tables.cells import (
     COLUMNS,
@@ -20,6 +21,7 @@ from selfmm.data.tables.cells import (
     SEPARATOR,
     as_text,
     from_text,
+    number_cell,
     read_cells,
     refuse_generated,
     words,
@@ -30,19 +32,23 @@ _RATER = {"rater", "annotator", "coder", "worker", "rater_id", "annotator_id", "
 
 
 def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
-    """Write clips from `clips_to_annotate` as .csv or .parquet, depending on the suffix."""
+    """Write clips from `clips_to_annotate` as .csv, .xlsx or .parquet, depending on the suffix."""
     empty = {f"{PREFIX}{name}": pd.Series([float("nan")] * len(clips), dtype="float64") for name in modalities}
     table = clips.drop(columns="spread").assign(**empty)
     with atomic_file(path) as temporary:
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
+        elif path.suffix == ".xlsx":
+            # Every word is text there; only one that looks marked must come back as it is.
+            marked = table.map(lambda cell: as_text(cell) if isinstance(cell, str) and cell.startswith("'") else cell)
+            write_spreadsheet(temporary, marked)
         else:
             # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
             table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
 
 
 def read_sheet(path: Path, known: Collection[str]) -> Ratings:
-    """Read the ratings of a .csv, .tsv or .parquet.
+    """Read the ratings of a .csv, .tsv, .xlsx or .parquet.
 
     A row is a clip as one person rated it: ``id`` and ``label_<modality>`` (or MMSA's ``video_id``, ``clip_id`` and
     ``label_T``, ``label_A``, ``label_V``), and ``rater`` or ``annotator`` if there are several people. Or a row is one
@@ -74,7 +80,7 @@ def read_sheet(path: Path, known: Collection[str]) -> Ratings:
         key = pd.DataFrame({"id": ids, "rater": raters, "modality": columns[0][0]})
     turns = _turns(key, ratings)
     for modalities, column in columns:
-        values = column.str.strip()
+        values = column.map(number_cell)
         rows = zip(ids, modalities, values, raters, turns, strict=True)
         for clip, modality, value, rater, turn in rows:
             ratings.add(clip, modality, value or None, rater, turn)
@@ -86,12 +92,13 @@ def _named(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return the cells under our names of columns; raise ``SourceError`` if what is needed is missing."""
     names = [_our_name(str(column).strip()) for column in cells.columns]
     labels = any(name.startswith(PREFIX) for name in names) or {"modality", "label"} <= set(names)
-    ids = "id" in names or {"video", "clip_id"} <= set(names) or (CLIP in names and not OF_LABEL_STUDIO.isdisjoint(names))
+    of_label_studio = CLIP in names and not OF_LABEL_STUDIO.isdisjoint(names)
+    ids = "id" in names or {"video", "clip_id"} <= set(names) or of_label_studio
     if len(set(names)) < len(names) or not ids or not labels:
         raise SourceError(
             f"{path} should have a column id and columns {PREFIX}<modality> (or columns id, modality and label), each "
             f"once, and a column rater if several people rated; it has {some(names)}. "
-            "Fields are separated by commas in .csv (not by semicolons) and by tabs in .tsv."
+            "The names are in the first row."
         )
     return cells.set_axis(names, axis=1)
 
@@ -113,8 +120,8 @@ def _ids(cells: pd.DataFrame, path: Path, known: Collection[str]) -> pd.Series:
         columns.pop("id", None)
         if not columns:
             raise SourceError(
-                f"{path} comes from Label Studio (it has a column {mark[0]}), where id is the number of a task, and it "
-                f"has no column {CLIP} with the ids of the clips. Add it; or, if id does hold them, remove {mark[0]}."
+                f"{path} comes from Label Studio (it has a column {mark[0]}), where id is the number of a task, and "
+                f"it has no column {CLIP} with the ids of clips. Add it; or, if id does hold them, remove {mark[0]}."
             )
     first = next(iter(columns))
     naming = [name for name, ids in columns.items() if not set(ids).isdisjoint(known)] or [first]

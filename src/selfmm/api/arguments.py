@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     # A finished run: its folder, or the run that `selfmm.load` returns.
     Run: TypeAlias = TrainedModel | RunFolder | str | Path
 
-TABLES = (".csv", ".parquet")
-LABEL_FILES = (*TABLES, ".xlsx")
+TABLES = (".csv", ".xlsx", ".parquet")
+"""Suffixes of the tables that are written."""
 
 
 def names(value: str | Sequence[str]) -> list[str]:

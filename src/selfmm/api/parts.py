@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from selfmm.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from selfmm.api.arguments import LABEL_FILES as LABEL_FILES
     from selfmm.api.arguments import TABLES as TABLES
     from selfmm.api.arguments import check_file as check_file
     from selfmm.api.arguments import open_run as open_run
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from selfmm.api.labelling import label_set as label_set
     from selfmm.api.scoring import describe_failure as describe_failure
     from selfmm.config.settings import StreamSettings as StreamSettings
+    from selfmm.core.files import records as records
     from selfmm.core.files import to_json as to_json
     from selfmm.core.files import write_table as write_table
     from selfmm.core.jobs.plan import Plan as Plan

@@ -30,7 +30,7 @@ def labels(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write to this .csv, .parquet or .xlsx file, and a data card (.md)."),
+        typer.Option("--out", "-o", help="Write to this .csv, .xlsx or .parquet file, and a data card (.md)."),
     ] = None,
     long: Annotated[
         bool, typer.Option("--long", help="A row per clip and modality instead of a row per clip.")
@@ -80,7 +80,7 @@ def labels(
             ["--weight, --source and --rater describe the labels of --import FILE; give --import too"]
         )
     if as_json and not audit:
-        raise api.ArgumentsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .parquet"])
+        raise api.ArgumentsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .xlsx"])
     if audit and (long or split is not None):
         raise api.ArgumentsError(["--audit shows all splits; leave out --split and --long"])
     if audit:
@@ -140,7 +140,8 @@ def _agreement(table: pd.DataFrame, *, err: bool = False) -> None:
 def annotate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A sheet to make, .csv or .parquet; or Label Studio's tasks, .json.")
+        Path,
+        typer.Argument(metavar="OUT", help="A sheet to make, .csv, .xlsx or .parquet; or Label Studio's tasks, .json."),
     ],
     most: Annotated[
         int | None,

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
-_FORMAT = "Write to this .csv or .parquet file."
+_FORMAT = "Write to this .csv, .xlsx or .parquet file."
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, which `selfmm train` makes.")]
 RunOrSeeds = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the folder of `train --seeds`.")]

@@ -196,10 +196,19 @@ def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[st
         *([hint] if result.importance else []),
         f"{result.folder}: best.toml, trials.csv",
         "",
-        "The best of several figures on one split is optimistic. Check it with other seeds, then on the test split:",
-        _command("train", data, *named, "--preset", result.preset, *seeds),
-        _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *start),
     ]
+    if result.best.start:
+        lines += [
+            "No trial was better than the settings at the start, so best.toml holds those. To try more: the same "
+            "command with a larger --trials, and --resume."
+        ]
+    else:
+        lines += [
+            "The best of several figures on one split is optimistic. Check it with other seeds, then on the test "
+            "split:",
+            _command("train", data, *named, "--preset", result.preset, *seeds),
+            _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *start),
+        ]
     for line in lines:
         console.print(Text(line), soft_wrap=True)  # commands can be copied
 

@@ -102,12 +102,23 @@ def write_json_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table atomically, as CSV or Parquet by the suffix."""
+    """Write a table atomically, as CSV, spreadsheet, JSON (an object per row) or Parquet by the suffix."""
     with atomic_file(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False)
+        elif path.suffix == ".xlsx":
+            from selfmm.core.spreadsheets import write_spreadsheet
+
+            write_spreadsheet(temporary, table)
+        elif path.suffix == ".json":
+            temporary.write_text(to_json(records(table)) + "\n", encoding="utf-8")
         else:
             table.to_parquet(temporary, index=False)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, for `to_json`."""
+    return [{str(key): value for key, value in row.items()} for row in table.astype(object).to_dict("records")]
 
 
 def without_nan(value: object) -> Any:
@@ -124,8 +135,8 @@ def without_nan(value: object) -> Any:
 def is_litter(name: str) -> bool:
     """Return whether systems and office programs leave a file of this name in any folder; nobody misses it.
 
-    >>> [name for name in (".DS_Store", "Thumbs.db", "~$clips.xlsx", ".~lock.a.csv#", "._a.wav", ".git") if is_litter(name)]
-    ['.DS_Store', 'Thumbs.db', '~$clips.xlsx', '.~lock.a.csv#', '._a.wav']
+    >>> [name for name in (".DS_Store", "Thumbs.db", "~$a.xlsx", ".~lock.a.csv#", "._a.wav", ".git") if is_litter(name)]
+    ['.DS_Store', 'Thumbs.db', '~$a.xlsx', '.~lock.a.csv#', '._a.wav']
     """
     return name.startswith(("._", "~$", ".~lock.", ".nfs", ".fuse_hidden", ".#")) or name.lower() in _LITTER
 

@@ -19,10 +19,11 @@ _LISTED = """
     haw Hawaiian, ln Lingala, ha Hausa, ba Bashkir, jw Javanese, su Sundanese, yue Cantonese
 """
 _NAMES = dict(entry.split(maxsplit=1) for entry in " ".join(_LISTED.split()).split(", "))
-_THREE_LETTERS = set(
-    "eng zho chi cmn deu ger spa rus kor fra fre jpn por tur pol cat nld dut ara swe ita ind hin fin vie heb ukr ell gre"
-    " msa may ces cze ron rum dan hun tam nor tha urd hrv bul lit lat slk slo tel fas per lav ben srp slv est isl ice".split()
-)
+_OTHER_CODES = """
+    eng zho chi cmn deu ger spa rus kor fra fre jpn por tur pol cat nld dut ara swe ita ind hin fin vie heb ukr ell gre
+    msa may ces cze ron rum dan hun tam nor tha urd hrv bul lit lat slk slo tel fas per lav ben srp slv est isl ice
+"""
+_THREE_LETTERS = frozenset(_OTHER_CODES.split())
 
 
 def language_name(code: str) -> str:

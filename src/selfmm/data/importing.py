@@ -18,8 +18,9 @@ from selfmm.data.finite import NonFinite
 from selfmm.data.inspect import count_unimodal_labels
 from selfmm.data.manifest import Form
 from selfmm.data.mmsa.pickles import read_mmsa_pickle
+from selfmm.data.other_paths import TABLES
 from selfmm.data.store import Dataset
-from selfmm.data.tables.cells import TABLES
+from selfmm.data.tables.cells import refuse_other
 from selfmm.data.tables.reader import find_table, read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 
@@ -43,8 +44,8 @@ def import_dataset(
     """Read an MMSA pickle or a table with features, check it, and store it as a data-set folder.
 
     Args:
-        src: ``.pkl`` or ``.pickle`` (see `read_mmsa_pickle`), or ``.csv``, ``.tsv``, ``.parquet`` or a folder with one
-            of these (see `read_table_source`).
+        src: ``.pkl`` or ``.pickle`` (see `read_mmsa_pickle`), or ``.csv``, ``.tsv``, ``.xlsx``, ``.parquet`` or a
+            folder with one of these (see `read_table_source`).
         dst: the folder to make, which appears only when it is complete.
         name, language, label_range, text, tokenizer, non_finite: see the readers.
         missing: ``error`` refuses clips that lack a modality, ``allow`` keeps them.
@@ -90,9 +91,10 @@ def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequen
         table = find_table(src)
         source = read_table_source(src, **options, seed=seed)
         return source, [table.parent / file for file in source.provenance["files"]]
+    refuse_other(src)
     raise SourceError(
         f"{src} is not a kind of file that can be imported. Pass a pickle (.pkl, .pickle), a table (.csv, .tsv, "
-        ".parquet), or a folder with a table in it."
+        ".xlsx, .parquet), or a folder with a table in it."
     )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from selfmm.core.files import is_stray
 from selfmm.data.manifest import MANIFEST, TABLE
-from selfmm.data.tables.cells import TABLES
 
 RECORDINGS = frozenset(
     (
@@ -17,6 +16,10 @@ RECORDINGS = frozenset(
     )
 )
 """Suffixes of recordings."""
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+"""Suffixes of tables."""
+OTHER_TABLES = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+"""Suffixes of spreadsheets that are not read."""
 
 _PICKLES = (".pkl", ".pickle")
 
@@ -24,6 +27,8 @@ _PICKLES = (".pkl", ".pickle")
 def not_a_dataset(path: Path) -> str:
     """Return the error message for a path that should be a data set and is not: what it is, and what to do."""
     if not path.exists():
+        if path.suffix.lower() in {*TABLES, *_PICKLES, *RECORDINGS, ".toml", ".json"}:
+            return f"{path} does not exist. Check the path; a data set is a folder that selfmm import or extract made."
         return (
             f"{path} does not exist. Make a data set with: selfmm import SOURCE {path}, or selfmm extract SOURCE {path}"
         )
@@ -37,6 +42,8 @@ def _of_file(path: Path) -> str:
             f"{path} is a table, not a data set. Make one with: selfmm extract {path} DST if it lists recordings, "
             f"or selfmm import {path} DST if its features are next to it"
         )
+    if suffix in OTHER_TABLES:
+        return f"{path} is a spreadsheet of a kind that is not read. Save it as .xlsx or .csv."
     if suffix in _PICKLES:
         return f"{path} is a pickle, not a data set. Make one with: selfmm import {path} DST"
     if suffix in RECORDINGS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from selfmm.core.errors import ArgumentsError, SourceError
 from selfmm.data.manifest import MANIFEST
-from selfmm.data.tables.cells import TABLES
+from selfmm.data.other_paths import TABLES
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder, inside
 from selfmm.features.clips.listing import holds_recordings, is_recording, read_clips

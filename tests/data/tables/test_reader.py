@@ -209,13 +209,13 @@ def test_damaged_feature_files_are_named(tmp_path: Path, content: bytes) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot read .*No columns"),
+        (b"", "is empty. Write a header"),
         (b"id,label,text\n", "has no row"),
         (b"id,label,text\na,1,x,y\n", "rows longer than its header.*quotes"),
-        (b"id,label,text\na,1,x\nb,1,x,y\n", "cannot read .*line 3"),
+        (b"id,label,text\na,1,x\nb,1,x,y\n", "has 4 fields in line 3, and its header has 3. Put quotes"),
         (b"id,label,text\na,1,\xff\xfe\n", "is not UTF-8"),
         (b"id,label,text,label\na,1,x,2\n", r"has the columns 'label' twice"),
-        (b"id;label;text\na;1;b\n", "no column id and no column label; it has 'id;label;text'"),
+        (b"name;rating\na;1\n", "no column id and no column label; it has 'name', 'rating'"),
         (b"\x00\x00", "."),
         (b"id,label,text\na,1e999,x\nb,abc,x\nc,inf,x\n", r"3 clips have .*: '1e999 \(a\)', 'abc \(b\)', 'inf \(c\)'"),
     ],

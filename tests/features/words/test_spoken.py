@@ -41,12 +41,12 @@ Kind: captions
 Language: en
 
 00:00:00.160 --> 00:00:02.000 align:start position:0%
- 
+~
 the<00:00:00.640><c> film</c><00:00:01.100><c> was</c><00:00:01.500><c> great</c>
 
 00:00:02.000 --> 00:00:02.010 align:start position:0%
 the film was great
- 
+~
 
 00:00:02.010 --> 00:00:04.000 align:start position:0%
 the film was great
@@ -54,12 +54,12 @@ I<00:00:02.500><c> loved</c><00:00:03.000><c> it</c>
 
 00:00:04.000 --> 00:00:04.010 align:start position:0%
 I loved it
- 
+~
 
 00:00:04.010 --> 00:00:06.000 align:start position:0%
 I loved it
 so<00:00:04.500><c> very</c><00:00:05.000><c> much</c>
-"""
+""".replace("~", " ")
 
 
 def lines(*texts: str, seconds: float = 2.0) -> str:
@@ -77,7 +77,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 def dialogue(*texts: str) -> str:
     return ASS + "".join(
-        f"Dialogue: 0,0:00:0{place}.00,0:00:0{place + 1}.00,Default,,0,0,0,,{text}\n" for place, text in enumerate(texts)
+        f"Dialogue: 0,0:00:0{at}.00,0:00:0{at + 1}.00,Default,,0,0,0,,{text}\n" for at, text in enumerate(texts)
     )
 
 
@@ -90,8 +90,8 @@ def dialogue(*texts: str) -> str:
         ("a.srt", lines("the film was great", "the film was great\nI loved it", "I loved it\nso very much")),
         (  # three lines, as television sends them
             "a.srt",
-            lines("the film", "the film\nwas great", "the film\nwas great\nI loved it", "was great\nI loved it\nso very")
-            + "\n5\n00:00:08,000 --> 00:00:09,000\nI loved it\nso very\nmuch\n",
+            lines("the film", "the film\nwas great", "the film\nwas great\nI loved it", "was great\nI loved it\nso")
+            + "\n5\n00:00:08,000 --> 00:00:09,000\nI loved it\nso\nvery much\n",
         ),
         ("a.srt", lines("the film", "the film was great", "I loved", "I loved it", "I loved it so very much")),  # grows
         ("a.srt", lines(*(line for line in ("the film was great", "I loved it", "so very much") for _ in "12"))),

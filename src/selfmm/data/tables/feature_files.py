@@ -20,6 +20,7 @@ from selfmm.core.files import is_stray
 from selfmm.core.messages import clips, first_line, some
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
 from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
+from selfmm.data.tables.altered_ids import altered
 from selfmm.data.writer import Frames
 
 Array = npt.NDArray[Any]
@@ -126,6 +127,9 @@ def _open_npz(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
 
 
 def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence[str]) -> None:
+    hint = altered([id_ for id_ in ids if id_ not in names], set(names) - set(ids))
+    if hint:
+        raise SourceError(f"{path} does not fit the table. {hint}")
     if not set(names) & set(ids):
         raise SourceError(
             f"{path} has no clip of the table: it has {some(sorted(names)) or 'nothing'}, the table has {some(ids)}. "

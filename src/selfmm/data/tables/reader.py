@@ -1,6 +1,6 @@
 """Reader of a user's own data: a table of clips, with their features next to it.
 
-The table is ``.csv``, ``.tsv`` (both UTF-8) or ``.parquet``, one row per clip:
+The table is ``.csv``, ``.tsv``, ``.xlsx`` or ``.parquet``, one row per clip:
 
 ==================== ==============================================================================================
 column               meaning
@@ -30,21 +30,23 @@ import pandas as pd
 
 from selfmm.core.errors import SourceError, refuse
 from selfmm.core.files import is_stray
-from selfmm.core.messages import clips, some
+from selfmm.core.messages import clips, repeated_ids, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
 from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
+from selfmm.data.other_paths import TABLES
 from selfmm.data.scales import default_range
 from selfmm.data.splits import split_rated
 from selfmm.data.tables.cells import (
     COLUMNS,
     SEPARATOR,
     SPLIT_WORDS,
-    TABLES,
     from_text,
+    number_cell,
     read_cells,
     refuse_generated,
     refuse_label_studio,
+    refuse_other,
     words,
 )
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
@@ -128,13 +130,15 @@ def find_table(path: Path) -> Path:
         if len(tables) != 1:
             names = some([file.name for file in tables])
             has = f"has {len(tables)} tables in it: {names}" if tables else "has no table in it"
-            raise SourceError(f"{path} {has}. Give the path of a .csv, .tsv or .parquet file with one row per clip.")
+            raise SourceError(f"{path} {has}. Give the path of one with a row per clip: .csv, .tsv, .xlsx or .parquet.")
         return tables[0]
     if not path.is_file():
         raise SourceError(f"{path} does not exist. Check the path.")
+    refuse_other(path)
     if path.suffix.lower() not in TABLES:
         raise SourceError(
-            f"{path} is not a table (.csv, .tsv or .parquet). To import an MMSA pickle: selfmm import PICKLE FOLDER"
+            f"{path} is not a table (.csv, .tsv, .xlsx or .parquet). To import an MMSA pickle: selfmm import PICKLE "
+            "FOLDER"
         )
     return path
 
@@ -157,7 +161,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     if lacking:
         raise SourceError(
             f"{path} has no column {' and no column '.join(lacking)}; it has {some(list(raw.columns))}. "
-            "Add it; fields are separated by commas in .csv and by tabs in .tsv."
+            "Add it, or give an existing column this name; the names are in the first row."
         )
     if raw.empty:
         raise SourceError(f"{path} has no rows. Add one per clip.")
@@ -166,11 +170,14 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
 
 def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: bool) -> pd.DataFrame:
     table = pd.DataFrame({"id": words(raw["id"]).str.strip()})
-    repeated = list(table["id"][table["id"].duplicated()].unique())
+    blank = (table["id"] == "").to_numpy(dtype=bool)
+    repeated = list(table["id"][table["id"].duplicated() & ~blank].unique())
     if repeated:
-        problems.append(f"ids occur more than once: {some(repeated)}. Give each clip its own.")
-    if (table["id"] == "").any():
-        problems.append(f"{clips(int((table['id'] == '').sum()), ('has', 'have'))} no id. Give each one its own.")
+        problems.append(f"{repeated_ids(repeated)}. Give each clip its own.")
+    if blank.any():
+        rows = some(np.asarray(raw.attrs["rows"])[blank].tolist(), quoted=False)
+        where = f"row{'s' if blank.sum() > 1 else ''} {rows}"
+        problems.append(f"{clips(int(blank.sum()), ('has', 'have'))} no id ({where}). Give each one its own.")
     ids = list(table["id"])
     table["label"] = _numbers(raw, "label", ids, problems) if "label" in raw else np.nan
     table[TEXT] = words(raw[TEXT]) if TEXT in raw else pd.Series([None] * len(raw), dtype=object)
@@ -192,7 +199,7 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
 
 
 def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
-    cells = words(raw[column]).str.strip()
+    cells = words(raw[column]).map(number_cell)
     values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():

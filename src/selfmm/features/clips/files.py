@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from selfmm.core.encodings import read_text
 from selfmm.core.errors import SourceError
 from selfmm.core.files import is_stray
 from selfmm.core.languages import is_language
@@ -15,6 +16,8 @@ from selfmm.data.other_paths import RECORDINGS
 from selfmm.data.tables.cells import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.words.subtitles import SUFFIXES
+
+_BESIDES = {".txt", ".md", ".csv", ".tsv", ".xlsx", ".parquet", ".json", ".log", *SUFFIXES}
 
 
 TRANSCRIPTS = (*SUFFIXES, ".txt")
@@ -91,7 +94,7 @@ class Finder:
             timed: only consider files with times.
 
         Raises:
-            SourceError: if there are several languages, or a .txt file cannot be read or is not UTF-8.
+            SourceError: if there are several languages, or a .txt file cannot be read or is not Unicode.
         """
         files = self._folder(recording.parent).transcripts_of(recording)
         files = [(file, tags) for file, tags in files if not (timed and file.suffix.lower() == ".txt")]
@@ -107,7 +110,7 @@ class Finder:
         chosen = ranked[0][-1]
         self._used[recording] = chosen
         self._left_out |= {file: None for file, _ in files if file != chosen}
-        return (_read(chosen), None) if chosen.suffix.lower() == ".txt" else (None, chosen)
+        return (read_text(chosen).strip() or None, None) if chosen.suffix.lower() == ".txt" else (None, chosen)
 
     @property
     def notes(self) -> list[str]:
@@ -129,18 +132,10 @@ def _check_language(recording: Path, files: Sequence[tuple[Path, list[str]]]) ->
     languages = {tag.replace("_", "-").partition("-")[0] for _, tags in files for tag in tags[:1] if is_language(tag)}
     if len(languages) > 1 and not any("orig" in tag for _, tags in files for tag in tags):
         raise SourceError(
-            f"{recording.name} has transcripts in several languages next to it: {some([file.name for file, _ in files])}. "
-            f"Keep the one in the language that is spoken, or name it {recording.stem}.srt."
+            f"{recording.name} has transcripts in several languages next to it: "
+            f"{some([file.name for file, _ in files])}. Keep the one in the language that is spoken, or name it "
+            f"{recording.stem}.srt."
         )
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text(encoding="utf-8-sig").strip() or None
-    except OSError as error:
-        raise SourceError(f"cannot read {file.name}: {error.strerror or error}. Check its permissions.") from error
-    except ValueError as error:
-        raise SourceError(f"{file.name} is not UTF-8. Save it as UTF-8.") from error
 
 
 def inside(folder: Path) -> list[Path]:
@@ -162,7 +157,8 @@ def clips_of_files(source: Path, finder: Finder) -> ClipList:
     Raises:
         SourceError: if a folder holds no recording.
     """
-    files = list(recordings_in(source)) if source.is_dir() else [(source, "")]
+    listed = list(_files(source)) if source.is_dir() else []
+    files = [(file, video) for file, video in listed if _is_recording(file)] if source.is_dir() else [(source, "")]
     if not files:
         raise SourceError(
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
@@ -179,16 +175,28 @@ def clips_of_files(source: Path, finder: Finder) -> ClipList:
             failures.append(Failure(clip_id, str(file), str(error)))
             continue
         clips.append(Clip(file, clip_id, text=text, subtitles=subtitles, video=video))
-    return ClipList(tuple(clips), tuple(failures))
+    others = [str(file.relative_to(source)) for file, _ in listed if _is_other(file)]
+    unread = f"{count(len(others), 'file')} left out, of no kind that is read as a recording: {some(others)}."
+    return ClipList(tuple(clips), tuple(failures), (unread,) if others else ())
 
 
 def recordings_in(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the recordings in a folder and its subfolders, each with the name of its subfolder or an empty string."""
+    return ((file, video) for file, video in _files(folder) if _is_recording(file))
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files in a folder and its subfolders, each with the name of its subfolder or an empty string."""
     for file in inside(folder):
         if file.is_dir():
-            yield from ((recording, file.name) for recording in inside(file) if _is_recording(recording))
-        elif _is_recording(file):
+            yield from ((recording, file.name) for recording in inside(file))
+        else:
             yield file, ""
+
+
+def _is_other(file: Path) -> bool:
+    """Return whether a file is neither a recording nor what may lie next to one: a transcript or a table."""
+    return file.suffix.lower() not in RECORDINGS | _BESIDES and file.is_file()
 
 
 def _is_recording(file: Path) -> bool:

@@ -6,7 +6,8 @@ subfolder is the ``video`` of its clips, such as a speaker or a conversation. A 
 holds a table of clips counts as that table. Other tables, such as the output of ``selfmm predict``, do not count: see
 `selfmm.features.clips.tables.why_not_of`.
 
-**A table** is .csv, .tsv or .parquet with one row per clip. Its columns are those of `selfmm.data.tables.reader`, and:
+**A table** is .csv, .tsv, .xlsx or .parquet with one row per clip. Its columns are those of
+`selfmm.data.tables.reader`, and:
 
 - ``path`` (or ``file``, ``filename``, ``video_path``): the recording; relative to the folder of the table, or to
   ``media_root``. The table is the user's own, so paths may lead anywhere. Without this column, the recording is
@@ -22,7 +23,8 @@ from pathlib import Path
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import count, some
-from selfmm.data.tables.cells import TABLES
+from selfmm.data.other_paths import OTHER_TABLES, TABLES
+from selfmm.data.tables.cells import refuse_other
 from selfmm.features.clips.clip import ClipList
 from selfmm.features.clips.files import Finder, clips_of_files, inside, recordings_in
 from selfmm.features.clips.tables import is_clip_table, names_recordings, read_clip_table, why_not_of
@@ -30,7 +32,7 @@ from selfmm.features.clips.tables import is_clip_table, names_recordings, read_c
 
 def is_recording(path: Path) -> bool:
     """Return whether a path counts as a recording: a file that is not a table."""
-    return path.is_file() and path.suffix.lower() not in TABLES
+    return path.is_file() and path.suffix.lower() not in (*TABLES, *OTHER_TABLES)
 
 
 def holds_recordings(path: Path) -> bool:
@@ -68,6 +70,7 @@ def read_clips(
     source = Path(source)
     if not source.exists():
         raise SourceError(f"{source} does not exist. Give a recording, a folder of recordings, or a table of clips.")
+    refuse_other(source)
     if finder is None:
         finder = Finder()
         options = {"label_column": label_column, "require_labels": require_labels, "media_root": media_root}
@@ -117,5 +120,6 @@ def _not_listed(folder: Path, table: Path, listed: ClipList) -> list[str]:
     if not others:
         return []
     return [
-        f"{table.name} lists the clips of {folder}; {count(len(others), 'recording')} not in it left out: {some(others)}."
+        f"{table.name} lists the clips of {folder}; {count(len(others), 'recording')} not in it left out: "
+        f"{some(others)}."
     ]

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from selfmm.core.errors import SourceError
-from selfmm.core.messages import did_you_mean, some
-from selfmm.data.tables.cells import COLUMNS, read_cells, refuse_label_studio, words
+from selfmm.core.errors import MissingPackageError, SourceError
+from selfmm.core.messages import did_you_mean, repeated_ids
+from selfmm.data.tables.cells import COLUMNS, number_cell, read_cells, refuse_label_studio, words
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
 from selfmm.features.clips.rows import Row, RowError, find_recording, rating_of, read_row
@@ -18,6 +18,7 @@ _NAMES = {"file": "path", "filename": "path", "file_name": "path", "video_path":
 _OURS = ("score", "score_", "made_", "outcome_", "u_label_", "m_label")  # beginnings of the columns of our results
 _OF_CLIPS = {"path", "label", "text", "start", "end", "split", "clip_id", "subtitles"}
 _FIND = ("path", "id", "video")  # any of these columns can name the recording
+_MEANT = {*_FIND, "clip_id", "split", "text", "subtitles", "start", "end"}
 _SHOWN = 3
 _TOUCH = 1e-3  # seconds; clips that share no more than this do not overlap
 
@@ -33,7 +34,7 @@ def why_not_of(folder: Path, path: Path, finder: Finder) -> str:
         columns = _columns(path)
         rows = _rows(columns)
         ids = _ids(path, rows)
-    except SourceError as error:
+    except (SourceError, MissingPackageError) as error:
         return str(error)
     if results := [name for name in columns if name.startswith(_OURS)]:
         return f"its column {results[0]} holds results of selfmm"
@@ -56,9 +57,7 @@ def names_recordings(path: Path) -> bool:
     return "path" in _columns(path)
 
 
-def read_clip_table(
-    path: Path, label_column: str | None, require_labels: bool, root: Path, finder: Finder
-) -> ClipList:
+def read_clip_table(path: Path, label_column: str | None, require_labels: bool, root: Path, finder: Finder) -> ClipList:
     """Return the clips of a table. See `selfmm.features.clips.listing.read_clips` for the arguments."""
     columns = _columns(path)
     refuse_label_studio(columns, path)
@@ -79,7 +78,8 @@ def read_clip_table(
         except RowError as error:
             failures.append(Failure(clip_id, row["path"], str(error)))
     ratings = tuple(rating for rating in map(rating_of, rows) if rating is not None)
-    return ClipList(tuple(clips), tuple(failures), tuple(overlap_notes(clips)), ratings)
+    unread = () if "label" in columns else tuple(name for name in columns if _may_be_ratings(name, columns[name]))
+    return ClipList(tuple(clips), tuple(failures), tuple(overlap_notes(clips)), ratings, unread)
 
 
 def _rows(columns: dict[str, list[str]]) -> list[Row]:
@@ -111,13 +111,22 @@ def _take_label(path: Path, columns: dict[str, list[str]], wanted: str | None, r
         )
 
 
+def _may_be_ratings(name: str, cells: Sequence[str]) -> bool:
+    """Return whether a column has numbers and no meaning here."""
+    if name in _MEANT or name.startswith("label_"):
+        return False
+    try:
+        return bool([float(cell) for cell in map(number_cell, cells) if cell])
+    except ValueError:
+        return False
+
+
 def _ids(path: Path, rows: Sequence[Row]) -> list[str]:
     """Return the ids. A missing id becomes the name of the file, with a number if it holds several clips."""
     ids = [row.id for row in rows]
     repeated = [clip_id for clip_id, times in Counter(filter(None, ids)).items() if times > 1]
     if repeated:
-        count = "1 id occurs" if len(repeated) == 1 else f"{len(repeated)} ids occur"
-        raise SourceError(f"{path}: {count} more than once: {some(repeated)}. Give each clip a different id.")
+        raise SourceError(f"{path}: {repeated_ids(repeated)}. Give each clip a different id.")
     stems = {row["path"]: Path(row["path"]).stem for row in rows if row["path"]}
     ambiguous = Counter(stems.values())
     of_file = Counter(row["path"] for row, clip_id in zip(rows, ids, strict=True) if not clip_id)

@@ -131,8 +131,8 @@ class Reading:
         opposite = 0.0 if self._sound is None else self._sound.opposite
         if opposite:
             self._problems.append(
-                f"left and right cancel each other for {opposite:.1f} s (one is the other upside down): their difference "
-                "was read."
+                f"left and right cancel each other for {opposite:.1f} s (one is the other upside down): their "
+                "difference was read."
             )
         late = max(lane.late for lane in self._lanes.values())
         if late:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfmm.core.encodings import read_text
 from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.core.languages import language_in
 from selfmm.core.messages import count, some
@@ -38,8 +39,8 @@ def read_subtitles(
         The words with their middle in the clip, with times from the beginning of the clip.
 
     Raises:
-        SourceError: if the file cannot be read, is not UTF-8, or is not a file of subtitles; with the number of a wrong
-            line.
+        SourceError: if the file cannot be read, is not Unicode, or is not a file of subtitles; with the number of the
+            wrong line.
         MissingPackageError: if pysubs2 is not installed.
     """
     if path.suffix.lower() == ".txt":
@@ -132,16 +133,7 @@ def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
 
 
 def _read(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8, for example with: "
-            f"iconv -f WINDOWS-1252 -t UTF-8"
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return read_text(path).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _stamp(seconds: float) -> str:
