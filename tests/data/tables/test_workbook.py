@@ -158,7 +158,7 @@ def test_an_empty_spreadsheet_and_a_zip_of_something_else(tmp_path: Path) -> Non
         read_cells(workbook(tmp_path / "a.xlsx"))
     with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as book:
         book.writestr("x", "y")
-    with pytest.raises(SourceError, match="cannot read .* as a spreadsheet"):
+    with pytest.raises(SourceError, match=r"cannot read .* as a spreadsheet"):
         read_cells(tmp_path / "b.xlsx")
 
 

@@ -353,6 +353,13 @@ def test_transcripts_in_several_languages(tmp_path: Path) -> None:
     assert "several languages next to it: 'talk.de.srt', 'talk.en.srt'. Keep the one" in reasons(listed)["talk"]
 
 
+@pytest.mark.parametrize("line", ["00:00:01,000 --> 00:00:02,000", "[00:01.000 --> 00:02.000]  so good"])
+def test_subtitles_in_a_text_file_are_not_words(tmp_path: Path, line: str) -> None:
+    make(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "a.txt").write_text(f"1\n{line}\nso good\n")
+    assert reasons(read_clips(tmp_path)) == {"a": "a.txt holds subtitles with times, not words alone. Name it a.srt."}
+
+
 def test_the_note_names_the_transcripts_that_are_not_used(tmp_path: Path) -> None:
     make(tmp_path, "a.mp4", "a.srt", "a.txt", "b.mp4", "b.vtt", "c.mp4")
     assert read_clips(tmp_path).notes == (

@@ -142,6 +142,10 @@ def test_what_is_said_twice_is_kept(tmp_path: Path, texts: tuple[str, ...]) -> N
         ("It was (umm) fine [sighs]", "It was umm fine"),
         ("♪ la la la ♪", ""),
         ("♪ la la\nla la ♪ He left.", "He left."),
+        ("♪♪ la la ♪♪", ""),
+        ("♪ ♫ la la ♫ ♪ So. ♪ la ♪", "So."),
+        ("(♪ upbeat music ♪) So.", "So."),
+        ("\u202a[MUSIC]\u202c", ""),
         ("# la la la #", ""),
         ("We are #1 and #2", "We are #1 and #2"),
         ("He left. ♪", "He left."),
@@ -151,6 +155,7 @@ def test_what_is_said_twice_is_kept(tmp_path: Path, texts: tuple[str, ...]) -> N
         (">>> REPORTER: Yes.\n>> No.", "Yes.\nNo."),
         (">> WE SAY: NO", "NO"),
         ("JOHN: Yes.\n- WOMAN 2: No.", "Yes.\n- No."),
+        ("– JOHN: Yes.", "– Yes."),
         ("MRS. O'NEIL:\nYes.", "Yes."),
         ("[JOHN]: yes", "yes"),
         ("DR. NO (on phone): Yes.", "Yes."),
@@ -170,6 +175,24 @@ def test_what_nobody_says_is_left_out(text: str, said: str) -> None:
     assert "".join(cue.text for cue in cues).split() == said.split()
     assert not rolling
     assert all(start == 1 for start, _ in descriptions)
+
+
+def test_names_in_the_transcript_of_a_meeting() -> None:
+    texts = ["Ann Lee: Hello.", "Bob: I told you: go.", "Bob: Note: it is late.", "So it is."]
+    cues, descriptions, _ = spoken([Cue(place, place + 1, text) for place, text in enumerate(texts)])
+    assert [cue.text for cue in cues] == ["Hello.", "I told you: go.", "Note: it is late.", "So it is."]
+    assert [part for _, part in descriptions] == ["Ann Lee:", "Bob:", "Bob:"]
+    once = ["Note: it is late.", "So it is.", "Yes."]
+    assert [cue.text for cue in spoken([Cue(place, place + 1, text) for place, text in enumerate(once)]).cues] == once
+
+
+def test_signs_and_songs_of_ass(tmp_path: Path) -> None:
+    content = dialogue("Hello.", "EXIT", "la la", "Bye.").splitlines(keepends=True)
+    content[-3], content[-2] = content[-3].replace("Default", "Signs"), content[-2].replace("Default", "OP_Romaji")
+    (tmp_path / "a.ass").write_text("".join(content))
+    transcript = read_subtitles(tmp_path / "a.ass")
+    assert transcript.text == "Hello. Bye."
+    assert "'[EXIT]', '[la la]'" in transcript.warnings[0]
 
 
 def test_a_song_over_several_subtitles() -> None:

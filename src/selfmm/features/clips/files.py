@@ -24,6 +24,7 @@ TRANSCRIPTS = (*SUFFIXES, ".txt")
 """Suffixes of transcripts. If a recording has several next to it, the first in this order counts."""
 
 _KINDS = {"sdh", "cc", "auto", "asr", "default", "orig"}  # of subtitles, in the names of their files
+_TIMES = re.compile(r"^\s*\[?(?:\d+:)?\d+:\d+(?:[.,]\d+)?\s*-->", re.MULTILINE)
 _FORCED = "forced"  # only what is said in another language than the rest
 
 
@@ -110,7 +111,7 @@ class Finder:
         chosen = ranked[0][-1]
         self._used[recording] = chosen
         self._left_out |= {file: None for file, _ in files if file != chosen}
-        return (read_text(chosen).strip() or None, None) if chosen.suffix.lower() == ".txt" else (None, chosen)
+        return (_words(chosen), None) if chosen.suffix.lower() == ".txt" else (None, chosen)
 
     @property
     def notes(self) -> list[str]:
@@ -136,6 +137,13 @@ def _check_language(recording: Path, files: Sequence[tuple[Path, list[str]]]) ->
             f"{some([file.name for file, _ in files])}. Keep the one in the language that is spoken, or name it "
             f"{recording.stem}.srt."
         )
+
+
+def _words(file: Path) -> str | None:
+    text = read_text(file).strip()
+    if _TIMES.search(text):
+        raise SourceError(f"{file.name} holds subtitles with times, not words alone. Name it {file.stem}.srt.")
+    return text or None
 
 
 def inside(folder: Path) -> list[Path]:

@@ -20,6 +20,8 @@ from pysubs2.formats.subrip import SubripFormat
 
 from selfmm.core.errors import SourceError
 
+_NOT_SAID = re.compile(r"sign|song|lyric|karaoke|credit|(?:^|[^a-z])(?:op|ed)(?:[^a-z]|$)", re.IGNORECASE)  # styles
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _LINE = "\x1f"  # between the lines of a subtitle, where pysubs2 gets one line
 _EXAMPLE = "a time like 00:00:01,000 --> 00:00:02,500"
 _TIME = r"(-?)(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
@@ -68,7 +70,9 @@ def read_ass(path: Path, text: str) -> Iterator[Cue]:
         start, end = event.start / 1000, event.end / 1000
         if not 0 <= start <= end:
             raise SourceError(f"{path}, dialogue {number}: a subtitle cannot last from {start} s to {end} s.")
-        yield Cue(start, end, _lines(event.plaintext))
+        text = _lines(event.plaintext)
+        # What is on signs is not said, nor are the songs at the beginning and the end.
+        yield Cue(start, end, f"[{text}]" if _NOT_SAID.search(event.style) else text)
 
 
 def read_srt(path: Path, text: str) -> Iterator[Cue]:
@@ -93,6 +97,7 @@ def read_srt(path: Path, text: str) -> Iterator[Cue]:
 
 def _lines(text: str) -> str:
     """Return the lines of a text that are not blank, with one blank between words."""
+    text = _INVISIBLE.sub("", text)
     return "\n".join(line for part in text.split("\n") if (line := " ".join(part.split())))
 
 

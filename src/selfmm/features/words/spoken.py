@@ -18,11 +18,11 @@ _FLASH = 0.05  # seconds; too short to say anything
 _FEW = 3  # lines that are shown twice
 
 _NOTES = "[♩♪♫♬\U0001f3b5\U0001f3b6]"
-_SUNG = re.compile(rf"{_NOTES}[^♩♪♫♬\U0001f3b5\U0001f3b6]*{_NOTES}+|^# .*? #$", re.MULTILINE)
+_SUNG = re.compile(rf"(?:{_NOTES}\s*)+[^{_NOTES[1:-1]}]*(?:{_NOTES}\s*)+|^# .*? #$", re.MULTILINE)
 _IN_BRACKETS = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|【[^【】]*】|〔[^〔〕]*〕|\(([^()]*)\)|（[^（）]*）")
 _FILLER = re.compile(r"u+h*m*|h+m+|e+r+m*|a+h+|o+h+|m+h*m+", re.IGNORECASE)  # (umm) is said
-_CHANGE = re.compile(r"^([ -]*)(?:>|&gt;|»){2,3}", re.MULTILINE)  # of the speaker
-_NAME = re.compile(r"^([ -]*(?:(?:>|&gt;|»){2,3})?)\s*([^\W\d_][\w .'#&-]{0,30}?)\s*:(?=\s|$)(.*)", re.MULTILINE)
+_CHANGE = re.compile(r"^([ –—-]*)(?:>|&gt;|»){2,3}", re.MULTILINE)  # of the speaker
+_NAME = re.compile(r"^([ –—-]*(?:(?:>|&gt;|»){2,3})?)\s*([^\W\d_][\w .'#&-]{0,30}?)\s*:(?=\s|$)(.*)", re.MULTILINE)
 _THANKS = re.compile(
     r"(?:subtitl\w+|caption\w*|transcri\w+|sync\w*)\b[^.?!]{0,30}\bby\b.*"
     r"|(?=.*(?:www\.|\.(?:com|org|net)\b)).*\b(?:subtitl|caption|transcri|translat|sync|download)\w*.*",
@@ -51,8 +51,9 @@ def spoken(cues: Sequence[Cue]) -> Spoken:
     descriptions: list[tuple[float, str]] = []
     said = []
     sings = False  # whether a song goes on in the next subtitle
+    named = _names_speakers(once or cues)
     for cue in once or cues:
-        text, parts, sings = _said(cue.text, sings)
+        text, parts, sings = _said(cue.text, sings, named)
         descriptions += [(cue.start, part) for part in parts]
         if any(map(str.isalnum, text)):
             said.append(cue._replace(text=text))
@@ -89,8 +90,24 @@ def _repeated(before: Cue, cue: Cue) -> int:
     return 0
 
 
-def _said(text: str, sings: bool) -> tuple[str, list[str], bool]:
-    """Return the words that are said, the other parts, and whether a song goes on after the text."""
+def _names_speakers(cues: Sequence[Cue]) -> bool:
+    """Return whether most subtitles begin with a name, as in the transcripts of meetings: ``Ann Lee: Hello.``"""
+    names = [match.group(2) for cue in cues if (match := _NAME.match(cue.text)) and _is_name(match.group(2))]
+    return len(names) > 1 and 2 * len(names) >= len(cues)
+
+
+def _is_name(words: str) -> bool:
+    return all(word[0].isupper() for word in words.split())
+
+
+def _said(text: str, sings: bool, named: bool) -> tuple[str, list[str], bool]:
+    """Return the words that are said, the other parts, and whether a song goes on after the text.
+
+    Args:
+        text: the lines of a subtitle.
+        sings: whether a song goes on from the one before.
+        named: whether names before a colon are those of speakers, however they are written.
+    """
     if _THANKS.fullmatch(text):
         return "", [text], False
     parts: list[str] = []
@@ -108,7 +125,7 @@ def _said(text: str, sings: bool) -> tuple[str, list[str], bool]:
         mark, name, rest = match.groups()
         # In captions in capitals alone, a word before a colon can be said.
         capitals = name.isupper() and (not rest.strip() or not rest.isupper())
-        if not capitals and (mark.strip(" -") == "" or not all(word[0].isupper() for word in name.split())):
+        if not capitals and not ((named or mark.strip(" –—-")) and _is_name(name)):
             return match.group()
         parts.append(f"{name}:")
         return f"{mark}{rest}"
