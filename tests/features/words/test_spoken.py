@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from selfmm.core.errors import SourceError
 from selfmm.features.words.cue_files import Cue
 from selfmm.features.words.spoken import spoken
 from selfmm.features.words.subtitles import read_subtitles, to_srt
@@ -221,3 +222,12 @@ def test_subtitles_after_the_end_of_the_recording(tmp_path: Path) -> None:
     )
     assert not read_subtitles(path, 0, 7, length=8).warnings  # they are not in this clip
     assert not read_subtitles(path).warnings
+
+
+def test_scores_that_predict_wrote_as_subtitles_are_not_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    path.write_text(lines("+0.53 ±0.92", "-1.00  (text +1.25  audio -0.10)", "no score", "53 ±12", "no information"))
+    with pytest.raises(SourceError, match=r"holds scores, as `selfmm predict --srt` writes them, not words\. Move"):
+        read_subtitles(path)
+    path.write_text(lines("three", "2", "1"))
+    assert read_subtitles(path).text == "three 2 1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 """Suffixes that ``read_cues`` reads. If several such files are next to a recording, the first in this order counts."""
+_SCORE = re.compile(r"(?:[+-]?\d+\.\d+(?: ±[\d.]+)?|[+-]?\d+ ±\d+|no score|no information)(?: \(.* [+-]?[\d.]+\))?")
 
 
 def read_subtitles(
@@ -64,6 +66,11 @@ def read_subtitles(
 def _spoken(path: Path, first: float, last: float, length: float | None) -> tuple[list[Cue], list[str]]:
     """Return the cues of a recording with the words that are said, and what is odd about those in a clip."""
     cues = _read_cues(path)
+    if cues and all(_SCORE.fullmatch(cue.text) for cue in cues):
+        raise SourceError(
+            f"{path} holds scores, as `selfmm predict --srt` writes them, not words. Move it away from the recording, "
+            "or rename it."
+        )
     from selfmm.features.words.spoken import spoken  # needs pysubs2, as _read_cues does
 
     said, descriptions, rolling = spoken(cues)
