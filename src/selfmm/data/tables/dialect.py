@@ -10,13 +10,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import some
 
 SEPARATORS = (",", ";", "\t", "|")
-_NAMED = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)  # the first line that Excel writes and hides
+_NAMED = re.compile(r'"?sep=([,;|\t])"?\r?\n', re.IGNORECASE)  # the first line that Excel writes and hides
 _KNOWN = re.compile(
     r"(id|label|text|path|file|file_?name|video|video_(id|path)|clip|clip_id|split|mode|start|end|start_s|end_s"
     r"|subtitles|rater|annotator|modality|label_\w+)",
@@ -86,7 +87,7 @@ def with_points(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for place, found in commas.items():
         if found:
             changed = [word.replace(",", ".") if _COMMA.fullmatch(word) else word for word in cells[place]]
-            table.isetitem(place, pd.Series(changed, index=table.index, dtype=object))
+            table.isetitem(place, np.array(changed, dtype=object))
     return table
 
 
