@@ -70,7 +70,7 @@ def test_a_transcript_that_is_not_utf8_costs_one_clip(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("schön".encode("latin-1"))
     clips = read_clips(tmp_path)
     assert ids(clips) == ["b"]
-    assert reasons(clips)["a"] .startswith(f"{tmp_path / 'a.txt'} is not UTF-8 text (byte 3).")
+    assert reasons(clips)["a"].startswith(f"{tmp_path / 'a.txt'} is not UTF-8 text (byte 3).")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
