@@ -312,7 +312,6 @@ def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: 
     for inputs, message in (
         ([data, talk], "is not a recording, but other inputs are"),
         ([data, data], "several inputs must be recordings"),
-        ([data, "--json"], "--json is for recordings"),
         ([data, "--explain", "--picture", "why.png"], "--picture is for recordings"),
         ([tmp_path], "holds no recording (mp4"),
         ([tmp_path / "none.mp4"], "does not exist. Give a recording"),

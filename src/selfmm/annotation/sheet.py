@@ -21,7 +21,7 @@ from selfmm.data.tables.cells import (
     SEPARATOR,
     as_text,
     from_text,
-    number_cell,
+    rating_cell,
     read_cells,
     refuse_generated,
     words,
@@ -80,7 +80,7 @@ def read_sheet(path: Path, known: Collection[str]) -> Ratings:
         key = pd.DataFrame({"id": ids, "rater": raters, "modality": columns[0][0]})
     turns = _turns(key, ratings)
     for modalities, column in columns:
-        values = column.map(number_cell)
+        values = column.map(rating_cell)
         rows = zip(ids, modalities, values, raters, turns, strict=True)
         for clip, modality, value, rater, turn in rows:
             ratings.add(clip, modality, value or None, rater, turn)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from selfmm.experiments.grid import Grid as Grid
     from selfmm.experiments.search import Search as Search
     from selfmm.experiments.search import describe_space as describe_space
+    from selfmm.experiments.table import SECTIONS as SECTIONS
     from selfmm.experiments.table import Table as Table
     from selfmm.experiments.table import legend as legend
     from selfmm.experiments.trial import Outcome as Outcome

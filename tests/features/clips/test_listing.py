@@ -195,6 +195,7 @@ WRONG = {
     "word": ("start", "early", "start is 'early'; expected a number"),
     "comma": ("label", "0,5", "label is '0,5'; expected a number"),
     "infinite": ("label", "inf", "label is 'inf'"),
+    "nan": ("end", "nan", "end is 'nan'"),
     "audio": ("label_audio", "high", "label_audio is 'high'"),
     "split": ("split", "holdout", "split is 'holdout'; expected train, valid or test"),
     "absent": ("path", "absent.mp4", "absent.mp4 does not exist. Correct the path"),

@@ -162,10 +162,10 @@ def refuse_label_studio(names: Collection[str], path: Path) -> None:
         )
 
 
-def number_cell(cell: str) -> str:
-    """Return a cell of a column of numbers; empty if it says that the number is unknown, as other programs write it.
+def rating_cell(cell: str) -> str:
+    """Return a cell of a column of ratings; empty if it says that there is none, as other programs write it.
 
-    >>> number_cell(" 1.5 "), number_cell("NaN"), number_cell("#N/A")
+    >>> rating_cell(" 1.5 "), rating_cell("NaN"), rating_cell("#N/A")
     ('1.5', '', '')
     """
     return "" if cell.strip().lower() in _UNKNOWN else cell.strip()

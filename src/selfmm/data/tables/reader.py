@@ -42,7 +42,7 @@ from selfmm.data.tables.cells import (
     SEPARATOR,
     SPLIT_WORDS,
     from_text,
-    number_cell,
+    rating_cell,
     read_cells,
     refuse_generated,
     refuse_label_studio,
@@ -199,7 +199,8 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
 
 
 def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
-    cells = words(raw[column]).map(number_cell)
+    cells = words(raw[column]).str.strip()
+    cells = cells.map(rating_cell) if column.startswith("label") else cells
     values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():

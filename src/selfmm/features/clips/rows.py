@@ -8,7 +8,7 @@ from pathlib import Path
 
 from selfmm.config.recipe import PARTS
 from selfmm.core.errors import SourceError
-from selfmm.data.tables.cells import SEPARATOR, SPLIT_WORDS, number_cell
+from selfmm.data.tables.cells import SEPARATOR, SPLIT_WORDS, rating_cell
 from selfmm.features.clips.clip import Clip
 from selfmm.features.clips.files import Finder
 
@@ -74,7 +74,7 @@ def rating_of(row: Row) -> float | None:
 
 
 def _number(row: Row, column: str) -> float | None:
-    cell = number_cell(row[column])
+    cell = rating_cell(row[column]) if column.startswith("label") else row[column].strip()
     if not cell:
         return None
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.core.messages import did_you_mean, repeated_ids
-from selfmm.data.tables.cells import COLUMNS, number_cell, read_cells, refuse_label_studio, words
+from selfmm.data.tables.cells import COLUMNS, rating_cell, read_cells, refuse_label_studio, words
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.clips.files import Finder
 from selfmm.features.clips.rows import Row, RowError, find_recording, rating_of, read_row
@@ -116,7 +116,7 @@ def _may_be_ratings(name: str, cells: Sequence[str]) -> bool:
     if name in _MEANT or name.startswith("label_"):
         return False
     try:
-        return bool([float(cell) for cell in map(number_cell, cells) if cell])
+        return bool([float(cell) for cell in map(rating_cell, cells) if cell])
     except ValueError:
         return False
 
