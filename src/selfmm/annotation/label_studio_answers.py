@@ -141,8 +141,9 @@ class _Reader:
         self.unnamed[clip] += 1
         return self.unnamed[clip]
 
-    def _note_words(self, clip: str, data: Mapping[str, Any]) -> None:
-        if isinstance(text := data.get(TEXT), str):
+    def _note_words(self, clip: str, data: object) -> None:
+        text = data.get(TEXT) if isinstance(data, Mapping) else None
+        if isinstance(text, str):
             self.ratings.texts.append((clip, text))
 
     def _note_task(self, clip: str, task: object) -> None:

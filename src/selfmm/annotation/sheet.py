@@ -66,8 +66,8 @@ def read_sheet(path: Path, known: Collection[str]) -> Ratings:
     refuse_generated(cells, path)
     in_text = path.suffix.lower() != ".parquet"
     if in_text:
-        for column in {"id", CLIP, "video", TEXT} & set(cells):
-            cells[column] = words(cells[column]).map(from_text)
+        for name in {"id", CLIP, "video", TEXT} & set(cells):
+            cells[name] = words(cells[name]).map(from_text)
     ids = _ids(cells, path, known)
     raters = words(cells["rater"]).map(from_text).map(rater_name) if "rater" in cells else pd.Series([""] * len(ids))
     rated = [name for name in map(str, cells) if name.startswith(PREFIX)]

@@ -148,7 +148,7 @@ def predict(
         _print_table(scores, folder, form)
         return
     _check_recordings(listed, form, curve, split, explain)
-    note([*listed.notes, *(divided.notes if divided is not None else ())], err=True)
+    note(divided.notes if divided is not None else (), err=True)
     if not form.is_card(curve=curve, explain=explain):  # a card has the warnings itself
         _warn(folder)
     results = api.predict_each(
@@ -163,7 +163,7 @@ def predict(
         model=model,
         trust=trust,
     )
-    results = _with_progress(_introduced(results, folder), None if curve else len(listed.clips))
+    results = _with_progress(_introduced(results, folder, listed.notes), None if curve else len(listed.clips))
     failed = _score_recordings(results, form, curve, explain)
     if failed or listed.failures:
         raise typer.Exit(1)
@@ -175,11 +175,12 @@ def _introduce(folder: RunFolder) -> None:
         typer.echo(parts.printable(about), err=True)  # a run may come from anybody
 
 
-def _introduced(results: Iterator[T], folder: RunFolder) -> Iterator[T]:
-    """Yield the results, after the introduction if there is one: it is of no use if nothing can be scored."""
+def _introduced(results: Iterator[T], folder: RunFolder, notes: Sequence[str]) -> Iterator[T]:
+    """Yield the results, after the introduction and the notes: they are of no use if nothing can be scored."""
     for number, result in enumerate(results):
         if number == 0:
             _introduce(folder)
+            note(notes, err=True)
         yield result
 
 

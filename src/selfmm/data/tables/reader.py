@@ -149,7 +149,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
     if repeated:
         raise SourceError(f"{path} has the columns {some(repeated)} twice. Remove or rename one of each.")
-    refuse_label_studio(set(raw), path)
+    refuse_label_studio(list(map(str, raw)), path)
     if require_labels:
         refuse_generated(raw, path)
     if path.suffix.lower() != ".parquet":  # the sheets and tables of selfmm mark words that look like formulas

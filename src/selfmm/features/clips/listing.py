@@ -76,7 +76,8 @@ def read_clips(
         options = {"label_column": label_column, "require_labels": require_labels, "media_root": media_root}
         listed = read_clips(source, **options, finder=finder)  # type: ignore[arg-type]
         return replace(listed, notes=(*listed.notes, *finder.notes))
-    table, notes = (source, []) if source.is_file() and source.suffix.lower() in TABLES else (None, [])
+    notes: list[str] = []
+    table = source if source.is_file() and source.suffix.lower() in TABLES else None
     if source.is_dir():
         table, notes = _table_in(source, media_root or source, finder)
     if table is not None:

@@ -153,12 +153,13 @@ class SoundLane(Lane):
             self._keep(self._mixed(window))
 
     def _mixed(self, window: Floats) -> Floats:
-        mono, left, right = window
+        mono: Floats = window[0]
         power = np.square(window, dtype=np.float64).sum(axis=1)
         if power[0] >= _CANCELLED * power[1:].mean():
             return mono
         self.opposite += len(mono) / SOUND_RATE
-        return (left - right) / 2
+        half: Floats = (window[1] - window[2]) / 2
+        return half
 
     def _keep(self, piece: Floats) -> None:
         start, self._next = self._next, self._next + len(piece)
