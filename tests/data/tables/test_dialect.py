@@ -55,6 +55,10 @@ def test_words_keep_their_commas(tmp_path: Path) -> None:
     }
 
 
+def test_a_column_of_ratings_may_lack_some(tmp_path: Path) -> None:
+    assert cells(tmp_path, "id;mean\na;1,5\nb;n/a\nc;\nd;-2\n")["mean"] == ["1.5", "n/a", "", "-2"]
+
+
 def test_between_commas_a_comma_in_a_number_is_not_read(tmp_path: Path) -> None:
     assert cells(tmp_path, 'id,start\na,"1,500"\n')["start"] == ["1,500"]  # 1500 in English
     with pytest.raises(SourceError, match=r"not a finite number: '1,500 \(a\)'"):

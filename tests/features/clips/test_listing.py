@@ -371,6 +371,7 @@ def test_the_note_names_the_transcripts_that_are_not_used(tmp_path: Path) -> Non
 STRAY_TABLES = {
     "own predictions": ("id,score,text\na,1,x\n", "its column score holds results of selfmm"),
     "own labels": ("id,path,label_text,made_text\na,a.mp4,1,fixed\n", "its column made_text holds results"),
+    "own failures": ("id,path,reason\na,a.mp4,too short\n", "it lists the clips that could not be extracted"),
     "participants": ("id,age\na,34\n", "has no column path, label, text or start"),
     "others": ("id,label\nP01,3\n", "no row of it names a recording in the folder"),
     "moved": ("path,label\nelsewhere/x.mp4,3\n", "no row of it names a recording in the folder"),

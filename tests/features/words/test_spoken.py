@@ -140,6 +140,8 @@ def test_what_is_said_twice_is_kept(tmp_path: Path, texts: tuple[str, ...]) -> N
         ("[music\nplaying] Yes.", "Yes."),
         ("(laughs) I loved it", "I loved it"),
         ("I loved it（笑）【拍手】", "I loved it"),
+        ("* Musik * Ja.", "Ja."),  # German television
+        ("2 * 3 is 6", "2 * 3 is 6"),
         ("It was (umm) fine [sighs]", "It was umm fine"),
         ("♪ la la la ♪", ""),
         ("♪ la la\nla la ♪ He left.", "He left."),

@@ -33,6 +33,7 @@ _OF_NUMBERS = re.compile(r"(label(_.*)?|start(_s)?|end(_s)?)", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(e[+-]?\d+)?", re.IGNORECASE)
+_NO_NUMBER = {"", "-", "na", "n/a", "#n/a", "nan", "none", "null"}
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
@@ -95,4 +96,6 @@ def _is_of_numbers(name: str, cells: Sequence[str]) -> bool:
     """Return whether a column is one of our columns of numbers, or one of another name with numbers alone."""
     if _OF_NUMBERS.fullmatch(name):
         return True
-    return not _OF_WORDS.fullmatch(name) and all(not word or _NUMBER.fullmatch(word) for word in cells)
+    return not _OF_WORDS.fullmatch(name) and all(
+        _NUMBER.fullmatch(word) for word in cells if word.lower() not in _NO_NUMBER
+    )

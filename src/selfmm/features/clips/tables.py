@@ -16,6 +16,7 @@ from selfmm.features.clips.rows import Row, RowError, find_recording, rating_of,
 
 _NAMES = {"file": "path", "filename": "path", "file_name": "path", "video_path": "path", **COLUMNS}
 _OURS = ("score", "score_", "made_", "outcome_", "u_label_", "m_label")  # beginnings of the columns of our results
+_FAILURES = ["id", "path", "reason"]
 _OF_CLIPS = {"path", "label", "text", "start", "end", "split", "clip_id", "subtitles"}
 _FIND = ("path", "id", "video")  # any of these columns can name the recording
 _MEANT = {*_FIND, "clip_id", "split", "text", "subtitles", "start", "end"}
@@ -36,6 +37,8 @@ def why_not_of(folder: Path, path: Path, finder: Finder) -> str:
         ids = _ids(path, rows)
     except (SourceError, MissingPackageError) as error:
         return str(error)
+    if list(columns) == _FAILURES:
+        return "it lists the clips that could not be extracted"
     if results := [name for name in columns if name.startswith(_OURS)]:
         return f"its column {results[0]} holds results of selfmm"
     if _OF_CLIPS.isdisjoint(columns) and not any(name.startswith("label_") for name in columns):

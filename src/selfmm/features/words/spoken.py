@@ -19,7 +19,7 @@ _FEW = 3  # lines that are shown twice
 
 _NOTES = "[♩♪♫♬\U0001f3b5\U0001f3b6]"
 _SUNG = re.compile(rf"(?:{_NOTES}\s*)+[^{_NOTES[1:-1]}]*(?:{_NOTES}\s*)+|^# .*? #$", re.MULTILINE)
-_IN_BRACKETS = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|【[^【】]*】|〔[^〔〕]*〕|\(([^()]*)\)|（[^（）]*）")
+_IN_BRACKETS = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|【[^【】]*】|〔[^〔〕]*〕|\*[^*]+\*|\(([^()]*)\)|（[^（）]*）")
 _FILLER = re.compile(r"u+h*m*|h+m+|e+r+m*|a+h+|o+h+|m+h*m+", re.IGNORECASE)  # (umm) is said
 _CHANGE = re.compile(r"^([ –—-]*)(?:>|&gt;|»){2,3}", re.MULTILINE)  # of the speaker
 _NAME = re.compile(r"^([ –—-]*(?:(?:>|&gt;|»){2,3})?)\s*([^\W\d_][\w .'#&-]{0,30}?)\s*:(?=\s|$)(.*)", re.MULTILINE)
