@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.html import html_table
+from selfmm.core.html import render
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
 from selfmm.experiments.formats import latex
@@ -105,7 +105,24 @@ def cases_latex(table: pd.DataFrame, title: str) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"\\par {latex(_NOTE)}", r"\end{table}", ""])
 
 
+_HTML = """\
+<h2>{{ title }}</h2>
+<div class='figures'><table><thead><tr><td></td>
+{%- for name in ['text', 'label'] + systems %}<th scope='col'>{{ name }}</th>{% endfor %}</tr></thead>
+{% for reason, rows in groups %}
+<tbody><tr class='section'><th scope='rowgroup' colspan='{{ systems|length + 3 }}'>{{ reason }}</th></tr>
+{%- for row in rows %}
+<tr><th scope='row'>{{ row['id'] }}</th><td class='words'>{{ row['text'] }}</td>
+{%- for name in ['label'] + systems %}<td data-head='{{ name }}'>{{ row[name] }}</td>{% endfor %}</tr>
+{%- endfor %}</tbody>
+{% endfor %}
+</table></div>
+<p class='soft'>{{ note }}</p>
+"""
+
+
 def cases_html(table: pd.DataFrame, title: str) -> str:
-    """Return the clips to show as an HTML table."""
+    """Return the clips to show as a part of the page of :func:`selfmm.experiments.formats.to_html`."""
     cases = shown_cases(table)
-    return html_table(list(cases.itertuples(index=False, name=None)), list(cases.columns), caption=title, notes=[_NOTE])
+    groups = [(str(reason), rows.to_dict("records")) for reason, rows in cases.groupby("shown", sort=False)]
+    return render(_HTML, title=title, systems=list(cases.columns[3:-1]), groups=groups, note=_NOTE)

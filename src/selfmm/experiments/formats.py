@@ -292,12 +292,12 @@ _PAGE = """\
 {% endfor %}
 </table></div>
 <div class='notes'><ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul></div>
-{% if more %}<div class='scroll'>{{ more }}</div>{% endif %}
+{{ more }}
 </main></body></html>
 """
 # A wide table fits because its heads wrap and deviations are below their means; on a phone, each row is a list.
 _CSS = """
-main { max-width: 90rem; }
+main, header { max-width: 90rem; }
 .figures { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; margin: .6rem 0 0; }
 .figures table { font-size: .84rem; }
 .figures th, .figures td { padding: .35rem .45rem; }
@@ -307,15 +307,17 @@ main { max-width: 90rem; }
 .figures tbody th { min-width: 7rem; overflow-wrap: anywhere; }
 .figures td small { display: block; color: var(--soft); white-space: nowrap; }
 .section th { color: var(--soft); font-weight: 600; padding-top: .8rem; }
-main > figure { max-width: none; margin: .6rem 0 0; }
+.figures td.words { text-align: left; min-width: 12rem; }
+main > figure { max-width: 54rem; margin: .6rem 0 0; }
 @media (max-width: 60rem) {
   .figures thead { display: none; }
   .figures table, .figures tbody, .figures tr { display: block; }
   .figures tr { border-top: 1px solid var(--line); padding: .4rem 0; }
   .figures th { display: block; border: 0; }
-  .figures td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .15rem .6rem; }
+  .figures td { display: block; border: 0; padding: .15rem .6rem; overflow: hidden; }
   .figures td:empty { display: none; }
-  .figures td::before { content: attr(data-head); color: var(--soft); text-align: left; }
+  .figures td small { display: inline; }
+  .figures td::before { content: attr(data-head); float: left; margin-right: 1rem; color: var(--soft); }
 }
 """
 _HTML = _Style(
