@@ -11,7 +11,7 @@ import pandas as pd
 from selfmm.core.html import render
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
-from selfmm.experiments.formats import latex
+from selfmm.experiments.formats import FIT, latex
 from selfmm.experiments.papers import display_name
 
 _Array = npt.NDArray[np.float64]
@@ -88,11 +88,12 @@ def cases_latex(table: pd.DataFrame, title: str) -> str:
     cases = shown_cases(table)
     systems = list(cases.columns[3:-1])
     lines = [
-        r"% \usepackage{booktabs}",
+        r"% \usepackage{booktabs, graphicx}",
         r"\begin{table}",
         r"\centering",
         f"\\caption{{{latex(title)}}}",
         r"\footnotesize",
+        FIT,
         f"\\begin{{tabular}}{{p{{.45\\linewidth}}r{'r' * len(systems)}}}",
         r"\toprule",
         " & ".join(["text", "label", *(latex(display_name(name)) for name in systems)]) + r" \\",
@@ -102,7 +103,7 @@ def cases_latex(table: pd.DataFrame, title: str) -> str:
         for row in rows.to_dict("records"):
             cells = [row["text"] or row["id"], row["label"], *(row[name] for name in systems)]
             lines.append(" & ".join(latex(" ".join(str(cell).split())) for cell in cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"\\par {latex(_NOTE)}", r"\end{table}", ""])
+    return "\n".join([*lines, r"\bottomrule", "\\end{tabular}%\n}", f"\\par {latex(_NOTE)}", r"\end{table}", ""])
 
 
 _HTML = """\

@@ -17,7 +17,8 @@ from selfmm.experiments.table import FACTS, SECTIONS, Row, Section, Table, legen
 
 _FACT_HEADS = {"p": "p", "parameters": "parameters", "seconds": "s", "memory": "GB"}
 _LATEX_FACTS = ("p",)  # as many columns as fit on a page
-_WIDE = 7  # columns; a LaTeX table with more is scaled to the width of the text
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Opens a box of LaTeX, which } closes, that is made as narrow as the text if it is wider."""
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,6 @@ def to_latex(tables: Tables, bib: str = "", title: str = "") -> str:
     """
     layout = _lay_out(tables, _LATEX, _LATEX_FACTS)
     width = 1 + len(layout.heads)
-    scaled = width > _WIDE
-    packages = "booktabs, graphicx" if scaled else "booktabs"
     named = [group for group in layout.groups if group[0]]
     body = []
     for section, rows in layout.sections():
@@ -234,19 +233,19 @@ def to_latex(tables: Tables, bib: str = "", title: str = "") -> str:
         body += [f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{latex(section)}}}}} \\\\"] if section else []
         body += [" & ".join(cells) + r" \\" for cells in rows]
     lines = [
-        f"% \\usepackage{{{packages}}}" + (f", and \\bibliography{{{bib}}}" if bib else ""),
+        r"% \usepackage{booktabs, graphicx}" + (f", and \\bibliography{{{bib}}}" if bib else ""),
         r"\begin{table}",
         r"\centering",
         f"\\caption{{{latex(title or _title(tables))}}}",
         *([f"\\label{{tab:{bib}}}"] if bib else []),
-        *([r"\resizebox{\linewidth}{!}{%"] if scaled else []),
+        FIT,
         f"\\begin{{tabular}}{{l{'r' * len(layout.heads)}}}",
         r"\toprule",
         *(_latex_groups(named) if named else []),
         " & ".join(["system", *layout.heads]) + r" \\",
         *body,
         r"\bottomrule",
-        r"\end{tabular}" + ("%\n}" if scaled else ""),
+        "\\end{tabular}%\n}",
         *(f"\\par\\footnotesize {note}" for note in layout.notes),
         r"\end{table}",
     ]
