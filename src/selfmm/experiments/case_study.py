@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmm.core.html import html_table
+from selfmm.core.html import render
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
-from selfmm.experiments.formats import latex
+from selfmm.experiments.formats import FIT, latex
 from selfmm.experiments.papers import display_name
 
 _Array = npt.NDArray[np.float64]
@@ -88,11 +88,12 @@ def cases_latex(table: pd.DataFrame, title: str) -> str:
     cases = shown_cases(table)
     systems = list(cases.columns[3:-1])
     lines = [
-        r"% \usepackage{booktabs}",
+        r"% \usepackage{booktabs, graphicx}",
         r"\begin{table}",
         r"\centering",
         f"\\caption{{{latex(title)}}}",
         r"\footnotesize",
+        FIT,
         f"\\begin{{tabular}}{{p{{.45\\linewidth}}r{'r' * len(systems)}}}",
         r"\toprule",
         " & ".join(["text", "label", *(latex(display_name(name)) for name in systems)]) + r" \\",
@@ -102,10 +103,27 @@ def cases_latex(table: pd.DataFrame, title: str) -> str:
         for row in rows.to_dict("records"):
             cells = [row["text"] or row["id"], row["label"], *(row[name] for name in systems)]
             lines.append(" & ".join(latex(" ".join(str(cell).split())) for cell in cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"\\par {latex(_NOTE)}", r"\end{table}", ""])
+    return "\n".join([*lines, r"\bottomrule", "\\end{tabular}%\n}", f"\\par {latex(_NOTE)}", r"\end{table}", ""])
+
+
+_HTML = """\
+<h2>{{ title }}</h2>
+<div class='figures'><table><thead><tr><td></td>
+{%- for name in ['text', 'label'] + systems %}<th scope='col'>{{ name }}</th>{% endfor %}</tr></thead>
+{% for reason, rows in groups %}
+<tbody><tr class='section'><th scope='rowgroup' colspan='{{ systems|length + 3 }}'>{{ reason }}</th></tr>
+{%- for row in rows %}
+<tr><th scope='row'>{{ row['id'] }}</th><td class='words'>{{ row['text'] }}</td>
+{%- for name in ['label'] + systems %}<td data-head='{{ name }}'>{{ row[name] }}</td>{% endfor %}</tr>
+{%- endfor %}</tbody>
+{% endfor %}
+</table></div>
+<p class='soft'>{{ note }}</p>
+"""
 
 
 def cases_html(table: pd.DataFrame, title: str) -> str:
-    """Return the clips to show as an HTML table."""
+    """Return the clips to show as a part of the page of :func:`selfmm.experiments.formats.to_html`."""
     cases = shown_cases(table)
-    return html_table(list(cases.itertuples(index=False, name=None)), list(cases.columns), caption=title, notes=[_NOTE])
+    groups = [(str(reason), rows.to_dict("records")) for reason, rows in cases.groupby("shown", sort=False)]
+    return render(_HTML, title=title, systems=list(cases.columns[3:-1]), groups=groups, note=_NOTE)

@@ -17,7 +17,8 @@ from selfmm.experiments.table import FACTS, SECTIONS, Row, Section, Table, legen
 
 _FACT_HEADS = {"p": "p", "parameters": "parameters", "seconds": "s", "memory": "GB"}
 _LATEX_FACTS = ("p",)  # as many columns as fit on a page
-_WIDE = 7  # columns; a LaTeX table with more is scaled to the width of the text
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Opens a box of LaTeX, which } closes, that is made as narrow as the text if it is wider."""
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,6 @@ def to_latex(tables: Tables, bib: str = "", title: str = "") -> str:
     """
     layout = _lay_out(tables, _LATEX, _LATEX_FACTS)
     width = 1 + len(layout.heads)
-    scaled = width > _WIDE
-    packages = "booktabs, graphicx" if scaled else "booktabs"
     named = [group for group in layout.groups if group[0]]
     body = []
     for section, rows in layout.sections():
@@ -234,19 +233,19 @@ def to_latex(tables: Tables, bib: str = "", title: str = "") -> str:
         body += [f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{latex(section)}}}}} \\\\"] if section else []
         body += [" & ".join(cells) + r" \\" for cells in rows]
     lines = [
-        f"% \\usepackage{{{packages}}}" + (f", and \\bibliography{{{bib}}}" if bib else ""),
+        r"% \usepackage{booktabs, graphicx}" + (f", and \\bibliography{{{bib}}}" if bib else ""),
         r"\begin{table}",
         r"\centering",
         f"\\caption{{{latex(title or _title(tables))}}}",
         *([f"\\label{{tab:{bib}}}"] if bib else []),
-        *([r"\resizebox{\linewidth}{!}{%"] if scaled else []),
+        FIT,
         f"\\begin{{tabular}}{{l{'r' * len(layout.heads)}}}",
         r"\toprule",
         *(_latex_groups(named) if named else []),
         " & ".join(["system", *layout.heads]) + r" \\",
         *body,
         r"\bottomrule",
-        r"\end{tabular}" + ("%\n}" if scaled else ""),
+        "\\end{tabular}%\n}",
         *(f"\\par\\footnotesize {note}" for note in layout.notes),
         r"\end{table}",
     ]
@@ -292,12 +291,12 @@ _PAGE = """\
 {% endfor %}
 </table></div>
 <div class='notes'><ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul></div>
-{% if more %}<div class='scroll'>{{ more }}</div>{% endif %}
+{{ more }}
 </main></body></html>
 """
 # A wide table fits because its heads wrap and deviations are below their means; on a phone, each row is a list.
 _CSS = """
-main { max-width: 90rem; }
+main, header { max-width: 90rem; }
 .figures { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; margin: .6rem 0 0; }
 .figures table { font-size: .84rem; }
 .figures th, .figures td { padding: .35rem .45rem; }
@@ -307,15 +306,17 @@ main { max-width: 90rem; }
 .figures tbody th { min-width: 7rem; overflow-wrap: anywhere; }
 .figures td small { display: block; color: var(--soft); white-space: nowrap; }
 .section th { color: var(--soft); font-weight: 600; padding-top: .8rem; }
-main > figure { max-width: none; margin: .6rem 0 0; }
+.figures td.words { text-align: left; min-width: 12rem; }
+main > figure { max-width: 54rem; margin: .6rem 0 0; }
 @media (max-width: 60rem) {
   .figures thead { display: none; }
   .figures table, .figures tbody, .figures tr { display: block; }
   .figures tr { border-top: 1px solid var(--line); padding: .4rem 0; }
   .figures th { display: block; border: 0; }
-  .figures td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .15rem .6rem; }
+  .figures td { display: block; border: 0; padding: .15rem .6rem; overflow: hidden; }
   .figures td:empty { display: none; }
-  .figures td::before { content: attr(data-head); color: var(--soft); text-align: left; }
+  .figures td small { display: inline; }
+  .figures td::before { content: attr(data-head); float: left; margin-right: 1rem; color: var(--soft); }
 }
 """
 _HTML = _Style(

@@ -217,6 +217,9 @@ def test_damaged_feature_files_are_named(tmp_path: Path, content: bytes) -> None
         (b"id,label,text,label\na,1,x,2\n", r"has the columns 'label' twice"),
         (b"name;rating\na;1\n", "no column id and no column label; it has 'name', 'rating'"),
         (b"\x00\x00", "."),
+        (b'id,label,text\na,1,"x\nb,1,y\n', "has a quote in line 2 that is never closed"),
+        (b"id,label,text\n,1,x\nb,1,y\n,,\n,2,z\n", r"clips have no id \(rows 2, 5\). Give each one its own\.$"),
+        (b"id,label,text\na,1,x\na,1,y\n", "1 id occurs more than once: 'a'"),
         (b"id,label,text\na,1e999,x\nb,abc,x\nc,inf,x\n", r"3 clips have .*: '1e999 \(a\)', 'abc \(b\)', 'inf \(c\)'"),
     ],
 )
@@ -225,6 +228,22 @@ def test_damaged_tables_are_explained(tmp_path: Path, content: bytes, message: s
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
         read_table_source(path)
+
+
+@pytest.mark.parametrize("below", ["", ",,\n,,\n", "\n\n", " , ,\n"])
+def test_rows_without_content_are_no_clips(tmp_path: Path, below: str) -> None:
+    """As spreadsheets leave them below a table; columns without a name and without content go too."""
+    path = tmp_path / "clips.csv"
+    path.write_text(f"id,label,text\na,1,x\n{below}b,NaN,y\nc,,z\n{below}")
+    source = read_table_source(path)
+    assert source.table["id"].tolist() == ["a", "b", "c"]
+    assert np.isnan(source.table["label"]).tolist() == [False, True, True], "NaN and an empty cell are the same"
+
+
+def test_a_table_in_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_text("id,label,text\na,1,schön\n", encoding="utf-16")
+    assert read_table_source(path).table["text"].tolist() == ["schön"]
 
 
 def test_damaged_parquet_and_odd_cells(tmp_path: Path) -> None:
