@@ -19,6 +19,7 @@ from selfmm.core.errors import OutputError, SourceError
 from selfmm.data.manifest import Modality
 from selfmm.data.ratings import CORRECTIONS, RATINGS
 from selfmm.data.store import Dataset, open_dataset
+from selfmm.data.tables.cells import from_text
 from selfmm.data.writer import Frames, Source, sha256, write_dataset
 
 from annotation.worlds import u_labels  # isort: skip
@@ -47,6 +48,47 @@ def studio(tmp_path: Path, content: object) -> Path:
     path = tmp_path / "export.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
+
+
+def test_a_sheet_as_a_spreadsheet_there_and_back(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    dataset = small(tmp_path / "data", id=FORMULAS)
+    labels = u_labels()
+    labels["id"] = labels["id"].map(dict(zip(TRAIN, FORMULAS, strict=False)))
+    path = tmp_path / "sheet.xlsx"
+    write_sheet(path, clips_to_annotate(dataset, labels, MODALITIES), MODALITIES)
+    book = openpyxl.load_workbook(path)
+    header, *rows = book.active.iter_rows()
+    places = [cell.value for cell in header]
+    ratings = {}
+    for row, rating in zip(rows, [1.5, -2, 0.25, 3], strict=True):
+        assert row[places.index("label_text")].value is None
+        row[places.index("label_text")].value = rating
+        ratings[from_text(row[places.index("id")].value)] = rating
+    book.save(path)
+    import_corrections(dataset, path)
+    assert {clip: value for (clip, _), (value, _, _) in stored(dataset).items()} == ratings
+    assert set(ratings) == set(FORMULAS[:4])
+
+
+@pytest.mark.parametrize("form", ["semicolons", "tabs", "xlsx", "xlsx with text", "csv that is xlsx"])
+def test_ratings_from_a_spreadsheet_of_people_who_write_decimal_commas(
+    dataset: Dataset, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / ("sheet.xlsx" if form.startswith("xlsx") else "sheet.csv")
+    if "xlsx" in form:
+        pytest.importorskip("openpyxl")
+        labels = ["-2,5", "1,25"] if "text" in form else [-2.5, 1.25]
+        pd.DataFrame({"id": ["a", "b"], "label_text": labels}).to_excel(tmp_path / "sheet.xlsx", index=False)
+        (tmp_path / "sheet.xlsx").rename(path)
+    else:
+        rows = ["id;text;label_text", 'a;"gut; nein, sehr gut";-2,5', "b;;1,25", ";;"]
+        path.write_text("\n".join(row.replace(";", "\t") if form == "tabs" else row for row in rows), "utf-16")
+    import_corrections(dataset, path)
+    assert stored(dataset) == {
+        ("a", "text"): (-2.5, 1.0, path.name),
+        ("b", "text"): (1.25, 1.0, path.name),
+    }
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -207,6 +249,53 @@ def test_csv_of_label_studio(tmp_path: Path) -> None:
     assert done.raters == ("1", "2")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "id,label_text,annotator,annotation_id,lead_time,clip",
+        "ID,label_text,annotator,Annotation_ID,x,Clip",
+        "id,label_text,annotator,x,lead_time,clip",
+        "id,label_text,annotator,x,y,clip",  # only clip holds ids of the data set
+    ],
+)
+def test_csv_of_label_studio_whose_tasks_have_numbers_of_clips(tmp_path: Path, header: str) -> None:
+    """id is the number of the task: 3 is a clip too, but another one."""
+    numbers = ["7", "3", "5", "6", "8", "9"]
+    task = "3" if "y" not in header else "1"
+    dataset = small(tmp_path / "data", id=numbers)
+    (tmp_path / "export.csv").write_text(f"{header}\n{task},-2.5,1,55,4.0,7\n")
+    import_corrections(dataset, tmp_path / "export.csv")
+    assert stored(dataset) == {("7", "text"): (-2.5, 1.0, "export.csv")}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("id,label_text,annotator,annotation_id\n3,1,1,55\n", "id is the number of a task"),
+        ("id,label_text,annotator,clip\n3,1,1,7\n", "columns id and clip name different clips"),
+        ("id,clip,label_text\n3,7,1\n7,7,1\n", "columns id and clip name different clips"),
+        ("id,video_id,clip_id,label_text\n3,a,1,1\n", "columns id and video and clip_id name different clips"),
+    ],
+)
+def test_ids_that_could_mean_two_things(tmp_path: Path, content: str, says: str) -> None:
+    dataset = small(tmp_path / "data", id=["7", "3", "a$_$1", "6", "8", "9"])
+    (tmp_path / "sheet.csv").write_text(content)
+    refused(dataset, tmp_path / "sheet.csv", says)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "json-min"])
+def test_a_rating_with_the_words_of_another_clip(dataset: Dataset, tmp_path: Path, form: str) -> None:
+    """A sheet whose rows were mixed by sorting, or that was made from another data set with the same ids."""
+    if form == "csv":
+        path = tmp_path / "sheet.csv"
+        path.write_text('id,text,label_text\na,"Bad  very",1\nb,"bad, very!",2\nt,,1\n')
+    else:
+        data = {"clip": "a", "text": "bad, very"}
+        tasks = [{**data, "label_text": 1}] if form == "json-min" else [{"data": data, "annotations": []}]
+        path = studio(tmp_path, tasks)
+    refused(dataset, path, "ids and words do not belong together: 'the row of a has the words of b'.")
+
+
 def test_rows_without_a_rater_are_several_people(dataset: Dataset, tmp_path: Path) -> None:
     done = import_corrections(dataset, sheet(tmp_path, "id,label_text\na,1\na,2\na,3\nb,1\n"), source="crowd")
     assert done.raters == ("crowd", "crowd #2", "crowd #3")
@@ -290,8 +379,7 @@ def test_everything_wrong_in_a_sheet_is_reported_at_once(dataset: Dataset, tmp_p
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "should have a column id|cannot read"),
-        ("id;label_text\na;1\n", "separated by commas"),
+        ("", "should have a column id|is empty"),
         ("clip,label_text\na,1\n", "should have a column id"),
         ("id,text\na,b\n", "columns label_<modality>"),
         ("id,label_text,label_text \na,1,2\n", "each once"),
@@ -322,7 +410,7 @@ def rated(value: object, name: str = "label_text") -> dict[str, Any]:
         ("[" * 100_000, "nested too deeply|cannot read"),
         ('{"a":' * 100_000, "nested too deeply|cannot read"),
         ("[" + "9" * 5000 + "]", "cannot read|a list of other things"),
-        ("\ud800", "cannot read"),
+        ("\ud800", "is not UTF-8"),
         ({"id": 1}, "holds a dict"),
         ([1, 2], "a list of other things"),
         ([], "it has no labels"),
@@ -379,8 +467,10 @@ def test_other_questions_and_empty_answers_are_left_out(dataset: Dataset, tmp_pa
 def test_files_of_another_kind(dataset: Dataset, tmp_path: Path) -> None:
     refused(dataset, tmp_path / "none.csv", "does not exist")
     refused(dataset, tmp_path, "is not a file")
-    (tmp_path / "x.xlsx").write_bytes(b"")
-    refused(dataset, tmp_path / "x.xlsx", "not a kind of file that can be imported")
+    (tmp_path / "x.txt").write_bytes(b"")
+    refused(dataset, tmp_path / "x.txt", "not a kind of file that can be imported")
+    (tmp_path / "x.ods").write_bytes(b"")
+    refused(dataset, tmp_path / "x.ods", "a kind that is not read. Save it as .xlsx or .csv")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     refused(dataset, tmp_path / "x.parquet", "cannot read")
 
@@ -418,8 +508,8 @@ def test_two_imports_at_once_lose_nothing(dataset: Dataset, tmp_path: Path) -> N
     [
         ("id,label_text,label_text\na,1,2\n", "each once"),
         ("id,id,label_text\na,b,1\n", "each once"),
-        ("id;label_text\na;1,5\n", "semicolons"),
-        ("id;label_text\na;1\n", "semicolons"),
+        ("id;label_text\na;1,5\nb;1.5\n", "with a comma ('1,5') and with a point ('1.5')"),
+        ("id;label_text\na;1,500\n", "thousands or decimals: '1,500'"),
         ("id,label_text\na,1_0e-1\n", "not finite numbers"),
     ],
 )

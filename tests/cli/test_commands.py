@@ -170,7 +170,7 @@ def test_an_output_that_cannot_be_written(trained: TrainedModel, planted: Datase
     (tmp_path / "file").write_text("x")
     run = trained.folder.path
     complains(selfmm("labels", run, "--out", tmp_path / "file" / "x.csv"), "cannot write", "is a file, not a folder")
-    complains(selfmm("labels", run, "--out", tmp_path / "x.ods"), "ends in .csv or .parquet or .xlsx")
+    complains(selfmm("labels", run, "--out", tmp_path / "x.ods"), "ends in .csv or .xlsx or .parquet")
     complains(selfmm("labels", run, "--epoch", "99"), "give a number from 1 to 4")
     complains(selfmm("train", planted.path, "--out", tmp_path / "file", cwd=tmp_path), "is not a run folder")
     complains(selfmm("planted", tmp_path / "file" / "data"), "cannot write")

@@ -136,7 +136,7 @@ def test_labels_of_a_run_say_which_epoch_they_are_of(trained: TrainedModel, tmp_
 
 def test_mistakes(run: Path, tmp_path: Path) -> None:
     before = sorted(file.name for file in (tmp_path / "data").glob("[!.]*"))  # but for the lock
-    complains(selfmm("annotate", run, "tasks.xlsx", cwd=tmp_path), "ends in .csv or .parquet or .json")
+    complains(selfmm("annotate", run, "tasks.ods", cwd=tmp_path), "ends in .csv or .xlsx or .parquet or .json")
     complains(selfmm("annotate", run, "data/tasks.json", cwd=tmp_path), "is in a data set")
     complains(selfmm("annotate", run, "x.csv", "--media-root", "/x", cwd=tmp_path), "Label Studio")
     complains(selfmm("annotate", "data", "x.csv", cwd=tmp_path), "is not a run folder")

@@ -312,7 +312,6 @@ def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: 
     for inputs, message in (
         ([data, talk], "is not a recording, but other inputs are"),
         ([data, data], "several inputs must be recordings"),
-        ([data, "--json"], "--json is for recordings"),
         ([data, "--explain", "--picture", "why.png"], "--picture is for recordings"),
         ([tmp_path], "holds no recording (mp4"),
         ([tmp_path / "none.mp4"], "does not exist. Give a recording"),
@@ -322,6 +321,21 @@ def test_inputs_that_cannot_be_scored(predict: Predict, talk: Path, demo_clips: 
         result = predict(*inputs)
         assert (result.returncode, result.stdout) == (1, ""), inputs
         assert message in result.stderr
+
+
+def test_words_and_data_sets_in_every_format(predict: Predict, tmp_path: Path) -> None:
+    """What --out x.csv can write, --csv can print; the same for --json."""
+    data = predict.run.info.dataset_path
+    [read, printed] = [json.loads(predict(*arguments).stdout) for arguments in ((data, "--json"), (data, "--json"))]
+    assert read == printed
+    table = pd.read_csv(io.StringIO(predict(data, "--csv").stdout))
+    assert [row["id"] for row in read] == table["id"].tolist()
+    assert [row["score"] for row in read] == pytest.approx(table["score"].tolist())
+    assert predict(data, "--out", tmp_path / "a.json").returncode == 0
+    assert json.loads((tmp_path / "a.json").read_text()) == read
+    assert "│" in predict(data, "--table").stdout
+    explained = predict(data, "--explain", "--csv")
+    assert explained.returncode == 0, explained.stderr
 
 
 def test_times_of_recognised_words_stand_beside_them() -> None:

@@ -44,7 +44,7 @@ def test_parts_are_in_one_order() -> None:
         ("face.rate=61", "less than or equal to 60"),
         ("face.faces=9", "less than or equal to 8"),
         ("face.choose=best", "speaking"),
-        ("speech.recognizer=base", "did you mean 'recogniser'"),
+        ("speech.recognizer=base", "did you mean 'speech.recogniser'"),
         ("version=2", "version"),
         ("rate", "face.rate=5"),
     ],

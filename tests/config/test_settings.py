@@ -49,9 +49,9 @@ def test_all_problems_at_once_with_the_nearest_key() -> None:
         load_settings(None, overrides)
     message = str(caught.value)
     assert len(caught.value.problems) == 5
-    assert "training.batchsize is not a setting; did you mean 'batch_size'?" in message
+    assert "training.batchsize is not a setting; did you mean 'training.batch_size'?" in message
     assert "lables is not a setting; did you mean 'labels'?" in message
-    assert "stream.audio.hiden is not a setting; did you mean 'hidden'?" in message
+    assert "stream.audio.hiden is not a setting; did you mean 'stream.audio.hidden'?" in message
     assert "training.patience = 0: input should be greater than or equal to 1" in message
     assert "'nonsense' is not a setting; write key=value" in message
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from core.builders import MARKER, make, names
 from selfmm.core.errors import OutputError
-from selfmm.core.folders import LOCK, atomic_folder, only_one, taking_turns
+from selfmm.core.folders import LOCK, atomic_folder, claim, only_one, taking_turns
 from waiting import FOREVER
 
 
@@ -95,6 +95,66 @@ def test_an_old_folder_that_cannot_come_back_is_kept(tmp_path: Path, monkeypatch
         make(tmp_path / "a", force=True)
     (kept,) = tmp_path.glob(f".a.*.old/old/{MARKER}")
     assert kept.read_text() == "old"
+
+
+LITTER = [".DS_Store", "._marker.json", "Thumbs.db", "desktop.ini", "~$clips.xlsx", ".~lock.clips.csv#"]
+
+
+def test_litter_does_not_stop_a_folder_from_being_ours(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    for name in LITTER:
+        (path / name).touch()
+    make(path)  # nothing else is in it
+    for name in LITTER:
+        (path / name).touch()
+    with atomic_folder(path, marker=MARKER, ours=lambda name: name == MARKER, force=True) as folder:
+        (folder / MARKER).touch()
+    assert names(path) == [MARKER]
+
+
+@pytest.mark.parametrize("name", [".git", ".env", "notes.txt", ".venv"])
+def test_what_a_user_keeps_in_a_folder_is_not_replaced(tmp_path: Path, name: str) -> None:
+    make(tmp_path / "a")
+    (tmp_path / "a" / name).touch()
+    with (
+        pytest.raises(OutputError, match=f"holds other files .*{name}"),
+        atomic_folder(tmp_path / "a", marker=MARKER, ours=lambda name: name == MARKER, force=True),
+    ):
+        pass
+
+
+def claimed(folder: Path, *, resume: bool) -> None:
+    claim(
+        folder,
+        holds="seeds",
+        belongs=lambda path: path.name in ("summary.csv", "seed-1"),
+        resumable=lambda path: path.name == "summary.csv",
+        resume=resume,
+    )
+
+
+@pytest.mark.parametrize("begun", ["seed-1/run.json", "summary.csv"])
+@pytest.mark.parametrize("other", [*LITTER, ".git", "seed-1-report.html", "labels.xlsx", "pictures/a.png", "notes.txt"])
+def test_a_folder_with_something_to_resume_may_hold_other_files(tmp_path: Path, begun: str, other: str) -> None:
+    for name in (begun, other):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    claimed(tmp_path, resume=True)
+    if other not in (*LITTER, ".git") or begun == "summary.csv":
+        with pytest.raises(OutputError, match=r"already holds seeds\. Pass `resume=True`"):
+            claimed(tmp_path, resume=False)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, resume: bool) -> None:
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "seed-1").mkdir()  # empty: nothing was begun
+    with pytest.raises(OutputError, match=r"is not a folder of seeds \(it holds notes\.txt\)"):
+        claimed(tmp_path, resume=resume)
+    (tmp_path / "notes.txt").unlink()
+    (tmp_path / "Thumbs.db").touch()
+    claimed(tmp_path, resume=resume)
 
 
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def clip(split: str, key: str, row: int, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (clip("train", "id", 0, "testvideo$_$0"), r"ids occur more than once: 'testvideo\$_\$0'"),
+        (clip("train", "id", 0, "testvideo$_$0"), r"1 id occurs more than once: 'testvideo\$_\$0'"),
         (clip("train", "id", 0, " "), "1 clip has no id"),
         (
             clip("train", "regression_labels", 0, 5),
@@ -117,7 +117,8 @@ def test_what_is_wrong_is_reported_and_nothing_is_left(tmp_path: Path, damage: A
 
 def test_a_clip_without_a_label_is_noted(tmp_path: Path) -> None:
     _, notes = imported(tmp_path, clip("train", "regression_labels", 0, np.nan))
-    assert any(note.startswith("1 clip has no label ('trainvideo$_$0'). They can be scored.") for note in notes)
+    noted = "1 clip has no label ('trainvideo$_$0'): it can be scored, but not trained on."
+    assert any(note.startswith(noted) for note in notes)
 
 
 def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:

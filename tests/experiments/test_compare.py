@@ -66,7 +66,9 @@ def test_every_number_is_that_of_a_run(compared: Comparison, planted: Dataset) -
 @pytest.mark.slow
 def test_files_say_the_same(compared: Comparison) -> None:
     stems = {path.name for path in compared.folder.iterdir() if path.is_file() and path.name[0] != "."}
-    assert stems == {f"comparison.{ending}" for ending in ("md", "tex", "html", "csv", "json")}
+    endings = ("md", "tex", "bib", "html", "csv", "json", "svg", "png", "pdf")
+    cases = {f"comparison-cases.{ending}" for ending in ("md", "tex", "csv")}
+    assert stems == {f"comparison.{ending}" for ending in endings} | cases
     frame = pd.read_csv(compared.folder / "comparison.csv")
     assert frame["system"].tolist() == [row.name for row in compared.table.rows]
     for key in compared.table.metrics:
@@ -76,6 +78,40 @@ def test_files_say_the_same(compared: Comparison) -> None:
     content = json.loads((compared.folder / "comparison.json").read_text())
     assert set(content["runs"]) == {"self_mm 5", "self_mm 6", "lf_dnn 5", "lf_dnn 6"}
     assert content["baseline"] == "self_mm"
+
+
+@pytest.mark.slow
+def test_single_clips_are_those_of_the_runs(compared: Comparison, planted: Dataset) -> None:
+    cases = pd.read_csv(compared.folder / "comparison-cases.csv").set_index("id")
+    for name in ("self_mm", "lf_dnn"):
+        runs = [RunFolder(compared.folder / name / f"seed-{seed}").predictions().set_index("id") for seed in (5, 6)]
+        mean = (runs[0]["score"] + runs[1]["score"]) / 2
+        np.testing.assert_allclose(cases[name], mean[cases.index])
+    assert len(cases) == len(planted.rows("test"))
+    assert "mag_bert" not in cases
+    assert cases["shown"].notna().sum() <= 9
+
+
+@pytest.mark.slow
+def test_several_data_sets_make_one_table(planted: Dataset, tmp_path: Path) -> None:
+    """Two of one name; what was trained is kept, and columns are chosen."""
+    command = ["compare", str(planted.path), str(planted.path), "--models", "lf_dnn,tfn", "--seeds", "5", "--resume"]
+    for override in [*STREAMS, "training.max_epochs=1"]:
+        command += ["--set", override]
+    out = tmp_path / "out"
+    result = selfmm(*command, "--columns", "corr,p", "--out", out)
+    assert result.returncode == 0, result.stderr
+    name = planted.name
+    frame = pd.read_csv(out / "comparison.csv")
+    assert frame["dataset"].unique().tolist() == [f"{name}-1", f"{name}-2"]
+    parts = [pd.read_csv(out / part / "comparison.csv") for part in (f"{name}-1", f"{name}-2")]
+    pd.testing.assert_frame_equal(frame.drop(columns="dataset"), pd.concat(parts, ignore_index=True))
+    head = (out / "comparison.md").read_text().splitlines()[2]
+    assert head == f"| system | {name}-1 Corr ↑ | {name}-1 p | {name}-2 Corr ↑ | {name}-2 p |"
+    assert f"\\multicolumn{{2}}{{c}}{{{name}-2}}" in (out / "comparison.tex").read_text()
+    assert "of all data sets" in result.stdout
+    assert result.stdout.count("lf_dnn") >= 2
+    complains(selfmm(*command, "--columns", "acc9", "--out", out), "columns: 'acc9' is not a column; did you mean")
 
 
 @pytest.mark.slow
@@ -127,7 +163,8 @@ def test_tasks_are_ablated(ablated: Ablation) -> None:
     for row, tasks in zip(rows, ({"score_audio"}, set()), strict=True):
         scores = RunFolder(ablated.folder / row.name / "seed-5").predictions()
         assert {str(name) for name in scores if str(name).startswith("score_")} == tasks
-    assert (ablated.folder / "tasks.tex").is_file()
+    for name in ("tasks.tex", "tasks.bib", "tasks.svg", "tasks-cases.md"):
+        assert (ablated.folder / name).is_file()
 
 
 @pytest.mark.slow

@@ -72,6 +72,8 @@ def test_what_is_missing_is_done_and_nothing_else(two: Grid, planted: Dataset, t
     folder = tmp_path / "runs"
     shutil.copytree(two.folder, folder)
     (folder / "table.md").write_text("a table")
+    for name in ("lf_dnn/seed-5-report.html", "lf_dnn/.DS_Store", "lf_dnn-report.html", "Thumbs.db"):
+        (folder / name).touch()  # `selfmm report lf_dnn/seed-5` writes the first
     cut = folder / "self_mm" / "seed-5"
     shutil.rmtree(cut)
     killed_at_the_end(planted, cut, overrides=[*STREAMS, "model=self_mm", "seed=5"])

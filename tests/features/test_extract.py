@@ -38,6 +38,7 @@ from selfmm.features.clips.listing import read_clips
 from selfmm.features.extract import Extracted, extract
 from selfmm.features.extraction import ClipFeatures, extract_clip
 from selfmm.features.streams import Track, Transcript, Word
+from selfmm.features.words.subtitles import to_srt
 from waiting import PATIENCE, wait_until
 
 COUNT = 12
@@ -674,3 +675,12 @@ def test_without_a_cluster_package_the_message_names_it(
     for backend in ("ray", "dask"):
         with pytest.raises(MissingPackageError, match=rf"pip install 'selfmm\[{backend}\]'"):
             extract(table, tmp_path / "d", recipe=VOICE, cache=tmp_path / "c", backend=backend)
+
+
+def test_subtitles_after_the_end_of_the_recording_are_left_out(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.wav", sound=tone(1.0))
+    (tmp_path / "a.srt").write_text(to_srt([(0.2, 3, "so good"), (600.5, 602, "too late")]))
+    recipe = load_recipe(["parts=text,audio", "speech.recogniser=none"])
+    transcript = extract_clip(Clip(path, subtitles=tmp_path / "a.srt"), recipe).features.transcript
+    assert (transcript.text, transcript.words[-1].end) == ("so good", 1.0)
+    assert transcript.warnings[0].startswith("1 subtitle of a.srt left out: the recording ends before, at 1.0 s.")

@@ -32,9 +32,12 @@ def test_nothing_of_a_good_clip() -> None:
         ({"sound": replace(SOUND, level=-71)}, "the sound is silent"),
         ({"sound": replace(SOUND, level=-46)}, "quiet sound: -46 dBFS"),
         ({"sound": replace(SOUND, clipped=0.021)}, "clipped sound: 2.1% of it is at full scale"),
+        ({"sound": replace(SOUND, silent=0.81)}, "no sound for 81% of the time"),
         ({"speech": 0.0}, "nobody speaks"),
         ({"speech": 0.05}, "speech in only 5% of the time"),
         ({"face": None}, "no pictures"),
+        ({"face": replace(FACE, pictures=0, any_face=0.0, missing=1.0)}, "no pictures"),  # of a window of a film
+        ({"face": replace(FACE, pictures=10, missing=0.8)}, "no pictures for 80% of the time"),
         ({"face": replace(FACE, any_face=0.0, chosen=0.0, size=0.0)}, "no face in any picture"),
         ({"face": replace(FACE, any_face=0.4)}, "no face in 60% of the pictures"),
         (

@@ -64,7 +64,7 @@ def test_one_clip(tmp_path: Path) -> None:
 
 def test_unlabelled_training_clips_are_named(tmp_path: Path) -> None:
     dataset = toy(tmp_path / "data", [1.0, float("nan"), -1.0, 1.0], ["train", "train", "train", "valid"])
-    with pytest.raises(TrainingError, match=r"1 of 3 clips in the train split have no label: 'clip1'\."):
+    with pytest.raises(TrainingError, match=r"1 of 3 clips in the train split has no label: 'clip1'\."):
         check_trainable(dataset, load_settings(), "generated")
 
 

@@ -133,7 +133,7 @@ def test_nothing_is_replaced_and_nothing_half_written(
     (tmp_path / "labels.md").write_text("years of work")
     with pytest.raises(OutputError, match=r"labels\.md exists already"):
         api.save_labels(odd, tmp_path / "labels.csv", **ONE)
-    with pytest.raises(OutputError, match=r"ends in \.csv or \.parquet or \.xlsx"):
+    with pytest.raises(OutputError, match=r"ends in \.csv or \.xlsx or \.parquet"):
         api.save_labels(odd, tmp_path / "labels.txt", **ONE)
     with pytest.raises(OutputError, match="is in a data set"):
         api.save_labels(odd, odd.path / "labels.csv", **ONE)

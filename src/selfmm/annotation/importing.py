@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +18,11 @@ from selfmm.core.folders import taking_turns
 from selfmm.core.messages import count, some
 from selfmm.data.agreement import agreement
 from selfmm.data.corrections import count_corrections
+from selfmm.data.manifest import TEXT
+from selfmm.data.other_paths import TABLES
 from selfmm.data.ratings import RATINGS, find_problems, merge_ratings, write_ratings
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.data.tables.reader import SUFFIXES
+from selfmm.data.tables.cells import refuse_other
 from selfmm.data.writer import sha256
 from selfmm.training.corrections import training_corrections
 
@@ -62,9 +65,9 @@ def import_corrections(
     Args:
         dataset: the data set with the clips. It keeps the corrections that it has read; open it again to see the
             new ones.
-        path: a filled sheet (.csv, .tsv, .parquet), an export of Label Studio (.json: JSON or JSON-MIN), or the ratings
-            given in the app (.jsonl). Of these, ratings of whole clips and of other clips are left out, and earlier
-            ratings of the same source that are not in the file any more are removed.
+        path: a filled sheet (.csv, .tsv, .xlsx, .parquet), an export of Label Studio (.json: JSON or JSON-MIN), or the
+            ratings given in the app (.jsonl). Of these, ratings of whole clips and of other clips are left out, and
+            earlier ratings of the same source that are not in the file any more are removed.
         weight: weight of these labels in training, in [0, 1].
         source: a name for the origin of the labels; by default the name of the file.
         rater: who gave the ratings that name nobody; by default the source.
@@ -75,14 +78,17 @@ def import_corrections(
         OutputError: if the folder cannot be written.
     """
     path = Path(path)
-    ratings = _read(path)
+    samples = dataset.samples.dropna(subset="id")
+    ids = set(samples["id"])
+    ratings = _read(path, ids)
     from_app = path.suffix.lower() == JOURNAL
     if from_app:
         _leave_out_others(ratings, dataset)
+    if TEXT in samples:
+        ratings.check_texts(dict(samples[["id", TEXT]].dropna().itertuples(index=False, name=None)))
     origin = printable(source or path.name)
     table, repeated = ratings.by_rater(rater_name(rater or "") or rater_name(origin))
     problems = ratings.all_problems()
-    ids = set(dataset.samples["id"].dropna())
     problems += find_problems(table, ids, dataset.modalities, dataset.manifest.label_range)
     if not 0 <= weight <= 1:
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
@@ -138,7 +144,7 @@ def forget_corrections(dataset: Dataset, source: str) -> int:
     return len(table) - len(others)
 
 
-def _read(path: Path) -> Ratings:
+def _read(path: Path, ids: Collection[str]) -> Ratings:
     suffix = path.suffix.lower()
     if not path.is_file():
         raise SourceError(f"{path} {'is not a file' if path.exists() else 'does not exist'}. Check the path.")
@@ -146,10 +152,11 @@ def _read(path: Path) -> Ratings:
         return read_label_studio(path)
     if suffix == JOURNAL:
         return read_journal(path)
-    if suffix in SUFFIXES:
-        return read_sheet(path)
+    if suffix in TABLES:
+        return read_sheet(path, ids)
+    refuse_other(path)
     raise SourceError(
-        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .parquet), a Label "
+        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .xlsx, .parquet), a Label "
         "Studio export (.json), or the ratings given in the app (.jsonl)."
     )
 

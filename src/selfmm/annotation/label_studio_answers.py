@@ -15,8 +15,10 @@ from typing import Any
 
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings
+from selfmm.core.encodings import read_text
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips, count, first_line, some
+from selfmm.data.manifest import TEXT
 
 LARGEST = 256 << 20
 """Largest file that is read, in bytes; parsing needs several times as much memory."""
@@ -32,10 +34,12 @@ def _load(path: Path) -> list[Mapping[str, Any]]:
     try:
         if path.stat().st_size > LARGEST:
             raise SourceError(f"{path} is larger than {LARGEST >> 20} MiB. Export in parts, or choose JSON-MIN.")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_text(path))
     except RecursionError as error:
         raise SourceError(f"{path} is nested too deeply to be an export. {expected}") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}. {expected}") from error
+    except ValueError as error:
         raise SourceError(f"cannot read {path}: {first_line(error)}. {expected}") from error
     if not isinstance(content, list) or not all(isinstance(task, dict) for task in content):
         what = "a list of other things" if isinstance(content, list) else f"a {type(content).__name__}"
@@ -87,6 +91,7 @@ class _Reader:
         if not isinstance(clip, str) or not isinstance(annotations, list):
             self.misshapen.append(f"{where} (it has no data.{CLIP}, or no list of annotations)")
             return
+        self._note_words(clip, data)
         # A file that did not come from Label Studio may lack the numbers of the tasks.
         self._note_task(clip, task.get("id", where))
         for annotation in sorted(annotations, key=_time):
@@ -116,6 +121,7 @@ class _Reader:
         if not isinstance(clip, str):
             self.misshapen.append(f"{where} (it has no {CLIP})")
             return
+        self._note_words(clip, record)
         self._note_task(clip, record.get("id"))
         rater = _person(record.get("annotator"))
         turn = self._turn(clip, rater)
@@ -134,6 +140,11 @@ class _Reader:
             return 1
         self.unnamed[clip] += 1
         return self.unnamed[clip]
+
+    def _note_words(self, clip: str, data: object) -> None:
+        text = data.get(TEXT) if isinstance(data, Mapping) else None
+        if isinstance(text, str):
+            self.ratings.texts.append((clip, text))
 
     def _note_task(self, clip: str, task: object) -> None:
         if self.task_of.setdefault(clip, task) != task:

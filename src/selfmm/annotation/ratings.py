@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,11 +40,13 @@ class Ratings:
         rows: every label that was read, in the order in which they were given.
         problems: what is wrong with the file, one sentence each.
         notes: what was left out on purpose, one sentence each.
+        texts: the id and the words of each row, if the file has the words of the clips.
     """
 
     rows: list[Rating] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)
     _not_numbers: list[str] = field(default_factory=list)
 
     def add(self, clip: str, modality: str, value: object, rater: str = "", turn: int = 1) -> None:
@@ -64,6 +68,25 @@ class Ratings:
             f"labels are not finite numbers: {some(self._not_numbers)}. Write numbers, with a point for decimals; "
             "leave out what nobody rated.",
         ]
+
+    def check_texts(self, texts: Mapping[str, str]) -> None:
+        """Add a problem if rows have the words of another clip: then their ratings would go to the wrong one.
+
+        Args:
+            texts: the words of each clip of the data set, by id.
+        """
+        plain = {clip: _plain(text) for clip, text in texts.items()}
+        clips_of = {text: clip for clip, text in plain.items() if text}
+        wrong = [
+            f"the row of {clip[:60]} has the words of {clips_of[_plain(text)][:60]}"
+            for clip, text in self.texts
+            if clip in plain and _plain(text) in clips_of and _plain(text) != plain[clip]
+        ]
+        if wrong:
+            self.problems.append(
+                f"ids and words do not belong together: {some(wrong)}. Check that the file belongs to this data set "
+                "and that sorting did not mix its rows; or remove the column of the words."
+            )
 
     def table(self) -> pd.DataFrame:
         """Return ``id``, ``modality``, ``label``, ``rater`` and ``turn`` of every rating."""
@@ -93,6 +116,11 @@ def _number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _plain(text: str) -> str:
+    """Return the words of a text, without what spreadsheets change: blanks, quotes and capitals."""
+    return re.sub(r"\W+", " ", text).strip().casefold()
 
 
 def printable(word: str) -> str:

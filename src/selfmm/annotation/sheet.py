@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,18 +15,34 @@ from selfmm.core.files import atomic_file, to_json
 from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
 from selfmm.core.spreadsheets import write_spreadsheet
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, as_text, from_text, read_cells, refuse_generated, words
+from selfmm.data.manifest import TEXT
+from selfmm.data.tables.cells import (
+    COLUMNS,
+    OF_LABEL_STUDIO,
+    SEPARATOR,
+    as_text,
+    from_text,
+    rating_cell,
+    read_cells,
+    refuse_generated,
+    words,
+)
 
+_OURS = {"id", "modality", "label", "video", "clip_id", CLIP, TEXT, *OF_LABEL_STUDIO}
 _RATER = {"rater", "annotator", "coder", "worker", "rater_id", "annotator_id", "worker_id", "workerid", "completed_by"}
 
 
 def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> None:
-    """Write clips from `clips_to_annotate` as .csv or .parquet, depending on the suffix."""
+    """Write clips from `clips_to_annotate` as .csv, .xlsx or .parquet, depending on the suffix."""
     empty = {f"{PREFIX}{name}": pd.Series([float("nan")] * len(clips), dtype="float64") for name in modalities}
     table = clips.drop(columns="spread").assign(**empty)
     with atomic_file(path) as temporary:
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
+        elif path.suffix == ".xlsx":
+            # Every word is text there; only one that looks marked must come back as it is.
+            marked = table.map(lambda cell: as_text(cell) if isinstance(cell, str) and cell.startswith("'") else cell)
+            write_spreadsheet(temporary, marked)
         else:
             # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
             table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
@@ -36,7 +52,7 @@ def write_rating_sheet(path: Path, ratings: pd.DataFrame) -> None:
     """Write ratings, a row per clip and rater, as .csv, .parquet, .xlsx or .json, depending on the suffix.
 
     The columns are ``id``, ``rater``, ``label`` (of the whole clip) and ``label_<modality>``, as far as there are such
-    ratings. The .json has Label Studio's form JSON-MIN. An import reads all but .xlsx.
+    ratings. The .json has Label Studio's form JSON-MIN. An import reads all of them.
 
     Args:
         path: the file.
@@ -66,22 +82,28 @@ def write_rating_sheet(path: Path, ratings: pd.DataFrame) -> None:
             table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
 
 
-def read_sheet(path: Path) -> Ratings:
-    """Read the ratings of a .csv, .tsv or .parquet.
+def read_sheet(path: Path, known: Collection[str]) -> Ratings:
+    """Read the ratings of a .csv, .tsv, .xlsx or .parquet.
 
     A row is a clip as one person rated it: ``id`` and ``label_<modality>`` (or MMSA's ``video_id``, ``clip_id`` and
     ``label_T``, ``label_A``, ``label_V``), and ``rater`` or ``annotator`` if there are several people. Or a row is one
     rating: ``id``, ``modality``, ``label``, and ``rater``. In a CSV of Label Studio, ``clip`` is the id. Other columns
     are ignored.
 
+    Args:
+        path: the file.
+        known: ids of the clips of the data set. They tell which column holds the ids if there are several.
+
     Raises:
-        SourceError: if the file cannot be read as a table with ids and labels.
+        SourceError: if the file cannot be read as a table with ids and labels, or its ids could mean two things.
     """
     cells = _named(read_cells(path), path)
     refuse_generated(cells, path)
     in_text = path.suffix.lower() != ".parquet"
-    ids = words(cells["id"]).str.strip()
-    ids = ids.map(from_text) if in_text else ids
+    if in_text:
+        for name in {"id", CLIP, "video", TEXT} & set(cells):
+            cells[name] = words(cells[name]).map(from_text)
+    ids = _ids(cells, path, known)
     raters = words(cells["rater"]).map(from_text).map(rater_name) if "rater" in cells else pd.Series([""] * len(ids))
     rated = [name for name in map(str, cells) if name.startswith(PREFIX)]
     ratings = Ratings()
@@ -93,30 +115,27 @@ def read_sheet(path: Path) -> Ratings:
         key = pd.DataFrame({"id": ids, "rater": raters, "modality": columns[0][0]})
     turns = _turns(key, ratings)
     for modalities, column in columns:
-        values = column.str.strip()
+        values = column.map(rating_cell)
         rows = zip(ids, modalities, values, raters, turns, strict=True)
         for clip, modality, value, rater, turn in rows:
             ratings.add(clip, modality, value or None, rater, turn)
+    ratings.texts = list(zip(ids, words(cells[TEXT]), strict=True)) if TEXT in cells else []
     return ratings
 
 
 def _named(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return the cells under our names of columns; raise ``SourceError`` if what is needed is missing."""
     names = [_our_name(str(column).strip()) for column in cells.columns]
-    if {CLIP, "annotation_id"} <= set(names):  # Label Studio's CSV, where ``id`` is the number of the task
-        names = [{"id": "task", CLIP: "id"}.get(name, name) for name in names]
-    cells = cells.set_axis(names, axis=1)
-    twice = len(set(names)) < len(names)
-    if "id" not in names and not twice and {"video", "clip_id"} <= set(names):
-        cells["id"] = words(cells["video"]) + SEPARATOR + words(cells["clip_id"])
     labels = any(name.startswith(PREFIX) for name in names) or {"modality", "label"} <= set(names)
-    if twice or "id" not in cells or not labels:
+    of_label_studio = CLIP in names and not OF_LABEL_STUDIO.isdisjoint(names)
+    ids = "id" in names or {"video", "clip_id"} <= set(names) or of_label_studio
+    if len(set(names)) < len(names) or not ids or not labels:
         raise SourceError(
             f"{path} should have a column id and columns {PREFIX}<modality> (or columns id, modality and label), each "
             f"once, and a column rater if several people rated; it has {some(names)}. "
-            "Fields are separated by commas in .csv (not by semicolons) and by tabs in .tsv."
+            "The names are in the first row."
         )
-    return cells
+    return cells.set_axis(names, axis=1)
 
 
 def _our_name(name: str) -> str:
@@ -124,7 +143,30 @@ def _our_name(name: str) -> str:
     if lower in _RATER:
         return "rater"
     ours = COLUMNS.get(lower, lower)
-    return ours if ours in ("id", "modality", "label", "video") or lower in ("label_t", "label_a", "label_v") else name
+    return ours if ours in _OURS or lower in ("label_t", "label_a", "label_v") else name
+
+
+def _ids(cells: pd.DataFrame, path: Path, known: Collection[str]) -> pd.Series:
+    """Return the id of the clip of each row; raise ``SourceError`` if two columns name different clips."""
+    columns = {name: words(cells[name]).str.strip() for name in ("id", CLIP) if name in cells}
+    if {"video", "clip_id"} <= set(cells):
+        columns["video and clip_id"] = words(cells["video"]) + SEPARATOR + words(cells["clip_id"])
+    if mark := sorted(OF_LABEL_STUDIO & set(cells)):
+        columns.pop("id", None)
+        if not columns:
+            raise SourceError(
+                f"{path} comes from Label Studio (it has a column {mark[0]}), where id is the number of a task, and "
+                f"it has no column {CLIP} with the ids of clips. Add it; or, if id does hold them, remove {mark[0]}."
+            )
+    first = next(iter(columns))
+    naming = [name for name, ids in columns.items() if not set(ids).isdisjoint(known)] or [first]
+    differing = [name for name in naming[1:] if not columns[name].equals(columns[naming[0]])]
+    if differing:
+        raise SourceError(
+            f"{path}: the columns {naming[0]} and {differing[0]} name different clips of the data set, so a rating "
+            "could go to the wrong one. Remove the column that does not hold the ids of the clips."
+        )
+    return columns[naming[0]]
 
 
 def _turns(key: pd.DataFrame, ratings: Ratings) -> pd.Series:

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from selfmm.evaluation.seeds import SeedMetrics as SeedMetrics
     from selfmm.experiments.ablate import Ablation as Ablation
     from selfmm.experiments.compare import Comparison as Comparison
+    from selfmm.experiments.compare import Comparisons as Comparisons
     from selfmm.experiments.tune import tune as tune
     from selfmm.experiments.tuning import Tuning as Tuning
     from selfmm.explain.explanation import Explanation as Explanation

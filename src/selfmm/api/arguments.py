@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     # A finished run: its folder, or the run that `selfmm.load` returns.
     Run: TypeAlias = TrainedModel | RunFolder | str | Path
 
-TABLES = (".csv", ".parquet")
-LABEL_FILES = (*TABLES, ".xlsx")
+TABLES = (".csv", ".xlsx", ".parquet")
+"""Suffixes of the tables that are written."""
 
 
 def names(value: str | Sequence[str]) -> list[str]:
@@ -151,9 +151,7 @@ def _is_input(path: Path) -> bool:
                 "`text=...`."
             )
         return path.is_file()
-    return (path / MANIFEST).is_file() or any(
-        holds_recordings(folder) for folder in (path, *path.iterdir()) if folder.is_dir()
-    )
+    return (path / MANIFEST).is_file() or holds_recordings(path)
 
 
 def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from selfmm.api.arguments import LABEL_FILES, check_file, open_run, setting_values
+from selfmm.api.arguments import TABLES, check_file, open_run, setting_values
 from selfmm.core.errors import ArgumentsError, RunError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def save_labels(
 
     Args:
         data, epoch, split, long, preset, text_encoder, overrides: see :func:`labels`.
-        out: a .csv, .parquet or .xlsx file. The card has the same name and the ending .md.
+        out: a .csv, .xlsx or .parquet file. The card has the same name and the ending .md.
         force: replace existing files.
 
     Raises:
@@ -105,7 +105,7 @@ def save_labels(
 
     out = Path(out)
     card = out.with_suffix(".md")
-    for file, suffixes in ((out, LABEL_FILES), (card, (".md",))):
+    for file, suffixes in ((out, TABLES), (card, (".md",))):
         check_file(file, _folder(data), force, suffixes)
     chosen = label_set(data, epoch=epoch, split=split, preset=preset, text_encoder=text_encoder, overrides=overrides)
     table = label_rows(chosen, epoch, long)
@@ -243,7 +243,7 @@ def annotate(
 
     Args:
         run: a finished run: its folder, or loaded.
-        out: a sheet, ``.csv`` or ``.parquet``; or Label Studio's tasks, ``.json``.
+        out: a sheet, ``.csv``, ``.xlsx`` or ``.parquet``; or Label Studio's tasks, ``.json``.
         most: only this number of clips that nobody has corrected yet, chosen where the modalities disagree most.
         media_root: for Label Studio, the part of the URL before media paths, for example /data/local-files/?d=
         force: replace existing files.
@@ -258,7 +258,7 @@ def annotate(
 
     folder, out = open_run(run), Path(out)
     path = folder.path
-    check_file(out, path, force, (".csv", ".parquet", ".json"))
+    check_file(out, path, force, (*TABLES, ".json"))
     if media_root is not None and out.suffix != ".json":
         raise ArgumentsError(["`media_root=...` is for Label Studio's tasks; name a file that ends in .json"])
     info = folder.require_finished()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from selfmm.config.settings import StreamSettings as StreamSettings
     from selfmm.config.settings import flatten as flatten
     from selfmm.core.files import explain as explain
+    from selfmm.core.files import records as records
     from selfmm.core.files import safe_name as safe_name
     from selfmm.core.files import to_json as to_json
     from selfmm.core.files import without_nan as without_nan
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from selfmm.experiments.paired import compare_systems as compare_systems
     from selfmm.experiments.search import Search as Search
     from selfmm.experiments.search import describe_space as describe_space
+    from selfmm.experiments.table import SECTIONS as SECTIONS
     from selfmm.experiments.table import Table as Table
     from selfmm.experiments.table import legend as legend
     from selfmm.experiments.trial import Outcome as Outcome

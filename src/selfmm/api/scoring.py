@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from selfmm.api.arguments import STARTER, open_run, run_and_inputs, spans
+from selfmm.api.arguments import STARTER, TABLES, open_run, run_and_inputs, spans
 from selfmm.core.errors import ArgumentsError, DatasetError, OutputError, SourceError
 
 if TYPE_CHECKING:
@@ -330,8 +330,8 @@ def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> Non
 
     Args:
         predictions: predictions of recordings, at least one.
-        path: the file. Its ending sets the format: ``.csv`` and ``.parquet`` a table, ``.json`` everything, ``.srt``
-            subtitles; ``.png`` and ``.svg`` a picture of the explanation, or without one, of the curve.
+        path: the file. Its ending sets the format: ``.csv``, ``.xlsx`` and ``.parquet`` a table, ``.json`` everything,
+            ``.srt`` subtitles; ``.png`` and ``.svg`` a picture of the explanation, or without one, of the curve.
 
     Raises:
         OutputError: if the ending is unknown, the file cannot be written, or a picture needs matplotlib.
@@ -340,7 +340,7 @@ def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> Non
     from selfmm.recordings.prediction import overlay, table_of
 
     path = Path(path)
-    if path.suffix in (".csv", ".parquet"):
+    if path.suffix in TABLES:
         write_table(path, table_of(predictions))
     elif path.suffix == ".json":
         write_text(path, to_json([prediction.to_json() for prediction in predictions]) + "\n")
@@ -359,7 +359,9 @@ def save_predictions(predictions: Sequence[Prediction], path: str | Path) -> Non
             picture = curve_picture(table_of(predictions), first.label_range)
         write_picture(picture, path)
     else:
-        raise OutputError(f"cannot tell the format of {path}: name a .csv, .parquet, .json, .srt, .png or .svg file.")
+        raise OutputError(
+            f"cannot tell the format of {path}: name a .csv, .xlsx, .parquet, .json, .srt, .png or .svg file."
+        )
 
 
 def report(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,12 +20,16 @@ if TYPE_CHECKING:
     from selfmm.api.parts import Grid, Table
 
 
+_PIPED = 220  # characters of a line in a file or pipe, where nothing has to fit a screen
+_FILES = "{0}.md, .csv, .tex, .bib, .html, .svg, {0}-cases.md"
+
+
 def register(app: typer.Typer) -> None:
     options.register(app, "Compare", compare=compare, ablate=ablate)
 
 
 def compare(
-    data: options.Data,
+    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="A data-set folder, or several for one table.")],
     models: Annotated[
         str,
         typer.Option("--models", "-m", help="Comma list of models or TOML presets, each with +key=value; or all."),
@@ -35,19 +42,21 @@ def compare(
     preset: options.Preset = None,
     text_encoder: options.TextEncoder = None,
     overrides: options.Overrides = None,
+    columns: options.Columns = None,
     out: options.OutRuns = None,
     resume: options.Resume = False,
     jobs: options.Jobs = None,
 ) -> None:
     """Train many models with the same seeds and print the table of a paper."""
     from rich.console import Console
+    from rich.text import Text
 
     from selfmm.cli.progress import watch_runs
 
     console = Console()
     with interruptible(), watch_runs(console, "run") as listener:
         result = api.compare(
-            data,
+            data[0] if len(data) == 1 else data,
             models,
             seeds=seeds,
             baseline=baseline,
@@ -55,13 +64,20 @@ def compare(
             preset=preset,
             text_encoder=text_encoder,
             overrides=overrides or (),
+            columns=columns or (),
             out=out,
             resume=resume,
             jobs=jobs,
             listener=listener,
         )
-    _show(console, result.table, f"{result.folder}: comparison.md, .csv, .tex, .html, and every run")
-    _check(result.grid)
+    several = isinstance(result, api.Comparisons)
+    parts = list(result.parts.values()) if several else [result]
+    for part in parts:
+        _show(console, part.table, "" if several else f"{result.folder}: {_FILES.format('comparison')}, and every run")
+    if several:
+        files = "comparison.md, .csv, .tex, .bib, .html of all data sets, and a folder for each"
+        console.print(Text(f"{result.folder}: {files}"), soft_wrap=True)
+    _check([part.grid for part in parts])
 
 
 def ablate(
@@ -74,6 +90,7 @@ def ablate(
     preset: options.Preset = None,
     text_encoder: options.TextEncoder = None,
     overrides: options.Overrides = None,
+    columns: options.Columns = None,
     out: options.OutRuns = None,
     resume: options.Resume = False,
     jobs: options.Jobs = None,
@@ -93,30 +110,36 @@ def ablate(
             preset=preset,
             text_encoder=text_encoder,
             overrides=overrides or (),
+            columns=columns or (),
             out=out,
             resume=resume,
             jobs=jobs,
             listener=listener,
         )
     for name, table in result.tables.items():
-        _show(console, table, f"{result.folder}: {name}.md, .csv, .tex, .html, and every run")
+        _show(console, table, f"{result.folder}: {_FILES.format(name)}, and every run")
     if result.curves is not None:
         from rich.markdown import Markdown
 
         console.print(Markdown(result.curves.markdown()))
-    _check(result.grid)
+    _check([result.grid])
 
 
 def _show(console: Console, table: Table, files: str) -> None:
+    from rich.console import Console
     from rich.text import Text
 
     from selfmm.cli.show_results import experiment_table
 
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=_PIPED)
     console.print(experiment_table(table, console.width))
-    console.print(Text(files), soft_wrap=True)
+    if files:
+        console.print(Text(files), soft_wrap=True)
 
 
-def _check(grid: Grid) -> None:
-    if grid.failed:
-        runs = f"{count(len(grid.failed), 'run')} {'has' if len(grid.failed) == 1 else 'have'}"
+def _check(grids: Sequence[Grid]) -> None:
+    failed = sum(len(grid.failed) for grid in grids)
+    if failed:
+        runs = f"{count(failed, 'run')} {'has' if failed == 1 else 'have'}"
         raise api.TrainingError(f"{runs} no result; the table shows the reason. Fix the cause, then pass --resume.")

@@ -196,7 +196,10 @@ def _report(extracted: Extracted, dst: Path) -> None:
         typer.echo(f"{rest}{dst / 'failures.csv'} lists every clip that was left out", err=True)
     again = f"; {extracted.kept} had been extracted before" if extracted.kept else ""
     typer.echo(f"{dst}: {_describe(extracted.dataset)}{again}.")
-    typer.echo(f"Next: selfmm inspect {dst} && selfmm train {dst}")
+    if extracted.dataset.samples["label"].notna().any():
+        typer.echo(f"Next: selfmm inspect {dst} && selfmm train {dst}")
+    else:
+        typer.echo(f"Next: selfmm predict {dst}; to train, extract again from a table with ratings in a column label")
 
 
 def planted(

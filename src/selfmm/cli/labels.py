@@ -33,7 +33,7 @@ def labels(
         typer.Option(
             "--out",
             "-o",
-            help="Write to this .csv, .parquet or .xlsx file, and a data card (.md). With --import of the app's "
+            help="Write to this .csv, .xlsx or .parquet file, and a data card (.md). With --import of the app's "
             "ratings: make a copy of DATA here, whose m-labels are the ratings of whole clips.",
         ),
     ] = None,
@@ -93,7 +93,7 @@ def labels(
             ["--weight, --source and --rater describe the labels of --import FILE; give --import too"]
         )
     if as_json and not audit:
-        raise api.ArgumentsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .parquet"])
+        raise api.ArgumentsError(["--json needs --audit; for the labels themselves, give --out FILE.csv or .xlsx"])
     if audit and (long or split is not None):
         raise api.ArgumentsError(["--audit shows all splits; leave out --split and --long"])
     if audit:
@@ -160,7 +160,8 @@ def _agreement(table: pd.DataFrame, *, err: bool = False) -> None:
 def annotate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A sheet to make, .csv or .parquet; or Label Studio's tasks, .json.")
+        Path,
+        typer.Argument(metavar="OUT", help="A sheet to make, .csv, .xlsx or .parquet; or Label Studio's tasks, .json."),
     ],
     most: Annotated[
         int | None,

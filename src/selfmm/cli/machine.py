@@ -75,7 +75,7 @@ def _diagnosis_tables(diagnosis: api.Diagnosis) -> Group:
         jobs.add_row(job.name, yes(not job.missing), lacks)
     installed = Table("installed", "", "", box=None, pad_edge=False)
     installed.add_row("selfmm", diagnosis.selfmm, Text(f"Python {diagnosis.python}, {diagnosis.system}"))
-    installed.add_row("processor", f"{diagnosis.threads} threads", "")
+    installed.add_row("processor", parts.count(diagnosis.threads, "thread"), "")
     installed.add_row("GPU", yes(diagnosis.gpu not in ("", "none")), Text(diagnosis.gpu))
     for package in diagnosis.packages:
         installed.add_row(package.name, Text(package.version or "-"), Text(package.problem))

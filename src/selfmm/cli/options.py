@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
-_FORMAT = "Write to this .csv or .parquet file."
+_FORMAT = "Write to this .csv, .xlsx or .parquet file."
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, which `selfmm train` makes.")]
 RunOrSeeds = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the folder of `train --seeds`.")]
@@ -40,6 +40,9 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, key=value; see `selfmm settings`. Repeatable.")
 ]
 Seeds = Annotated[str, typer.Option(help="For example 1111-1115 or 1111,1120-1122.")]
+Columns = Annotated[
+    str | None, typer.Option(help="Columns of the tables, such as mae,corr,acc2; also difference,p,parameters,seconds.")
+]
 Jobs = Annotated[int | None, typer.Option(help="Number of runs at once; default: as many as cores and memory allow.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Keep what is finished, and train what is missing.")]
 

@@ -33,7 +33,7 @@ class Form:
     Attributes:
         as_json, as_csv, as_table: the format to print, at most one; by default readable text on a terminal, otherwise
             CSV.
-        out: file for all predictions, .csv, .parquet or .json.
+        out: file for all predictions, .csv, .xlsx, .parquet or .json.
         srt: file for the scores as subtitles.
         picture: file for a picture.
     """
@@ -98,11 +98,11 @@ def predict(
         str | None,
         typer.Option(help="Recordings: language of the speech, such as de; default: the run's, or detected."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Recordings: print everything as JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Recordings: print CSV.")] = False,
-    as_table: Annotated[bool, typer.Option("--table", help="Recordings: print a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of recordings, everything.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_table: Annotated[bool, typer.Option("--table", help="Print a table.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write to this .csv or .parquet file; recordings also to .json.")
+        Path | None, typer.Option("--out", "-o", help="Write to this .csv, .xlsx, .parquet or .json file.")
     ] = None,
     srt: Annotated[
         Path | None, typer.Option(help="With --window or --by-sentence: write the scores as subtitles, .srt.")
@@ -145,9 +145,9 @@ def predict(
         _warn(folder)
         note(folder.notes(), err=True)
         _introduce(folder)
-        _print_table(scores, folder, out)
+        _print_table(scores, folder, form)
         return
-    _check_recordings(listed, form, curve, split)
+    _check_recordings(listed, form, curve, split, explain)
     note(divided.notes if divided is not None else (), err=True)
     if not form.is_card(curve=curve, explain=explain):  # a card has the warnings itself
         _warn(folder)
@@ -163,7 +163,7 @@ def predict(
         model=model,
         trust=trust,
     )
-    results = _with_progress(_introduced(results, folder), None if curve else len(listed.clips))
+    results = _with_progress(_introduced(results, folder, listed.notes), None if curve else len(listed.clips))
     failed = _score_recordings(results, form, curve, explain)
     if failed or listed.failures:
         raise typer.Exit(1)
@@ -175,11 +175,12 @@ def _introduce(folder: RunFolder) -> None:
         typer.echo(parts.printable(about), err=True)  # a run may come from anybody
 
 
-def _introduced(results: Iterator[T], folder: RunFolder) -> Iterator[T]:
-    """Yield the results, after the introduction if there is one: it is of no use if nothing can be scored."""
+def _introduced(results: Iterator[T], folder: RunFolder, notes: Sequence[str]) -> Iterator[T]:
+    """Yield the results, after the introduction and the notes: they are of no use if nothing can be scored."""
     for number, result in enumerate(results):
         if number == 0:
             _introduce(folder)
+            note(notes, err=True)
         yield result
 
 
@@ -215,8 +216,6 @@ def _check_options(form: Form, curve: bool, explain: bool) -> None:
         problems.append("--picture shows a curve or an explanation; give --window, --by-sentence or --explain too")
     if explain and curve:
         problems.append("--explain is for whole clips; leave out --window and --by-sentence")
-    if explain and (form.as_csv or form.as_table):
-        problems.append("--explain of recordings does not fit into a table; leave out --csv and --table, or use --json")
     if problems:
         raise api.ArgumentsError(problems)
 
@@ -230,10 +229,14 @@ def _check_files(form: Form, run: Path, force: bool) -> None:
             pass  # fails now, rather than after the work, if pictures cannot be drawn
 
 
-def _check_recordings(listed: ClipList, form: Form, curve: bool, split: str | None) -> None:
+def _check_recordings(listed: ClipList, form: Form, curve: bool, split: str | None, explain: bool) -> None:
     """Check what can be scored; print the recordings that cannot."""
     if split is not None:
         raise api.ArgumentsError(["--split is for data sets; a recording has no splits"])
+    if explain and (form.as_csv or form.as_table):
+        raise api.ArgumentsError(
+            ["--explain of recordings does not fit into a table; leave out --csv and --table, or use --json"]
+        )
     if form.picture is not None and not curve and len(listed.clips) > 1:
         raise api.ArgumentsError([f"--picture shows one clip, but there are {len(listed.clips)}"])
     for failure in listed.failures:
@@ -245,21 +248,17 @@ def _check_recordings(listed: ClipList, form: Form, curve: bool, split: str | No
 def _check_table_options(form: Form, curve: bool) -> None:
     used = {
         "--window or --by-sentence": curve,
-        "--json": form.as_json,
-        "--csv": form.as_csv,
-        "--table": form.as_table,
         "--picture": form.picture is not None,
-        "an --out that ends in .json": form.out is not None and form.out.suffix == ".json",
     }
     problems = [f"{name} is for recordings, and no recording is given" for name, is_used in used.items() if is_used]
     if problems:
         raise api.ArgumentsError(problems)
 
 
-def _print_table(table: object, folder: RunFolder, out: Path | None) -> None:
+def _print_table(table: object, folder: RunFolder, form: Form) -> None:
     import pandas as pd
 
-    from selfmm.cli.show_results import deliver
+    from selfmm.cli.show_results import first_rows
 
     assert isinstance(table, pd.DataFrame)
     modalities = [str(name).removeprefix("score_") for name in table if str(name).startswith("score_")]
@@ -267,11 +266,19 @@ def _print_table(table: object, folder: RunFolder, out: Path | None) -> None:
     if missing and not folder.require_finished().about:
         note([f"no clip has {' or '.join(missing)}; the model uses its stand-in for a missing modality."], err=True)
     worth = folder.worth()
-    if out is None and worth is not None and sys.stdout.isatty():
+    if form.out is not None:
+        parts.write_table(form.out, table)
+        typer.echo(f"{form.out}: {parts.count(len(table), 'row')}", err=form.printed)
+    if form.as_json:
+        typer.echo(parts.to_json(parts.records(table)))
+    elif form.as_table or form.is_text(explain=False):
+        from rich.console import Console
+
         from selfmm.cli.show_scores import readable
 
-        table = readable(table, worth)
-    deliver(table, out)
+        Console().print(first_rows(table if worth is None else readable(table, worth)))
+    elif form.as_csv or form.out is None:
+        typer.echo(table.to_csv(index=False), nl=False)
 
 
 def _with_progress(results: Iterable[T], total: int | None) -> Iterator[T]:

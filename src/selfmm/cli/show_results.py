@@ -24,6 +24,7 @@ from selfmm.cli.show_settings import plain_value
 
 if TYPE_CHECKING:
     from selfmm.api import Tuning  # imports Optuna, which is an extra
+    from selfmm.api.parts import ExperimentRow
     from selfmm.api.parts import Table as ExperimentTable
 
 _ROWS_SHOWN = 40
@@ -58,13 +59,20 @@ def run_summary(model: SentimentModel) -> Group:
 
 
 def experiment_table(results: ExperimentTable, width: int) -> Group:
-    """Lay out mean and deviation per system, with as many metrics as fit into ``width`` characters."""
+    """Lay out mean and deviation per system, with as many of the chosen metrics as fit into ``width`` characters."""
     table = Table(title=results.title, box=box.SIMPLE_HEAD, pad_edge=False)
-    names = max(len(row.name) for row in results.rows)
-    shown = results.metrics[: max(1, (width - names - 20) // 18)]
+    reasons = list(dict.fromkeys(row.note for row in results.rows if row.note))
+    names = [_system(row, reasons) for row in results.rows]
+    metrics = [key for key in results.columns if key in results.metrics] or results.metrics
+    shown = metrics[: max(1, (width - max(map(len, names)) - 20) // 18)]
     for number, name in enumerate(["", *map(head, shown), "Δ MAE", "p"]):
-        table.add_column(Text(name), justify="left" if number == 0 else "right")
-    for row in results.rows:
+        table.add_column(Text(name), justify="left" if number == 0 else "right", no_wrap=number == 0)
+    section = "run"
+    for name, row in zip(names, results.rows, strict=True):
+        if row.section != section:
+            section = row.section
+            table.add_section()
+            table.add_row(Text(parts.SECTIONS[section].partition(":")[0], style="italic"))
         gap = row.difference
         ours = row.kind in ("run", "trivial")  # published figures were measured elsewhere
         best = [ours and row.mean(key) == results.best(key) for key in shown]
@@ -73,11 +81,16 @@ def experiment_table(results: ExperimentTable, width: int) -> Group:
             for key, bold in zip(shown, best, strict=True)
         ]
         facts = [f"{gap.value:+.3f}", f"{row.corrected:.3f}"] if gap else ["", ""]
-        style = "dim" if row.kind in ("published", "failed") else ""
-        table.add_row(Text(row.name), *figures, *facts, style=style)
-    notes = [f"{row.name}: {row.note}" for row in results.rows if row.note]
-    notes.append(f"Δ MAE: difference from {results.baseline}, with the p value of a paired permutation test (Holm)")
-    return Group(table, *map(Text, [*notes, *legend(results)[:1]]))
+        table.add_row(Text(name), *figures, *facts, style="dim" if row.kind in ("published", "failed") else "")
+    notes = [f"[{number}] {as_options(note)}" for number, note in enumerate(reasons, start=1)]
+    notes.append(f"Δ MAE: difference from {results.baseline}, with its p value after Holm's correction")
+    return Group(table, *map(Text, [*notes, *legend(results, shown)[:1]]))
+
+
+def _system(row: ExperimentRow, reasons: Sequence[str]) -> str:
+    source = f" (published, {row.source})" if row.source else " (published)"
+    mark = f" [{reasons.index(row.note) + 1}]" if row.note else ""
+    return row.name + (source if row.kind == "published" else "") + mark
 
 
 def figure_table(*names: object) -> Table:
@@ -196,10 +209,19 @@ def show_tuning(console: Console, result: Tuning, data: Path, start: Sequence[st
         *([hint] if result.importance else []),
         f"{result.folder}: best.toml, trials.csv",
         "",
-        "The best of several figures on one split is optimistic. Check it with other seeds, then on the test split:",
-        _command("train", data, *named, "--preset", result.preset, *seeds),
-        _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *start),
     ]
+    if result.best.start:
+        lines += [
+            "No trial was better than the settings at the start, so best.toml holds those. To try more: the same "
+            "command with a larger --trials, and --resume."
+        ]
+    else:
+        lines += [
+            "The best of several figures on one split is optimistic. Check it with other seeds, then on the test "
+            "split:",
+            _command("train", data, *named, "--preset", result.preset, *seeds),
+            _command("compare", data, "--models", f"{model},{result.preset}", *seeds, *start),
+        ]
     for line in lines:
         console.print(Text(line), soft_wrap=True)  # commands can be copied
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -300,11 +300,13 @@ def load_group(
     try:
         settings = group.model_validate(tree)
     except ValidationError as error:
-        described = [_describe(group, list(e["loc"]), e["type"], plain(e["msg"]), e["input"]) for e in error.errors()]
+        described = [
+            _describe(group, list(e["loc"]), e["type"], plain(e["msg"]), e["input"], prefix) for e in error.errors()
+        ]
         whys: dict[str, list[str]] = {}  # a setting of several types has an error for each of them
         for what, why in described:
             whys.setdefault(what, []).append(why)
-        problems += [prefix + what + " or ".join(several) for what, several in whys.items()]
+        problems += [what + " or ".join(several) for what, several in whys.items()]
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
@@ -359,18 +361,32 @@ def put_value(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     tree[keys[-1]] = value
 
 
-def _describe(whole: type[Group], location: list[Any], kind: str, message: str, value: object) -> tuple[str, str]:
+def _describe(
+    whole: type[Group], location: list[Any], kind: str, message: str, value: object, prefix: str
+) -> tuple[str, str]:
     """Return which setting is wrong, and why."""
     if kind != "extra_forbidden" and not re.fullmatch(r"\w+", str(location[-1])):
         location = location[:-1]  # one of the setting's types, as pydantic names it
-    key = ".".join(map(str, location))
+    key = prefix + ".".join(map(str, location))
     if kind != "extra_forbidden":
         return f"{key} = {repr(value)[:80]}: ", f"{message[0].lower()}{message[1:]}"
     if whole is Settings and key in _RETIRED:
         removed = f"this setting was removed, and only {_RETIRED[key]!r} has the same effect; delete it"
         return f"{key} = {value!r}: ", removed
-    names = _fields_at(whole, location[:-1])
-    return f"{key} is not a setting", did_you_mean(str(location[-1]), names)
+    name = str(location[-1])
+    same = [other for other in _all_keys(whole, prefix) if other.rpartition(".")[2] == name]
+    if len(same) == 1:
+        return f"{key} is not a setting", f"; did you mean {same[0]!r}?"
+    return f"{key} is not a setting", did_you_mean(name, _fields_at(whole, location[:-1]), key.removesuffix(name))
+
+
+def _all_keys(group: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Yield the keys of all settings in a group and in the groups within it."""
+    for name, field in group.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _all_keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _fields_at(whole: type[Group], location: list[Any]) -> list[str]:

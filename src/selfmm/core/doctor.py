@@ -28,6 +28,7 @@ EXTRAS = {
     "report": ("matplotlib",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "experiments": ("optuna", "scikit-learn"),
+    "excel": ("openpyxl",),
     "ray": ("ray",),
     "dask": ("distributed",),
 }

@@ -35,6 +35,10 @@ def explain(error: OSError, path: Path) -> OutputError:
     return OutputError(f"cannot write {path}: {reason}. Nothing was left half-written.")
 
 
+_LITTER = {
+    *(".ds_store", ".appledouble", ".localized", ".spotlight-v100", ".trashes", ".fseventsd", "__macosx", "icon\r"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", ".directory", "@eadir"),
+}  # macOS; Windows, KDE and network drives
 _unfinished: set[Path] = set()
 
 
@@ -98,12 +102,23 @@ def write_json_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table atomically, as CSV or Parquet by the suffix."""
+    """Write a table atomically, as CSV, spreadsheet, JSON (an object per row) or Parquet by the suffix."""
     with atomic_file(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False)
+        elif path.suffix == ".xlsx":
+            from selfmm.core.spreadsheets import write_spreadsheet
+
+            write_spreadsheet(temporary, table)
+        elif path.suffix == ".json":
+            temporary.write_text(to_json(records(table)) + "\n", encoding="utf-8")
         else:
             table.to_parquet(temporary, index=False)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, for `to_json`."""
+    return [{str(key): value for key, value in row.items()} for row in table.astype(object).to_dict("records")]
 
 
 def without_nan(value: object) -> Any:
@@ -115,6 +130,24 @@ def without_nan(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(entry) for entry in value]
     return value
+
+
+def is_litter(name: str) -> bool:
+    """Return whether systems and office programs leave a file of this name in any folder; nobody misses it.
+
+    >>> [name for name in (".DS_Store", "Thumbs.db", "~$a.xlsx", ".~lock.a.csv#", "._a.wav", ".git") if is_litter(name)]
+    ['.DS_Store', 'Thumbs.db', '~$a.xlsx', '.~lock.a.csv#', '._a.wav']
+    """
+    return name.startswith(("._", "~$", ".~lock.", ".nfs", ".fuse_hidden", ".#")) or name.lower() in _LITTER
+
+
+def is_stray(name: str) -> bool:
+    """Return whether a file says nothing about the folder it is in: it is hidden, litter or an editor's copy.
+
+    >>> [name for name in (".git", "Thumbs.db", "a.csv~", "a.csv") if not is_stray(name)]
+    ['a.csv']
+    """
+    return name.startswith(".") or name.endswith("~") or is_litter(name)
 
 
 def safe_name(name: str) -> str:

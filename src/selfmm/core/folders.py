@@ -17,7 +17,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from selfmm.core.errors import OutputError
-from selfmm.core.files import explain, flush
+from selfmm.core.files import explain, flush, is_litter, is_stray
 
 LOCK = ".lock"
 """The file that is locked in a folder; it stays there."""
@@ -29,7 +29,9 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file 
 def claim(
     folder: Path, *, holds: str, belongs: Callable[[Path], bool], resumable: Callable[[Path], bool], resume: bool
 ) -> None:
-    """Make a folder, or accept an existing one to continue in; hidden files in it do not count.
+    """Make a folder, or accept an existing one to continue in; hidden and stray files in it do not count.
+
+    With ``resume``, other files may be there too, such as a report, if there is something to resume.
 
     Args:
         folder: the folder to make or accept.
@@ -43,12 +45,13 @@ def claim(
             if it cannot be made.
     """
     try:
-        files = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+        files = [path for path in folder.iterdir() if not is_stray(path.name)] if folder.is_dir() else []
         foreign = [path.name for path in files if not belongs(path)]
-        if foreign or folder.is_file():
+        begun = any(belongs(path) and (any(path.iterdir()) if path.is_dir() else resumable(path)) for path in files)
+        if folder.is_file() or (foreign and not begun):
             what = f" (it holds {foreign[0]})" if foreign else ""
             raise OutputError(f"{folder} exists and is not a folder of {holds}{what}. Choose another `out=...`.")
-        if any(map(resumable, files)) and not resume:
+        if not resume and (any(map(resumable, files)) or foreign):
             raise OutputError(
                 f"{folder} already holds {holds}. Pass `resume=True`, which trains only what is missing, or choose "
                 "another `out=...`."
@@ -152,11 +155,12 @@ def refuse_to_replace(path: Path, marker: str, ours: Callable[[str], bool], forc
     """Raise ``OutputError`` where ``atomic_folder`` with these arguments would."""
     if path == Path.cwd():
         raise OutputError(f"{path} is the folder you are in; name another one, for example {path.name}/data.")
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    names = [file.name for file in path.iterdir() if not is_litter(file.name)] if path.is_dir() else []
+    if not path.exists() or (path.is_dir() and not names):
         return
     if not path.is_dir():
         raise OutputError(f"{path} exists already and is a file, so no folder can be made there. Choose another name.")
-    foreign = sorted(file.name for file in path.iterdir() if not ours(file.name))
+    foreign = sorted(name for name in names if not ours(name))
     if foreign or not (path / marker).is_file():
         what = f"other files ({', '.join(foreign[:3])})" if foreign else f"no {marker}"
         unforced = ", so `force=True` does not replace it" if force else ""

@@ -19,6 +19,11 @@ _LISTED = """
     haw Hawaiian, ln Lingala, ha Hausa, ba Bashkir, jw Javanese, su Sundanese, yue Cantonese
 """
 _NAMES = dict(entry.split(maxsplit=1) for entry in " ".join(_LISTED.split()).split(", "))
+_OTHER_CODES = """
+    eng zho chi cmn deu ger spa rus kor fra fre jpn por tur pol cat nld dut ara swe ita ind hin fin vie heb ukr ell gre
+    msa may ces cze ron rum dan hun tam nor tha urd hrv bul lit lat slk slo tel fas per lav ben srp slv est isl ice
+"""
+_THREE_LETTERS = frozenset(_OTHER_CODES.split())
 
 
 def language_name(code: str) -> str:
@@ -28,3 +33,23 @@ def language_name(code: str) -> str:
     ('German', 'xx')
     """
     return _NAMES.get(code, code)
+
+
+def language_in(name: str) -> str | None:
+    """Return the language in the name of a file without its suffix, two letters; None if it names none.
+
+    >>> language_in("talk.de"), language_in("talk.en-US.sdh"), language_in("en"), language_in("the.talk")
+    ('de', 'en', None, None)
+    """
+    codes = (word.lower().replace("_", "-").partition("-")[0] for word in reversed(name.split(".")[1:]))
+    return next((code for code in codes if code in _NAMES), None)
+
+
+def is_language(word: str) -> bool:
+    """Return whether a word names a language: a code of two or three letters, with or without a region, or a name.
+
+    >>> [is_language(word) for word in ("de", "en-US", "zh_Hans", "eng", "German", "de-orig", "cut")]
+    [True, True, True, True, True, True, False]
+    """
+    code = word.lower().replace("_", "-").partition("-")[0]
+    return code in _NAMES or code in _THREE_LETTERS or word.title() in _NAMES.values()

@@ -9,10 +9,19 @@ INTERRUPTED = "complete results are kept, and no file is half-written."
 _SHOWN = 3
 
 
-def some(ids: Sequence[object]) -> str:
-    """Return the first few of many ids, for a message: ``'a', 'b', 'c' and 7 more``."""
-    shown = ", ".join(repr(str(id_)[:80]) for id_ in ids[:_SHOWN])
+def some(ids: Sequence[object], *, quoted: bool = True) -> str:
+    """Return the first few of many ids, for a message: ``'a', 'b', 'c' and 7 more``; numbers need no quotes."""
+    shown = ", ".join(repr(str(id_)[:80]) if quoted else str(id_) for id_ in ids[:_SHOWN])
     return shown if len(ids) <= _SHOWN else f"{shown} and {len(ids) - _SHOWN} more"
+
+
+def repeated_ids(ids: Sequence[str]) -> str:
+    """Return the beginning of a message about ids that several clips have.
+
+    >>> repeated_ids(["a"]), repeated_ids(["a", "b"])
+    ("1 id occurs more than once: 'a'", "2 ids occur more than once: 'a', 'b'")
+    """
+    return f"{count(len(ids), 'id')} {'occurs' if len(ids) == 1 else 'occur'} more than once: {some(ids)}"
 
 
 def clips(count: int, verb: tuple[str, str] = ("", "")) -> str:
@@ -20,14 +29,16 @@ def clips(count: int, verb: tuple[str, str] = ("", "")) -> str:
     return f"{count} clip{'s' if count != 1 else ''} {verb[count != 1]}".rstrip()
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return the end of a sentence: the nearest known name, or all of them.
+def did_you_mean(word: str, known: Sequence[str], prefix: str = "") -> str:
+    """Return the end of a sentence: the nearest known name, or all of them; ``prefix`` goes before each.
 
     >>> did_you_mean("vison", ["audio", "vision"])
     "; did you mean 'vision'?"
     """
     near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; choose from: {', '.join(sorted(known))}"
+    if near:
+        return f"; did you mean {prefix + near[0]!r}?"
+    return f"; choose from: {', '.join(prefix + name for name in sorted(known))}"
 
 
 def plain(message: str) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from selfmm.core.errors import DatasetError
+from selfmm.core.messages import count
 from selfmm.core.tensors import Positions, Ragged
 from selfmm.data.manifest import TEXT
 
@@ -163,10 +164,11 @@ def _misfit(name: str, lengths: Positions, axis: _Axis) -> DatasetError:
     worst = off & ~_per_word(lengths, axis) if axis.words is not None else off
     wrong = int(np.flatnonzero(worst if worst.any() else off)[0])
     source = axis.source[wrong]
-    of_words = f" of {counts[wrong]} words" if len(counts) and counts[wrong] else ""
+    of_words = f" of {count(int(counts[wrong]), 'word')}" if len(counts) and counts[wrong] else ""
+    steps = count(int(axis.steps[wrong]), "token" if source == TEXT else "frame")
     return DatasetError(
         f"this model reads all modalities together step by step, but the {name} of clip {axis.ids[wrong]!r} has "
-        f"{lengths[wrong]} frames, and its {source} has {axis.steps[wrong]} {'tokens' if source == TEXT else 'frames'}"
-        f"{of_words}. Extract with align=words, import aligned features, or train with `overrides=['align=pool']`, "
-        "which pools frames in equal parts of the time."
+        f"{count(int(lengths[wrong]), 'frame')}, and its {source} has {steps}{of_words}. Extract with align=words, "
+        "import aligned features, or train with `overrides=['align=pool']`, which pools frames in equal parts of the "
+        "time."
     )

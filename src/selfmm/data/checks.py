@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import SourceError, refuse
-from selfmm.core.messages import clips, some
+from selfmm.core.messages import clips, repeated_ids, some
 from selfmm.data.manifest import SPLITS, TEXT
 from selfmm.data.splits import shared_videos
 from selfmm.data.writer import Source
@@ -19,8 +19,13 @@ Missing = Literal["error", "allow"]
 _HAS = ("has", "have")
 
 
-UNRATED = "They can be scored. Only the model adapt learns from them, by the score of their words."
-"""What can be done with clips without a label."""
+def unrated(number: int, what: str) -> str:
+    """Return a note that some clips have no ``what``, and what can be done with them."""
+    they, words = ("it", "its words") if number == 1 else ("they", "their words")
+    return (
+        f"{clips(number, _HAS)} no {what}: {they} can be scored, but not trained on. Only the model adapt also learns "
+        f"from the score of {words}."
+    )
 
 
 def check_source(source: Source, *, missing: Missing = "error", require_labels: bool = True) -> tuple[str, ...]:
@@ -41,7 +46,7 @@ def check_source(source: Source, *, missing: Missing = "error", require_labels: 
     problems = [*_table_problems(source, require_labels), *_modality_problems(source, missing, notes)]
     without = np.isnan(source.table["label"].to_numpy(dtype=np.float64))
     if require_labels and without.any():
-        notes.append(f"{clips(int(without.sum()), _HAS)} no label ({some(_ids(source.table, without))}). {UNRATED}")
+        notes.append(unrated(int(without.sum()), f"label ({some(_ids(source.table, without))})"))
     refuse(f"the data set {source.name!r} cannot be made:", problems)
     return (*notes, *_shared_videos(source.table))
 
@@ -68,10 +73,11 @@ def _name_problems(table: pd.DataFrame) -> list[str]:
     problems = []
     blank = [row for row, value in enumerate(table["id"]) if not isinstance(value, str) or not value.strip()]
     if blank:
-        problems.append(f"{clips(len(blank), _HAS)} no id (rows {some(blank)}). Give each clip its own id.")
-    repeated = list(dict.fromkeys(_ids(table, table["id"].duplicated().to_numpy())))
+        where = f"row{'s' if len(blank) > 1 else ''} {some(blank, quoted=False)}"
+        problems.append(f"{clips(len(blank), _HAS)} no id ({where}). Give each one its own.")
+    repeated = [name for name in dict.fromkeys(_ids(table, table["id"].duplicated().to_numpy())) if name.strip()]
     if repeated:
-        problems.append(f"ids occur more than once: {some(repeated)}. Give each clip its own.")
+        problems.append(f"{repeated_ids(repeated)}. Give each clip its own.")
     unknown = sorted({str(split) for split in table["split"]} - set(SPLITS))
     if unknown:
         problems.append(f"the splits {some(unknown)} are unknown. Name them train, valid and test.")

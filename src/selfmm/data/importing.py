@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmm.core.errors import SourceError
+from selfmm.core.files import is_stray
 from selfmm.core.version import __version__
 from selfmm.data.checks import Missing, check_source
 from selfmm.data.findings import unimodal_labels_note
@@ -17,8 +18,10 @@ from selfmm.data.finite import NonFinite
 from selfmm.data.inspect import count_unimodal_labels
 from selfmm.data.manifest import Form
 from selfmm.data.mmsa.pickles import read_mmsa_pickle
+from selfmm.data.other_paths import TABLES
 from selfmm.data.store import Dataset
-from selfmm.data.tables.reader import SUFFIXES, find_table, read_table_source
+from selfmm.data.tables.cells import refuse_other
+from selfmm.data.tables.reader import find_table, read_table_source
 from selfmm.data.writer import Source, sha256, write_dataset
 
 _PICKLES = (".pkl", ".pickle")
@@ -41,8 +44,8 @@ def import_dataset(
     """Read an MMSA pickle or a table with features, check it, and store it as a data-set folder.
 
     Args:
-        src: ``.pkl`` or ``.pickle`` (see `read_mmsa_pickle`), or ``.csv``, ``.tsv``, ``.parquet`` or a folder with one
-            of these (see `read_table_source`).
+        src: ``.pkl`` or ``.pickle`` (see `read_mmsa_pickle`), or ``.csv``, ``.tsv``, ``.xlsx``, ``.parquet`` or a
+            folder with one of these (see `read_table_source`).
         dst: the folder to make, which appears only when it is complete.
         name, language, label_range, text, tokenizer, non_finite: see the readers.
         missing: ``error`` refuses clips that lack a modality, ``allow`` keeps them.
@@ -84,13 +87,14 @@ def _read(src: Path, options: dict[str, Any], seed: int) -> tuple[Source, Sequen
         raise SourceError(f"{src} does not exist. Check the path.")
     if suffix in _PICKLES and src.is_file():
         return read_mmsa_pickle(src, **options), [src]
-    if suffix in SUFFIXES or src.is_dir():
+    if suffix in TABLES or src.is_dir():
         table = find_table(src)
         source = read_table_source(src, **options, seed=seed)
         return source, [table.parent / file for file in source.provenance["files"]]
+    refuse_other(src)
     raise SourceError(
         f"{src} is not a kind of file that can be imported. Pass a pickle (.pkl, .pickle), a table (.csv, .tsv, "
-        ".parquet), or a folder with a table in it."
+        ".xlsx, .parquet), or a folder with a table in it."
     )
 
 
@@ -109,5 +113,6 @@ def _digest(path: Path) -> str:
     """Return the SHA-256 of a file; for a folder, of the names and hashes of its .npy files."""
     if path.is_file():
         return sha256(path)
-    lines = [f"{file.name} {sha256(file)}\n" for file in sorted(path.glob("*.npy"))]
+    files = sorted(file for file in path.glob("*.npy") if not is_stray(file.name))
+    lines = [f"{file.name} {sha256(file)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfmm.core.files import is_stray
 from selfmm.data.manifest import MANIFEST, TABLE
 
 RECORDINGS = frozenset(
@@ -15,14 +16,19 @@ RECORDINGS = frozenset(
     )
 )
 """Suffixes of recordings."""
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+"""Suffixes of tables."""
+OTHER_TABLES = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+"""Suffixes of spreadsheets that are not read."""
 
-_TABLES = (".csv", ".tsv", ".parquet")
 _PICKLES = (".pkl", ".pickle")
 
 
 def not_a_dataset(path: Path) -> str:
     """Return the error message for a path that should be a data set and is not: what it is, and what to do."""
     if not path.exists():
+        if path.suffix.lower() in {*TABLES, *_PICKLES, *RECORDINGS, ".toml", ".json"}:
+            return f"{path} does not exist. Check the path; a data set is a folder that selfmm import or extract made."
         return (
             f"{path} does not exist. Make a data set with: selfmm import SOURCE {path}, or selfmm extract SOURCE {path}"
         )
@@ -31,11 +37,13 @@ def not_a_dataset(path: Path) -> str:
 
 def _of_file(path: Path) -> str:
     suffix = path.suffix.lower()
-    if suffix in _TABLES:
+    if suffix in TABLES:
         return (
             f"{path} is a table, not a data set. Make one with: selfmm extract {path} DST if it lists recordings, "
             f"or selfmm import {path} DST if its features are next to it"
         )
+    if suffix in OTHER_TABLES:
+        return f"{path} is a spreadsheet of a kind that is not read. Save it as .xlsx or .csv."
     if suffix in _PICKLES:
         return f"{path} is a pickle, not a data set. Make one with: selfmm import {path} DST"
     if suffix in RECORDINGS:
@@ -55,7 +63,7 @@ def _of_folder(path: Path) -> str:
         return f"{path} holds recordings and is not a data set yet. Make one with: selfmm extract {path} DST"
     source = "SOURCE"
     if TABLE not in names:  # otherwise it is what remains of a data set
-        source = next((str(path / name) for name in sorted(names) if name.endswith((*_PICKLES, *_TABLES))), source)
+        source = next((str(path / name) for name in sorted(names) if name.endswith((*_PICKLES, *TABLES))), source)
     return (
         f"{path} is not a data set: it has no {MANIFEST}. Make a data set with: selfmm import {source} DST, or "
         "selfmm extract SOURCE DST"
@@ -70,6 +78,6 @@ def _within(folder: Path) -> Iterator[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     try:
-        return [file for file in folder.iterdir() if not file.name.startswith(".")]
+        return [file for file in folder.iterdir() if not is_stray(file.name)]
     except OSError:
         return []

@@ -29,6 +29,7 @@ import pandas as pd
 from selfmm.core.errors import DatasetError
 from selfmm.core.files import atomic_file, explain
 from selfmm.core.messages import first_line, some
+from selfmm.data.tables.altered_ids import altered
 
 CORRECTIONS = "corrections.parquet"
 _NUMBERS = ("label", "weight")
@@ -83,7 +84,8 @@ def find_problems(
     problems = []
     unknown = table["id"][~table["id"].isin(set(ids))].unique()
     if len(unknown):
-        problems.append(f"the data set has no clips with these ids: {some(list(unknown))}.")
+        hint = altered(list(unknown), ids)
+        problems.append(f"the data set has no clips with these ids: {some(list(unknown))}.{hint and f' {hint}'}")
     others = table["modality"][~table["modality"].isin(list(modalities))].unique()
     if len(others):
         problems.append(f"there are labels of {some(list(others))}; the data set has {', '.join(modalities)}.")

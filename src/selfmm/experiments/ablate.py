@@ -7,6 +7,7 @@ full/seed-<seed>/           the runs of the unchanged model
 <case>/seed-<seed>/         the runs of each variation
 <ablation>.md .tex .html    a table per ablation: tasks, rules, modalities, amount
 <ablation>.csv .json        the same without rounding, and what was run
+<ablation>.svg .png .pdf    a picture of it; <ablation>-cases.* are single clips, as in a comparison
 robustness.md .csv .svg     the full runs on damaged clips
 =========================== ======================================================================
 """
@@ -27,16 +28,16 @@ from selfmm.core.listener import Listener
 from selfmm.core.messages import did_you_mean
 from selfmm.data.store import Dataset, as_dataset
 from selfmm.experiments.cases import ABLATIONS, FULL, ablation_cases
-from selfmm.experiments.compare import make_table, write_results
+from selfmm.experiments.compare import make_table, metrics_of, write_results
 from selfmm.experiments.curves import Curves, draw_curves
 from selfmm.experiments.grid import Case, Grid, run_grid
 from selfmm.experiments.robustness import robustness
-from selfmm.experiments.table import Table
+from selfmm.experiments.table import Table, chosen_columns
 from selfmm.models.assembly import chosen_modalities
 from selfmm.training.seeds import read_seeds
 
 ROBUSTNESS = "robustness"
-_FILES = re.compile(rf"({'|'.join([*ABLATIONS, ROBUSTNESS])})[\w-]*\.(md|tex|html|csv|json|svg|png)")
+_FILES = re.compile(rf"({'|'.join([*ABLATIONS, ROBUSTNESS])})[\w-]*\.(md|tex|bib|html|csv|json|svg|png|pdf)")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def ablate(
     seeds: str | Sequence[int] = "1111-1115",
     preset: str | Path | None = None,
     overrides: Sequence[str] = (),
+    columns: Sequence[str] = (),
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
@@ -81,7 +83,7 @@ def ablate(
         data: a data-set folder, or an open data set.
         what: keys of :data:`selfmm.experiments.cases.ABLATIONS`, and ``robustness``.
         model: name of the model.
-        seeds, preset, overrides, resume, jobs, listener: see :func:`selfmm.experiments.compare.compare`.
+        seeds, preset, overrides, columns, resume, jobs, listener: see :func:`selfmm.experiments.compare.compare`.
         out: output folder; default ``ablations/<data set>-<model>``.
 
     Raises:
@@ -92,7 +94,7 @@ def ablate(
     settings = load_settings(preset, [*each(overrides), f"model={model}"])
     numbers = read_seeds(seeds, overrides)
     modalities = tuple(chosen_modalities(dataset, settings))
-    known = [*ABLATIONS, ROBUSTNESS]
+    shown, known = chosen_columns(columns, metrics_of(dataset)), [*ABLATIONS, ROBUSTNESS]
     wrong = [f"{name!r} is not an ablation{did_you_mean(name, known)}" for name in what if name not in known]
     if wrong:
         raise SettingsError(wrong)
@@ -106,7 +108,7 @@ def ablate(
     tables = {}
     for name, variations in chosen.items():
         part = grid.only([case.name for case in variations])
-        tables[name] = make_table(f"{settings.model_name} on {dataset.name}: {name}", dataset, part, FULL, [])
+        tables[name] = make_table(f"{settings.model_name} on {dataset.name}: {name}", dataset, part, FULL, [], shown)
         write_results(folder, name, dataset, part, tables[name])
     return Ablation(folder, grid, tables, _curves(dataset, grid) if ROBUSTNESS in what else None)
 

@@ -1,25 +1,35 @@
-"""Several models on one data set: their runs, and a table for a paper.
+"""Several models on one data set or on several: their runs, and a table for a paper.
 
-=========================== ======================================================================
-file                        content
-=========================== ======================================================================
-<model>/seed-<seed>/        the run folder of each training
-comparison.md .tex .html    the table
-comparison.csv              the same without rounding
-comparison.json             data, cases, seeds, and the figures of each run
-=========================== ======================================================================
+================================ =================================================================
+file                             content
+================================ =================================================================
+<model>/seed-<seed>/             the run folder of each training
+comparison.md .tex .html         the table
+comparison.bib                   the papers that the .tex cites
+comparison.csv                   the table with all columns, without rounding
+comparison.json                  data, cases, seeds, and the figures of each run
+comparison.svg .png .pdf         a picture of it, if matplotlib is installed
+comparison-cases.md .tex .csv    what each model says about single clips of the test split
+================================ =================================================================
+
+With several data sets, each has a folder of its own with all of these, and next to these folders are the
+``comparison.md``, ``.tex``, ``.bib``, ``.html`` and ``.csv`` of all together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import SettingsError, TrainingError
@@ -32,15 +42,20 @@ from selfmm.data.store import Dataset, as_dataset
 from selfmm.data.writer import fingerprint
 from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import trivial_answers
+from selfmm.experiments.case_study import case_table, cases_html, cases_latex, cases_markdown
 from selfmm.experiments.cases import case_names, model_cases
+from selfmm.experiments.formats import Part, bibliography_of, to_html, to_latex, to_markdown
 from selfmm.experiments.grid import Grid, RunKey, check_packages, run_grid
 from selfmm.experiments.paired import Difference, compare_systems, holm
+from selfmm.experiments.picture import table_picture
 from selfmm.experiments.published import published_rows
-from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
+from selfmm.experiments.table import FACTS, Row, Table, chosen_columns
+from selfmm.report.pictures import Group, write_pictures
+from selfmm.report.style import drawing, inline_svg
 from selfmm.runs.folder import RunFolder
 from selfmm.training.seeds import read_seeds
 
-_FILES = re.compile(r"comparison\.(md|tex|html|csv|json)")
+_FILES = re.compile(r"comparison(-cases)?\.(md|tex|bib|html|csv|json|svg|png|pdf)")
 _Array = npt.NDArray[np.float64]
 
 
@@ -74,6 +89,7 @@ def compare(
     overrides: Sequence[str] = (),
     baseline: str | None = None,
     published: str | None = None,
+    columns: Sequence[str] = (),
     out: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
@@ -88,6 +104,8 @@ def compare(
         preset, overrides: settings that all models share.
         baseline: the model that the others are compared with; the first by default.
         published: ``mosi``, ``mosei`` or ``sims``: add rows with figures that others published on it.
+        columns: metrics and facts that the tables show, see :func:`selfmm.experiments.table.chosen_columns`; all by
+            default.
         out: output folder; default ``comparisons/<data set>-<preset>``.
         resume: keep the finished runs in the folder and train the missing ones.
         jobs: number of runs at once; None: as many as cores and memory allow.
@@ -105,22 +123,116 @@ def compare(
     if reference not in names:
         raise SettingsError([f"baseline = {reference!r} is not one of the models: {', '.join(names)}"])
     check_packages("compare", "sklearn")
-    default = Path("comparisons") / f"{safe_name(dataset.name)}-{Path(preset).stem if preset else 'default'}"
-    folder = default if out is None else Path(out)
+    shown = chosen_columns(columns, metrics_of(dataset))
+    folder = _default_folder([dataset], preset) if out is None else Path(out)
     published_figures = [] if published is None else published_rows(published)
     grid = run_grid(dataset, cases, numbers, folder, resume=resume, jobs=jobs, listener=listener, ours=_FILES)
     trivial = trivial_rows(dataset, load_settings(preset, overrides, trust=True))  # reads no model
-    table = make_table(f"Models on {dataset.name}", dataset, grid, reference, [*trivial, *published_figures])
+    further = [*trivial, *published_figures]
+    table = make_table(f"Models on {dataset.name}", dataset, grid, reference, further, shown)
     write_results(folder, "comparison", dataset, grid, table)
     return Comparison(folder, grid, table)
 
 
-def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, further: Sequence[Row]) -> Table:
+@dataclass(frozen=True)
+class Comparisons:
+    """The result of a comparison on several data sets.
+
+    Attributes:
+        folder: the folder that holds a folder for each data set, and the table of all.
+        parts: the comparison on each data set, by the name of its folder.
+    """
+
+    folder: Path
+    parts: Mapping[str, Comparison]
+
+    @property
+    def tables(self) -> list[Part]:
+        """The columns of each data set in the table of all."""
+        return [Part(name, comparison.table) for name, comparison in self.parts.items()]
+
+    def __repr__(self) -> str:
+        return f"<Comparisons in {self.folder}: {list(self.parts.values())!r}>"
+
+
+def compare_all(
+    data: Sequence[Dataset | str | Path],
+    models: Sequence[str],
+    *,
+    preset: str | Path | None = None,
+    columns: Sequence[str] = (),
+    published: str | None = None,
+    out: str | Path | None = None,
+    **options: Any,
+) -> Comparisons:
+    """Compare the same models on several data sets, in one table.
+
+    Args:
+        data: the data sets; two of one name get numbers.
+        columns: as in :func:`compare`; by default MAE, Corr and the accuracies of two classes, and the p values.
+        published: as in :func:`compare`; its figures are shown with the data sets whose names contain its name.
+        options: the other arguments of :func:`compare`.
+
+    Raises:
+        SettingsError, DatasetError, OutputError, RunError, TrainingError: see :func:`compare`.
+    """
+    datasets = [as_dataset(item) for item in data]
+    folder = _default_folder(datasets, preset) if out is None else Path(out)
+    stems = [safe_name(dataset.name) for dataset in datasets]
+    names = [
+        stem if stems.count(stem) == 1 else f"{stem}-{stems[: place + 1].count(stem)}"
+        for place, stem in enumerate(stems)
+    ]
+    metrics = [metrics_of(dataset) for dataset in datasets]
+    columns = chosen_columns(columns or _SEVERAL, list(dict.fromkeys(chain.from_iterable(metrics))))
+    figures = [published if published and published in dataset.name.lower() else None for dataset in datasets]
+    if published and not any(figures):
+        known = ", ".join(dataset.name for dataset in datasets)
+        raise SettingsError([f"published = {published!r}: none of the data sets has this name ({known})"])
+    parts = {}
+    for name, dataset, own, figure in zip(names, datasets, metrics, figures, strict=True):
+        shown = [key for key in columns if key in own or key in FACTS]
+        place = folder / name
+        parts[name] = compare(dataset, models, preset=preset, columns=shown, published=figure, out=place, **options)
+    result = Comparisons(folder, parts)
+    css = _css()
+    write_text(folder / "comparison.md", to_markdown(result.tables))
+    write_text(folder / "comparison.tex", to_latex(result.tables, "comparison"))
+    write_text(folder / "comparison.bib", bibliography_of(result.tables))
+    write_text(folder / "comparison.html", to_html(result.tables, css))
+    frames = [part.table.frame().assign(dataset=part.title) for part in result.tables]
+    table = pd.concat(frames, ignore_index=True)
+    write_table(folder / "comparison.csv", table[["dataset", *table.columns.drop("dataset")]])
+    return result
+
+
+_SEVERAL = ("mae", "corr", "acc2", "p")
+
+
+def _default_folder(datasets: Sequence[Dataset], preset: str | Path | None) -> Path:
+    names = "-".join(safe_name(dataset.name) for dataset in datasets)[:100]
+    return Path("comparisons") / f"{names}-{Path(preset).stem if preset else 'default'}"
+
+
+def metrics_of(dataset: Dataset) -> list[str]:
+    """Return the keys of the metrics that labels of this range have."""
+    return list(evaluate([0.0, 1.0], [0.0, 1.0], scale_for(dataset.manifest.label_range)).values)
+
+
+def make_table(
+    title: str,
+    dataset: Dataset,
+    grid: Grid,
+    baseline: str,
+    further: Sequence[Row],
+    columns: tuple[str, ...] = (),
+) -> Table:
     """Return the table of a grid, made from its run folders.
 
     Args:
         baseline: name of the case that the others are compared with.
         further: rows to append.
+        columns: the columns that its files show; all if empty.
 
     Raises:
         TrainingError: if no run of the grid has a result.
@@ -140,7 +252,7 @@ def make_table(title: str, dataset: Dataset, grid: Grid, baseline: str, further:
     rows = [replace(row, corrected=corrected.pop(0)) if row.difference else row for row in rows]
     metrics = tuple(key for key in DESCRIPTIONS if any(key in row.figures for row in rows))
     neutral = LabelScale.of(dataset.manifest.label_range).neutral
-    return Table(title, metrics, (*rows, *further), baseline, neutral=neutral)
+    return Table(title, metrics, (*rows, *further), baseline, neutral=neutral, columns=columns)
 
 
 def _differences(
@@ -198,12 +310,23 @@ def trivial_rows(dataset: Dataset, settings: Settings) -> list[Row]:
 
 
 def write_results(folder: Path, stem: str, dataset: Dataset, grid: Grid, table: Table) -> None:
-    """Write the table in every format, and a JSON file about what was compared."""
-    css = (resources.files("selfmm.report") / "page.css").read_text(encoding="utf-8")
+    """Write the table in every format, its picture, the case study, and a JSON file about what was compared."""
+    figures = []
+    if find_spec("matplotlib") is not None:  # part of the extra [report]; the tables do not need it
+        with drawing():
+            picture = table_picture(table, stem)
+            figures = [inline_svg(picture.figure, picture.name, picture.alt)]
+        write_pictures([Group("", "", [picture])], folder, latex=True)
+    scores = {case.name: _test_scores(grid.of(case.name)) for case in grid.cases}
+    cases, about = case_table(dataset, scores, table.baseline), f"{table.title}: single clips"
     write_text(folder / f"{stem}.md", to_markdown(table))
-    write_text(folder / f"{stem}.tex", to_latex(table))
-    write_text(folder / f"{stem}.html", to_html(table, css))
+    write_text(folder / f"{stem}.tex", to_latex(table, stem))
+    write_text(folder / f"{stem}.bib", bibliography_of(table))
+    write_text(folder / f"{stem}.html", to_html(table, _css(), figures=figures, more=cases_html(cases, about)))
     write_table(folder / f"{stem}.csv", table.frame())
+    write_text(folder / f"{stem}-cases.md", cases_markdown(cases, about))
+    write_text(folder / f"{stem}-cases.tex", cases_latex(cases, about))
+    write_table(folder / f"{stem}-cases.csv", cases)
     content = {
         "selfmm": __version__,
         "dataset": dataset.name,
@@ -216,3 +339,7 @@ def write_results(folder: Path, stem: str, dataset: Dataset, grid: Grid, table: 
         "runs": {str(key): figures for key, figures in grid.figures.items()},
     }
     write_json(folder / f"{stem}.json", content)
+
+
+def _css() -> str:
+    return (resources.files("selfmm.report") / "page.css").read_text(encoding="utf-8")

@@ -22,6 +22,7 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import MissingPackageError, SelfmmError, SettingsError
+from selfmm.core.files import is_stray
 from selfmm.core.folders import claim, only_one
 from selfmm.core.jobs.plan import Plan, machine_plan
 from selfmm.core.listener import Listener
@@ -180,7 +181,9 @@ def _check(cases: Sequence[Case]) -> None:
 
 
 def _is_case(path: Path) -> bool:
-    return path.is_dir() and all(re.fullmatch(r"seed-\d+|\..*", child.name) for child in path.iterdir())
+    """Return whether a folder holds runs, perhaps with their reports next to them, or nothing yet."""
+    names = [child.name for child in path.iterdir() if not is_stray(child.name)] if path.is_dir() else []
+    return path.is_dir() and (not names or any(re.fullmatch(r"seed-\d+", name) for name in names))
 
 
 def check_served(dataset: Dataset, settings: Settings) -> None:

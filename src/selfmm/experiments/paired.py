@@ -2,9 +2,12 @@
 
 The interval is a percentile bootstrap over clips (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
 13). It resamples whole videos where they are known, since clips of one speaker are not independent. It also resamples
-seeds, and so covers other seeds as well as other clips. The p value comes from a permutation test: if the systems are
-equally good, their predictions for any video can be swapped. The observed order counts as one of the permutations
-(Phipson and Smyth, Permutation P-values Should Never Be Zero, 2010). Both are for the mean over seeds.
+seeds, and so covers other seeds as well as other clips. The p value is the larger of two, so that it never contradicts
+the interval. One is the share of these resamples on the other side of 0, twice: it is below .05 exactly if the interval
+does not hold 0. The other comes from a permutation test: if the systems are equally good, their predictions for any
+video can be swapped. That test is exact with few videos, where a bootstrap is too narrow, but takes the seeds as they
+are. In both, the observed order counts as one of the rounds (Phipson and Smyth, Permutation P-values Should Never Be
+Zero, 2010). All are for the mean over seeds.
 
 Every metric is computed from sums over clips, see :mod:`selfmm.experiments.terms`: a resample costs one matrix product.
 """
@@ -34,7 +37,8 @@ class Difference:
     Attributes:
         value: difference of the means over seeds.
         low, high: its 95 % confidence interval.
-        p: two-sided p value, the probability of a difference at least as large if the systems were equally good.
+        p: two-sided p value, the probability of a difference at least as large if the systems were equally good. If it
+            is below .05, the interval does not hold 0.
     """
 
     value: float
@@ -87,7 +91,8 @@ def compare_systems(
     if len(drawn) < ROUNDS / 2:
         return None
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return Difference(values[0] - values[1], float(low), float(high), _permutation(rng, terms, *sums))
+    p = max(_share_beyond_zero(drawn), _permutation(rng, terms, *sums))
+    return Difference(values[0] - values[1], float(low), float(high), p)
 
 
 def _membership(count: int, groups: npt.ArrayLike | None) -> _Array:
@@ -117,6 +122,12 @@ def _bootstrap(rng: np.random.Generator, terms: Terms, own: _Array, other: _Arra
         means.append(np.where(weights > 0, terms.metric(drawn @ sums) * weights, 0.0).sum(axis=0))
     differences: _Array = means[0] - means[1]
     return differences
+
+
+def _share_beyond_zero(drawn: _Array) -> float:
+    """Return the two-sided p value that belongs to the percentile interval of the resamples."""
+    beyond = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    return min(1.0, (1 + 2 * beyond) / (1 + len(drawn)))
 
 
 def _permutation(rng: np.random.Generator, terms: Terms, own: _Array, other: _Array) -> float:

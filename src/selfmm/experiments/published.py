@@ -40,11 +40,19 @@ class _Entry(BaseModel):
 
 
 class Published(BaseModel):
-    """The content of ``published.toml``: published figures per data set, and their ``sources``."""
+    """The content of ``published.toml``: published figures per data set, and their sources.
+
+    Attributes:
+        sources: where the figures are from, by the key of the source.
+        names: how a row names its source.
+        cites: keys of ``papers.bib`` that a row cites besides the paper of its model.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sources: dict[str, str]
+    names: dict[str, str] = {}
+    cites: dict[str, tuple[str, ...]] = {}
     mosi: tuple[_Entry, ...] = ()
     mosei: tuple[_Entry, ...] = ()
     sims: tuple[_Entry, ...] = ()
@@ -90,6 +98,8 @@ def published_rows(data: str) -> list[Row]:
             "published",
             {key: [value] for key, value in entry.figures.items()},
             note=f"published: {published.sources[entry.source]}; features and splits may differ",
+            source=published.names.get(entry.source, entry.source),
+            cites=published.cites.get(entry.source, ()),
         )
         for entry in published.of(data)
     ]

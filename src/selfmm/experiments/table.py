@@ -1,23 +1,32 @@
-"""The table of an experiment in four formats: Markdown, CSV, LaTeX and HTML."""
+"""The table of an experiment: its rows, its columns, and what they mean."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
-from selfmm.core.html import html_table, render
+from selfmm.core.errors import SettingsError
+from selfmm.core.messages import did_you_mean
 from selfmm.evaluation.metrics import DESCRIPTIONS, HIGHER_IS_BETTER, describe
-from selfmm.evaluation.tables import cell, head
 from selfmm.experiments.paired import Difference
 
 Kind = Literal["run", "trivial", "published", "failed"]
+Section = Literal["run", "trivial", "published"]
+SECTIONS: Mapping[Section, str] = {
+    "run": "Trained here",
+    "trivial": "Trivial baselines",
+    "published": "Published by others: other features, splits and machines",
+}
+"""The parts of a table, in their order, and their titles."""
+
+FACTS = ("difference", "p", "parameters", "seconds", "memory")
+"""Columns besides the metrics: the difference in MAE from the baseline, its p value, and the cost."""
+_FAMILIES = {"acc2": ("acc2_has0", "acc2_non0", "acc2"), "f1": ("f1_has0", "f1_non0", "f1")}
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class Row:
         parameters, trained: number of parameters, and of those that were trained; None if unknown.
         seconds, memory: training time (mean over seeds) and peak memory in bytes; None if unknown.
         note: source of a published row, or the reason why a run failed.
+        source: who published the figures, in a word or two.
+        cites: keys of ``papers.bib`` of the publications that report the figures, besides the paper of the model.
     """
 
     name: str
@@ -47,6 +58,13 @@ class Row:
     seconds: float | None = None
     memory: float | None = None
     note: str = ""
+    source: str = ""
+    cites: tuple[str, ...] = ()
+
+    @property
+    def section(self) -> Section:
+        """The part of the table to which the row belongs."""
+        return "run" if self.kind == "failed" else self.kind
 
     @property
     def seeds(self) -> int:
@@ -76,6 +94,7 @@ class Table:
         baseline: name of the row that the others are compared with.
         remarks: sentences below the table.
         neutral: the label between negative and positive, for the meanings of metrics.
+        columns: the metrics and facts that its files show; all if empty. The CSV file has them all.
     """
 
     title: str
@@ -84,13 +103,19 @@ class Table:
     baseline: str
     remarks: tuple[str, ...] = ()
     neutral: float = 0.0
+    columns: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Table {self.title!r}: {', '.join(row.name for row in self.rows)}>"
 
     def _repr_html_(self) -> str:
-        heads, rows, notes = _cells(self, _HTML)
-        return html_table(rows, heads, caption=self.title, notes=notes)
+        from selfmm.experiments.formats import notebook_table
+
+        return notebook_table(self)
+
+    def shown(self, *, facts: Sequence[str] = FACTS) -> tuple[str, ...]:
+        """Return the chosen columns; without a choice, all metrics and these facts."""
+        return self.columns or (*self.metrics, *facts)
 
     def best(self, key: str) -> float:
         """Return the best mean of a metric, without published rows: those were measured elsewhere."""
@@ -128,142 +153,50 @@ def _flat(row: Row, metrics: Sequence[str]) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True)
-class _Style:
-    """The way in which a format writes text, bold text and plus-minus."""
-
-    text: Callable[[str], str]
-    bold: Callable[[str], str]
-    pm: str
-
-
-def _cells(table: Table, style: _Style) -> tuple[list[str], list[list[str]], list[str]]:
-    """Return column heads, rows and footnotes; they are the same in every format."""
-    facts = [f"MAE minus {table.baseline}'s", "p", "parameters", "s", "GB"]
-    heads = [style.text(name) for name in ("system", *map(head, table.metrics), *facts)]
-    notes: list[str] = []
-    rows = []
-    for row in table.rows:
-        if row.note and row.note not in notes:
-            notes.append(row.note)
-        mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
-        kind = {"published": " (published)", "trivial": " (trivial)", "failed": " (no result)"}.get(row.kind, "")
-        baseline = " (baseline)" if row.name == table.baseline and row.kind == "run" else ""
-        figures = [_figure(row, key, table.best(key), style) for key in table.metrics]
-        rows.append([style.text(f"{row.name}{kind}{baseline}{mark}"), *figures, *map(style.text, _facts(row))])
-    lines = [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
-    return heads, rows, [style.text(line) for line in [*legend(table), *table.remarks, *lines]]
-
-
-def _figure(row: Row, key: str, best: float, style: _Style) -> str:
-    mean, deviation = row.mean(key), row.deviation(key)
-    shown = style.text(cell(key, mean))
-    if not math.isnan(deviation):
-        shown += f"{style.pm}{style.text(cell(key, deviation))}"
-    return style.bold(shown) if row.kind in ("run", "trivial") and mean == best else shown
-
-
-def _facts(row: Row) -> list[str]:
-    gap = row.difference
-    p = math.nan if gap is None else gap.p if row.corrected is None else row.corrected
-    return [
-        "" if gap is None else f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]",
-        "" if gap is None else "< .001" if p < 0.001 else f"{p:.3f}",
-        "" if row.parameters is None else _count(row.parameters, row.trained),
-        "" if row.seconds is None else f"{row.seconds:.0f}",
-        "" if row.memory is None or math.isnan(row.memory) else f"{row.memory / 1e9:.2f}",
-    ]
-
-
-def _count(parameters: int, trained: int | None) -> str:
-    shown = f"{parameters / 1e6:.2f} M"
-    return shown if trained in (None, parameters) else f"{shown}, {(trained or 0) / 1e6:.2f} M trained"
-
-
-def legend(table: Table) -> list[str]:
-    """Return the meaning of every column, one line each."""
+def legend(table: Table, columns: Sequence[str]) -> list[str]:
+    """Return the meaning of these columns, one line each."""
     seeds = sorted({row.seeds for row in table.rows if row.kind == "run"})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
     noun = "seed" if seeds == [1] else "seeds"
     lines = [
         f"Test split. Mean ± standard deviation (n - 1) over {count} {noun}, each at its best epoch by validation MAE; "
         "the best mean of each column is bold, published figures excluded.",
-        *(describe(key, table.neutral) + "." for key in table.metrics if key in DESCRIPTIONS),
+        *(describe(key, table.neutral) + "." for key in columns if key in DESCRIPTIONS),
     ]
     if any(row.difference for row in table.rows):
-        lines.append(
-            f"MAE minus {table.baseline}'s: below 0 is better; in brackets the 95 % interval of a paired bootstrap "
-            "over videos and seeds. p: paired permutation test with Holm's correction over the rows."
-        )
-    return [*lines, "s: seconds to train one seed, with other runs in parallel; GB: peak memory of its process."]
+        if "difference" in columns:
+            lines.append(
+                f"MAE minus {table.baseline}'s: below 0 is better; in brackets its 95 % interval by a paired bootstrap "
+                "over videos and seeds, not corrected for the number of rows."
+            )
+        if "p" in columns:
+            lines.append(
+                f"p: of the difference in MAE from {table.baseline}, the larger of two p values, by a paired "
+                "permutation test over videos and by the bootstrap over videos and seeds, with Holm's correction over "
+                "the rows. So p below .05 never goes with an interval that holds 0; an interval without 0 can go with "
+                "p above .05, because only p is corrected."
+            )
+    if "seconds" in columns or "memory" in columns:
+        lines.append("s: seconds to train one seed, with other runs in parallel; GB: peak memory of its process.")
+    return lines
 
 
-def to_markdown(table: Table) -> str:
-    """Return a Markdown table with its legend."""
-    style = _Style(lambda text: re.sub(r"([|*_\\`<>\[\]])", r"\\\1", text), lambda text: f"**{text}**", " ± ")
-    heads, rows, notes = _cells(table, style)
-    lines = [f"### {table.title}", "", _piped(heads), _piped(["---", *["---:"] * (len(heads) - 1)])]
-    return "\n".join([*lines, *map(_piped, rows), "", *(f"- {note}" for note in notes), ""])
+def chosen_columns(columns: Sequence[str], metrics: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that a user chose; ``acc2`` and ``f1`` stand for all of their kind.
 
+    Args:
+        columns: keys of metrics, ``acc2``, ``f1``, or ``FACTS``.
+        metrics: the metrics that the table has.
 
-def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    Raises:
+        SettingsError: if a column does not exist.
 
-
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-_LATEX |= {char: f"\\{char}" for char in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
-
-
-def to_latex(table: Table) -> str:
-    """Return a booktabs table to \\input in a paper; it needs \\usepackage{booktabs}."""
-    style = _Style(_latex, lambda text: f"\\textbf{{{text}}}", r" $\pm$ ")
-    heads, rows, notes = _cells(table, style)
-    body = []
-    for number, (row, cells) in enumerate(zip(table.rows, rows, strict=True)):
-        if number and row.kind != table.rows[number - 1].kind:
-            body.append(r"\midrule")
-        body.append(" & ".join(cells) + r" \\")
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        f"\\caption{{{_latex(table.title)}}}",
-        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
-        r"\toprule",
-        " & ".join(heads) + r" \\",
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(f"\\par\\footnotesize {note}" for note in notes),
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)
-
-
-_PAGE = """\
-<!doctype html>
-<html lang='en'><head><meta charset='utf-8'><title>{{ title }}</title>
-<style>{{ css }}</style></head>
-<body><header><h1>{{ title }}</h1></header>
-<main><div class='scroll' tabindex='0'><table><thead><tr>
-{%- for head in heads %}<th scope='col'>{{ head }}</th>{% endfor %}</tr></thead>
-<tbody>
-{% for kind, cells in rows %}
-<tr class='{{ kind }}'><th scope='row'>{{ cells[0] }}</th>
-{%- for cell in cells[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}
-</tbody></table></div>
-<div class='notes'><ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul></div></main></body></html>
-"""
-_HTML = _Style(str, lambda text: Markup("<b>{}</b>").format(text), " ± ")
-
-
-def to_html(table: Table, css: str) -> str:
-    """Return a self-contained page: no network, no script, no other file."""
-    heads, rows, notes = _cells(table, _HTML)
-    pairs = [(row.kind, cells) for row, cells in zip(table.rows, rows, strict=True)]
-    return render(_PAGE, title=table.title, css=Markup(css), heads=heads, rows=pairs, notes=notes) + "\n"
+    >>> chosen_columns(["mae", "acc2", "p"], ["mae", "corr", "acc2_has0", "acc2_non0"])
+    ('mae', 'acc2_has0', 'acc2_non0', 'p')
+    """
+    known = [*metrics, *(name for name, members in _FAMILIES.items() if {*members} & {*metrics}), *FACTS]
+    wrong = [f"columns: {name!r} is not a column{did_you_mean(name, known)}" for name in columns if name not in known]
+    if wrong:
+        raise SettingsError(wrong)
+    expanded = [key for name in columns for key in _FAMILIES.get(name, (name,)) if key in known]
+    return tuple(dict.fromkeys(key for key in expanded if key in metrics or key in FACTS))

@@ -80,6 +80,9 @@ class Analysis:
             same time, while the next chunk is read.
         signals: also measure `Signals`. The features stay the same.
 
+    Attributes:
+        given: the words that came with the recording; they can be replaced before features are requested.
+
     Raises:
         MissingPackageError: if an optional package is not installed.
         WeightsError: if weights that the recipe names are not on this machine.
@@ -89,7 +92,7 @@ class Analysis:
         self, recipe: Recipe, *, given: Transcript | None = None, threads: int = 1, signals: bool = False
     ) -> None:
         self.recipe = recipe
-        self._given = given
+        self.given = given
         recognise = _wants_recognition(recipe, given)
         self._wants_signals = signals
         self._sound = _Sound(
@@ -166,13 +169,13 @@ class Analysis:
     def _transcript(self, start: float, end: float) -> Transcript:
         recognised = self._sound.transcript(start, end)
         whole = self._finished and start == 0 and end == self._end
-        if self._given is None:
+        if self.given is None:
             return recognised or Transcript("")
-        if self._given.words or not self._given.text:
-            return self._given if whole else self._given.part(start, end)
+        if self.given.words or not self.given.text:
+            return self.given if whole else self.given.part(start, end)
         if not whole:
             raise ValueError("the given words have no times, so the words of a part are not known")
-        return replace(self._given, words=time_words(self._given.text, recognised, (start, end)))
+        return replace(self.given, words=time_words(self.given.text, recognised, (start, end)))
 
 
 def _wants_recognition(recipe: Recipe, given: Transcript | None) -> bool:

@@ -26,7 +26,7 @@ from selfmm.features.clips.listing import read_clips
 from selfmm.features.dataset import ClipRow, row_of, source_of
 from selfmm.features.extraction import ClipFeatures
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
-from selfmm.features.plan import none_left, plan_dataset, usable
+from selfmm.features.plan import none_left, plan_dataset, refuse_unread, usable
 from selfmm.features.words.later import foreign_speech, missing_later
 from selfmm.features.words.recogniser import check_recogniser
 from selfmm.features.workers import Answer, Backend, in_workers
@@ -97,9 +97,10 @@ def extract(
     speech = recipe.speech
     if speech.recogniser != "none":
         check_recogniser(speech.recogniser, speech.language)
-    listed = usable(
-        read_clips(source, label_column=label_column, media_root=None if media_root is None else Path(media_root))
-    )
+    root = None if media_root is None else Path(media_root)
+    listed = read_clips(source, label_column=label_column, media_root=root)
+    refuse_unread(source, listed.unread)
+    listed = usable(listed)
     name = name or (source.resolve().name if source.is_dir() else source.stem)
     plan, notes = plan_dataset(listed, name, label_range, seed)
     folder = features_folder() if cache is None else Path(cache)

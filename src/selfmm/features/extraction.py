@@ -28,10 +28,14 @@ class ClipFeatures:
     problems: tuple[str, ...] = ()
 
 
-def given_words(clip: Clip) -> Transcript | None:
+def given_words(clip: Clip, seconds: float | None = None) -> Transcript | None:
     """Return the words that came with the clip: its text and its words, or else its subtitles; None if it has none.
 
     With both, words of the text that are among the words get their times; other words share the time between them.
+
+    Args:
+        clip: the clip.
+        seconds: how long it lasts, if that is known; subtitles that begin later are left out.
 
     Raises:
         SourceError: if the subtitles cannot be read.
@@ -45,7 +49,8 @@ def given_words(clip: Clip) -> Transcript | None:
     if text:
         return Transcript(text)
     if clip.subtitles is not None:
-        return read_subtitles(clip.subtitles, clip.start, clip.end)
+        length = None if seconds is None else (clip.start or 0.0) + seconds
+        return read_subtitles(clip.subtitles, clip.start, clip.end, length=length)
     return None
 
 
@@ -81,6 +86,8 @@ def extract_clip(
         analysis.feed(chunk)
         alive(chunk.end)
     analysis.finish()
+    if given is not None and given.words and given.words[-1].end > analysis.ready:
+        analysis.given = given_words(clip, analysis.ready)
     features = analysis.features()
     if "text" not in recipe.parts:
         features = replace(features, transcript=Transcript(""))

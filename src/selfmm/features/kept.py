@@ -30,7 +30,7 @@ from selfmm.features.words.foreign import DETECTOR, checks_language
 
 Array = npt.NDArray[Any]
 
-_FORMAT = "1"
+_FORMAT = "2"  # 2: opposite channels and mirrored pictures are read as players show them
 _PACKAGES = (
     *("av", "faster-whisper", "ctranslate2", "onnxruntime", "mediapipe", "numpy"),
     *("torch", "transformers", "opensmile"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ import pandas as pd
 from selfmm.core.errors import SourceError
 from selfmm.core.messages import clips as clip_count
 from selfmm.core.messages import some
-from selfmm.data.checks import UNRATED, check_table
+from selfmm.data.checks import check_table, unrated
 from selfmm.data.findings import unimodal_labels_note
 from selfmm.data.inspect import count_unimodal_labels
 from selfmm.data.scales import default_range
@@ -19,6 +21,7 @@ from selfmm.data.splits import split_rated
 from selfmm.data.writer import Source
 from selfmm.features.clips.clip import ClipList, Failure
 
+_RATING = re.compile(r"rating|score|sentiment|label|valence|polarity|opinion|annotation|target|gold|stars\b|^(mos|y)$")
 _SHOWN = 5  # failures in a message
 
 
@@ -34,9 +37,24 @@ def usable(listed: ClipList) -> ClipList:
             failures.append(_printable(Failure(clip.id, str(clip.path), reason)))
         else:
             clips.append(clip)
-    unrated = sum(clip.label is None for clip in clips)
-    notes = [f"{clip_count(unrated, ('has', 'have'))} no rating. {UNRATED}"] if unrated else []
+    without = sum(clip.label is None for clip in clips)
+    notes = [unrated(without, "rating")] if without else []
+    if listed.unread:
+        notes.append(
+            f"the table has no column label; these columns of numbers were not read: {', '.join(listed.unread)}. If "
+            f"one of them holds the ratings, pass `label_column={listed.unread[0]!r}`."
+        )
     return replace(listed, clips=tuple(clips), failures=tuple(failures), notes=(*listed.notes, *notes))
+
+
+def refuse_unread(source: Path, unread: Sequence[str]) -> None:
+    """Raise ``SourceError`` if a table has no ratings, but a column whose name says that it holds them."""
+    ratings = next((name for name in unread if _RATING.search(name)), None)
+    if ratings is not None:
+        raise SourceError(
+            f"{source} has no column label, and its column {ratings!r} would not be read. If it holds the ratings, "
+            f"pass `label_column={ratings!r}`; if not, remove or rename it."
+        )
 
 
 def plan_dataset(

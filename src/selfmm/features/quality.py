@@ -9,6 +9,8 @@ from selfmm.core.languages import language_name
 from selfmm.features.analysis import SILENCE, Features
 
 _LEAST_FACES = 0.6  # share of the pictures with a face
+_MISSING = 0.2  # share of the time without a picture
+_NO_SOUND = 0.5  # share of the time; pauses in edited sound can be silent too
 _OTHERS = 0.1  # share of the pictures with more than one face
 _SMALL_FACE = 0.08  # of the picture's width and height
 _LEAST_SPEECH = 0.1  # share of the time
@@ -64,6 +66,7 @@ def _of_sound(features: Features) -> list[str]:
     if sound.level < SILENCE:
         return ["the sound is silent"]
     reasons = [f"clipped sound: {sound.clipped:.1%} of it is at full scale"] if sound.clipped > _CLIPPED else []
+    reasons += [f"no sound for {sound.silent:.0%} of the time"] if sound.silent > _NO_SOUND else []
     reasons += [f"quiet sound: {sound.level:.0f} dBFS"] if sound.level < _QUIET else []
     if features.speech is not None and features.speech < _LEAST_SPEECH:
         reasons.append("nobody speaks" if not features.speech else f"speech in only {features.speech:.0%} of the time")
@@ -72,11 +75,11 @@ def _of_sound(features: Features) -> list[str]:
 
 def _of_face(features: Features) -> list[str]:
     face = features.face
-    if face is None:
+    if face is None or not face.pictures:
         return ["no pictures"]
+    reasons = [f"no pictures for {face.missing:.0%} of the time"] if face.missing > _MISSING else []
     if not face.any_face:
-        return ["no face in any picture"]
-    reasons = []
+        return [*reasons, "no face in any picture"]
     if face.any_face < _LEAST_FACES:
         reasons.append(f"no face in {1 - face.any_face:.0%} of the pictures")
     if face.several > _OTHERS:

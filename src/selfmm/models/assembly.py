@@ -260,7 +260,8 @@ def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:
     shared = [name for name in modalities if name in dataset.modalities]
     if not shared:
         raise DatasetError(
-            f"the model reads {', '.join(modalities)}, but {dataset.title} has only {', '.join(dataset.modalities)}."
+            f"the model reads {', '.join(modalities)}, but {dataset.title} has "
+            f"{'only ' if dataset.modalities else 'none of these'}{', '.join(dataset.modalities)}."
         )
     for name in shared:
         read, stored = modalities[name], dataset.modalities[name]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from selfmm.core.errors import ArgumentsError, SourceError
 from selfmm.data.manifest import MANIFEST
-from selfmm.data.tables.reader import SUFFIXES
+from selfmm.data.other_paths import TABLES
 from selfmm.features.clips.clip import Clip, ClipList, Failure
-from selfmm.features.clips.files import inside
+from selfmm.features.clips.files import Finder, inside
 from selfmm.features.clips.listing import holds_recordings, is_recording, read_clips
 
 if TYPE_CHECKING:
@@ -42,12 +42,14 @@ def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> Cli
             raise SourceError(f"{item} is not a recording, but other inputs are. Give one kind at a time.")
     clips: list[Clip] = []
     failures: list[Failure] = []
+    notes: list[str] = []
+    finder = Finder()
     for item in inputs:
         if isinstance(item, Clip):
             clips.append(item if item.id else replace(item, id=item.path.stem))
             continue
         try:
-            listed = read_clips(item)
+            listed = read_clips(item, finder=finder)
         except SourceError as error:
             if len(inputs) == 1:
                 raise
@@ -55,10 +57,11 @@ def find_recordings(inputs: Sequence[Path | Clip], recipe: Recipe | None) -> Cli
             continue
         clips += listed.clips
         failures += listed.failures
+        notes += listed.notes
     counts = Counter(clip.id for clip in clips)
     # Recordings with the same name in several folders get their paths as ids.
     distinct = (clip if counts[clip.id] == 1 else replace(clip, id=str(clip.path)) for clip in clips)
-    return ClipList(tuple(distinct), tuple(failures))
+    return ClipList(tuple(distinct), tuple(failures), (*notes, *finder.notes))
 
 
 def named_inputs(data: Sequence[str | Path | Clip]) -> list[Path | Clip]:
@@ -95,11 +98,11 @@ def exists(name: str | Path) -> bool:
 def _are_recordings(item: Path | Clip, recipe: Recipe | None) -> bool:
     if isinstance(item, Clip) or is_recording(item):
         return True
-    if recipe is not None and item.is_dir() and not _holds_features(item):
+    if item.is_dir() and recipe is not None and not _holds_features(item):
         return True  # its subfolders may hold recordings; if not, reading it says so
-    return holds_recordings(item) and (recipe is not None or item.is_dir())
+    return holds_recordings(item) and (recipe is not None or item.is_dir()) and not (item / MANIFEST).is_file()
 
 
 def _holds_features(folder: Path) -> bool:
     """Return whether a folder may be a data set, or a table with features next to it."""
-    return (folder / MANIFEST).is_file() or any(file.suffix.lower() in SUFFIXES for file in inside(folder))
+    return (folder / MANIFEST).is_file() or any(file.suffix.lower() in TABLES for file in inside(folder))

@@ -153,7 +153,7 @@ class RecordingScorer:
             MediaError, SourceError, MissingPackageError, WeightsError, DatasetError: see :meth:`clip`.
         """
         clip = self._ready(clip)
-        given = given_words(clip if clip.words else replace(clip, text=None))
+        given = given_words(clip if clip.words else replace(clip, text=None), probe(clip.path).duration)
         if given is not None and not given.words:
             given = None
         problems: list[str] = []

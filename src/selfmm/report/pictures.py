@@ -11,7 +11,7 @@ from selfmm.core.files import atomic_file
 from selfmm.labels.audit.audit import Audit
 from selfmm.report.label_pictures import against_m, outcomes, over_epochs, trust_histogram
 from selfmm.report.plane import read_planes
-from selfmm.report.style import Picture, drawing, modality_colours, png, svg
+from selfmm.report.style import Picture, drawing, modality_colours, pdf, png, svg
 from selfmm.report.training_pictures import answers, centres, curves
 from selfmm.runs.material import Material
 
@@ -97,14 +97,19 @@ def _of_labels(material: Material, audit: Audit, colours: dict[str, str]) -> tup
     ], notes
 
 
-def write_pictures(groups: list[Group], folder: Path) -> list[Path]:
-    """Write each picture as ``NAME.png`` and ``NAME.svg`` in ``folder``; return the files."""
+def write_pictures(groups: list[Group], folder: Path, *, latex: bool = False) -> list[Path]:
+    """Write each picture as ``NAME.png`` and ``NAME.svg`` in ``folder``; return the files.
+
+    Args:
+        latex: also write ``NAME.pdf``, which LaTeX can include.
+    """
     written = []
+    kinds = {"png": png, "svg": svg, **({"pdf": pdf} if latex else {})}
     with drawing():
         for picture in (picture for group in groups for picture in group.pictures):
-            for suffix, content in (("png", png(picture.figure)), ("svg", svg(picture.figure))):
+            for suffix, draw_as in kinds.items():
                 path = folder / f"{picture.name}.{suffix}"
                 with atomic_file(path) as temporary:
-                    temporary.write_bytes(content)
+                    temporary.write_bytes(draw_as(picture.figure))
                 written.append(path)
     return written

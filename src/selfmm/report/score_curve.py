@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import DatasetError
+from selfmm.core.messages import count
 from selfmm.data.scales import LabelScale
 from selfmm.explain.words import printable
 from selfmm.report.clip_pictures import DOWN, UP, any_script, settle
@@ -196,6 +197,6 @@ def _alt(curve: pd.DataFrame, picked: list[int]) -> str:
     quotes = " ".join(_quote(number, curve.iloc[row]) for number, row in enumerate(picked, start=1))
     extremes = f" Most extreme: {quotes}" if quotes else ""
     return (
-        f"Sentiment from {span}, {len(known)} windows: mean {known.mean():+.2f}, lowest {known.min():+.2f}, highest "
-        f"{known.max():+.2f}.{extremes}"
+        f"Sentiment from {span}, {count(len(known), 'window')}: mean {known.mean():+.2f}, lowest {known.min():+.2f}, "
+        f"highest {known.max():+.2f}.{extremes}"
     )

@@ -99,6 +99,14 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def pdf(figure: Figure) -> bytes:
+    """Return a PDF file on white."""
+    buffer = io.BytesIO()
+    nothing = {"CreationDate": None, "Creator": None, "Producer": None}
+    figure.savefig(buffer, format="pdf", transparent=False, facecolor="white", metadata=nothing)
+    return buffer.getvalue()
+
+
 def svg(figure: Figure) -> bytes:
     """Return an SVG file on white; text is drawn as outlines, so it looks the same everywhere."""
     import matplotlib

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from selfmm.core.messages import count
 from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
 from selfmm.report.plane import Plane
@@ -46,7 +47,7 @@ def _validation(history: pd.DataFrame, best: int) -> Picture:
     axes.plot(chosen["epoch"], chosen["valid_mae"], "o", markersize=9, markerfacecolor="none", markeredgecolor=_PICK)
     _whole_epochs(axes)
     lowest = f"{chosen['valid_mae'].iloc[0]:.3f} at epoch {best}, which gives the weights" if len(chosen) else "unknown"
-    alt = f"Validation error over {len(history)} epochs: {errors.iloc[0]:.3f} at the first, {lowest}."
+    alt = f"Validation error over {count(len(history), 'epoch')}: {errors.iloc[0]:.3f} at the first, {lowest}."
     return Picture("validation", alt, figure)
 
 
@@ -67,7 +68,7 @@ def _lines(
     axes.legend(loc="best")
     _whole_epochs(axes)
     shown = ", ".join(f"{name} {values.iloc[-1]:.3f}" for name, values in lines.items())
-    return Picture(key, f"{title} over {len(epochs)} epochs. At the last: {shown}.", figure)
+    return Picture(key, f"{title} over {count(len(epochs), 'epoch')}. At the last: {shown}.", figure)
 
 
 def _whole_epochs(axes: Axes) -> None:
@@ -87,7 +88,7 @@ def answers(predictions: pd.DataFrame, scale: LabelScale) -> list[Picture]:
 
 
 def _answers(split: str, clips: pd.DataFrame, scale: LabelScale) -> Picture:
-    figure, axes = panel(f"{split} ({len(clips):,} clips)", "label", "score")
+    figure, axes = panel(f"{split} ({len(clips):,} clip{'s' if len(clips) > 1 else ''})", "label", "score")
     ends = [scale.neutral - scale.reach, scale.neutral + scale.reach]
     for line in (axes.axhline, axes.axvline):
         line(scale.neutral, color=MUTED, linewidth=0.6, linestyle=":")

@@ -382,7 +382,9 @@ def start_folder(start: str, encoder: str) -> RunFolder:
 def _why_no_run(path: Path) -> str:
     """Return why this path without a run.json is not a run folder, and what to do."""
     if not path.exists():
-        return f"it does not exist. Create a run with: selfmm train DATA --out {shlex.quote(str(path))}"
+        runs = some([str(run.parent) for run in sorted(Path("runs").glob("*/run.json"))])
+        here = f"there are {runs}" if runs else "`selfmm train DATA` makes one, by default in the folder runs"
+        return f"it does not exist. Give the folder of a run: {here}."
     if not path.is_dir():
         return "it is a file. Give the folder of a run."
     if (path / MANIFEST).is_file():

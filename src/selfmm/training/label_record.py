@@ -45,7 +45,7 @@ class LabelRecord:
 
     def epochs(self) -> int:
         """Return the number of epochs whose labels are written."""
-        return len(list(self.folder.glob("*.npz")))
+        return len(list(self.folder.glob("[0-9]*.npz")))
 
     def table(
         self, dataset: Dataset, rows: npt.NDArray[np.int64], modalities: Sequence[str], epochs: int

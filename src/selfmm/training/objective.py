@@ -9,7 +9,7 @@ import torch
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import TrainingError
-from selfmm.core.messages import some
+from selfmm.core.messages import clips, some
 from selfmm.core.processes import Processes
 from selfmm.core.tensors import Positions
 from selfmm.data.manifest import SPLITS
@@ -125,8 +125,9 @@ def check_trainable(dataset: Dataset, settings: Settings, source: Labels) -> Non
         if unknown.any():
             unlabelled = dataset.samples["id"].iloc[rows[unknown]].tolist()
             raise TrainingError(
-                f"{len(unlabelled)} of {len(rows)} clips in the {split} split have no label: {some(unlabelled)}. "
-                "Give them one or leave them out, or train `model='adapt'`, which also learns from such clips."
+                f"{len(unlabelled)} of {clips(len(rows))} in the {split} split "
+                f"{'has' if len(unlabelled) == 1 else 'have'} no label: {some(unlabelled)}. Give each one a label or "
+                "leave it out, or train `model='adapt'`, which also learns from such clips."
             )
     if source == "generated" and settings.labels.rule != "posterior":
         _check_both_sides(dataset, labels[training_rows(dataset, settings)])

@@ -14,7 +14,7 @@ from torch import nn
 
 from selfmm.config.settings import Settings, flatten
 from selfmm.core.errors import OutputError, RunError
-from selfmm.core.files import explain, to_json, write_json, write_json_lines, write_table
+from selfmm.core.files import explain, is_litter, is_stray, to_json, write_json, write_json_lines, write_table
 from selfmm.core.folders import atomic_folder, only_one
 from selfmm.core.listener import Listener
 from selfmm.core.memory import peak_memory
@@ -141,7 +141,7 @@ class Run:
         try:
             if (path / "run.json").is_file():
                 return True
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or not all(is_litter(file.name) for file in path.iterdir())):
                 raise OutputError(f"{path} exists and is not a run folder. Choose another `out=...`.")
         except OSError as error:
             raise explain(error, path) from error
@@ -179,7 +179,9 @@ class Run:
     def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
         manifest, model = self.dataset.manifest, assembly.model
         named = self._named_weights(assembly)
-        files = sorted(text_encoder.iterdir()) if assembly.pretrained is not None and not named else []
+        files: list[Path] = []
+        if assembly.pretrained is not None and not named:
+            files = sorted(file for file in text_encoder.iterdir() if not is_stray(file.name))
         return RunInfo(
             selfmm=__version__,
             status="finished" if finished else "training",

@@ -11,7 +11,7 @@ import pytest
 
 from data.builders import savez
 from selfmm.core.errors import SourceError
-from selfmm.data.tables.reader import read_table_source
+from selfmm.data.tables.reader import find_table, read_table_source
 
 IDS = ["a", "b", "c", "007"]
 
@@ -209,14 +209,17 @@ def test_damaged_feature_files_are_named(tmp_path: Path, content: bytes) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot read .*No columns"),
+        (b"", "is empty. Write a header"),
         (b"id,label,text\n", "has no row"),
         (b"id,label,text\na,1,x,y\n", "rows longer than its header.*quotes"),
-        (b"id,label,text\na,1,x\nb,1,x,y\n", "cannot read .*line 3"),
+        (b"id,label,text\na,1,x\nb,1,x,y\n", "has 4 fields in line 3, and its header has 3. Put quotes"),
         (b"id,label,text\na,1,\xff\xfe\n", "is not UTF-8"),
         (b"id,label,text,label\na,1,x,2\n", r"has the columns 'label' twice"),
-        (b"id;label;text\na;1;b\n", "no column id and no column label; it has 'id;label;text'"),
+        (b"name;rating\na;1\n", "no column id and no column label; it has 'name', 'rating'"),
         (b"\x00\x00", "."),
+        (b'id,label,text\na,1,"x\nb,1,y\n', "has a quote in line 2 that is never closed"),
+        (b"id,label,text\n,1,x\nb,1,y\n,,\n,2,z\n", r"clips have no id \(rows 2, 5\). Give each one its own\.$"),
+        (b"id,label,text\na,1,x\na,1,y\n", "1 id occurs more than once: 'a'"),
         (b"id,label,text\na,1e999,x\nb,abc,x\nc,inf,x\n", r"3 clips have .*: '1e999 \(a\)', 'abc \(b\)', 'inf \(c\)'"),
     ],
 )
@@ -225,6 +228,22 @@ def test_damaged_tables_are_explained(tmp_path: Path, content: bytes, message: s
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
         read_table_source(path)
+
+
+@pytest.mark.parametrize("below", ["", ",,\n,,\n", "\n\n", " , ,\n"])
+def test_rows_without_content_are_no_clips(tmp_path: Path, below: str) -> None:
+    """As spreadsheets leave them below a table; columns without a name and without content go too."""
+    path = tmp_path / "clips.csv"
+    path.write_text(f"id,label,text\na,1,x\n{below}b,NaN,y\nc,,z\n{below}")
+    source = read_table_source(path)
+    assert source.table["id"].tolist() == ["a", "b", "c"]
+    assert np.isnan(source.table["label"]).tolist() == [False, True, True], "NaN and an empty cell are the same"
+
+
+def test_a_table_in_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_text("id,label,text\na,1,schön\n", encoding="utf-16")
+    assert read_table_source(path).table["text"].tolist() == ["schön"]
 
 
 def test_damaged_parquet_and_odd_cells(tmp_path: Path) -> None:
@@ -277,3 +296,46 @@ def test_labels_that_a_program_made_are_not_taken_for_those_of_people(tmp_path: 
     assert read_table_source(table(tmp_path, name, **by_people)).table["label_text"].notna().sum() == 3
     with pytest.raises(SourceError, match="outcome_text says how"):
         read_table_source(table(tmp_path, name, label_text=values, outcome_text=["fixed", "updated", "", "start"]))
+
+
+def test_an_export_of_label_studio_is_not_a_table_of_clips(tmp_path: Path) -> None:
+    """Its ids are the numbers of tasks, which would find the features of other clips."""
+    path = table(tmp_path, clip=[7, 8, 9, 10], annotation_id=[1, 2, 3, 4])
+    with pytest.raises(SourceError, match=r"id is the number of a task, .* selfmm labels DATA --import"):
+        read_table_source(path)
+    with pytest.raises(SourceError, match="id is the number of a task"):
+        read_table_source(path, require_labels=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", "others", "packed", "pickled"])
+@pytest.mark.parametrize("name", ["backup 2024.npz", "other.NPZ"])
+def test_arrays_next_to_a_table_that_are_not_its_features_are_left_out(
+    tmp_path: Path, name: str, content: bytes | str
+) -> None:
+    path = table(tmp_path)
+    savez(tmp_path / "audio.npz", features())
+    for stray in ("._audio.npz", "~$audio.npz"):
+        (tmp_path / stray).write_bytes(b"stray")
+    arrays = {
+        "others": {"x": np.ones((2, 2))},
+        "packed": {"frames": np.ones((3, 2)), "lengths": np.array([3])},
+        "pickled": {"x": np.array([{}], dtype=object)},
+    }
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        with (tmp_path / name).open("wb") as file:
+            np.savez(file, **arrays[content])  # type: ignore[arg-type]
+    source = read_table_source(path)
+    assert list(source.frames) == ["audio"]
+    assert any(note.startswith(f"{name} was left out: ") for note in source.notes)
+    (tmp_path / name).rename(tmp_path / "vision.npz")
+    with pytest.raises(SourceError, match=r"vision\.npz"):
+        read_table_source(path)
+
+
+def test_stray_files_are_no_tables(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    for stray in ("._clips.csv", "~$clips.csv", ".~lock.clips.csv#"):
+        (tmp_path / stray).write_bytes(b"\x00\x05\x16\x07")
+    assert find_table(tmp_path) == path

@@ -46,7 +46,8 @@ def reasons(clips: ClipList) -> dict[str, str]:
 def test_one_recording(tmp_path: Path) -> None:
     make(tmp_path, "a b.mp4", "a b.srt", "other.txt")
     assert read_clips(tmp_path / "a b.mp4") == ClipList(
-        (Clip(tmp_path / "a b.mp4", "a b", subtitles=tmp_path / "a b.srt"),)
+        (Clip(tmp_path / "a b.mp4", "a b", subtitles=tmp_path / "a b.srt"),),
+        notes=("the words of 1 recording come from files next to them: 'a b.srt'.",),
     )
 
 
@@ -70,7 +71,7 @@ def test_a_transcript_that_is_not_utf8_costs_one_clip(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("schön".encode("latin-1"))
     clips = read_clips(tmp_path)
     assert ids(clips) == ["b"]
-    assert reasons(clips)["a"] == "a.txt is not UTF-8. Save it as UTF-8."
+    assert reasons(clips)["a"].startswith(f"{tmp_path / 'a.txt'} is not UTF-8 text (byte 3).")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
@@ -246,7 +247,9 @@ def test_a_text_next_to_a_recording_is_not_that_of_a_span(tmp_path: Path) -> Non
     make(tmp_path, "a.mp4", "a.txt", "a.srt")
     path = table(tmp_path, path=["a.mp4", "a.mp4", "a.mp4"], start=["", 1, 1], end=["", 2, 2], text=["", "", "given"])
     whole, piece, given_ = read_clips(path).clips
-    assert (whole.text, whole.subtitles) == ("well said", tmp_path / "a.srt")
+    assert (whole.text, whole.subtitles) == (None, tmp_path / "a.srt")
+    (tmp_path / "a.srt").rename(tmp_path / "b.srt")
+    assert [clip.text for clip in read_clips(path).clips] == ["well said", None, "given"]
     assert (piece.text, piece.subtitles) == (None, tmp_path / "a.srt")
     assert (given_.text, given_.subtitles) == ("given", None)
 
@@ -290,3 +293,112 @@ def test_a_clip_takes_text_as_paths() -> None:
     clip = Clip("a.mp4", subtitles="a.srt")  # type: ignore[arg-type]
     assert (clip.path, clip.subtitles) == (Path("a.mp4"), Path("a.srt"))
     assert Clip.from_json(clip.to_json()).path == Path("a.mp4").absolute()
+
+
+def test_an_export_of_label_studio_is_not_a_table_of_clips(tmp_path: Path) -> None:
+    """Its ids are the numbers of tasks, by which the recordings of other clips would be found."""
+    make(tmp_path, "3.mp4", "7.mp4")
+    path = table(tmp_path, id=[3], clip=[7], label_text=[1.0], Lead_Time=[2.0])
+    with pytest.raises(SourceError, match="id is the number of a task"):
+        read_clips(path)
+
+
+@pytest.mark.parametrize(
+    ("recording", "files", "used"),
+    [
+        ("UPPER.wav", ["UPPER.SRT"], "UPPER.SRT"),
+        ("PHONE.MP4", ["phone.srt"], "phone.srt"),
+        ("talk.mp4", ["talk.en.srt"], "talk.en.srt"),
+        ("talk.mp4", ["talk.en-US.vtt"], "talk.en-US.vtt"),
+        ("talk.mp4", ["talk.German.ass"], "talk.German.ass"),
+        ("talk.mp4", ["talk.en.sdh.srt", "talk.en.forced.srt"], "talk.en.sdh.srt"),
+        ("talk.mp4", ["talk.mp4.srt"], "talk.mp4.srt"),
+        ("a.b.mp4", ["a.b.en.vtt"], "a.b.en.vtt"),
+        ("talk.mp4", ["talk.txt", "talk.ssa", "talk.ass", "talk.vtt", "talk.srt"], "talk.srt"),
+        ("talk.mp4", ["talk.txt", "talk.ssa", "talk.ass", "talk.vtt"], "talk.vtt"),
+        ("talk.mp4", ["talk.txt", "talk.SSA", "talk.ASS"], "talk.ASS"),
+        ("talk.mp4", ["talk.TXT"], "talk.TXT"),
+        ("talk.mp4", ["talk.vtt", "talk.en.srt", "talk.de.srt"], "talk.vtt"),  # one without a language comes first
+        ("talk.mp4", ["talk.de.vtt", "talk.en-orig.vtt"], "talk.en-orig.vtt"),
+        ("talk.mp4", ["talk.cut.srt", "talk2.srt"], None),
+        ("talk.mp4", ["._talk.srt", "talk.srt~"], None),
+    ],
+)
+def test_the_transcript_of_a_recording(tmp_path: Path, recording: str, files: list[str], used: str | None) -> None:
+    make(tmp_path, recording, *files)
+    listed = read_clips(tmp_path)
+    (clip,) = listed.clips
+    chosen = clip.subtitles.name if clip.subtitles else used if clip.text else None
+    assert chosen == used
+    assert (clip.text is not None) == (used is not None and used.lower().endswith(".txt"))
+    assert [f"files next to them: '{used}'" in note for note in listed.notes] == ([True] if used else [])
+    assert read_clips(tmp_path / recording).clips == listed.clips
+    path = table(tmp_path, path=[recording])
+    assert [clip.subtitles for clip in read_clips(path).clips] == [clip.subtitles]
+
+
+def test_a_transcript_belongs_to_one_recording(tmp_path: Path) -> None:
+    make(tmp_path, "talk.mp4", "talk.en.mp4", "talk.en.srt", "a.mp4", "A.mp4", "A.srt", "a.vtt")
+    assert {clip.id: clip.subtitles and clip.subtitles.name for clip in read_clips(tmp_path).clips} == {
+        "talk": None,
+        "talk.en": "talk.en.srt",
+        "a": "a.vtt",
+        "A": "A.srt",
+    }
+
+
+def test_transcripts_in_several_languages(tmp_path: Path) -> None:
+    make(tmp_path, "talk.mp4", "talk.en.srt", "talk.de.srt", "other.mp4")
+    listed = read_clips(tmp_path)
+    assert ids(listed) == ["other"]
+    assert "several languages next to it: 'talk.de.srt', 'talk.en.srt'. Keep the one" in reasons(listed)["talk"]
+
+
+@pytest.mark.parametrize("line", ["00:00:01,000 --> 00:00:02,000", "[00:01.000 --> 00:02.000]  so good"])
+def test_subtitles_in_a_text_file_are_not_words(tmp_path: Path, line: str) -> None:
+    make(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "a.txt").write_text(f"1\n{line}\nso good\n")
+    assert reasons(read_clips(tmp_path)) == {"a": "a.txt holds subtitles with times, not words alone. Name it a.srt."}
+
+
+def test_the_note_names_the_transcripts_that_are_not_used(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "a.srt", "a.txt", "b.mp4", "b.vtt", "c.mp4")
+    assert read_clips(tmp_path).notes == (
+        "the words of 2 recordings come from files next to them: 'a.srt', 'b.vtt'; not used: 'a.txt'.",
+    )
+
+
+STRAY_TABLES = {
+    "own predictions": ("id,score,text\na,1,x\n", "its column score holds results of selfmm"),
+    "own labels": ("id,path,label_text,made_text\na,a.mp4,1,fixed\n", "its column made_text holds results"),
+    "own failures": ("id,path,reason\na,a.mp4,too short\n", "it lists the clips that could not be extracted"),
+    "participants": ("id,age\na,34\n", "has no column path, label, text or start"),
+    "others": ("id,label\nP01,3\n", "no row of it names a recording in the folder"),
+    "moved": ("path,label\nelsewhere/x.mp4,3\n", "no row of it names a recording in the folder"),
+    "broken": ("id,label\na,1,2\n", "rows longer than its header"),
+    "empty": ("", "is empty"),
+    "latin": ("id,name\na,Jos\xe9\n", "is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), STRAY_TABLES.values(), ids=STRAY_TABLES)
+def test_any_table_does_not_stand_for_a_folder_of_recordings(tmp_path: Path, content: str, reason: str) -> None:
+    make(tmp_path, "a.mp4", "anna/b.mp4")
+    (tmp_path / "stray.csv").write_bytes(content.encode("latin-1"))
+    listed = read_clips(tmp_path)
+    assert ids(listed) == ["a", "anna$_$b"]
+    (note,) = listed.notes
+    assert note.startswith("stray.csv was not read: ")
+    assert reason in note
+    with pytest.raises(SourceError, match=r"has no ratings: .*stray\.csv was not read"):
+        read_clips(tmp_path, require_labels=True)
+
+
+def test_recordings_that_the_table_of_a_folder_does_not_name_are_counted(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "b.mp4", "c.mp4", "Thumbs.db", "~$clips.csv", ".~lock.clips.csv#", "._clips.csv")
+    table(tmp_path, path=["a.mp4", "absent.mp4"], label=[1, 2])
+    listed = read_clips(tmp_path)
+    assert ids(listed) == ["a"]
+    assert listed.notes == (
+        f"clips.csv lists the clips of {tmp_path}; 2 recordings not in it left out: 'b.mp4', 'c.mp4'.",
+    )

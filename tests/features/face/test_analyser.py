@@ -124,7 +124,7 @@ def test_pictures_without_a_face_are_missing_and_every_time_has_its_row(blank: I
     assert np.array_equal(later.values, track.values[1:4], equal_nan=True)
     figures = analyser.faces(0, 0.7)
     assert figures.size == pytest.approx(track.column("size")[1], abs=1e-6)
-    assert figures == FaceFigures(4, identities=1, any_face=0.5, several=0, chosen=0.5, size=figures.size)
+    assert figures == FaceFigures(4, 1, any_face=0.5, several=0, chosen=0.5, size=figures.size, missing=3 / 7)
 
 
 def test_a_source_without_pictures_has_rows_of_nothing() -> None:
@@ -133,7 +133,7 @@ def test_a_source_without_pictures_has_rows_of_nothing() -> None:
     assert analyser.ready == 2
     assert np.isnan(analyser.track(0, 2).values).all()
     assert analyser.track(0, 2).values.shape == (20, len(COLUMNS))
-    assert analyser.faces(0, 2) == FaceFigures(0, 0, 0, 0, 0, 0)
+    assert analyser.faces(0, 2) == FaceFigures(0, 0, 0, 0, 0, 0, missing=1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (2, 3), (300, 1), (64, 64)])

@@ -105,6 +105,60 @@ def test_other_rates_and_channels_become_mono_without_shift_or_gain(tmp_path: Pa
     assert np.abs(read - tone(1, loudness=0.9))[200:-200].max() < 1e-3
 
 
+def channels(path: Path, *sounds: Floats, layout: str = "stereo", rate: int = SOUND_RATE) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=rate, layout=layout)
+        interleaved = (np.stack(sounds, axis=1) * 32767).round().astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout=layout)
+        frame.sample_rate = rate
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("rest", [0.0, 0.1], ids=["exactly", "nearly"])
+@pytest.mark.parametrize("layout", ["stereo", "5.1"])
+def test_channels_that_cancel_are_heard(tmp_path: Path, layout: str, rest: float) -> None:
+    sound = tone(2.5, loudness=0.8)
+    other = tone(2.5, hertz=200, loudness=rest)
+    sounds = (sound, other - sound) if layout == "stereo" else (sound, other - sound, *[np.zeros_like(sound)] * 4)
+    problems: list[str] = []
+    path = channels(tmp_path / "a.wav", *sounds, layout=layout)
+    chunks = list(read_chunks(path, frame_rate=None, problems=problems))
+    read = sound_of(chunks)
+    level = np.sqrt(np.mean(read[200:-200] ** 2)) / np.sqrt(np.mean(sound**2))
+    assert 0.2 < level < 1.1
+    assert np.corrcoef(read, sound)[0, 1] > 0.95
+    assert problems == [
+        "left and right cancel each other for 2.5 s (one is the other upside down): their difference was read."
+    ]
+    part = sound_of(list(read_chunks(path, frame_rate=None, start=0.3, end=1.7, seconds=0.2)))
+    assert np.abs(part - read[4800:27200]).max() < 1e-6
+
+
+@pytest.mark.parametrize("other", ["equal", "silent", "different", "opposite for a moment"])
+def test_channels_that_do_not_cancel_are_mixed_as_ever(tmp_path: Path, other: str) -> None:
+    sound = tone(2.5, loudness=0.8)
+    sign = np.where(np.arange(len(sound)) // 800 % 20 == 0, -1, 1)  # .05 s in a second
+    right = {
+        "equal": sound,
+        "silent": 0 * sound,
+        "different": tone(2.5, hertz=523, loudness=0.5),
+        "opposite for a moment": (sound * sign).astype(np.float32),
+    }[other]
+    problems: list[str] = []
+    read = sound_of(list(read_chunks(channels(tmp_path / "a.wav", sound, right), frame_rate=None, problems=problems)))
+    assert np.abs(read - (sound + right) / 2).max() < 1e-4
+    assert not problems
+
+
+def test_sound_that_cancels_only_later(tmp_path: Path) -> None:
+    sound = tone(3, loudness=0.8)
+    right = np.concatenate([sound[:SOUND_RATE], -sound[SOUND_RATE:]])
+    read = sound_of(list(read_chunks(channels(tmp_path / "a.wav", sound, right), frame_rate=None)))
+    assert np.abs(np.abs(read) - np.abs(sound)).max() < 1e-4
+
+
 def test_cutting_changes_nothing(film: Path) -> None:
     whole = list(read_chunks(film, frame_rate=12.5))
     pieces = list(read_chunks(film, frame_rate=12.5, seconds=0.13))
@@ -219,14 +273,29 @@ def test_pictures_are_upright(tmp_path: Path, rotation: int) -> None:
     assert np.abs(image.astype(int) - expected).mean() < 10
 
 
-@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)])
-def test_mirrored_pictures_are_upright(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
-    stored = np.zeros((48, 96, 3), dtype=np.uint8)
-    stored[:24, :48] = 200
-    path = write_recording(tmp_path / "mirrored.mp4", seconds=0.2, pictures=lambda time: stored)
-    content, (a, b, c, d) = bytearray(path.read_bytes()), (value * 65536 for value in matrix)
-    header = content.index(b"tkhd") + 44
-    content[header : header + 20] = struct.pack(">5i", a, b, 0, c, d)
+MATRICES = {  # a, b, c, d; the eight ways to put a rectangle
+    "upright": (1, 0, 0, 1),
+    "mirrored": (-1, 0, 0, 1),
+    "upside down and mirrored": (1, 0, 0, -1),
+    "turned by 180": (-1, 0, 0, -1),
+    "turned right": (0, 1, -1, 0),
+    "turned left": (0, -1, 1, 0),
+    "transposed": (0, 1, 1, 0),
+    "transposed and turned by 180": (0, -1, -1, 0),
+}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES)
+def test_pictures_of_every_orientation_are_upright(
+    tmp_path: Path, matrix: tuple[int, int, int, int], suffix: str
+) -> None:
+    stored = np.full((48, 96, 3), 20, dtype=np.uint8)
+    stored[:16, :32], stored[:16, 64:], stored[32:, :32] = 240, 160, 90  # each corner has its own brightness
+    path = write_recording(tmp_path / f"film{suffix}", seconds=0.2, pictures=lambda time: stored)
+    content = bytearray(path.read_bytes())
+    header, (a, b, c, d) = content.index(b"tkhd") + 4, (part * 65536 for part in matrix)
+    content[header + 40 : header + 60] = struct.pack(">5i", a, b, 0, c, d)
     path.write_bytes(content)
     image = frames_of(list(read_chunks(path, frame_rate=5)))[0].image
     expected = matrix_applied(stored, path)

@@ -166,6 +166,12 @@ def test_a_clip_takes_the_words_whose_middle_it_holds_with_its_own_times(folder:
     assert read_subtitles(path, start=20).text == "好好 late"
 
 
+@pytest.mark.parametrize(("name", "language"), [("a.srt", None), ("a.de.srt", "de"), ("a.en-US.sdh.vtt", "en")])
+def test_the_language_in_the_name_of_the_file(folder: Path, name: str, language: str | None) -> None:
+    content = "WEBVTT\n\n" if name.endswith("vtt") else ""
+    assert read_subtitles(write(folder, content + to_srt([(1, 2, "so")]), name)).language == language
+
+
 def test_overlapping_cues_give_rising_times(folder: Path) -> None:
     path = write(folder, to_srt([(3, 9, "third"), (0, 5, "first"), (3, 4, "fourth"), (4, 5, "fifth")]))
     transcript = read_subtitles(path)

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
+from selfmm.core.files import is_stray
 from selfmm.core.messages import clips, first_line, some
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
 from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
+from selfmm.data.tables.altered_ids import altered
 from selfmm.data.writer import Frames
 
 Array = npt.NDArray[Any]
@@ -39,21 +41,31 @@ class FeatureFile:
     read: Callable[[int], Array | None]
 
 
-def find_features(folder: Path, ids: Sequence[str]) -> list[FeatureFile]:
+def find_features(folder: Path, ids: Sequence[str], notes: list[str]) -> list[FeatureFile]:
     """Return every feature file or folder next to a table, in the order of their names.
+
+    Text, audio and vision must have clips of the table. Other names may belong to something else: if such a file has no
+    clip of the table, it is left out, and ``notes`` gets a sentence.
 
     Raises:
         SourceError: if one cannot be read or has none of the clips, or if a modality has two.
     """
     files: dict[str, FeatureFile] = {}
     for path in sorted(folder.iterdir()):
-        is_file = path.suffix == ".npz" and path.is_file()
-        if not is_file and not _is_feature_folder(path):
+        is_file = path.suffix.lower() == ".npz" and path.is_file()
+        if is_stray(path.name) or not (is_file or _is_feature_folder(path)):
+            continue
+        try:
+            read = _open_npz(path, ids) if is_file else _open_folder(path, ids)
+        except SourceError as error:
+            if path.stem in (TEXT, "audio", "vision"):
+                raise
+            notes.append(f"{path.name} was left out: {error}")
             continue
         name = _modality_name(path)
         if name in files:
             raise SourceError(f"{path} and {files[name].path} both hold {name}. Keep the right one.")
-        files[name] = FeatureFile(name, path, _open_npz(path, ids) if is_file else _open_folder(path, ids))
+        files[name] = FeatureFile(name, path, read)
     return list(files.values())
 
 
@@ -65,9 +77,9 @@ def _modality_name(path: Path) -> str:
 
 
 def _is_feature_folder(path: Path) -> bool:
-    if not path.is_dir() or path.name.startswith(".") or (path / MANIFEST).exists():
+    if not path.is_dir() or (path / MANIFEST).exists():
         return False
-    return any(file.suffix == ".npy" for file in path.iterdir())
+    return any(file.suffix == ".npy" and not is_stray(file.name) for file in path.iterdir())
 
 
 def _load(path: Path) -> Any:
@@ -115,6 +127,9 @@ def _open_npz(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
 
 
 def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence[str]) -> None:
+    hint = altered([id_ for id_ in ids if id_ not in names], set(names) - set(ids))
+    if hint:
+        raise SourceError(f"{path} does not fit the table. {hint}")
     if not set(names) & set(ids):
         raise SourceError(
             f"{path} has no clip of the table: it has {some(sorted(names)) or 'nothing'}, the table has {some(ids)}. "

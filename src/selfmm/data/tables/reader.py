@@ -1,6 +1,6 @@
 """Reader of a user's own data: a table of clips, with their features next to it.
 
-The table is ``.csv``, ``.tsv`` (both UTF-8) or ``.parquet``, one row per clip:
+The table is ``.csv``, ``.tsv``, ``.xlsx`` or ``.parquet``, one row per clip:
 
 ==================== ==============================================================================================
 column               meaning
@@ -29,17 +29,29 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import SourceError, refuse
-from selfmm.core.messages import clips, some
+from selfmm.core.files import is_stray
+from selfmm.core.messages import clips, repeated_ids, some
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
 from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
+from selfmm.data.other_paths import TABLES
 from selfmm.data.scales import default_range
 from selfmm.data.splits import split_rated
-from selfmm.data.tables.cells import COLUMNS, SEPARATOR, SPLIT_WORDS, from_text, read_cells, refuse_generated, words
+from selfmm.data.tables.cells import (
+    COLUMNS,
+    SEPARATOR,
+    SPLIT_WORDS,
+    from_text,
+    rating_cell,
+    read_cells,
+    refuse_generated,
+    refuse_label_studio,
+    refuse_other,
+    words,
+)
 from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_features, is_tokens, token_clips
 from selfmm.data.writer import Frames, Source
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
 _KNOWN = ("id", "split", "label", TEXT, *PLACE, "clip_id")
 _FIGURES = ("start", "end", "label_text", "label_audio", "label_vision")
 
@@ -88,7 +100,7 @@ def read_table_source(
         label_range = default_range(table["label"].to_numpy(dtype=np.float64))
         if require_labels:
             notes.append(f"labels are assumed to be in {list(label_range)}; if not, pass `label_range=(LOW, HIGH)`.")
-    files = find_features(path.parent, list(table["id"]))
+    files = find_features(path.parent, list(table["id"]), notes)
     frames = _frames(files, table, text, tokenizer, non_finite, problems, notes)
     refuse(f"{path} cannot be read as it is:", problems)
     source = Source(
@@ -113,17 +125,20 @@ def find_table(path: Path) -> Path:
     if (path / MANIFEST).is_file():
         raise SourceError(f"{path} is already a data set. Use it as it is.")
     if path.is_dir():
-        tables = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        files = [file for file in path.iterdir() if file.suffix.lower() in TABLES]
+        tables = sorted(file for file in files if not is_stray(file.name))
         if len(tables) != 1:
             names = some([file.name for file in tables])
             has = f"has {len(tables)} tables in it: {names}" if tables else "has no table in it"
-            raise SourceError(f"{path} {has}. Give the path of a .csv, .tsv or .parquet file with one row per clip.")
+            raise SourceError(f"{path} {has}. Give the path of one with a row per clip: .csv, .tsv, .xlsx or .parquet.")
         return tables[0]
     if not path.is_file():
         raise SourceError(f"{path} does not exist. Check the path.")
-    if path.suffix.lower() not in SUFFIXES:
+    refuse_other(path)
+    if path.suffix.lower() not in TABLES:
         raise SourceError(
-            f"{path} is not a table (.csv, .tsv or .parquet). To import an MMSA pickle: selfmm import PICKLE FOLDER"
+            f"{path} is not a table (.csv, .tsv, .xlsx or .parquet). To import an MMSA pickle: selfmm import PICKLE "
+            "FOLDER"
         )
     return path
 
@@ -134,6 +149,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     repeated = sorted(set(raw.columns[raw.columns.duplicated()]))
     if repeated:
         raise SourceError(f"{path} has the columns {some(repeated)} twice. Remove or rename one of each.")
+    refuse_label_studio(list(map(str, raw)), path)
     if require_labels:
         refuse_generated(raw, path)
     if path.suffix.lower() != ".parquet":  # the sheets and tables of selfmm mark words that look like formulas
@@ -145,7 +161,7 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
     if lacking:
         raise SourceError(
             f"{path} has no column {' and no column '.join(lacking)}; it has {some(list(raw.columns))}. "
-            "Add it; fields are separated by commas in .csv and by tabs in .tsv."
+            "Add it, or give an existing column this name; the names are in the first row."
         )
     if raw.empty:
         raise SourceError(f"{path} has no rows. Add one per clip.")
@@ -154,11 +170,14 @@ def _columns(raw: pd.DataFrame, path: Path, problems: list[str], *, require_labe
 
 def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: bool) -> pd.DataFrame:
     table = pd.DataFrame({"id": words(raw["id"]).str.strip()})
-    repeated = list(table["id"][table["id"].duplicated()].unique())
+    blank = (table["id"] == "").to_numpy(dtype=bool)
+    repeated = list(table["id"][table["id"].duplicated() & ~blank].unique())
     if repeated:
-        problems.append(f"ids occur more than once: {some(repeated)}. Give each clip its own.")
-    if (table["id"] == "").any():
-        problems.append(f"{clips(int((table['id'] == '').sum()), ('has', 'have'))} no id. Give each one its own.")
+        problems.append(f"{repeated_ids(repeated)}. Give each clip its own.")
+    if blank.any():
+        rows = some(np.asarray(raw.attrs["rows"])[blank].tolist(), quoted=False)
+        where = f"row{'s' if blank.sum() > 1 else ''} {rows}"
+        problems.append(f"{clips(int(blank.sum()), ('has', 'have'))} no id ({where}). Give each one its own.")
     ids = list(table["id"])
     table["label"] = _numbers(raw, "label", ids, problems) if "label" in raw else np.nan
     table[TEXT] = words(raw[TEXT]) if TEXT in raw else pd.Series([None] * len(raw), dtype=object)
@@ -181,6 +200,7 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
 
 def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
     cells = words(raw[column]).str.strip()
+    cells = cells.map(rating_cell) if column.startswith("label") else cells
     values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():

@@ -89,9 +89,11 @@ class ClipList:
         failures: clips that cannot be used, with reasons.
         notes: possible mistakes, one sentence each.
         ratings: every rating of a table, also those of clips that cannot be used.
+        unread: columns of numbers in a table without ratings that have no meaning here, and may be the ratings.
     """
 
     clips: tuple[Clip, ...]
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     ratings: tuple[float, ...] = ()
+    unread: tuple[str, ...] = ()

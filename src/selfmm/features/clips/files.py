@@ -4,69 +4,169 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from selfmm.core.encodings import read_text
 from selfmm.core.errors import SourceError
+from selfmm.core.files import is_stray
+from selfmm.core.languages import is_language
+from selfmm.core.messages import count, some
 from selfmm.data.other_paths import RECORDINGS
 from selfmm.data.tables.cells import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
 from selfmm.features.words.subtitles import SUFFIXES
 
+_BESIDES = {".txt", ".md", ".csv", ".tsv", ".xlsx", ".parquet", ".json", ".log", *SUFFIXES}
+
+
+TRANSCRIPTS = (*SUFFIXES, ".txt")
+"""Suffixes of transcripts. If a recording has several next to it, the first in this order counts."""
+
+_KINDS = {"sdh", "cc", "auto", "asr", "default", "orig"}  # of subtitles, in the names of their files
+_TIMES = re.compile(r"^\s*\[?(?:\d+:)?\d+:\d+(?:[.,]\d+)?\s*-->", re.MULTILINE)
+_FORCED = "forced"  # only what is said in another language than the rest
+
+
+class _Folder:
+    """The recordings in a folder by their names without suffix, and the transcripts of each."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            files = sorted(file for file in folder.iterdir() if not is_stray(file.name))
+        except OSError:
+            files = []
+        recordings = [file for file in files if file.suffix.lower() in RECORDINGS]
+        self.recordings = {file.stem: file for file in reversed(recordings)}
+        names: dict[str, list[Path]] = {}  # recordings by what a transcript of theirs may be called
+        folded: dict[str, list[Path]] = {}  # the same in lower case
+        for file in recordings:
+            for name in (file.stem, file.name):
+                names.setdefault(name, []).append(file)
+                folded.setdefault(name.casefold(), []).append(file)
+        self._transcripts: dict[Path, list[tuple[Path, list[str]]]] = {}
+        for file in files:
+            if file.suffix.lower() in TRANSCRIPTS:
+                for recording, tags in _owners(file.stem, names, folded):
+                    self._transcripts.setdefault(recording, []).append((file, tags))
+
+    def transcripts_of(self, recording: Path) -> list[tuple[Path, list[str]]]:
+        """Return the transcripts of a recording, each with the tags in its name, such as a language."""
+        if recording.suffix.lower() in RECORDINGS:
+            return self._transcripts.get(recording, [])
+        return [(file, []) for suffix in TRANSCRIPTS if (file := recording.with_suffix(suffix)).is_file()]
+
+
+def _owners(
+    name: str, names: Mapping[str, Sequence[Path]], folded: Mapping[str, Sequence[Path]]
+) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the recordings to which a transcript of this name belongs, with the tags between the names."""
+    tags: list[str] = []
+    while name:
+        if owners := names.get(name) or folded.get(name.casefold()):
+            yield from ((owner, tags) for owner in owners)
+            return
+        name, _, tag = name.rpartition(".")
+        if not (tag.lower() in (*_KINDS, _FORCED) or is_language(tag)):
+            return
+        tags = [tag.lower(), *tags]
+
 
 class Finder:
-    """Finds recordings by their names without suffix. Each folder is listed once."""
+    """Finds recordings by their names, and the transcripts next to recordings. Each folder is listed once."""
 
     def __init__(self) -> None:
-        self._folders: dict[Path, dict[str, Path]] = {}
+        self._folders: dict[Path, _Folder] = {}
+        self._used: dict[Path, Path] = {}  # by recording
+        self._left_out: dict[Path, None] = {}
 
     def find(self, folder: Path, name: str) -> Path | None:
         """Return the recording ``name`` with any suffix: the alphabetically first one, or None."""
+        return self._folder(folder).recordings.get(name)
+
+    def transcript_of(self, recording: Path, *, timed: bool = False) -> tuple[str | None, Path | None]:
+        """Return the words in the .txt file, or the path of the subtitles, next to a recording; None for the other.
+
+        Next to ``talk.mp4``, these are ``talk.srt``, ``TALK.SRT``, ``talk.mp4.srt`` or ``talk.en.srt``. A name without
+        a language comes first, then the order of `TRANSCRIPTS` counts.
+
+        Args:
+            recording: its path.
+            timed: only consider files with times.
+
+        Raises:
+            SourceError: if there are several languages, or a .txt file cannot be read or is not Unicode.
+        """
+        files = self._folder(recording.parent).transcripts_of(recording)
+        files = [(file, tags) for file, tags in files if not (timed and file.suffix.lower() == ".txt")]
+        ranked = sorted(
+            (bool(tags), TRANSCRIPTS.index(file.suffix.lower()), "orig" not in str(tags), len(tags), file.name, file)
+            for file, tags in files
+            if _FORCED not in tags
+        )
+        if not ranked:
+            return None, None
+        if ranked[0][0]:
+            _check_language(recording, files)
+        chosen = ranked[0][-1]
+        self._used[recording] = chosen
+        self._left_out |= {file: None for file, _ in files if file != chosen}
+        return (_words(chosen), None) if chosen.suffix.lower() == ".txt" else (None, chosen)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found next to recordings, in one sentence; empty if nothing was found."""
+        if not self._used:
+            return []
+        names = some(list(dict.fromkeys(file.name for file in self._used.values())))
+        rest = f"; not used: {some([file.name for file in self._left_out])}" if self._left_out else ""
+        return [f"the words of {count(len(self._used), 'recording')} come from files next to them: {names}{rest}."]
+
+    def _folder(self, folder: Path) -> _Folder:
         if folder not in self._folders:
-            try:
-                files = sorted(file for file in folder.iterdir() if file.suffix.lower() in RECORDINGS)
-            except OSError:
-                files = []
-            self._folders[folder] = {file.stem: file for file in reversed(files)}
-        return self._folders[folder].get(name)
+            self._folders[folder] = _Folder(folder)
+        return self._folders[folder]
+
+
+def _check_language(recording: Path, files: Sequence[tuple[Path, list[str]]]) -> None:
+    """Raise ``SourceError`` if transcripts are in several languages, and none is marked as the original."""
+    languages = {tag.replace("_", "-").partition("-")[0] for _, tags in files for tag in tags[:1] if is_language(tag)}
+    if len(languages) > 1 and not any("orig" in tag for _, tags in files for tag in tags):
+        raise SourceError(
+            f"{recording.name} has transcripts in several languages next to it: "
+            f"{some([file.name for file, _ in files])}. Keep the one in the language that is spoken, or name it "
+            f"{recording.stem}.srt."
+        )
+
+
+def _words(file: Path) -> str | None:
+    text = read_text(file).strip()
+    if _TIMES.search(text):
+        raise SourceError(f"{file.name} holds subtitles with times, not words alone. Name it {file.stem}.srt.")
+    return text or None
 
 
 def inside(folder: Path) -> list[Path]:
-    """Return the contents of a folder without hidden files, with clip_9 before clip_10.
+    """Return the contents of a folder without hidden and stray files, with clip_9 before clip_10.
 
     Raises:
         SourceError: if the folder cannot be read.
     """
     try:
-        visible = [file for file in folder.iterdir() if not file.name.startswith(".")]
+        visible = [file for file in folder.iterdir() if not is_stray(file.name)]
     except OSError as error:
         raise SourceError(f"cannot read {folder}: {error.strerror}. Check its permissions.") from error
     return sorted(visible, key=lambda file: (_natural(file.name), file.name))
 
 
-def transcript_of(recording: Path) -> tuple[str | None, Path | None]:
-    """Return the content of the .txt file and the path of the .srt, .vtt, .ass or .ssa file next to a recording.
-
-    Raises:
-        SourceError: if the .txt file cannot be read, or is not UTF-8.
-    """
-    text, subtitles = recording.with_suffix(".txt"), [recording.with_suffix(suffix) for suffix in SUFFIXES]
-    try:
-        words = text.read_text(encoding="utf-8-sig").strip() if text.is_file() else ""
-    except OSError as error:
-        raise SourceError(f"cannot read {text.name}: {error.strerror or error}. Check its permissions.") from error
-    except ValueError as error:
-        raise SourceError(f"{text.name} is not UTF-8. Save it as UTF-8.") from error
-    return words or None, next((file for file in subtitles if file.is_file()), None)
-
-
-def clips_of_files(source: Path) -> ClipList:
+def clips_of_files(source: Path, finder: Finder) -> ClipList:
     """Return one clip for each recording: ``source`` itself, or those in the folder and in its subfolders.
 
     Raises:
         SourceError: if a folder holds no recording.
     """
-    files = list(_recordings(source)) if source.is_dir() else [(source, "")]
+    listed = list(_files(source)) if source.is_dir() else []
+    files = [(file, video) for file, video in listed if _is_recording(file)] if source.is_dir() else [(source, "")]
     if not files:
         raise SourceError(
             f"{source} holds no recording (mp4, mov, mkv, webm, wav, mp3 and others) and no table of clips. Give a "
@@ -78,21 +178,33 @@ def clips_of_files(source: Path) -> ClipList:
     for (file, video), name in zip(files, names, strict=True):
         clip_id = name if counts[name] == 1 else f"{name}{file.suffix}"
         try:
-            text, subtitles = transcript_of(file)
+            text, subtitles = finder.transcript_of(file)
         except SourceError as error:
             failures.append(Failure(clip_id, str(file), str(error)))
             continue
         clips.append(Clip(file, clip_id, text=text, subtitles=subtitles, video=video))
-    return ClipList(tuple(clips), tuple(failures))
+    others = [str(file.relative_to(source)) for file, _ in listed if _is_other(file)]
+    unread = f"{count(len(others), 'file')} left out, of no kind that is read as a recording: {some(others)}."
+    return ClipList(tuple(clips), tuple(failures), (unread,) if others else ())
 
 
-def _recordings(folder: Path) -> Iterator[tuple[Path, str]]:
+def recordings_in(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the recordings in a folder and its subfolders, each with the name of its subfolder or an empty string."""
+    return ((file, video) for file, video in _files(folder) if _is_recording(file))
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files in a folder and its subfolders, each with the name of its subfolder or an empty string."""
     for file in inside(folder):
         if file.is_dir():
-            yield from ((recording, file.name) for recording in inside(file) if _is_recording(recording))
-        elif _is_recording(file):
+            yield from ((recording, file.name) for recording in inside(file))
+        else:
             yield file, ""
+
+
+def _is_other(file: Path) -> bool:
+    """Return whether a file is neither a recording nor what may lie next to one: a transcript or a table."""
+    return file.suffix.lower() not in RECORDINGS | _BESIDES and file.is_file()
 
 
 def _is_recording(file: Path) -> bool:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from selfmm.config.recipe import PARTS
 from selfmm.core.errors import SourceError
-from selfmm.data.tables.cells import SEPARATOR, SPLIT_WORDS
+from selfmm.data.tables.cells import SEPARATOR, SPLIT_WORDS, rating_cell
 from selfmm.features.clips.clip import Clip
-from selfmm.features.clips.files import Finder, transcript_of
+from selfmm.features.clips.files import Finder
 
 _KNOWN_SPLITS = ("train", "valid", "test")
 _LABEL_OF = "label_"
@@ -49,8 +49,8 @@ def read_row(clip_id: str, row: Row, root: Path, finder: Finder, *, require_labe
     label = _number(row, "label")
     if require_label and label is None:
         raise RowError("it has no label. Write a number, or remove the row.")
-    recording = _recording(clip_id, row, root, finder)
-    text, subtitles = _transcript(row, root, recording, whole=start is None and end is None)
+    recording = find_recording(clip_id, row, root, finder)
+    text, subtitles = _transcript(row, root, recording, finder, whole=start is None and end is None)
     return Clip(
         path=recording,
         id=clip_id,
@@ -74,7 +74,7 @@ def rating_of(row: Row) -> float | None:
 
 
 def _number(row: Row, column: str) -> float | None:
-    cell = row[column].strip()
+    cell = rating_cell(row[column]) if column.startswith("label") else row[column].strip()
     if not cell:
         return None
     try:
@@ -118,7 +118,9 @@ def _split(row: Row) -> str | None:
     return split or None
 
 
-def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[str | None, Path | None]:
+def _transcript(
+    row: Row, root: Path, recording: Path, finder: Finder, *, whole: bool
+) -> tuple[str | None, Path | None]:
     text = row["text"] if row["text"].strip() else None
     if cell := row["subtitles"].strip():
         if not (root / cell).is_file():
@@ -127,13 +129,13 @@ def _transcript(row: Row, root: Path, recording: Path, *, whole: bool) -> tuple[
     if text is not None:
         return text, None
     try:
-        text, subtitles = transcript_of(recording)
+        return finder.transcript_of(recording, timed=not whole)  # a text without times is of the whole recording
     except SourceError as error:
         raise RowError(str(error)) from error
-    return text if whole else None, subtitles  # a text without times is of the whole recording
 
 
-def _recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
+def find_recording(clip_id: str, row: Row, root: Path, finder: Finder) -> Path:
+    """Return the recording of a row; raise ``RowError`` if there is none."""
     if "path" not in row:
         return _by_name(clip_id, row, root, finder)
     cell = row["path"].strip()

@@ -37,6 +37,7 @@ class FaceFigures:
         several: share of the pictures with more than one face.
         chosen: share of the pictures with the chosen face.
         size: mean ``size`` of the chosen face where it is visible (see ``landmarks.measure``); 0 if it never is.
+        missing: share of the span without a picture, before the first one or after the last one of the file.
     """
 
     pictures: int
@@ -45,6 +46,7 @@ class FaceFigures:
     several: float
     chosen: float
     size: float
+    missing: float = 0.0
 
 
 class FaceAnalyser:
@@ -127,7 +129,7 @@ class FaceAnalyser:
 
     def faces(self, start: float, end: float, speech: Track | None = None) -> FaceFigures:
         """Return the figures of a span. Arguments and errors are those of ``track``."""
-        pictures, chosen, _ = self._choose(start, end, speech)
+        pictures, chosen, (first, last) = self._choose(start, end, speech)
         counts = np.array([len(faces) for faces in pictures.values()])
         sizes = [math.sqrt(faces[chosen].area) for faces in pictures.values() if chosen in faces]
         total = max(len(pictures), 1)
@@ -138,6 +140,7 @@ class FaceAnalyser:
             several=float((counts > 1).sum()) / total,
             chosen=len(sizes) / total,
             size=float(np.mean(sizes)) if sizes else 0.0,
+            missing=(last - first - len(pictures)) / max(last - first, 1),
         )
 
     def forget(self, before: float) -> None:

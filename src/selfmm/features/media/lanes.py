@@ -14,6 +14,8 @@ from selfmm.features.streams import SOUND_RATE, Floats, Frame
 _JITTER = 0.04  # seconds; smaller deviations of time stamps are rounding, larger ones are gaps or overlaps
 _ROUNDING = 1e-3  # seconds; the precision of time stamps in Matroska and WebM
 _USUAL = 0.04  # seconds; how long a picture is shown if the file does not say
+_WINDOW = SOUND_RATE  # samples; long enough that left and right of a usual recording are never opposite in it
+_CANCELLED = 0.1  # share of the power of left and right that must remain in their sum
 _THREADS = 2  # not one per core: each thread holds pictures, and several recordings are decoded at the same time
 _ASPECTS = (0.25, 4.0)  # plausible aspect ratios of a pixel
 
@@ -68,7 +70,13 @@ class Lane(ABC):
 
 
 class SoundLane(Lane):
-    """Decodes a stream to mono at ``SOUND_RATE``, with silence in its gaps."""
+    """Decodes a stream to mono at ``SOUND_RATE``, with silence in its gaps.
+
+    If left and right are opposite, as after a wrong cable, they would cancel: then half of their difference is taken.
+
+    Attributes:
+        opposite: seconds in which left and right were opposite.
+    """
 
     def __init__(self, stream: Any, zero: float) -> None:
         super().__init__(stream, zero)
@@ -76,7 +84,10 @@ class SoundLane(Lane):
         self._taken = 0  # samples
         self._next = 0  # number of the resampler's next sample
         self._known: int | None = None  # samples
+        self.opposite = 0.0
         self._resampler: Any = None
+        self._to_stereo: Any = None  # the same for left and right; None for one channel
+        self._held = np.zeros((3, 0), dtype=np.float32)  # mono, left and right of a window that is not complete
         self._kind: tuple[str, str, int] | None = None  # format of the resampler's input
         self._begun = 0.0  # seconds; time of its first input
         self._fed = 0  # samples of its input, at the stream's rate
@@ -110,33 +121,61 @@ class SoundLane(Lane):
         kind = (frame.format.name, frame.layout.name, rate)
         if kind != self._kind or abs(time - expected) > _JITTER:
             self._drain()
-            self._begin(time, kind)
+            self._begin(time, kind, frame.layout.nb_channels)
         self._fed += frame.samples
-        self._keep(self._resampler.resample(frame))
+        self._resample(frame)
 
-    def _begin(self, time: float, kind: tuple[str, str, int]) -> None:
+    def _begin(self, time: float, kind: tuple[str, str, int], channels: int) -> None:
         from av.audio.resampler import AudioResampler
 
         # Not floats: mixed down to floats, two equal channels would become 1.4 times as loud.
         self._resampler = AudioResampler(format="s32", layout="mono", rate=SOUND_RATE)
+        self._to_stereo = AudioResampler(format="s32", layout="stereo", rate=SOUND_RATE) if channels > 1 else None
         self._kind, self._begun, self._fed = kind, time, 0
         self._next = round(time * SOUND_RATE)
 
     def _drain(self) -> None:
         if self._resampler is not None:
-            self._keep(self._resampler.resample(None))
-            self._resampler = None
-            self._kind = None
+            self._resample(None)
+            self._keep(self._mixed(self._held))
+            self._held = self._held[:, :0]
+            self._resampler = self._kind = None
 
-    def _keep(self, frames: list[Any]) -> None:
-        for frame in frames:
-            piece = (frame.to_ndarray().reshape(-1) * 2.0**-31).astype(np.float32)
-            start, self._next = self._next, self._next + len(piece)
-            self._known = self._next if self._known is None else max(self._known, self._next)
-            if self._next > self._taken:
-                self._pieces.append((start, piece))
-            if self._taken:  # sound before the clip is not late
-                self.late += max(min(self._next, self._taken) - start, 0) / SOUND_RATE
+    def _resample(self, frame: Any) -> None:
+        mono = _samples(self._resampler.resample(frame), 1)
+        if self._to_stereo is None:
+            self._keep(mono[0])
+            return
+        both = _samples(self._to_stereo.resample(frame), 2)
+        self._held = np.concatenate([self._held, np.concatenate([mono, both])], axis=1)
+        while self._held.shape[1] >= (size := _WINDOW - self._next % _WINDOW):
+            window, self._held = self._held[:, :size], self._held[:, size:]
+            self._keep(self._mixed(window))
+
+    def _mixed(self, window: Floats) -> Floats:
+        mono: Floats = window[0]
+        power = np.square(window, dtype=np.float64).sum(axis=1)
+        if power[0] >= _CANCELLED * power[1:].mean():
+            return mono
+        self.opposite += len(mono) / SOUND_RATE
+        half: Floats = (window[1] - window[2]) / 2
+        return half
+
+    def _keep(self, piece: Floats) -> None:
+        start, self._next = self._next, self._next + len(piece)
+        if not len(piece):
+            return
+        self._known = self._next if self._known is None else max(self._known, self._next)
+        if self._next > self._taken:
+            self._pieces.append((start, piece))
+        if self._taken:  # sound before the clip is not late
+            self.late += max(min(self._next, self._taken) - start, 0) / SOUND_RATE
+
+
+def _samples(frames: list[Any], channels: int) -> Floats:
+    """Return the samples of frames, (channels, n) in [-1, 1]."""
+    parts = [frame.to_ndarray().reshape(-1, channels).T * 2.0**-31 for frame in frames]
+    return np.concatenate([np.zeros((channels, 0)), *parts], axis=1).astype(np.float32)
 
 
 class PictureLane(Lane):
@@ -225,16 +264,18 @@ class Turner:
         scale = min(1.0, self._side / max(width, frame.height))
         size = {"width": max(round(width * scale), 1), "height": max(round(frame.height * scale), 1)}
         image = np.asarray(self._reformatter.reformat(frame, format="rgb24", **size).to_ndarray(), dtype=np.uint8)
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        return image if matrix is None else _turned(image, np.frombuffer(matrix, dtype=np.int32))
+        return np.ascontiguousarray(_oriented(image, frame))
 
 
-def _turned(image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-    """Return the picture as a player shows it: x' = a x + c y and y' = b x + d y, with a, b, _, c, d in the matrix.
+def _oriented(image: npt.NDArray[np.uint8], frame: Any) -> npt.NDArray[np.uint8]:
+    """Return the picture as players show it: turned or mirrored, or both.
 
-    PyAV's ``frame.rotation`` is not enough: the angle of a mirrored picture is not defined.
+    The display matrix moves what is stored at (x, y) to (a x + c y, b x + d y), see ISO 14496-12, 8.3.2.
     """
-    a, b, _, c, d = matrix[:5].tolist()
+    matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(np.int64)
     if abs(b) + abs(c) > abs(a) + abs(d):
-        image, a, d = image.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

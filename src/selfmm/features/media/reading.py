@@ -128,6 +128,12 @@ class Reading:
         damaged = sum(lane.damaged for lane in self._lanes.values())
         if damaged:
             self._problems.append(f"{count(damaged, 'piece')} of the file could not be decoded.")
+        opposite = 0.0 if self._sound is None else self._sound.opposite
+        if opposite:
+            self._problems.append(
+                f"left and right cancel each other for {opposite:.1f} s (one is the other upside down): their "
+                "difference was read."
+            )
         late = max(lane.late for lane in self._lanes.values())
         if late:
             self._problems.append(

@@ -20,6 +20,9 @@ from pysubs2.formats.subrip import SubripFormat
 
 from selfmm.core.errors import SourceError
 
+_NOT_SAID = re.compile(r"sign|song|lyric|karaoke|credit|(?:^|[^a-z])(?:op|ed)(?:[^a-z]|$)", re.IGNORECASE)  # styles
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_LINE = "\x1f"  # between the lines of a subtitle, where pysubs2 gets one line
 _EXAMPLE = "a time like 00:00:01,000 --> 00:00:02,500"
 _TIME = r"(-?)(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
@@ -28,7 +31,7 @@ _TAGS = re.compile(r"</?[A-Za-z][^<>]*>|</>|<[\d:.]+>|\{\\[^{}]*\}")  # <i>, <v 
 
 
 class Cue(NamedTuple):
-    """A subtitle: its times in the recording (seconds), and its text without tags."""
+    """A subtitle: its times in the recording (seconds), and the lines of its text without tags."""
 
     start: float
     end: float
@@ -67,7 +70,9 @@ def read_ass(path: Path, text: str) -> Iterator[Cue]:
         start, end = event.start / 1000, event.end / 1000
         if not 0 <= start <= end:
             raise SourceError(f"{path}, dialogue {number}: a subtitle cannot last from {start} s to {end} s.")
-        yield Cue(start, end, " ".join(event.plaintext.split()))
+        text = _lines(event.plaintext)
+        # What is on signs is not said, nor are the songs at the beginning and the end.
+        yield Cue(start, end, f"[{text}]" if _NOT_SAID.search(event.style) else text)
 
 
 def read_srt(path: Path, text: str) -> Iterator[Cue]:
@@ -80,19 +85,25 @@ def read_srt(path: Path, text: str) -> Iterator[Cue]:
     subtitles = _subtitles(path, text, web)
     file = SSAFile()
     # pysubs2 removes the number after each subtitle: without one, it might remove the last line of the text.
-    srt = "".join(f"{timing}\n{' '.join(lines)}\n0\n" for _, timing, lines in subtitles)
+    srt = "".join(f"{timing}\n{_LINE.join(lines)}\n0\n" for _, timing, lines in subtitles)
     _Checked.from_file(file, StringIO(srt), "srt", keep_html_tags=True)
     for (number, _, _), event in zip(subtitles, file, strict=True):
         start, end = event.start / 1000, event.end / 1000
         if end < start:
             raise SourceError(f"{path}, line {number}: the subtitle ends at {end} s before it starts at {start} s.")
-        words = _TAGS.sub("", event.text)
-        yield Cue(start, end, " ".join((html.unescape(words) if web else words).split()))
+        words = _TAGS.sub("", event.text.replace(_LINE, "\n"))
+        yield Cue(start, end, _lines(html.unescape(words) if web else words))
+
+
+def _lines(text: str) -> str:
+    """Return the lines of a text that are not blank, with one blank between words."""
+    text = _INVISIBLE.sub("", text)
+    return "\n".join(line for part in text.split("\n") if (line := " ".join(part.split())))
 
 
 def _subtitles(path: Path, text: str, web: bool) -> list[_Subtitle]:
     subtitles: list[_Subtitle] = []
-    for number, lines in _blocks(text.replace("\0", " ")):
+    for number, lines in _blocks(text.replace("\0", " ").replace(_LINE, " "), web):
         timings = [place for place in range(len(lines)) if _is_timing(lines, place, web)]
         # A block has one timing, or several if the blank lines between subtitles were lost.
         for timing, after in pairwise([*timings, len(lines) + 1]):
@@ -107,11 +118,11 @@ def _subtitles(path: Path, text: str, web: bool) -> list[_Subtitle]:
     return subtitles
 
 
-def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+def _blocks(text: str, web: bool) -> Iterator[tuple[int, list[str]]]:
     """Yield the blocks between blank lines, with the number of the first line."""
     block: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], start=1):
-        if line.strip():
+        if line if web else line.strip():  # in WebVTT, a line of blanks is a part of the text
             block.append(line)
         elif block:
             yield number - len(block), block

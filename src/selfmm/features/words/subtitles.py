@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfmm.core.encodings import read_text
 from selfmm.core.errors import MissingPackageError, SourceError
+from selfmm.core.languages import language_in
+from selfmm.core.messages import count, some
 from selfmm.features.streams import Transcript, Word
 from selfmm.features.words.times import split_words, spread
 
@@ -16,31 +20,38 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 """Suffixes that ``read_cues`` reads. If several such files are next to a recording, the first in this order counts."""
+_SCORE = re.compile(r"(?:[+-]?\d+\.\d+(?: ±[\d.]+)?|[+-]?\d+ ±\d+|no score|no information)(?: \(.* [+-]?[\d.]+\))?")
 
 
-def read_subtitles(path: Path, start: float | None = None, end: float | None = None) -> Transcript:
+def read_subtitles(
+    path: Path, start: float | None = None, end: float | None = None, *, length: float | None = None
+) -> Transcript:
     """Return the words of a clip from a file of subtitles.
 
-    The words of a cue share its time in proportion to their letters. A cue ends where the next one begins.
+    The words of a cue share its time in proportion to their letters. A cue ends where the next one begins. What nobody
+    says is left out, see `selfmm.features.words.spoken`; the transcript has a warning then. The language is the one in
+    the name of the file, as in ``talk.de.srt``.
 
     Args:
         path: .srt, .vtt, .ass or .ssa; or .txt, a transcript without times, which is returned as a whole.
         start, end: seconds in the recording; None: its beginning, its end.
+        length: seconds of the recording, if known. Subtitles that begin later are left out, with a warning.
 
     Returns:
         The words with their middle in the clip, with times from the beginning of the clip.
 
     Raises:
-        SourceError: if the file cannot be read, is not UTF-8, or is not a file of subtitles; with the number of a wrong
-            line.
+        SourceError: if the file cannot be read, is not Unicode, or is not a file of subtitles; with the number of the
+            wrong line.
         MissingPackageError: if pysubs2 is not installed.
     """
     if path.suffix.lower() == ".txt":
         return Transcript(" ".join(_read(path).split()))
     first, last = start or 0.0, math.inf if end is None else end
+    cues, warnings = _spoken(path, first, last, length)
     pieces: list[str] = []
     words: list[Word] = []
-    for cue in _one_after_another(read_cues(path)):
+    for cue in _one_after_another(cues):
         texts = split_words(cue.text)
         texts[0] = f" {texts[0]}"  # a blank between cues
         for text, (a, b) in zip(texts, spread(texts, (cue.start, cue.end)), strict=True):
@@ -48,15 +59,47 @@ def read_subtitles(path: Path, start: float | None = None, end: float | None = N
                 pieces.append(text)
                 a, b = max(a, first) - first, min(b, last) - first
                 words.append(Word(text.strip(), round(a, 3), round(b, 3)))
-    return Transcript("".join(pieces).strip(), tuple(words), source="subtitles")
+    language = language_in(path.stem)
+    return Transcript("".join(pieces).strip(), tuple(words), language, "subtitles", warnings=tuple(warnings))
+
+
+def _spoken(path: Path, first: float, last: float, length: float | None) -> tuple[list[Cue], list[str]]:
+    """Return the cues of a recording with the words that are said, and what is odd about those in a clip."""
+    cues = _read_cues(path)
+    if cues and all(_SCORE.fullmatch(cue.text) for cue in cues):
+        raise SourceError(
+            f"{path} holds scores, as `selfmm predict --srt` writes them, not words. Move it away from the recording, "
+            "or rename it."
+        )
+    from selfmm.features.words.spoken import spoken  # needs pysubs2, as _read_cues does
+
+    said, descriptions, rolling = spoken(cues)
+    warnings = []
+    if rolling:
+        warnings.append("the subtitles show lines several times (rolling captions); each line was read once")
+    if parts := [" ".join(part.split()) for start, part in descriptions if first <= start < last]:
+        warnings.append(f"the subtitles hold what nobody says, which was left out: {some(list(dict.fromkeys(parts)))}")
+    if length is not None and (late := sum(max(length, first) <= cue.start < last for cue in said)):
+        warnings.append(
+            f"{count(late, 'subtitle')} of {path.name} left out: the recording ends before, at {length:.1f} s. Check "
+            "that the file belongs to it"
+        )
+        said = [cue for cue in said if cue.start < length]
+    if length is not None:
+        said = [cue._replace(end=min(cue.end, length)) for cue in said]
+    return said, warnings
 
 
 def read_cues(path: Path) -> tuple[Cue, ...]:
-    """Return the subtitles of a file that have a text, in the order of their starts.
+    """Return the subtitles of a file that have a text, as they are, in the order of their starts.
 
     Raises:
         SourceError, MissingPackageError: see ``read_subtitles``.
     """
+    return tuple(cue._replace(text=" ".join(cue.text.split())) for cue in _read_cues(path))
+
+
+def _read_cues(path: Path) -> list[Cue]:
     text, suffix = _read(path), path.suffix.lower()
     if suffix == ".vtt" and not text.startswith("WEBVTT"):
         raise SourceError(f"{path}: a .vtt file begins with WEBVTT, this one with {text[:20]!r}.")
@@ -67,7 +110,7 @@ def read_cues(path: Path) -> tuple[Cue, ...]:
             "Reading subtitles needs pysubs2. Install it with: pip install 'selfmm[video]'"
         ) from error
     cues = read_ass(path, text) if suffix in (".ass", ".ssa") else read_srt(path, text)
-    return tuple(sorted((cue for cue in cues if cue.text), key=lambda cue: cue.start))
+    return sorted((cue for cue in cues if cue.text), key=lambda cue: cue.start)
 
 
 def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
@@ -97,16 +140,7 @@ def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
 
 
 def _read(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8, for example with: "
-            f"iconv -f WINDOWS-1252 -t UTF-8"
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return read_text(path).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _stamp(seconds: float) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from selfmm.core.errors import TrainingError
+from selfmm.core.messages import clips
 from selfmm.core.tensors import Positions, load_tensors
 from selfmm.data.manifest import TEXT
 from selfmm.data.scales import LabelScale
@@ -111,6 +112,6 @@ def check_start(assembly: Assembly, dataset: Dataset, rated: Positions) -> None:
     if TEXT in assembly.modalities:
         advice += ", or read words with the text encoder of the starter: `selfmm weights get e5`"
     raise TrainingError(
-        f"no clip in the train and valid splits of {dataset.title} has a label ({len(dataset)} clips in total), and "
+        f"no clip in the train and valid splits of {dataset.title} has a label ({clips(len(dataset))} in total), and "
         f"there is no score to start from. {advice}."
     )
