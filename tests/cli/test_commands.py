@@ -139,7 +139,7 @@ def test_settings_shows_everything_and_its_toml_can_be_used(tmp_path: Path, plan
 
 def test_bad_settings_are_all_said(planted: Dataset, tmp_path: Path) -> None:
     result = selfmm("train", planted.path, "--set", "training.bath_size=3", "--set", "seed=-1", cwd=tmp_path)
-    complains(result, "2 settings are wrong", "did you mean 'batch_size'", "seed = -1")
+    complains(result, "2 settings are wrong", "did you mean 'training.batch_size'", "seed = -1")
     assert list(tmp_path.iterdir()) == []
 
 

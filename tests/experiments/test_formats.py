@@ -110,8 +110,9 @@ def test_a_document_with_every_table_compiles(tmp_path: Path) -> None:
         pytest.skip(f"no TeX on this machine: {' and '.join(missing)} not found")
     many = {key: [0.75, 0.5] for key in ("mae", "corr", "acc2_has0", "f1_has0", "acc2_non0", "f1_non0", "acc5", "acc7")}
     wide = replace(TABLE, metrics=tuple(many), rows=(Row("self_mm", "run", many), *published_rows("mosi")))
-    cases = pd.DataFrame({"id": ["a"], "text": ["50 % & more_ {of} $it$ \\ ~ ^ # — “so”"], "label": [1.0]})
-    cases = cases.assign(**{"self_mm": [0.5], "lf_dnn+labels.source=none": [-0.25], "shown": ["hard for all"]})
+    words = "50 % & more_ {of} $it$ \\ ~ ^ # — “so”"
+    cases = pd.DataFrame([["a", words, 1.0, 0.5, -0.25, "hard for all"]])
+    cases.columns = pd.Index(["id", "text", "label", "self_mm", "lf_dnn+labels.source=none", "shown"])
     tables = {
         "table": to_latex(TABLE, "table"),
         "wide": to_latex(wide, "wide"),

@@ -16,6 +16,7 @@ from selfmm.experiments.papers import display_name
 
 _Array = npt.NDArray[np.float64]
 _EACH = 3  # clips of each kind that the table shows
+_HARD = "hard for all"
 _LONGEST = 160  # characters of a text
 
 
@@ -49,14 +50,16 @@ def case_table(dataset: Dataset, scores: Mapping[str, Sequence[_Array]], baselin
                 chosen = order[order < 0].sort_values(kind="stable").index[:_EACH]
                 shown[[place for place in chosen if not shown[place]]] = f"{reason} than {baseline}"
         hardest = pd.concat(errors, axis=1).min(axis=1).sort_values(ascending=False, kind="stable")
-        shown[[place for place in hardest.index if not shown[place]][:_EACH]] = "hard for all"
-    return table.assign(shown=shown)
+        shown[[place for place in hardest.index if not shown[place]][:_EACH]] = _HARD
+    whole: pd.DataFrame = table.assign(shown=shown)
+    return whole
 
 
 def shown_cases(table: pd.DataFrame) -> pd.DataFrame:
     """Return the clips to show, by the reason why, with figures as text."""
     chosen = table[table["shown"] != ""]
-    order = {reason: place for place, reason in enumerate(chosen["shown"].unique())}
+    reasons = sorted(chosen["shown"].unique(), key=lambda reason: (reason == _HARD, reason))
+    order = {reason: place for place, reason in enumerate(reasons)}
     chosen = chosen.sort_values("shown", key=lambda reasons: reasons.map(order), kind="stable")
     figures = {name: chosen[name].map("{:+.2f}".format) for name in table.columns[2:-1]}
     text = chosen["text"].map(lambda words: words if len(words) <= _LONGEST else f"{words[:_LONGEST].rstrip()} ...")
@@ -72,7 +75,7 @@ def cases_markdown(table: pd.DataFrame, title: str) -> str:
     lines = [
         f"### {title}",
         "",
-        _piped(cases.columns),
+        _piped(list(cases.columns)),
         _piped(["---"] * 2 + ["---:"] * (len(cases.columns) - 3) + ["---"]),
     ]
     cells = cases.map(lambda cell: " ".join(str(cell).replace("|", r"\|").split()))

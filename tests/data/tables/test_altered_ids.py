@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from data.builders import savez
 from selfmm.core.errors import SourceError
 from selfmm.data.ratings import find_problems
 from selfmm.data.tables.altered_ids import altered
@@ -34,8 +36,6 @@ def test_other_ids_are_left_alone() -> None:
 
 
 def test_ratings_of_a_sheet() -> None:
-    import pandas as pd
-
     table = pd.DataFrame({"id": ["7"], "modality": ["text"], "label": [1.0]})
     [problem] = find_problems(table, {"007"}, ["text"], (-3.0, 3.0))
     assert problem.startswith("the data set has no clips with these ids: '7'. A spreadsheet seems to have changed")
@@ -43,7 +43,7 @@ def test_ratings_of_a_sheet() -> None:
 
 def test_features_are_not_lost_in_part(tmp_path: Path) -> None:
     """Without this, clip 010 keeps its features and 007 seems to have none."""
-    np.savez(tmp_path / "audio.npz", **{"007": np.ones((2, 3)), "10": np.ones((2, 3))})
+    savez(tmp_path / "audio.npz", {"007": np.ones((2, 3)), "10": np.ones((2, 3))})
     (tmp_path / "clips.csv").write_text("id,label,text\n7,1,good\n10,-1,bad\n")
     with pytest.raises(SourceError, match=r"audio.npz does not fit the table. A spreadsheet .* '7' was '007'"):
         read_table_source(tmp_path / "clips.csv")
