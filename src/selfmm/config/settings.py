@@ -64,10 +64,10 @@ class TextSettings(_Branch):
     encoder: str = Field(
         "minilm", description="hub name, local folder, or offline weights: minilm, mpnet (English), e5 (100 languages)"
     )
-    pooling: Literal["auto", "first", "mean"] = Field(
+    pooling: Literal["auto", "first", "mean", "last"] = Field(
         "auto",
-        description="one vector from the tokens, for models that read one: the first token, their mean, or auto: mean "
-        "for e5, otherwise first",
+        description="one vector from the tokens, for models that read one: the first token, their mean, the last "
+        "token, or auto: mean for e5 and T5, last for GPT-2 and Llama, otherwise first",
     )
     layer: Literal["last", "weighted"] | Annotated[int, Field(ge=1)] = Field(
         "last",

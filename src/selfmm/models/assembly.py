@@ -24,6 +24,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.base import Model, Score
+from selfmm.models.encoder_check import vocabulary_size
 from selfmm.models.encoders import Standardised
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
@@ -283,7 +284,7 @@ def _shape(modality: Modality) -> str:
 
 def check_vocabulary(dataset: Dataset, rows: Positions, pretrained: Pretrained) -> None:
     """Raise ``DatasetError`` if token ids of these clips do not fit the text encoder's vocabulary."""
-    size = int(pretrained.model.config.vocab_size)
+    size = vocabulary_size(pretrained.model) or 0
     starts = dataset.samples[f"{TEXT}_offset"].to_numpy(dtype=np.int64)[rows]
     clips = Ragged.of(dataset.matrix(TEXT), starts, dataset.lengths(TEXT)[rows])
     ids = clips.to(torch.device("cpu")).rows

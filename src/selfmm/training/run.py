@@ -38,6 +38,7 @@ from selfmm.models.base import label_source
 from selfmm.models.encoders import Standardised
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
+from selfmm.models.reading import ReadingRules
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.models.text import weights_to_name
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, StartInfo, environment
@@ -100,6 +101,7 @@ class Run:
         torch.manual_seed(self.settings.seed)
         if state == _BEGUN:
             assembly, self._start = assemble_begun(self.dataset, self.settings, self.folder)
+            self._check_reading(assembly)
         else:
             assembly, self._start = assemble_started(self.dataset, self.settings)
         # Report problems with the data before creating a folder.
@@ -175,6 +177,17 @@ class Run:
                 "another `out=...`."
             )
         return info
+
+    def _check_reading(self, assembly: Assembly) -> None:
+        """Raise ``RunError`` if the run was begun by a version that read words of this text encoder in another way."""
+        if assembly.pretrained is None or not self.folder.text_encoder.is_dir():
+            return
+        begun, now = ReadingRules.load(self.folder.text_encoder), assembly.pretrained.rules
+        if begun != now:
+            raise RunError(
+                f"{self.folder.path} was begun by another version of selfmm, which reads the {begun.pooling} token of "
+                f"this text encoder, and this one reads the {now.pooling}. Choose another `out=...` to train it again."
+            )
 
     def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
         manifest, model = self.dataset.manifest, assembly.model
