@@ -29,11 +29,7 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         WeightsError: if the model is missing, or cannot be reached or read.
     """
     folder = Path(name).expanduser()
-    is_folder = folder.is_dir()
-    if not is_folder and (folder.exists() or name.startswith((".", "/", "~"))):
-        problem = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise WeightsError(f"the folder {name} of the {what} {problem}.")
-    offline = "" if is_folder else _why_offline(name, what, instead)
+    is_folder, offline = folder.is_dir(), why_offline(name, what, instead)
     try:
         return load(str(folder) if is_folder else name, is_folder or bool(offline))
     except WeightsError:
@@ -45,14 +41,21 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)}. {advice}") from error
 
 
-def _why_offline(name: str, what: str, instead: str) -> str:
-    """Return why only files on this machine can be read of a model on the hub; empty if the hub can be asked.
+def why_offline(name: str, what: str, instead: str) -> str:
+    """Return why only files on this machine can be read of a model on the hub; empty for a folder, or if it is asked.
 
     Without this, the hub's client would repeat every request for a minute, also for a model that is on this machine.
 
     Raises:
-        WeightsError: if the name is not valid for the hub, or the model is not on this machine either.
+        WeightsError: if there is no such folder and the name cannot be one on the hub, or if the hub cannot be asked
+            and the model is not on this machine.
     """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return ""
+    if folder.exists() or name.startswith((".", "/", "~")):
+        problem = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise WeightsError(f"the folder {name} of the {what} {problem}.")
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import get_session

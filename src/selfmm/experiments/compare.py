@@ -37,6 +37,7 @@ from selfmm.experiments.grid import Grid, RunKey, check_packages, run_grid
 from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import Row, Table, to_html, to_latex, to_markdown
+from selfmm.models.assembly import POOLED
 from selfmm.runs.folder import RunFolder
 from selfmm.training.seeds import read_seeds
 
@@ -172,6 +173,9 @@ def _run_row(name: str, grid: Grid) -> Row:
     note = " ".join(" ".join(reason.split()) for reason in reasons)
     if not runs:
         return Row(name, "failed", note=note)
+    notes = [f"{count(len(grid.seeds) - len(runs), 'seed')} without a result: {note}"] if note else []
+    if any(POOLED in run.metrics().get("fit", ()) for run in runs.values()):
+        notes.append(POOLED)
     figures, info = [grid.figures[RunKey(name, seed)] for seed in runs], next(iter(runs.values())).info()
     return Row(
         name,
@@ -181,7 +185,7 @@ def _run_row(name: str, grid: Grid) -> Row:
         trained=info.trained_parameters,
         seconds=sum(run["seconds"] for run in figures) / len(figures),
         memory=max(run["peak_memory"] for run in figures),
-        note=f"{count(len(grid.seeds) - len(runs), 'seed')} without a result: {note}" if note else "",
+        note=" ".join(notes),
     )
 
 

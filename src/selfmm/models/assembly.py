@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
 from selfmm.models.text import Pretrained, TransformerEncoder, text_encoder
 
+POOLED = "This model reads all modalities step by step, so frames were pooled to one time axis (align=pool)."
+"""For tables and summaries of runs whose frames were pooled, as ``align = auto`` does if it must."""
+
 
 @dataclass(frozen=True)
 class Assembly:
@@ -37,6 +40,7 @@ class Assembly:
 
     Attributes:
         modalities: those that the model reads, in its order.
+        settings: of the run, with what ``align = auto`` means for the data.
         pretrained: the text encoder; None if no words are read.
     """
 
@@ -105,7 +109,8 @@ class Assembly:
         return None
 
     def _aligned(self, dataset: Dataset, clips: BatchMaker) -> dict[str, Ragged]:
-        texts, words, how = self._texts(dataset, clips.rows), None, self.settings.align
+        how: Literal["stored", "pool"] = "pool" if self.settings.align == "pool" else "stored"
+        texts, words = self._texts(dataset, clips.rows), None
         if texts is not None and self.pretrained is not None and how == "stored":
             words = self.pretrained.words_of_tokens(texts, self.settings.text.max_tokens)
         order = sorted(self.modalities, key=lambda name: name != TEXT)  # the others keep their order
@@ -113,6 +118,11 @@ class Assembly:
         ids = dataset.samples["id"].iloc[clips.rows].tolist()
         limit = None if self.pretrained is None else self.settings.text.max_tokens
         return on_one_axis(streams, how=how, ids=ids, words=words, limit=limit)
+
+    @property
+    def pools(self) -> bool:
+        """Whether frames are pooled to one time axis."""
+        return self.model.needs.aligned and self.settings.align == "pool"
 
     def encode_text(self, dataset: Dataset) -> Ragged | None:
         """Return the frozen text encoder's output for every clip of ``dataset``.
@@ -180,7 +190,22 @@ def assemble(dataset: Dataset, settings: Settings, pretrained: Pretrained | None
             _centre(encoder, dataset, train, name, settings)
         elif settings.stream_for(name).standardise:
             encoder.standardise(*frame_statistics(dataset, train, name))
-    return Assembly(modalities, settings, pretrained, model)
+    assembly = Assembly(modalities, settings, pretrained, model)
+    if settings.align == "auto" and kind.needs.aligned:
+        return replace(assembly, settings=settings.model_copy(update={"align": _alignment(assembly, dataset)}))
+    return assembly
+
+
+def _alignment(assembly: Assembly, dataset: Dataset) -> Literal["stored", "pool"]:
+    """Return what ``align = auto`` means for this data set: pool frames only if the stored ones are on no common axis.
+
+    It is decided for all clips together, so that every split is read in the same way.
+    """
+    try:
+        assembly.maker(dataset, np.arange(len(dataset)))
+    except (DatasetError, SettingsError):  # if it has another reason, pooling fails for the same one
+        return "pool"
+    return "stored"
 
 
 def _centre(encoder: Standardised, dataset: Dataset, train: Positions, name: str, settings: Settings) -> None:

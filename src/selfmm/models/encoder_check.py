@@ -37,12 +37,11 @@ class EncoderCheck:
     tokenizer: Any
     states: States
 
-    def natural_pooling(self) -> Pooling:
+    def natural_pooling(self, usual: Pooling) -> Pooling:
         """Return of which tokens the encoder's architecture makes one vector of a text.
 
-        The last one, if each token is read knowing only those before it (GPT, Llama), or if the tokenizer puts its
-        token for whole texts there (XLNet). The mean, if it is the encoder of an encoder-decoder (T5, BART), which has
-        no such token. Otherwise the first one (BERT).
+        That is the last one, if each token is read knowing only those before it (GPT, Llama), or if the tokenizer puts
+        its token for whole texts there (XLNet). Otherwise it is ``usual``.
 
         Raises:
             WeightsError: if the encoder cannot read words.
@@ -54,7 +53,7 @@ class EncoderCheck:
         whole = getattr(self.tokenizer, "cls_token_id", None)
         if _alike(first, other) or (len(ids) > 1 and whole == ids[-1] != ids[0]):
             return "last"
-        return "mean" if getattr(self.model.config, "is_encoder_decoder", False) else "first"
+        return usual
 
     def check(self, pooling: Pooling, max_tokens: int) -> None:
         """Check that the vector of a text depends on each of its words and not on padding.

@@ -18,7 +18,7 @@ from selfmm.config.settings import TextSettings
 from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.messages import first_line
-from selfmm.core.pretrained import load_named, load_transformer, quiet
+from selfmm.core.pretrained import load_named, load_transformer, quiet, why_offline
 from selfmm.data.blank import is_blank
 from selfmm.models.encoder_check import EncoderCheck, most_tokens
 from selfmm.models.encoders import Encoder
@@ -126,7 +126,8 @@ def load_pretrained(name: str, *, compact: bool = False) -> Pretrained:
     """
     if name not in weights.KNOWN:
         pretrained = _load(name)
-        return replace(pretrained, rules=ReadingRules(pooling=_on_trial(name, pretrained).natural_pooling()))
+        pooling = _on_trial(name, pretrained).natural_pooling(pretrained.rules.pooling)
+        return replace(pretrained, rules=ReadingRules(pooling=pooling))
     if weights.KNOWN[name].use != "text":
         known = ", ".join(other for other, entry in weights.KNOWN.items() if entry.use == "text")
         raise WeightsError(
@@ -208,27 +209,42 @@ def _refuse_code(folder: Path) -> None:
             )
 
 
+_INSTEAD = "pass `text_encoder='minilm'` or a local folder"
+
+
+def check_on_hand(name: str) -> None:
+    """Raise ``WeightsError`` if there is no text encoder of this name, or it would have to be fetched and cannot be."""
+    if name in weights.KNOWN:
+        weights.require([name])
+    else:
+        why_offline(name, "text encoder", _INSTEAD)
+
+
 def _load(name: str) -> Pretrained:
     from transformers import AutoTokenizer
 
+    whole = True
+
+    def part(model: Any) -> Any:
+        nonlocal whole
+        reader = _reader(model)
+        whole = reader is model
+        return reader
+
     def load(place: str, local: bool) -> Pretrained:
-        model = load_transformer(place, local, _reader)
+        model = load_transformer(place, local, part)
         try:
             tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local, trust_remote_code=False)
         except Exception as error:  # files that are missing, damaged, or of a format that needs another package
             raise WeightsError(
-                f"cannot read the tokenizer of the text encoder {name!r}: {first_line(error)}. It should have a "
-                "tokenizer.json; some older formats need sentencepiece or tiktoken (pip install sentencepiece tiktoken)."
+                f"cannot read the tokenizer of the text encoder {name!r}: {first_line(error)}. It should "
+                "have a tokenizer.json; some older formats need packages: pip install sentencepiece tiktoken protobuf."
             ) from error
-        return Pretrained(model, tokenizer)
+        # The encoder of an encoder-decoder has no token for whole texts.
+        return Pretrained(model, tokenizer, ReadingRules(pooling="first" if whole else "mean"))
 
-    return load_named(
-        name,
-        "text encoder",
-        holds="config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)",
-        instead="pass `text_encoder='minilm'` or a local folder",
-        load=load,
-    )
+    holds = "config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)"
+    return load_named(name, "text encoder", holds=holds, instead=_INSTEAD, load=load)
 
 
 def _reader(model: Any) -> Any:

@@ -57,12 +57,15 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
     reading words that no starter has.
 
     Args:
-        own: the folder of the training; if it was begun from the same run, that run is not read again.
+        own: the folder of the training; if it was begun from the same run, that run is not read again. What
+            ``align = auto`` meant when it was begun still holds.
 
     Raises:
         RunError: if the other run cannot be used.
         SettingsError: if a preset or an override names another text encoder, or another way of reading.
     """
+    if settings.align == "auto" and own is not None and own.is_run:
+        settings = settings.model_copy(update={"align": own.settings().align})
     return find_model(settings.model).prepared(_reading_as_start(settings, dataset, own))
 
 
