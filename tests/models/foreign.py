@@ -79,7 +79,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], str, str]] = {
 
 
 def tokenizer(marks: str = "around", words: tuple[str, ...] = WORDS) -> Any:
-    """Return a tokenizer of ``words`` that puts special tokens ``around``, ``before``, ``after`` or ``behind`` a text."""
+    """Return a tokenizer of ``words`` with special tokens ``around``, ``before``, ``after`` or ``behind`` a text."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

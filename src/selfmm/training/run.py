@@ -175,7 +175,11 @@ class Run:
                 "`out=...`."
             )
         old, new = flatten(settings), flatten(self.settings)
-        changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
+        changed = [
+            f"{key}: {old.get(key)!r} then, {new.get(key)!r} now"
+            for key in new
+            if old.get(key) != new[key] and key != "training.log"
+        ]
         if changed:
             raise RunError(
                 f"{self.folder.path} was started with other settings ({'; '.join(changed[:5])}). "

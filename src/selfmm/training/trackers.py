@@ -59,7 +59,7 @@ class Tracker:
         except Exception as error:  # of other people's packages, for example without an account
             raise TrainingError(
                 f"training.log = {self._name!r}: {self._name} cannot be started ({first_line(error)}). Set it up, or "
-                "leave this setting out: history.jsonl in the run folder has the same figures."
+                "leave this setting out, and continue with `resume=True`."
             ) from error
 
     def epoch(self, record: EpochRecord) -> None:
