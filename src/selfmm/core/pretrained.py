@@ -103,15 +103,17 @@ def load_transformer(name: str, local: bool, part: Callable[[Any], Any] = lambda
         dtype=torch.float32,
         trust_remote_code=False,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,
     )
     used = part(model)
     needed = {id(weights) for key, weights in used.named_parameters() if not key.startswith(_UNUSED)}
-    lacking = sorted(set(report["missing_keys"]))
+    lacking = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
     missing = [key for key, weights in model.named_parameters() if key in lacking and id(weights) in needed]
     if missing:
         raise WeightsError(
             f"the weights of {name!r} do not fit its config.json: {len(missing)} of the {len(needed)} tensors that the "
-            f"model needs are missing, the first is {missing[0]!r}. The file is incomplete or belongs to another model."
+            f"model needs are missing or have another size, the first is {missing[0]!r}. The file is incomplete or "
+            "belongs to another model."
         )
     return used
 

@@ -232,6 +232,11 @@ def _load(name: str) -> Pretrained:
         return reader
 
     def load(place: str, local: bool) -> Pretrained:
+        if (Path(place) / "adapter_config.json").is_file():
+            raise WeightsError(
+                f"{name!r} is an adapter (adapter_config.json), which changes another model. Merge the two "
+                "(merge_and_unload of PEFT), save the result, and give its folder."
+            )
         model = load_transformer(place, local, part)
         try:
             tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local, trust_remote_code=False)
@@ -401,9 +406,10 @@ class TransformerEncoder(Encoder):
 
     def _hidden(self, **inputs: Tensor) -> Tensor:
         if self.mix is None:
-            last: Tensor = self.model(**inputs).last_hidden_state
+            last: Tensor = self.model(**inputs, return_dict=True).last_hidden_state
             return last
-        return torch.cat(self.model(**inputs, output_hidden_states=True).hidden_states, dim=-1)
+        outputs = self.model(**inputs, return_dict=True, output_hidden_states=True)
+        return torch.cat(outputs.hidden_states, dim=-1)
 
     def _mixed(self, states: Tensor) -> Tensor:
         return states if self.mix is None else self.mix(states)
