@@ -30,7 +30,7 @@ from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
 from selfmm.models.text import Pretrained, TransformerEncoder, text_encoder
 
-POOLED = "This model reads all modalities step by step, so frames were pooled to one time axis (align=pool)."
+POOLED = "Frames were pooled to one time axis, because this model reads all modalities step by step (align=pool)."
 """For tables and summaries of runs whose frames were pooled, as ``align = auto`` does if it must."""
 
 
