@@ -26,7 +26,7 @@ class Session:
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     session = Session()
-    monkeypatch.setattr("huggingface_hub.utils.get_session", lambda: session)
+    monkeypatch.setattr("huggingface_hub.get_session", lambda: session)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     return session
 

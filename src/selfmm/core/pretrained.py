@@ -56,9 +56,8 @@ def why_offline(name: str, what: str, instead: str) -> str:
     if folder.exists() or name.startswith((".", "/", "~")):
         problem = "is a file, not a folder" if folder.exists() else "does not exist"
         raise WeightsError(f"the folder {name} of the {what} {problem}.")
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants, get_session, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import get_session
 
     try:
         cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
