@@ -204,15 +204,15 @@ def two_voices(path: Path, lengths: list[int]) -> Dataset:
     splits = ["train", "train", "valid", "test"]
     table = pd.DataFrame({"id": ids, "split": splits, "label": [1.0, -1.0, 0.5, 0.1], "text": None, "video": ids})
     rng = np.random.default_rng(0)
-    frames = {
-        name: Frames(
+
+    def frames(counts: list[int]) -> Frames:
+        return Frames(
             Modality(kind="frames", dim=3),
             np.array(counts),
-            lambda i, counts=counts: rng.normal(size=(counts[i], 3)).astype(np.float32),
+            lambda i: rng.normal(size=(counts[i], 3)).astype(np.float32),
         )
-        for name, counts in {"low": [4] * 4, "high": lengths}.items()
-    }
-    return write_dataset(Source(table, frames, "toy", (-3.0, 3.0)), path)
+
+    return write_dataset(Source(table, {"low": frames([4] * 4), "high": frames(lengths)}, "toy", (-3.0, 3.0)), path)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ def vectors(pretrained: Pretrained, texts: tuple[str, ...]) -> Tensor:
     ids = [torch.from_numpy(each) for each in pretrained.tokenise(texts, 40)]
     lengths = torch.tensor([len(each) for each in ids])
     encoder = TransformerEncoder(pretrained.model, finetune=False, pooling=pretrained.rules.pooling).eval()
-    return encoder(torch.nn.utils.rnn.pad_sequence(ids, batch_first=True), lengths)
+    pooled: Tensor = encoder(torch.nn.utils.rnn.pad_sequence(ids, batch_first=True), lengths)
+    return pooled
 
 
 @pytest.mark.parametrize("family", FAMILIES)
