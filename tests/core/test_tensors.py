@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmm.core.tensors import Ragged
+from selfmm.core.tensors import Ragged, load_tensors, save_tensors
 
 
 @given(
@@ -47,3 +47,14 @@ def test_a_mapped_file_is_read_and_never_written(tmp_path: Path, recwarn: pytest
     np.testing.assert_array_equal(np.load(tmp_path / "rows.npy"), np.arange(6.0).reshape(3, 2))
     assert sequences.nbytes == 2 * 2 * 8
     assert not recwarn.list
+
+
+def test_tensors_that_share_memory(tmp_path: Path) -> None:
+    """As tied weights do, and parts of one tensor."""
+    whole = torch.arange(6.0).view(2, 3)
+    tensors = {"one": whole, "same": whole, "turned": whole.T, "row": whole[1], "empty": torch.empty(0)}
+    save_tensors(tmp_path / "shared.safetensors", tensors)
+    stored = load_tensors(tmp_path / "shared.safetensors")
+    assert stored.keys() == tensors.keys()
+    for name, value in tensors.items():
+        assert torch.equal(stored[name], value)

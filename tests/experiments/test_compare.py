@@ -16,6 +16,7 @@ from selfmm.core.errors import SettingsError
 from selfmm.data.store import Dataset
 from selfmm.experiments.ablate import Ablation, ablate
 from selfmm.experiments.compare import Comparison, compare
+from selfmm.models.assembly import POOLED
 from selfmm.runs.folder import RunFolder
 
 STREAMS = [*QUICK, "modalities=audio,vision", "training.max_epochs=2"]
@@ -61,6 +62,14 @@ def test_every_number_is_that_of_a_run(compared: Comparison, planted: Dataset) -
     assert rows["text ridge", "trivial"].seeds == 1
     assert "needs text" in rows["mag_bert", "failed"].note
     assert ("self_mm", "published") in rows
+
+
+@pytest.mark.slow
+def test_models_of_aligned_modalities_pool_other_data_and_say_so(planted: Dataset, tmp_path: Path) -> None:
+    result = compare(planted, ["lf_dnn", "ef_lstm"], seeds=[5], overrides=STREAMS, out=tmp_path / "out")
+    notes = {row.name: row.note for row in result.table.rows if row.kind == "run"}
+    assert notes == {"lf_dnn": "", "ef_lstm": POOLED}
+    assert "ef_lstm \\[1\\]" in (tmp_path / "out" / "comparison.md").read_text().replace("\\_", "_")
 
 
 @pytest.mark.slow

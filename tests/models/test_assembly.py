@@ -15,7 +15,7 @@ from selfmm.core.errors import DatasetError, SettingsError, TrainingError
 from selfmm.data.manifest import Modality
 from selfmm.data.store import Dataset
 from selfmm.data.writer import Frames, Source, write_dataset
-from selfmm.models.assembly import assemble, chosen_modalities
+from selfmm.models.assembly import POOLED, assemble, chosen_modalities
 from selfmm.models.scoring import score
 from selfmm.recordings.model import SentimentModel
 from selfmm.training.objective import check_trainable
@@ -196,3 +196,55 @@ def test_centring_needs_videos_of_several_clips(planted: Dataset) -> None:
     alone = Dataset(planted.path, planted.manifest, planted.samples.assign(video=planted.samples["id"]))
     with pytest.raises(SettingsError, match=r"stream\.audio\.centre = 'video': no video .* has 3 clips"):
         assemble(alone, SPEAKERS)
+
+
+def two_voices(path: Path, lengths: list[int]) -> Dataset:
+    """Four clips with 4 frames of one modality, and of another as many as ``lengths`` says."""
+    ids = [f"clip{i}" for i in range(4)]
+    splits = ["train", "train", "valid", "test"]
+    table = pd.DataFrame({"id": ids, "split": splits, "label": [1.0, -1.0, 0.5, 0.1], "text": None, "video": ids})
+    rng = np.random.default_rng(0)
+
+    def frames(counts: list[int]) -> Frames:
+        return Frames(
+            Modality(kind="frames", dim=3),
+            np.array(counts),
+            lambda i: rng.normal(size=(counts[i], 3)).astype(np.float32),
+        )
+
+    return write_dataset(Source(table, {"low": frames([4] * 4), "high": frames(lengths)}, "toy", (-3.0, 3.0)), path)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "chosen"),
+    [([4, 4, 4, 4], "stored"), ([4, 4, 9, 4], "pool"), ([4, 4, 4, 9], "pool"), ([0, 4, 4, 4], "stored")],
+)
+def test_align_auto_pools_where_stored_frames_do_not_fit(tmp_path: Path, lengths: list[int], chosen: str) -> None:
+    """For all splits alike: a test clip alone decides it too."""
+    dataset = two_voices(tmp_path / "data", lengths)
+    for model, expected in (("ef_lstm", chosen), ("lf_dnn", "auto")):
+        assembly = assemble(dataset, load_settings(None, [f"model={model}"]))
+        assert (assembly.settings.align, assembly.pools) == (expected, model == "ef_lstm" and chosen == "pool")
+
+
+def test_what_align_auto_did_is_kept_and_said(tmp_path: Path) -> None:
+    dataset = two_voices(tmp_path / "data", [4, 7, 9, 4])
+    overrides = ["model=ef_lstm", "training.max_epochs=1"]
+    for name, fitting in (("auto", ()), ("pool", ("align=pool",))):
+        run = selfmm.train(dataset, overrides=[*overrides, *fitting], out=tmp_path / name)
+        assert run.folder.settings().align == "pool"
+        assert POOLED in run.metrics["fit"]
+    auto, pool = (selfmm.load(tmp_path / name) for name in ("auto", "pool"))
+    pd.testing.assert_frame_equal(auto.predictions, pool.predictions)
+    again = selfmm.train(dataset, overrides=overrides, out=tmp_path / "auto", resume=True)
+    assert again.metrics == auto.metrics
+    with pytest.raises(DatasetError, match="together step by step"):
+        selfmm.train(dataset, overrides=[*overrides, "align=stored"], out=tmp_path / "stored")
+
+
+def test_a_run_from_before_align_auto_can_be_continued(tmp_path: Path) -> None:
+    dataset = two_voices(tmp_path / "data", [4, 4, 4, 4])
+    for model in ("ef_lstm", "lf_dnn"):
+        overrides, out = [f"model={model}", "training.max_epochs=1"], tmp_path / model
+        before = selfmm.train(dataset, overrides=[*overrides, "align=stored"], out=out)
+        assert selfmm.train(dataset, overrides=overrides, out=out, resume=True).metrics == before.metrics

@@ -77,7 +77,7 @@ def test_labels_by_people_must_be_there(planted: Dataset) -> None:
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (("model=ef_lstm",), r"together step by step.*align=pool"),
+        (("model=ef_lstm", "align=stored"), r"together step by step.*align=pool"),
         (("labels.source=human",), r"no training clip.*label_audio"),
         (("model=mult", "labels.source=human"), r"no representation of a single modality"),
     ],

@@ -64,10 +64,10 @@ class TextSettings(_Branch):
     encoder: str = Field(
         "minilm", description="hub name, local folder, or offline weights: minilm, mpnet (English), e5 (100 languages)"
     )
-    pooling: Literal["auto", "first", "mean"] = Field(
+    pooling: Literal["auto", "first", "mean", "last"] = Field(
         "auto",
-        description="one vector from the tokens, for models that read one: the first token, their mean, or auto: mean "
-        "for e5, otherwise first",
+        description="one vector from the tokens, for models that read one: the first token, their mean, the last "
+        "token, or auto: mean for e5 and T5, last for GPT-2 and Llama, otherwise first",
     )
     layer: Literal["last", "weighted"] | Annotated[int, Field(ge=1)] = Field(
         "last",
@@ -156,6 +156,11 @@ class TrainingSettings(Group):
     checkpoint_seconds: float = Field(
         30.0, ge=0, description="seconds between checkpoints, which are written after an epoch; 0: after every epoch"
     )
+    log: Literal["jsonl", "tensorboard", "wandb", "mlflow"] = Field(
+        "jsonl",
+        description="where the figures of each epoch go: history.jsonl alone, or also TensorBoard, Weights & Biases or "
+        "MLflow, each an extra of the same name",
+    )
 
 
 class Settings(Group):
@@ -171,8 +176,10 @@ class Settings(Group):
         "", description="run from whose text encoder, encoders and heads training begins: its folder, or starter"
     )
     modalities: Names = Field((), description="modalities to use; empty: all of the data set")
-    align: Literal["stored", "pool"] = Field(
-        "stored", description="for models of aligned modalities: as stored, or pooled to the tokens of the text"
+    align: Literal["auto", "stored", "pool"] = Field(
+        "auto",
+        description="for models of aligned modalities: frames as stored, or pooled to the tokens of the text; auto: "
+        "pooled if those that are stored do not fit",
     )
     options: dict[str, int | float | str] = Field({}, description="settings of the model itself")
     text: TextSettings = TextSettings()

@@ -11,6 +11,9 @@ from selfmm.core.messages import first_line
 
 Loaded = TypeVar("Loaded")
 
+_PATIENCE = 10.0  # seconds
+_UNUSED = ("pooler.", "masked_spec_embed", "mask_token")  # parts of models that nothing here computes with
+
 
 def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable[[str, bool], Loaded]) -> Loaded:
     """Load a model by the name of its folder or by its name on the hub. Only the latter may use the network.
@@ -26,23 +29,97 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         WeightsError: if the model is missing, or cannot be reached or read.
     """
     folder = Path(name).expanduser()
-    local = folder.is_dir()
-    if not local and name.startswith((".", "/", "~")):
-        raise WeightsError(f"the folder {name} of the {what} does not exist.")
+    is_folder, offline = folder.is_dir(), why_offline(name, what, instead)
     try:
-        return load(str(folder) if local else name, local)
+        return load(str(folder) if is_folder else name, is_folder or bool(offline))
+    except WeightsError:
+        raise
     except Exception as error:  # the hub's client raises many kinds of errors, as its HTTP library does
-        advice = f"The folder must contain {holds}." if local else f"Check the name and the network, or {instead}."
+        advice = f"The folder must contain {holds}." if is_folder else f"Check the name and the network, or {instead}."
+        if offline:
+            advice = f"Only files on this machine were read ({offline}). {advice}"
         raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)}. {advice}") from error
 
 
-def load_transformer(name: str, local: bool) -> Any:
-    """Load a transformers model in float32, from safetensors only and without running code that comes with it."""
+def why_offline(name: str, what: str, instead: str) -> str:
+    """Return why only files on this machine can be read of a model on the hub; empty for a folder, or if it is asked.
+
+    Without this, the hub's client would repeat every request for a minute, also for a model that is on this machine.
+
+    Raises:
+        WeightsError: if there is no such folder and the name cannot be one on the hub, or if the hub cannot be asked
+            and the model is not on this machine.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return ""
+    if folder.exists() or name.startswith((".", "/", "~")):
+        problem = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise WeightsError(f"the folder {name} of the {what} {problem}.")
+    from huggingface_hub import constants, get_session, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except HFValidationError as error:
+        raise WeightsError(
+            f"there is no folder {name!r}, and it is not a name on the hub either, so there is no such {what}. Check "
+            f"the name, or {instead}."
+        ) from error
+    reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
+    if not reason:
+        try:
+            get_session().head(f"{constants.ENDPOINT}/{name}/resolve/main/config.json", timeout=_PATIENCE)
+        except Exception as error:  # of the HTTP library, which differs between versions of the hub's client
+            reason = f"the hub cannot be reached: {first_line(error)}"
+    if reason and not cached:
+        raise WeightsError(
+            f"cannot load the {what} {name!r}: it is neither a folder nor in the hub's cache on this machine, and "
+            f"nothing was downloaded, because {reason}. Check the name and the network, or {instead}."
+        )
+    return reason
+
+
+def load_transformer(name: str, local: bool, part: Callable[[Any], Any] = lambda model: model) -> Any:
+    """Load a transformers model in float32, from safetensors only and without running code that comes with it.
+
+    Args:
+        name: a folder, or a name on the hub.
+        local: whether only local files may be read.
+        part: function of the model that returns the part of it to use.
+
+    Raises:
+        WeightsError: if the file lacks weights of this part, which would then be random numbers.
+    """
     import torch
+    import transformers
+
+    quiet()
+    model, report = transformers.AutoModel.from_pretrained(
+        name,
+        local_files_only=local,
+        use_safetensors=True,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )
+    used = part(model)
+    needed = {id(weights) for key, weights in used.named_parameters() if not key.startswith(_UNUSED)}
+    lacking = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
+    missing = [key for key, weights in model.named_parameters() if key in lacking and id(weights) in needed]
+    if missing:
+        raise WeightsError(
+            f"the weights of {name!r} do not fit its config.json: {len(missing)} of the {len(needed)} tensors that the "
+            f"model needs are missing or have another size, the first is {missing[0]!r}. The file is incomplete or "
+            "belongs to another model."
+        )
+    return used
+
+
+def quiet() -> None:
+    """Stop transformers from printing what selfmm says itself."""
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    return transformers.AutoModel.from_pretrained(
-        name, local_files_only=local, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
-    )

@@ -83,8 +83,13 @@ class Ragged:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors as safetensors, atomically."""
-    # Contiguous copies: safetensors refuses tensors that share memory, and an interrupted step must not show.
-    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    plain: dict[str, Tensor] = {}
+    taken: set[int] = set()  # safetensors refuses tensors that share memory, as tied weights do
+    for key, value in tensors.items():
+        content = value.detach().cpu().contiguous()
+        place = content.untyped_storage().data_ptr()
+        plain[key] = content.clone() if place in taken else content
+        taken.add(place)
     with atomic_file(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode

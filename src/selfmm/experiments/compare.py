@@ -50,6 +50,7 @@ from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.picture import table_picture
 from selfmm.experiments.published import published_rows
 from selfmm.experiments.table import FACTS, Row, Table, chosen_columns
+from selfmm.models.assembly import POOLED
 from selfmm.report.pictures import Group, write_pictures
 from selfmm.report.style import drawing, inline_svg
 from selfmm.runs.folder import RunFolder
@@ -284,6 +285,9 @@ def _run_row(name: str, grid: Grid) -> Row:
     note = " ".join(" ".join(reason.split()) for reason in reasons)
     if not runs:
         return Row(name, "failed", note=note)
+    notes = [f"{count(len(grid.seeds) - len(runs), 'seed')} without a result: {note}"] if note else []
+    if any(POOLED in run.metrics().get("fit", ()) for run in runs.values()):
+        notes.append(POOLED)
     figures, info = [grid.figures[RunKey(name, seed)] for seed in runs], next(iter(runs.values())).info()
     return Row(
         name,
@@ -293,7 +297,7 @@ def _run_row(name: str, grid: Grid) -> Row:
         trained=info.trained_parameters,
         seconds=sum(run["seconds"] for run in figures) / len(figures),
         memory=max(run["peak_memory"] for run in figures),
-        note=f"{count(len(grid.seeds) - len(runs), 'seed')} without a result: {note}" if note else "",
+        note=" ".join(notes),
     )
 
 

@@ -62,9 +62,9 @@ def special_places(tokenizer: Any, ids: Sequence[int]) -> list[bool]:
 
 
 def blank_id(tokenizer: Any) -> int:
-    """Return the id of the most neutral token: padding, or else the unknown word."""
-    blank = tokenizer.pad_token_id
-    return int(tokenizer.unk_token_id if blank is None else blank)
+    """Return the id of the most neutral token: padding, or else the unknown word, or else the end of a text."""
+    names = ("pad_token_id", "unk_token_id", "eos_token_id")
+    return next((int(number) for name in names if (number := getattr(tokenizer, name)) is not None), 0)
 
 
 def words_in(text: str) -> list[tuple[int, int]]:

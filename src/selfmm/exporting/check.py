@@ -12,6 +12,7 @@ from selfmm.core.errors import ExportError
 from selfmm.core.messages import clips
 from selfmm.data.types import Batch, Stream
 from selfmm.exporting.session import OnnxModel
+from selfmm.models.encoder_check import vocabulary_size
 from selfmm.models.encoders import Standardised
 from selfmm.models.text import TransformerEncoder
 from selfmm.runs.trained_model import TrainedModel
@@ -88,7 +89,7 @@ def _stream(trained: TrainedModel, name: str, present: torch.Tensor, longest: in
     lengths[:1] = longest * present[:1]
     shape = (count, max(int(lengths.max()), 1))
     if isinstance(encoder, TransformerEncoder):
-        words = int(encoder.model.config.vocab_size)  # type: ignore[union-attr, arg-type]
+        words = vocabulary_size(encoder.model) or 1
         values = torch.randint(0, words, shape, generator=random)
     else:
         assert isinstance(encoder, Standardised)

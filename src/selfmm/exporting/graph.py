@@ -87,7 +87,7 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
                 dynamo=True,
                 verbose=False,
             )
-    except torch.onnx.OnnxExporterError as error:
+    except Exception as error:  # of the exporter, or of a text encoder of a family that it does not know
         reason = str(error.__cause__ or error).strip().splitlines()[0][:300]
         raise ExportError(f"PyTorch's exporter does not support this run's text encoder: {reason}") from error
     assert program is not None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from selfmm.core.errors import ExportError
+from selfmm.core.messages import first_line
 from selfmm.data.batches import BatchMaker, evaluation_plan
 from selfmm.data.types import Batch
 from selfmm.exporting.graph import input_names
@@ -51,9 +52,15 @@ class OnnxModel:
         arrays: list[npt.NDArray[Any]] = []
         for name in self.modalities:
             arrays += [batch.streams[name].values.numpy(), batch.streams[name].lengths.numpy()]
-        scores: list[npt.NDArray[np.float32]] = self.session.run(
-            None, dict(zip(input_names(self.modalities), arrays, strict=True))
-        )
+        try:
+            scores: list[npt.NDArray[np.float32]] = self.session.run(
+                None, dict(zip(input_names(self.modalities), arrays, strict=True))
+            )
+        except Exception as error:  # as above; the text encoder may be of any family
+            raise ExportError(
+                f"ONNX Runtime cannot compute scores with the exported file: {first_line(error)}. This text encoder, "
+                "or these versions of torch and onnxruntime, are not compatible."
+            ) from error
         return scores
 
     def score(self, maker: BatchMaker) -> Scores:

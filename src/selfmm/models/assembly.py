@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,14 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.base import Model, Score
+from selfmm.models.encoder_check import vocabulary_size
 from selfmm.models.encoders import Standardised
 from selfmm.models.frozen import encode_once
 from selfmm.models.hardware import choose_device
 from selfmm.models.text import Pretrained, TransformerEncoder, text_encoder
+
+POOLED = "Frames were pooled to one time axis, because this model reads all modalities step by step (align=pool)."
+"""For tables and summaries of runs whose frames were pooled, as ``align = auto`` does if it must."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Assembly:
 
     Attributes:
         modalities: those that the model reads, in its order.
+        settings: of the run, with what ``align = auto`` means for the data.
         pretrained: the text encoder; None if no words are read.
     """
 
@@ -104,7 +109,8 @@ class Assembly:
         return None
 
     def _aligned(self, dataset: Dataset, clips: BatchMaker) -> dict[str, Ragged]:
-        texts, words, how = self._texts(dataset, clips.rows), None, self.settings.align
+        how: Literal["stored", "pool"] = "pool" if self.settings.align == "pool" else "stored"
+        texts, words = self._texts(dataset, clips.rows), None
         if texts is not None and self.pretrained is not None and how == "stored":
             words = self.pretrained.words_of_tokens(texts, self.settings.text.max_tokens)
         order = sorted(self.modalities, key=lambda name: name != TEXT)  # the others keep their order
@@ -112,6 +118,11 @@ class Assembly:
         ids = dataset.samples["id"].iloc[clips.rows].tolist()
         limit = None if self.pretrained is None else self.settings.text.max_tokens
         return on_one_axis(streams, how=how, ids=ids, words=words, limit=limit)
+
+    @property
+    def pools(self) -> bool:
+        """Whether frames are pooled to one time axis."""
+        return self.model.needs.aligned and self.settings.align == "pool"
 
     def encode_text(self, dataset: Dataset) -> Ragged | None:
         """Return the frozen text encoder's output for every clip of ``dataset``.
@@ -179,7 +190,22 @@ def assemble(dataset: Dataset, settings: Settings, pretrained: Pretrained | None
             _centre(encoder, dataset, train, name, settings)
         elif settings.stream_for(name).standardise:
             encoder.standardise(*frame_statistics(dataset, train, name))
-    return Assembly(modalities, settings, pretrained, model)
+    assembly = Assembly(modalities, settings, pretrained, model)
+    if settings.align == "auto" and kind.needs.aligned:
+        return replace(assembly, settings=settings.model_copy(update={"align": _alignment(assembly, dataset)}))
+    return assembly
+
+
+def _alignment(assembly: Assembly, dataset: Dataset) -> Literal["stored", "pool"]:
+    """Return what ``align = auto`` means for this data set: pool frames only if the stored ones are on no common axis.
+
+    It is decided for all clips together, so that every split is read in the same way.
+    """
+    try:
+        assembly.maker(dataset, np.arange(len(dataset)))
+    except (DatasetError, SettingsError):  # if it has another reason, pooling fails for the same one
+        return "pool"
+    return "stored"
 
 
 def _centre(encoder: Standardised, dataset: Dataset, train: Positions, name: str, settings: Settings) -> None:
@@ -284,7 +310,7 @@ def _shape(modality: Modality) -> str:
 
 def check_vocabulary(dataset: Dataset, rows: Positions, pretrained: Pretrained) -> None:
     """Raise ``DatasetError`` if token ids of these clips do not fit the text encoder's vocabulary."""
-    size = int(pretrained.model.config.vocab_size)
+    size = vocabulary_size(pretrained.model) or 0
     starts = dataset.samples[f"{TEXT}_offset"].to_numpy(dtype=np.int64)[rows]
     clips = Ragged.of(dataset.matrix(TEXT), starts, dataset.lengths(TEXT)[rows])
     ids = clips.to(torch.device("cpu")).rows

@@ -124,7 +124,7 @@ class Model(nn.Module):
                 recompute=text.recompute,
                 tokens=self.reads_tokens,
                 inside=self.needs.inside,
-                pooling="mean" if text.pooling == "mean" else "first",
+                pooling="first" if text.pooling == "auto" else text.pooling,
                 weighted=text.layer == "weighted",
             )
         if modality.dim is None:

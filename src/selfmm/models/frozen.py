@@ -34,7 +34,7 @@ def encode_once(encoder: TransformerEncoder, clips: BatchMaker, modality: str, c
         cache: a folder, created if needed. Its files may be deleted at any time.
     """
     counts = _row_counts(encoder, clips.lengths[modality])
-    kind = "-tokens" if encoder.tokens else "-mean" if encoder.pooling == "mean" else ""
+    kind = "-tokens" if encoder.tokens else "" if encoder.pooling == "first" else f"-{encoder.pooling}"
     file = cache / f"{_checksum(encoder, clips, modality)}{kind}.npy"
     rows = _cached(file, (int(counts.sum()), encoder.width))
     if rows is not None:

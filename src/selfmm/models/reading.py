@@ -15,7 +15,7 @@ from selfmm.core.files import to_json
 from selfmm.core.messages import first_line
 from selfmm.data.capitals import lower_capitals
 
-Pooling = Literal["first", "mean"]
+Pooling = Literal["first", "mean", "last"]
 
 _FILE = "reading.json"
 _LETTERS = "THE Movie Was GREAT A B C D E F G H I J K L M N O P Q R S T U V W X Y Z"
@@ -26,7 +26,7 @@ class ReadingRules:
     """The rules by which a run reads texts. A run stores them with its text encoder; the defaults are of runs without.
 
     Attributes:
-        pooling: how the states of the tokens become one vector: the first one, or their mean.
+        pooling: how the states of the tokens become one vector: the first one, the last one, or their mean.
         capitals: whether text that is mostly capitals is put in lower case.
     """
 
@@ -68,6 +68,8 @@ def pool(states: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
     """
     if pooling == "first":
         return states[:, 0]
+    if pooling == "last":
+        return states.take_along_dim((lengths - 1)[:, None, None], dim=1)[:, 0]
     real = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
     return (states * real[:, :, None]).sum(dim=1) / lengths[:, None]
 

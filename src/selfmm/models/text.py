@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from selfmm.config.settings import TextSettings
 from selfmm.core import weights
 from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.messages import first_line
-from selfmm.core.pretrained import load_named, load_transformer
+from selfmm.core.pretrained import load_named, load_transformer, quiet, why_offline
 from selfmm.data.blank import is_blank
+from selfmm.models.encoder_check import EncoderCheck, most_tokens
 from selfmm.models.encoders import Encoder
 from selfmm.models.four_bit import read_four_bit
 from selfmm.models.packed import (
@@ -78,12 +79,16 @@ def text_encoder(settings: TextSettings, *, compact: bool = False) -> Pretrained
 
     Raises:
         WeightsError: as :func:`load_pretrained`.
-        SettingsError: if it does not have that layer, or reads fewer tokens than ``max_tokens``.
+        SettingsError: if it does not have that layer, reads fewer tokens than ``max_tokens``, or must not be read by
+            this pooling.
     """
     pretrained = load_pretrained(settings.encoder, compact=compact)
     check_max_tokens(pretrained, settings.max_tokens)
     if isinstance(settings.layer, int):
         _end_at(pretrained.model, settings.layer)
+    if settings.encoder not in weights.KNOWN:  # the files of those are checked by their SHA-256
+        pooling = pretrained.rules.pooling if settings.pooling == "auto" else settings.pooling
+        _on_trial(settings.encoder, pretrained).check(pooling, settings.max_tokens)
     return replace(
         pretrained,
         rules=ReadingRules(
@@ -116,10 +121,13 @@ def load_pretrained(name: str, *, compact: bool = False) -> Pretrained:
         The encoder, whose rules have the pooling that it was made for.
 
     Raises:
-        WeightsError: if it is missing, cannot be reached, or is stored as a pickle instead of safetensors.
+        WeightsError: if it is missing, cannot be reached, is stored as a pickle instead of safetensors, or does not
+            read words.
     """
     if name not in weights.KNOWN:
-        return _load(name)
+        pretrained = _load(name)
+        pooling = _on_trial(name, pretrained).natural_pooling(pretrained.rules.pooling)
+        return replace(pretrained, rules=ReadingRules(pooling=pooling))
     if weights.KNOWN[name].use != "text":
         known = ", ".join(other for other, entry in weights.KNOWN.items() if entry.use == "text")
         raise WeightsError(
@@ -146,8 +154,13 @@ def _is_four_bit(name: str) -> bool:
     return name in weights.KNOWN and "config.json" not in weights.KNOWN[name].files
 
 
-def load_architecture(folder: Path) -> Pretrained:
-    """Return a text encoder as ``Pretrained.save`` left it, with random weights that the caller replaces."""
+def load_architecture(folder: Path, stored: Mapping[str, Tensor] | None = None) -> Pretrained:
+    """Return a text encoder as ``Pretrained.save`` left it.
+
+    Args:
+        folder: where it was saved.
+        stored: its weights. Without them it has random ones that the caller replaces.
+    """
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     _refuse_code(folder)
@@ -155,10 +168,26 @@ def load_architecture(folder: Path) -> Pretrained:
     try:
         config = AutoConfig.from_pretrained(folder, **local)
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        model = _without_pooler(AutoModel.from_config(config, trust_remote_code=False))
+        if stored is None:
+            model = _reader(AutoModel.from_config(config, trust_remote_code=False))
+        else:
+            model = _filled(config, stored)
     except Exception as error:  # a damaged configuration can fail in many ways
         raise WeightsError(f"cannot read the text encoder in {folder}: {first_line(error)}") from error
     return Pretrained(model, tokenizer, ReadingRules.load(folder))
+
+
+def _filled(config: Any, stored: Mapping[str, Tensor]) -> Any:
+    """Return the transformer of a configuration with these weights, without drawing random ones first."""
+    from transformers import AutoModel
+
+    quiet()
+    with torch.device("meta"):
+        empty: Any = AutoModel.from_config(config, trust_remote_code=False)
+    prefix = next(f"{name}." if name else "" for name, module in empty.named_modules() if module is _reader(empty))
+    state = {prefix + name: value for name, value in stored.items()}
+    with torch.random.fork_rng(devices=[]):  # for parts that are not stored, because selfmm does not use them
+        return _reader(type(empty).from_pretrained(None, config=config, state_dict=state, ignore_mismatched_sizes=True))
 
 
 def _refuse_code(folder: Path) -> None:
@@ -180,26 +209,67 @@ def _refuse_code(folder: Path) -> None:
             )
 
 
+_INSTEAD = "pass `text_encoder='minilm'` or a local folder"
+
+
+def check_on_hand(name: str) -> None:
+    """Raise ``WeightsError`` if there is no text encoder of this name, or it would have to be fetched and cannot be."""
+    if name in weights.KNOWN:
+        weights.require([name])
+    else:
+        why_offline(name, "text encoder", _INSTEAD)
+
+
 def _load(name: str) -> Pretrained:
     from transformers import AutoTokenizer
 
+    whole = True
+
+    def part(model: Any) -> Any:
+        nonlocal whole
+        reader = _reader(model)
+        whole = reader is model
+        return reader
+
     def load(place: str, local: bool) -> Pretrained:
-        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local, trust_remote_code=False)
-        return Pretrained(_without_pooler(load_transformer(place, local)), tokenizer)
+        if (Path(place) / "adapter_config.json").is_file():
+            raise WeightsError(
+                f"{name!r} is an adapter (adapter_config.json), which changes another model. Merge the two "
+                "(merge_and_unload of PEFT), save the result, and give its folder."
+            )
+        model = load_transformer(place, local, part)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local, trust_remote_code=False)
+        except Exception as error:  # files that are missing, damaged, or of a format that needs another package
+            raise WeightsError(
+                f"cannot read the tokenizer of the text encoder {name!r}: {first_line(error)}. It should "
+                "have a tokenizer.json; some older formats need packages: pip install sentencepiece tiktoken protobuf."
+            ) from error
+        # The encoder of an encoder-decoder has no token for whole texts.
+        return Pretrained(model, tokenizer, ReadingRules(pooling="first" if whole else "mean"))
 
-    return load_named(
-        name,
-        "text encoder",
-        holds="config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)",
-        instead="pass `text_encoder='minilm'` or a local folder",
-        load=load,
-    )
+    holds = "config.json, a tokenizer and model.safetensors (pickled .bin weights are refused)"
+    return load_named(name, "text encoder", holds=holds, instead=_INSTEAD, load=load)
 
 
-def _without_pooler(model: Any) -> Any:
+def _reader(model: Any) -> Any:
+    """Return what reads words in a transformer, without parts that would be saved and never trained."""
+    parts = (getattr(model, "encoder", None), getattr(model, "decoder", None))
+    if all(isinstance(part, nn.Module) for part in parts):  # T5, BART and others, which write text too
+        model = parts[0]
     if getattr(model, "pooler", None) is not None:
-        model.pooler = None  # it is not used: it would be saved and never trained
+        model.pooler = None
     return model
+
+
+def _on_trial(name: str, pretrained: Pretrained) -> EncoderCheck:
+    """Return the check of a text encoder, which reads it as models that read tokens do."""
+    model, tokenizer = pretrained.model, pretrained.tokenizer
+    return EncoderCheck(name, model, tokenizer, lambda ids, lengths: _token_states(model, ids, lengths))
+
+
+def _token_states(model: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
+    return TransformerEncoder(model, finetune=False, tokens=True).eval().states(ids, lengths)
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
@@ -336,9 +406,10 @@ class TransformerEncoder(Encoder):
 
     def _hidden(self, **inputs: Tensor) -> Tensor:
         if self.mix is None:
-            last: Tensor = self.model(**inputs).last_hidden_state
+            last: Tensor = self.model(**inputs, return_dict=True).last_hidden_state
             return last
-        return torch.cat(self.model(**inputs, output_hidden_states=True).hidden_states, dim=-1)
+        outputs = self.model(**inputs, return_dict=True, output_hidden_states=True)
+        return torch.cat(outputs.hidden_states, dim=-1)
 
     def _mixed(self, states: Tensor) -> Tensor:
         return states if self.mix is None else self.mix(states)
@@ -393,6 +464,6 @@ def check_max_tokens(pretrained: Pretrained, max_tokens: int) -> None:
     marks = len(pretrained.tokenizer("")["input_ids"])
     if max_tokens <= marks:
         raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder adds {marks} tokens to each text"])
-    limit = getattr(pretrained.model.config, "max_position_embeddings", max_tokens)
-    if max_tokens > limit:
+    limit = most_tokens(pretrained.model)
+    if limit is not None and max_tokens > limit:
         raise SettingsError([f"text.max_tokens = {max_tokens}: this text encoder reads {limit} tokens at most"])

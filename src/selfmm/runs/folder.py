@@ -13,6 +13,7 @@ text_encoder/       configuration, tokenizer and rules of reading, if the model 
 metrics.json        metrics of each split at the best epoch, and what each score is worth
 predictions.parquet id, split, label, score, score_<modality>
 labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
+log/                the files of a tracker, if ``training.log`` names one
 state/              the state that ``--resume`` continues from; after training, what the report draws of the labels
 =================== ================================================================================
 """

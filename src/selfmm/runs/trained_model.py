@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from selfmm.config.settings import Settings
 from selfmm.core.errors import DatasetError, RunError, SourceError
@@ -36,8 +36,10 @@ from selfmm.models.scoring import prediction_table, score
 from selfmm.models.text import Pretrained, load_architecture, text_encoder
 from selfmm.runs.code import model_class
 from selfmm.runs.folder import RunFolder, RunInfo
-from selfmm.runs.weights import load_weights
+from selfmm.runs.weights import complete_weights, stored_weights
 
+ENCODER = f"encoders.{TEXT}.model."
+"""How the names of a text encoder's weights begin in a run."""
 _ENDLESS = 2**31  # tokens
 
 
@@ -70,14 +72,14 @@ class TrainedModel:
         info = folder.require_finished()
         kind = model_class(folder, info, model, trust)
         settings = folder.settings()
-        pretrained = None
-        with _NoRandomStart():
-            if reads_words(info.modalities):
-                pretrained = _text_encoder(folder, info, settings)
+        stored, pretrained = stored_weights(folder), None
+        if reads_words(info.modalities):
+            pretrained = _text_encoder(folder, info, settings, stored)
+        with torch.random.fork_rng(devices=[]):
             network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
         try:
-            # Not copied into those of the network, which were never filled and so take no memory.
-            network.load_state_dict(load_weights(folder, network), assign=True)
+            # Not copied: the text encoder has these tensors already.
+            network.load_state_dict(complete_weights(folder, network, stored), assign=True)
         except RuntimeError as error:
             raise RunError(
                 f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
@@ -199,20 +201,6 @@ class TrainedModel:
         return Evaluation(metrics.values, metrics.reasons, metrics.count, metrics.unlabelled, worth)
 
 
-class _NoRandomStart(TorchFunctionMode):
-    """Leaves new weights uninitialised: the run's own replace them, and drawing BERT-base's takes over a second."""
-
-    _DRAW = ("normal_", "uniform_", "kaiming_uniform_")  # by name: they are methods, and functions wrapped in others
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__name__", None) in self._DRAW:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
-
-
 def split_rows(dataset: Dataset, split: str | None) -> Positions:
     """Return the row numbers of a split, or of all clips if it is None; raise ``DatasetError`` if it is empty."""
     if split is None:
@@ -224,8 +212,8 @@ def split_rows(dataset: Dataset, split: str | None) -> Positions:
     return rows
 
 
-def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings) -> Pretrained:
-    """Return the text encoder of a run, without its weights if these are in the run folder.
+def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings, stored: Mapping[str, Tensor]) -> Pretrained:
+    """Return the text encoder of a run with its weights, from ``stored`` if they are in the run folder.
 
     Raises:
         RunError: like :func:`stored_encoder`.
@@ -233,11 +221,12 @@ def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings) -> Pretr
     """
     if info.encoder_weights:
         return text_encoder(settings.text.model_copy(update={"encoder": info.encoder_weights}), compact=True)
-    return stored_encoder(folder, info)
+    own = {name.removeprefix(ENCODER): value for name, value in stored.items() if name.startswith(ENCODER)}
+    return stored_encoder(folder, info, own)
 
 
-def stored_encoder(folder: RunFolder, info: RunInfo) -> Pretrained:
-    """Return the text encoder in a run folder, with random weights that the caller replaces.
+def stored_encoder(folder: RunFolder, info: RunInfo, stored: Mapping[str, Tensor] | None = None) -> Pretrained:
+    """Return the text encoder in a run folder, with the weights ``stored``, or random ones that the caller replaces.
 
     Raises:
         RunError: if a file of it has changed since training: scores would differ silently.
@@ -246,7 +235,7 @@ def stored_encoder(folder: RunFolder, info: RunInfo) -> Pretrained:
         file = folder.text_encoder / Path(name).name
         if not file.is_file() or sha256(file) != digest:
             raise RunError(f"{file} is missing or has changed since training. Restore it, or train the run again.")
-    return load_architecture(folder.text_encoder)
+    return load_architecture(folder.text_encoder, stored)
 
 
 @contextmanager

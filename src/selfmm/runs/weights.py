@@ -51,21 +51,25 @@ def store_weights(folder: RunFolder, model: nn.Module, shared: Path | None, name
             shutil.copyfile(shared_file, temporary)
 
 
-def load_weights(folder: RunFolder, model: nn.Module) -> dict[str, Tensor]:
-    """Return the complete state of ``model`` from its run folder; of its frozen parameters, those that the folder lacks
-    because the run names offline weights, which ``model`` has read already, stay as they are.
+def stored_weights(folder: RunFolder) -> dict[str, Tensor]:
+    """Return all weights in a run folder; raise ``RunError`` if a file is missing or damaged."""
+    unchanged = load_tensors(folder.frozen_weights) if folder.frozen_weights.exists() else {}
+    return unchanged | load_tensors(folder.weights)
+
+
+def complete_weights(folder: RunFolder, model: nn.Module, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the complete state of ``model`` from its stored weights; of its frozen parameters, those that the folder
+    lacks because the run names offline weights, which ``model`` has read already, stay as they are.
 
     Raises:
-        RunError: if a file is missing or damaged.
+        RunError: if the file of frozen weights is missing.
     """
-    state = load_tensors(folder.weights)
-    if frozen(model).keys() <= state.keys():  # none are frozen, or an older version wrote one file
-        return state
+    unchanged = frozen(model)
+    if unchanged.keys() <= stored.keys():
+        return stored
     if folder.require_finished().encoder_weights:
-        return frozen(model) | state
-    if not folder.frozen_weights.exists():
-        raise RunError(f"{folder.frozen_weights} is missing. Copy the whole run folder, or train the run again.")
-    return load_tensors(folder.frozen_weights) | state
+        return unchanged | stored
+    raise RunError(f"{folder.frozen_weights} is missing. Copy the whole run folder, or train the run again.")
 
 
 def _holds(file: Path, tensors: dict[str, Tensor]) -> bool:

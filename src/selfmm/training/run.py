@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,11 +34,12 @@ from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.evaluation.worth import LEFT_OUT, Scored, run_worth
 from selfmm.labels import EstimatedLabels
 from selfmm.models import find_model
-from selfmm.models.assembly import Assembly
+from selfmm.models.assembly import POOLED, Assembly
 from selfmm.models.base import label_source
 from selfmm.models.encoders import Standardised
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
+from selfmm.models.reading import ReadingRules
 from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
 from selfmm.models.text import weights_to_name
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, StartInfo, environment
@@ -51,6 +53,7 @@ from selfmm.training.objective import Generator, check_trainable, make_objective
 from selfmm.training.objectives import Objective
 from selfmm.training.objectives.self_mm import SelfMMObjective
 from selfmm.training.start import assemble_begun, assemble_started, forget_start, start_note, started, store_start
+from selfmm.training.trackers import Tracker, check_log
 from selfmm.training.trainer import EpochRecord, Trainer
 from selfmm.training.untrained import untrained_heads
 
@@ -76,11 +79,13 @@ class Run:
         reason: str = "",
     ) -> None:
         check_device(settings.training.device)
+        check_log(settings)
         self.processes = Processes.join(settings.training.device)
         model = find_model(settings.model)
         settings = started(settings, dataset, folder)
         self.dataset, self.settings, self.folder, self.shared = dataset, settings, folder, shared
         self._start: StartInfo | None = None
+        self._tracker: Tracker | None = None
         self.listener = listener if self.processes.main else Listener()
         self.scale: Scale = scale_for(dataset.manifest.label_range)
         self.neutral = LabelScale.of(dataset.manifest.label_range).neutral
@@ -100,8 +105,10 @@ class Run:
         torch.manual_seed(self.settings.seed)
         if state == _BEGUN:
             assembly, self._start = assemble_begun(self.dataset, self.settings, self.folder)
+            self._check_reading(assembly)
         else:
             assembly, self._start = assemble_started(self.dataset, self.settings)
+        self.settings = assembly.settings  # with what `align = auto` means for these data
         # Report problems with the data before creating a folder.
         objective = make_objective(self.dataset, self.settings, assembly, self.rows)
         if assembly.model.closed_form:
@@ -119,8 +126,13 @@ class Run:
         with only_one(self.folder.path) if self.processes.main else nullcontext():
             encoded = assembly.encode_text(self.dataset)
             trainer = self._trainer(assembly, objective, encoded)
-            trainer.fit()
-            self._finish(assembly, trainer, encoded)
+            try:
+                self._tracker = self._begin_tracker()
+                trainer.fit()
+                self._finish(assembly, trainer, encoded)
+            finally:
+                if self._tracker is not None:
+                    self._tracker.close()
             self.processes.wait()
 
     def finished(self, *, resume: bool) -> bool:
@@ -163,7 +175,11 @@ class Run:
                 "`out=...`."
             )
         old, new = flatten(settings), flatten(self.settings)
-        changed = [f"{key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in new if old.get(key) != new[key]]
+        changed = [
+            f"{key}: {old.get(key)!r} then, {new.get(key)!r} now"
+            for key in new
+            if old.get(key) != new[key] and key != "training.log"
+        ]
         if changed:
             raise RunError(
                 f"{self.folder.path} was started with other settings ({'; '.join(changed[:5])}). "
@@ -175,6 +191,17 @@ class Run:
                 "another `out=...`."
             )
         return info
+
+    def _check_reading(self, assembly: Assembly) -> None:
+        """Raise ``RunError`` if the run was begun by a version that read words of this text encoder in another way."""
+        if assembly.pretrained is None or not self.folder.text_encoder.is_dir():
+            return
+        begun, now = ReadingRules.load(self.folder.text_encoder), assembly.pretrained.rules
+        if begun != now:
+            raise RunError(
+                f"{self.folder.path} was begun by another version of selfmm, which reads the {begun.pooling} token of "
+                f"this text encoder, and this one reads the {now.pooling}. Choose another `out=...` to train it again."
+            )
 
     def _info(self, assembly: Assembly, text_encoder: Path, *, finished: bool) -> RunInfo:
         manifest, model = self.dataset.manifest, assembly.model
@@ -222,6 +249,9 @@ class Run:
             info = self._info(assembly, path / self.folder.text_encoder.name, finished=False)
             (path / "run.json").write_text(to_json(info.model_dump(mode="json")), encoding="utf-8")
 
+    def _begin_tracker(self) -> Tracker | None:
+        return Tracker(self.settings, self.folder.path, self.listener) if self.processes.main else None
+
     def _trainer(self, assembly: Assembly, objective: Objective, encoded: Ragged | None) -> Trainer | AdaptTrainer:
         if assembly.model.closed_form:
             fitted = AdaptTrainer(assembly, self.dataset, self.rows, encoded, self.settings, self.scale)
@@ -256,6 +286,8 @@ class Run:
         if generator is not None:
             self._record.write(len(history), generator)
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in history])
+        if self._tracker is not None:
+            self._tracker.epoch(history[-1])
 
     def _finish(self, assembly: Assembly, trainer: Trainer | AdaptTrainer, encoded: Ragged | None) -> None:
         """Do everything that needs the best weights; after an interruption, all of it is done again."""
@@ -274,7 +306,8 @@ class Run:
         store_weights(self.folder, trainer.model, self.shared, None if named is None else named.model)
         predictions = prediction_table(self.dataset, scores)
         write_table(self.folder.path / "predictions.parquet", predictions)
-        write_json(self.folder.path / "metrics.json", self._metrics(scores, predictions, trainer, assembly))
+        metrics = self._metrics(scores, predictions, trainer, assembly)
+        write_json(self.folder.path / "metrics.json", metrics)
         if self._source == "generated" and isinstance(trainer, Trainer):
             write_table(self.folder.path / "labels.parquet", self._labels(assembly, trainer))
         write_json_lines(self.folder.path / "history.jsonl", [asdict(record) for record in trainer.history])
@@ -286,6 +319,15 @@ class Run:
                 trainer.checkpoints.finish("objective")
             self._record.clear()
         forget_start(self.folder.state)
+        self._track(metrics["splits"], trainer)
+
+    def _track(self, splits: Mapping[str, Any], trainer: Trainer | AdaptTrainer) -> None:
+        if self._tracker is None:
+            return
+        if isinstance(trainer, AdaptTrainer):
+            self._tracker.epoch(trainer.history[-1])
+        fused = {split: tasks["fusion"]["values"] for split, tasks in splits.items()}
+        self._tracker.finish(fused, trainer.best_epoch)
 
     def _labels(self, assembly: Assembly, trainer: Trainer) -> pd.DataFrame:
         generator = getattr(trainer.objective, "generator", None)
@@ -303,7 +345,7 @@ class Run:
 
     def _metrics(
         self, scores: Scores, predictions: pd.DataFrame, trainer: Trainer | AdaptTrainer, assembly: Assembly
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
         splits: dict[str, object] = {}
         for split in SPLITS:
@@ -327,7 +369,7 @@ class Run:
             notes, fit = self._untrained(scores, trainer), []
         notes += self._capitals(assembly)
         begun = start_note(self._start, fitted=assembly.model.closed_form) if self._start else ""
-        fit = [line for line in (*fit, begun) if line]
+        fit = [line for line in (*fit, begun, POOLED if assembly.pools else "") if line]
         content = {"best_epoch": trainer.best_epoch, "scale": self.scale, "splits": splits}
         return content | {"worth": asdict(worth), "notes": notes, "fit": fit}
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfmm.config.settings import Settings
+from selfmm.core.errors import WeightsError
 from selfmm.core.folders import sweep
 from selfmm.core.jobs.plan import Plan
 from selfmm.core.jobs.pool import Key, Pool, Tasks
 from selfmm.core.jobs.worker import Event, Message, module
 from selfmm.core.listener import Listener
 from selfmm.data.store import Dataset
+from selfmm.models.assembly import chosen_modalities, reads_words
+from selfmm.models.text import check_on_hand
 from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
 from selfmm.training.trainer import EpochRecord
@@ -66,14 +69,32 @@ def train_several(
     finished = [key for key in runs if Run(dataset, settings[key], runs[key], Listener()).finished(resume=resume)]
     waiting: Sequence[Key] = [key for key in runs if key not in finished]
     listener.runs_planned(plan, waiting, finished)
+    problems = _without_encoder(dataset, {key: settings[key] for key in waiting})
+    if not finished and len(problems) == len(waiting) > 0:
+        raise WeightsError(next(iter(problems.values())))
     sweep(shared / _SHARED)
     common = {"data": str(dataset.path.resolve()), "shared": str(shared.resolve() / _SHARED)}
     trainings = Trainings(
         {
             key: {**common, "out": str(runs[key].path.resolve()), "settings": settings[key].model_dump(mode="json")}
             for key in waiting
+            if key not in problems
         },
         listener,
     )
+    for key, problem in problems.items():
+        trainings.ended(key, {}, problem)
     Pool[Key](plan, module("selfmm.training.run_worker")).run(trainings)
     return {key: trainings.problems[key] for key in runs if key in trainings.problems}  # they end in any order
+
+
+def _without_encoder(dataset: Dataset, settings: Mapping[Key, Settings]) -> dict[Key, str]:
+    """Return, by key, why the text encoder of a training cannot be loaded. Each is looked for once."""
+    encoders = {key: of.text.encoder for key, of in settings.items() if reads_words(chosen_modalities(dataset, of))}
+    problems = {}
+    for name in set(encoders.values()):
+        try:
+            check_on_hand(name)
+        except WeightsError as error:
+            problems[name] = str(error)
+    return {key: problems[name] for key, name in encoders.items() if name in problems}

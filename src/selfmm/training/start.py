@@ -40,9 +40,8 @@ from selfmm.models.linear_start import begin_with_linear, heads_of_text
 from selfmm.models.reading import ReadingRules
 from selfmm.models.text import check_max_tokens
 from selfmm.runs.folder import STARTERS, RunFolder, RunInfo, StartInfo, start_folder
-from selfmm.runs.trained_model import stored_encoder
+from selfmm.runs.trained_model import ENCODER, stored_encoder
 
-_ENCODER = f"encoders.{TEXT}.model."
 # Settings of a modality that do not change how its features are read; the shapes of weights depend on the sizes.
 _SIZES_AND_RATES = {
     *("projection", "projection_dropout", "lr", "weight_decay"),
@@ -58,12 +57,15 @@ def started(settings: Settings, dataset: Dataset, own: RunFolder | None = None) 
     reading words that no starter has.
 
     Args:
-        own: the folder of the training; if it was begun from the same run, that run is not read again.
+        own: the folder of the training; if it was begun from the same run, that run is not read again. What
+            ``align = auto`` meant when it was begun still holds.
 
     Raises:
         RunError: if the other run cannot be used.
         SettingsError: if a preset or an override names another text encoder, or another way of reading.
     """
+    if settings.align == "auto" and own is not None and own.is_run:
+        settings = settings.model_copy(update={"align": own.settings().align})
     return find_model(settings.model).prepared(_reading_as_start(settings, dataset, own))
 
 
@@ -122,7 +124,7 @@ def assemble_begun(dataset: Dataset, settings: Settings, folder: RunFolder) -> t
     if not settings.start:
         return assemble(dataset, settings), None
     info, state = folder.info(), load_tensors(_stored(folder.state))
-    pretrained = stored_encoder(folder, info) if any(name.startswith(_ENCODER) for name in state) else None
+    pretrained = stored_encoder(folder, info) if any(name.startswith(ENCODER) for name in state) else None
     assembly = assemble(dataset, settings, pretrained)
     try:
         assembly.model.load_state_dict({**assembly.model.state_dict(), **state})
@@ -136,7 +138,7 @@ def store_start(state: Path, model: Model, start: StartInfo | None) -> None:
     if start is None:
         return
     named = start.encoder_weights
-    tensors = {name: value for name, value in model.state_dict().items() if not (named and name.startswith(_ENCODER))}
+    tensors = {name: value for name, value in model.state_dict().items() if not (named and name.startswith(ENCODER))}
     _stored(state).parent.mkdir(parents=True, exist_ok=True)
     save_tensors(_stored(state), tensors)
 
@@ -232,7 +234,7 @@ class _Other:
         if folder.frozen_weights.exists():
             tensors = load_tensors(folder.frozen_weights) | tensors
         start = cls(name, folder, info, folder.settings(), tensors)
-        if start.own_encoder and not any(name.startswith(_ENCODER) for name in tensors):
+        if start.own_encoder and not any(name.startswith(ENCODER) for name in tensors):
             raise RunError(f"{folder.frozen_weights} is missing. Copy the whole run folder, or train the run again.")
         return start
 
@@ -279,7 +281,7 @@ class _Other:
     def _fits(self, part: str, names: list[str], assembly: Assembly, taken: Collection[str]) -> bool:
         ours = assembly.model.state_dict()
         for name in names:
-            loaded = name.startswith(_ENCODER) and bool(self.info.encoder_weights)  # by the name of the weights
+            loaded = name.startswith(ENCODER) and bool(self.info.encoder_weights)  # by the name of the weights
             stored = self.tensors.get(name)
             if not loaded and (stored is None or stored.shape != ours[name].shape):
                 return False

@@ -112,7 +112,7 @@ def load_face_encoder(name: str) -> FaceEncoder:
 def _load(place: str, local: bool) -> tuple[Any, Mapping[str, Any]]:
     from transformers.image_processing_base import ImageProcessingMixin
 
-    model = load_transformer(place, local)
+    model = load_transformer(place, local, lambda model: getattr(model, "vision_model", model))
     prepare, _ = ImageProcessingMixin.get_image_processor_dict(place, local_files_only=local)
     return model.eval(), prepare
 
@@ -124,7 +124,7 @@ def _encoder(model: Any, prepare: Mapping[str, Any]) -> FaceEncoder:
         size = size.get("height") or size.get("shortest_edge")
     normalise = prepare.get("do_normalize", True)
     return FaceEncoder(
-        model=getattr(model, "vision_model", model),
+        model=model,
         size=int(size),
         scale=float(prepare.get("rescale_factor", 1 / 255)) if prepare.get("do_rescale", True) else 1.0,
         mean=tuple(prepare.get("image_mean", (0.5, 0.5, 0.5))) if normalise else (0.0, 0.0, 0.0),
