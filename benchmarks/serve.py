@@ -6,7 +6,21 @@
 Of ten requests, nine score a sentence and one a short recording that ``selfmm demo`` draws. Every answer is compared
 with the one that the same request got alone. The command line scores the same sentence and recording in a process of
 its own, as a program without a server would; ratios say how much faster the server answers. Nothing leaves the machine,
-and everything ends by itself: each request within two minutes.
+and everything ends by itself: each request within five minutes.
+
+Figures of one run with the starter and two workers, on two cores on which some twenty other processes were busy (so
+compare the ratios, not the times); the command took 48 s for a sentence and 58 s for a recording:
+
+    200 requests, 8 at a time: 200 x 200, none with another score
+    sentence, alone               p50 0.20 s, 242 times faster than the command; p95 1.4 s, 35 times
+    sentence, 8 at a time         p50 0.51 s,  93 times;                         p95 1.1 s, 44 times
+    recording, alone              p50 1.7 s,   33 times;                         p95 12 s,   5 times (the first one)
+    recording, 8 at a time        p50 5.9 s,   10 times;                         p95 7.6 s,  8 times
+    memory                        server 86 MB, workers 1.16 GB each (0.74 GB before the first recording)
+    kill -9 of a worker           in the middle of 100: 99 x 200, 1 x 500; two workers afterwards
+    kill -9 of the server         in the middle of 50: 16 x 200, 34 broken connections; its workers ended, the two
+                                  uploads that it left were removed by the next start, which answered
+    SIGTERM                       with 8 requests under way: 8 x 200, ended after 1.8 s
 """
 
 from __future__ import annotations
@@ -33,7 +47,7 @@ from typing import Any
 
 from selfmm import api
 
-_PATIENCE = 120.0  # seconds
+_PATIENCE = 300.0  # seconds
 _EVERY = 10  # one request in so many is a recording
 _BOUNDARY = "--selfmm"
 SENTENCES = (

@@ -67,7 +67,7 @@ def test_what_is_wrong_with_clips(tmp_path: Path) -> None:
     table = ClipTable.of(replace(dataset, samples=samples))
     assert table.warnings[:5] == [
         "it has no label, so training leaves it out",
-        "the label is outside -3 to 3",
+        "the label is outside −3 to 3",
         "another clip has the same id",
         "another clip has the same id",
         "",

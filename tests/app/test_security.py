@@ -68,6 +68,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, page: Path) -> Iterator[Loopba
         Route("/v1/refuses/{name:path}", refuses),
         Route("/v1/counts", counts, methods=["POST"]),
         Route("/v1/media/clip.html", lambda request: FileResponse(page, media_type="text/html")),
+        Route("/media/clip.html", lambda request: FileResponse(page, media_type="text/html")),
     ]
     limits = Limits(upload=3 * 2**20)
     with (
@@ -207,7 +208,7 @@ def test_pages_run_nothing_of_other_places_and_are_shown_in_no_frame(mine: Loopb
 
 
 def test_a_file_with_html_is_not_run_as_a_page(mine: Loopback) -> None:
-    for path in ("/v1/media/clip.html", "/v1/runs", "/v1/no/such"):
+    for path in ("/v1/media/clip.html", "/media/clip.html", "/v1/runs", "/v1/no/such"):
         headers = mine.ask(path).headers
         assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
         assert headers["x-content-type-options"] == "nosniff"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,13 +11,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from app.conftest import Served
 from cli.command_line import complains, selfmm
 from selfmm import api
+from selfmm.app import server
 from selfmm.app.server import PORT, listen
+from selfmm.data.store import Dataset
 
 Serve = Callable[..., Served]
 ODD = "<img src=x onerror=alert(1)>"
@@ -31,6 +35,38 @@ def odd(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Served:
         (root / name / "run.json").write_text("{}")
     (root / "empty.mp4").write_bytes(b"")
     return serve(root)
+
+
+def test_a_data_set_called_like_html_is_text_on_every_screen(
+    serve: Serve, visit: Callable[..., Any], planted: Dataset, tmp_path: Path
+) -> None:
+    shutil.copytree(planted.path, tmp_path / ODD)
+    (tmp_path / ODD / "clip<img src=x onerror=alert(2)>.mp4").write_bytes(b"")
+    served = serve(tmp_path)
+    for path in ("/", "/data", f"/data/{quote(ODD)}", "/rate", f"/rate/{quote(ODD)}", f"/runs/new?data={quote(ODD)}"):
+        window = visit(served, path)
+        window.page.on("dialog", lambda dialog, note=window.complaints.append: note(dialog.message))
+        window.page.wait_for_load_state("networkidle")
+        assert window.page.locator("img[src=x]").count() == 0
+        assert ODD in window.page.content().replace("&lt;", "<").replace("&gt;", ">")
+
+
+def test_no_script_or_template_makes_html_of_text() -> None:
+    folder = Path(server.__file__).parent
+    sources = [*folder.glob("static/*.js"), *folder.glob("templates/*.html"), *folder.rglob("*.py")]
+    assert len(sources) > 20
+    forbidden = (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "| safe",
+        "Markup(",
+        'style="',
+    )
+    found = [(path.name, word) for path in sources for word in forbidden if word in path.read_text(encoding="utf-8")]
+    assert found == []
 
 
 def test_names_are_escaped(odd: Served) -> None:

@@ -183,7 +183,10 @@ def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]
     counts = Counter(ids)
     unlabelled = np.isnan(labels) & (samples["split"] != "test").to_numpy() & bool(np.isfinite(labels).any())
     cases: list[tuple[Any, str]] = [
-        ((labels < low - slack) | (labels > high + slack), f"the label is outside {low:g} to {high:g}"),
+        (
+            (labels < low - slack) | (labels > high + slack),
+            f"the label is outside {low:g} to {high:g}".replace("-", "−"),
+        ),
         (unlabelled, "it has no label, so training leaves it out"),
         (nothing, "it has no modality at all"),
         ([counts[name] > 1 for name in ids] if len(counts) < len(ids) else [], "another clip has the same id"),

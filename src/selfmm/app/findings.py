@@ -37,7 +37,8 @@ def to_fix(found: api.Inspection) -> Iterator[Sentence]:
         low, high = found.label_range
         what = "has a label" if size == 1 else "have labels"
         yield Sentence(
-            f"{_clips(size)} {what} outside {low:g} to {high:g}. Correct them, or widen the range.", "warnings=yes"
+            f"{_clips(size)} {what} outside {_signed(low)} to {_signed(high)}. Correct them, or widen the range.",
+            "warnings=yes",
         )
     if size := found.empty_clips.count:
         yield Sentence(
@@ -104,6 +105,10 @@ def to_know(found: api.Inspection) -> Iterator[Sentence]:
         if split.clips > split.unlabelled and not (split.negative and split.positive):
             side = "negative" if split.positive else "positive"
             yield Sentence(f"No clip of the split {name} is {side}.", f"split={name}")
+
+
+def _signed(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
 
 
 def _counts(counts: dict[str, int]) -> str:

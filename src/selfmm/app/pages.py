@@ -153,8 +153,8 @@ def _failed(request: Request, status: int, message: str, headers: dict[str, str]
 def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, ScoringError):
         kind = getattr(api, error.kind, None)
-        known = isinstance(kind, type) and issubclass(kind, api.SelfmmError)
-        return KINDS.get(error.kind) or (_status_of(kind) if known else 422), str(error)
+        known = _status_of(kind) if isinstance(kind, type) and issubclass(kind, api.SelfmmError) else None
+        return KINDS.get(error.kind) or known or 422, str(error)
     status = _status_of(type(error))
     if status is not None:
         return status, str(error) or HTTPStatus(status).phrase

@@ -20,7 +20,7 @@ from selfmm.app.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-_FRESH = 3.0  # seconds for which the clips of a source are not read again
+_FRESH = 60.0  # seconds after which the words of recordings are read again
 _LOOKED_AT = 20  # clips, to see whether there are recordings
 _SOUND_ONLY = frozenset(
     (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aiff", ".aif", ".au", ".caf", ".amr")
@@ -162,11 +162,12 @@ class Rating:
 
 
 def _state_of(path: Path) -> object:
-    """Return what changes when the clips of a source may have changed; a folder of recordings every few seconds."""
+    """Return what changes when the clips of a source have changed; of a folder of recordings, also once a minute."""
     try:
         return [(path / name).stat().st_mtime_ns for name in (parts.MANIFEST, parts.TABLE)]
     except OSError:
-        return time.monotonic() // _FRESH
+        folders = [path, *(file for file in path.iterdir() if file.is_dir())]  # a new file changes its folder
+        return [folder.stat().st_mtime_ns for folder in folders], time.monotonic() // _FRESH
 
 
 def has_pictures(path: str) -> bool:

@@ -39,7 +39,7 @@ def plan(source: Source) -> dict[str, Any]:
         "total": len(source.clips),
         "problem": problem,
         "steps": _steps(source, clips, len(alone)),
-        "expect": _expectations(labelled, len(alone)),
+        "expect": [*_expectations(labelled, len(alone)), *_advice(source)],
     }
 
 
@@ -72,6 +72,16 @@ def _expectations(labelled: int, alone: int) -> list[str]:
     third = f"{few}The run says how far off its scores are on your clips, and which carry no information."
     only = [] if labelled or not alone else ["Ratings of single modalities alone do not suffice: rate whole clips too."]
     return [first, second, third, *only]
+
+
+def _advice(source: Source) -> list[str]:
+    """Return what would make the measurement of the model fairer."""
+    if source.is_dataset or source.clips["video"].fillna("").any():
+        return []
+    return [
+        "If a speaker is in several recordings, put them into a subfolder. Then the model is measured on "
+        "speakers that it has not met."
+    ]
 
 
 def training(rating: Rating, source: Source, recogniser: str) -> tuple[list[list[str]], str]:

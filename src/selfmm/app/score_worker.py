@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,8 @@ def _predictions(
         for result in api.predict_each(model, clip, lanes=True, listener=progress, **options):
             if isinstance(result, api.Failure):
                 raise FailedError(result.reason)
-            predictions.append(result)
             timeline.add(result)
+            predictions.append(replace(result, lanes=None) if long else result)  # the lanes of windows overlap
             if long:
                 send({"span": timeline.last})
     except api.RunError as error:

@@ -37,7 +37,8 @@ _POLICY = "; ".join(
     )
 )
 _NO_PAGE = "default-src 'none'; frame-ancestors 'none'; sandbox"
-"""For data, which a browser must not run as a page, whatever a file holds."""
+_DATA = ("/v1/", "/media/")
+"""What a browser must not run as a page, whatever a file holds."""
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -220,7 +221,7 @@ def _with_headers(send: Send, path: str, body: _Body) -> Send:
             if message["status"] >= 400:
                 await body.drain()
             headers = MutableHeaders(scope=message)
-            headers.setdefault("content-security-policy", _NO_PAGE if path.startswith("/v1/") else _POLICY)
+            headers.setdefault("content-security-policy", _NO_PAGE if path.startswith(_DATA) else _POLICY)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("cache-control", "no-store")

@@ -85,7 +85,7 @@ def saved(page: Any) -> None:
 
 def refused(window: Any) -> None:
     """Take the complaints of the browser about a server that is not there off the list."""
-    window.complaints[:] = [line for line in window.complaints if "ERR_CONNECTION_REFUSED" not in line]
+    window.complaints[:] = [line for line in window.complaints if "net::ERR_" not in line]
 
 
 def press(page: Any, key: str) -> None:
@@ -303,7 +303,7 @@ def test_a_wrong_act_is_refused_with_a_reason(rating: Any, folder: Path) -> None
         return status, json.loads(answer).get("error", "")
 
     good = {"id": "clip0", "target": "clip", "rater": "Ann", "label": 1.0}
-    assert post({"source": "talks", "acts": [{**good, "label": 9}]})[0] == 422
+    assert post({"source": "talks", "acts": [{**good, "label": 9}]})[0] == 400
     assert post({"source": "talks", "acts": [{**good, "id": "nobody"}]}) == (404, "There is no clip 'nobody' in talks.")
     assert post({"source": "talks", "acts": [{"id": "clip0"}]})[0] == 400
     assert post({"source": "talks", "acts": [3]})[0] == 400

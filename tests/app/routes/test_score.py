@@ -15,7 +15,9 @@ import pytest
 
 pytest.importorskip("av", reason="recordings are read by PyAV")
 
+from features.portraits import clip as real_clip
 from features.recordings import write_recording
+from selfmm.core import weights
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.features.clips.listing import read_clips
@@ -129,7 +131,11 @@ def test_a_film_of_the_folder_with_its_words(app: Any, visit: Visit, film: str, 
     assert page.locator("#words").inner_text().split() == text.split()
     shaded = page.locator("#words a.w[title]")
     assert shaded.count() == len(text.split())
-    assert page.locator("#words a[class*=' p'], #words a[class*=' n']").count() > 0
+    assert all(
+        title.startswith(("adds ", "takes away ")) for title in shaded.evaluate_all("all => all.map(a => a.title)")
+    )
+    shades = "import('/static/score_words.js').then(m => [1, 0.5, 0.01, 0, -0.3, -2, null].map(v => m.shade(v, 1)))"
+    assert page.evaluate(shades) == ["p4", "p2", "", "", "n1", "n4", ""]
     shaded.nth(1).click()
     page.wait_for_url("**t=*")
     _, result = ask(app, f"/v1/scores/{film}/result{AT}")
@@ -419,3 +425,24 @@ def test_axe_and_a_phone(app: Any, visit: Visit, film: str, dark: bool) -> None:
             item for item, full in zip(serious, found, strict=True) if full["impact"] in ("serious", "critical")
         ] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.slow
+def test_a_real_speaker_and_the_starter(serve: Callable[..., Any], visit: Visit, tmp_path: Path) -> None:
+    """Somebody says: and Sucker Punch is a failure, but like a really ambitious, weird, interesting failure."""
+    film = real_clip("mosi_Oz06ZWiO20M_6.mp4")
+    for name in ("face", "tiny.en", "e5"):
+        if weights.find(name) is None:
+            pytest.skip(f"the weights of {name} are not on this machine")
+    page = visit(serve(tmp_path), "/score").page
+    page.set_input_files("#files", film)
+    page.wait_for_url("**/score/*", timeout=PATIENCE)
+    page.locator("#exports a", has_text="PNG").wait_for(timeout=2 * PATIENCE)
+    assert "negative" in page.locator(".verdict").inner_text()
+    failure = page.locator("#words a", has_text="failure,")
+    assert "takes away" in (failure.get_attribute("title") or "")
+    assert "no score" in page.locator("#scores .bar-row", has_text="Voice").inner_text()
+    failure.click()
+    assert page.locator("#box").is_visible()
+    lanes = page.locator("#lanes").inner_text()
+    assert all(name in lanes for name in ("Words", "Loudness", "Pitch", "Smile", "Lowered brows", "Face found"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -175,7 +174,7 @@ def _add(request: Request, content: dict[str, Any]) -> Response:
     if not isinstance(entries, list) or not 0 < len(entries) <= _MOST:
         raise RequestError(f"A request has a list of 1 to {_MOST} acts.")
     try:
-        acts = [replace(api.Act.from_json(entry), time="") for entry in entries]
+        acts = [api.Act.from_json(entry).checked(source.ratings.label_range) for entry in entries]
     except (TypeError, AttributeError) as error:
         raise RequestError(f"An act lacks something: {error}.") from error
     if unknown := [act.id for act in acts if act.id not in source.clips.index]:

@@ -173,7 +173,9 @@ function show(answer) {
   count.replaceChildren(element("b", {}, all ? many(answer.total) : answer.matched.toLocaleString("en")), all ? "" : ` of ${many(answer.total)}`);
   const edge = (name) => (values.get(name) ? Number(values.get(name)) : null);
   histogram?.show(answer.histogram, answer.unlabelled, edge("from"), edge("to"));
-  document.getElementById("none").hidden = answer.matched > 0;
+  const none = document.getElementById("none");
+  none.hidden = answer.matched > 0;
+  if (!answer.total) none.textContent = "This data set has no clips. Make it again from recordings or features that have some.";
   document.getElementById("list").hidden = answer.matched === 0;
   list.reset(answer.matched, answer.rows);
   list.show(values.get("view") === "grid" ? "grid" : "table");

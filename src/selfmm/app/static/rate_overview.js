@@ -91,11 +91,11 @@ function disagreement(row, names, [low, high], linkTo) {
   span.style.left = place(Math.min(...labels));
   span.style.width = `${((Math.max(...labels) - Math.min(...labels)) / (high - low)) * 100}%`;
   lane.append(element("span", { class: "line" }), span);
-  const seen = new Set();
+  const seen = {};
   for (const [name, label] of Object.entries(row.labels).sort((one, other) => one[1] - other[1])) {
     const mark = dot(name, names.indexOf(name));
-    if (seen.has(label)) mark.classList.add("again"); // next to the dot of another rater with the same label
-    seen.add(label);
+    mark.style.marginLeft = `${(seen[label] ?? 0) * 1.3}rem`; // next to the dots of others with the same label
+    seen[label] = (seen[label] ?? 0) + 1;
     mark.style.left = place(label);
     mark.title = `${name}: ${labelText(label, [low, high])}`;
     lane.append(mark);

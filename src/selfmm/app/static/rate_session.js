@@ -177,8 +177,8 @@ export class Session {
     byId("finished").hidden = false;
     byId("finished-title").textContent = "All done";
     const skipped = this.tasks.filter((task) => this.done.get(placeOf(task)) === null).length;
-    const left = skipped ? ` You skipped ${skipped}.` : "";
-    byId("finished-text").textContent = `You have been through ${this.tasks.length === 1 ? "the clip" : `all ${this.tasks.length}`}.${left}`;
+    const rated = this.tasks.length - skipped;
+    byId("finished-text").textContent = `You rated ${rated} and skipped ${skipped} of ${this.tasks.length}. Thank you.`;
     byId("finished-title").focus();
     this.onFinished();
   }

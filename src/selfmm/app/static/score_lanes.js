@@ -379,7 +379,9 @@ export class Lanes {
       }
     });
     this.ink.strokeStyle = this.ink.fillStyle = this.colour(colour);
-    this.ink.lineWidth = width;
+    const dense = runs.length && runs[0].length > 2 && runs[0][1][0] - runs[0][0][0] < 1.5; // lows and highs in turn
+    this.ink.lineWidth = dense ? 0.8 : width;
+    this.ink.globalAlpha = dense ? 0.7 : 1;
     this.ink.lineJoin = "round";
     for (const points of runs) {
       this.ink.beginPath();
@@ -393,10 +395,11 @@ export class Lanes {
       if (floor === undefined) continue;
       this.ink.lineTo(points.at(-1)[0], floor);
       this.ink.lineTo(points[0][0], floor);
-      this.ink.globalAlpha = 0.15;
+      this.ink.globalAlpha = dense ? 0 : 0.15;
       this.ink.fill();
-      this.ink.globalAlpha = 1;
+      this.ink.globalAlpha = dense ? 0.7 : 1;
     }
+    this.ink.globalAlpha = 1;
   }
 
   drawFound(box, name) {

@@ -160,7 +160,7 @@ export class Transcript {
     node.classList.add("now");
     const box = this.root;
     if (box.scrollHeight <= box.clientHeight + 4 || box.matches(":hover") || box.contains(document.activeElement)) return;
-    const top = node.offsetTop - box.offsetTop;
+    const top = node.offsetTop; // in the box, which is positioned
     if (top < box.scrollTop + 20 || top > box.scrollTop + box.clientHeight - 60) box.scrollTop = top - box.clientHeight / 3;
   }
 }
