@@ -348,3 +348,19 @@ def test_many_threads_lose_nothing(make: Any) -> None:
     for thread in threads:
         thread.join()
     assert sorted(done) == sorted([number % 7 + 1] for number in range(60))
+
+
+def test_a_second_process_starts_only_if_the_first_is_busy(make: Any) -> None:
+    scoring = make(workers=2)
+    pids = []
+    for _ in range(3):
+        quick, events = score(scoring, "quick")
+        assert quick.wait(20)
+        pids.append(events[0]["prediction"]["about"]["pid"])
+    assert len(set(pids)) == 1
+    slow, _ = score(scoring, "wait 1")
+    wait_for(lambda: slow.status == "running")
+    other, events = score(scoring, "quick")
+    assert other.wait(20)
+    assert events[0]["prediction"]["about"]["pid"] not in pids
+    assert slow.wait(20)

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError
 from selfmm.app.locks import is_held
@@ -204,10 +206,11 @@ def _terminate(pid: int) -> None:
     The command is in the group of the process, whose number the system gives to no other while the group lives.
     """
     try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGTERM)
+        lives = psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        lives = False
+    with suppress(ProcessLookupError):
+        (os.kill if lives else os.killpg)(pid, signal.SIGTERM)
 
 
 def is_starting(state: Mapping[str, Any]) -> bool:

@@ -142,6 +142,7 @@ class Scoring:
         self._first, self._module = first, module
         self._changed = threading.Condition()
         self._queue: list[Task] = []
+        self._idle = 0  # processes that wait for work
         self._running: set[Task] = set()
         self._open, self._ended = True, False
         self._ready: list[str] = []  # the problem of each worker that was started first, or ""
@@ -218,16 +219,23 @@ class Scoring:
         for thread in self._threads:
             thread.join(_END)
 
-    def _take(self) -> list[Task]:
-        """Wait for work, and return the tasks to do next: one, or several with sentences. Empty: there is no more."""
+    def _take(self, *, loaded: bool) -> list[Task]:
+        """Wait for work, and return the tasks to do next: one, or several with sentences. Empty: there is no more.
+
+        Args:
+            loaded: whether there is a process for them already. A new one is started only if all others are busy.
+        """
         with self._changed:
+            self._idle += loaded
             while True:
                 self._queue = [task for task in self._queue if not task.over]
-                if self._queue:
+                if self._queue and (loaded or not self._idle):
                     break
                 if self._ended:
                     return []
                 self._changed.wait()
+            self._idle -= loaded
+            self._changed.notify_all()  # if more tasks wait, one may need a new process
             first = self._queue[0]
             if time.monotonic() - first.began < _PATIENCE:
                 first = next((task for task in self._queue if task._short), first)
@@ -243,7 +251,7 @@ class Scoring:
 
     def _work(self) -> None:
         worker = self._warm() if self._first is not None else None
-        while group := self._take():
+        while group := self._take(loaded=worker is not None):
             try:
                 if worker is not None and not worker.alive:  # it was killed while it was idle
                     worker.kill()

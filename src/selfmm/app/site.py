@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import psutil
+
 from selfmm.app.analysis import Analyses
 from selfmm.app.clip_runs import ClipRuns
 from selfmm.app.clip_table import ClipTables
@@ -20,6 +22,13 @@ from selfmm.app.scoring import Scoring
 from selfmm.app.scratch import Scratch
 from selfmm.app.state import State
 from selfmm.app.workspace import Workspace
+
+_ROOM = 6 * 2**30  # bytes of free memory for a second process that scores
+
+
+def _workers() -> int:
+    """Return the number of processes that score: with two, a short clip does not wait for a long one."""
+    return 2 if psutil.virtual_memory().available >= _ROOM else 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Site:
     workspace: Workspace
     state: State
     limits: Limits = field(default_factory=Limits)
-    scoring: Scoring = field(default_factory=Scoring)
+    scoring: Scoring = field(default_factory=lambda: Scoring(workers=_workers()))
 
     @cached_property
     def jobs(self) -> Jobs:
