@@ -69,10 +69,9 @@ class Row:
     @property
     def title(self) -> str:
         """The name, with what the row is if it is not a system trained here."""
-        published = f" (published, {self.source})" if self.source else " (published)"
-        return self.name + {"published": published, "trivial": " (trivial)", "failed": " (no result)"}.get(
-            self.kind, ""
-        )
+        published = f"published, {self.source}" if self.source else "published"
+        what = {"published": published, "trivial": "trivial", "failed": "no result"}.get(self.kind)
+        return f"{self.name} ({what})" if what else self.name
 
     @property
     def seeds(self) -> int:
