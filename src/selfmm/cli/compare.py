@@ -70,14 +70,15 @@ def compare(
             jobs=jobs,
             listener=listener,
         )
-    several = isinstance(result, api.Comparisons)
-    parts = list(result.parts.values()) if several else [result]
-    for part in parts:
-        _show(console, part.table, "" if several else f"{result.folder}: {_FILES.format('comparison')}, and every run")
-    if several:
-        files = "comparison.md, .csv, .tex, .bib, .html of all data sets, and a folder for each"
-        console.print(Text(f"{result.folder}: {files}"), soft_wrap=True)
-    _check([part.grid for part in parts])
+    if not isinstance(result, api.Comparisons):
+        _show(console, result.table, f"{result.folder}: {_FILES.format('comparison')}, and every run")
+        _check([result.grid])
+        return
+    for part in result.parts.values():
+        _show(console, part.table, "")
+    files = "comparison.md, .csv, .tex, .bib, .html of all data sets, and a folder for each"
+    console.print(Text(f"{result.folder}: {files}"), soft_wrap=True)
+    _check([part.grid for part in result.parts.values()])
 
 
 def ablate(

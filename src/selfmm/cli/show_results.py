@@ -24,7 +24,6 @@ from selfmm.cli.show_settings import plain_value
 
 if TYPE_CHECKING:
     from selfmm.api import Tuning  # imports Optuna, which is an extra
-    from selfmm.api.parts import ExperimentRow
     from selfmm.api.parts import Table as ExperimentTable
 
 _ROWS_SHOWN = 40
@@ -62,7 +61,8 @@ def experiment_table(results: ExperimentTable, width: int) -> Group:
     """Lay out mean and deviation per system, with as many of the chosen metrics as fit into ``width`` characters."""
     table = Table(title=results.title, box=box.SIMPLE_HEAD, pad_edge=False)
     reasons = list(dict.fromkeys(row.note for row in results.rows if row.note))
-    names = [_system(row, reasons) for row in results.rows]
+    marks = [f" [{reasons.index(row.note) + 1}]" if row.note else "" for row in results.rows]
+    names = [row.title + mark for row, mark in zip(results.rows, marks, strict=True)]
     metrics = [key for key in results.columns if key in results.metrics] or results.metrics
     shown = metrics[: max(1, (width - max(map(len, names)) - 20) // 18)]
     for number, name in enumerate(["", *map(head, shown), "Δ MAE", "p"]):
@@ -85,12 +85,6 @@ def experiment_table(results: ExperimentTable, width: int) -> Group:
     notes = [f"[{number}] {as_options(note)}" for number, note in enumerate(reasons, start=1)]
     notes.append(f"Δ MAE: difference from {results.baseline}, with its p value after Holm's correction")
     return Group(table, *map(Text, [*notes, *legend(results, shown)[:1]]))
-
-
-def _system(row: ExperimentRow, reasons: Sequence[str]) -> str:
-    source = f" (published, {row.source})" if row.source else " (published)"
-    mark = f" [{reasons.index(row.note) + 1}]" if row.note else ""
-    return row.name + (source if row.kind == "published" else "") + mark
 
 
 def figure_table(*names: object) -> Table:

@@ -29,7 +29,7 @@ import pandas as pd
 from selfmm.core.errors import DatasetError
 from selfmm.core.files import atomic_file, explain
 from selfmm.core.messages import first_line, some
-from selfmm.data.tables.altered_ids import altered
+from selfmm.data.altered_ids import altered
 
 CORRECTIONS = "corrections.parquet"
 _NUMBERS = ("label", "weight")

@@ -30,6 +30,7 @@ from selfmm.data.store import Dataset, as_dataset
 from selfmm.experiments.cases import ABLATIONS, FULL, ablation_cases
 from selfmm.experiments.compare import make_table, metrics_of, write_results
 from selfmm.experiments.curves import Curves, draw_curves
+from selfmm.experiments.formats import notebook_table
 from selfmm.experiments.grid import Case, Grid, run_grid
 from selfmm.experiments.robustness import robustness
 from selfmm.experiments.table import Table, chosen_columns
@@ -60,7 +61,7 @@ class Ablation:
         return f"<Ablation in {self.folder}: {list(self.tables.values())!r}>"
 
     def _repr_html_(self) -> str:
-        return "".join(table._repr_html_() for table in self.tables.values())
+        return "".join(map(notebook_table, self.tables.values()))
 
 
 def ablate(

@@ -44,7 +44,7 @@ from selfmm.evaluation.metrics import DESCRIPTIONS, evaluate, scale_for
 from selfmm.experiments.baselines import trivial_answers
 from selfmm.experiments.case_study import case_table, cases_html, cases_latex, cases_markdown
 from selfmm.experiments.cases import case_names, model_cases
-from selfmm.experiments.formats import Part, bibliography_of, to_html, to_latex, to_markdown
+from selfmm.experiments.formats import Part, bibliography_of, notebook_table, to_html, to_latex, to_markdown
 from selfmm.experiments.grid import Grid, RunKey, check_packages, run_grid
 from selfmm.experiments.paired import Difference, compare_systems, holm
 from selfmm.experiments.picture import table_picture
@@ -78,7 +78,7 @@ class Comparison:
         return f"<Comparison in {self.folder}: {self.table!r}>"
 
     def _repr_html_(self) -> str:
-        return self.table._repr_html_()
+        return notebook_table(self.table)
 
 
 def compare(

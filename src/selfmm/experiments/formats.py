@@ -122,13 +122,6 @@ def _head(name: str, table: Table) -> str:
     return f"MAE minus {table.baseline}'s" if name == "difference" else _FACT_HEADS.get(name) or head(name)
 
 
-def _plain_name(row: Row, mark: str) -> str:
-    published = f" (published, {row.source})" if row.source else " (published)"
-    return (
-        row.name + {"published": published, "trivial": " (trivial)", "failed": " (no result)"}.get(row.kind, "") + mark
-    )
-
-
 def _figure(row: Row | None, key: str, best: float, style: _Style) -> str:
     mean, deviation = (math.nan, math.nan) if row is None else (row.mean(key), row.deviation(key))
     shown = style.text(cell(key, mean))
@@ -169,7 +162,7 @@ _MARKDOWN = _Style(
     _markdown,
     lambda text: f"**{text}**",
     lambda text: f" ± {text}",
-    lambda row, mark: _markdown(_plain_name(row, mark)),
+    lambda row, mark: _markdown(row.title + mark),
 )
 
 
@@ -323,7 +316,7 @@ _HTML = _Style(
     str,
     lambda text: Markup("<b>{}</b>").format(Markup(text)),
     lambda text: Markup(" <small>± {}</small>").format(text),
-    _plain_name,
+    lambda row, mark: row.title + mark,
 )
 
 

@@ -67,6 +67,13 @@ class Row:
         return "run" if self.kind == "failed" else self.kind
 
     @property
+    def title(self) -> str:
+        """The name, with what the row is if it is not a system trained here."""
+        published = f"published, {self.source}" if self.source else "published"
+        what = {"published": published, "trivial": "trivial", "failed": "no result"}.get(self.kind)
+        return f"{self.name} ({what})" if what else self.name
+
+    @property
     def seeds(self) -> int:
         return max((len(values) for values in self.figures.values()), default=0)
 
@@ -107,11 +114,6 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<Table {self.title!r}: {', '.join(row.name for row in self.rows)}>"
-
-    def _repr_html_(self) -> str:
-        from selfmm.experiments.formats import notebook_table
-
-        return notebook_table(self)
 
     def shown(self, *, facts: Sequence[str] = FACTS) -> tuple[str, ...]:
         """Return the chosen columns; without a choice, all metrics and these facts."""

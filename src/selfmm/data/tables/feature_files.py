@@ -18,9 +18,9 @@ import numpy.typing as npt
 from selfmm.core.errors import SourceError
 from selfmm.core.files import is_stray
 from selfmm.core.messages import clips, first_line, some
+from selfmm.data.altered_ids import altered
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
 from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
-from selfmm.data.tables.altered_ids import altered
 from selfmm.data.writer import Frames
 
 Array = npt.NDArray[Any]

@@ -10,8 +10,8 @@ import pytest
 
 from data.builders import savez
 from selfmm.core.errors import SourceError
+from selfmm.data.altered_ids import altered
 from selfmm.data.ratings import find_problems
-from selfmm.data.tables.altered_ids import altered
 from selfmm.data.tables.reader import read_table_source
 
 
