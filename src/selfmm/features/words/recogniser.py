@@ -282,8 +282,11 @@ def _load(name: str, threads: int) -> Any:
         model.feature_extractor.mel_filters = _Bands(model.feature_extractor.mel_filters)
         return model
 
+    from faster_whisper import utils
+
+    repository = getattr(utils, "_MODELS", {}).get(name, "")  # small is Systran/faster-whisper-small
     instead = "use tiny.en, base or a local folder"
-    return load_named(name, "speech recogniser", holds=_HOLDS, instead=instead, load=load)
+    return load_named(name, "speech recogniser", holds=_HOLDS, instead=instead, load=load, repository=repository)
 
 
 @contextmanager
