@@ -31,12 +31,13 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     return session
 
 
-def load(name: str, calls: list[tuple[str, bool]]) -> str:
+def load(name: str, calls: list[tuple[str, bool]], repository: str = "") -> str:
     def call(place: str, local: bool) -> str:
         calls.append((place, local))
         return "model"
 
-    return load_named(name, "text encoder", holds="config.json", instead="choose minilm", load=call)
+    given: dict[str, Any] = {"holds": "config.json", "instead": "choose minilm", "repository": repository}
+    return load_named(name, "text encoder", load=call, **given)
 
 
 def test_a_hub_that_cannot_be_reached_is_asked_once(session: Session) -> None:
@@ -62,6 +63,17 @@ def test_what_is_in_its_cache_is_read_from_there(
     calls: list[tuple[str, bool]] = []
     assert load("somebody/model", calls) == "model"
     assert calls == [("somebody/model", True)]
+
+
+def test_a_model_with_another_name_on_the_hub(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``small`` of the speech recognisers is somebody's repository there."""
+    cached = {"somebody/whisper-small": "/cache/config.json"}
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, file: cached.get(name))
+    calls: list[tuple[str, bool]] = []
+    load("small", calls, repository="somebody/whisper-small")
+    assert calls == [("small", True)]
+    with pytest.raises(WeightsError, match="nor in the hub's cache"):
+        load("small", calls)
 
 
 def test_a_hub_that_answers_is_used(session: Session) -> None:

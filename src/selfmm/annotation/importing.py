@@ -156,8 +156,8 @@ def _read(path: Path, ids: Collection[str]) -> Ratings:
         return read_sheet(path, ids)
     refuse_other(path)
     raise SourceError(
-        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .xlsx, .parquet), a Label "
-        "Studio export (.json), or the ratings given in the app (.jsonl)."
+        f"{path} is not a kind of file that can be imported. Pass a filled sheet (.csv, .tsv, .xlsx, .parquet), a "
+        "Label Studio export (.json), or the ratings given in the app (.jsonl)."
     )
 
 

@@ -15,7 +15,9 @@ _PATIENCE = 10.0  # seconds
 _UNUSED = ("pooler.", "masked_spec_embed", "mask_token")  # parts of models that nothing here computes with
 
 
-def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable[[str, bool], Loaded]) -> Loaded:
+def load_named(
+    name: str, what: str, *, holds: str, instead: str, load: Callable[[str, bool], Loaded], repository: str = ""
+) -> Loaded:
     """Load a model by the name of its folder or by its name on the hub. Only the latter may use the network.
 
     Args:
@@ -24,12 +26,13 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         holds: what a folder must contain.
         instead: what to do if the hub has no such model.
         load: function of a folder or hub name, and of whether only local files may be read.
+        repository: the model's name on the hub, if it is another.
 
     Raises:
         WeightsError: if the model is missing, or cannot be reached or read.
     """
     folder = Path(name).expanduser()
-    is_folder, offline = folder.is_dir(), why_offline(name, what, instead)
+    is_folder, offline = folder.is_dir(), why_offline(name, what, instead, repository)
     try:
         return load(str(folder) if is_folder else name, is_folder or bool(offline))
     except WeightsError:
@@ -41,7 +44,7 @@ def load_named(name: str, what: str, *, holds: str, instead: str, load: Callable
         raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)}. {advice}") from error
 
 
-def why_offline(name: str, what: str, instead: str) -> str:
+def why_offline(name: str, what: str, instead: str, repository: str = "") -> str:
     """Return why only files on this machine can be read of a model on the hub; empty for a folder, or if it is asked.
 
     Without this, the hub's client would repeat every request for a minute, also for a model that is on this machine.
@@ -60,7 +63,7 @@ def why_offline(name: str, what: str, instead: str) -> str:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
+        cached = isinstance(try_to_load_from_cache(repository or name, "config.json"), str)
     except HFValidationError as error:
         raise WeightsError(
             f"there is no folder {name!r}, and it is not a name on the hub either, so there is no such {what}. Check "
@@ -69,7 +72,7 @@ def why_offline(name: str, what: str, instead: str) -> str:
     reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
     if not reason:
         try:
-            get_session().head(f"{constants.ENDPOINT}/{name}/resolve/main/config.json", timeout=_PATIENCE)
+            get_session().head(f"{constants.ENDPOINT}/{repository or name}/resolve/main/config.json", timeout=_PATIENCE)
         except Exception as error:  # of the HTTP library, which differs between versions of the hub's client
             reason = f"the hub cannot be reached: {first_line(error)}"
     if reason and not cached:

@@ -179,6 +179,8 @@ def test_a_local_name_never_asks_the_network(tmp_path: Path, monkeypatch: pytest
         return SimpleNamespace(supported_languages=["en"], feature_extractor=SimpleNamespace(mel_filters=None))
 
     monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=model))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.get_session", lambda: SimpleNamespace(head=lambda *_, **__: None))
     for name in ("model.bin", "config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"{}")
     load_recogniser.cache_clear()

@@ -283,7 +283,16 @@ def _load(name: str, threads: int) -> Any:
         return model
 
     instead = "use tiny.en, base or a local folder"
-    return load_named(name, "speech recogniser", holds=_HOLDS, instead=instead, load=load)
+    return load_named(name, "speech recogniser", holds=_HOLDS, instead=instead, load=load, repository=_repository(name))
+
+
+def _repository(name: str) -> str:
+    """Return the name on the hub of a recogniser that has a shorter one: ``small`` is Systran/faster-whisper-small."""
+    try:
+        from faster_whisper.utils import _MODELS
+    except ImportError:  # it is not part of the library's public names
+        return ""
+    return str(_MODELS.get(name, ""))
 
 
 @contextmanager
