@@ -69,6 +69,7 @@ def test_filters_and_order_are_in_the_link(shown: Any, visit: Visit) -> None:
     page.wait_for_url("**/runs?q=second")
     assert names(page) == ["runs/second"]
     page.get_by_role("link", name="Show all").click()
+    page.wait_for_load_state("networkidle")  # the script of the page listens
     page.get_by_label("State").select_option("unfinished")
     page.wait_for_url("**state=unfinished*")
     assert names(page) == ["runs/unfinished"]
