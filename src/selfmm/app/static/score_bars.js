@@ -51,7 +51,7 @@ export function bars(scores, bands, verdicts, facts) {
     else if (verdict) rows.push(row(title, score, null, range, true, verdict, name === "fusion"));
     else {
       const band = bands?.[name];
-      const text = band ? `4 of 5 within ${figure(band[0], range)} to ${figure(band[1], range)}` : "";
+      const text = band ? `4 of 5 within ${figure(band[0], range)} to ${figure(band[1], range)}` : "how far off is not known";
       rows.push(row(title, score, band, range, false, text, name === "fusion"));
     }
   }
