@@ -148,6 +148,11 @@ def test_two_runs_are_ticked_and_compared_clip_by_clip(shown: Any, visit: Visit)
     assert link.startswith("/data/data?clip=")
 
 
+def test_a_short_link_leads_to_the_comparison(shown: Any, visit: Visit) -> None:
+    page = visit(shown, "/runs?compare=runs/first,runs/second").page
+    assert page.url == f"{shown.base}/runs/compare?a=runs/first&b=runs/second"
+
+
 def test_the_comparison_counts_only_clips_that_both_have_scored(shown: Any) -> None:
     import pandas as pd
 
