@@ -294,7 +294,7 @@ def test_closing_ends_workers_also_a_hanging_one(make: Any) -> None:
     wait_for(lambda: hanging.status == "running")
     scoring.close(0.1)
     assert (hanging.status, waiting.status) == ("cancelled", "cancelled")
-    assert not _command(pid(events))
+    assert _ended(pid(events))
     assert not any(thread.is_alive() for thread in scoring._threads)
 
 
