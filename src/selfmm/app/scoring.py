@@ -142,8 +142,8 @@ class Scoring:
         self._first, self._module = first, module
         self._changed = threading.Condition()
         self._queue: list[Task] = []
-        self._idle = 0  # processes that wait for work
-        self._running: set[Task] = set()
+        self._loaded: set[int] = set()  # the threads that have a process
+        self._running: list[list[Task]] = []
         self._open, self._ended = True, False
         self._ready: list[str] = []  # the problem of each worker that was started first, or ""
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
@@ -182,7 +182,12 @@ class Scoring:
     def running(self) -> int:
         """The number of tasks that are being worked on."""
         with self._changed:
-            return sum(not task.over for task in self._running)
+            return sum(not task.over for group in self._running for task in group)
+
+    @property
+    def _busy(self) -> int:
+        """The number of processes that are working."""
+        return sum(any(not task.over for task in group) for group in self._running)
 
     @property
     def stopping(self) -> bool:
@@ -213,7 +218,7 @@ class Scoring:
         for task in waiting:
             task.cancel()
         deadline = time.monotonic() + patience
-        for task in list(self._running):
+        for task in [task for group in self._running for task in group]:
             if not task.wait(max(deadline - time.monotonic(), 0.0)):
                 task.cancel()
         for thread in self._threads:
@@ -226,16 +231,14 @@ class Scoring:
             loaded: whether there is a process for them already. A new one is started only if all others are busy.
         """
         with self._changed:
-            self._idle += loaded
+            (self._loaded.add if loaded else self._loaded.discard)(threading.get_ident())
             while True:
                 self._queue = [task for task in self._queue if not task.over]
-                if self._queue and (loaded or not self._idle):
+                if self._queue and (loaded or self._busy >= len(self._loaded)):
                     break
                 if self._ended:
                     return []
                 self._changed.wait()
-            self._idle -= loaded
-            self._changed.notify_all()  # if more tasks wait, one may need a new process
             first = self._queue[0]
             if time.monotonic() - first.began < _PATIENCE:
                 first = next((task for task in self._queue if task._short), first)
@@ -246,7 +249,8 @@ class Scoring:
                         break
                     group.append(task)
             self._queue = [task for task in self._queue if task not in group]
-            self._running.update(group)
+            self._running.append(group)
+            self._changed.notify_all()  # if more tasks wait, one may need a new process
             return group
 
     def _work(self) -> None:
@@ -265,7 +269,7 @@ class Scoring:
                     worker.kill()
             finally:
                 with self._changed:
-                    self._running.difference_update(group)
+                    self._running.remove(group)
             if worker is not None and not worker.alive:
                 worker.kill()  # and reap
                 worker = self._replaced() if self._first is not None else None

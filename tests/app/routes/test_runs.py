@@ -69,6 +69,7 @@ def test_filters_and_order_are_in_the_link(shown: Any, visit: Visit) -> None:
     page.wait_for_url("**/runs?q=second")
     assert names(page) == ["runs/second"]
     page.get_by_role("link", name="Show all").click()
+    page.wait_for_load_state("networkidle")  # the script of the page listens
     page.get_by_label("State").select_option("unfinished")
     page.wait_for_url("**state=unfinished*")
     assert names(page) == ["runs/unfinished"]
@@ -145,6 +146,11 @@ def test_two_runs_are_ticked_and_compared_clip_by_clip(shown: Any, visit: Visit)
     link = page.locator("#compared tbody th a").first.get_attribute("href")
     assert link is not None
     assert link.startswith("/data/data?clip=")
+
+
+def test_a_short_link_leads_to_the_comparison(shown: Any, visit: Visit) -> None:
+    page = visit(shown, "/runs?compare=runs/first,runs/second").page
+    assert page.url == f"{shown.base}/runs/compare?a=runs/first&b=runs/second"
 
 
 def test_the_comparison_counts_only_clips_that_both_have_scored(shown: Any) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from selfmm.api import parts
 from selfmm.app.comparison_table import comparison_rows
 from selfmm.app.pages import page, site_of
-from selfmm.app.routes import run_page
+from selfmm.app.routes import run_data, run_page
 from selfmm.app.run_table import Summary, columns_of, differing, setting_text
 
 _SHOWN = 200  # rows on a page
@@ -27,6 +27,8 @@ _STATES = ("finished", "training", "unfinished", "damaged")
 def table(request: Request) -> Response:
     """The table of all runs; the link says which are shown, and in which order."""
     site = site_of(request)
+    if "compare" in request.query_params:
+        return RedirectResponse(f"/runs/compare?{request.url.query}", status_code=303)
     query = {key: request.query_params.get(key, "") for key in _QUERY}
     everything = site.runs.all()
     listed = [run for run in everything if query["seeds"] == "each" or not run.member]
@@ -172,4 +174,4 @@ def when(seconds: float) -> str:
     return "just now"
 
 
-routes = [Route("/runs", table), *run_page.routes]
+routes = [Route("/runs", table), *run_page.routes, *run_data.routes]
