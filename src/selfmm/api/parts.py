@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from selfmm.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from selfmm.api.arguments import LABEL_FILES as LABEL_FILES
     from selfmm.api.arguments import STARTER as STARTER
     from selfmm.api.arguments import TABLES as TABLES
     from selfmm.api.arguments import check_file as check_file
