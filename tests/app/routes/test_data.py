@@ -185,7 +185,7 @@ def test_a_recording_that_browsers_do_not_play_is_copied(shown: Any, visit: Visi
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
-    [(57, "is not where the data set says"), (58, "lies outside the folder"), (59, "features without recordings")],
+    [(57, "is not where the data set says"), (58, "is outside the folder"), (59, "features without recordings")],
 )
 def test_why_a_clip_cannot_be_played(shown: Any, visit: Visit, row: int, sentence: str) -> None:
     page = visit(shown, f"{TALKS}?clip={ids(shown)[row]}").page

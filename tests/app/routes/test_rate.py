@@ -378,7 +378,7 @@ def test_only_recordings_of_the_folder_are_served(serve: Serve, tmp_path: Path) 
     write_recording(root / "b.wav", seconds=0.5, sound=tone(0.5))
     served = serve(root)
     status, content, _ = served.fetch("/v1/ratings/clips?source=.&clip=a&mode=all")
-    assert (status, "lies outside the folder" in json.loads(content)["clips"][0]["problem"]) == (200, True)
+    assert (status, "is outside the folder" in json.loads(content)["clips"][0]["problem"]) == (200, True)
     for what in ("sound", "video"):
         assert served.fetch(f"/v1/ratings/media?source=.&clip=a&what={what}")[0] == 404
 
@@ -411,7 +411,7 @@ def test_a_training_is_a_job_whose_run_has_a_link(serve: Serve, tmp_path: Path, 
     ratings.add(*(Act(clip, "clip", "Ann", label=1.0) for clip in ids[:12]), Act(ids[0], "audio", "Ann", label=2.0))
     page.reload()
     page.wait_for_selector("#train-steps li")
-    assert "12 whole clips of 30 rated by one person; of single parts: 1 of the voice" in page.inner_text(
+    assert "12 whole clips of 30 rated by one person; ratings of single parts: 1 of the voice" in page.inner_text(
         "#train-counts"
     )
     assert "moves its scores towards your ratings" in page.inner_text("#train-expect")

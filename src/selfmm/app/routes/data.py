@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -37,13 +38,13 @@ _AROUND = 6  # clips of the same recording to show before and after
 
 
 def data_sets(request: Request) -> Response:
-    """The page with all data sets of the folder."""
+    """Show all data sets of the folder."""
     names = [item.name for item in site_of(request).workspace.items("dataset")]
     return page(request, "data.html", sets=[(name, address(name), f"{base(name)}/summary") for name in names])
 
 
 def data_set(request: Request) -> Response:
-    """The page of a data set, or of the clip that ``clip`` in the link names."""
+    """Show a data set, or the clip that ``clip`` in the link names."""
     name = request.path_params.get("name") or "."
     if name == "." and not (site_of(request).workspace.root / parts.MANIFEST).is_file():
         return data_sets(request)
@@ -83,7 +84,7 @@ def data_set(request: Request) -> Response:
 
 
 def clip_page(request: Request, name: str, table: ClipTable) -> Response:
-    """The page of a clip: where it is in the filter of the link, what people said of it, and its neighbours."""
+    """Show a clip: its place among those that pass the filter of the link, its labels, and its neighbours."""
     clip = request.query_params["clip"]
     if clip not in table.places:
         message = f"There is no clip {clip[:200]!r} in this data set. It may have been made again without it."
@@ -108,7 +109,7 @@ def clip_page(request: Request, name: str, table: ClipTable) -> Response:
 
 
 def base(name: str) -> str:
-    """Return the address of the JSON of a data set; the folder itself, ``.``, has no name in an address."""
+    """Return the address of the JSON of a data set; the name ``.`` is left out."""
     return "/v1/datasets" if name == "." else f"/v1/datasets/{path_part(name)}"
 
 
@@ -118,14 +119,14 @@ def address(name: str) -> str:
 
 
 class _Linker:
-    """Makes links to clips that keep the filter."""
+    """Make links to clips that keep the filter."""
 
     def __init__(self, name: str, query: ClipQuery) -> None:
         self._path, self._query = address(name), query.link()
 
     def __call__(self, clip: str) -> str:
         query = f"{self._query}&" if self._query else ""
-        return f"{self._path}?{query}clip={path_part(clip).replace('/', '%2F')}"
+        return f"{self._path}?{query}clip={quote(clip, safe='')}"
 
 
 def _question(query: str) -> str:
@@ -162,12 +163,12 @@ def _clip(table: ClipTable, row: int) -> dict[str, Any]:
 
 
 def _spoken(table: ClipTable, clip_id: str) -> list[tuple[str, float, float]]:
-    """Return the words of a clip with their times in it, in seconds; nothing if they are not known."""
+    """Return each word of a clip with its start and end in the clip, in seconds; nothing if they are not known."""
     try:
         words = pd.read_parquet(table.dataset.path / _WORDS, filters=[("id", "==", clip_id)])
         times = words[["start", "end"]].to_numpy(dtype=np.float64).tolist()
         return [(str(word), start, end) for word, (start, end) in zip(words["word"], times, strict=True)]
-    except Exception:  # there is no such file, or it is damaged in one of many ways; the clip can be seen without it
+    except Exception:  # the file is missing or damaged in some way, and the page works without it
         return []
 
 
@@ -186,7 +187,7 @@ def _place(table: ClipTable, rows: Rows, row: int) -> Mapping[str, Any]:
 
 
 def _siblings(table: ClipTable, row: int) -> dict[str, Any]:
-    """Return the clips of the same recording around a clip, in time."""
+    """Return the clips before and after a clip in its recording, in the order of time."""
     samples, video = table.dataset.samples, table.videos[row]
     rows = np.flatnonzero(np.array(table.videos) == video) if video else np.array([row])
     if "start" in samples:

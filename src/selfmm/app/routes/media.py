@@ -17,7 +17,7 @@ from selfmm.app.pages import answer, path_part, site_of
 from selfmm.app.routes.datasets import clip_of
 
 _TYPES = {".mov": "video/mp4", ".m4v": "video/mp4", ".m4a": "audio/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
-"""Media types under which browsers play files; Python's guess is another one."""
+"""Media types under which browsers play files and that Python guesses otherwise."""
 _KEEP = {"cache-control": "private, max-age=86400"}
 _SIGN = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 90"><rect width="160" height="90" fill="#8b949e"'
@@ -37,9 +37,9 @@ def recording(request: Request) -> Response:
 
 
 def media(request: Request) -> Response:
-    """Return how to play a clip: ``url``, ``type``, and ``start`` and ``end`` in seconds; or ``why`` it cannot be.
+    """Return how to play a clip: ``url``, ``type``, ``start`` and ``end`` in seconds; or ``why`` it cannot be played.
 
-    ``copied`` says that the first answer of ``url`` takes a while, because a copy is made.
+    ``copied`` is true if the first answer of ``url`` takes a while because it makes a copy.
     """
     site, (table, row) = site_of(request), clip_of(request)
     stored, start, end = table.media(row)
@@ -65,7 +65,7 @@ def copy(request: Request) -> Response:
 
 
 def sound(request: Request) -> Response:
-    """Return the sound of a clip; with ``hearing=filtered`` its words cannot be understood."""
+    """Return the sound of a clip; ``hearing=filtered`` makes its words unintelligible."""
     path, start, end = _place(request)
     hearing = "filtered" if request.query_params.get("hearing") == "filtered" else "plain"
     return FileResponse(site_of(request).media.sound(path, start, end, hearing), media_type="audio/wav", headers=_KEEP)
