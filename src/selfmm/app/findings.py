@@ -79,7 +79,7 @@ def to_know(found: api.Inspection) -> Iterator[Sentence]:
     if size := found.foreign.count:
         yield Sentence(
             f"{_clips(size)} may not be in English, the only language of the speech recogniser tiny.en. Extract "
-            f"{_them(size)} again with the recogniser `base`.",
+            f"{_them(size)} again with the recogniser base.",
             "warnings=yes",
         )
     for name, modality in found.modalities.items():

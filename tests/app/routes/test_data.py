@@ -192,6 +192,16 @@ def test_why_a_clip_cannot_be_played(shown: Any, visit: Visit, row: int, sentenc
     page.locator("#player").get_by_text(sentence).wait_for()
 
 
+def test_scores_in_the_list_have_their_band(served: Any, visit: Visit) -> None:
+    page = visit(served, "/data/data?run=runs/first").page
+    page.wait_for_selector(".cell-score")
+    assert re.search(r"[+−]\d\.\d\d\s+±\d", page.locator(".cell-score").first.inner_text())
+    assert "lie within the ± around their score" in page.inner_text("#worth")
+    page.get_by_role("button", name="Grid").click()
+    page.wait_for_selector(".clip-grid .top")
+    assert re.search(r"score [+−]\d\.\d\d\s+±\d", page.locator(".clip-grid .top").first.inner_text())
+
+
 def test_scores_and_generated_labels_of_a_run(served: Any, visit: Visit) -> None:
     page = visit(served, "/data/data?run=runs%2Ffirst&sort=-error").page
     assert page.get_by_role("columnheader", name="Score").is_visible()
