@@ -37,7 +37,7 @@ class Media:
         self._tasks: dict[Path, Task] = {}  # by the file that they make
         self._scoring: Scoring | None = None
 
-    def thumbnail(self, path: Path, time: float | None, side: int = 160) -> Path | None:
+    def thumbnail(self, path: Path, time: float | None) -> Path | None:
         """Return the JPEG of a picture of a recording at a time in seconds; None if it has no pictures.
 
         Raises:
@@ -45,7 +45,7 @@ class Media:
             MediaError: if the recording does not exist, or cannot be read.
             MissingPackageError: if PyAV is not installed.
         """
-        file = self._made(".jpg", do="thumbnail", path=path, time=time, side=side)
+        file = self._made(".jpg", do="thumbnail", path=path, time=time)
         return file if file.stat().st_size else None
 
     def sound(self, path: Path, start: float | None, end: float | None, hearing: str = "plain") -> Path:

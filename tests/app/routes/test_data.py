@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
 import pytest
 
 from app.studio import HOSTILE, TALK
@@ -190,6 +191,17 @@ def test_a_recording_that_browsers_do_not_play_is_copied(shown: Any, visit: Visi
 def test_why_a_clip_cannot_be_played(shown: Any, visit: Visit, row: int, sentence: str) -> None:
     page = visit(shown, f"{TALKS}?clip={ids(shown)[row]}").page
     page.locator("#player").get_by_text(sentence).wait_for()
+
+
+def test_words_without_times_do_not_stop_the_player(shown: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    data = tmp_path / "talks"
+    shutil.copytree(shown.root / "talks", data)
+    clip = ids(shown)[3]
+    pd.DataFrame({"id": [clip], "word": ["yes"], "start": [float("nan")], "end": [1.0]}).to_parquet(
+        data / "words.parquet"
+    )
+    page = serve(tmp_path).fetch(f"/data/talks?clip={quote(clip)}")[1]
+    assert b'data-words="[]"' in page  # NaN is not JSON
 
 
 def test_scores_in_the_list_have_their_band(served: Any, visit: Visit) -> None:

@@ -90,15 +90,15 @@ def clip_page(request: Request, name: str, table: ClipTable) -> Response:
         message = f"There is no clip {clip[:200]!r} in this data set. It may have been made again without it."
         return page(request, "data_gone.html", status=404, message=message, back=address(name))
     query, _, rows, _ = selected(request, table)
-    row = table.places[clip]
+    row, kept = table.places[clip], query.link()
     low, high = table.dataset.manifest.label_range
     return page(
         request,
         "data_clip.html",
         name=name,
         base=base(name),
-        back=address(name) + _question(query.link()),
-        link=_Linker(name, query),
+        back=f"{address(name)}?{kept}".removesuffix("?"),
+        link=lambda clip_id: f"{address(name)}?{kept}{'&' if kept else ''}clip={quote(clip_id, safe='')}",
         clip=_clip(table, row),
         place=_place(table, rows, row),
         siblings=_siblings(table, row),
@@ -116,21 +116,6 @@ def base(name: str) -> str:
 def address(name: str) -> str:
     """Return the address of the page of a data set."""
     return f"/data/{path_part('' if name == '.' else name)}"
-
-
-class _Linker:
-    """Make links to clips that keep the filter."""
-
-    def __init__(self, name: str, query: ClipQuery) -> None:
-        self._path, self._query = address(name), query.link()
-
-    def __call__(self, clip: str) -> str:
-        query = f"{self._query}&" if self._query else ""
-        return f"{self._path}?{query}clip={quote(clip, safe='')}"
-
-
-def _question(query: str) -> str:
-    return f"?{query}" if query else ""
 
 
 def _clip(table: ClipTable, row: int) -> dict[str, Any]:
@@ -167,6 +152,8 @@ def _spoken(table: ClipTable, clip_id: str) -> list[tuple[str, float, float]]:
     try:
         words = pd.read_parquet(table.dataset.path / _WORDS, filters=[("id", "==", clip_id)])
         times = words[["start", "end"]].to_numpy(dtype=np.float64).tolist()
+        if not np.isfinite(times).all():
+            return []
         return [(str(word), start, end) for word, (start, end) in zip(words["word"], times, strict=True)]
     except Exception:  # the file is missing or damaged in some way, and the page works without it
         return []

@@ -1,4 +1,4 @@
-"""Recordings of the folder, and pictures and sound of the clips of a data set."""
+"""Recordings of the folder, and pictures and playable copies of the clips of a data set."""
 
 from __future__ import annotations
 
@@ -64,20 +64,12 @@ def copy(request: Request) -> Response:
     return FileResponse(site_of(request).media.copy(path, start, end), media_type="video/mp4", headers=_KEEP)
 
 
-def sound(request: Request) -> Response:
-    """Return the sound of a clip; ``hearing=filtered`` makes its words unintelligible."""
-    path, start, end = _place(request)
-    hearing = "filtered" if request.query_params.get("hearing") == "filtered" else "plain"
-    return FileResponse(site_of(request).media.sound(path, start, end, hearing), media_type="audio/wav", headers=_KEEP)
-
-
 def thumbnail(request: Request) -> Response:
     """Return a small picture of a clip, or a sign if it has none."""
     try:
         path, start, end = _place(request)
         middle = None if start is None and end is None else ((start or 0.0) + end) / 2 if end is not None else start
-        side = 320 if request.query_params.get("size") == "large" else 160
-        picture = site_of(request).media.thumbnail(path, middle, side)
+        picture = site_of(request).media.thumbnail(path, middle)
     except BusyError:
         raise
     except (NotHereError, api.SelfmmError):
@@ -102,6 +94,6 @@ routes = [
     *(
         Route(f"{place}/{name}", handler)
         for place in (_DATA, f"{_DATA}/{{name:path}}")
-        for name, handler in (("media", media), ("copy", copy), ("sound", sound), ("thumbnail", thumbnail))
+        for name, handler in (("media", media), ("copy", copy), ("thumbnail", thumbnail))
     ),
 ]

@@ -14,7 +14,7 @@ let worth = {}; // of the scores of the run in the link, by the names of these
 
 const tone = (value) => (value === null || value === about.neutral ? "" : value > about.neutral ? "positive" : "negative");
 const number = (value) => element("span", { class: tone(value) }, figure(value, about.range));
-const scored = (item) => element("span", { class: worth.score?.verdict ? "soft" : tone(item.scores?.score ?? null), title: worth.score?.verdict }, banded(item.scores?.score ?? null, about.range, worth.score));
+const scoreOf = (item) => element("span", { class: worth.score?.verdict ? "soft" : tone(item.scores?.score ?? null), title: worth.score?.verdict }, banded(item.scores?.score ?? null, about.range, worth.score));
 const many = (amount) => `${amount.toLocaleString("en")} ${amount === 1 ? "clip" : "clips"}`;
 
 /** Return the filters of the page's link as a query, without the view. */
@@ -90,7 +90,7 @@ function table() {
     picture: (item) => picture(item),
     what: (item) => element("a", { href: linkTo(item.id) }, element("span", { class: "words" }, words(item)), element("span", { class: "sub" }, item.video && !item.id.startsWith(item.video) ? `${item.id} · ${item.video}` : item.id)),
     label: (item) => number(item.label),
-    score: scored,
+    score: scoreOf,
     modalities: (item) => dots(item),
     split: (item) => item.split,
     marks: (item) => marks(item),
@@ -150,7 +150,7 @@ function cards() {
     },
     row(item) {
       if (!item) return element("li", {}, element("a", { tabindex: "-1" }, element("span", { class: "picture" })));
-      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft" }, "score ", scored(item)) : element("span", { class: "soft" }, item.split));
+      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft" }, "score ", scoreOf(item)) : element("span", { class: "soft" }, item.split));
       const sign = item.warnings || item.missing.length || item.disagree ? marks(item) : null;
       const image = picture(item) ?? (about.labelled ? element("span", { class: "picture nothing" }, dots(item)) : null);
       const text = element("span", { class: image ? "words" : "words long" }, words(item));
