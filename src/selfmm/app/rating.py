@@ -222,5 +222,5 @@ def clip_row(rating: Rating, source: Source, clip: str) -> tuple[dict[str, Any],
     """
     if clip not in source.clips.index:
         raise NotHereError(f"There is no clip {clip[:80]!r} in {source.title}.")
-    row = {str(name): value for name, value in source.clips.loc[clip].items()}
+    row: dict[str, Any] = {str(name): value for name, value in source.clips.loc[clip].items()}
     return row, None if row["path"] is None else rating.file(source.path, row["path"])

@@ -111,7 +111,7 @@ def proposed(
     columns = [f"{name}{end}" for name in ("score", "low", "high")]
     if scores is None or columns[0] not in scores:
         return {}
-    rows = scores.drop_duplicates("id").set_index("id").reindex(index=ids, columns=columns).astype("float64")
+    rows = scores.drop_duplicates("id").set_index("id").reindex(index=list(ids), columns=columns).astype("float64")
     rows = rows[rows[columns[0]].notna()].clip(*label_range).round(2)
     return {
         str(clip): {"proposal": score, "band": None if math.isnan(low) else [low, high]}

@@ -150,7 +150,7 @@ function cards() {
     },
     row(item) {
       if (!item) return element("li", {}, element("a", { tabindex: "-1" }, element("span", { class: "picture" })));
-      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft" }, "score ", scoreOf(item)) : element("span", { class: "soft" }, item.split));
+      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft score" }, element("span", {}, "score "), scoreOf(item)) : element("span", { class: "soft" }, item.split));
       const sign = item.warnings || item.missing.length || item.disagree ? marks(item) : null;
       const image = picture(item) ?? (about.labelled ? element("span", { class: "picture nothing" }, dots(item)) : null);
       const text = element("span", { class: image ? "words" : "words long" }, words(item));
