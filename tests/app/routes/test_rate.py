@@ -267,7 +267,7 @@ def test_nothing_is_lost_when_the_server_is_killed(serve: Serve, folder: Path, v
     press(page, "5")
     press(page, "4")
     page.wait_for_selector("#waiting:visible")
-    assert "2 ratings wait in this browser and will be sent when selfmm is back" in page.inner_text("#waiting")
+    assert "2 ratings wait in this browser and will be sent when selfmm answers again" in page.inner_text("#waiting")
     assert labels(folder) == {"clip0": 2}
     port = urlsplit(served.link).port
     serve(folder, "--port", str(port))
