@@ -1,4 +1,4 @@
-"""What raters do, one act at a time, and the ratings that count after a sequence of acts."""
+"""The acts of raters, and the ratings that count after a sequence of acts."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Act:
         id: id of the clip.
         target: what was judged: ``clip`` or a modality.
         rater: who judged it.
-        act: ``rate``; ``skip``, which leaves the clip without a rating; or ``undo``, which takes back the rater's last
-            act on this clip and target that was not yet taken back.
+        act: ``rate``; ``skip``, which leaves the clip without a rating; or ``undo``, which takes back the rater's
+            latest act on this clip and target that still counts.
         label: the rating; None unless the act is ``rate``.
         mode: what the rater could see or hear, one of `MODES`.
         proposal: the score that the rater was shown; None if none was shown.
         accepted: whether the rater accepted the proposal instead of entering a label.
         seconds: time from showing the clip to the act; None if unknown.
-        key: a name for this act that the sender chose, so that sending it twice counts once; empty: none.
+        key: a name for this act, chosen by the sender: an act that is sent twice counts once. Empty for none.
         time: when the act was recorded, UTC, ISO 8601; `RatingJournal` sets it.
     """
 
@@ -54,13 +54,14 @@ class Act:
 
     @property
     def place(self) -> tuple[str, str, str]:
+        """Rater, clip and target."""
         return self.rater, self.id, self.target
 
     def checked(self, label_range: tuple[float, float]) -> Act:
-        """Return the act with a clean name and plain numbers.
+        """Return the act with a clean name of the rater and finite numbers.
 
         Raises:
-            ArgumentsError: if something is wrong; everything wrong is listed.
+            ArgumentsError: if something is wrong; the message lists everything that is.
         """
         low, high = label_range
         rater, problems = rater_name(str(self.rater)), []
@@ -96,7 +97,13 @@ class Act:
 
     @staticmethod
     def from_json(content: Mapping[str, Any]) -> Act:
-        """Return an act from JSON, of which unknown entries are ignored; raise ``TypeError`` if it is not one."""
+        """Return an act from a JSON object; ignore unknown entries.
+
+        Raises:
+            TypeError: if it is not an act.
+        """
+        if not isinstance(content, Mapping) or not {"id", "target", "rater"} <= set(content):
+            raise TypeError("an act is an object with id, target and rater")
         act = Act(**{name: content[name] for name in Act.__dataclass_fields__ if name in content})
         if not all(isinstance(value, str) for value in (act.id, act.target, act.rater, act.act, act.mode, act.key)):
             raise TypeError("an act has texts as id, target, rater, act, mode and key")
@@ -104,13 +111,16 @@ class Act:
 
 
 def _finite(value: object) -> float | None:
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number with more than 308 digits
+        return None
     return number if math.isfinite(number) else None
 
 
 @dataclass
 class Standing:
-    """The acts that count: per rater, clip and target, the last one that was not taken back."""
+    """The acts that count: for each rater, clip and target, the latest one that was not taken back."""
 
     _stacks: dict[tuple[str, str, str], list[tuple[int, Act]]] = field(default_factory=dict)
     _taken: int = 0

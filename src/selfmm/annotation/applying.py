@@ -1,4 +1,4 @@
-"""Train with ratings: a copy of a data set with new m-labels, and a table of rated recordings for an extraction."""
+"""Prepare a training with ratings: copy a data set with new m-labels, or list rated recordings for an extraction."""
 
 from __future__ import annotations
 
@@ -30,25 +30,24 @@ def rated_copy(
     seed: int = 0,
     force: bool = False,
 ) -> Dataset:
-    """Make a data set with the same features and new m-labels.
+    """Copy a data set and give the copy new m-labels.
 
-    The frame matrices are hard links to those of the original where the file system has them, else copies. The original
-    is not changed. Corrections are copied too.
+    Where the file system supports hard links, the frame matrices are links to those of the original. The original does
+    not change. Corrections are copied too.
 
     Args:
         dataset: the original.
         out: the folder to make.
-        labels: the m-label of each rated clip, by id. Other clips keep the label that they have.
+        labels: the m-label of each rated clip, by id. Other clips keep their labels.
         label_range: lowest and highest label; default: that of the original. A clip that keeps its label needs the
             range of the original.
-        source: where the labels come from, for the record in ``dataset.json``.
-        seed: seed of the splits. They are made by video, as for new data, if no clip of the original has a label;
-            otherwise they stay as they are.
+        source: where the labels come from; ``dataset.json`` records it.
+        seed: seed of new splits. These are made, by video, only if no clip of the original has a label.
         force: replace a data set at ``out``.
 
     Raises:
         SourceError: if clips are unknown, or labels are outside the range.
-        DatasetError: if labels that stay are on another scale.
+        DatasetError: if clips that keep their labels have them on another scale.
         OutputError: if ``out`` exists or cannot be written.
     """
     table, old = dataset.samples.reset_index(drop=True).copy(), dataset.manifest
@@ -110,8 +109,8 @@ def _further_tables(folder: Path) -> dict[str, pd.DataFrame]:
 def write_rated_table(path: Path, clips: Sequence[Clip], labels: Mapping[str, float]) -> None:
     """Write a table of recordings for ``selfmm extract``: ``id``, ``path`` (absolute), ``label`` and more.
 
-    A clip that nobody rated keeps the label that it has; without one it stays unrated, and can be scored but not
-    trained on. Splits stay if all clips with a label have one; otherwise the extraction makes them.
+    A clip that nobody rated keeps its label; without one, it can be scored but not trained on. Splits stay if all clips
+    with a label have one; otherwise the extraction makes new ones.
 
     Raises:
         SourceError: if no clip has a label.

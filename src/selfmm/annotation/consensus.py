@@ -1,4 +1,4 @@
-"""One label per clip and target from the ratings of several people, and where those people disagree."""
+"""One label per clip and target from the ratings of several people, and the clips on which they disagree."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The file of the ratings given in the app: JSON lines, one per act of a rater, appended and never changed.
 
-It is next to the recordings or data set that it rates, as ``<name>-ratings.jsonl``. No reader of selfmm takes it for
-something else. The first line states the scale, ``{"selfmm_ratings": 1, "label_range": [-3.0, 3.0]}``. Every other line
+It is next to the recordings or the data set, as ``<name>-ratings.jsonl``. No other reader of selfmm takes this file for
+its own. The first line states the scale, ``{"selfmm_ratings": 1, "label_range": [-3.0, 3.0]}``. Every other line
 is an `Act`. Several processes may append at once: each takes the lock ``.<name>-ratings.jsonl.lock``, and an act counts
-once it is on the disk. If a process dies in the middle of a line, the next one starts a new line, and the torn one is
-left out.
+once it is on the disk. If a process dies in the middle of a line, the next process starts a new line, and readers
+ignore the torn one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLUMNS = ("id", "modality", "rater", "label", "mode", "proposal", "accepted", "
 _ENTRIES = tuple("target" if name == "modality" else name for name in COLUMNS)
 _HEAD = "selfmm_ratings"
 _NUMBERS = ("label", "proposal", "seconds")
-_COMPARED = 500  # bytes of what was read last, to see whether it is still the same file
+_COMPARED = 500  # of the bytes read last, to check that the file is still the same
 
 
 def journal_path(source: str | Path, root: str | Path | None = None) -> Path:
@@ -40,7 +40,7 @@ def journal_path(source: str | Path, root: str | Path | None = None) -> Path:
 
     Args:
         source: a data set, a folder of recordings, or a table of clips.
-        root: the folder outside which no file shall be made.
+        root: the folder outside which no file may be made.
     """
     source = Path(source).resolve()
     inside = root is not None and source == Path(root).resolve()
@@ -48,7 +48,7 @@ def journal_path(source: str | Path, root: str | Path | None = None) -> Path:
 
 
 class RatingJournal:
-    """The ratings in a file. An object reads what other processes append; threads may share it.
+    """The ratings in a file. It reads what other processes append, and threads may share it.
 
     Args:
         path: the file; the first act makes it.
@@ -76,7 +76,7 @@ class RatingJournal:
         return self._damaged
 
     def add(self, *acts: Act) -> None:
-        """Append acts; when this returns, they are on the disk. An act whose key is in the file already is ignored.
+        """Append acts; when this returns, they are on the disk. Ignore acts with a key that the file has already.
 
         Raises:
             ArgumentsError: if an act is wrong; none is then recorded.
@@ -122,7 +122,7 @@ class RatingJournal:
         self._damaged, self._offset, self._last = 0, 0, b""
 
     def _read(self) -> None:
-        """Read the whole lines that were appended since the last time; read everything if it is another file."""
+        """Read the complete lines that were appended since the last time, or everything if the file is another one."""
         with self._guard:
             try:
                 with self.path.open("rb") as file:
@@ -172,7 +172,7 @@ def _range_of(head: dict[str, Any], path: Path) -> tuple[float, float]:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    """Append lines to a file and wait until they are on the disk; on an error, the file stays as it was."""
+    """Append lines to a file and wait until they are on the disk. If this fails, the file stays as it was."""
     try:
         is_new = not path.exists()
         with path.open("a+b", buffering=0) as file:
@@ -190,7 +190,7 @@ def _append(path: Path, lines: bytes) -> None:
 
 
 def _end_of_line(file: BinaryIO, size: int) -> bytes:
-    """Return what ends the last line, which a crash may have torn."""
+    """Return a line break if the last line lacks one, because a crash tore it."""
     if not size:
         return b""
     file.seek(size - 1)
@@ -204,7 +204,7 @@ def _write(file: BinaryIO, content: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make sure that a new file is listed in its folder after a power failure, where the system can do that."""
+    """Make sure that a new file is still in its folder after a power failure, where the system supports that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -214,7 +214,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def read_journal(path: Path) -> Ratings:
-    """Return the ratings of single modalities in a journal, for an import as corrections."""
+    """Return the ratings of single modalities in a journal, to import them as corrections."""
     table = RatingJournal(path).ratings()
     ratings = Ratings()
     of_clips = table["modality"] == CLIP

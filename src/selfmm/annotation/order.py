@@ -14,17 +14,17 @@ Order = Literal["given", "random", "disagreement", "uncertainty"]
 def rating_order(
     ids: Sequence[str], order: Order, *, scores: pd.DataFrame | None = None, neutral: float = 0.0, seed: int = 0
 ) -> list[str]:
-    """Return the ids of clips in the order in which people should rate them.
+    """Return the ids of clips in the order in which to rate them.
 
     Args:
         ids: (N,) ids in their original order.
-        order: ``given``: the original order. ``random``: a permutation. ``disagreement``: the clips whose modalities
-            disagree most first. ``uncertainty``: the clips whose score is least certain first.
+        order: ``given``: the original order. ``random``: a permutation. ``disagreement``: first the clips with the
+            largest differences between modalities. ``uncertainty``: first the clips with the least certain scores.
         scores: a table of predictions or labels with the column ``id``, for the last two orders; clips without a score
             come last, in their original order. Disagreement is the largest difference between the columns
             ``score_<modality>`` (or ``label_<modality>``, ``u_label_<modality>``). Uncertainty is ``deviation`` (of the
-            runs of an ensemble) if the table has it. Otherwise it is the width of the band, ``high - low``; clips with
-            equally wide bands, or without one, are compared by how near their ``score`` is to ``neutral``.
+            runs of an ensemble) if the table has it. Otherwise it is the width of the band, ``high - low``. Of clips
+            with equal bands, or without bands, those with a ``score`` nearest to ``neutral`` come first.
         neutral: the neutral label.
         seed: the same ids and seed give the same permutation.
 

@@ -1,4 +1,4 @@
-"""See and hear recordings: small pictures, the sound of clips, and copies that a web browser can play."""
+"""Recordings for people to see and hear: small pictures, the sound of clips, and copies for web browsers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def thumbnail(path: str | Path, time: float | None = None, *, side: int = 160) -
 
     Args:
         path: a video or sound file.
-        time: seconds in the file; None: its middle. After the last picture, it is the last one.
+        time: seconds in the file; None for its middle. A time after the last picture gives the last one.
         side: pixels of the longer side; a smaller picture keeps its size.
 
     Raises:
@@ -33,8 +33,8 @@ def clip_sound(
 
     Args:
         path: a video or sound file.
-        start, end: seconds in the file; None: its beginning, its end.
-        hearing: ``plain``; or ``filtered``, where melody, rhythm and loudness remain and words cannot be understood,
+        start, end: seconds in the file; None for its beginning or its end.
+        hearing: ``plain``; or ``filtered``, which keeps melody, rhythm and loudness and makes words unintelligible,
             see :func:`selfmm.features.media.clip_sound.clip_sound`.
 
     Raises:

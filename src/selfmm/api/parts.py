@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from selfmm.models import MODELS as MODELS
     from selfmm.recordings.prediction import figure as figure
     from selfmm.recordings.prediction import table_of as table_of
+    from selfmm.recordings.prediction import with_trust as with_trust
     from selfmm.recordings.timeline import Timeline as Timeline
     from selfmm.report.cells import Row as Row
     from selfmm.report.cells import audit_gaps as audit_gaps

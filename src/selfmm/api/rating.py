@@ -1,4 +1,4 @@
-"""Ratings that people give in the app: read them, compare the raters, save them, and train with them."""
+"""Ratings that people give in the app: read them, compare raters, save them as a table, and train with them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmm.core.errors import ArgumentsError, MissingPackageError, OutputError, SourceError
+from selfmm.core.messages import some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,8 @@ def open_ratings(
 
     Args:
         source: what is rated, or the file of its ratings (``...-ratings.jsonl``).
-        root: a folder outside which no file shall be made; default: the file is next to ``source``.
-        label_range: lowest and highest label, if there are no ratings yet; default: those of the data set, or (-3, 3).
+        root: a folder outside which no file may be made; default: the file is next to ``source``.
+        label_range: lowest and highest label if there are no ratings yet; default: those of the data set, or (-3, 3).
 
     Raises:
         SourceError: if the file cannot be read.
@@ -45,7 +46,7 @@ def open_ratings(
 
 
 def rater_agreement(ratings: RatingJournal) -> pd.DataFrame:
-    """Return how far the raters agree, a row per target (``clip`` or a modality).
+    """Return how far the raters agree, one row per target (``clip`` or a modality).
 
     Returns:
         See :func:`selfmm.data.agreement.agreement`.
@@ -67,7 +68,7 @@ def rater_disagreements(ratings: RatingJournal) -> pd.DataFrame:
 
 
 def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False) -> Path:
-    """Write the ratings as a table, a row per clip and rater: ``id``, ``rater``, ``label``, ``label_<modality>``.
+    """Write the ratings as a table, one row per clip and rater: ``id``, ``rater``, ``label``, ``label_<modality>``.
 
     Args:
         ratings: from :func:`open_ratings`.
@@ -91,14 +92,15 @@ def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
 
     Returns:
         A row per clip: ``id``, ``path``, ``start``, ``end`` (seconds; NaN: the whole file), ``text``, ``video``,
-        ``split``, ``label`` (NaN if unknown). Texts that are unknown are None; subtitles count as known.
+        ``split``, ``label`` (NaN if unknown). Unknown texts are None; texts may come from subtitles.
 
     Raises:
-        SourceError: if the list cannot be read or has no clips.
+        SourceError: if the list cannot be read, has no clips, or names files with characters that are not UTF-8.
         DatasetError: if the data set is damaged.
     """
     import pandas as pd
 
+    from selfmm.annotation.ratings import printable
     from selfmm.data.manifest import MANIFEST
     from selfmm.data.store import Dataset, as_dataset
     from selfmm.features.clips.listing import read_clips
@@ -108,6 +110,8 @@ def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
         table = as_dataset(source).samples.reindex(columns=columns)
     else:
         clips = read_clips(Path(source)).clips
+        if unreadable := [str(clip.path) for clip in clips if str(clip.path) != printable(str(clip.path))]:
+            raise SourceError(f"these names have characters that are not UTF-8: {some(unreadable)}. Rename the files.")
         table = pd.DataFrame([[getattr(clip, name) for name in columns] for clip in clips], columns=columns)
         table["text"] = [_words(clip) for clip in clips]
         table["path"] = table["path"].map(str)
@@ -118,22 +122,22 @@ def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
 
 
 def _words(clip: Clip) -> str | None:
-    """Return the words of a clip, also those of its subtitles; None if they are not known, or cannot be read."""
+    """Return the words of a clip or of its subtitles; None if they are unknown or cannot be read."""
     from selfmm.features.words.subtitles import read_subtitles
 
     if clip.text is not None or clip.subtitles is None:
         return clip.text
     try:
         return read_subtitles(clip.subtitles, clip.start, clip.end).text or None
-    except (SourceError, MissingPackageError):  # an extraction says what is wrong with them
+    except (SourceError, MissingPackageError):  # an extraction reports the problem
         return None
 
 
 def save_rated_clips(ratings: RatingJournal, source: str | Path, out: str | Path) -> Path:
-    """Write a table of recordings with the mean ratings, for :func:`selfmm.api.extract`; an existing one is replaced.
+    """Write a table of recordings with their mean ratings, for :func:`selfmm.api.extract`; replace an existing table.
 
-    Clips that nobody rated stay unrated. Pass ``label_range=ratings.label_range`` to the extraction, and give its data
-    set the ratings of single modalities with :func:`apply_ratings`.
+    Clips that nobody rated stay unrated. Pass ``label_range=ratings.label_range`` to the extraction, then add the
+    ratings of single modalities to its data set with :func:`apply_ratings`.
 
     Args:
         ratings: from :func:`open_ratings`.
@@ -168,8 +172,8 @@ class AppliedRatings:
     Attributes:
         dataset: the data set to train on.
         m_labels: number of clips that got a new m-label.
-        corrections: number of clips and modalities with a label by people.
-        notes: what to know, one sentence each.
+        corrections: number of labels of single modalities by people.
+        notes: what is good to know, one sentence each.
     """
 
     dataset: Dataset
@@ -186,14 +190,14 @@ def apply_ratings(
     seed: int = 0,
     force: bool = False,
 ) -> AppliedRatings:
-    """Give a data set the ratings: those of single modalities as corrections, those of whole clips as m-labels.
+    """Add ratings to a data set: those of single modalities as corrections, those of whole clips as m-labels.
 
     Args:
         data: the data set, or its folder.
         ratings: from :func:`open_ratings`.
         out: a folder for a copy with the new m-labels, see :func:`selfmm.annotation.applying.rated_copy`; the original
-            is then not changed. None: no new m-labels, and the corrections are stored in ``data``.
-        seed: seed of the splits, if no clip had a label.
+            then does not change. None: store only the corrections, in ``data``.
+        seed: seed of the splits, which are made if no clip had a label.
         force: replace a data set at ``out``.
 
     Raises:
@@ -216,7 +220,7 @@ def apply_ratings(
         )
     elif of_modalities.empty:
         raise ArgumentsError(
-            ["nobody rated a single modality; for the ratings of whole clips, name a copy with `out=...`"]
+            ["nobody rated a single modality; to use the ratings of whole clips, name a copy with `out=...`"]
         )
     if len(of_modalities):
         imported = import_corrections(dataset, ratings.path)

@@ -1,4 +1,4 @@
-"""Where the recording of a clip lies in the folder that is shown, and why it cannot be played if it does not."""
+"""Find the recording of a clip in the folder that is shown, or say why it cannot be played."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def recording_of(workspace: Workspace, dataset: Path, stored: str) -> Path | Non
 
 
 def why_not(workspace: Workspace, dataset: Path, stored: str) -> str:
-    """Return why a clip cannot be played: its recording is not in the folder. A sentence that says what to do."""
+    """Return a sentence for a clip whose recording is not in the folder: why it cannot be played, and what to do."""
     if not stored:
         return "This data set holds features without recordings, so there is nothing to play."
     name = PureWindowsPath(stored).name
@@ -37,7 +37,7 @@ def why_not(workspace: Workspace, dataset: Path, stored: str) -> str:
         outside = False
     if outside:
         return (
-            f"The recording {name} lies outside the folder that this app shows. Start selfmm app with a folder that "
+            f"The recording {name} is outside the folder that this app shows. Start selfmm app with a folder that "
             "contains both."
         )
     return (
@@ -57,6 +57,6 @@ def _places(root: Path, dataset: Path, stored: str) -> Iterator[Path]:
         yield dataset / path
         yield dataset.parent / path
         parts = path.parts
-    for place, part in enumerate(parts[:-1]):  # the folder was moved, or is a part of the one in which extract ran
+    for place, part in enumerate(parts[:-1]):  # the folder was moved, or is inside the one in which extract ran
         if part == root.name:
             yield root.joinpath(*parts[place + 1 :])

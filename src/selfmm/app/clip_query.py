@@ -1,4 +1,4 @@
-"""What a link asks of the clips of a data set: which of them, and in which order."""
+"""The filters and the order of clips, as a link states them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class ClipQuery:
-    """Filters and order, as in the link of a page. An empty text, or None, means that it does not matter.
+    """Filters and order, as in the link of a page. An empty text, or None, means no filter.
 
     Attributes:
         q: words that must all occur in the id, the text or the name of the recording.
@@ -30,9 +30,9 @@ class ClipQuery:
         missing: a modality that the clip lacks, or ``any``.
         warnings, rated, labelled, disagree: ``yes`` or ``no``.
         low, high: lowest and highest m-label; ``from`` and ``to`` in a link.
-        run: name of a run whose scores are shown.
-        view: ``grid``, or a table.
-        sort: a column, with ``-`` in front for the largest first; empty: the order of the data set.
+        run: name of the run whose scores are shown.
+        view: ``grid``; empty or ``table`` for a table.
+        sort: a column, with ``-`` in front for the largest first; empty for the order of the data set.
     """
 
     q: str = ""
@@ -50,7 +50,7 @@ class ClipQuery:
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> ClipQuery:
-        """Return the query of a link's parameters; unknown ones are left out.
+        """Return the query that the parameters of a link state; ignore unknown parameters.
 
         Raises:
             RequestError: if one is not valid.
@@ -76,7 +76,7 @@ class ClipQuery:
         Args:
             table: the clips.
             scores: (N,) scores of the run; None if there is no run.
-            by_label: whether to heed ``low`` and ``high``.
+            by_label: whether to apply ``low`` and ``high``.
         """
         passes = np.ones(len(table), dtype=np.bool_)
         if self.split:
@@ -117,7 +117,7 @@ class ClipQuery:
             return np.array(sorted(rows.tolist(), key=lambda row: keys[row], reverse=largest_first), dtype=np.int64)
         known = np.isfinite(keys[rows])
         order = np.argsort(-keys[rows[known]] if largest_first else keys[rows[known]], kind="stable")
-        return np.concatenate([rows[known][order], rows[~known]])  # unknown ones always come last
+        return np.concatenate([rows[known][order], rows[~known]])  # clips without a value always come last
 
 
 def _float(values: npt.NDArray[np.int64] | list[int]) -> Floats:

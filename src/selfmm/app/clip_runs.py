@@ -1,4 +1,4 @@
-"""The runs that were trained on a data set: how they score its clips, and the labels per modality they generated."""
+"""The runs that were trained on a data set: their scores of its clips, and the labels that they generated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.clip_table import ClipTable, Floats
+from selfmm.app.clip_table import ClipTable, Floats, changed_at
 from selfmm.app.errors import NotHereError
 from selfmm.app.workspace import Workspace
 
@@ -43,7 +43,7 @@ class ClipRun:
 
 
 class ClipRuns:
-    """Runs by the data set that they were trained on. What was read is kept until the files change.
+    """Runs by the data set that they were trained on. What was read is used again until the files change.
 
     Args:
         workspace: the folder that is shown.
@@ -77,7 +77,7 @@ class ClipRuns:
         Raises:
             RunError: if they cannot be read.
         """
-        key = (run.path, _changed(run.path / "predictions.parquet"))
+        key = (run.path, changed_at(run.path / "predictions.parquet"))
         with self._lock:
             if key not in self._scores:
                 predictions = parts.RunFolder(run.path).predictions()
@@ -89,12 +89,12 @@ class ClipRuns:
         return {name: rows[name].to_numpy(dtype=np.float64) for name in columns}
 
     def worth(self, run: ClipRun) -> dict[str, Any]:
-        """Return what the scores of a run are worth, for people.
+        """Return what the scores of a run are worth, in words for people.
 
         Returns:
             ``scores``: per score, ``score`` or ``score_<modality>``, its ``band`` (the half-width of the interval that
-            holds 4 of 5 labels; NaN if unknown), the band as ``text``, and ``verdict`` (why it is not to be used; empty
-            if it informs). ``cautions``: reasons not to trust the scores, the most important first.
+            holds 4 of 5 labels; NaN if unknown), the band as ``text``, and ``verdict`` (why not to use it; empty if
+            it informs). ``cautions``: reasons not to trust the scores, the most important first.
         """
         try:
             worth = parts.RunFolder(run.path).worth()
@@ -150,7 +150,7 @@ class ClipRuns:
             path = self._workspace.path(name)
         except NotHereError:
             return None
-        key = (path, _changed(path / "run.json"))
+        key = (path, changed_at(path / "run.json"))
         if key not in self._known:
             try:
                 info = parts.RunFolder(path).info()
@@ -164,10 +164,3 @@ class ClipRuns:
                 run = ClipRun(name, path, info.model_name, dataset, generated, info.closed_form)
                 self._known[key] = run if info.status == "finished" and not info.about else None
         return self._known[key]
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

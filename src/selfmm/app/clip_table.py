@@ -1,4 +1,4 @@
-"""The clips of a data set as a table that is searched, filtered and sorted: 10,000 clips in a few milliseconds."""
+"""The clips of a data set as a table to search, filter and sort: 10,000 clips take a few milliseconds."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ class ClipTable:
 
     Attributes:
         dataset: the data set.
-        ids, texts, videos, words: per clip its id, text, recording, and what is searched, in lower case.
+        ids, texts, videos, words: the id, text and recording of each clip, and all three in lower case for a search.
         splits: (N,) names.
         labels: (N,) m-labels; NaN where unknown.
         missing: per modality, (N,) whether the clip lacks it.
-        by_modality: per modality with any, (N,) labels of it alone: people's, else those of the data set; NaN if none.
+        by_modality: per modality with labels of its own, (N,) labels: those by people, else those of the data set, else
+            NaN.
         people: every rating: ``id``, ``modality`` (``clip`` for the m-label), ``rater``, ``label``.
         ratings: (N,) number of ratings by people.
-        warnings: (N,) what is wrong with a clip, as a sentence; empty if nothing is known.
+        warnings: what is wrong with each clip; empty if nothing is known to be wrong.
         spread: (N,) largest minus smallest label of the modalities; NaN if fewer than two are known.
         disagree: (N,) whether one modality is clearly positive and another one clearly negative.
         problem: why the ratings cannot be read; empty if they can.
@@ -126,7 +127,7 @@ class ClipTable:
 
 
 def _people(dataset: api.Dataset, given: pd.DataFrame | None) -> tuple[pd.DataFrame, str]:
-    """Return every rating by people, and why those of the data set cannot be read."""
+    """Return every rating by people, and why those of the data set cannot be read (empty if they can)."""
     try:
         stored, problem = dataset.ratings, ""
     except api.DatasetError as error:
@@ -139,7 +140,7 @@ def _people(dataset: api.Dataset, given: pd.DataFrame | None) -> tuple[pd.DataFr
 
 
 def _labels_of_modalities(dataset: api.Dataset, people: pd.DataFrame) -> dict[str, Floats]:
-    """Return the labels per modality: the mean of people's, else those of the data set."""
+    """Return the labels per modality: the mean of the ratings by people, else the label of the data set."""
     samples, labels = dataset.samples, {}
     for name in dataset.modalities:
         column = samples.get(f"label_{name}")
@@ -174,9 +175,9 @@ def disagreement(labels: Mapping[str, Floats], count: int, label_range: tuple[fl
 
 
 def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]:
-    """Return a sentence per clip with everything that is known to be wrong with it; empty if nothing is."""
+    """Return what is known to be wrong with each clip; empty if nothing is."""
     samples, (low, high) = dataset.samples, dataset.manifest.label_range
-    told = samples["warnings"].fillna("").astype(str).tolist() if "warnings" in samples else [""] * len(ids)
+    warnings = samples["warnings"].fillna("").astype(str).tolist() if "warnings" in samples else [""] * len(ids)
     labels, slack = dataset.labels(), 1e-6 * (high - low)
     splits_of = samples[samples["label"].notna()].groupby("video")["split"].nunique()
     shared = set(splits_of.index[splits_of > 1])
@@ -194,8 +195,8 @@ def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]
     ]
     for at, sentence in cases:
         for row in np.flatnonzero(at).tolist():
-            told[row] = f"{told[row]}; {sentence}" if told[row] else sentence
-    return told
+            warnings[row] = f"{warnings[row]}; {sentence}" if warnings[row] else sentence
+    return warnings
 
 
 def _second(value: Any) -> float | None:
@@ -203,7 +204,7 @@ def _second(value: Any) -> float | None:
 
 
 class ClipTables:
-    """Tables of the data sets that were used last, as long as their files stay the same."""
+    """Tables of the data sets that were used last. A table is made again when a file changes."""
 
     def __init__(self) -> None:
         self._tables: OrderedDict[tuple[object, ...], ClipTable] = OrderedDict()
@@ -219,7 +220,7 @@ class ClipTables:
         Raises:
             DatasetError: if it cannot be read.
         """
-        key = (path, *(_changed(path / name) for name in _FILES), _changed(journal.path) if journal else 0)
+        key = (path, *(changed_at(path / name) for name in _FILES), changed_at(journal.path) if journal else 0)
         with self._lock:
             if key not in self._tables:
                 dataset = api.open_dataset(path)
@@ -233,14 +234,15 @@ class ClipTables:
 
 
 def warm_up() -> None:
-    """Import what reading a data set and its runs takes, a second, so that the first page does not wait for it."""
+    """Import what reads data sets and runs. It takes a second, for which the first page then need not wait."""
     import pyarrow.parquet  # noqa: F401  # pandas imports it only when it reads
 
     for module, name in ((api, "open_dataset"), (api, "open_ratings"), (parts, "RunFolder")):
-        getattr(module, name)  # imports the module that has it
+        getattr(module, name)  # imports the module that defines it
 
 
-def _changed(path: Path) -> int:
+def changed_at(path: Path) -> int:
+    """Return the time of the last change of a file in nanoseconds since 1970; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

@@ -1,4 +1,4 @@
-"""What can be wrong with a request. The messages are for people; :mod:`selfmm.app.pages` shows them."""
+"""Why a request can fail. The messages are for people; :mod:`selfmm.app.pages` shows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class NotHereError(Exception):
 
 
 class BusyError(Exception):
-    """Too much is being done at the moment."""
+    """The server has too much to do at the moment."""
 
 
 class StoppingError(Exception):
@@ -16,7 +16,7 @@ class StoppingError(Exception):
 
 
 class RequestError(Exception):
-    """A request lacks something, or has something that is not understood."""
+    """A request lacks something, or contains something that is not valid."""
 
 
 class TooLargeError(Exception):

@@ -1,4 +1,4 @@
-"""What an inspection of a data set finds, as sentences for people, with links to the clips that they are about."""
+"""The findings of an inspection of a data set as sentences for people, with links to the clips."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Sentence:
 def to_fix(found: api.Inspection) -> Iterator[Sentence]:
     """Return what to fix before training."""
     for file in found.damaged_files:
-        yield Sentence(f"The file {file} is not as it was written. Make the data set again, or copy it again.")
+        yield Sentence(f"The file {file} has changed since it was written. Make the data set again, or copy it again.")
     if size := found.duplicated_ids.count:
-        yield Sentence(f"{_ids(size)} to more than one clip. Give every clip an id of its own.", "warnings=yes")
+        yield Sentence(f"{_ids(size)} to more than one clip. Give each clip its own id.", "warnings=yes")
     if size := found.shared_videos.count:
         yield Sentence(
-            f"{_many(size, 'recording has', 'recordings have')} clips in two splits. A model then meets the same "
-            "speakers in training and in the test, and its results look too good. Keep each recording in one split.",
+            f"{_many(size, 'recording has', 'recordings have')} clips in two splits. The model then sees the same "
+            "speakers in training and in the test, so its results look too good. Keep each recording in one split.",
             "warnings=yes",
         )
     if size := found.outside_range.count:
@@ -61,7 +61,7 @@ def to_fix(found: api.Inspection) -> Iterator[Sentence]:
 
 
 def to_know(found: api.Inspection) -> Iterator[Sentence]:
-    """Return what is worth knowing, but harmless."""
+    """Return what is good to know but does no harm."""
     if found.unimodal_labels:
         yield Sentence(
             f"Single modalities have labels of their own: {_counts(found.unimodal_labels)}. Training generates such "
@@ -73,12 +73,12 @@ def to_know(found: api.Inspection) -> Iterator[Sentence]:
         )
     if size := found.capitals.count:
         yield Sentence(
-            f"The text of {_clips(size)} is mostly capitals. Models that tell capitals from small letters read it in "
-            "lower case."
+            f"The text of {_clips(size)} is mostly capitals. Text models that distinguish capitals read it in lower "
+            "case."
         )
     if size := found.foreign.count:
         yield Sentence(
-            f"{_clips(size)} may not be in English, which is all that the speech recogniser knows. Extract "
+            f"{_clips(size)} may not be in English, the only language of the speech recogniser tiny.en. Extract "
             f"{_them(size)} again with the recogniser base.",
             "warnings=yes",
         )

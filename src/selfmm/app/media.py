@@ -1,7 +1,7 @@
-"""Pictures and sound of recordings for the browser. Worker processes make them, and files keep them.
+"""Pictures and sound of recordings for the browser. Worker processes make them, and they are kept in files.
 
-The files lie in the private folder of the app, under names that follow from the recording, its size and the time of its
-last change: a recording that changes has new ones.
+The files are in the private folder of the app. Their names depend on the path of the recording, its size and the time
+of its last change, so a recording that changes gets new files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Media:
         self._tasks: dict[Path, Task] = {}  # by the file that they make
         self._scoring: Scoring | None = None
 
-    def thumbnail(self, path: Path, time: float | None, side: int = 160) -> Path | None:
+    def thumbnail(self, path: Path, time: float | None) -> Path | None:
         """Return the JPEG of a picture of a recording at a time in seconds; None if it has no pictures.
 
         Raises:
@@ -45,19 +45,19 @@ class Media:
             MediaError: if the recording does not exist, or cannot be read.
             MissingPackageError: if PyAV is not installed.
         """
-        file = self._made(".jpg", do="thumbnail", path=path, time=time, side=side)
+        file = self._made(".jpg", do="thumbnail", path=path, time=time)
         return file if file.stat().st_size else None
 
     def sound(self, path: Path, start: float | None, end: float | None, hearing: str = "plain") -> Path:
-        """Return the WAV file of a clip; ``filtered`` for speech without understandable words; errors as above."""
+        """Return the WAV file of a clip; ``filtered`` makes its words unintelligible. Errors as above."""
         return self._made(".wav", do="sound", path=path, start=start, end=end, hearing=hearing)
 
     def playable(self, path: Path) -> str:
-        """Return the media type under which a browser plays a recording as it is, or ``""``; errors as above."""
+        """Return the media type under which a browser plays a recording as it is, or ``""``. Errors as above."""
         return self._made(".type", do="playable", path=path).read_text(encoding="ascii")
 
     def copy(self, path: Path, start: float | None = None, end: float | None = None) -> Path:
-        """Return a copy of a recording, or of a part of it, that every browser plays; errors as above."""
+        """Return a copy of a recording, or of a part of it, that every browser plays. Errors as above."""
         return self._made(".mp4", do="copy", path=path, start=start, end=end)
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class Media:
         file = self._folder / (hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40] + suffix)
         if not file.is_file():
             private_folder(self._folder)
-            with self._lock:  # who asks for what is being made waits for the same task
+            with self._lock:  # requests for the same file wait for the same task
                 task = self._tasks.get(file)
                 if task is None:
                     task = self._tasks[file] = self._workers().submit(Task({**named, "out": str(file)}))
@@ -101,7 +101,7 @@ class Media:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the oldest files until the rest fits."""
+    """Remove the oldest files until the rest fit in the limit."""
     files = [(file.stat(), file) for file in folder.iterdir()] if folder.is_dir() else []
     total = 0
     for status, file in sorted(files, key=lambda entry: -entry[0].st_mtime):

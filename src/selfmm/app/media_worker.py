@@ -1,7 +1,7 @@
-"""A process that reads recordings for the server: one request per line in, events out, as in :mod:`selfmm.app.worker`.
+"""A process that reads recordings for the server. It takes requests and sends events as :mod:`selfmm.app.worker` does.
 
-A request has ``do``, ``path`` and ``out``, the file to write, and the arguments of ``do``: ``thumbnail`` (``time``,
-``side``; an empty file if there are no pictures), ``sound`` (``start``, ``end``, ``hearing``), ``playable`` (the media
+A request has ``do``, ``path`` and ``out``, the file to write, and the arguments of ``do``: ``thumbnail`` (``time``;
+an empty file if there are no pictures), ``sound`` (``start``, ``end``, ``hearing``), ``playable`` (the media
 type, or nothing) or ``copy`` (``start``, ``end``).
 """
 
@@ -25,7 +25,7 @@ def _answer(request: dict[str, Any], _: TextIO) -> None:
     if do == "copy":
         api.playable_copy(path, out, start=request["start"], end=request["end"])
     elif do == "thumbnail":
-        _write(out, api.thumbnail(path, request["time"], side=request["side"]) or b"")
+        _write(out, api.thumbnail(path, request["time"]) or b"")
     elif do == "playable":
         _write(out, api.playable(path).encode("ascii"))
     else:
@@ -33,7 +33,7 @@ def _answer(request: dict[str, Any], _: TextIO) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole: another request may be reading it."""
+    """Write a file and move it into place, so that another request never reads a part of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     temporary.write_bytes(content)
     temporary.replace(path)

@@ -1,15 +1,17 @@
-"""Pages from templates, and how errors are shown: always a sentence that says what to do, never a traceback."""
+"""Pages from templates, and the answers to failed requests: a sentence that says what to do, never a traceback."""
 
 from __future__ import annotations
 
 import json
 import re
-from functools import cache
+from collections.abc import Awaitable, Callable
+from functools import cache, wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -54,7 +56,7 @@ def site_of(request: Request) -> Site:
 
 
 def service_of(request: Request) -> Service:
-    """Return what the routes for programs share; a server may have no other."""
+    """Return what the routes for programs share; a server may have only these routes."""
     service: Service = request.app.state.service
     return service
 
@@ -68,7 +70,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["path"] = path_part
+    # Those of Jinja cannot quote a name that is not UTF-8.
+    environment.filters["path"] = environment.filters["urlencode"] = path_part
     return environment
 
 
@@ -97,7 +100,7 @@ async def json_of(request: Request) -> dict[str, Any]:
     """Return the JSON object in the body of a request.
 
     Raises:
-        RequestError: if there is none.
+        RequestError: if the body is something else.
     """
     try:
         content = json.loads(await request.body())
@@ -108,6 +111,16 @@ async def json_of(request: Request) -> dict[str, Any]:
     return content
 
 
+def takes_json(handler: Callable[[Request, dict[str, Any]], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Decorate a handler that also gets the JSON object in the body of the request; it runs in a thread."""
+
+    @wraps(handler)
+    async def handle(request: Request) -> Response:
+        return await run_in_threadpool(handler, request, await json_of(request))
+
+    return handle
+
+
 def answer(content: Any, status: int = 200) -> Response:
     """Return JSON; NaN and infinity become null."""
     text = json.dumps(parts.without_nan(content), ensure_ascii=False, separators=(",", ":"))
@@ -115,7 +128,7 @@ def answer(content: Any, status: int = 200) -> Response:
 
 
 EXPECTED = (*(kind for kind, _ in _STATUS), OSError)
-"""Exceptions that are no bugs."""
+"""Exceptions that are not bugs."""
 
 
 def on_error(request: Request, error: Exception) -> Response:
@@ -133,7 +146,7 @@ def on_status(request: Request, error: Exception) -> Response:
 
 
 def discreet(request: Request, message: str) -> str:
-    """Return a message without the places of files outside the folder that is shown."""
+    """Return a message without the paths of folders outside the one that is shown."""
     site: Site | None = getattr(request.app.state, "site", None)
     if site is not None:
         message = message.replace(f"{site.workspace.root}/", "").replace(str(site.workspace.root), "this folder")
@@ -141,7 +154,7 @@ def discreet(request: Request, message: str) -> str:
 
 
 def _failed(request: Request, status: int, message: str, headers: dict[str, str]) -> Response:
-    """Return JSON below ``/v1/`` and where there are no pages, a page elsewhere."""
+    """Return JSON below ``/v1/`` and from a server without pages; otherwise a page."""
     if not hasattr(request.app.state, "site") or str(request.scope["path"]).startswith("/v1/"):
         response = answer({"error": message}, status)
     else:

@@ -1,9 +1,8 @@
-"""What can be rated: the clips of a source, what a rater is shown of them, their ratings, and scores to propose."""
+"""The sources of clips to rate: their clips, what a rater can be shown, and their ratings."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ _LOOKED_AT = 20  # clips, to see whether there are recordings
 _SOUND_ONLY = frozenset(
     (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aiff", ".aif", ".au", ".caf", ".amr")
 )
+_LARGEST = 1_000_000  # label of a scale
 CLIP, MODALITIES = "clip", ("text", "audio", "vision")
 _BLIND = {"text": ("words",), "audio": ("sound", "filtered sound"), "vision": ("pictures",)}
 _SHOWN_BY = {"text": {"words", "sound"}, "audio": {"sound"}, "vision": {"pictures"}}
@@ -33,14 +33,14 @@ _NEEDS = {"words": "text", "sound": "path", "filtered sound": "path", "pictures"
 
 @dataclass(frozen=True)
 class Source:
-    """Something whose clips can be rated.
+    """A data set or a folder of recordings, whose clips can be rated.
 
     Attributes:
         name: its path from the folder that is shown.
         path: the data set, or the folder of recordings.
         is_dataset: whether it is a data set.
-        clips: see :func:`selfmm.api.clips_to_rate`, by id.
-        modalities: those that can be rated alone, because they can be shown.
+        clips: the table of :func:`selfmm.api.clips_to_rate`, by id.
+        modalities: those that can be rated alone because they can be shown.
         ratings: its ratings.
         shows: what a rater can be shown: ``words``, ``sound``, ``pictures``.
     """
@@ -62,19 +62,19 @@ class Source:
         return (CLIP, *self.modalities)
 
     def modes(self, target: str) -> list[str]:
-        """Return what the raters of a target can be shown, the usual choice first."""
+        """Return the modes in which a target can be rated, the usual choice first."""
         blind = _BLIND.get(target, ("words", "sound", "filtered sound", "pictures"))
         shown = [mode for mode in blind if mode.removeprefix("filtered ") in self.shows]
-        if len(self.shows) < 2 and shown:  # then everything is no more than that
+        if len(self.shows) < 2 and shown:  # then "all" would show the same
             return shown
         return ["all", *shown] if target == CLIP else [*shown, "all"]
 
     def with_words(self, scores: pd.DataFrame | None) -> Source:
-        """Return the source with the words that a scoring recognised, for clips whose words are not known."""
+        """Return the source with the words that a scoring recognised where the words of a clip are not known."""
         if scores is None or "text" not in scores:
             return self
-        heard = scores.set_index("id")["text"].dropna()
-        texts: list[Any] = [own or heard.get(clip) or None for clip, own in self.clips["text"].items()]
+        recognised = scores.set_index("id")["text"].dropna()
+        texts: list[Any] = [own or recognised.get(clip) or None for clip, own in self.clips["text"].items()]
         shows = self.shows if "words" in self.shows or not any(texts) else ("words", *self.shows)
         return replace(self, clips=self.clips.assign(text=texts), shows=shows)
 
@@ -98,9 +98,10 @@ class Rating:
 
         Raises:
             NotHereError: if there is no such data set or folder.
+            RequestError: if its path is not UTF-8.
             SourceError, DatasetError: if it cannot be read, or has no clips.
         """
-        path = self.workspace.path(name)
+        path = self.workspace.source(name)
         with self._lock:
             state, source = self._sources.get(name, (None, None))
             if source is None or state != _state_of(path):
@@ -110,8 +111,8 @@ class Rating:
         return source
 
     def journal(self, name: str) -> api.RatingJournal:
-        """Return the ratings of a source without reading its clips; errors as above."""
-        path = self.workspace.path(name)
+        """Return the ratings of a source without reading its clips. Errors as above."""
+        path = self.workspace.source(name)
         with self._lock:
             return self._journal(path)
 
@@ -139,14 +140,19 @@ class Rating:
         )
 
     def rescale(self, source: Source, label_range: tuple[float, float]) -> None:
-        """Choose the scale of a source that has no ratings yet; once it has some, the scale stays."""
-        if not (math.isfinite(label_range[0]) and math.isfinite(label_range[1]) and label_range[0] < label_range[1]):
-            raise RequestError("A scale needs a lowest and a highest label.")
+        """Change the scale of a source that has no ratings yet; otherwise do nothing.
+
+        Raises:
+            RequestError: if it is not a scale.
+        """
+        low, high = label_range
+        if not (-_LARGEST <= low < high <= _LARGEST and high - low >= 1 / _LARGEST):
+            raise RequestError(f"A scale has a lowest label and a higher highest one, from {-_LARGEST} to {_LARGEST}.")
         with self._lock:
             if label_range == source.ratings.label_range or source.ratings.path.exists():
                 return
             del self._journals[source.path]
-            self._journal(source.path, label_range)
+            self._journal(source.path, (float(low), float(high)))
             self._sources.pop(source.name, None)
 
     def file(self, source: Path, path: str) -> Path | None:
@@ -154,7 +160,7 @@ class Rating:
         return recording_of(self.workspace, source, path)
 
     def table(self, source: Source) -> Path:
-        """Write the rated recordings as a table for an extraction, and return it."""
+        """Write the rated recordings as a table for an extraction, and return its path."""
         private_folder(self.folder)
         name = hashlib.sha256(source.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         file = self.folder / f"rated-{name}-{time.time_ns()}.csv"
@@ -162,7 +168,7 @@ class Rating:
 
 
 def _state_of(path: Path) -> object:
-    """Return what changes when the clips of a source have changed; of a folder of recordings, also once a minute."""
+    """Return a value that changes when the clips of a source change; for a folder of recordings, also once a minute."""
     try:
         return [(path / name).stat().st_mtime_ns for name in (parts.MANIFEST, parts.TABLE)]
     except OSError:
@@ -171,12 +177,12 @@ def _state_of(path: Path) -> object:
 
 
 def has_pictures(path: str) -> bool:
-    """Return whether a recording may have pictures, by its name."""
+    """Return whether a recording may have pictures, judged by its name."""
     return Path(path).suffix.lower() not in _SOUND_ONLY
 
 
 def key_labels(label_range: tuple[float, float]) -> list[float]:
-    """Return the labels of the number keys: the whole numbers of the scale if there are 5 to 9, else 5 steps.
+    """Return the labels of the number keys: the whole numbers of the scale if these are 5 to 9, else 5 even steps.
 
     >>> key_labels((-3, 3)), key_labels((0, 100))
     ([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0], [0.0, 25.0, 50.0, 75.0, 100.0])
@@ -198,7 +204,7 @@ def usable_ids(source: Source, mode: str) -> set[str]:
 
 
 def mode_of(source: Source, target: str, mode: str) -> str:
-    """Return the mode for a target: ``mode`` if it is possible, ``blind`` for the usual blind one, else ``all``."""
+    """Return the mode for a target: ``mode`` if it is possible, the usual blind mode for ``blind``, else ``all``."""
     modes = source.modes(target)
     if mode in modes:
         return mode
@@ -216,5 +222,5 @@ def clip_row(rating: Rating, source: Source, clip: str) -> tuple[dict[str, Any],
     """
     if clip not in source.clips.index:
         raise NotHereError(f"There is no clip {clip[:80]!r} in {source.title}.")
-    row = {str(name): value for name, value in source.clips.loc[clip].items()}
+    row: dict[str, Any] = {str(name): value for name, value in source.clips.loc[clip].items()}
     return row, None if row["path"] is None else rating.file(source.path, row["path"])

@@ -1,4 +1,4 @@
-"""A training with ratings: whether they suffice, what it will do, what to expect, and its commands."""
+"""A training with ratings: whether there are enough of them, its steps, what to expect, and its commands."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from selfmm.app.errors import RequestError
 from selfmm.app.rating import CLIP, Rating, Source
 
 ENOUGH = 10
-"""Clips with a label from which a training makes sense."""
+"""Clips with a label that a training needs at least."""
 
 
 def plan(source: Source) -> dict[str, Any]:
-    """Return whether the ratings suffice for a training, what it will do, and what to expect from it."""
+    """Return whether there are enough ratings for a training, its steps, and what to expect from it."""
     table = source.ratings.ratings()
     known = table[table["id"].isin(source.clips.index)]
     clips = int(known[known["modality"] == CLIP]["id"].nunique())
@@ -27,8 +27,8 @@ def plan(source: Source) -> dict[str, Any]:
     elif labelled < ENOUGH:
         lack = ENOUGH - labelled
         problem = (
-            f"{clip_count(labelled)} with a label for the whole clip {_are(labelled)} too few to learn from. Rate "
-            f"{lack} more whole {'clip' if lack == 1 else 'clips'}."
+            f"{parts.clips(labelled)} with a label for the whole clip {'is' if labelled == 1 else 'are'} too few to "
+            f"learn from. Rate {parts.count(lack, 'more whole clip')}."
         )
     return {
         "clips": clips,
@@ -55,32 +55,35 @@ def _steps(source: Source, clips: int, alone: int) -> list[str]:
 
 
 def _expectations(labelled: int, alone: int) -> list[str]:
-    """Return what to expect from so many labels; the figures are those of docs/starter.md."""
+    """Return what to expect from a number of labels; the figures are those of docs/starter.md."""
     if labelled < 1000:
         first = (
-            f"With {clip_count(labelled)}, selfmm begins with the starter and moves its scores towards your ratings as "
-            "far as they are evidence. The training takes seconds."
+            f"With {parts.clips(labelled)}, selfmm begins with the starter and moves its scores towards your ratings, "
+            "as far as these are evidence. The training takes seconds."
         )
         second = (
             "In 24 clips with clear voices and faces, this raised the correlation with the truth from 0.76 to 0.94. In "
             "film reviews, which the starter reads well already, 10 to 300 ratings changed nothing (0.78)."
         )
     else:
-        first = f"With {clip_count(labelled)}, selfmm trains a network that begins with the starter. It takes minutes."
+        first = f"With {parts.clips(labelled)}, selfmm trains a network that begins with the starter. It takes minutes."
         second = "In film reviews, 1,000 ratings raised the correlation with the truth from 0.76 to 0.79."
-    few = "So few clips say little about how good the model is: the figures depend on chance. " if labelled < 50 else ""
-    third = f"{few}The run says how far off its scores are on your clips, and which carry no information."
-    only = [] if labelled or not alone else ["Ratings of single modalities alone do not suffice: rate whole clips too."]
+    few = "From so few clips, nobody can tell how good the model is: the figures depend on chance. "
+    third = (
+        f"{few if labelled < 50 else ''}The page of the run shows how far off its scores are on your clips, and which "
+        "scores carry no information."
+    )
+    only = [] if labelled or not alone else ["Ratings of single modalities are not enough: rate whole clips too."]
     return [first, second, third, *only]
 
 
 def _advice(source: Source) -> list[str]:
-    """Return what would make the measurement of the model fairer."""
+    """Return how to measure the model more fairly."""
     if source.is_dataset or source.clips["video"].fillna("").any():
         return []
     return [
-        "If a speaker is in several recordings, put them into a subfolder. Then the model is measured on "
-        "speakers that it has not met."
+        "If a speaker is in several recordings, put these into a subfolder of their own. Then the model is measured on "
+        "speakers that it has not seen."
     ]
 
 
@@ -106,7 +109,7 @@ def training(rating: Rating, source: Source, recogniser: str) -> tuple[list[list
         data = _free(parent / f"{title}-rated")
         scale = ",".join(f"{edge:g}" for edge in source.ratings.label_range)
         options = [f"--label-range={scale}", "--recogniser", recogniser, "--force"]
-        commands.append(["extract", str(rating.table(source)), str(data), "--name", title, *options])
+        commands.append(["extract", str(rating.table(source)), str(data), f"--name={title}", *options])
     elif planned["clips"]:
         data = _free(parent / f"{title}-rated")
         commands.append(["labels", str(source.path), "--import", journal, "--out", str(data), "--force"])
@@ -123,11 +126,3 @@ def _free(path: Path) -> Path:
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free
-
-
-def clip_count(number: int) -> str:
-    return parts.count(number, "clip")
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"

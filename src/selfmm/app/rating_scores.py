@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GENERATED = "labels:"
-"""In front of the name of a run: the labels per modality that it generated, instead of its scores."""
+"""Prefix of the name of a run: propose the labels per modality that it generated, not its scores."""
 
 
 class Proposals:
@@ -33,7 +34,7 @@ class Proposals:
         self._workspace, self._runs, self._folder = workspace, runs, folder
 
     def choices(self, source: Source) -> list[dict[str, Any]]:
-        """Return what can be proposed: ``by``, its ``title`` and whether it is ``ready``; what is ready comes first."""
+        """Return what can be proposed: ``by``, its ``title``, and whether it is ``ready``. Ready ones come first."""
         rows = []
         own = {run.name: run for run in self._runs.of(source.path)} if source.is_dataset else {}
         for name in (parts.STARTER, *(item.name for item in self._workspace.items("run"))):
@@ -47,8 +48,9 @@ class Proposals:
         """Return scores or generated labels for the clips of a source, on the scale of its ratings.
 
         Returns:
-            ``id``, ``score``, ``score_<modality>``; ``low`` and ``high`` where the run knows its error; ``text`` for
-            recordings. None if nothing was chosen, or a job has to make the scores first.
+            ``id``, ``score``, ``score_<modality>``; ``low``, ``high``, ``low_<modality>`` and so on, between which 4 of
+            5 labels lie, where the run knows its error; ``text`` for recordings. None if
+            ``by`` is empty, or a job has to make the scores first.
 
         Raises:
             NotHereError: if there is no such run.
@@ -65,7 +67,8 @@ class Proposals:
         if (saved := self.file(source, name)).is_file():
             table = pd.read_parquet(saved)
         elif name in own:
-            table = parts.RunFolder(own[name]).predictions()
+            folder = parts.RunFolder(own[name])
+            table = parts.with_trust(folder.predictions(), folder.worth())
         else:
             return None
         range_of_run, (low, high) = self._range(name), source.ratings.label_range
@@ -76,7 +79,7 @@ class Proposals:
         return table
 
     def file(self, source: Source, run: str) -> Path:
-        """Return where a job puts the scores of a run for the clips of a source; a changed run has another file."""
+        """Return where a job puts the scores of a run for the clips of a source. A changed run gets another file."""
         info = None if run == parts.STARTER else self._workspace.path(run) / "run.json"
         changed = info.stat().st_mtime_ns if info is not None and info.is_file() else 0
         key = json.dumps([source.name, run, changed]).encode("utf-8", "surrogatepass")
@@ -87,7 +90,7 @@ class Proposals:
 
 
 def _generated(folder: parts.RunFolder) -> pd.DataFrame | None:
-    """Return the labels of the epoch whose weights a run keeps, in the form of scores."""
+    """Return the generated labels of the epoch whose weights a run keeps, as a table of scores."""
     labels = folder.labels()
     epochs = set(labels["epoch"])
     if len(epochs) > 1:
@@ -98,10 +101,19 @@ def _generated(folder: parts.RunFolder) -> pd.DataFrame | None:
 
 def proposed(
     scores: pd.DataFrame | None, ids: Sequence[str], target: str, label_range: tuple[float, float]
-) -> dict[str, float]:
-    """Return the score to propose for each of some clips that has one, on the scale of the labels."""
-    column = "score" if target == CLIP else f"score_{target}"
-    if scores is None or column not in scores:
+) -> dict[str, dict[str, Any]]:
+    """Return what to propose for each of these clips that has a score, on the scale of the labels.
+
+    Returns:
+        By id, ``proposal``, and ``band``: the interval that holds 4 of 5 labels; null if the run does not know it.
+    """
+    end = "" if target == CLIP else f"_{target}"
+    columns = [f"{name}{end}" for name in ("score", "low", "high")]
+    if scores is None or columns[0] not in scores:
         return {}
-    known = scores.drop_duplicates("id").set_index("id")[column].reindex(ids).dropna()
-    return dict(zip(known.index.astype(str), known.clip(*label_range).round(2).tolist(), strict=True))
+    rows = scores.drop_duplicates("id").set_index("id").reindex(index=list(ids), columns=columns).astype("float64")
+    rows = rows[rows[columns[0]].notna()].clip(*label_range).round(2)
+    return {
+        str(clip): {"proposal": score, "band": None if math.isnan(low) else [low, high]}
+        for clip, score, low, high in rows.itertuples()
+    }

@@ -1,4 +1,4 @@
-"""What came of ratings: who did what, how far the raters agree, and where they do not."""
+"""The results of rating: who did what, how far the raters agree, and where they disagree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from selfmm.app.rating import Source
 
 
 def counts_of(source: Source, rater: str = "") -> dict[str, Any]:
-    """Return how much everyone has rated, and a rater each target; skipped clips count as done."""
+    """Return how much all raters have done, and how much of each target one rater has done, with skipped clips."""
     acts = source.ratings.acts()
     rated = [act for act in acts if act.act == "rate"]
     mine = Counter(act.target for act in acts if act.rater == rater)
@@ -21,30 +21,27 @@ def counts_of(source: Source, rater: str = "") -> dict[str, Any]:
 
 
 def acts_of(source: Source, rater: str) -> list[list[Any]]:
-    """Return the acts of a rater that count, in their order: id, target and label, which is None if it was skipped."""
+    """Return id, target and label (None if skipped) of the acts of a rater that count, in their order."""
     return [[act.id, act.target, act.label] for act in source.ratings.acts() if act.rater == rater]
 
 
 def standing(source: Source, acts: Sequence[api.Act]) -> list[dict[str, Any]]:
-    """Return what counts now, for each clip and target that some acts were about."""
+    """Return what counts now for each clip and target of these acts."""
     counting = {act.place: act for act in source.ratings.acts()}
-    places = dict.fromkeys(act.place for act in acts)
     return [
         {
-            "rater": place[0],
-            "id": place[1],
-            "target": place[2],
-            "done": place in counting,
-            "label": counting[place].label,
+            "rater": act.rater,
+            "id": act.id,
+            "target": act.target,
+            "done": act.place in counting,
+            "label": counting[act.place].label if act.place in counting else None,
         }
-        if place in counting
-        else {"rater": place[0], "id": place[1], "target": place[2], "done": False, "label": None}
-        for place in places
+        for act in {act.place: act for act in acts}.values()
     ]
 
 
 def agreement_rows(ratings: api.RatingJournal) -> list[dict[str, Any]]:
-    """Return the agreement of each target with a sentence that says what it means."""
+    """Return the agreement of the raters on each target, with a sentence that says what it means."""
     table = api.rater_agreement(ratings)
     return [
         {
@@ -77,12 +74,10 @@ def _agreement_sentence(alpha: float, shared: int, raters: int) -> str:
         return "All ratings of the shared clips are equal, so alpha is not defined. Rate clips that differ."
     level = parts.agreement_level(alpha, shared)
     return _MEANING.get(
-        level, f"{parts.count(shared, 'clip')} rated by several people {_is(shared)} too few to tell. Share 10 or more."
+        level,
+        f"{parts.clips(shared)} rated by several people {'is' if shared == 1 else 'are'} too few to tell. Let two "
+        "people rate the same 10 clips or more.",
     )
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def disagreement_rows(source: Source, target: str, most: int) -> list[dict[str, Any]]:

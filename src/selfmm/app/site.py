@@ -41,7 +41,7 @@ class Limits:
         days: days after which an upload and its scores are removed.
         text: largest text, in characters.
         texts: most sentences in one request.
-        seconds: longest recording of a program, in seconds; None for any.
+        seconds: longest recording that a program may send, in seconds; None for any.
     """
 
     upload: int = 4 * 2**30
@@ -59,7 +59,7 @@ class Service:
     Attributes:
         runs: what can score.
         scoring: the processes that score.
-        scratch: where recordings are for the time of a request.
+        scratch: where the recordings of a request are kept until it is answered.
         limits: what is accepted.
     """
 
@@ -87,7 +87,7 @@ class Site:
 
     @cached_property
     def jobs(self) -> Jobs:
-        """Trainings and extractions."""
+        """The jobs of the folder: trainings, extractions and others."""
         return Jobs(self.state.jobs, self.workspace.root)
 
     @cached_property
@@ -138,5 +138,5 @@ class Site:
 
     @cached_property
     def proposals(self) -> Proposals:
-        """Scores to propose to raters."""
+        """The scores to propose to raters."""
         return Proposals(self.workspace, self.clip_runs, self.rating.folder)

@@ -1,6 +1,6 @@
 """The private files of the app for one folder: the token, uploads with their scores, and jobs.
 
-They lie in ``$XDG_STATE_HOME/selfmm/<name>-<hash>`` (by default below ``~/.local/state``), which only the user can
+They are in ``$XDG_STATE_HOME/selfmm/<name>-<hash>`` (by default below ``~/.local/state``), which only the user can
 read, and never in the folder that is shown.
 """
 
@@ -29,7 +29,7 @@ class State:
 
     @classmethod
     def of(cls, root: Path) -> State:
-        """Return the private folder for ``root``, which is made if it is missing.
+        """Return the private folder for ``root``; make it if it is missing.
 
         Raises:
             OutputError: if it cannot be made.
@@ -47,15 +47,16 @@ class State:
 
     @property
     def jobs(self) -> Path:
+        """Commands that run, and those that ended."""
         return self.path / "jobs"
 
     @property
     def requests(self) -> Path:
-        """Recordings that programs sent, for the time of a request."""
+        """Recordings that programs sent, until they are scored."""
         return self.path / "requests"
 
     def token(self) -> str:
-        """Return the secret that the opened link carries. It stays the same, so that links live through a restart.
+        """Return the secret that the opened link carries. It stays the same, so links work after a restart.
 
         Raises:
             OutputError: if it cannot be written.
@@ -72,7 +73,7 @@ class State:
 
 
 def state_home() -> Path:
-    """Return the folder of all private folders.
+    """Return the folder that holds all private folders.
 
     Raises:
         OutputError: if the user has no home folder.

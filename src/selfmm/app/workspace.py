@@ -11,7 +11,7 @@ from typing import Literal
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.errors import NotHereError
+from selfmm.app.errors import NotHereError, RequestError
 
 Kind = Literal["dataset", "run", "seeds", "comparison", "recordings"]
 
@@ -29,7 +29,7 @@ class Item:
         kind: what it is.
         name: its path from the folder that is shown, with ``/``; ``.`` for that folder itself. It is its identity.
         modified: time of its last change, in seconds since 1970.
-        count: of recordings, their number; otherwise 0.
+        count: number of recordings; 0 for other kinds.
     """
 
     kind: Kind
@@ -55,7 +55,7 @@ class Workspace:
         self._found: tuple[float, list[Item]] = (-_FRESH, [])
 
     def items(self, *kinds: Kind) -> list[Item]:
-        """Return what is in the folder, of these kinds or of all, the last changed first.
+        """Return the items of these kinds, or of all kinds; the last changed come first.
 
         Raises:
             NotHereError: if the folder itself is gone.
@@ -69,7 +69,7 @@ class Workspace:
         return [item for item in found if not kinds or item.kind in kinds]
 
     def look_again(self) -> None:
-        """Search the folder at the next call of :meth:`items`: something was made or removed."""
+        """Search the folder again at the next call of :meth:`items`, because something was made or removed."""
         self._found = (-_FRESH, [])
 
     def path(self, name: str) -> Path:
@@ -80,10 +80,26 @@ class Workspace:
         """
         try:
             path = (self.root / name).resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):  # missing, a null byte, or links that lead round in a circle
+        except (OSError, ValueError, RuntimeError):  # missing, a null byte, or links that form a circle
             path = None
         if path is None or not path.is_relative_to(self.root) or Path(name).is_absolute():
             raise NotHereError(f"There is no {name[:200]!r} in this folder. It may have been moved or deleted.")
+        return path
+
+    def source(self, name: str) -> Path:
+        """Return the path of a data set or a folder of recordings, whose clips are listed with their paths.
+
+        Raises:
+            NotHereError: if it does not exist, or lies outside.
+            RequestError: if its path is not UTF-8, which tables cannot hold.
+        """
+        path = self.path(name)
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise RequestError(
+                f"The name {name[:200]} has a character that is not UTF-8. Rename the folder to work with its clips."
+            ) from None
         return path
 
     def name_of(self, path: str | Path) -> str | None:

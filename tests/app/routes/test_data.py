@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
 import pytest
 
 from app.studio import HOSTILE, TALK
@@ -185,11 +186,32 @@ def test_a_recording_that_browsers_do_not_play_is_copied(shown: Any, visit: Visi
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
-    [(57, "is not where the data set says"), (58, "lies outside the folder"), (59, "features without recordings")],
+    [(57, "is not where the data set says"), (58, "is outside the folder"), (59, "features without recordings")],
 )
 def test_why_a_clip_cannot_be_played(shown: Any, visit: Visit, row: int, sentence: str) -> None:
     page = visit(shown, f"{TALKS}?clip={ids(shown)[row]}").page
     page.locator("#player").get_by_text(sentence).wait_for()
+
+
+def test_words_without_times_do_not_stop_the_player(shown: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    data = tmp_path / "talks"
+    shutil.copytree(shown.root / "talks", data)
+    clip = ids(shown)[3]
+    pd.DataFrame({"id": [clip], "word": ["yes"], "start": [float("nan")], "end": [1.0]}).to_parquet(
+        data / "words.parquet"
+    )
+    page = serve(tmp_path).fetch(f"/data/talks?clip={quote(clip)}")[1]
+    assert b'data-words="[]"' in page  # NaN is not JSON
+
+
+def test_scores_in_the_list_have_their_band(served: Any, visit: Visit) -> None:
+    page = visit(served, "/data/data?run=runs/first").page
+    page.wait_for_selector(".cell-score")
+    assert re.search(r"[+−]\d\.\d\d\s+±\d", page.locator(".cell-score").first.inner_text())
+    assert "lie within the ± around their score" in page.inner_text("#worth")
+    page.get_by_role("button", name="Grid").click()
+    page.wait_for_selector(".clip-grid .top")
+    assert re.search(r"score [+−]\d\.\d\d\s+±\d", page.locator(".clip-grid .top").first.inner_text())
 
 
 def test_scores_and_generated_labels_of_a_run(served: Any, visit: Visit) -> None:

@@ -75,8 +75,8 @@ def test_hostile_ids_and_names(shown: Any) -> None:
         ("/v1/datasets/talks/clips?sort=beauty", 400, "must be one of"),
         ("/v1/datasets/talks/clips?offset=-1", 400, "must be a whole number"),
         ("/v1/datasets/talks/clips?run=runs/none", 404, "no finished run"),
-        ("/v1/datasets/talks/clip?id=nobody", 404, "has no clip 'nobody'"),
-        ("/v1/datasets/talks/media", 404, "has no clip ''"),
+        ("/v1/datasets/talks/clip?id=nobody", 404, "no clip 'nobody'"),
+        ("/v1/datasets/talks/media", 404, "no clip ''"),
     ],
 )
 def test_what_is_wrong_is_told(shown: Any, path: str, status: int, message: str) -> None:
@@ -94,7 +94,7 @@ def test_the_inspection_is_told_with_filters(shown: Any) -> None:
     } in found["notes"]
     altered = get(shown, "/v1/datasets/altered/inspection")["problems"]
     assert [item["text"] for item in altered] == [
-        "The file audio.npy is not as it was written. Make the data set again, or copy it again."
+        "The file audio.npy has changed since it was written. Make the data set again, or copy it again."
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -266,7 +267,7 @@ def test_nothing_is_lost_when_the_server_is_killed(serve: Serve, folder: Path, v
     press(page, "5")
     press(page, "4")
     page.wait_for_selector("#waiting:visible")
-    assert "2 ratings wait in this browser and will be sent when selfmm is back" in page.inner_text("#waiting")
+    assert "2 ratings wait in this browser and will be sent when selfmm answers again" in page.inner_text("#waiting")
     assert labels(folder) == {"clip0": 2}
     port = urlsplit(served.link).port
     serve(folder, "--port", str(port))
@@ -312,9 +313,59 @@ def test_a_wrong_act_is_refused_with_a_reason(rating: Any, folder: Path) -> None
     assert post({"source": "../..", "acts": [good]})[0] == 404
     assert post([])[0] == 400
     assert rating.fetch("/v1/ratings", data=b"{", method="POST")[0] == 400
+    assert post({"source": "talks", "acts": [{**good, "label": 10**400}]})[0] == 400  # more than a float holds
+    assert post({"source": "talks", "acts": ["clip0"]})[1] == (
+        "This is not an act: an act is an object with id, target and rater."
+    )
     assert acts(folder) == []
-    assert post({"source": "talks", "acts": [{**good, "time": "1999"}]}) == (200, "")
+    assert post({"source": "talks", "acts": [{**good, "time": "1999", "seconds": 10**400}]}) == (200, "")
     assert acts(folder)[0].time > "2020"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/tasks?source=talks&order=random&seed=" + "9" * 5000, None, 200),
+        ("/tasks?source=talks&order=random&seed=-1", None, 200),
+        ("", b'{"a":' * 100_000, 400),
+        ("/scale", b'{"source": "talks", "range": [0, 1' + b"0" * 400 + b"]}", 400),
+        ("/scale", b'{"source": "talks", "range": [-1e308, 1e308]}', 400),
+        ("/scale", b'{"source": "talks", "range": [0, 1e-320]}', 400),
+        ("/scale", b'{"source": "talks", "range": [false, true]}', 400),
+        ("/proposals", b'{"source": "talks", "run": "talks"}', 404),  # a folder, but not a run
+        ("/proposals", b'{"source": "talks", "run": ""}', 404),
+        ("/proposals", b'{"source": "talks", "run": "labels:starter"}', 404),
+    ],
+)
+def test_odd_requests_have_an_answer(rating: Any, path: str, body: bytes | None, status: int) -> None:
+    code, content, _ = rating.fetch(f"/v1/ratings{path}", data=body)
+    assert code == status, content
+
+
+def test_names_that_are_not_utf_8(serve: Serve, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    write_recording(folder / "a.wav", seconds=0.5, sound=tone(0.5))
+    (tmp_path / "talks").mkdir()
+    write_recording(tmp_path / "talks" / os.fsdecode(b"\xe9.wav"), seconds=0.5, sound=tone(0.5))
+    write_planted(tmp_path / "data", PlantedSettings(clips=6))
+    (tmp_path / "data").rename(tmp_path / os.fsdecode(b"d\xe9"))
+    served = serve(tmp_path)
+    for path, status, sentence in (
+        ("/", 200, b"/score?folder=caf%E9"),
+        ("/rate", 200, b"is not UTF-8"),
+        ("/rate/caf%E9", 400, b"Rename the folder"),
+        ("/rate/talks", 422, b"Rename the files"),
+        ("/data/d%E9", 400, b"Rename the folder"),
+    ):
+        code, content, _ = served.fetch(path)
+        assert (path, code, sentence in content) == (path, status, True)
+
+
+def test_a_proposal_shows_its_band(served: Any, visit: Visit) -> None:
+    page = begin(visit, served, "target=clip&mode=words&by=runs/first&propose=1", source="data")
+    page.wait_for_selector("#accept:visible")
+    assert re.search(r"Accept [+−]?\d\S*\s+4 of 5 within [+−]?\d.* to [+−]?\d", page.inner_text("#accept"))
 
 
 def test_what_cannot_be_shown_is_not_offered(serve: Serve, tmp_path: Path, visit: Visit) -> None:
@@ -377,7 +428,7 @@ def test_only_recordings_of_the_folder_are_served(serve: Serve, tmp_path: Path) 
     write_recording(root / "b.wav", seconds=0.5, sound=tone(0.5))
     served = serve(root)
     status, content, _ = served.fetch("/v1/ratings/clips?source=.&clip=a&mode=all")
-    assert (status, "lies outside the folder" in json.loads(content)["clips"][0]["problem"]) == (200, True)
+    assert (status, "is outside the folder" in json.loads(content)["clips"][0]["problem"]) == (200, True)
     for what in ("sound", "video"):
         assert served.fetch(f"/v1/ratings/media?source=.&clip=a&what={what}")[0] == 404
 
@@ -410,7 +461,7 @@ def test_a_training_is_a_job_whose_run_has_a_link(serve: Serve, tmp_path: Path, 
     ratings.add(*(Act(clip, "clip", "Ann", label=1.0) for clip in ids[:12]), Act(ids[0], "audio", "Ann", label=2.0))
     page.reload()
     page.wait_for_selector("#train-steps li")
-    assert "12 whole clips of 30 rated by one person; of single parts: 1 of the voice" in page.inner_text(
+    assert "12 whole clips of 30 rated by one person; ratings of single parts: 1 of the voice" in page.inner_text(
         "#train-counts"
     )
     assert "moves its scores towards your ratings" in page.inner_text("#train-expect")
@@ -418,6 +469,7 @@ def test_a_training_is_a_job_whose_run_has_a_link(serve: Serve, tmp_path: Path, 
     page.wait_for_selector("#train-job a")
     jobs = served.fetch("/v1/jobs/" + page.get_attribute("#train-job a:has-text('it')", "href").split("/")[-1])
     assert [command.split()[1] for command in json.loads(jobs[1])["commands"]] == ["labels", "train"]
+    assert served.fetch("/v1/ratings/train", data=b'{"source": "data"}')[0] == 429  # it would write to the same folders
     deadline = time.monotonic() + 120
     while not (tmp_path / "data-rated" / "corrections.parquet").is_file() and time.monotonic() < deadline:
         time.sleep(0.2)

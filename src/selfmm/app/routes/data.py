@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -37,13 +38,13 @@ _AROUND = 6  # clips of the same recording to show before and after
 
 
 def data_sets(request: Request) -> Response:
-    """The page with all data sets of the folder."""
+    """Show all data sets of the folder."""
     names = [item.name for item in site_of(request).workspace.items("dataset")]
     return page(request, "data.html", sets=[(name, address(name), f"{base(name)}/summary") for name in names])
 
 
 def data_set(request: Request) -> Response:
-    """The page of a data set, or of the clip that ``clip`` in the link names."""
+    """Show a data set, or the clip that ``clip`` in the link names."""
     name = request.path_params.get("name") or "."
     if name == "." and not (site_of(request).workspace.root / parts.MANIFEST).is_file():
         return data_sets(request)
@@ -83,21 +84,21 @@ def data_set(request: Request) -> Response:
 
 
 def clip_page(request: Request, name: str, table: ClipTable) -> Response:
-    """The page of a clip: where it is in the filter of the link, what people said of it, and its neighbours."""
+    """Show a clip: its place among those that pass the filter of the link, its labels, and its neighbours."""
     clip = request.query_params["clip"]
     if clip not in table.places:
         message = f"There is no clip {clip[:200]!r} in this data set. It may have been made again without it."
         return page(request, "data_gone.html", status=404, message=message, back=address(name))
     query, _, rows, _ = selected(request, table)
-    row = table.places[clip]
+    row, kept = table.places[clip], query.link()
     low, high = table.dataset.manifest.label_range
     return page(
         request,
         "data_clip.html",
         name=name,
         base=base(name),
-        back=address(name) + _question(query.link()),
-        link=_Linker(name, query),
+        back=f"{address(name)}?{kept}".removesuffix("?"),
+        link=lambda clip_id: f"{address(name)}?{kept}{'&' if kept else ''}clip={quote(clip_id, safe='')}",
         clip=_clip(table, row),
         place=_place(table, rows, row),
         siblings=_siblings(table, row),
@@ -108,28 +109,13 @@ def clip_page(request: Request, name: str, table: ClipTable) -> Response:
 
 
 def base(name: str) -> str:
-    """Return the address of the JSON of a data set; the folder itself, ``.``, has no name in an address."""
+    """Return the address of the JSON of a data set; the name ``.`` is left out."""
     return "/v1/datasets" if name == "." else f"/v1/datasets/{path_part(name)}"
 
 
 def address(name: str) -> str:
     """Return the address of the page of a data set."""
     return f"/data/{path_part('' if name == '.' else name)}"
-
-
-class _Linker:
-    """Makes links to clips that keep the filter."""
-
-    def __init__(self, name: str, query: ClipQuery) -> None:
-        self._path, self._query = address(name), query.link()
-
-    def __call__(self, clip: str) -> str:
-        query = f"{self._query}&" if self._query else ""
-        return f"{self._path}?{query}clip={path_part(clip).replace('/', '%2F')}"
-
-
-def _question(query: str) -> str:
-    return f"?{query}" if query else ""
 
 
 def _clip(table: ClipTable, row: int) -> dict[str, Any]:
@@ -162,12 +148,14 @@ def _clip(table: ClipTable, row: int) -> dict[str, Any]:
 
 
 def _spoken(table: ClipTable, clip_id: str) -> list[tuple[str, float, float]]:
-    """Return the words of a clip with their times in it, in seconds; nothing if they are not known."""
+    """Return each word of a clip with its start and end in the clip, in seconds; nothing if they are not known."""
     try:
         words = pd.read_parquet(table.dataset.path / _WORDS, filters=[("id", "==", clip_id)])
         times = words[["start", "end"]].to_numpy(dtype=np.float64).tolist()
+        if not np.isfinite(times).all():
+            return []
         return [(str(word), start, end) for word, (start, end) in zip(words["word"], times, strict=True)]
-    except Exception:  # there is no such file, or it is damaged in one of many ways; the clip can be seen without it
+    except Exception:  # the file is missing or damaged in some way, and the page works without it
         return []
 
 
@@ -186,7 +174,7 @@ def _place(table: ClipTable, rows: Rows, row: int) -> Mapping[str, Any]:
 
 
 def _siblings(table: ClipTable, row: int) -> dict[str, Any]:
-    """Return the clips of the same recording around a clip, in time."""
+    """Return the clips before and after a clip in its recording, in the order of time."""
     samples, video = table.dataset.samples, table.videos[row]
     rows = np.flatnonzero(np.array(table.videos) == video) if video else np.array([row])
     if "start" in samples:

@@ -1,4 +1,4 @@
-"""The data sets of the folder as JSON: their clips, page by page; one clip; and what an inspection finds."""
+"""The data sets of the folder as JSON: their clips, page by page; one clip; and the findings of an inspection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from selfmm.api import parts
 from selfmm.app.clip_media import recording_of
 from selfmm.app.clip_query import ClipQuery, Rows
 from selfmm.app.clip_runs import ClipRun
-from selfmm.app.clip_table import ClipTable, Floats, disagreement
+from selfmm.app.clip_table import ClipTable, Floats, changed_at, disagreement
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.findings import to_fix, to_know
 from selfmm.app.pages import answer, site_of
@@ -23,28 +23,29 @@ from selfmm.app.site import Site
 
 _PAGE = 100  # clips in an answer
 _MOST = 200
-_RUNS = 12  # whose scores of a clip are shown
+_RUNS = 12  # that are shown with their scores of a clip
 _TEXT = 240  # characters of a clip's words in a list
 
 
 def table_of(request: Request) -> ClipTable:
-    """Return the clips of the data set that the path of a request names; without a name, that of the folder itself.
+    """Return the clips of the data set in the path of a request; without a name, of the folder itself.
 
     Raises:
         NotHereError: if there is no such folder, or it is not a data set.
+        RequestError: if its path is not UTF-8.
         DatasetError: if it cannot be read.
     """
     return named_table(site_of(request), request.path_params.get("name") or ".")
 
 
 def named_table(site: Site, name: str) -> ClipTable:
-    """Return the clips of a data set with the ratings that people gave in the app; errors as in :func:`table_of`."""
-    path = site.workspace.path(name)
+    """Return the clips of a data set with the ratings that people gave in the app. Errors as in :func:`table_of`."""
+    path = site.workspace.source(name)
     if not (path / parts.MANIFEST).is_file():
         raise NotHereError(f"{name!r} is not a data set. It may have been moved or deleted.")
     try:
         journal = site.rating.journal(name)
-    except api.SelfmmError:  # the Rate screen tells what is wrong with it
+    except api.SelfmmError:  # the Rate screen shows the problem
         journal = None
     return site.tables.of(path, journal)
 
@@ -58,25 +59,28 @@ def clip_of(request: Request) -> tuple[ClipTable, int]:
     """
     table, name = table_of(request), request.query_params.get("id", "")
     if name not in table.places:
-        raise NotHereError(f"This data set has no clip {name[:200]!r}.")
+        raise NotHereError(f"There is no clip {name[:200]!r} in this data set.")
     return table, table.places[name]
 
 
 def selected(request: Request, table: ClipTable) -> tuple[ClipQuery, ClipTable, Rows, dict[str, Floats]]:
-    """Return what a link asks for: the query, the table as the run in it sees it, the rows, and the run's scores."""
+    """Return what a link asks for: the query, the table, the rows in order, and the scores of the run in the query.
+
+    In a data set without labels per modality, the table has the disagreement of the run's scores.
+    """
     site, query = site_of(request), ClipQuery.of(request.query_params)
     scores: dict[str, Floats] = {}
     if query.run:
         scores = dict(site.clip_runs.scores(site.clip_runs.named(query.run, table.dataset.path), table))
         heads = {name.removeprefix("score_"): values for name, values in scores.items() if name != "score"}
-        if not table.by_modality and heads:  # nobody labelled the modalities, but the run scores them
+        if not table.by_modality and heads:
             spread, disagree = disagreement(heads, len(table), table.dataset.manifest.label_range)
             table = replace(table, spread=spread, disagree=disagree)
     return query, table, query.select(table, scores.get("score")), scores
 
 
 def clips(request: Request) -> Response:
-    """Return some of the clips that pass the filters of the link, and how their labels are distributed."""
+    """Return a page of the clips that pass the filters of the link, and the histogram of their labels."""
     return answer(clips_page(request, table_of(request)))
 
 
@@ -84,8 +88,9 @@ def clips_page(request: Request, table: ClipTable) -> dict[str, Any]:
     """Return the content of the answer of :func:`clips`.
 
     Returns:
-        ``total`` and ``matched``: numbers of clips; ``rows`` from ``offset`` on; and at the beginning the
-        ``histogram``: numbers of clips per bar that pass all filters but the label's.
+        ``total`` and ``matched``: numbers of clips; ``rows``, starting at ``offset``. The first page also has the
+        ``histogram``: the numbers of clips per bar that pass all filters but that of the label, and ``unlabelled``; and
+        with a run ``worth``, see :meth:`selfmm.app.clip_runs.ClipRuns.worth`.
     """
     offset, limit = _count(request, "offset", 0), min(_count(request, "limit", _PAGE), _MOST)
     query, table, rows, scores = selected(request, table)
@@ -95,6 +100,9 @@ def clips_page(request: Request, table: ClipTable) -> dict[str, Any]:
         unbrushed = rows if query.low is None and query.high is None else query.select(table, by_label=False)
         content["histogram"] = table.histogram(unbrushed)
         content["unlabelled"] = int(np.isnan(table.labels[unbrushed]).sum())
+        if query.run:
+            runs = site_of(request).clip_runs
+            content["worth"] = runs.worth(runs.named(query.run, table.dataset.path))
     return content
 
 
@@ -113,7 +121,7 @@ def _row(request: Request, table: ClipTable, row: int, scores: dict[str, Floats]
         "disagree": bool(table.disagree[row]),
         "ratings": int(table.ratings[row]),
         "warnings": table.warnings[row][:_TEXT],
-        "media": None if path is None else path.stat().st_mtime_ns // 1_000_000,
+        "media": None if path is None else changed_at(path) // 1_000_000,
         **({"scores": {name: values[row] for name, values in scores.items()}} if scores else {}),
     }
 
@@ -150,7 +158,7 @@ def facts(table: ClipTable) -> list[str]:
     """Return what a data set holds, in a few phrases."""
     dataset, labelled = table.dataset, int(np.isfinite(table.labels).sum())
     low, high = dataset.manifest.label_range
-    size = f"{len(table):,} clip{'' if len(table) == 1 else 's'}"
+    size = f"{len(table):,} {'clip' if len(table) == 1 else 'clips'}"
     phrases = [size, ", ".join(dataset.modalities), f"labels from {low:g} to {high:g}".replace("-", "−")]
     if labelled < len(table):
         phrases.append(f"{labelled:,} labelled" if labelled else "no clip has a label yet")
@@ -160,9 +168,9 @@ def facts(table: ClipTable) -> list[str]:
 
 
 def inspection(request: Request) -> Response:
-    """Return what an inspection of the data set finds: ``problems`` to fix before training, and ``notes``.
+    """Return the findings of an inspection: ``problems`` to fix before training, and ``notes``.
 
-    Each is an object with ``text``, and ``query``: the filter that shows the clips, if there is one.
+    Each has ``text``, and ``query``: the filter that shows the clips, or an empty text.
     """
     table = table_of(request)
     if table.problem:

@@ -1,22 +1,24 @@
-"""The first page: what is in the folder, what is running, and what this machine lacks."""
+"""The first page: the items of the folder, the jobs, and what this machine lacks."""
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from selfmm import api
 from selfmm.app.errors import RequestError
-from selfmm.app.pages import answer, json_of, page, site_of
+from selfmm.app.pages import answer, page, site_of, takes_json
 
 _SHOWN = 8  # of each kind
-_VIDEO = "predict from a video"  # what the doctor calls it
+_VIDEO = "predict from a video"  # name of this task in the diagnosis
 _GET = "selfmm weights get "
 
 
 def home(request: Request) -> Response:
+    """Show the first page."""
     site = site_of(request)
     items = {kind: site.workspace.items(kind) for kind in ("dataset", "recordings", "comparison")}
     members = "seed-"  # runs of a folder of seeds, which is shown in their place, or of a comparison
@@ -38,7 +40,7 @@ def home(request: Request) -> Response:
 
 
 def machine(request: Request) -> Response:
-    """Return what this machine lacks; it takes a second, so the page asks for it when it is shown.
+    """Return what this machine has and lacks. It takes a second, so the page asks for it once it is shown.
 
     ``weights``: names of the weights without which no video can be scored.
     """
@@ -59,14 +61,14 @@ def machine(request: Request) -> Response:
     )
 
 
-async def get_weights(request: Request) -> Response:
-    """Start a job that downloads weights: the only thing in the app that uses the network, and only when asked."""
-    names = (await json_of(request)).get("names")
+@takes_json
+def get_weights(request: Request, content: dict[str, Any]) -> Response:
+    """Start a job that downloads weights. Nothing else in the app uses the network."""
+    names = content.get("names")
     known = {weights.name for weights in api.list_weights()}
     if not isinstance(names, list) or not names or not set(map(str, names)) <= known:
         raise RequestError(f"Name the weights to get: {', '.join(sorted(known))}.")
-    jobs = site_of(request).jobs
-    job = await run_in_threadpool(jobs.start, f"Get {' and '.join(names)}", [["weights", "get", *names]])
+    job = site_of(request).jobs.start(f"Get {' and '.join(names)}", [["weights", "get", *names]])
     return answer({"job": job.id}, 201)
 
 

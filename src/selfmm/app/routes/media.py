@@ -1,4 +1,4 @@
-"""Recordings of the folder, and pictures and sound of the clips of a data set."""
+"""Recordings of the folder, and pictures and playable copies of the clips of a data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from selfmm.app.pages import answer, path_part, site_of
 from selfmm.app.routes.datasets import clip_of
 
 _TYPES = {".mov": "video/mp4", ".m4v": "video/mp4", ".m4a": "audio/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
-"""Media types under which browsers play files; Python's guess is another one."""
+"""Media types under which browsers play files and that Python guesses otherwise."""
 _KEEP = {"cache-control": "private, max-age=86400"}
 _SIGN = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 90"><rect width="160" height="90" fill="#8b949e"'
@@ -37,9 +37,9 @@ def recording(request: Request) -> Response:
 
 
 def media(request: Request) -> Response:
-    """Return how to play a clip: ``url``, ``type``, and ``start`` and ``end`` in seconds; or ``why`` it cannot be.
+    """Return how to play a clip: ``url``, ``type``, ``start`` and ``end`` in seconds; or ``why`` it cannot be played.
 
-    ``copied`` says that the first answer of ``url`` takes a while, because a copy is made.
+    ``copied`` is true if the first answer of ``url`` takes a while because it makes a copy.
     """
     site, (table, row) = site_of(request), clip_of(request)
     stored, start, end = table.media(row)
@@ -64,20 +64,12 @@ def copy(request: Request) -> Response:
     return FileResponse(site_of(request).media.copy(path, start, end), media_type="video/mp4", headers=_KEEP)
 
 
-def sound(request: Request) -> Response:
-    """Return the sound of a clip; with ``hearing=filtered`` its words cannot be understood."""
-    path, start, end = _place(request)
-    hearing = "filtered" if request.query_params.get("hearing") == "filtered" else "plain"
-    return FileResponse(site_of(request).media.sound(path, start, end, hearing), media_type="audio/wav", headers=_KEEP)
-
-
 def thumbnail(request: Request) -> Response:
     """Return a small picture of a clip, or a sign if it has none."""
     try:
         path, start, end = _place(request)
         middle = None if start is None and end is None else ((start or 0.0) + end) / 2 if end is not None else start
-        side = 320 if request.query_params.get("size") == "large" else 160
-        picture = site_of(request).media.thumbnail(path, middle, side)
+        picture = site_of(request).media.thumbnail(path, middle)
     except BusyError:
         raise
     except (NotHereError, api.SelfmmError):
@@ -102,6 +94,6 @@ routes = [
     *(
         Route(f"{place}/{name}", handler)
         for place in (_DATA, f"{_DATA}/{{name:path}}")
-        for name, handler in (("media", media), ("copy", copy), ("sound", sound), ("thumbnail", thumbnail))
+        for name, handler in (("media", media), ("copy", copy), ("thumbnail", thumbnail))
     ),
 ]

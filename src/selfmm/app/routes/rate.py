@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from selfmm import api
+from selfmm.api import parts
 from selfmm.app import rating as screen
 from selfmm.app import rating_plan
 from selfmm.app import rating_views as views
 from selfmm.app.clip_media import why_not
-from selfmm.app.errors import NotHereError, RequestError
-from selfmm.app.pages import answer, page, site_of
+from selfmm.app.errors import BusyError, NotHereError, RequestError
+from selfmm.app.pages import answer, page, site_of, takes_json
 from selfmm.app.rating import Source
 from selfmm.app.rating_scores import proposed
 from selfmm.app.state import private_folder
 
-_MOST = 200  # disagreements that are shown, and acts or clips in a request
-_TYPES = {"csv": "text/csv", "json": "application/json", "jsonl": "application/x-ndjson", "parquet": ""}
-_TYPES["xlsx"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_MOST = 200  # disagreements in an answer, and acts or clips in a request
+_TYPES = {
+    "csv": "text/csv",
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/octet-stream",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 def sources(request: Request) -> Response:
@@ -35,7 +41,7 @@ def sources(request: Request) -> Response:
         try:
             journal = site.rating.journal(item.name)
             acts = [act for act in journal.acts() if act.act == "rate"]
-        except (api.SelfmmError, NotHereError, OSError) as error:
+        except (api.SelfmmError, NotHereError, RequestError, OSError) as error:
             rows.append({"item": item, "problem": str(error), "ratings": 0, "raters": []})
             continue
         raters = sorted({act.rater for act in acts})
@@ -44,13 +50,13 @@ def sources(request: Request) -> Response:
 
 
 def screen_page(request: Request) -> Response:
-    """Show the screen of one source; the link says what is rated and how."""
+    """Show the screen of one source; its script reads from the link what is rated, and how."""
     source = _source(request, request.path_params["name"] or ".")
     return page(request, "rate.html", source=source, place=site_of(request).state.path.name)
 
 
 def about(request: Request) -> Response:
-    """Return what can be rated in a source, and how."""
+    """Return what can be rated in a source, in which ways, and how much is done."""
     site, source = site_of(request), _source(request)
     source = source.with_words(site.proposals.table(source, request.query_params.get("by", "")))
     return answer(
@@ -79,12 +85,12 @@ def tasks(request: Request) -> Response:
     targets = source.modalities if target == "parts" else [target]
     if not set(targets) <= set(source.targets) or not targets:
         raise RequestError(f"{target[:40]!r} cannot be rated here.")
-    low, high = source.ratings.label_range
-    neutral = 0.0 if low < 0 < high else (low + high) / 2
     order: Any = query.get("order", "given")
     if order not in ("given", "random", "disagreement", "uncertainty"):
-        raise RequestError("The order is given, random, disagreement or uncertainty.")
-    seed = int(query.get("seed", "0")) if query.get("seed", "0").isdecimal() else 0
+        raise RequestError("`order` must be given, random, disagreement or uncertainty.")
+    digits = query.get("seed", "")[:18]
+    seed = int(digits) if digits.isdecimal() else 0
+    neutral = parts.LabelScale.of(source.ratings.label_range).neutral
     ids = api.rating_order(list(source.clips.index), order, scores=scores, neutral=neutral, seed=seed)
     passes = []
     for name in targets:
@@ -104,7 +110,7 @@ def tasks(request: Request) -> Response:
 
 
 def clips(request: Request) -> Response:
-    """Return what is shown of some clips; of a blind rating only what the rater may see."""
+    """Return what to show of some clips: in a blind rating, only what the rater may see or hear."""
     query, site, source = request.query_params, site_of(request), _source(request)
     ids, mode = query.getlist("clip")[:_MOST], query.get("mode", "all")
     scores = site.proposals.table(source, query.get("by", ""))
@@ -117,7 +123,8 @@ def clips(request: Request) -> Response:
             {
                 "id": clip,
                 "text": row["text"] if mode in ("all", "words") else None,
-                "proposal": proposals.get(clip),
+                "proposal": None,
+                **proposals.get(clip, {}),
                 **(_seen(request, source, clip, row, file, mode) if mode != "words" else {}),
             }
         )
@@ -125,7 +132,7 @@ def clips(request: Request) -> Response:
 
 
 def _seen(request: Request, source: Source, clip: str, row: dict[str, Any], file: Path | None, mode: str) -> Any:
-    """Return the addresses of the pictures and the sound of a clip, and its place in what they lead to."""
+    """Return the address of the video or sound of a clip, and where the clip starts and ends in it."""
     if file is None:
         return {"problem": why_not(site_of(request).workspace, source.path, row["path"] or "")}
     address = request.url_for("rating_media").include_query_params(source=source.name, clip=clip)
@@ -162,21 +169,17 @@ def media(request: Request) -> Response:
     return FileResponse(site.media.sound(file, start, end, hearing), media_type="audio/wav", headers=kept)
 
 
-async def add(request: Request) -> Response:
-    """Record acts of a rater. They are on the disk when this answers."""
-    content = await _content(request)
-    return await run_in_threadpool(_add, request, content)
-
-
-def _add(request: Request, content: dict[str, Any]) -> Response:
+@takes_json
+def add(request: Request, content: dict[str, Any]) -> Response:
+    """Record acts of raters. They are on the disk when this answers."""
     site, entries = site_of(request), content.get("acts")
     source = _source(request, str(content.get("source", "")))
     if not isinstance(entries, list) or not 0 < len(entries) <= _MOST:
-        raise RequestError(f"A request has a list of 1 to {_MOST} acts.")
+        raise RequestError(f"`acts` must be a list of 1 to {_MOST} acts.")
     try:
         acts = [api.Act.from_json(entry).checked(source.ratings.label_range) for entry in entries]
-    except (TypeError, AttributeError) as error:
-        raise RequestError(f"An act lacks something: {error}.") from error
+    except TypeError as error:
+        raise RequestError(f"This is not an act: {error}.") from error
     if unknown := [act.id for act in acts if act.id not in source.clips.index]:
         raise NotHereError(f"There is no clip {unknown[0][:80]!r} in {source.title}.")
     source.ratings.add(*acts)
@@ -184,28 +187,21 @@ def _add(request: Request, content: dict[str, Any]) -> Response:
     return answer({"places": views.standing(source, acts)})
 
 
-async def rescale(request: Request) -> Response:
-    """Choose the scale of a source that has no ratings yet."""
-    content = await _content(request)
-
-    def change() -> Response:
-        edges = content.get("range")
-        if not isinstance(edges, list) or len(edges) != 2 or not all(isinstance(edge, int | float) for edge in edges):
-            raise RequestError("A scale is a list of the lowest and the highest label.")
-        source = _source(request, str(content.get("source", "")))
-        site_of(request).rating.rescale(source, (float(edges[0]), float(edges[1])))
-        return answer({"range": site_of(request).rating.journal(source.name).label_range})
-
-    return await run_in_threadpool(change)
+@takes_json
+def rescale(request: Request, content: dict[str, Any]) -> Response:
+    """Change the scale of a source that has no ratings yet."""
+    rating, edges = site_of(request).rating, content.get("range")
+    if not isinstance(edges, list) or len(edges) != 2 or not all(type(edge) in (int, float) for edge in edges):
+        raise RequestError("`range` must be a list of the lowest and the highest label.")
+    source = _source(request, str(content.get("source", "")))
+    rating.rescale(source, (edges[0], edges[1]))
+    return answer({"range": rating.journal(source.name).label_range})
 
 
 def summary(request: Request) -> Response:
     """Return how far the raters agree, where they disagree, and what a training would do."""
     source, query = _source(request), request.query_params
-    acts = [act for act in source.ratings.acts() if act.act == "rate"]
-    counts: dict[str, int] = {}
-    for act in acts:
-        counts[act.rater] = counts.get(act.rater, 0) + 1
+    counts = Counter(act.rater for act in source.ratings.acts() if act.act == "rate")
     return answer(
         {
             "range": source.ratings.label_range,
@@ -222,7 +218,7 @@ def download(request: Request) -> Response:
     """Return the ratings as a file."""
     source, suffix = _source(request), request.query_params.get("format", "csv")
     if suffix not in _TYPES:
-        raise RequestError(f"The format is one of {', '.join(_TYPES)}.")
+        raise RequestError(f"`format` must be one of: {', '.join(_TYPES)}.")
     name = f"{source.title}-ratings.{suffix}"
     if suffix == "jsonl":
         if not source.ratings.path.is_file():
@@ -230,61 +226,42 @@ def download(request: Request) -> Response:
         return FileResponse(source.ratings.path, filename=name, media_type=_TYPES[suffix])
     with TemporaryDirectory() as folder:
         content = api.save_ratings(source.ratings, Path(folder) / f"ratings.{suffix}").read_bytes()
-    headers = FileResponse(source.ratings.path, filename=name).headers
-    return Response(
-        content,
-        media_type=_TYPES[suffix] or "application/octet-stream",
-        headers={"content-disposition": headers["content-disposition"]},
-    )
+    disposition = FileResponse(source.ratings.path, filename=name).headers["content-disposition"]
+    return Response(content, media_type=_TYPES[suffix], headers={"content-disposition": disposition})
 
 
-async def propose(request: Request) -> Response:
-    """Start a job that scores the clips of a source, to propose labels and to order them."""
-    content = await _content(request)
-
-    def start() -> Response:
-        site = site_of(request)
-        source, run = _source(request, str(content.get("source", ""))), str(content.get("run", ""))
-        found = site.workspace.run(run)
-        private_folder(site.rating.folder)
-        out = site.proposals.file(source, run)
-        command = ["predict", str(found), str(source.path), "--out", str(out), "--force"]
-        job = site.jobs.start(f"Score {source.title} with {run}", [command], about=source.name)
-        return answer({"job": job.id})
-
-    return await run_in_threadpool(start)
+@takes_json
+def propose(request: Request, content: dict[str, Any]) -> Response:
+    """Start a job that scores the clips of a source, to propose labels and to order the clips."""
+    site = site_of(request)
+    source, run = _source(request, str(content.get("source", ""))), str(content.get("run", ""))
+    if run not in (choice["by"] for choice in site.proposals.choices(source)):
+        raise NotHereError(f"There is no run {run[:200]!r} in this folder. Choose another one.")
+    private_folder(site.rating.folder)
+    scores = site.proposals.file(source, run)
+    command = ["predict", str(site.workspace.run(run)), str(source.path), "--out", str(scores), "--force"]
+    job = site.jobs.start(f"Score {source.title} with {run}", [command], about=source.name)
+    return answer({"job": job.id})
 
 
-async def train(request: Request) -> Response:
+@takes_json
+def train(request: Request, content: dict[str, Any]) -> Response:
     """Start a job that trains with the ratings of a source."""
-    content = await _content(request)
-
-    def start() -> Response:
-        site = site_of(request)
-        source = _source(request, str(content.get("source", "")))
-        commands, run = rating_plan.training(site.rating, source, str(content.get("recogniser", "tiny.en")))
-        job = site.jobs.start(f"Train with the ratings of {source.title}", commands, out=run, about=source.name)
-        return answer({"job": job.id, "run": run})
-
-    return await run_in_threadpool(start)
+    site, source = site_of(request), _source(request, str(content.get("source", "")))
+    title = f"Train with the ratings of {source.title}"
+    if any(job.title == title and job.about == source.name and not job.over for job in site.jobs.all()):
+        raise BusyError("A training with these ratings is still running. Wait until it ends, or stop it first.")
+    commands, run = rating_plan.training(site.rating, source, str(content.get("recogniser", "tiny.en")))
+    job = site.jobs.start(title, commands, out=run, about=source.name)
+    return answer({"job": job.id, "run": run})
 
 
 def _source(request: Request, name: str | None = None) -> Source:
     if name is None:
         name = request.query_params.get("source", "")
     if not name:
-        raise RequestError("The request does not name a source.")
+        raise RequestError("The request does not name a data set or a folder as its `source`.")
     return site_of(request).rating.source(name)
-
-
-async def _content(request: Request) -> dict[str, Any]:
-    try:
-        content = await request.json()
-    except ValueError as error:
-        raise RequestError("The request is not JSON.") from error
-    if not isinstance(content, dict):
-        raise RequestError("The request is not a JSON object.")
-    return content
 
 
 routes = [

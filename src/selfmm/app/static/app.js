@@ -1,6 +1,6 @@
-// What every page needs: requests that end in data or in a sentence, notices, and elements made without HTML strings.
+// What all pages use: requests that return data or throw a sentence, notices, and elements that are made without HTML.
 
-/** An answer that is not what was asked for; the message is for people. */
+/** A request that failed; the message is for people. */
 export class RequestError extends Error {
   constructor(message, status) {
     super(message);
@@ -8,7 +8,7 @@ export class RequestError extends Error {
   }
 }
 
-/** Send a request and return the JSON of the answer. Throws RequestError, also when the server does not answer. */
+/** Send a request and return the JSON of the answer. Throw a RequestError if it fails, or if the server does not answer. */
 export async function ask(url, options = {}) {
   if (options.json !== undefined) {
     options = { method: "POST", ...options, body: JSON.stringify(options.json), headers: { "content-type": "application/json" } };
@@ -38,7 +38,15 @@ export function element(name, properties = {}, ...children) {
   return node;
 }
 
-/** Show a sentence at the bottom of the page for a while; an error stays until it is closed. */
+/** Return an SVG element; `properties` are its attributes. */
+export function svg(name, properties = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(properties)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+/** Show a sentence at the bottom of the page for a while. An error stays until it is closed. */
 export function notify(message, kind = "note") {
   const box = document.getElementById("notices");
   const close = element("button", { type: "button", "aria-label": "Close", onclick: () => note.remove() }, "×");
@@ -48,7 +56,7 @@ export function notify(message, kind = "note") {
   return note;
 }
 
-/** Call `action` and show what goes wrong as a notice. */
+/** Call `action`, and show its error as a notice. */
 export async function attempt(action) {
   try {
     return await action();
@@ -67,7 +75,7 @@ export function figure(score, range = [-1, 1]) {
   return (score < 0 ? "−" : range[0] < 0 ? "+" : "") + text;
 }
 
-/** Return seconds as "1:05.3", or "1:02:05" from an hour on. */
+/** Return seconds as "1:05.3", or as "1:02:05" for an hour and more. */
 export function clock(seconds, digits = 1) {
   const whole = Math.max(seconds, 0);
   const hours = Math.floor(whole / 3600);
@@ -81,7 +89,7 @@ export function parameters() {
   return new URLSearchParams(location.search);
 }
 
-/** Write parameters to the page's link; null removes one. With `push`, the back button returns to the link before. */
+/** Write parameters to the page's link; null removes one. With `push`, the back button returns to the previous link. */
 export function remember(changes, { push = false } = {}) {
   const query = parameters();
   for (const [key, value] of Object.entries(changes)) {
@@ -98,7 +106,7 @@ export function pathOf(name) {
   return name.split("/").map(encodeURIComponent).join("/");
 }
 
-/** Say in `box` for how long something is awaited, and return a function that ends it. */
+/** Show `words` and the seconds that pass in `box`. Return a function that stops the clock. */
 export function waiting(box, words) {
   const note = element("p", { class: "soft", role: "status" }, words);
   box.replaceChildren(note);

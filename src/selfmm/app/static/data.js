@@ -1,25 +1,26 @@
-// The page of a data set: filters that live in the link, the label histogram, and the clips as a table or a grid.
+// The page of a data set: filters, which are kept in the link, the label histogram, and the clips as a table or a grid.
 
-import { ask, attempt, element, figure, parameters, remember } from "./app.js";
-import { Histogram, svg } from "./data_histogram.js";
+import { ask, attempt, element, figure, parameters, remember, svg } from "./app.js";
+import { Histogram } from "./data_histogram.js";
 import { LongList } from "./data_list.js";
+import { banded, worthLines } from "./data_worth.js";
 
 const about = JSON.parse(document.getElementById("content").dataset.content);
 const form = document.getElementById("filters");
 const sort = document.getElementById("sort");
 const count = document.getElementById("count");
 const FIELDS = ["q", "split", "missing", "warnings", "rated", "labelled", "disagree", "run"];
-const KEPT = ["view"]; // parts of the link that are no filters
+let worth = {}; // of the scores of the run in the link, by the names of these
 
 const tone = (value) => (value === null || value === about.neutral ? "" : value > about.neutral ? "positive" : "negative");
 const number = (value) => element("span", { class: tone(value) }, figure(value, about.range));
+const scoreOf = (item) => element("span", { class: worth.score?.verdict ? "soft" : tone(item.scores?.score ?? null), title: worth.score?.verdict }, banded(item.scores?.score ?? null, about.range, worth.score));
 const many = (amount) => `${amount.toLocaleString("en")} ${amount === 1 ? "clip" : "clips"}`;
 
 /** Return the filters of the page's link as a query, without the view. */
 function query() {
   const values = parameters();
-  for (const name of [...KEPT, "clip"]) values.delete(name);
-  values.delete("");
+  for (const name of ["view", "clip"]) values.delete(name);
   return values.toString();
 }
 
@@ -29,7 +30,7 @@ function linkTo(clip) {
   return `${about.page}?${values}`;
 }
 
-/** Return the picture of a clip. It is asked for when scrolling has come to rest. */
+/** Return the picture of a clip. The list loads it when scrolling has stopped. */
 function picture(item) {
   if (!about.media) return null;
   if (item.media === null) return element("span", { class: "picture", title: "The recording is not in this folder" });
@@ -44,7 +45,7 @@ function dots(item) {
   const values = (own ? Object.entries(item.labels) : heads).filter(([, value]) => value !== null);
   if (!values.length) return element("span", { class: "soft" }, "–");
   const place = (value) => 6 + (116 * (Math.min(Math.max(value, about.range[0]), about.range[1]) - about.range[0])) / (about.range[1] - about.range[0]);
-  const words = `${own ? "labels" : "scores"}: ${values.map(([name, value]) => `${name} ${figure(value, about.range)}`).join(", ")}`;
+  const words = `${own ? "labels" : "scores"}: ${values.map(([name, value]) => `${name} ${figure(value, about.range)}${own ? "" : ` ${worth[`score_${name}`]?.text || "(band unknown)"}`}`).join(", ")}`;
   const picture = svg("svg", { class: "dots", viewBox: "0 0 128 22", role: "img", "aria-label": words });
   picture.append(
     svg("title", {}, words),
@@ -89,7 +90,7 @@ function table() {
     picture: (item) => picture(item),
     what: (item) => element("a", { href: linkTo(item.id) }, element("span", { class: "words" }, words(item)), element("span", { class: "sub" }, item.video && !item.id.startsWith(item.video) ? `${item.id} · ${item.video}` : item.id)),
     label: (item) => number(item.label),
-    score: (item) => number(item.scores?.score ?? null),
+    score: scoreOf,
     modalities: (item) => dots(item),
     split: (item) => item.split,
     marks: (item) => marks(item),
@@ -118,7 +119,7 @@ function table() {
   };
 }
 
-/** Return the order of a column for assistive technology. */
+/** Return the order of a column for screen readers. */
 function sorted(title) {
   return { up: "ascending", down: "descending" }[title.dataset?.order];
 }
@@ -149,7 +150,7 @@ function cards() {
     },
     row(item) {
       if (!item) return element("li", {}, element("a", { tabindex: "-1" }, element("span", { class: "picture" })));
-      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft" }, `score ${figure(item.scores.score, about.range)}`) : element("span", { class: "soft" }, item.split));
+      const top = element("span", { class: "top" }, element("b", {}, number(item.label)), item.scores ? element("span", { class: "soft score" }, element("span", {}, "score "), scoreOf(item)) : element("span", { class: "soft" }, item.split));
       const sign = item.warnings || item.missing.length || item.disagree ? marks(item) : null;
       const image = picture(item) ?? (about.labelled ? element("span", { class: "picture nothing" }, dots(item)) : null);
       const text = element("span", { class: image ? "words" : "words long" }, words(item));
@@ -177,6 +178,8 @@ function show(answer) {
   none.hidden = answer.matched > 0;
   if (!answer.total) none.textContent = "This data set has no clips. Make it again from recordings or features that have some.";
   document.getElementById("list").hidden = answer.matched === 0;
+  worth = answer.worth?.scores ?? {};
+  document.getElementById("worth").replaceChildren(answer.worth ? worthLines(answer.worth).join(" ") : "");
   list.reset(answer.matched, answer.rows);
   list.show(values.get("view") === "grid" ? "grid" : "table");
   for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === (values.get("view") ?? "table")));
@@ -184,7 +187,7 @@ function show(answer) {
   mark(values);
 }
 
-/** Write the link into the controls. */
+/** Make the controls show the filters of the link. */
 function mark(values) {
   for (const name of FIELDS) {
     const field = form.elements[name];
@@ -202,7 +205,7 @@ function mark(values) {
 
 let latest = 0;
 
-/** Ask the server for what the link says, and show it. */
+/** Load the clips that pass the filters of the link, and show them. */
 async function load() {
   const turn = ++latest;
   const answer = await attempt(() => ask(`${about.base}/clips?${query()}&limit=100`));
@@ -210,7 +213,7 @@ async function load() {
   return answer;
 }
 
-/** Change the link and show what it then says; the back button undoes it. */
+/** Change the link and show the clips of the new one. The back button undoes it. */
 function change(values, push = true) {
   remember(values, { push });
   return load();
@@ -258,7 +261,7 @@ for (const button of document.querySelectorAll("[data-view]"))
   });
 addEventListener("popstate", load);
 
-// A row is a link as a whole; selecting text in it, or another button, does not follow it.
+// A click anywhere in a row opens its clip, but not on a button, and not at the end of selecting text.
 document.getElementById("list").addEventListener("click", (event) => {
   const row = event.target.closest("tr.clip");
   if (!row || event.target.closest("a, button") || getSelection().toString()) return;
@@ -287,18 +290,18 @@ addEventListener("keydown", (event) => {
   list.focus(at < 0 ? 0 : at + step);
 });
 
-/** Ask for the findings of the inspection, which reads all features. */
+/** Load the findings of the inspection. It reads all features, so it takes a while. */
 async function inspect() {
   const box = document.getElementById("findings");
   const summary = box.querySelector("summary");
-  let found;
+  let findings;
   try {
-    found = await ask(box.dataset.url);
+    findings = await ask(box.dataset.url);
   } catch (error) {
     summary.textContent = `The data set cannot be inspected. ${error.message}`;
     return;
   }
-  const { problems, notes } = found;
+  const { problems, notes } = findings;
   const parts = [];
   if (problems.length) parts.push(element("span", { class: "fix" }, problems.length === 1 ? "1 thing to fix" : `${problems.length} things to fix`));
   else parts.push("Nothing to fix");
@@ -306,15 +309,15 @@ async function inspect() {
   summary.replaceChildren(...parts);
   const item = ({ text, query }) => element("li", {}, text, query ? [" ", element("a", { href: `${about.page}?${query}` }, "Show")] : "");
   const items = (sentences) => element("ul", {}, sentences.map(item));
-  document.getElementById("found").replaceChildren(
+  document.getElementById("findings-list").replaceChildren(
     ...(problems.length ? [element("h3", {}, "Fix before training"), items(problems)] : []),
     ...(notes.length ? [element("h3", {}, "Good to know"), items(notes)] : []),
-    ...(problems.length || notes.length ? [] : [element("p", {}, "Every file is as it was written, and nothing about the clips is unusual.")]),
+    ...(problems.length || notes.length ? [] : [element("p", {}, "All files are intact, and nothing about the clips is unusual.")]),
   );
   box.open = problems.length > 0;
 }
 
-// The page is left and found again at the same place.
+// When people come back to the page, it is at the place where they left it.
 history.scrollRestoration = "manual";
 addEventListener("pagehide", () => sessionStorage.setItem(`scroll:${location.href}`, String(scrollY)));
 show(about.first);

@@ -1,13 +1,13 @@
-// The page of a clip: its player, and what runs say of it.
+// The page of a clip: its player, and the scores of runs.
 
-import { ask, clock, element, figure } from "./app.js";
-import { svg } from "./data_histogram.js";
+import { ask, clock, element, figure, pathOf, svg } from "./app.js";
+import { banded, worthLines } from "./data_worth.js";
 
 for (const node of document.querySelectorAll("[data-clock]")) node.textContent = clock(Number(node.dataset.clock));
 
 const player = document.getElementById("player");
 
-/** Show the player, or why there is none. */
+/** Show the player, or why the clip cannot be played. */
 async function show() {
   let media;
   try {
@@ -42,7 +42,7 @@ async function show() {
   node.addEventListener("timeupdate", () => {
     if (end === null || node.currentTime < end) return;
     if (loop.checked) node.currentTime = start;
-    else if (!node.paused && node.currentTime < end + 0.5) node.pause(); // beyond, the user has sought there
+    else if (!node.paused && node.currentTime < end + 0.5) node.pause(); // further on, the user chose this place
   });
   node.addEventListener("ended", () => loop.checked && replay());
   node.addEventListener("error", () => {
@@ -51,7 +51,7 @@ async function show() {
   timed(node, start);
   player.replaceChildren(node, element("p", { class: "row" }, again, element("label", {}, loop, "Repeat")));
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button, a, video, audio")) return;  // these have keys of their own
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button, a, video, audio")) return;  // these have their own keys
     if (event.key === " ") {
       event.preventDefault();
       if (node.paused) node.play();
@@ -61,7 +61,7 @@ async function show() {
   });
 }
 
-/** Make the words of the clip into buttons that go to their time, and mark the one that is being said. */
+/** Turn the words of the clip into buttons that play from there, and mark the word that is being spoken. */
 function timed(media, start) {
   const box = document.getElementById("words");
   const words = JSON.parse(box?.dataset.words ?? "[]");
@@ -104,10 +104,11 @@ function scale(value, name, band = null) {
   );
 }
 
-/** Return rows "name, value, scale"; a value may have a band and a reason not to use it. */
+/** Return a table with rows of name, value and scale. A score also has its worth: its band, and why not to use it. */
 function rows(values) {
-  const row = ([title, name, value, { band = null, text = "", verdict = "" } = {}]) => {
-    const number = element("td", { class: `number ${verdict ? "soft" : tone(value)}` }, figure(value, range), text ? element("small", {}, ` ${text}`) : "");
+  const row = ([title, name, value, worth]) => {
+    const { band = null, verdict = "" } = worth ?? {};
+    const number = element("td", { class: `number ${verdict ? "soft" : tone(value)}` }, worth ? banded(value, range, worth) : figure(value, range));
     const head = element("th", { scope: "row" }, title, verdict ? element("small", {}, ` ${verdict}`) : "");
     return element("tr", {}, head, number, element("td", {}, value === null ? "" : scale(value, verdict ? "" : name, band)));
   };
@@ -115,25 +116,24 @@ function rows(values) {
 }
 
 function card(run, label) {
-  const address = `/runs/${run.name.split("/").map(encodeURIComponent).join("/")}`;
+  const address = `/runs/${pathOf(run.name)}`;
   const scores = Object.entries(run.scores ?? {}).filter(([, value]) => value !== null);
   const error = run.scores?.score != null && label !== null ? Math.abs(run.scores.score - label) : null;
   const title = element("h3", {}, element("a", { href: address }, run.name));
   const children = [title, element("p", { class: "soft" }, run.model, error === null ? "" : ` · ${error.toFixed(2)} from the label`)];
   if (run.problem) children.push(element("p", { class: "problem" }, run.problem));
   if (scores.length) {
-    const named = ([key, value]) => [titles[key] ?? key.replace("score_", ""), key === "score" ? "fusion" : key.replace("score_", ""), value, run.worth?.scores[key]];
+    const named = ([key, value]) => [titles[key] ?? key.replace("score_", ""), key === "score" ? "fusion" : key.replace("score_", ""), value, run.worth?.scores[key] ?? {}];
     children.push(element("h4", {}, "Scores"), rows(scores.map(named)));
-    const told = [...(run.seen ? ["The run was trained on this clip, so its scores are closer to the label than those of new clips."] : []), ...(run.worth?.cautions ?? []).slice(0, 1)];
-    if (Object.values(run.worth?.scores ?? {}).some(({ text }) => text)) told.unshift("4 of 5 labels lie within the ± around their score.");
-    children.push(...told.map((text) => element("p", { class: "soft small" }, `${text[0].toUpperCase()}${text.slice(1)}`)));
+    const lines = [run.seen ? "The run was trained on this clip, so its scores are closer to the label than those of new clips." : "", ...worthLines(run.worth)];
+    children.push(...lines.filter(Boolean).map((text) => element("p", { class: "soft small" }, text)));
   } else if (!run.problem) children.push(element("p", { class: "soft" }, "This run has no score of this clip."));
   if (scores.length) children.push(element("p", {}, element("a", { href: `${address}?view=explain&clip=${encodeURIComponent(box.dataset.clip)}` }, "Why this score?")));
   if (run.generated?.modalities) children.push(...generated(run.generated, label));
   return element("article", { class: "card" }, children);
 }
 
-/** Return the labels that a run generated: curves over the epochs, or what was estimated before training. */
+/** Return the labels that a run generated: curves over the epochs, or rows if it estimated them before training. */
 function generated({ modalities, epochs, best }, label) {
   const names = Object.keys(modalities);
   if (!epochs.length || epochs.length === 1) {
@@ -168,18 +168,18 @@ function generated({ modalities, epochs, best }, label) {
 }
 
 async function runs() {
-  let found;
+  let content;
   try {
-    found = await ask(box.dataset.url);
+    content = await ask(box.dataset.url);
   } catch (error) {
     box.replaceChildren(element("p", { class: "problem" }, error.message));
     return;
   }
-  if (!found.runs.length) {
-    box.replaceChildren(element("p", { class: "soft" }, "No run in this folder was trained on this data set yet. When one is, its scores of this clip, and the labels that it generated, appear here."));
+  if (!content.runs.length) {
+    box.replaceChildren(element("p", { class: "soft" }, "No run in this folder was trained on this data set yet. The scores of such a run, and the labels that it generated, appear here."));
     return;
   }
-  box.replaceChildren(element("div", { class: "run-cards" }, found.runs.map((run) => card(run, found.label))));
+  box.replaceChildren(element("div", { class: "run-cards" }, content.runs.map((run) => card(run, content.label))));
 }
 
 show();

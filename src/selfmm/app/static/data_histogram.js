@@ -1,22 +1,13 @@
-// The label histogram: bars, and two sliders that brush it. Dragging over the bars does the same with the mouse.
+// The label histogram: bars, and two sliders that select a range of labels. Dragging over the bars does the same.
 
-import { element } from "./app.js";
+import { element, svg } from "./app.js";
 
-const NAMESPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 60;
-
-/** Return an SVG element. */
-export function svg(name, properties = {}, ...children) {
-  const node = document.createElementNS(NAMESPACE, name);
-  for (const [key, value] of Object.entries(properties)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
 
 export class Histogram {
   /**
    * @param root the fieldset with the bars and sliders.
-   * @param options range, neutral, bins, width of a bar, and `onbrush(from, to)`, with null for an open side.
+   * @param options range, neutral, bins, width of a bar, and `onbrush(from, to)`; null is an open end.
    */
   constructor(root, options) {
     Object.assign(this, options);
@@ -34,7 +25,7 @@ export class Histogram {
     this.drag();
   }
 
-  /** Show numbers of clips per bar, and what is brushed, in labels. */
+  /** Show the numbers of clips per bar, and the selected range of labels. */
   show(counts, unlabelled, from, to) {
     this.counts = counts;
     this.unlabelled = unlabelled;
@@ -69,8 +60,8 @@ export class Histogram {
     this.from.style.zIndex = this.low > this.bins / 2 ? 2 : 1; // both may be at the same end
     const inside = this.counts.slice(this.low, this.high).reduce((sum, count) => sum + count, 0);
     const all = this.low === 0 && this.high === this.bins;
-    const rest = this.unlabelled ? ` · ${this.unlabelled} without` : "";
-    this.bars.setAttribute("aria-label", `${inside} clips with labels from ${this.text(this.low)} to ${this.text(this.high)}${rest}`);
+    const rest = this.unlabelled ? `; ${this.unlabelled} without a label` : "";
+    this.bars.setAttribute("aria-label", `${inside === 1 ? "1 clip" : `${inside} clips`} with labels from ${this.text(this.low)} to ${this.text(this.high)}${rest}`);
     const ends = all
       ? [element("span", {}, this.text(0)), element("span", {}, this.text(this.bins))]
       : [
@@ -80,7 +71,7 @@ export class Histogram {
     this.line.replaceChildren(...ends);
   }
 
-  /** Return the label at an edge between bars, rounded outwards to what the data set allows. */
+  /** Return the label at an edge between bars as text; the outer edges are the ends of the scale. */
   text(bar) {
     const value = Math.min(Math.max(this.edge(bar), this.range[0]), this.range[1]);
     const digits = this.width < 0.02 ? 3 : this.width < 2 ? 2 : 0;

@@ -1,14 +1,14 @@
-// A long list of which only the part in view is in the page. Rows come from the server a hundred at a time.
+// A long list. Only the rows in view are in the page, and they come from the server a hundred at a time.
 
 const PAGE = 100;
 const MARGIN = 8; // rows before and after those in view
-const SETTLED = 120; // ms without scrolling after which pictures are asked for
+const SETTLED = 120; // ms without scrolling before pictures are loaded
 
 export class LongList {
   /**
    * @param host the element to fill.
    * @param fetchRows async (offset, limit, signal) => rows.
-   * @param views per name: `build()` returns { node, body, space(), columns(), height, row(item, index) }.
+   * @param views by name, functions that return { node, body, space(above, below), columns(), height, row(item, index) }.
    */
   constructor(host, fetchRows, views) {
     this.host = host;
@@ -36,7 +36,7 @@ export class LongList {
     this.pictures();
   }
 
-  /** Start again with another number of rows, of which the first hundred are known. */
+  /** Start again with another number of rows; `first` holds the first hundred. */
   reset(total, first) {
     this.controller?.abort();
     this.controller = new AbortController();
@@ -50,7 +50,7 @@ export class LongList {
     }
   }
 
-  /** Return a row, or undefined while it is on its way. */
+  /** Return a row, or undefined while it is loading. */
   row(index) {
     const page = this.pages.get(Math.floor(index / PAGE));
     return Array.isArray(page) ? page[index % PAGE] : undefined;
@@ -99,11 +99,11 @@ export class LongList {
       let node = this.nodes.get(index);
       const item = this.row(index);
       if (!node || (item && node.dataset.waits)) {
-        const made = this.view.row(item, index);
-        made.dataset.index = index;
-        if (!item) made.dataset.waits = "1";
-        if (node?.isConnected) node.replaceWith(made);
-        node = made;
+        const row = this.view.row(item, index);
+        row.dataset.index = index;
+        if (!item) row.dataset.waits = "1";
+        if (node?.isConnected) node.replaceWith(row);
+        node = row;
         this.nodes.set(index, node);
       }
       shown.push(node);
@@ -120,7 +120,7 @@ export class LongList {
     }
   }
 
-  /** Ask for the pictures in view, once scrolling has come to rest. */
+  /** Load the pictures in view. */
   pictures() {
     for (const image of this.host.querySelectorAll("img[data-src]")) {
       image.src = image.dataset.src;

@@ -1,4 +1,4 @@
-// The first page: files go to the Score screen, and what the machine lacks is filled in.
+// The first page: files go to the Score screen, and the part about the machine is filled in.
 import { ask, attempt, element } from "./app.js";
 import { uploadAll } from "./upload.js";
 
@@ -48,7 +48,7 @@ attempt(async () => {
     );
   }
   if (machine.missing.length) {
-    lines.push(element("p", {}, "Some things do not work yet. These commands add them:"));
+    lines.push(element("p", {}, "Some tasks do not work yet. These commands install what they need:"));
     lines.push(
       element("dl", { class: "lacks" }, machine.missing.map((job) => [
         element("dt", {}, `${job.name}: ${job.missing.join(", ")}`),

@@ -1,4 +1,4 @@
-// The Rate screen of one source: the setup, the session, and the views on what came of it. The link says where one is.
+// The Rate screen of one source: the setup, the session, and the results. The link holds which of them is shown.
 import { ask, attempt, element, notify, parameters, poll, remember } from "./app.js";
 import { showOverview, startTraining } from "./rate_overview.js";
 import { Queue } from "./rate_queue.js";
@@ -16,7 +16,7 @@ const queue = new Queue(place, source, (waiting, places) => {
   const box = byId("waiting");
   box.hidden = !queue.problem;
   box.textContent = queue.problem
-    ? `${waiting === 1 ? "1 rating waits" : `${waiting} ratings wait`} in this browser and will be sent when selfmm is back. You can go on. (${queue.problem})`
+    ? `${waiting === 1 ? "1 rating waits" : `${waiting} ratings wait`} in this browser and will be sent when selfmm answers again. You can go on. (${queue.problem})`
     : "";
   if (!queue.problem) byId("saved").textContent = waiting ? "saving …" : "saved";
 });
@@ -41,7 +41,7 @@ function drawSetup() {
   const chosen = by.value || link.get("by") || "";
   by.replaceChildren(
     element("option", { value: "" }, "none"),
-    ...about.proposers.map(({ by: value, title, ready }) => element("option", { value, selected: value === chosen }, `${title}${ready ? "" : " (not made yet)"}`)),
+    ...about.proposers.map(({ by: value, title, ready }) => element("option", { value, selected: value === chosen }, `${title}${ready ? "" : " (not ready)"}`)),
   );
   byId("scale-row").hidden = !about.scalable;
   const known = [...byId("scale").options].map((option) => option.value);
@@ -78,12 +78,12 @@ function drawModes(wanted) {
 }
 
 function drawScores() {
-  const needed = ["disagreement", "uncertainty"].includes(byId("order").value) || byId("propose").checked;
+  const needed = needsScores(byId("order").value) || byId("propose").checked;
   const run = byId("by").value;
   const box = byId("scores");
   const ready = about.proposers.find((proposer) => proposer.by === run)?.ready;
   box.hidden = !(needed && !run) && !(run && !ready);
-  if (needed && !run) box.replaceChildren("Choose whose scores are used.");
+  if (needed && !run) box.replaceChildren("Choose a run under Scores.");
   else if (run && !ready) box.replaceChildren(`${run} has not scored these clips yet. `, element("button", { type: "button", onclick: () => score(run) }, "Score them now"));
 }
 
@@ -96,7 +96,7 @@ async function score(run) {
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
     box.hidden = false;
-    if (!over) box.replaceChildren(`${run} is scoring the clips; you can start rating without it. `, element("progress", { "aria-label": "Scoring" }));
+    if (!over) box.replaceChildren(`${run} is scoring the clips. You can already rate without its scores. `, element("progress", { "aria-label": "Scoring" }));
     else if (job.status !== "finished") notify(`The scores could not be made. ${job.problem}`, "error");
     return over;
   }, 1000);
@@ -139,9 +139,7 @@ async function start() {
 
 // The session
 
-function choiceNeedsScores(link) {
-  return ["disagreement", "uncertainty"].includes(link.get("order"));
-}
+const needsScores = (order) => ["disagreement", "uncertainty"].includes(order);
 
 async function openSession() {
   const link = parameters();
@@ -154,7 +152,7 @@ async function openSession() {
   for (const name of CHOICES) if (link.get(name)) query.set(name, link.get(name));
   const [now, plan] = await Promise.all([attempt(() => ask(`/v1/ratings?source=${encodeURIComponent(source)}`)), attempt(() => ask(`/v1/ratings/tasks?${query}`))]);
   if (!now || !plan) return;
-  if (!plan.scored && (choiceNeedsScores(link) || link.get("by"))) notify("There are no scores of these clips yet, so they come as listed.");
+  if (!plan.scored && (needsScores(link.get("order")) || link.get("by"))) notify("No run has scored these clips yet, so they come in their original order, without proposals.");
   const choice = { rater, by: link.get("by") ?? "", propose: link.get("propose") === "1", range: now.range, keys: now.keys };
   session?.stage.stop();
   session = new Session(choice, plan, queue, () => remember({ clip: null }));

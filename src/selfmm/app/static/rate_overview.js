@@ -1,11 +1,11 @@
-// What came of the ratings: how far the raters agree, where they do not, and a training with them.
-import { ask, attempt, element, figure, poll } from "./app.js";
+// The results of the ratings: how far the raters agree, where they disagree, and a training with the ratings.
+import { ask, attempt, element, figure, pathOf, poll } from "./app.js";
 import { NAMES, labelText } from "./rate_words.js";
 
 const byId = (id) => document.getElementById(id);
 const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
-let drawn = ""; // what is shown; it is drawn again only if something changed, so that the keyboard keeps its place
+let drawn = ""; // the summary that is shown; only another one is drawn, so that the focus stays where it is
 
 /** Fill the part on agreement, and the one on training. */
 export async function showOverview(source, linkTo) {
@@ -92,7 +92,7 @@ function disagreement(row, names, [low, high], linkTo) {
   span.style.width = `${((Math.max(...labels) - Math.min(...labels)) / (high - low)) * 100}%`;
   lane.append(element("span", { class: "line" }), span);
   const seen = {};
-  for (const [name, label] of Object.entries(row.labels).sort((one, other) => one[1] - other[1])) {
+  for (const [name, label] of Object.entries(row.labels).sort((first, second) => first[1] - second[1])) {
     const mark = dot(name, names.indexOf(name));
     mark.style.marginLeft = `${(seen[label] ?? 0) * 1.3}rem`; // next to the dots of others with the same label
     seen[label] = (seen[label] ?? 0) + 1;
@@ -114,12 +114,12 @@ function dot(name, number) {
 }
 
 function drawPlan(plan) {
-  const alone = Object.entries(plan.alone).map(([name, number]) => `${number} of the ${NAMES[name]}`);
-  const kept = plan.labelled - plan.clips;
+  const alone = Object.entries(plan.alone).map(([name, number]) => `${number} of the ${NAMES[name] ?? name}`);
+  const earlier = plan.labelled - plan.clips;
   const parts = [`${plural(plan.clips, "whole clip")} of ${plan.total} rated by ${plan.raters === 1 ? "one person" : `${plan.raters} people`}`];
-  if (!plan.raters) parts[0] = `None of the ${plural(plan.total, "clip")} is rated`;
-  if (alone.length) parts.push(`of single parts: ${alone.join(", ")}`);
-  if (kept > 0) parts.push(`${plural(kept, "other clip")} with a label from before`);
+  if (!plan.raters) parts[0] = `No ratings yet; ${plural(plan.total, "clip")} to rate`;
+  if (alone.length) parts.push(`ratings of single parts: ${alone.join(", ")}`);
+  if (earlier > 0) parts.push(`${plural(earlier, "other clip")} with an earlier label`);
   byId("train-counts").textContent = `${parts.join("; ")}. Where several people rated a clip, the mean counts.`;
   byId("train-steps").replaceChildren(...plan.steps.map((step) => element("li", {}, step)));
   byId("train-expect").replaceChildren(element("h3", {}, "What to expect"), ...plan.expect.map((sentence) => element("p", {}, sentence)));
@@ -128,7 +128,7 @@ function drawPlan(plan) {
   byId("train-start").disabled = Boolean(plan.problem);
 }
 
-/** The part of a step that is done, 0 to 1. */
+/** Return the share of a step that is done, 0 to 1. */
 function part(progress) {
   return progress && progress[1] ? progress[0] / progress[1] : 0;
 }
@@ -150,13 +150,13 @@ export async function startTraining(source) {
     const over = !["waiting", "running"].includes(job.status);
     const shown = [
       element("p", {}, element("span", { class: `state ${job.status}` }, job.status), job.status === "running" ? ` step ${job.done + 1} of ${job.commands.length}` : ""),
-      over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "How far it is" }),
+      over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "Progress of the training" }),
       job.problem ? element("p", { class: "problem" }, job.problem) : null,
       element(
         "p",
         { class: "row" },
-        job.status === "finished" ? element("a", { class: "button primary", href: `/runs/${encodeURI(begun.run)}` }, "Open the new run") : null,
-        element("a", { class: "button", href: `/jobs/${begun.job}` }, over ? "What it printed" : "Follow it"),
+        job.status === "finished" ? element("a", { class: "button primary", href: `/runs/${pathOf(begun.run)}` }, "Open the new run") : null,
+        element("a", { class: "button", href: `/jobs/${begun.job}` }, over ? "See what it printed" : "Follow it"),
       ),
     ];
     box.replaceChildren(...shown.filter(Boolean));

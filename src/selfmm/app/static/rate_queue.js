@@ -1,4 +1,4 @@
-// Acts of raters on their way to the server. They stay in the browser until the server has them on its disk.
+// Acts of raters on their way to the server. The browser keeps them until they are on the disk of the server.
 import { ask, notify } from "./app.js";
 
 const AT_ONCE = 100;
@@ -13,11 +13,11 @@ export class Queue {
     this.problem = "";
     this.sending = false;
     this.count = 0;
-    this.memory = new Map(); // what the browser's storage does not take
+    this.memory = new Map(); // acts that did not fit in the storage of the browser
     addEventListener("online", () => this.send());
   }
 
-  /** Keys of the acts that wait, oldest first. */
+  /** Return the keys of the acts that wait, the oldest first. */
   keys() {
     const stored = Object.keys(localStorage).filter((key) => key.startsWith(this.prefix));
     return [...stored, ...this.memory.keys()].sort();
@@ -46,7 +46,7 @@ export class Queue {
     this.send();
   }
 
-  /** Send what waits; while the server does not answer, try again and again. */
+  /** Send the acts that wait; if the server does not answer, try again after a while. */
   async send() {
     if (this.sending) return;
     this.sending = true;
@@ -69,7 +69,7 @@ export class Queue {
           break;
         }
         if (batch.length > 1) {
-          size = 1; // find the one that is wrong
+          size = 1; // to find the act that is wrong
           continue;
         }
         notify(`A rating was refused: ${error.message}`, "error");

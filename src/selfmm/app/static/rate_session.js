@@ -1,4 +1,4 @@
-// A session of rating: the clips in order, the labels that were given, undo, and what is shown of each clip.
+// A session of rating: the clips in order, the labels that the rater gave, undo, and what each clip shows.
 import { ask, attempt, element, remember } from "./app.js";
 import { Stage } from "./rate_stage.js";
 import { QUESTIONS, labelText, toneOf } from "./rate_words.js";
@@ -7,7 +7,7 @@ const AHEAD = 3; // clips that are fetched before they are needed
 const byId = (id) => document.getElementById(id);
 
 export class Session {
-  /** `choice` is what the setup says; `queue` takes the acts; `onFinished` is called when all clips are done. */
+  /** `choice` comes from the setup; `queue` takes the acts; `onFinished` is called when all clips are done. */
   constructor(choice, { ids, passes, mine }, queue, onFinished) {
     this.choice = choice;
     this.queue = queue;
@@ -16,10 +16,10 @@ export class Session {
       const left = new Set(without); // places of clips that lack what the mode shows
       return ids.filter((_, number) => !left.has(number)).map((id) => ({ id, target, mode }));
     });
-    this.done = new Map(); // by place: the label, null if it was skipped
-    this.history = []; // places in the order of their last acts
-    this.before = []; // what each act of this session replaced
-    this.clips = new Map(); // by mode and id: a promise of what is shown
+    this.done = new Map(); // by place (clip and target): the label, null if it was skipped
+    this.history = []; // places in the order of their latest acts
+    this.before = []; // the label that each act of this session replaced
+    this.clips = new Map(); // by mode, target and id: a promise of what to show
     this.stage = new Stage(byId("stage"));
     this.places = new Map(this.tasks.map((task, number) => [placeOf(task), number]));
     for (const [id, target, label] of mine) {
@@ -58,13 +58,12 @@ export class Session {
     const clip = await attempt(() => this.fetch(task));
     if (this.task !== task) return;
     if (!clip) {
-      this.clips.delete(`${task.mode}\n${task.id}`);
-      this.stage.show({ problem: "This clip cannot be shown now. You can go on when selfmm answers again." }, "all");
+      this.stage.show({ problem: "This clip cannot be shown now. Go on when selfmm answers again." }, "all");
       return;
     }
     this.stage.show(clip, task.mode);
     this.shown = performance.now();
-    this.proposal = this.choice.propose ? clip.proposal : null;
+    if (this.choice.propose) [this.proposal, this.band] = [clip.proposal, clip.band];
     this.drawProposal();
     for (const next of this.tasks.slice(number + 1, number + 1 + AHEAD)) this.fetch(next).catch(() => {});
   }
@@ -75,7 +74,7 @@ export class Session {
       const query = new URLSearchParams({ source: this.queue.source, clip: id, mode, target });
       if (this.choice.by) query.set("by", this.choice.by);
       const answer = ask(`/v1/ratings/clips?${query}`).then(({ clips }) => {
-        if (clips[0].sound) fetch(clips[0].sound).catch(() => {}); // so that it plays at once
+        if (clips[0].sound) fetch(clips[0].sound).catch(() => {}); // so that it plays immediately
         return clips[0];
       });
       answer.catch(() => this.clips.delete(key));
@@ -129,8 +128,8 @@ export class Session {
     else this.draw();
   }
 
-  /** Go to the next clip that is not done, at the end to an earlier one. With none left, the session is finished, or goes
-   * on in order for who looks through clips again. */
+  /** Go to the next clip that is not done; after the last clip, to an earlier one. If all are done, end the session, or go
+   * to the clip that follows if the rater is looking through the clips `again`. */
   next(again) {
     const count = this.tasks.length;
     for (let step = 1; step <= count; step++) {
@@ -141,7 +140,7 @@ export class Session {
     else this.finish();
   }
 
-  /** What the server says now counts, after it got acts. */
+  /** Take over the labels that count on the server, after it got acts. */
   learn(places) {
     for (const { rater, id, target, done, label } of places) {
       if (rater !== this.choice.rater) continue;
@@ -186,30 +185,30 @@ export class Session {
   draw() {
     const { range, keys } = this.choice;
     const { task } = this;
-    const done = this.tasks.reduce((sum, each) => sum + this.done.has(placeOf(each)), 0);
+    const done = this.tasks.filter((one) => this.done.has(placeOf(one))).length;
     byId("progress").max = this.tasks.length;
     byId("progress").value = done;
     byId("count").textContent = `${done} of ${this.tasks.length} done`;
     byId("clip-id").textContent = task.mode === "all" ? task.id : "";
     byId("question").textContent = QUESTIONS[task.target];
-    const given = this.done.get(placeOf(task));
-    byId("labels").replaceChildren(...keys.map((label, number) => this.button(label, number, given, range)));
+    const current = this.done.get(placeOf(task));
+    byId("labels").replaceChildren(...keys.map((label, number) => this.button(label, number, current, range)));
     const slider = byId("slider");
     [slider.min, slider.max] = range;
     slider.step = (range[1] - range[0]) / 60;
-    slider.value = given ?? (range[0] < 0 && range[1] > 0 ? 0 : (range[0] + range[1]) / 2);
+    slider.value = current ?? (range[0] < 0 && range[1] > 0 ? 0 : (range[0] + range[1]) / 2);
     this.drawSlider();
     byId("undo").disabled = !this.history.length;
     byId("back").disabled = this.at <= 0;
     byId("forward").disabled = this.at >= this.tasks.length - 1;
-    byId("skip").setAttribute("aria-pressed", String(given === null));
+    byId("skip").setAttribute("aria-pressed", String(current === null));
   }
 
-  button(label, number, given, range) {
+  button(label, number, current, range) {
     const text = labelText(label, range);
     const node = element(
       "button",
-      { type: "button", class: "label", "aria-pressed": String(given === label), onclick: () => this.rate(label) },
+      { type: "button", class: "label", "aria-pressed": String(current === label), onclick: () => this.rate(label) },
       element("b", {}, text),
       element("kbd", { "aria-hidden": "true" }, String(number + 1)),
     );
@@ -228,13 +227,14 @@ export class Session {
     const button = byId("accept");
     button.hidden = this.proposal === null || this.proposal === undefined;
     if (button.hidden) return;
-    button.replaceChildren(`Accept ${labelText(this.proposal, this.choice.range)} `, element("kbd", {}, "A"));
-    button.title = `The score of ${this.choice.by}`;
+    const [score, ...ends] = [this.proposal, ...(this.band ?? [])].map((value) => labelText(value, this.choice.range));
+    const band = ends.length ? `4 of 5 within ${ends.join(" to ")}` : "band unknown";
+    button.replaceChildren(`Accept ${score} `, element("small", {}, band), " ", element("kbd", {}, "A"));
+    button.title = this.choice.by.startsWith("labels:") ? `A label that ${this.choice.by.slice(7)} generated` : `The score of ${this.choice.by}`;
   }
 
   flash(label) {
-    const saved = byId("saved");
-    saved.textContent = label === null ? "skipped" : `gave ${labelText(label, this.choice.range)}`;
+    byId("saved").textContent = label === null ? "skipped" : `gave ${labelText(label, this.choice.range)}`;
   }
 }
 

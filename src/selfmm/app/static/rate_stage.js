@@ -1,4 +1,4 @@
-// What a rater sees and hears of a clip: words, pictures, sound, or all of it, with one set of controls.
+// What a rater sees and hears of a clip: words, pictures, sound, or all of them, with the same controls.
 import { clock, element } from "./app.js";
 
 const LARGEST = 20e6; // bytes of a sound that is drawn, ten minutes
@@ -10,7 +10,7 @@ export class Stage {
     this.token = 0;
   }
 
-  /** Show a clip as the server described it; `mode` is what the rater may see and hear. */
+  /** Show a clip, as the server describes it; `mode` is what the rater may see and hear. */
   show(clip, mode) {
     this.stop();
     this.token += 1;
@@ -98,7 +98,7 @@ export class Stage {
 
   play() {
     if (this.player.ended) this.player.currentTime = this.start;
-    this.player.play().catch(() => {}); // a browser may want a click first
+    this.player.play().catch(() => {}); // some browsers do not play before the first click
   }
 
   stop() {

@@ -1,4 +1,4 @@
-// The words of the Rate screen for what is rated, and for what a rater sees and hears.
+// Words of the Rate screen for what people rate, and for what they see and hear.
 import { figure } from "./app.js";
 
 export const TARGETS = {
@@ -25,13 +25,13 @@ export const MODES = {
 };
 export const NAMES = { clip: "whole clip", text: "words", audio: "voice", vision: "face" };
 
-/** A label as short as it can be: −2, +0.5, 0. */
+/** Return a label as short as possible: −2, +0.5, 0. */
 export function labelText(value, range) {
   const text = figure(value, range);
   return text.replace(/\.?0+$/, "") || "0";
 }
 
-/** Where a value is on its scale, from -1 (most negative) over 0 (neutral) to 1 (most positive). */
+/** Return the place of a value on its scale, from -1 (most negative) to 0 (neutral) to 1 (most positive). */
 export function toneOf(value, [low, high]) {
   const neutral = low < 0 && high > 0 ? 0 : (low + high) / 2;
   return value >= neutral ? (value - neutral) / (high - neutral) : (value - neutral) / (neutral - low);

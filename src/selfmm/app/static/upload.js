@@ -1,8 +1,8 @@
-// Send recordings to the app. Their bytes go to this machine's server alone, into a private folder.
+// Send recordings to the app. They go only to the server on this machine, which keeps them in a private folder.
 import { element, notify } from "./app.js";
 
-/** Send one file. `onProgress` gets the part that was sent, 0 to 1. Returns the id of its score. */
-export function upload(file, onProgress = () => {}, query = {}) {
+/** Send a file and return the id of its score. `onProgress` gets the share that was sent, 0 to 1. */
+function upload(file, onProgress = () => {}, query = {}) {
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
     request.open("POST", `/v1/scores?${new URLSearchParams({ name: file.name, ...query })}`);
@@ -18,7 +18,7 @@ export function upload(file, onProgress = () => {}, query = {}) {
   });
 }
 
-/** Send files one after the other, with a line for each in `list`. Returns the ids of those that arrived. */
+/** Send files one after the other, with a line for each in `list`. Return the ids of those that arrived. */
 export async function uploadAll(files, list, query = {}) {
   const ids = [];
   for (const file of files) {

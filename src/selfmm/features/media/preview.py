@@ -1,4 +1,4 @@
-"""One small picture of a recording, as a JPEG, without reading what comes before it."""
+"""One small picture of a recording, as a JPEG. What comes before the picture is not read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def thumbnail(path: Path, time: float | None = None, *, side: int = 160) -> byte
 
     Args:
         path: a video or sound file.
-        time: seconds in the file; None: its middle. After the last picture, it is the last one.
+        time: seconds in the file; None for its middle. A time after the last picture gives the last one.
         side: pixels of the longer side; a smaller picture keeps its size.
 
     Raises:
@@ -55,7 +55,7 @@ def picture(path: Path, time: float | None = None, *, side: int) -> npt.NDArray[
 
 
 def _frame(path: Path, container: Any, video: Any, time: float) -> Any:
-    """Return the last picture that begins at ``time`` or before; the first one after it, if there is none."""
+    """Return the last picture that begins at ``time`` or before, else the first one after it."""
     latest, until = None, origin(container) + time + _ROUNDING
     for frame in _pictures(path, container, video):
         if latest is not None and frame.time is not None and frame.time > until:
@@ -65,7 +65,11 @@ def _frame(path: Path, container: Any, video: Any, time: float) -> Any:
 
 
 def _pictures(path: Path, container: Any, video: Any) -> Iterator[Any]:
-    """Decode the pictures since the place of the container; skip damaged ones, but not all."""
+    """Decode the pictures from the position of the container; skip damaged ones.
+
+    Raises:
+        MediaError: if all are damaged.
+    """
     av, error, count = pyav(), None, 0
     video.thread_type, video.codec_context.thread_count = "AUTO", _THREADS
     try:
