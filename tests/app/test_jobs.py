@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,8 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     jobs = Jobs(tmp_path / "jobs", tmp_path / "root")
     yield jobs
     for process in processes(tmp_path):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def processes(folder: Path) -> list[psutil.Process]:
@@ -43,7 +45,11 @@ def processes(folder: Path) -> list[psutil.Process]:
 
 
 def commands(folder: Path) -> list[psutil.Process]:
-    return [process for process in processes(folder) if "selfmm.app.runner" not in process.cmdline()]
+    found = []
+    for process in processes(folder):
+        with suppress(psutil.NoSuchProcess):  # it has ended since
+            found += [process] if "selfmm.app.runner" not in process.cmdline() else []
+    return found
 
 
 def reach(jobs: Jobs, job: Job, *states: str) -> Job:

@@ -40,7 +40,7 @@ def test_from_clips_to_a_run(table: Path, tmp_path: Path) -> None:
     assert f"{data}: 12 clips (" in out
     assert out.splitlines()[-1] == f"Next: selfmm inspect {data} && selfmm train {data}"
     assert "extracted before" not in out
-    assert errors == ""  # no bar where there is no terminal
+    assert errors == "clip 10 of 12\n"  # a line for every tenth clip, and no bar, where there is no terminal
     out, _ = printed("extract", table, data, *options, "--set", "voice.rate=10", "--force")
     assert "; audio; 12 had been extracted before." in out
 
@@ -116,8 +116,10 @@ def test_the_bar_counts_what_is_left_to_do() -> None:
 
 
 def test_no_bar_without_a_terminal() -> None:
-    with watch_clips(Console(file=io.StringIO(), force_terminal=False)) as listener:
-        assert listener is None
+    out = io.StringIO()
+    with watch_clips(Console(file=out, force_terminal=False)) as listener:
+        listener.clips_planned(5)
+    assert out.getvalue() == ""
 
 
 def test_inspect_for_settings(planted: Dataset, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, path_part, site_of
-from selfmm.app.routes.run_page import SPLIT_NAMES, folder_of, predictions, texts
+from selfmm.app.routes.run_data import folder_of
+from selfmm.app.run_scores import SPLIT_NAMES, predictions, texts
 
 _LARGE = 40_000_000  # clips times recordings: more would take gigabytes
 _SPLITS = ("valid", "test", "train")

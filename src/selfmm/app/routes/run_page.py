@@ -9,30 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.errors import NotHereError, RequestError
-from selfmm.app.pages import answer, page, path_part, site_of
+from selfmm.app.errors import RequestError
+from selfmm.app.pages import page, path_part, site_of
 from selfmm.app.routes import explain, labels
-from selfmm.app.run_table import Summary, best_epoch, setting_text
+from selfmm.app.run_scores import SPLIT_NAMES, predictions, texts
+from selfmm.app.run_table import Summary, setting_text
 from selfmm.app.site import Site
 
 _WORST = 8  # clips
-_TEXT = 160  # characters
-_MOST = 20_000  # clips in a picture
-_SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-_GROUPS = (
-    ("labels-over-epochs-", "Distribution of the labels"),
-    ("u-against-m-", "Differences from the m-label"),
-    ("outcomes", "Outcomes and trust"),
-    ("trust", "Outcomes and trust"),
-    ("centres-", "Class centres"),
-    ("predictions-", "Predictions"),
-    ("", "Training"),
-)
 VIEWS = {"": "Overview", "labels": "Labels", "explain": "Explain"}
 
 
@@ -167,7 +156,6 @@ _SEEDS = (
     "a little worse."
 )
 _GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
-SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
 def _known(values: Any) -> dict[str, float | None]:
@@ -232,29 +220,6 @@ def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
-def predictions(folder: parts.RunFolder) -> Any:
-    """Return the scores of the clips of a run's data set; of seeds, their means."""
-    if isinstance(folder, parts.SeedsFolder):
-        return parts.mean_scores([run.predictions() for run in folder.finished.values()])
-    return folder.predictions()
-
-
-def cut(text: str) -> str:
-    """Return a text on one line, cut to the length of a cell."""
-    text = parts.words(text)
-    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1].rstrip()}…"
-
-
-def texts(folder: parts.RunFolder) -> dict[str, str]:
-    """Return the words of the clips of a run's data set by their ids; empty if it is gone."""
-    with suppress(api.SelfmmError, OSError):
-        samples = api.open_dataset(folder.info().dataset_path).samples
-        if "text" in samples:
-            pairs = zip(samples["id"], samples["text"], strict=True)
-            return {str(name): cut(text) for name, text in pairs if isinstance(text, str)}
-    return {}
-
-
 def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
     """Return the command that trains the same again."""
     if job is not None and job.commands:
@@ -305,110 +270,4 @@ def _seconds(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def folder_of(request: Request, key: str = "run") -> tuple[str, parts.RunFolder]:
-    """Return the name and folder of the run that a request names.
-
-    Raises:
-        RequestError, NotHereError: if it names none, or it is not there.
-    """
-    name = request.query_params.get(key, "").strip("/")
-    if not name:
-        raise RequestError(f"The link names no run: add {key}=NAME.")
-    folder = parts.open_run(site_of(request).workspace.path(name), seeds=True)
-    if not folder.is_run:
-        raise NotHereError(f"{name[:200]!r} is not a run.")
-    return name, folder
-
-
-def history(request: Request) -> Response:
-    """Return the epochs of a run so far, for the curves."""
-    site = site_of(request)
-    content: dict[str, Any] = {"state": "", "epochs": [], "columns": {}, "best": None, "problem": ""}
-    try:
-        name, folder = folder_of(request)
-    except NotHereError as error:  # a job that is about to make it
-        return answer({**content, "problem": str(error)})
-    summary = site.runs.of(name)
-    content["state"] = summary.state
-    content["most"] = summary.settings.get("training.max_epochs")
-    job = next((job for job in site.jobs.all() if job.out == name), None)
-    content["job"] = None if job is None else {"id": job.id, "status": job.status, "over": job.over}
-    try:
-        table = folder.history()
-    except api.RunError as error:
-        content["problem"] = "" if summary.state != "finished" else str(error)
-        return answer(content)
-    content["epochs"] = table["epoch"].tolist()
-    content["columns"] = {
-        key: table[key].astype(float).tolist()
-        for key in map(str, table.columns)
-        if key.startswith(("valid_", "loss_")) or key == "seconds"
-    }
-    content["best"] = int(table["epoch"].iloc[best_epoch(table)])
-    return answer(content)
-
-
-def clips(request: Request) -> Response:
-    """Return label, score and words of the clips of one split, as columns."""
-    _, folder = folder_of(request)
-    split = request.query_params.get("split", "valid")
-    table = predictions(folder)
-    if {"split", "label"} <= set(table):
-        table = table[table["split"] == split].dropna(subset=["label", "score"]).head(_MOST)
-    else:
-        table = table.head(0)
-    ids = table["id"].astype(str).tolist()
-    words = texts(folder)
-    return answer(
-        {
-            "split": split,
-            "range": folder.info().label_range,
-            "id": ids,
-            "x": table["label"].astype(float).round(3).tolist() if ids else [],
-            "y": table["score"].astype(float).round(3).tolist() if ids else [],
-            "text": [words.get(name, "") for name in ids],
-        }
-    )
-
-
-def pictures(request: Request) -> Response:
-    """Return the pictures of the report, in groups; the first time, they are drawn."""
-    name, folder = folder_of(request)
-    made = site_of(request).analyses.report(folder.path) / "pictures"
-    groups: dict[str, list[dict[str, str]]] = {title: [] for _, title in _GROUPS}
-    for file in sorted(made.glob("*.svg")):
-        title = next(title for prefix, title in _GROUPS if file.stem.startswith(prefix))
-        link = f"/v1/run-picture?run={path_part(name)}&name={file.stem}"
-        groups[title].append({"name": file.stem, "alt": file.stem.replace("-", " "), "link": link})
-    return answer([{"title": title, "pictures": entries} for title, entries in groups.items() if entries])
-
-
-def picture(request: Request) -> Response:
-    """Return one of these pictures, as SVG, or as PNG to download."""
-    _, folder = folder_of(request)
-    name, suffix = request.query_params.get("name", ""), request.query_params.get("as", "svg")
-    made = site_of(request).analyses.report(folder.path) / "pictures"
-    file = next((file for file in made.glob("*.*") if file.stem == name and file.suffix == f".{suffix}"), None)
-    if file is None:
-        raise NotHereError("The report has no such picture.")
-    if suffix == "png":
-        return FileResponse(file, filename=file.name)
-    headers = {"content-security-policy": _SVG_POLICY, "cache-control": "private, max-age=60"}
-    return FileResponse(file, media_type="image/svg+xml", headers=headers)
-
-
-def report(request: Request) -> Response:
-    """Return the report as one page to keep."""
-    _, folder = folder_of(request)
-    file = site_of(request).analyses.report(folder.path) / "report.html"
-    return FileResponse(file, filename=f"{parts.safe_name(folder.path.name)}-report.html", media_type="text/html")
-
-
-routes = [
-    Route("/runs/{name:path}", show),
-    Route("/v1/run-history", history),
-    Route("/v1/run-clips", clips),
-    Route("/v1/run-pictures", pictures),
-    Route("/v1/run-picture", picture),
-    Route("/v1/run-report", report),
-]
+routes = [Route("/runs/{name:path}", show)]

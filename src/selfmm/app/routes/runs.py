@@ -15,7 +15,7 @@ from starlette.routing import Route
 from selfmm.api import parts
 from selfmm.app.comparison_table import comparison_rows
 from selfmm.app.pages import page, site_of
-from selfmm.app.routes import run_page
+from selfmm.app.routes import run_data, run_page
 from selfmm.app.run_table import Summary, columns_of, differing, setting_text
 
 _SHOWN = 200  # rows on a page
@@ -172,4 +172,4 @@ def when(seconds: float) -> str:
     return "just now"
 
 
-routes = [Route("/runs", table), *run_page.routes]
+routes = [Route("/runs", table), *run_page.routes, *run_data.routes]
