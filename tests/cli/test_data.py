@@ -13,7 +13,7 @@ from cli.command_line import complains, selfmm
 from features.recordings import tone, write_recording
 from features.tone_clips import VOICE, write_clips
 from selfmm.api import train
-from selfmm.cli.progress import watch_clips
+from selfmm.cli.progress import ClipBar, watch_clips
 from selfmm.config.recipe import Recipe
 from selfmm.data.store import Dataset
 from selfmm.features.clips.clip import Clip
@@ -107,7 +107,7 @@ def test_settings_of_the_recipe_are_listed_with_their_meaning() -> None:
 def test_the_bar_counts_what_is_left_to_do() -> None:
     out = io.StringIO()
     with watch_clips(Console(file=out, force_terminal=True, width=100)) as listener:
-        assert listener is not None
+        assert isinstance(listener, ClipBar)
         listener.clips_planned(5)
         for place, (kept, problem) in enumerate([(True, None), (True, None), (False, None), (False, "broken")]):
             listener.clip(Clip(Path("a.wav"), id=str(place)), kept, problem)
