@@ -219,7 +219,7 @@ def is_starting(state: Mapping[str, Any]) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the content of a file of a job; empty if it does not exist, or is damaged."""
+    """Return the JSON object in a private file; empty if the file does not exist, or is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

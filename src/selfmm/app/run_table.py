@@ -75,6 +75,11 @@ class Summary:
     epochs: int = 0
 
     @property
+    def outside(self) -> bool:
+        """Whether its data set exists, but not in the folder that is shown."""
+        return self.dataset is None and not self.gone and bool(self.settings.get("_dataset_path"))
+
+    @property
     def member(self) -> bool:
         """Whether it is one of several seeds, which are shown together."""
         return self.name.rpartition("/")[2].startswith("seed-")
@@ -124,7 +129,7 @@ class RunTable:
             return self._fresh(known[1])
         try:
             summary = (_of_seeds if item.kind == "seeds" else _of_run)(item.name, path, modified)
-        except (api.SelfmmError, OSError, ValueError, KeyError, TypeError) as error:
+        except (api.SelfmmError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             summary = Summary(item.name, 0, "damaged", f"It cannot be read: {error}", modified)
         with self._lock:
             self._known[item.name] = (state, summary)

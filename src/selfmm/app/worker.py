@@ -4,8 +4,8 @@ A request has ``run`` (``starter`` or a folder), and
 
 - nothing else: the run is loaded; or
 - ``text``: a list of sentences; or
-- ``explain``: an object with ``clip``, the id of a clip of a data set, and ``data``, its folder (null: that of the
-  run); the event is then ``{"explanation": ...}``; or
+- ``explain``: an object with ``clip``, the id of a clip, and ``data``, the folder of its data set; the event is then
+  ``{"explanation": ...}``; or
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
 - ``longest``: refuse, before anything is scored, clips that last longer than this number of seconds;
 - ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
@@ -159,7 +159,7 @@ def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the explanation of a clip, with the label that people gave it."""
     explanation: Any = api.explain(model, asked["data"], clip=asked["clip"])
     content: dict[str, Any] = explanation.to_json()
-    samples = (model.folder.training_data() if asked["data"] is None else api.open_dataset(asked["data"])).samples
+    samples = api.open_dataset(asked["data"]).samples
     row = samples[samples["id"] == asked["clip"]].iloc[0]
     names = ("label", *(f"label_{part['modality']}" for part in content["contributions"]))
     known = {name: float(row[name]) for name in names if name in samples}

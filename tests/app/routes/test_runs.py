@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pandas as pd
 import pytest
 
 from app.run_builders import HOSTILE, make
@@ -195,6 +197,28 @@ def test_json_errors_are_sentences(shown: Any, path: str) -> None:
     status, body, _ = shown.fetch(path)
     assert 400 <= status < 500
     assert json.loads(body)["error"]
+
+
+def test_a_data_set_outside_the_folder_is_neither_read_nor_named(
+    shown: Any, serve: Any, workspace: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "shown"
+    shutil.copytree(workspace / "runs" / "first", root / "first")
+    shutil.copytree(workspace / "data", tmp_path / "secret" / "data")
+    info = json.loads((root / "first" / "run.json").read_text())
+    (root / "first" / "run.json").write_text(json.dumps({**info, "dataset_path": str(tmp_path / "secret" / "data")}))
+    words = pd.read_parquet(workspace / "data" / "samples.parquet")["text"].iloc[0]
+    served = serve(root)
+    for path in ("/runs/first", "/runs", "/v1/run-clips?run=first&split=train", "/v1/run-compare?a=first&b=first"):
+        status, body, _ = served.fetch(path)
+        assert status == 200
+        assert words not in body.decode()
+        assert "secret" not in body.decode()
+    assert "is not in this folder" in served.fetch("/runs/first")[1].decode()
+    for path in ("/v1/run-report?run=first", "/v1/explain?run=first&clip=x", "/v1/explain?run=starter&clip=x"):
+        status, body, _ = served.fetch(path)
+        assert status == 400
+        assert "is not in this folder" in json.loads(body)["error"]
 
 
 def test_an_empty_folder_says_what_to_do(serve: Any, visit: Visit, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_the_form_stands_for_a_command(training: Any, visit: Visit) -> None:
         ({"start": "data"}, "not a run"),
         ({"seed": "-1"}, "whole number"),
         ({"seed": "1 --set x"}, "whole number"),
+        ({"seed": "9" * 5000}, "whole number"),
         ({"name": ""}, "Give the run a name"),
         ({"name": "/etc/run"}, "Give the run a name"),
         ({"name": "runs/../../x"}, "Give the run a name"),

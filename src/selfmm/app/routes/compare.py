@@ -15,7 +15,7 @@ from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, path_part, site_of
 from selfmm.app.routes.run_data import folder_of
-from selfmm.app.run_scores import SPLIT_NAMES, predictions, texts
+from selfmm.app.run_scores import SPLIT_NAMES, predictions, samples_of, texts
 
 _LARGE = 40_000_000  # clips times recordings: more would take gigabytes
 _SPLITS = ("valid", "test", "train")
@@ -67,7 +67,8 @@ def compared(request: Request) -> Response:
     info, other = first.info(), second.info()
     tables = [_scored(folder, split) for folder in (first, second)]
     both = tables[0].merge(tables[1], on="id", suffixes=("_a", "_b"), validate="one_to_one")
-    words = texts(first)
+    workspace = site_of(request).workspace
+    words = texts(workspace, first)
     same = bool((both["label_a"] - both["label_b"]).abs().max() < 1e-6) if len(both) else True
     neutral = parts.LabelScale.of(info.label_range).neutral
     return answer(
@@ -76,7 +77,7 @@ def compared(request: Request) -> Response:
             "range": info.label_range,
             "neutral": neutral,
             "notes": [*_notes(tables, both, split, same), *(_fitted(info, other, split))],
-            "summary": _summary(first, both, neutral),
+            "summary": _summary(samples_of(workspace, first), info.label_range, both, neutral),
             "id": both["id"].tolist(),
             "label": both["label_a"].round(3).tolist(),
             "a": both["score_a"].round(3).tolist(),
@@ -126,7 +127,7 @@ def _fitted(first: Any, second: Any, split: str) -> list[str]:
     return []
 
 
-def _summary(folder: parts.RunFolder, both: Any, neutral: float) -> dict[str, Any]:
+def _summary(samples: Any, label_range: tuple[float, float], both: Any, neutral: float) -> dict[str, Any]:
     """Return mean errors, shares of right signs, and the difference of the errors with its interval."""
     if not len(both):
         return {}
@@ -142,25 +143,21 @@ def _summary(folder: parts.RunFolder, both: Any, neutral: float) -> dict[str, An
         "neither": int((~signs[0] & ~signs[1]).sum()),
         "closer": [int((errors[0] < errors[1]).sum()), int((errors[1] < errors[0]).sum())],
     }
-    difference = _difference(folder, both, label, a, b, neutral)
+    difference = _difference(samples, label_range, both, label, a, b, neutral)
     return summary | ({} if difference is None else {"difference": difference})
 
 
 def _difference(
-    folder: parts.RunFolder, both: Any, label: Any, a: Any, b: Any, neutral: float
+    samples: Any, label_range: tuple[float, float], both: Any, label: Any, a: Any, b: Any, neutral: float
 ) -> dict[str, Any] | None:
     """Return the MAE of B minus that of A with its 95 % interval over recordings, and what follows; None if unknown."""
     groups = None
-    try:
-        samples = api.open_dataset(folder.info().dataset_path).samples
-        if "video" in samples:
-            videos = dict(zip(samples["id"].astype(str), samples["video"].astype(str), strict=True))
-            groups = np.array([videos.get(name, name) for name in both["id"]], dtype=object)
-    except (api.SelfmmError, OSError):
-        pass
+    if samples is not None and "video" in samples:
+        videos = dict(zip(samples["id"].astype(str), samples["video"].astype(str), strict=True))
+        groups = np.array([videos.get(name, name) for name in both["id"]], dtype=object)
     if len(both) * len(set(both["id"] if groups is None else groups)) > _LARGE:
         return None
-    scale = parts.scale_for(folder.info().label_range)
+    scale = parts.scale_for(label_range)
     result = parts.compare_systems("mae", [b], [a], label, scale, neutral=neutral, groups=groups)
     if result is None:
         return None

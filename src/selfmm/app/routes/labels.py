@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
-from selfmm.app.pages import answer, page, site_of
+from selfmm.app.pages import answer, discreet, page, site_of
 from selfmm.app.run_table import Summary
 
 _MEANINGS = {
@@ -22,19 +22,20 @@ _MEANINGS = {
 
 
 def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
-    """The page about the labels of a run."""
+    """Return the page about the labels of a run."""
     folder = parts.RunFolder(site_of(request).workspace.path(run.name))
     problem = ""
     if run.seeds:
         problem = "These are several seeds. Open one of them to see the labels that it generated."
     elif run.labels != "generated":
-        problem = str(folder.no_labels_error(folder.info()))
+        problem = discreet(request, str(folder.no_labels_error(folder.info())))
     return page(request, "labels.html", **common, title=run.name, problem=problem, meanings=_MEANINGS)
 
 
 def labels(request: Request) -> Response:
     """Return everything that the page shows; the first time, the labels are audited, which takes some seconds."""
-    file = site_of(request).analyses.labels(_run(request))
+    run, site = _run(request), site_of(request)
+    file = site.analyses.labels(run, words=not site.runs.of(request.query_params["run"]).outside)
     return FileResponse(file, media_type="application/json")
 
 

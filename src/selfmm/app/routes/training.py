@@ -17,7 +17,7 @@ from starlette.routing import Route
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError, RequestError
-from selfmm.app.pages import answer, page, site_of
+from selfmm.app.pages import answer, json_of, page, site_of
 from selfmm.app.site import Site
 
 MODELS = {
@@ -36,7 +36,7 @@ _PRESETS = {
 }
 _FIELDS = ("data", "model", "preset", "start", "seed", "name")
 _NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
-_LOWEST_SEED, _HIGHEST_SEED = 0, 2**31 - 1
+_HIGHEST_SEED = 2**31 - 1
 
 
 def form(request: Request) -> Response:
@@ -107,7 +107,7 @@ def command(site: Site, values: Mapping[str, str]) -> list[str]:
             raise RequestError(f"{start[:200]!r} is not a run. Choose one of the list.")
         words += ["--start", _argument(start)]
     if seed := values.get("seed", "").strip():
-        if not seed.isdecimal() or not _LOWEST_SEED <= int(seed) <= _HIGHEST_SEED:
+        if not seed.isdecimal() or len(seed) > len(str(_HIGHEST_SEED)) or int(seed) > _HIGHEST_SEED:
             raise RequestError(f"The seed is {seed[:20]!r}: give a whole number from 0 to {_HIGHEST_SEED}.")
         words += ["--seed", seed]
     return [*words, "--out", _new_name(site, name), "--resume"]
@@ -145,12 +145,7 @@ def _new_name(site: Site, name: str) -> str:
 async def start(request: Request) -> Response:
     """Start a training; the body has the fields of the form as JSON. With ``only``, nothing is started: the answer is
     the command, or what is wrong with a field."""
-    try:
-        content = await request.json()
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise RequestError("The fields of the form must be sent as JSON.")
+    content = await json_of(request)
     values = {field: str(content.get(field, "")) for field in _FIELDS}
     return await run_in_threadpool(_start, site_of(request), values, bool(content.get("only")))
 
