@@ -45,7 +45,7 @@ class Explanations:
         key = (str(run), str(dataset), clip, changed(Path(run) / "run.json"))
         task, results = self._task(key)
         if not task.wait(_TIMEOUT):
-            raise api.RunError("Explaining takes long, because something else is being scored. Try again in a while.")
+            raise api.RunError("Explaining takes too long, because something else is being scored. Try again later.")
         if task.status != "finished" or not results:
             with self._lock:
                 self._known.pop(key, None)

@@ -228,7 +228,7 @@ class Scores:
             if not self._warm and not self._running:
                 self._warm = True
                 self._tidy()
-                self._scoring.submit(Task({"run": parts.STARTER, "warm": True}))
+                self._scoring.submit(Task({"run": parts.STARTER}))
 
     def cancel(self, entry: Entry, wish: Wish) -> None:
         """Stop scoring an entry."""

@@ -64,7 +64,7 @@ def test_the_form_stands_for_a_command(training: Any, visit: Visit) -> None:
         ({"name": "runs/../../x"}, "Give the run a name"),
         ({"name": "-x"}, "Give the run a name"),
         ({"name": "data"}, "already"),
-        ({"name": "data/run"}, "would lie in a data set"),
+        ({"name": "data/run"}, "would be inside a data set"),
     ],
 )
 def test_a_field_that_is_not_valid_is_refused(training: Any, changes: dict[str, str], says: str) -> None:

@@ -1,4 +1,4 @@
-"""Two runs sample by sample: where one is right and the other wrong."""
+"""Two runs clip by clip: where one is right and the other wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPLITS = ("valid", "test", "train")
 
 
 def view(request: Request) -> Response:
-    """The page: two runs, chosen in the link by ``a`` and ``b``, or by ``run`` given twice."""
+    """Return the page of two runs, which the link names as ``a`` and ``b``, or as ``run`` twice."""
     site = site_of(request)
     chosen = request.query_params.getlist("run") + request.query_params.get("compare", "").split(",")
     names = [request.query_params.get("a", ""), request.query_params.get("b", "")]
@@ -60,7 +60,7 @@ def view(request: Request) -> Response:
 
 
 def compared(request: Request) -> Response:
-    """Return the clips of a split that both runs have scored, as columns, and how sure the difference is."""
+    """Return the clips of a split that both runs have scored, as columns, and how certain the difference is."""
     _, first = folder_of(request, "a")
     _, second = folder_of(request, "b")
     split = request.query_params.get("split", "valid")
@@ -108,7 +108,7 @@ def _notes(tables: list[Any], both: Any, split: str, same: bool) -> list[str]:
         notes.append("The labels of some clips differ between the two: they were rated again. Those of A are shown.")
     if split == "test":
         notes.append(
-            "The test split is for the end. A run that is chosen here looks better than it is: choose on the "
+            "Use the test split only at the end. A run that you choose here looks better than it is: choose on the "
             "validation split, and look at this once."
         )
     if split == "train":
@@ -121,8 +121,8 @@ def _notes(tables: list[Any], both: Any, split: str, same: bool) -> list[str]:
 def _fitted(first: Any, second: Any, split: str) -> list[str]:
     if split != "test" and first.closed_form != second.closed_form:
         return [
-            "One of the two is adapt, whose scores of rated clips come from fits without their recording; the other "
-            "run learned from the training clips. On validation and training clips they are not quite on a par."
+            "One of the two is adapt: its scores of rated clips come from fits without their recording. The other run "
+            "learned from the training clips. On validation and training clips, the comparison is not quite fair."
         ]
     return []
 

@@ -1,4 +1,4 @@
-"""Why a run scores a clip of a data set as it does: what each modality, word and frame contributes."""
+"""The page that explains a score: what each modality, word and frame of a clip contributes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
 
 
 def _band(run: Summary) -> str:
-    """Return how far to trust the scores of a run, in a sentence; empty if it is not known."""
+    """Return how far to trust the scores of a run, in a sentence; empty if unknown."""
     fused = run.worth.scores.get(parts.FUSION) if run.worth is not None else None
     if fused is None or math.isnan(fused.band):
         return ""
     if problem := parts.verdict(fused):
-        return f"Do not rely on this score: what the run says of new clips is worth little ({problem})."
+        return f"Do not rely on this score: the scores of this run for new clips are worth little ({problem})."
     return f"The label of 4 of 5 new clips of the same kind is within {parts.band_text(fused.band)} of the score."
 
 

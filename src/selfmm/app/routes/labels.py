@@ -1,4 +1,4 @@
-"""The labels per modality that a run generated: how far to trust them, and each clip's."""
+"""The page about the labels per modality that a run generated: how far to trust them, and those of each clip."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
 
 
 def labels(request: Request) -> Response:
-    """Return everything that the page shows; the first time, the labels are audited, which takes some seconds."""
+    """Return all that the page shows. The first time, the labels are audited, which takes some seconds."""
     run, site = _run(request), site_of(request)
     file = site.analyses.labels(run, words=not site.runs.of(request.query_params["run"]).outside)
     return FileResponse(file, media_type="application/json")

@@ -128,9 +128,7 @@ def report(request: Request) -> Response:
     """
     (name, folder), site = folder_of(request), site_of(request)
     if site.runs.of(name).outside:
-        raise RequestError(
-            f"The data set of this run is not in this folder. Run in a terminal: selfmm report {name}"
-        )
+        raise RequestError(f"The data set of this run is not in this folder. Run in a terminal: selfmm report {name}")
     file = site.analyses.report(folder.path) / "report.html"
     return FileResponse(file, filename=f"{parts.safe_name(folder.path.name)}-report.html", media_type="text/html")
 

@@ -1,4 +1,4 @@
-"""The page of a run: what its scores are worth, how it was trained, and where it is wrong."""
+"""The page of a run: what its scores are worth, how it was trained, and its largest errors."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ _NO_SCORES: dict[str, Any] = {
 
 
 def _about(run: Summary, info: Any) -> str:
-    """Return in a sentence where the labels per modality came from."""
+    """Return, in a sentence, where the labels per modality came from."""
     if run.closed_form:
-        return "It was fitted at once, to the rated clips, on top of the starter; no epochs, no labels per modality."
+        return "It was fitted to the rated clips in closed form, on top of the starter, without labels per modality."
     return {
         "generated": f"Its labels per modality were generated, by the rule {run.settings.get('labels.rule', '')}.",
         "human": "Its labels per modality were given by people.",
@@ -152,8 +152,8 @@ def _scores(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]
 
 
 _SEEDS = (
-    "The worth is that of the means of the seeds' scores. The metrics below are means of those of each seed, which are "
-    "a little worse."
+    "What the scores are worth is that of their mean over seeds. The metrics below are means over seeds, which are a "
+    "little worse."
 )
 _GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
 _OUTSIDE = (
@@ -170,7 +170,7 @@ def _task(task: str) -> str:
 
 
 def headline(worth: parts.RunWorth | None) -> str:
-    """Return in two sentences what the fused score is worth."""
+    """Return, in two sentences, what the fused score is worth."""
     if worth is None or not (fused := worth.scores[parts.FUSION]).clips:
         return ""
     what = parts.worth_title(worth).partition(", on ")[2]

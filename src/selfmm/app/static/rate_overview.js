@@ -1,5 +1,5 @@
 // What came of the ratings: how far the raters agree, where they do not, and a training with them.
-import { ask, attempt, element, figure, poll } from "./app.js";
+import { ask, attempt, element, figure, pathOf, poll } from "./app.js";
 import { NAMES, labelText } from "./rate_words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -155,7 +155,7 @@ export async function startTraining(source) {
       element(
         "p",
         { class: "row" },
-        job.status === "finished" ? element("a", { class: "button primary", href: `/runs/${encodeURI(begun.run)}` }, "Open the new run") : null,
+        job.status === "finished" ? element("a", { class: "button primary", href: `/runs/${pathOf(begun.run)}` }, "Open the new run") : null,
         element("a", { class: "button", href: `/jobs/${begun.job}` }, over ? "What it printed" : "Follow it"),
       ),
     ];

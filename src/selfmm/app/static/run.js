@@ -1,7 +1,8 @@
 // The page of a run: curves that follow a training, scores against labels, and the report's pictures.
-import { ask, attempt, element, notify, parameters, pathOf, poll, remember } from "./app.js";
+import { ask, attempt, copyOnClick, element, notify, parameters, pathOf, poll, remember } from "./app.js";
 import { training } from "./curves.js";
 import { plane, signed } from "./plane.js";
+import { neutralOf } from "./score_bars.js";
 
 const curves = document.getElementById("curves");
 if (curves) attempt(curves.dataset.live ? follow : once);
@@ -46,7 +47,7 @@ if (answers) {
       return;
     }
     const [low, high] = clips.range;
-    const neutral = low < 0 && high > 0 ? 0 : (low + high) / 2;
+    const neutral = neutralOf(clips.range);
     const wrong = (index) => (clips.x[index] - neutral) * (clips.y[index] - neutral) < 0;
     const count = clips.id.filter((_, index) => wrong(index)).length;
     plane(answers, {
@@ -99,11 +100,4 @@ document.getElementById("draw")?.addEventListener("click", (event) => {
 
 document.getElementById("report")?.addEventListener("click", () => notify("The report is being made; it is downloaded when it is ready."));
 
-document.getElementById("copy")?.addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(document.getElementById("command").textContent);
-    notify("Copied.");
-  } catch {
-    notify("The browser does not allow copying. Select the command instead.", "error");
-  }
-});
+copyOnClick("copy", "command");

@@ -1,5 +1,5 @@
-// The form of a training: a name that is free, the command that it stands for, and the job that it starts.
-import { ask, notify, RequestError } from "./app.js";
+// The form of a training: it suggests a free name, shows the command that does the same, and starts the job.
+import { ask, copyOnClick, RequestError } from "./app.js";
 
 const form = document.getElementById("train");
 if (form) {
@@ -60,14 +60,7 @@ if (form) {
       wrong.scrollIntoView({ block: "nearest" });
     }
   });
-  document.getElementById("copy").addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(document.getElementById("command").textContent);
-      notify("Copied.");
-    } catch {
-      notify("The browser does not allow copying. Select the command instead.", "error");
-    }
-  });
+  copyOnClick("copy", "command");
   addEventListener("pageshow", () => (document.getElementById("begin").disabled = false));
   suggest();
   if (fields.data.value) preview();
