@@ -143,7 +143,7 @@ class Scoring:
         self._changed = threading.Condition()
         self._queue: list[Task] = []
         self._idle = 0  # processes that wait for work
-        self._running: set[Task] = set()
+        self._running: list[list[Task]] = []  # what each busy process does
         self._open, self._ended = True, False
         self._ready: list[str] = []  # the problem of each worker that was started first, or ""
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
@@ -182,7 +182,7 @@ class Scoring:
     def running(self) -> int:
         """The number of tasks that workers are doing."""
         with self._changed:
-            return sum(not task.over for task in self._running)
+            return sum(not task.over for group in self._running for task in group)
 
     @property
     def stopping(self) -> bool:
@@ -213,23 +213,27 @@ class Scoring:
         for task in waiting:
             task.cancel()
         deadline = time.monotonic() + patience
-        for task in list(self._running):
+        for task in [task for group in list(self._running) for task in group]:
             if not task.wait(max(deadline - time.monotonic(), 0.0)):
                 task.cancel()
         for thread in self._threads:
             thread.join(_END)
 
-    def _take(self, *, loaded: bool) -> list[Task]:
+    def _take(self, done: list[Task], *, loaded: bool) -> list[Task]:
         """Wait for work, and return the tasks to do next: one, or several with sentences; none at the end.
 
         Args:
+            done: the tasks that this thread took before.
             loaded: whether this thread has a process. If not, it takes work only while all processes are busy.
         """
         with self._changed:
+            if done:
+                self._running.remove(done)
             self._idle += loaded
             while True:
                 self._queue = [task for task in self._queue if not task.over]
-                if self._queue and (loaded or not self._idle):
+                ending = any(all(task.over for task in group) for group in self._running)  # idle in a moment
+                if self._queue and (loaded or not (self._idle or ending)):
                     break
                 if self._ended:
                     return []
@@ -246,12 +250,13 @@ class Scoring:
                         break
                     group.append(task)
             self._queue = [task for task in self._queue if task not in group]
-            self._running.update(group)
+            self._running.append(group)
             return group
 
     def _work(self) -> None:
         worker = self._warm() if self._first is not None else None
-        while group := self._take(loaded=worker is not None):
+        group: list[Task] = []
+        while group := self._take(group, loaded=worker is not None):
             try:
                 if worker is not None and not worker.alive:  # it was killed while it was idle
                     worker.kill()
@@ -263,9 +268,6 @@ class Scoring:
                     task._end("failed", f"{type(error).__name__}: {error}"[:300], "CrashError")
                 if worker is not None:
                     worker.kill()
-            finally:
-                with self._changed:
-                    self._running.difference_update(group)
             if worker is not None and not worker.alive:
                 worker.kill()  # and reap
                 worker = self._replaced() if self._first is not None else None

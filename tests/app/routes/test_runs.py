@@ -215,7 +215,12 @@ def test_a_data_set_outside_the_folder_is_neither_read_nor_named(
         assert words not in body.decode()
         assert "secret" not in body.decode()
     assert "is not in this folder" in served.fetch("/runs/first")[1].decode()
-    for path in ("/v1/run-report?run=first", "/v1/explain?run=first&clip=x", "/v1/explain?run=starter&clip=x"):
+    for path in (
+        "/v1/run-report?run=first",
+        "/v1/run-labels-table?run=first",
+        "/v1/explain?run=first&clip=x",
+        "/v1/explain?run=starter&clip=x",
+    ):
         status, body, _ = served.fetch(path)
         assert status == 400
         assert "is not in this folder" in json.loads(body)["error"]
@@ -228,7 +233,7 @@ def test_an_empty_folder_says_what_to_do(serve: Any, visit: Visit, tmp_path: Pat
     page.goto(f"{empty.base}/runs/new")
     assert page.get_by_text("Training needs a data set").is_visible()
     page.goto(f"{empty.base}/jobs")
-    assert page.get_by_text("There is no job.").is_visible()
+    assert page.get_by_text("There are no jobs.").is_visible()
     page.goto(f"{empty.base}/runs/compare")
     assert page.get_by_text("There must be two finished runs").is_visible()
 

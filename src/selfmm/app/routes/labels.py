@@ -59,12 +59,19 @@ def one_clip(request: Request) -> Response:
 
 
 def table(request: Request) -> Response:
-    """Return the labels as a file: ``as`` is csv, parquet, xlsx, or md for the data card."""
+    """Return the labels as a file: ``as`` is csv, parquet, xlsx, or md for the data card.
+
+    Raises:
+        RequestError: if the data set, whose words the file has, lies outside the folder that is shown.
+    """
     suffix = request.query_params.get("as", "csv")
     if suffix not in ("csv", "parquet", "xlsx", "md"):
         raise RequestError(f"Labels are written as csv, parquet or xlsx, not as {suffix[:20]!r}.")
+    run, site = _run(request), site_of(request)
+    if site.runs.of(request.query_params["run"]).outside:
+        raise RequestError("The data set of this run is not in this folder. Use selfmm labels in a terminal.")
     long = request.query_params.get("long") == "1"
-    file = site_of(request).analyses.table(_run(request), f".{'csv' if suffix == 'md' else suffix}", long=long)
+    file = site.analyses.table(run, f".{'csv' if suffix == 'md' else suffix}", long=long)
     file = file.with_suffix(f".{suffix}")
     return FileResponse(file, filename=file.name)
 

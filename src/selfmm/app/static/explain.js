@@ -4,7 +4,7 @@ import { curve, look } from "./curves.js";
 import { signed } from "./plane.js";
 
 const box = document.getElementById("explanation");
-attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "This score could not be explained. The message below says why.")));
+attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "This score could not be explained. The message below tells you why.")));
 
 async function show() {
   const { run, data, clip, band } = box.dataset;

@@ -25,7 +25,7 @@ async function follow() {
     if (history.epochs.length !== seen) {
       seen = history.epochs.length;
       if (seen) training(curves, history);
-      else curves.replaceChildren(element("p", { class: "soft" }, "No epoch is finished yet. The first one takes longest, because the text encoder is read."));
+      else curves.replaceChildren(element("p", { class: "soft" }, "No epoch is finished yet. The first one takes longest, because it loads the text encoder."));
       if (seen && history.state === "training") words.textContent = `Epoch ${history.epochs.at(-1)} of at most ${history.most ?? "?"} is finished. The best so far is epoch ${history.best}.`;
     }
     if (history.state === "finished") {
@@ -98,6 +98,6 @@ document.getElementById("draw")?.addEventListener("click", (event) => {
   });
 });
 
-document.getElementById("report")?.addEventListener("click", () => notify("The report is being made; it is downloaded when it is ready."));
+document.getElementById("report")?.addEventListener("click", () => notify("The report is being written. The download starts when it is ready."));
 
 copyOnClick("copy", "command");

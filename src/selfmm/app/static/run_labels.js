@@ -5,7 +5,7 @@ import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
 
 const box = document.getElementById("labels");
-attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "The labels could not be read. The message below says why.")));
+attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "The labels could not be read. The message below explains why.")));
 
 async function show() {
   const { run, data } = box.dataset;

@@ -16,7 +16,7 @@ if (form) {
     box.className = facts.problem ? "problem" : "soft";
     document.getElementById("about-model").textContent = fields.model.value || fields.preset.value || !fields.data.value || facts.problem
       ? fields.preset.value && !fields.model.value ? "The preset names the model." : ""
-      : Number(facts.rated) < 1000 ? `With ${facts.rated} rated clips it will probably be adapt, which takes seconds.` : `With ${facts.rated} rated clips it will probably be Self-MM, starting from the starter. On a processor without a graphics card that can take hours.`;
+      : Number(facts.rated) < 1000 ? `With ${facts.rated} rated clips, selfmm will probably choose adapt, which takes seconds.` : `With ${facts.rated} rated clips, selfmm will probably choose Self-MM and start from the starter. Without a graphics card, that can take hours.`;
     if (own || !fields.data.value) return;
     const data = fields.data.value === "." ? "data" : fields.data.value.split("/").at(-1);
     const base = `runs/${[data, fields.model.value || fields.preset.value || "auto"].join("-")}`;
