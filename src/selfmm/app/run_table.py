@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -269,10 +270,7 @@ def _margin(folder: parts.RunFolder) -> float:
 
 def _deviation(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
-    if len(known) < 2:
-        return math.nan
-    mean = sum(known) / len(known)
-    return math.sqrt(sum((value - mean) ** 2 for value in known) / (len(known) - 1))
+    return statistics.stdev(known) if len(known) > 1 else math.nan
 
 
 def columns_of(runs: Sequence[Summary]) -> Iterator[tuple[str, ...]]:

@@ -319,10 +319,11 @@ class Scoring:
         elif kind == "SourceError" and not alone:  # one sentence was refused: find out which
             for task in begun:
                 self._run([task], worker)
-        elif late.is_set():
-            self._fail(begun, f"Scoring took longer than {self.timeout:g} s. Send less at once.", "TimeoutError")
         else:
-            self._fail(begun, error, kind)
+            if late.is_set():
+                error, kind = f"Scoring took longer than {self.timeout:g} s. Send less at once.", "TimeoutError"
+            for task in begun:
+                task._end("failed", error, kind)
         if late.is_set() or (alone and begun[0].status == "cancelled"):
             worker.kill()  # the signal may be on its way: the worker takes no further task
 
@@ -343,10 +344,6 @@ class Scoring:
         finally:
             clock.cancel()
             clock.join()
-
-    def _fail(self, tasks: Sequence[Task], error: str, kind: str) -> None:
-        for task in tasks:
-            task._end("failed", error, kind)
 
     def _follow(self, tasks: Sequence[Task], worker: _Worker) -> tuple[str, str | None]:
         """Send tasks to a worker as one and pass on its events; return the error and its kind, None if it has none."""

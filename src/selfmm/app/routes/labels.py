@@ -44,16 +44,18 @@ def one_clip(request: Request) -> Response:
     folder, clip = parts.RunFolder(_run(request)), request.query_params.get("clip", "")
     own = folder.labels(clip)
     groups = {str(name): rows.sort_values("epoch") for name, rows in own.groupby("modality", sort=False)}
+
+    def last(column: str) -> dict[str, str]:
+        return {name: str(rows[column].iloc[-1]) for name, rows in groups.items() if column in rows}
+
     return answer(
         {
             "clip": clip,
             "m": float(own["m_label"].iloc[0]) if len(own) else None,
             "epochs": {name: rows["epoch"].astype(int).tolist() for name, rows in groups.items()},
             "labels": {name: rows["u_label"].astype(float).round(3).tolist() for name, rows in groups.items()},
-            "outcomes": {name: str(rows["outcome"].iloc[-1]) for name, rows in groups.items()}
-            if "outcome" in own
-            else {},
-            "made": {name: str(rows["made"].iloc[-1]) for name, rows in groups.items()} if "made" in own else {},
+            "outcomes": last("outcome"),
+            "made": last("made"),
         }
     )
 

@@ -82,22 +82,13 @@ def _overview(request: Request, site: Site, path: Path, run: Summary, common: di
     )
 
 
-_NO_SCORES: dict[str, Any] = {
-    "cautions": [],
-    "notes": [],
-    "headline": "",
-    "worth": [],
-    "worth_heads": (),
-    "worth_title": "",
-    "worth_notes": [],
-    "splits": [],
-    "metrics": [],
-    "tasks": [],
-    "task_metrics": [],
-    "task_split": "",
-    "worst": [],
-    "worst_split": "",
-}
+_NO_SCORES: dict[str, Any] = dict.fromkeys(
+    (
+        *("cautions", "notes", "headline", "worth", "worth_heads", "worth_title", "worth_notes"),
+        *("splits", "metrics", "tasks", "task_metrics", "task_split", "worst", "worst_split"),
+    ),
+    (),
+)
 
 
 def _about(run: Summary, info: Any) -> str:

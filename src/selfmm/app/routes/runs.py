@@ -164,11 +164,11 @@ def state_text(run: Summary) -> str:
 def when(seconds: float) -> str:
     """Return a past time for people to read, such as ``2 hours ago``."""
     ago = time.time() - seconds
+    if ago >= 14 * 86400:
+        return time.strftime("%Y-%m-%d", time.localtime(seconds))
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if ago >= size and (unit != "day" or ago < 14 * size):
+        if ago >= size:
             return f"{parts.count(int(ago // size), unit)} ago"
-        if unit == "day" and ago >= 14 * size:
-            return time.strftime("%Y-%m-%d", time.localtime(seconds))
     return "just now"
 
 
