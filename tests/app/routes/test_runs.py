@@ -137,7 +137,7 @@ def test_two_runs_are_ticked_and_compared_clip_by_clip(shown: Any, visit: Visit)
     assert "Validation clips also chose the epoch" in page.locator("#compared").inner_text()
     page.locator("#pair select[name=split]").select_option("test")
     page.wait_for_url("**split=test*")
-    page.get_by_text("The test split is for the end").wait_for()
+    page.get_by_text("Use the test split only at the end").wait_for()
     page.get_by_role("button", name="Only A has the right sign").click()
     page.wait_for_url("**only=a*")
     page.get_by_role("button", name="Error of B", exact=True).click()
@@ -235,7 +235,7 @@ def test_an_empty_folder_says_what_to_do(serve: Any, visit: Visit, tmp_path: Pat
     page.goto(f"{empty.base}/jobs")
     assert page.get_by_text("There are no jobs.").is_visible()
     page.goto(f"{empty.base}/runs/compare")
-    assert page.get_by_text("There must be two finished runs").is_visible()
+    assert page.get_by_text("A comparison needs two finished runs").is_visible()
 
 
 @pytest.mark.parametrize("path", ["/runs", "/runs/runs/first", "/runs/compare?a=runs/first&b=runs/second", "/runs/new"])
