@@ -112,8 +112,9 @@ def write_rated_table(
 ) -> None:
     """Write a table of recordings for ``selfmm extract``: ``id``, ``path`` (absolute), ``label`` and more.
 
-    A clip without a label can be scored but not trained on. Splits stay if all clips with a label have one, and both
-    training and validation have such clips; otherwise the extraction makes new ones.
+    A clip without a label can be scored but not trained on. Splits stay if all clips with a label have one; otherwise
+    the extraction makes new ones. It also does so if the labels of the list are left out, and no clip with a label
+    remains for training or for validation.
 
     Args:
         path: the table to write.
@@ -131,7 +132,7 @@ def write_rated_table(
     if table.empty or table["label"].isna().all():
         raise SourceError("nobody has rated a clip yet. Rate some clips first.")
     splits = table["split"][table["label"].notna()]
-    if splits.isna().any() or not {"train", "valid"} <= set(splits):
+    if splits.isna().any() or not (listed_labels or {"train", "valid"} <= set(splits)):
         table = table.drop(columns="split")
     empty = [name for name in table if name not in ("path", "label") and table[name].isna().all()]
     write_table(path, table.drop(columns=empty))
