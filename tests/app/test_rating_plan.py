@@ -57,5 +57,5 @@ def test_a_training_that_could_not_be_saved_is_not_started(tmp_path: Path, monke
     api.open_ratings(folder).add(*(Act(str(number), "clip", "Ann", label=1.0) for number in range(ENOUGH)))
     rating = Rating(Workspace(tmp_path / "root"), tmp_path / "private")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(RequestError, match="selfmm may not write to the folder root. Change its permissions"):
+    with pytest.raises(RequestError, match=r"selfmm may not write to the folder root\. Change its permissions"):
         training(rating, rating.source("talks"), "none")

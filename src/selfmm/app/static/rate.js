@@ -97,10 +97,11 @@ function drawScores() {
   const box = byId("scores");
   const ready = about.proposers.find((proposer) => proposer.by === run)?.ready;
   box.hidden = !(needed && !run) && !(run && !ready);
-  box.classList.remove("problem");
-  if (needed && !run) box.replaceChildren("Choose a run under Scores.");
+  if (needed && !run) box.replaceChildren(`${needsScores(byId("order").value) ? "This order needs" : "Proposals need"} scores. Choose a run under Scores.`);
   else if (run && !ready) box.replaceChildren(`${run} has not scored these clips yet. `, element("button", { type: "button", onclick: () => score(run) }, "Score them now"));
-  return !needed || Boolean(run && ready);
+  const canBegin = !needed || Boolean(run && ready);
+  if (canBegin) box.className = "soft";
+  return canBegin;
 }
 
 async function score(run) {
@@ -133,7 +134,7 @@ async function start() {
   if (!rater) return void byId("name").focus();
   localStorage.setItem("selfmm.rater", rater);
   if (!drawScores()) {
-    byId("scores").classList.add("problem");
+    byId("scores").className = "problem";
     return void byId(byId("by").value ? "scores" : "by").focus();
   }
   if (about.scalable && byId("scale").value !== about.range.join(",")) {

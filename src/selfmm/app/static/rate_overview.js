@@ -108,8 +108,8 @@ function disagreement(row, names, [low, high], linkTo) {
     {},
     element("div", { class: "what" }, element("a", { href: linkTo(row.id, row.target) }, row.id), element("span", { class: "soft" }, NAMES[row.target] ?? row.target), row.text ? element("span", { class: "soft quote" }, row.text) : null),
     lane,
-    Object.keys(row.modes).length ? element("p", { class: "soft ways" }, `They saw and heard different things: ${Object.entries(row.modes).map(([name, mode]) => `${name} ${modeName(mode)}`).join(", ")}.`) : null,
     element("span", { class: "number" }, `${figure(row.mean, [low, high])} mean, ${row.range.toFixed(2).replace(/\.?0+$/, "")} apart`),
+    Object.keys(row.modes).length ? element("p", { class: "soft ways" }, `They saw and heard different things: ${Object.entries(row.modes).map(([name, mode]) => `${name} ${modeName(mode)}`).join(", ")}.`) : null,
   );
 }
 
