@@ -77,8 +77,8 @@ class Workspace:
         if os.access(self.root, os.W_OK | os.X_OK):
             return ""
         return (
-            f"The folder {self.root.name!r} cannot be written, so you cannot rate clips, make data sets or train in it. "
-            "You can score, and look at what is there. Change the permissions of the folder, or start selfmm for a "
+            f"The folder {self.root.name!r} cannot be written, so you cannot rate clips, make data sets or train in "
+            "it. You can score, and look at what is there. Change the permissions of the folder, or start selfmm for a "
             "folder of your own."
         )
 

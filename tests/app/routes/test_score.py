@@ -68,7 +68,8 @@ def ask(app: Any, path: str, content: Any = None, method: str | None = None) -> 
 
 
 def send(app: Any, file: Path, name: str | None = None, run: str = RUN) -> str:
-    status, body, _ = app.fetch(f"/v1/scores?name={name or file.name}&run={run}", data=file.read_bytes())
+    path, kind = f"/v1/scores?name={name or file.name}&run={run}", "application/octet-stream"
+    status, body, _ = app.fetch(path, data=file.read_bytes(), content_type=kind)
     assert status == 201, body
     return str(json.loads(body)["id"])
 
@@ -446,7 +447,7 @@ def test_the_video_comes_back_with_the_server(
     page.locator("#exports a").first.wait_for(timeout=PATIENCE)
     first.process.kill()
     first.process.wait()
-    page.evaluate("document.getElementById('video').load()")
+    page.evaluate("document.getElementById('video').src += '?not-in-the-cache'")
     page.get_by_text(AWAY).wait_for()
     assert not page.locator("#unplayable").is_visible()
     serve(studio, "--port", first.base.rpartition(":")[2], SELFMM_CACHE=str(tmp_path))
