@@ -451,8 +451,11 @@ def test_the_video_comes_back_with_the_server(
     page.get_by_text(AWAY).wait_for()
     assert not page.locator("#unplayable").is_visible()
     serve(studio, "--port", first.base.rpartition(":")[2], SELFMM_CACHE=str(tmp_path))
-    page.wait_for_function("document.getElementById('video').videoWidth > 0")
-    assert page.locator("#now").inner_text() == "0:00.5"
+    page.get_by_text(AWAY).wait_for(state="detached")
+    page.locator("#now", has_text="0:00.5").wait_for()
+    page.wait_for_timeout(1000)
+    assert page.evaluate("document.getElementById('video').videoWidth") > 0
+    assert not page.locator("#unplayable").is_visible()
     window.complaints.clear()  # of the requests without an answer
 
 
@@ -511,7 +514,7 @@ def test_what_a_score_is_worth_is_said_in_words_of_people(app: Any, visit: Visit
     prediction = {"score": 1.2, "scores": {}, "intervals": {}, "verdicts": {}}
     prediction["sentence"] = "positive; four of five such scores are within ±0.92 of the label"
     facts = {"label_range": [-3, 3], "unscored": {"audio": "no score: no free ratings of voices"}, "cautions": []}
-    show = "([p, f]) => import('/static/score_bars.js').then(m => document.body.replaceChildren(...m.card(p, f)))"
+    show = "([p, f]) => import('/static/score_bars.js').then(m => document.body.prepend(...m.card(p, f)))"
     page.evaluate(show, [prediction, facts])
     text = page.locator("body").inner_text()
     assert "within ±0.92 of what people would give." in text
