@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -44,6 +45,15 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (api.WeightsError, 503),
     (api.SelfmmError, 422),
 )
+_FULL = "The disk is full. Free some space, then try again."
+_DENIED = "selfmm may not read or write a file that this page needs. Check the permissions of the folder."
+_DISK = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "The disk is read-only. Start selfmm for a folder that can be written.",
+}
 _RETRY = frozenset({429, 503})
 _OUTSIDE = re.compile(r"(?<![\w:/.~-])/(?:[^\s/\"'`<>|:;,()]+/)+")
 """The folders of an absolute path."""
@@ -174,7 +184,7 @@ def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, FileNotFoundError):
         return 404, "A file of this page is gone. It may have been moved or deleted."
     if isinstance(error, OSError):
-        return 507, f"The disk says: {error.strerror or 'an error'}. Free some space, or check the permissions."
+        return 507, _DISK.get(error.errno or 0) or f"The disk reports a problem: {error.strerror or error}. Try again."
     return 500, "This is a bug in selfmm. The terminal in which it runs shows where it happened."
 
 

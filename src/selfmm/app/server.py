@@ -1,4 +1,4 @@
-"""The server of ``selfmm app``, and how any server of ours listens and ends."""
+"""The server of ``selfmm app``, and how it and that of ``selfmm serve`` listen and end."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ROUTES: tuple[Sequence[BaseRoute], ...] = (
     home.routes,
     service.routes,
     score.routes,
-    training.routes,  # before those of the runs: a run has any name
+    training.routes,  # before those of the runs, which can have any name
     compare.routes,
     runs.routes,
     labels.routes,
@@ -91,7 +91,7 @@ def assemble(service: Service, routes: Sequence[BaseRoute], rules: Rules, site: 
         if site is not None:
             threading.Thread(target=warm_up, daemon=True).start()
         yield
-        service.scoring.close()
+        service.scoring.close(0.0 if service.scoring.hurried else _LEAVE)
         service.scratch.close()
         if site is not None:
             site.media.close()
@@ -101,11 +101,11 @@ def assemble(service: Service, routes: Sequence[BaseRoute], rules: Rules, site: 
     app.state.service = service
     if site is not None:
         app.state.site = site
-    return Guard(app, rules)  # outside of everything: an answer to a bug has its headers too
+    return Guard(app, rules)  # outermost, so that answers to bugs have its headers too
 
 
 def _gone(request: Request, error: Exception) -> Response:
-    """Answer a client that has left; nothing is sent."""
+    """Return an answer for a client that has disconnected; nobody receives it."""
     return Response(status_code=400)
 
 
@@ -159,8 +159,8 @@ def address(host: str, port: int) -> str:
 def serve(app: ASGIApp, sock: socket.socket, scoring: Scoring, *, patience: float = _LEAVE) -> None:
     """Run a web application on a socket until Ctrl-C or SIGTERM.
 
-    What was accepted is finished first, within ``patience`` seconds, and nothing new is accepted. A second Ctrl-C or
-    SIGTERM ends it at once.
+    It then accepts nothing more and finishes what it has accepted, within ``patience`` seconds. A second Ctrl-C or
+    SIGTERM ends it immediately.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     engine(app, scoring, patience=patience).run(sockets=[sock])
@@ -183,29 +183,35 @@ def engine(app: ASGIApp, scoring: Scoring, *, patience: float = _LEAVE) -> uvico
 
 
 class _Server(uvicorn.Server):
-    """Ends when everything that was accepted is scored; until then it still says that it is about to end."""
+    """Ends when everything that was accepted is scored; until then it answers that it is shutting down."""
 
     def __init__(self, config: uvicorn.Config, scoring: Scoring, patience: float) -> None:
         super().__init__(config)
         self._scoring, self._patience = scoring, patience
+        self._told = False  # what it waits for
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        first = not self._scoring.stopping
-        self._scoring.stop()
+        again = self._scoring.stopping
+        self._scoring.stop(hurry=again)
         super().handle_exit(sig, frame)
-        if first:
-            self.should_exit = False  # see on_tick
+        self.should_exit = again  # see on_tick
 
     async def on_tick(self, counter: int) -> bool:
-        if self._scoring.stopping:
+        if self._scoring.stopping and not self.should_exit:
+            busy = self._scoring.running + self._scoring.waiting
+            if busy and not self._told:
+                what = "Finishing what is being scored"
+                print(f"{what}, for {self._patience:.0f} s at most. Press Ctrl-C again to end at once.", flush=True)
+                self._told = True
             self._patience -= 0.1  # between two ticks
-            if self._patience <= 0 or not self._scoring.running + self._scoring.waiting:
-                self.should_exit = True
+            if self._patience <= 0:
+                self._scoring.stop(hurry=True)
+            self.should_exit = not busy or self._patience <= 0
         return await super().on_tick(counter)
 
 
 class _Patient(H11Protocol):
-    """A connection that is closed if the head of a request does not arrive in time."""
+    """A connection that closes if the head of a request does not arrive in time."""
 
     _clock: asyncio.TimerHandle | None = None
 
@@ -254,7 +260,7 @@ def listen(host: str, port: int | None) -> socket.socket:
             sock.listen(128)
         except (OSError, OverflowError) as error:
             sock.close()
-            problem = getattr(error, "strerror", None) or str(error)
+            problem = getattr(error, "strerror", None) or "a port is a number from 0 to 65535"
         else:
             return sock
     where = f"{host}, port {port or f'{PORT} to {PORT + _PORTS - 1}'}"

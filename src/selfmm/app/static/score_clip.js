@@ -1,4 +1,4 @@
-// The page of one recording: player, lanes, transcript, scores of the whole and of a selection.
+// The page of one recording: player, lanes, transcript, and the scores of the whole and of a selection.
 import { ask, attempt, clock, element, figure, notify, parameters, poll, remember, RequestError } from "./app.js";
 import { bars, card, warnings } from "./score_bars.js";
 import { Lanes } from "./score_lanes.js";
@@ -11,9 +11,11 @@ const video = $("video");
 const base = `/v1/scores/${id}`;
 const FORMATS = { csv: "Table (CSV)", json: "Everything (JSON)", srt: "Subtitles (SRT)", png: "Picture (PNG)" };
 
+const NOTHING = "There is no voice and no face in this recording. Record again: face the camera, speak clearly, and check that the microphone is on.";
+
 let shown = null; // the result on the page
-let round = 0; // grows when something else is to be shown, so that answers to earlier requests are dropped
-let picked = 0; // the same for the selection
+let round = 0; // counts scorings, so that answers to earlier requests are dropped
+let picked = 0; // the same for selections
 let transcript = null;
 
 const lanes = new Lanes($("lanes"), {
@@ -37,26 +39,38 @@ async function score(again = false) {
   $("exports").hidden = true;
   progress({ stage: "Starting", status: "waiting" });
   const spans = [];
+  let server = null; // the one that was asked to score; another one has forgotten it
+  const look = async () => {
+    if (mine !== round) return true;
+    const state = await ask(`${base}?${query({ seen: spans.length })}`);
+    if (mine !== round) return true;
+    if ((state.status === "none" && state.server !== server) || (again && state.status === "failed")) {
+      await ask(base, { json: { run: run(), again } });
+      again = false;
+      server = state.server;
+      spans.length = 0;
+      return false;
+    }
+    server ??= state.server;
+    if (state.status === "failed") failed(state.error, state.kind);
+    else if (state.status === "none") failed("It was stopped before it was scored.", "");
+    else if (state.status === "finished") await finish(mine, state);
+    else {
+      progress(state);
+      spans.push(...(state.spans ?? []));
+      preview(state, spans);
+      return false;
+    }
+    return true;
+  };
   await attempt(async () => {
-    let state = await ask(`${base}?${query()}`);
-    if (state.status === "none" || (again && state.status === "failed")) state = await ask(base, { json: { run: run(), again } });
-    await poll(async () => {
-      if (mine !== round) return true;
-      state = await ask(`${base}?${query({ seen: spans.length })}`);
-      if (mine !== round) return true;
-      if (state.status === "failed") failed(state.error, state.kind);
-      else if (state.status === "none") failed("It was stopped before it was scored.", "");
-      else if (state.status === "finished") await finish(mine, state);
-      else {
-        progress(state);
-        spans.push(...(state.spans ?? []));
-        preview(state, spans);
-        return false;
-      }
-      return true;
-    });
+    try {
+      await poll(look);
+    } catch (error) {
+      if (mine === round) failed(error instanceof RequestError ? error.message : `The page has a problem: ${error.message}`, "");
+      if (!(error instanceof RequestError)) throw error;
+    }
   });
-  if (mine === round) $("progress").hidden = true;
 }
 
 function progress(state) {
@@ -64,7 +78,7 @@ function progress(state) {
   box.hidden = false;
   const bar = $("bar");
   const waits = state.status === "waiting" && !state.read;
-  let text = waits ? "Waiting for its turn" : state.stage || "reading";
+  let text = waits ? "Waiting for its turn" : state.stage || "loading the models";
   bar.removeAttribute("value");
   if (!waits && !state.stage && state.read !== null && state.read !== undefined) {
     text = `Reading words, voice and face: ${clock(state.read, 0)}${state.total ? ` of ${clock(state.total, 0)}` : ""}`;
@@ -74,7 +88,7 @@ function progress(state) {
   if ($("stage").textContent !== `${text} …`) $("stage").textContent = `${text} …`;
 }
 
-/** What is known before everything is. */
+/** Show what is known so far. */
 function preview(state, spans) {
   if (state.early && !$("scores").childElementCount) {
     const early = state.early;
@@ -94,7 +108,9 @@ function preview(state, spans) {
 function failed(error, kind) {
   $("progress").hidden = true;
   $("failed").hidden = false;
-  $("problem").textContent = error;
+  const own = /^recording \d{4}-\d\d-\d\d /.test(root.dataset.name) && error.includes("has nothing to extract");
+  $("problem").textContent = own ? NOTHING : error;
+  $("to-record").hidden = !own;
   $("to-home").hidden = !["WeightsError", "MissingPackageError"].includes(kind);
 }
 
@@ -121,7 +137,7 @@ async function finish(mine, state) {
   $("revert").hidden = !state.corrected;
   $("words-note").hidden = !long;
   if (long) {
-    $("words-note").textContent = "The colour of a word says what it adds to the score of its paragraph by the words alone. It is worked out for what you look at.";
+    $("words-note").textContent = "The colour of a word shows what it adds to the score of its paragraph, from the words alone. It is computed for the paragraphs that you see.";
     explainVisible(mine);
   }
   showFiles(mine, state);
@@ -139,7 +155,7 @@ function showMean(result, summary) {
   const verdict = result.facts.verdicts.fusion;
   const parts = [];
   if (result.facts.cautions.length) parts.push(warnings(result.facts.cautions));
-  if (!scored.length) parts.push(element("p", { class: "verdict" }, "No window has a score: there is nothing in it that the run reads."));
+  if (!scored.length) parts.push(element("p", { class: "verdict" }, "No window has a score: the recording has nothing that the run reads."));
   else {
     const lowest = scored.reduce((best, span) => (span.scores.fusion < best.scores.fusion ? span : best));
     const highest = scored.reduce((best, span) => (span.scores.fusion > best.scores.fusion ? span : best));
@@ -164,8 +180,7 @@ function showWindow(time) {
   const box = $("window");
   if (!box) return;
   $("window-title").textContent = `${clock(span.start, 0)} to ${clock(span.end, 0)}`;
-  const rest = Object.fromEntries(Object.entries(span.scores));
-  box.replaceChildren(bars(rest, span.band ? { fusion: span.band } : {}, shown.facts.verdicts, shown.facts));
+  box.replaceChildren(bars(span.scores, span.band ? { fusion: span.band } : {}, shown.facts.verdicts, shown.facts));
 }
 
 function showFiles(mine, state) {
@@ -200,7 +215,7 @@ function showWords(words, own, range) {
   if (!words.length && own.text) $("words").replaceChildren(element("p", {}, own.text));
 }
 
-/** A fresh element in the place of one, without its listeners. */
+/** Replace an element by a copy without content and listeners, and return the copy. */
 function replaced(name) {
   const fresh = $(name).cloneNode(false);
   $(name).replaceWith(fresh);
@@ -269,8 +284,8 @@ async function correct(text) {
   const done = await attempt(() => ask(`${base}/words`, { json: { run: run(), text, words } }));
   if (!done) return;
   closeEditor();
-  lanes.select(null);
   score();
+  if (lanes.selection) selected(lanes.selection, true); // its words may be others now
 }
 
 $("editor").addEventListener("submit", (event) => {
@@ -299,14 +314,20 @@ async function selected(span, settled) {
   if (time < start || time > end) seek(start);
   const box = $("selected");
   const title = element("h3", {}, `Selection ${clock(start)} to ${clock(end)}`);
-  const say = element("p", { class: "soft" }, shown ? "Scoring the selection …" : "It gets scores of its own when the whole recording is scored.");
+  const say = element("p", { class: "soft" }, shown ? "Scoring the selection …" : "It is scored when the whole recording has been scored.");
   box.hidden = false;
   box.replaceChildren(title, say);
   if (!shown) return;
   await attempt(async () => {
     const part = { run: run(), start, end };
-    let state = await ask(base, { json: part });
+    let server = null;
     await poll(async () => {
+      if (mine !== picked) return true;
+      let state = await ask(`${base}?${new URLSearchParams(part)}`);
+      if (state.status === "none" && state.server !== server) {
+        server = state.server;
+        state = await ask(base, { json: part });
+      }
       if (mine !== picked) return true;
       if (state.status === "running" && state.early) showPart(box, title, state.early, null);
       if (state.status === "failed") box.replaceChildren(title, element("p", { class: "problem" }, state.error));
@@ -315,9 +336,8 @@ async function selected(span, settled) {
         if (mine === picked) showPart(box, title, result.prediction, result);
       } else if (state.status !== "none") {
         if (state.status === "waiting") say.textContent = "Waiting: something else is being scored.";
-        state = await ask(`${base}?${new URLSearchParams(part)}`);
         return false;
-      }
+      } else say.textContent = "It was stopped before it was scored.";
       return true;
     }, 400);
   });
@@ -332,9 +352,9 @@ function showPart(box, title, prediction, result) {
     return;
   }
   const facts = result?.facts ?? { label_range: prediction.label_range, unscored: prediction.unscored, cautions: [] };
-  const said = prediction.explanation ? sentenceWords(prediction.explanation, facts.label_range) : element("p", { class: "words still" }, prediction.transcript.text);
+  const text = prediction.explanation ? sentenceWords(prediction.explanation, facts.label_range) : element("p", { class: "words still" }, prediction.transcript.text);
   const cards = card(prediction, { ...facts, cautions: [] });
-  box.replaceChildren(title, ...cards, said, ...(prediction.warnings.length ? [warnings(prediction.warnings)] : []));
+  box.replaceChildren(title, ...cards, text, ...(prediction.warnings.length ? [warnings(prediction.warnings)] : []));
 }
 
 // The player
@@ -364,18 +384,18 @@ function tick() {
   faceBox(time);
 }
 
-function run_() {
+function follow() {
   tick();
-  if (!video.paused) requestAnimationFrame(run_);
+  if (!video.paused) requestAnimationFrame(follow);
 }
 
-/** The place of the face in the picture. */
+/** Draw a box around the face. */
 function faceBox(time) {
   const box = $("box");
   const corner = ["left", "top", "right", "bottom"].map((name) => (shown?.timeline.lanes ? lanes.at(name, time) : null));
-  const found = shown?.timeline.lanes && lanes.at("face", time) === 1 && !corner.includes(null) && video.videoWidth;
-  box.hidden = !found;
-  if (!found) return;
+  const known = shown?.timeline.lanes && lanes.at("face", time) === 1 && !corner.includes(null) && video.videoWidth;
+  box.hidden = !known;
+  if (!known) return;
   const scale = Math.min(video.clientWidth / video.videoWidth, video.clientHeight / video.videoHeight);
   const [wide, high] = [video.videoWidth * scale, video.videoHeight * scale];
   const [left, top] = [(video.clientWidth - wide) / 2, (video.clientHeight - high) / 2];
@@ -387,7 +407,7 @@ function faceBox(time) {
 
 video.addEventListener("play", () => {
   $("play").textContent = "Pause";
-  run_();
+  follow();
 });
 video.addEventListener("pause", () => {
   $("play").textContent = "Play";
@@ -396,14 +416,14 @@ video.addEventListener("pause", () => {
 });
 video.addEventListener("seeked", tick);
 video.addEventListener("timeupdate", () => video.paused && tick());
-function known() {
+function loaded() {
   video.parentElement.classList.toggle("sound-only", !video.videoWidth);
   const begin = () => {
     const wanted = Number(parameters().get("t"));
     if (wanted > 0) seek(wanted);
   };
   if (Number.isFinite(video.duration)) return begin();
-  // A browser's own recording does not say how long it is, until its end was seen.
+  // The length of a browser's own recording is known only after its end was reached.
   const rest = () => {
     if (!Number.isFinite(video.duration)) return;
     video.removeEventListener("durationchange", rest);
@@ -414,18 +434,36 @@ function known() {
   video.currentTime = 1e7;
 }
 
-function unplayable() {
+let reloads = 0; // since the video last played
+
+/** Say that the browser cannot play the recording; or load it again, if only the server was gone. */
+async function unplayable() {
+  const broken = video.error?.code === MediaError.MEDIA_ERR_NETWORK;
+  const time = video.currentTime;
+  let tries = 0;
+  await poll(async () => {
+    tries += 1;
+    await ask(`${base}?${query()}`);
+    return true;
+  }).catch(() => {}); // the scores say what is wrong
+  if (tries > 1 || (broken && ++reloads <= 5)) {
+    if (time) remember({ t: time.toFixed(2) });
+    return video.load();
+  }
   const say = $("unplayable");
   say.hidden = false;
-  say.textContent = "The browser cannot play this format. It is scored all the same, and a copy that can be played is made after that.";
+  say.textContent = "The browser cannot play this format. The recording is scored nevertheless, and then copied to a format that it can play.";
 }
 
 // The video may have begun to load before this module.
-if (video.readyState >= 1) known();
-video.addEventListener("loadedmetadata", known);
+if (video.readyState >= 1) loaded();
+video.addEventListener("loadedmetadata", loaded);
 if (video.error) unplayable();
 video.addEventListener("error", unplayable);
-video.addEventListener("loadeddata", () => ($("unplayable").hidden = true));
+video.addEventListener("loadeddata", () => {
+  $("unplayable").hidden = true;
+  reloads = 0;
+});
 
 // Controls
 

@@ -46,6 +46,17 @@ def holds_recordings(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in TABLES and names_recordings(path)
 
 
+def table_of_clips(source: Path) -> Path | None:
+    """Return the table that lists the clips of a source: the source itself, or a table in the folder; None without one.
+
+    Raises:
+        SourceError: if a folder holds several such tables.
+    """
+    if not source.is_dir():
+        return source if source.suffix.lower() in TABLES and source.is_file() else None
+    return _table_in(source, source, Finder())[0]
+
+
 def read_clips(
     source: Path,
     *,
