@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from selfmm import api
+from selfmm.app.errors import ScoringError
 from selfmm.app.explanations import Explanations
 from selfmm.app.scoring import Task
+
+DATA = Path("data")
 
 
 class Answers:
@@ -34,15 +37,13 @@ def test_the_same_clip_is_asked_once_until_the_run_changes(tmp_path: Path) -> No
     explanations = Explanations(scoring)  # type: ignore[arg-type]
     (tmp_path / "run.json").write_text("{}")
     for _ in range(3):
-        assert explanations.of(tmp_path, None, "a") == {"score": 1.0}
-    assert scoring.requests == [{"run": str(tmp_path), "explain": {"data": None, "clip": "a"}}]
-    explanations.of(tmp_path, tmp_path / "data", "a")
+        assert explanations.of(tmp_path, DATA, "a") == {"score": 1.0}
+    assert scoring.requests == [{"run": str(tmp_path), "explain": {"data": "data", "clip": "a"}}]
+    explanations.of(tmp_path, tmp_path / "other", "a")
     assert len(scoring.requests) == 2
     (tmp_path / "run.json").write_text("{} ")
-    import os
-
     os.utime(tmp_path / "run.json", (1, 1))
-    explanations.of(tmp_path, None, "a")
+    explanations.of(tmp_path, DATA, "a")
     assert len(scoring.requests) == 3
 
 
@@ -50,8 +51,7 @@ def test_an_error_keeps_its_kind_and_is_not_kept(tmp_path: Path) -> None:
     scoring = Answers(error="there is no clip 'a'.", kind="DatasetError")
     explanations = Explanations(scoring)  # type: ignore[arg-type]
     for _ in range(2):
-        with pytest.raises(api.DatasetError, match="no clip 'a'"):
-            explanations.of(tmp_path, None, "a")
+        with pytest.raises(ScoringError, match="no clip 'a'") as caught:
+            explanations.of(tmp_path, DATA, "a")
+        assert caught.value.kind == "DatasetError"
     assert len(scoring.requests) == 2
-    with pytest.raises(api.RunError, match="killed"):
-        Explanations(Answers(error="killed", kind="SelfmmError")).of(tmp_path, None, "a")  # type: ignore[arg-type]

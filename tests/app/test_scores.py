@@ -220,6 +220,16 @@ def test_old_uploads_and_those_that_do_not_fit_are_removed(scores: Scores, tmp_p
     assert not (tmp_path / "uploads" / first.id).exists()
 
 
+def test_an_upload_that_broke_off_is_removed_after_a_day(scores: Scores) -> None:
+    _, recording = scores.begin("half.wav")
+    recording.write_bytes(b"x")
+    scores.begin("other.wav")
+    assert recording.exists()
+    os.utime(recording.parent, (time.time() - 2 * 24 * 3600,) * 2)
+    scores.warm()
+    assert not recording.parent.exists()
+
+
 def test_a_damaged_entry_is_not_listed(scores: Scores, tmp_path: Path) -> None:
     entry = upload(scores)
     (tmp_path / "uploads" / entry.id / "entry.json").write_text("{")

@@ -78,7 +78,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, page: Path) -> Iterator[Loopba
             token=TOKEN,
             cookie="selfmm_test",
             more=more,
-            hosts=["box.example"],
+            hosts=["Box.example"],
             limits=limits,
         ) as server,
     ):
@@ -117,6 +117,7 @@ def test_two_hosts_are_refused(mine: Loopback) -> None:
         {"origin": "https://evil.example"},
         {"origin": "http://localhost:1"},
         {"origin": "null"},
+        {"origin": "http://["},
         {"origin": "http://localhost:1@evil.example"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},

@@ -1,7 +1,7 @@
-"""What is computed from a run by a process of its own, and kept in the private folder until the run changes.
+"""Results that a process of its own computes from a run. They stay in the private folder until the run changes.
 
 The audit of generated labels and the pictures of a report need torch and matplotlib, which the server never imports.
-``python -m selfmm.app.analysis RUN FILE`` is the process that reads the labels; the commands of selfmm do the rest.
+``python -m selfmm.app.analysis RUN FILE`` audits the labels; commands of selfmm do the rest.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Any
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.run_scores import shortened
 from selfmm.app.state import private_folder
 
 _TIMEOUT = 900  # seconds
 _FILES = ("run.json", "metrics.json", "labels.parquet")
-_TEXT = 160  # characters of a clip's words
 
 
 class Analyses:
-    """Results by run, made when they are first asked for.
+    """Results by run, computed at the first request.
 
     Args:
         folder: the private folder for them.
@@ -38,15 +38,21 @@ class Analyses:
         self._folder = folder
         self._locks: dict[Path, threading.Lock] = {}
         self._changing = threading.Lock()
-        self._one = threading.Semaphore(1)  # one process at a time: each takes a processor, and memory
+        self._one = threading.Semaphore(1)  # one process at a time: each needs a processor core and memory
 
-    def labels(self, run: Path) -> Path:
+    def labels(self, run: Path, *, words: bool) -> Path:
         """Return a JSON file about the generated labels of a run, see :func:`read_labels`.
 
+        Args:
+            words: whether it has the words and known labels of the clips.
+
         Raises:
-            RunError: if the run generated none, or is damaged.
+            RunError: if the run generated no labels, or is damaged.
         """
-        return self._made(run, "labels.json", lambda file: _process("-m", "selfmm.app.analysis", str(run), str(file)))
+        name = "labels.json" if words else "labels-alone.json"
+        return self._made(
+            run, name, lambda file: _process("-m", "selfmm.app.analysis", str(run), str(file), *["words"] * words)
+        )
 
     def table(self, run: Path, suffix: str, *, long: bool = False) -> Path:
         """Return the labels as a table, in a file with this ending; its data card has the ending ``.md``.
@@ -79,7 +85,7 @@ class Analyses:
         return page.parent
 
     def _made(self, run: Path, name: str, make: Callable[[Path], None]) -> Path:
-        stamp = ":".join(str(_changed(run / file)) for file in _FILES)
+        stamp = ":".join(str(changed(run / file)) for file in _FILES)
         known = hashlib.sha256(str(run).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         folder = self._folder / f"{known}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
         with self._changing:
@@ -95,7 +101,8 @@ class Analyses:
         return folder / name
 
 
-def _changed(file: Path) -> int:
+def changed(file: Path) -> int:
+    """Return when a file was last changed, in nanoseconds; 0 if there is no such file."""
     try:
         return file.stat().st_mtime_ns
     except OSError:
@@ -103,7 +110,11 @@ def _changed(file: Path) -> int:
 
 
 def _process(*arguments: str) -> None:
-    """Run Python with arguments; raise what it says in a line ``error: ...``."""
+    """Run Python with arguments.
+
+    Raises:
+        RunError: if it fails, with the message that it printed after ``error: ``.
+    """
     try:
         result = subprocess.run(
             [sys.executable, *arguments],
@@ -117,14 +128,21 @@ def _process(*arguments: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise api.RunError(f"it took longer than {_TIMEOUT // 60} minutes, and was ended.") from error
+        raise api.RunError(f"it was stopped, because it took longer than {_TIMEOUT // 60} minutes.") from error
     if result.returncode:
-        message = result.stderr.strip().rpartition("error: ")[2] or f"the process ended with code {result.returncode}."
+        _, marker, message = f"\n{result.stderr}".rpartition("\nerror: ")
+        if not marker:  # it crashed: its traceback is for the terminal, not for a page
+            print(result.stderr, file=sys.stderr)
+            message = f"the process ended with code {result.returncode}. The terminal in which selfmm runs shows why."
         raise api.RunError(" ".join(message.split())[:2000])
 
 
-def read_labels(run: Path) -> dict[str, Any]:
+def read_labels(run: Path, *, words: bool) -> dict[str, Any]:
     """Return what the page about generated labels shows.
+
+    Args:
+        run: the folder of the run.
+        words: whether to return the words and known labels of the clips, which are in the data set of the run.
 
     Returns:
         ``epoch``, ``estimated``, ``modalities``, ``range``, ``neutral``, ``title``, ``notes``; ``verdicts`` (pairs);
@@ -148,7 +166,7 @@ def read_labels(run: Path) -> dict[str, Any]:
         "neutral": scale.neutral,
         "title": parts.labels_of(audit),
         "rule": folder.settings().labels.rule,
-        "notes": [*audit.notes, *parts.audit_gaps(audit)],
+        "notes": [note.replace(info.dataset_path, info.dataset) for note in (*audit.notes, *parts.audit_gaps(audit))],
         "verdicts": [list(pair) for pair in parts.verdict_lines(audit)],
         "audit": [_row(row) for row in parts.audit_rows(audit)],
         "recovery": [] if audit.recovery is None else [_row(row) for row in parts.recovery_rows(audit.recovery)],
@@ -158,7 +176,7 @@ def read_labels(run: Path) -> dict[str, Any]:
         else {str(name): row.round(4).to_dict() for name, row in audit.outcomes.iterrows()},
         "epochs": _epochs(audit),
         "history": _history(table, modalities, info.label_range),
-        "clips": _clips(audit, modalities, _samples(folder)),
+        "clips": _clips(audit, modalities, _samples(folder) if words else None),
     }
 
 
@@ -167,7 +185,7 @@ def _row(row: parts.Row) -> dict[str, Any]:
 
 
 def _samples(folder: parts.RunFolder) -> Any:
-    """Return the table of the run's data set; None if it is gone or was changed."""
+    """Return the table of the run's data set; None if it is gone or has changed."""
     with suppress(api.SelfmmError, OSError):
         return parts.run_samples(folder.info())[0]
     return None
@@ -220,26 +238,21 @@ def _clips(audit: api.Audit, modalities: Sequence[str], samples: Any) -> dict[st
     if samples is not None:
         known = samples.drop_duplicates("id").set_index("id").reindex(wide.index)
         texts = known["text"] if "text" in known else pd.Series("", index=wide.index)
-        columns["text"] = [_cut(value) if isinstance(value, str) else "" for value in texts]
+        columns["text"] = [shortened(value) for value in texts]
         for name in modalities:
             if f"label_{name}" in known:
                 columns[f"known_{name}"] = _rounded(known[f"label_{name}"])
     return columns
 
 
-def _cut(text: str) -> str:
-    text = parts.words(text)
-    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1].rstrip()}…"
-
-
 def _rounded(values: Any) -> list[float]:
     return [round(float(value), 3) for value in values]
 
 
-def main(run: Path, file: Path) -> None:
+def main(run: Path, file: Path, *, words: bool) -> None:
     """Write :func:`read_labels` to a file; print an error as the commands of selfmm do."""
     try:
-        content: Mapping[str, Any] = read_labels(run)
+        content: Mapping[str, Any] = read_labels(run, words=words)
     except api.SelfmmError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
@@ -247,4 +260,4 @@ def main(run: Path, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), words="words" in sys.argv[3:])

@@ -1,4 +1,4 @@
-"""Comparisons of models in the folder that is shown, as ``selfmm compare`` and ``selfmm ablate`` leave them."""
+"""Comparisons of models in the folder that is shown, written by ``selfmm compare`` and ``selfmm ablate``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class ComparisonRow:
     Attributes:
         name, kind: of the system; ``kind`` in words.
         cells: mean and deviation of each metric, as texts.
-        difference: the MAE minus that of the baseline, with its 90 or 95 % interval, in words; empty if there is none.
-        verdict: what follows from it.
+        difference: the MAE minus that of the baseline, with its 95 % interval, as text; empty if unknown.
+        verdict: what the difference means.
         runs: the names of its runs in the folder.
-        note: where it is from, or why it failed.
+        note: its source, or why it failed.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """The table of a comparison; ``problem`` says why it cannot be shown."""
+    """The table of a comparison; ``problem`` is why it cannot be shown, or empty."""
 
     name: str
     data: str = ""
@@ -69,10 +69,11 @@ def _table(workspace: Workspace, name: str) -> ComparisonTable:
         frame = pd.read_csv(folder / "comparison.csv")
         metrics = [key for key in parts.DESCRIPTIONS if f"{key}_mean" in frame]
         members: dict[str, list[str]] = {}
+        inside = "" if name == "." else f"{name}/"
         for item in workspace.items("run"):
             parent, _, seed = item.name.rpartition("/")
-            if parent.startswith(f"{name}/") and seed.startswith("seed-"):
-                members.setdefault(parent.removeprefix(f"{name}/"), []).append(item.name)
+            if parent.startswith(inside) and seed.startswith("seed-"):
+                members.setdefault(parent.removeprefix(inside), []).append(item.name)
         rows = tuple(_row(row, metrics, str(content["baseline"]), members) for row in frame.to_dict("records"))
         return ComparisonTable(
             name,
@@ -84,7 +85,8 @@ def _table(workspace: Workspace, name: str) -> ComparisonTable:
             rows,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return ComparisonTable(name, problem=f"It cannot be read: {error}. Run selfmm compare again with --resume.")
+        reason = getattr(error, "strerror", None) or error  # without the path of the file
+        return ComparisonTable(name, problem=f"It cannot be read: {reason}. Run selfmm compare again with --resume.")
 
 
 def _row(row: Mapping[Any, Any], metrics: list[str], baseline: str, members: Mapping[str, list[str]]) -> ComparisonRow:

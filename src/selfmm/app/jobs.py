@@ -1,9 +1,9 @@
-"""Work that takes long: commands of selfmm in processes of their own, which outlive the server.
+"""Jobs: long work, done by commands of selfmm in separate processes, which outlive the server.
 
-A job is a folder in the private folder of the app: ``job.json`` says what to do, ``state.json`` how far it is, and
-``log.txt`` holds what the commands printed. :mod:`selfmm.app.runner` runs it. It and the command that it started hold
-the lock of the folder for as long as one of them lives, so that a job whose processes were killed is known to be
-interrupted, and is never run twice at once.
+A job is a folder in the private folder of the app. ``job.json`` holds what to do, ``state.json`` its state, and
+``log.txt`` what the commands printed. :mod:`selfmm.app.runner` runs it. The runner and the command that it started hold
+the lock of the folder as long as one of them lives. So the app knows whether a job was interrupted, and no job runs
+twice at the same time.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Job:
     """A job.
 
     Attributes:
-        id: its name, unguessable.
+        id: its name, which cannot be guessed.
         title: what it does, for people.
         commands: the arguments of each ``selfmm`` command, in order.
-        out: name in the folder of what it makes, such as a run; empty if it makes nothing there.
+        out: name in the folder of its result, such as a run; empty if it has none there.
         about: name in the folder of what it works on.
         created: seconds since 1970.
-        status: ``waiting`` for another job; ``interrupted`` if its process ended without a word.
+        status: ``waiting`` for another job; ``interrupted`` if its process was killed.
         done: number of commands that are finished.
         problem: why it failed, in one sentence.
     """
@@ -87,11 +87,11 @@ class Jobs:
         self._changing = threading.Lock()  # two clicks on a button start one process
 
     def start(self, title: str, commands: Sequence[Sequence[str]], *, out: str = "", about: str = "") -> Job:
-        """Start a job. It waits if another one is running, because two trainings would only slow each other down.
+        """Start a job. If another one is running, it waits, because two trainings only slow each other down.
 
         Args:
             title, out, about: see :class:`Job`.
-            commands: the arguments of each command. One that may be interrupted must continue when it is run again: a
+            commands: the arguments of each command. When an interrupted command is run again, it must continue: a
                 training needs ``--resume``.
 
         Raises:
@@ -150,12 +150,12 @@ class Jobs:
         return "\n".join(text.replace("\r", "\n").splitlines()[-_LINES:])
 
     def progress(self, job: str) -> tuple[int, int] | None:
-        """Return how far the command is that runs, as (done, total) of epochs, clips or runs; None if unknown."""
+        """Return the progress of the current command, as (done, total) epochs, clips or runs; None if unknown."""
         matches = _PROGRESS.findall(self.log(job).rpartition("$ selfmm ")[2])
         return (int(matches[-1][0]), int(matches[-1][1])) if matches else None
 
     def stop(self, job: str) -> Job:
-        """Ask a job to stop, as Ctrl-C would; it saves what it has. A second time ends it at once."""
+        """Ask a job to stop, as Ctrl-C would; it saves what it has. A second call ends it immediately."""
         with self._changing:
             deadline = time.monotonic() + _START / 2
             while (pid := read_json(self._path(job) / "state.json").get("pid")) is None and time.monotonic() < deadline:
@@ -167,7 +167,7 @@ class Jobs:
         return self.get(job)
 
     def resume(self, job: str) -> Job:
-        """Continue a job that was stopped, interrupted or that failed."""
+        """Continue a job that was stopped or interrupted, or that failed."""
         with self._changing:
             if self.get(job).resumable:
                 self._run(job)
@@ -191,7 +191,7 @@ class Jobs:
             process = subprocess.Popen(
                 [sys.executable, "-m", "selfmm.app.runner", str(folder)],
                 cwd=self._root,
-                env={**os.environ, "PYTHONSAFEPATH": "1"},  # a file of the folder that is shown is not a module
+                env={**os.environ, "PYTHONSAFEPATH": "1"},  # never import a file of the folder that is shown
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -214,12 +214,12 @@ def _terminate(pid: int) -> None:
 
 
 def is_starting(state: Mapping[str, Any]) -> bool:
-    """Return whether the process of a job, with this content of its ``state.json``, is about to take its lock."""
+    """Return whether a job with this ``state.json`` was started a moment ago, and does not hold its lock yet."""
     return not state.get("pid") and time.time() - state.get("since", 0.0) < _START
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the content of a file of a job; empty if it does not exist, or is damaged."""
+    """Return the JSON object in a private file; empty if the file does not exist, or is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

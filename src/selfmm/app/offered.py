@@ -13,7 +13,7 @@ from selfmm.app.workspace import Workspace
 
 
 class Offered(Protocol):
-    """The runs that can be named in a request.
+    """The runs that a request can name.
 
     Attributes:
         default: name of the run that is used if a request names none.
@@ -49,10 +49,10 @@ class InFolder:
 
 
 class Given:
-    """Runs that are named when the server starts.
+    """Runs that are chosen when the server starts.
 
     Args:
-        runs: ``starter`` and folders. Their names are those of the folders; if two are the same, the path as given.
+        runs: ``starter`` and folders. A run has the name of its folder; or its path, if two folders have that name.
 
     Raises:
         RunError: if one of them is not a finished run.
@@ -74,7 +74,7 @@ class Given:
 
     def place(self, name: str) -> str | Path:
         if name not in self._runs:
-            raise NotHereError(f"There is no run {name[:200]!r} here. There is: {', '.join(self._runs)}.")
+            raise NotHereError(f"There is no run {name[:200]!r} here. Choose one of: {', '.join(self._runs)}.")
         return self._runs[name]
 
 
@@ -82,8 +82,8 @@ def describe(offered: Offered, name: str) -> dict[str, Any]:
     """Return what programs need to know about a run.
 
     Returns:
-        ``name``; ``problem``, why it cannot score, empty if it can; and if it can, ``model``, ``label_range``,
-        ``modalities`` that it scores, ``unscored`` with the reason of each, and ``about``, for runs that come with
+        ``name``; ``problem``: why it cannot score, empty if it can. If it can, also ``model``, ``label_range``,
+        ``modalities`` that it scores, ``unscored``: the others with the reason, and ``about``, for runs that come with
         selfmm.
     """
     try:

@@ -1,4 +1,4 @@
-"""Receive a form with a recording: the recording goes to disk piece by piece, the fields stay in memory."""
+"""Receive a form with a recording: the recording is written to disk piece by piece, the fields stay in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELDS = 2**20  # bytes of all fields together
 _HEADER = 8 * 2**10  # bytes of the headers of a part
 _PIECE = 2**20  # bytes that are written at a time
 _SPARE = 64 * 2**20  # bytes that stay free on the disk
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 @dataclass
@@ -75,6 +75,12 @@ async def receive(request: Request, folder: Path) -> Form:
     return reader.form
 
 
+def suffix_of(name: str) -> str:
+    """Return the ending of a file's name in lower case, if it is an ordinary one; otherwise an empty string."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
+
+
 class _Reader:
     """Collects the parts of a form."""
 
@@ -99,6 +105,7 @@ class _Reader:
         """Write what is pending."""
         if self._file is not None and self.pending:
             self._file.write(self.pending)
+            self._file.flush()  # fails if the disk is full
         self.pending = bytearray()
 
     def close(self) -> None:
@@ -128,10 +135,9 @@ class _Reader:
         if self._name != "recording" or self._file is not None:
             raise RequestError("Send one file, in the field `recording`.")
         name = PurePosixPath(options[b"filename"].decode("utf-8", "replace").replace("\\", "/").replace("\0", ""))
-        suffix = name.suffix.lower()
         self.form.title = name.stem.strip(". ")[:100] or "recording"
-        self.form.recording = self._folder / f"recording{suffix if _SUFFIX.fullmatch(suffix) else ''}"
-        self._file = self.form.recording.open("xb", buffering=0)
+        self.form.recording = self._folder / f"recording{suffix_of(name.name)}"
+        self._file = self.form.recording.open("xb")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

@@ -7,6 +7,7 @@ from typing import Any
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.workspace import Workspace
 
 _TEXT = 160  # characters
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
@@ -19,17 +20,26 @@ def predictions(folder: parts.RunFolder) -> Any:
     return folder.predictions()
 
 
-def cut(text: str) -> str:
-    """Return a text on one line, cut to the length of a cell."""
+def shortened(text: object) -> str:
+    """Return the words of a clip on one line, cut to the length of a cell; empty if they are missing."""
+    if not isinstance(text, str):
+        return ""
     text = parts.words(text)
     return text if len(text) <= _TEXT else f"{text[: _TEXT - 1].rstrip()}…"
 
 
-def texts(folder: parts.RunFolder) -> dict[str, str]:
-    """Return the words of the clips of a run's data set by their ids; empty if it is gone."""
-    with suppress(api.SelfmmError, OSError):
-        samples = api.open_dataset(folder.info().dataset_path).samples
-        if "text" in samples:
-            pairs = zip(samples["id"], samples["text"], strict=True)
-            return {str(name): cut(text) for name, text in pairs if isinstance(text, str)}
-    return {}
+def samples_of(workspace: Workspace, folder: parts.RunFolder) -> Any:
+    """Return the clips of a run's data set; None if it is gone, or lies outside the folder that is shown."""
+    place = folder.info().dataset_path
+    if place and workspace.name_of(place) is not None:
+        with suppress(api.SelfmmError, OSError):
+            return api.open_dataset(place).samples
+    return None
+
+
+def texts(workspace: Workspace, folder: parts.RunFolder) -> dict[str, str]:
+    """Return the words of the clips of a run's data set by their ids, see :func:`samples_of`."""
+    samples = samples_of(workspace, folder)
+    if samples is None or "text" not in samples:
+        return {}
+    return {str(name): shortened(text) for name, text in zip(samples["id"], samples["text"], strict=True)}

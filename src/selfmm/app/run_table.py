@@ -1,8 +1,9 @@
-"""The runs of the folder that is shown, as rows of a table: finished ones, those that are trained now, damaged ones."""
+"""The runs of the folder that is shown, as rows of a table: finished ones, those in training, and damaged ones."""
 
 from __future__ import annotations
 
 import math
+import statistics
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +21,8 @@ from selfmm.app.workspace import Item, Workspace
 State = Literal["finished", "training", "unfinished", "damaged"]
 
 METRICS = (("mae",), ("corr",), ("acc2_non0", "acc2"))
-"""Columns of the table: of each, the first key that a run has."""
-_RECENT = 180.0  # seconds: a training that has written something since is under way
+"""Columns of the table; each shows the first of its keys that a run has."""
+_RECENT = 180.0  # seconds; a training that wrote something more recently is running
 _Z = 1.645  # of a 90 % interval
 _QUIET = frozenset({"seed"})  # settings that are shown in a column of their own
 
@@ -33,16 +34,16 @@ class Summary:
     Attributes:
         name: its name in the folder.
         seeds: number of finished seeds of a folder of seeds; 0 for a run.
-        state: how far it is; ``training`` if a process holds its lock, or where the system does not tell, if something
+        state: its state; ``training`` if a process holds its lock or, where the system does not show that, if something
             was written in the last minutes.
-        problem: why it cannot be read, or what is missing, as a sentence; empty if all is well.
+        problem: why it cannot be read, or what is missing, as a sentence; empty if nothing is wrong.
         modified: time of its last change, in seconds since 1970.
         model, data: names of its model and of its data set, in the folder if it is there; empty if unknown.
         dataset: name of the data set in the folder; None if it is not in it.
         gone: whether the data set no longer exists.
         seed: of a run; None for a folder of seeds.
         labels: source of the labels per modality.
-        closed_form: whether it was fitted at once.
+        closed_form: whether it was fitted in closed form, without epochs.
         metrics: per split, the metrics of the fused score; means for seeds.
         spread: per split, their standard deviation over seeds; empty for a run.
         counts: per split, number of clips with a label.
@@ -75,6 +76,11 @@ class Summary:
     epochs: int = 0
 
     @property
+    def outside(self) -> bool:
+        """Whether its data set exists, but not in the folder that is shown."""
+        return self.dataset is None and not self.gone and bool(self.settings.get("_dataset_path"))
+
+    @property
     def member(self) -> bool:
         """Whether it is one of several seeds, which are shown together."""
         return self.name.rpartition("/")[2].startswith("seed-")
@@ -86,7 +92,7 @@ class Summary:
 
 
 class RunTable:
-    """The runs of a folder. What was read of a finished run is kept until its files change.
+    """The runs of a folder. Each is read once, and again when its files change.
 
     Args:
         workspace: the folder that is shown.
@@ -124,14 +130,14 @@ class RunTable:
             return self._fresh(known[1])
         try:
             summary = (_of_seeds if item.kind == "seeds" else _of_run)(item.name, path, modified)
-        except (api.SelfmmError, OSError, ValueError, KeyError, TypeError) as error:
+        except (api.SelfmmError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             summary = Summary(item.name, 0, "damaged", f"It cannot be read: {error}", modified)
         with self._lock:
             self._known[item.name] = (state, summary)
         return self._fresh(summary)
 
     def _fresh(self, summary: Summary) -> Summary:
-        """Return a summary with what depends on other folders and on the time."""
+        """Return a summary, updated with what depends on other folders and on the time."""
         if summary.state in ("training", "unfinished"):
             works = None if summary.seeds else seems_held(self._workspace.root / summary.name / ".lock")
             works = time.time() - summary.modified < _RECENT if works is None else works
@@ -264,10 +270,7 @@ def _margin(folder: parts.RunFolder) -> float:
 
 def _deviation(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
-    if len(known) < 2:
-        return math.nan
-    mean = sum(known) / len(known)
-    return math.sqrt(sum((value - mean) ** 2 for value in known) / (len(known) - 1))
+    return statistics.stdev(known) if len(known) > 1 else math.nan
 
 
 def columns_of(runs: Sequence[Summary]) -> Iterator[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """The process of one job: ``python -m selfmm.app.runner FOLDER`` runs its commands, one after the other.
 
-The commands hold the locks of the job too. If this process is killed, the job counts as running until the command that
-it had started has ended, and no other job takes its turn before.
+The commands hold the locks of the job too. If this process is killed, the job counts as running until its current
+command has ended, and no other job starts before that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from selfmm.api import parts
 from selfmm.app.jobs import is_starting, read_json
 from selfmm.app.locks import acquire, is_held
 
-_LOOK = 5.0  # seconds: the server holds the lock of a job for a moment when it looks whether the job runs
+_LOOK = 5.0  # seconds to wait for the lock: the server holds it for a moment to see whether the job runs
 _TRY = 0.2  # seconds between two tries to take the turn
 _WIDTH = "110"  # columns of the log
 
@@ -66,7 +66,7 @@ class _Runner:
         self._write("finished" if self.done == len(self.commands) else "stopped")
 
     def _turn(self) -> int:
-        """Wait until no other job runs, and return the descriptor of the lock; -1 if the job is stopped meanwhile."""
+        """Wait until no other job runs, and return the descriptor of the lock; -1 if the job is stopped."""
         while not self.stopping:
             if self._is_next() and (turn := acquire(self.folder.parent / ".turn")) is not None:
                 return turn
@@ -74,7 +74,7 @@ class _Runner:
         return -1
 
     def _is_next(self) -> bool:
-        """Return whether no job waits that was made earlier."""
+        """Return whether no older job is waiting."""
         for folder in self.folder.parent.iterdir():
             state = read_json(folder / "state.json")
             if folder != self.folder and state.get("status") == "waiting":
@@ -96,7 +96,7 @@ class _Runner:
             return self.child.wait()
 
     def _stop(self, *_: object) -> None:
-        """SIGTERM: pass it on to the command, which saves what it has; a second one ends it at once."""
+        """Pass SIGTERM on to the command, which saves what it has; a second one ends it immediately."""
         self.stopping = True
         if self.child is not None and self.child.poll() is None:
             self.child.terminate()
@@ -105,8 +105,8 @@ class _Runner:
         if (error := _last_error(self.folder / "log.txt")) and code > 0:
             return error
         if code == -signal.SIGKILL:
-            return "The command was killed, perhaps because the memory of this machine was full. Resume continues it."
-        return f"The command ended by itself (code {code}). The log may say why."
+            return "The command was killed, perhaps because this machine ran out of memory. Resume continues it."
+        return f"The command ended unexpectedly (code {code}). The log may show why."
 
     def _write(self, status: str, problem: str = "") -> None:
         content = {"status": status, "done": self.done, "problem": problem, "pid": os.getpid(), "since": time.time()}
@@ -114,7 +114,7 @@ class _Runner:
 
 
 def main(folder: Path) -> None:
-    """Run a job; leave at once if it is running already."""
+    """Run a job, unless it is running already."""
     if (lock := acquire(folder / "lock", _LOOK)) is not None:
         _Runner(folder, lock).run()
 

@@ -1,7 +1,7 @@
 """The recordings of the Score screen and their scores: uploads, and recordings in the folder that is shown.
 
-Each is a folder with ``entry.json``, the uploaded file, and for each way in which it was scored (run, span, words) a
-folder with ``result.json``, ``summary.json`` and the files to download.
+Each is a folder with ``entry.json`` and the uploaded file. For each run, span and words with which it was scored, it
+holds a folder with ``result.json``, ``summary.json`` and the files to download.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from typing import Any, Literal
 
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError
+from selfmm.app.jobs import read_json
+from selfmm.app.receiving import suffix_of
 from selfmm.app.scoring import Event, Scoring, Task
 from selfmm.app.state import private_folder
 from selfmm.app.workspace import Workspace
 
 _ID = re.compile(r"[0-9a-f]{16}")
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _NAME = 200  # characters
+_DAY = 24 * 3600  # seconds
 
 Status = Literal["none", "waiting", "running", "finished", "failed"]
 
@@ -57,7 +59,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Wish:
-    """How an entry is to be scored: by which run, and from ``start`` to ``end`` (seconds; None: all of it)."""
+    """How to score an entry: with which run, and from ``start`` to ``end`` (seconds; None: all of it)."""
 
     run: str
     start: float | None = None
@@ -66,14 +68,14 @@ class Wish:
 
 @dataclass
 class Progress:
-    """How far a scoring is.
+    """The progress of a scoring.
 
     Attributes:
-        stage: what is being done, in a few words.
+        stage: the current step, in a few words.
         read, total: seconds of the recording; None if unknown.
         early: the prediction, before it is explained.
-        spans: the windows that are scored already.
-        scored: whether the result is there; files to download may still be written.
+        spans: the windows that are scored so far.
+        scored: whether the result is complete; files to download may still be written.
     """
 
     task: Task
@@ -90,7 +92,7 @@ class Scores:
     """The entries of one folder.
 
     Args:
-        folder: where they are kept.
+        folder: where they are stored.
         workspace: the folder that is shown.
         scoring: the processes that score.
         kept: bytes of all uploads together, see :class:`selfmm.app.site.Limits`.
@@ -119,7 +121,7 @@ class Scores:
             NotHereError: if there is no such entry, or its recording is gone.
         """
         folder = self._path(entry)
-        content = _read(folder / "entry.json")
+        content = read_json(folder / "entry.json")
         if not content:
             raise NotHereError("This recording is not here any more. Drop it again.")
         path = self._workspace.path(content["here"]) if content["here"] else folder / content["file"]
@@ -127,7 +129,7 @@ class Scores:
         return Entry(entry, content["name"], content["created"], path, content["here"], content.get("text"), words)
 
     def begin(self, name: str) -> tuple[str, Path]:
-        """Return the id and the path of a recording that is about to be sent; call :meth:`arrived` when it is there.
+        """Return the id and the path of a recording that is about to be sent; call :meth:`arrived` afterwards.
 
         Raises:
             OutputError: if the folder cannot be made.
@@ -136,8 +138,7 @@ class Scores:
         entry = secrets.token_hex(8)
         folder = self._path(entry)
         private_folder(folder)
-        suffix = Path(name).suffix.lower()
-        return entry, folder / f"recording{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+        return entry, folder / f"recording{suffix_of(name)}"
 
     def arrived(self, entry: str, path: Path, name: str) -> Entry:
         """Note that a recording was sent."""
@@ -146,7 +147,7 @@ class Scores:
         return self.get(entry)
 
     def of_folder(self, name: str) -> Entry:
-        """Return the entry of a recording in the folder that is shown, which is made if it is not there.
+        """Return the entry of a recording in the folder that is shown; make it if there is none.
 
         Raises:
             NotHereError: if there is no such recording.
@@ -175,13 +176,13 @@ class Scores:
         shutil.rmtree(folder, ignore_errors=True)
 
     def correct(self, entry: Entry, text: str | None, words: tuple[tuple[str, float, float], ...]) -> Entry:
-        """Keep a corrected transcript, with which the entry is scored from now on; None removes it.
+        """Store a corrected transcript, with which the entry is scored; None removes it.
 
         Args:
-            words: the words with their times that were corrected.
+            words: the words before the correction, with their times.
         """
-        content = _read(self._path(entry.id) / "entry.json")
-        own = words if not entry.words else entry.words  # times of what was recognised, however often it is corrected
+        content = read_json(self._path(entry.id) / "entry.json")
+        own = words if not entry.words else entry.words  # the recognised words, however often they are corrected
         content |= {"text": text, "words": [list(word) for word in own] if text is not None else []}
         self._write(entry.id, content)
         return self.get(entry.id)
@@ -202,7 +203,7 @@ class Scores:
         with self._lock:
             if key in self._running or ((folder / "result.json").is_file() and not again):
                 return
-            summary = _read(folder / "summary.json")
+            summary = read_json(folder / "summary.json")
             if summary.get("error") and not again:
                 return
             private_folder(folder)
@@ -219,11 +220,15 @@ class Scores:
         threading.Thread(target=self._wait, args=(key, folder, progress), daemon=True).start()
 
     def warm(self) -> None:
-        """Load the starter, so that the first score comes soon. Once; that it cannot be loaded is said by scoring."""
+        """Load the starter the first time, so that the first score comes soon, and remove old uploads.
+
+        If the starter cannot be loaded, the first scoring reports it.
+        """
         with self._lock, suppress(Exception):
             if not self._warm and not self._running:
                 self._warm = True
-                self._scoring.submit(Task({"run": parts.STARTER, "warm": True}))
+                self._tidy()
+                self._scoring.submit(Task({"run": parts.STARTER}))
 
     def cancel(self, entry: Entry, wish: Wish) -> None:
         """Stop scoring an entry."""
@@ -232,10 +237,10 @@ class Scores:
             progress.task.cancel()
 
     def state(self, entry: Entry, wish: Wish, seen: int = 0) -> dict[str, Any]:
-        """Return how far an entry is scored, as JSON types.
+        """Return the state of an entry as JSON types.
 
-        ``status``, and ``error`` if it failed; ``stage``, ``read``, ``total``, ``early`` and, from number ``seen`` on,
-        ``spans`` while it is scored; ``summary`` when it is finished.
+        ``status``, and ``error`` if it failed; while it is scored, ``stage``, ``read``, ``total``, ``early`` and
+        ``spans``, starting at number ``seen``; ``summary`` when it is finished.
         """
         folder = self._result(entry, wish)
         progress = self._running.get((entry.id, folder.name))
@@ -243,34 +248,31 @@ class Scores:
             status: Status = "waiting" if progress.task.status == "waiting" else "running"
             own = {"stage": progress.stage, "read": progress.read, "total": progress.total}
             return {"status": status, **own, "early": progress.early, "spans": progress.spans[seen:]}
-        summary = _read(folder / "summary.json")
+        summary = read_json(folder / "summary.json")
         if summary.get("error"):
             return {"status": "failed", "error": summary["error"], "kind": summary.get("kind", "")}
         if not summary:
             return {"status": "none"}
-        done = progress is None
-        return {"status": "finished", "summary": summary, "complete": done, "files": self._files(folder)}
+        files = sorted(path.suffix[1:] for path in folder.glob("scores.*"))
+        return {"status": "finished", "summary": summary, "complete": progress is None, "files": files}
 
     def file(self, entry: Entry, wish: Wish, name: str) -> Path:
         """Return a file of a result: ``result.json``, or one to download.
 
         Raises:
-            NotHereError: if it is not there, with the reason.
+            NotHereError: if it does not exist; the message gives the reason.
         """
         folder = self._result(entry, wish)
         path = folder / name
         if path.is_file():
             return path
-        why = _read(folder / "missing.json").get(name)
-        raise NotHereError(str(why or "This was not scored yet. Wait until the scores are there."))
+        why = read_json(folder / "missing.json").get(name)
+        raise NotHereError(str(why or "This has not been scored yet. Wait for the scores."))
 
     def media(self, entry: Entry) -> Path:
         """Return the recording, or its copy that a browser can play if there is one."""
         copy = self._path(entry.id) / "playable.mp4"
         return copy if copy.is_file() else entry.path
-
-    def _files(self, folder: Path) -> list[str]:
-        return sorted(path.suffix[1:] for path in folder.glob("scores.*"))
 
     def _clip(self, entry: Entry, wish: Wish) -> dict[str, Any]:
         clip: dict[str, Any] = {"path": str(entry.path), "id": Path(entry.name).stem[:100] or "recording"}
@@ -279,7 +281,7 @@ class Scores:
         if wish.end is not None:
             clip |= {"end": wish.end}
         whole = Wish(wish.run)
-        known = _read(self._result(entry, whole) / "words.json") if wish != whole else {}
+        known = read_json(self._result(entry, whole) / "words.json") if wish != whole else {}
         if known:  # the words of a part are those of the whole
             start, end = wish.start or 0.0, wish.end if wish.end is not None else float("inf")
             words = [(text, a, b) for text, a, b in known["words"] if start <= (a + b) / 2 < end]
@@ -289,7 +291,7 @@ class Scores:
         return clip
 
     def _note(self, key: tuple[str, str], folder: Path, event: Event) -> None:
-        """Take an event of the worker."""
+        """Handle an event of the worker."""
         progress = self._running.get(key)
         if progress is None:
             return
@@ -305,7 +307,7 @@ class Scores:
             self._keep(folder, event["result"])
             progress.scored = True
         elif "no_file" in event:
-            missing = _read(folder / "missing.json")
+            missing = read_json(folder / "missing.json")
             parts.write_text(folder / "missing.json", json.dumps({**missing, event["no_file"]: event["why"]}))
 
     def _keep(self, folder: Path, result: Mapping[str, Any]) -> None:
@@ -345,14 +347,18 @@ class Scores:
         parts.write_text(self._path(entry) / "entry.json", json.dumps(content))
 
     def _tidy(self) -> None:
-        """Remove old uploads, and the oldest if they are too large together."""
+        """Remove old uploads, the oldest if they are too large together, and those that never arrived in full."""
         now, room = time.time(), self._kept
+        for folder in self._folder.iterdir():
+            with suppress(OSError):
+                if not (folder / "entry.json").exists() and now - folder.stat().st_mtime > _DAY:
+                    shutil.rmtree(folder, ignore_errors=True)
         for entry in self.all():
             if entry.here:
                 continue
             with suppress(OSError):
                 room -= entry.path.stat().st_size
-            if room < 0 or now - entry.created > self._days * 24 * 3600:
+            if room < 0 or now - entry.created > self._days * _DAY:
                 self.remove(entry.id)
 
 
@@ -381,12 +387,3 @@ def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return the content of a file; empty if it does not exist, or is damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

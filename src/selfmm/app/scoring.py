@@ -1,7 +1,7 @@
 """Scores in worker processes: the server itself loads no model and opens no recording.
 
-A worker keeps the runs that it used last in memory. One that crashes, or that takes too long, is replaced; only the
-task it was working on fails. Workers end with the server, however it ends, because their standard input closes.
+A worker keeps the runs that it used last in memory. A worker that crashes or takes too long is replaced, and only its
+current task fails. When the server ends, for whatever reason, the standard input of the workers closes, and they end.
 
 Sentences go before recordings, and sentences that wait for the same run are scored together.
 """
@@ -23,13 +23,13 @@ from typing import Any, Literal
 from selfmm.app.errors import BusyError, ScoringError, StoppingError
 
 _END = 5.0  # seconds that a worker has to end
-_PAUSE = 5.0  # seconds before another worker is started if one could not be
-_PATIENCE = 20.0  # seconds that a recording lets sentences go first
-_TOGETHER = 64  # sentences in one call of a model
+_PAUSE = 5.0  # seconds to wait after a worker could not be started
+_PATIENCE = 20.0  # seconds that a recording waits while sentences go first
+_TOGETHER = 64  # largest number of sentences in one call of a model
 _ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",  # on a busy machine, threads that wait for each other make a sentence ten times slower
-    "PYTHONSAFEPATH": "1",  # a file of the folder that it runs in is not a module
-    "HF_HUB_OFFLINE": "1",  # scoring asks no other machine for anything
+    "OMP_NUM_THREADS": "1",  # on a busy machine, several threads make a sentence ten times slower
+    "PYTHONSAFEPATH": "1",  # never import a file of the current folder
+    "HF_HUB_OFFLINE": "1",  # scoring needs no network
 }
 _SECRET = "SELFMM_TOKEN"
 _COMMAND = (sys.executable, "-m")  # the module follows
@@ -45,8 +45,8 @@ class Task:
         request: what to do, see :mod:`selfmm.app.worker`.
         on_event: called in a thread with every event of the worker, in order.
         on_over: called in a thread when the task is over.
-        status: how far it is.
-        error: why it failed, a sentence, and its kind, see :class:`selfmm.app.errors.ScoringError`.
+        status: its state.
+        error, error_kind: why it failed, in a sentence; and the kind, see :class:`selfmm.app.errors.ScoringError`.
     """
 
     request: Mapping[str, Any]
@@ -69,7 +69,7 @@ class Task:
         return self._over.is_set()
 
     def cancel(self) -> None:
-        """Stop the task. A worker that is working on it is replaced."""
+        """Stop the task, and replace the worker if it is working on it."""
         with self._lock:
             if self.over:
                 return
@@ -84,7 +84,7 @@ class Task:
             raise ScoringError(self.error, self.error_kind)
 
     def _begin(self, stop: Callable[[], None] | None) -> bool:
-        """Note that a worker takes the task; return False if it was cancelled."""
+        """Mark the task as running; return False if it was cancelled."""
         with self._lock:
             if self.over:
                 return False
@@ -118,14 +118,14 @@ class Task:
 
 
 class Scoring:
-    """A queue of tasks, and the workers that take them.
+    """A queue of tasks, and the workers that do them.
 
     Args:
         workers: number of processes. Each holds its models: about 1.3 GB with the starter.
         waiting: number of tasks that may wait.
         timeout: seconds that one task may take.
-        first: request that every new worker answers before it takes tasks, so that the first task finds a loaded run.
-            Without it, workers start when they are needed.
+        first: request that every new worker answers before it takes tasks, so that a run is loaded by then. Without it,
+            workers start when they are needed.
         module: the program of a worker.
     """
 
@@ -142,8 +142,8 @@ class Scoring:
         self._first, self._module = first, module
         self._changed = threading.Condition()
         self._queue: list[Task] = []
-        self._loaded: set[int] = set()  # the threads that have a process
-        self._running: list[list[Task]] = []
+        self._idle = 0  # processes that wait for work
+        self._running: list[list[Task]] = []  # what each busy process does
         self._open, self._ended = True, False
         self._ready: list[str] = []  # the problem of each worker that was started first, or ""
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
@@ -151,7 +151,7 @@ class Scoring:
             thread.start()
 
     def submit(self, task: Task) -> Task:
-        """Put a task into the queue and return it.
+        """Add a task to the queue and return it.
 
         Raises:
             BusyError: if the queue is full.
@@ -164,13 +164,13 @@ class Scoring:
         return task
 
     def check(self) -> None:
-        """Raise the error that :meth:`submit` would raise now; for use before an upload is received."""
+        """Raise the error that :meth:`submit` would raise now; call it before you receive an upload."""
         if not self._open:
-            raise StoppingError("The server is about to end. Try again in a while.")
+            raise StoppingError("The server is shutting down. Try again later.")
         with self._changed:  # a task is always in exactly one of the two
             full = self.waiting + self.running >= self.workers + self.most_waiting
         if full:
-            raise BusyError("Too much is waiting to be scored. Try again in a while.")
+            raise BusyError("Too many requests are waiting to be scored. Try again later.")
 
     @property
     def waiting(self) -> int:
@@ -180,14 +180,9 @@ class Scoring:
 
     @property
     def running(self) -> int:
-        """The number of tasks that are being worked on."""
+        """The number of tasks that workers are doing."""
         with self._changed:
             return sum(not task.over for group in self._running for task in group)
-
-    @property
-    def _busy(self) -> int:
-        """The number of processes that are working."""
-        return sum(any(not task.over for task in group) for group in self._running)
 
     @property
     def stopping(self) -> bool:
@@ -206,7 +201,7 @@ class Scoring:
             raise ScoringError(problem, "CrashError")
 
     def stop(self) -> None:
-        """Accept no more tasks; those that were accepted go on."""
+        """Accept no more tasks; those that were accepted continue."""
         self._open = False
 
     def close(self, patience: float = 10.0) -> None:
@@ -218,27 +213,33 @@ class Scoring:
         for task in waiting:
             task.cancel()
         deadline = time.monotonic() + patience
-        for task in [task for group in self._running for task in group]:
+        for task in [task for group in list(self._running) for task in group]:
             if not task.wait(max(deadline - time.monotonic(), 0.0)):
                 task.cancel()
         for thread in self._threads:
             thread.join(_END)
 
-    def _take(self, *, loaded: bool) -> list[Task]:
-        """Wait for work, and return the tasks to do next: one, or several with sentences. Empty: there is no more.
+    def _take(self, done: list[Task], *, loaded: bool) -> list[Task]:
+        """Wait for work, and return the tasks to do next: one, or several with sentences; none at the end.
 
         Args:
-            loaded: whether there is a process for them already. A new one is started only if all others are busy.
+            done: the tasks that this thread took before.
+            loaded: whether this thread has a process. If not, it takes work only while all processes are busy.
         """
         with self._changed:
-            (self._loaded.add if loaded else self._loaded.discard)(threading.get_ident())
+            if done:
+                self._running.remove(done)
+            self._idle += loaded
             while True:
                 self._queue = [task for task in self._queue if not task.over]
-                if self._queue and (loaded or self._busy >= len(self._loaded)):
+                ending = any(all(task.over for task in group) for group in self._running)  # idle in a moment
+                if self._queue and (loaded or not (self._idle or ending)):
                     break
                 if self._ended:
                     return []
                 self._changed.wait()
+            self._idle -= loaded
+            self._changed.notify_all()  # if more tasks wait, one may need a new process
             first = self._queue[0]
             if time.monotonic() - first.began < _PATIENCE:
                 first = next((task for task in self._queue if task._short), first)
@@ -250,12 +251,12 @@ class Scoring:
                     group.append(task)
             self._queue = [task for task in self._queue if task not in group]
             self._running.append(group)
-            self._changed.notify_all()  # if more tasks wait, one may need a new process
             return group
 
     def _work(self) -> None:
         worker = self._warm() if self._first is not None else None
-        while group := self._take(loaded=worker is not None):
+        group: list[Task] = []
+        while group := self._take(group, loaded=worker is not None):
             try:
                 if worker is not None and not worker.alive:  # it was killed while it was idle
                     worker.kill()
@@ -267,9 +268,6 @@ class Scoring:
                     task._end("failed", f"{type(error).__name__}: {error}"[:300], "CrashError")
                 if worker is not None:
                     worker.kill()
-            finally:
-                with self._changed:
-                    self._running.remove(group)
             if worker is not None and not worker.alive:
                 worker.kill()  # and reap
                 worker = self._replaced() if self._first is not None else None
@@ -277,8 +275,10 @@ class Scoring:
             worker.close()
 
     def _replaced(self) -> _Worker | None:
-        """Return a new worker that is warm. If none can be had, wait a while: otherwise this thread would take, and
-        fail, the tasks that the other workers could do."""
+        """Return a new warm worker; None, after a pause, if it cannot be started.
+
+        Without the pause, this thread would take, and fail, tasks that the other workers could do.
+        """
         worker = None if self._ended else self._warm()
         if worker is None:
             with self._changed:
@@ -287,7 +287,7 @@ class Scoring:
 
     def _warm(self) -> _Worker | None:
         """Return a worker that has answered the first request; None if it could not."""
-        problem = "The process that scores ended while it was started; see its messages above."
+        problem = "The process that scores ended during its start; see its messages above."
         worker = None
         try:
             worker = _Worker(self._module)
@@ -316,13 +316,14 @@ class Scoring:
         if kind is None:
             for task in begun:
                 task._end("finished")
-        elif kind == "SourceError" and not alone:  # one sentence was refused: which one?
+        elif kind == "SourceError" and not alone:  # one sentence was refused: find out which
             for task in begun:
                 self._run([task], worker)
-        elif late.is_set():
-            self._fail(begun, f"Scoring took longer than {self.timeout:g} s. Try less at once.", "TimeoutError")
         else:
-            self._fail(begun, error, kind)
+            if late.is_set():
+                error, kind = f"Scoring took longer than {self.timeout:g} s. Send less at once.", "TimeoutError"
+            for task in begun:
+                task._end("failed", error, kind)
         if late.is_set() or (alone and begun[0].status == "cancelled"):
             worker.kill()  # the signal may be on its way: the worker takes no further task
 
@@ -343,10 +344,6 @@ class Scoring:
         finally:
             clock.cancel()
             clock.join()
-
-    def _fail(self, tasks: Sequence[Task], error: str, kind: str) -> None:
-        for task in tasks:
-            task._end("failed", error, kind)
 
     def _follow(self, tasks: Sequence[Task], worker: _Worker) -> tuple[str, str | None]:
         """Send tasks to a worker as one and pass on its events; return the error and its kind, None if it has none."""
@@ -369,7 +366,7 @@ class Scoring:
 
 
 class _Worker:
-    """A process of :mod:`selfmm.app.worker`, or of another module with the same manners."""
+    """A process of :mod:`selfmm.app.worker`, or of another module with the same protocol."""
 
     def __init__(self, module: str) -> None:
         environment = {**_ENVIRONMENT, **os.environ}
@@ -404,13 +401,13 @@ class _Worker:
                 return
 
     def epitaph(self) -> str:
-        """Say how the process ended."""
+        """Return how the process ended, in a sentence."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END)
         code = self._process.returncode
         if code == -signal.SIGKILL:
-            return "The process that scores was killed, perhaps because memory ran out. Try less at once."
-        return f"The process that scores ended unexpectedly (code {code}). Try again, or try less at once."
+            return "The process that scores was killed, perhaps because memory ran out. Send less at once."
+        return f"The process that scores ended unexpectedly (code {code}). Try again, or send less at once."
 
     def kill_now(self) -> None:
         """Kill the process without waiting for its end."""

@@ -1,4 +1,4 @@
-"""Private folders that live no longer than one request, also if the server is killed."""
+"""Private folders for the time of one request. If the server is killed, its next start removes them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from selfmm.app.state import private_folder
 
 
 class Scratch:
-    """A place for such folders. It removes what servers that have ended without doing so left behind.
+    """A place for such folders. It also removes those of servers that were killed.
 
     Args:
-        home: folder that several servers may share; each has a folder of its own in it, and holds a lock.
+        home: folder that several servers may share. Each has its own folder there, and holds a lock.
 
     Attributes:
-        count: number of folders that are in use.
+        count: number of folders in use.
 
     Raises:
-        OutputError: if it cannot be made.
+        OutputError: if the folder cannot be made.
     """
 
     def __init__(self, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who may ask what: the host and origin of a request, the token, the size of its body, and what a page may do.
+"""Checks on every request: its host and origin, the token, and the size of its body; and limits on what a page may do.
 
 A page of another site must not reach the app through the visitor's browser: not by a form or a script (the origin is
 checked, and the cookie is not sent along), and not under a name of its own that leads to this machine (DNS rebinding:
@@ -38,7 +38,7 @@ _POLICY = "; ".join(
 )
 _NO_PAGE = "default-src 'none'; frame-ancestors 'none'; sandbox"
 _DATA = ("/v1/", "/media/")
-"""What a browser must not run as a page, whatever a file holds."""
+"""Paths of what a browser must not run as a page, whatever a file holds."""
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -49,23 +49,21 @@ _HEADERS = {
 _WHOLE_YEAR = 365 * 24 * 3600
 _SMALL = 2 * 2**20  # bytes of a body that is not a file
 _FILES = ("multipart/form-data", "application/octet-stream", "video/", "audio/")
-_START, _RATE = 30.0, 1024  # a body may take so many seconds, and one more for so many bytes
-_DRAINED, _DRAIN = (
-    32 * 2**20,
-    2.0,
-)  # bytes and seconds of a refused body that are read, so that the client gets the answer
+_START, _RATE = 30.0, 1024  # a body may take this number of seconds, and one more for this number of bytes
+# Bytes and seconds of a refused body that are read, so that the client gets the answer.
+_DRAINED, _DRAIN = 32 * 2**20, 2.0
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What requests must fulfil.
+    """The rules that requests must meet.
 
     Attributes:
-        hosts: names under which the server may be addressed, without ports. An address in digits is always allowed:
-            it cannot lead here by a change of a name server.
+        hosts: names under which clients may address the server, without ports. A numeric address is always allowed:
+            no name server can redirect it.
         token: the secret; empty if none is needed.
-        cookie: name of the cookie that carries it; empty if only the header does. Cookies are shared by the ports of a
-            machine, so the name differs from port to port.
+        cookie: name of the cookie that holds it; empty if only the header does. All ports of a machine share their
+            cookies, so the name differs from port to port.
         body: largest body of a request with a file, in bytes.
         open_paths: paths that need no token. ``scope["authorised"]`` says whether the request has it.
     """
@@ -97,10 +95,10 @@ class Guard:
         await (answer or self._app)(scope, body.receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that does not fulfil the rules; None if it does."""
+        """Return the answer to a request that breaks a rule; None if it breaks none."""
         headers, path = Headers(scope=scope), str(scope["path"])
         if not self._is_ours(_host(headers.get("host", ""))):
-            why = "This server is not reached under that host name. Whoever runs it can allow the name with --name."
+            why = "This server does not answer to that host name. Whoever runs it can allow the name with --name."
             return _refuse(path, 421, why)
         if scope["method"] not in _SAFE and not self._same_origin(headers):
             return _refuse(path, 403, "The request comes from another site.")
@@ -117,7 +115,7 @@ class Guard:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        if host in self._rules.hosts:
+        if host in map(str.lower, self._rules.hosts):
             return True
         with suppress(ValueError):
             ipaddress.ip_address(host)
@@ -125,7 +123,7 @@ class Guard:
         return False
 
     def _limit(self, headers: Headers) -> int:
-        """Return the most bytes that the body of a request may have."""
+        """Return the number of bytes that the body of a request may have."""
         kind = headers.get("content-type", "").strip().lower()
         return self._rules.body if kind.startswith(_FILES) else min(_SMALL, self._rules.body)
 
@@ -135,7 +133,7 @@ class Guard:
         return self._is_token(cookie) or (kind.lower() == "bearer" and self._is_token(bearer.strip()))
 
     def _with_cookie(self, scope: Scope) -> Response | None:
-        """Return a redirection to the same page without the token in its link, which then is in a cookie."""
+        """Return a redirect to the same page that moves the token from the link to a cookie; None without one."""
         if not self._rules.cookie or not self._rules.token or scope["method"] != "GET":
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -157,7 +155,7 @@ class Guard:
 
     def _unauthorised(self, path: str) -> Response:
         if self._rules.cookie:
-            what = "Open the link that `selfmm app` printed in the terminal: it carries the key to this page."
+            what = "Open the link that `selfmm app` printed in the terminal: it contains the token for this page."
         else:
             what = "Send the header `Authorization: Bearer TOKEN` with the token that `selfmm serve` was started with."
         answer = _refuse(path, 401, what)
@@ -172,11 +170,11 @@ class Guard:
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         origin = headers.get("origin")
-        return origin is None or urlsplit(origin).netloc == headers.get("host")
+        return origin is None or origin.partition("://")[2] == headers.get("host")
 
 
 class _Body:
-    """The body of a request, of limited size, also if the request does not say its length; and not too slow."""
+    """The body of a request. Its size and duration are limited, even if the request does not declare its length."""
 
     def __init__(self, receive: Receive, limit: int, *, waits: bool) -> None:
         self._receive, self._limit, self._waits = receive, limit, waits
@@ -189,7 +187,7 @@ class _Body:
         Raises:
             TooLargeError, TooSlowError: the body is refused.
         """
-        if self._over:  # what comes now is that the client is gone
+        if self._over:  # the next message is that the client is gone
             return await self._receive()
         rest = self._began + _START + self._size / _RATE - time.monotonic()
         try:
@@ -204,9 +202,9 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Read some more of a body that is refused: a client that is still sending would not see the answer."""
+        """Read more of a body that is refused: a client that is still sending would not see the answer."""
         if self._waits and not self._size:
-            return  # the client sends nothing before it is asked to
+            return  # the client waits for permission to send
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN):
                 while not self._over and self._size < self._limit + _DRAINED:

@@ -1,4 +1,4 @@
-"""The server of ``selfmm app``, and how any server of ours listens and ends."""
+"""The server of ``selfmm app``, and how it and that of ``selfmm serve`` listen and end."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ROUTES: tuple[Sequence[BaseRoute], ...] = (
     home.routes,
     service.routes,
     score.routes,
-    training.routes,  # before those of the runs: a run has any name
+    training.routes,  # before those of the runs, which can have any name
     compare.routes,
     runs.routes,
     labels.routes,
@@ -101,11 +101,11 @@ def assemble(service: Service, routes: Sequence[BaseRoute], rules: Rules, site: 
     app.state.service = service
     if site is not None:
         app.state.site = site
-    return Guard(app, rules)  # outside of everything: an answer to a bug has its headers too
+    return Guard(app, rules)  # outermost, so that answers to bugs have its headers too
 
 
 def _gone(request: Request, error: Exception) -> Response:
-    """Answer a client that has left; nothing is sent."""
+    """Return an answer for a client that has disconnected; nobody receives it."""
     return Response(status_code=400)
 
 
@@ -159,8 +159,8 @@ def address(host: str, port: int) -> str:
 def serve(app: ASGIApp, sock: socket.socket, scoring: Scoring, *, patience: float = _LEAVE) -> None:
     """Run a web application on a socket until Ctrl-C or SIGTERM.
 
-    What was accepted is finished first, within ``patience`` seconds, and nothing new is accepted. A second Ctrl-C or
-    SIGTERM ends it at once.
+    It then accepts nothing more and finishes what it has accepted, within ``patience`` seconds. A second Ctrl-C or
+    SIGTERM ends it immediately.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     engine(app, scoring, patience=patience).run(sockets=[sock])
@@ -183,7 +183,7 @@ def engine(app: ASGIApp, scoring: Scoring, *, patience: float = _LEAVE) -> uvico
 
 
 class _Server(uvicorn.Server):
-    """Ends when everything that was accepted is scored; until then it still says that it is about to end."""
+    """Ends when everything that was accepted is scored; until then it answers that it is shutting down."""
 
     def __init__(self, config: uvicorn.Config, scoring: Scoring, patience: float) -> None:
         super().__init__(config)
@@ -205,7 +205,7 @@ class _Server(uvicorn.Server):
 
 
 class _Patient(H11Protocol):
-    """A connection that is closed if the head of a request does not arrive in time."""
+    """A connection that closes if the head of a request does not arrive in time."""
 
     _clock: asyncio.TimerHandle | None = None
 

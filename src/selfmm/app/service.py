@@ -1,4 +1,4 @@
-"""The server of ``selfmm serve``: the API for programs alone."""
+"""The server of ``selfmm serve``: only the API for programs."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def run(
     """Serve the API until Ctrl-C or SIGTERM.
 
     Args:
-        runs: ``starter`` or run folders; none: the starter. The first one scores if a request names none.
+        runs: ``starter`` or run folders; by default the starter. The first one scores if a request names none.
         host, port, names: see :func:`selfmm.app.server.run`.
-        token: what requests must carry; empty for none, which only this machine's address allows.
+        token: what requests must carry; empty for none, which is possible only if no other machine reaches ``host``.
         limits: what is accepted.
         workers: number of processes that score. All of them load the first run before the server is ready.
         waiting: number of requests that may wait.
@@ -49,7 +49,7 @@ def run(
         ready: called with the address when the first run is loaded.
 
     Raises:
-        ArgumentsError: if the address or port cannot be used, or there is no token, or it is too short.
+        ArgumentsError: if the address or port cannot be used, or the token is missing or not valid.
         RunError, WeightsError: if a run is not finished, or cannot be loaded.
         OutputError: if the private folder cannot be written.
     """
@@ -84,7 +84,7 @@ def _check_token(host: str, token: str) -> None:
             ]
         )
     if token and (len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token):
-        raise api.ArgumentsError([f"the token needs {_SHORTEST} or more characters of ASCII, without spaces. {_MAKE}"])
+        raise api.ArgumentsError([f"the token must have {_SHORTEST} or more ASCII characters, without spaces. {_MAKE}"])
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,18 +1,18 @@
-"""A process that scores for the server: it reads a request per line, and answers with events, one per line, as JSON.
+"""A process that scores for the server. It reads requests and writes events, one JSON object per line.
 
 A request has ``run`` (``starter`` or a folder), and
 
 - nothing else: the run is loaded; or
 - ``text``: a list of sentences; or
-- ``explain``: an object with ``clip``, the id of a clip of a data set, and ``data``, its folder (null: that of the
-  run); the event is then ``{"explanation": ...}``; or
+- ``explain``: an object with ``clip``, the id of a clip, and ``data``, the folder of its data set; the event is then
+  ``{"explanation": ...}``; or
 - ``clips``: a list of objects with ``path`` and, optionally, ``id``, ``start``, ``end`` (seconds) and ``text``;
-- ``longest``: refuse, before anything is scored, clips that last longer than this number of seconds;
-- ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``, ``recogniser``, ``language`` of
-  :func:`selfmm.predict_each`, as far as they are given;
-- ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; ``sentences``: texts for it;
-- ``warm``: nothing, the run is only loaded;
-- ``save``: files to write the predictions to, see :func:`selfmm.api.save_predictions`.
+- ``watch``: a recording for the Score screen, see :mod:`selfmm.app.score_worker`; or
+- ``sentences``: texts for that screen, explained if the run can be explained.
+
+With ``text`` and ``clips``, it can also have ``options``: ``explain``, ``window``, ``hop``, ``by_sentence``,
+``recogniser``, ``language`` of :func:`selfmm.predict_each`; and with ``clips``, ``longest``: seconds, longer clips are
+refused before anything is scored.
 
 The events are ``{"prediction": ...}`` for each clip, window or sentence, ``{"failure": ...}`` for a clip that cannot be
 scored, and at the end ``{"over": true}``; or ``{"error": ..., "kind": ...}`` with the name of an exception of
@@ -52,12 +52,12 @@ def main() -> None:
 
 
 def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
-    """Call a function for each request on standard input, until it closes. It writes its events itself."""
+    """Call a function, which writes events, for each request on standard input until that closes."""
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    with suppress(OSError):  # if memory runs out, the system ends this process, and not the server
+    with suppress(OSError):  # if memory runs out, the system kills this process and not the server
         Path("/proc/self/oom_score_adj").write_text("500")
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
@@ -78,7 +78,7 @@ def answer_all(answer: Callable[[dict[str, Any], TextIO], None]) -> None:
 
 
 def _read(requests: TextIO, lines: queue.SimpleQueue[str]) -> None:
-    """Pass on requests; when there are no more, the server has ended, and so does this process."""
+    """Pass on requests; at their end, the server has ended, so end this process too."""
     for line in requests:
         lines.put(line)
     os._exit(0)
@@ -93,8 +93,6 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
     if "watch" in request:
         score(model, request["watch"], lambda event: _send(answers, dict(event)))
         return
-    if "warm" in request:
-        return  # the run is in memory now
     if "sentences" in request:
         for prediction in _sentences(model, request["sentences"]):
             _send(answers, {"prediction": prediction.to_json()})
@@ -107,19 +105,13 @@ def _answer(request: dict[str, Any], models: OrderedDict[str, Any], answers: Tex
         api.Clip(**{**clip, "path": Path(clip["path"])})  # the names of its fields are those of the request
         for clip in request.get("clips", ())
     ]
-    if not clips:
-        return
     for clip in clips if request.get("longest") is not None else ():
         _check_length(clip, float(request["longest"]))
-    predictions = []
-    for result in api.predict_each(model, clips, **options):
+    for result in api.predict_each(model, clips, **options) if clips else ():
         if isinstance(result, api.Failure):
             _send(answers, {"failure": {"id": result.id, "reason": result.reason}})
         else:
-            predictions.append(result)
             _send(answers, {"prediction": result.to_json()})
-    for name in request.get("save", ()) if predictions else ():
-        api.save_predictions(predictions, name)
 
 
 def _sentences(model: Any, texts: list[str]) -> list[api.Prediction]:
@@ -146,7 +138,7 @@ def _model(run: str, models: OrderedDict[str, Any]) -> Any:
 def _check_length(clip: Any, longest: float) -> None:
     whole = parts.seconds_of(clip.path)
     if whole is None:
-        return  # scoring it takes no longer than the time that a task may take
+        return  # its length is unknown; the time limit of a task applies
     seconds = min(whole, clip.end if clip.end is not None else whole) - (clip.start or 0.0)
     if seconds > longest:
         raise TooLongError(
@@ -159,7 +151,7 @@ def _explained(model: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the explanation of a clip, with the label that people gave it."""
     explanation: Any = api.explain(model, asked["data"], clip=asked["clip"])
     content: dict[str, Any] = explanation.to_json()
-    samples = (model.folder.training_data() if asked["data"] is None else api.open_dataset(asked["data"])).samples
+    samples = api.open_dataset(asked["data"]).samples
     row = samples[samples["id"] == asked["clip"]].iloc[0]
     names = ("label", *(f"label_{part['modality']}" for part in content["contributions"]))
     known = {name: float(row[name]) for name in names if name in samples}

@@ -1,4 +1,4 @@
-"""Lanes: what voice and face do over time, on one clock, for people to look at next to a score."""
+"""Lanes: voice and face over time, on one clock, to show next to a score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from selfmm.features.streams import Floats, Track
 from selfmm.features.voice.loudness import FLOOR
 
 STEP = 0.05
-"""Seconds from sample to sample of lanes that were not thinned."""
+"""Seconds between the samples of lanes that were not thinned."""
 
 VOICE = ("energy", "pitch", "speech")
 FACE = ("smile", "brow", "face", "left", "top", "right", "bottom")
@@ -34,7 +34,7 @@ class Lanes:
 
     Attributes:
         start: time of the first sample, seconds; a multiple of ``step``, unless the lanes were thinned.
-        step: seconds from sample to sample.
+        step: seconds between samples.
         values: for each of ``NAMES``, (n,) float32; None if the recording or the recipe has no such lane. ``energy``:
             dBFS, -100 to 0. ``pitch``: Hz, NaN where the voice is unvoiced. ``speech``: 1 where somebody speaks, 0
             elsewhere. ``smile`` and ``brow`` (lowered, as in a frown): blendshapes, 0 to 1, NaN without a face.
@@ -57,10 +57,10 @@ class Lanes:
         return _clock(len(self), self.step, self.start)
 
     def thinned(self, points: int) -> Lanes:
-        """Return the lanes with ``points`` samples at most, which keep every peak and every low.
+        """Return the lanes with ``points`` samples at most, which include every peak and every low.
 
-        Of each group of neighbours, the lowest and the highest value stay, in their order. NaN stays where a group has
-        nothing else. A box is one that was measured.
+        Each group of neighbours is reduced to its lowest and its highest value, in their order; to NaN if it has no
+        value. The box of a group is the first that was measured.
 
         Raises:
             ValueError: if ``points`` is less than 2.
@@ -86,9 +86,9 @@ class Lanes:
         return replace(self, start=self.start + first * self.step, values=values)
 
     def to_json(self) -> dict[str, Any]:
-        """Return lists by name, with 4 significant digits and null for NaN, besides ``start``, ``step``, ``missing``.
+        """Return ``start``, ``step``, ``missing`` and ``lanes``: lists by name, without the lanes that are None.
 
-        Lanes that are None are left out.
+        Numbers have 4 significant digits; NaN is null.
         """
         lanes = {name: _numbers(lane) for name, lane in self.values.items() if lane is not None}
         own = {"start": round(self.start, 4), "step": round(self.step, 6), "missing": dict(self.missing)}
@@ -137,7 +137,7 @@ def merged(parts: Iterable[Lanes]) -> Lanes | None:
     step = lanes[0].step
     places = [round(part.start / step) for part in lanes]
     if any(part.step != step for part in lanes):
-        raise ValueError("lanes of different steps do not fit on one clock; merge them before they are thinned")
+        raise ValueError("lanes with different steps do not share a clock; merge them before you thin them")
     first = min(places)
     length = max(place + len(part) for place, part in zip(places, lanes, strict=True)) - first
     values: dict[str, Floats | None] = {}
@@ -187,7 +187,7 @@ def _face(box: Track, track: Track | None, clock: npt.NDArray[np.float64]) -> di
 
 
 def _at(track: Track, times: npt.NDArray[np.float64]) -> Floats:
-    """Return (n, d) the rows that hold at these times; NaN where there is none."""
+    """Return (n, d) the rows at these times; NaN where there is none."""
     rows = np.floor((times - track.start) * track.rate + _EPSILON).astype(int)
     rows[rows == -1] = 0  # a span begins between two rows
     known = (rows >= 0) & (rows < len(track))
@@ -199,7 +199,7 @@ def _at(track: Track, times: npt.NDArray[np.float64]) -> Floats:
 def _within(
     track: Track, name: str, clock: npt.NDArray[np.float64], reduce: Callable[..., npt.NDArray[np.floating]]
 ) -> Floats:
-    """Return (n,) ``reduce`` over the rows within each step of the clock, which a step has five of."""
+    """Return (n,) ``reduce`` over the five rows within each step of the clock."""
     per = round(STEP * track.rate)
     first = round((float(clock[0]) - track.start) * track.rate) if len(clock) else 0
     padded = np.full(len(clock) * per, np.nan, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""All spans of one recording on one clock: its words, lanes and scores, ready to be shown."""
+"""All spans of one recording on one clock: its words, lanes and scores, for display."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from selfmm.recordings.lanes import Lanes, merged
 from selfmm.recordings.prediction import Prediction
 
 POINTS = 2000
-"""Samples of a lane that are kept by default: more than a screen has columns."""
+"""Default number of samples of a lane: more than a screen has columns."""
 
 
 class Timeline:
-    """Collects the predictions of one recording: of the whole, or of windows or sentences, in their order.
+    """Collects the predictions of one recording: of the whole, or of windows or sentences, in order.
 
-    It holds a few numbers for each second, so an hour fits easily.
+    It stores a few numbers for each second, so an hour takes little memory.
 
     Args:
-        shift: seconds that are added to all times: the start of the clip, to get times of the file.
+        shift: seconds to add to all times: with the start of the clip, times are those of the file.
     """
 
     def __init__(self, shift: float = 0.0) -> None:
@@ -52,7 +52,7 @@ class Timeline:
             shares.add(value)
 
     def pieces(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """Yield the lanes at their full rate, piece by piece: number i has the times from i * ``seconds`` of the file.
+        """Yield the lanes at their full rate, piece by piece: piece i starts at time i * ``seconds`` of the file.
 
         See `Lanes.to_json`. The first pieces are empty if the clip starts later.
         """
@@ -71,9 +71,9 @@ class Timeline:
         return self._curve[-1]
 
     def words(self) -> list[list[Any]]:
-        """Return each word once: [text, start, end, probability, value], where the value is its part of the score.
+        """Return each word once, as [text, start, end, probability, value]. The value is what it adds to the score.
 
-        The value is the mean over the spans with the word; None if no score was explained.
+        It is the mean over the spans with the word; None if no score was explained.
         """
         return [
             [
@@ -129,7 +129,7 @@ class _Shares:
 
 
 def word_values(prediction: Prediction) -> Sequence[float | None]:
-    """Return what each word of the transcript adds to the score; None if it was not explained, or read in another text.
+    """Return what each word of the transcript adds to the score; None without an explanation of this transcript.
 
     A word of the transcript, with its punctuation, can be several words of the explanation.
     """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pandas as pd
 import pytest
 
 from app.run_builders import HOSTILE, make
@@ -136,7 +138,7 @@ def test_two_runs_are_ticked_and_compared_clip_by_clip(shown: Any, visit: Visit)
     assert "Validation clips also chose the epoch" in page.locator("#compared").inner_text()
     page.locator("#pair select[name=split]").select_option("test")
     page.wait_for_url("**split=test*")
-    page.get_by_text("The test split is for the end").wait_for()
+    page.get_by_text("Use the test split only at the end").wait_for()
     page.get_by_role("button", name="Only A has the right sign").click()
     page.wait_for_url("**only=a*")
     page.get_by_role("button", name="Error of B", exact=True).click()
@@ -203,6 +205,33 @@ def test_json_errors_are_sentences(shown: Any, path: str) -> None:
     assert json.loads(body)["error"]
 
 
+def test_a_data_set_outside_the_folder_is_neither_read_nor_named(
+    shown: Any, serve: Any, workspace: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "shown"
+    shutil.copytree(workspace / "runs" / "first", root / "first")
+    shutil.copytree(workspace / "data", tmp_path / "secret" / "data")
+    info = json.loads((root / "first" / "run.json").read_text())
+    (root / "first" / "run.json").write_text(json.dumps({**info, "dataset_path": str(tmp_path / "secret" / "data")}))
+    words = pd.read_parquet(workspace / "data" / "samples.parquet")["text"].iloc[0]
+    served = serve(root)
+    for path in ("/runs/first", "/runs", "/v1/run-clips?run=first&split=train", "/v1/run-compare?a=first&b=first"):
+        status, body, _ = served.fetch(path)
+        assert status == 200
+        assert words not in body.decode()
+        assert "secret" not in body.decode()
+    assert "is not in this folder" in served.fetch("/runs/first")[1].decode()
+    for path in (
+        "/v1/run-report?run=first",
+        "/v1/run-labels-table?run=first",
+        "/v1/explain?run=first&clip=x",
+        "/v1/explain?run=starter&clip=x",
+    ):
+        status, body, _ = served.fetch(path)
+        assert status == 400
+        assert "is not in this folder" in json.loads(body)["error"]
+
+
 def test_an_empty_folder_says_what_to_do(serve: Any, visit: Visit, tmp_path: Path) -> None:
     empty = serve(tmp_path)
     page = visit(empty, "/runs").page
@@ -210,9 +239,9 @@ def test_an_empty_folder_says_what_to_do(serve: Any, visit: Visit, tmp_path: Pat
     page.goto(f"{empty.base}/runs/new")
     assert page.get_by_text("Training needs a data set").is_visible()
     page.goto(f"{empty.base}/jobs")
-    assert page.get_by_text("There is no job.").is_visible()
+    assert page.get_by_text("There are no jobs.").is_visible()
     page.goto(f"{empty.base}/runs/compare")
-    assert page.get_by_text("There must be two finished runs").is_visible()
+    assert page.get_by_text("A comparison needs two finished runs").is_visible()
 
 
 @pytest.mark.parametrize("path", ["/runs", "/runs/runs/first", "/runs/compare?a=runs/first&b=runs/second", "/runs/new"])

@@ -384,6 +384,7 @@ def test_what_the_server_does_not_do(app: Any, studio: Path, tmp_path: Path, spo
     for corrected in wrong:
         assert ask(app, f"/v1/scores/{spoken}/words", {"run": RUN, **corrected})[0] == 400
     assert ask(app, "/v1/sentences", {"texts": [""]})[0] == 400
+    assert app.fetch("/score?folder=runs/clips/run.json")[0] == 404
 
 
 def test_names_are_text_and_not_html(app: Any, visit: Visit, talk: Path) -> None:

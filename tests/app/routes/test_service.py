@@ -118,7 +118,7 @@ def test_a_worker_that_crashes_or_hangs_costs_one_request(api: Loopback) -> None
     assert "ended unexpectedly" in api.recording("crash").error
     started = time.monotonic()
     late = api.recording("hang")
-    assert (late.status, late.error) == (504, "Scoring took longer than 5 s. Try less at once.")
+    assert (late.status, late.error) == (504, "Scoring took longer than 5 s. Send less at once.")
     assert time.monotonic() - started < 10
     assert api.texts("fine").status == 200
     assert api.leftovers() == []

@@ -58,12 +58,13 @@ def test_the_form_stands_for_a_command(training: Any, visit: Visit) -> None:
         ({"start": "data"}, "not a run"),
         ({"seed": "-1"}, "whole number"),
         ({"seed": "1 --set x"}, "whole number"),
+        ({"seed": "9" * 5000}, "whole number"),
         ({"name": ""}, "Give the run a name"),
         ({"name": "/etc/run"}, "Give the run a name"),
         ({"name": "runs/../../x"}, "Give the run a name"),
         ({"name": "-x"}, "Give the run a name"),
         ({"name": "data"}, "already"),
-        ({"name": "data/run"}, "would lie in a data set"),
+        ({"name": "data/run"}, "would be inside a data set"),
     ],
 )
 def test_a_field_that_is_not_valid_is_refused(training: Any, changes: dict[str, str], says: str) -> None:

@@ -1,4 +1,4 @@
-"""Two runs sample by sample: where one is right and the other wrong."""
+"""Two runs clip by clip: where one is right and the other wrong."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, path_part, site_of
 from selfmm.app.routes.run_data import folder_of
-from selfmm.app.run_scores import SPLIT_NAMES, predictions, texts
+from selfmm.app.run_scores import SPLIT_NAMES, predictions, samples_of, texts
 
 _LARGE = 40_000_000  # clips times recordings: more would take gigabytes
 _SPLITS = ("valid", "test", "train")
 
 
 def view(request: Request) -> Response:
-    """The page: two runs, chosen in the link by ``a`` and ``b``, or by ``run`` given twice."""
+    """Return the page of two runs, which the link names as ``a`` and ``b``, or as ``run`` twice."""
     site = site_of(request)
     chosen = request.query_params.getlist("run") + request.query_params.get("compare", "").split(",")
     names = [request.query_params.get("a", ""), request.query_params.get("b", "")]
@@ -60,14 +60,15 @@ def view(request: Request) -> Response:
 
 
 def compared(request: Request) -> Response:
-    """Return the clips of a split that both runs have scored, as columns, and how sure the difference is."""
+    """Return the clips of a split that both runs have scored, as columns, and how certain the difference is."""
     _, first = folder_of(request, "a")
     _, second = folder_of(request, "b")
     split = request.query_params.get("split", "valid")
     info, other = first.info(), second.info()
     tables = [_scored(folder, split) for folder in (first, second)]
     both = tables[0].merge(tables[1], on="id", suffixes=("_a", "_b"), validate="one_to_one")
-    words = texts(first)
+    workspace = site_of(request).workspace
+    words = texts(workspace, first)
     same = bool((both["label_a"] - both["label_b"]).abs().max() < 1e-6) if len(both) else True
     neutral = parts.LabelScale.of(info.label_range).neutral
     return answer(
@@ -76,7 +77,7 @@ def compared(request: Request) -> Response:
             "range": info.label_range,
             "neutral": neutral,
             "notes": [*_notes(tables, both, split, same), *(_fitted(info, other, split))],
-            "summary": _summary(first, both, neutral),
+            "summary": _summary(samples_of(workspace, first), info.label_range, both, neutral),
             "id": both["id"].tolist(),
             "label": both["label_a"].round(3).tolist(),
             "a": both["score_a"].round(3).tolist(),
@@ -107,7 +108,7 @@ def _notes(tables: list[Any], both: Any, split: str, same: bool) -> list[str]:
         notes.append("The labels of some clips differ between the two: they were rated again. Those of A are shown.")
     if split == "test":
         notes.append(
-            "The test split is for the end. A run that is chosen here looks better than it is: choose on the "
+            "Use the test split only at the end. A run that you choose here looks better than it is: choose on the "
             "validation split, and look at this once."
         )
     if split == "train":
@@ -120,13 +121,13 @@ def _notes(tables: list[Any], both: Any, split: str, same: bool) -> list[str]:
 def _fitted(first: Any, second: Any, split: str) -> list[str]:
     if split != "test" and first.closed_form != second.closed_form:
         return [
-            "One of the two is adapt, whose scores of rated clips come from fits without their recording; the other "
-            "run learned from the training clips. On validation and training clips they are not quite on a par."
+            "One of the two is adapt: its scores of rated clips come from fits without their recording. The other run "
+            "learned from the training clips. On validation and training clips, the comparison is not quite fair."
         ]
     return []
 
 
-def _summary(folder: parts.RunFolder, both: Any, neutral: float) -> dict[str, Any]:
+def _summary(samples: Any, label_range: tuple[float, float], both: Any, neutral: float) -> dict[str, Any]:
     """Return mean errors, shares of right signs, and the difference of the errors with its interval."""
     if not len(both):
         return {}
@@ -142,25 +143,21 @@ def _summary(folder: parts.RunFolder, both: Any, neutral: float) -> dict[str, An
         "neither": int((~signs[0] & ~signs[1]).sum()),
         "closer": [int((errors[0] < errors[1]).sum()), int((errors[1] < errors[0]).sum())],
     }
-    difference = _difference(folder, both, label, a, b, neutral)
+    difference = _difference(samples, label_range, both, label, a, b, neutral)
     return summary | ({} if difference is None else {"difference": difference})
 
 
 def _difference(
-    folder: parts.RunFolder, both: Any, label: Any, a: Any, b: Any, neutral: float
+    samples: Any, label_range: tuple[float, float], both: Any, label: Any, a: Any, b: Any, neutral: float
 ) -> dict[str, Any] | None:
     """Return the MAE of B minus that of A with its 95 % interval over recordings, and what follows; None if unknown."""
     groups = None
-    try:
-        samples = api.open_dataset(folder.info().dataset_path).samples
-        if "video" in samples:
-            videos = dict(zip(samples["id"].astype(str), samples["video"].astype(str), strict=True))
-            groups = np.array([videos.get(name, name) for name in both["id"]], dtype=object)
-    except (api.SelfmmError, OSError):
-        pass
+    if samples is not None and "video" in samples:
+        videos = dict(zip(samples["id"].astype(str), samples["video"].astype(str), strict=True))
+        groups = np.array([videos.get(name, name) for name in both["id"]], dtype=object)
     if len(both) * len(set(both["id"] if groups is None else groups)) > _LARGE:
         return None
-    scale = parts.scale_for(folder.info().label_range)
+    scale = parts.scale_for(label_range)
     result = parts.compare_systems("mae", [b], [a], label, scale, neutral=neutral, groups=groups)
     if result is None:
         return None

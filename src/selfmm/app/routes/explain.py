@@ -1,8 +1,9 @@
-"""Why a run scores a clip of a data set as it does: what each modality, word and frame contributes."""
+"""The page that explains a score: what each modality, word and frame of a clip contributes."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -13,13 +14,14 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, site_of
+from selfmm.app.run_scores import shortened
 from selfmm.app.run_table import Summary
 
 _LISTED = 400  # clips to choose from
 
 
 def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
-    """The page that explains a clip; without one, a list of clips to choose from."""
+    """Return the page that explains a clip; without one, a list of clips to choose from."""
     data, problem = request.query_params.get("data", "").strip("/") or run.dataset or "", ""
     rows: list[dict[str, Any]] = []
     clip = request.query_params.get("clip", "")
@@ -41,12 +43,12 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
 
 
 def _band(run: Summary) -> str:
-    """Return how far to trust the scores of a run, in a sentence; empty if it is not known."""
+    """Return how far to trust the scores of a run, in a sentence; empty if unknown."""
     fused = run.worth.scores.get(parts.FUSION) if run.worth is not None else None
     if fused is None or math.isnan(fused.band):
         return ""
     if problem := parts.verdict(fused):
-        return f"Do not rely on this score: what the run says of new clips is worth little ({problem})."
+        return f"Do not rely on this score: the scores of this run for new clips are worth little ({problem})."
     return f"The label of 4 of 5 new clips of the same kind is within {parts.band_text(fused.band)} of the score."
 
 
@@ -65,20 +67,23 @@ def _clips(request: Request, data: str, words: str, clip: str) -> list[dict[str,
             "id": str(row["id"]),
             "split": row["split"],
             "label": row["label"],
-            "text": str(row.get("text") or "")[:160],
+            "text": shortened(row.get("text")),
         }
         for row in chosen.to_dict("records")
     ]
 
 
 def explanation(request: Request) -> Response:
-    """Return the explanation of one clip, from a process that scores."""
+    """Return the explanation of a clip of a data set in the folder, by default that of the run."""
     site = site_of(request)
     name, data, clip = (request.query_params.get(key, "") for key in ("run", "data", "clip"))
     if not (name and clip):
         raise RequestError("The link must name a run and a clip: run=NAME&clip=ID.")
-    dataset = site.workspace.path(data) if data else None
-    return answer(site.explanations.of(site.workspace.run(name), dataset, clip))
+    run = site.workspace.run(name)
+    data = data or (site.runs.of(name).dataset if isinstance(run, Path) else None) or ""
+    if not data:
+        raise RequestError("The data set of this run is not in this folder. Add data=NAME, a data set that is.")
+    return answer(site.explanations.of(run, site.workspace.path(data), clip))
 
 
 routes = [Route("/v1/explain", explanation)]

@@ -1,4 +1,4 @@
-"""Jobs: trainings and extractions that go on while the page is closed, watched, stopped and continued here."""
+"""The pages of jobs: trainings and extractions, which continue while the page is closed."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from selfmm.api import parts
 from selfmm.app.jobs import Job
 from selfmm.app.pages import answer, page, path_part, site_of
 from selfmm.app.site import Site
 
 STATUS = {
-    "waiting": "It waits for another job to end.",
-    "running": "It is running. You can close this page; it goes on.",
+    "waiting": "It is waiting for another job to end.",
+    "running": "It is running. You can close this page; it continues.",
     "finished": "It is finished.",
     "failed": "It failed.",
-    "stopped": "It was stopped. What it had finished is kept, and Resume continues from there.",
-    "interrupted": "Its process was killed, or this machine was restarted. What it had finished is kept, and Resume "
+    "stopped": "It was stopped. What it finished is saved, and Resume continues from there.",
+    "interrupted": "Its process was killed, or this machine was restarted. What it finished is saved, and Resume "
     "continues from there.",
 }
 
 
 def jobs(request: Request) -> Response:
-    """The page with all jobs."""
+    """Return the page with all jobs."""
     site = site_of(request)
     return page(request, "jobs.html", jobs=[described(site, job) for job in site.jobs.all()])
 
 
 def job(request: Request) -> Response:
-    """The page of a job."""
+    """Return the page of a job."""
     site = site_of(request)
     content = described(site, site.jobs.get(request.path_params["job"]), log=True)
     return page(request, "job.html", job=content, statuses=STATUS)
@@ -43,7 +44,7 @@ def described(site: Site, job: Job, *, log: bool = False) -> dict[str, Any]:
     progress = site.jobs.progress(job.id) if job.status == "running" else None
     made = site.workspace.name_of(job.out) if job.out else None
     exists = bool(made) and (site.workspace.root / str(made)).exists()
-    kind = "runs" if exists and not (site.workspace.root / str(made) / "dataset.json").is_file() else "data"
+    kind = "runs" if exists and not (site.workspace.root / str(made) / parts.MANIFEST).is_file() else "data"
     content = {
         "id": job.id,
         "title": job.title,

@@ -1,4 +1,4 @@
-"""The labels per modality that a run generated: how far to trust them, and each clip's."""
+"""The page about the labels per modality that a run generated: how far to trust them, and those of each clip."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
-from selfmm.app.pages import answer, page, site_of
+from selfmm.app.pages import answer, discreet, page, site_of
 from selfmm.app.run_table import Summary
 
 _MEANINGS = {
@@ -22,19 +22,20 @@ _MEANINGS = {
 
 
 def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
-    """The page about the labels of a run."""
+    """Return the page about the labels of a run."""
     folder = parts.RunFolder(site_of(request).workspace.path(run.name))
     problem = ""
     if run.seeds:
         problem = "These are several seeds. Open one of them to see the labels that it generated."
     elif run.labels != "generated":
-        problem = str(folder.no_labels_error(folder.info()))
+        problem = discreet(request, str(folder.no_labels_error(folder.info())))
     return page(request, "labels.html", **common, title=run.name, problem=problem, meanings=_MEANINGS)
 
 
 def labels(request: Request) -> Response:
-    """Return everything that the page shows; the first time, the labels are audited, which takes some seconds."""
-    file = site_of(request).analyses.labels(_run(request))
+    """Return all that the page shows. The first time, the labels are audited, which takes some seconds."""
+    run, site = _run(request), site_of(request)
+    file = site.analyses.labels(run, words=not site.runs.of(request.query_params["run"]).outside)
     return FileResponse(file, media_type="application/json")
 
 
@@ -43,27 +44,36 @@ def one_clip(request: Request) -> Response:
     folder, clip = parts.RunFolder(_run(request)), request.query_params.get("clip", "")
     own = folder.labels(clip)
     groups = {str(name): rows.sort_values("epoch") for name, rows in own.groupby("modality", sort=False)}
+
+    def last(column: str) -> dict[str, str]:
+        return {name: str(rows[column].iloc[-1]) for name, rows in groups.items() if column in rows}
+
     return answer(
         {
             "clip": clip,
             "m": float(own["m_label"].iloc[0]) if len(own) else None,
             "epochs": {name: rows["epoch"].astype(int).tolist() for name, rows in groups.items()},
             "labels": {name: rows["u_label"].astype(float).round(3).tolist() for name, rows in groups.items()},
-            "outcomes": {name: str(rows["outcome"].iloc[-1]) for name, rows in groups.items()}
-            if "outcome" in own
-            else {},
-            "made": {name: str(rows["made"].iloc[-1]) for name, rows in groups.items()} if "made" in own else {},
+            "outcomes": last("outcome"),
+            "made": last("made"),
         }
     )
 
 
 def table(request: Request) -> Response:
-    """Return the labels as a file: ``as`` is csv, parquet, xlsx, or md for the data card."""
+    """Return the labels as a file: ``as`` is csv, parquet, xlsx, or md for the data card.
+
+    Raises:
+        RequestError: if the data set, whose words the file has, lies outside the folder that is shown.
+    """
     suffix = request.query_params.get("as", "csv")
     if suffix not in ("csv", "parquet", "xlsx", "md"):
         raise RequestError(f"Labels are written as csv, parquet or xlsx, not as {suffix[:20]!r}.")
+    run, site = _run(request), site_of(request)
+    if site.runs.of(request.query_params["run"]).outside:
+        raise RequestError("The data set of this run is not in this folder. Use selfmm labels in a terminal.")
     long = request.query_params.get("long") == "1"
-    file = site_of(request).analyses.table(_run(request), f".{'csv' if suffix == 'md' else suffix}", long=long)
+    file = site.analyses.table(run, f".{'csv' if suffix == 'md' else suffix}", long=long)
     file = file.with_suffix(f".{suffix}")
     return FileResponse(file, filename=file.name)
 

@@ -1,4 +1,4 @@
-"""What the page of a run asks for after it is shown: epochs, scores of clips, the pictures of the report."""
+"""What the page of a run requests after it is shown: epochs, scores of clips, the pictures of the report."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def clips(request: Request) -> Response:
     else:
         table = table.head(0)
     ids = table["id"].astype(str).tolist()
-    words = texts(folder)
+    words = texts(site_of(request).workspace, folder)
     return answer(
         {
             "split": split,
@@ -121,9 +121,15 @@ def picture(request: Request) -> Response:
 
 
 def report(request: Request) -> Response:
-    """Return the report as one page to keep."""
-    _, folder = folder_of(request)
-    file = site_of(request).analyses.report(folder.path) / "report.html"
+    """Return the report as one page to keep.
+
+    Raises:
+        RequestError: if the data set, whose clips the report shows, lies outside the folder that is shown.
+    """
+    (name, folder), site = folder_of(request), site_of(request)
+    if site.runs.of(name).outside:
+        raise RequestError(f"The data set of this run is not in this folder. Run in a terminal: selfmm report {name}")
+    file = site.analyses.report(folder.path) / "report.html"
     return FileResponse(file, filename=f"{parts.safe_name(folder.path.name)}-report.html", media_type="text/html")
 
 

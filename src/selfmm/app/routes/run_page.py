@@ -1,4 +1,4 @@
-"""The page of a run: what its scores are worth, how it was trained, and where it is wrong."""
+"""The page of a run: what its scores are worth, how it was trained, and its largest errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VIEWS = {"": "Overview", "labels": "Labels", "explain": "Explain"}
 
 
 def show(request: Request) -> Response:
-    """The page of a run or of a folder of seeds; ``view`` in the link names a part of it."""
+    """Return the page of a run or of a folder of seeds; ``view`` in the link names a part of it."""
     site, name = site_of(request), request.path_params["name"].rstrip("/") or "."
     path = site.workspace.path(name)
     if name == "." and not (path / "run.json").is_file() and not _members(site, name):
@@ -36,7 +36,7 @@ def show(request: Request) -> Response:
     summary, view = site.runs.of(name), request.query_params.get("view", "")
     if view not in VIEWS:
         raise RequestError(f"A run has no part {view[:40]!r}. Choose one of: overview, labels, explain.")
-    if summary.state == "damaged" and not summary.model:
+    if summary.state == "damaged":
         return page(request, "run_damaged.html", run=summary, members=_members(site, name))
     common = {"run": summary, "view": view, "views": _views(summary), "has_labels": summary.labels == "generated"}
     if view == "labels":
@@ -77,33 +77,24 @@ def _overview(request: Request, site: Site, path: Path, run: Summary, common: di
         rivals=[other for other in rivals if not other.startswith(f"{run.name}/")][:100],
         members=_members(site, run.name) if run.seeds else [],
         settings=[(key, setting_text(value)) for key, value in run.settings.items() if not key.startswith("_")],
-        facts=_facts(folder, run, info),
-        **(_scores(folder, run) if finished else _NO_SCORES),
+        facts=_facts(site, folder, run, info),
+        **(_scores(site, folder, run) if finished else _NO_SCORES),
     )
 
 
-_NO_SCORES: dict[str, Any] = {
-    "cautions": [],
-    "notes": [],
-    "headline": "",
-    "worth": [],
-    "worth_heads": (),
-    "worth_title": "",
-    "worth_notes": [],
-    "splits": [],
-    "metrics": [],
-    "tasks": [],
-    "task_metrics": [],
-    "task_split": "",
-    "worst": [],
-    "worst_split": "",
-}
+_NO_SCORES: dict[str, Any] = dict.fromkeys(
+    (
+        *("cautions", "notes", "headline", "worth", "worth_heads", "worth_title", "worth_notes"),
+        *("splits", "metrics", "tasks", "task_metrics", "task_split", "worst", "worst_split"),
+    ),
+    (),
+)
 
 
 def _about(run: Summary, info: Any) -> str:
-    """Return in a sentence where the labels per modality came from."""
+    """Return, in a sentence, where the labels per modality came from."""
     if run.closed_form:
-        return "It was fitted at once, to the rated clips, on top of the starter; no epochs, no labels per modality."
+        return "It was fitted to the rated clips in closed form, on top of the starter, without labels per modality."
     return {
         "generated": f"Its labels per modality were generated, by the rule {run.settings.get('labels.rule', '')}.",
         "human": "Its labels per modality were given by people.",
@@ -111,7 +102,7 @@ def _about(run: Summary, info: Any) -> str:
     }.get(info.labels, "")
 
 
-def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
+def _scores(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
     worth = run.worth
     neutral = parts.LabelScale.of(run.label_range).neutral
     first = next(iter(folder.finished.values())) if isinstance(folder, parts.SeedsFolder) else folder
@@ -132,7 +123,7 @@ def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
         "cautions": parts.cautions(worth),
         "notes": [
             *folder.notes(),
-            *([_GONE] if run.gone else []),
+            *([_GONE] if run.gone else [_OUTSIDE] if run.outside else []),
             *([_SEEDS] if run.seeds else []),
         ],
         "headline": headline(worth),
@@ -147,15 +138,18 @@ def _scores(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
         "tasks": [] if run.seeds else [_task(task) for task in tasks],
         "task_metrics": [] if run.seeds else parts.metric_rows(tasks, neutral),
         "task_split": SPLIT_NAMES[last],
-        **_worst(folder, run),
+        **_worst(site, folder, run),
     }
 
 
 _SEEDS = (
-    "The worth is that of the means of the seeds' scores. The metrics below are means of those of each seed, which are "
-    "a little worse."
+    "What the scores are worth is that of their mean over seeds. The metrics below are means over seeds, which are a "
+    "little worse."
 )
 _GONE = "Its data set was moved or deleted, so the words of its clips cannot be shown."
+_OUTSIDE = (
+    "Its data set is not in this folder, so its clips are not shown. Start `selfmm app` for a folder that holds both."
+)
 
 
 def _known(values: Any) -> dict[str, float | None]:
@@ -167,7 +161,7 @@ def _task(task: str) -> str:
 
 
 def headline(worth: parts.RunWorth | None) -> str:
-    """Return in two sentences what the fused score is worth."""
+    """Return, in two sentences, what the fused score is worth."""
     if worth is None or not (fused := worth.scores[parts.FUSION]).clips:
         return ""
     what = parts.worth_title(worth).partition(", on ")[2]
@@ -183,7 +177,7 @@ def headline(worth: parts.RunWorth | None) -> str:
     return text
 
 
-def _worst(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
+def _worst(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
     """Return the validation clips with the largest errors, or those of another split if no validation clip has a
     label."""
     table = predictions(folder)
@@ -194,7 +188,7 @@ def _worst(folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
     table = table[table["split"] == split]
     error = (table["score"] - table["label"]).abs().sort_values(ascending=False, kind="stable")
     rows = table.loc[error.index[:_WORST]]
-    words = texts(folder)
+    words = texts(site.workspace, folder)
     band = math.nan if run.worth is None else run.worth.scores[parts.FUSION].band
     worst = [
         {
@@ -224,7 +218,7 @@ def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
     """Return the command that trains the same again."""
     if job is not None and job.commands:
         return f"selfmm {shlex.join(job.commands[-1])}"
-    place = site.workspace.name_of(info.dataset_path) or info.dataset_path
+    place = run.dataset or "DATA"  # never a path outside the folder
     name = run.name if not run.seeds else f"{run.name}/{next(iter(_members(site, run.name)), '')}"
     words = ["train", place, "--preset", f"{name}/settings.toml"]
     if info.code_sha256:
@@ -239,13 +233,13 @@ def _members(site: Site, name: str) -> list[str]:
     return sorted(file.parent.name for file in (site.workspace.root / name).glob("seed-*/run.json"))
 
 
-def _facts(folder: parts.RunFolder, run: Summary, info: Any) -> list[tuple[str, str]]:
+def _facts(site: Site, folder: parts.RunFolder, run: Summary, info: Any) -> list[tuple[str, str]]:
     """Return what is known about the training, as pairs of a name and a text."""
     facts = [("trained with", f"selfmm {info.selfmm}")]
     if info.parameters:
         facts.append(("parameters", f"{info.parameters:,}, of which {info.trained_parameters:,} were trained"))
     if info.start is not None:
-        facts.append(("started from", info.start.run))
+        facts.append(("started from", site.workspace.name_of(info.start.run) or Path(info.start.run).name))
     if run.state == "finished" and not run.seeds:
         with suppress(api.RunError, KeyError, ValueError):
             history, best = folder.history(), int(folder.metrics()["best_epoch"])

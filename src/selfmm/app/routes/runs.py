@@ -25,7 +25,7 @@ _STATES = ("finished", "training", "unfinished", "damaged")
 
 
 def table(request: Request) -> Response:
-    """The table of all runs; the link says which are shown, and in which order."""
+    """Return the page with the table of runs; the link names which are shown, and in which order."""
     site = site_of(request)
     if "compare" in request.query_params:
         return RedirectResponse(f"/runs/compare?{request.url.query}", status_code=303)
@@ -101,7 +101,7 @@ def _head(keys: Sequence[str], runs: Sequence[Summary]) -> dict[str, str]:
 
 
 def _best(run: Summary, runs: Sequence[Summary]) -> bool:
-    """Whether a run has the lowest validation error of all finished runs on its data set, of two or more."""
+    """Return whether a run has the lowest validation error of two or more finished runs on its data set."""
     rivals = [other for other in runs if other.data == run.data and other.state == "finished"]
     values = {other.name: other.value("valid", ("mae",))[1] for other in rivals}
     known = [value for value in values.values() if not math.isnan(value)]
@@ -136,7 +136,7 @@ def _cell(run: Summary, split: str, keys: Sequence[str]) -> dict[str, str]:
 
 
 def _figure(key: str, value: float) -> str:
-    """Return a metric with the digits that a few hundred clips can tell apart."""
+    """Return a metric with as many digits as a few hundred clips justify."""
     text = f"{value:.3f}" if key in ("mae", "corr") else f"{100 * value:.1f}"
     return text.replace("-", "−")
 
@@ -152,7 +152,7 @@ def worth_text(worth: parts.Worth) -> str:
 
 
 def state_text(run: Summary) -> str:
-    """Return how far a run is, in a sentence; empty if it is finished and whole."""
+    """Return the state of a run, in a sentence; empty if it is finished and undamaged."""
     if run.state == "training":
         return f"Being trained; {parts.count(run.epochs, 'epoch')} finished." if run.epochs else "Being trained."
     if run.state == "unfinished" and not run.seeds:
@@ -164,13 +164,13 @@ def state_text(run: Summary) -> str:
 
 
 def when(seconds: float) -> str:
-    """Return a time of the past for people to read."""
+    """Return a past time for people to read, such as ``2 hours ago``."""
     ago = time.time() - seconds
+    if ago >= 14 * 86400:
+        return time.strftime("%Y-%m-%d", time.localtime(seconds))
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if ago >= size and (unit != "day" or ago < 14 * size):
+        if ago >= size:
             return f"{parts.count(int(ago // size), unit)} ago"
-        if unit == "day" and ago >= 14 * size:
-            return time.strftime("%Y-%m-%d", time.localtime(seconds))
     return "just now"
 
 

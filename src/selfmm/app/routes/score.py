@@ -1,4 +1,4 @@
-"""The Score screen: recordings that are dropped, recorded or in the folder, and sentences."""
+"""The Score screen: recordings that are dropped, recorded, or in the folder; and sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import io
 import mimetypes
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +35,17 @@ def screen(request: Request) -> Response:
     site = site_of(request)
     site.scores.warm()
     folder = request.query_params.get("folder", "")
-    recordings: list[str] = []
-    more = 0
-    if folder:
-        names = _recordings(site.workspace.path(folder))
-        recordings = [name if folder == "." else f"{folder}/{name}" for name in names[:_LISTED]]
-        more = max(len(names) - _LISTED, 0)
+    names = _recordings(site.workspace.path(folder)) if folder else []
     return page(
         request,
         "score.html",
-        runs=_runs(request),
+        runs=site_of(request).workspace.items("run", "seeds"),
         run=request.query_params.get("run", parts.STARTER),
         limit=site.limits.upload,
         longest=site.limits.text,
         shown=folder,
-        recordings=recordings,
-        more=more,
+        recordings=[name if folder == "." else f"{folder}/{name}" for name in names[:_LISTED]],
+        more=max(len(names) - _LISTED, 0),
         folders=[item for item in site.workspace.items("recordings") if item.name != folder][:8],
     )
 
@@ -66,26 +60,23 @@ def clip(request: Request) -> Response:
         "score_clip.html",
         entry=entry,
         sound_only=kind.startswith("audio/"),
-        runs=_runs(request),
+        runs=site_of(request).workspace.items("run", "seeds"),
         run=request.query_params.get("run", parts.STARTER),
     )
 
 
 def listed(request: Request) -> Response:
-    """Return the entries with their state for one run; of a folder with ``folder``, its recordings."""
-    scores = site_of(request).scores
-    wish = _wish(request)
+    """Return the entries with their state for one run."""
+    scores, wish = site_of(request).scores, _wish(request)
     rows = []
     for entry in scores.all():
-        state = scores.state(entry, wish)
-        state.pop("spans", None)
-        state.pop("early", None)
-        rows.append({"id": entry.id, "name": entry.name, "here": entry.here, "created": entry.created, **state})
+        short = {key: value for key, value in scores.state(entry, wish).items() if key not in ("spans", "early")}
+        rows.append({"id": entry.id, "name": entry.name, "here": entry.here, "created": entry.created, **short})
     return answer({"entries": rows})
 
 
 async def add(request: Request) -> Response:
-    """Take a recording: its bytes, with ``name``; or JSON with ``path``, a recording in the folder. It is scored."""
+    """Add a recording and score it: its bytes, with ``name``; or JSON with ``path``, its name in the folder."""
     scores = site_of(request).scores
     if request.headers.get("content-type", "").startswith("application/json"):
         content = await json_of(request)
@@ -121,7 +112,7 @@ async def _receive(request: Request, name: str) -> Entry:
 
 
 def state(request: Request) -> Response:
-    """Return how far an entry is scored, see :meth:`selfmm.app.scores.Scores.state`."""
+    """Return the state of an entry, see :meth:`selfmm.app.scores.Scores.state`."""
     scores, entry = _entry(request)
     try:
         seen = max(int(request.query_params.get("seen", "0")), 0)
@@ -181,7 +172,7 @@ def result(request: Request) -> Response:
 
 
 def piece(request: Request) -> Response:
-    """Return a piece of the lanes at their full rate."""
+    """Return part of the lanes at their full rate."""
     scores, entry = _entry(request)
     return _packed(request, scores.file(entry, _wish(request), f"lanes-{request.path_params['number']}.json"))
 
@@ -201,7 +192,8 @@ def export(request: Request) -> Response:
     if ending not in _FILES:
         raise NotHereError("There is no such file.")
     path = scores.file(entry, _wish(request), f"scores.{ending}")
-    return FileResponse(path, filename=f"{Path(entry.name).stem[:100] or 'scores'}-scores.{ending}")
+    name = f"{Path(entry.name).stem[:100] or 'scores'}-scores.{ending}"
+    return FileResponse(path, filename=name.encode("utf-8", "replace").decode())
 
 
 def media(request: Request) -> Response:
@@ -211,8 +203,7 @@ def media(request: Request) -> Response:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     if not kind.startswith(("video/", "audio/")):
         kind = "application/octet-stream"  # never a page
-    headers = {"content-disposition": "inline"}
-    return FileResponse(path, media_type=kind, headers=headers)
+    return FileResponse(path, media_type=kind, headers={"content-disposition": "inline"})
 
 
 def table(request: Request) -> Response:
@@ -233,7 +224,7 @@ def table(request: Request) -> Response:
     writer.writeheader()
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     headers = {"content-disposition": 'attachment; filename="scores.csv"'}
-    return Response(text.getvalue(), media_type="text/csv", headers=headers)
+    return Response(text.getvalue().encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
 async def sentences(request: Request) -> Response:
@@ -256,8 +247,9 @@ async def sentences(request: Request) -> Response:
     if not await run_in_threadpool(task.wait, _PATIENCE):
         task.cancel()
         raise BusyError("Something else is being scored at the moment. Try again when it is done.")
+    task.raise_error()
     if task.status != "finished":
-        raise api.SelfmmError(task.error or "The scoring was stopped.")
+        raise api.SelfmmError("The scoring was stopped. Try again.")
     return answer({"predictions": predictions})
 
 
@@ -283,12 +275,9 @@ def _seconds(value: Any) -> float | None:
     return round(seconds, 3)
 
 
-def _runs(request: Request) -> list[dict[str, str]]:
-    items = site_of(request).workspace.items("run", "seeds")
-    return [asdict(item) for item in items]
-
-
 def _recordings(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise NotHereError(f"{folder.name[:200]!r} is not a folder. Choose a folder with recordings.")
     return sorted(
         file.name
         for file in folder.iterdir()
@@ -297,8 +286,8 @@ def _recordings(folder: Path) -> list[str]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a cell of a CSV file. A spreadsheet must not take a text for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
+    """Return a cell of a CSV file. A spreadsheet must not take text for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 routes = [

@@ -30,7 +30,7 @@ _FOR_RECORDINGS = ("text", "run", "explain", "window", "hop", "by_sentence", "la
 
 
 async def predict(request: Request) -> Response:
-    """Score a recording, which is sent as a form; or sentences, as JSON."""
+    """Score a recording, sent as a form; or sentences, sent as JSON."""
     service = service_of(request)
     service.scoring.check()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -42,7 +42,7 @@ async def predict(request: Request) -> Response:
             '(application/json): {"text": "I loved it"}.'
         )
     if service.scratch.count >= service.scoring.workers + service.scoring.most_waiting:
-        raise BusyError("Too many recordings are being sent. Try again in a while.")
+        raise BusyError("Too many recordings are being sent. Try again later.")
     with service.scratch.folder() as folder:
         form = await receive(request, folder)
         content = _recording(service, form)
@@ -52,7 +52,7 @@ async def predict(request: Request) -> Response:
 
 
 def health(request: Request) -> Response:
-    """Return whether the server takes requests. Only whoever has the token learns more."""
+    """Return whether the server accepts requests. With the token, the answer says more."""
     service = service_of(request)
     scoring = service.scoring
     content: dict[str, Any] = {"status": "stopping" if scoring.stopping else "ready", "ready": not scoring.stopping}
@@ -63,7 +63,7 @@ def health(request: Request) -> Response:
 
 
 def runs(request: Request) -> Response:
-    """Return the runs that can score; the first is the one that is used if none is named."""
+    """Return the runs that can score, the default first."""
     offered = service_of(request).runs
     described = [describe(offered, name) for name in offered.names()]
     for run in described:
@@ -86,7 +86,7 @@ def description() -> dict[str, Any]:
 
 
 async def _run(request: Request, service: Service, content: Mapping[str, Any], form: Form | None = None) -> list[Any]:
-    """Let a worker score, and return the predictions; if the client goes away, the task is cancelled."""
+    """Let a worker score, and return the predictions. If the client disconnects, cancel the task."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     events: list[Mapping[str, Any]] = []
 
@@ -101,18 +101,13 @@ async def _run(request: Request, service: Service, content: Mapping[str, Any], f
     finally:
         for wait in waits:
             wait.cancel()
-        task.cancel()  # does nothing if it is over
+        task.cancel()  # has no effect on a finished task
     if task.status == "cancelled":
         raise ClientDisconnect
-    failure = next((event["failure"]["reason"] for event in events if "failure" in event), None)
-    problem = ScoringError(failure, "MediaError") if failure else None
-    if task.status == "failed":
-        problem = ScoringError(task.error, task.error_kind)
-    if problem is not None:
-        shown = str(problem)
-        if form is not None:
-            shown = shown.replace(str(form.recording), form.title)
-        raise ScoringError(shown, problem.kind)
+    failure = next((event["failure"]["reason"] for event in events if "failure" in event), "")
+    error, kind = (task.error, task.error_kind) if task.status == "failed" else (failure, "MediaError")
+    if error:
+        raise ScoringError(error if form is None else error.replace(str(form.recording), form.title), kind)
     return [event["prediction"] for event in events if "prediction" in event]
 
 
@@ -183,7 +178,7 @@ def _check_texts(texts: list[str], limits: Limits) -> None:
     if len(texts) > limits.texts or sum(map(len, texts)) > limits.text:
         raise TooLargeError(f"One request may have {limits.texts:,} sentences and {limits.text:,} characters at most.")
     if re.search("[\0\ud800-\udfff]", "".join(texts)):
-        raise RequestError("A text has characters that do not exist: nulls, or halves of pairs.")
+        raise RequestError("A text has characters that are not allowed: null characters, or unpaired surrogates.")
 
 
 def _flag(fields: Mapping[str, Any], name: str) -> bool:

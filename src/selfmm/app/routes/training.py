@@ -1,4 +1,4 @@
-"""Train a model from the page: a form, and the job that it starts."""
+"""The page that trains a model: a form, and the job that it starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.routing import Route
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError, RequestError
-from selfmm.app.pages import answer, page, site_of
+from selfmm.app.pages import answer, json_of, page, site_of
 from selfmm.app.site import Site
 
 MODELS = {
@@ -36,16 +36,16 @@ _PRESETS = {
 }
 _FIELDS = ("data", "model", "preset", "start", "seed", "name")
 _NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
-_LOWEST_SEED, _HIGHEST_SEED = 0, 2**31 - 1
+_HIGHEST_SEED = 2**31 - 1
 
 
 def form(request: Request) -> Response:
-    """The form; the link may name the data set and more, as its fields are called."""
+    """Return the form; parameters of the link fill in the fields of the same names."""
     site = site_of(request)
     values = {field: request.query_params.get(field, "") for field in _FIELDS}
     datasets = [item.name for item in site.workspace.items("dataset")]
     if values["data"] and values["data"] not in datasets:
-        site.workspace.path(values["data"])  # says that it is not there
+        site.workspace.path(values["data"])  # raises NotHereError if it does not exist
     values["data"] = values["data"] or (datasets[0] if len(datasets) == 1 else "")
     values["seed"] = values["seed"] or "1111"
     return page(
@@ -63,7 +63,7 @@ def form(request: Request) -> Response:
 
 
 def _facts(site: Site, name: str) -> dict[str, Any]:
-    """Return what the form says about a data set: its clips and rated clips, or why it cannot be used."""
+    """Return the number of clips and of rated clips of a data set, or why it cannot be used."""
     try:
         dataset = api.open_dataset(site.workspace.path(name))
         rated = dataset.samples["split"][~np.isnan(dataset.labels())]
@@ -92,22 +92,22 @@ def command(site: Site, values: Mapping[str, str]) -> list[str]:
     if not data:
         raise RequestError("Choose a data set.")
     if not (site.workspace.path(data) / parts.MANIFEST).is_file():
-        raise RequestError(f"{data[:200]!r} is not a data set. Choose one of the list.")
+        raise RequestError(f"{data[:200]!r} is not a data set. Choose one from the list.")
     words = ["train", _argument(data)]
     if model := values.get("model", ""):
         if model not in parts.MODELS:
-            raise RequestError(f"There is no model {model[:60]!r}. Choose one of the list.")
+            raise RequestError(f"There is no model {model[:60]!r}. Choose one from the list.")
         words += ["--model", model]
     if preset := values.get("preset", ""):
         if preset not in parts.PRESETS:
-            raise RequestError(f"There is no preset {preset[:60]!r}. Choose one of the list.")
+            raise RequestError(f"There is no preset {preset[:60]!r}. Choose one from the list.")
         words += ["--preset", preset]
     if start := values.get("start", ""):
         if start != parts.STARTER and not (site.workspace.path(start) / "run.json").is_file():
-            raise RequestError(f"{start[:200]!r} is not a run. Choose one of the list.")
+            raise RequestError(f"{start[:200]!r} is not a run. Choose one from the list.")
         words += ["--start", _argument(start)]
     if seed := values.get("seed", "").strip():
-        if not seed.isdecimal() or not _LOWEST_SEED <= int(seed) <= _HIGHEST_SEED:
+        if not seed.isdecimal() or len(seed) > len(str(_HIGHEST_SEED)) or int(seed) > _HIGHEST_SEED:
             raise RequestError(f"The seed is {seed[:20]!r}: give a whole number from 0 to {_HIGHEST_SEED}.")
         words += ["--seed", seed]
     return [*words, "--out", _new_name(site, name), "--resume"]
@@ -131,26 +131,23 @@ def _new_name(site: Site, name: str) -> str:
         )
     inside = site.workspace.name_of(name)
     if inside is None:
-        raise RequestError(f"{name!r} leads out of this folder. Give another name, such as runs/first.")
+        raise RequestError(f"{name!r} is outside this folder. Give another name, such as runs/first.")
     if (site.workspace.root / inside).exists():
-        raise RequestError(f"There is something called {name!r} already. Give the run another name.")
+        raise RequestError(f"{name!r} already exists. Give the run another name.")
     parents = [site.workspace.root / parent for parent in PurePosixPath(inside).parents]
     if any((parent / file).is_file() for parent in parents for file in (parts.MANIFEST, "run.json")):
-        raise RequestError(f"{name!r} would lie in a data set or a run. Give a name such as runs/first.")
+        raise RequestError(f"{name!r} would be inside a data set or a run. Give a name such as runs/first.")
     if any(job.out == inside and not job.over for job in site.jobs.all()):
-        raise RequestError(f"A job that makes {name!r} is under way. Give the run another name.")
+        raise RequestError(f"A job that makes {name!r} is not finished yet. Give the run another name.")
     return inside
 
 
 async def start(request: Request) -> Response:
-    """Start a training; the body has the fields of the form as JSON. With ``only``, nothing is started: the answer is
-    the command, or what is wrong with a field."""
-    try:
-        content = await request.json()
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise RequestError("The fields of the form must be sent as JSON.")
+    """Start a training; the body has the fields of the form as JSON.
+
+    With ``only``, start nothing, and return the command, or what is wrong with a field.
+    """
+    content = await json_of(request)
     values = {field: str(content.get(field, "")) for field in _FIELDS}
     return await run_in_threadpool(_start, site_of(request), values, bool(content.get("only")))
 

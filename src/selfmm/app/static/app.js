@@ -119,3 +119,15 @@ export function waiting(box, words) {
 export async function poll(look, every = 700) {
   while (!(await look())) await new Promise((done) => setTimeout(done, document.hidden ? every * 5 : every));
 }
+
+/** Copy the text of one element when another one is clicked. */
+export function copyOnClick(button, source) {
+  document.getElementById(button)?.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(document.getElementById(source).textContent);
+      notify("Copied.");
+    } catch {
+      notify("The browser does not allow copying. Select the command instead.", "error");
+    }
+  });
+}

@@ -16,7 +16,7 @@ document.getElementById("swap").addEventListener("click", () => {
 });
 
 const box = document.getElementById("compared");
-if (box) attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "The two runs could not be compared. The message below says why.")));
+if (box) attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "The two runs could not be compared. The message below explains why.")));
 
 async function show() {
   const { a, b, split, data } = box.dataset;
@@ -129,11 +129,11 @@ function verdict(summary) {
   const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(0)} %`);
   const sentence = () => {
     const { difference } = summary;
-    if (!difference) return "How sure the difference is cannot be told from these clips.";
+    if (!difference) return "These clips do not show how certain the difference is.";
     const size = Math.abs(difference.value).toFixed(3);
     const where = `${summary.clips} clips${difference.recordings > 1 ? ` of ${difference.recordings} recordings` : ""}`;
     const range = `its 95 % interval goes from ${signed(difference.low, 3)} to ${signed(difference.high, 3)}`;
-    if (difference.verdict === "open") return `On ${where}, the two cannot be told apart: the mean error of B is ${size} ${difference.value < 0 ? "smaller" : "larger"}, and ${range}, which includes 0.`;
+    if (difference.verdict === "open") return `On ${where}, the two cannot be distinguished: the mean error of B is ${size} ${difference.value < 0 ? "smaller" : "larger"}, and ${range}, which includes 0.`;
     return `On ${where}, ${difference.verdict.toUpperCase()} is better: the mean error of B is ${size} ${difference.value < 0 ? "smaller" : "larger"}, and ${range}.`;
   };
   const tile = (value, text, wins) => element("li", { class: wins ? "wins" : null }, element("b", {}, value), element("span", {}, text));

@@ -1,4 +1,4 @@
-// Curves over epochs, with uPlot; each number can be read off by pointing, or in the table below.
+// Curves over epochs, drawn by uPlot. The pointer or the table below shows each number.
 import { element } from "./app.js";
 import { colour, onLook } from "./plane.js";
 

@@ -4,53 +4,53 @@ import { curve, look } from "./curves.js";
 import { signed } from "./plane.js";
 
 const box = document.getElementById("explanation");
-attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "This score could not be explained. The message below says why.")));
+attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "This score could not be explained. The message below tells you why.")));
 
 async function show() {
   const { run, data, clip, band } = box.dataset;
-  const ready = waiting(box, "The run is loaded and asked. The first time this takes some seconds.");
-  const found = await ask(`/v1/explain?${new URLSearchParams({ run, data, clip })}`).finally(ready);
+  const ready = waiting(box, "The run is being loaded and explains the score. The first time, this takes some seconds.");
+  const explanation = await ask(`/v1/explain?${new URLSearchParams({ run, data, clip })}`).finally(ready);
   const tip = element("p", { class: "tip", "aria-live": "polite" }, "Point at a word or a bar to read what it adds.");
   box.replaceChildren(
-    element("p", { class: "headline" }, headline(found), band ? element("small", {}, band) : ""),
-    element("section", {}, element("h2", {}, "Each modality"), contributions(found, tip), tip,
-      found.lacking.length ? element("p", { class: "soft" }, `The clip has no ${found.lacking.join(" and no ")}.`) : ""),
-    found.words.length ? element("section", {}, element("h2", {}, "Each word"), words(found), strongest(found)) : "",
-    ...found.frames.map((stream, place) => frames(stream, place, found)),
+    element("p", { class: "headline" }, headline(explanation), band ? element("small", {}, band) : ""),
+    element("section", {}, element("h2", {}, "Each modality"), contributions(explanation, tip), tip,
+      explanation.lacking.length ? element("p", { class: "soft" }, `The clip has no ${explanation.lacking.join(" and no ")}.`) : ""),
+    explanation.words.length ? element("section", {}, element("h2", {}, "Each word"), words(explanation), strongest(explanation)) : "",
+    ...explanation.frames.map((stream, place) => frames(stream, place, explanation)),
     element("details", { class: "reading" }, element("summary", {}, "How this is computed, and how far to trust it"),
       element("ul", {},
         element("li", {}, "The score is that of a clip with nothing in it plus what each modality adds: its Shapley value, the mean change over all orders in which the modalities can be added."),
-        element("li", {}, `Words and frames share what the content of their modality adds, by integrated gradients with ${found.steps} steps. ${gaps(found)}`),
-        element("li", {}, "This explains the model, not the person: if the model is wrong about a clip, so are its reasons. What its scores are worth stands on the page of the run."))),
+        element("li", {}, `Words and frames share what the content of their modality adds, by integrated gradients with ${explanation.steps} steps. ${gaps(explanation)}`),
+        element("li", {}, "This explains the model, not the person: if the model is wrong about a clip, so are its reasons. The page of the run shows what its scores are worth."))),
   );
   return true;
 }
 
-function headline(found) {
-  const label = found.labels?.label;
-  const parts = [...found.contributions].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+function headline(explanation) {
+  const label = explanation.labels?.label;
+  const parts = [...explanation.contributions].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const strongest = parts[0];
-  const known = label === undefined || label === null ? "It has no label from people." : `People gave it ${signed(label)}, which is ${Math.abs(found.score - label).toFixed(2)} away.`;
-  const split = found.split === "train" ? " The run has learned from this clip." : "";
-  return `The score is ${signed(found.score)}. ${known}${split} ${strongest ? `${strongest.modality[0].toUpperCase()}${strongest.modality.slice(1)} moves it most, by ${signed(strongest.value)}.` : ""}`;
+  const known = label === undefined || label === null ? "It has no label from people." : `People gave it ${signed(label)}, which is ${Math.abs(explanation.score - label).toFixed(2)} away.`;
+  const split = explanation.split === "train" ? " The run has learned from this clip." : "";
+  return `The score is ${signed(explanation.score)}. ${known}${split} ${strongest ? `${strongest.modality[0].toUpperCase()}${strongest.modality.slice(1)} moves it most, by ${signed(strongest.value)}.` : ""}`;
 }
 
-function gaps(found) {
-  const largest = Math.max(0, ...found.contributions.map((part) => Math.abs(part.gap)));
+function gaps(explanation) {
+  const largest = Math.max(0, ...explanation.contributions.map((part) => Math.abs(part.gap)));
   return `The largest difference between their sum and the whole is ${largest.toFixed(3)}.`;
 }
 
-function contributions(found, tip) {
-  const steps = [{ name: "an empty clip", value: found.base, from: 0, colour: "--strong", words: `A clip with nothing in it would have the score ${signed(found.base)}.` }];
-  let sum = found.base;
-  found.contributions.forEach((part, place) => {
-    const own = found.labels?.[`label_${part.modality}`];
+function contributions(explanation, tip) {
+  const steps = [{ name: "an empty clip", value: explanation.base, from: 0, colour: "--strong", words: `A clip with nothing in it would have the score ${signed(explanation.base)}.` }];
+  let sum = explanation.base;
+  explanation.contributions.forEach((part, place) => {
+    const own = explanation.labels?.[`label_${part.modality}`];
     const alone = part.alone === null ? "" : ` Alone it would give ${signed(part.alone)}.`;
     const person = own === undefined || own === null || Number.isNaN(own) ? "" : ` People gave it ${signed(own)} alone.`;
-    steps.push({ name: part.modality, value: part.value, from: sum, colour: look(part.modality, place).colour, words: `${part.modality} adds ${signed(part.value)}; without it, the score would be ${signed(found.score - part.added)}.${alone}${person}` });
+    steps.push({ name: part.modality, value: part.value, from: sum, colour: look(part.modality, place).colour, words: `${part.modality} adds ${signed(part.value)}; without it, the score would be ${signed(explanation.score - part.added)}.${alone}${person}` });
     sum += part.value;
   });
-  const ends = steps.flatMap((step) => [step.from, step.from + step.value]).concat([0, found.score]);
+  const ends = steps.flatMap((step) => [step.from, step.from + step.value]).concat([0, explanation.score]);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const space = (high - low || 1) * 0.05;
   const place = (value) => (100 * (value - low + space)) / (high - low + 2 * space);
@@ -62,26 +62,26 @@ function contributions(found, tip) {
     const zero = element("u", {});
     zero.style.left = `${place(0)}%`;
     const item = element("li", { tabindex: "0", class: kind ?? null, "aria-label": text }, element("span", {}, name), element("span", { class: "track", "aria-hidden": "true" }, zero, bar), element("span", { class: "number" }, signed(value)));
-    for (const kind_ of ["pointerenter", "focus"]) item.addEventListener(kind_, () => (tip.textContent = text));
+    for (const event of ["pointerenter", "focus"]) item.addEventListener(event, () => (tip.textContent = text));
     return item;
   };
-  return element("ul", { class: "parts" }, steps.map((step) => row(step)), row({ name: "score", value: found.score, from: 0, colour: "--fusion", words: `Together: ${signed(found.score)}.` }, "sum"));
+  return element("ul", { class: "parts" }, steps.map((step) => row(step)), row({ name: "score", value: explanation.score, from: 0, colour: "--fusion", words: `Together: ${signed(explanation.score)}.` }, "sum"));
 }
 
-function words(found) {
-  const largest = Math.max(1e-9, ...found.words.map((word) => Math.abs(word.value)));
+function words(explanation) {
+  const largest = Math.max(1e-9, ...explanation.words.map((word) => Math.abs(word.value)));
   const line = element("p", { class: "spoken" });
-  const told = element("p", { class: "tip", "aria-live": "polite" }, "Point at a word, or use Tab and the arrow keys.");
+  const tip = element("p", { class: "tip", "aria-live": "polite" }, "Point at a word, or use Tab and the arrow keys.");
   let end = 0;
   const buttons = [];
-  found.words.forEach((word, number) => {
-    if (word.start > end) line.append(found.text.slice(end, word.start));
+  explanation.words.forEach((word, number) => {
+    if (word.start > end) line.append(explanation.text.slice(end, word.start));
     const strength = Math.abs(word.value) / largest;
     const button = element("button", { type: "button", tabindex: number ? "-1" : "0", "aria-label": `${word.word}: ${signed(word.value, 3)}` }, word.word);
     const tone = word.value < 0 ? "--negative" : "--positive";
     button.style.background = `color-mix(in srgb, var(${tone}) ${Math.round(strength * 45)}%, transparent)`;
     if (strength > 0.35) button.style.borderBottomColor = `var(${tone})`;
-    const tell = () => (told.textContent = `“${word.word}” ${word.value < 0 ? "lowers" : "raises"} the score by ${Math.abs(word.value).toFixed(3)}.`);
+    const tell = () => (tip.textContent = `“${word.word}” ${word.value < 0 ? "lowers" : "raises"} the score by ${Math.abs(word.value).toFixed(3)}.`);
     button.addEventListener("pointerenter", tell);
     button.addEventListener("focus", tell);
     button.addEventListener("click", tell);
@@ -89,7 +89,7 @@ function words(found) {
     line.append(button);
     end = word.end;
   });
-  line.append(found.text.slice(end));
+  line.append(explanation.text.slice(end));
   line.addEventListener("keydown", (event) => {
     const now = buttons.indexOf(document.activeElement);
     const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: buttons.length - 1 }[event.key];
@@ -99,17 +99,17 @@ function words(found) {
     buttons[to].tabIndex = 0;
     buttons[to].focus();
   });
-  return element("div", {}, line, element("p", { class: "scale" }, "lowers the score", element("i", { "aria-hidden": "true" }), "raises it"), told);
+  return element("div", {}, line, element("p", { class: "scale" }, "lowers the score", element("i", { "aria-hidden": "true" }), "raises it"), tip);
 }
 
-function strongest(found) {
-  const order = [...found.words].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+function strongest(explanation) {
+  const order = [...explanation.words].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   return element("details", { class: "reading" }, element("summary", {}, "The words as a table"),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The words as a table" }, element("table", { class: "figures" }, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "word"), element("th", { scope: "col", class: "number" }, "adds"))), element("tbody", {}, order.map((word) => element("tr", {}, element("th", { scope: "row" }, word.word), element("td", { class: `number ${word.value < 0 ? "negative" : "positive"}` }, signed(word.value, 3))))))));
 }
 
-function frames(stream, place, found) {
-  const { colour } = look(stream.modality, found.contributions.findIndex((part) => part.modality === stream.modality));
+function frames(stream, place, explanation) {
+  const { colour } = look(stream.modality, explanation.contributions.findIndex((part) => part.modality === stream.modality));
   const times = stream.curve.map((_, number) => (stream.rate ? number / stream.rate : number));
   const section = element("section", {}, element("h2", {}, `Each moment: ${stream.modality}`),
     element("p", { class: "soft" }, `What each frame adds to the score${stream.rate ? ", over the seconds of the clip" : "; the data set does not say how many frames a second has"}. The strongest is frame ${stream.peak}, mostly by ${stream.peak_column}.`));

@@ -62,7 +62,7 @@ async function watch() {
 function act(name, path) {
   get(name).addEventListener("click", async () => {
     get(name).disabled = true;
-    if (name === "stop") get("sentence").textContent = "It is asked to stop, and saves what it has. Press Stop again to end it at once.";
+    if (name === "stop") get("sentence").textContent = "It is stopping, and saves what it has. Press Stop again to end it immediately.";
     const job = await attempt(() => ask(`/v1/jobs/${id}/${path}`, { method: "POST" }));
     get(name).disabled = false;
     if (job) {

@@ -1,4 +1,4 @@
-// A picture of many clips as points, each of which can be pointed at, reached by keys, and opened.
+// A picture of many clips as points. The pointer or the keys choose a point and open its clip.
 import { element } from "./app.js";
 
 const NEAR = 22; // pixels from a point to the pointer

@@ -1,7 +1,8 @@
 // The page of a run: curves that follow a training, scores against labels, and the report's pictures.
-import { ask, attempt, element, notify, parameters, pathOf, poll, remember } from "./app.js";
+import { ask, attempt, copyOnClick, element, notify, parameters, pathOf, poll, remember } from "./app.js";
 import { training } from "./curves.js";
 import { plane, signed } from "./plane.js";
+import { neutralOf } from "./score_bars.js";
 
 const curves = document.getElementById("curves");
 if (curves) attempt(curves.dataset.live ? follow : once);
@@ -24,7 +25,7 @@ async function follow() {
     if (history.epochs.length !== seen) {
       seen = history.epochs.length;
       if (seen) training(curves, history);
-      else curves.replaceChildren(element("p", { class: "soft" }, "No epoch is finished yet. The first one takes longest, because the text encoder is read."));
+      else curves.replaceChildren(element("p", { class: "soft" }, "No epoch is finished yet. The first one takes longest, because it loads the text encoder."));
       if (seen && history.state === "training") words.textContent = `Epoch ${history.epochs.at(-1)} of at most ${history.most ?? "?"} is finished. The best so far is epoch ${history.best}.`;
     }
     if (history.state === "finished") {
@@ -46,7 +47,7 @@ if (answers) {
       return;
     }
     const [low, high] = clips.range;
-    const neutral = low < 0 && high > 0 ? 0 : (low + high) / 2;
+    const neutral = neutralOf(clips.range);
     const wrong = (index) => (clips.x[index] - neutral) * (clips.y[index] - neutral) < 0;
     const count = clips.id.filter((_, index) => wrong(index)).length;
     plane(answers, {
@@ -97,13 +98,6 @@ document.getElementById("draw")?.addEventListener("click", (event) => {
   });
 });
 
-document.getElementById("report")?.addEventListener("click", () => notify("The report is being made; it is downloaded when it is ready."));
+document.getElementById("report")?.addEventListener("click", () => notify("The report is being written. The download starts when it is ready."));
 
-document.getElementById("copy")?.addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(document.getElementById("command").textContent);
-    notify("Copied.");
-  } catch {
-    notify("The browser does not allow copying. Select the command instead.", "error");
-  }
-});
+copyOnClick("copy", "command");

@@ -1,19 +1,19 @@
-// The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and what epochs did to them.
+// The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and how the epochs changed them.
 import { ask, attempt, element, parameters, pathOf, remember, waiting } from "./app.js";
 import { choiceButtons, clipRows } from "./clip_rows.js";
 import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
 
 const box = document.getElementById("labels");
-attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "The labels could not be read. The message below says why.")));
+attempt(show).then((done) => done || box.replaceChildren(element("p", { class: "problem" }, "The labels could not be read. The message below explains why.")));
 
 async function show() {
   const { run, data } = box.dataset;
-  const ready = waiting(box, "The labels are audited. The first time this takes some seconds.");
-  const found = await ask(`/v1/run-labels?run=${encodeURIComponent(run)}`).finally(ready);
-  const { clips, modalities } = found;
+  const ready = waiting(box, "The labels are being audited. The first time, this takes some seconds.");
+  const audit = await ask(`/v1/run-labels?run=${encodeURIComponent(run)}`).finally(ready);
+  const { clips, modalities } = audit;
   const every = clips.id.map((_, index) => index);
-  const neutral = found.neutral;
+  const neutral = audit.neutral;
   const flipped = (name, index) => (clips[`u_${name}`][index] - neutral) * (clips.m[index] - neutral) < 0;
   const asked = parameters();
   const state = {
@@ -33,15 +33,15 @@ async function show() {
 
   box.replaceChildren(
     element("section", {}, element("h2", {}, "How far to trust them"),
-      element("p", { class: "soft" }, `${found.title[0].toUpperCase()}${found.title.slice(1)}; rule: ${found.rule}.`),
-      element("ul", { class: "verdicts" }, found.verdicts.map(([name, verdict]) => element("li", {}, dot(look(name, modalities.indexOf(name)).colour), element("b", {}, name), `: ${verdict}.`))),
-      found.notes.length ? element("ul", { class: "notes" }, found.notes.map((note) => element("li", {}, coded(sentence(note))))) : "",
-      figures("Audit of the labels", modalities, found.audit),
-      found.recovery.length ? figures("Compared with the known labels of single modalities: u-label | m-label, which a u-label must beat", found.recovered, found.recovery) : ""),
-    element("section", {}, element("h2", {}, "Distribution"), histograms(found)),
-    epochs(found),
+      element("p", { class: "soft" }, `${audit.title[0].toUpperCase()}${audit.title.slice(1)}; rule: ${audit.rule}.`),
+      element("ul", { class: "verdicts" }, audit.verdicts.map(([name, verdict]) => element("li", {}, dot(look(name, modalities.indexOf(name)).colour), element("b", {}, name), `: ${verdict}.`))),
+      audit.notes.length ? element("ul", { class: "notes" }, audit.notes.map((note) => element("li", {}, coded(sentence(note))))) : "",
+      figures("Audit of the labels", modalities, audit.audit),
+      audit.recovery.length ? figures("Compared with the known labels of single modalities: u-label | m-label, which a u-label must beat", audit.recovered, audit.recovery) : ""),
+    element("section", {}, element("h2", {}, "Distribution"), histograms(audit)),
+    epochs(audit),
     element("section", {}, element("h2", {}, "Each clip"),
-      element("p", {}, "A u-label far from its m-label says that this modality alone expresses something else, as in irony; or that the label is wrong. Look at the clip."),
+      element("p", {}, "If a u-label is far from its m-label, this modality alone expresses something else, as in irony; or the label is wrong. Look at the clip."),
       choiceButtons("Modality", modalities.map((name) => [name, name]), state.modality, (name) => {
         state.modality = name;
         remember({ modality: name === modalities[0] ? null : name });
@@ -64,15 +64,15 @@ async function show() {
     const name = state.modality;
     const values = clips[`u_${name}`];
     const known = values.filter((value) => value !== null);
-    const space = (found.range[1] - found.range[0]) * 0.03;
-    const reach = found.range[1] - found.range[0]; // labels far outside the range are drawn at the edge
-    const low = Math.max(Math.min(found.range[0], ...known), found.range[0] - reach) - space;
-    const high = Math.min(Math.max(found.range[1], ...known), found.range[1] + reach) + space;
+    const space = (audit.range[1] - audit.range[0]) * 0.03;
+    const reach = audit.range[1] - audit.range[0]; // labels far outside the range are drawn at the edge
+    const low = Math.max(Math.min(audit.range[0], ...known), audit.range[0] - reach) - space;
+    const high = Math.min(Math.max(audit.range[1], ...known), audit.range[1] + reach) + space;
     const beyond = known.filter((value) => value < low || value > high).length;
     drawn = plane(picture, {
       x: clips.m,
       y: values,
-      xRange: [found.range[0] - space, found.range[1] + space],
+      xRange: [audit.range[0] - space, audit.range[1] + space],
       yRange: [low, high],
       xTitle: "m-label, from people",
       yTitle: `u-label of ${name}`,
@@ -107,12 +107,12 @@ async function show() {
       data ? element("p", { class: "row" }, element("a", { class: "button", href: `/data/${pathOf(data)}?clip=${encodeURIComponent(clips.id[index])}` }, "Open the clip"), element("a", { class: "button", href: `/runs/${pathOf(run)}?view=explain&clip=${encodeURIComponent(clips.id[index])}` }, "Why this score?")) : "",
     );
     remember({ clip: clips.id[index] });
-    if (!found.finished) return; // its labels are not in one file yet
+    if (!audit.finished) return; // its labels are not in one file yet
     await attempt(async () => {
       const past = await ask(`/v1/run-labels-clip?${new URLSearchParams({ run, clip: clips.id[index] })}`);
       for (const name of modalities) made[name].textContent = past.made[name] || past.outcomes[name]?.replaceAll("_", " ") || "–";
       const numbers = Object.values(past.epochs)[0];
-      if (numbers?.length > 1) curve(chart, { title: "Its labels over the epochs", epochs: numbers, best: found.epoch, digits: 2, height: 190, lines: [...modalities.map((name, place) => ({ ...look(name, place), values: past.labels[name] })), { title: "m", values: numbers.map(() => past.m), colour: "--strong", dash: [4, 4] }] });
+      if (numbers?.length > 1) curve(chart, { title: "Its labels over the epochs", epochs: numbers, best: audit.epoch, digits: 2, height: 190, lines: [...modalities.map((name, place) => ({ ...look(name, place), values: past.labels[name] })), { title: "m", values: numbers.map(() => past.m), colour: "--strong", dash: [4, 4] }] });
     });
   }
 
@@ -187,14 +187,14 @@ function figures(title, names, rows) {
 }
 
 /** The distribution of the labels of each modality, with that of the m-labels as a line; a slider goes through epochs. */
-function histograms(found) {
-  const { history, modalities } = found;
-  const slider = element("input", { type: "range", min: 0, max: history.epochs.length - 1, value: Math.max(history.epochs.indexOf(found.epoch), 0), "aria-label": "Epoch" });
+function histograms(audit) {
+  const { history, modalities } = audit;
+  const slider = element("input", { type: "range", min: 0, max: history.epochs.length - 1, value: Math.max(history.epochs.indexOf(audit.epoch), 0), "aria-label": "Epoch" });
   const words = element("span", { class: "soft" });
   const charts = element("div", { class: "curves" });
   const draw = () => {
     const place = Number(slider.value);
-    words.textContent = `epoch ${history.epochs[place]}${history.epochs[place] === found.epoch ? ", of the model" : ""}`;
+    words.textContent = `epoch ${history.epochs[place]}${history.epochs[place] === audit.epoch ? ", of the model" : ""}`;
     charts.replaceChildren(...modalities.map((name, number) => bars(name, look(name, number).colour, history.counts[name][place], history.m, history.edges)));
   };
   slider.addEventListener("input", draw);
@@ -233,16 +233,16 @@ function bars(name, paint, counts, whole, edges) {
 }
 
 /** Curves of the figures that change from epoch to epoch; none for labels that were estimated before training. */
-function epochs(found) {
-  const names = found.modalities.filter((name) => (found.epochs[name]?.epoch.length ?? 0) > 1);
+function epochs(audit) {
+  const names = audit.modalities.filter((name) => (audit.epochs[name]?.epoch.length ?? 0) > 1);
   if (!names.length) return "";
   const curves = element("div", { class: "curves" });
   const section = element("section", {}, element("h2", {}, "What the epochs did"), element("p", { class: "soft" }, "Dotted: the epoch whose weights the run keeps."), curves);
   const titles = { distance_m: ["Mean distance from the m-label", "mean |u − m|"], drift: ["Change since the epoch before", ""], flipped: ["Share with the opposite sign of m", "0 to 1"], separation: ["Separation of the class centres", ""] };
   requestAnimationFrame(() => {
     for (const [key, [title, note]] of Object.entries(titles)) {
-      if (!names.some((name) => found.epochs[name][key]?.some((value) => value !== null))) continue;
-      curve(curves, { title, note, epochs: found.epochs[names[0]].epoch, best: found.epoch, lines: names.map((name, place) => ({ ...look(name, place), values: found.epochs[name][key] })) });
+      if (!names.some((name) => audit.epochs[name][key]?.some((value) => value !== null))) continue;
+      curve(curves, { title, note, epochs: audit.epochs[names[0]].epoch, best: audit.epoch, lines: names.map((name, place) => ({ ...look(name, place), values: audit.epochs[name][key] })) });
     }
   });
   return section;

@@ -2,13 +2,9 @@
 const filters = document.getElementById("filters");
 if (filters) {
   filters.classList.add("live");
-  const apply = () => {
-    for (const field of filters.elements) if (field.name && field.value === "") field.disabled = true; // a short link
-    filters.requestSubmit();
-  };
-  for (const field of filters.querySelectorAll("select, input[type=checkbox]")) field.addEventListener("change", apply);
+  for (const field of filters.querySelectorAll("select, input[type=checkbox]")) field.addEventListener("change", () => filters.requestSubmit());
   filters.addEventListener("submit", () => {
-    for (const field of filters.elements) if (field.name && field.value === "") field.disabled = true;
+    for (const field of filters.elements) if (field.name && field.value === "") field.disabled = true; // a short link
   });
   addEventListener("pageshow", () => {
     for (const field of filters.elements) field.disabled = false;

@@ -119,7 +119,7 @@ async function refresh() {
 
 function row(entry) {
   const name = element("th", { scope: "row", class: "name" }, element("a", { href: link(entry.id), dataset: { key: `name-${entry.id}` } }, entry.name));
-  const remove = element("button", { type: "button", class: "plain", dataset: { key: `remove-${entry.id}` }, "aria-label": `Remove ${entry.name} from this list`, title: entry.here ? "Remove from this list; the file stays" : "Delete it", onclick: () => forget(entry) }, "×");
+  const remove = element("button", { type: "button", class: "plain", dataset: { key: `remove-${entry.id}` }, "aria-label": `Remove ${entry.name} from this list`, title: entry.here ? "Remove from this list; the file stays" : "Delete the upload and its scores", onclick: () => forget(entry) }, "×");
   const last = element("td", {}, remove);
   if (entry.status !== "finished") return element("tr", {}, name, element("td", { colspan: 5 }, standing(entry)), last);
   const { summary } = entry;
@@ -166,9 +166,9 @@ function changed() {
 
 // Recordings in the folder
 
-const found = [...document.querySelectorAll("#in-folder button[data-path]")];
+const listed = [...document.querySelectorAll("#in-folder button[data-path]")];
 const take = (path) => ask("/v1/scores", { json: { path, run: run() } });
-for (const button of found) {
+for (const button of listed) {
   button.addEventListener("click", async () => {
     const added = await attempt(() => take(button.dataset.path));
     if (added) location.href = link(added.id);
@@ -176,8 +176,8 @@ for (const button of found) {
 }
 $("score-all")?.addEventListener("click", async () => {
   $("score-all").disabled = true;
-  for (const button of found) {
-    // The queue of the server is short: wait until there is room.
+  for (const button of listed) {
+    // If the queue of the server is full, wait until it has room.
     for (;;) {
       try {
         await take(button.dataset.path);

@@ -1,4 +1,4 @@
-// Scores as bars with their bands, and what they are worth. Grey is a score that carries no information.
+// Scores as bars with their bands, and what they are worth. A score without information is grey.
 import { element, figure } from "./app.js";
 
 export const TITLES = { fusion: "All together", text: "Words", audio: "Voice", vision: "Face" };
@@ -83,7 +83,7 @@ function short(label) {
   return `${label > 0 ? "+" : ""}${Number(label.toFixed(2))}`.replace("-", "−");
 }
 
-/** All that a prediction says: the sentence, the bars and what holds for the whole run. */
+/** A prediction in full: its sentence, its bars, and the cautions of its run. */
 export function card(prediction, facts) {
   const scores = { fusion: prediction.score, ...prediction.scores };
   const [verdict, ...rest] = prediction.sentence.split("; ").map((part) => `${part.charAt(0).toUpperCase()}${part.slice(1)}.`);

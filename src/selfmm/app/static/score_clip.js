@@ -1,5 +1,5 @@
-// The page of one recording: player, lanes, transcript, scores of the whole and of a selection.
-import { ask, attempt, clock, element, figure, notify, parameters, poll, remember, RequestError } from "./app.js";
+// The page of one recording: player, lanes, transcript, and the scores of the whole and of a selection.
+import { ask, attempt, clock, element, figure, notify, parameters, poll, remember } from "./app.js";
 import { bars, card, warnings } from "./score_bars.js";
 import { Lanes } from "./score_lanes.js";
 import { sentenceWords, Transcript, valuesOf } from "./score_words.js";
@@ -12,8 +12,8 @@ const base = `/v1/scores/${id}`;
 const FORMATS = { csv: "Table (CSV)", json: "Everything (JSON)", srt: "Subtitles (SRT)", png: "Picture (PNG)" };
 
 let shown = null; // the result on the page
-let round = 0; // grows when something else is to be shown, so that answers to earlier requests are dropped
-let picked = 0; // the same for the selection
+let round = 0; // counts scorings, so that answers to earlier requests are dropped
+let picked = 0; // the same for selections
 let transcript = null;
 
 const lanes = new Lanes($("lanes"), {
@@ -74,7 +74,7 @@ function progress(state) {
   if ($("stage").textContent !== `${text} …`) $("stage").textContent = `${text} …`;
 }
 
-/** What is known before everything is. */
+/** Show what is known so far. */
 function preview(state, spans) {
   if (state.early && !$("scores").childElementCount) {
     const early = state.early;
@@ -121,7 +121,7 @@ async function finish(mine, state) {
   $("revert").hidden = !state.corrected;
   $("words-note").hidden = !long;
   if (long) {
-    $("words-note").textContent = "The colour of a word says what it adds to the score of its paragraph by the words alone. It is worked out for what you look at.";
+    $("words-note").textContent = "The colour of a word shows what it adds to the score of its paragraph, from the words alone. It is computed for the paragraphs that you see.";
     explainVisible(mine);
   }
   showFiles(mine, state);
@@ -139,7 +139,7 @@ function showMean(result, summary) {
   const verdict = result.facts.verdicts.fusion;
   const parts = [];
   if (result.facts.cautions.length) parts.push(warnings(result.facts.cautions));
-  if (!scored.length) parts.push(element("p", { class: "verdict" }, "No window has a score: there is nothing in it that the run reads."));
+  if (!scored.length) parts.push(element("p", { class: "verdict" }, "No window has a score: the recording has nothing that the run reads."));
   else {
     const lowest = scored.reduce((best, span) => (span.scores.fusion < best.scores.fusion ? span : best));
     const highest = scored.reduce((best, span) => (span.scores.fusion > best.scores.fusion ? span : best));
@@ -164,8 +164,7 @@ function showWindow(time) {
   const box = $("window");
   if (!box) return;
   $("window-title").textContent = `${clock(span.start, 0)} to ${clock(span.end, 0)}`;
-  const rest = Object.fromEntries(Object.entries(span.scores));
-  box.replaceChildren(bars(rest, span.band ? { fusion: span.band } : {}, shown.facts.verdicts, shown.facts));
+  box.replaceChildren(bars(span.scores, span.band ? { fusion: span.band } : {}, shown.facts.verdicts, shown.facts));
 }
 
 function showFiles(mine, state) {
@@ -200,7 +199,7 @@ function showWords(words, own, range) {
   if (!words.length && own.text) $("words").replaceChildren(element("p", {}, own.text));
 }
 
-/** A fresh element in the place of one, without its listeners. */
+/** Replace an element by a copy without content and listeners, and return the copy. */
 function replaced(name) {
   const fresh = $(name).cloneNode(false);
   $(name).replaceWith(fresh);
@@ -299,7 +298,7 @@ async function selected(span, settled) {
   if (time < start || time > end) seek(start);
   const box = $("selected");
   const title = element("h3", {}, `Selection ${clock(start)} to ${clock(end)}`);
-  const say = element("p", { class: "soft" }, shown ? "Scoring the selection …" : "It gets scores of its own when the whole recording is scored.");
+  const say = element("p", { class: "soft" }, shown ? "Scoring the selection …" : "It is scored when the whole recording has been scored.");
   box.hidden = false;
   box.replaceChildren(title, say);
   if (!shown) return;
@@ -332,9 +331,9 @@ function showPart(box, title, prediction, result) {
     return;
   }
   const facts = result?.facts ?? { label_range: prediction.label_range, unscored: prediction.unscored, cautions: [] };
-  const said = prediction.explanation ? sentenceWords(prediction.explanation, facts.label_range) : element("p", { class: "words still" }, prediction.transcript.text);
+  const text = prediction.explanation ? sentenceWords(prediction.explanation, facts.label_range) : element("p", { class: "words still" }, prediction.transcript.text);
   const cards = card(prediction, { ...facts, cautions: [] });
-  box.replaceChildren(title, ...cards, said, ...(prediction.warnings.length ? [warnings(prediction.warnings)] : []));
+  box.replaceChildren(title, ...cards, text, ...(prediction.warnings.length ? [warnings(prediction.warnings)] : []));
 }
 
 // The player
@@ -364,18 +363,18 @@ function tick() {
   faceBox(time);
 }
 
-function run_() {
+function follow() {
   tick();
-  if (!video.paused) requestAnimationFrame(run_);
+  if (!video.paused) requestAnimationFrame(follow);
 }
 
-/** The place of the face in the picture. */
+/** Draw a box around the face. */
 function faceBox(time) {
   const box = $("box");
   const corner = ["left", "top", "right", "bottom"].map((name) => (shown?.timeline.lanes ? lanes.at(name, time) : null));
-  const found = shown?.timeline.lanes && lanes.at("face", time) === 1 && !corner.includes(null) && video.videoWidth;
-  box.hidden = !found;
-  if (!found) return;
+  const known = shown?.timeline.lanes && lanes.at("face", time) === 1 && !corner.includes(null) && video.videoWidth;
+  box.hidden = !known;
+  if (!known) return;
   const scale = Math.min(video.clientWidth / video.videoWidth, video.clientHeight / video.videoHeight);
   const [wide, high] = [video.videoWidth * scale, video.videoHeight * scale];
   const [left, top] = [(video.clientWidth - wide) / 2, (video.clientHeight - high) / 2];
@@ -387,7 +386,7 @@ function faceBox(time) {
 
 video.addEventListener("play", () => {
   $("play").textContent = "Pause";
-  run_();
+  follow();
 });
 video.addEventListener("pause", () => {
   $("play").textContent = "Play";
@@ -396,14 +395,14 @@ video.addEventListener("pause", () => {
 });
 video.addEventListener("seeked", tick);
 video.addEventListener("timeupdate", () => video.paused && tick());
-function known() {
+function loaded() {
   video.parentElement.classList.toggle("sound-only", !video.videoWidth);
   const begin = () => {
     const wanted = Number(parameters().get("t"));
     if (wanted > 0) seek(wanted);
   };
   if (Number.isFinite(video.duration)) return begin();
-  // A browser's own recording does not say how long it is, until its end was seen.
+  // The length of a browser's own recording is known only after its end was reached.
   const rest = () => {
     if (!Number.isFinite(video.duration)) return;
     video.removeEventListener("durationchange", rest);
@@ -417,12 +416,12 @@ function known() {
 function unplayable() {
   const say = $("unplayable");
   say.hidden = false;
-  say.textContent = "The browser cannot play this format. It is scored all the same, and a copy that can be played is made after that.";
+  say.textContent = "The browser cannot play this format. The recording is scored nevertheless, and then copied to a format that it can play.";
 }
 
 // The video may have begun to load before this module.
-if (video.readyState >= 1) known();
-video.addEventListener("loadedmetadata", known);
+if (video.readyState >= 1) loaded();
+video.addEventListener("loadedmetadata", loaded);
 if (video.error) unplayable();
 video.addEventListener("error", unplayable);
 video.addEventListener("loadeddata", () => ($("unplayable").hidden = true));

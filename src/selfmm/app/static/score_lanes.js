@@ -32,7 +32,7 @@ export class Lanes {
     this.listen();
   }
 
-  /** Show a timeline. `extra`: seconds of the recording, the range of labels, and whether it is long. */
+  /** Show a timeline. `duration`: seconds of the recording; `piece`: seconds in each file of lanes at their full rate. */
   show(timeline, { duration, range, long, piece = null }) {
     const whole = this.view[0] === 0 && this.view[1] === this.duration;
     this.duration = Math.max(duration, 0.1);
@@ -286,7 +286,7 @@ export class Lanes {
     for (const lanes of this.sources()) this.within(lanes, name, use);
   }
 
-  /** The lanes to draw: of the whole; or, looked at closely, the pieces in view at their full rate. */
+  /** The lanes to draw: those of the whole, or when zoomed in, the pieces in view at their full rate. */
   sources() {
     const whole = [this.content.lanes];
     const [start, end] = this.view;
@@ -367,7 +367,7 @@ export class Lanes {
     this.path(name, y, 1.8, "--vision", box.bottom);
   }
 
-  /** A line through the samples that are known, with dots for lone ones; filled down to `floor` if it is given. */
+  /** Draw a line through the known samples, with dots for single ones; filled down to `floor` if it is given. */
   path(name, y, width, colour, floor) {
     const runs = [];
     let run = null;
@@ -409,7 +409,7 @@ export class Lanes {
     this.drawRuns(name, box.top, height, "--vision");
   }
 
-  /** Blocks where a lane is 1. */
+  /** Draw blocks where a lane is 1. */
   drawRuns(name, top, height, colour) {
     if (!this.content.lanes.lanes[name]) return;
     this.ink.fillStyle = this.colour(colour);

@@ -60,7 +60,7 @@ export function recorder(onDone) {
       };
       look();
     } catch {
-      // a level is of use, but not needed
+      // recording works without the meter
     }
   }
 
@@ -97,7 +97,7 @@ export function recorder(onDone) {
       const ending = type.includes("mp4") ? "mp4" : type.includes("ogg") ? "ogg" : "webm";
       close();
       if (!pieces.length) return notify("Nothing was recorded. Press Start again.", "error");
-      say("The recording was sent.");
+      say("The recording is being sent.");
       onDone(new File(pieces, `recording ${stamp}.${ending}`, { type: type.split(";")[0] }));
     });
     const began = performance.now();

@@ -1,4 +1,4 @@
-// Words that are coloured by what they add to the score, clickable if they have times.
+// Words coloured by what they add to the score; clickable if they have times.
 import { clock, element, figure } from "./app.js";
 
 const LEVELS = 4;
@@ -12,7 +12,7 @@ export function shade(value, largest) {
   return level < 1 ? "" : (value < 0 ? "n" : "p") + level;
 }
 
-/** The value of the deepest colour, such that one extreme word does not make all others pale. */
+/** The value of the deepest colour. A few extreme words do not make all others pale. */
 export function largestOf(values, range) {
   const known = values.filter((value) => value !== null && value !== undefined).map(Math.abs).sort((a, b) => b - a);
   if (!known.length) return 0;
@@ -66,7 +66,7 @@ export function paragraphs(words) {
   return groups;
 }
 
-/** The transcript with its own keyboard: one word can be reached by Tab, the arrow keys lead to the others. */
+/** The transcript: Tab leads to one word, the arrow keys to the others. */
 export class Transcript {
   constructor(root, { range, language, onSeek }) {
     Object.assign(this, { root, range, onSeek });

@@ -1,5 +1,5 @@
-// The form of a training: a name that is free, the command that it stands for, and the job that it starts.
-import { ask, notify, RequestError } from "./app.js";
+// The form of a training: it suggests a free name, shows the command that does the same, and starts the job.
+import { ask, copyOnClick, RequestError } from "./app.js";
 
 const form = document.getElementById("train");
 if (form) {
@@ -16,7 +16,7 @@ if (form) {
     box.className = facts.problem ? "problem" : "soft";
     document.getElementById("about-model").textContent = fields.model.value || fields.preset.value || !fields.data.value || facts.problem
       ? fields.preset.value && !fields.model.value ? "The preset names the model." : ""
-      : Number(facts.rated) < 1000 ? `With ${facts.rated} rated clips it will probably be adapt, which takes seconds.` : `With ${facts.rated} rated clips it will probably be Self-MM, starting from the starter. On a processor without a graphics card that can take hours.`;
+      : Number(facts.rated) < 1000 ? `With ${facts.rated} rated clips, selfmm will probably choose adapt, which takes seconds.` : `With ${facts.rated} rated clips, selfmm will probably choose Self-MM and start from the starter. Without a graphics card, that can take hours.`;
     if (own || !fields.data.value) return;
     const data = fields.data.value === "." ? "data" : fields.data.value.split("/").at(-1);
     const base = `runs/${[data, fields.model.value || fields.preset.value || "auto"].join("-")}`;
@@ -60,14 +60,7 @@ if (form) {
       wrong.scrollIntoView({ block: "nearest" });
     }
   });
-  document.getElementById("copy").addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(document.getElementById("command").textContent);
-      notify("Copied.");
-    } catch {
-      notify("The browser does not allow copying. Select the command instead.", "error");
-    }
-  });
+  copyOnClick("copy", "command");
   addEventListener("pageshow", () => (document.getElementById("begin").disabled = false));
   suggest();
   if (fields.data.value) preview();
