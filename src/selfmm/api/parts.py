@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from selfmm.evaluation.verdicts import UNKNOWN as UNKNOWN
     from selfmm.evaluation.verdicts import band_text as band_text
     from selfmm.evaluation.verdicts import cautions as cautions
+    from selfmm.evaluation.verdicts import headline as headline
     from selfmm.evaluation.verdicts import title as title
     from selfmm.evaluation.verdicts import verdict as verdict
     from selfmm.evaluation.verdicts import worth_notes as worth_notes
