@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from selfmm.experiments.table import legend as legend
     from selfmm.experiments.trial import Outcome as Outcome
     from selfmm.experiments.tuning import describe_counts as describe_counts
+    from selfmm.explain.explanation import ADDS_NOTHING as ADDS_NOTHING
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList

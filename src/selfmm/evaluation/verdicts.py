@@ -87,7 +87,9 @@ def headline(worth: RunWorth | None) -> str:
     text = f"The run that it started from was measured on other clips. {text}" if started else text
     if not math.isnan(fused.band):
         known = "" if fused.band_split != STARTED_FROM else "There, the" if started else _BAND_OF_START
-        text += f" {known or 'The'} label of 4 of 5 new clips of the same kind is within {band_text(fused.band)} of the "
+        text += (
+            f" {known or 'The'} label of 4 of 5 new clips of the same kind is within {band_text(fused.band)} of the "
+        )
         text += "score."
     return text if not started else f"{text} Whether this also holds for the clips of this run is not known."
 
