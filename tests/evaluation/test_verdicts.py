@@ -123,8 +123,8 @@ def test_figures_of_the_start_are_told_apart_from_those_on_the_rated_clips() -> 
     run = replace(worth(STARTED), own={FUSION: OWN})
     (own,) = cautions(run)
     assert own == (
-        "on the 24 rated clips of 12 recordings of this run, each scored by a fit without its recording, the score is not "
-        "better than always saying the same number: its mean error is 2.18, and that of the number is 1.90. 24 clips "
+        "on the 24 rated clips of 12 recordings of this run, each scored by a fit without its recording, the score is "
+        "not better than always saying the same number: its mean error is 2.18, and that of the number is 1.90. 24 clips "
         "are too few to be sure. Rate more and train again."
     )
     assert headline(run) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -174,8 +175,14 @@ def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, FileNotFoundError):
         return 404, "A file of this page is gone. It may have been moved or deleted."
     if isinstance(error, OSError):
-        return 507, f"The disk says: {error.strerror or 'an error'}. Free some space, or check the permissions."
+        return 507, _disk(error)
     return 500, "This is a bug in selfmm. The terminal in which it runs shows where it happened."
+
+
+def _disk(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "The disk is full. Free some space and try again."
+    return f"The file cannot be read or written ({error.strerror or 'an error'}). Check its permissions and the disk."
 
 
 def _status_of(kind: type[Exception]) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
 _NOTHING = 0.005
 ADDS_NOTHING = "adds nothing: no frame and no feature changes the score by 0.01"
 
