@@ -124,8 +124,8 @@ def test_figures_of_the_start_are_told_apart_from_those_on_the_rated_clips() -> 
     (own,) = cautions(run)
     assert own == (
         "on the 24 rated clips of 12 recordings of this run, each scored by a fit without its recording, the score is "
-        "not better than always saying the same number: its mean error is 2.18, and that of the number is 1.90. 24 clips "
-        "are too few to be sure. Rate more and train again."
+        "not better than always saying the same number: its mean error is 2.18, and that of the number is 1.90. 24 "
+        "clips are too few to be sure. Rate more and train again."
     )
     assert headline(run) == (
         "The run that it started from was measured on other clips. On 23,703 clips of 15,603 recordings, the score of "

@@ -44,7 +44,7 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
 
 
 def _left_out(request: Request, run: Summary, clip: str) -> str:
-    """Return the score of a clip on the page of a run in closed form, from a fit without its recording, else nothing."""
+    """Return the score of a clip on the page of a run in closed form, from a fit without its recording, else ""."""
     if not clip or not run.closed_form or run.state != "finished":
         return ""
     table = predictions(parts.RunFolder(site_of(request).workspace.path(run.name)))
