@@ -254,7 +254,7 @@ def listen(host: str, port: int | None) -> socket.socket:
             sock.listen(128)
         except (OSError, OverflowError) as error:
             sock.close()
-            problem = getattr(error, "strerror", None) or str(error)
+            problem = (getattr(error, "strerror", None) or str(error)).rstrip(".")
         else:
             return sock
     where = f"{host}, port {port or f'{PORT} to {PORT + _PORTS - 1}'}"
