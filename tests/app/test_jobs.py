@@ -167,11 +167,27 @@ def test_progress_is_that_of_the_last_command(jobs: Jobs, tmp_path: Path) -> Non
     log = tmp_path / "jobs" / job.id / "log.txt"
     for lines, expected in (
         ("$ selfmm train data\nat most 8 epochs\nepoch 2 of 8: loss 1\n", (2, 8)),
+        ("$ selfmm train data\nat most 8 epochs\nepoch 2 of 8: loss 1\nepoch 3, step 40 of 81\n", (2, 8)),
+        ("$ selfmm train data\nat most 8 epochs\nepoch 1, step 40 of 81\n", None),
         ("$ selfmm extract a b\nclip 20 of 45; 1 left out\n", (20, 45)),
         ("$ selfmm train data\nepoch 2 of 8: loss 1\n$ selfmm inspect data\n", None),
     ):
         log.write_text(lines)
         assert jobs.progress(job.id) == expected
+    for lines, within in (
+        ("$ selfmm train data\nepoch 1, step 40 of 81\nepoch 1, step 60 of 81\n", (1, 60, 81)),
+        ("$ selfmm train data\nepoch 1, step 40 of 81\nepoch 1 of 8: loss 1\n", None),
+        ("$ selfmm train data\nat most 8 epochs\n", None),
+    ):
+        log.write_text(lines)
+        assert jobs.within(job.id) == within
+
+
+def test_a_stop_that_one_asked_for_is_not_shown_as_an_error(jobs: Jobs, tmp_path: Path) -> None:
+    job = reach(jobs, jobs.start("Plant", [PLANTS]), "finished")
+    log = tmp_path / "jobs" / job.id / "log.txt"
+    log.write_text("$ selfmm train data\nerror: ended by SIGTERM; continue with: selfmm train data --resume\n")
+    assert jobs.log(job.id).splitlines()[1] == "stopped; continue with: selfmm train data --resume"
 
 
 def test_a_process_that_scores_runs_no_file_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def test_a_run_has_its_metrics_and_what_they_are_worth(table: RunTable) -> None:
     assert run.counts["valid"] > 0
     assert 0 < run.margin < 1
     assert run.worth is not None
-    assert worth_text(run.worth.scores["fusion"])
+    assert worth_text(run.worth)
     assert run.epochs == 4
 
 

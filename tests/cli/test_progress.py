@@ -52,6 +52,20 @@ def test_a_log_has_a_plain_line_for_each_epoch() -> None:
     assert out.getvalue().endswith("resumed after epoch 3\n")
 
 
+def test_a_log_says_how_far_a_long_epoch_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    with watch_training(Console(file=out, force_terminal=False, width=80)) as listener:
+        assert listener is not None
+        listener.started(5, 30, 1)
+        listener.step()
+        monkeypatch.setattr(progress, "_STEP_SECONDS", 0.0)
+        listener.step()
+        assert out.getvalue().splitlines()[1:] == ["epoch 2, step 2 of 30"]
+        listener.epoch(RECORD)
+        listener.step()
+    assert out.getvalue().endswith("epoch 3, step 1 of 30\n")
+
+
 def test_a_log_has_a_line_for_every_tenth_clip_and_for_slow_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     clip = Clip(Path("a.mp4"))
@@ -101,7 +115,7 @@ def test_sigterm_says_how_to_go_on(planted: Dataset, tmp_path: Path) -> None:
         first, *lines = ended.stdout.splitlines()
         epochs = [int(line.removeprefix("epoch ").partition(" of 100000: loss fusion ")[0]) for line in lines]
         assert epochs == list(range(epochs[0], epochs[-1] + 1))
-        assert first == (f"resumed after epoch {epochs[0] - 1}" if turn else "at most 100000 epochs")
+        assert first == (f"resumed after epoch {epochs[0] - 1}" if turn else "at most 100,000 epochs")
         command = shlex.split(words)
         assert command[-1] == "--resume"
         assert command.count("--resume") == 1

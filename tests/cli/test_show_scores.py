@@ -61,6 +61,15 @@ def test_a_score_without_information_is_not_shown_as_one() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_what_adds_nothing_is_said_in_a_sentence() -> None:
+    silent = FrameShares("audio", 10.0, (("mel_1", -0.001), ("mel_2", 0.0)), (0.0, -0.001), 0, "mel_1")
+    text = " ".join(explained(replace(EXPLANATION, frames=(silent,)), 120).split())
+    assert "audio 0.00 adds nothing: no frame and no feature changes the score by 0.01" in text
+    assert "mel_1" not in text
+    many = FrameShares("audio", 10.0, (("mel_1", 0.004), ("mel_2", 0.004)), (0.004, 0.004), 0, "mel_1")
+    assert not many.adds_nothing, "together they add 0.01"
+
+
 def test_words_whose_time_is_known_say_it() -> None:
     assert "-1.50 awful (2.3 s),  +0.04 film" in explained(EXPLANATION, spoken=(None, 1.9, 2.34))
 

@@ -14,12 +14,13 @@ from selfmm.evaluation.verdicts import (
     UNKNOWN,
     band_problem,
     cautions,
+    headline,
     skill_text,
     verdict,
     worth_notes,
     worth_title,
 )
-from selfmm.evaluation.worth import LEFT_OUT
+from selfmm.evaluation.worth import FUSION, LEFT_OUT, STARTED_FROM
 
 
 def test_a_good_run_needs_no_caution() -> None:
@@ -112,3 +113,47 @@ def test_clips_that_were_left_out_are_called_so() -> None:
     tested = worth_notes(worth(replace(GOOD, band_split=LEFT_OUT)))
     assert any(note.endswith("from 29 left-out clips; held: share of these clips") for note in tested)
     assert any(note.endswith("from 29 validation clips; held: share of these clips") for note in worth_notes(worth()))
+
+
+STARTED = replace(GOOD, split=STARTED_FROM, band_split=STARTED_FROM, clips=23703, groups=15603, band_clips=23703)
+OWN = replace(EMPTY, split=LEFT_OUT, band_split=LEFT_OUT, clips=24, groups=12, mae=2.18, constant=1.9, skill=-0.15)
+
+
+def test_figures_of_the_start_are_told_apart_from_those_on_the_rated_clips() -> None:
+    run = replace(worth(STARTED), own={FUSION: OWN})
+    (own,) = cautions(run)
+    assert own == (
+        "on the 24 rated clips of 12 recordings of this run, each scored by a fit without its recording, the score is "
+        "not better than always saying the same number: its mean error is 2.18, and that of the number is 1.90. 24 "
+        "clips are too few to be sure. Rate more and train again."
+    )
+    assert headline(run) == (
+        "The run that it started from was measured on other clips. On 23,703 clips of 15,603 recordings, the score of "
+        "that run is 54% closer to the label than always saying the same number (between 44 and 58 % with a "
+        "probability of 90 %). There, the label of 4 of 5 new clips of the same kind is within ±0.92 of the score. "
+        "Whether this also holds for the clips of this run is not known."
+    )
+    assert worth_title(run).endswith("of the run that it started from is worth, on 23,703 clips of 15,603 recordings")
+    assert "measured on other clips, those of the run that it started from: all together" in worth_notes(run)
+    assert run.measured(FUSION) == OWN
+    assert skill_text(run.measured(FUSION)) == "no information"
+
+
+def test_too_few_rated_clips_are_said_to_be_too_few() -> None:
+    few = replace(UNTOLD, split=LEFT_OUT)
+    (line,) = cautions(replace(worth(STARTED), own={FUSION: few}))
+    assert "on the 6 rated clips of 2 recordings of this run" in line
+    assert "nothing can be told about what the score is worth: they are too few." in line
+    (line,) = cautions(replace(worth(STARTED), own={FUSION: replace(OWN, skill=0.1, skill_low=-0.3)}))
+    assert "not clearly better than always" in line
+    (line,) = cautions(worth(STARTED))
+    assert line.startswith("what the score is worth on the rated clips of this run is not known.")
+    assert worth(STARTED).measured(FUSION) is None
+    assert skill_text(None) == "not measured"
+
+
+def test_only_the_band_can_come_from_the_start() -> None:
+    text = headline(worth(replace(GOOD, split=LEFT_OUT, band_split=STARTED_FROM)))
+    assert text.startswith("On 70 left-out clips of 7 recordings, the score is 54% closer")
+    assert "On the clips of the run that it started from, the label of 4 of 5" in text
+    assert headline(worth(EMPTY)) == headline(None) == ""

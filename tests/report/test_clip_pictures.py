@@ -44,7 +44,10 @@ SHAPES = {
     "words alone": replace(large(count=30), contributions=large().contributions[:1], lacking=(), frames=()),
     "nothing": replace(large(), contributions=(), lacking=("text", "audio", "vision"), text="", words=(), frames=()),
     "all zero": replace(
-        large(count=9), words=tuple(replace(word, value=0.0) for word in large(count=9).words), base=0.0
+        large(count=9),
+        frames=(FrameShares("vision", 25.0, (("smile", -0.001),), (-0.001, 0.0), 0, "smile"),),
+        words=tuple(replace(word, value=0.0) for word in large(count=9).words),
+        base=0.0,
     ),
 }
 
@@ -107,6 +110,17 @@ def test_colours_follow_the_sign() -> None:
         red, _, blue, strength = text.get_bbox_patch().get_facecolor()
         assert (blue > red) == (word.value > 0)
         assert 0 < strength <= 0.75
+
+
+def test_what_adds_nothing_is_a_sentence_and_no_chart() -> None:
+    picture = explanation_picture(SHAPES["all zero"])
+    figure: Any = picture.figure
+    (axes,) = figure.subfigs[-1].axes
+    assert axes.get_title(loc="left") or axes.get_title()
+    assert "vision adds nothing: no frame and no feature changes the score by 0.01." in picture.alt
+    texts = [text.get_text() for axes in figure.axes for text in (*axes.texts, axes.title, axes._left_title)]
+    assert any("vision over time adds nothing" in text for text in texts)
+    assert not any("-0.00" in text for text in texts)
 
 
 @pytest.mark.slow

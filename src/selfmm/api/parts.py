@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from selfmm.evaluation.verdicts import UNKNOWN as UNKNOWN
     from selfmm.evaluation.verdicts import band_text as band_text
     from selfmm.evaluation.verdicts import cautions as cautions
+    from selfmm.evaluation.verdicts import headline as headline
     from selfmm.evaluation.verdicts import title as title
     from selfmm.evaluation.verdicts import verdict as verdict
     from selfmm.evaluation.verdicts import worth_notes as worth_notes
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from selfmm.experiments.table import legend as legend
     from selfmm.experiments.trial import Outcome as Outcome
     from selfmm.experiments.tuning import describe_counts as describe_counts
+    from selfmm.explain.explanation import ADDS_NOTHING as ADDS_NOTHING
     from selfmm.explain.explanation import FrameShares as FrameShares
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList

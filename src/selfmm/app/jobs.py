@@ -37,6 +37,8 @@ _TAIL = 20_000  # bytes of the log that are shown
 _LINES = 200
 _START = 20.0  # seconds that the process of a job may take to start
 _PROGRESS = re.compile(r"(?:^|\n)(?:epoch|clips?|seed|run|trial)s? (\d+) of (\d+)")
+_STEP = re.compile(r"(?:^|\n)epoch (\d+)(?:, step (\d+)| of \d+)(?: of (\d+))?")
+_ENDED = "error: ended by SIGTERM; "  # what a command prints that was stopped
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,19 @@ class Jobs:
                 text = file.read().decode("utf-8", "replace")
         except OSError:
             return ""
+        text = text.replace(_ENDED, "stopped; ")
         return "\n".join(text.replace("\r", "\n").splitlines()[-_LINES:])
 
     def progress(self, job: str) -> tuple[int, int] | None:
         """Return the progress of the current command, as (done, total) epochs, clips or runs; None if unknown."""
         matches = _PROGRESS.findall(self.log(job).rpartition("$ selfmm ")[2])
         return (int(matches[-1][0]), int(matches[-1][1])) if matches else None
+
+    def within(self, job: str) -> tuple[int, int, int] | None:
+        """Return the epoch, step and steps of a training in the middle of an epoch; None if unknown."""
+        matches = _STEP.findall(self.log(job).rpartition("$ selfmm ")[2])
+        epoch, step, steps = matches[-1] if matches else ("", "", "")
+        return (int(epoch), int(step), int(steps)) if step else None
 
     def stop(self, job: str) -> Job:
         """Ask a job to stop, as Ctrl-C would; it saves what it has. A second call ends it immediately."""

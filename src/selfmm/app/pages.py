@@ -184,7 +184,10 @@ def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, FileNotFoundError):
         return 404, "A file of this page is gone. It may have been moved or deleted."
     if isinstance(error, OSError):
-        return 507, _DISK.get(error.errno or 0) or f"The disk reports a problem: {error.strerror or error}. Try again."
+        return 507, _DISK.get(
+            error.errno or 0,
+            f"The file cannot be read or written ({error.strerror or 'an error'}). Check its permissions and the disk.",
+        )
     return 500, "This is a bug in selfmm. The terminal in which it runs shows where it happened."
 
 

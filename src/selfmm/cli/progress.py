@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from selfmm.api.parts import EpochRecord, Outcome, Plan, Search
 
 _CLIPS, _SECONDS = 10, 5.0  # between two lines about clips
+_STEP_SECONDS = 20.0  # between two lines about the steps of an epoch
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -68,15 +69,24 @@ class _Lines(Listener):
 
 
 class TrainingLines(_Lines):
-    """A plain line for each finished epoch, for a log."""
+    """A plain line for each finished epoch, for a log; within a long epoch, one about its steps now and then."""
 
-    max_epochs = 0
+    max_epochs = current = steps = done = 0
+    said = 0.0  # when the last line was printed, by a clock that only runs forward
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
-        self.max_epochs = max_epochs
+        self.max_epochs, self.current, self.steps, self.done = max_epochs, done + 1, steps, 0
+        self.said = time.monotonic()
         self.say(f"resumed after epoch {done}" if done else f"at most {count(max_epochs, 'epoch')}")
 
+    def step(self) -> None:
+        self.done += 1
+        if time.monotonic() - self.said >= _STEP_SECONDS:
+            self.said = time.monotonic()
+            self.say(f"epoch {self.current}, step {self.done} of {self.steps}")
+
     def epoch(self, record: EpochRecord) -> None:
+        self.current, self.done, self.said = record.epoch + 1, 0, time.monotonic()
         losses = ", ".join(f"{task} {value:.3f}" for task, value in record.loss.items())
         best = "; best so far" if record.best else ""
         self.say(

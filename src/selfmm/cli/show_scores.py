@@ -13,6 +13,7 @@ from rich.text import Text
 
 from selfmm.api import Explanation, Prediction
 from selfmm.api.parts import (
+    ADDS_NOTHING,
     FUSION,
     FrameShares,
     LabelScale,
@@ -262,6 +263,9 @@ def _frames(frames: Iterable[FrameShares]) -> Table:
     for column in table.columns[2:]:
         column.justify, column.no_wrap = "left", False
     for shares in frames:
+        if shares.adds_nothing:
+            table.add_row(Text(shares.modality), _change(0.0), Text(ADDS_NOTHING, style="dim"), "")
+            continue
         columns = ((printable(name), value) for name, value in shares.columns[:_COLUMNS_SHOWN])
         peak = Text(f"{shares.peak_place}, most by {printable(shares.peak_column)}")
         table.add_row(Text(shares.modality), _change(sum(shares.curve)), _signed(columns), peak)

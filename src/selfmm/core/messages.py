@@ -26,7 +26,7 @@ def repeated_ids(ids: Sequence[str]) -> str:
 
 def clips(count: int, verb: tuple[str, str] = ("", "")) -> str:
     """Return ``1 clip`` or ``7 clips``, with the verb in the right number."""
-    return f"{count} clip{'s' if count != 1 else ''} {verb[count != 1]}".rstrip()
+    return f"{count:,} clip{'s' if count != 1 else ''} {verb[count != 1]}".rstrip()
 
 
 def did_you_mean(word: str, known: Sequence[str], prefix: str = "") -> str:
@@ -61,4 +61,4 @@ def count(number: int, noun: str) -> str:
     >>> count(1, "seed"), count(2, "seed")
     ('1 seed', '2 seeds')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

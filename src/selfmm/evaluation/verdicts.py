@@ -33,8 +33,8 @@ def cautions(worth: RunWorth | None) -> list[str]:
     """Return reasons not to trust a run's scores at all, each with what to do; the most important first."""
     if worth is None:
         return [UNKNOWN]
-    lines = []
     fused = worth.scores.get(FUSION)
+    lines = [_on_own_clips(worth)] if fused is not None and fused.split == STARTED_FROM else []
     if 0 < worth.training_clips < FEW and not (fused is not None and fused.informs and fused.band_split != "valid"):
         share = worth.training_clips / max(worth.labelled_clips, worth.training_clips)
         more = math.ceil((FEW - worth.training_clips) / max(share, _SHARE))
@@ -47,12 +47,62 @@ def cautions(worth: RunWorth | None) -> list[str]:
     return lines
 
 
+def _on_own_clips(worth: RunWorth) -> str:
+    """Return what the fused score is worth on the run's own clips if the table shows the figures of its start."""
+    own = worth.own.get(FUSION)
+    if own is None or not own.clips:
+        return (
+            "what the score is worth on the rated clips of this run is not known. The figures are those of the run "
+            "that it started from. Train again to measure it."
+        )
+    where = f"on {_place(own)} of this run,"
+    if own.split == LEFT_OUT:
+        place = f"{count(own.clips, 'rated clip')} of {count(own.groups, 'recording')}"
+        where = f"on the {place} of this run, each scored by a fit without its recording,"
+    if verdict(own) == UNTOLD:
+        few = "they are too few" if not own.can_tell else "all their labels are equal"
+        return f"{where} nothing can be told about what the score is worth: {few}. Rate more clips and train again."
+    better = "not clearly better" if own.skill >= LEAST_SKILL else "not better"
+    return (
+        f"{where} the score is {better} than always saying the same number: its mean error is {own.mae:.2f}, and that "
+        f"of the number is {own.constant:.2f}. {clips(own.clips, ('is', 'are'))} too few to be sure. Rate more and "
+        "train again."
+    )
+
+
+def headline(worth: RunWorth | None) -> str:
+    """Return, in two or three sentences, what the fused score is worth; empty if the cautions say it.
+
+    Figures of the run that a fit started from are named as such.
+    """
+    if worth is None or not (fused := worth.scores[FUSION]).clips or not fused.informs:
+        return ""
+    low, high = max(round(100 * fused.skill_low), 0), round(100 * fused.skill_high)
+    better = (
+        f"{fused.skill:.0%} closer to the label than always saying the same number (between {low} and {high} % with a "
+        "probability of 90 %)."
+    )
+    started = fused.split == STARTED_FROM
+    text = f"On {_place(fused)}, the score {'of that run ' if started else ''}is {better}"
+    text = f"The run that it started from was measured on other clips. {text}" if started else text
+    if not math.isnan(fused.band):
+        known = "" if fused.band_split != STARTED_FROM else "There, the" if started else _BAND_OF_START
+        text += (
+            f" {known or 'The'} label of 4 of 5 new clips of the same kind is within {band_text(fused.band)} of the "
+        )
+        text += "score."
+    return text if not started else f"{text} Whether this also holds for the clips of this run is not known."
+
+
+_BAND_OF_START = "On the clips of the run that it started from, the"
+
+
 def _uninformative(fused: Worth) -> str:
     where = _where(fused)
     if not fused.can_tell:
         return (
-            f"whether the score says anything cannot be told from {where} of {count(fused.groups, 'recording')}. "
-            f"{_NEEDED}. Rate more clips and train again."
+            f"whether the score says anything cannot be told from {_place(fused)}. {_NEEDED}. Rate more clips and "
+            "train again."
         )
     if math.isnan(fused.skill):
         return f"whether the score says anything cannot be told: all labels of the {where} are equal. {_MORE}"
@@ -64,13 +114,17 @@ def _uninformative(fused: Worth) -> str:
 
 def _where(worth: Worth) -> str:
     """Return the clips that a score was measured on: ``57 test clips``."""
-    return _clips_of(worth.clips, worth.split)
+    start = " of the run that it started from" if worth.split == STARTED_FROM else ""
+    return f"{_clips_of(worth.clips, worth.split)}{start}"
+
+
+def _place(worth: Worth) -> str:
+    """Return these clips with their recordings: ``57 test clips of 7 recordings``."""
+    return f"{_clips_of(worth.clips, worth.split)} of {count(worth.groups, 'recording')}"
 
 
 def _clips_of(number: int, split: str) -> str:
-    if split == STARTED_FROM:
-        return f"{clips(number)} of the run that it started from"
-    return count(number, f"{_SPLITS.get(split, split)} clip")
+    return clips(number) if split == STARTED_FROM else count(number, f"{_SPLITS.get(split, split)} clip")
 
 
 def verdict(worth: Worth) -> str:
@@ -103,8 +157,10 @@ def band_problem(worth: Worth, label_range: tuple[float, float]) -> str:
     return f"rough: {few}" if worth.band_clips < _ROUGH else ""
 
 
-def skill_text(worth: Worth) -> str:
-    """Return by how much a score is better than a constant: ``54% (44 to 58)``, or why not."""
+def skill_text(worth: Worth | None) -> str:
+    """Return by how much a score is better than a constant: ``54% (44 to 58)``, or why not; None: not measured."""
+    if worth is None:
+        return "not measured"
     if not worth.clips:
         return "no label"
     if (words := verdict(worth)) != CHANCE and words:
@@ -140,7 +196,8 @@ HEADS = ("score", "MAE", "constant", "better by", "Corr", "4 of 5 within", "held
 def worth_title(worth: RunWorth) -> str:
     """Return the heading of the table, with the clips that it was measured on."""
     fused = worth.scores[FUSION]
-    return f"what each score is worth, on {_where(fused)} of {count(fused.groups, 'recording')}"
+    whose = " of the run that it started from" if fused.split == STARTED_FROM else ""
+    return f"what each score{whose} is worth, on {_place(fused)}"
 
 
 def worth_notes(worth: RunWorth) -> list[str]:
@@ -161,10 +218,13 @@ def worth_notes(worth: RunWorth) -> list[str]:
         lines.append(
             "4 of 5 within: band that holds the label of 4 of 5 new clips, from "
             + _clips_of(fused.band_clips, fused.band_split)
+            + (" of the run that it started from" if fused.band_split == STARTED_FROM else "")
             + ("; held: share of these clips" if not math.isnan(fused.coverage) else "")
         )
         if problem := band_problem(fused, worth.label_range):
             lines.append(f"the band is {problem}")
+    start = [title(name) for name, score in worth.scores.items() if score.split == STARTED_FROM]
+    lines += [f"measured on other clips, those of the run that it started from: {', '.join(start)}"] if start else []
     lines += [f"compared with their own labels: {', '.join(own)}"] if own else []
     lines += [f"compared with the label of the whole clip: {', '.join(whole)}"] if whole else []
     if worth.scores[FUSION].split == "valid":

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Self
 
@@ -119,6 +119,8 @@ class RunWorth:
         scores: by score, ``fusion`` and each modality.
         always: modalities with a score that (nearly) all clips of the bands have. For clips without one of them,
             nothing is known of the fused score.
+        own: where ``scores`` has the figures of the run that a fit started from, those on the run's own clips, by
+            score. They come from too few clips to replace the others.
     """
 
     label_range: tuple[float, float]
@@ -126,6 +128,12 @@ class RunWorth:
     labelled_clips: int
     scores: Mapping[str, Worth]
     always: tuple[str, ...] = ()
+    own: Mapping[str, Worth] = field(default_factory=dict)
+
+    def measured(self, name: str) -> Worth | None:
+        """Return the figures of a score on the run's own clips; None if only its start was measured."""
+        score = self.scores[name]
+        return self.own.get(name) if score.split == STARTED_FROM else score
 
     def interval(self, name: str, score: float) -> tuple[float, float] | None:
         """Return the interval for a score, within the label range; None if it has no band."""
@@ -255,7 +263,7 @@ def worth_on(scored: Scored, split: str, trained: RunWorth) -> RunWorth:
             worth = replace(worth, band=before.band, band_clips=before.band_clips, band_split=before.band_split)
             worth = replace(worth, coverage=_coverage(scored, name, worth))
         scores[name] = worth
-    return replace(trained, scores=scores)
+    return replace(trained, scores=scores, own={})
 
 
 def measure(score: Array, label: Array, groups: npt.NDArray[np.object_], split: str, against: str) -> Worth:

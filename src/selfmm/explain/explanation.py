@@ -5,6 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+_NOTHING = 0.005
+ADDS_NOTHING = "adds nothing: no frame and no feature changes the score by 0.01"
+
+
+def signed(value: float) -> str:
+    """Return a change of the score with its sign, which a zero does not have.
+
+    >>> signed(0.5), signed(-0.25), signed(-0.001)
+    ('+0.50', '-0.25', '0.00')
+    """
+    shown = f"{value:+.2f}"
+    return shown if float(shown) else "0.00"
+
 
 @dataclass(frozen=True)
 class Contribution:
@@ -77,6 +90,13 @@ class FrameShares:
         'frame 1'
         """
         return f"frame {self.peak}" if self.rate is None else f"{self.peak / self.rate:.1f} s"
+
+    @property
+    def adds_nothing(self) -> bool:
+        """Whether all frames together, each frame and each feature change the score by less than 0.005."""
+        return all(
+            abs(value) < _NOTHING for value in (sum(self.curve), *self.curve, *(value for _, value in self.columns))
+        )
 
 
 @dataclass(frozen=True)

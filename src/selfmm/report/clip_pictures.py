@@ -15,7 +15,7 @@ import numpy as np
 from selfmm.core.errors import OutputError
 from selfmm.core.files import atomic_file
 from selfmm.data.scales import LabelScale
-from selfmm.explain.explanation import Explanation, FrameShares
+from selfmm.explain.explanation import ADDS_NOTHING, Explanation, FrameShares, signed
 from selfmm.explain.words import printable, words_in
 from selfmm.report.style import INK, MUTED, PALETTE, WIDTH, Picture, drawing, png, svg
 
@@ -50,7 +50,7 @@ def explanation_picture(explanation: Explanation) -> Picture:
         bars = max(_BARS if explanation.words else 0, len(explanation.contributions) + len(explanation.lacking) + 1, 2)
         rows = [_HEAD + 0.24 * bars]
         rows += [0.45 + len(lines) * _LINE / 72] if lines else []
-        rows += [1.7] * len(explanation.frames)
+        rows += [0.45 if shares.adds_nothing else 1.7 for shares in explanation.frames]
         figure = Figure(figsize=(_WIDE, 0.4 + sum(rows)), layout="constrained")
         figure.suptitle(_title(explanation), x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
         parts = iter(figure.subfigures(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0])
@@ -109,7 +109,7 @@ def settle(figure: Figure) -> None:
 
 def _title(explanation: Explanation) -> str:
     low, high = explanation.label_range
-    return f"{_cut(explanation.id, 40)}: score {explanation.score:+.2f} (labels from {low:g} to {high:g})"
+    return f"{_cut(explanation.id, 40)}: score {signed(explanation.score)} (labels from {low:g} to {high:g})"
 
 
 def _cut(text: str, longest: int = _LONGEST) -> str:
@@ -142,7 +142,7 @@ def _signed_bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]], floo
     places = np.arange(len(bars))
     axes.barh(places, values, height=0.66, color=np.where(values < 0, DOWN, UP).tolist())
     for place, value in zip(places.tolist(), values.tolist(), strict=True):
-        figure = "–" if math.isnan(value) else f"{value:+.2f}"
+        figure = "–" if math.isnan(value) else signed(value)
         placement: Any = {"xytext": (32, 0), "textcoords": "offset points", "ha": "right", "va": "center_baseline"}
         axes.annotate(figure, (1, place), xycoords=("axes fraction", "data"), **placement)
     most = max(float(np.nanmax(np.abs(values))), floor)
@@ -215,6 +215,11 @@ def _transcript(part: SubFigure, lines: list[list[tuple[float, str, float | None
 
 
 def _frames(part: SubFigure, shares: FrameShares, floor: float) -> None:
+    if shares.adds_nothing:
+        axes = part.subplots()
+        axes.set_axis_off()
+        axes.set_title(f"{shares.modality} over time {ADDS_NOTHING}", parse_math=False)
+        return
     left, right = part.subplots(1, 2)
     values = np.array(shares.curve)
     edges = np.arange(len(values) + 1) / (shares.rate or 1.0)
@@ -222,21 +227,23 @@ def _frames(part: SubFigure, shares: FrameShares, floor: float) -> None:
         left.stairs(side, edges, fill=True, color=colour, linewidth=0)
     left.axhline(0, color=MUTED, linewidth=0.8)
     left.set_xlim(0, edges[-1])
-    left.set_title(f"{shares.modality} over time ({values.sum():+.2f})", parse_math=False)
+    left.set_title(f"{shares.modality} over time ({signed(values.sum())})", parse_math=False)
     left.set_xlabel("frame" if shares.rate is None else "seconds")
     left.locator_params(axis="y", nbins=4)
     _signed_bars(right, "Strongest features", shares.columns[: _BARS - 1], floor)
 
 
 def _alt(explanation: Explanation) -> str:
-    modalities = ", ".join(f"{part.modality} {part.value:+.2f}" for part in explanation.contributions) or "none"
-    words = ", ".join(f"{printable(word.word)} {word.value:+.2f}" for word in explanation.strongest_words(_BARS))
+    modalities = ", ".join(f"{part.modality} {signed(part.value)}" for part in explanation.contributions) or "none"
+    words = ", ".join(f"{printable(word.word)} {signed(word.value)}" for word in explanation.strongest_words(_BARS))
     peaks = "".join(
-        f" {shares.modality} changes it most at {shares.peak_place}, through {printable(shares.peak_column)}."
+        f" {shares.modality} {ADDS_NOTHING}."
+        if shares.adds_nothing
+        else f" {shares.modality} changes it most at {shares.peak_place}, through {printable(shares.peak_column)}."
         for shares in explanation.frames
     )
     strongest = f" Strongest words: {words}." if words else ""
     return (
-        f"Score {explanation.score:+.2f}; with no modality {explanation.base:+.2f}; modalities: {modalities}."
+        f"Score {signed(explanation.score)}; with no modality {signed(explanation.base)}; modalities: {modalities}."
         f"{strongest}{peaks}"
     )

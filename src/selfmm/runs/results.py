@@ -86,7 +86,7 @@ def read_worth(content: Mapping[str, Any]) -> RunWorth | None:
     names = {"label", *(f"label_{name}" for name in worth.scores)}
     if FUSION not in worth.scores or any(
         score.against not in names or not {score.split, score.band_split} <= {*SPLITS, LEFT_OUT, STARTED_FROM}
-        for score in worth.scores.values()
+        for score in (*worth.scores.values(), *worth.own.values())
     ):
         raise ValueError("worth lacks the fusion, or names an unknown split or label")
     return worth

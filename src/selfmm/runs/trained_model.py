@@ -102,7 +102,7 @@ class TrainedModel:
         with suppress(RunError):  # show the model even if metrics.json is damaged
             error = self.metrics["splits"]["test"]["fusion"]["values"].get("mae")
             summary |= {} if error is None else {"test MAE": f"{error:.4f}"}
-            summary |= {} if self.worth is None else {"better than a constant": skill_text(self.worth.scores[FUSION])}
+            summary |= {} if self.worth is None else {"better than a constant": skill_text(self.worth.measured(FUSION))}
         return summary
 
     @property

@@ -29,6 +29,44 @@ def test_contributions_add_up_and_words_are_read_by_keys(served: Any, visit: Vis
     assert page.get_by_role("heading", name="Each moment: audio").is_visible()
 
 
+def test_what_adds_nothing_is_a_sentence_and_another_fit_is_named(served: Any, visit: Visit) -> None:
+    part = {"added": 0.0, "alone": None, "content": 0.0, "gap": 0.0}
+    content = {
+        "id": "a",
+        "score": -0.67,
+        "base": 0.0,
+        "label_range": [-3, 3],
+        "contributions": [{"modality": "text", "value": -0.67, **part}, {"modality": "audio", "value": -0.0, **part}],
+        "lacking": [],
+        "text": "so bad",
+        "words": [{"word": "bad", "start": 3, "end": 6, "value": -0.67}],
+        "frames": [
+            {"modality": "audio", "rate": None, "columns": {"mel_1": -0.0, "mel_2": 0.0001}}
+            | {"curve": [-0.0, 0.0], "peak": 0, "peak_column": "mel_1"},
+            {"modality": "vision", "rate": 10.0, "columns": {"smile": 0.5, "brow": 0.0002}}
+            | {"curve": [0.0, 0.5], "peak": 1, "peak_column": "smile"},
+        ],
+        "steps": 8,
+        "labels": {},
+        "split": "train",
+    }
+    page = visit(served, "/runs").page
+
+    def explain_page(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace('data-shown=""', 'data-shown="-0.7810"'))
+
+    page.route("**/v1/explain?*", lambda route: route.fulfill(json=content))
+    page.route("**view=explain*", explain_page)
+    page.goto(f"{served.base}/runs/runs/first?view=explain&clip=a")
+    page.get_by_text("It adds nothing: no frame and no feature changes the score by 0.01.").wait_for()
+    assert "shows the score −0.78 for this clip" in page.locator("#other-fit").inner_text()
+    text = page.locator("#explanation").inner_text()
+    assert "mel_1" not in text
+    assert "Other features that change the score by less than 0.001: 1." in text
+    assert not any(zero in text.split() for zero in ("-0", "−0", "-0.00", "−0.00"))
+
+
 def test_an_explanation_is_refused_with_a_sentence(served: Any) -> None:
     for query, says in (("run=runs/first&data=data&clip=nothing", "no clip 'nothing'"), ("clip=x", "must name a run")):
         status, body, _ = served.fetch(f"/v1/explain?{query}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,39 @@ def test_the_page_of_a_run_says_what_it_is_worth_and_shows_its_curves(shown: Any
     assert clip.startswith("/data/data?clip=")
 
 
+def test_a_run_with_figures_of_its_start_says_first_what_its_own_clips_show(shown: Any, visit: Visit) -> None:
+    file = shown.root / "runs" / "second" / "metrics.json"
+    before, times = file.read_text(), file.stat()
+    content = json.loads(before)
+    fused = content["worth"]["scores"]["fusion"]
+    own = {**fused, "split": "left-out", "band_split": "left-out", "clips": 24, "groups": 12, "mae": 2.18}
+    own |= {"constant": 1.9, "skill": -0.15, "skill_low": -0.4, "skill_high": 0.1}
+    fused |= {"split": "start", "band_split": "start", "clips": 23703, "groups": 15603}
+    fused |= {"skill": 0.34, "skill_low": 0.33, "skill_high": 0.35, "band": 1.1, "band_clips": 23703}
+    content["worth"]["own"] = {"fusion": own}
+    file.write_text(json.dumps(content))
+    try:
+        page = visit(shown, "/runs/runs/second", width=390).page
+        first = page.locator(".warnings li").first.inner_text()
+        assert first.startswith("On the 24 rated clips of 12 recordings of this run, each scored by a fit without")
+        assert "is not better than always saying the same number" in first
+        headline = page.locator(".headline").inner_text()
+        assert headline.startswith(
+            "The run that it started from was measured on other clips. On 23,703 clips of 15,603"
+        )
+        assert headline.endswith("Whether this also holds for the clips of this run is not known.")
+        box = page.locator("p", has_text="What each score of the run that it started from is worth").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+        page.goto(f"{shown.base}/runs")
+        row = page.locator("#choose tr", has=page.get_by_role("link", name="runs/second", exact=True))
+        assert "no information on 24 clips" in row.inner_text()
+        assert "34%" not in row.inner_text()
+    finally:
+        file.write_text(before)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # the table is in the order of the last changes
+
+
 def test_points_are_reached_by_keys_and_open_their_clips(shown: Any, visit: Visit) -> None:
     page = visit(shown, "/runs/runs/first").page
     canvas = page.locator("#answers canvas")
@@ -134,6 +168,7 @@ def test_two_runs_are_ticked_and_compared_clip_by_clip(shown: Any, visit: Visit)
     page.get_by_role("button", name="Compare two runs clip by clip").click()
     page.wait_for_url("**/runs/compare?a=runs/first&b=runs/second")
     page.get_by_text("mean error of A | of B").wait_for()
+    assert "(below 0, B is better; above 0, A is better)" in page.locator(".headline").inner_text()
     assert page.locator("#compared table tbody tr").count() > 3
     assert "Validation clips also chose the epoch" in page.locator("#compared").inner_text()
     page.locator("#pair select[name=split]").select_option("test")

@@ -47,6 +47,10 @@ def test_the_form_stands_for_a_command(training: Any, visit: Visit) -> None:
     assert page.get_by_label("Name of the run").input_value() == "runs/data-lf_dnn"
     page.get_by_text("The same as a command").click()
     page.get_by_text("selfmm train data --model lf_dnn --seed 1111 --out runs/data-lf_dnn --resume").wait_for()
+    assert "Cambria et al. 2017" in page.locator("#about-model").inner_text()
+    page.get_by_text("More: epochs, preset, start, seed").click()
+    page.get_by_label("Epochs at most").fill("12")
+    page.get_by_text("--seed 1111 --set training.max_epochs=12 --out runs/data-lf_dnn --resume").wait_for()
     page.get_by_label("Name of the run").fill("../outside")
     page.get_by_text("Give the run a name in this folder").wait_for()
 
@@ -64,6 +68,9 @@ def test_the_form_stands_for_a_command(training: Any, visit: Visit) -> None:
         ({"seed": "-1"}, "whole number"),
         ({"seed": "1 --set x"}, "whole number"),
         ({"seed": "9" * 5000}, "whole number"),
+        ({"epochs": "0"}, "from 1 to 100,000"),
+        ({"epochs": "1.5"}, "from 1 to 100,000"),
+        ({"epochs": "9" * 5000}, "from 1 to 100,000"),
         ({"name": ""}, "Give the run a name"),
         ({"name": "/etc/run"}, "Give the run a name"),
         ({"name": "runs/../../x"}, "Give the run a name"),
@@ -76,6 +83,40 @@ def test_a_field_that_is_not_valid_is_refused(training: Any, changes: dict[str, 
     status, answer = post(training, "/v1/train", {**FORM, **changes})
     assert 400 <= status < 500
     assert says in answer["error"]
+
+
+def test_each_model_of_the_form_is_described() -> None:
+    from selfmm.app.routes.training import ABOUT
+    from selfmm.models import MODELS
+
+    assert set(ABOUT) == set(MODELS)
+
+
+def test_jobs_say_how_far_they_are_in_plain_words() -> None:
+    from selfmm.app.jobs import Job
+    from selfmm.app.routes.jobs import _sentence, _within
+
+    class Log:
+        def __init__(self, text: str, step: tuple[int, int, int] | None = None) -> None:
+            self.jobs, self.text, self.step = self, text, step
+
+        def log(self, job: str) -> str:
+            return self.text
+
+        def within(self, job: str) -> tuple[int, int, int] | None:
+            return self.step
+
+    def job(status: Any) -> Job:
+        return Job("a", "Train", (("train", "data"),), "", "", 0.0, status, 0, "")
+
+    waited: Any = Log("")
+    assert _sentence(waited, job("stopped"), None) == "It was stopped before it started. Resume starts it."
+    begun: Any = Log("$ selfmm train", (1, 1200, 1447))
+    assert "is saved, and Resume continues from there" in _sentence(begun, job("stopped"), None)
+    assert _sentence(begun, job("running"), None).endswith("The first epoch may take minutes.")
+    assert "first epoch" not in _sentence(begun, job("running"), (1, 8))
+    assert _within(begun, job("running")) == "epoch 1, step 1,200 of 1,447"
+    assert _within(begun, job("finished")) == ""
 
 
 def test_another_site_cannot_start_a_job(training: Any) -> None:

@@ -296,8 +296,16 @@ def test_with_few_ratings_scores_are_worth_no_less_than_those_of_the_start(
         assert score.informs
         if score.split == STARTED_FROM:
             assert (score.mae, score.band, score.band_split) == (known.mae, known.band, STARTED_FROM)
+            own = worth.measured(name)
+            assert own is not None
+            assert own.split in (LEFT_OUT, "test")
+            assert own.clips > 0
         assert score.band_clips >= LEAST_CLIPS
-    assert "of the run that it started from" in shown(run_summary(run)) or rated >= LEAST_CLIPS
+    card = " ".join(shown(run_summary(run)).split())
+    assert "of the run that it started from" in card or rated >= LEAST_CLIPS
+    if worth.scores[FUSION].split == STARTED_FROM:
+        assert card.startswith("warning: on ")
+        assert card.index(" of this run, ") < card.index("of the run that it started from")
 
 
 def test_it_has_no_labels_per_modality_and_says_who_estimates_them(run: SentimentModel) -> None:

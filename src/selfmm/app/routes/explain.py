@@ -14,7 +14,7 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, site_of
-from selfmm.app.run_scores import shortened
+from selfmm.app.run_scores import predictions, shortened
 from selfmm.app.run_table import Summary
 
 _LISTED = 400  # clips to choose from
@@ -39,7 +39,17 @@ def view(request: Request, run: Summary, common: dict[str, Any]) -> Response:
     datasets = [item.name for item in site_of(request).workspace.items("dataset")]
     query = {"q": request.query_params.get("q", ""), "clip": clip, "data": data}
     values: dict[str, Any] = {"query": query, "rows": rows, "problem": problem, "datasets": datasets, "most": _LISTED}
+    values["shown"] = _left_out(request, run, clip) if data == run.dataset else ""
     return page(request, "explain.html", **common, title=run.name, band=_band(run), **values)
+
+
+def _left_out(request: Request, run: Summary, clip: str) -> str:
+    """Return the score of a clip on the page of a run in closed form, from a fit without its recording, else ""."""
+    if not clip or not run.closed_form or run.state != "finished":
+        return ""
+    table = predictions(parts.RunFolder(site_of(request).workspace.path(run.name)))
+    scores = table["score"][table["id"].astype(str) == clip].dropna()
+    return f"{scores.iloc[0]:.4f}" if len(scores) else ""
 
 
 def _band(run: Summary) -> str:

@@ -49,19 +49,38 @@ def described(site: Site, job: Job, *, log: bool = False) -> dict[str, Any]:
         "id": job.id,
         "title": job.title,
         "status": job.status,
-        "sentence": STATUS[job.status],
+        "sentence": _sentence(site, job, progress),
         "problem": job.problem,
         "over": job.over,
         "resumable": job.resumable,
         "done": job.done,
         "commands": [f"selfmm {shlex.join(command)}" for command in job.commands],
         "progress": None if progress is None else list(progress),
+        "within": _within(site, job),
         "out": job.out,
         "link": f"/{kind}/{path_part(str(made))}" if exists else None,
-        "training": job.commands[min(job.done, len(job.commands) - 1)][0] == "train" if job.commands else False,
+        "training": _trains(job),
         "created": time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created)),
     }
     return content | ({"log": site.jobs.log(job.id)} if log else {})
+
+
+def _trains(job: Job) -> bool:
+    return bool(job.commands) and job.commands[min(job.done, len(job.commands) - 1)][0] == "train"
+
+
+def _sentence(site: Site, job: Job, progress: tuple[int, int] | None) -> str:
+    if job.status == "stopped" and not job.done and not site.jobs.log(job.id):
+        return "It was stopped before it started. Resume starts it."
+    if job.status == "running" and _trains(job) and progress is None:
+        return f"{STATUS['running']} The first epoch may take minutes."
+    return STATUS[job.status]
+
+
+def _within(site: Site, job: Job) -> str:
+    """Return how far the current epoch of a training is; empty if that is unknown."""
+    known = site.jobs.within(job.id) if job.status == "running" else None
+    return "" if known is None else f"epoch {known[0]:,}, step {known[1]:,} of {known[2]:,}"
 
 
 def state(request: Request) -> Response:

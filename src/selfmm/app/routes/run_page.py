@@ -126,7 +126,7 @@ def _scores(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]
             *([_GONE] if run.gone else [_OUTSIDE] if run.outside else []),
             *([_SEEDS] if run.seeds else []),
         ],
-        "headline": headline(worth),
+        "headline": parts.headline(worth),
         "worth": []
         if worth is None
         else list(zip(parts.worth_rows(worth), (score.informs for score in worth.scores.values()), strict=True)),
@@ -158,23 +158,6 @@ def _known(values: Any) -> dict[str, float | None]:
 
 def _task(task: str) -> str:
     return "all together" if task == "fusion" else task.replace("_human", ", against its own label").replace("_", " ")
-
-
-def headline(worth: parts.RunWorth | None) -> str:
-    """Return, in two sentences, what the fused score is worth."""
-    if worth is None or not (fused := worth.scores[parts.FUSION]).clips:
-        return ""
-    what = parts.worth_title(worth).partition(", on ")[2]
-    if not fused.informs:
-        return ""  # the cautions say it
-    low, high = max(round(100 * fused.skill_low), 0), round(100 * fused.skill_high)
-    text = (
-        f"On {what}, the score is {fused.skill:.0%} closer to the label than always saying the same number "
-        f"(between {low} and {high} % with a probability of 90 %)."
-    )
-    if not math.isnan(fused.band):
-        text += f" The label of 4 of 5 new clips of the same kind is within {parts.band_text(fused.band)} of the score."
-    return text
 
 
 def _worst(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]:

@@ -112,11 +112,11 @@ def _row(run: Summary, columns: Sequence[Sequence[str]], keys: Sequence[str], be
     cells = {}
     for split in ("valid", "test"):
         cells[split] = [_cell(run, split, column) for column in columns]
-    fused = run.worth.scores.get(parts.FUSION) if run.worth is not None else None
+    fused = None if run.worth is None else run.worth.measured(parts.FUSION)
     return {
         "run": run,
         "cells": cells,
-        "worth": "" if fused is None else worth_text(fused),
+        "worth": "" if run.worth is None else worth_text(run.worth),
         "informs": fused is not None and fused.informs,
         "best": best,
         "when": when(run.modified),
@@ -141,14 +141,18 @@ def _figure(key: str, value: float) -> str:
     return text.replace("-", "−")
 
 
-def worth_text(worth: parts.Worth) -> str:
-    """Return by how much a score beats a constant, in words."""
-    if not worth.clips:
+def worth_text(worth: parts.RunWorth) -> str:
+    """Return by how much the fused score beats a constant on the run's own clips, in words."""
+    fused = worth.measured(parts.FUSION)
+    if fused is None:
+        return "not measured"
+    if not fused.clips:
         return "no label"
-    if problem := parts.verdict(worth):
-        return problem
-    low, high = max(round(100 * worth.skill_low), 0), round(100 * worth.skill_high)
-    return f"{worth.skill:.0%} ({low} to {high})"
+    few = "" if fused is worth.scores[parts.FUSION] else f" on {parts.clips(fused.clips)}"
+    if problem := parts.verdict(fused):
+        return f"{problem}{few}"
+    low, high = max(round(100 * fused.skill_low), 0), round(100 * fused.skill_high)
+    return f"{fused.skill:.0%} ({low} to {high}){few}"
 
 
 def state_text(run: Summary) -> str:

@@ -35,9 +35,32 @@ _PRESETS = {
     "sims": "sims: as published, for data like CH-SIMS",
     "simsv2": "simsv2: as published, for data like CH-SIMS v2",
 }
-_FIELDS = ("data", "model", "preset", "start", "seed", "name")
+ABOUT = {
+    "adapt": "Fitted to your ratings in closed form, in seconds. It adds to the starter what the ratings show.",
+    "self_mm": "A network that also generates labels of each modality, and learns from them (Yu et al. 2021).",
+    "lf_dnn": "One vector per modality; a small network reads them together (Cambria et al. 2017).",
+    "ef_lstm": "One LSTM reads the features of all modalities together, step by step (Williams et al. 2018).",
+    "tfn": "Tensor Fusion Network: each modality, each pair, and all of them together (Zadeh et al. 2017).",
+    "lmf": "Low-rank Multimodal Fusion: like TFN, with far fewer weights (Liu et al. 2018).",
+    "mfn": "Memory Fusion Network: an LSTM per modality, and a memory of how they change (Zadeh et al. 2018).",
+    "graph_mfn": "MFN with a graph over all groups of modalities (Zadeh et al. 2018).",
+    "mfm": "Multimodal Factorization Model: it must also reconstruct each modality (Tsai et al. 2019).",
+    "mag_bert": "BERT in which voice and face during a word change how that word is read (Rahman et al. 2020).",
+    "misa": "Separates what the modalities share from what is special to each (Hazarika et al. 2020).",
+    "mmim": "Keeps as much information of each modality in the fused one as it can (Han et al. 2021).",
+    "mult": "Multimodal Transformer: each modality attends to every other one (Tsai et al. 2019).",
+    "tetfn": "MulT in which the text leads, with Self-MM's labels of each modality (Wang et al. 2023).",
+    "almt": "The text selects what matters in voice and face, with transformers (Zhang et al. 2023).",
+    "iccn": "Correlates the text with the voice and with the face (Sun et al. 2020).",
+    "mlf_dnn": "LF-DNN that also learns people's labels of each modality (Yu et al. 2020). It needs such labels.",
+    "mtfn": "TFN that also learns people's labels of each modality (Yu et al. 2020). It needs such labels.",
+    "mlmf": "LMF that also learns people's labels of each modality (Yu et al. 2020). It needs such labels.",
+}
+"""A line about each model: what it does, and who published it."""
+_FIELDS = ("data", "model", "preset", "start", "seed", "epochs", "name")
 _NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
 _HIGHEST_SEED = 2**31 - 1
+_MOST_EPOCHS = 100_000
 
 
 def form(request: Request) -> Response:
@@ -55,6 +78,7 @@ def form(request: Request) -> Response:
         values=values,
         datasets=[{"name": name, **_facts(site, name)} for name in datasets],
         models=MODELS,
+        about=ABOUT,
         others=sorted(set(parts.MODELS) - set(MODELS)),
         presets={name: _PRESETS.get(name, name) for name in ("", *parts.PRESETS)},
         starts=[run.name for run in site.runs.all() if run.state == "finished" and not run.seeds],
@@ -111,6 +135,12 @@ def command(site: Site, values: Mapping[str, str]) -> list[str]:
         if not seed.isdecimal() or len(seed) > len(str(_HIGHEST_SEED)) or int(seed) > _HIGHEST_SEED:
             raise RequestError(f"The seed is {seed[:20]!r}: give a whole number from 0 to {_HIGHEST_SEED}.")
         words += ["--seed", seed]
+    if epochs := values.get("epochs", "").strip():
+        if not epochs.isdecimal() or len(epochs) > len(str(_MOST_EPOCHS)) or not 0 < int(epochs) <= _MOST_EPOCHS:
+            raise RequestError(
+                f"The number of epochs is {epochs[:20]!r}: give a whole number from 1 to {_MOST_EPOCHS:,}, or nothing."
+            )
+        words += ["--set", f"training.max_epochs={int(epochs)}"]
     return [*words, "--out", _new_name(site, name), "--resume"]
 
 

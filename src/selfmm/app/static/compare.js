@@ -131,10 +131,10 @@ function verdict(summary) {
     const { difference } = summary;
     if (!difference) return "These clips do not show how certain the difference is.";
     const size = Math.abs(difference.value).toFixed(3);
-    const where = `${summary.clips} clips${difference.recordings > 1 ? ` of ${difference.recordings} recordings` : ""}`;
-    const range = `its 95 % interval goes from ${signed(difference.low, 3)} to ${signed(difference.high, 3)}`;
-    if (difference.verdict === "open") return `On ${where}, the two cannot be distinguished: the mean error of B is ${size} ${difference.value < 0 ? "smaller" : "larger"}, and ${range}, which includes 0.`;
-    return `On ${where}, ${difference.verdict.toUpperCase()} is better: the mean error of B is ${size} ${difference.value < 0 ? "smaller" : "larger"}, and ${range}.`;
+    const where = `${summary.clips.toLocaleString("en")} clips${difference.recordings > 1 ? ` of ${difference.recordings.toLocaleString("en")} recordings` : ""}`;
+    const range = `the error of B minus that of A is ${signed(difference.value, 3)}, with a 95 % interval from ${signed(difference.low, 3)} to ${signed(difference.high, 3)} (below 0, B is better; above 0, A is better)`;
+    if (difference.verdict === "open") return `On ${where}, the two cannot be distinguished: the mean error of B is ${size} ${difference.value < 0 ? "smaller" : "larger"}; ${range}. The interval includes 0, so the difference may be chance.`;
+    return `On ${where}, ${difference.verdict.toUpperCase()} is better: the mean error of B is ${size} ${difference.value < 0 ? "smaller" : "larger"}; ${range}.`;
   };
   const tile = (value, text, wins) => element("li", { class: wins ? "wins" : null }, element("b", {}, value), element("span", {}, text));
   return [

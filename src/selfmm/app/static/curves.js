@@ -36,7 +36,7 @@ export function curve(box, { title, epochs, lines, best, digits = 3, note, heigh
         scales: { x: { time: false, range: epochs.length > 1 ? [epochs[0], epochs.at(-1)] : [epochs[0] - 1, epochs[0] + 1] }, y: { range: (_, low, high) => padded(low, high) } },
         axes: [
           whole ? { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000], values: (_, marks) => marks.map((mark) => (Number.isInteger(mark) ? mark : "")) } : axis,
-          { ...axis, size: 52 },
+          { ...axis, size: 52, values: (_, marks) => marks.map((value) => (value === null ? "" : String(Number(value.toPrecision(6)) || 0).replace("-", "−"))) },
         ],
         series: [
           { label: across, value: (_, value) => (value === null || value === undefined ? "–" : whole ? value : value.toFixed(2)) },

@@ -13,9 +13,10 @@ async function show() {
   const tip = element("p", { class: "tip", "aria-live": "polite" }, "Point at a word or a bar to read what it adds.");
   box.replaceChildren(
     element("p", { class: "headline" }, headline(explanation), band ? element("small", {}, band) : ""),
+    otherFit(explanation, box.dataset.shown),
     element("section", {}, element("h2", {}, "Each modality"), contributions(explanation, tip), tip,
       explanation.lacking.length ? element("p", { class: "soft" }, `The clip has no ${explanation.lacking.join(" and no ")}.`) : ""),
-    explanation.words.length ? element("section", {}, element("h2", {}, "Each word"), words(explanation), strongest(explanation)) : "",
+    explanation.words.length ? element("section", {}, element("h2", {}, "Each word"), ...(explanation.words.every((word) => Math.abs(word.value) < 0.0005) ? [element("p", {}, explanation.text), element("p", { class: "soft" }, "The words add nothing: each changes the score by less than 0.001.")] : [words(explanation), strongest(explanation)])) : "",
     ...explanation.frames.map((stream, place) => frames(stream, place, explanation)),
     element("details", { class: "reading" }, element("summary", {}, "How this is computed, and how far to trust it"),
       element("ul", {},
@@ -35,13 +36,19 @@ function headline(explanation) {
   return `The score is ${signed(explanation.score)}. ${known}${split} ${strongest ? `${strongest.modality[0].toUpperCase()}${strongest.modality.slice(1)} moves it most, by ${signed(strongest.value)}.` : ""}`;
 }
 
+/** Say why the page of the run shows another score of this clip. */
+function otherFit(explanation, shown) {
+  if (!shown || Math.abs(Number(shown) - explanation.score) < 0.005) return "";
+  return element("p", { class: "soft", id: "other-fit" }, `The page of the run shows the score ${signed(Number(shown))} for this clip. That score comes from a fit without its recording, which measures the run fairly. The score here is that of the finished model, which has learned from this clip.`);
+}
+
 function gaps(explanation) {
   const largest = Math.max(0, ...explanation.contributions.map((part) => Math.abs(part.gap)));
   return `The largest difference between their sum and the whole is ${largest.toFixed(3)}.`;
 }
 
 function contributions(explanation, tip) {
-  const steps = [{ name: "an empty clip", value: explanation.base, from: 0, colour: "--strong", words: `A clip with nothing in it would have the score ${signed(explanation.base)}.` }];
+  const steps = [{ name: "no modality", value: explanation.base, from: 0, colour: "--strong", words: `A clip with nothing in it would have the score ${signed(explanation.base)}.` }];
   let sum = explanation.base;
   explanation.contributions.forEach((part, place) => {
     const own = explanation.labels?.[`label_${part.modality}`];
@@ -109,6 +116,7 @@ function strongest(explanation) {
 }
 
 function frames(stream, place, explanation) {
+  if (silent(stream)) return element("section", {}, element("h2", {}, `Each moment: ${stream.modality}`), element("p", { class: "soft" }, "It adds nothing: no frame and no feature changes the score by 0.01."));
   const { colour } = look(stream.modality, explanation.contributions.findIndex((part) => part.modality === stream.modality));
   const times = stream.curve.map((_, number) => (stream.rate ? number / stream.rate : number));
   const section = element("section", {}, element("h2", {}, `Each moment: ${stream.modality}`),
@@ -119,18 +127,27 @@ function frames(stream, place, explanation) {
   return section;
 }
 
+/** Whether all frames together, each frame and each feature change the score by less than 0.005. */
+function silent(stream) {
+  const sum = stream.curve.reduce((total, value) => total + value, 0);
+  return [sum, ...stream.curve, ...Object.values(stream.columns)].every((value) => Math.abs(value) < 0.005);
+}
+
 function columns(stream) {
-  const entries = Object.entries(stream.columns);
+  const all = Object.entries(stream.columns);
+  const entries = all.filter(([, value]) => Math.abs(value) >= 0.0005);
+  const zero = all.length - entries.length;
   const largest = Math.max(1e-9, ...entries.map(([, value]) => Math.abs(value)));
   const row = ([name, value]) => {
     const bar = element("i", {});
     bar.style.left = value < 0 ? `${50 - (50 * Math.abs(value)) / largest}%` : "50%";
     bar.style.width = `${Math.max((50 * Math.abs(value)) / largest, 0.4)}%`;
     bar.style.background = `var(${value < 0 ? "--negative" : "--positive"})`;
-    const zero = element("u", {});
-    zero.style.left = "50%";
-    return element("li", {}, element("span", {}, name), element("span", { class: "track", "aria-hidden": "true" }, zero, bar), element("span", { class: "number" }, signed(value, 3)));
+    const middle = element("u", {});
+    middle.style.left = "50%";
+    return element("li", {}, element("span", {}, name), element("span", { class: "track", "aria-hidden": "true" }, middle, bar), element("span", { class: "number" }, signed(value, 3)));
   };
   const rest = entries.slice(8);
-  return element("div", {}, element("h3", {}, "Its features, summed over the clip"), element("ul", { class: "parts" }, entries.slice(0, 8).map(row)), rest.length ? element("details", { class: "reading" }, element("summary", {}, `${rest.length} more`), element("ul", { class: "parts" }, rest.slice(0, 200).map(row))) : "");
+  return element("div", {}, element("h3", {}, "Its features, summed over the clip"), element("ul", { class: "parts" }, entries.slice(0, 8).map(row)), rest.length ? element("details", { class: "reading" }, element("summary", {}, `${rest.length} more`), element("ul", { class: "parts" }, rest.slice(0, 200).map(row))) : "",
+    zero ? element("p", { class: "soft" }, `${rest.length || entries.length ? "Other features" : "Features"} that change the score by less than 0.001: ${zero}.`) : "");
 }

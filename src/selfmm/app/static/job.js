@@ -7,6 +7,7 @@ const id = page.dataset.job;
 const get = (name) => document.getElementById(name);
 let seen = -1;
 let watching = false;
+let stopping = false;
 
 function show(job) {
   const before = page.dataset.status;
@@ -14,6 +15,10 @@ function show(job) {
   get("status").textContent = job.status;
   get("status").className = `state ${job.status}`;
   if (before !== job.status) get("sentence").textContent = job.sentence;
+  else if (job.status === "running" && !stopping && get("sentence").textContent !== job.sentence) get("sentence").textContent = job.sentence;
+  if (job.status !== "running") stopping = false;
+  get("within").hidden = !job.within;
+  get("within").textContent = job.within && job.within[0].toUpperCase() + job.within.slice(1);
   get("problem").hidden = !job.problem;
   get("problem").textContent = job.problem;
   get("made").hidden = !job.link;
@@ -62,7 +67,8 @@ async function watch() {
 function act(name, path) {
   get(name).addEventListener("click", async () => {
     get(name).disabled = true;
-    if (name === "stop") get("sentence").textContent = "It is stopping, and saves what it has. Press Stop again to end it immediately.";
+    stopping = name === "stop";
+    if (stopping) get("sentence").textContent = "It is stopping, and saves what it has. Press Stop again to end it immediately.";
     const job = await attempt(() => ask(`/v1/jobs/${id}/${path}`, { method: "POST" }));
     get(name).disabled = false;
     if (job) {

@@ -10,7 +10,7 @@ if (cards.some((card) => !card.dataset.over)) {
       const job = jobs.get(card.dataset.job);
       if (!job) continue;
       const state = card.querySelector(".state");
-      state.textContent = job.progress ? `${job.status}, ${job.progress[0]} of ${job.progress[1]}` : job.status;
+      state.textContent = job.progress ? `${job.status}, ${job.progress[0]} of ${job.progress[1]}` : job.within ? `${job.status}, ${job.within}` : job.status;
       state.className = `state ${job.status}`;
       const bar = card.querySelector("progress");
       bar.hidden = !job.progress;

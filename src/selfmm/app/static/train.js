@@ -11,12 +11,13 @@ if (form) {
   const chosen = () => fields.data.selectedOptions[0];
   function suggest() {
     const facts = chosen().dataset;
+    const rated = Number(facts.rated).toLocaleString("en");
     const box = document.getElementById("about-data");
     box.textContent = facts.facts ?? "";
     box.className = facts.problem ? "problem" : "soft";
     document.getElementById("about-model").textContent = fields.model.value || fields.preset.value || !fields.data.value || facts.problem
-      ? fields.preset.value && !fields.model.value ? "The preset names the model." : ""
-      : Number(facts.rated) < 1000 ? `With ${facts.rated} rated clips, selfmm will probably choose adapt, which takes seconds.` : `With ${facts.rated} rated clips, selfmm will probably choose Self-MM and start from the starter. Without a graphics card, that can take hours.`;
+      ? fields.preset.value && !fields.model.value ? "The preset names the model." : fields.model.selectedOptions[0].dataset.about ?? ""
+      : Number(facts.rated) < 1000 ? `With ${rated} rated clips, selfmm will probably choose adapt, which takes seconds.` : `With ${rated} rated clips, selfmm will probably choose Self-MM and start from the starter. Without a graphics card, that can take hours.`;
     if (own || !fields.data.value) return;
     const data = fields.data.value === "." ? "data" : fields.data.value.split("/").at(-1);
     const base = `runs/${[data, fields.model.value || fields.preset.value || "auto"].join("-")}`;
@@ -25,7 +26,7 @@ if (form) {
     fields.name.value = name;
   }
 
-  const values = () => Object.fromEntries(["data", "model", "preset", "start", "seed", "name"].map((name) => [name, fields[name].value]));
+  const values = () => Object.fromEntries(["data", "model", "preset", "start", "seed", "epochs", "name"].map((name) => [name, fields[name].value]));
   let late = 0;
   async function preview() {
     const turn = (late += 1);

@@ -136,19 +136,20 @@ class AdaptTrainer:
         if before is None:
             return measured
         factor = self._labels.reach / LabelScale.of(before.label_range).reach
-        scores, self._unmeasured = dict(measured.scores), []
+        scores, own, self._unmeasured = dict(measured.scores), {}, []
         for name, score in measured.scores.items():
             known = before.scores.get(name)
             if known is None:
                 continue
             size = {key: factor * getattr(known, key) for key in ("mae", "constant", "band")}
             if not score.informs and score.clips < _ENOUGH:
-                scores[name] = replace(known, split=STARTED_FROM, band_split=STARTED_FROM, **size)
+                scores[name], own[name] = replace(known, split=STARTED_FROM, band_split=STARTED_FROM, **size), score
                 self._unmeasured.append(name)
             elif score.band_clips < LEAST_CLIPS:
                 known_band = replace(score, band=size["band"], band_clips=known.band_clips, coverage=math.nan)
                 scores[name] = replace(known_band, band_split=STARTED_FROM)
-        return replace(measured, scores=scores, training_clips=measured.training_clips + before.training_clips)
+        clips = measured.training_clips + before.training_clips
+        return replace(measured, scores=scores, own=own, training_clips=clips)
 
     def _used(self) -> Positions:
         """The rated clips, and those without a label."""
