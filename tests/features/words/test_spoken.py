@@ -233,3 +233,9 @@ def test_scores_that_predict_wrote_as_subtitles_are_not_words(tmp_path: Path) ->
         read_subtitles(path)
     path.write_text(lines("three", "2", "1"))
     assert read_subtitles(path).text == "three 2 1"
+
+
+def test_numbered_speakers_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "meeting.srt"
+    path.write_text(to_srt([(0, 1, "Speaker 1: Hello."), (1, 2, "Speaker 2: Part 2: the end"), (2, 3, "Yes.")]))
+    assert read_subtitles(path).text == "Hello. Part 2: the end Yes."

@@ -97,7 +97,7 @@ def _names_speakers(cues: Sequence[Cue]) -> bool:
 
 
 def _is_name(words: str) -> bool:
-    return all(word[0].isupper() for word in words.split())
+    return words[0].isupper() and all(word[0].isupper() or word.isdigit() for word in words.split())  # Speaker 2
 
 
 def _said(text: str, sings: bool, named: bool) -> tuple[str, list[str], bool]:

@@ -140,7 +140,8 @@ def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
 
 
 def _read(path: Path) -> str:
-    return read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    # Written as text on Windows, "\r\n" becomes "\r\r\n"; old editors end a file with "\x1a".
+    return re.sub("\r+\n|\r", "\n", read_text(path)).rstrip("\x1a")
 
 
 def _stamp(seconds: float) -> str:
