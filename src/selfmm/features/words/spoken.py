@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from selfmm.features.words.cue_files import Cue
+if TYPE_CHECKING:
+    from selfmm.features.words.cue_files import Cue  # needs pysubs2, which a transcript without times does not
 
 _PAUSE = 1.0  # seconds; a line that comes again later is said again
 _FLASH = 0.05  # seconds; too short to say anything
@@ -51,13 +52,24 @@ def spoken(cues: Sequence[Cue]) -> Spoken:
     descriptions: list[tuple[float, str]] = []
     said = []
     sings = False  # whether a song goes on in the next subtitle
-    named = _names_speakers(once or cues)
+    named = _names_speakers([cue.text for cue in once or cues])
     for cue in once or cues:
         text, parts, sings = _said(cue.text, sings, named)
         descriptions += [(cue.start, part) for part in parts]
         if any(map(str.isalnum, text)):
             said.append(cue._replace(text=text))
     return Spoken(said, descriptions, once is not None)
+
+
+def spoken_lines(lines: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what is said in the lines of a transcript, with single blanks, and the other parts."""
+    sings, named = False, _names_speakers(lines)
+    texts, others = [], []
+    for line in lines:
+        text, parts, sings = _said(line, sings, named)
+        texts.append(text)
+        others += parts
+    return " ".join(" ".join(texts).split()), others
 
 
 def _shown_once(cues: Sequence[Cue]) -> list[Cue] | None:
@@ -90,10 +102,10 @@ def _repeated(before: Cue, cue: Cue) -> int:
     return 0
 
 
-def _names_speakers(cues: Sequence[Cue]) -> bool:
-    """Return whether most subtitles begin with a name, as in the transcripts of meetings: ``Ann Lee: Hello.``"""
-    names = [match.group(2) for cue in cues if (match := _NAME.match(cue.text)) and _is_name(match.group(2))]
-    return len(names) > 1 and 2 * len(names) >= len(cues)
+def _names_speakers(texts: Sequence[str]) -> bool:
+    """Return whether most texts begin with a name, as in the transcripts of meetings: ``Ann Lee: Hello.``"""
+    names = [match.group(2) for text in texts if (match := _NAME.match(text)) and _is_name(match.group(2))]
+    return len(names) > 1 and 2 * len(names) >= len(texts)
 
 
 def _is_name(words: str) -> bool:
