@@ -7,6 +7,8 @@ name speakers; some files thank their makers.
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 _PAUSE = 1.0  # seconds; a line that comes again later is said again
 _FLASH = 0.05  # seconds; too short to say anything
 _FEW = 3  # lines that are shown twice
+_TWO = 2
 
 _NOTES = "[♩♪♫♬\U0001f3b5\U0001f3b6]"
 _SUNG = re.compile(rf"(?:{_NOTES}\s*)+[^{_NOTES[1:-1]}]*(?:{_NOTES}\s*)+|^# .*? #$", re.MULTILINE)
@@ -59,6 +62,22 @@ def spoken(cues: Sequence[Cue]) -> Spoken:
         if any(map(str.isalnum, text)):
             said.append(cue._replace(text=text))
     return Spoken(said, descriptions, once is not None)
+
+
+def in_two_languages(cues: Sequence[Cue]) -> bool:
+    """Return whether most subtitles are there twice, in two languages: in two scripts, or at the same times."""
+    cues = [cue for cue in cues if not cue.text.startswith("[")]  # signs and songs
+    two_scripts = sum(len({_script(line) for line in cue.text.split("\n")} - {""}) > 1 for cue in cues)
+    starts = Counter(cue.start for cue in dict.fromkeys(cues))
+    twice = sum(number == _TWO for number in starts.values())
+    return (two_scripts >= _TWO and 2 * two_scripts >= len(cues)) or (twice >= _FEW and 2 * twice >= len(starts))
+
+
+def _script(line: str) -> str:
+    """Return the script of the first letter of a line, such as ``LATIN``; empty if it has none."""
+    letter = next(filter(str.isalpha, line), "")
+    script = unicodedata.name(letter, "").partition(" ")[0] if letter else ""
+    return "CJK" if script in ("HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH") else script
 
 
 def spoken_lines(lines: Sequence[str]) -> tuple[str, list[str]]:

@@ -73,10 +73,12 @@ def _spoken(path: Path, first: float, last: float, length: float | None) -> tupl
             f"{path} holds scores, as `selfmm predict --srt` writes them, not words. Move it away from the recording, "
             "or rename it."
         )
-    from selfmm.features.words.spoken import spoken  # needs pysubs2, as _read_cues does
+    from selfmm.features.words.spoken import in_two_languages, spoken
 
     said, descriptions, rolling = spoken(cues)
     warnings = []
+    if in_two_languages(cues):
+        warnings.append("the subtitles seem to be in two languages. Keep the lines in the one that is spoken")
     if rolling:
         warnings.append("the subtitles show lines several times (rolling captions); each line was read once")
     warnings += _left_out([part for start, part in descriptions if first <= start < last])
