@@ -17,6 +17,7 @@ from selfmm.core.errors import SourceError
 from selfmm.core.messages import count, first_line
 from selfmm.data.other_paths import OTHER_TABLES
 from selfmm.data.tables.dialect import separator_of, with_points
+from selfmm.data.tables.layout import long_rows, refuse_layout
 from selfmm.data.tables.workbook import read_workbook
 
 COLUMNS = {  # name in other tables: our name
@@ -83,6 +84,7 @@ def _read(path: Path) -> pd.DataFrame:
         text, separator = separator_of(read_text(path).lstrip("\r\n"), usual)
         if not text:
             raise SourceError(f"{path} is empty. Write a header, and one row per clip.")
+        refuse_layout(text, separator, path)
         with warnings.catch_warnings():
             # Without this, a row with more fields than the header silently loses the last ones.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -102,8 +104,8 @@ def _read(path: Path) -> pd.DataFrame:
         raise SourceError(f"{path} {_parser_problem(str(error))}") from error
     except pd.errors.ParserWarning as error:
         raise SourceError(
-            f"{path} has rows longer than its header. Between commas, write decimals with a point, and put quotes "
-            "around texts with commas."
+            f"{path} has rows longer than its header{long_rows(text, separator) or '.'} Between commas, write decimals "
+            "with a point, and put quotes around texts with commas."
         ) from error
     except (OSError, ValueError, OverflowError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise SourceError(f"cannot read {path}: {first_line(error)}. Check that it is a valid table.") from error
