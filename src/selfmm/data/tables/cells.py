@@ -37,6 +37,7 @@ OF_LABEL_STUDIO = {"annotation_id", "lead_time"}
 """Columns of Label Studio's CSV, where ``id`` is the number of a task."""
 _BY_PEOPLE = ("", "person", "fixed")  # how a label was made, if a person gave it
 _UNKNOWN = {"nan", "na", "n/a", "#n/a", "<na>", "null", "none"}
+_MINUS = re.compile(r"^[\u2212\u2013](?=[\d.])")  # as some countries and word processors write it
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -165,12 +166,17 @@ def refuse_label_studio(names: Collection[str], path: Path) -> None:
 
 
 def rating_cell(cell: str) -> str:
-    """Return a cell of a column of ratings; empty if it says that there is none, as other programs write it.
+    """Return a cell of a column of numbers; empty if it says that there is none, as other programs write it.
 
-    >>> rating_cell(" 1.5 "), rating_cell("NaN"), rating_cell("#N/A")
-    ('1.5', '', '')
+    >>> rating_cell(" 1.5 "), rating_cell("NaN"), rating_cell("#N/A"), rating_cell("\u22122")
+    ('1.5', '', '', '-2')
     """
-    return "" if cell.strip().lower() in _UNKNOWN else cell.strip()
+    return "" if is_unknown(cell) else _MINUS.sub("-", cell.strip())
+
+
+def is_unknown(cell: str) -> bool:
+    """Return whether a cell holds a word with which other programs say that there is nothing, such as ``NA``."""
+    return cell.strip().lower() in _UNKNOWN
 
 
 def words(column: pd.Series) -> pd.Series:
