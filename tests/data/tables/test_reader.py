@@ -376,3 +376,29 @@ def test_times_that_cannot_be(tmp_path: Path) -> None:
 def test_the_minus_of_other_countries(tmp_path: Path) -> None:
     source = read_table_source(table(tmp_path, label=["\u22121.5", "\u2013.5", " +2 ", 0]))
     assert source.table["label"].tolist() == [-1.5, -0.5, 2, 0]
+
+
+def test_arrays_of_no_clip_are_noted(tmp_path: Path) -> None:
+    path = table(tmp_path, split=["train"] * 4)
+    savez(tmp_path / "audio.npz", features(x=np.zeros(1), y=np.zeros(1)))
+    assert read_table_source(path).notes[-1] == "audio.npz: 2 arrays of no clip of the table left out: 'x', 'y'."
+
+
+@pytest.mark.parametrize("name", ["audio.npy", "vision.pkl", "text.pt", "audio/a.csv", "vision/one/a.npy"])
+def test_features_in_a_form_that_is_not_read_are_noted(tmp_path: Path, name: str) -> None:
+    path = table(tmp_path, split=["train"] * 4)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    assert read_table_source(path).notes[-1] == (
+        f"{name.partition('/')[0]} was left out: features are read from <modality>.npz, or <modality>/<id>.npy."
+    )
+
+
+def test_the_suffix_of_an_array_may_be_in_capitals(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    (tmp_path / "audio").mkdir()
+    for name, array in features().items():
+        with (tmp_path / "audio" / f"{name}.NPY").open("wb") as file:
+            np.save(file, array)
+    (tmp_path / "audio" / "._a.npy").write_bytes(b"x")
+    assert read_table_source(path).frames["audio"].lengths.tolist() == [1, 2, 3, 4]
