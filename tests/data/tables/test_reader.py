@@ -402,3 +402,10 @@ def test_the_suffix_of_an_array_may_be_in_capitals(tmp_path: Path) -> None:
             np.save(file, array)
     (tmp_path / "audio" / "._a.npy").write_bytes(b"x")
     assert read_table_source(path).frames["audio"].lengths.tolist() == [1, 2, 3, 4]
+
+
+def test_a_parquet_file_as_pandas_writes_it(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"label": [1, 2.5], "text": [["so", "good"], ["bad"]]})
+    frame.set_axis(pd.Index([1.0, 2.0], name="id")).to_parquet(tmp_path / "a.parquet")
+    read = read_table_source(tmp_path / "a.parquet").table
+    assert read[["id", "label", "text"]].to_numpy().tolist() == [["1", 1, "so good"], ["2", 2.5, "bad"]]

@@ -74,7 +74,8 @@ def read_cells(path: Path) -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
+            stored = pd.read_parquet(path)
+            return stored if stored.index.names == [None] else stored.reset_index()
         with path.open("rb") as file:
             begin = file.read(8)
         if begin.startswith(_ZIP):
@@ -189,5 +190,9 @@ def _is_blank(value: object) -> bool:
 
 
 def _word(value: object) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))  # an id among numbers of which some were missing
+    if isinstance(value, list | tuple | np.ndarray):
+        return " ".join(map(str, value))  # the words of a text
     # Parquet files of other tools may store words as bytes.
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
