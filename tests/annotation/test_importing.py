@@ -547,3 +547,57 @@ def test_exported_labels_are_not_ratings(dataset: Dataset, tmp_path: Path) -> No
     with pytest.raises(SourceError, match="labels that a program made, in label_text; made_text says how"):
         import_corrections(dataset, path)
     assert open_dataset(dataset.path).corrections.empty
+
+
+HEAD = '{"selfmm_ratings": 1, "label_range": [-3.0, 3.0]}\n'
+ACT = '{"act": "rate", "id": "a", "target": "text", "rater": "Ann", "label": 1.0, "mode": "words"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            HEAD.replace("3.0", "1.0") + ACT,
+            r"ratings are from -1 to 1, but the labels of the data set .* from -3 to 3",
+        ),
+        (ACT, "does not state its scale"),
+        (HEAD.replace("[-3.0, 3.0]", "null") + ACT, "does not state its scale"),
+        (f"[{ACT}]\n", "2 lines cannot be read as ratings of the app, and were left out"),
+        ("hello\nyou\n", "2 lines cannot be read"),
+        (HEAD + ACT.replace("1.0", "9.0"), "1 line cannot be read"),
+        ((HEAD + ACT).rstrip(), "1 line cannot be read"),
+    ],
+)
+def test_ratings_of_the_app_that_are_damaged_or_of_another_scale(
+    dataset: Dataset, tmp_path: Path, content: str, message: str
+) -> None:
+    path = tmp_path / "x-ratings.jsonl"
+    path.write_text(content)
+    with pytest.raises(SourceError, match=message):
+        import_corrections(dataset, path)
+    assert open_dataset(dataset.path).corrections.empty
+
+
+@pytest.mark.parametrize("extra", ["garbage\n[]\n", 'null\n{"act": "ra'])
+def test_lines_of_the_app_that_cannot_be_read_are_noted(dataset: Dataset, tmp_path: Path, extra: str) -> None:
+    path = tmp_path / "x-ratings.jsonl"
+    path.write_text(HEAD + ACT + extra)
+    done = import_corrections(dataset, path)
+    assert done.counts == {"text": 1}
+    assert "2 lines cannot be read as ratings of the app, and were left out." in done.notes
+
+
+def test_names_of_columns_may_have_capitals(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("ID,Label_Text,LABEL_AUDIO\na,1,2\n")
+    assert import_corrections(dataset, tmp_path / "x.csv").counts == {"text": 1, "audio": 1}
+
+
+def test_raters_that_differ_only_in_capitals_are_noted(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,label_text,rater\na,1,Ann\na,2,ann \nb,1,Bo\n")
+    done = import_corrections(dataset, tmp_path / "x.csv")
+    assert "raters differ only in capitals: 'Ann, ann'. They count as different people." in done.notes
+
+
+def test_ids_that_differ_only_in_capitals_are_named(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,label_text\nA,1\n")
+    refused(dataset, tmp_path / "x.csv", "'A' and 'a' differ only in capitals")

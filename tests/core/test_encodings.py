@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,19 @@ def test_advice_fits_the_content(tmp_path: Path, content: bytes, advice: str) ->
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"cannot read .*No such file"):
         read_text(tmp_path / "none.srt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"id,label\n"), "its content is a gzip file. Unpack it"),
+        (b"PAR1\x15\x04\x00\xff", "its content is a Parquet file"),
+        (b"$FL2@(#) SPSS\x00\xff", "its content is a file of SPSS"),
+        (b"id,label\na,1\x00\n" + b"b,1\n" * 20, "is damaged, or is not text: byte 12 is zero"),
+    ],
+)
+def test_what_is_not_text_gets_no_advice_about_encodings(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=message) as error:
+        read_text(tmp_path / "a.csv")
+    assert "iconv" not in str(error.value)

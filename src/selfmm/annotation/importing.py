@@ -89,6 +89,7 @@ def import_corrections(
     origin = printable(source or path.name)
     table, repeated = ratings.by_rater(rater_name(rater or "") or rater_name(origin))
     problems = ratings.all_problems()
+    problems += _other_scale(ratings, dataset)
     problems += find_problems(table, ids, dataset.modalities, dataset.manifest.label_range)
     if not 0 <= weight <= 1:
         problems.append(f"the weight is {weight}; give a number from 0 to 1.")
@@ -115,7 +116,14 @@ def import_corrections(
         write_ratings(dataset.path, merged)
     changed = before[(before["label"] != before["label_new"]) | (before["weight"] != before["weight_new"])]
     after = open_dataset(dataset.path)
-    notes = [*ratings.notes, *_repeated(repeated), *_unnamed(ratings, rater), *_replaced(changed), *_unused(after, new)]
+    notes = [
+        *ratings.notes,
+        *_repeated(repeated),
+        *_unnamed(ratings, rater),
+        *_alike(set(after.ratings["rater"])),
+        *_replaced(changed),
+        *_unused(after, new),
+    ]
     return Imported(
         counts=count_corrections(new),
         raters=tuple(sorted(set(new["rater"]))),
@@ -167,6 +175,26 @@ def _leave_out_others(ratings: Ratings, dataset: Dataset) -> None:
     if left_out := len(ratings.rows) - len(usable):
         ratings.notes.append(f"{count(left_out, 'rating')} left out: the data set lacks the clip or the modality.")
     ratings.rows[:] = usable
+
+
+def _other_scale(ratings: Ratings, dataset: Dataset) -> list[str]:
+    own = dataset.manifest.label_range
+    if ratings.label_range in (None, own) or not ratings.rows:
+        return []
+    low, high = ratings.label_range or own
+    return [
+        f"the ratings are from {low:g} to {high:g}, but the labels of the data set are from {own[0]:g} to {own[1]:g}. "
+        "Rate on that scale."
+    ]
+
+
+def _alike(raters: Collection[str]) -> list[str]:
+    """Return a note on raters whose names differ only in capitals."""
+    names: dict[str, list[str]] = {}
+    for rater in sorted(raters):
+        names.setdefault(rater.casefold(), []).append(rater)
+    alike = [", ".join(same) for same in names.values() if len(same) > 1]
+    return [f"raters differ only in capitals: {some(alike)}. They count as different people."] if alike else []
 
 
 def _repeated(number: int) -> list[str]:

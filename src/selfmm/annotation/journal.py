@@ -25,6 +25,7 @@ from selfmm.annotation.ratings import Ratings
 from selfmm.core.errors import SourceError
 from selfmm.core.files import explain
 from selfmm.core.folders import taking_turns
+from selfmm.core.messages import count
 
 SUFFIX = "-ratings.jsonl"
 FORMAT = 1
@@ -69,6 +70,11 @@ class RatingJournal:
     def label_range(self) -> tuple[float, float]:
         """Lowest and highest label."""
         return self._range or self._default
+
+    @property
+    def states_range(self) -> bool:
+        """Whether the file states its scale."""
+        return self._range is not None
 
     @property
     def damaged(self) -> int:
@@ -215,9 +221,24 @@ def _flush_folder(folder: Path) -> None:
 
 def read_journal(path: Path) -> Ratings:
     """Return the ratings of single modalities in a journal, to import them as corrections."""
-    table = RatingJournal(path).ratings()
-    ratings = Ratings()
+    journal = RatingJournal(path)
+    table = journal.ratings()
+    ratings = Ratings(label_range=journal.label_range)
     of_clips = table["modality"] == CLIP
     for row in table[~of_clips].itertuples():
         ratings.add(str(row.id), str(row.modality), row.label, str(row.rater))
+    if unread := journal.damaged + _is_torn(path):
+        sentence = (
+            f"{count(unread, 'line')} cannot be read as ratings of the app, and {'was' if unread == 1 else 'were'}"
+        )
+        (ratings.problems if table.empty else ratings.notes).append(f"{sentence} left out.")
+    if not journal.states_range and not table.empty:
+        ratings.problems.append(
+            f'it does not state its scale. Begin it with a line like {{"{_HEAD}": {FORMAT}, "label_range": [-3, 3]}}.'
+        )
     return ratings
+
+
+def _is_torn(path: Path) -> bool:
+    """Return whether there is something after the end of the last line."""
+    return bool(path.read_bytes().rpartition(b"\n")[2].strip())

@@ -41,12 +41,14 @@ class Ratings:
         problems: what is wrong with the file, one sentence each.
         notes: what was left out on purpose, one sentence each.
         texts: the id and the words of each row, if the file has the words of the clips.
+        label_range: lowest and highest label, if the file states them.
     """
 
     rows: list[Rating] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
+    label_range: tuple[float, float] | None = None
     _not_numbers: list[str] = field(default_factory=list)
 
     def add(self, clip: str, modality: str, value: object, rater: str = "", turn: int = 1) -> None:

@@ -150,7 +150,8 @@ def _our_name(name: str) -> str:
     if lower in _RATER:
         return "rater"
     ours = COLUMNS.get(lower, lower)
-    return ours if ours in _OURS or lower in ("label_t", "label_a", "label_v") else name
+    # Names of modalities have no capitals.
+    return ours if ours in _OURS or lower.startswith(PREFIX) else name
 
 
 def _ids(cells: pd.DataFrame, path: Path, known: Collection[str]) -> pd.Series:

@@ -14,6 +14,17 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_OTHER_KINDS = {
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"PK\x03\x04": "a zip file, or a document or spreadsheet",
+    b"\xd0\xcf\x11\xe0": "an old document or spreadsheet of Office",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF",
+    b"SQLite format 3": "a database",
+    b"$FL2": "a file of SPSS",
+}
 _START = 4096  # bytes in which to look for zeros
 
 
@@ -51,10 +62,14 @@ def read_text(path: Path) -> str:
 
 
 def _not_unicode(content: bytes, path: Path, byte: int) -> SourceError:
+    if what := next((what for begin, what in _OTHER_KINDS.items() if content.startswith(begin)), None):
+        return SourceError(f"{path} is not text: its content is {what}. Unpack it, or export it as text.")
     encoding = encoding_of(content)
     if encoding != "utf-8-sig":
         return SourceError(f"{path} begins as {encoding.upper()} text, but is damaged. Save it again as UTF-8.")
     guess = _without_mark(content)
+    if guess is None and content[byte] == 0:
+        return SourceError(f"{path} is damaged, or is not text: byte {byte} is zero. Export it again as text.")
     looks = f"since it looks like {guess}," if guess else "for example, if it is from Windows in a western language,"
     return SourceError(
         f"{path} is not UTF-8 text (byte {byte}). Save it as UTF-8, {looks} with: iconv -f {guess or 'WINDOWS-1252'} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
@@ -10,15 +11,18 @@ _DATE = re.compile(r"\d{1,2}[-./ ][A-Za-zÄä]{3}|[A-Za-zÄä]{3}[-./ ]\d{2}|\d{
 
 
 def altered(ids: Sequence[str], known: Collection[str]) -> str:
-    """Return a sentence about ids that are not known, if a spreadsheet seems to have altered them; otherwise "".
+    """Return a sentence about ids that are not known, if they seem to be altered forms of known ones; otherwise "".
 
     >>> altered(["7"], {"007", "010"})
     "A spreadsheet seems to have changed the ids: '7' was '007'. Restore them, and format the column as text."
     >>> altered(["x"], {"007"})
     ''
+    >>> altered(["Clip 1"], {"clip  1"})
+    "'Clip 1' and 'clip  1' differ only in capitals, blanks or stored accents. Write both in the same way."
     """
+    alike = {plain_id(name): name for name in known}
     shortened = {_number(name): name for name in known if _number(name) != name}
-    given = set(ids)
+    given, known = set(ids), set(known)
     for id_ in ids:
         before = shortened.get(_number(id_))
         if before is not None and before not in given:
@@ -33,7 +37,19 @@ def altered(ids: Sequence[str], known: Collection[str]) -> str:
             f"A spreadsheet seems to have changed the ids: {id_[:80]!r} was {was}. Restore them, and format the column "
             "as text."
         )
+    for id_ in ids:
+        before = alike.get(plain_id(id_))
+        if before is not None and id_ not in known and before not in given:
+            return (
+                f"{id_[:80]!r} and {before[:80]!r} differ only in capitals, blanks or stored accents. Write both in "
+                "the same way."
+            )
     return ""
+
+
+def plain_id(name: str) -> str:
+    """Return an id without what people and systems change unseen: capitals, blanks, and how accents are stored."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _number(name: str) -> str:

@@ -113,6 +113,6 @@ def _digest(path: Path) -> str:
     """Return the SHA-256 of a file; for a folder, of the names and hashes of its .npy files."""
     if path.is_file():
         return sha256(path)
-    files = sorted(file for file in path.glob("*.npy") if not is_stray(file.name))
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".npy" and not is_stray(file.name))
     lines = [f"{file.name} {sha256(file)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -175,7 +175,7 @@ BROKEN: list[tuple[Any, str]] = [
     (lambda c: c["test"].update(audio=np.ones((3, 5, 9))), "a different number of features per split.*'test': 9"),
     (lambda c: c["test"].update(audio=np.ones((3, 5, 2, 2))), r"shape \(3, 5, 2, 2\); expected: .*audio_lengths"),
     (lambda c: c["test"].update(audio="x"), "audio is a str"),
-    (lambda c: c["test"].update(audio=objects([1, 2, 3])), "audio is a object array"),
+    (lambda c: c["test"].update(audio=objects([1, 2, 3])), "audio is an array .object. of shape"),
     (lambda c: c["test"].update(audio_lengths=[1, -1, 2]), "audio_lengths is -1.0 for clip number 1"),
     (lambda c: c["test"].update(audio_lengths=[1, np.nan, 2]), "audio_lengths is nan for clip number 1"),
     (lambda c: c["test"].pop("regression_labels"), "test has no regression_labels"),
@@ -253,3 +253,34 @@ def test_damaged_files_only_ever_raise_our_errors(tmp_path: Path, seed: bytes, f
         return
     for frames in source.frames.values():
         assert len(frames.read(0)) == frames.lengths[0]
+
+
+def test_columns_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    content = mmsa_data()
+    for part in content.values():
+        part |= {"prosody": np.ones((len(part["id"]), 5)), "meta": "x", "face_lengths": None}
+    assert read(tmp_path, content).notes == (
+        "the columns 'prosody', 'meta' were left out: a modality is (clips, frames, dim).",
+    )
+
+
+def test_a_text_that_pandas_lacks_is_empty(tmp_path: Path) -> None:
+    content = mmsa_data()
+    content["train"]["raw_text"] = ["a", float("nan"), None, np.float32("nan")]
+    assert list(read(tmp_path, content).table["text"][:4]) == ["a", "", "", ""]
+
+
+@pytest.mark.parametrize("value", [None, [1], "x"])
+def test_a_split_that_is_not_a_dict_is_named(tmp_path: Path, value: object) -> None:
+    with pytest.raises(SourceError, match=rf"valid is a {type(value).__name__}; expected.*Leave out splits"):
+        read(tmp_path, mmsa_data() | {"valid": value})
+
+
+def test_a_file_of_several_pickles_is_refused(tmp_path: Path) -> None:
+    content = pickle.dumps(mmsa_data())
+    path = tmp_path / "set.pkl"
+    path.write_bytes(content + pickle.dumps({"more": 1}))
+    with pytest.raises(SourceError, match="goes on after its first object"):
+        read_mmsa_pickle(path)
+    path.write_bytes(content + b"\n\0\0")
+    assert len(read_mmsa_pickle(path).table) == 9

@@ -140,7 +140,7 @@ def test_labels_may_be_absent_for_a_prediction(tmp_path: Path) -> None:
     source = read_table_source(path, require_labels=False)
     assert source.table["label"].isna().all()
     assert set(source.table["split"]) == {"test"}
-    assert source.notes == ()
+    assert source.notes == ("1 clip has the words 'NA'. If nothing was said there, empty the cell.",)
     with pytest.raises(SourceError, match=r"has no column label; it has 'id', 'text'"):
         read_table_source(path)
 
@@ -339,3 +339,73 @@ def test_stray_files_are_no_tables(tmp_path: Path) -> None:
     for stray in ("._clips.csv", "~$clips.csv", ".~lock.clips.csv#"):
         (tmp_path / stray).write_bytes(b"\x00\x05\x16\x07")
     assert find_table(tmp_path) == path
+
+
+def test_ids_that_differ_only_in_capitals_are_noted(tmp_path: Path) -> None:
+    source = read_table_source(table(tmp_path, id=["Clip 1", "clip  1", "cafe\u0301", "caf\u00e9"]))
+    assert source.notes[0] == (
+        "ids differ only in capitals, blanks or stored accents: 'Clip 1, clip  1', 'cafe\u0301, caf\u00e9'. They count "
+        "as different clips."
+    )
+
+
+@pytest.mark.parametrize(("own", "file"), [("Clip 1", "clip 1"), ("caf\u00e9", "cafe\u0301"), ("a  b", "a b")])
+def test_features_of_ids_that_differ_only_in_capitals(tmp_path: Path, own: str, file: str) -> None:
+    path = table(tmp_path, id=[own, "b", "c", "d"])
+    savez(tmp_path / "audio.npz", {name: np.ones((2, 3), "f4") for name in (file, "b", "c", "d")})
+    with pytest.raises(SourceError, match="differ only in capitals, blanks or stored accents"):
+        read_table_source(path)
+
+
+def test_repeated_ids_that_a_spreadsheet_rounded(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"more than once: '2.02E\+16'.*seems to have changed the ids"):
+        read_table_source(table(tmp_path, id=["2.02E+16", "2.02E+16", "b", "c"]))
+
+
+def test_times_that_cannot_be(tmp_path: Path) -> None:
+    good: dict[str, Any] = {"start": ["0", "NA", "", "3.5"], "end": ["1", "2", "", "NaN"]}
+    source = read_table_source(table(tmp_path, **good))
+    assert source.table["start"].fillna(-1).tolist() == [0, -1, -1, 3.5]
+    wrong: dict[str, Any] = {"start": [-1, 5, 0, 3], "end": [1, 5, 1, 2]}
+    with pytest.raises(SourceError, match=r"3 clips have impossible times: 'a \(-1 to 1 s\)', 'b \(5 to 5 s\)'"):
+        read_table_source(table(tmp_path, **wrong))
+    with pytest.raises(SourceError, match=r"'0:05 \(a\)'. Write seconds, with a point"):
+        read_table_source(table(tmp_path, start=["0:05", 1, 2, 3]))
+
+
+def test_the_minus_of_other_countries(tmp_path: Path) -> None:
+    source = read_table_source(table(tmp_path, label=["\u22121.5", "\u2013.5", " +2 ", 0]))
+    assert source.table["label"].tolist() == [-1.5, -0.5, 2, 0]
+
+
+def test_arrays_of_no_clip_are_noted(tmp_path: Path) -> None:
+    path = table(tmp_path, split=["train"] * 4)
+    savez(tmp_path / "audio.npz", features(x=np.zeros(1), y=np.zeros(1)))
+    assert read_table_source(path).notes[-1] == "audio.npz: 2 arrays of no clip of the table left out: 'x', 'y'."
+
+
+@pytest.mark.parametrize("name", ["audio.npy", "vision.pkl", "text.pt", "audio/a.csv", "vision/one/a.npy"])
+def test_features_in_a_form_that_is_not_read_are_noted(tmp_path: Path, name: str) -> None:
+    path = table(tmp_path, split=["train"] * 4)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    assert read_table_source(path).notes[-1] == (
+        f"{name.partition('/')[0]} was left out: features are read from <modality>.npz, or <modality>/<id>.npy."
+    )
+
+
+def test_the_suffix_of_an_array_may_be_in_capitals(tmp_path: Path) -> None:
+    path = table(tmp_path)
+    (tmp_path / "audio").mkdir()
+    for name, array in features().items():
+        with (tmp_path / "audio" / f"{name}.NPY").open("wb") as file:
+            np.save(file, array)
+    (tmp_path / "audio" / "._a.npy").write_bytes(b"x")
+    assert read_table_source(path).frames["audio"].lengths.tolist() == [1, 2, 3, 4]
+
+
+def test_a_parquet_file_as_pandas_writes_it(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"label": [1, 2.5], "text": [["so", "good"], ["bad"]]})
+    frame.set_axis(pd.Index([1.0, 2.0], name="id")).to_parquet(tmp_path / "a.parquet")
+    read = read_table_source(tmp_path / "a.parquet").table
+    assert read[["id", "label", "text"]].to_numpy().tolist() == [["1", 1, "so good"], ["2", 2.5, "bad"]]

@@ -185,3 +185,26 @@ def test_other_spreadsheets(tmp_path: Path, name: str) -> None:
     for read in (read_clips, read_table_source):
         with pytest.raises(SourceError, match=r"of a kind that is not read. Save it as .xlsx or .csv"):
             read(tmp_path / name)
+
+
+def test_escaped_characters_are_read_as_what_they_are(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", ["id", "text"], ["a", "so_x000D_\ngood _x005F_x0041_ _x41_"])
+    assert cells(path)["text"] == ["so\ngood _x0041_ _x41_"]
+    write_table(path, pd.DataFrame({"id": ["a_x0041_\x01"], "text": ["\r"]}))
+    assert cells(path) == {"id": ["a_x0041_\x01"], "text": ["\r"]}
+
+
+def test_titles_above_the_header(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["My study"], [None], ["id", "label"], ["a", 1]]
+    path = workbook(tmp_path / "a.xlsx", *rows, change=lambda book: book.active.merge_cells("A1:B1"))
+    with pytest.raises(SourceError, match=r"names of its columns in row 3 \('id', 'label'\)"):
+        read_cells(path)
+
+
+def test_percentages_are_refused_as_in_text(tmp_path: Path) -> None:
+    def percent(book: Any) -> None:
+        book.active["B2"].number_format = "0.0%"
+
+    path = workbook(tmp_path / "a.xlsx", ["id", "label"], ["a", 0.5], change=percent)
+    with pytest.raises(SourceError, match=r"cell B2 is a percentage \(0.5 is shown as 50%\). Format it as a number"):
+        read_cells(path)

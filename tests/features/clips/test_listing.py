@@ -368,6 +368,14 @@ def test_the_note_names_the_transcripts_that_are_not_used(tmp_path: Path) -> Non
     )
 
 
+def test_the_note_names_what_nobody_says_in_a_text_file(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4")
+    (tmp_path / "a.txt").write_text("[laughs] so good\n(applause)\n")
+    listed = read_clips(tmp_path)
+    assert listed.clips[0].text == "so good"
+    assert listed.notes[1] == "text files hold what nobody says, which was left out: '[laughs]', '(applause)'."
+
+
 STRAY_TABLES = {
     "own predictions": ("id,score,text\na,1,x\n", "its column score holds results of selfmm"),
     "own labels": ("id,path,label_text,made_text\na,a.mp4,1,fixed\n", "its column made_text holds results"),

@@ -8,7 +8,7 @@ import pytest
 
 from selfmm.core.errors import SourceError
 from selfmm.features.words.cue_files import Cue
-from selfmm.features.words.spoken import spoken
+from selfmm.features.words.spoken import in_two_languages, spoken
 from selfmm.features.words.subtitles import read_subtitles, to_srt
 
 SAID = "the film was great I loved it so very much"
@@ -233,3 +233,38 @@ def test_scores_that_predict_wrote_as_subtitles_are_not_words(tmp_path: Path) ->
         read_subtitles(path)
     path.write_text(lines("three", "2", "1"))
     assert read_subtitles(path).text == "three 2 1"
+
+
+def test_numbered_speakers_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "meeting.srt"
+    path.write_text(to_srt([(0, 1, "Speaker 1: Hello."), (1, 2, "Speaker 2: Part 2: the end"), (2, 3, "Yes.")]))
+    assert read_subtitles(path).text == "Hello. Part 2: the end Yes."
+
+
+ENGLISH = ["Hello there.", "I liked it.", "OK.", "Good bye."]
+GERMAN = ["Hallo ihr.", "Es war gut.", "OK.", "Auf Wiedersehen."]
+CHINESE = ["你好。", "我喜欢。", "好 OK", "再见。"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "two"),
+    [
+        ([f"{one}\n{other}" for one, other in zip(ENGLISH, CHINESE, strict=True)], True),
+        ([f"{one}\n{other}" for one, other in zip(ENGLISH, GERMAN, strict=True)], False),  # cannot be told apart
+        (ENGLISH, False),
+        (CHINESE, False),
+        (["これは\nカメラ", "カメラ\n漢字"], False),
+    ],
+)
+def test_lines_in_two_scripts(lines: list[str], two: bool) -> None:
+    assert in_two_languages([Cue(start, start + 1, line) for start, line in enumerate(lines)]) == two
+
+
+def test_two_languages_at_the_same_times(tmp_path: Path) -> None:
+    path = tmp_path / "talk.srt"
+    both = [(start, start + 1, text) for texts in (ENGLISH, GERMAN) for start, text in enumerate(texts)]
+    path.write_text(to_srt(both))
+    (warning,) = read_subtitles(path).warnings
+    assert warning == "the subtitles seem to be in two languages. Keep the lines in the one that is spoken"
+    path.write_text(to_srt([(0, 1, "Hello."), (0, 1, "Hi."), *((start, start + 1, "Well.") for start in range(1, 4))]))
+    assert read_subtitles(path).warnings == ()

@@ -24,6 +24,8 @@ SRT = """1
 - He went --> that way &amp; back
 """
 
+SRT_OF_TWO = "1\n00:00:01,000 --> 00:00:02,000\nHello\n\n2\n00:00:03,000 --> 00:00:04,000\nBye\n"
+
 VTT = """WEBVTT - some title
 X-TIMESTAMP-MAP=LOCAL:00:00:00.000
 
@@ -59,7 +61,7 @@ def times(transcript: Transcript) -> list[tuple[str, float, float]]:
     return [(word.text, word.start, word.end) for word in transcript.words]
 
 
-SRT_CUES = (Cue(1, 2, "Hello there."), Cue(3.5, 60.25, "- I <3 it - He went --> that way &amp; back"))
+SRT_CUES = (Cue(1, 2, "Hello there."), Cue(3.5, 60.25, "- I <3 it - He went --> that way & back"))
 
 
 @pytest.mark.parametrize(
@@ -251,3 +253,51 @@ def test_writing_leaves_out_the_empty_and_refuses_impossible_times() -> None:
     for start, end in ((-1, 2), (3, 2), (0, float("inf")), (float("nan"), 1)):
         with pytest.raises(ValueError, match="cannot last from"):
             to_srt([(start, end, "x")])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (SRT_OF_TWO.replace("\n", "\r\r\n"), "Hello Bye"),  # text mode on Windows
+        (SRT_OF_TWO.replace("2\n", "2\n\n"), "Hello Bye"),  # a blank line below the number
+        (f"{SRT_OF_TWO}\n3\n", "Hello Bye"),  # a number without a subtitle
+        (f"{SRT_OF_TWO}\n\x1a", "Hello Bye"),
+        (SRT_OF_TWO.replace("Hello", "You &amp; I&#39;m<br>here<BR/>now"), "You & I'm here now Bye"),
+        (SRT_OF_TWO.replace("Hello", "{y:i}Hello{\\an8}"), "Hello Bye"),
+        (SRT_OF_TWO.replace("Hello", "AT&T &not; R&D"), "AT&T \u00ac R&D Bye"),
+        (SRT_OF_TWO.replace("Hello", "7"), "7 Bye"),
+    ],
+)
+def test_what_converters_leave_is_not_said(folder: Path, content: str, said: str) -> None:
+    assert read_subtitles(write(folder, content)).text == said
+
+
+def test_a_wrong_time_is_named_by_its_own_line(folder: Path) -> None:
+    with pytest.raises(SourceError, match=r"line 2: expected a time .* found '00:00:01.000 -> 00:00:02.000'"):
+        read_subtitles(write(folder, "1\n00:00:01.000 -> 00:00:02.000\nHello\n"))
+
+
+ASS_HEAD = (
+    "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname\nStyle: Default,Arial\n\n[Events]\n"
+)
+ASS_FORMAT = "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+ASS_LINE = "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,Hello, you\n"
+
+
+def test_syllables_of_karaoke_are_not_said_again(folder: Path) -> None:
+    effects = "".join(ASS_LINE.replace("0,,Hello, you", f"0,fx,{part}") for part in ("Hel", "lo"))
+    assert read_subtitles(write(folder, ASS_HEAD + ASS_FORMAT + ASS_LINE + effects, "a.ass")).text == "Hello, you"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (ASS_LINE, "1 line of dialogue cannot be read"),
+        (f"{ASS_HEAD}{ASS_FORMAT}{ASS_LINE}Dialogue: 0,0:00:01.00,0:00:02.00,Default\n", "1 line of dialogue"),
+        (ASS_HEAD + ASS_FORMAT.replace("Start, End", "End, Start") + ASS_LINE, "in another order than usual"),
+        (f"{ASS_HEAD}Format: Start, End, Text\nDialogue: 0:00:01.00,0:00:02.00,Hi\n", "cannot be read"),
+    ],
+)
+def test_dialogue_that_would_be_lost_or_misread_is_refused(folder: Path, content: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        read_subtitles(write(folder, content, "a.ass"))

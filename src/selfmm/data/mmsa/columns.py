@@ -51,7 +51,8 @@ def clip_names(values: Any) -> list[ClipName]:
 
 def texts(values: Any) -> list[str]:
     """Return the words of each clip; raise ``ValueError`` if a value is not text."""
-    return ["" if value is None else _text(value) for value in map(_single, values)]
+    # pandas writes a missing text as NaN.
+    return ["" if value is None or value != value else _text(value) for value in map(_single, values)]
 
 
 def numbers(values: Any) -> npt.NDArray[np.float64]:

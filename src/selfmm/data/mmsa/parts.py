@@ -47,8 +47,12 @@ def split_parts(content: object, path: Path) -> tuple[list[Part], list[str]]:
     keys = [key for key in content if isinstance(key, str)]
     splits = {key: SPLIT_WORDS.get(key.lower(), key.lower()) for key in keys}
     columns = {split: content[key] for key, split in splits.items() if split in SPLITS}
-    if not columns or not all(isinstance(value, dict) for value in columns.values()):
+    if not columns:
         raise SourceError(f"{path} holds a dict with {some(keys) or 'no names'}; {expected}")
+    if wrong := [
+        f"{split} is a {type(value).__name__}" for split, value in columns.items() if not isinstance(value, dict)
+    ]:
+        raise SourceError(f"{path}: {', '.join(wrong)}; {expected} Leave out splits that do not exist.")
     if len(columns) < sum(split in SPLITS for split in splits.values()):
         raise SourceError(f"{path} has the same split twice in {some(keys)}. Remove or rename one.")
     others = [key for key, split in splits.items() if split not in SPLITS]

@@ -27,6 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selfmm.core.errors import refuse
+from selfmm.core.messages import some
 from selfmm.data.finite import FiniteCheck, NonFinite
 from selfmm.data.manifest import TEXT, Form, check_modality_name
 from selfmm.data.mmsa.columns import is_chinese
@@ -108,6 +109,11 @@ def read_mmsa_pickle(
 def _modalities(parts: list[Part], form: Form | None, notes: list[str]) -> list[str]:
     """Return the names of the modalities: audio, vision, and every other three-dimensional array of numbers."""
     names: dict[str, None] = {}
+    unread = [key for part in parts for key in part.columns if not _is_known(key, part.columns[key])]
+    if unread:
+        notes.append(
+            f"the columns {some(list(dict.fromkeys(unread)))} were left out: a modality is (clips, frames, dim)."
+        )
     for part in parts:
         names |= {str(key): None for key, values in part.columns.items() if _is_modality(str(key), values, form)}
     for key in list(names):
@@ -117,6 +123,13 @@ def _modalities(parts: list[Part], form: Form | None, notes: list[str]) -> list[
             notes.append(f"the array {key!r} was left out: {error}.")
             del names[key]
     return list(names)
+
+
+def _is_known(key: str, values: object) -> bool:
+    """Return whether a column is one of those that files of MMSA have, or is a modality."""
+    return (
+        key in (*_NO_MODALITY, TEXT) or "labels" in key or key.endswith("_lengths") or _is_modality(key, values, None)
+    )
 
 
 def _is_modality(key: str, values: object, form: Form | None) -> bool:
@@ -148,7 +161,7 @@ def _padded_part(part: Part, modality: str, problems: list[str]) -> Padded:
         return Padded(None, part.size)
     is_array = isinstance(values, np.ndarray)
     if not is_array or values.ndim not in (2, 3) or values.dtype.kind not in "fiub":
-        what = f"a {values.dtype} array of shape {values.shape}" if is_array else f"a {type(values).__name__}"
+        what = f"an array ({values.dtype}) of shape {values.shape}" if is_array else f"a {type(values).__name__}"
         problems.append(
             f"{part.split}: {modality} is {what}; expected: an array of numbers (clips, frames, features). "
             f"Pad the clips to one length and give the true lengths as {modality}_lengths."

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 from selfmm.core.errors import SelfmmError, SourceError, UnsafePickleError
 from selfmm.data.pickle.machine import Machine
 
+_BLANK = 1024  # bytes after the object in which to look for more than blanks
 _OTHER_FORMATS = {
     b"\x1f\x8b": "a gzip file; unpack it with gunzip",
     b"BZh": "a bzip2 file; unpack it with bunzip2",
@@ -40,7 +41,7 @@ _OTHER_FORMATS = {
 
 
 def read_pickle(path: str | Path) -> Any:
-    """Read the first object of a pickle file without running anything in it.
+    """Read the object in a pickle file without running anything in it.
 
     Returns:
         Numpy arrays and plain containers. Arrays may be read-only and mapped to the file, which must not change
@@ -48,7 +49,7 @@ def read_pickle(path: str | Path) -> Any:
 
     Raises:
         UnsafePickleError: if the pickle asks for anything but numpy arrays and plain containers.
-        SourceError: if the file is missing, truncated, damaged or not a pickle.
+        SourceError: if the file is missing, truncated, damaged or not a pickle, or goes on after its object.
     """
     path = Path(path)
     try:
@@ -56,7 +57,13 @@ def read_pickle(path: str | Path) -> Any:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise SourceError("not a regular file. Give the path of a pickle.")
             _refuse_other_formats(file)
-            return Machine(file).load()
+            value = Machine(file).load()
+            if file.read(_BLANK).strip(b"\0\r\n "):
+                raise SourceError(
+                    "the file goes on after its first object, which alone would be read. If pickle.dump was called "
+                    "several times, save all in one dict."
+                )
+            return value
     except UnsafePickleError as error:
         raise UnsafePickleError(f"{path}: {error}") from error
     except SelfmmError as error:

@@ -17,6 +17,7 @@ from selfmm.core.errors import SourceError
 from selfmm.core.messages import count, first_line
 from selfmm.data.other_paths import OTHER_TABLES
 from selfmm.data.tables.dialect import separator_of, with_points
+from selfmm.data.tables.layout import long_rows, refuse_layout
 from selfmm.data.tables.workbook import read_workbook
 
 COLUMNS = {  # name in other tables: our name
@@ -36,6 +37,7 @@ OF_LABEL_STUDIO = {"annotation_id", "lead_time"}
 """Columns of Label Studio's CSV, where ``id`` is the number of a task."""
 _BY_PEOPLE = ("", "person", "fixed")  # how a label was made, if a person gave it
 _UNKNOWN = {"nan", "na", "n/a", "#n/a", "<na>", "null", "none"}
+_MINUS = re.compile(r"^[\u2212\u2013](?=[\d.])")  # as some countries and word processors write it
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -72,7 +74,8 @@ def read_cells(path: Path) -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
+            stored = pd.read_parquet(path)
+            return stored if stored.index.names == [None] else stored.reset_index()
         with path.open("rb") as file:
             begin = file.read(8)
         if begin.startswith(_ZIP):
@@ -83,6 +86,7 @@ def _read(path: Path) -> pd.DataFrame:
         text, separator = separator_of(read_text(path).lstrip("\r\n"), usual)
         if not text:
             raise SourceError(f"{path} is empty. Write a header, and one row per clip.")
+        refuse_layout(text, separator, path)
         with warnings.catch_warnings():
             # Without this, a row with more fields than the header silently loses the last ones.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -102,8 +106,8 @@ def _read(path: Path) -> pd.DataFrame:
         raise SourceError(f"{path} {_parser_problem(str(error))}") from error
     except pd.errors.ParserWarning as error:
         raise SourceError(
-            f"{path} has rows longer than its header. Between commas, write decimals with a point, and put quotes "
-            "around texts with commas."
+            f"{path} has rows longer than its header{long_rows(text, separator) or '.'} Between commas, write decimals "
+            "with a point, and put quotes around texts with commas."
         ) from error
     except (OSError, ValueError, OverflowError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise SourceError(f"cannot read {path}: {first_line(error)}. Check that it is a valid table.") from error
@@ -163,12 +167,17 @@ def refuse_label_studio(names: Collection[str], path: Path) -> None:
 
 
 def rating_cell(cell: str) -> str:
-    """Return a cell of a column of ratings; empty if it says that there is none, as other programs write it.
+    """Return a cell of a column of numbers; empty if it says that there is none, as other programs write it.
 
-    >>> rating_cell(" 1.5 "), rating_cell("NaN"), rating_cell("#N/A")
-    ('1.5', '', '')
+    >>> rating_cell(" 1.5 "), rating_cell("NaN"), rating_cell("#N/A"), rating_cell("\u22122")
+    ('1.5', '', '', '-2')
     """
-    return "" if cell.strip().lower() in _UNKNOWN else cell.strip()
+    return "" if is_unknown(cell) else _MINUS.sub("-", cell.strip())
+
+
+def is_unknown(cell: str) -> bool:
+    """Return whether a cell holds a word with which other programs say that there is nothing, such as ``NA``."""
+    return cell.strip().lower() in _UNKNOWN
 
 
 def words(column: pd.Series) -> pd.Series:
@@ -181,5 +190,9 @@ def _is_blank(value: object) -> bool:
 
 
 def _word(value: object) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))  # an id among numbers of which some were missing
+    if isinstance(value, list | tuple | np.ndarray):
+        return " ".join(map(str, value))  # the words of a text
     # Parquet files of other tools may store words as bytes.
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +48,14 @@ def separator_of(text: str, usual: str) -> tuple[str, str]:
     if match := _NAMED.match(text):
         return text[match.end() :], match.group(1)
     headers = {separator: _header(text, separator) for separator in dict.fromkeys((usual, *SEPARATORS))}
-    known = {separator: sum(bool(_KNOWN.fullmatch(name)) for name in names) for separator, names in headers.items()}
+    known = {separator: len(known_names(names)) for separator, names in headers.items()}
     counts = known if any(known.values()) else {separator: len(names) for separator, names in headers.items()}
     return text, max(counts, key=lambda separator: counts[separator])  # of equal ones the first: the usual one
+
+
+def known_names(names: Iterable[str]) -> list[str]:
+    """Return those of the names that columns of clips or ratings have."""
+    return [name for name in names if _KNOWN.fullmatch(name)]
 
 
 def _header(text: str, separator: str) -> list[str]:

@@ -17,13 +17,15 @@ import numpy.typing as npt
 
 from selfmm.core.errors import SourceError
 from selfmm.core.files import is_stray
-from selfmm.core.messages import clips, first_line, some
+from selfmm.core.messages import clips, count, first_line, some
 from selfmm.data.altered_ids import altered
 from selfmm.data.finite import FiniteCheck, NonFinite, as_float, without_non_finite
 from selfmm.data.manifest import MANIFEST, TEXT, Modality, check_modality_name
+from selfmm.data.other_paths import TABLES
 from selfmm.data.writer import Frames
 
 Array = npt.NDArray[Any]
+_USUAL = (TEXT, "audio", "vision")
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,15 @@ def find_features(folder: Path, ids: Sequence[str], notes: list[str]) -> list[Fe
     for path in sorted(folder.iterdir()):
         is_file = path.suffix.lower() == ".npz" and path.is_file()
         if is_stray(path.name) or not (is_file or _is_feature_folder(path)):
+            if path.stem in _USUAL and path.suffix.lower() not in TABLES and not is_stray(path.name):
+                notes.append(
+                    f"{path.name} was left out: features are read from <modality>.npz, or <modality>/<id>.npy."
+                )
             continue
         try:
-            read = _open_npz(path, ids) if is_file else _open_folder(path, ids)
+            read = _open_npz(path, ids, notes) if is_file else _open_folder(path, ids, notes)
         except SourceError as error:
-            if path.stem in (TEXT, "audio", "vision"):
+            if path.stem in _USUAL:
                 raise
             notes.append(f"{path.name} was left out: {error}")
             continue
@@ -79,7 +85,11 @@ def _modality_name(path: Path) -> str:
 def _is_feature_folder(path: Path) -> bool:
     if not path.is_dir() or (path / MANIFEST).exists():
         return False
-    return any(file.suffix == ".npy" and not is_stray(file.name) for file in path.iterdir())
+    return any(map(_is_array, path.iterdir()))
+
+
+def _is_array(file: Path) -> bool:
+    return file.suffix.lower() == ".npy" and not is_stray(file.name)
 
 
 def _load(path: Path) -> Any:
@@ -96,9 +106,9 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
     )
 
 
-def _open_folder(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
-    files = {file.stem: file for file in path.iterdir() if file.suffix == ".npy"}
-    _check_known(path, files, ids)
+def _open_folder(path: Path, ids: Sequence[str], notes: list[str]) -> Callable[[int], Array | None]:
+    files = {file.stem: file for file in path.iterdir() if _is_array(file)}
+    _check_known(path, files, ids, notes)
 
     def read(clip: int) -> Array | None:
         file = files.get(ids[clip])
@@ -107,7 +117,7 @@ def _open_folder(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None
     return read
 
 
-def _open_npz(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
+def _open_npz(path: Path, ids: Sequence[str], notes: list[str]) -> Callable[[int], Array | None]:
     archive = _load(path)
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise _unreadable(path, ValueError("it is not a .npz file"))
@@ -122,11 +132,11 @@ def _open_npz(path: Path, ids: Sequence[str]) -> Callable[[int], Array | None]:
     names = set(archive.files)
     if names == {"frames", "lengths"} and not names & set(ids):
         return _packed(path, load("frames"), load("lengths"), len(ids))
-    _check_known(path, names, ids)
+    _check_known(path, names, ids, notes)
     return lambda clip: load(ids[clip]) if ids[clip] in names else None
 
 
-def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence[str]) -> None:
+def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence[str], notes: list[str]) -> None:
     hint = altered([id_ for id_ in ids if id_ not in names], set(names) - set(ids))
     if hint:
         raise SourceError(f"{path} does not fit the table. {hint}")
@@ -135,6 +145,8 @@ def _check_known(path: Path, names: set[str] | Mapping[str, Path], ids: Sequence
             f"{path} has no clip of the table: it has {some(sorted(names)) or 'nothing'}, the table has {some(ids)}. "
             "Name the arrays by the ids, or move the file away if it does not belong to the table."
         )
+    if others := sorted(set(names) - set(ids)):
+        notes.append(f"{path.name}: {count(len(others), 'array')} of no clip of the table left out: {some(others)}.")
 
 
 def _packed(path: Path, frames: Array, lengths: Array, count: int) -> Callable[[int], Array | None]:

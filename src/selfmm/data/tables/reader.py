@@ -31,6 +31,7 @@ import pandas as pd
 from selfmm.core.errors import SourceError, refuse
 from selfmm.core.files import is_stray
 from selfmm.core.messages import clips, repeated_ids, some
+from selfmm.data.altered_ids import altered, plain_id
 from selfmm.data.checks import presence
 from selfmm.data.finite import NonFinite
 from selfmm.data.manifest import MANIFEST, PLACE, TEXT, Form
@@ -42,6 +43,7 @@ from selfmm.data.tables.cells import (
     SEPARATOR,
     SPLIT_WORDS,
     from_text,
+    is_unknown,
     rating_cell,
     read_cells,
     refuse_generated,
@@ -53,7 +55,8 @@ from selfmm.data.tables.feature_files import FeatureFile, feature_frames, find_f
 from selfmm.data.writer import Frames, Source
 
 _KNOWN = ("id", "split", "label", TEXT, *PLACE, "clip_id")
-_FIGURES = ("start", "end", "label_text", "label_audio", "label_vision")
+_TIMES = ("start", "end")
+_FIGURES = (*_TIMES, "label_text", "label_audio", "label_vision")
 
 
 def read_table_source(
@@ -91,6 +94,7 @@ def read_table_source(
     notes: list[str] = []
     table = _columns(raw, path, problems, require_labels=require_labels)
     refuse(f"{path} cannot be read as it is:", problems)
+    notes += _suspicious(table)
     if "split" not in table:
         rated = np.isfinite(table["label"].to_numpy(dtype=np.float64))
         table["split"] = split_rated(list(table["video"]), rated, seed) if require_labels else "test"
@@ -173,7 +177,7 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
     blank = (table["id"] == "").to_numpy(dtype=bool)
     repeated = list(table["id"][table["id"].duplicated() & ~blank].unique())
     if repeated:
-        problems.append(f"{repeated_ids(repeated)}. Give each clip its own.")
+        problems.append(f"{repeated_ids(repeated)}. Give each clip its own. {altered(repeated, ())}".rstrip())
     if blank.any():
         rows = some(np.asarray(raw.attrs["rows"])[blank].tolist(), quoted=False)
         where = f"row{'s' if blank.sum() > 1 else ''} {rows}"
@@ -193,23 +197,57 @@ def _typed(raw: pd.DataFrame, path: Path, problems: list[str], require_labels: b
         ):  # a column label_<name> of words means something else
             table[column] = values
             problems += wrong
+    problems += _wrong_times(table)
     if "split" in raw:
         table["split"] = _splits(words(raw["split"]), ids, problems, require_labels)
     return table
 
 
 def _numbers(raw: pd.DataFrame, column: str, ids: Sequence[str], problems: list[str]) -> npt.NDArray[np.float64]:
-    cells = words(raw[column]).str.strip()
-    cells = cells.map(rating_cell) if column.startswith("label") else cells
+    cells = words(raw[column]).map(rating_cell)
     values: npt.NDArray[np.float64] = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(values) & (cells != "").to_numpy(dtype=bool)
     if wrong.any():
         named = [f"{word} ({clip_id})" for word, clip_id, bad in zip(cells, ids, wrong, strict=True) if bad]
+        what = "seconds" if column in _TIMES else "numbers"
         problems.append(
             f"column {column}: {clips(int(wrong.sum()), ('has', 'have'))} a value that is not a finite number: "
-            f"{some(named)}. Write numbers, with a point for decimals; leave the cell empty if the number is unknown."
+            f"{some(named)}. Write {what}, with a point for decimals; leave the cell empty if the number is unknown."
         )
     return values
+
+
+def _wrong_times(table: pd.DataFrame) -> list[str]:
+    start, end = (table.get(name, pd.Series(np.nan, index=table.index)) for name in _TIMES)
+    wrong = (start < 0) | (end <= start.fillna(0))
+    if not wrong.any():
+        return []
+    named = [
+        f"{row.id} ({row.start:g} to {row.end:g} s)" for row in table.assign(start=start, end=end)[wrong].itertuples()
+    ]
+    return [
+        f"{clips(int(wrong.sum()), ('has', 'have'))} impossible times: {some(named)}. Write the seconds in the "
+        "recording where each one starts and ends; both may be empty."
+    ]
+
+
+def _suspicious(table: pd.DataFrame) -> list[str]:
+    """Return notes on ids and words that may not mean what they say."""
+    notes = []
+    alike: dict[str, list[str]] = {}
+    for clip_id in table["id"]:
+        alike.setdefault(plain_id(clip_id), []).append(clip_id)
+    if twins := [", ".join(ids) for ids in alike.values() if len(ids) > 1]:
+        notes.append(
+            f"ids differ only in capitals, blanks or stored accents: {some(twins)}. They count as different clips."
+        )
+    unknown = [word for word in table[TEXT] if word and is_unknown(word) and not word.islower()]
+    if unknown:
+        notes.append(
+            f"{clips(len(unknown), ('has', 'have'))} the words {some(list(dict.fromkeys(unknown)))}. If nothing was "
+            "said there, empty the cell."
+        )
+    return notes
 
 
 def _splits(column: pd.Series, ids: Sequence[str], problems: list[str], required: bool) -> list[str]:

@@ -13,10 +13,12 @@ import pandas as pd
 from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.core.messages import count, first_line, some
 from selfmm.data.tables.dialect import with_points
+from selfmm.data.tables.layout import refuse_titles
 
 _LARGEST = 1 << 30
 """Bytes of an unpacked workbook; a small file can hold much more than the memory."""
 _EXACT = 10**15  # a spreadsheet keeps 15 digits of a number
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")  # of a character that XML cannot hold, such as a carriage return
 _PADDED = re.compile(r"0+")
 
 
@@ -38,6 +40,7 @@ def read_workbook(path: Path) -> pd.DataFrame:
     while not any(cell.value is not None for cell in rows[0]):
         rows = rows[1:]
     shown = pd.DataFrame([[_text(cell, path) for cell in row] for row in rows], dtype=object)
+    refuse_titles([shown.iloc[place].tolist() for place in range(min(len(shown), 20))], path, rows[0][0].row)
     names, table = shown.iloc[0], shown.iloc[1:].reset_index(drop=True)
     is_text = pd.DataFrame([[isinstance(cell.value, str) for cell in row] for row in rows[1:]], columns=table.columns)
     table.columns = is_text.columns = pd.Index([name or f"Unnamed: {place}" for place, name in enumerate(names)])
@@ -93,6 +96,8 @@ def _text(cell: Any, path: Path) -> str:
         problem = f"a date or time ({value}), which spreadsheets make of entries like 1-2. Format it as text or number"
     elif cell.data_type == "e" and value != "#N/A":
         problem = f"the error {value}, as of an entry that begins with = or -. Format it as text"
+    elif isinstance(value, int | float) and "%" in cell.number_format:
+        problem = f"a percentage ({value:.6g} is shown as {100 * value:.6g}%). Format it as a number"
     elif isinstance(value, int | float) and abs(value) >= _EXACT:
         problem = "a number of more than 15 digits, of which spreadsheets keep 15. Format it as text"
     if problem:
@@ -101,7 +106,7 @@ def _text(cell: Any, path: Path) -> str:
         whole = str(int(value)) if value == int(value) else repr(value)
         # An id like 007, shown by the format 000.
         return whole.zfill(len(cell.number_format)) if _PADDED.fullmatch(cell.number_format) else whole
-    return str(value)
+    return _ESCAPE.sub(lambda escape: chr(int(escape.group(1), 16)), str(value)).replace("\r\n", "\n")
 
 
 def _refuse_formulas_without_result(path: Path, sheet: Any) -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from selfmm.core.encodings import read_text
 from selfmm.core.errors import SourceError
 from selfmm.core.files import is_stray
 from selfmm.core.languages import is_language
@@ -15,6 +14,7 @@ from selfmm.core.messages import count, some
 from selfmm.data.other_paths import RECORDINGS
 from selfmm.data.tables.cells import SEPARATOR
 from selfmm.features.clips.clip import Clip, ClipList, Failure
+from selfmm.features.words.plain import read_words
 from selfmm.features.words.subtitles import SUFFIXES
 
 _BESIDES = {".txt", ".md", ".csv", ".tsv", ".xlsx", ".parquet", ".json", ".log", *SUFFIXES}
@@ -24,7 +24,6 @@ TRANSCRIPTS = (*SUFFIXES, ".txt")
 """Suffixes of transcripts. If a recording has several next to it, the first in this order counts."""
 
 _KINDS = {"sdh", "cc", "auto", "asr", "default", "orig"}  # of subtitles, in the names of their files
-_TIMES = re.compile(r"^\s*\[?(?:\d+:)?\d+:\d+(?:[.,]\d+)?\s*-->", re.MULTILINE)
 _FORCED = "forced"  # only what is said in another language than the rest
 
 
@@ -79,6 +78,7 @@ class Finder:
         self._folders: dict[Path, _Folder] = {}
         self._used: dict[Path, Path] = {}  # by recording
         self._left_out: dict[Path, None] = {}
+        self._not_said: dict[str, None] = {}
 
     def find(self, folder: Path, name: str) -> Path | None:
         """Return the recording ``name`` with any suffix: the alphabetically first one, or None."""
@@ -111,16 +111,23 @@ class Finder:
         chosen = ranked[0][-1]
         self._used[recording] = chosen
         self._left_out |= {file: None for file, _ in files if file != chosen}
-        return (_words(chosen), None) if chosen.suffix.lower() == ".txt" else (None, chosen)
+        if chosen.suffix.lower() != ".txt":
+            return None, chosen
+        words, parts = read_words(chosen)
+        self._not_said |= dict.fromkeys(parts)
+        return words or None, None
 
     @property
     def notes(self) -> list[str]:
-        """What was found next to recordings, in one sentence; empty if nothing was found."""
+        """What was found next to recordings, and what of it nobody says, in a sentence each."""
         if not self._used:
             return []
         names = some(list(dict.fromkeys(file.name for file in self._used.values())))
         rest = f"; not used: {some([file.name for file in self._left_out])}" if self._left_out else ""
-        return [f"the words of {count(len(self._used), 'recording')} come from files next to them: {names}{rest}."]
+        notes = [f"the words of {count(len(self._used), 'recording')} come from files next to them: {names}{rest}."]
+        if self._not_said:
+            notes.append(f"text files hold what nobody says, which was left out: {some(list(self._not_said))}.")
+        return notes
 
     def _folder(self, folder: Path) -> _Folder:
         if folder not in self._folders:
@@ -137,13 +144,6 @@ def _check_language(recording: Path, files: Sequence[tuple[Path, list[str]]]) ->
             f"{some([file.name for file, _ in files])}. Keep the one in the language that is spoken, or name it "
             f"{recording.stem}.srt."
         )
-
-
-def _words(file: Path) -> str | None:
-    text = read_text(file).strip()
-    if _TIMES.search(text):
-        raise SourceError(f"{file.name} holds subtitles with times, not words alone. Name it {file.stem}.srt.")
-    return text or None
 
 
 def inside(folder: Path) -> list[Path]:

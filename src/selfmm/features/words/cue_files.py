@@ -19,15 +19,23 @@ from pysubs2 import SSAFile
 from pysubs2.formats.subrip import SubripFormat
 
 from selfmm.core.errors import SourceError
+from selfmm.core.messages import count
 
 _NOT_SAID = re.compile(r"sign|song|lyric|karaoke|credit|(?:^|[^a-z])(?:op|ed)(?:[^a-z]|$)", re.IGNORECASE)  # styles
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_ENTITY = re.compile(r"&#?\w{1,31};")
+_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
+_EFFECTS = {"fx", "karaoke"}  # the syllables of songs, which a script has made of their lines
+_COMMAS = 9  # in a dialogue, before its text
+_FIELDS = {1: "start", 2: "end", 3: "style", 9: "text"}  # of a dialogue; pysubs2 knows this order only
 _LINE = "\x1f"  # between the lines of a subtitle, where pysubs2 gets one line
 _EXAMPLE = "a time like 00:00:01,000 --> 00:00:02,500"
 _TIME = r"(-?)(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
 _BEGINS_LIKE_TIMING = re.compile(r"\s*-?\d+:[\d:.,]+\s*-->")
-_TAGS = re.compile(r"</?[A-Za-z][^<>]*>|</>|<[\d:.]+>|\{\\[^{}]*\}")  # <i>, <v Name>, <00:01.500>, {\an8}
+_TAGS = re.compile(
+    r"</?[A-Za-z][^<>]*>|</>|<[\d:.]+>|\{(?:\\|[A-Za-z]:)[^{}]*\}"
+)  # <i>, <v Name>, <00:01.500>, {\an8}, {y:i}
 
 
 class Cue(NamedTuple):
@@ -61,18 +69,39 @@ def read_ass(path: Path, text: str) -> Iterator[Cue]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about margins and alignments, which do not matter here
-            events = [event for event in SSAFile.from_string(text) if event.is_text]
+            every = SSAFile.from_string(text).events
     except Exception as error:  # its conversions raise all kinds of errors
         raise SourceError(
             f"{path} cannot be read as .ass or .ssa subtitles ({error}). Save it again in a subtitle editor."
         ) from error
-    for number, event in enumerate(events, start=1):
+    _check_dialogue(path, text, sum(event.type == "Dialogue" for event in every))
+    for number, event in enumerate((event for event in every if event.is_text), start=1):
         start, end = event.start / 1000, event.end / 1000
         if not 0 <= start <= end:
             raise SourceError(f"{path}, dialogue {number}: a subtitle cannot last from {start} s to {end} s.")
         text = _lines(event.plaintext)
         # What is on signs is not said, nor are the songs at the beginning and the end.
-        yield Cue(start, end, f"[{text}]" if _NOT_SAID.search(event.style) else text)
+        sung = _NOT_SAID.search(event.style) or event.effect.lower() in _EFFECTS
+        yield Cue(start, end, f"[{text}]" if sung else text)
+
+
+def _check_dialogue(path: Path, text: str, read: int) -> None:
+    """Raise ``SourceError`` if pysubs2 would misread or skip lines of dialogue."""
+    kinds = [line.partition(":")[::2] for line in text[text.rfind("[Events]") :].split("\n")]
+    formats = [[field.strip().lower() for field in fields.split(",")] for kind, fields in kinds if kind == "Format"]
+    for fields in formats:
+        if len(fields) != _COMMAS + 1 or any(fields[place] != name for place, name in _FIELDS.items()):
+            raise SourceError(
+                f"{path} has the fields of its dialogue in another order than usual ({', '.join(fields)}). Save it "
+                "again in a subtitle editor."
+            )
+    dialogue = [line for line in text.split("\n") if line.startswith("Dialogue:")]
+    read = read if "[Events]" in text else 0  # without it, pysubs2 guesses another format
+    if unread := len(dialogue) - read or sum(line.count(",") < _COMMAS for line in dialogue):
+        raise SourceError(
+            f"{path}: {count(unread, 'line')} of dialogue cannot be read: not below [Events], or without all fields. "
+            "Save it again in a subtitle editor."
+        )
 
 
 def read_srt(path: Path, text: str) -> Iterator[Cue]:
@@ -91,8 +120,9 @@ def read_srt(path: Path, text: str) -> Iterator[Cue]:
         start, end = event.start / 1000, event.end / 1000
         if end < start:
             raise SourceError(f"{path}, line {number}: the subtitle ends at {end} s before it starts at {start} s.")
-        words = _TAGS.sub("", event.text.replace(_LINE, "\n"))
-        yield Cue(start, end, _lines(html.unescape(words) if web else words))
+        words = _TAGS.sub("", _BREAK.sub("\n", event.text.replace(_LINE, "\n")))
+        # Converted from .vtt, an .srt has its entities too.
+        yield Cue(start, end, _lines(_ENTITY.sub(lambda entity: html.unescape(entity.group()), words)))
 
 
 def _lines(text: str) -> str:
@@ -105,6 +135,8 @@ def _subtitles(path: Path, text: str, web: bool) -> list[_Subtitle]:
     subtitles: list[_Subtitle] = []
     for number, lines in _blocks(text.replace("\0", " ").replace(_LINE, " "), web):
         timings = [place for place in range(len(lines)) if _is_timing(lines, place, web)]
+        if len(lines) == 1 and not web and lines[0].strip() == str(len(subtitles) + 1):
+            continue  # the number of a subtitle, with a blank line below it or without a subtitle
         # A block has one timing, or several if the blank lines between subtitles were lost.
         for timing, after in pairwise([*timings, len(lines) + 1]):
             below = lines[timing + 1 : after]
@@ -113,7 +145,8 @@ def _subtitles(path: Path, text: str, web: bool) -> list[_Subtitle]:
             subtitles.append(_Subtitle(number + timing, _marked(path, number + timing, lines[timing]), below))
         if not timings and not web:  # WebVTT has blocks of other kinds: NOTE, STYLE, REGION
             if not subtitles:
-                raise SourceError(f"{path}, line {number}: expected {_EXAMPLE}, found {lines[0][:60]!r}.")
+                place = int(len(lines) > 1 and lines[0].strip().isdigit())
+                raise SourceError(f"{path}, line {number + place}: expected {_EXAMPLE}, found {lines[place][:60]!r}.")
             subtitles[-1].lines.extend(lines)  # a blank line inside a subtitle
     return subtitles
 

@@ -7,15 +7,19 @@ name speakers; some files thank their makers.
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from selfmm.features.words.cue_files import Cue
+if TYPE_CHECKING:
+    from selfmm.features.words.cue_files import Cue  # needs pysubs2, which a transcript without times does not
 
 _PAUSE = 1.0  # seconds; a line that comes again later is said again
 _FLASH = 0.05  # seconds; too short to say anything
 _FEW = 3  # lines that are shown twice
+_TWO = 2
 
 _NOTES = "[♩♪♫♬\U0001f3b5\U0001f3b6]"
 _SUNG = re.compile(rf"(?:{_NOTES}\s*)+[^{_NOTES[1:-1]}]*(?:{_NOTES}\s*)+|^# .*? #$", re.MULTILINE)
@@ -51,13 +55,40 @@ def spoken(cues: Sequence[Cue]) -> Spoken:
     descriptions: list[tuple[float, str]] = []
     said = []
     sings = False  # whether a song goes on in the next subtitle
-    named = _names_speakers(once or cues)
+    named = _names_speakers([cue.text for cue in once or cues])
     for cue in once or cues:
         text, parts, sings = _said(cue.text, sings, named)
         descriptions += [(cue.start, part) for part in parts]
         if any(map(str.isalnum, text)):
             said.append(cue._replace(text=text))
     return Spoken(said, descriptions, once is not None)
+
+
+def in_two_languages(cues: Sequence[Cue]) -> bool:
+    """Return whether most subtitles are there twice, in two languages: in two scripts, or at the same times."""
+    cues = [cue for cue in cues if not cue.text.startswith("[")]  # signs and songs
+    two_scripts = sum(len({_script(line) for line in cue.text.split("\n")} - {""}) > 1 for cue in cues)
+    starts = Counter(cue.start for cue in dict.fromkeys(cues))
+    twice = sum(number == _TWO for number in starts.values())
+    return (two_scripts >= _TWO and 2 * two_scripts >= len(cues)) or (twice >= _FEW and 2 * twice >= len(starts))
+
+
+def _script(line: str) -> str:
+    """Return the script of the first letter of a line, such as ``LATIN``; empty if it has none."""
+    letter = next(filter(str.isalpha, line), "")
+    script = unicodedata.name(letter, "").partition(" ")[0] if letter else ""
+    return "CJK" if script in ("HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH") else script
+
+
+def spoken_lines(lines: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what is said in the lines of a transcript, with single blanks, and the other parts."""
+    sings, named = False, _names_speakers(lines)
+    texts, others = [], []
+    for line in lines:
+        text, parts, sings = _said(line, sings, named)
+        texts.append(text)
+        others += parts
+    return " ".join(" ".join(texts).split()), others
 
 
 def _shown_once(cues: Sequence[Cue]) -> list[Cue] | None:
@@ -90,14 +121,14 @@ def _repeated(before: Cue, cue: Cue) -> int:
     return 0
 
 
-def _names_speakers(cues: Sequence[Cue]) -> bool:
-    """Return whether most subtitles begin with a name, as in the transcripts of meetings: ``Ann Lee: Hello.``"""
-    names = [match.group(2) for cue in cues if (match := _NAME.match(cue.text)) and _is_name(match.group(2))]
-    return len(names) > 1 and 2 * len(names) >= len(cues)
+def _names_speakers(texts: Sequence[str]) -> bool:
+    """Return whether most texts begin with a name, as in the transcripts of meetings: ``Ann Lee: Hello.``"""
+    names = [match.group(2) for text in texts if (match := _NAME.match(text)) and _is_name(match.group(2))]
+    return len(names) > 1 and 2 * len(names) >= len(texts)
 
 
 def _is_name(words: str) -> bool:
-    return all(word[0].isupper() for word in words.split())
+    return words[0].isupper() and all(word[0].isupper() or word.isdigit() for word in words.split())  # Speaker 2
 
 
 def _said(text: str, sings: bool, named: bool) -> tuple[str, list[str], bool]:

@@ -13,6 +13,7 @@ from selfmm.core.errors import MissingPackageError, SourceError
 from selfmm.core.languages import language_in
 from selfmm.core.messages import count, some
 from selfmm.features.streams import Transcript, Word
+from selfmm.features.words.plain import read_words
 from selfmm.features.words.times import split_words, spread
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def read_subtitles(
         MissingPackageError: if pysubs2 is not installed.
     """
     if path.suffix.lower() == ".txt":
-        return Transcript(" ".join(_read(path).split()))
+        words_alone, parts = read_words(path)
+        return Transcript(words_alone, warnings=tuple(_left_out(parts)))
     first, last = start or 0.0, math.inf if end is None else end
     cues, warnings = _spoken(path, first, last, length)
     pieces: list[str] = []
@@ -71,14 +73,15 @@ def _spoken(path: Path, first: float, last: float, length: float | None) -> tupl
             f"{path} holds scores, as `selfmm predict --srt` writes them, not words. Move it away from the recording, "
             "or rename it."
         )
-    from selfmm.features.words.spoken import spoken  # needs pysubs2, as _read_cues does
+    from selfmm.features.words.spoken import in_two_languages, spoken
 
     said, descriptions, rolling = spoken(cues)
     warnings = []
+    if in_two_languages(cues):
+        warnings.append("the subtitles seem to be in two languages. Keep the lines in the one that is spoken")
     if rolling:
         warnings.append("the subtitles show lines several times (rolling captions); each line was read once")
-    if parts := [" ".join(part.split()) for start, part in descriptions if first <= start < last]:
-        warnings.append(f"the subtitles hold what nobody says, which was left out: {some(list(dict.fromkeys(parts)))}")
+    warnings += _left_out([part for start, part in descriptions if first <= start < last])
     if length is not None and (late := sum(max(length, first) <= cue.start < last for cue in said)):
         warnings.append(
             f"{count(late, 'subtitle')} of {path.name} left out: the recording ends before, at {length:.1f} s. Check "
@@ -88,6 +91,13 @@ def _spoken(path: Path, first: float, last: float, length: float | None) -> tupl
     if length is not None:
         said = [cue._replace(end=min(cue.end, length)) for cue in said]
     return said, warnings
+
+
+def _left_out(parts: Sequence[str]) -> list[str]:
+    if not parts:
+        return []
+    different = list(dict.fromkeys(" ".join(part.split()) for part in parts))
+    return [f"the subtitles hold what nobody says, which was left out: {some(different)}"]
 
 
 def read_cues(path: Path) -> tuple[Cue, ...]:
@@ -140,7 +150,8 @@ def to_srt(cues: Iterable[tuple[float, float, str]]) -> str:
 
 
 def _read(path: Path) -> str:
-    return read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    # Written as text on Windows, "\r\n" becomes "\r\r\n"; old editors end a file with "\x1a".
+    return re.sub("\r+\n|\r", "\n", read_text(path)).rstrip("\x1a")
 
 
 def _stamp(seconds: float) -> str:
