@@ -489,6 +489,14 @@ def test_without_ratings_it_can_only_be_scored(tmp_path: Path) -> None:
     assert any(note.startswith("1 clip has no rating.") for note in found.notes)
 
 
+def test_a_modality_that_no_clip_has_is_named(tmp_path: Path) -> None:
+    write_recording(tmp_path / "a.wav", sound=tone(0.5))
+    both = load_recipe(["parts=audio,vision"])
+    found = extract(tmp_path, tmp_path / "data", recipe=both, cache=tmp_path / "cache")
+    assert list(found.dataset.modalities) == ["audio"]
+    assert "no face was found in any clip, so the data set is without vision." in found.notes
+
+
 def test_a_clip_without_a_rating_among_rated_ones_stays(table: Path, cache: Path, tmp_path: Path) -> None:
     lines = (table).read_text().splitlines()
     lines[3] = ",".join([*lines[3].split(",")[:2], "", "v2"])

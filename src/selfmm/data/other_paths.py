@@ -31,8 +31,8 @@ def not_a_dataset(path: Path) -> str:
         if path.suffix.lower() in {*TABLES, *_PICKLES, *RECORDINGS, ".toml", ".json"}:
             return f"{path} does not exist. Check the path; a data set is a folder that selfmm import or extract made."
         return (
-            f"{path} does not exist. Make a data set with: selfmm import SOURCE {typed(path)}, or selfmm extract SOURCE "
-            f"{typed(path)}"
+            f"{path} does not exist. Make a data set with: selfmm import SOURCE {typed(path)}, or selfmm extract "
+            f"SOURCE {typed(path)}"
         )
     return _of_folder(path) if path.is_dir() else _of_file(path)
 
