@@ -16,7 +16,7 @@ from selfmm.models.reading import Pooling, pool
 States = Callable[[Tensor, Tensor], Tensor]
 """Maps token ids (B, L) and lengths (B,) to the states of all tokens, (B, L, d)."""
 
-_TRIED = 1000  # words of the vocabulary
+_TRIED = 300  # words of the vocabulary
 _KNOWN = 0.8  # least share of them that it must read
 _LONGEST = 512  # tokens that are read for the check alone
 _SAME = 1e-5  # largest difference between states that count as the same, as a part of their size
