@@ -86,7 +86,7 @@ def test_bad_files(content: str | None, message: str, tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingsError, match="is not valid TOML"):
+    with pytest.raises(SettingsError, match="begins as UTF-16 text, but is damaged"):
         load_settings(tmp_path / "mine.toml")
 
 
@@ -147,3 +147,10 @@ def test_the_rules_are_those_of_the_generator() -> None:
         **dict.fromkeys(("mosi", "mosei", "sims", "simsv2"), "authors"),
         "quickstart": "posterior",
     }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_settings_that_an_editor_of_windows_wrote(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes("[training]\r\nmax_epochs = 7\r\n".encode(encoding))
+    assert load_settings(file).training.max_epochs == 7

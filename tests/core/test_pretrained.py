@@ -112,3 +112,36 @@ def test_errors_of_loading_say_that_nothing_was_downloaded(session: Session, mon
 
     with pytest.raises(WeightsError, match=r"no model\.safetensors\. Only files on this machine were read \(the hub"):
         load_named("somebody/model", "text encoder", holds="", instead="choose minilm", load=fail)
+
+
+def _load(place: str, local: bool) -> str:
+    raise OSError("Unrecognized model")
+
+
+@pytest.mark.parametrize("inner", ["0_Transformer", "snapshots/0123abc"])
+def test_a_folder_around_the_models_folder(inner: str, tmp_path: Path) -> None:
+    (tmp_path / inner).mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / inner / name).write_bytes(b"{}")
+    with pytest.raises(WeightsError) as caught:
+        load_named(str(tmp_path), "text encoder", holds="x", instead="y", load=_load)
+    assert f"It has no config.json; {tmp_path / inner} has one, so give that folder." in str(caught.value)
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"It has no config\.json\. The folder must contain x\."):
+        load_named(str(tmp_path), "text encoder", holds="x", instead="y", load=_load)
+
+
+def test_a_pointer_instead_of_weights(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
+    with pytest.raises(WeightsError, match=r"model\.safetensors is a pointer of Git LFS.*git lfs pull"):
+        load_named(str(tmp_path), "text encoder", holds="x", instead="y", load=_load)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name(name: str, session: Session) -> None:
+    with pytest.raises(WeightsError, match="the name of the text encoder is empty"):
+        load_named(name, "text encoder", holds="x", instead="y", load=_load)
+    assert session.asked == 0

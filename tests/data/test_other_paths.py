@@ -32,3 +32,9 @@ def test_a_folder_of_recordings_is_extracted(tmp_path: Path, name: str) -> None:
 def test_a_pickle_that_is_there_is_imported_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "x.pkl").write_bytes(b"")
     assert not_a_dataset(tmp_path / "x.pkl").endswith(f"Make one with: selfmm import {tmp_path / 'x.pkl'} DST")
+
+
+def test_commands_quote_what_a_shell_would_read(tmp_path: Path) -> None:
+    assert f"selfmm extract SOURCE '{tmp_path / 'my data'}'" in not_a_dataset(tmp_path / "my data")
+    (tmp_path / "a & b.mp4").write_bytes(b"")
+    assert f"selfmm extract '{tmp_path / 'a & b.mp4'}' DST" in not_a_dataset(tmp_path / "a & b.mp4")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from conftest import QUICK
 from selfmm.core.errors import SettingsError
 from selfmm.data.store import Dataset
 from selfmm.experiments.ablate import Ablation, ablate
-from selfmm.experiments.compare import Comparison, compare
+from selfmm.experiments.compare import Comparison, compare, compare_all
+from selfmm.experiments.table import Table
 from selfmm.models.assembly import POOLED
 from selfmm.runs.folder import RunFolder
 
@@ -99,6 +101,24 @@ def test_single_clips_are_those_of_the_runs(compared: Comparison, planted: Datas
     assert len(cases) == len(planted.rows("test"))
     assert "mag_bert" not in cases
     assert cases["shown"].notna().sum() <= 9
+
+
+def test_the_table_of_all_shows_names_and_folders_are_safe(
+    planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table("Models", ("mae", "corr"), (), "")
+    monkeypatch.setattr(
+        "selfmm.experiments.compare.compare",
+        lambda data, *_, out, **__: Comparison(out, None, table),  # type: ignore[arg-type]
+    )
+    named = [
+        Dataset(planted.path, planted.manifest.model_copy(update={"name": name}), planted.samples, {})
+        for name in ("a & b/c", "a & b/c", "é 名")
+    ]
+    result = compare_all(named, ["lf_dnn"], columns=["mae"], out=tmp_path)
+    assert [part.title for part in result.tables] == ["a & b/c-1", "a & b/c-2", "é 名"]
+    assert all("/" not in folder and "&" not in folder for folder in result.parts)
+    assert "{a \\& b/c-2}" in (tmp_path / "comparison.tex").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

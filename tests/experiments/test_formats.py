@@ -74,6 +74,12 @@ def test_latex() -> None:
     )
 
 
+def test_names_are_text_in_titles_too() -> None:
+    odd = replace(TABLE, title="Models on <b>50 %</b> | a_b")
+    assert to_markdown(odd).startswith(r"### Models on \<b\>50 %\</b\> \| a\_b")
+    assert "<b>50" not in to_html(odd, "")
+
+
 def test_chosen_columns_in_their_order() -> None:
     table = replace(TABLE, columns=("corr", "difference"))
     assert to_markdown(table).splitlines()[2] == r"| system | Corr ↑ | MAE minus self\_mm's |"

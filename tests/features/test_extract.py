@@ -486,7 +486,15 @@ def test_without_ratings_it_can_only_be_scored(tmp_path: Path) -> None:
     found = extract(tmp_path, tmp_path / "data", recipe=VOICE, cache=tmp_path / "cache")
     assert found.dataset.samples["split"].tolist() == ["test"]
     assert np.isnan(found.dataset.samples["label"]).all()
-    assert any(note.startswith("1 clip has no rating.") for note in found.notes)
+    assert any(note.startswith("1 clip has no rating:") for note in found.notes)
+
+
+def test_a_modality_that_no_clip_has_is_named(tmp_path: Path) -> None:
+    write_recording(tmp_path / "a.wav", sound=tone(0.5))
+    both = load_recipe(["parts=audio,vision"])
+    found = extract(tmp_path, tmp_path / "data", recipe=both, cache=tmp_path / "cache")
+    assert list(found.dataset.modalities) == ["audio"]
+    assert "no face was found in any clip, so the data set is without vision." in found.notes
 
 
 def test_a_clip_without_a_rating_among_rated_ones_stays(table: Path, cache: Path, tmp_path: Path) -> None:
@@ -499,7 +507,7 @@ def test_a_clip_without_a_rating_among_rated_ones_stays(table: Path, cache: Path
     samples = found.dataset.samples.set_index("id")
     assert np.flatnonzero(samples["label"].isna()).tolist() == [2]
     assert samples.loc["c02", "split"] == "test", "where nothing needs a label"
-    assert any(note.startswith("1 clip has no rating.") for note in found.notes)
+    assert any(note.startswith("1 clip has no rating:") for note in found.notes)
 
 
 @pytest.fixture

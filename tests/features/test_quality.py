@@ -31,6 +31,11 @@ def test_nothing_of_a_good_clip() -> None:
         ({"sound": None, "speech": None}, "no sound"),
         ({"sound": replace(SOUND, level=-71)}, "the sound is silent"),
         ({"sound": replace(SOUND, level=-46)}, "quiet sound: -46 dBFS"),
+        ({"sound": replace(SOUND, level=-8.0, offset=10 ** (-8.0 / 20))}, "the sound is silent"),
+        (
+            {"sound": replace(SOUND, level=-7.5, offset=-0.4)},
+            "the sound has a constant offset of 40% of full scale: loudness is too high",
+        ),
         ({"sound": replace(SOUND, clipped=0.021)}, "clipped sound: 2.1% of it is at full scale"),
         ({"sound": replace(SOUND, silent=0.81)}, "no sound for 81% of the time"),
         ({"speech": 0.0}, "nobody speaks"),

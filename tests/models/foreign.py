@@ -20,7 +20,7 @@ _IDS: dict[str, Any] = {
     "pad_token_id": 1,
     "eos_token_id": 2,
 }
-_SIZES: dict[str, Any] = {
+SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -43,33 +43,33 @@ _T5 = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "
 
 FAMILIES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     # name: class of the configuration, its values, where the tokenizer puts <s> and </s>, the natural pooling
-    "bert": ("BertConfig", _SIZES, "around", "first"),
-    "bert_decoder": ("BertConfig", {**_SIZES, "is_decoder": True}, "around", "last"),
-    "roberta": ("RobertaConfig", {**_SIZES, "max_position_embeddings": 50}, "around", "first"),
-    "electra": ("ElectraConfig", {**_SIZES, "embedding_size": 16}, "around", "first"),
-    "albert": ("AlbertConfig", {**_SIZES, "embedding_size": 16}, "around", "first"),
+    "bert": ("BertConfig", SIZES, "around", "first"),
+    "bert_decoder": ("BertConfig", {**SIZES, "is_decoder": True}, "around", "last"),
+    "roberta": ("RobertaConfig", {**SIZES, "max_position_embeddings": 50}, "around", "first"),
+    "electra": ("ElectraConfig", {**SIZES, "embedding_size": 16}, "around", "first"),
+    "albert": ("AlbertConfig", {**SIZES, "embedding_size": 16}, "around", "first"),
     "distilbert": (
         "DistilBertConfig",
         {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2, **_IDS},
         "around",
         "first",
     ),
-    "mpnet": ("MPNetConfig", {**_SIZES, "max_position_embeddings": 50}, "around", "first"),
+    "mpnet": ("MPNetConfig", {**SIZES, "max_position_embeddings": 50}, "around", "first"),
     "deberta": (
         "DebertaV2Config",
-        {**_SIZES, "relative_attention": True, "position_biased_input": False, "pos_att_type": ["p2c", "c2p"]},
+        {**SIZES, "relative_attention": True, "position_biased_input": False, "pos_att_type": ["p2c", "c2p"]},
         "around",
         "first",
     ),
     "modernbert": (
         "ModernBertConfig",
-        {**_SIZES, "global_attn_every_n_layers": 2, "cls_token_id": 0, "sep_token_id": 2},
+        {**SIZES, "global_attn_every_n_layers": 2, "cls_token_id": 0, "sep_token_id": 2},
         "around",
         "first",
     ),
     "xlnet": ("XLNetConfig", {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64, **_IDS}, "behind", "last"),
     "gpt2": ("GPT2Config", {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128, **_IDS}, "", "last"),
-    "llama": ("LlamaConfig", {**_SIZES, "num_key_value_heads": 2}, "before", "last"),
+    "llama": ("LlamaConfig", {**SIZES, "num_key_value_heads": 2}, "before", "last"),
     "bloom": ("BloomConfig", {"hidden_size": 32, "n_layer": 2, "n_head": 2, **_IDS}, "", "last"),
     "t5": ("T5Config", _T5, "after", "mean"),
     "mt5": ("MT5Config", _T5, "after", "mean"),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import selfmm
-from models.foreign import FAMILIES, TEXTS, WORDS, model, tokenizer, write
+from models.foreign import FAMILIES, SIZES, TEXTS, WORDS, model, tokenizer, write
 from selfmm.config.settings import TextSettings
 from selfmm.core.errors import SelfmmError, SettingsError, WeightsError
 from selfmm.core.tensors import load_tensors, save_tensors
@@ -230,3 +230,26 @@ def test_a_run_of_another_version_is_not_continued_in_another_way(planted: Datas
     rules.write_text(rules.read_text().replace("last", "first"))
     with pytest.raises(SelfmmError, match=r"reads the first token of this text encoder, and this one reads the last"):
         selfmm.train(planted, text_encoder=str(folder), overrides=overrides, out=out, resume=True)
+
+
+@pytest.mark.parametrize("kind", ["SqueezeBert", "LayoutLM"])
+def test_a_transformer_that_always_calls_its_pooler(kind: str, tmp_path: Path) -> None:
+    import transformers
+
+    sizes = {**SIZES, "embedding_size": 32} if kind == "SqueezeBert" else SIZES
+    getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**sizes)).save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    pretrained = loaded(tmp_path)
+    assert not [name for name in pretrained.model.state_dict() if "pooler" in name]
+    assert vectors(pretrained, TEXTS).shape == (3, 32)
+
+
+def test_a_tokenizer_that_drops_most_words(tmp_path: Path) -> None:
+    """Two words are known, which is enough to tell sentences apart; the others are dropped or unknown."""
+    folder = write(tmp_path / "encoder", "bert")
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["normalizer"] = {"type": "Replace", "pattern": {"Regex": "[b-z]"}, "content": ""}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(WeightsError, match=r"(reads only \d+ of \d+ words of its own vocabulary|knows no words)"):
+        loaded(folder)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from selfmm.core.messages import INTERRUPTED as INTERRUPTED
     from selfmm.core.messages import clips as clips
     from selfmm.core.messages import count as count
+    from selfmm.core.messages import typed as typed
     from selfmm.core.processes import first_to_fail as first_to_fail
     from selfmm.core.processes import leave as leave
     from selfmm.core.version import __version__ as __version__

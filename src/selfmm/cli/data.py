@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfmm import api
-from selfmm.api.parts import count
+from selfmm.api.parts import count, typed
 from selfmm.cli import options
 from selfmm.cli.output import as_options, interruptible, note
 
@@ -94,7 +94,7 @@ def import_(
     )
     note(notes)
     typer.echo(f"{dst}: {_describe(dataset)}.")
-    typer.echo(f"Next: selfmm inspect {dst}")
+    typer.echo(f"Next: selfmm inspect {typed(dst)}")
 
 
 def _describe(dataset: Dataset) -> str:
@@ -197,9 +197,10 @@ def _report(extracted: Extracted, dst: Path) -> None:
     again = f"; {extracted.kept} had been extracted before" if extracted.kept else ""
     typer.echo(f"{dst}: {_describe(extracted.dataset)}{again}.")
     if extracted.dataset.samples["label"].notna().any():
-        typer.echo(f"Next: selfmm inspect {dst} && selfmm train {dst}")
+        typer.echo(f"Next: selfmm inspect {typed(dst)} && selfmm train {typed(dst)}")
     else:
-        typer.echo(f"Next: selfmm predict {dst}; to train, extract again from a table with ratings in a column label")
+        to_train = "to train, extract again from a table with ratings in a column label"
+        typer.echo(f"Next: selfmm predict {typed(dst)}; {to_train}")
 
 
 def planted(
@@ -214,7 +215,7 @@ def planted(
     """Make a data set with a known true label of each modality, to try things on."""
     dataset = api.planted(dst, clips=clips, conflict=conflict, seed=seed, force=force)
     typer.echo(f"{dst}: {count(len(dataset), 'clip')}; {', '.join(dataset.modalities)}.")
-    typer.echo(f"Next: selfmm train {dst} --preset quickstart")
+    typer.echo(f"Next: selfmm train {typed(dst)} --preset quickstart")
 
 
 def demo(
@@ -232,4 +233,4 @@ def demo(
     """Make small videos of drawn people who talk, with the true label of each modality, to try `selfmm extract` on."""
     table = api.demo(dst, count=count, seed=seed, synthesizer=synthesizer.value, force=force)
     typer.echo(f"{table}: {count} clips, each with a label, its words, and the true label of each modality.")
-    typer.echo(f"Next: selfmm extract {table} data")
+    typer.echo(f"Next: selfmm extract {typed(table)} data")

@@ -10,7 +10,7 @@ import typer
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.api.parts import count
+from selfmm.api.parts import count, typed
 from selfmm.cli import options
 from selfmm.cli.output import note
 
@@ -147,7 +147,7 @@ def _copy(data: Path, file: Path, out: Path, force: bool) -> None:
     applied = api.apply_ratings(data, api.open_ratings(file), out=out, force=force)
     note(applied.notes)
     labels = f"{count(applied.m_labels, 'm-label')} and {count(applied.corrections, 'correction')}"
-    typer.echo(f"{out}: a copy of {data} with {labels} by people. Train on it: selfmm train {out}")
+    typer.echo(f"{out}: a copy of {data} with {labels} by people. Train on it: selfmm train {typed(out)}")
 
 
 def _agreement(table: pd.DataFrame, *, err: bool = False) -> None:
@@ -181,7 +181,7 @@ def annotate(
     else:
         columns = ", ".join(f"label_{name}" for name in written.modalities)
         typer.echo(f"{out}: {count(written.clips, 'clip')}. Fill in {columns}; leave the rest empty.")
-    typer.echo(f"Then: selfmm labels {run} --import FILE")
+    typer.echo(f"Then: selfmm labels {typed(run)} --import FILE")
 
 
 def corrections(

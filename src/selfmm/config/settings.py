@@ -13,7 +13,8 @@ import tomli_w
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from selfmm.config.model_name import absolute, absolute_run, is_code, short_name
-from selfmm.core.errors import SettingsError
+from selfmm.core.encodings import read_text
+from selfmm.core.errors import SettingsError, SourceError
 from selfmm.core.messages import did_you_mean, plain
 
 _Settings = TypeVar("_Settings", bound="Group")
@@ -344,10 +345,10 @@ def _read_preset(preset: str | Path) -> dict[str, Any]:
     if path.suffix != ".toml":
         raise SettingsError([f"there is no preset {str(preset)!r}{did_you_mean(str(preset), PRESETS)}"])
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError([f"cannot read {path}: {error.strerror}"]) from error
-    except ValueError as error:  # not TOML, or not UTF-8
+        return tomllib.loads(read_text(path))  # also with the marks that editors of Windows write
+    except SourceError as error:
+        raise SettingsError([str(error).rstrip(".")]) from error
+    except ValueError as error:
         raise SettingsError([f"{path} is not valid TOML: {error}"]) from error
 
 

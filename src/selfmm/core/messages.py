@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Sequence
 
 INTERRUPTED = "complete results are kept, and no file is half-written."
@@ -22,6 +23,15 @@ def repeated_ids(ids: Sequence[str]) -> str:
     ("1 id occurs more than once: 'a'", "2 ids occur more than once: 'a', 'b'")
     """
     return f"{count(len(ids), 'id')} {'occurs' if len(ids) == 1 else 'occur'} more than once: {some(ids)}"
+
+
+def typed(path: object) -> str:
+    """Return a path as it is typed in a command, in quotes if it has blanks or other characters that a shell reads.
+
+    >>> typed("data"), typed("my data")
+    ('data', "'my data'")
+    """
+    return shlex.quote(str(path))
 
 
 def clips(count: int, verb: tuple[str, str] = ("", "")) -> str:

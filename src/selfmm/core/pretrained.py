@@ -12,6 +12,8 @@ from selfmm.core.messages import first_line
 Loaded = TypeVar("Loaded")
 
 _PATIENCE = 10.0  # seconds
+_POINTER = b"version https://git-lfs"
+_DEPTH = 2  # of folders in which a model may be: 0_Transformer, or snapshots/<commit> in the hub's cache
 _UNUSED = ("pooler.", "masked_spec_embed", "mask_token")  # parts of models that nothing here computes with
 
 
@@ -32,16 +34,35 @@ def load_named(
         WeightsError: if the model is missing, or cannot be reached or read.
     """
     folder = Path(name).expanduser()
-    is_folder, offline = folder.is_dir(), why_offline(name, what, instead, repository)
+    offline = why_offline(name, what, instead, repository)
+    is_folder = folder.is_dir()
     try:
         return load(str(folder) if is_folder else name, is_folder or bool(offline))
     except WeightsError:
         raise
     except Exception as error:  # the hub's client raises many kinds of errors, as its HTTP library does
-        advice = f"The folder must contain {holds}." if is_folder else f"Check the name and the network, or {instead}."
+        advice = (
+            f"{_hint(folder)}The folder must contain {holds}."
+            if is_folder
+            else f"Check the name and the network, or {instead}."
+        )
         if offline:
             advice = f"Only files on this machine were read ({offline}). {advice}"
         raise WeightsError(f"cannot load the {what} {name!r}: {first_line(error)}. {advice}") from error
+
+
+def _hint(folder: Path) -> str:
+    """Return what is wrong with a folder that holds no model, as a sentence and a blank; empty if that is not clear."""
+    pointers = (file for file in folder.glob("*.safetensors") if file.is_file())
+    for file in pointers:
+        with file.open("rb") as opened:
+            if opened.read(len(_POINTER)) == _POINTER:
+                return f"{file.name} is a pointer of Git LFS instead of the file itself: run `git lfs pull` there. "
+    if (folder / "config.json").is_file():
+        return ""
+    inner = (config.parent for depth in range(1, _DEPTH + 1) for config in folder.glob("*/" * depth + "config.json"))
+    models = [str(place) for place in inner if any(place.glob("*.safetensors"))]
+    return f"It has no config.json{f'; {models[0]} has one, so give that folder' if models else ''}. "
 
 
 def why_offline(name: str, what: str, instead: str, repository: str = "") -> str:
@@ -53,6 +74,8 @@ def why_offline(name: str, what: str, instead: str, repository: str = "") -> str
         WeightsError: if there is no such folder and the name cannot be one on the hub, or if the hub cannot be asked
             and the model is not on this machine.
     """
+    if not name.strip():
+        raise WeightsError(f"the name of the {what} is empty. Give a folder or a name on the hub, or {instead}.")
     folder = Path(name).expanduser()
     if folder.is_dir():
         return ""

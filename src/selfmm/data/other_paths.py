@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmm.core.files import is_stray
+from selfmm.core.messages import typed
 from selfmm.data.manifest import MANIFEST, TABLE
 
 RECORDINGS = frozenset(
@@ -30,7 +31,8 @@ def not_a_dataset(path: Path) -> str:
         if path.suffix.lower() in {*TABLES, *_PICKLES, *RECORDINGS, ".toml", ".json"}:
             return f"{path} does not exist. Check the path; a data set is a folder that selfmm import or extract made."
         return (
-            f"{path} does not exist. Make a data set with: selfmm import SOURCE {path}, or selfmm extract SOURCE {path}"
+            f"{path} does not exist. Make a data set with: selfmm import SOURCE {typed(path)}, or selfmm extract "
+            f"SOURCE {typed(path)}"
         )
     return _of_folder(path) if path.is_dir() else _of_file(path)
 
@@ -39,17 +41,17 @@ def _of_file(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix in TABLES:
         return (
-            f"{path} is a table, not a data set. Make one with: selfmm extract {path} DST if it lists recordings, "
-            f"or selfmm import {path} DST if its features are next to it"
+            f"{path} is a table, not a data set. Make one with: selfmm extract {typed(path)} DST if it lists "
+            f"recordings, or selfmm import {typed(path)} DST if its features are next to it"
         )
     if suffix in OTHER_TABLES:
         return f"{path} is a spreadsheet of a kind that is not read. Save it as .xlsx or .csv."
     if suffix in _PICKLES:
-        return f"{path} is a pickle, not a data set. Make one with: selfmm import {path} DST"
+        return f"{path} is a pickle, not a data set. Make one with: selfmm import {typed(path)} DST"
     if suffix in RECORDINGS:
-        return f"{path} is a recording, not a data set. Make one with: selfmm extract {path} DST"
+        return f"{path} is a recording, not a data set. Make one with: selfmm extract {typed(path)} DST"
     if suffix == ".toml":
-        return f"{path} is a file of settings, not a data set. Train with it: selfmm train DATA --preset {path}"
+        return f"{path} is a file of settings, not a data set. Train with it: selfmm train DATA --preset {typed(path)}"
     return f"{path} is a file, not a data set. Pass the folder that selfmm import or selfmm extract made."
 
 
@@ -60,12 +62,12 @@ def _of_folder(path: Path) -> str:
             f"{path} is a run folder, not a data set. Pass a data set, for example the one that the run was trained on."
         )
     if any(file.suffix.lower() in RECORDINGS for file in _within(path)):
-        return f"{path} holds recordings and is not a data set yet. Make one with: selfmm extract {path} DST"
+        return f"{path} holds recordings and is not a data set yet. Make one with: selfmm extract {typed(path)} DST"
     source = "SOURCE"
     if TABLE not in names:  # otherwise it is what remains of a data set
         source = next((str(path / name) for name in sorted(names) if name.endswith((*_PICKLES, *TABLES))), source)
     return (
-        f"{path} is not a data set: it has no {MANIFEST}. Make a data set with: selfmm import {source} DST, or "
+        f"{path} is not a data set: it has no {MANIFEST}. Make a data set with: selfmm import {typed(source)} DST, or "
         "selfmm extract SOURCE DST"
     )
 

@@ -11,7 +11,7 @@ import pandas as pd
 from selfmm.core.html import render
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
-from selfmm.experiments.formats import FIT, latex
+from selfmm.experiments.formats import FIT, latex, markdown
 from selfmm.experiments.papers import display_name
 
 _Array = npt.NDArray[np.float64]
@@ -73,12 +73,12 @@ def cases_markdown(table: pd.DataFrame, title: str) -> str:
     """Return the clips to show as a Markdown table."""
     cases = shown_cases(table)
     lines = [
-        f"### {title}",
+        f"### {markdown(title)}",
         "",
         _piped(list(cases.columns)),
         _piped(["---"] * 2 + ["---:"] * (len(cases.columns) - 3) + ["---"]),
     ]
-    cells = cases.map(lambda cell: " ".join(str(cell).replace("|", r"\|").split()))
+    cells = cases.map(lambda cell: " ".join(markdown(str(cell)).split()))
     return "\n".join([*lines, *map(_piped, cells.itertuples(index=False)), "", f"- {_NOTE}", ""])
 
 

@@ -142,15 +142,17 @@ class Comparisons:
     Attributes:
         folder: the folder that holds a folder for each data set, and the table of all.
         parts: the comparison on each data set, by the name of its folder.
+        titles: the name of each data set in the table of all.
     """
 
     folder: Path
     parts: Mapping[str, Comparison]
+    titles: Sequence[str]
 
     @property
     def tables(self) -> list[Part]:
         """The columns of each data set in the table of all."""
-        return [Part(name, comparison.table) for name, comparison in self.parts.items()]
+        return [Part(title, part.table) for title, part in zip(self.titles, self.parts.values(), strict=True)]
 
     def __repr__(self) -> str:
         return f"<Comparisons in {self.folder}: {list(self.parts.values())!r}>"
@@ -179,11 +181,8 @@ def compare_all(
     """
     datasets = [as_dataset(item) for item in data]
     folder = _default_folder(datasets, preset) if out is None else Path(out)
-    stems = [safe_name(dataset.name) for dataset in datasets]
-    names = [
-        stem if stems.count(stem) == 1 else f"{stem}-{stems[: place + 1].count(stem)}"
-        for place, stem in enumerate(stems)
-    ]
+    titles = _numbered([dataset.name for dataset in datasets])
+    names = _numbered([safe_name(title) for title in titles])
     metrics = [metrics_of(dataset) for dataset in datasets]
     columns = chosen_columns(columns or _SEVERAL, list(dict.fromkeys(chain.from_iterable(metrics))))
     figures = [published if published and published in dataset.name.lower() else None for dataset in datasets]
@@ -195,7 +194,7 @@ def compare_all(
         shown = [key for key in columns if key in own or key in FACTS]
         place = folder / name
         parts[name] = compare(dataset, models, preset=preset, columns=shown, published=figure, out=place, **options)
-    result = Comparisons(folder, parts)
+    result = Comparisons(folder, parts, titles)
     css = _css()
     write_text(folder / "comparison.md", to_markdown(result.tables))
     write_text(folder / "comparison.tex", to_latex(result.tables, "comparison"))
@@ -205,6 +204,14 @@ def compare_all(
     table = pd.concat(frames, ignore_index=True)
     write_table(folder / "comparison.csv", table[["dataset", *table.columns.drop("dataset")]])
     return result
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return the names; those that several data sets have get numbers."""
+    return [
+        name if names.count(name) == 1 else f"{name}-{names[: place + 1].count(name)}"
+        for place, name in enumerate(names)
+    ]
 
 
 _SEVERAL = ("mae", "corr", "acc2", "p")

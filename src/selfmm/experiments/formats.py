@@ -154,15 +154,16 @@ def _count(parameters: int, trained: int | None) -> str:
 # Markdown
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
+    """Return text for Markdown, which shows all of its characters."""
     return re.sub(r"([|*_\\`<>\[\]])", r"\\\1", text)
 
 
 _MARKDOWN = _Style(
-    _markdown,
+    markdown,
     lambda text: f"**{text}**",
     lambda text: f" ± {text}",
-    lambda row, mark: _markdown(row.title + mark),
+    lambda row, mark: markdown(row.title + mark),
 )
 
 
@@ -171,7 +172,12 @@ def to_markdown(tables: Tables, title: str = "") -> str:
     layout = _lay_out(tables, _MARKDOWN)
     names = [group for group, size in layout.groups for _ in range(size)]
     heads = [f"{group} {name}".strip() for group, name in zip(names, layout.heads, strict=True)]
-    lines = [f"### {title or _title(tables)}", "", _piped(["system", *heads]), _piped(["---", *["---:"] * len(heads)])]
+    lines = [
+        f"### {markdown(title or _title(tables))}",
+        "",
+        _piped(["system", *heads]),
+        _piped(["---", *["---:"] * len(heads)]),
+    ]
     for section, rows in layout.sections():
         lines += [_piped([f"*{section}*", *[""] * len(heads)])] if section else []
         lines += map(_piped, rows)

@@ -262,7 +262,7 @@ class _Sound(_Side):
         if not self.fed:
             return None, None
         level = self._level.figures(start, end)
-        if self._voice is None or level.level < SILENCE:
+        if self._voice is None or level.heard < SILENCE:
             return None, level
         return self._voice.track(start, end), level
 

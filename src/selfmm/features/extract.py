@@ -117,9 +117,20 @@ def extract(
     checked = check_source(extracted, missing="allow", require_labels=False)
     dataset = write_dataset(extracted, dst, force=force)
     texts = extracted.table["text"].dropna().astype(str).tolist()
+    notes += _absent(recipe, dataset)
     notes += missing_later(recipe, extracted.language, texts)
     notes += foreign_speech(extracted.table["warnings"].tolist(), speech.recogniser)
     return Extracted(dataset, failures, (*listed.notes, *notes, *checked), work.kept)
+
+
+def _absent(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """Return a note if no clip has a modality that the recipe asks for."""
+    absent = [part for part in recipe.parts if part not in dataset.modalities]
+    if not absent:
+        return []
+    names = {"text": "words", "audio": "voice", "vision": "face"}
+    lacks = " and no ".join(names[part] for part in absent)
+    return [f"no {lacks} was found in any clip, so the data set is without {' and '.join(absent)}."]
 
 
 def _assemble(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:

@@ -15,6 +15,7 @@ _OTHERS = 0.1  # share of the pictures with more than one face
 _SMALL_FACE = 0.08  # of the picture's width and height
 _LEAST_SPEECH = 0.1  # share of the time
 _CLIPPED = 0.001  # share of the samples
+_OFFSET = 0.02  # of full scale
 _QUIET = -45.0  # dBFS
 _UNSURE = 0.5  # mean probability of the words
 _SHORT = 0.5  # seconds
@@ -63,11 +64,15 @@ def _of_sound(features: Features) -> list[str]:
     sound = features.sound
     if sound is None:
         return ["no sound"]
-    if sound.level < SILENCE:
+    if sound.heard < SILENCE:
         return ["the sound is silent"]
     reasons = [f"clipped sound: {sound.clipped:.1%} of it is at full scale"] if sound.clipped > _CLIPPED else []
     reasons += [f"no sound for {sound.silent:.0%} of the time"] if sound.silent > _NO_SOUND else []
-    reasons += [f"quiet sound: {sound.level:.0f} dBFS"] if sound.level < _QUIET else []
+    reasons += [f"quiet sound: {sound.heard:.0f} dBFS"] if sound.heard < _QUIET else []
+    if abs(sound.offset) > _OFFSET:
+        reasons.append(
+            f"the sound has a constant offset of {abs(sound.offset):.0%} of full scale: loudness is too high"
+        )
     if features.speech is not None and features.speech < _LEAST_SPEECH:
         reasons.append("nobody speaks" if not features.speech else f"speech in only {features.speech:.0%} of the time")
     return reasons

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from selfmm.models.reading import Pooling, pool
 States = Callable[[Tensor, Tensor], Tensor]
 """Maps token ids (B, L) and lengths (B,) to the states of all tokens, (B, L, d)."""
 
-_TRIED = 1000  # words of the vocabulary
+_TRIED = 300  # words of the vocabulary
+_KNOWN = 0.8  # least share of them that it must read
 _LONGEST = 512  # tokens that are read for the check alone
 _SAME = 1e-5  # largest difference between states that count as the same, as a part of their size
 _PADDED = 1e-3  # the same where only the order of sums may differ
@@ -102,33 +103,36 @@ class EncoderCheck:
         return ids[0], ids[1], ids[2]
 
     def _two_words(self) -> tuple[str, str]:
-        words = self._known_words()
-        one, other = next(words, None), next(words, None)
-        if one is None or other is None:
+        words, known, tried = self._known_words()
+        if len(words) < 2 or known < _KNOWN * tried:
+            entries = len(self.tokenizer.get_vocab())
+            few = f"reads only {known} of {tried} words of its own vocabulary"
+            nothing = f"knows no words: it has {entries} entries, and reads every word as unknown"
             raise WeightsError(
-                f"the tokenizer of the text encoder {self.name!r} knows no words: it has "
-                f"{len(self.tokenizer.get_vocab())} entries, and reads every word as unknown. Its folder must hold the "
-                "tokenizer with which the encoder was trained, for example tokenizer.json or vocab.txt, besides "
-                "config.json and model.safetensors."
+                f"the tokenizer of the text encoder {self.name!r} {few if len(words) > 1 else nothing}. Its folder "
+                "must hold the tokenizer with which the encoder was trained, for example tokenizer.json or vocab.txt, "
+                "besides config.json and model.safetensors."
             )
-        return one, other
+        return words[0], words[1]
 
-    def _known_words(self) -> Iterator[str]:
-        """Words that the tokenizer knows, of those in its vocabulary."""
-        special, tried = set(self.tokenizer.all_special_tokens), 0
-        seen: set[tuple[int, ...]] = set()
-        unknown = self.tokenizer.unk_token_id
+    def _known_words(self) -> tuple[list[str], int, int]:
+        """Return words of the vocabulary with different tokens, how many words the tokenizer knows, and of how many."""
+        special, unknown = set(self.tokenizer.all_special_tokens), self.tokenizer.unk_token_id
+        nothing = tuple(self.tokenizer("")["input_ids"])
+        words: dict[tuple[int, ...], str] = {}
+        known = tried = 0
         for token, _ in sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
             word = "" if token in special else self.tokenizer.convert_tokens_to_string([token]).strip()
             if not word.isalpha():
                 continue
             ids = tuple(self.tokenizer(word)["input_ids"])
-            if ids not in seen and ids != tuple(self.tokenizer("")["input_ids"]) and unknown not in ids:
-                yield word
-            seen.add(ids)
+            if ids != nothing and unknown not in ids:
+                words.setdefault(ids, word)
+                known += 1
             tried += 1
             if tried == _TRIED:
-                return
+                break
+        return list(words.values()), known, tried
 
     def _read(self, *sentences: Sequence[int]) -> Tensor:
         """Return the states of one sentence, (L, d), or of the first of several that are padded to one length."""

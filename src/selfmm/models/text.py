@@ -258,7 +258,7 @@ def _reader(model: Any) -> Any:
     if all(isinstance(part, nn.Module) for part in parts):  # T5, BART and others, which write text too
         model = parts[0]
     if getattr(model, "pooler", None) is not None:
-        model.pooler = None
+        model.pooler = nn.Identity()  # not None: some transformers call theirs without asking whether they have one
     return model
 
 

@@ -21,7 +21,6 @@ state/              the state that ``--resume`` continues from; after training, 
 from __future__ import annotations
 
 import platform
-import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from selfmm.config.model_name import STARTER, is_code, short_name
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
 from selfmm.core.errors import OutputError, RunError
-from selfmm.core.messages import plain, some
+from selfmm.core.messages import plain, some, typed
 from selfmm.core.weights import KNOWN, find
 from selfmm.data.manifest import MANIFEST, Modality, check_modalities
 from selfmm.data.store import Dataset, open_dataset
@@ -230,10 +229,10 @@ class RunFolder:
                     f"{self.path} is not finished, and was begun by another version of selfmm, which trains in another "
                     "way. Finish it with that version, or train again into a new folder."
                 )
-            model = f"--model {shlex.quote(info.model)} " if is_code(info.model) else ""
+            model = f"--model {typed(info.model)} " if is_code(info.model) else ""
             raise RunError(
-                f"{self.path} is not finished. Resume it with: selfmm train {info.dataset_path} "
-                f"--preset {self.path / 'settings.toml'} {model}--out {self.path} --resume"
+                f"{self.path} is not finished. Resume it with: selfmm train {typed(info.dataset_path)} "
+                f"--preset {typed(self.path / 'settings.toml')} {model}--out {typed(self.path)} --resume"
             )
         return info
 
@@ -255,7 +254,7 @@ class RunFolder:
         if not (path / MANIFEST).is_file():
             raise RunError(
                 f"the data set of the run {self.path} was moved or deleted: it is no longer at {path}. Move it back, "
-                f"or name its folder: selfmm evaluate {shlex.quote(str(self.path))} DATA (in Python, data=DATA)."
+                f"or name its folder: selfmm evaluate {typed(self.path)} DATA (in Python, data=DATA)."
             )
         return open_dataset(path)
 

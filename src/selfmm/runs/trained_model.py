@@ -18,6 +18,7 @@ from torch import Tensor
 from selfmm.config.settings import Settings
 from selfmm.core.errors import DatasetError, RunError, SourceError
 from selfmm.core.html import html_table
+from selfmm.core.messages import typed
 from selfmm.core.tensors import Positions
 from selfmm.data.blank import is_blank
 from selfmm.data.checks import check_source
@@ -279,7 +280,9 @@ def _source(path: Path) -> Source:
         raise SourceError(f"{path} does not exist. Give a data-set folder, or a table with features next to it.")
     if is_recording(path) or (path.is_dir() and holds_recordings(path)):
         content = "is a recording" if path.is_file() else "holds recordings"
-        raise SourceError(f"{path} {content}, but a data set is needed. Extract one with: selfmm extract {path} DATA")
+        raise SourceError(
+            f"{path} {content}, but a data set is needed. Extract one with: selfmm extract {typed(path)} DATA"
+        )
     source = read_table_source(path, require_labels=False)
     check_source(source, missing="allow", require_labels=False)
     return source

@@ -412,3 +412,58 @@ def test_the_length_of_a_recording_whose_header_does_not_say_it(tmp_path: Path) 
     assert seconds_of(wav) == 3.0
     with pytest.raises(MediaError, match="does not exist"):
         seconds_of(tmp_path / "b.wav")
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mkv", ".ogg", ".mp4", ".ts"])
+def test_a_clock_that_does_not_begin_at_zero(tmp_path: Path, suffix: str) -> None:
+    """Some headers hold the time of the end, not the length: such a file is not cut off."""
+    path = write_recording(tmp_path / f"late{suffix}", sound=tone(2), sound_from=5.0)
+    problems: list[str] = []
+    chunks = list(read_chunks(path, frame_rate=None, problems=problems))
+    assert problems == []
+    assert chunks[-1].end == pytest.approx(2, abs=0.15)
+    assert seconds_of(path) == pytest.approx(2, abs=0.15)
+    with pytest.raises(MediaError, match=r"ends (at .* s, )?before"):
+        list(read_chunks(path, start=60, frame_rate=None))
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".avi"])
+def test_a_cut_that_only_the_size_in_the_header_shows(tmp_path: Path, suffix: str) -> None:
+    path = write_recording(tmp_path / f"whole{suffix}", sound=tone(4))
+    content = path.read_bytes()
+    problems: list[str] = []
+    list(read_chunks(path, frame_rate=None, problems=problems))
+    assert problems == []
+    path.write_bytes(content[: len(content) // 2])
+    list(read_chunks(path, frame_rate=None, end=1, problems=problems))
+    assert problems == [], "the clip is whole"
+    list(read_chunks(path, frame_rate=None, problems=problems))
+    assert problems == ["the file lacks the last 50% of what its header declares: it was cut off."]
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_a_wav_that_was_written_to_a_pipe_does_not_know_its_size(tmp_path: Path, size: int) -> None:
+    path = write_recording(tmp_path / "a.wav", sound=tone(2))
+    content = bytearray(path.read_bytes())
+    place = content.find(b"data") + 4
+    content[4:8] = content[place : place + 4] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    problems: list[str] = []
+    assert list(read_chunks(path, frame_rate=None, problems=problems))[-1].end == pytest.approx(2, abs=0.01)
+    assert problems == []
+
+
+def test_which_of_several_tracks_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_s16le", rate=SOUND_RATE, layout="mono") for _ in range(2)]
+        streams[0].metadata["language"] = "deu"
+        for stream in streams:
+            frame = av.AudioFrame.from_ndarray((tone(1)[None] * 32767).astype(np.int16), format="s16", layout="mono")
+            frame.sample_rate = SOUND_RATE
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    problems: list[str] = []
+    list(read_chunks(path, frame_rate=None, problems=problems))
+    assert problems == [
+        "the file has 2 sound tracks: only track 1 (deu) was read; to read another, save it as a file of its own."
+    ]

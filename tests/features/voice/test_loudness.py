@@ -76,3 +76,12 @@ def test_spans_must_be_ready_and_not_forgotten() -> None:
 def test_a_chunk_without_sound_is_refused() -> None:
     with pytest.raises(MediaError, match="no sound"):
         SoundLevel().feed(Chunk(0, 1, None, ()))
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.4, -0.2])
+def test_a_constant_offset_is_not_heard(offset: float) -> None:
+    sine = 0.1 * np.sin(2 * np.pi * 440 * SECOND)
+    figures = feed(SoundLevel(), sine + offset).figures(0, 1)
+    assert figures.offset == pytest.approx(offset, abs=1e-6)
+    assert figures.heard == pytest.approx(20 * np.log10(0.1 / np.sqrt(2)), abs=1e-2)
+    assert feed(SoundLevel(), np.full(SOUND_RATE, offset)).figures(0, 1).heard < -70

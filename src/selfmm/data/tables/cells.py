@@ -14,7 +14,7 @@ import pandas as pd
 
 from selfmm.core.encodings import read_text
 from selfmm.core.errors import SourceError
-from selfmm.core.messages import count, first_line
+from selfmm.core.messages import count, first_line, typed
 from selfmm.data.other_paths import OTHER_TABLES
 from selfmm.data.tables.dialect import separator_of, with_points
 from selfmm.data.tables.layout import long_rows, refuse_layout
@@ -161,8 +161,8 @@ def refuse_label_studio(names: Collection[str], path: Path) -> None:
     if "id" in names and (mark := sorted(OF_LABEL_STUDIO.intersection(names))):
         raise SourceError(
             f"{path} comes from Label Studio (it has a column {mark[0]}), where id is the number of a task, not of a "
-            f"clip. To add its ratings to a data set: selfmm labels DATA --import {path}. To read it as a table of "
-            f"clips, write their ids into the column id, and remove {mark[0]}."
+            f"clip. To add its ratings to a data set: selfmm labels DATA --import {typed(path)}. To read it as a table "
+            f"of clips, write their ids into the column id, and remove {mark[0]}."
         )
 
 

@@ -19,6 +19,10 @@ _CONTAINERS = (
 _SAFE = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
 _BUFFER = 256 * 1024  # bytes; every read goes through Python
 _ESTIMATED = {"aac", "ac3", "amr", "eac3", "mp3"}  # FFmpeg estimates their length from the size of the file
+# Their headers hold the length, or the time of the end on the recording's own clock: writers differ.
+_AMBIGUOUS = {"asf", "matroska,webm", "nut", "ogg"}
+_LATE = 0.1  # seconds; a later beginning tells the two apart
+_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # of a RIFF file that was written to a pipe
 PREROLL = 0.5  # seconds; in mp3, AAC and Opus the first frames after a jump are wrong
 _BACK = (0.0, 5.0, 30.0)  # seconds; if a jump lands too late, jump this much further back
 _PEEK = 400  # packets to read after a jump, to see where it landed
@@ -76,8 +80,43 @@ def origin(container: Any) -> float:
 
 def declared_seconds(container: Any) -> float | None:
     """Return the declared length in seconds; None if the container declares none, or FFmpeg only estimates it."""
-    duration = container.duration
-    return None if duration is None or duration <= 0 or container.format.name in _ESTIMATED else duration / 1e6
+    duration, kind = container.duration, container.format.name
+    if duration is None or duration <= 0 or kind in _ESTIMATED:
+        return None
+    return None if kind in _AMBIGUOUS and origin(container) > _LATE else duration / 1e6
+
+
+def missing_end(path: Path) -> str:
+    """Return what a WAV or AVI file lacks at its end by its header, as one sentence; empty if it is whole.
+
+    FFmpeg shortens such files without a word.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    size = int.from_bytes(head[4:8], "little")
+    if head[:4] != b"RIFF" or head[8:] not in (b"WAVE", b"AVI ") or size in _UNKNOWN_SIZES:
+        return ""
+    missing = size + 8 - path.stat().st_size
+    if missing <= 1:  # some writers leave out the last byte, which only pads
+        return ""
+    return f"the file lacks the last {missing / (size + 8):.0%} of what its header declares: it was cut off."
+
+
+def several_tracks(container: Any, chosen: Any) -> str:
+    """Return which track is read if a recording has several of the kind of ``chosen``; empty if it has one."""
+    import av
+
+    cover = av.stream.Disposition.attached_pic
+    alike = [stream for stream in getattr(container.streams, chosen.type) if not stream.disposition & cover]
+    if len(alike) < 2:
+        return ""
+    names = ", ".join(chosen.metadata[key] for key in ("language", "title") if chosen.metadata.get(key))
+    kind = "sound" if chosen.type == "audio" else "video"
+    track = f"{alike.index(chosen) + 1} ({names})" if names else str(alike.index(chosen) + 1)
+    return (
+        f"the file has {len(alike)} {kind} tracks: only track {track} was read; to read another, save it as a file of "
+        "its own."
+    )
 
 
 def _bytes(path: Path) -> BinaryIO:

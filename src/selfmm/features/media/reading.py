@@ -11,7 +11,7 @@ from typing import Any
 from selfmm.core.errors import MediaError
 from selfmm.core.messages import count
 from selfmm.features.media.lanes import Lane, PictureLane, SoundLane
-from selfmm.features.media.opening import choose_streams, declared_seconds, origin
+from selfmm.features.media.opening import choose_streams, declared_seconds, missing_end, origin, several_tracks
 from selfmm.features.streams import SOUND_RATE, Chunk
 
 _LEAD = 10.0  # seconds that sound and pictures may be apart in a file, as in FFmpeg's muxers
@@ -69,6 +69,8 @@ class Reading:
             raise MediaError(
                 f"{path} has {has} but no {lacks}, which the parts need. Choose other parts, or another file."
             )
+        streams = [container.streams[index] for index in self._lanes]
+        self._problems += [sentence for stream in streams if (sentence := several_tracks(container, stream))]
 
     def packets(self) -> Iterator[None]:
         """Decode packet by packet."""
@@ -108,6 +110,11 @@ class Reading:
             raise MediaError(
                 f"{self._path} ends at {declared:.2f} s, before the clip starts ({self._wanted.start:g} s)."
             )
+        if ends == -math.inf and declared is None and self._wanted.start:
+            raise MediaError(
+                f"nothing in {self._path} can be decoded from the start of the clip ({self._wanted.start:g} s) on: the "
+                "recording ends before it, or is damaged."
+            )
         if ends == -math.inf:
             raise MediaError(f"nothing in {self._path} can be decoded: it is damaged. Copy or record it again.")
         end = self._wanted.start + ends
@@ -121,6 +128,8 @@ class Reading:
         declared = declared_seconds(self._container)
         if declared is not None and end < min(declared, self._wanted.end) - _NEAR:
             self._problems.append(f"the file ends at {end:.1f} s of {declared:.1f} s: it was cut off or is damaged.")
+        elif end < self._wanted.end - _NEAR and (sentence := missing_end(self._path)):
+            self._problems.append(sentence)
         elif math.isfinite(self._wanted.end) and end < self._wanted.end - _NEAR:
             self._problems.append(f"the file ends at {end:.1f} s, before the end of the clip ({self._wanted.end:g} s).")
 
