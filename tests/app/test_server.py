@@ -131,7 +131,7 @@ def test_what_cannot_be_served_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     complains(selfmm("app", tmp_path, XDG_STATE_HOME=str(tmp_path / "file")), "a part of the path is a file")
     for port in ("-1", "99999"):
-        complains(selfmm("app", tmp_path, "--port", port), "cannot listen")
+        complains(selfmm("app", tmp_path, "--port", port), "cannot listen", "is a number from 0 to 65535. Choose")
 
 
 def test_it_takes_the_next_port_that_is_free() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from selfmm import api
+from selfmm.app import pages
 from selfmm.app.state import State, private_folder, state_home
 
 
@@ -62,7 +63,7 @@ def test_the_token_stays_unless_it_is_damaged(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    with pytest.raises(api.OutputError, match="a part of the path is a file"):
+    with pytest.raises(api.OutputError, match=r"a part of the path is a file.*\. selfmm keeps .* set XDG_STATE_HOME"):
         State.of(tmp_path)
 
 
@@ -94,3 +95,18 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(api.OutputError, match="set XDG_STATE_HOME"):
         state_home()
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (28, "The disk is full. Free some space"),
+        (13, "Check the permissions"),
+        (30, "read-only"),
+        (5, "reports a problem"),
+    ],
+)
+def test_an_error_of_the_disk_is_a_sentence_for_people(number: int, sentence: str) -> None:
+    status, message = pages._described(OSError(number, os.strerror(number)))
+    assert status == 507
+    assert sentence in message

@@ -152,3 +152,10 @@ def test_a_run_is_the_starter_or_in_the_folder(root: Path) -> None:
     assert workspace.run("run") == root / "run"
     with pytest.raises(NotHereError):
         workspace.run("../other")
+
+
+def test_a_folder_that_cannot_be_written_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(root)
+    assert workspace.unwritable() == ""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert workspace.unwritable().startswith("The folder 'shown' cannot be written, so you cannot rate clips")

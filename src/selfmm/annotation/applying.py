@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,20 +107,32 @@ def _further_tables(folder: Path) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def write_rated_table(path: Path, clips: Sequence[Clip], labels: Mapping[str, float]) -> None:
+def write_rated_table(
+    path: Path, clips: Sequence[Clip], labels: Mapping[str, float], *, listed_labels: bool = True
+) -> None:
     """Write a table of recordings for ``selfmm extract``: ``id``, ``path`` (absolute), ``label`` and more.
 
-    A clip that nobody rated keeps its label; without one, it can be scored but not trained on. Splits stay if all clips
-    with a label have one; otherwise the extraction makes new ones.
+    A clip without a label can be scored but not trained on. Splits stay if all clips with a label have one; otherwise
+    the extraction makes new ones. It also does so if the labels of the list are left out, and no clip with a label
+    remains for training or for validation.
+
+    Args:
+        path: the table to write.
+        clips: the clips of the source.
+        labels: the m-label of each rated clip, by id.
+        listed_labels: whether clips that nobody rated keep their labels, and all clips those of single modalities.
 
     Raises:
         SourceError: if no clip has a label.
         OutputError: if the file cannot be written.
     """
+    if not listed_labels:
+        clips = [replace(clip, label=None, labels={}) for clip in clips]
     table = pd.DataFrame([_row(clip, labels.get(clip.id)) for clip in clips])
     if table.empty or table["label"].isna().all():
         raise SourceError("nobody has rated a clip yet. Rate some clips first.")
-    if (table["split"].isna() & table["label"].notna()).any():
+    splits = table["split"][table["label"].notna()]
+    if splits.isna().any() or not (listed_labels or {"train", "valid"} <= set(splits)):
         table = table.drop(columns="split")
     empty = [name for name in table if name not in ("path", "label") and table[name].isna().all()]
     write_table(path, table.drop(columns=empty))

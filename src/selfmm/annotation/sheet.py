@@ -36,12 +36,13 @@ def write_rating_sheet(path: Path, ratings: pd.DataFrame) -> None:
     """Write ratings, a row per clip and rater, as .csv, .parquet, .xlsx or .json, depending on the suffix.
 
     The columns are ``id``, ``rater``, ``label`` (of the whole clip) and ``label_<modality>``, as far as there are such
-    ratings. The .json has Label Studio's form JSON-MIN. An import reads all but .xlsx.
+    ratings; then ``mode`` and ``mode_<modality>``, what the rater could see or hear. The .json has Label Studio's form
+    JSON-MIN. An import reads all but .xlsx, without the modes.
 
     Args:
         path: the file.
-        ratings: ``id``, ``modality`` (``clip`` for the whole clip), ``rater``, ``label``; at most one row per clip,
-            target and rater.
+        ratings: ``id``, ``modality`` (``clip`` for the whole clip), ``rater``, ``label`` and ``mode``; at most one row
+            per clip, target and rater.
 
     Raises:
         SourceError: if there are no ratings.
@@ -49,8 +50,14 @@ def write_rating_sheet(path: Path, ratings: pd.DataFrame) -> None:
     """
     if ratings.empty:
         raise SourceError("nobody has rated a clip yet. Rate some clips first.")
-    columns = ratings["modality"].map(lambda name: "label" if name == WHOLE else f"{PREFIX}{name}")
-    wide = ratings.assign(column=columns).pivot(index=["id", "rater"], columns="column", values="label")
+    ends = ratings["modality"].map(lambda name: "" if name == WHOLE else f"_{name}")
+    wide = pd.concat(
+        [
+            ratings.assign(column=kind + ends).pivot(index=["id", "rater"], columns="column", values=kind)
+            for kind in ("label", "mode")
+        ],
+        axis=1,
+    )
     order = ratings[["id", "rater"]].drop_duplicates()
     table = wide.reindex(pd.MultiIndex.from_frame(order)).rename_axis(columns=None).reset_index()
     with atomic_file(path) as temporary:

@@ -45,15 +45,25 @@ def open_ratings(
     return RatingJournal(journal_path(source, root), label_range or (-3.0, 3.0))
 
 
-def rater_agreement(ratings: RatingJournal) -> pd.DataFrame:
+def rater_agreement(ratings: RatingJournal, *, by_mode: bool = False) -> pd.DataFrame:
     """Return how far the raters agree, one row per target (``clip`` or a modality).
 
+    Args:
+        ratings: from :func:`open_ratings`.
+        by_mode: compare only ratings that were given in the same mode, that is, of people who saw and heard the same.
+
     Returns:
-        See :func:`selfmm.data.agreement.agreement`.
+        See :func:`selfmm.data.agreement.agreement`; with ``by_mode``, the index is ``modality`` and ``mode``.
     """
+    import pandas as pd
+
     from selfmm.data.agreement import agreement
 
-    return agreement(ratings.ratings())
+    table = ratings.ratings()
+    if not by_mode or table.empty:
+        return agreement(table)
+    modes = {mode: agreement(rows) for mode, rows in table.groupby("mode", sort=False)}
+    return pd.concat(modes, names=["mode", "modality"]).reorder_levels(["modality", "mode"])
 
 
 def rater_disagreements(ratings: RatingJournal) -> pd.DataFrame:
@@ -69,6 +79,8 @@ def rater_disagreements(ratings: RatingJournal) -> pd.DataFrame:
 
 def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False) -> Path:
     """Write the ratings as a table, one row per clip and rater: ``id``, ``rater``, ``label``, ``label_<modality>``.
+
+    The columns ``mode`` and ``mode_<modality>`` hold what the rater could see or hear.
 
     Args:
         ratings: from :func:`open_ratings`.
@@ -133,16 +145,20 @@ def _words(clip: Clip) -> str | None:
         return None
 
 
-def save_rated_clips(ratings: RatingJournal, source: str | Path, out: str | Path) -> Path:
+def save_rated_clips(
+    ratings: RatingJournal, source: str | Path, out: str | Path, *, listed_labels: bool = True
+) -> Path:
     """Write a table of recordings with their mean ratings, for :func:`selfmm.api.extract`; replace an existing table.
 
-    Clips that nobody rated stay unrated. Pass ``label_range=ratings.label_range`` to the extraction, then add the
+    Pass ``label_range=ratings.label_range`` to the extraction, then add the
     ratings of single modalities to its data set with :func:`apply_ratings`.
 
     Args:
         ratings: from :func:`open_ratings`.
         source: a folder of recordings, or a table of clips.
         out: a .csv or .parquet file, outside the folder of recordings.
+        listed_labels: whether clips that nobody rated keep the labels of a table of clips, and all clips its labels of
+            single modalities.
 
     Raises:
         SourceError: if nobody has rated a whole clip, or the source cannot be read.
@@ -154,7 +170,8 @@ def save_rated_clips(ratings: RatingJournal, source: str | Path, out: str | Path
 
     out = Path(out)
     _check_file(out, (".csv", ".parquet"), True)
-    write_rated_table(out, read_clips(Path(source)).clips, m_labels(ratings.ratings()))
+    clips, labels = read_clips(Path(source)).clips, m_labels(ratings.ratings())
+    write_rated_table(out, clips, labels, listed_labels=listed_labels)
     return out
 
 

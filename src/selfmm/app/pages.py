@@ -45,6 +45,15 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (api.WeightsError, 503),
     (api.SelfmmError, 422),
 )
+_FULL = "The disk is full. Free some space, then try again."
+_DENIED = "selfmm may not read or write a file that this page needs. Check the permissions of the folder."
+_DISK = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "The disk is read-only. Start selfmm for a folder that can be written.",
+}
 _RETRY = frozenset({429, 503})
 _OUTSIDE = re.compile(r"(?<![\w:/.~-])/(?:[^\s/\"'`<>|:;,()]+/)+")
 """The folders of an absolute path."""
@@ -175,14 +184,11 @@ def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, FileNotFoundError):
         return 404, "A file of this page is gone. It may have been moved or deleted."
     if isinstance(error, OSError):
-        return 507, _disk(error)
+        return 507, _DISK.get(
+            error.errno or 0,
+            f"The file cannot be read or written ({error.strerror or 'an error'}). Check its permissions and the disk.",
+        )
     return 500, "This is a bug in selfmm. The terminal in which it runs shows where it happened."
-
-
-def _disk(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "The disk is full. Free some space and try again."
-    return f"The file cannot be read or written ({error.strerror or 'an error'}). Check its permissions and the disk."
 
 
 def _status_of(kind: type[Exception]) -> int | None:

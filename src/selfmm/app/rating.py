@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +46,9 @@ class Source:
         modalities: those that can be rated alone because they can be shown.
         ratings: its ratings.
         shows: what a rater can be shown: ``words``, ``sound``, ``pictures``.
+        listing: the table in the folder that lists the clips; empty if the folder has none, or is a data set.
+        listed: what this table gives, as numbers of clips: ``words``, ``clip`` (labels of whole clips), and labels of
+            modalities.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Source:
     modalities: tuple[str, ...]
     ratings: api.RatingJournal
     shows: tuple[str, ...]
+    listing: str = ""
+    listed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -129,6 +137,7 @@ class Rating:
         files = [file for file in clips["path"].dropna().head(_LOOKED_AT) if self.file(path, file) is not None]
         shows += ["sound"] if files else []
         shows += ["pictures"] if any(has_pictures(file) for file in files) else []
+        listing, listed = ("", {}) if dataset is not None else _listed(path)
         return Source(
             name=name,
             path=path,
@@ -137,6 +146,8 @@ class Rating:
             modalities=tuple(name for name in MODALITIES if name in modalities and _SHOWN_BY[name] & {*shows}),
             ratings=self._journal(path),
             shows=tuple(shows),
+            listing=listing,
+            listed=listed,
         )
 
     def rescale(self, source: Source, label_range: tuple[float, float]) -> None:
@@ -159,12 +170,43 @@ class Rating:
         """Return the recording of a clip of a source; None if it is not in the folder that is shown."""
         return recording_of(self.workspace, source, path)
 
-    def table(self, source: Source) -> Path:
-        """Write the rated recordings as a table for an extraction, and return its path."""
+    def table(self, source: Source, listed_labels: bool) -> Path:
+        """Write the rated recordings as a table for an extraction, and return its path.
+
+        Args:
+            source: a folder of recordings.
+            listed_labels: whether to take the labels of the table in that folder too.
+        """
         private_folder(self.folder)
         name = hashlib.sha256(source.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         file = self.folder / f"rated-{name}-{time.time_ns()}.csv"
-        return api.save_rated_clips(source.ratings, source.path, file)
+        return api.save_rated_clips(source.ratings, source.path, file, listed_labels=listed_labels)
+
+
+def _listed(folder: Path) -> tuple[str, dict[str, int]]:
+    """Return the name of the table that lists the clips of a folder, and what it gives; empty if there is no table."""
+    table = parts.table_of_clips(folder)
+    if table is None:
+        return "", {}
+    clips = parts.read_clips(table).clips
+    counts = Counter(name for clip in clips for name in clip.labels)
+    counts |= {"words": sum(bool(clip.text) for clip in clips), CLIP: sum(clip.label is not None for clip in clips)}
+    return table.name, {name: number for name, number in counts.items() if number}
+
+
+def write_problem(*folders: Path) -> str:
+    """Return why selfmm cannot make files in one of these folders, and what to do; an empty text if it can.
+
+    A folder that does not exist yet is made in the nearest one that does.
+    """
+    for folder in folders:
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        if not os.access(existing, os.W_OK | os.X_OK):
+            return (
+                f"selfmm may not write to the folder {existing.name}. Change its permissions, or start selfmm for a "
+                "copy of the folder in a place where you may write."
+            )
+    return ""
 
 
 def _state_of(path: Path) -> object:

@@ -7,20 +7,25 @@ from typing import Any
 
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
-from selfmm.app.rating import CLIP, Rating, Source
+from selfmm.app.rating import CLIP, Rating, Source, write_problem
 
 ENOUGH = 10
 """Clips with a label that a training needs at least."""
 
 
-def plan(source: Source) -> dict[str, Any]:
-    """Return whether there are enough ratings for a training, its steps, and what to expect from it."""
+def plan(source: Source, listed_labels: bool = False) -> dict[str, Any]:
+    """Return whether there are enough ratings for a training, its steps, and what to expect from it.
+
+    Args:
+        source: what was rated.
+        listed_labels: whether to use the labels of the table in a folder of recordings too.
+    """
     table = source.ratings.ratings()
     known = table[table["id"].isin(source.clips.index)]
     clips = int(known[known["modality"] == CLIP]["id"].nunique())
     alone = known[known["modality"] != CLIP]
-    before = int(source.clips["label"].notna().sum())
-    labelled = len(set(known[known["modality"] == CLIP]["id"]) | set(source.clips.index[source.clips["label"].notna()]))
+    had_label = source.clips["label"].notna() & (source.is_dataset or listed_labels)
+    labelled = len(set(known[known["modality"] == CLIP]["id"]) | set(source.clips.index[had_label]))
     problem = ""
     if not len(known):
         problem = "Nobody has rated a clip yet."
@@ -35,7 +40,6 @@ def plan(source: Source) -> dict[str, Any]:
         "alone": {name: int(group["id"].nunique()) for name, group in alone.groupby("modality")},
         "raters": int(known["rater"].nunique()),
         "labelled": labelled,
-        "before": before,
         "total": len(source.clips),
         "problem": problem,
         "steps": _steps(source, clips, len(alone)),
@@ -87,20 +91,24 @@ def _advice(source: Source) -> list[str]:
     ]
 
 
-def training(rating: Rating, source: Source, recogniser: str) -> tuple[list[list[str]], str]:
+def training(
+    rating: Rating, source: Source, recogniser: str, listed_labels: bool = False
+) -> tuple[list[list[str]], str]:
     """Return the commands of a training with the ratings of a source, and the name of its run.
 
     Raises:
-        RequestError: if there are too few ratings, or the recogniser is unknown.
+        RequestError: if there are too few ratings, the recogniser is unknown, or the folder cannot be written.
     """
-    planned = plan(source)
+    planned = plan(source, listed_labels)
     if planned["problem"]:
         raise RequestError(planned["problem"])
     if recogniser not in ("tiny.en", "base", "none"):
         raise RequestError("The speech recogniser is tiny.en, base or none.")
     workspace = rating.workspace
     title = source.title if source.path != workspace.root else workspace.root.name
-    parent = source.path if source.path == workspace.root else source.path.parent
+    parent = _parent(rating, source)
+    if problem := cannot_save(rating, source):
+        raise RequestError(problem)
     run = _free(workspace.root / "runs" / f"{title}-rated")
     data, journal = source.path, str(source.ratings.path)
     commands: list[list[str]] = []
@@ -109,7 +117,7 @@ def training(rating: Rating, source: Source, recogniser: str) -> tuple[list[list
         data = _free(parent / f"{title}-rated")
         scale = ",".join(f"{edge:g}" for edge in source.ratings.label_range)
         options = [f"--label-range={scale}", "--recogniser", recogniser, "--force"]
-        commands.append(["extract", str(rating.table(source)), str(data), f"--name={title}", *options])
+        commands.append(["extract", str(rating.table(source, listed_labels)), str(data), f"--name={title}", *options])
     elif planned["clips"]:
         data = _free(parent / f"{title}-rated")
         commands.append(["labels", str(source.path), "--import", journal, "--out", str(data), "--force"])
@@ -117,6 +125,17 @@ def training(rating: Rating, source: Source, recogniser: str) -> tuple[list[list
     commands += [[word.format(data=data) if word == "{data}" else word for word in command] for command in imports]
     commands.append(["train", str(data), "--out", str(run), "--resume"])
     return commands, workspace.name_of(run) or ""
+
+
+def cannot_save(rating: Rating, source: Source) -> str:
+    """Return why a training cannot save what it makes, and what to do; an empty text if it can."""
+    problem = write_problem(_parent(rating, source), rating.workspace.root / "runs")
+    return f"A training cannot save its model here. {problem}" if problem else ""
+
+
+def _parent(rating: Rating, source: Source) -> Path:
+    """Return the folder for the data set that a training makes."""
+    return source.path if source.path == rating.workspace.root else source.path.parent
 
 
 def _free(path: Path) -> Path:

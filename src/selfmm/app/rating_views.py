@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selfmm import api
@@ -41,20 +41,28 @@ def standing(source: Source, acts: Sequence[api.Act]) -> list[dict[str, Any]]:
 
 
 def agreement_rows(ratings: api.RatingJournal) -> list[dict[str, Any]]:
-    """Return the agreement of the raters on each target, with a sentence that says what it means."""
-    table = api.rater_agreement(ratings)
+    """Return the agreement of the raters on each target, with a sentence that says what it means.
+
+    Only people who saw and heard the same are compared: each mode of a target has a row.
+    """
+    table = api.rater_agreement(ratings, by_mode=True)
+    targets = Counter(target for target, _ in table.index)
     return [
         {
             "target": str(target),
+            "mode": str(mode),
+            "split": targets[target] > 1,
             "raters": int(row["raters"]),
             "clips": int(row["clips"]),
             "ratings": int(row["ratings"]),
             "shared": int(row["shared"]),
             "alpha": float(row["alpha"]),
             "difference": float(row["difference"]),
-            "sentence": _agreement_sentence(float(row["alpha"]), int(row["shared"]), int(row["raters"])),
+            "sentence": _agreement_sentence(
+                float(row["alpha"]), int(row["shared"]), int(row["raters"]), targets[target] > 1
+            ),
         }
-        for target, row in table.iterrows()
+        for (target, mode), row in sorted(table.iterrows(), key=lambda entry: [*targets].index(entry[0][0]))
     ]
 
 
@@ -66,7 +74,12 @@ _MEANING = {
 }
 
 
-def _agreement_sentence(alpha: float, shared: int, raters: int) -> str:
+def _agreement_sentence(alpha: float, shared: int, raters: int, several_modes: bool) -> str:
+    if not shared and several_modes:
+        return (
+            "No clip has been rated by two people who saw and heard the same, so agreement is unknown. Let two people "
+            "rate the same clips in the same way."
+        )
     if not shared:
         second = "Let a second person rate" if raters < 2 else "Let two people rate"
         return f"No clip has been rated by two people, so agreement is unknown. {second} the same clips."
@@ -81,9 +94,10 @@ def _agreement_sentence(alpha: float, shared: int, raters: int) -> str:
 
 
 def disagreement_rows(source: Source, target: str, most: int) -> list[dict[str, Any]]:
-    """Return the clips on which raters disagree most."""
+    """Return the clips on which raters disagree most, with the mode of each rater where these differ."""
     table = api.rater_disagreements(source.ratings)
     table = table[table["modality"] == target] if target else table
+    modes = {act.place: act.mode for act in source.ratings.acts()}
     return [
         {
             "id": row["id"],
@@ -92,6 +106,13 @@ def disagreement_rows(source: Source, target: str, most: int) -> list[dict[str, 
             "range": row["range"],
             "labels": row["labels"],
             "text": source.clips["text"].get(row["id"]),
+            "modes": _modes(modes, row),
         }
         for row in table.head(most).to_dict("records")
     ]
+
+
+def _modes(modes: Mapping[tuple[str, str, str], str], row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each rater of a clip saw and heard; empty if it was the same for all."""
+    of_raters = {rater: modes.get((rater, row["id"], row["modality"]), "all") for rater in row["labels"]}
+    return of_raters if len(set(of_raters.values())) > 1 else {}

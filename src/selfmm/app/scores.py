@@ -97,11 +97,15 @@ class Scores:
         scoring: the processes that score.
         kept: bytes of all uploads together, see :class:`selfmm.app.site.Limits`.
         days: see there.
+
+    Attributes:
+        server: a random text; another one if the server is started again.
     """
 
     def __init__(self, folder: Path, workspace: Workspace, scoring: Scoring, *, kept: int, days: float) -> None:
         self._folder, self._workspace, self._scoring = folder, workspace, scoring
         self._kept, self._days = kept, days
+        self.server = secrets.token_hex(4)
         self._running: dict[tuple[str, str], Progress] = {}
         self._lock = threading.Lock()
         self._warm = False

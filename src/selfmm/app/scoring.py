@@ -145,6 +145,7 @@ class Scoring:
         self._idle = 0  # processes that wait for work
         self._running: list[list[Task]] = []  # what each busy process does
         self._open, self._ended = True, False
+        self.hurried = False  # whether the server is to end without finishing what it accepted
         self._ready: list[str] = []  # the problem of each worker that was started first, or ""
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
         for thread in self._threads:
@@ -200,9 +201,10 @@ class Scoring:
         for problem in filter(None, self._ready):
             raise ScoringError(problem, "CrashError")
 
-    def stop(self) -> None:
-        """Accept no more tasks; those that were accepted continue."""
+    def stop(self, *, hurry: bool = False) -> None:
+        """Accept no more tasks; those that were accepted continue, unless there is a ``hurry``."""
         self._open = False
+        self.hurried = self.hurried or hurry
 
     def close(self, patience: float = 10.0) -> None:
         """Finish the tasks that are running, within ``patience`` seconds; cancel those that wait."""

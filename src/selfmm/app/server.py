@@ -91,7 +91,7 @@ def assemble(service: Service, routes: Sequence[BaseRoute], rules: Rules, site: 
         if site is not None:
             threading.Thread(target=warm_up, daemon=True).start()
         yield
-        service.scoring.close()
+        service.scoring.close(0.0 if service.scoring.hurried else _LEAVE)
         service.scratch.close()
         if site is not None:
             site.media.close()
@@ -188,19 +188,25 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, scoring: Scoring, patience: float) -> None:
         super().__init__(config)
         self._scoring, self._patience = scoring, patience
+        self._told = False  # what it waits for
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        first = not self._scoring.stopping
-        self._scoring.stop()
+        again = self._scoring.stopping
+        self._scoring.stop(hurry=again)
         super().handle_exit(sig, frame)
-        if first:
-            self.should_exit = False  # see on_tick
+        self.should_exit = again  # see on_tick
 
     async def on_tick(self, counter: int) -> bool:
-        if self._scoring.stopping:
+        if self._scoring.stopping and not self.should_exit:
+            busy = self._scoring.running + self._scoring.waiting
+            if busy and not self._told:
+                what = "Finishing what is being scored"
+                print(f"{what}, for {self._patience:.0f} s at most. Press Ctrl-C again to end at once.", flush=True)
+                self._told = True
             self._patience -= 0.1  # between two ticks
-            if self._patience <= 0 or not self._scoring.running + self._scoring.waiting:
-                self.should_exit = True
+            if self._patience <= 0:
+                self._scoring.stop(hurry=True)
+            self.should_exit = not busy or self._patience <= 0
         return await super().on_tick(counter)
 
 
@@ -254,7 +260,7 @@ def listen(host: str, port: int | None) -> socket.socket:
             sock.listen(128)
         except (OSError, OverflowError) as error:
             sock.close()
-            problem = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+            problem = getattr(error, "strerror", None) or "a port is a number from 0 to 65535"
         else:
             return sock
     where = f"{host}, port {port or f'{PORT} to {PORT + _PORTS - 1}'}"

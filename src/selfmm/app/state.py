@@ -96,4 +96,7 @@ def private_folder(path: Path) -> None:
             raise api.OutputError(f"{path} belongs to another user; set XDG_STATE_HOME to a folder of your own.")
         path.chmod(0o700)
     except OSError as error:
-        raise parts.explain(error, path) from error
+        problem = parts.explain(error, path)
+        raise api.OutputError(
+            f"{problem} selfmm keeps its private files there; set XDG_STATE_HOME to keep them in another folder."
+        ) from error

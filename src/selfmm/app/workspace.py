@@ -72,6 +72,16 @@ class Workspace:
         """Search the folder again at the next call of :meth:`items`, because something was made or removed."""
         self._found = (-_FRESH, [])
 
+    def unwritable(self) -> str:
+        """Return what does not work because the folder cannot be written, and what to do; empty if it can."""
+        if os.access(self.root, os.W_OK | os.X_OK):
+            return ""
+        return (
+            f"The folder {self.root.name!r} cannot be written, so you cannot rate clips, make data sets or train in "
+            "it. You can score, and look at what is there. Change the permissions of the folder, or start selfmm for a "
+            "folder of your own."
+        )
+
     def path(self, name: str) -> Path:
         """Return the path of something in the folder.
 

@@ -41,7 +41,7 @@ def app(
         from selfmm.app.server import run
 
     def ready(link: str) -> None:
-        typer.echo(f"selfmm is at {link}\nPress Ctrl-C to end it; trainings that are running go on.")
+        typer.echo(f"selfmm is at {link}\nPress Ctrl-C to end it. Running trainings continue.")
         sys.stdout.flush()
         if not no_browser:
             webbrowser.open(link)

@@ -34,3 +34,26 @@ def test_a_folder_with_nothing_says_what_to_do(serve: Callable[..., Any], visit:
     text = visit(serve(tmp_path)).page.inner_text("main")
     for sentence in ("There is no data set in this folder yet", "There is no run", "There are no recordings"):
         assert sentence in text
+
+
+def test_a_file_that_is_refused_is_still_named_on_the_next_page(served: Any, visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "noise.wav").write_bytes(b"no sound")
+    window = visit(served)
+    window.page.set_input_files("#files", [tmp_path / "empty.wav", tmp_path / "noise.wav"])
+    window.page.wait_for_url("**/score/*")
+    window.page.get_by_text("empty.wav: The file is empty. Choose another one.").wait_for()
+    window.page.reload()
+    assert window.page.get_by_text("empty.wav").count() == 0
+    window.complaints.clear()  # of the empty file
+
+
+def test_a_folder_that_cannot_be_written_is_said(served: Any, visit: Visit) -> None:
+    page = visit(served).page
+    machine = json.loads(served.fetch("/v1/machine")[1])
+    assert machine["unwritable"] == ""
+    said = "The folder 'x' cannot be written."
+    page.route("**/v1/machine", lambda route: route.fulfill(json={**machine, "missing": [], "unwritable": said}))
+    page.reload()
+    page.locator("#machine").get_by_text(said).wait_for()
+    assert "Everything" not in page.inner_text("#machine")

@@ -368,6 +368,165 @@ def test_a_proposal_shows_its_band(served: Any, visit: Visit) -> None:
     assert re.search(r"Accept [+−]?\d\S*\s+4 of 5 within [+−]?\d.* to [+−]?\d", page.inner_text("#accept"))
 
 
+def test_a_click_that_follows_the_name_is_not_lost(rating: Any, visit: Visit) -> None:
+    window = visit(rating, "/rate/talks")
+    page = window.page
+    page.wait_for_selector("#modes input")
+    page.focus("#name")
+    page.keyboard.type("Ann")
+    page.hover("#modes >> text=Pictures only")
+    page.mouse.down()  # the name loses the focus, and the page asks the server for the work of Ann
+    page.wait_for_timeout(700)
+    page.mouse.up()
+    assert page.is_checked("#modes input[value=pictures]")
+    window.go("/rate/talks?mode=pictures")
+    page.wait_for_selector("#modes input[value=pictures]:checked")
+    page.click("#modes >> text=Words only")
+    page.fill("#name", "Bo")
+    page.focus("#order")
+    page.wait_for_timeout(700)
+    assert page.is_checked("#modes input[value=words]")
+
+
+def test_a_part_is_rated_blind_unless_chosen_otherwise(rating: Any, visit: Visit) -> None:
+    page = visit(rating, "/rate/talks").page
+    page.wait_for_selector("#modes input[value=all]:checked")
+    for part, mode in (("Voice alone", "sound"), ("Words alone", "words"), ("All three parts", "blind")):
+        page.click(f"#targets >> text={part}")
+        assert page.is_checked(f"#modes input[value={mode}]")
+    page.click("#targets >> text=Whole clip")
+    assert page.is_checked("#modes input[value=all]")
+    passes = json.loads(rating.fetch("/v1/ratings/tasks?source=talks&target=audio")[1])["passes"]
+    assert [entry["mode"] for entry in passes] == ["sound"]
+
+
+def test_rating_waits_for_the_scores_it_needs(rating: Any, visit: Visit) -> None:
+    window = visit(rating, "/rate/talks")
+    page = window.page
+    page.fill("#name", "Ann")
+    page.wait_for_selector("#by option[value=starter]", state="attached")
+    page.select_option("#order", "disagreement")
+    for run, sentence in (("", "This order needs scores."), ("starter", "has not scored these clips yet")):
+        page.select_option("#by", run)
+        page.wait_for_selector(f"#scores:has-text('{sentence}')")
+        page.click("text=Start rating")
+        page.wait_for_selector("#scores.problem")
+        assert page.is_visible("#setup")
+    window.go("/rate/talks?view=rate&order=disagreement&by=starter")
+    page.wait_for_selector(".notice:has-text('Score them first')")
+    page.wait_for_selector("#setup:visible")
+
+
+def test_the_first_clips_of_an_order_are_the_same_for_everybody(rating: Any, visit: Visit) -> None:
+    def ids(query: str) -> list[str]:
+        return list(json.loads(rating.fetch(f"/v1/ratings/tasks?source=talks&{query}")[1])["ids"])
+
+    everything = ids("order=random&seed=3")
+    assert ids("order=random&seed=3&most=2&rater=Ann") == ids("order=random&seed=3&most=2&rater=Bo") == everything[:2]
+    assert ids("most=2&target=text") == ["clip0", "clip1"]
+    assert ids("most=0") == ids("most=x") == ids("most=99") == [f"clip{number}" for number in range(CLIPS)]
+    seen = []
+    for rater in ("Ann", "Bo"):
+        page = visit(rating, "/rate/talks").page
+        page.fill("#name", rater)
+        page.select_option("#order", "random")
+        page.fill("#most", "2")
+        page.click("text=Start rating")
+        page.wait_for_selector("#stage > *")
+        assert page.inner_text("#count") == "0 of 2 done"
+        seen.append((clip(page), parse_qs(urlsplit(page.url).query)["most"]))
+    assert seen[0] == seen[1]
+
+
+def test_the_labels_of_a_run_can_be_rated(served: Any, visit: Visit) -> None:
+    page = visit(served, "/runs/runs/first?view=labels").page
+    page.click("text=Rate these labels")
+    page.wait_for_selector("#targets input")
+    assert page.is_checked("#targets input[value=text]")  # this data set can show its words only
+    assert page.is_checked("#modes input[value=words]")
+    assert page.input_value("#by") == "labels:runs/first"
+    assert page.is_checked("#propose")
+    page.fill("#name", "Ann")
+    page.click("text=Start rating")
+    page.wait_for_selector("#accept:visible")
+    assert "A label that runs/first generated" in page.get_attribute("#accept", "title")
+
+
+def test_only_people_who_saw_the_same_are_compared(rating: Any, folder: Path, visit: Visit) -> None:
+    api.open_ratings(folder / "talks").add(
+        *(Act(f"clip{n}", "clip", "Ann", label=float(n), mode="pictures") for n in range(3)),
+        *(Act(f"clip{n}", "clip", "Bo", label=-1.0) for n in range(3)),
+    )
+    page = visit(rating, "/rate/talks?view=agreement").page
+    page.wait_for_selector(".disagreements li")
+    cards = page.locator(".alpha").all_inner_texts()
+    assert [text.splitlines()[0].lower() for text in cards] == ["whole clip: pictures only", "whole clip: everything"]
+    assert all("No clip has been rated by two people who saw and heard the same" in text for text in cards)
+    assert "Ann pictures only, Bo everything" in page.locator(".disagreements li").first.inner_text()
+    with page.expect_download() as download:
+        page.click("#exports >> text=CSV")
+    assert pd.read_csv(download.value.path())["mode"].tolist() == ["pictures"] * 3 + ["all"] * 3
+
+
+def test_a_folder_that_cannot_be_written_is_not_a_server_that_is_away(rating: Any, visit: Visit) -> None:
+    window = visit(rating, "/rate/talks")
+    page = start(window)
+    sentence = "cannot write talks-ratings.jsonl: the file system is read-only"
+    page.route("**/v1/ratings", lambda route: route.fulfill(status=507, json={"error": sentence}))
+    press(page, "6")
+    page.wait_for_selector("#waiting:visible")
+    assert "will be sent when they can be written" in page.inner_text("#waiting")
+    assert sentence in page.inner_text("#waiting")
+    assert "selfmm answers again" not in page.inner_text("#waiting")
+    page.unroute("**/v1/ratings")
+    page.wait_for_selector("#waiting", state="hidden")
+    page.route(
+        "**/v1/ratings?*", lambda route: route.fulfill(json={**route.fetch().json(), "problem": "It is locked."})
+    )
+    window.go("/rate/talks")
+    page.wait_for_selector("#problem:visible")
+    assert page.inner_text("#problem") == "Ratings cannot be saved here. It is locked."
+    assert page.is_disabled("#begin")
+    window.complaints[:] = [line for line in window.complaints if "507" not in line]
+
+
+def test_the_clip_plays_when_the_server_is_back(serve: Serve, folder: Path, visit: Visit) -> None:
+    served = serve(folder)
+    window = visit(served, "/rate/talks")
+    page = start(window)
+    page.wait_for_timeout(1500)  # what to show of the next clips is there
+    os.kill(served.process.pid, signal.SIGKILL)
+    served.process.wait()
+    press(page, "j")
+    page.wait_for_selector("#stage .problem:has-text('selfmm does not answer')")
+    serve(folder, "--port", str(urlsplit(served.link).port))
+    page.wait_for_selector("#stage .problem", state="detached")
+    page.wait_for_selector(".time:text-matches('/ 0:0[1-9]')")  # its length is known
+    refused(window)
+
+
+def test_the_labels_of_a_table_count_only_if_chosen(serve: Serve, tmp_path: Path, visit: Visit) -> None:
+    (tmp_path / "talks").mkdir()
+    for number in range(12):
+        write_recording(tmp_path / "talks" / f"{number}.wav", seconds=0.2, sound=tone(0.2))
+    rows = [{"path": f"{n}.wav", "text": "so it goes", "label": 1.0, "label_text": 2.0} for n in range(12)]
+    pd.DataFrame(rows).to_csv(tmp_path / "talks" / "clips.csv", index=False)
+    served = serve(tmp_path)
+    window = visit(served, "/rate/talks")
+    page = window.page
+    page.wait_for_selector("#listed:visible")
+    assert "The table clips.csv in this folder gives the words of 12 clips" in page.inner_text("#listed")
+    api.open_ratings(tmp_path / "talks").add(Act("0", "clip", "Ann", label=-1.0))
+    window.go("/rate/talks?view=train")
+    page.wait_for_selector("#train-listed:visible")
+    assert "labels in the table clips.csv: of 12 whole clips, the words of 12 clips" in page.inner_text("#train-listed")
+    assert not page.is_checked("#listed-labels")
+    assert page.is_disabled("#train-start")
+    assert "Rate 9 more whole clips" in page.inner_text("#train-problem")
+    page.check("#listed-labels")
+    page.wait_for_selector("#train-start:enabled")
+
+
 def test_what_cannot_be_shown_is_not_offered(serve: Serve, tmp_path: Path, visit: Visit) -> None:
     write_planted(tmp_path / "data", PlantedSettings(clips=6))  # words and features, no recordings
     served = serve(tmp_path)
@@ -470,6 +629,8 @@ def test_a_training_is_a_job_whose_run_has_a_link(serve: Serve, tmp_path: Path, 
     jobs = served.fetch("/v1/jobs/" + page.get_attribute("#train-job a:has-text('it')", "href").split("/")[-1])
     assert [command.split()[1] for command in json.loads(jobs[1])["commands"]] == ["labels", "train"]
     assert served.fetch("/v1/ratings/train", data=b'{"source": "data"}')[0] == 429  # it would write to the same folders
+    page.reload()
+    page.wait_for_selector("#train-job .state")  # the page still shows the training
     deadline = time.monotonic() + 120
     while not (tmp_path / "data-rated" / "corrections.parquet").is_file() and time.monotonic() < deadline:
         time.sleep(0.2)

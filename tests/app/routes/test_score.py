@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,8 @@ def ask(app: Any, path: str, content: Any = None, method: str | None = None) -> 
 
 
 def send(app: Any, file: Path, name: str | None = None, run: str = RUN) -> str:
-    status, body, _ = app.fetch(f"/v1/scores?name={name or file.name}&run={run}", data=file.read_bytes())
+    path, kind = f"/v1/scores?name={name or file.name}&run={run}", "application/octet-stream"
+    status, body, _ = app.fetch(path, data=file.read_bytes(), content_type=kind)
     assert status == 201, body
     return str(json.loads(body)["id"])
 
@@ -229,7 +231,7 @@ def test_a_corrected_transcript_is_scored_again(app: Any, visit: Visit, studio: 
     before = page.locator("#scores .bar-row.main .bar-figure, #scores .bar-note").all_inner_texts()
     words = page.locator("#words").inner_text()
     page.get_by_role("button", name="Correct the words").click()
-    field = page.get_by_label("Correct what was recognised wrongly")
+    field = page.get_by_label("Correct the words that were recognised wrongly")
     assert field.input_value().split() == words.split()
     field.fill("it was the most wonderful film")
     page.get_by_role("button", name="Score again").click()
@@ -411,6 +413,113 @@ def test_scores_survive_the_end_of_the_server(
     assert state["status"] in ("none", "finished")
     ask(app, f"/v1/scores/{number}", {"run": RUN})
     assert finished(app, number)["status"] == "finished"
+
+
+AWAY = "selfmm does not answer; waiting for it"
+
+
+@pytest.mark.parametrize("path", ["/score/{}", "/score"], ids=["clip", "table"])
+def test_a_server_that_is_started_again_scores_again(
+    path: str, serve: Callable[..., Any], visit: Visit, studio: Path, voice: Floats, tmp_path: Path
+) -> None:
+    first = serve(studio, SELFMM_CACHE=str(tmp_path))
+    number = send(first, write_recording(tmp_path / "lecture.wav", sound=np.tile(voice, 13)))
+    window = visit(first, path.format(number) + AT)
+    page = window.page
+    page.locator("#bar, #rows progress").first.wait_for()
+    first.process.kill()
+    first.process.wait()
+    page.get_by_text(AWAY).wait_for()
+    assert page.locator("#progress, #rows progress").first.is_visible()
+    serve(studio, "--port", first.base.rpartition(":")[2], SELFMM_CACHE=str(tmp_path))
+    page.get_by_text(AWAY).wait_for(state="detached")
+    done = "#exports a" if "{" in path else "#rows tr:has-text('lecture.wav') .score-bar"
+    page.locator(done).first.wait_for(timeout=PATIENCE)
+    window.complaints.clear()  # of the requests without an answer
+
+
+def test_the_video_comes_back_with_the_server(
+    serve: Callable[..., Any], visit: Visit, film: str, studio: Path, tmp_path: Path
+) -> None:
+    first = serve(studio, SELFMM_CACHE=str(tmp_path))
+    window = visit(first, f"/score/{film}{AT}&t=0.5")
+    page = window.page
+    page.locator("#exports a").first.wait_for(timeout=PATIENCE)
+    first.process.kill()
+    first.process.wait()
+    page.evaluate("document.getElementById('video').src += '?not-in-the-cache'")
+    page.get_by_text(AWAY).wait_for()
+    assert not page.locator("#unplayable").is_visible()
+    serve(studio, "--port", first.base.rpartition(":")[2], SELFMM_CACHE=str(tmp_path))
+    page.get_by_text(AWAY).wait_for(state="detached")
+    page.locator("#now", has_text="0:00.5").wait_for()
+    page.wait_for_timeout(1000)
+    assert page.evaluate("document.getElementById('video').videoWidth") > 0
+    assert not page.locator("#unplayable").is_visible()
+    window.complaints.clear()  # of the requests without an answer
+
+
+def test_the_end_says_what_it_waits_for_and_a_second_one_does_not_wait(
+    serve: Callable[..., Any], studio: Path, voice: Floats, tmp_path: Path
+) -> None:
+    served = serve(studio, SELFMM_CACHE=str(tmp_path))
+    send(served, write_recording(tmp_path / "lecture.wav", sound=np.tile(voice, 40)))
+    served.process.send_signal(signal.SIGINT)
+    line = ""
+    while "Finishing" not in line:
+        line = served.process.stdout.readline()
+        assert line or served.process.poll() is None
+    assert line == "Finishing what is being scored, for 10 s at most. Press Ctrl-C again to end at once.\n"
+    served.process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    out, err = served.process.communicate(timeout=30)
+    assert time.monotonic() - began < 6
+    assert (out, err) == ("selfmm has ended.\n", "")
+
+
+def test_nobody_in_a_recording_of_oneself(app: Any, visit: Visit, tmp_path: Path) -> None:
+    silence = write_recording(tmp_path / "silence.wav", sound=np.zeros(2 * SOUND_RATE, np.float32))
+    number = send(app, silence, "recording%202026-05-04%2009.30.00.wav")
+    page = visit(app, f"/score/{number}{AT}").page
+    page.get_by_text("There is no voice and no face in this recording. Record again").wait_for(timeout=PATIENCE)
+    assert page.get_by_role("link", name="Record again").get_attribute("href") == "/score#record"
+
+
+def test_a_selection_stays_while_words_are_corrected(app: Any, visit: Visit, studio: Path) -> None:
+    films = sorted(path.name for path in (studio / "clips").glob("*.mp4"))
+    _, added = ask(app, "/v1/scores", {"path": f"clips/{films[1]}", "run": RUN})
+    finished(app, added["id"])
+    page = opened(visit, app, added["id"], f"{AT}&from=0.2&to=1.4")
+    page.locator("#selected .bars").wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="Correct the words").click()
+    page.locator("#corrected").fill("it was the worst film")
+    page.get_by_role("button", name="Score again").click()
+    page.get_by_role("button", name="Recognise the words again").wait_for(timeout=PATIENCE)
+    page.locator("#selected .bars").wait_for(timeout=PATIENCE)
+    assert page.get_by_role("heading", name="Selection 0:00.2 to 0:01.4").is_visible()
+    assert "from=0.2" in page.url
+    assert ask(app, f"/v1/scores/{added['id']}/words", {"run": RUN, "text": None})[0] == 200
+
+
+def test_before_anything_is_read_the_models_are_loaded(app: Any, visit: Visit, film: str) -> None:
+    page = visit(app, f"/score{AT}").page
+    state = {"status": "running", "server": "a", "stage": "", "read": None, "total": None, "early": None, "spans": []}
+    page.route(f"**/v1/scores/{film}?*", lambda route: route.fulfill(json=state))
+    page.goto(f"{app.base}/score/{film}{AT}")
+    page.get_by_text("Loading the models …").wait_for()
+
+
+def test_what_a_score_is_worth_is_said_in_words_of_people(app: Any, visit: Visit) -> None:
+    page = visit(app, f"/score{AT}").page
+    prediction = {"score": 1.2, "scores": {}, "intervals": {}, "verdicts": {}}
+    prediction["sentence"] = "positive; four of five such scores are within ±0.92 of the label"
+    facts = {"label_range": [-3, 3], "unscored": {"audio": "no score: no free ratings of voices"}, "cautions": []}
+    show = "([p, f]) => import('/static/score_bars.js').then(m => document.body.prepend(...m.card(p, f)))"
+    page.evaluate(show, [prediction, facts])
+    text = page.locator("body").inner_text()
+    assert "within ±0.92 of what people would give." in text
+    assert "there are no ratings of voices that may be used freely" in text
+    assert "it is not known how far off this is" in text
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

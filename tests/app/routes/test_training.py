@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from selfmm.app.errors import RequestError
+from selfmm.app.routes.training import command
+from selfmm.app.workspace import Workspace
 from waiting import wait_until
 
 Visit = Callable[..., Any]
@@ -169,3 +174,14 @@ def state_of(served: Any) -> str:
     import psutil
 
     return str(psutil.Process(served.process.pid).environ()["XDG_STATE_HOME"])
+
+
+def test_a_folder_that_cannot_be_written_is_reported_before_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset.json").write_text("{}")
+    site: Any = SimpleNamespace(workspace=Workspace(tmp_path))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(RequestError, match="selfmm may not write to the folder"):
+        command(site, FORM)

@@ -42,7 +42,8 @@ def home(request: Request) -> Response:
 def machine(request: Request) -> Response:
     """Return what this machine has and lacks. It takes a second, so the page asks for it once it is shown.
 
-    ``weights``: names of the weights without which no video can be scored.
+    ``weights``: names of the weights without which no video can be scored. ``unwritable``: what does not work because
+    the folder cannot be written; empty if it can.
     """
     diagnosis = api.doctor()
     missing = [
@@ -56,6 +57,7 @@ def machine(request: Request) -> Response:
             "gpu": diagnosis.gpu,
             "threads": diagnosis.threads,
             "missing": missing,
+            "unwritable": site_of(request).workspace.unwritable(),
             "weights": [command.removeprefix(_GET) for command in video.commands if command.startswith(_GET)],
         }
     )

@@ -21,6 +21,7 @@ from selfmm.app.errors import BusyError, NotHereError, RequestError
 from selfmm.app.pages import answer, page, site_of, takes_json
 from selfmm.app.rating import Source
 from selfmm.app.rating_scores import proposed
+from selfmm.app.site import Site
 from selfmm.app.state import private_folder
 
 _MOST = 200  # disagreements in an answer, and acts or clips in a request
@@ -71,13 +72,20 @@ def about(request: Request) -> Response:
             "scalable": not source.is_dataset and not source.ratings.path.exists(),
             "proposers": site.proposals.choices(source),
             "file": source.ratings.path.name,
+            "listing": source.listing,
+            "listed": source.listed,
+            "problem": screen.write_problem(source.ratings.path.parent),
             **views.counts_of(source, request.query_params.get("rater", "")),
         }
     )
 
 
 def tasks(request: Request) -> Response:
-    """Return the clips to rate, in order, and what this rater has done."""
+    """Return the clips to rate, in order, and what this rater has done.
+
+    ``most`` takes only the first clips of the order, whatever the mode shows: all raters with the same order and seed
+    get the same ones.
+    """
     query, site, source = request.query_params, site_of(request), _source(request)
     scores = site.proposals.table(source, query.get("by", ""))
     source = source.with_words(scores)
@@ -88,13 +96,12 @@ def tasks(request: Request) -> Response:
     order: Any = query.get("order", "given")
     if order not in ("given", "random", "disagreement", "uncertainty"):
         raise RequestError("`order` must be given, random, disagreement or uncertainty.")
-    digits = query.get("seed", "")[:18]
-    seed = int(digits) if digits.isdecimal() else 0
+    seed, most = _number(query.get("seed", "")), _number(query.get("most", "")) or None
     neutral = parts.LabelScale.of(source.ratings.label_range).neutral
-    ids = api.rating_order(list(source.clips.index), order, scores=scores, neutral=neutral, seed=seed)
+    ids = api.rating_order(list(source.clips.index), order, scores=scores, neutral=neutral, seed=seed)[:most]
     passes = []
     for name in targets:
-        mode = screen.mode_of(source, name, query.get("mode", ""))
+        mode = screen.mode_of(source, name, query.get("mode") or ("all" if name == screen.CLIP else "blind"))
         usable = screen.usable_ids(source, mode)
         passes.append(
             {"target": name, "mode": mode, "without": [n for n, clip in enumerate(ids) if clip not in usable]}
@@ -107,6 +114,11 @@ def tasks(request: Request) -> Response:
             "mine": views.acts_of(source, query.get("rater", "")),
         }
     )
+
+
+def _number(digits: str) -> int:
+    """Return a whole number of a link, 0 if it is none."""
+    return int(digits[:18]) if digits[:18].isdecimal() else 0
 
 
 def clips(request: Request) -> Response:
@@ -202,16 +214,32 @@ def summary(request: Request) -> Response:
     """Return how far the raters agree, where they disagree, and what a training would do."""
     source, query = _source(request), request.query_params
     counts = Counter(act.rater for act in source.ratings.acts() if act.act == "rate")
+    plan = rating_plan.plan(source, query.get("listed") == "1")
+    plan["problem"] = plan["problem"] or rating_plan.cannot_save(site_of(request).rating, source)
     return answer(
         {
             "range": source.ratings.label_range,
             "raters": [{"rater": name, "ratings": number} for name, number in sorted(counts.items())],
             "agreement": views.agreement_rows(source.ratings),
             "disagreements": views.disagreement_rows(source, query.get("target", ""), _MOST),
-            "plan": rating_plan.plan(source),
+            "plan": plan,
+            "listing": source.listing,
+            "listed": source.listed,
+            "training": _training(site_of(request), source),
             "damaged": source.ratings.damaged,
         }
     )
+
+
+def _training(site: Site, source: Source) -> dict[str, str] | None:
+    """Return the job and the run of the latest training with the ratings of a source; None without one."""
+    title = _title(source)
+    jobs = (job for job in site.jobs.all() if job.title == title and job.about == source.name)
+    return next(({"job": job.id, "run": job.out} for job in jobs), None)
+
+
+def _title(source: Source) -> str:
+    return f"Train with the ratings of {source.title}"
 
 
 def download(request: Request) -> Response:
@@ -248,10 +276,11 @@ def propose(request: Request, content: dict[str, Any]) -> Response:
 def train(request: Request, content: dict[str, Any]) -> Response:
     """Start a job that trains with the ratings of a source."""
     site, source = site_of(request), _source(request, str(content.get("source", "")))
-    title = f"Train with the ratings of {source.title}"
+    title = _title(source)
     if any(job.title == title and job.about == source.name and not job.over for job in site.jobs.all()):
         raise BusyError("A training with these ratings is still running. Wait until it ends, or stop it first.")
-    commands, run = rating_plan.training(site.rating, source, str(content.get("recogniser", "tiny.en")))
+    recogniser, listed_labels = str(content.get("recogniser", "tiny.en")), content.get("listed") is True
+    commands, run = rating_plan.training(site.rating, source, recogniser, listed_labels)
     job = site.jobs.start(title, commands, out=run, about=source.name)
     return answer({"job": job.id, "run": run})
 

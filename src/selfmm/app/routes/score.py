@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.errors import BusyError, NotHereError, RequestError
+from selfmm.app.errors import BusyError, NotHereError, RequestError, StoppingError
 from selfmm.app.pages import answer, json_of, page, site_of
 from selfmm.app.scores import Entry, Wish
 from selfmm.app.scoring import Task
@@ -66,13 +66,14 @@ def clip(request: Request) -> Response:
 
 
 def listed(request: Request) -> Response:
-    """Return the entries with their state for one run."""
+    """Return the entries with their state for one run, and ``server``, see :func:`state`."""
     scores, wish = site_of(request).scores, _wish(request)
+    _check(request)
     rows = []
     for entry in scores.all():
         short = {key: value for key, value in scores.state(entry, wish).items() if key not in ("spans", "early")}
         rows.append({"id": entry.id, "name": entry.name, "here": entry.here, "created": entry.created, **short})
-    return answer({"entries": rows})
+    return answer({"entries": rows, "server": scores.server})
 
 
 async def add(request: Request) -> Response:
@@ -112,14 +113,20 @@ async def _receive(request: Request, name: str) -> Entry:
 
 
 def state(request: Request) -> Response:
-    """Return the state of an entry, see :meth:`selfmm.app.scores.Scores.state`."""
+    """Return the state of an entry, see :meth:`selfmm.app.scores.Scores.state`.
+
+    ``server`` differs if the server was started again: it has then forgotten what it was scoring.
+    """
     scores, entry = _entry(request)
     try:
         seen = max(int(request.query_params.get("seen", "0")), 0)
     except ValueError:
         seen = 0
+    own = scores.state(entry, _wish(request), seen)
+    if own["status"] == "none":
+        _check(request)
     corrected = entry.text is not None
-    return answer({"name": entry.name, "corrected": corrected, **scores.state(entry, _wish(request), seen)})
+    return answer({"name": entry.name, "server": scores.server, "corrected": corrected, **own})
 
 
 async def start(request: Request) -> Response:
@@ -251,6 +258,12 @@ async def sentences(request: Request) -> Response:
     if task.status != "finished":
         raise api.SelfmmError("The scoring was stopped. Try again.")
     return answer({"predictions": predictions})
+
+
+def _check(request: Request) -> None:
+    """Raise ``StoppingError`` if the server is about to end: what it cancels was not stopped by anybody."""
+    if site_of(request).scoring.stopping:
+        raise StoppingError("selfmm is about to end. Start it again in the terminal.")
 
 
 def _entry(request: Request) -> tuple[Any, Entry]:

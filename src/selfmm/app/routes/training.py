@@ -18,6 +18,7 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, json_of, page, site_of
+from selfmm.app.rating import write_problem
 from selfmm.app.site import Site
 
 MODELS = {
@@ -167,6 +168,8 @@ def _new_name(site: Site, name: str) -> str:
     parents = [site.workspace.root / parent for parent in PurePosixPath(inside).parents]
     if any((parent / file).is_file() for parent in parents for file in (parts.MANIFEST, "run.json")):
         raise RequestError(f"{name!r} would be inside a data set or a run. Give a name such as runs/first.")
+    if problem := write_problem(site.workspace.root / inside):
+        raise RequestError(problem)
     if any(job.out == inside and not job.over for job in site.jobs.all()):
         raise RequestError(f"A job that makes {name!r} is not finished yet. Give the run another name.")
     return inside

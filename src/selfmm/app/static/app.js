@@ -115,9 +115,58 @@ export function waiting(box, words) {
   return () => clearInterval(clock);
 }
 
-/** Call `look` again and again until it returns true; slower while the page is hidden. */
+const AWAY = [0, 502, 503, 504]; // statuses of a server that is gone, ends or starts
+const unanswered = new Set();
+let away = null;
+
+/** Note whether `request`, any object, waits for the server. While one does, the page says so; "back" is dispatched afterwards. */
+export function waitsForServer(request, waits) {
+  if (waits) unanswered.add(request);
+  else unanswered.delete(request);
+  if (unanswered.size) away ??= notify("selfmm does not answer; waiting for it. Is it still running in the terminal?", "error");
+  else if (away) {
+    away.remove();
+    away = null;
+    document.dispatchEvent(new Event("back"));
+  }
+}
+
+/** Return whether an error says that the server is gone, ends or starts. */
+export function isAway(error) {
+  return error instanceof RequestError && AWAY.includes(error.status);
+}
+
+/** Call `look` again and again until it returns true; slower while the page is hidden. If the server does not answer, wait for it. */
 export async function poll(look, every = 700) {
-  while (!(await look())) await new Promise((done) => setTimeout(done, document.hidden ? every * 5 : every));
+  for (;;) {
+    try {
+      const over = await look();
+      waitsForServer(look, false);
+      if (over) return;
+    } catch (error) {
+      waitsForServer(look, isAway(error));
+      if (!isAway(error)) throw error;
+    }
+    await new Promise((done) => setTimeout(done, document.hidden ? every * 5 : every));
+  }
+}
+
+/** Go to another page. The errors that this one shows are shown there. */
+export function leave(url) {
+  const errors = [...document.querySelectorAll("#notices .notice.error > span")].map((note) => note.textContent);
+  try {
+    sessionStorage.setItem("errors", JSON.stringify(errors));
+  } catch {
+    // without storage, they are lost
+  }
+  location.href = url;
+}
+
+try {
+  for (const message of JSON.parse(sessionStorage.getItem("errors") ?? "[]")) notify(message, "error");
+  sessionStorage.removeItem("errors");
+} catch {
+  // without storage, there are none
 }
 
 /** Copy the text of one element when another one is clicked. */

@@ -1,5 +1,5 @@
 // The first page: files go to the Score screen, and the part about the machine is filled in.
-import { ask, attempt, element } from "./app.js";
+import { ask, attempt, element, leave } from "./app.js";
 import { uploadAll } from "./upload.js";
 
 const drop = document.getElementById("drop");
@@ -9,8 +9,8 @@ async function score(list) {
   drop.classList.add("busy");
   const ids = await uploadAll(list, document.getElementById("uploading"));
   drop.classList.remove("busy");
-  if (ids.length === 1) location.href = `/score/${ids[0]}`;
-  else if (ids.length) location.href = "/score";
+  if (ids.length === 1) leave(`/score/${ids[0]}`);
+  else if (ids.length) leave("/score");
 }
 
 files.addEventListener("change", () => score(files.files));
@@ -47,6 +47,7 @@ attempt(async () => {
         element("span", {}, `To score a video, selfmm needs models that are not on this machine yet: ${names}. `), get),
     );
   }
+  if (machine.unwritable) lines.push(element("p", { class: "problem" }, machine.unwritable));
   if (machine.missing.length) {
     lines.push(element("p", {}, "Some tasks do not work yet. These commands install what they need:"));
     lines.push(
@@ -55,7 +56,7 @@ attempt(async () => {
         element("dd", {}, job.commands.map((command) => element("code", {}, command))),
       ])),
     );
-  } else {
+  } else if (!machine.unwritable) {
     lines.push(element("p", {}, "Everything that selfmm can do works here."));
   }
   box.replaceChildren(...lines);

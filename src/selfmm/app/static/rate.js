@@ -6,8 +6,9 @@ import { Session } from "./rate_session.js";
 import { MODES, TARGETS, labelText } from "./rate_words.js";
 
 const byId = (id) => document.getElementById(id);
+const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const { source, place } = byId("rate").dataset;
-const CHOICES = ["target", "mode", "order", "by", "propose", "seed"];
+const CHOICES = ["target", "mode", "order", "by", "propose", "seed", "most"];
 let about = null;
 let session = null;
 
@@ -16,7 +17,7 @@ const queue = new Queue(place, source, (waiting, places) => {
   const box = byId("waiting");
   box.hidden = !queue.problem;
   box.textContent = queue.problem
-    ? `${waiting === 1 ? "1 rating waits" : `${waiting} ratings wait`} in this browser and will be sent when selfmm answers again. You can go on. (${queue.problem})`
+    ? `${waiting === 1 ? "1 rating waits" : `${waiting} ratings wait`} in this browser and will be sent when ${queue.refused ? "they can be written. Keep this page open, and solve the problem first" : "selfmm answers again. You can go on"}. (${queue.problem})`
     : "";
   if (!queue.problem) byId("saved").textContent = waiting ? "saving …" : "saved";
 });
@@ -25,24 +26,31 @@ const queue = new Queue(place, source, (waiting, places) => {
 
 async function loadSetup() {
   const query = new URLSearchParams({ source, rater: byId("name").value.trim() });
-  const by = byId("by").value || parameters().get("by");
+  const by = byId("by").options.length ? byId("by").value : parameters().get("by");
   if (by) query.set("by", by);
   about = await attempt(() => ask(`/v1/ratings?${query}`));
   if (about) drawSetup();
 }
 
 function drawSetup() {
-  const link = parameters();
+  const link = parameters(); // it counts until something is chosen on the page
   const targets = Object.keys(about.modes);
   if (targets.length > 2) targets.push("parts");
-  radios("targets", "target", targets, TARGETS, checked("target") ?? link.get("target"));
-  drawModes(link.get("mode"));
+  const asked = link.get("target") === "parts" && !targets.includes("parts") ? targets.at(-1) : link.get("target");
+  radios("targets", "target", targets, TARGETS, checked("target") ?? asked);
+  drawModes(checked("mode") ?? link.get("mode"));
   const by = byId("by");
-  const chosen = by.value || link.get("by") || "";
-  by.replaceChildren(
-    element("option", { value: "" }, "none"),
-    ...about.proposers.map(({ by: value, title, ready }) => element("option", { value, selected: value === chosen }, `${title}${ready ? "" : " (not ready)"}`)),
-  );
+  const chosen = by.options.length ? by.value : link.get("by") ?? "";
+  const options = about.proposers.map(({ by: value, title, ready }) => [value, `${title}${ready ? "" : " (not ready)"}`]);
+  if (JSON.stringify(options) !== by.dataset.options) {
+    by.dataset.options = JSON.stringify(options);
+    by.replaceChildren(...[["", "none"], ...options].map(([value, title]) => element("option", { value, selected: value === chosen }, title)));
+  }
+  byId("problem").hidden = !about.problem;
+  byId("problem").textContent = about.problem && `Ratings cannot be saved here. ${about.problem}`;
+  byId("begin").disabled = Boolean(about.problem);
+  byId("listed").hidden = !about.listed.words;
+  byId("listed").textContent = `The table ${about.listing} in this folder gives the words of ${plural(about.listed.words ?? 0, "clip")}. Raters who may read the words see these.`;
   byId("scale-row").hidden = !about.scalable;
   const known = [...byId("scale").options].map((option) => option.value);
   if (known.includes(about.range.join(","))) byId("scale").value = about.range.join(",");
@@ -52,6 +60,11 @@ function drawSetup() {
 
 function radios(box, name, values, titles, chosen) {
   const current = values.includes(chosen) ? chosen : values[0];
+  const inputs = [...byId(box).querySelectorAll("input")];
+  if (inputs.map((input) => input.value).join() === values.join()) {
+    for (const input of inputs) input.checked = input.value === current; // a click on one may be under way: it must stay
+    return;
+  }
   const legend = byId(box).querySelector("legend");
   byId(box).replaceChildren(
     legend,
@@ -74,17 +87,21 @@ function drawModes(wanted) {
   const target = checked("target");
   const filtered = Object.values(about.modes).some((modes) => modes.includes("filtered sound"));
   const modes = target === "parts" ? ["blind", ...(filtered ? ["filtered"] : []), "all"] : about.modes[target];
-  radios("modes", "mode", modes, MODES, wanted ?? checked("mode"));
+  radios("modes", "mode", modes, MODES, wanted);
 }
 
+/** Show what is missing for the order or the proposals. Return whether the rating can begin. */
 function drawScores() {
   const needed = needsScores(byId("order").value) || byId("propose").checked;
   const run = byId("by").value;
   const box = byId("scores");
   const ready = about.proposers.find((proposer) => proposer.by === run)?.ready;
   box.hidden = !(needed && !run) && !(run && !ready);
-  if (needed && !run) box.replaceChildren("Choose a run under Scores.");
+  if (needed && !run) box.replaceChildren(`${needsScores(byId("order").value) ? "This order needs" : "Proposals need"} scores. Choose a run under Scores.`);
   else if (run && !ready) box.replaceChildren(`${run} has not scored these clips yet. `, element("button", { type: "button", onclick: () => score(run) }, "Score them now"));
+  const canBegin = !needed || Boolean(run && ready);
+  if (canBegin) box.className = "soft";
+  return canBegin;
 }
 
 async function score(run) {
@@ -96,7 +113,7 @@ async function score(run) {
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
     box.hidden = false;
-    if (!over) box.replaceChildren(`${run} is scoring the clips. You can already rate without its scores. `, element("progress", { "aria-label": "Scoring" }));
+    if (!over) box.replaceChildren(`${run} is scoring the clips. To rate before they are ready, choose another order, and no proposals. `, element("progress", { "aria-label": "Scoring" }));
     else if (job.status !== "finished") notify(`The scores could not be made. ${job.problem}`, "error");
     return over;
   }, 1000);
@@ -116,18 +133,27 @@ async function start() {
   const rater = byId("name").value.trim().replace(/\s+/g, " ");
   if (!rater) return void byId("name").focus();
   localStorage.setItem("selfmm.rater", rater);
+  if (!drawScores()) {
+    byId("scores").className = "problem";
+    return void byId(byId("by").value ? "scores" : "by").focus();
+  }
   if (about.scalable && byId("scale").value !== about.range.join(",")) {
     const range = byId("scale").value.split(",").map(Number);
     if (!(await attempt(() => ask("/v1/ratings/scale", { json: { source, range } })))) return;
   }
   const order = byId("order").value;
+  const most = Number(byId("most").value) || null;
+  // With a number of clips, all raters must get the same ones: the seed is that of a link with this number, or 0.
+  const shared = Number(parameters().get("most")) === (most ?? 0) ? parameters().get("seed") : null;
+  const seed = shared ?? (most ? "0" : String(Math.floor(Math.random() * 1e6)));
   remember(
     {
       view: "rate",
       target: checked("target"),
       mode: checked("mode"),
       order: order === "given" ? null : order,
-      seed: order === "random" ? parameters().get("seed") ?? String(Math.floor(Math.random() * 1e6)) : null,
+      seed: order === "random" ? seed : null,
+      most,
       by: byId("by").value || null,
       propose: byId("propose").checked && byId("by").value ? "1" : null,
       clip: null,
@@ -152,7 +178,11 @@ async function openSession() {
   for (const name of CHOICES) if (link.get(name)) query.set(name, link.get(name));
   const [now, plan] = await Promise.all([attempt(() => ask(`/v1/ratings?source=${encodeURIComponent(source)}`)), attempt(() => ask(`/v1/ratings/tasks?${query}`))]);
   if (!now || !plan) return;
-  if (!plan.scored && (needsScores(link.get("order")) || link.get("by"))) notify("No run has scored these clips yet, so they come in their original order, without proposals.");
+  if (!plan.scored && (needsScores(link.get("order")) || link.get("propose") === "1")) {
+    notify("The run has not scored these clips yet, so they have no such order and no proposals. Score them first, or choose another order.", "error");
+    remember({ view: null });
+    return show();
+  }
   const choice = { rater, by: link.get("by") ?? "", propose: link.get("propose") === "1", range: now.range, keys: now.keys };
   session?.stage.stop();
   session = new Session(choice, plan, queue, () => remember({ clip: null }));
@@ -211,6 +241,7 @@ function linkTo(id, target) {
 byId("name").value = localStorage.getItem("selfmm.rater") ?? "";
 byId("order").value = parameters().get("order") ?? "given";
 byId("propose").checked = parameters().get("propose") === "1";
+byId("most").value = parameters().get("most") ?? "";
 byId("setup").addEventListener("submit", (event) => {
   event.preventDefault();
   start();
@@ -232,6 +263,7 @@ byId("forward").addEventListener("click", () => session.go(session.at + 1));
 byId("again").addEventListener("click", () => session.go(0));
 byId("help-button").addEventListener("click", () => byId("help").showModal());
 byId("train-start").addEventListener("click", () => startTraining(source));
+byId("listed-labels").addEventListener("change", () => showOverview(source, linkTo));
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-view]");

@@ -1,21 +1,24 @@
 // The results of the ratings: how far the raters agree, where they disagree, and a training with the ratings.
 import { ask, attempt, element, figure, pathOf, poll } from "./app.js";
-import { NAMES, labelText } from "./rate_words.js";
+import { NAMES, labelText, modeName } from "./rate_words.js";
 
 const byId = (id) => document.getElementById(id);
 const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+let followed = ""; // the job that is shown
 let drawn = ""; // the summary that is shown; only another one is drawn, so that the focus stays where it is
 
 /** Fill the part on agreement, and the one on training. */
 export async function showOverview(source, linkTo) {
-  const summary = await attempt(() => ask(`/v1/ratings/summary?${new URLSearchParams({ source })}`));
+  const listed = byId("listed-labels").checked ? "1" : "0";
+  const summary = await attempt(() => ask(`/v1/ratings/summary?${new URLSearchParams({ source, listed })}`));
   const text = JSON.stringify(summary);
   if (!summary || text === drawn) return;
   drawn = text;
   drawAgreement(summary);
   drawDisagreements(summary, linkTo);
-  drawPlan(summary.plan);
+  drawPlan(summary);
+  if (summary.training && summary.training.job !== followed) follow(summary.training).catch(() => {});
   byId("exports").hidden = !summary.raters.length;
 }
 
@@ -24,7 +27,7 @@ function drawAgreement({ agreement, raters, range, damaged }) {
     element(
       "section",
       { class: "card alpha" },
-      element("h3", {}, NAMES[row.target] ?? row.target),
+      element("h3", {}, `${NAMES[row.target] ?? row.target}${row.split || row.mode !== "all" ? `: ${modeName(row.mode)}` : ""}`),
       element(
         "p",
         { class: "big" },
@@ -106,6 +109,7 @@ function disagreement(row, names, [low, high], linkTo) {
     element("div", { class: "what" }, element("a", { href: linkTo(row.id, row.target) }, row.id), element("span", { class: "soft" }, NAMES[row.target] ?? row.target), row.text ? element("span", { class: "soft quote" }, row.text) : null),
     lane,
     element("span", { class: "number" }, `${figure(row.mean, [low, high])} mean, ${row.range.toFixed(2).replace(/\.?0+$/, "")} apart`),
+    Object.keys(row.modes).length ? element("p", { class: "soft ways" }, `They saw and heard different things: ${Object.entries(row.modes).map(([name, mode]) => `${name} ${modeName(mode)}`).join(", ")}.`) : null,
   );
 }
 
@@ -113,7 +117,18 @@ function dot(name, number) {
   return element("span", { class: `dot r${number % 6}`, "aria-hidden": "true" }, name.slice(0, 1).toUpperCase());
 }
 
-function drawPlan(plan) {
+/** Say which labels the table in the folder has, that nobody gave here. */
+function drawListed({ listing, listed }) {
+  const { words = 0, clip = 0, ...ofParts } = listed;
+  const labels = [clip ? plural(clip, "whole clip") : "", ...Object.entries(ofParts).map(([name, number]) => `the ${NAMES[name] ?? name} of ${plural(number, "clip")}`)].filter(Boolean);
+  byId("train-words").hidden = !words;
+  byId("train-words").textContent = `The words of ${plural(words, "clip")} come from the table ${listing} in this folder.`;
+  byId("train-listed").hidden = !labels.length;
+  byId("train-listed-text").textContent = `Also use the labels in the table ${listing}: of ${labels.join(", ")}. Ratings of whole clips given here replace those in the table.`;
+}
+
+function drawPlan({ plan, ...summary }) {
+  drawListed(summary);
   const alone = Object.entries(plan.alone).map(([name, number]) => `${number} of the ${NAMES[name] ?? name}`);
   const earlier = plan.labelled - plan.clips;
   const parts = [`${plural(plan.clips, "whole clip")} of ${plan.total} rated by ${plan.raters === 1 ? "one person" : `${plan.raters} people`}`];
@@ -138,18 +153,26 @@ export async function startTraining(source) {
   const button = byId("train-start");
   button.disabled = true;
   const recogniser = byId("recogniser")?.value ?? "tiny.en";
-  const begun = await attempt(() => ask("/v1/ratings/train", { json: { source, recogniser } }));
+  const begun = await attempt(() => ask("/v1/ratings/train", { json: { source, recogniser, listed: byId("listed-labels").checked } }));
   if (!begun) {
     button.disabled = false;
     return;
   }
+  await follow(begun);
+  button.disabled = false;
+}
+
+/** Show a training until it is over. */
+async function follow(begun) {
+  followed = begun.job;
   const box = byId("train-job");
   await poll(async () => {
-    const job = await ask(`/v1/jobs/${begun.job}`).catch(() => null);
+    const job = await ask(`/v1/jobs/${begun.job}`).catch((error) => (error.status === 404 ? "gone" : null));
+    if (job === "gone" || followed !== begun.job) return true;
     if (!job) return false;
     const over = !["waiting", "running"].includes(job.status);
     const shown = [
-      element("p", {}, element("span", { class: `state ${job.status}` }, job.status), job.status === "running" ? ` step ${job.done + 1} of ${job.commands.length}` : ""),
+      element("p", {}, `Training of ${job.created}: `, element("span", { class: `state ${job.status}` }, job.status), job.status === "running" ? ` step ${job.done + 1} of ${job.commands.length}` : ""),
       over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "Progress of the training" }),
       job.problem ? element("p", { class: "problem" }, job.problem) : null,
       element(
@@ -160,7 +183,6 @@ export async function startTraining(source) {
       ),
     ];
     box.replaceChildren(...shown.filter(Boolean));
-    if (over) button.disabled = false;
     return over;
   }, 1000);
 }

@@ -11,6 +11,7 @@ export class Queue {
     this.prefix = `selfmm.rating:${place}:${source}:`;
     this.onChange = onChange;
     this.problem = "";
+    this.refused = false; // whether the server answers, but cannot write
     this.sending = false;
     this.count = 0;
     this.memory = new Map(); // acts that did not fit in the storage of the browser
@@ -64,6 +65,7 @@ export class Queue {
       } catch (error) {
         if (error.status !== 400 && error.status !== 422) {
           this.problem = error.message;
+          this.refused = Boolean(error.status);
           this.onChange(keys.length, []);
           setTimeout(() => this.send(), RETRY);
           break;

@@ -1,9 +1,10 @@
 // A session of rating: the clips in order, the labels that the rater gave, undo, and what each clip shows.
-import { ask, attempt, element, remember } from "./app.js";
+import { ask, element, remember } from "./app.js";
 import { Stage } from "./rate_stage.js";
 import { QUESTIONS, labelText, toneOf } from "./rate_words.js";
 
 const AHEAD = 3; // clips that are fetched before they are needed
+const RETRY = 2000; // milliseconds until a clip is asked for again while the server does not answer
 const byId = (id) => document.getElementById(id);
 
 export class Session {
@@ -55,12 +56,11 @@ export class Session {
     this.shown = performance.now();
     this.proposal = null;
     this.drawProposal();
-    const clip = await attempt(() => this.fetch(task));
-    if (this.task !== task) return;
-    if (!clip) {
-      this.stage.show({ problem: "This clip cannot be shown now. Go on when selfmm answers again." }, "all");
-      return;
-    }
+    const clip = await this.fetch(task).catch((error) => {
+      if (this.task === task) this.stage.show({ problem: `This clip cannot be shown. ${error.message}` }, "all");
+      if (!error.status) setTimeout(() => this.task === task && !byId("session").hidden && this.go(number), RETRY);
+    });
+    if (this.task !== task || !clip) return;
     this.stage.show(clip, task.mode);
     this.shown = performance.now();
     if (this.choice.propose) [this.proposal, this.band] = [clip.proposal, clip.band];

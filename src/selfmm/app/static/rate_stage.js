@@ -2,6 +2,7 @@
 import { clock, element } from "./app.js";
 
 const LARGEST = 20e6; // bytes of a sound that is drawn, ten minutes
+const RETRY = 2000; // milliseconds
 
 export class Stage {
   constructor(box) {
@@ -14,6 +15,7 @@ export class Stage {
   show(clip, mode) {
     this.stop();
     this.token += 1;
+    this.note = null;
     const parts = [];
     if (clip.problem) parts.push(element("p", { class: "problem" }, clip.problem));
     if (clip.video || clip.sound) parts.push(...this.media(clip, mode));
@@ -63,15 +65,32 @@ export class Stage {
       draw();
     });
     for (const event of ["play", "pause", "ended", "seeked"]) player.addEventListener(event, follow);
-    player.addEventListener("error", () => {
-      if (this.player === player) this.box.prepend(element("p", { class: "problem" }, "This recording cannot be played. Is selfmm still running in the terminal?"));
-    });
+    player.addEventListener("error", () => this.player === player && this.recover(clip, mode, player));
     seek.addEventListener("input", () => (player.currentTime = this.start + Number(seek.value) * length()));
     if (clip.video) player.addEventListener("click", () => this.toggle());
     else this.load(clip.sound, picture, draw);
     const controls = element("div", { class: "controls" }, button, seek, time);
     if (silent) controls.append(element("span", { class: "soft" }, "no sound"));
     return [picture, ...(clip.video ? [] : [player]), controls];
+  }
+
+  /** Say why a clip does not play. If the server does not answer, or has just begun to, show the clip again once it does. */
+  async recover(clip, mode, player, waited = false) {
+    const address = clip.video ?? clip.sound;
+    const answer = await fetch(address, { headers: { range: "bytes=0-0" } }).catch(() => null);
+    if (this.player !== player) return;
+    this.note ??= element("p", { class: "problem", role: "status" });
+    this.box.prepend(this.note);
+    if (!answer) {
+      this.note.textContent = "selfmm does not answer. This clip plays when it answers again. Is it still running in the terminal?";
+      setTimeout(() => this.player === player && this.recover(clip, mode, player, true), RETRY);
+    } else if (answer.ok && (waited || this.tried !== address)) {
+      this.tried = address;
+      this.show(clip, mode);
+    } else {
+      const { error } = await answer.json().catch(() => ({}));
+      this.note.textContent = error ?? "This browser cannot play the recording. Skip the clip, or try another browser.";
+    }
   }
 
   /** Draw the loudness of a sound; without it the sound still plays. */

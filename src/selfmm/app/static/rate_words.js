@@ -23,6 +23,8 @@ export const MODES = {
   blind: ["Only that part", "nothing else of the clip"],
   filtered: ["Only that part, filtered", "no words can be understood in voices"],
 };
+/** Names of modes in a sentence: "pictures only". */
+export const modeName = (mode) => MODES[mode]?.[0].toLowerCase() ?? mode;
 export const NAMES = { clip: "whole clip", text: "words", audio: "voice", vision: "face" };
 
 /** Return a label as short as possible: −2, +0.5, 0. */

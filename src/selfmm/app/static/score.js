@@ -1,5 +1,5 @@
 // The Score screen: dropping, recording, typing, and the table of results.
-import { ask, attempt, clock, element, figure, notify, remember } from "./app.js";
+import { ask, attempt, clock, element, figure, isAway, leave, notify, remember, waitsForServer } from "./app.js";
 import { bar, card, TITLES, warnings } from "./score_bars.js";
 import { recorder } from "./score_record.js";
 import { sentenceWords } from "./score_words.js";
@@ -20,7 +20,7 @@ async function send(files) {
   });
   if (!fits.length) return;
   const ids = await uploadAll(fits, $("uploading"), { run: run() });
-  if (ids.length === 1 && fits.length === 1) location.href = link(ids[0]);
+  if (ids.length === 1 && fits.length === 1) leave(link(ids[0]));
   else if (ids.length) refresh();
 }
 
@@ -94,17 +94,29 @@ $("words").addEventListener("keydown", (event) => {
 
 let timer = 0;
 let drawn = "";
+let server = ""; // changes if the server is started again
+let pending = new Set(); // ids of the entries that are being scored
 
 async function refresh() {
   clearTimeout(timer);
   let entries = [];
+  let own = "";
+  const shown = run();
   try {
-    ({ entries } = await ask(`/v1/scores?${new URLSearchParams({ run: run() })}`));
+    ({ entries, server: own } = await ask(`/v1/scores?${new URLSearchParams({ run: shown })}`));
   } catch (error) {
-    if (!drawn) notify(error.message, "error");
-    timer = setTimeout(refresh, 4000);
+    waitsForServer(refresh, isAway(error));
+    if (!isAway(error) && !drawn) notify(error.message, "error");
+    timer = setTimeout(refresh, 2000);
     return;
   }
+  waitsForServer(refresh, false);
+  if (shown !== run()) return refresh();
+  // A server that was started again knows nothing of what the last one was scoring.
+  const lost = server && server !== own ? entries.filter((entry) => entry.status === "none" && pending.has(entry.id)) : [];
+  server = own;
+  pending = new Set(entries.filter((entry) => ["waiting", "running"].includes(entry.status)).map((entry) => entry.id));
+  for (const entry of lost) again(entry);
   const text = JSON.stringify(entries);
   if (text !== drawn) {
     drawn = text;
@@ -142,7 +154,7 @@ function standing(entry) {
   if (entry.status === "none") return element("button", { type: "button", onclick: () => again(entry) }, `Score with ${run()}`);
   if (entry.status === "waiting") return element("span", { class: "soft" }, "Waiting for its turn");
   const reading = !entry.stage && entry.read !== null;
-  const stage = reading ? `reading ${clock(entry.read, 0)}${entry.total ? ` of ${clock(entry.total, 0)}` : ""}` : entry.stage || "starting";
+  const stage = reading ? `reading ${clock(entry.read, 0)}${entry.total ? ` of ${clock(entry.total, 0)}` : ""}` : entry.stage || "loading the models";
   const part = reading && entry.total ? { value: Math.min(entry.read / entry.total, 1), max: 1 } : {};
   return element("span", { class: "standing" }, element("progress", { ...part, "aria-label": `${entry.name}: ${stage}` }), element("span", { class: "soft" }, stage));
 }

@@ -2,6 +2,8 @@
 import { element, figure } from "./app.js";
 
 export const TITLES = { fusion: "All together", text: "Words", audio: "Voice", vision: "Face" };
+// The reasons that the starters name, in full.
+const REASONS = { "no score: no free ratings of voices": "no score: there are no ratings of voices that may be used freely, so the starter did not learn voices" };
 const ORDER = ["fusion", "text", "audio", "vision"];
 const LACKING = { text: "no words", audio: "no voice", vision: "no face" };
 const SVG = "http://www.w3.org/2000/svg";
@@ -42,7 +44,7 @@ export function bars(scores, bands, verdicts, facts) {
   for (const name of names) {
     const title = TITLES[name] ?? name;
     if (!(name in scores)) {
-      if (facts.unscored?.[name]) rows.push(row(title, null, null, range, true, facts.unscored[name]));
+      if (facts.unscored?.[name]) rows.push(row(title, null, null, range, true, REASONS[facts.unscored[name]] ?? facts.unscored[name]));
       continue;
     }
     const score = scores[name];
@@ -51,7 +53,7 @@ export function bars(scores, bands, verdicts, facts) {
     else if (verdict) rows.push(row(title, score, null, range, true, verdict, name === "fusion"));
     else {
       const band = bands?.[name];
-      const text = band ? `4 of 5 within ${figure(band[0], range)} to ${figure(band[1], range)}` : "how far off is not known";
+      const text = band ? `4 of 5 within ${figure(band[0], range)} to ${figure(band[1], range)}` : "it is not known how far off this is";
       rows.push(row(title, score, band, range, false, text, name === "fusion"));
     }
   }
@@ -86,7 +88,7 @@ function short(label) {
 /** A prediction in full: its sentence, its bars, and the cautions of its run. */
 export function card(prediction, facts) {
   const scores = { fusion: prediction.score, ...prediction.scores };
-  const [verdict, ...rest] = prediction.sentence.split("; ").map((part) => `${part.charAt(0).toUpperCase()}${part.slice(1)}.`);
+  const [verdict, ...rest] = prediction.sentence.replace(/( are within \S+) of the label/, "$1 of what people would give").split("; ").map((part) => `${part.charAt(0).toUpperCase()}${part.slice(1)}.`);
   return [
     (facts.cautions ?? []).length ? warnings(facts.cautions) : null,
     element("p", { class: "verdict" }, verdict),

@@ -1,5 +1,5 @@
 // The page of one recording: player, lanes, transcript, and the scores of the whole and of a selection.
-import { ask, attempt, clock, element, figure, notify, parameters, poll, remember } from "./app.js";
+import { ask, attempt, clock, element, figure, notify, parameters, poll, remember, RequestError } from "./app.js";
 import { bars, card, warnings } from "./score_bars.js";
 import { Lanes } from "./score_lanes.js";
 import { sentenceWords, Transcript, valuesOf } from "./score_words.js";
@@ -10,6 +10,8 @@ const id = root.dataset.id;
 const video = $("video");
 const base = `/v1/scores/${id}`;
 const FORMATS = { csv: "Table (CSV)", json: "Everything (JSON)", srt: "Subtitles (SRT)", png: "Picture (PNG)" };
+
+const NOTHING = "There is no voice and no face in this recording. Record again: face the camera, speak clearly, and check that the microphone is on.";
 
 let shown = null; // the result on the page
 let round = 0; // counts scorings, so that answers to earlier requests are dropped
@@ -37,26 +39,38 @@ async function score(again = false) {
   $("exports").hidden = true;
   progress({ stage: "Starting", status: "waiting" });
   const spans = [];
+  let server = null; // the one that was asked to score; another one has forgotten it
+  const look = async () => {
+    if (mine !== round) return true;
+    const state = await ask(`${base}?${query({ seen: spans.length })}`);
+    if (mine !== round) return true;
+    if ((state.status === "none" && state.server !== server) || (again && state.status === "failed")) {
+      await ask(base, { json: { run: run(), again } });
+      again = false;
+      server = state.server;
+      spans.length = 0;
+      return false;
+    }
+    server ??= state.server;
+    if (state.status === "failed") failed(state.error, state.kind);
+    else if (state.status === "none") failed("It was stopped before it was scored.", "");
+    else if (state.status === "finished") await finish(mine, state);
+    else {
+      progress(state);
+      spans.push(...(state.spans ?? []));
+      preview(state, spans);
+      return false;
+    }
+    return true;
+  };
   await attempt(async () => {
-    let state = await ask(`${base}?${query()}`);
-    if (state.status === "none" || (again && state.status === "failed")) state = await ask(base, { json: { run: run(), again } });
-    await poll(async () => {
-      if (mine !== round) return true;
-      state = await ask(`${base}?${query({ seen: spans.length })}`);
-      if (mine !== round) return true;
-      if (state.status === "failed") failed(state.error, state.kind);
-      else if (state.status === "none") failed("It was stopped before it was scored.", "");
-      else if (state.status === "finished") await finish(mine, state);
-      else {
-        progress(state);
-        spans.push(...(state.spans ?? []));
-        preview(state, spans);
-        return false;
-      }
-      return true;
-    });
+    try {
+      await poll(look);
+    } catch (error) {
+      if (mine === round) failed(error instanceof RequestError ? error.message : `The page has a problem: ${error.message}`, "");
+      if (!(error instanceof RequestError)) throw error;
+    }
   });
-  if (mine === round) $("progress").hidden = true;
 }
 
 function progress(state) {
@@ -64,7 +78,7 @@ function progress(state) {
   box.hidden = false;
   const bar = $("bar");
   const waits = state.status === "waiting" && !state.read;
-  let text = waits ? "Waiting for its turn" : state.stage || "reading";
+  let text = waits ? "Waiting for its turn" : state.stage || "loading the models";
   bar.removeAttribute("value");
   if (!waits && !state.stage && state.read !== null && state.read !== undefined) {
     text = `Reading words, voice and face: ${clock(state.read, 0)}${state.total ? ` of ${clock(state.total, 0)}` : ""}`;
@@ -94,7 +108,9 @@ function preview(state, spans) {
 function failed(error, kind) {
   $("progress").hidden = true;
   $("failed").hidden = false;
-  $("problem").textContent = error;
+  const own = /^recording \d{4}-\d\d-\d\d /.test(root.dataset.name) && error.includes("has nothing to extract");
+  $("problem").textContent = own ? NOTHING : error;
+  $("to-record").hidden = !own;
   $("to-home").hidden = !["WeightsError", "MissingPackageError"].includes(kind);
 }
 
@@ -268,8 +284,8 @@ async function correct(text) {
   const done = await attempt(() => ask(`${base}/words`, { json: { run: run(), text, words } }));
   if (!done) return;
   closeEditor();
-  lanes.select(null);
   score();
+  if (lanes.selection) selected(lanes.selection, true); // its words may be others now
 }
 
 $("editor").addEventListener("submit", (event) => {
@@ -304,8 +320,14 @@ async function selected(span, settled) {
   if (!shown) return;
   await attempt(async () => {
     const part = { run: run(), start, end };
-    let state = await ask(base, { json: part });
+    let server = null;
     await poll(async () => {
+      if (mine !== picked) return true;
+      let state = await ask(`${base}?${new URLSearchParams(part)}`);
+      if (state.status === "none" && state.server !== server) {
+        server = state.server;
+        state = await ask(base, { json: part });
+      }
       if (mine !== picked) return true;
       if (state.status === "running" && state.early) showPart(box, title, state.early, null);
       if (state.status === "failed") box.replaceChildren(title, element("p", { class: "problem" }, state.error));
@@ -314,9 +336,8 @@ async function selected(span, settled) {
         if (mine === picked) showPart(box, title, result.prediction, result);
       } else if (state.status !== "none") {
         if (state.status === "waiting") say.textContent = "Waiting: something else is being scored.";
-        state = await ask(`${base}?${new URLSearchParams(part)}`);
         return false;
-      }
+      } else say.textContent = "It was stopped before it was scored.";
       return true;
     }, 400);
   });
@@ -413,7 +434,22 @@ function loaded() {
   video.currentTime = 1e7;
 }
 
-function unplayable() {
+let reloads = 0; // since the video last played
+
+/** Say that the browser cannot play the recording; or load it again, if only the server was gone. */
+async function unplayable() {
+  const broken = video.error?.code === MediaError.MEDIA_ERR_NETWORK;
+  const time = video.currentTime;
+  let tries = 0;
+  await poll(async () => {
+    tries += 1;
+    await ask(`${base}?${query()}`);
+    return true;
+  }).catch(() => {}); // the scores say what is wrong
+  if (tries > 1 || (broken && ++reloads <= 5)) {
+    if (time) remember({ t: time.toFixed(2) });
+    return video.load();
+  }
   const say = $("unplayable");
   say.hidden = false;
   say.textContent = "The browser cannot play this format. The recording is scored nevertheless, and then copied to a format that it can play.";
@@ -424,7 +460,10 @@ if (video.readyState >= 1) loaded();
 video.addEventListener("loadedmetadata", loaded);
 if (video.error) unplayable();
 video.addEventListener("error", unplayable);
-video.addEventListener("loadeddata", () => ($("unplayable").hidden = true));
+video.addEventListener("loadeddata", () => {
+  $("unplayable").hidden = true;
+  reloads = 0;
+});
 
 // Controls
 

@@ -36,6 +36,21 @@ def holds_recordings(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in TABLES and names_recordings(path)
 
 
+def table_of_clips(source: Path) -> Path | None:
+    """Return the table that lists the clips of a source: the source itself, or a table in the folder; None without one.
+
+    Raises:
+        SourceError: if a folder holds several such tables.
+    """
+    if not source.is_dir():
+        return source if source.suffix.lower() in TABLES and source.is_file() else None
+    tables = [file for file in inside(source) if file.suffix.lower() in TABLES and is_clip_table(file)]
+    if len(tables) > 1:
+        names = ", ".join(file.name for file in tables)
+        raise SourceError(f"{source} holds {len(tables)} tables of clips: {names}. Give the path of one of them.")
+    return next(iter(tables), None)
+
+
 def read_clips(
     source: Path, *, label_column: str | None = None, require_labels: bool = False, media_root: Path | None = None
 ) -> ClipList:
@@ -54,13 +69,7 @@ def read_clips(
     source = Path(source)
     if not source.exists():
         raise SourceError(f"{source} does not exist. Give a recording, a folder of recordings, or a table of clips.")
-    table = source if source.suffix.lower() in TABLES and source.is_file() else None
-    if source.is_dir():
-        tables = [file for file in inside(source) if file.suffix.lower() in TABLES and is_clip_table(file)]
-        if len(tables) > 1:
-            names = ", ".join(file.name for file in tables)
-            raise SourceError(f"{source} holds {len(tables)} tables of clips: {names}. Give the path of one of them.")
-        table = next(iter(tables), None)
+    table = table_of_clips(source)
     if table is not None:
         return read_clip_table(table, label_column, require_labels, media_root or table.parent)
     if require_labels or label_column is not None:
