@@ -46,7 +46,9 @@ def agreement_rows(ratings: api.RatingJournal) -> list[dict[str, Any]]:
     Only people who saw and heard the same are compared: each mode of a target has a row.
     """
     table = api.rater_agreement(ratings, by_mode=True)
-    targets = Counter(target for target, _ in table.index)
+    places: list[Any] = table.index.tolist()
+    targets = Counter(target for target, _ in places)
+    rows = zip(places, table.to_dict("records"), strict=True)
     return [
         {
             "target": str(target),
@@ -62,7 +64,7 @@ def agreement_rows(ratings: api.RatingJournal) -> list[dict[str, Any]]:
                 float(row["alpha"]), int(row["shared"]), int(row["raters"]), targets[target] > 1
             ),
         }
-        for (target, mode), row in sorted(table.iterrows(), key=lambda entry: [*targets].index(entry[0][0]))
+        for (target, mode), row in sorted(rows, key=lambda entry: [*targets].index(entry[0][0]))
     ]
 
 
@@ -112,7 +114,7 @@ def disagreement_rows(source: Source, target: str, most: int) -> list[dict[str, 
     ]
 
 
-def _modes(modes: Mapping[tuple[str, str, str], str], row: Mapping[str, Any]) -> dict[str, str]:
+def _modes(modes: Mapping[tuple[str, str, str], str], row: Mapping[Any, Any]) -> dict[str, str]:
     """Return what each rater of a clip saw and heard; empty if it was the same for all."""
     of_raters = {rater: modes.get((rater, row["id"], row["modality"]), "all") for rater in row["labels"]}
     return of_raters if len(set(of_raters.values())) > 1 else {}

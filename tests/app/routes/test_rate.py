@@ -490,14 +490,16 @@ def test_a_folder_that_cannot_be_written_is_not_a_server_that_is_away(rating: An
     window.complaints[:] = [line for line in window.complaints if "507" not in line]
 
 
-def test_the_clip_plays_when_the_server_is_back(serve: Serve, folder: Path, visit: Visit) -> None:
+@pytest.mark.parametrize("steps", [1, 4], ids=["fetched before", "not fetched"])
+def test_the_clip_plays_when_the_server_is_back(serve: Serve, folder: Path, visit: Visit, steps: int) -> None:
     served = serve(folder)
     window = visit(served, "/rate/talks")
     page = start(window)
     page.wait_for_timeout(1500)  # what to show of the next clips is there
     os.kill(served.process.pid, signal.SIGKILL)
     served.process.wait()
-    press(page, "j")
+    for _ in range(steps):
+        press(page, "j")
     page.wait_for_selector("#stage .problem:has-text('selfmm does not answer')")
     serve(folder, "--port", str(urlsplit(served.link).port))
     page.wait_for_selector("#stage .problem", state="detached")

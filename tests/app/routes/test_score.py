@@ -503,7 +503,8 @@ def test_a_selection_stays_while_words_are_corrected(app: Any, visit: Visit, stu
 
 def test_before_anything_is_read_the_models_are_loaded(app: Any, visit: Visit, film: str) -> None:
     page = visit(app, f"/score{AT}").page
-    state = {"status": "running", "server": "a", "stage": "", "read": None, "total": None, "early": None, "spans": []}
+    state: dict[str, Any] = {"status": "running", "server": "a", "stage": "", "early": None, "spans": []}
+    state |= {"read": None, "total": None}
     page.route(f"**/v1/scores/{film}?*", lambda route: route.fulfill(json=state))
     page.goto(f"{app.base}/score/{film}{AT}")
     page.get_by_text("Loading the models …").wait_for()

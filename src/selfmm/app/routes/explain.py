@@ -59,7 +59,11 @@ def _band(run: Summary) -> str:
         return ""
     if problem := parts.verdict(fused):
         return f"Do not rely on this score: the scores of this run for new clips are worth little ({problem})."
-    return f"The label of 4 of 5 new clips of the same kind is within {parts.band_text(fused.band)} of the score."
+    where = "The" if run.worth is None or run.worth.measured(parts.FUSION) is fused else _OF_START
+    return f"{where} label of 4 of 5 new clips of the same kind is within {parts.band_text(fused.band)} of the score."
+
+
+_OF_START = "This was measured only for the run that it started from: the"
 
 
 def _clips(request: Request, data: str, words: str, clip: str) -> list[dict[str, Any]]:

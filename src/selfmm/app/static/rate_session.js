@@ -44,7 +44,7 @@ export class Session {
     return this.tasks[this.at];
   }
 
-  async go(number) {
+  go(number) {
     if (number < 0 || number >= this.tasks.length) return;
     this.at = number;
     const task = this.task;
@@ -56,11 +56,18 @@ export class Session {
     this.shown = performance.now();
     this.proposal = null;
     this.drawProposal();
+    this.load(task, number, (this.visit = {}));
+  }
+
+  /** Fetch a clip and show it; again after a while if the server does not answer. */
+  async load(task, number, visit) {
+    const left = () => this.visit !== visit || byId("session").hidden;
     const clip = await this.fetch(task).catch((error) => {
-      if (this.task === task) this.stage.show({ problem: `This clip cannot be shown. ${error.message}` }, "all");
-      if (!error.status) setTimeout(() => this.task === task && !byId("session").hidden && this.go(number), RETRY);
+      if (left()) return;
+      this.stage.show({ problem: `This clip cannot be shown. ${error.message}` }, "all");
+      if (!error.status) setTimeout(() => left() || this.load(task, number, visit), RETRY);
     });
-    if (this.task !== task || !clip) return;
+    if (!clip || left()) return;
     this.stage.show(clip, task.mode);
     this.shown = performance.now();
     if (this.choice.propose) [this.proposal, this.band] = [clip.proposal, clip.band];
