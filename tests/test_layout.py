@@ -17,6 +17,7 @@ ACROSS = {
     "cli/test_tune.py": "tune",
     "data/test_gaps.py": "frames of NaN, from the writer to the encoders",
     "demo/test_landmarker.py": "drawn faces, as a face tracker made for people sees them",
+    "features/test_unread.py": "what of a source is not read, and how extract says so",
     "models/test_every_model.py": "what holds for every model",
     "models/test_learning.py": "every model learns",
     "test_documents.py": "the commands and the code in README.md and docs/",
