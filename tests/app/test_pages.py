@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,3 +61,12 @@ def test_every_control_is_reached_by_the_keyboard(served: Any, visit: Visit) -> 
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.textContent.trim().slice(0, 30)"))
     assert {"Skip to the content", "Score", "Data", "Rate", "Runs", "Record yourself", "Type a sentence"} <= reached
+
+
+def test_what_others_wrote_is_as_they_published_it() -> None:
+    root = Path(__file__).parents[2]
+    notice = (root / "NOTICE").read_text(encoding="utf-8")
+    vendor = root / "src" / "selfmm" / "app" / "static" / "vendor"
+    assert (vendor / "uPlot.LICENSE").read_text().startswith("The MIT License")
+    for name in ("uPlot.iife.min.js", "uPlot.min.css"):
+        assert f"{hashlib.sha256((vendor / name).read_bytes()).hexdigest()}  {name}" in notice
