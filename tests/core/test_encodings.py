@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"id,label\n"), "its content is a gzip file. Unpack it"),
+        (gzip.compress(b"id,label\n", mtime=0), "its content is a gzip file. Unpack it"),
         (b"PAR1\x15\x04\x00\xff", "its content is a Parquet file"),
         (b"$FL2@(#) SPSS\x00\xff", "its content is a file of SPSS"),
         (b"id,label\na,1\x00\n" + b"b,1\n" * 20, "is damaged, or is not text: byte 12 is zero"),
