@@ -39,7 +39,7 @@ def main() -> None:
             link = app.stdout.readline().split()[-1]
             with sync_playwright() as playwright:
                 window = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-                page = window.new_context(viewport={"width": 1200, "height": 800}).new_page()
+                page = window.new_context(viewport={"width": 1200, "height": 1000}).new_page()
                 page.set_default_timeout(_WAIT)
                 page.goto(link)
                 _draw(page, link.partition("/?")[0], folder)
