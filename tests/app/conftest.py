@@ -145,7 +145,7 @@ def served(serve: Serve, workspace: Path) -> Served:
     return serve(workspace)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # other tests count the processes that theirs leave
 def browser() -> Iterator[Any]:
     """Debian's Chromium, with a camera and a microphone that are made up."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

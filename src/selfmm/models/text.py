@@ -269,7 +269,11 @@ def _on_trial(name: str, pretrained: Pretrained) -> EncoderCheck:
 
 
 def _token_states(model: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
-    return TransformerEncoder(model, finetune=False, tokens=True).eval().states(ids, lengths)
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    states = TransformerEncoder(model, finetune=False, tokens=True).eval().states(ids, lengths)
+    for parameter in trainable:
+        parameter.requires_grad_(True)  # a training of the encoder is yet to come
+    return states
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
