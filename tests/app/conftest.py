@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from conftest import heeds_ctrl_c
 from selfmm.data.store import Dataset
 from selfmm.recordings.model import SentimentModel
 
@@ -105,6 +106,7 @@ def serve(state_home: Path) -> Iterator[Serve]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heeds_ctrl_c,
             env={**os.environ, "XDG_STATE_HOME": str(state_home), **environment},
         )
         assert process.stdout is not None

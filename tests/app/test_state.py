@@ -103,7 +103,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
         (28, "The disk is full. Free some space"),
         (13, "Check the permissions"),
         (30, "read-only"),
-        (5, "reports a problem"),
+        (5, "Input/output error"),
     ],
 )
 def test_an_error_of_the_disk_is_a_sentence_for_people(number: int, sentence: str) -> None:

@@ -182,7 +182,8 @@ def test_a_transcript_that_is_cut_is_a_warning(clip_run: SentimentModel, sound: 
 def test_warnings_are_of_what_the_run_reads(clip_run: SentimentModel, talk: Clip, tmp_path: Path) -> None:
     """It looks at no pictures, so it does not miss any."""
     assert clip_run.predict(talk).warnings == clip_run.notes
-    quiet = write_recording(tmp_path / "quiet.wav", sound=np.full(SOUND_RATE, 1e-3, np.float32))
+    wave = 1e-3 * np.sin(0.1 * np.arange(SOUND_RATE))
+    quiet = write_recording(tmp_path / "quiet.wav", sound=wave.astype(np.float32))
     assert any("quiet" in one for one in clip_run.predict(Clip(quiet, text="so")).warnings)
     assert only(clip_run, "text").predict(Clip(quiet, text="so")).scores.keys() == {"text"}
 
