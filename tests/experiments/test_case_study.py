@@ -37,7 +37,7 @@ def test_texts_are_not_taken_for_code(planted: Dataset) -> None:
     table = case_table(planted, {"self_mm": [labels + 1]}, "self_mm")
     place = int(np.flatnonzero(table["shown"])[0])
     table.loc[place, "text"] = "a | b <i> & 5 % \n" + "x" * 300
-    assert r"a \| b <i> & 5 % xxx" in cases_markdown(table, "Title")
+    assert r"a \| b \<i\> & 5 % xxx" in cases_markdown(table, "Title")
     assert r"a | b $<$i$>$ \& 5 \% xxx" in cases_latex(table, "Title")
     assert "a | b &lt;i&gt; &amp; 5 %" in cases_html(table, "Title")
     assert "x ..." in cases_markdown(table, "Title")

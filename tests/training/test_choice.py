@@ -47,7 +47,7 @@ def test_the_number_of_rated_clips_chooses(dataset: Dataset, model: str) -> None
     assert chosen == model
     assert reason.startswith(f"model: {model}")
     rated = np.isfinite(dataset.labels()) & (dataset.samples["split"] != "test")
-    assert f"{rated.sum()} clips are rated" in reason
+    assert f"{rated.sum():,} clips are rated" in reason
     words = dataset.modalities.get("text") == WORDS
     assert (start == "starter") == (words and model == "self_mm" and find("e5") is not None)
     assert ("starting from the starter" in reason) == (start is not None) == bool(settings)

@@ -452,9 +452,11 @@ def test_the_video_comes_back_with_the_server(
     assert not page.locator("#unplayable").is_visible()
     serve(studio, "--port", first.base.rpartition(":")[2], SELFMM_CACHE=str(tmp_path))
     page.get_by_text(AWAY).wait_for(state="detached")
-    page.locator("#now", has_text="0:00.5").wait_for()
-    page.wait_for_timeout(1000)
-    assert page.evaluate("document.getElementById('video').videoWidth") > 0
+    for _ in range(60):
+        if width := page.evaluate("document.getElementById('video').videoWidth"):
+            break
+        page.wait_for_timeout(500)
+    assert width > 0
     assert not page.locator("#unplayable").is_visible()
     window.complaints.clear()  # of the requests without an answer
 
