@@ -11,10 +11,9 @@ from selfmm.annotation.acts import CLIP as WHOLE
 from selfmm.annotation.label_studio import CLIP
 from selfmm.annotation.ratings import PREFIX, Ratings, rater_name
 from selfmm.core.errors import SourceError
-from selfmm.core.files import atomic_file, to_json
+from selfmm.core.files import atomic_file, write_json, write_table
 from selfmm.core.messages import clips as clips_of
 from selfmm.core.messages import some
-from selfmm.core.spreadsheets import write_spreadsheet
 from selfmm.data.manifest import TEXT
 from selfmm.data.tables.cells import (
     COLUMNS,
@@ -36,16 +35,7 @@ def write_sheet(path: Path, clips: pd.DataFrame, modalities: Sequence[str]) -> N
     """Write clips from `clips_to_annotate` as .csv, .xlsx or .parquet, depending on the suffix."""
     empty = {f"{PREFIX}{name}": pd.Series([float("nan")] * len(clips), dtype="float64") for name in modalities}
     table = clips.drop(columns="spread").assign(**empty)
-    with atomic_file(path) as temporary:
-        if path.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
-        elif path.suffix == ".xlsx":
-            # Every word is text there; only one that looks marked must come back as it is.
-            marked = table.map(lambda cell: as_text(cell) if isinstance(cell, str) and cell.startswith("'") else cell)
-            write_spreadsheet(temporary, marked)
-        else:
-            # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
-            table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
+    _write(path, table)
 
 
 def write_rating_sheet(path: Path, ratings: pd.DataFrame) -> None:
@@ -76,17 +66,23 @@ def write_rating_sheet(path: Path, ratings: pd.DataFrame) -> None:
     )
     order = ratings[["id", "rater"]].drop_duplicates()
     table = wide.reindex(pd.MultiIndex.from_frame(order)).rename_axis(columns=None).reset_index()
-    with atomic_file(path) as temporary:
-        if path.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
-        elif path.suffix == ".xlsx":
-            write_spreadsheet(temporary, table)
-        elif path.suffix == ".json":
-            rows = table.rename(columns={"id": CLIP, "rater": "annotator"}).to_dict("records")
-            known = [{name: value for name, value in row.items() if pd.notna(value)} for row in rows]
-            temporary.write_text(to_json(known) + "\n", encoding="utf-8")
-        else:
+    if path.suffix == ".json":
+        rows = table.rename(columns={"id": CLIP, "rater": "annotator"}).to_dict("records")
+        write_json(path, [{name: value for name, value in row.items() if pd.notna(value)} for row in rows])
+    else:
+        _write(path, table)
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    """Write a sheet that an import reads back as it is, atomically."""
+    if path.suffix == ".csv":
+        with atomic_file(path) as temporary:
+            # Without the mark of utf-8-sig, Excel garbles characters outside ASCII.
             table.map(as_text).to_csv(temporary, index=False, encoding="utf-8-sig")
+        return
+    if path.suffix == ".xlsx":  # every word is text there; only one that looks marked must come back as it is
+        table = table.map(lambda cell: as_text(cell) if isinstance(cell, str) and cell.startswith("'") else cell)
+    write_table(path, table)
 
 
 def read_sheet(path: Path, known: Collection[str]) -> Ratings:

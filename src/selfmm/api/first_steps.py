@@ -44,7 +44,7 @@ def check_recordings(recordings: Path) -> None:
 
 
 def fresh(path: Path) -> Path:
-    """Return a run folder that does not exist yet, to keep the run of an earlier quickstart."""
+    """Return a path that does not exist yet: ``path``, or with a number, to keep what was made before."""
     number, candidate = 1, path
     while candidate.exists():
         number += 1

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from selfmm.api.arguments import open_run as open_run
     from selfmm.api.arguments import run_and_inputs as run_and_inputs
     from selfmm.api.arguments import spans as spans
+    from selfmm.api.first_steps import fresh as fresh
     from selfmm.api.labelling import corrections_file as corrections_file
     from selfmm.api.labelling import label_rows as label_rows
     from selfmm.api.labelling import label_set as label_set

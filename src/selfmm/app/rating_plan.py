@@ -109,17 +109,17 @@ def training(
     parent = _parent(rating, source)
     if problem := cannot_save(rating, source):
         raise RequestError(problem)
-    run = _free(workspace.root / "runs" / f"{title}-rated")
+    run = parts.fresh(workspace.root / "runs" / f"{title}-rated")
     data, journal = source.path, str(source.ratings.path)
     commands: list[list[str]] = []
     imports = [["labels", "{data}", "--import", journal]] if planned["alone"] else []
     if not source.is_dataset:
-        data = _free(parent / f"{title}-rated")
+        data = parts.fresh(parent / f"{title}-rated")
         scale = ",".join(f"{edge:g}" for edge in source.ratings.label_range)
         options = [f"--label-range={scale}", "--recogniser", recogniser, "--force"]
         commands.append(["extract", str(rating.table(source, listed_labels)), str(data), f"--name={title}", *options])
     elif planned["clips"]:
-        data = _free(parent / f"{title}-rated")
+        data = parts.fresh(parent / f"{title}-rated")
         commands.append(["labels", str(source.path), "--import", journal, "--out", str(data), "--force"])
         imports = []  # the copy has them already
     commands += [[word.format(data=data) if word == "{data}" else word for word in command] for command in imports]
@@ -136,12 +136,3 @@ def cannot_save(rating: Rating, source: Source) -> str:
 def _parent(rating: Rating, source: Source) -> Path:
     """Return the folder for the data set that a training makes."""
     return source.path if source.path == rating.workspace.root else source.path.parent
-
-
-def _free(path: Path) -> Path:
-    """Return a path that does not exist: ``path``, or with a number."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
