@@ -197,6 +197,14 @@ def test_saved_ratings_can_be_imported(dataset: Dataset, tmp_path: Path, suffix:
         api.save_ratings(ratings, out)
 
 
+def test_a_spreadsheet_of_ratings_can_be_imported(dataset: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl", reason="the extra [excel] is not installed")
+    ratings = rated(tmp_path / "data-ratings.jsonl", rate("a", 1, "'=Ann", target="audio"), rate("a", 2, target="text"))
+    done = api.import_labels(dataset.path, api.save_ratings(ratings, tmp_path / "sheet.xlsx"))
+    assert "'=Ann" in done.raters
+    assert done.counts == {"audio": 1, "text": 1}
+
+
 def test_a_spreadsheet_and_what_cannot_be_saved(tmp_path: Path) -> None:
     ratings = api.open_ratings(tmp_path / "clips")
     with pytest.raises(SourceError, match="nobody has rated a clip yet"):

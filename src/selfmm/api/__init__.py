@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from selfmm.api.machine import doctor as doctor
     from selfmm.api.machine import get_weights as get_weights
     from selfmm.api.machine import list_weights as list_weights
-    from selfmm.api.media import clip_sound as clip_sound
-    from selfmm.api.media import playable as playable
-    from selfmm.api.media import playable_copy as playable_copy
-    from selfmm.api.media import thumbnail as thumbnail
     from selfmm.api.rating import AppliedRatings as AppliedRatings
     from selfmm.api.rating import apply_ratings as apply_ratings
     from selfmm.api.rating import clips_to_rate as clips_to_rate
@@ -97,6 +93,10 @@ if TYPE_CHECKING:
     from selfmm.features.clips.clip import Clip as Clip
     from selfmm.features.clips.clip import Failure as Failure
     from selfmm.features.extract import Extracted as Extracted
+    from selfmm.features.media.clip_sound import clip_sound as clip_sound
+    from selfmm.features.media.playback import playable as playable
+    from selfmm.features.media.playback import playable_copy as playable_copy
+    from selfmm.features.media.preview import thumbnail as thumbnail
     from selfmm.labels.audit.audit import Audit as Audit
     from selfmm.recordings.model import SentimentModel as SentimentModel
     from selfmm.recordings.prediction import Prediction as Prediction

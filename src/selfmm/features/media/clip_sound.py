@@ -26,7 +26,7 @@ _GAIN = 10.0  # at most; else the hum under whispered speech would become loud
 
 
 def clip_sound(
-    path: Path, *, start: float | None = None, end: float | None = None, hearing: Hearing = "plain"
+    path: str | Path, *, start: float | None = None, end: float | None = None, hearing: Hearing = "plain"
 ) -> bytes:
     """Return the sound of a clip as the bytes of a WAV file: mono, 16 bits, ``SOUND_RATE`` samples per second.
 

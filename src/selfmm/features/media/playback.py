@@ -39,7 +39,7 @@ _VIDEO = {"preset": "veryfast", "crf": "26"}
 _SOUND_BITS = 64_000  # per second
 
 
-def playable(path: Path) -> str:
+def playable(path: str | Path) -> str:
     """Return the media type under which a web browser plays a recording as it is, or ``""`` if it does not.
 
     This goes by the container and the codecs, not by the file's name: an .mp4 may hold what no browser plays, and a
@@ -73,7 +73,7 @@ def _codec(stream: Any) -> str:
 
 
 def playable_copy(
-    src: Path, dst: Path, *, start: float | None = None, end: float | None = None, side: int = 640
+    src: str | Path, dst: str | Path, *, start: float | None = None, end: float | None = None, side: int = 640
 ) -> None:
     """Write a small copy of a recording that every browser plays: mp4 with H.264 and AAC, with what the recording has.
 

@@ -19,7 +19,7 @@ _THREADS = 2
 _QUALITY = {"qmin": "3", "qmax": "6"}  # of 2 (best) to 31; 160 x 90 pixels take about 4 kB
 
 
-def thumbnail(path: Path, time: float | None = None, *, side: int = 160) -> bytes | None:
+def thumbnail(path: str | Path, time: float | None = None, *, side: int = 160) -> bytes | None:
     """Return a picture of a recording as the bytes of a JPEG, the right way up; None if it has no pictures.
 
     Args:
@@ -35,7 +35,7 @@ def thumbnail(path: Path, time: float | None = None, *, side: int = 160) -> byte
     return None if image is None else _jpeg(image)
 
 
-def picture(path: Path, time: float | None = None, *, side: int) -> npt.NDArray[np.uint8] | None:
+def picture(path: str | Path, time: float | None = None, *, side: int) -> npt.NDArray[np.uint8] | None:
     """Return the picture that a player shows at a time, (H, W, 3) RGB; arguments and errors as in `thumbnail`."""
     path = Path(path)
     with open_recording(path) as container:
