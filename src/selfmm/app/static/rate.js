@@ -3,7 +3,7 @@ import { ask, attempt, element, notify, parameters, poll, remember } from "./app
 import { showOverview, startTraining } from "./rate_overview.js";
 import { Queue } from "./rate_queue.js";
 import { Session } from "./rate_session.js";
-import { MODES, TARGETS, labelText } from "./rate_words.js";
+import { MODES, TARGETS } from "./rate_words.js";
 
 const byId = (id) => document.getElementById(id);
 const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;

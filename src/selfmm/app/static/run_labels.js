@@ -1,5 +1,5 @@
 // The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and how the epochs changed them.
-import { ask, attempt, element, parameters, pathOf, remember, waiting } from "./app.js";
+import { ask, attempt, element, parameters, pathOf, remember, svg, waiting } from "./app.js";
 import { choiceButtons, clipRows } from "./clip_rows.js";
 import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
@@ -202,13 +202,6 @@ function histograms(audit) {
   return element("div", {}, history.epochs.length > 1 ? element("p", { class: "row" }, element("label", {}, "Epoch ", slider), words) : "", charts, element("p", { class: "soft" }, "Bars: u-labels. Line: m-labels of the same clips. Labels beyond the ends count in the outermost bars."));
 }
 
-const SVG = "http://www.w3.org/2000/svg";
-
-function svg(name, attributes) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
-}
 
 function bars(name, paint, counts, whole, edges) {
   const highest = Math.max(1, ...counts, ...whole);

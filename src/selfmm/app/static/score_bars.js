@@ -1,22 +1,15 @@
 // Scores as bars with their bands, and what they are worth. A score without information is grey.
-import { element, figure } from "./app.js";
+import { element, figure, svg as shape } from "./app.js";
 
 export const TITLES = { fusion: "All together", text: "Words", audio: "Voice", vision: "Face" };
 // The reasons that the starters name, in full.
 const REASONS = { "no score: no free ratings of voices": "no score: there are no ratings of voices that may be used freely, so the starter did not learn voices" };
 const ORDER = ["fusion", "text", "audio", "vision"];
 const LACKING = { text: "no words", audio: "no voice", vision: "no face" };
-const SVG = "http://www.w3.org/2000/svg";
 
 /** The label between negative and positive. */
 export function neutralOf([low, high]) {
   return low < 0 && high > 0 ? 0 : (low + high) / 2;
-}
-
-function shape(name, attributes) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
 }
 
 /** One bar on the scale of the labels: from neutral to the score, with its band behind. */
