@@ -184,7 +184,8 @@ def _filled(config: Any, stored: Mapping[str, Tensor]) -> Any:
     quiet()
     with torch.device("meta"):
         empty: Any = AutoModel.from_config(config, trust_remote_code=False)
-    prefix = next(f"{name}." if name else "" for name, module in empty.named_modules() if module is _reader(empty))
+    reader = _reader(empty)
+    prefix = next(f"{name}." if name else "" for name, module in empty.named_modules() if module is reader)
     state = {prefix + name: value for name, value in stored.items()}
     with torch.random.fork_rng(devices=[]):  # for parts that are not stored, because selfmm does not use them
         return _reader(type(empty).from_pretrained(None, config=config, state_dict=state, ignore_mismatched_sizes=True))
