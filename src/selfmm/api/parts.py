@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from selfmm.experiments.tuning import describe_counts as describe_counts
     from selfmm.explain.explanation import ADDS_NOTHING as ADDS_NOTHING
     from selfmm.explain.explanation import FrameShares as FrameShares
+    from selfmm.explain.explanation import signed as signed
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
     from selfmm.features.clips.listing import read_clips as read_clips

@@ -400,18 +400,8 @@ def export(
             clips = parts.count(loss.clips, "clip")
             typer.echo(
                 f"  MAE on {loss.split} ({clips}): fp32 {loss.fp32:.4f}, int8 {loss.int8:.4f} "
-                f"({_change(loss.int8 - loss.fp32)}); scores differ by {loss.difference:.4f} on average"
+                f"({parts.signed(loss.int8 - loss.fp32, 4)}); scores differ by {loss.difference:.4f} on average"
             )
         if not exported.int8_losses:
             typer.echo("  MAE not measured: the data set of the training is missing, was changed, or has no labels")
     typer.echo(f"{out}")
-
-
-def _change(value: float) -> str:
-    """Return a difference with its sign, but never a sign before a zero.
-
-    >>> _change(0.0123), _change(-0.00001)
-    ('+0.0123', '0.0000')
-    """
-    shown = f"{value:+.4f}"
-    return shown if float(shown) else "0.0000"

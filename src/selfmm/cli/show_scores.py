@@ -23,6 +23,7 @@ from selfmm.api.parts import (
     figure,
     language_name,
     printable,
+    signed,
     title,
     verdict,
 )
@@ -203,19 +204,14 @@ def _modalities(explanation: Explanation, verdicts: Mapping[str, str]) -> Table:
     for part in explanation.contributions:
         known = "-" if part.alone is None else figure(part.alone, explanation.label_range)
         alone = Text(words, "dim") if (words := verdicts.get(part.modality)) else Text(known)
-        figures = _change(part.content), _change(part.added), alone
-        table.add_row(Text(part.modality), _change(part.value), _push(part.value, longest), *figures)
+        figures = signed(part.content), signed(part.added), alone
+        table.add_row(Text(part.modality), signed(part.value), _push(part.value, longest), *figures)
     for name in explanation.lacking:
         table.add_row(Text(name), "-", Text("the clip has none", style="dim"), "", "", "")
     score = figure(explanation.score, explanation.label_range)
     style = "dim" if verdicts.get(FUSION) else "bold"
     table.add_row(Text("score", style=style), Text(score, style=style), "", "", "", "")
     return table
-
-
-def _change(value: float) -> str:
-    """Write a difference of scores, which has a sign even if labels have none."""
-    return figure(value, (-1.0, 1.0))
 
 
 def _push(value: float, longest: float) -> Text:
@@ -251,7 +247,7 @@ def _strongest(explanation: Explanation, spoken: Sequence[float | None]) -> Text
 def _signed(values: Iterable[tuple[str, float]]) -> Text:
     """Write the values with their names, without those that would print as 0."""
     shown = [
-        Text.assemble((_change(value), _UP if value > 0 else _DOWN), f" {name}")
+        Text.assemble((signed(value), _UP if value > 0 else _DOWN), f" {name}")
         for name, value in values
         if abs(value) >= _LEAST
     ]
@@ -264,9 +260,9 @@ def _frames(frames: Iterable[FrameShares]) -> Table:
         column.justify, column.no_wrap = "left", False
     for shares in frames:
         if shares.adds_nothing:
-            table.add_row(Text(shares.modality), _change(0.0), Text(ADDS_NOTHING, style="dim"), "")
+            table.add_row(Text(shares.modality), signed(0.0), Text(ADDS_NOTHING, style="dim"), "")
             continue
         columns = ((printable(name), value) for name, value in shares.columns[:_COLUMNS_SHOWN])
         peak = Text(f"{shares.peak_place}, most by {printable(shares.peak_column)}")
-        table.add_row(Text(shares.modality), _change(sum(shares.curve)), _signed(columns), peak)
+        table.add_row(Text(shares.modality), signed(sum(shares.curve)), _signed(columns), peak)
     return table

@@ -86,15 +86,10 @@ def headline(worth: RunWorth | None) -> str:
     text = f"On {_place(fused)}, the score {'of that run ' if started else ''}is {better}"
     text = f"The run that it started from was measured on other clips. {text}" if started else text
     if not math.isnan(fused.band):
-        known = "" if fused.band_split != STARTED_FROM else "There, the" if started else _BAND_OF_START
-        text += (
-            f" {known or 'The'} label of 4 of 5 new clips of the same kind is within {band_text(fused.band)} of the "
-        )
-        text += "score."
+        start = "There, the" if started else "On the clips of the run that it started from, the"
+        the = start if fused.band_split == STARTED_FROM else "The"
+        text += f" {the} label of 4 of 5 new clips of the same kind is within {band_text(fused.band)} of the score."
     return text if not started else f"{text} Whether this also holds for the clips of this run is not known."
-
-
-_BAND_OF_START = "On the clips of the run that it started from, the"
 
 
 def _uninformative(fused: Worth) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from selfmm.core.html import render
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
-from selfmm.experiments.formats import FIT, latex, markdown
+from selfmm.experiments.formats import latex, latex_table, markdown, markdown_table
 from selfmm.experiments.papers import display_name
 
 _Array = npt.NDArray[np.float64]
@@ -72,41 +72,23 @@ _NOTE = "Mean score over the seeds of each system. The CSV file has all labelled
 def cases_markdown(table: pd.DataFrame, title: str) -> str:
     """Return the clips to show as a Markdown table."""
     cases = shown_cases(table)
-    lines = [
-        f"### {markdown(title)}",
-        "",
-        _piped(list(cases.columns)),
-        _piped(["---"] * 2 + ["---:"] * (len(cases.columns) - 3) + ["---"]),
-    ]
+    rule = ["---"] * 2 + ["---:"] * (len(cases.columns) - 3) + ["---"]
     cells = cases.map(lambda cell: " ".join(markdown(str(cell)).split()))
-    return "\n".join([*lines, *map(_piped, cells.itertuples(index=False)), "", f"- {_NOTE}", ""])
-
-
-def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return markdown_table(title, list(cases.columns), rule, cells.itertuples(index=False), [_NOTE])
 
 
 def cases_latex(table: pd.DataFrame, title: str) -> str:
     """Return the clips to show as a booktabs table."""
     cases = shown_cases(table)
     systems = list(cases.columns[3:-1])
-    lines = [
-        r"% \usepackage{booktabs, graphicx}",
-        r"\begin{table}",
-        r"\centering",
-        f"\\caption{{{latex(title)}}}",
-        r"\footnotesize",
-        FIT,
-        f"\\begin{{tabular}}{{p{{.45\\linewidth}}r{'r' * len(systems)}}}",
-        r"\toprule",
-        " & ".join(["text", "label", *(latex(display_name(name)) for name in systems)]) + r" \\",
-    ]
+    lines = [" & ".join(["text", "label", *(latex(display_name(name)) for name in systems)]) + r" \\"]
     for reason, rows in cases.groupby("shown", sort=False):
         lines += [r"\midrule", f"\\multicolumn{{{2 + len(systems)}}}{{l}}{{\\emph{{{latex(str(reason))}}}}} \\\\"]
         for row in rows.to_dict("records"):
             cells = [row["text"] or row["id"], row["label"], *(row[name] for name in systems)]
             lines.append(" & ".join(latex(" ".join(str(cell).split())) for cell in cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", "\\end{tabular}%\n}", f"\\par {latex(_NOTE)}", r"\end{table}", ""])
+    columns = f"p{{.45\\linewidth}}r{'r' * len(systems)}"
+    return latex_table(title, columns, lines, [f"\\par {latex(_NOTE)}"], above=[r"\footnotesize"])
 
 
 _HTML = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -17,8 +17,7 @@ from selfmm.experiments.table import FACTS, SECTIONS, Row, Section, Table, legen
 
 _FACT_HEADS = {"p": "p", "parameters": "parameters", "seconds": "s", "memory": "GB"}
 _LATEX_FACTS = ("p",)  # as many columns as fit on a page
-FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-"""Opens a box of LaTeX, which } closes, that is made as narrow as the text if it is wider."""
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # a box as wide as the text at most
 
 
 @dataclass(frozen=True)
@@ -172,24 +171,30 @@ def to_markdown(tables: Tables, title: str = "") -> str:
     layout = _lay_out(tables, _MARKDOWN)
     names = [group for group, size in layout.groups for _ in range(size)]
     heads = [f"{group} {name}".strip() for group, name in zip(names, layout.heads, strict=True)]
-    lines = [
-        f"### {markdown(title or _title(tables))}",
-        "",
-        _piped(["system", *heads]),
-        _piped(["---", *["---:"] * len(heads)]),
-    ]
-    for section, rows in layout.sections():
-        lines += [_piped([f"*{section}*", *[""] * len(heads)])] if section else []
-        lines += map(_piped, rows)
-    return "\n".join([*lines, "", *(f"- {note}" for note in layout.notes), ""])
+    rows: list[list[str]] = []
+    for section, own in layout.sections():
+        rows += [[f"*{section}*", *[""] * len(heads)]] if section else []
+        rows += own
+    rule = ["---", *["---:"] * len(heads)]
+    return markdown_table(title or _title(tables), ["system", *heads], rule, rows, layout.notes)
+
+
+def markdown_table(
+    title: str, heads: Sequence[str], rule: Sequence[str], rows: Iterable[Sequence[str]], notes: Sequence[str]
+) -> str:
+    """Return a Markdown table below a heading.
+
+    Args:
+        title: as plain text; all else is Markdown.
+        heads, rule, rows: the cells of each line; the rule below the heads has the sides of the columns.
+        notes: sentences below the table.
+    """
+    lines = ("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows))
+    return "\n".join([f"### {markdown(title)}", "", *lines, "", *(f"- {note}" for note in notes), ""])
 
 
 def _title(tables: Tables) -> str:
     return tables.title if isinstance(tables, Table) else f"Models on {', '.join(part.title for part in tables)}"
-
-
-def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 # LaTeX
@@ -226,29 +231,58 @@ def to_latex(tables: Tables, bib: str = "", title: str = "") -> str:
     layout = _lay_out(tables, _LATEX, _LATEX_FACTS)
     width = 1 + len(layout.heads)
     named = [group for group in layout.groups if group[0]]
-    body = []
+    lines = [*(_latex_groups(named) if named else []), " & ".join(["system", *layout.heads]) + r" \\"]
     for section, rows in layout.sections():
-        body += [r"\midrule"]
-        body += [f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{latex(section)}}}}} \\\\"] if section else []
-        body += [" & ".join(cells) + r" \\" for cells in rows]
-    lines = [
-        r"% \usepackage{booktabs, graphicx}" + (f", and \\bibliography{{{bib}}}" if bib else ""),
-        r"\begin{table}",
-        r"\centering",
-        f"\\caption{{{latex(title or _title(tables))}}}",
-        *([f"\\label{{tab:{bib}}}"] if bib else []),
-        FIT,
-        f"\\begin{{tabular}}{{l{'r' * len(layout.heads)}}}",
-        r"\toprule",
-        *(_latex_groups(named) if named else []),
-        " & ".join(["system", *layout.heads]) + r" \\",
-        *body,
-        r"\bottomrule",
-        "\\end{tabular}%\n}",
-        *(f"\\par\\footnotesize {note}" for note in layout.notes),
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+        lines += [r"\midrule"]
+        lines += [f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{latex(section)}}}}} \\\\"] if section else []
+        lines += [" & ".join(cells) + r" \\" for cells in rows]
+    return latex_table(
+        title or _title(tables),
+        f"l{'r' * len(layout.heads)}",
+        lines,
+        [f"\\par\\footnotesize {note}" for note in layout.notes],
+        above=[f"\\label{{tab:{bib}}}"] if bib else [],
+        needs=f", and \\bibliography{{{bib}}}" if bib else "",
+    )
+
+
+def latex_table(
+    caption: str,
+    columns: str,
+    lines: Sequence[str],
+    notes: Sequence[str],
+    *,
+    above: Sequence[str] = (),
+    needs: str = "",
+) -> str:
+    """Return a booktabs table that is scaled if it is wider than the text.
+
+    Args:
+        caption: as plain text; all else is LaTeX.
+        columns: the argument of ``tabular``.
+        lines: heads and rows.
+        notes: lines below the table.
+        above: lines between the caption and the table.
+        needs: what a document needs besides the packages, for the comment at the top.
+    """
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs, graphicx}" + needs,
+            r"\begin{table}",
+            r"\centering",
+            f"\\caption{{{latex(caption)}}}",
+            *above,
+            _FIT,
+            f"\\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            *lines,
+            r"\bottomrule",
+            "\\end{tabular}%\n}",
+            *notes,
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
 def _latex_groups(groups: Sequence[tuple[str, int]]) -> list[str]:

@@ -30,7 +30,7 @@ def table_picture(table: Table, name: str) -> Picture:
             right.plot([gap.low, gap.high], [place, place], color=PALETTE[0], solid_capstyle="butt", zorder=2)
             right.plot(gap.value, place, "o", color=PALETTE[0], markersize=6, zorder=3)
             parts.append(f"{row.name} {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})")
-    names = [f"{row.name} (trivial)" if row.kind == "trivial" else row.name for row in rows]
+    names = [row.title for row in rows]
     left.set_yticks(range(len(rows)), names)
     left.set_ylim(len(rows) - 0.4, -0.6)
     left.set_title("MAE on the test split")

@@ -9,14 +9,14 @@ _NOTHING = 0.005
 ADDS_NOTHING = "adds nothing: no frame and no feature changes the score by 0.01"
 
 
-def signed(value: float) -> str:
+def signed(value: float, places: int = 2) -> str:
     """Return a change of the score with its sign, which a zero does not have.
 
-    >>> signed(0.5), signed(-0.25), signed(-0.001)
-    ('+0.50', '-0.25', '0.00')
+    >>> signed(0.5), signed(-0.25), signed(-0.001), signed(0.0123, 4)
+    ('+0.50', '-0.25', '0.00', '+0.0123')
     """
-    shown = f"{value:+.2f}"
-    return shown if float(shown) else "0.00"
+    shown = f"{value:+.{places}f}"
+    return shown if float(shown) else shown[1:]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from selfmm.data.writer import FAILURES, Source, check_writable, write_dataset
 from selfmm.features.clips.clip import Clip, Failure
 from selfmm.features.clips.listing import read_clips
 from selfmm.features.dataset import ClipRow, row_of, source_of
-from selfmm.features.extraction import ClipFeatures
+from selfmm.features.extraction import ClipFeatures, lack_of
 from selfmm.features.kept import features_folder, load, name_of, versions, weights_used
 from selfmm.features.plan import none_left, plan_dataset, refuse_unread, usable
 from selfmm.features.words.later import foreign_speech, missing_later
@@ -128,9 +128,7 @@ def _absent(recipe: Recipe, dataset: Dataset) -> list[str]:
     absent = [part for part in recipe.parts if part not in dataset.modalities]
     if not absent:
         return []
-    names = {"text": "words", "audio": "voice", "vision": "face"}
-    lacks = " and no ".join(names[part] for part in absent)
-    return [f"no {lacks} was found in any clip, so the data set is without {' and '.join(absent)}."]
+    return [f"{lack_of(absent)} was found in any clip, so the data set is without {' and '.join(absent)}."]
 
 
 def _assemble(plan: Source, work: _Work, failures: Sequence[Failure]) -> Source:

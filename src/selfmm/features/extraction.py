@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from selfmm.config.recipe import Recipe
@@ -119,8 +119,17 @@ def open_clip(clip: Clip, recipe: Recipe, problems: list[str], *, seconds: float
 def _nothing(recipe: Recipe) -> str:
     if recipe.align == "words":
         return "no words were found, and voice and face are averaged over words"
+    return f"{lack_of(recipe.parts)} could be found"
+
+
+def lack_of(parts: Iterable[str]) -> str:
+    """Return, for example, ``no words and no face`` for the parts of a recipe that are missing.
+
+    >>> lack_of(["text", "vision"])
+    'no words and no face'
+    """
     names = {"text": "words", "audio": "voice", "vision": "face"}
-    return f"no {' and no '.join(names[part] for part in recipe.parts)} could be found"
+    return " and ".join(f"no {names[part]}" for part in parts)
 
 
 def _why(transcript: Transcript) -> str:

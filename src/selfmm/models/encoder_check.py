@@ -64,11 +64,12 @@ class EncoderCheck:
             SettingsError: if it depends on the first words only because of ``pooling``, or if the encoder reads fewer
                 tokens than ``max_tokens``.
         """
-        base, other_begin, other_end = self._sentences()
-        vectors = [self._vector(self._read(ids), pooling) for ids in (base, other_begin, other_end)]
+        sentences = self._sentences()
+        states = [self._read(ids) for ids in sentences]
+        vectors = [pool(each[None], torch.tensor([len(each)]), pooling)[0] for each in states]
         if not torch.stack(vectors).isfinite().all():
             raise self._problem("gives states that are not finite. Its weights are damaged, or overflow in float32")
-        causal = _alike(self._read(base)[0], self._read(other_end)[0])
+        causal = _alike(states[0][0], states[2][0])
         if causal and pooling == "first":
             raise SettingsError(
                 [
@@ -78,8 +79,8 @@ class EncoderCheck:
             )
         if _alike(vectors[0], vectors[1]) or _alike(vectors[0], vectors[2]):
             raise self._problem("gives different sentences the same states, so words do not count")
-        self._check_padding(base)
-        self._check_length(min(max_tokens, _LONGEST), base)
+        self._check_padding(sentences[0], states[0])
+        self._check_length(min(max_tokens, _LONGEST), sentences[0])
 
     def _check_vocabulary(self) -> None:
         """Raise ``WeightsError`` if the tokenizer gives ids that the encoder has no row for."""
@@ -148,12 +149,8 @@ class EncoderCheck:
             raise self._problem(f"gives states of the shape {tuple(states.shape)}, not {(int(lengths[0]), wide)}")
         return states
 
-    def _vector(self, states: Tensor, pooling: Pooling) -> Tensor:
-        return pool(states[None], torch.tensor([len(states)]), pooling)[0]
-
-    def _check_padding(self, sentence: list[int]) -> None:
-        alone, padded = self._read(sentence), self._read(sentence, sentence * 3)
-        if not _alike(alone, padded, _PADDED):
+    def _check_padding(self, sentence: list[int], alone: Tensor) -> None:
+        if not _alike(alone, self._read(sentence, sentence * 3), _PADDED):
             raise self._problem(
                 "reads the padding of a batch as words, so a text would have another score next to a longer one"
             )

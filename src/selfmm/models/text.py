@@ -184,7 +184,8 @@ def _filled(config: Any, stored: Mapping[str, Tensor]) -> Any:
     quiet()
     with torch.device("meta"):
         empty: Any = AutoModel.from_config(config, trust_remote_code=False)
-    prefix = next(f"{name}." if name else "" for name, module in empty.named_modules() if module is _reader(empty))
+    reader = _reader(empty)
+    prefix = next(f"{name}." if name else "" for name, module in empty.named_modules() if module is reader)
     state = {prefix + name: value for name, value in stored.items()}
     with torch.random.fork_rng(devices=[]):  # for parts that are not stored, because selfmm does not use them
         return _reader(type(empty).from_pretrained(None, config=config, state_dict=state, ignore_mismatched_sizes=True))
@@ -264,16 +265,13 @@ def _reader(model: Any) -> Any:
 
 def _on_trial(name: str, pretrained: Pretrained) -> EncoderCheck:
     """Return the check of a text encoder, which reads it as models that read tokens do."""
-    model, tokenizer = pretrained.model, pretrained.tokenizer
-    return EncoderCheck(name, model, tokenizer, lambda ids, lengths: _token_states(model, ids, lengths))
+    model = pretrained.model
 
+    def states(ids: Tensor, lengths: Tensor) -> Tensor:
+        # As trainable as it was loaded: a run may be about to train it.
+        return TransformerEncoder(model, finetune=True, tokens=True).eval().states(ids, lengths)
 
-def _token_states(model: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    states = TransformerEncoder(model, finetune=False, tokens=True).eval().states(ids, lengths)
-    for parameter in trainable:
-        parameter.requires_grad_(True)  # a training of the encoder is yet to come
-    return states
+    return EncoderCheck(name, model, pretrained.tokenizer, states)
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:

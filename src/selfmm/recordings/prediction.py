@@ -15,7 +15,7 @@ from markupsafe import Markup
 from selfmm.core.html import html_table, render
 from selfmm.evaluation.verdicts import band_text, cautions, title, verdict
 from selfmm.evaluation.worth import FUSION, RunWorth
-from selfmm.explain.explanation import Explanation
+from selfmm.explain.explanation import Explanation, signed
 from selfmm.features.clips.clip import Failure
 from selfmm.features.streams import Transcript
 from selfmm.recordings.lanes import Lanes
@@ -237,8 +237,8 @@ def figure(score: float, label_range: tuple[float, float]) -> str:
     >>> figure(1.204, (-3, 3)), figure(-0.001, (-3, 3)), figure(71.5, (0, 100))
     ('+1.20', '0.00', '71.50')
     """
-    shown = f"{score:{'+' if label_range[0] < 0 else ''}.2f}"
-    return shown if float(shown) else "0.00"
+    shown = signed(score)
+    return shown if label_range[0] < 0 else shown.removeprefix("+")
 
 
 class Predictions(list[Prediction]):

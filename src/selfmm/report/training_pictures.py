@@ -88,7 +88,7 @@ def answers(predictions: pd.DataFrame, scale: LabelScale) -> list[Picture]:
 
 
 def _answers(split: str, clips: pd.DataFrame, scale: LabelScale) -> Picture:
-    figure, axes = panel(f"{split} ({len(clips):,} clip{'s' if len(clips) > 1 else ''})", "label", "score")
+    figure, axes = panel(f"{split} ({count(len(clips), 'clip')})", "label", "score")
     ends = [scale.neutral - scale.reach, scale.neutral + scale.reach]
     for line in (axes.axhline, axes.axvline):
         line(scale.neutral, color=MUTED, linewidth=0.6, linestyle=":")

@@ -107,13 +107,11 @@ def _started(settings: Settings, run: Path) -> Any:
         "mlflow": {"run_name": title, "run_id": known},
         "tensorboard": {},
     }
-    project = (
-        os.environ.get("WANDB_PROJECT", _PROJECT) if name == "wandb" else "." if name == "tensorboard" else _PROJECT
-    )
+    projects = {"wandb": os.environ.get("WANDB_PROJECT", _PROJECT), "tensorboard": "."}
     shown = None if known else {key: _plain(value) for key, value in flatten(settings).items()}
-    accelerator.init_trackers(project, config=shown, init_kwargs={name: options[name]})
+    accelerator.init_trackers(projects.get(name, _PROJECT), config=shown, init_kwargs={name: options[name]})
     unwrapped = accelerator.get_tracker(name, unwrap=True)
-    number = {"wandb": lambda: unwrapped.id, "mlflow": lambda: unwrapped.info.run_id}.get(name, lambda: name)()
+    number = unwrapped.id if name == "wandb" else unwrapped.info.run_id if name == "mlflow" else name
     write_text(folder / _ID, str(number))
     return accelerator
 
