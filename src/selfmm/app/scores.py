@@ -21,10 +21,9 @@ from typing import Any, Literal
 
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError
-from selfmm.app.jobs import read_json
 from selfmm.app.receiving import suffix_of
 from selfmm.app.scoring import Event, Scoring, Task
-from selfmm.app.state import private_folder
+from selfmm.app.state import private_folder, read_json
 from selfmm.app.workspace import Workspace
 
 _ID = re.compile(r"[0-9a-f]{16}")
