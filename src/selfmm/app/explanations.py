@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from selfmm import api
-from selfmm.app.analysis import changed
 from selfmm.app.scoring import Scoring, Task
+from selfmm.app.workspace import run_version
 
 _TIMEOUT = 600.0  # seconds; a recording that is being scored comes first
 _KEPT = 64
@@ -42,7 +42,7 @@ class Explanations:
             RunError: if that takes too long, or was cancelled.
             BusyError: if too many tasks wait.
         """
-        key = (str(run), str(dataset), clip, changed(Path(run) / "run.json"))
+        key = (str(run), str(dataset), clip, run_version(run))
         task, results = self._task(key)
         if not task.wait(_TIMEOUT):
             raise api.RunError("Explaining takes too long, because something else is being scored. Try again later.")

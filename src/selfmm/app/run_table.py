@@ -16,7 +16,7 @@ import numpy as np
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.locks import seems_held
-from selfmm.app.workspace import Item, Workspace
+from selfmm.app.workspace import Item, Workspace, changed_at
 
 State = Literal["finished", "training", "unfinished", "damaged"]
 
@@ -122,8 +122,8 @@ class RunTable:
         path = self._workspace.root / item.name
         files = sorted(path.glob("seed-*/run.json")) if item.kind == "seeds" else [path / "run.json"]
         files += [file.with_name(name) for file in files for name in ("metrics.json", "history.jsonl")]
-        state = tuple(_changed(file) for file in files)
-        modified = max(state, default=0.0) or item.modified
+        state = tuple(changed_at(file) for file in files)
+        modified = max(state, default=0) / 1e9 or item.modified
         with self._lock:
             known = self._known.get(item.name)
         if known is not None and known[0] == state:
@@ -165,13 +165,6 @@ def setting_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "–" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _changed(file: Path) -> float:
-    try:
-        return file.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _of_run(name: str, path: Path, modified: float) -> Summary:

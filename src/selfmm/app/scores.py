@@ -24,7 +24,7 @@ from selfmm.app.errors import NotHereError
 from selfmm.app.receiving import suffix_of
 from selfmm.app.scoring import Event, Scoring, Task
 from selfmm.app.state import private_folder, read_json
-from selfmm.app.workspace import Workspace
+from selfmm.app.workspace import Workspace, run_version
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _NAME = 200  # characters
@@ -333,12 +333,8 @@ class Scores:
 
     def _result(self, entry: Entry, wish: Wish) -> Path:
         """Return the folder of a result: it depends on the run as it is now, the span and the words."""
-        run = self._workspace.run(wish.run)
-        changed = None
-        if isinstance(run, Path):
-            file = next((run / name for name in ("run.json", "summary.json") if (run / name).is_file()), None)
-            changed = None if file is None else file.stat().st_mtime_ns
-        content = json.dumps([wish.run, changed, wish.start, wish.end, entry.text])
+        version = run_version(self._workspace.run(wish.run))
+        content = json.dumps([wish.run, version, wish.start, wish.end, entry.text])
         return self._path(entry.id) / hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def _path(self, entry: str) -> Path:

@@ -159,6 +159,24 @@ class Workspace:
                 names.clear()
 
 
+def changed_at(file: Path) -> int:
+    """Return the time of the last change of a file in nanoseconds since 1970; 0 if it does not exist."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def run_version(run: str | Path) -> int:
+    """Return a number that changes when a run or a folder of seeds is trained again; 0 for the starter."""
+    return 0 if run == parts.STARTER else changed_at(Path(run) / "run.json") or changed_at(Path(run) / "summary.json")
+
+
+def dataset_version(path: Path) -> tuple[int, ...]:
+    """Return numbers that change when a data set, or the ratings in it, change."""
+    return tuple(changed_at(path / name) for name in (parts.MANIFEST, parts.TABLE, "corrections.parquet"))
+
+
 def _kind_of(files: list[str], folders: list[str]) -> Kind | None:
     if parts.MANIFEST in files:
         return "dataset"
