@@ -19,7 +19,7 @@ from starlette.routing import Route
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import BusyError, NotHereError, RequestError, StoppingError
-from selfmm.app.pages import answer, json_of, page, site_of
+from selfmm.app.pages import answer, json_of, page, site_of, takes_json
 from selfmm.app.scores import Entry, Wish
 from selfmm.app.scoring import Task
 
@@ -129,15 +129,15 @@ def state(request: Request) -> Response:
     return answer({"name": entry.name, "server": scores.server, "corrected": corrected, **own})
 
 
-async def start(request: Request) -> Response:
+@takes_json
+def start(request: Request, content: dict[str, Any]) -> Response:
     """Score an entry with a run; with ``start`` and ``end``, a part of it."""
-    content = await json_of(request)
-    scores, entry = await run_in_threadpool(_entry, request)
+    scores, entry = _entry(request)
     wish = Wish(str(content.get("run", parts.STARTER)), _seconds(content.get("start")), _seconds(content.get("end")))
     if wish.start is not None and wish.end is not None and wish.end - wish.start < 0.1:
         raise RequestError("The selection is shorter than a tenth of a second. Select more.")
-    await run_in_threadpool(scores.start, entry, wish, again=bool(content.get("again")))
-    return answer(await run_in_threadpool(scores.state, entry, wish))
+    scores.start(entry, wish, again=bool(content.get("again")))
+    return answer(scores.state(entry, wish))
 
 
 def cancel(request: Request) -> Response:
@@ -153,10 +153,10 @@ def remove(request: Request) -> Response:
     return answer({})
 
 
-async def correct(request: Request) -> Response:
+@takes_json
+def correct(request: Request, content: dict[str, Any]) -> Response:
     """Keep a corrected transcript (``text``; null removes it), and score the entry with it."""
-    content = await json_of(request)
-    scores, entry = await run_in_threadpool(_entry, request)
+    scores, entry = _entry(request)
     text, wish = content.get("text"), Wish(str(content.get("run", parts.STARTER)))
     if text is not None:
         if not isinstance(text, str) or not text.strip():
@@ -167,9 +167,9 @@ async def correct(request: Request) -> Response:
         words = tuple((str(word), float(begin), float(end)) for word, begin, end in content.get("words", ()))
     except (TypeError, ValueError):
         raise RequestError("Each word is a list of its text, start and end.") from None
-    entry = await run_in_threadpool(scores.correct, entry, text, words)
-    await run_in_threadpool(scores.start, entry, wish)
-    return answer(await run_in_threadpool(scores.state, entry, wish))
+    entry = scores.correct(entry, text, words)
+    scores.start(entry, wish)
+    return answer(scores.state(entry, wish))
 
 
 def result(request: Request) -> Response:
@@ -234,16 +234,16 @@ def table(request: Request) -> Response:
     return Response(text.getvalue().encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
-async def sentences(request: Request) -> Response:
+@takes_json
+def sentences(request: Request, content: dict[str, Any]) -> Response:
     """Score sentences by their words alone, explained if the run can be explained."""
-    content = await json_of(request)
     site = site_of(request)
     texts = content.get("texts")
     if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts) or not texts:
         raise RequestError("Type a sentence to score.")
     if len(texts) > _SENTENCES or sum(map(len, texts)) > site.limits.text:
         raise RequestError(f"That is too much at once: {_SENTENCES} sentences, {site.limits.text} characters at most.")
-    run = str(await run_in_threadpool(site.workspace.run, str(content.get("run", parts.STARTER))))
+    run = str(site.workspace.run(str(content.get("run", parts.STARTER))))
     predictions: list[Any] = []
 
     def note(event: Any) -> None:
@@ -251,7 +251,7 @@ async def sentences(request: Request) -> Response:
             predictions.append(event["prediction"])
 
     task = site.scoring.submit(Task({"run": run, "sentences": texts}, on_event=note))
-    if not await run_in_threadpool(task.wait, _PATIENCE):
+    if not task.wait(_PATIENCE):
         task.cancel()
         raise BusyError("Something else is being scored at the moment. Try again when it is done.")
     task.raise_error()
