@@ -112,9 +112,9 @@ def _scores(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]
     last = "valid" if "valid" in by_split else "test"
     tasks = {task: dict(entry["values"]) for task, entry in content[last].items() if entry["count"]}
     spread = run.spread
-    rows = parts.metric_rows({split: _known(by_split[split]) for split in order}, neutral)
+    rows = parts.metric_rows({split: parts.without_nan(by_split[split]) for split in order}, neutral)
     if run.seeds:
-        deviations = parts.metric_rows({split: _known(spread[split]) for split in order}, neutral)
+        deviations = parts.metric_rows({split: parts.without_nan(spread[split]) for split in order}, neutral)
         rows = [
             parts.Row(row.name, row.meaning, [f"{a} ± {b}" for a, b in zip(row.cells, more.cells, strict=True)])
             for row, more in zip(rows, deviations, strict=True)
@@ -150,10 +150,6 @@ _GONE = "Its data set was moved or deleted, so the words of its clips cannot be 
 _OUTSIDE = (
     "Its data set is not in this folder, so its clips are not shown. Start `selfmm app` for a folder that holds both."
 )
-
-
-def _known(values: Any) -> dict[str, float | None]:
-    return {key: None if math.isnan(value) else value for key, value in values.items()}
 
 
 def _task(task: str) -> str:

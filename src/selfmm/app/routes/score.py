@@ -229,7 +229,7 @@ def table(request: Request) -> Response:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: parts.as_text(value) for name, value in row.items()} for row in rows)
     headers = {"content-disposition": 'attachment; filename="scores.csv"'}
     return Response(text.getvalue().encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
@@ -296,11 +296,6 @@ def _recordings(folder: Path) -> list[str]:
         for file in folder.iterdir()
         if file.suffix.lower() in parts.RECORDINGS and not file.name.startswith(".") and file.is_file()
     )
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell of a CSV file. A spreadsheet must not take text for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 routes = [
