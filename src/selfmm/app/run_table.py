@@ -16,7 +16,7 @@ import numpy as np
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.locks import seems_held
-from selfmm.app.workspace import Item, Workspace, changed_at
+from selfmm.app.workspace import Item, Workspace, changed_at, is_seed
 
 State = Literal["finished", "training", "unfinished", "damaged"]
 
@@ -83,7 +83,7 @@ class Summary:
     @property
     def member(self) -> bool:
         """Whether it is one of several seeds, which are shown together."""
-        return self.name.rpartition("/")[2].startswith("seed-")
+        return is_seed(self.name)
 
     def value(self, split: str, keys: Sequence[str]) -> tuple[str, float]:
         """Return the first of several metrics that it has, and its value; NaN if it has none."""

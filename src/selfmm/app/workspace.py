@@ -133,7 +133,7 @@ class Workspace:
             if seen >= _MOST:
                 return
             kind = _kind_of(files, names)
-            recordings = 0 if kind in ("dataset", "run", "seeds") else sum(map(_is_recording, files))
+            recordings = 0 if kind in ("dataset", "run", "seeds") else sum(map(is_recording, files))
             if kind is None and not recordings:
                 continue
             try:
@@ -187,5 +187,11 @@ def _kind_of(files: list[str], folders: list[str]) -> Kind | None:
     return "seeds" if "summary.json" in files and any(name.startswith("seed-") for name in folders) else None
 
 
-def _is_recording(name: str) -> bool:
+def is_seed(name: str) -> bool:
+    """Return whether the run of this name is one of several seeds, which are shown together."""
+    return name.rpartition("/")[2].startswith("seed-")
+
+
+def is_recording(name: str) -> bool:
+    """Return whether a file of this name is a recording to show."""
     return not name.startswith(".") and Path(name).suffix.lower() in parts.RECORDINGS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import mimetypes
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +18,11 @@ from starlette.routing import Route
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import BusyError, NotHereError, RequestError, StoppingError
+from selfmm.app.media import media_type
 from selfmm.app.pages import answer, json_of, page, site_of, takes_json
 from selfmm.app.scores import Entry, Wish
 from selfmm.app.scoring import Task
+from selfmm.app.workspace import is_recording
 
 _CHUNK = 2**20  # bytes that are written at a time
 _LISTED = 500  # recordings of a folder that are shown
@@ -54,12 +55,11 @@ def clip(request: Request) -> Response:
     """Return the page of one recording."""
     scores = site_of(request).scores
     entry = scores.get(request.path_params["id"])
-    kind = mimetypes.guess_type(entry.name)[0] or ""
     return page(
         request,
         "score_clip.html",
         entry=entry,
-        sound_only=kind.startswith("audio/"),
+        sound_only=media_type(entry.name).startswith("audio/"),
         runs=site_of(request).workspace.items("run", "seeds"),
         run=request.query_params.get("run", parts.STARTER),
     )
@@ -207,10 +207,7 @@ def media(request: Request) -> Response:
     """Return the recording, also in parts, so that a player can jump."""
     scores, entry = _entry(request)
     path = scores.media(entry)
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if not kind.startswith(("video/", "audio/")):
-        kind = "application/octet-stream"  # never a page
-    return FileResponse(path, media_type=kind, headers={"content-disposition": "inline"})
+    return FileResponse(path, media_type=media_type(path.name), headers={"content-disposition": "inline"})
 
 
 def table(request: Request) -> Response:
@@ -291,11 +288,7 @@ def _seconds(value: Any) -> float | None:
 def _recordings(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise NotHereError(f"{folder.name[:200]!r} is not a folder. Choose a folder with recordings.")
-    return sorted(
-        file.name
-        for file in folder.iterdir()
-        if file.suffix.lower() in parts.RECORDINGS and not file.name.startswith(".") and file.is_file()
-    )
+    return sorted(file.name for file in folder.iterdir() if is_recording(file.name) and file.is_file())
 
 
 routes = [
