@@ -213,14 +213,13 @@ class Scores:
             (folder / "summary.json").unlink(missing_ok=True)
             watch = {"clip": self._clip(entry, wish), "folder": str(folder)}
             request = {"run": str(self._workspace.run(wish.run)), "watch": watch}
-            task = Task(request, on_event=lambda event: self._note(key, folder, event))
-            progress = self._running[key] = Progress(task, entry)
+            task = Task(request, lambda event: self._note(key, folder, event), lambda: self._end(key, folder))
+            self._running[key] = Progress(task, entry)
             try:
                 self._scoring.submit(task)
             except Exception:
                 del self._running[key]
                 raise
-        threading.Thread(target=self._wait, args=(key, folder, progress), daemon=True).start()
 
     def warm(self) -> None:
         """Load the starter the first time, so that the first score comes soon, and remove old uploads.
@@ -319,9 +318,9 @@ class Scores:
         parts.write_text(folder / "result.json", json.dumps(result))
         parts.write_text(folder / "summary.json", json.dumps(_summary(result)))
 
-    def _wait(self, key: tuple[str, str], folder: Path, progress: Progress) -> None:
+    def _end(self, key: tuple[str, str], folder: Path) -> None:
         """Note the end of a task."""
-        progress.task.wait()
+        progress = self._running[key]
         task = progress.task
         if task.status == "failed" and task.error and not progress.scored:
             with suppress(Exception):  # a full disk, or the entry was removed: it counts as not scored
