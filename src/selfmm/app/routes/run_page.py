@@ -198,12 +198,13 @@ def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
     if job is not None and job.commands:
         return f"selfmm {shlex.join(job.commands[-1])}"
     place = run.dataset or "DATA"  # never a path outside the folder
-    name = run.name if not run.seeds else f"{run.name}/{next(iter(_members(site, run.name)), '')}"
+    members = _members(site, run.name) if run.seeds else []
+    name = f"{run.name}/{members[0]}" if members else run.name
     words = ["train", place, "--preset", f"{name}/settings.toml"]
     if info.code_sha256:
         words += ["--model", info.model]
-    seeds = [member.removeprefix("seed-") for member in _members(site, run.name)] if run.seeds else []
-    words += ["--seeds", ",".join(seeds)] if seeds else []
+    if members:
+        words += ["--seeds", ",".join(member.removeprefix("seed-") for member in members)]
     return f"selfmm {shlex.join([*words, '--out', f'{run.name}-again'])}"
 
 
