@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from selfmm.evaluation.tables import metrics_table as metrics_table
     from selfmm.evaluation.tables import worth_table as worth_table
     from selfmm.evaluation.verdicts import HEADS as HEADS
+    from selfmm.evaluation.verdicts import SPLIT_NAMES as SPLIT_NAMES
     from selfmm.evaluation.verdicts import UNKNOWN as UNKNOWN
     from selfmm.evaluation.verdicts import band_text as band_text
     from selfmm.evaluation.verdicts import cautions as cautions

@@ -17,7 +17,7 @@ from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import page, path_part, site_of
 from selfmm.app.routes import explain, labels
-from selfmm.app.run_scores import SPLIT_NAMES, predictions, texts
+from selfmm.app.run_scores import predictions, texts
 from selfmm.app.run_table import Summary, setting_text
 from selfmm.app.site import Site
 
@@ -133,11 +133,11 @@ def _scores(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]
         "worth_heads": parts.HEADS,
         "worth_title": "" if worth is None else parts.worth_title(worth),
         "worth_notes": [] if worth is None else parts.worth_notes(worth),
-        "splits": [f"{SPLIT_NAMES[split]} ({run.counts[split]:,})" for split in order],
+        "splits": [f"{parts.SPLIT_NAMES[split]} ({run.counts[split]:,})" for split in order],
         "metrics": rows,
         "tasks": [] if run.seeds else [_task(task) for task in tasks],
         "task_metrics": [] if run.seeds else parts.metric_rows(tasks, neutral),
-        "task_split": SPLIT_NAMES[last],
+        "task_split": parts.SPLIT_NAMES[last],
         **_worst(site, folder, run),
     }
 
@@ -181,7 +181,7 @@ def _worst(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
         }
         for row in rows.to_dict("records")
     ]
-    return {"worst": worst, "worst_split": SPLIT_NAMES.get(split, split)}
+    return {"worst": worst, "worst_split": parts.SPLIT_NAMES.get(split, split)}
 
 
 def signed(value: float) -> str:
