@@ -105,7 +105,11 @@ class Media:
 
 
 def media_type(name: str) -> str:
-    """Return the media type under which to send a recording of this name: of sound or video, never that of a page."""
+    """Return the media type under which to send a recording of this name: of sound or video, never that of a page.
+
+    >>> media_type("talk.MOV"), media_type("talk.html")
+    ('video/mp4', 'application/octet-stream')
+    """
     kind = _TYPES.get(Path(name).suffix.lower()) or mimetypes.guess_type(name)[0] or _OTHERWISE
     return kind if kind.startswith(("video/", "audio/")) else _OTHERWISE
 
