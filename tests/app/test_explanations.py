@@ -32,7 +32,7 @@ class Answers:
         return task
 
 
-def test_the_same_clip_is_asked_once_until_the_run_changes(tmp_path: Path) -> None:
+def test_the_same_clip_is_asked_once_until_the_run_or_the_data_set_changes(tmp_path: Path) -> None:
     scoring = Answers({"score": 1.0})
     explanations = Explanations(scoring)  # type: ignore[arg-type]
     (tmp_path / "run.json").write_text("{}")
@@ -45,6 +45,13 @@ def test_the_same_clip_is_asked_once_until_the_run_changes(tmp_path: Path) -> No
     os.utime(tmp_path / "run.json", (1, 1))
     explanations.of(tmp_path, DATA, "a")
     assert len(scoring.requests) == 3
+    (tmp_path / "other").mkdir()
+    explanations.of(tmp_path, tmp_path / "other", "a")
+    assert len(scoring.requests) == 4
+    (tmp_path / "other" / "corrections.parquet").write_bytes(b"a rating")
+    for _ in range(2):
+        explanations.of(tmp_path, tmp_path / "other", "a")
+    assert len(scoring.requests) == 5
 
 
 def test_an_error_keeps_its_kind_and_is_not_kept(tmp_path: Path) -> None:

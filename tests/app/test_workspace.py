@@ -10,7 +10,7 @@ import pytest
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError
-from selfmm.app.workspace import Workspace
+from selfmm.app.workspace import Workspace, run_version
 
 
 @pytest.fixture
@@ -159,3 +159,15 @@ def test_a_folder_that_cannot_be_written_is_said(root: Path, monkeypatch: pytest
     assert workspace.unwritable() == ""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert workspace.unwritable().startswith("The folder 'shown' cannot be written, so you cannot rate clips")
+
+
+def test_a_run_and_a_folder_of_seeds_have_another_version_when_they_are_trained_again(tmp_path: Path) -> None:
+    assert run_version("starter") == 0
+    for name in ("run.json", "summary.json"):
+        folder = tmp_path / name.removesuffix(".json")
+        folder.mkdir()
+        assert run_version(folder) == 0
+        (folder / name).write_text("{}")
+        before = run_version(folder)
+        os.utime(folder / name, (1, 1))
+        assert 0 < run_version(folder) != before

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from selfmm.data.manifest import TABLE as TABLE
     from selfmm.data.other_paths import RECORDINGS as RECORDINGS
     from selfmm.data.scales import LabelScale as LabelScale
+    from selfmm.data.tables.cells import as_text as as_text
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS
     from selfmm.evaluation.metrics import HIGHER_IS_BETTER as HIGHER_IS_BETTER
     from selfmm.evaluation.metrics import scale_for as scale_for
@@ -56,10 +57,12 @@ if TYPE_CHECKING:
     from selfmm.evaluation.tables import metrics_table as metrics_table
     from selfmm.evaluation.tables import worth_table as worth_table
     from selfmm.evaluation.verdicts import HEADS as HEADS
+    from selfmm.evaluation.verdicts import SPLIT_NAMES as SPLIT_NAMES
     from selfmm.evaluation.verdicts import UNKNOWN as UNKNOWN
     from selfmm.evaluation.verdicts import band_text as band_text
     from selfmm.evaluation.verdicts import cautions as cautions
     from selfmm.evaluation.verdicts import headline as headline
+    from selfmm.evaluation.verdicts import skill_text as skill_text
     from selfmm.evaluation.verdicts import title as title
     from selfmm.evaluation.verdicts import verdict as verdict
     from selfmm.evaluation.verdicts import worth_notes as worth_notes

@@ -22,6 +22,7 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.app.run_scores import shortened
 from selfmm.app.state import private_folder
+from selfmm.app.workspace import changed_at
 
 _TIMEOUT = 900  # seconds
 _FILES = ("run.json", "metrics.json", "labels.parquet")
@@ -85,7 +86,7 @@ class Analyses:
         return page.parent
 
     def _made(self, run: Path, name: str, make: Callable[[Path], None]) -> Path:
-        stamp = ":".join(str(changed(run / file)) for file in _FILES)
+        stamp = ":".join(str(changed_at(run / file)) for file in _FILES)
         known = hashlib.sha256(str(run).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         folder = self._folder / f"{known}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
         with self._changing:
@@ -99,14 +100,6 @@ class Analyses:
                 with self._one:
                     make(folder / name)
         return folder / name
-
-
-def changed(file: Path) -> int:
-    """Return when a file was last changed, in nanoseconds; 0 if there is no such file."""
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _process(*arguments: str) -> None:

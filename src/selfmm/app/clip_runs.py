@@ -14,9 +14,9 @@ import numpy as np
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.clip_table import ClipTable, Floats, changed_at
+from selfmm.app.clip_table import ClipTable, Floats
 from selfmm.app.errors import NotHereError
-from selfmm.app.workspace import Workspace
+from selfmm.app.workspace import Workspace, changed_at
 
 _KEPT = 8  # tables of scores in memory
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.workspace import changed_at, dataset_version
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -25,7 +26,6 @@ BINS = 31
 _CLEAR = 0.1  # of the label range: a label this far from neutral is clearly positive or negative
 _RATING = ("id", "modality", "rater", "label")
 _KEPT = 16  # tables in memory
-_FILES = ("dataset.json", "samples.parquet", "corrections.parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +220,7 @@ class ClipTables:
         Raises:
             DatasetError: if it cannot be read.
         """
-        key = (path, *(changed_at(path / name) for name in _FILES), changed_at(journal.path) if journal else 0)
+        key = (path, *dataset_version(path), changed_at(journal.path) if journal else 0)
         with self._lock:
             if key not in self._tables:
                 dataset = api.open_dataset(path)
@@ -239,11 +239,3 @@ def warm_up() -> None:
 
     for module, name in ((api, "open_dataset"), (api, "open_ratings"), (parts, "RunFolder")):
         getattr(module, name)  # imports the module that defines it
-
-
-def changed_at(path: Path) -> int:
-    """Return the time of the last change of a file in nanoseconds since 1970; 0 if it does not exist."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

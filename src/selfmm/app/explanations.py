@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from selfmm import api
-from selfmm.app.analysis import changed
 from selfmm.app.scoring import Scoring, Task
+from selfmm.app.workspace import dataset_version, run_version
 
 _TIMEOUT = 600.0  # seconds; a recording that is being scored comes first
 _KEPT = 64
 
-_Key = tuple[str, str, str, int]
+_Key = tuple[str, str, str, int, tuple[int, ...]]
 
 
 class Explanations:
-    """Explanations by run, data set and clip.
+    """Explanations by run, data set and clip. One is computed again when the run or the data set has changed.
 
     Args:
         scoring: the processes that score.
@@ -42,7 +42,7 @@ class Explanations:
             RunError: if that takes too long, or was cancelled.
             BusyError: if too many tasks wait.
         """
-        key = (str(run), str(dataset), clip, changed(Path(run) / "run.json"))
+        key = (str(run), str(dataset), clip, run_version(run), dataset_version(dataset))
         task, results = self._task(key)
         if not task.wait(_TIMEOUT):
             raise api.RunError("Explaining takes too long, because something else is being scored. Try again later.")
@@ -57,7 +57,7 @@ class Explanations:
     def _task(self, key: _Key) -> tuple[Task, list[Any]]:
         with self._lock:
             if key not in self._known:
-                run, dataset, clip, _ = key
+                run, dataset, clip, *_ = key
                 results: list[Any] = []
                 request = {"run": run, "explain": {"data": dataset, "clip": clip}}
                 task = Task(request, on_event=lambda event: results.append(event.get("explanation")))

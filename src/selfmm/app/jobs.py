@@ -29,7 +29,7 @@ import psutil
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError
 from selfmm.app.locks import is_held
-from selfmm.app.state import private_folder
+from selfmm.app.state import private_folder, read_json
 
 Status = Literal["waiting", "running", "finished", "failed", "stopped", "interrupted"]
 
@@ -225,12 +225,3 @@ def _terminate(pid: int) -> None:
 def is_starting(state: Mapping[str, Any]) -> bool:
     """Return whether a job with this ``state.json`` was started a moment ago, and does not hold its lock yet."""
     return not state.get("pid") and time.time() - state.get("since", 0.0) < _START
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a private file; empty if the file does not exist, or is damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

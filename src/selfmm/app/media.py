@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mimetypes
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ _WORKERS = 2
 _WAITING = 300  # a table that is scrolled quickly asks for many pictures
 _TIMEOUT = 900.0  # seconds
 _LIMIT = 2 * 2**30  # bytes of all files
+_OTHERWISE = "application/octet-stream"
+_TYPES = {".mov": "video/mp4", ".m4v": "video/mp4", ".m4a": "audio/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
+"""Media types under which browsers play files and that Python guesses otherwise."""
 
 
 class Media:
@@ -98,6 +102,16 @@ class Media:
                 workers=_WORKERS, waiting=_WAITING, timeout=_TIMEOUT, module="selfmm.app.media_worker"
             )
         return self._scoring
+
+
+def media_type(name: str) -> str:
+    """Return the media type under which to send a recording of this name: of sound or video, never that of a page.
+
+    >>> media_type("talk.MOV"), media_type("talk.html")
+    ('video/mp4', 'application/octet-stream')
+    """
+    kind = _TYPES.get(Path(name).suffix.lower()) or mimetypes.guess_type(name)[0] or _OTHERWISE
+    return kind if kind.startswith(("video/", "audio/")) else _OTHERWISE
 
 
 def _prune(folder: Path) -> None:

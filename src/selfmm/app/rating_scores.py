@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from selfmm.api import parts
 from selfmm.app.clip_runs import ClipRuns
 from selfmm.app.rating import CLIP, Source
-from selfmm.app.workspace import Workspace
+from selfmm.app.workspace import Workspace, run_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +80,8 @@ class Proposals:
 
     def file(self, source: Source, run: str) -> Path:
         """Return where a job puts the scores of a run for the clips of a source. A changed run gets another file."""
-        info = None if run == parts.STARTER else self._workspace.path(run) / "run.json"
-        changed = info.stat().st_mtime_ns if info is not None and info.is_file() else 0
-        key = json.dumps([source.name, run, changed]).encode("utf-8", "surrogatepass")
+        version = run_version(self._workspace.run(run))
+        key = json.dumps([source.name, run, version]).encode("utf-8", "surrogatepass")
         return self._folder / f"scores-{hashlib.sha256(key).hexdigest()[:24]}.parquet"
 
     def _range(self, run: str) -> tuple[float, float]:

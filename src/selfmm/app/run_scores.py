@@ -10,7 +10,6 @@ from selfmm.api import parts
 from selfmm.app.workspace import Workspace
 
 _TEXT = 160  # characters
-SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
 def predictions(folder: parts.RunFolder) -> Any:

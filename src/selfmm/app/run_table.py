@@ -16,7 +16,7 @@ import numpy as np
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.locks import seems_held
-from selfmm.app.workspace import Item, Workspace
+from selfmm.app.workspace import Item, Workspace, changed_at, is_seed
 
 State = Literal["finished", "training", "unfinished", "damaged"]
 
@@ -83,7 +83,7 @@ class Summary:
     @property
     def member(self) -> bool:
         """Whether it is one of several seeds, which are shown together."""
-        return self.name.rpartition("/")[2].startswith("seed-")
+        return is_seed(self.name)
 
     def value(self, split: str, keys: Sequence[str]) -> tuple[str, float]:
         """Return the first of several metrics that it has, and its value; NaN if it has none."""
@@ -122,8 +122,8 @@ class RunTable:
         path = self._workspace.root / item.name
         files = sorted(path.glob("seed-*/run.json")) if item.kind == "seeds" else [path / "run.json"]
         files += [file.with_name(name) for file in files for name in ("metrics.json", "history.jsonl")]
-        state = tuple(_changed(file) for file in files)
-        modified = max(state, default=0.0) or item.modified
+        state = tuple(changed_at(file) for file in files)
+        modified = max(state, default=0) / 1e9 or item.modified
         with self._lock:
             known = self._known.get(item.name)
         if known is not None and known[0] == state:
@@ -165,13 +165,6 @@ def setting_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "–" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _changed(file: Path) -> float:
-    try:
-        return file.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _of_run(name: str, path: Path, modified: float) -> Summary:

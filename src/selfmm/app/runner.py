@@ -18,8 +18,9 @@ from pathlib import Path
 
 from selfmm import api
 from selfmm.api import parts
-from selfmm.app.jobs import is_starting, read_json
+from selfmm.app.jobs import is_starting
 from selfmm.app.locks import acquire, is_held
+from selfmm.app.state import read_json
 
 _LOOK = 5.0  # seconds to wait for the lock: the server holds it for a moment to see whether the job runs
 _TRY = 0.2  # seconds between two tries to take the turn

@@ -21,11 +21,10 @@ from typing import Any, Literal
 
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError
-from selfmm.app.jobs import read_json
 from selfmm.app.receiving import suffix_of
 from selfmm.app.scoring import Event, Scoring, Task
-from selfmm.app.state import private_folder
-from selfmm.app.workspace import Workspace
+from selfmm.app.state import private_folder, read_json
+from selfmm.app.workspace import Workspace, run_version
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _NAME = 200  # characters
@@ -214,14 +213,13 @@ class Scores:
             (folder / "summary.json").unlink(missing_ok=True)
             watch = {"clip": self._clip(entry, wish), "folder": str(folder)}
             request = {"run": str(self._workspace.run(wish.run)), "watch": watch}
-            task = Task(request, on_event=lambda event: self._note(key, folder, event))
-            progress = self._running[key] = Progress(task, entry)
+            task = Task(request, lambda event: self._note(key, folder, event), lambda: self._end(key, folder))
+            self._running[key] = Progress(task, entry)
             try:
                 self._scoring.submit(task)
             except Exception:
                 del self._running[key]
                 raise
-        threading.Thread(target=self._wait, args=(key, folder, progress), daemon=True).start()
 
     def warm(self) -> None:
         """Load the starter the first time, so that the first score comes soon, and remove old uploads.
@@ -320,9 +318,9 @@ class Scores:
         parts.write_text(folder / "result.json", json.dumps(result))
         parts.write_text(folder / "summary.json", json.dumps(_summary(result)))
 
-    def _wait(self, key: tuple[str, str], folder: Path, progress: Progress) -> None:
+    def _end(self, key: tuple[str, str], folder: Path) -> None:
         """Note the end of a task."""
-        progress.task.wait()
+        progress = self._running[key]
         task = progress.task
         if task.status == "failed" and task.error and not progress.scored:
             with suppress(Exception):  # a full disk, or the entry was removed: it counts as not scored
@@ -334,12 +332,8 @@ class Scores:
 
     def _result(self, entry: Entry, wish: Wish) -> Path:
         """Return the folder of a result: it depends on the run as it is now, the span and the words."""
-        run = self._workspace.run(wish.run)
-        changed = None
-        if isinstance(run, Path):
-            file = next((run / name for name in ("run.json", "summary.json") if (run / name).is_file()), None)
-            changed = None if file is None else file.stat().st_mtime_ns
-        content = json.dumps([wish.run, changed, wish.start, wish.end, entry.text])
+        version = run_version(self._workspace.run(wish.run))
+        content = json.dumps([wish.run, version, wish.start, wish.end, entry.text])
         return self._path(entry.id) / hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def _path(self, entry: str) -> Path:

@@ -7,11 +7,13 @@ read, and never in the folder that is shown.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from selfmm import api
 from selfmm.api import parts
@@ -100,3 +102,12 @@ def private_folder(path: Path) -> None:
         raise api.OutputError(
             f"{problem} selfmm keeps its private files there; set XDG_STATE_HOME to keep them in another folder."
         ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a private file; empty if the file does not exist, or is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -36,6 +36,7 @@ from typing import Any, TextIO
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.score_worker import score
+from selfmm.app.workspace import run_version
 
 _KEPT = 3  # runs in memory
 _NO_MEMORY = "There is not enough memory. Try a shorter recording, or fewer sentences at once."
@@ -125,8 +126,7 @@ def _sentences(model: Any, texts: list[str]) -> list[api.Prediction]:
 def _model(run: str, models: OrderedDict[str, Any]) -> Any:
     """Return a loaded run; one whose folder has changed since is loaded again."""
     folder = parts.open_run(run, seeds=True)
-    changed = (folder.path / "run.json").stat().st_mtime_ns if (folder.path / "run.json").is_file() else 0
-    key = f"{folder.path}:{changed}"
+    key = f"{folder.path}:{run_version(folder.path)}"
     if key not in models:
         models[key] = api.load(run)
         while len(models) > _KEPT:

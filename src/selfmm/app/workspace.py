@@ -133,7 +133,7 @@ class Workspace:
             if seen >= _MOST:
                 return
             kind = _kind_of(files, names)
-            recordings = 0 if kind in ("dataset", "run", "seeds") else sum(map(_is_recording, files))
+            recordings = 0 if kind in ("dataset", "run", "seeds") else sum(map(is_recording, files))
             if kind is None and not recordings:
                 continue
             try:
@@ -159,6 +159,24 @@ class Workspace:
                 names.clear()
 
 
+def changed_at(file: Path) -> int:
+    """Return the time of the last change of a file in nanoseconds since 1970; 0 if it does not exist."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def run_version(run: str | Path) -> int:
+    """Return a number that changes when a run or a folder of seeds is trained again; 0 for the starter."""
+    return 0 if run == parts.STARTER else changed_at(Path(run) / "run.json") or changed_at(Path(run) / "summary.json")
+
+
+def dataset_version(path: Path) -> tuple[int, ...]:
+    """Return numbers that change when a data set, or the ratings in it, change."""
+    return tuple(changed_at(path / name) for name in (parts.MANIFEST, parts.TABLE, "corrections.parquet"))
+
+
 def _kind_of(files: list[str], folders: list[str]) -> Kind | None:
     if parts.MANIFEST in files:
         return "dataset"
@@ -169,5 +187,11 @@ def _kind_of(files: list[str], folders: list[str]) -> Kind | None:
     return "seeds" if "summary.json" in files and any(name.startswith("seed-") for name in folders) else None
 
 
-def _is_recording(name: str) -> bool:
+def is_seed(name: str) -> bool:
+    """Return whether the run of this name is one of several seeds, which are shown together."""
+    return name.rpartition("/")[2].startswith("seed-")
+
+
+def is_recording(name: str) -> bool:
+    """Return whether a file of this name is a recording to show."""
     return not name.startswith(".") and Path(name).suffix.lower() in parts.RECORDINGS

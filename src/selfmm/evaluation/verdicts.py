@@ -24,7 +24,9 @@ UNKNOWN = (
 )
 _ROUGH = 25  # clips: with fewer, the band itself varies by a quarter or more
 _SHARE = 0.5  # of the labelled clips that are for training, at least; of few recordings it may be far less by chance
-_SPLITS = {"valid": "validation", "test": "test", "train": "training"}
+SPLIT_NAMES = {"valid": "validation", "test": "test", "train": "training"}
+"""The splits in words."""
+
 _NEEDED = f"It takes {LEAST_CLIPS} labelled clips, or clips of {MANY_GROUPS} recordings"
 _MORE = "Rate more clips, look at the data with `selfmm inspect`, or try other settings with `selfmm tune`."
 
@@ -119,7 +121,7 @@ def _place(worth: Worth) -> str:
 
 
 def _clips_of(number: int, split: str) -> str:
-    return clips(number) if split == STARTED_FROM else count(number, f"{_SPLITS.get(split, split)} clip")
+    return clips(number) if split == STARTED_FROM else count(number, f"{SPLIT_NAMES.get(split, split)} clip")
 
 
 def verdict(worth: Worth) -> str:

@@ -15,7 +15,7 @@ from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, path_part, site_of
 from selfmm.app.routes.run_data import folder_of
-from selfmm.app.run_scores import SPLIT_NAMES, predictions, samples_of, texts
+from selfmm.app.run_scores import predictions, samples_of, texts
 
 _LARGE = 40_000_000  # clips times recordings: more would take gigabytes
 _SPLITS = ("valid", "test", "train")
@@ -52,7 +52,6 @@ def view(request: Request) -> Response:
         "a": names[0],
         "b": names[1],
         "split": split,
-        "splits": SPLIT_NAMES,
         "ready": ready,
         "dataset": data,
     }

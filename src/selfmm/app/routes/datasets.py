@@ -15,11 +15,12 @@ from selfmm.api import parts
 from selfmm.app.clip_media import recording_of
 from selfmm.app.clip_query import ClipQuery, Rows
 from selfmm.app.clip_runs import ClipRun
-from selfmm.app.clip_table import ClipTable, Floats, changed_at, disagreement
+from selfmm.app.clip_table import ClipTable, Floats, disagreement
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.findings import to_fix, to_know
 from selfmm.app.pages import answer, site_of
 from selfmm.app.site import Site
+from selfmm.app.workspace import changed_at
 
 _PAGE = 100  # clips in an answer
 _MOST = 200

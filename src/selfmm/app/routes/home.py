@@ -11,6 +11,7 @@ from starlette.routing import Route
 from selfmm import api
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import answer, page, site_of, takes_json
+from selfmm.app.workspace import is_seed
 
 _SHOWN = 8  # of each kind
 _VIDEO = "predict from a video"  # name of this task in the diagnosis
@@ -21,10 +22,7 @@ def home(request: Request) -> Response:
     """Show the first page."""
     site = site_of(request)
     items = {kind: site.workspace.items(kind) for kind in ("dataset", "recordings", "comparison")}
-    members = "seed-"  # runs of a folder of seeds, which is shown in their place, or of a comparison
-    runs = [
-        item for item in site.workspace.items("run", "seeds") if not item.name.rpartition("/")[2].startswith(members)
-    ]
+    runs = [item for item in site.workspace.items("run", "seeds") if not is_seed(item.name)]
     jobs = site.jobs.all()
     return page(
         request,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,11 +12,10 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.app.clip_media import recording_of, why_not
 from selfmm.app.errors import BusyError, NotHereError
+from selfmm.app.media import media_type
 from selfmm.app.pages import answer, path_part, site_of
 from selfmm.app.routes.datasets import clip_of
 
-_TYPES = {".mov": "video/mp4", ".m4v": "video/mp4", ".m4a": "audio/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
-"""Media types under which browsers play files and that Python guesses otherwise."""
 _KEEP = {"cache-control": "private, max-age=86400"}
 _SIGN = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 90"><rect width="160" height="90" fill="#8b949e"'
@@ -32,8 +30,7 @@ def recording(request: Request) -> Response:
     path = site_of(request).workspace.path(request.path_params["name"])
     if not path.is_file() or path.suffix.lower() not in parts.RECORDINGS:
         raise NotHereError(f"{path.name} is not a recording.")
-    kind = _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return FileResponse(path, media_type=kind)
+    return FileResponse(path, media_type=media_type(path.name))
 
 
 def media(request: Request) -> Response:

@@ -17,7 +17,7 @@ from selfmm.api import parts
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import page, path_part, site_of
 from selfmm.app.routes import explain, labels
-from selfmm.app.run_scores import SPLIT_NAMES, predictions, texts
+from selfmm.app.run_scores import predictions, texts
 from selfmm.app.run_table import Summary, setting_text
 from selfmm.app.site import Site
 
@@ -112,9 +112,9 @@ def _scores(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]
     last = "valid" if "valid" in by_split else "test"
     tasks = {task: dict(entry["values"]) for task, entry in content[last].items() if entry["count"]}
     spread = run.spread
-    rows = parts.metric_rows({split: _known(by_split[split]) for split in order}, neutral)
+    rows = parts.metric_rows({split: parts.without_nan(by_split[split]) for split in order}, neutral)
     if run.seeds:
-        deviations = parts.metric_rows({split: _known(spread[split]) for split in order}, neutral)
+        deviations = parts.metric_rows({split: parts.without_nan(spread[split]) for split in order}, neutral)
         rows = [
             parts.Row(row.name, row.meaning, [f"{a} ± {b}" for a, b in zip(row.cells, more.cells, strict=True)])
             for row, more in zip(rows, deviations, strict=True)
@@ -133,11 +133,11 @@ def _scores(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]
         "worth_heads": parts.HEADS,
         "worth_title": "" if worth is None else parts.worth_title(worth),
         "worth_notes": [] if worth is None else parts.worth_notes(worth),
-        "splits": [f"{SPLIT_NAMES[split]} ({run.counts[split]:,})" for split in order],
+        "splits": [f"{parts.SPLIT_NAMES[split]} ({run.counts[split]:,})" for split in order],
         "metrics": rows,
         "tasks": [] if run.seeds else [_task(task) for task in tasks],
         "task_metrics": [] if run.seeds else parts.metric_rows(tasks, neutral),
-        "task_split": SPLIT_NAMES[last],
+        "task_split": parts.SPLIT_NAMES[last],
         **_worst(site, folder, run),
     }
 
@@ -150,10 +150,6 @@ _GONE = "Its data set was moved or deleted, so the words of its clips cannot be 
 _OUTSIDE = (
     "Its data set is not in this folder, so its clips are not shown. Start `selfmm app` for a folder that holds both."
 )
-
-
-def _known(values: Any) -> dict[str, float | None]:
-    return {key: None if math.isnan(value) else value for key, value in values.items()}
 
 
 def _task(task: str) -> str:
@@ -185,7 +181,7 @@ def _worst(site: Site, folder: parts.RunFolder, run: Summary) -> dict[str, Any]:
         }
         for row in rows.to_dict("records")
     ]
-    return {"worst": worst, "worst_split": SPLIT_NAMES.get(split, split)}
+    return {"worst": worst, "worst_split": parts.SPLIT_NAMES.get(split, split)}
 
 
 def signed(value: float) -> str:
@@ -202,12 +198,13 @@ def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
     if job is not None and job.commands:
         return f"selfmm {shlex.join(job.commands[-1])}"
     place = run.dataset or "DATA"  # never a path outside the folder
-    name = run.name if not run.seeds else f"{run.name}/{next(iter(_members(site, run.name)), '')}"
+    members = _members(site, run.name) if run.seeds else []
+    name = f"{run.name}/{members[0]}" if members else run.name
     words = ["train", place, "--preset", f"{name}/settings.toml"]
     if info.code_sha256:
         words += ["--model", info.model]
-    seeds = [member.removeprefix("seed-") for member in _members(site, run.name)] if run.seeds else []
-    words += ["--seeds", ",".join(seeds)] if seeds else []
+    if members:
+        words += ["--seeds", ",".join(member.removeprefix("seed-") for member in members)]
     return f"selfmm {shlex.join([*words, '--out', f'{run.name}-again'])}"
 
 

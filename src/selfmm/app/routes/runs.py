@@ -144,15 +144,10 @@ def _figure(key: str, value: float) -> str:
 def worth_text(worth: parts.RunWorth) -> str:
     """Return by how much the fused score beats a constant on the run's own clips, in words."""
     fused = worth.measured(parts.FUSION)
-    if fused is None:
-        return "not measured"
-    if not fused.clips:
-        return "no label"
+    if fused is None or not fused.clips:
+        return parts.skill_text(fused)
     few = "" if fused is worth.scores[parts.FUSION] else f" on {parts.clips(fused.clips)}"
-    if problem := parts.verdict(fused):
-        return f"{problem}{few}"
-    low, high = max(round(100 * fused.skill_low), 0), round(100 * fused.skill_high)
-    return f"{fused.skill:.0%} ({low} to {high}){few}"
+    return f"{parts.verdict(fused) or parts.skill_text(fused)}{few}"
 
 
 def state_text(run: Summary) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import mimetypes
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +18,11 @@ from starlette.routing import Route
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import BusyError, NotHereError, RequestError, StoppingError
-from selfmm.app.pages import answer, json_of, page, site_of
+from selfmm.app.media import media_type
+from selfmm.app.pages import answer, json_of, page, site_of, takes_json
 from selfmm.app.scores import Entry, Wish
 from selfmm.app.scoring import Task
+from selfmm.app.workspace import is_recording
 
 _CHUNK = 2**20  # bytes that are written at a time
 _LISTED = 500  # recordings of a folder that are shown
@@ -54,12 +55,11 @@ def clip(request: Request) -> Response:
     """Return the page of one recording."""
     scores = site_of(request).scores
     entry = scores.get(request.path_params["id"])
-    kind = mimetypes.guess_type(entry.name)[0] or ""
     return page(
         request,
         "score_clip.html",
         entry=entry,
-        sound_only=kind.startswith("audio/"),
+        sound_only=media_type(entry.name).startswith("audio/"),
         runs=site_of(request).workspace.items("run", "seeds"),
         run=request.query_params.get("run", parts.STARTER),
     )
@@ -129,15 +129,15 @@ def state(request: Request) -> Response:
     return answer({"name": entry.name, "server": scores.server, "corrected": corrected, **own})
 
 
-async def start(request: Request) -> Response:
+@takes_json
+def start(request: Request, content: dict[str, Any]) -> Response:
     """Score an entry with a run; with ``start`` and ``end``, a part of it."""
-    content = await json_of(request)
-    scores, entry = await run_in_threadpool(_entry, request)
+    scores, entry = _entry(request)
     wish = Wish(str(content.get("run", parts.STARTER)), _seconds(content.get("start")), _seconds(content.get("end")))
     if wish.start is not None and wish.end is not None and wish.end - wish.start < 0.1:
         raise RequestError("The selection is shorter than a tenth of a second. Select more.")
-    await run_in_threadpool(scores.start, entry, wish, again=bool(content.get("again")))
-    return answer(await run_in_threadpool(scores.state, entry, wish))
+    scores.start(entry, wish, again=bool(content.get("again")))
+    return answer(scores.state(entry, wish))
 
 
 def cancel(request: Request) -> Response:
@@ -153,10 +153,10 @@ def remove(request: Request) -> Response:
     return answer({})
 
 
-async def correct(request: Request) -> Response:
+@takes_json
+def correct(request: Request, content: dict[str, Any]) -> Response:
     """Keep a corrected transcript (``text``; null removes it), and score the entry with it."""
-    content = await json_of(request)
-    scores, entry = await run_in_threadpool(_entry, request)
+    scores, entry = _entry(request)
     text, wish = content.get("text"), Wish(str(content.get("run", parts.STARTER)))
     if text is not None:
         if not isinstance(text, str) or not text.strip():
@@ -167,9 +167,9 @@ async def correct(request: Request) -> Response:
         words = tuple((str(word), float(begin), float(end)) for word, begin, end in content.get("words", ()))
     except (TypeError, ValueError):
         raise RequestError("Each word is a list of its text, start and end.") from None
-    entry = await run_in_threadpool(scores.correct, entry, text, words)
-    await run_in_threadpool(scores.start, entry, wish)
-    return answer(await run_in_threadpool(scores.state, entry, wish))
+    entry = scores.correct(entry, text, words)
+    scores.start(entry, wish)
+    return answer(scores.state(entry, wish))
 
 
 def result(request: Request) -> Response:
@@ -207,10 +207,7 @@ def media(request: Request) -> Response:
     """Return the recording, also in parts, so that a player can jump."""
     scores, entry = _entry(request)
     path = scores.media(entry)
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if not kind.startswith(("video/", "audio/")):
-        kind = "application/octet-stream"  # never a page
-    return FileResponse(path, media_type=kind, headers={"content-disposition": "inline"})
+    return FileResponse(path, media_type=media_type(path.name), headers={"content-disposition": "inline"})
 
 
 def table(request: Request) -> Response:
@@ -229,21 +226,21 @@ def table(request: Request) -> Response:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: parts.as_text(value) for name, value in row.items()} for row in rows)
     headers = {"content-disposition": 'attachment; filename="scores.csv"'}
     return Response(text.getvalue().encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
-async def sentences(request: Request) -> Response:
+@takes_json
+def sentences(request: Request, content: dict[str, Any]) -> Response:
     """Score sentences by their words alone, explained if the run can be explained."""
-    content = await json_of(request)
     site = site_of(request)
     texts = content.get("texts")
     if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts) or not texts:
         raise RequestError("Type a sentence to score.")
     if len(texts) > _SENTENCES or sum(map(len, texts)) > site.limits.text:
         raise RequestError(f"That is too much at once: {_SENTENCES} sentences, {site.limits.text} characters at most.")
-    run = str(await run_in_threadpool(site.workspace.run, str(content.get("run", parts.STARTER))))
+    run = str(site.workspace.run(str(content.get("run", parts.STARTER))))
     predictions: list[Any] = []
 
     def note(event: Any) -> None:
@@ -251,7 +248,7 @@ async def sentences(request: Request) -> Response:
             predictions.append(event["prediction"])
 
     task = site.scoring.submit(Task({"run": run, "sentences": texts}, on_event=note))
-    if not await run_in_threadpool(task.wait, _PATIENCE):
+    if not task.wait(_PATIENCE):
         task.cancel()
         raise BusyError("Something else is being scored at the moment. Try again when it is done.")
     task.raise_error()
@@ -291,16 +288,7 @@ def _seconds(value: Any) -> float | None:
 def _recordings(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise NotHereError(f"{folder.name[:200]!r} is not a folder. Choose a folder with recordings.")
-    return sorted(
-        file.name
-        for file in folder.iterdir()
-        if file.suffix.lower() in parts.RECORDINGS and not file.name.startswith(".") and file.is_file()
-    )
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell of a CSV file. A spreadsheet must not take text for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return sorted(file.name for file in folder.iterdir() if is_recording(file.name) and file.is_file())
 
 
 routes = [

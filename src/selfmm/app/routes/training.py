@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError, RequestError
-from selfmm.app.pages import answer, json_of, page, site_of
+from selfmm.app.pages import answer, page, site_of, takes_json
 from selfmm.app.rating import write_problem
 from selfmm.app.site import Site
 
@@ -175,18 +174,14 @@ def _new_name(site: Site, name: str) -> str:
     return inside
 
 
-async def start(request: Request) -> Response:
+@takes_json
+def start(request: Request, content: dict[str, Any]) -> Response:
     """Start a training; the body has the fields of the form as JSON.
 
     With ``only``, start nothing, and return the command, or what is wrong with a field.
     """
-    content = await json_of(request)
-    values = {field: str(content.get(field, "")) for field in _FIELDS}
-    return await run_in_threadpool(_start, site_of(request), values, bool(content.get("only")))
-
-
-def _start(site: Site, values: Mapping[str, str], only: bool) -> Response:
-    if only:
+    site, values = site_of(request), {field: str(content.get(field, "")) for field in _FIELDS}
+    if content.get("only"):
         try:
             return answer({"command": f"selfmm {shlex.join(command(site, values))}", "problem": ""})
         except (RequestError, NotHereError) as error:

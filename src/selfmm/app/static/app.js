@@ -68,10 +68,10 @@ export async function attempt(action) {
 }
 
 /** Return a score as text, "+1.20"; a sign only where labels can be negative. */
-export function figure(score, range = [-1, 1]) {
+export function figure(score, range = [-1, 1], digits = 2) {
   if (score === null || score === undefined || Number.isNaN(score)) return "–";
-  const text = Math.abs(score).toFixed(2);
-  if (Number(text) === 0) return "0.00";
+  const text = Math.abs(score).toFixed(digits);
+  if (Number(text) === 0) return text;
   return (score < 0 ? "−" : range[0] < 0 ? "+" : "") + text;
 }
 

@@ -1,5 +1,5 @@
 // A table of many clips: sorted by a click on a heading, filtered, and shown in pieces.
-import { element } from "./app.js";
+import { element, parameters, remember } from "./app.js";
 
 const PIECE = 20;
 
@@ -84,4 +84,15 @@ export function choiceButtons(label, choices, chosen, onChoose) {
     } }, title),
   );
   return element("div", { class: "buttons", role: "group", "aria-label": label }, buttons);
+}
+
+/** Return a field to find clips, and `has(text)`: whether a text has all its words. The page's link remembers them as `q`. */
+export function clipSearch(onFind) {
+  const field = element("input", { type: "search", value: parameters().get("q") ?? "", placeholder: "words or id", "aria-label": "Find clips by words or id" });
+  field.addEventListener("input", () => {
+    remember({ q: field.value || null });
+    onFind();
+  });
+  const has = (text) => field.value.toLowerCase().split(/\s+/).every((word) => text.toLowerCase().includes(word));
+  return { field, has };
 }

@@ -1,6 +1,6 @@
 // Two runs clip by clip: how sure the difference is, where one is right and the other wrong, and every clip.
 import { ask, attempt, element, parameters, pathOf, remember } from "./app.js";
-import { choiceButtons, clipRows } from "./clip_rows.js";
+import { choiceButtons, clipRows, clipSearch } from "./clip_rows.js";
 import { plane, signed } from "./plane.js";
 
 const form = document.getElementById("pair");
@@ -38,11 +38,11 @@ async function show() {
   };
   const every = clips.id.map((_, index) => index);
   const title = { all: "All clips", a: "Only A has the right sign", b: "Only B has the right sign", none: "Both have the wrong sign", far: "Errors differ much" };
-  const state = { group: parameters().get("only") in title ? parameters().get("only") : "all", words: parameters().get("q") ?? "" };
+  const state = { group: parameters().get("only") in title ? parameters().get("only") : "all" };
 
   const picture = element("div", { class: "plane" });
   const table = element("div", {});
-  const search = element("input", { type: "search", value: state.words, placeholder: "words or id", "aria-label": "Find clips by words or id" });
+  const search = clipSearch(() => update());
   const buttons = choiceButtons("Which clips", Object.entries(title).map(([key, text]) => [key, `${text} (${every.filter(groups[key]).length})`]), state.group, (key) => {
     state.group = key;
     remember({ only: key === "all" ? null : key });
@@ -53,7 +53,7 @@ async function show() {
     ...verdict(clips.summary),
     element("h2", {}, "Clip by clip"),
     buttons,
-    element("p", { class: "row" }, element("label", {}, "Find ", search)),
+    element("p", { class: "row" }, element("label", {}, "Find ", search.field)),
     element("div", { class: "beside" }, picture, element("div", {}, element("p", { class: "soft" }, "Each point is a clip. Above the dashed line A is closer to the label, below it B. Point at one to read it; a click opens the clip."), legend())),
     table,
   );
@@ -99,16 +99,10 @@ async function show() {
   });
 
   function update() {
-    const words = state.words.toLowerCase().split(/\s+/).filter(Boolean);
-    const chosen = every.filter((index) => groups[state.group](index) && words.every((word) => `${clips.id[index]} ${clips.text[index]}`.toLowerCase().includes(word)));
+    const chosen = every.filter((index) => groups[state.group](index) && search.has(`${clips.id[index]} ${clips.text[index]}`));
     drawn.update(chosen);
     rows.show(chosen);
   }
-  search.addEventListener("input", () => {
-    state.words = search.value;
-    remember({ q: search.value || null });
-    update();
-  });
   update();
   return true;
 }

@@ -1,6 +1,6 @@
 // The first page: files go to the Score screen, and the part about the machine is filled in.
 import { ask, attempt, element, leave } from "./app.js";
-import { uploadAll } from "./upload.js";
+import { takesFiles, uploadAll } from "./upload.js";
 
 const drop = document.getElementById("drop");
 const files = document.getElementById("files");
@@ -14,20 +14,7 @@ async function score(list) {
 }
 
 files.addEventListener("change", () => score(files.files));
-for (const kind of ["dragenter", "dragover"]) {
-  document.addEventListener(kind, (event) => {
-    event.preventDefault();
-    drop.classList.add("over");
-  });
-}
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) drop.classList.remove("over");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  if (event.dataTransfer.files.length) score(event.dataTransfer.files);
-});
+takesFiles(drop, score);
 
 async function getWeights(names) {
   const { job } = await ask("/v1/weights", { json: { names } });

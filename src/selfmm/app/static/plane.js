@@ -1,5 +1,5 @@
 // A picture of many clips as points. The pointer or the keys choose a point and open its clip.
-import { element } from "./app.js";
+import { element, figure } from "./app.js";
 
 const NEAR = 22; // pixels from a point to the pointer
 const LEFT = 44;
@@ -30,11 +30,9 @@ export function ticks(low, high, count = 7) {
   return marks;
 }
 
-/** Return a number with a true minus sign. */
+/** Return a number as text, with its sign. */
 export function signed(value, digits = 2) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  const text = Math.abs(value).toFixed(digits);
-  return Number(text) === 0 ? text : (value < 0 ? "−" : "+") + text;
+  return figure(value, [-1, 1], digits);
 }
 
 function axisNumber(value) {

@@ -1,6 +1,6 @@
 // The generated labels of a run: verdicts, the audit, each clip as a point and as a row, and how the epochs changed them.
 import { ask, attempt, element, parameters, pathOf, remember, svg, waiting } from "./app.js";
-import { choiceButtons, clipRows } from "./clip_rows.js";
+import { choiceButtons, clipRows, clipSearch } from "./clip_rows.js";
 import { curve, look } from "./curves.js";
 import { plane, signed } from "./plane.js";
 
@@ -20,13 +20,12 @@ async function show() {
     modality: modalities.includes(asked.get("modality")) ? asked.get("modality") : modalities[0],
     split: asked.get("split") ?? "",
     only: asked.get("only") ?? "all",
-    words: asked.get("q") ?? "",
   };
   const splits = [...new Set(clips.split)];
   const picture = element("div", { class: "plane" });
   const table = element("div", {});
   const detail = element("div", { id: "one-clip", "aria-live": "polite" });
-  const search = element("input", { type: "search", value: state.words, placeholder: "words or id", "aria-label": "Find clips by words or id" });
+  const search = clipSearch(() => update());
   const splitChoice = element("select", {}, element("option", { value: "" }, "all"), splits.map((name) => element("option", { value: name, selected: name === state.split }, name)));
   const onlyChoices = [["all", "All"], ["flipped", "Sign changed"], ["disagree", "Modalities disagree"]];
   if (modalities.some((name) => clips[`trust_${name}`])) onlyChoices.push(["trusted", "Trust above 0.3"]);
@@ -54,7 +53,7 @@ async function show() {
           update();
         }),
         splits.length > 1 ? element("label", {}, "Split ", splitChoice) : "",
-        element("label", {}, "Find ", search)),
+        element("label", {}, "Find ", search.field)),
       element("div", { class: "beside" }, picture, detail),
       table),
   );
@@ -132,7 +131,6 @@ async function show() {
   });
 
   function update() {
-    const words = state.words.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = {
       all: () => true,
       flipped: (index) => flipped(state.modality, index),
@@ -142,16 +140,11 @@ async function show() {
       },
       trusted: (index) => clips[`trust_${state.modality}`]?.[index] > 0.3,
     }[state.only] ?? (() => true);
-    const chosen = every.filter((index) => wanted(index) && (!state.split || clips.split[index] === state.split) && words.every((word) => `${clips.id[index]} ${clips.text?.[index] ?? ""}`.toLowerCase().includes(word)));
+    const chosen = every.filter((index) => wanted(index) && (!state.split || clips.split[index] === state.split) && search.has(`${clips.id[index]} ${clips.text?.[index] ?? ""}`));
     drawn.update(chosen.filter((index) => clips[`u_${state.modality}`][index] !== null));
     rows.show(chosen);
   }
 
-  search.addEventListener("input", () => {
-    state.words = search.value;
-    remember({ q: search.value || null });
-    update();
-  });
   splitChoice.addEventListener("change", () => {
     state.split = splitChoice.value;
     remember({ split: splitChoice.value || null });

@@ -3,7 +3,7 @@ import { ask, attempt, clock, element, figure, isAway, leave, notify, remember, 
 import { bar, card, TITLES, warnings } from "./score_bars.js";
 import { recorder } from "./score_record.js";
 import { sentenceWords } from "./score_words.js";
-import { uploadAll } from "./upload.js";
+import { takesFiles, uploadAll } from "./upload.js";
 
 const $ = (id) => document.getElementById(id);
 const limit = Number($("score").dataset.limit);
@@ -28,18 +28,7 @@ $("files").addEventListener("change", () => {
   send($("files").files);
   $("files").value = "";
 });
-for (const kind of ["dragenter", "dragover"]) {
-  document.addEventListener(kind, (event) => {
-    event.preventDefault();
-    $("drop").classList.add("over");
-  });
-}
-document.addEventListener("dragleave", (event) => event.relatedTarget || $("drop").classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  $("drop").classList.remove("over");
-  if (event.dataTransfer.files.length) send(event.dataTransfer.files);
-});
+takesFiles($("drop"), send);
 
 // Panels, which links can open: /score#record, /score#text
 

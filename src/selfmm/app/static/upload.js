@@ -35,3 +35,19 @@ export async function uploadAll(files, list, query = {}) {
   }
   return ids;
 }
+
+/** Call `use` with the files that are dropped anywhere on the page. While files are over it, `box` shows that. */
+export function takesFiles(box, use) {
+  for (const kind of ["dragenter", "dragover"]) {
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      box.classList.add("over");
+    });
+  }
+  document.addEventListener("dragleave", (event) => event.relatedTarget || box.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    box.classList.remove("over");
+    if (event.dataTransfer.files.length) use(event.dataTransfer.files);
+  });
+}
