@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.core.errors import ArgumentsError, MissingPackageError, OutputError, SourceError
+from selfmm.api.arguments import TABLES, check_file
+from selfmm.core.errors import ArgumentsError, MissingPackageError, SourceError
 from selfmm.core.messages import some
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from selfmm.annotation.journal import RatingJournal
     from selfmm.data.store import Dataset
     from selfmm.features.clips.clip import Clip
-
-SHEETS = (".csv", ".parquet", ".xlsx", ".json")
 
 
 def open_ratings(
@@ -94,7 +93,7 @@ def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False
     from selfmm.annotation.sheet import write_rating_sheet
 
     out = Path(out)
-    _check_file(out, SHEETS, force)
+    check_file(out, None, force, (*TABLES, ".json"))
     write_rating_sheet(out, ratings.ratings())
     return out
 
@@ -169,17 +168,10 @@ def save_rated_clips(
     from selfmm.features.clips.listing import read_clips
 
     out = Path(out)
-    _check_file(out, (".csv", ".parquet"), True)
+    check_file(out, None, True, (".csv", ".parquet"))
     clips, labels = read_clips(Path(source)).clips, m_labels(ratings.ratings())
     write_rated_table(out, clips, labels, listed_labels=listed_labels)
     return out
-
-
-def _check_file(path: Path, suffixes: Collection[str], force: bool) -> None:
-    if path.suffix not in suffixes:
-        raise OutputError(f"cannot tell the format of {path}: name a file that ends in {' or '.join(suffixes)}.")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")
 
 
 @dataclass(frozen=True)
@@ -228,8 +220,8 @@ def apply_ratings(
     from selfmm.data.store import as_dataset
 
     dataset, table = as_dataset(data), ratings.ratings()
-    labels = m_labels(table[table["id"].isin(set(dataset.samples["id"]))])
-    of_modalities = table[(table["modality"] != CLIP) & table["id"].isin(set(dataset.samples["id"]))]
+    table = table[table["id"].isin(set(dataset.samples["id"]))]
+    labels, of_modalities = m_labels(table), table[table["modality"] != CLIP]
     notes: list[str] = []
     if out is not None:
         dataset = rated_copy(
