@@ -111,9 +111,9 @@ class Rating:
         """
         path = self.workspace.source(name)
         with self._lock:
-            state, source = self._sources.get(name, (None, None))
-            if source is None or state != _state_of(path):
-                state = _state_of(path)  # before it is read: it may change in the meantime
+            state = _state_of(path)  # before it is read: it may change in the meantime
+            known, source = self._sources.get(name, (None, None))
+            if source is None or known != state:
                 source = self._read(name, path)
                 self._sources[name] = (state, source)
         return source
