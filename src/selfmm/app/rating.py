@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 from collections import Counter
@@ -192,21 +191,6 @@ def _listed(folder: Path) -> tuple[str, dict[str, int]]:
     counts = Counter(name for clip in clips for name in clip.labels)
     counts |= {"words": sum(bool(clip.text) for clip in clips), CLIP: sum(clip.label is not None for clip in clips)}
     return table.name, {name: number for name, number in counts.items() if number}
-
-
-def write_problem(*folders: Path) -> str:
-    """Return why selfmm cannot make files in one of these folders, and what to do; an empty text if it can.
-
-    A folder that does not exist yet is made in the nearest one that does.
-    """
-    for folder in folders:
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
-        if not os.access(existing, os.W_OK | os.X_OK):
-            return (
-                f"selfmm may not write to the folder {existing.name}. Change its permissions, or start selfmm for a "
-                "copy of the folder in a place where you may write."
-            )
-    return ""
 
 
 def _state_of(path: Path) -> object:

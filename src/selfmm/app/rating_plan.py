@@ -7,7 +7,8 @@ from typing import Any
 
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
-from selfmm.app.rating import CLIP, Rating, Source, write_problem
+from selfmm.app.rating import CLIP, Rating, Source
+from selfmm.app.workspace import write_problem
 
 ENOUGH = 10
 """Clips with a label that a training needs at least."""

@@ -23,6 +23,7 @@ from selfmm.app.rating import Source
 from selfmm.app.rating_scores import proposed
 from selfmm.app.site import Site
 from selfmm.app.state import private_folder
+from selfmm.app.workspace import write_problem
 
 _MOST = 200  # disagreements in an answer, and acts or clips in a request
 _TYPES = {
@@ -74,7 +75,7 @@ def about(request: Request) -> Response:
             "file": source.ratings.path.name,
             "listing": source.listing,
             "listed": source.listed,
-            "problem": screen.write_problem(source.ratings.path.parent),
+            "problem": write_problem(source.ratings.path.parent),
             **views.counts_of(source, request.query_params.get("rater", "")),
         }
     )
