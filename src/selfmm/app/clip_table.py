@@ -186,7 +186,7 @@ def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]
     cases: list[tuple[Any, str]] = [
         (
             (labels < low - slack) | (labels > high + slack),
-            f"the label is outside {low:g} to {high:g}".replace("-", "−"),
+            f"the label is outside {scale_text((low, high))}",
         ),
         (unlabelled, "it has no label, so training leaves it out"),
         (nothing, "it has no modality at all"),
@@ -197,6 +197,12 @@ def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]
         for row in np.flatnonzero(at).tolist():
             warnings[row] = f"{warnings[row]}; {sentence}" if warnings[row] else sentence
     return warnings
+
+
+def scale_text(label_range: tuple[float, float]) -> str:
+    """Return a range of labels as text, such as ``−3 to 3``."""
+    low, high = label_range
+    return f"{low:g} to {high:g}".replace("-", "−")
 
 
 def _second(value: Any) -> float | None:
