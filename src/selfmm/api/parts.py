@@ -47,7 +47,11 @@ if TYPE_CHECKING:
     from selfmm.data.manifest import SPLITS as SPLITS
     from selfmm.data.manifest import TABLE as TABLE
     from selfmm.data.other_paths import RECORDINGS as RECORDINGS
+    from selfmm.data.ratings import CORRECTIONS as CORRECTIONS
     from selfmm.data.scales import LabelScale as LabelScale
+    from selfmm.data.scales import widened as widened
+    from selfmm.data.splits import shared_videos as shared_videos
+    from selfmm.data.writer import WORDS as WORDS
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS
     from selfmm.evaluation.metrics import HIGHER_IS_BETTER as HIGHER_IS_BETTER
     from selfmm.evaluation.metrics import scale_for as scale_for

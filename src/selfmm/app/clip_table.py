@@ -25,7 +25,6 @@ BINS = 31
 _CLEAR = 0.1  # of the label range: a label this far from neutral is clearly positive or negative
 _RATING = ("id", "modality", "rater", "label")
 _KEPT = 16  # tables in memory
-_FILES = ("dataset.json", "samples.parquet", "corrections.parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,18 +175,14 @@ def disagreement(labels: Mapping[str, Floats], count: int, label_range: tuple[fl
 
 def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]:
     """Return what is known to be wrong with each clip; empty if nothing is."""
-    samples, (low, high) = dataset.samples, dataset.manifest.label_range
+    samples, label_range = dataset.samples, dataset.manifest.label_range
     warnings = samples["warnings"].fillna("").astype(str).tolist() if "warnings" in samples else [""] * len(ids)
-    labels, slack = dataset.labels(), 1e-6 * (high - low)
-    splits_of = samples[samples["label"].notna()].groupby("video")["split"].nunique()
-    shared = set(splits_of.index[splits_of > 1])
+    labels, (lowest, highest) = dataset.labels(), parts.widened(label_range)
+    shared = parts.shared_videos(samples)
     counts = Counter(ids)
     unlabelled = np.isnan(labels) & (samples["split"] != "test").to_numpy() & bool(np.isfinite(labels).any())
     cases: list[tuple[Any, str]] = [
-        (
-            (labels < low - slack) | (labels > high + slack),
-            f"the label is outside {scale_text((low, high))}",
-        ),
+        ((labels < lowest) | (labels > highest), f"the label is outside {scale_text(label_range)}"),
         (unlabelled, "it has no label, so training leaves it out"),
         (nothing, "it has no modality at all"),
         ([counts[name] > 1 for name in ids] if len(counts) < len(ids) else [], "another clip has the same id"),
@@ -226,7 +221,8 @@ class ClipTables:
         Raises:
             DatasetError: if it cannot be read.
         """
-        key = (path, *(changed_at(path / name) for name in _FILES), changed_at(journal.path) if journal else 0)
+        files = [path / name for name in (parts.MANIFEST, parts.TABLE, parts.CORRECTIONS)]
+        key = (path, *map(changed_at, files), changed_at(journal.path) if journal else 0)
         with self._lock:
             if key not in self._tables:
                 dataset = api.open_dataset(path)
