@@ -87,7 +87,6 @@ if TYPE_CHECKING:
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
     from selfmm.features.clips.listing import read_clips as read_clips
-    from selfmm.features.clips.listing import table_of_clips as table_of_clips
     from selfmm.features.media.recording import probe as probe
     from selfmm.features.media.recording import seconds_of as seconds_of
     from selfmm.features.streams import Transcript as Transcript

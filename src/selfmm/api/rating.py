@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from selfmm.annotation.journal import RatingJournal
     from selfmm.data.store import Dataset
-    from selfmm.features.clips.clip import Clip
+    from selfmm.features.clips.clip import Clip, ClipList
 
 
 def open_ratings(
@@ -98,8 +98,11 @@ def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False
     return out
 
 
-def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
+def clips_to_rate(source: Dataset | ClipList | str | Path) -> pd.DataFrame:
     """Return the clips of a data set, a folder of recordings or a table of clips, in their order.
+
+    Args:
+        source: its path; or the open data set, or the list of the clips.
 
     Returns:
         A row per clip: ``id``, ``path``, ``start``, ``end`` (seconds; NaN: the whole file), ``text``, ``video``,
@@ -113,14 +116,17 @@ def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
 
     from selfmm.annotation.ratings import printable
     from selfmm.data.manifest import MANIFEST
-    from selfmm.data.store import Dataset, as_dataset
+    from selfmm.data.store import as_dataset
+    from selfmm.features.clips.clip import ClipList
     from selfmm.features.clips.listing import read_clips
 
     columns = ["id", "path", "start", "end", "text", "video", "split", "label"]
-    if isinstance(source, Dataset) or (Path(source) / MANIFEST).is_file():
+    if isinstance(source, str | Path) and not (Path(source) / MANIFEST).is_file():
+        source = read_clips(Path(source))
+    if not isinstance(source, ClipList):
         table = as_dataset(source).samples.reindex(columns=columns)
     else:
-        clips = read_clips(Path(source)).clips
+        clips = source.clips
         if unreadable := [str(clip.path) for clip in clips if str(clip.path) != printable(str(clip.path))]:
             raise SourceError(f"these names have characters that are not UTF-8: {some(unreadable)}. Rename the files.")
         table = pd.DataFrame([[getattr(clip, name) for name in columns] for clip in clips], columns=columns)

@@ -130,13 +130,13 @@ class Rating:
 
     def _read(self, name: str, path: Path) -> Source:
         dataset = api.open_dataset(path) if (path / parts.MANIFEST).is_file() else None
-        clips = api.clips_to_rate(path if dataset is None else dataset).drop_duplicates("id").set_index("id")
+        listed = parts.read_clips(path) if dataset is None else parts.ClipList(())
+        clips = api.clips_to_rate(listed if dataset is None else dataset).drop_duplicates("id").set_index("id")
         modalities = MODALITIES if dataset is None else dataset.modalities
         shows = ["words"] if clips["text"].notna().any() else []
         files = [file for file in clips["path"].dropna().head(_LOOKED_AT) if self.file(path, file) is not None]
         shows += ["sound"] if files else []
         shows += ["pictures"] if any(has_pictures(file) for file in files) else []
-        listing, listed = ("", {}) if dataset is not None else _listed(path)
         return Source(
             name=name,
             path=path,
@@ -145,8 +145,8 @@ class Rating:
             modalities=tuple(name for name in MODALITIES if name in modalities and _SHOWN_BY[name] & {*shows}),
             ratings=self._journal(path),
             shows=tuple(shows),
-            listing=listing,
-            listed=listed,
+            listing="" if listed.table is None else listed.table.name,
+            listed=_given(listed),
         )
 
     def rescale(self, source: Source, label_range: tuple[float, float]) -> None:
@@ -182,15 +182,12 @@ class Rating:
         return api.save_rated_clips(source.ratings, source.path, file, listed_labels=listed_labels)
 
 
-def _listed(folder: Path) -> tuple[str, dict[str, int]]:
-    """Return the name of the table that lists the clips of a folder, and what it gives; empty if there is no table."""
-    table = parts.table_of_clips(folder)
-    if table is None:
-        return "", {}
-    clips = parts.read_clips(table).clips
+def _given(listed: parts.ClipList) -> dict[str, int]:
+    """Return the numbers of clips to which a table gives words, a label, or labels of modalities; none without one."""
+    clips = listed.clips if listed.table is not None else ()
     counts = Counter(name for clip in clips for name in clip.labels)
     counts |= {"words": sum(bool(clip.text) for clip in clips), CLIP: sum(clip.label is not None for clip in clips)}
-    return table.name, {name: number for name, number in counts.items() if number}
+    return {name: number for name, number in counts.items() if number}
 
 
 def _state_of(path: Path) -> object:
