@@ -154,12 +154,12 @@ def _is_input(path: Path) -> bool:
     return (path / MANIFEST).is_file() or holds_recordings(path)
 
 
-def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collection[str] = TABLES) -> None:
+def check_file(path: Path | None, inside: Path | None, force: bool, suffixes: Collection[str] = TABLES) -> None:
     """Check that writing ``path`` loses nothing.
 
     Args:
         path: the file; None passes.
-        inside: a run or data-set folder that must not contain it.
+        inside: a run or data-set folder that must not contain it; None: there is none.
         force: whether an existing file may be replaced.
         suffixes: the allowed endings.
 
@@ -170,8 +170,9 @@ def check_file(path: Path | None, inside: Path, force: bool, suffixes: Collectio
         return
     if path.suffix not in suffixes:
         raise OutputError(f"cannot tell the format of {path}: name a file that ends in {' or '.join(suffixes)}.")
-    from selfmm.runs.folder import refuse_inside
+    if inside is not None:
+        from selfmm.runs.folder import refuse_inside
 
-    refuse_inside(path, inside)
+        refuse_inside(path, inside)
     if path.exists() and not force:
         raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")

@@ -47,8 +47,12 @@ if TYPE_CHECKING:
     from selfmm.data.manifest import SPLITS as SPLITS
     from selfmm.data.manifest import TABLE as TABLE
     from selfmm.data.other_paths import RECORDINGS as RECORDINGS
+    from selfmm.data.ratings import CORRECTIONS as CORRECTIONS
     from selfmm.data.scales import LabelScale as LabelScale
+    from selfmm.data.scales import widened as widened
+    from selfmm.data.splits import shared_videos as shared_videos
     from selfmm.data.tables.cells import as_text as as_text
+    from selfmm.data.writer import WORDS as WORDS
     from selfmm.evaluation.metrics import DESCRIPTIONS as DESCRIPTIONS
     from selfmm.evaluation.metrics import HIGHER_IS_BETTER as HIGHER_IS_BETTER
     from selfmm.evaluation.metrics import scale_for as scale_for
@@ -87,7 +91,6 @@ if TYPE_CHECKING:
     from selfmm.explain.words import printable as printable
     from selfmm.features.clips.clip import ClipList as ClipList
     from selfmm.features.clips.listing import read_clips as read_clips
-    from selfmm.features.clips.listing import table_of_clips as table_of_clips
     from selfmm.features.media.recording import probe as probe
     from selfmm.features.media.recording import seconds_of as seconds_of
     from selfmm.features.streams import Transcript as Transcript

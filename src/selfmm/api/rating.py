@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmm.core.errors import ArgumentsError, MissingPackageError, OutputError, SourceError
+from selfmm.api.arguments import TABLES, check_file
+from selfmm.core.errors import ArgumentsError, MissingPackageError, SourceError
 from selfmm.core.messages import some
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
     from selfmm.annotation.journal import RatingJournal
     from selfmm.data.store import Dataset
-    from selfmm.features.clips.clip import Clip
-
-SHEETS = (".csv", ".parquet", ".xlsx", ".json")
+    from selfmm.features.clips.clip import Clip, ClipList
 
 
 def open_ratings(
@@ -94,13 +93,16 @@ def save_ratings(ratings: RatingJournal, out: str | Path, *, force: bool = False
     from selfmm.annotation.sheet import write_rating_sheet
 
     out = Path(out)
-    _check_file(out, SHEETS, force)
+    check_file(out, None, force, (*TABLES, ".json"))
     write_rating_sheet(out, ratings.ratings())
     return out
 
 
-def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
+def clips_to_rate(source: Dataset | ClipList | str | Path) -> pd.DataFrame:
     """Return the clips of a data set, a folder of recordings or a table of clips, in their order.
+
+    Args:
+        source: its path; or the open data set, or the list of the clips.
 
     Returns:
         A row per clip: ``id``, ``path``, ``start``, ``end`` (seconds; NaN: the whole file), ``text``, ``video``,
@@ -114,14 +116,17 @@ def clips_to_rate(source: Dataset | str | Path) -> pd.DataFrame:
 
     from selfmm.annotation.ratings import printable
     from selfmm.data.manifest import MANIFEST
-    from selfmm.data.store import Dataset, as_dataset
+    from selfmm.data.store import as_dataset
+    from selfmm.features.clips.clip import ClipList
     from selfmm.features.clips.listing import read_clips
 
     columns = ["id", "path", "start", "end", "text", "video", "split", "label"]
-    if isinstance(source, Dataset) or (Path(source) / MANIFEST).is_file():
+    if isinstance(source, str | Path) and not (Path(source) / MANIFEST).is_file():
+        source = read_clips(Path(source))
+    if not isinstance(source, ClipList):
         table = as_dataset(source).samples.reindex(columns=columns)
     else:
-        clips = read_clips(Path(source)).clips
+        clips = source.clips
         if unreadable := [str(clip.path) for clip in clips if str(clip.path) != printable(str(clip.path))]:
             raise SourceError(f"these names have characters that are not UTF-8: {some(unreadable)}. Rename the files.")
         table = pd.DataFrame([[getattr(clip, name) for name in columns] for clip in clips], columns=columns)
@@ -169,17 +174,10 @@ def save_rated_clips(
     from selfmm.features.clips.listing import read_clips
 
     out = Path(out)
-    _check_file(out, (".csv", ".parquet"), True)
+    check_file(out, None, True, (".csv", ".parquet"))
     clips, labels = read_clips(Path(source)).clips, m_labels(ratings.ratings())
     write_rated_table(out, clips, labels, listed_labels=listed_labels)
     return out
-
-
-def _check_file(path: Path, suffixes: Collection[str], force: bool) -> None:
-    if path.suffix not in suffixes:
-        raise OutputError(f"cannot tell the format of {path}: name a file that ends in {' or '.join(suffixes)}.")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists already. Choose another name, or pass `force=True` to replace it.")
 
 
 @dataclass(frozen=True)
@@ -228,8 +226,8 @@ def apply_ratings(
     from selfmm.data.store import as_dataset
 
     dataset, table = as_dataset(data), ratings.ratings()
-    labels = m_labels(table[table["id"].isin(set(dataset.samples["id"]))])
-    of_modalities = table[(table["modality"] != CLIP) & table["id"].isin(set(dataset.samples["id"]))]
+    table = table[table["id"].isin(set(dataset.samples["id"]))]
+    labels, of_modalities = m_labels(table), table[table["modality"] != CLIP]
     notes: list[str] = []
     if out is not None:
         dataset = rated_copy(

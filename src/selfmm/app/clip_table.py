@@ -176,18 +176,14 @@ def disagreement(labels: Mapping[str, Floats], count: int, label_range: tuple[fl
 
 def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]:
     """Return what is known to be wrong with each clip; empty if nothing is."""
-    samples, (low, high) = dataset.samples, dataset.manifest.label_range
+    samples, label_range = dataset.samples, dataset.manifest.label_range
     warnings = samples["warnings"].fillna("").astype(str).tolist() if "warnings" in samples else [""] * len(ids)
-    labels, slack = dataset.labels(), 1e-6 * (high - low)
-    splits_of = samples[samples["label"].notna()].groupby("video")["split"].nunique()
-    shared = set(splits_of.index[splits_of > 1])
+    labels, (lowest, highest) = dataset.labels(), parts.widened(label_range)
+    shared = parts.shared_videos(samples)
     counts = Counter(ids)
     unlabelled = np.isnan(labels) & (samples["split"] != "test").to_numpy() & bool(np.isfinite(labels).any())
     cases: list[tuple[Any, str]] = [
-        (
-            (labels < low - slack) | (labels > high + slack),
-            f"the label is outside {low:g} to {high:g}".replace("-", "−"),
-        ),
+        ((labels < lowest) | (labels > highest), f"the label is outside {scale_text(label_range)}"),
         (unlabelled, "it has no label, so training leaves it out"),
         (nothing, "it has no modality at all"),
         ([counts[name] > 1 for name in ids] if len(counts) < len(ids) else [], "another clip has the same id"),
@@ -197,6 +193,12 @@ def _warnings(dataset: api.Dataset, ids: list[str], nothing: Bools) -> list[str]
         for row in np.flatnonzero(at).tolist():
             warnings[row] = f"{warnings[row]}; {sentence}" if warnings[row] else sentence
     return warnings
+
+
+def scale_text(label_range: tuple[float, float]) -> str:
+    """Return a range of labels as text, such as ``−3 to 3``."""
+    low, high = label_range
+    return f"{low:g} to {high:g}".replace("-", "−")
 
 
 def _second(value: Any) -> float | None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from selfmm import api
+from selfmm.api import parts
+from selfmm.app.clip_table import scale_text
 
 
 @dataclass(frozen=True)
@@ -26,23 +28,27 @@ def to_fix(found: api.Inspection) -> Iterator[Sentence]:
     for file in found.damaged_files:
         yield Sentence(f"The file {file} has changed since it was written. Make the data set again, or copy it again.")
     if size := found.duplicated_ids.count:
-        yield Sentence(f"{_ids(size)} to more than one clip. Give each clip its own id.", "warnings=yes")
+        yield Sentence(
+            f"{parts.count(size, 'id')} {_verb(size, 'belongs', 'belong')} to more than one clip. Give each clip its "
+            "own id.",
+            "warnings=yes",
+        )
     if size := found.shared_videos.count:
         yield Sentence(
-            f"{_many(size, 'recording has', 'recordings have')} clips in two splits. The model then sees the same "
-            "speakers in training and in the test, so its results look too good. Keep each recording in one split.",
+            f"{parts.count(size, 'recording')} {_verb(size, 'has', 'have')} clips in two splits. The model then sees "
+            "the same speakers in training and in the test, so its results look too good. Keep each recording in one "
+            "split.",
             "warnings=yes",
         )
     if size := found.outside_range.count:
-        low, high = found.label_range
-        what = "has a label" if size == 1 else "have labels"
         yield Sentence(
-            f"{_clips(size)} {what} outside {_signed(low)} to {_signed(high)}. Correct them, or widen the range.",
+            f"{parts.clips(size, ('has a label', 'have labels'))} outside {scale_text(found.label_range)}. Correct "
+            "them, or widen the range.",
             "warnings=yes",
         )
     if size := found.empty_clips.count:
         yield Sentence(
-            f"{_clips(size)} {_verb(size, 'has', 'have')} no modality at all. Leave {_them(size)} out.", "warnings=yes"
+            f"{parts.clips(size, ('has', 'have'))} no modality at all. Leave {_them(size)} out.", "warnings=yes"
         )
     for name, split in found.splits.items():
         if not split.clips:
@@ -55,7 +61,7 @@ def to_fix(found: api.Inspection) -> Iterator[Sentence]:
         if size := modality.non_finite.count:
             first = ", ".join(modality.non_finite.first)
             yield Sentence(
-                f"{_clips(size)} {_verb(size, 'has', 'have')} numbers in {name} that are not finite ({first}). Extract "
+                f"{parts.clips(size, ('has', 'have'))} numbers in {name} that are not finite ({first}). Extract "
                 f"{_them(size)} again."
             )
 
@@ -73,33 +79,33 @@ def to_know(found: api.Inspection) -> Iterator[Sentence]:
         )
     if size := found.capitals.count:
         yield Sentence(
-            f"The text of {_clips(size)} is mostly capitals. Text models that distinguish capitals read it in lower "
-            "case."
+            f"The text of {parts.clips(size)} is mostly capitals. Text models that distinguish capitals read it in "
+            "lower case."
         )
     if size := found.foreign.count:
         yield Sentence(
-            f"{_clips(size)} may not be in English, the only language of the speech recogniser tiny.en. Extract "
+            f"{parts.clips(size)} may not be in English, the only language of the speech recogniser tiny.en. Extract "
             f"{_them(size)} again with the recogniser base.",
             "warnings=yes",
         )
     for name, modality in found.modalities.items():
         if size := modality.missing.count:
-            yield Sentence(f"{_clips(size)} {_verb(size, 'lacks', 'lack')} {name}.", f"missing={name}")
+            yield Sentence(f"{parts.clips(size, ('lacks', 'lack'))} {name}.", f"missing={name}")
         if modality.gaps:
             share = modality.gaps / modality.frames
             yield Sentence(f"In {share:.0%} of the frames of {name}, nothing could be measured, for example no face.")
         if modality.ranges is not None and (size := modality.ranges.off_scale.count):
             yield Sentence(
-                f"{_many(size, 'feature', 'features')} of {name} {_verb(size, 'has', 'have')} very large values, most "
+                f"{parts.count(size, 'feature')} of {name} {_verb(size, 'has', 'have')} very large values, most "
                 f"of all {modality.ranges.widest.name}. Training with the default settings standardises them."
             )
         if size := len(modality.constant_columns):
-            yield Sentence(f"{_many(size, 'feature', 'features')} of {name} never {_verb(size, 'changes', 'change')}.")
+            yield Sentence(f"{parts.count(size, 'feature')} of {name} never {_verb(size, 'changes', 'change')}.")
     for name, split in found.splits.items():
         if split.clips > split.unlabelled > 0:
             size = split.unlabelled
             yield Sentence(
-                f"{_clips(size)} of the split {name} {_verb(size, 'has', 'have')} no label.",
+                f"{parts.clips(size)} of the split {name} {_verb(size, 'has', 'have')} no label.",
                 f"split={name}&labelled=no",
             )
         if split.clips > split.unlabelled and not (split.negative and split.positive):
@@ -107,24 +113,8 @@ def to_know(found: api.Inspection) -> Iterator[Sentence]:
             yield Sentence(f"No clip of the split {name} is {side}.", f"split={name}")
 
 
-def _signed(value: float) -> str:
-    return f"{value:g}".replace("-", "−")
-
-
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} ({_clips(size)})" for name, size in counts.items())
-
-
-def _clips(size: int) -> str:
-    return _many(size, "clip", "clips")
-
-
-def _ids(size: int) -> str:
-    return _many(size, "id belongs", "ids belong")
-
-
-def _many(size: int, one: str, several: str) -> str:
-    return f"{size:,} {one if size == 1 else several}"
+    return ", ".join(f"{name} ({parts.clips(size)})" for name, size in counts.items())
 
 
 def _verb(size: int, one: str, several: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 from collections import Counter
@@ -111,9 +110,9 @@ class Rating:
         """
         path = self.workspace.source(name)
         with self._lock:
-            state, source = self._sources.get(name, (None, None))
-            if source is None or state != _state_of(path):
-                state = _state_of(path)  # before it is read: it may change in the meantime
+            state = _state_of(path)  # before it is read: it may change in the meantime
+            known, source = self._sources.get(name, (None, None))
+            if source is None or known != state:
                 source = self._read(name, path)
                 self._sources[name] = (state, source)
         return source
@@ -131,13 +130,13 @@ class Rating:
 
     def _read(self, name: str, path: Path) -> Source:
         dataset = api.open_dataset(path) if (path / parts.MANIFEST).is_file() else None
-        clips = api.clips_to_rate(path if dataset is None else dataset).drop_duplicates("id").set_index("id")
+        listed = parts.read_clips(path) if dataset is None else parts.ClipList(())
+        clips = api.clips_to_rate(listed if dataset is None else dataset).drop_duplicates("id").set_index("id")
         modalities = MODALITIES if dataset is None else dataset.modalities
         shows = ["words"] if clips["text"].notna().any() else []
         files = [file for file in clips["path"].dropna().head(_LOOKED_AT) if self.file(path, file) is not None]
         shows += ["sound"] if files else []
         shows += ["pictures"] if any(has_pictures(file) for file in files) else []
-        listing, listed = ("", {}) if dataset is not None else _listed(path)
         return Source(
             name=name,
             path=path,
@@ -146,8 +145,8 @@ class Rating:
             modalities=tuple(name for name in MODALITIES if name in modalities and _SHOWN_BY[name] & {*shows}),
             ratings=self._journal(path),
             shows=tuple(shows),
-            listing=listing,
-            listed=listed,
+            listing="" if listed.table is None else listed.table.name,
+            listed=_given(listed),
         )
 
     def rescale(self, source: Source, label_range: tuple[float, float]) -> None:
@@ -183,30 +182,12 @@ class Rating:
         return api.save_rated_clips(source.ratings, source.path, file, listed_labels=listed_labels)
 
 
-def _listed(folder: Path) -> tuple[str, dict[str, int]]:
-    """Return the name of the table that lists the clips of a folder, and what it gives; empty if there is no table."""
-    table = parts.table_of_clips(folder)
-    if table is None:
-        return "", {}
-    clips = parts.read_clips(table).clips
+def _given(listed: parts.ClipList) -> dict[str, int]:
+    """Return the numbers of clips to which a table gives words, a label, or labels of modalities; none without one."""
+    clips = listed.clips if listed.table is not None else ()
     counts = Counter(name for clip in clips for name in clip.labels)
     counts |= {"words": sum(bool(clip.text) for clip in clips), CLIP: sum(clip.label is not None for clip in clips)}
-    return table.name, {name: number for name, number in counts.items() if number}
-
-
-def write_problem(*folders: Path) -> str:
-    """Return why selfmm cannot make files in one of these folders, and what to do; an empty text if it can.
-
-    A folder that does not exist yet is made in the nearest one that does.
-    """
-    for folder in folders:
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
-        if not os.access(existing, os.W_OK | os.X_OK):
-            return (
-                f"selfmm may not write to the folder {existing.name}. Change its permissions, or start selfmm for a "
-                "copy of the folder in a place where you may write."
-            )
-    return ""
+    return {name: number for name, number in counts.items() if number}
 
 
 def _state_of(path: Path) -> object:

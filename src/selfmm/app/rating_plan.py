@@ -7,7 +7,8 @@ from typing import Any
 
 from selfmm.api import parts
 from selfmm.app.errors import RequestError
-from selfmm.app.rating import CLIP, Rating, Source, write_problem
+from selfmm.app.rating import CLIP, Rating, Source
+from selfmm.app.workspace import write_problem
 
 ENOUGH = 10
 """Clips with a label that a training needs at least."""
@@ -22,10 +23,10 @@ def plan(source: Source, listed_labels: bool = False) -> dict[str, Any]:
     """
     table = source.ratings.ratings()
     known = table[table["id"].isin(source.clips.index)]
-    clips = int(known[known["modality"] == CLIP]["id"].nunique())
+    rated = set(known[known["modality"] == CLIP]["id"])
     alone = known[known["modality"] != CLIP]
     had_label = source.clips["label"].notna() & (source.is_dataset or listed_labels)
-    labelled = len(set(known[known["modality"] == CLIP]["id"]) | set(source.clips.index[had_label]))
+    labelled = len(rated | set(source.clips.index[had_label]))
     problem = ""
     if not len(known):
         problem = "Nobody has rated a clip yet."
@@ -36,13 +37,13 @@ def plan(source: Source, listed_labels: bool = False) -> dict[str, Any]:
             f"learn from. Rate {parts.count(lack, 'more whole clip')}."
         )
     return {
-        "clips": clips,
+        "clips": len(rated),
         "alone": {name: int(group["id"].nunique()) for name, group in alone.groupby("modality")},
         "raters": int(known["rater"].nunique()),
         "labelled": labelled,
         "total": len(source.clips),
         "problem": problem,
-        "steps": _steps(source, clips, len(alone)),
+        "steps": _steps(source, len(rated), len(alone)),
         "expect": [*_expectations(labelled, len(alone)), *_advice(source)],
     }
 
@@ -105,14 +106,12 @@ def training(
     if recogniser not in ("tiny.en", "base", "none"):
         raise RequestError("The speech recogniser is tiny.en, base or none.")
     workspace = rating.workspace
-    title = source.title if source.path != workspace.root else workspace.root.name
-    parent = _parent(rating, source)
+    title, parent = source.title, _parent(rating, source)
     if problem := cannot_save(rating, source):
         raise RequestError(problem)
     run = parts.fresh(workspace.root / "runs" / f"{title}-rated")
     data, journal = source.path, str(source.ratings.path)
     commands: list[list[str]] = []
-    imports = [["labels", "{data}", "--import", journal]] if planned["alone"] else []
     if not source.is_dataset:
         data = parts.fresh(parent / f"{title}-rated")
         scale = ",".join(f"{edge:g}" for edge in source.ratings.label_range)
@@ -121,8 +120,8 @@ def training(
     elif planned["clips"]:
         data = parts.fresh(parent / f"{title}-rated")
         commands.append(["labels", str(source.path), "--import", journal, "--out", str(data), "--force"])
-        imports = []  # the copy has them already
-    commands += [[word.format(data=data) if word == "{data}" else word for word in command] for command in imports]
+    if planned["alone"] and not (source.is_dataset and planned["clips"]):  # a copy has them already
+        commands.append(["labels", str(data), "--import", journal])
     commands.append(["train", str(data), "--out", str(run), "--resume"])
     return commands, workspace.name_of(run) or ""
 

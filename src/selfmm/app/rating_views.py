@@ -12,9 +12,9 @@ from selfmm.api import parts
 from selfmm.app.rating import Source
 
 
-def counts_of(source: Source, rater: str = "") -> dict[str, Any]:
+def counts_of(ratings: api.RatingJournal, rater: str = "") -> dict[str, Any]:
     """Return how much all raters have done, and how much of each target one rater has done, with skipped clips."""
-    acts = source.ratings.acts()
+    acts = ratings.acts()
     rated = [act for act in acts if act.act == "rate"]
     mine = Counter(act.target for act in acts if act.rater == rater)
     return {"ratings": len(rated), "raters": sorted({act.rater for act in rated}), "done": dict(mine)}

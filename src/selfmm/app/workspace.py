@@ -74,7 +74,7 @@ class Workspace:
 
     def unwritable(self) -> str:
         """Return what does not work because the folder cannot be written, and what to do; empty if it can."""
-        if os.access(self.root, os.W_OK | os.X_OK):
+        if _is_writable(self.root):
             return ""
         return (
             f"The folder {self.root.name!r} cannot be written, so you cannot rate clips, make data sets or train in "
@@ -174,7 +174,26 @@ def run_version(run: str | Path) -> int:
 
 def dataset_version(path: Path) -> tuple[int, ...]:
     """Return numbers that change when a data set, or the ratings in it, change."""
-    return tuple(changed_at(path / name) for name in (parts.MANIFEST, parts.TABLE, "corrections.parquet"))
+    return tuple(changed_at(path / name) for name in (parts.MANIFEST, parts.TABLE, parts.CORRECTIONS))
+
+
+def write_problem(*folders: Path) -> str:
+    """Return why selfmm cannot make files in one of these folders, and what to do; an empty text if it can.
+
+    A folder that does not exist yet is made in the nearest one that does.
+    """
+    for folder in folders:
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        if not _is_writable(existing):
+            return (
+                f"selfmm may not write to the folder {existing.name}. Change its permissions, or start selfmm for a "
+                "copy of the folder in a place where you may write."
+            )
+    return ""
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _kind_of(files: list[str], folders: list[str]) -> Kind | None:

@@ -28,7 +28,7 @@ from selfmm.data.findings import (
     SplitReport,
 )
 from selfmm.data.manifest import SPLITS
-from selfmm.data.scales import LabelScale
+from selfmm.data.scales import LabelScale, widened
 from selfmm.data.splits import shared_videos
 from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
@@ -57,8 +57,8 @@ def inspect_dataset(dataset: Dataset, *, verify: bool = True, preset: str | Path
     low, high = dataset.manifest.label_range
     edges = np.linspace(low, high, BINS + 1)
     samples, labels = dataset.samples, dataset.labels()
-    slack = 1e-6 * (high - low)  # a float32 .8 is a little more than .8
-    outside = np.asarray((labels < low - slack) | (labels > high + slack))
+    lowest, highest = widened((low, high))
+    outside = np.asarray((labels < lowest) | (labels > highest))
     ids = samples["id"].astype(str)
     empty: npt.NDArray[np.bool_] = np.all([dataset.lengths(name) == 0 for name in dataset.modalities], axis=0)
     return Inspection(

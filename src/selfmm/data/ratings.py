@@ -30,6 +30,7 @@ from selfmm.core.errors import DatasetError
 from selfmm.core.files import atomic_file, explain
 from selfmm.core.messages import first_line, some
 from selfmm.data.altered_ids import altered
+from selfmm.data.scales import widened
 
 CORRECTIONS = "corrections.parquet"
 _NUMBERS = ("label", "weight")
@@ -90,8 +91,7 @@ def find_problems(
     if len(others):
         problems.append(f"there are labels of {some(list(others))}; the data set has {', '.join(modalities)}.")
     low, high = label_range
-    slack = 1e-6 * (high - low)  # a float32 .8 is a little more than .8
-    outside = table[~table["label"].between(low - slack, high + slack)]
+    outside = table[~table["label"].between(*widened(label_range))]
     if len(outside):
         named = [f"{row.label:g} ({row.modality} of {str(row.id)[:60]})" for row in outside.itertuples()]
         problems.append(f"labels are outside [{low:g}, {high:g}]: {some(named)}.")

@@ -41,6 +41,13 @@ class LabelScale:
         return cls(neutral, reach, max(1.0, reach / _LEARNABLE))
 
 
+def widened(label_range: tuple[float, float]) -> tuple[float, float]:
+    """Return a label range with room for rounding at both ends: a float32 .8 is a little more than .8."""
+    low, high = label_range
+    slack = 1e-6 * (high - low)
+    return low - slack, high + slack
+
+
 def default_range(labels: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the range to assume for labels: that of SIMS if none of at least ``_ENOUGH`` is beyond it, else that of
     MOSI, which is the starter's.

@@ -33,7 +33,6 @@ _SORTS = (
     ("-length", "most words"),
     ("-ratings", "most ratings"),
 )
-_WORDS = "words.parquet"
 _AROUND = 6  # clips of the same recording to show before and after
 
 
@@ -150,7 +149,7 @@ def _clip(table: ClipTable, row: int) -> dict[str, Any]:
 def _spoken(table: ClipTable, clip_id: str) -> list[tuple[str, float, float]]:
     """Return each word of a clip with its start and end in the clip, in seconds; nothing if they are not known."""
     try:
-        words = pd.read_parquet(table.dataset.path / _WORDS, filters=[("id", "==", clip_id)])
+        words = pd.read_parquet(table.dataset.path / parts.WORDS, filters=[("id", "==", clip_id)])
         times = words[["start", "end"]].to_numpy(dtype=np.float64).tolist()
         if not np.isfinite(times).all():
             return []

@@ -15,7 +15,7 @@ from selfmm.api import parts
 from selfmm.app.clip_media import recording_of
 from selfmm.app.clip_query import ClipQuery, Rows
 from selfmm.app.clip_runs import ClipRun
-from selfmm.app.clip_table import ClipTable, Floats, disagreement
+from selfmm.app.clip_table import ClipTable, Floats, disagreement, scale_text
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.findings import to_fix, to_know
 from selfmm.app.pages import answer, site_of
@@ -158,9 +158,8 @@ def summary(request: Request) -> Response:
 def facts(table: ClipTable) -> list[str]:
     """Return what a data set holds, in a few phrases."""
     dataset, labelled = table.dataset, int(np.isfinite(table.labels).sum())
-    low, high = dataset.manifest.label_range
-    size = f"{len(table):,} {'clip' if len(table) == 1 else 'clips'}"
-    phrases = [size, ", ".join(dataset.modalities), f"labels from {low:g} to {high:g}".replace("-", "−")]
+    scale = scale_text(dataset.manifest.label_range)
+    phrases = [parts.clips(len(table)), ", ".join(dataset.modalities), f"labels from {scale}"]
     if labelled < len(table):
         phrases.append(f"{labelled:,} labelled" if labelled else "no clip has a label yet")
     if dataset.manifest.language:

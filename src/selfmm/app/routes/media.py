@@ -65,7 +65,7 @@ def thumbnail(request: Request) -> Response:
     """Return a small picture of a clip, or a sign if it has none."""
     try:
         path, start, end = _place(request)
-        middle = None if start is None and end is None else ((start or 0.0) + end) / 2 if end is not None else start
+        middle = start if end is None else ((start or 0.0) + end) / 2
         picture = site_of(request).media.thumbnail(path, middle)
     except BusyError:
         raise

@@ -23,6 +23,7 @@ from selfmm.app.rating import Source
 from selfmm.app.rating_scores import proposed
 from selfmm.app.site import Site
 from selfmm.app.state import private_folder
+from selfmm.app.workspace import write_problem
 
 _MOST = 200  # disagreements in an answer, and acts or clips in a request
 _TYPES = {
@@ -40,13 +41,9 @@ def sources(request: Request) -> Response:
     rows = []
     for item in site.workspace.items("recordings", "dataset"):
         try:
-            journal = site.rating.journal(item.name)
-            acts = [act for act in journal.acts() if act.act == "rate"]
+            rows.append({"item": item, "problem": "", **views.counts_of(site.rating.journal(item.name))})
         except (api.SelfmmError, NotHereError, RequestError, OSError) as error:
-            rows.append({"item": item, "problem": str(error), "ratings": 0, "raters": []})
-            continue
-        raters = sorted({act.rater for act in acts})
-        rows.append({"item": item, "problem": "", "ratings": len(acts), "raters": raters})
+            rows.append({"item": item, "problem": str(error)})
     return page(request, "rate_home.html", rows=rows)
 
 
@@ -74,8 +71,8 @@ def about(request: Request) -> Response:
             "file": source.ratings.path.name,
             "listing": source.listing,
             "listed": source.listed,
-            "problem": screen.write_problem(source.ratings.path.parent),
-            **views.counts_of(source, request.query_params.get("rater", "")),
+            "problem": write_problem(source.ratings.path.parent),
+            **views.counts_of(source.ratings, request.query_params.get("rater", "")),
         }
     )
 

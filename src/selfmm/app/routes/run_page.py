@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from selfmm import api
 from selfmm.api import parts
+from selfmm.app.clip_table import scale_text
 from selfmm.app.errors import RequestError
 from selfmm.app.pages import page, path_part, site_of
 from selfmm.app.routes import explain, labels
@@ -60,7 +61,6 @@ def _overview(request: Request, site: Site, path: Path, run: Summary, common: di
     finished = run.state == "finished" or bool(run.seeds)
     info = folder.info()
     job = next((job for job in site.jobs.all() if job.out == run.name), None)
-    low, high = run.label_range
     rivals = [other.name for other in site.runs.all() if other.name != run.name and other.data == run.data]
     return page(
         request,
@@ -70,7 +70,7 @@ def _overview(request: Request, site: Site, path: Path, run: Summary, common: di
         finished=finished,
         job=job,
         about=_about(run, info),
-        range=f"{low:g} to {high:g}".replace("-", "−"),
+        range=scale_text(run.label_range),
         neutral=parts.LabelScale.of(run.label_range).neutral,
         modalities=list(info.modalities),
         command=_command(site, run, info, job),

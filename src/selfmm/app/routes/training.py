@@ -17,8 +17,8 @@ from selfmm import api
 from selfmm.api import parts
 from selfmm.app.errors import NotHereError, RequestError
 from selfmm.app.pages import answer, page, site_of, takes_json
-from selfmm.app.rating import write_problem
 from selfmm.app.site import Site
+from selfmm.app.workspace import write_problem
 
 MODELS = {
     "": "Choose for me: adapt for few rated clips, Self-MM for many",

@@ -3,10 +3,9 @@ import { ask, attempt, element, notify, parameters, poll, remember } from "./app
 import { showOverview, startTraining } from "./rate_overview.js";
 import { Queue } from "./rate_queue.js";
 import { Session } from "./rate_session.js";
-import { MODES, TARGETS } from "./rate_words.js";
+import { MODES, TARGETS, plural } from "./rate_words.js";
 
 const byId = (id) => document.getElementById(id);
-const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const { source, place } = byId("rate").dataset;
 const CHOICES = ["target", "mode", "order", "by", "propose", "seed", "most"];
 let about = null;
@@ -28,8 +27,11 @@ async function loadSetup() {
   const query = new URLSearchParams({ source, rater: byId("name").value.trim() });
   const by = byId("by").options.length ? byId("by").value : parameters().get("by");
   if (by) query.set("by", by);
-  about = await attempt(() => ask(`/v1/ratings?${query}`));
-  if (about) drawSetup();
+  const answer = await attempt(() => ask(`/v1/ratings?${query}`));
+  if (!answer) return;
+  about = answer;
+  byId("setup").inert = false;
+  drawSetup();
 }
 
 function drawSetup() {
@@ -111,11 +113,10 @@ async function score(run) {
   await poll(async () => {
     const job = await ask(`/v1/jobs/${begun.job}`).catch(() => null);
     if (!job) return false;
-    const over = !["waiting", "running"].includes(job.status);
     box.hidden = false;
-    if (!over) box.replaceChildren(`${run} is scoring the clips. To rate before they are ready, choose another order, and no proposals. `, element("progress", { "aria-label": "Scoring" }));
+    if (!job.over) box.replaceChildren(`${run} is scoring the clips. To rate before they are ready, choose another order, and no proposals. `, element("progress", { "aria-label": "Scoring" }));
     else if (job.status !== "finished") notify(`The scores could not be made. ${job.problem}`, "error");
-    return over;
+    return job.over;
   }, 1000);
   await loadSetup();
 }

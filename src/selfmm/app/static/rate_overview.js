@@ -1,9 +1,8 @@
 // The results of the ratings: how far the raters agree, where they disagree, and a training with the ratings.
 import { ask, attempt, element, figure, pathOf, poll } from "./app.js";
-import { NAMES, labelText, modeName } from "./rate_words.js";
+import { NAMES, labelText, modeName, plural } from "./rate_words.js";
 
 const byId = (id) => document.getElementById(id);
-const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
 let followed = ""; // the job that is shown
 let drawn = ""; // the summary that is shown; only another one is drawn, so that the focus stays where it is
@@ -170,19 +169,18 @@ async function follow(begun) {
     const job = await ask(`/v1/jobs/${begun.job}`).catch((error) => (error.status === 404 ? "gone" : null));
     if (job === "gone" || followed !== begun.job) return true;
     if (!job) return false;
-    const over = !["waiting", "running"].includes(job.status);
     const shown = [
       element("p", {}, `Training of ${job.created}: `, element("span", { class: `state ${job.status}` }, job.status), job.status === "running" ? ` step ${job.done + 1} of ${job.commands.length}` : ""),
-      over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "Progress of the training" }),
+      job.over ? null : element("progress", { max: job.commands.length, value: job.done + part(job.progress), "aria-label": "Progress of the training" }),
       job.problem ? element("p", { class: "problem" }, job.problem) : null,
       element(
         "p",
         { class: "row" },
         job.status === "finished" ? element("a", { class: "button primary", href: `/runs/${pathOf(begun.run)}` }, "Open the new run") : null,
-        element("a", { class: "button", href: `/jobs/${begun.job}` }, over ? "See what it printed" : "Follow it"),
+        element("a", { class: "button", href: `/jobs/${begun.job}` }, job.over ? "See what it printed" : "Follow it"),
       ),
     ];
     box.replaceChildren(...shown.filter(Boolean));
-    return over;
+    return job.over;
   }, 1000);
 }

@@ -1,7 +1,7 @@
 // A session of rating: the clips in order, the labels that the rater gave, undo, and what each clip shows.
 import { ask, element, remember } from "./app.js";
 import { Stage } from "./rate_stage.js";
-import { QUESTIONS, labelText, toneOf } from "./rate_words.js";
+import { QUESTIONS, labelText, neutralOf, toneOf } from "./rate_words.js";
 
 const AHEAD = 3; // clips that are fetched before they are needed
 const RETRY = 2000; // milliseconds until a clip is asked for again while the server does not answer
@@ -203,7 +203,7 @@ export class Session {
     const slider = byId("slider");
     [slider.min, slider.max] = range;
     slider.step = (range[1] - range[0]) / 60;
-    slider.value = current ?? (range[0] < 0 && range[1] > 0 ? 0 : (range[0] + range[1]) / 2);
+    slider.value = current ?? neutralOf(range);
     this.drawSlider();
     byId("undo").disabled = !this.history.length;
     byId("back").disabled = this.at <= 0;

@@ -27,6 +27,11 @@ export const MODES = {
 export const modeName = (mode) => MODES[mode]?.[0].toLowerCase() ?? mode;
 export const NAMES = { clip: "whole clip", text: "words", audio: "voice", vision: "face" };
 
+export const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+/** Return the neutral label of a scale. */
+export const neutralOf = ([low, high]) => (low < 0 && high > 0 ? 0 : (low + high) / 2);
+
 /** Return a label as short as possible: −2, +0.5, 0. */
 export function labelText(value, range) {
   const text = figure(value, range);
@@ -35,6 +40,6 @@ export function labelText(value, range) {
 
 /** Return the place of a value on its scale, from -1 (most negative) to 0 (neutral) to 1 (most positive). */
 export function toneOf(value, [low, high]) {
-  const neutral = low < 0 && high > 0 ? 0 : (low + high) / 2;
+  const neutral = neutralOf([low, high]);
   return value >= neutral ? (value - neutral) / (high - neutral) : (value - neutral) / (neutral - low);
 }

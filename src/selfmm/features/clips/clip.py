@@ -90,6 +90,7 @@ class ClipList:
         notes: possible mistakes, one sentence each.
         ratings: every rating of a table, also those of clips that cannot be used.
         unread: columns of numbers in a table without ratings that have no meaning here, and may be the ratings.
+        table: the table that lists the clips; None if they were found as files.
     """
 
     clips: tuple[Clip, ...]
@@ -97,3 +98,4 @@ class ClipList:
     notes: tuple[str, ...] = ()
     ratings: tuple[float, ...] = ()
     unread: tuple[str, ...] = ()
+    table: Path | None = None

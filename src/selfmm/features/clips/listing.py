@@ -46,17 +46,6 @@ def holds_recordings(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in TABLES and names_recordings(path)
 
 
-def table_of_clips(source: Path) -> Path | None:
-    """Return the table that lists the clips of a source: the source itself, or a table in the folder; None without one.
-
-    Raises:
-        SourceError: if a folder holds several such tables.
-    """
-    if not source.is_dir():
-        return source if source.suffix.lower() in TABLES and source.is_file() else None
-    return _table_in(source, source, Finder())[0]
-
-
 def read_clips(
     source: Path,
     *,
@@ -95,7 +84,7 @@ def read_clips(
         listed = read_clip_table(table, label_column, require_labels, media_root or table.parent, finder)
         if source.is_dir():
             notes += _not_listed(source, table, listed)
-        return replace(listed, notes=(*listed.notes, *notes))
+        return replace(listed, notes=(*listed.notes, *notes), table=table)
     if require_labels or label_column is not None:
         raise SourceError(
             f"{source} has no ratings: they must be in a table. Write a .csv with the columns path and label, one row "

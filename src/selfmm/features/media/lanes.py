@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from selfmm.features.streams import SOUND_RATE, Floats, Frame
 
+ROUNDING = 1e-3
+"""Seconds: the precision of time stamps in Matroska and WebM."""
 _JITTER = 0.04  # seconds; smaller deviations of time stamps are rounding, larger ones are gaps or overlaps
-_ROUNDING = 1e-3  # seconds; the precision of time stamps in Matroska and WebM
 _USUAL = 0.04  # seconds; how long a picture is shown if the file does not say
 _WINDOW = SOUND_RATE  # samples; long enough that left and right of a usual recording are never opposite in it
 _CANCELLED = 0.1  # share of the power of left and right that must remain in their sum
@@ -202,12 +203,11 @@ class PictureLane(Lane):
         self._image: npt.NDArray[np.uint8] | None = None  # the same as RGB
         self._turner = Turner(pixel_aspect(stream), longest_side)
         self._stays = float(1 / stream.average_rate) if stream.average_rate else _USUAL
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = _THREADS
+        decode_in_threads(stream)
 
     @property
     def until(self) -> float:
-        return self._until - _ROUNDING
+        return self._until - ROUNDING
 
     def finish(self) -> float:
         self.feed(None)
@@ -227,7 +227,7 @@ class PictureLane(Lane):
         time = self._until + self._stays if frame.time is None else frame.time - self._zero
         if self._shown is None:
             time = time if math.isfinite(time) else -self._zero  # a stream without any time stamp
-            self._place = max(math.floor((time + _ROUNDING) * self._rate + 1e-9), 0)
+            self._place = max(math.floor((time + ROUNDING) * self._rate + 1e-9), 0)
         elif time <= self._until:
             return  # two pictures for one time
         else:
@@ -235,13 +235,18 @@ class PictureLane(Lane):
         self._shown, self._image, self._until = frame, None, time
 
     def _show_until(self, time: float) -> None:
-        end = min(time - _ROUNDING, self._end)
+        end = min(time - ROUNDING, self._end)
         while self._place / self._rate < end - 1e-9:
             if self._image is None:
                 self._image = self._turner.upright(self._shown)
             self._frames.append(Frame(self._place / self._rate, self._image))
             self._place += 1
         self._until = time
+
+
+def decode_in_threads(stream: Any) -> None:
+    """Decode a stream of pictures in a few threads."""
+    stream.thread_type, stream.codec_context.thread_count = "AUTO", _THREADS
 
 
 def pixel_aspect(stream: Any) -> float:

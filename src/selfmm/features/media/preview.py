@@ -11,11 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmm.core.errors import MediaError
-from selfmm.features.media.lanes import Turner, pixel_aspect
+from selfmm.features.media.lanes import ROUNDING, Turner, decode_in_threads, pixel_aspect
 from selfmm.features.media.opening import choose_streams, declared_seconds, open_recording, origin, pyav
 
-_ROUNDING = 1e-3  # seconds; the precision of time stamps in Matroska and WebM
-_THREADS = 2
 _QUALITY = {"qmin": "3", "qmax": "6"}  # of 2 (best) to 31; 160 x 90 pixels take about 4 kB
 
 
@@ -56,7 +54,7 @@ def picture(path: str | Path, time: float | None = None, *, side: int) -> npt.ND
 
 def _frame(path: Path, container: Any, video: Any, time: float) -> Any:
     """Return the last picture that begins at ``time`` or before, else the first one after it."""
-    latest, until = None, origin(container) + time + _ROUNDING
+    latest, until = None, origin(container) + time + ROUNDING
     for frame in _pictures(path, container, video):
         if latest is not None and frame.time is not None and frame.time > until:
             break
@@ -71,7 +69,7 @@ def _pictures(path: Path, container: Any, video: Any) -> Iterator[Any]:
         MediaError: if all are damaged.
     """
     av, error, count = pyav(), None, 0
-    video.thread_type, video.codec_context.thread_count = "AUTO", _THREADS
+    decode_in_threads(video)
     try:
         for packet in container.demux(video):
             try:
