@@ -1,4 +1,4 @@
-"""BERT without padding: the words of all clips as one long list of rows.
+"""BERT and its relatives without padding: the words of all clips as one long list of rows.
 
 A padded batch spends most of its arithmetic on padding: in MOSI a sentence has 15 tokens, and the longest of 64 has 40.
 Here every linear layer reads only real words; only the attention itself, a few percent of the work, is padded. If only
@@ -7,8 +7,8 @@ the first token is used, the last layer computes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,8 @@ from torch.utils.checkpoint import checkpoint
 # With random numbers, that was .5 GB with a 6x384 encoder after 90 passes, and more with BERT-base.
 _ROWS_BF16 = 32
 
-# Their layers have the same parts under the same names. The tests compare with their own forward.
-_FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+# Their layers have the same parts, see `_Attention`. The tests compare with their own forward.
+_FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet")
 
 # Without cuDNN's, which makes a plan for each new shape: on an H100 that took 8 s in the first epochs of BERT-base.
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -34,7 +34,7 @@ def can_pack(model: nn.Module) -> bool:
     """Return whether this file supports a transformer."""
     config: Any = model.config
     absolute = getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
-    return config.model_type in _FAMILY and absolute and not config.is_decoder
+    return config.model_type in _FAMILY and absolute and not getattr(config, "is_decoder", False)
 
 
 class Layout:
@@ -111,7 +111,7 @@ def first_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = 
 def all_tokens(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
     """Return the last layer's tokens, (B, L, d) with zeros beyond the lengths; arguments as for ``first_tokens``."""
     layout, rows = _embed(model, ids, lengths)
-    return layout.whole(_through(model.encoder.layer, rows, layout, recompute))
+    return layout.whole(_all(model, rows, layout, recompute))
 
 
 def embeddings(model: Any, ids: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def first_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recomput
 def tokens_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
     """Return what ``all_tokens`` does, from the first layer's input (B, L, ``hidden_size``)."""
     layout = _layout(lengths, embedded.shape[1])
-    return layout.whole(_through(model.encoder.layer, layout.pack(embedded), layout, recompute))
+    return layout.whole(_all(model, layout.pack(embedded), layout, recompute))
 
 
 def all_layers(model: Any, ids: Tensor, lengths: Tensor, *, recompute: bool = False) -> Tensor:
@@ -164,55 +164,98 @@ def _projected(model: Any, values: Tensor) -> Tensor:
 
 def _first(model: Any, rows: Tensor, layout: Layout | Padded, recompute: bool) -> Tensor:
     *layers, last = model.encoder.layer
-    return _first_of_layer(last, _through(layers, rows, layout, recompute), layout)
+    mask = _mask(model, rows, layout)
+    return _first_of_layer(last, _through(layers, rows, layout, mask, recompute), layout, mask)
 
 
-def _through(layers: Iterable[Any], rows: Tensor, layout: Layout | Padded, recompute: bool) -> Tensor:
-    for layer in layers:
-        rows = (
-            checkpoint(_layer, layer, rows, layout, use_reentrant=False) if recompute else _layer(layer, rows, layout)
-        )
-    return rows
+def _all(model: Any, rows: Tensor, layout: Layout | Padded, recompute: bool) -> Tensor:
+    return _through(model.encoder.layer, rows, layout, _mask(model, rows, layout), recompute)
 
 
 def _each_layer(model: Any, rows: Tensor, layout: Layout | Padded, recompute: bool) -> Tensor:
-    states = [rows]
+    states, mask = [rows], _mask(model, rows, layout)
     for layer in model.encoder.layer:
-        states.append(_through([layer], states[-1], layout, recompute))
+        states.append(_through([layer], states[-1], layout, mask, recompute))
     return torch.cat(states, dim=1)
 
 
-def _layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:
-    attention = layer.attention.self
-    heads, chance = attention.num_attention_heads, _dropout(attention)
-    query, key, value = (layout.pad(part(rows), heads) for part in (attention.query, attention.key, attention.value))
-    attended = _attend(query, key, value, layout.mask, chance)
-    return _rest(layer, layout.pack(attended.transpose(1, 2).flatten(2)), rows)
+def _mask(model: Any, rows: Tensor, layout: Layout | Padded) -> Tensor | None:
+    """What all layers add to the scores of attention, or where they may look; broadcasts to (B, heads, L, L)."""
+    if not hasattr(model.encoder, "compute_position_bias"):
+        return layout.mask
+    bias: Tensor = model.encoder.compute_position_bias(rows.new_empty(1, layout.shape[1]))
+    return bias if layout.mask is None else bias.masked_fill(~layout.mask, -torch.inf)
 
 
-def _first_of_layer(layer: Any, rows: Tensor, layout: Layout | Padded) -> Tensor:
+def _through(
+    layers: Iterable[Any], rows: Tensor, layout: Layout | Padded, mask: Tensor | None, recompute: bool
+) -> Tensor:
+    for layer in layers:
+        if recompute:
+            rows = checkpoint(_layer, layer, rows, layout, mask, use_reentrant=False)
+        else:
+            rows = _layer(layer, rows, layout, mask)
+    return rows
+
+
+class _Attention(NamedTuple):
+    """The parts of a layer's attention, wherever its family keeps them.
+
+    Attributes:
+        query, key, value: linear maps of rows (T, d).
+        dropout: of the weights.
+        output: maps what was attended and the layer's input, (T, d) each, to (T, d).
+    """
+
+    query: nn.Module
+    key: nn.Module
+    value: nn.Module
+    heads: int
+    dropout: nn.Dropout
+    output: Callable[[Tensor, Tensor], Tensor]
+
+    @classmethod
+    def of(cls, layer: Any) -> _Attention:
+        whole = layer.attention
+        if not hasattr(whole, "attn"):
+            part = whole.self
+            return cls(part.query, part.key, part.value, part.num_attention_heads, part.dropout, whole.output)
+        part = whole.attn
+
+        def output(attended: Tensor, rows: Tensor) -> Tensor:
+            mixed: Tensor = whole.LayerNorm(whole.dropout(part.o(attended)) + rows)
+            return mixed
+
+        return cls(part.q, part.k, part.v, part.num_attention_heads, part.dropout, output)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        chance = self.dropout.p if self.dropout.training else 0.0
+        if mask is not None and mask.is_floating_point():
+            mask = mask.to(query.dtype)
+        if query.device.type != "cuda":
+            return F.scaled_dot_product_attention(query, key, value, mask, chance)
+        with sdpa_kernel(_ATTENTION):
+            return F.scaled_dot_product_attention(query, key, value, mask, chance)
+
+
+def _layer(layer: Any, rows: Tensor, layout: Layout | Padded, mask: Tensor | None) -> Tensor:
+    own = _Attention.of(layer)
+    query, key, value = (layout.pad(part(rows), own.heads) for part in (own.query, own.key, own.value))
+    attended = own.attend(query, key, value, mask)
+    return _rest(layer, own, layout.pack(attended.transpose(1, 2).flatten(2)), rows)
+
+
+def _first_of_layer(layer: Any, rows: Tensor, layout: Layout | Padded, mask: Tensor | None) -> Tensor:
     """The output of ``_layer`` at the first tokens, (B, d)."""
-    attention = layer.attention.self
-    heads, chance = attention.num_attention_heads, _dropout(attention)
+    own = _Attention.of(layer)
     first = rows[layout.starts]
-    key, value = (layout.pad(part(rows), heads) for part in (attention.key, attention.value))
-    query = attention.query(first).view(len(first), heads, 1, -1)
-    attended = _attend(query, key, value, layout.mask, chance)
-    return _rest(layer, attended.flatten(1), first)
+    key, value = (layout.pad(part(rows), own.heads) for part in (own.key, own.value))
+    query = own.query(first).view(len(first), own.heads, 1, -1)
+    attended = own.attend(query, key, value, None if mask is None else mask[:, :, :1])
+    return _rest(layer, own, attended.flatten(1), first)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, chance: float) -> Tensor:
-    if query.device.type != "cuda":
-        return F.scaled_dot_product_attention(query, key, value, mask, chance)
-    with sdpa_kernel(_ATTENTION):
-        return F.scaled_dot_product_attention(query, key, value, mask, chance)
-
-
-def _rest(layer: Any, attended: Tensor, rows: Tensor) -> Tensor:
-    rows = layer.attention.output(attended, rows)
+def _rest(layer: Any, own: _Attention, attended: Tensor, rows: Tensor) -> Tensor:
+    rows = own.output(attended, rows)
     out: Tensor = layer.output(layer.intermediate(rows), rows)
     return out
-
-
-def _dropout(attention: Any) -> float:
-    return float(attention.dropout.p) if attention.training else 0.0
