@@ -20,6 +20,7 @@ from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.messages import first_line
 from selfmm.core.pretrained import load_named, load_transformer, quiet, why_offline
 from selfmm.data.blank import is_blank
+from selfmm.models.context import with_context
 from selfmm.models.encoder_check import EncoderCheck, most_tokens
 from selfmm.models.encoders import Encoder
 from selfmm.models.four_bit import read_four_bit
@@ -61,9 +62,23 @@ class Pretrained:
         self.tokenizer.save_pretrained(folder)
         self.rules.save(folder)
 
-    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
-        """Return the token ids of each text, read by the rules; see :func:`tokenise`."""
-        return tokenise(self.tokenizer, [self.rules.prepared(text) for text in texts], max_tokens)
+    def tokenise(
+        self, texts: Sequence[str], max_tokens: int, earlier: Sequence[Sequence[str]] | None = None
+    ) -> list[npt.NDArray[np.int64]]:
+        """Return the token ids of each text, read by the rules; see :func:`tokenise`.
+
+        Args:
+            earlier: the texts before each text, in order. Their tokens come first, ``max_tokens`` at most, of which the
+                far past is cut; see :func:`selfmm.models.context.with_context`. None: read no context.
+
+        Raises:
+            SettingsError: if the tokenizer does not separate two texts.
+        """
+        own = tokenise(self.tokenizer, [self.rules.prepared(text) for text in texts], max_tokens)
+        if earlier is None:
+            return own
+        contexts = [" ".join(map(self.rules.prepared, before)) for before in earlier]
+        return with_context(self.tokenizer, contexts, own, max_tokens, most_tokens(self.model))
 
     def words_of_tokens(self, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
         """Return the number of each token's word, for the tokens of ``self.tokenise``; see :func:`words_of_tokens`."""

@@ -1,0 +1,99 @@
+"""Token ids of a clip's words after the words before it in its recording, as a tokenizer joins two texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmm.core.errors import SettingsError
+
+_Ids = npt.NDArray[np.int64]
+_WORD = "a"
+_ENDLESS = 2**31  # tokens
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How a tokenizer joins two texts: special tokens, the first text, ``between``, the second text, special tokens.
+
+    Attributes:
+        before: number of special tokens before a text; other words that the tokenizer puts there are among them.
+        between: ids of the special tokens between two texts, at least one.
+    """
+
+    before: int
+    between: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> Pair:
+        """Find it out by joining two words.
+
+        A tokenizer that is not made for two texts separates them by the tokens with which it ends a text.
+
+        Raises:
+            SettingsError: if it has no such tokens.
+        """
+        [bare] = _ids(tokenizer, [_WORD])
+        single, pair = list(tokenizer(_WORD)["input_ids"]), list(tokenizer(_WORD, _WORD)["input_ids"])
+        places = range(len(single) - len(bare) + 1)
+        before = next((place for place in places if single[place : place + len(bare)] == bare), len(single))
+        after = single[before + len(bare) :]
+        between = pair[before + len(bare) : len(pair) - len(bare) - len(after)]
+        if between and pair == [*single[:before], *bare, *between, *bare, *after]:
+            return cls(before, tuple(between))
+        if after:
+            return cls(before, tuple(after))
+        raise SettingsError(
+            [
+                "text.context: the tokenizer of this text encoder does not mark where a text ends, so the words of a "
+                "clip could not be told from those before it; use text.context=0, or an encoder like minilm, mpnet or "
+                "e5"
+            ]
+        )
+
+    def join(self, context: Sequence[int], own: _Ids, most: int) -> _Ids:
+        """Return the ids of a clip with those of its context before them.
+
+        Args:
+            context: ids of the words before, without special tokens; the first ones are cut if there are too many.
+            own: ids of the clip's words, with special tokens; if there are none, the result has none either.
+            most: the largest number of ids in the result.
+        """
+        room = most - len(own) - len(self.between)
+        if not len(own) or not context or room < 1:
+            return own
+        return np.concatenate([own[: self.before], context[-room:], self.between, own[self.before :]]).astype(np.int64)
+
+
+def with_context(
+    tokenizer: Any, contexts: Sequence[str], own: Sequence[_Ids], most: int, limit: int | None
+) -> list[_Ids]:
+    """Return the token ids of clips, each after those of the words before it.
+
+    Args:
+        contexts: the words before each clip; they may be empty.
+        own: ids of each clip, with special tokens.
+        most: number of tokens to which a context is cut, from the far past.
+        limit: number of tokens that the encoder reads; None: any.
+
+    Raises:
+        SettingsError: if the tokenizer does not separate two texts by special tokens.
+    """
+    pair = Pair.of(tokenizer)
+    joined = []
+    for context, ids in zip(_ids(tokenizer, contexts), own, strict=True):
+        longest = len(ids) + len(pair.between) + most
+        joined.append(pair.join(context[-most:], ids, longest if limit is None else min(longest, limit)))
+    return joined
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of texts, whole and without special tokens."""
+    if not texts:
+        return []
+    encoded = tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=_ENDLESS, padding=False)
+    return list(encoded["input_ids"])
