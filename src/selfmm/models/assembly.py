@@ -25,6 +25,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.base import Model, Score
+from selfmm.models.context import Pair
 from selfmm.models.encoder_check import vocabulary_size
 from selfmm.models.encoders import Standardised
 from selfmm.models.frozen import encode_once
@@ -261,6 +262,8 @@ def build_model(
     for part in model.modules():
         if isinstance(part, Score):
             part.neutral, part.unit = labels.neutral, labels.unit
+        if isinstance(part, TransformerEncoder) and pretrained is not None and settings.text.context:
+            part.pair = Pair.of(pretrained.tokenizer)
     return model
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from selfmm.core.errors import SettingsError
 
@@ -23,10 +25,12 @@ class Pair:
     Attributes:
         before: number of special tokens before a text; other words that the tokenizer puts there are among them.
         between: ids of the special tokens between two texts, at least one.
+        after: number of special tokens after a text.
     """
 
     before: int
     between: tuple[int, ...]
+    after: int
 
     @classmethod
     def of(cls, tokenizer: Any) -> Pair:
@@ -44,9 +48,9 @@ class Pair:
         after = single[before + len(bare) :]
         between = pair[before + len(bare) : len(pair) - len(bare) - len(after)]
         if between and pair == [*single[:before], *bare, *between, *bare, *after]:
-            return cls(before, tuple(between))
+            return cls(before, tuple(between), len(after))
         if after:
-            return cls(before, tuple(after))
+            return cls(before, tuple(after), len(after))
         raise SettingsError(
             [
                 "text.context: the tokenizer of this text encoder does not mark where a text ends, so the words of a "
@@ -55,18 +59,35 @@ class Pair:
             ]
         )
 
-    def join(self, context: Sequence[int], own: _Ids, most: int) -> _Ids:
+    def join(self, context: Sequence[int], own: _Ids, limit: int | None) -> _Ids:
         """Return the ids of a clip with those of its context before them.
 
         Args:
             context: ids of the words before, without special tokens; the first ones are cut if there are too many.
             own: ids of the clip's words, with special tokens; if there are none, the result has none either.
-            most: the largest number of ids in the result.
+            limit: the largest number of ids in the result, if ``own`` has fewer; None: any.
         """
-        room = most - len(own) - len(self.between)
+        first, words, last = np.split(own, [self.before, max(self.before, len(own) - self.after)])
+        words = words[~np.isin(words, self.between)]  # some tokenizers read these tokens in a text that spells them
+        room = len(context) if limit is None else limit - len(own) - len(self.between)
         if not len(own) or not context or room < 1:
-            return own
-        return np.concatenate([own[: self.before], context[-room:], self.between, own[self.before :]]).astype(np.int64)
+            return np.concatenate([first, words, last])
+        return np.concatenate([first, context[-room:], self.between, words, last]).astype(np.int64)
+
+    def own(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return which tokens would be there without context: those of the clip's words, and the ones around a text.
+
+        Args:
+            ids: (B, L) int64 of :meth:`join`, padded.
+            lengths: (B,) int64, at least 1 each.
+
+        Returns:
+            (B, L) bool.
+        """
+        places = torch.arange(ids.shape[1], device=ids.device)
+        ends = (ids == self.between[-1]) & (places >= self.before) & (places < (lengths - self.after)[:, None])
+        start = torch.where(ends, places + 1, 0).amax(dim=1, keepdim=True)
+        return (places < lengths[:, None]) & ((places >= start) | (places < self.before))
 
 
 def with_context(
@@ -84,11 +105,8 @@ def with_context(
         SettingsError: if the tokenizer does not separate two texts by special tokens.
     """
     pair = Pair.of(tokenizer)
-    joined = []
-    for context, ids in zip(_ids(tokenizer, contexts), own, strict=True):
-        longest = len(ids) + len(pair.between) + most
-        joined.append(pair.join(context[-most:], ids, longest if limit is None else min(longest, limit)))
-    return joined
+    pairs = zip(_ids(tokenizer, contexts), own, strict=True)
+    return [pair.join(context[-most:], ids, limit) for context, ids in pairs]
 
 
 def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
