@@ -37,8 +37,10 @@ quickstart: $(VENV)/.weights
 	$(BIN)/selfmm quickstart
 
 starter: $(VENV)/.weights
-	$(BIN)/python -m selfmm.starter
-	$(BIN)/python -m selfmm.starter --encoder minilm
+	rm -rf build/starter build/starter_minilm
+	$(BIN)/selfmm starter --out build/starter
+	$(BIN)/selfmm starter --encoder minilm --out build/starter_minilm
+	cp -r build/starter build/starter_minilm src/selfmm/runs/
 
 screenshots: $(VENV)/.dev $(VENV)/.weights
 	$(BIN)/python tests/app/screenshots.py

@@ -95,6 +95,38 @@ def test_an_untrained_model_scores_words_as_the_starter(
         assert before.unimodal["text"][words] == pytest.approx(expected[words], abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def words(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> SentimentModel:
+    """A run that reads words alone, as `selfmm starter --finetune` makes; not to be changed."""
+    how = [*QUICK, "modalities=text", "labels.source=none", "fusion.projection=32", "training.max_epochs=1"]
+    out = tmp_path_factory.mktemp("words") / "run"
+    return selfmm.train(planted, model="lf_dnn", text_encoder=tiny_encoder, overrides=how, out=out)
+
+
+@pytest.mark.parametrize("model", ["self_mm", "lf_dnn"])
+def test_an_untrained_model_scores_words_as_a_run_on_words_alone(
+    model: str, words: SentimentModel, planted: Dataset
+) -> None:
+    settings = settings_from(words.folder.path, planted, f"model={model}")
+    before, expected = scores_before(planted, settings), words.predictions["score"].to_numpy()
+    known = planted.lengths("text") > 0
+    assert before.fusion[known] == pytest.approx(expected[known], abs=1e-4)
+    if model == "self_mm":
+        assert before.unimodal["text"][known] == pytest.approx(expected[known], abs=1e-4)
+    _, start = assemble_started(planted, settings)
+    assert start is not None
+    assert "Its score of the words was put into: " in start_note(start)
+
+
+def test_heads_that_are_too_small_for_a_score_of_words_begin_with_new_weights(
+    words: SentimentModel, planted: Dataset
+) -> None:
+    _, start = assemble_started(planted, settings_from(words.folder.path, planted, "fusion.extra_layer=false"))
+    assert start is not None
+    assert start.linear == ()
+    assert {"heads.text", "fusion"} <= set(start.afresh)
+
+
 def test_the_starter_itself_scores_on(planted: Dataset) -> None:
     if find("e5") is None:
         pytest.skip("the text encoder e5 is not on this machine: selfmm weights get e5")

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from selfmm.api.training import models as models
     from selfmm.api.training import recipe as recipe
     from selfmm.api.training import settings as settings
+    from selfmm.api.training import starter as starter
     from selfmm.api.training import train as train
     from selfmm.api.training import train_seeds as train_seeds
     from selfmm.config.recipe import Recipe as Recipe

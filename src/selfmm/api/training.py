@@ -1,4 +1,4 @@
-"""Train one run, or one for each of several seeds; list the settings and models."""
+"""Train one run, or one for each of several seeds; make a starter; list the settings and models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmm.api.arguments import setting_values
+from selfmm.core.errors import ArgumentsError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,6 +149,53 @@ def train_seeds(
             )
     _note_what_is_missing_later(dataset, listener)
     return run_seeds(dataset, chosen, numbers, folder, resume=resume, jobs=jobs, listener=listener)
+
+
+def starter(
+    *,
+    finetune: bool = False,
+    encoder: str = "e5",
+    archive: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    listener: Listener | None = None,
+) -> SentimentModel:
+    """Make a run of texts that people rated: see docs/starter.md.
+
+    Args:
+        finetune: train the text encoder on them, for :func:`train` to begin from: an ordinary run that reads words.
+            Otherwise fit a regression to the encoder as it is, and so make again the starter that comes with selfmm.
+        encoder: hub name, local folder, or ``minilm``, ``mpnet`` or ``e5``; without ``finetune``, ``e5`` or ``minilm``.
+        archive: the source archive of vadersentiment 3.3.2, which holds the texts; default: pip downloads it.
+        overrides, seed, resume, listener: see :func:`train`; only with ``finetune``.
+        out: the run folder; default ``runs/starter-<encoder>``.
+
+    Raises:
+        SourceError: if pip cannot download the archive, or ``archive`` is another file.
+        SettingsError, DatasetError, TrainingError, WeightsError, OutputError, RunError: the message says what to do.
+    """
+    from selfmm.core.files import safe_name
+    from selfmm.recordings.model import SentimentModel
+
+    folder = Path("runs") / f"starter-{safe_name(Path(encoder).name)}" if out is None else Path(out)
+    if not resume and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise OutputError(f"{folder} exists already. Choose another `out=...`.")
+    if finetune:
+        from selfmm.starter.finetune import rated_dataset, recipe_for
+
+        texts, how = rated_dataset(archive), [*recipe_for(encoder), *overrides]
+        return train(
+            texts, text_encoder=encoder, overrides=how, seed=seed, out=folder, resume=resume, listener=listener
+        )
+    if overrides or seed is not None or resume:
+        raise ArgumentsError(["`overrides=...`, `seed=...` and `resume=True` are for a training: `finetune=True`"])
+    from selfmm.starter.fit import make
+    from selfmm.starter.texts import rated_texts
+
+    make(rated_texts(archive), folder, encoder)
+    return SentimentModel.load(folder)
 
 
 def _leaves_model_open(

@@ -15,7 +15,7 @@ from selfmm.cli.output import interruptible, speaks
 
 
 def register(app: typer.Typer) -> None:
-    options.register(app, "Train", train=train, tune=tune, models=models, settings=settings)
+    options.register(app, "Train", train=train, starter=starter, tune=tune, models=models, settings=settings)
 
 
 def train(
@@ -117,6 +117,46 @@ def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) ->
     if result.failed:
         missing = ", ".join(map(str, result.failed))
         raise api.TrainingError(f"no result for seed {missing}; continue with the same command and --resume.")
+
+
+def starter(
+    finetune: Annotated[
+        bool, typer.Option("--finetune", help="Train the text encoder on the texts, for `train --start`.")
+    ] = False,
+    encoder: Annotated[str, typer.Option(help="e5, minilm, mpnet, a hub name or a local folder.")] = "e5",
+    archive: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The source archive of vadersentiment 3.3.2; default: pip downloads it."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --finetune: seed of everything random.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder; default: runs/starter-<encoder>.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted --finetune.")] = False,
+    overrides: options.Overrides = None,
+) -> None:
+    """Make a run of 23,703 rated texts, which pip downloads (2.5 MB): with --finetune, one for `train --start`.
+
+    It trains a text encoder on them. Without --finetune, it fits the starter that comes with selfmm again.
+    """
+    from rich.console import Console
+
+    from selfmm.cli.progress import watch_training
+    from selfmm.cli.show_results import run_summary
+
+    console = Console()
+    with interruptible(None if finetune else "continue with the same command"), watch_training(console) as listener:
+        model = api.starter(
+            finetune=finetune,
+            encoder=encoder,
+            archive=archive,
+            overrides=overrides or (),
+            seed=seed,
+            out=out,
+            resume=resume,
+            listener=listener,
+        )
+    console.print(run_summary(model) if finetune else model.info.about)
 
 
 def tune(

@@ -81,6 +81,13 @@ class TextSettings(_Branch):
     finetune: bool = Field(True, description="train the text encoder too")
     recompute: bool = Field(False, description="recompute layers for the gradient: less memory, more time")
     max_tokens: int = Field(128, ge=3, description="number of tokens to which longer texts are cut")
+    context: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="number of earlier clips of the same recording whose words are read before those of the clip, cut "
+        "to the last max_tokens tokens; training takes longer, with the number of tokens",
+    )
     projection_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the projection")
     lr: float = Field(5e-5, gt=0, description="learning rate of this encoder")
     weight_decay: float = Field(0.001, ge=0, description="weight decay, except for biases and LayerNorms")

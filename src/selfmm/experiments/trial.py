@@ -131,7 +131,7 @@ class TrialTrainer:
         if text.finetune:
             return None
         reads_tokens = find_model(assembly.settings.model).reads_tokens
-        key = (text.encoder, text.pooling, text.layer, text.capitals, text.max_tokens, reads_tokens)
+        key = (text.encoder, text.pooling, text.layer, text.capitals, text.max_tokens, text.context, reads_tokens)
         if key not in self._encoded:
             self._encoded[key] = assembly.encode_text(self.dataset)
         return self._encoded[key]

@@ -98,17 +98,24 @@ class Inputs:
 
     @classmethod
     def _of_tokens(cls, ids: Tensor, encoder: TransformerEncoder, tokenizer: Any) -> Inputs:
-        """Return inputs with a baseline of padding instead of words; special tokens stay, since every text has them."""
+        """Return inputs with a baseline of padding instead of the clip's words.
+
+        Special tokens stay, since every text has them, and so does the context: the clip is explained, not the words
+        before it.
+        """
         embedding: nn.Embedding = encoder.model.get_input_embeddings()  # type: ignore[operator]
-        is_special = torch.tensor(special_places(tokenizer, ids.tolist()), device=ids.device)
+        own = encoder.own(ids[None], torch.tensor([len(ids)], device=ids.device))
+        stays = torch.tensor(special_places(tokenizer, ids.tolist()), device=ids.device)
+        if own is not None:
+            stays |= ~own[0]
         blank = embedding(torch.full_like(ids, blank_id(tokenizer)))
         words = embedding(ids)
 
         def encode(path: Tensor) -> Tensor:
             mask = torch.ones(path.shape[:2], dtype=torch.long, device=path.device)
-            return encoder.plain(mask.sum(dim=1), inputs_embeds=path, attention_mask=mask).float()
+            return encoder.plain(mask.sum(dim=1), own, inputs_embeds=path, attention_mask=mask).float()
 
-        return cls(words, words.where(is_special[:, None], blank), encode)
+        return cls(words, words.where(stays[:, None], blank), encode)
 
     @classmethod
     def _of_frames(cls, frames: Tensor, encoder: Standardised) -> Inputs:

@@ -18,12 +18,14 @@ from selfmm.core.weights import cache_folder
 from selfmm.data.alignment import on_one_axis
 from selfmm.data.batches import BatchMaker, frame_statistics
 from selfmm.data.centring import LEAST, centre_of, shifts, video_means
+from selfmm.data.context import earlier_texts
 from selfmm.data.manifest import TEXT, Modality
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.models import find_model
 from selfmm.models.base import Model, Score
+from selfmm.models.context import Pair
 from selfmm.models.encoder_check import vocabulary_size
 from selfmm.models.encoders import Standardised
 from selfmm.models.frozen import encode_once
@@ -76,9 +78,9 @@ class Assembly:
         moved: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> BatchMaker:
         texts, tokens = self._texts(dataset, rows), None
+        limit, count = self.settings.text.max_tokens, self.settings.text.context
         if texts is not None and self.pretrained is not None and TEXT not in replaced:
-            tokens = self.pretrained.tokenise(texts, self.settings.text.max_tokens)
-        limit = self.settings.text.max_tokens
+            tokens = self.pretrained.tokenise(texts, limit, earlier_texts(dataset, rows, count) if count else None)
         return BatchMaker(dataset, rows, modalities, tokens=tokens, max_tokens=limit, replaced=replaced, shifts=moved)
 
     @property
@@ -105,6 +107,11 @@ class Assembly:
             return None
         if stored.kind == "text":
             return dataset.samples[TEXT].fillna("").iloc[rows].tolist()
+        if self.settings.text.context:
+            raise DatasetError(
+                f"the model reads the words before each clip (text.context = {self.settings.text.context}), but the "
+                f"text of {dataset.title} is token ids. Import the raw text."
+            )
         check_vocabulary(dataset, rows, self.pretrained)
         return None
 
@@ -255,6 +262,8 @@ def build_model(
     for part in model.modules():
         if isinstance(part, Score):
             part.neutral, part.unit = labels.neutral, labels.unit
+        if isinstance(part, TransformerEncoder) and pretrained is not None and settings.text.context:
+            part.pair = Pair.of(pretrained.tokenizer)
     return model
 
 
@@ -277,8 +286,26 @@ def check_needs(model: type[Model], modalities: Mapping[str, Modality], settings
             f"{name} works inside the text encoder, so it needs words or token ids, but the text of these data is "
             "already features; import the raw text, or choose another model"
         )
+    if settings.text.context and TEXT in modalities:
+        problems += _why_no_context(model, modalities[TEXT], settings)
     if problems:
         raise SettingsError(problems)
+
+
+def _why_no_context(model: type[Model], text: Modality, settings: Settings) -> list[str]:
+    """Return why ``model`` cannot read the words before a clip; empty if it can."""
+    asked = f"text.context = {settings.text.context}"
+    if text.kind != "text":
+        return [
+            f"{asked}: the text of these data is {'token ids' if text.kind == 'tokens' else 'features'}, and words are "
+            "needed to read those before a clip; import the raw text, or use text.context=0"
+        ]
+    if model.reads_tokens or model.needs.aligned or model.needs.inside:
+        return [
+            f"{asked}: {settings.model_name} reads the text token by token, so it would take the words before a clip "
+            "for the clip's own; use a model that makes one vector of a text, such as self_mm, or text.context=0"
+        ]
+    return []
 
 
 def _check_fit(dataset: Dataset, modalities: Mapping[str, Modality]) -> None:

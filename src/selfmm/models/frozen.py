@@ -35,6 +35,7 @@ def encode_once(encoder: TransformerEncoder, clips: BatchMaker, modality: str, c
     """
     counts = _row_counts(encoder, clips.lengths[modality])
     kind = "-tokens" if encoder.tokens else "" if encoder.pooling == "first" else f"-{encoder.pooling}"
+    kind += "-own" if encoder.pair is not None and encoder.pooling == "mean" else ""
     file = cache / f"{_checksum(encoder, clips, modality)}{kind}.npy"
     rows = _cached(file, (int(counts.sum()), encoder.width))
     if rows is not None:

@@ -1,8 +1,9 @@
-"""Put a linear score into a head of two or three layers, so that training begins from it.
+"""Put a score of words into a head of two or three layers, so that training begins from it.
 
-relu(a) - relu(-a) = a. So two units of the first layer, with the weights w and -w, carry w.x through every ReLU, and
-the last layer takes their difference. The other units keep their random weights, but the score does not read them yet:
-their weights in the last layer are 0, and training changes these first.
+The first units of each layer are those of the score. A linear one, w.x, needs two: relu(a) - relu(-a) = a, so the
+weights w and -w carry it through every ReLU, and the last layer takes their difference. The other units keep their
+random weights, but the score does not read them yet: their weights in the last layer are 0, and training changes these
+first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from selfmm.data.manifest import TEXT
-from selfmm.models.base import Head, Model, Score
+from selfmm.models.base import Head, Model
 from selfmm.models.late_fusion import ConcatenationFusion, LateFusion
 
 
@@ -29,27 +30,45 @@ def heads_of_text(model: Model) -> dict[str, tuple[Head | ConcatenationFusion, i
     if isinstance(fusion, ConcatenationFusion):
         before = fusion.names[: fusion.names.index(TEXT)]
         heads["fusion"] = fusion, sum(model.dims[name] for name in before)
-    return {name: (head, first) for name, (head, first) in heads.items() if head.dim >= 2}
+    return heads
+
+
+Layers = list[tuple[Tensor, Tensor]]
+"""The weights and biases of a head's linear layers, with ReLUs between: (u, d) and (u,), ..., (1, u) and (1,)."""
+
+
+def fuses_plainly(model: type[Model]) -> bool:
+    """Return whether the fused score of a model is that of a head on the encoders' outputs, side by side."""
+    plain = issubclass(model, LateFusion) and model.combine is LateFusion.combine
+    return plain and model.make_fusion is LateFusion.make_fusion
+
+
+def linear_layers(weights: Tensor, bias: Tensor) -> Layers:
+    """Return ``weights`` . x + ``bias``, with (d,) and (1,), as two layers."""
+    return [(torch.stack([weights, -weights]), weights.new_zeros(2)), (weights.new_tensor([[1.0, -1.0]]), bias)]
+
+
+def fits(head: Head | ConcatenationFusion, layers: Layers) -> bool:
+    """Return whether the head has enough layers, and enough units in each."""
+    return len(_linear(head)) >= len(layers) and head.dim >= len(layers[0][1])
 
 
 @torch.no_grad()
-def begin_with_linear(head: Head | ConcatenationFusion, weights: Tensor, bias: Tensor, first: int = 0) -> None:
-    """Make the output of a head's last layer ``weights`` . x + ``bias``.
+def begin_with(head: Head | ConcatenationFusion, layers: Layers, first: int = 0) -> None:
+    """Make the output of a head's last layer that of ``layers``, which fit.
 
     Args:
-        head: its projected feature has at least 2 units.
-        weights: (d,).
-        bias: (1,).
-        first: x is the part of the head's input from this position to ``first`` + d.
+        first: they read the part of the head's input from this position to ``first`` + d.
     """
-    project, *between = [layer for layer in (*head.project, *head.score) if isinstance(layer, nn.Linear)]
-    score = between.pop()
-    assert isinstance(score, Score)
-    for layer in (project, *between):
-        layer.weight[:2], layer.bias[:2] = 0, 0
-    project.weight[:2, first : first + len(weights)] = torch.stack([weights, -weights])
-    for layer in between:
-        layer.weight[:2, :2] = torch.eye(2)
-    score.weight.zero_()
-    score.weight[0, :2] = torch.tensor([1.0, -1.0])
-    score.bias.copy_(bias)
+    ours, units = _linear(head), len(layers[0][1])
+    identity = (torch.eye(units), torch.zeros(units))
+    theirs = [*layers[:-1], *[identity] * (len(ours) - len(layers)), layers[-1]]
+    for number, (layer, (weights, bias)) in enumerate(zip(ours, theirs, strict=True)):
+        rows, start = len(bias), 0 if number else first
+        layer.weight[:rows] = 0
+        layer.weight[:rows, start : start + weights.shape[1]] = weights
+        layer.bias[:rows] = bias
+
+
+def _linear(head: Head | ConcatenationFusion) -> list[nn.Linear]:
+    return [layer for layer in (*head.project, *head.score) if isinstance(layer, nn.Linear)]

@@ -59,19 +59,23 @@ def is_cased(tokenizer: Any) -> bool:
     return list(capitals) != list(small)
 
 
-def pool(states: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+def pool(states: Tensor, lengths: Tensor, pooling: Pooling, own: Tensor | None = None) -> Tensor:
     """Return one vector per clip (B, d).
 
     Args:
         states: (B, L, d) of the tokens; beyond the lengths they do not count.
         lengths: (B,) int64, at least 1 each.
+        own: (B, L) bool, the tokens whose mean is taken; None: all.
     """
     if pooling == "first":
         return states[:, 0]
     if pooling == "last":
         return states.take_along_dim((lengths - 1)[:, None, None], dim=1)[:, 0]
-    real = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
-    return (states * real[:, :, None]).sum(dim=1) / lengths[:, None]
+    if own is None:
+        own, counts = torch.arange(states.shape[1], device=states.device) < lengths[:, None], lengths
+    else:
+        counts = own.sum(dim=1).clamp(min=1)
+    return (states * own[:, :, None]).sum(dim=1) / counts[:, None]
 
 
 class LayerMix(nn.Module):

