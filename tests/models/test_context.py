@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -19,10 +18,12 @@ from selfmm.config.settings import TextSettings, load_settings
 from selfmm.core.errors import DatasetError, SettingsError
 from selfmm.data.context import with_earlier
 from selfmm.data.store import Dataset
+from selfmm.explain.clip import explain
 from selfmm.models import MODELS, find_model
 from selfmm.models.assembly import Assembly, assemble
 from selfmm.models.context import Pair, with_context
 from selfmm.models.text import Pretrained, TransformerEncoder, text_encoder, tokenise
+from selfmm.runs.trained_model import texts_dataset
 
 CLS, SEP, PLOT = 2, 3, "the plot was great"
 
@@ -72,9 +73,7 @@ def test_capitals_are_read_by_the_rules_of_each_text(pretrained: Pretrained) -> 
     limit=st.integers(2, 30) | st.none(),
     pair=st.sampled_from([Pair(1, (SEP,), 1), Pair(1, (SEP, SEP), 1), Pair(0, (SEP,), 2), Pair(3, (SEP,), 1)]),
 )
-def test_the_own_tokens_are_found_again(
-    context: list[int], own: list[int], limit: int | None, pair: Pair
-) -> None:
+def test_the_own_tokens_are_found_again(context: list[int], own: list[int], limit: int | None, pair: Pair) -> None:
     """Even if the words of the clip spell a special token."""
     first, last = [CLS] * pair.before, [SEP, CLS][: pair.after]
     ids = pair.join(context, np.array([*first, *own, *last]), limit)
@@ -133,7 +132,8 @@ def test_padding_and_the_frozen_encoding_change_nothing(
 def test_the_mean_is_of_the_own_tokens_and_the_context_changes_it(planted: Dataset, tiny_encoder: str) -> None:
     assembly = assembled(planted, tiny_encoder, "text.pooling=mean", "modalities=text")
     encoder = assembly.model.encoders["text"].eval()
-    assert isinstance(encoder, TransformerEncoder) and encoder.pair == Pair(1, (SEP,), 1)
+    assert isinstance(encoder, TransformerEncoder)
+    assert encoder.pair == Pair(1, (SEP,), 1)
     clips = assembly.maker(planted, np.array([1]))
     stream = clips.stream("text", np.array([0]))
     ids = stream.values[0].tolist()
@@ -158,14 +158,17 @@ def test_pooling_has_a_cached_encoding_of_its_own(
     assert isinstance(encoder, TransformerEncoder)
     encoder.pair = None
     everything = assembly.encode_text(planted)
-    assert own is not None and everything is not None
+    assert own is not None
+    assert everything is not None
     assert not torch.allclose(torch.as_tensor(own.rows), torch.as_tensor(everything.rows), atol=1e-3)
 
 
 @pytest.mark.parametrize("model", list(MODELS))
 def test_models_that_read_token_by_token_are_refused(planted: Dataset, tiny_encoder: str, model: str) -> None:
     kind = find_model(model)
-    settings = load_settings(None, [f"text.encoder={tiny_encoder}", "text.max_tokens=20", "text.context=1"], model=model)
+    settings = load_settings(
+        None, [f"text.encoder={tiny_encoder}", "text.max_tokens=20", "text.context=1"], model=model
+    )
     if kind.reads_tokens or kind.needs.aligned or kind.needs.inside:
         with pytest.raises(SettingsError, match=rf"text\.context = 1: {model} reads the text token by token"):
             assemble(planted, settings)
@@ -178,7 +181,7 @@ def test_data_without_earlier_clips_or_without_an_order_are_refused(planted: Dat
     with pytest.raises(SettingsError, match=r"text\.context = 2: no clip of .* has an earlier clip"):
         assembled(alone, tiny_encoder)
     unordered = replace(planted, samples=planted.samples.assign(id=planted.samples["id"] + "th"))
-    with pytest.raises(DatasetError, match="order of the clips of 'video0000' .* is not known"):
+    with pytest.raises(DatasetError, match=r"order of the clips of 'video0000' .* is not known"):
         assembled(unordered, tiny_encoder)
 
 
@@ -208,9 +211,6 @@ def test_prediction_reads_as_training_does(run: Any, planted: Dataset) -> None:
 
 @pytest.mark.slow
 def test_an_explanation_is_of_the_clips_own_words(run: Any, planted: Dataset) -> None:
-    explanation = selfmm.explain(run, planted, clip=planted[5].id) if hasattr(selfmm, "explain") else None
-    from selfmm.explain.clip import explain
-
     explanation = explain(run, planted, 5)
     assert explanation.text == planted[5].text
     assert [word.word for word in explanation.words] == (planted[5].text or "").split()
@@ -224,10 +224,7 @@ def test_an_explanation_is_of_the_clips_own_words(run: Any, planted: Dataset) ->
 def test_sentences_alone_have_no_context_and_say_so(run: Any, planted: Dataset) -> None:
     table = run.predict(text=[PLOT, "the cast was so bad"])
     assert all("scored without the words before it" in each for each in table["warnings"])
-    given = pd.DataFrame(
-        {"id": ["a", "b"], "split": "test", "label": np.nan, "text": [PLOT, "the cast was so bad"], "video": ["a", "b"]}
-    )
-    clips = Dataset(Path(), planted.manifest.model_copy(update={"modalities": {"text": planted.modalities["text"]}}), given)
+    clips = texts_dataset([PLOT, "the cast was so bad"])
     np.testing.assert_allclose(run.predict(clips)["score"], table["score"], atol=1e-6)
     after = run.predict(with_earlier(clips, [[], ["the plot was so lazy"]]))["score"]
     assert after[0] == pytest.approx(table["score"][0], abs=1e-6)

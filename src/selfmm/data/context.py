@@ -24,7 +24,7 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\D?)", re.DOTALL)  # such as video$_$7, vide
 
 
 def earlier_texts(dataset: Dataset, rows: Positions, count: int) -> list[list[str]]:
-    """Return the texts of up to ``count`` earlier clips of the same recording, in order, for each of the clips ``rows``.
+    """Return the texts of up to ``count`` earlier clips of the recording, in order, for each of the clips ``rows``.
 
     They are clips of the whole data set, whatever their split and whether they have a label. The order of the clips of
     a video is that of their ``start``, or else of the numbers in which their ids end, never that of rows or letters.

@@ -67,8 +67,8 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
     ``label_range`` (JSON), ``worth`` (JSON: what each score is worth, as in ``metrics.json``; null if the run did not
     measure it), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if
     the model reads words, also ``max_tokens``, ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``), and
-    ``capitals`` (``lower`` if the run reads text that is mostly capitals in lower case, otherwise ``keep``); if it reads
-    the words before a clip, also ``context`` (JSON: how many ``clips``, and the ``before`` and ``between`` of
+    ``capitals`` (``lower`` if the run reads text that is mostly capitals in lower case, otherwise ``keep``); if it
+    also reads the words before a clip, ``context`` (JSON: of how many ``clips``, ``before`` and ``between`` of
     :class:`selfmm.models.context.Pair`, and ``limit``, the number of tokens that the encoder reads, or null).
 
     Raises:

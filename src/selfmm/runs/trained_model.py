@@ -180,12 +180,11 @@ class TrainedModel:
 
     @property
     def without_context(self) -> tuple[str, ...]:
-        """A warning, for clips that are scored without the words before them, if the model was trained to read these.
-        """
+        """A warning for clips that are scored without the words before them, if the model reads these in training."""
         if not self.context:
             return ()
         return (
-            f"it was scored without the words before it, which the model reads in training (text.context = "
+            "it was scored without the words before it, which the model reads in training (text.context = "
             f"{self.context}); score a whole recording by sentence, or its clips as a data set",
         )
 
