@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ _WINDOW = SOUND_RATE  # samples; long enough that left and right of a usual reco
 _CANCELLED = 0.1  # share of the power of left and right that must remain in their sum
 _THREADS = 2  # not one per core: each thread holds pictures, and several recordings are decoded at the same time
 _ASPECTS = (0.25, 4.0)  # plausible aspect ratios of a pixel
+_SKIPPING = ("h264", "hevc")  # codecs in which pictures that are not needed are skipped
+_EPSILON = 1e-6  # seconds; the rounding of times
+_REORDERED = 64  # packets; far more than a picture can be stored away from the one that is shown next
 
 
 class Lane(ABC):
@@ -185,6 +189,9 @@ class PictureLane(Lane):
     A picture is shown until the next one, the last one for its own duration. The first picture also counts for the time
     i / ``rate`` just before it, because the first picture is rarely exactly at the beginning of a recording.
 
+    Pictures that are not kept, and that no other picture refers to, are not decoded. Others are decoded the same way as
+    without this, but damage to the skipped ones is not noticed.
+
     Args:
         stream, zero: see `Lane`.
         rate: pictures per second to keep.
@@ -202,12 +209,43 @@ class PictureLane(Lane):
         self._shown: Any = None
         self._image: npt.NDArray[np.uint8] | None = None  # the same as RGB
         self._turner = Turner(pixel_aspect(stream), longest_side)
+        self._held: Any = None  # the last packet: whether it is needed depends on the next one
+        self._times: deque[float] = deque(maxlen=_REORDERED)  # of the last packets
+        self._may_skip = True
         self._stays = float(1 / stream.average_rate) if stream.average_rate else _USUAL
         decode_in_threads(stream)
 
     @property
     def until(self) -> float:
         return self._until - ROUNDING
+
+    def feed(self, packet: Any) -> None:
+        held, self._held = self._held, packet
+        if packet is not None and packet.pts is not None and not packet.is_discard:
+            self._times.append(float(packet.pts * packet.time_base) - self._zero)
+        if held is not None:
+            self._decode(held)
+        if packet is None or packet.pts is None:
+            self._held = None
+            super().feed(packet)
+
+    def _decode(self, packet: Any) -> None:
+        """Decode a packet, unless its picture is not needed."""
+        if self._needs(packet):
+            super().feed(packet)
+        elif not packet.is_disposable:
+            self._stream.codec_context.skip_frame = "NONREF"
+            super().feed(packet)
+            self._stream.codec_context.skip_frame = "DEFAULT"
+
+    def _needs(self, packet: Any) -> bool:
+        """Return whether a picture is shown at a time i / ``rate``, or may be: the one shown next may be unknown."""
+        if self._shown is None or self.damaged or not self._may_skip:
+            return True
+        time = float(packet.pts * packet.time_base) - self._zero
+        following = min((other for other in self._times if other > time), default=math.inf)
+        first = max(math.ceil((time - ROUNDING - _EPSILON) * self._rate), self._place)
+        return first / self._rate < min(following - ROUNDING + _EPSILON, self._end)
 
     def finish(self) -> float:
         self.feed(None)
@@ -233,6 +271,8 @@ class PictureLane(Lane):
         else:
             self._show_until(time)
         self._shown, self._image, self._until = frame, None, time
+        # A packet may hold half of an interlaced picture, and other codecs may need all pictures.
+        self._may_skip &= not frame.interlaced_frame and self._stream.codec_context.name in _SKIPPING
 
     def _show_until(self, time: float) -> None:
         end = min(time - ROUNDING, self._end)
