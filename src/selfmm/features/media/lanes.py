@@ -92,7 +92,7 @@ class SoundLane(Lane):
         self.opposite = 0.0
         self._resampler: Any = None
         self._to_stereo: Any = None  # the same for left and right; None for one channel
-        self._held = np.zeros((3, 0), dtype=np.float32)  # mono, left and right of a window that is not complete
+        self._held: list[tuple[Floats, Floats]] = []  # mono (n,), left and right (n, 2) of a window that is not complete
         self._kind: tuple[str, str, int] | None = None  # format of the resampler's input
         self._begun = 0.0  # seconds; time of its first input
         self._fed = 0  # samples of its input, at the stream's rate
@@ -142,28 +142,36 @@ class SoundLane(Lane):
     def _drain(self) -> None:
         if self._resampler is not None:
             self._resample(None)
-            self._keep(self._mixed(self._held))
-            self._held = self._held[:, :0]
+            if self._held:
+                self._keep(self._mixed(*self._windows()))
             self._resampler = self._kind = None
 
     def _resample(self, frame: Any) -> None:
-        mono = _samples(self._resampler.resample(frame), 1)
+        mono = _samples(self._resampler.resample(frame))
         if self._to_stereo is None:
-            self._keep(mono[0])
+            self._keep(mono)
             return
-        both = _samples(self._to_stereo.resample(frame), 2)
-        self._held = np.concatenate([self._held, np.concatenate([mono, both])], axis=1)
-        while self._held.shape[1] >= (size := _WINDOW - self._next % _WINDOW):
-            window, self._held = self._held[:, :size], self._held[:, size:]
-            self._keep(self._mixed(window))
+        self._held.append((mono, _samples(self._to_stereo.resample(frame)).reshape(-1, 2)))
+        size = _WINDOW - self._next % _WINDOW
+        if sum(len(piece) for piece, _ in self._held) < size:
+            return
+        mono, both = self._windows()
+        while len(mono) >= size:
+            self._keep(self._mixed(mono[:size], both[:size]))
+            mono, both, size = mono[size:], both[size:], _WINDOW
+        self._held = [(mono, both)]
 
-    def _mixed(self, window: Floats) -> Floats:
-        mono: Floats = window[0]
-        power = np.square(window, dtype=np.float64).sum(axis=1)
-        if power[0] >= _CANCELLED * power[1:].mean():
+    def _windows(self) -> tuple[Floats, Floats]:
+        pieces, self._held = self._held, []
+        mono, both = zip(*pieces, strict=True)
+        return np.concatenate(mono), np.concatenate(both)
+
+    def _mixed(self, mono: Floats, both: Floats) -> Floats:
+        power = [np.square(channel, dtype=np.float64).sum() for channel in (mono, *both.T)]
+        if power[0] >= _CANCELLED * (power[1] + power[2]) / 2:
             return mono
         self.opposite += len(mono) / SOUND_RATE
-        half: Floats = (window[1] - window[2]) / 2
+        half: Floats = (both[:, 0] - both[:, 1]) / 2
         return half
 
     def _keep(self, piece: Floats) -> None:
@@ -177,10 +185,10 @@ class SoundLane(Lane):
             self.late += max(min(self._next, self._taken) - start, 0) / SOUND_RATE
 
 
-def _samples(frames: list[Any], channels: int) -> Floats:
-    """Return the samples of frames, (channels, n) in [-1, 1]."""
-    parts = [frame.to_ndarray().reshape(-1, channels).T * 2.0**-31 for frame in frames]
-    return np.concatenate([np.zeros((channels, 0)), *parts], axis=1).astype(np.float32)
+def _samples(frames: list[Any]) -> Floats:
+    """Return the samples of s32 frames as one row in [-1, 1]; channels alternate."""
+    parts = [np.frombuffer(frame.planes[0], np.int32, frame.samples * len(frame.layout.channels)) for frame in frames]
+    return np.concatenate([*parts, np.zeros(0, np.int32)]).astype(np.float32) * np.float32(2.0**-31)
 
 
 class PictureLane(Lane):
