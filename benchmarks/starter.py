@@ -1,4 +1,4 @@
-"""The starter on rated texts that it was not fitted on: ``python benchmarks/starter.py TABLE``.
+"""The starter, or another run, on rated texts that it was not fitted on: ``python benchmarks/starter.py TABLE [RUN]``.
 
 TABLE is a .csv with the columns ``text`` and ``label`` (from -3 to 3), for example the utterances of MOSI. No label is
 used but to measure.
@@ -19,8 +19,10 @@ from selfmm.evaluation.metrics import evaluate
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path)
-    clips = pd.read_csv(parser.parse_args().table).dropna(subset=["text", "label"])
-    model = selfmm.load("starter")
+    parser.add_argument("run", nargs="?", default="starter")
+    arguments = parser.parse_args()
+    clips = pd.read_csv(arguments.table).dropna(subset=["text", "label"])
+    model = selfmm.load(arguments.run)
     scores = model.predict(text=clips["text"].astype(str).tolist())["score"].to_numpy()
     labels = clips["label"].to_numpy(dtype=np.float64)
     for name, value in evaluate(scores, labels).values.items():

@@ -9,6 +9,7 @@ Each .npy is (frames, features), float32, with the features the model was traine
 import json
 import os
 import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,11 @@ from tokenizers import Tokenizer
 
 
 class Scorer:
-    """An exported model. A clip is a mapping from a modality to a sentence or an array (frames, features)."""
+    """An exported model. A clip is a mapping from a modality to a sentence or an array (frames, features).
+
+    For a model that reads the words before a clip (its metadata have a ``context``), a clip may have ``earlier``, the
+    list of the sentences before it.
+    """
 
     def __init__(self, path: str) -> None:
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -27,12 +32,17 @@ class Scorer:
         self.modalities: dict[str, dict[str, int | None]] = json.loads(metadata["modalities"])
         self.tokenizer = Tokenizer.from_str(metadata["tokenizer"]) if "tokenizer" in metadata else None
         self.lower = metadata.get("capitals") == "lower"
+        self.context: dict[str, Any] | None = json.loads(metadata.get("context", "null"))
+        if self.context:
+            self.most = int(metadata["max_tokens"])
+            self.whole = Tokenizer.from_str(metadata["tokenizer"])
+            self.whole.no_truncation()
 
-    def scores(self, clips: list[dict[str, str | npt.NDArray[np.float32]]]) -> dict[str, npt.NDArray[np.float32]]:
+    def scores(self, clips: list[dict[str, Any]]) -> dict[str, npt.NDArray[np.float32]]:
         """Return ``score`` (clips,) and ``score_<modality>`` (clips,), NaN where a clip lacks the modality."""
         inputs: dict[str, npt.NDArray[np.generic]] = {}
         for name, modality in self.modalities.items():
-            streams = [self._stream(clip.get(name), modality["dim"]) for clip in clips]
+            streams = [self._stream(clip.get(name), modality["dim"], clip.get("earlier", [])) for clip in clips]
             lengths = np.array([len(stream) for stream in streams], dtype=np.int64)
             padded = np.zeros((len(clips), max(lengths.max(), 1), *streams[0].shape[1:]), streams[0].dtype)
             for row, stream in zip(padded, streams, strict=True):
@@ -41,15 +51,29 @@ class Scorer:
         names = [output.name for output in self.session.get_outputs()]
         return dict(zip(names, self.session.run(None, inputs), strict=True))
 
-    def _stream(self, value: str | npt.NDArray[np.float32] | None, dim: int | None) -> npt.NDArray[np.generic]:
+    def _stream(
+        self, value: str | npt.NDArray[np.float32] | None, dim: int | None, earlier: list[str]
+    ) -> npt.NDArray[np.generic]:
         """Frames (L, dim) float32 or token ids (L,) int64; L is 0 if the clip lacks the modality."""
         if dim is not None:
             return np.zeros((0, dim), np.float32) if value is None else np.asarray(value, np.float32)
         if self.tokenizer is None or not isinstance(value, str) or not value.strip():
             return np.zeros(0, np.int64)
-        if self.lower and 2 * sum(map(str.isupper, value)) > sum(map(str.isalpha, value)):  # mostly capitals
-            value = value.lower()
-        return np.array(self.tokenizer.encode(value).ids, np.int64)
+        ids = self.tokenizer.encode(self._prepared(value)).ids
+        return np.array(ids if self.context is None else self._after(earlier, ids, **self.context), np.int64)
+
+    def _prepared(self, text: str) -> str:
+        mostly_capitals = 2 * sum(map(str.isupper, text)) > sum(map(str.isalpha, text))
+        return text.lower() if self.lower and mostly_capitals else text
+
+    def _after(
+        self, earlier: list[str], ids: list[int], clips: int, before: int, between: list[int], limit: int | None
+    ) -> list[int]:
+        """The ids of a clip after those of the words before it, of which the far past is cut."""
+        text = " ".join(map(self._prepared, earlier[-clips:]))
+        words = self.whole.encode(text, add_special_tokens=False).ids[-self.most :]
+        room = len(words) if limit is None else limit - len(ids) - len(between)
+        return [*ids[:before], *words[-room:], *between, *ids[before:]] if words and room > 0 else ids
 
 
 def main(path: str, *arguments: str) -> None:

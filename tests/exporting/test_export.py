@@ -18,6 +18,7 @@ import selfmm
 from cli.command_line import complains
 from cli.command_line import selfmm as selfmm_command
 from selfmm.core.errors import ExportError, OutputError, RunError
+from selfmm.data.context import earlier_texts
 from selfmm.data.store import Dataset
 from selfmm.data.writer import sha256
 from selfmm.exporting import check, graph, network
@@ -73,6 +74,18 @@ def test_words_read_as_a_mean_and_without_capitals(
     scores = scorer.scores([{"text": text} for text in texts])["score"]
     np.testing.assert_allclose(scores, run.predict(text=texts)["score"], atol=1e-5)
     assert abs(scores[0] - scores[1]) < 1e-6 < abs(scores[0] - scores[2])
+
+
+def test_words_before_a_clip(planted: Dataset, tiny_encoder: str, tmp_path: Path, reader: ModuleType) -> None:
+    settings = ["training.max_epochs=1", "text.max_tokens=30", "text.pooling=mean", "modalities=text", "text.context=2"]
+    run = selfmm.train(planted, text_encoder=tiny_encoder, overrides=settings, out=tmp_path / "run")
+    scorer = reader.Scorer(str(selfmm.export(tmp_path / "run", tmp_path / "model.onnx").path))
+    earlier = earlier_texts(planted, np.arange(30), 5)  # more than it reads
+    clips = [{"text": clip.text, "earlier": before} for clip, before in zip(planted[:30], earlier, strict=True)]
+    scores = scorer.scores(clips)["score"]
+    np.testing.assert_allclose(scores, run.predictions["score"][:30], atol=1e-5)
+    alone = scorer.scores([{"text": clip.text} for clip in planted[:30]])["score"]
+    assert [abs(one - other) < 1e-6 for one, other in zip(alone, scores, strict=True)] == [not each for each in earlier]
 
 
 def test_a_run_without_words(planted: Dataset, tmp_path: Path, reader: ModuleType) -> None:

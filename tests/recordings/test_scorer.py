@@ -20,6 +20,8 @@ from selfmm.config.recipe import Recipe, load_recipe
 from selfmm.config.settings import StreamSettings
 from selfmm.core.errors import MediaError, RunError, SettingsError, SourceError, WeightsError
 from selfmm.core.listener import Listener
+from selfmm.data.context import with_earlier
+from selfmm.data.store import Dataset
 from selfmm.demo.clips import record
 from selfmm.demo.scripts import write_scripts
 from selfmm.evaluation.worth import FUSION
@@ -340,6 +342,48 @@ def test_a_recording_is_not_centred_and_the_prediction_says_so(clip_run: Sentime
     assert [warning for warning in got.warnings if warning not in expected.warnings] == [
         "audio could not be centred by video as in training, because recordings are scored one by one; extract the "
         "clips of a speaker to a data set and score that"
+    ]
+
+
+def with_context(model: SentimentModel) -> SentimentModel:
+    settings = model.assembly.settings
+    text = settings.text.model_copy(update={"context": 2})
+    return replace(model, assembly=replace(model.assembly, settings=settings.model_copy(update={"text": text})))
+
+
+@pytest.mark.parametrize("spans", [Sentences(), Windows(4.0, 2.0)])
+def test_spans_are_read_after_those_before_them(
+    clip_run: SentimentModel, talk: Clip, spans: Sentences | Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[list[str]] = []
+
+    def noted(dataset: Dataset, earlier: list[list[str]]) -> Dataset:
+        texts.extend(earlier)
+        return with_earlier(dataset, earlier)
+
+    monkeypatch.setattr("selfmm.recordings.scorer.with_earlier", noted)
+    made = list(with_context(clip_run).recordings.curve(talk, spans))
+    said = [one.transcript.text for one in made]
+    if isinstance(spans, Sentences):
+        assert texts == [[], said[:1], said[:2]]
+    else:
+        assert [(one.start, one.end) for one in made[4:]] == [(8.0, 12.0), (9.0, 13.0)]
+        assert texts == [[], [], said[:1], said[1:2], said[0:3:2], said[0:3:2]]
+    plain = list(clip_run.recordings.curve(talk, spans))
+    assert made[0].scores["text"] == pytest.approx(plain[0].scores["text"], abs=1e-6)
+    differences = [
+        abs((one.scores["text"] or 0.0) - (other.scores["text"] or 0.0)) for one, other in zip(made, plain, strict=True)
+    ]
+    assert max(differences) > 1e-6
+    assert [one.warnings for one in made] == [one.warnings for one in plain]
+
+
+def test_a_clip_of_its_own_is_read_without_the_words_before_and_says_so(clip_run: SentimentModel, talk: Clip) -> None:
+    got, expected = with_context(clip_run).predict(talk), clip_run.predict(talk)
+    assert got.score == expected.score
+    assert [warning for warning in got.warnings if warning not in expected.warnings] == [
+        "it was scored without the words before it, which the model reads in training (text.context = 2); score a "
+        "whole recording by sentence, or its clips as a data set"
     ]
 
 

@@ -14,7 +14,7 @@ from selfmm.api.arguments import spans
 from selfmm.core.errors import SettingsError
 from selfmm.features.analysis import Analysis, Features
 from selfmm.features.streams import Transcript, Word, joined
-from selfmm.recordings.spans import BySentence, Even, Sentences, Windows, sentences
+from selfmm.recordings.spans import BySentence, EarlierWords, Even, Sentences, Windows, sentences
 
 Span = tuple[float, float]
 
@@ -172,3 +172,42 @@ def test_hours_of_silence_and_one_endless_caption_keep_little() -> None:
     found, kept = cut(Heard(), Sentences(), [5.0 * step for step in range(1, 30)], music)
     assert spans_of(found) == [(70, 100)]
     assert kept <= 35
+
+
+def named(start: float, end: float) -> Features:
+    return Features(start, end, Transcript(f"{start:g}-{end:g}", ()), {}, None, None, None)
+
+
+def before_each(spans: list[Features], count: int) -> list[list[str]]:
+    earlier = EarlierWords(count)
+    return [earlier.before(span) for span in spans]
+
+
+@given(
+    window=st.sampled_from([0.1, 0.3, 1.0, 2.5, 5.0]),
+    hop=st.sampled_from([0.1, 0.5, 1.0, 2.5, 6.0]),
+    number=st.integers(1, 40),
+    count=st.integers(0, 4),
+)
+def test_the_words_before_a_window_do_not_overlap_it_or_each_other(
+    window: float, hop: float, number: int, count: int
+) -> None:
+    """Also where floating-point numbers miss each other a little, as 3 * .1 and .3 do."""
+    spans = [named(place * hop, place * hop + window) for place in range(number)]
+    for place, texts in enumerate(before_each(spans, count)):
+        expected: list[str] = []
+        start = spans[place].start
+        for span in reversed(spans[:place]):
+            if len(expected) < count and span.end <= start + 1e-3:
+                expected.insert(0, span.transcript.text)
+                start = span.start
+        assert texts == expected
+
+
+def test_the_words_before_a_sentence_are_the_sentences_before_and_no_more_is_kept() -> None:
+    spans = [named(place, place + 1) for place in range(100)]
+    earlier = EarlierWords(2)
+    texts = [earlier.before(span) for span in spans]
+    assert texts[:2] == [[], ["0-1"]]
+    assert texts[99] == ["97-98", "98-99"]
+    assert len(earlier._spans) == 3

@@ -104,7 +104,7 @@ def test_a_run_for_every_other_command(archive: Path, tiny_encoder: str, tmp_pat
     assert good > bad
     assert command("predict", run, "--text", "the plot was wonderful").returncode == 0
     assert command("evaluate", run).returncode == 0
-    complains(command(*arguments), f"{run} exists already. Choose another --out")
+    complains(command(*arguments), f"{run} exists already. Pass --resume to continue it, or choose another --out")
     assert command(*arguments, "--resume").returncode == 0
     assert command(*arguments[:2], "--encoder", tiny_encoder, "--out", run, *how, "--resume").returncode == 0
 

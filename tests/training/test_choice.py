@@ -107,6 +107,7 @@ def test_a_setting_of_models_that_learn_by_steps_chooses_such_a_model(override: 
     [
         *("seed=2", "modalities=text", "training.device=cpu", "training.share=0.5", "options.unrated=ignore"),
         *("text.encoder=minilm", "text.layer=3", "text.capitals=keep", "text.max_tokens=64"),
+        "text.context=2",
     ],
 )
 def test_other_settings_do_not(override: str) -> None:

@@ -181,7 +181,8 @@ def starter(
 
     folder = Path("runs") / f"starter-{safe_name(Path(encoder).name)}" if out is None else Path(out)
     if not resume and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise OutputError(f"{folder} exists already. Choose another `out=...`.")
+        otherwise = "Pass `resume=True` to continue it, or choose" if finetune else "Choose"
+        raise OutputError(f"{folder} exists already. {otherwise} another `out=...`.")
     if finetune:
         from selfmm.starter.finetune import rated_dataset, recipe_for
 

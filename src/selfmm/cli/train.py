@@ -135,9 +135,9 @@ def starter(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted --finetune.")] = False,
     overrides: options.Overrides = None,
 ) -> None:
-    """Make a run of 23,703 rated texts, which pip downloads (2.5 MB): with --finetune, one for `train --start`.
+    """Train a text encoder on rated texts with --finetune, or fit the starter to them again.
 
-    It trains a text encoder on them. Without --finetune, it fits the starter that comes with selfmm again.
+    The texts, 23,703 in English, are downloaded by pip (2.5 MB). `train DATA --start RUN` begins from the result.
     """
     from rich.console import Console
 

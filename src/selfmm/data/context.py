@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from selfmm.core.errors import DatasetError
 from selfmm.core.messages import some
@@ -15,14 +17,14 @@ from selfmm.core.tensors import Positions
 from selfmm.data.manifest import TEXT
 from selfmm.data.store import Dataset
 
-EARLIER = "earlier_texts"
-"""A column of data sets in memory whose earlier clips are not in the table: the texts of these, a sequence of str."""
+_EARLIER = "earlier_texts"
+"""A column of :func:`with_earlier`."""
 
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D?)", re.DOTALL)  # such as video$_$7, video_7 or video[7]
 
 
 def earlier_texts(dataset: Dataset, rows: Positions, count: int) -> list[list[str]]:
-    """Return the texts of up to ``count`` earlier clips of the same recording, in order, for each of the clips ``rows``.
+    """Return the texts of up to ``count`` earlier clips of the recording, in order, for each of the clips ``rows``.
 
     They are clips of the whole data set, whatever their split and whether they have a label. The order of the clips of
     a video is that of their ``start``, or else of the numbers in which their ids end, never that of rows or letters.
@@ -32,14 +34,20 @@ def earlier_texts(dataset: Dataset, rows: Positions, count: int) -> list[list[st
         DatasetError: if the order of the clips of a recording is not known.
     """
     samples = dataset.samples
-    if EARLIER in samples:
-        return [list(texts)[-count:] if count else [] for texts in samples[EARLIER].iloc[rows]]
+    if _EARLIER in samples:
+        return [list(texts)[-count:] if count else [] for texts in samples[_EARLIER].iloc[rows]]
     texts = samples[TEXT].fillna("").astype(str).tolist()
     before: dict[int, list[int]] = {}
     for recording in _recordings(dataset, rows):
         for place, row in enumerate(recording):
             before[row] = recording[max(0, place - count) : place]
     return [[texts[row] for row in before[asked]] for asked in rows.tolist()]
+
+
+def with_earlier(dataset: Dataset, texts: Sequence[Sequence[str]]) -> Dataset:
+    """Return a data set in memory with the texts of earlier clips that are not in it, (n,) in order, for each clip."""
+    column = pd.Series(list(map(tuple, texts)), index=dataset.samples.index, dtype=object)
+    return replace(dataset, samples=dataset.samples.assign(**{_EARLIER: column}))
 
 
 def _recordings(dataset: Dataset, rows: Positions) -> Iterator[list[int]]:

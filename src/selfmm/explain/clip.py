@@ -7,7 +7,6 @@ from functools import partial
 from typing import cast
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from selfmm.core.errors import DatasetError, SettingsError
@@ -66,7 +65,7 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
             _contribution(name, sharing, inputs[name], shares[name], output.unimodal.get(name)) for name in present
         )
         base = sharing.base()
-    words = _reading(model, dataset, row, batch)
+    reading = _reading(model, dataset, row, batch)
     return Explanation(
         id=clip,
         score=float(output.fusion),
@@ -74,8 +73,8 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         label_range=model.info.label_range,
         contributions=contributions,
         lacking=tuple(name for name in network.modalities if name not in present),
-        text=words[0].text if words else "",
-        words=_words(words, shares.get(TEXT)),
+        text=reading.text if reading else "",
+        words=_words(reading, shares.get(TEXT)),
         frames=tuple(
             _frames(name, shares[name], dataset.modalities[name])
             for name in present
@@ -97,32 +96,31 @@ def _contribution(name: str, sharing: Sharing, inputs: Inputs, shares: Tensor, a
     )
 
 
-def _reading(model: TrainedModel, dataset: Dataset, row: int, batch: Batch) -> tuple[Reading, Tensor] | None:
-    """Return the clip's words, and which tokens are its own and not its context's, (L,) bool.
+def _reading(model: TrainedModel, dataset: Dataset, row: int, batch: Batch) -> Reading | None:
+    """Return the clip's words; None if it has none, or if its text is stored as features.
 
-    None if it has no words, or if its text is stored as features.
+    Tokens of the words before the clip belong to none of its words.
     """
     stream, pretrained = batch.streams.get(TEXT), model.assembly.pretrained
     if stream is None or pretrained is None or not bool(stream.present[0]):
         return None
-    ids = stream.values[0].cpu()
-    own = cast(TransformerEncoder, model.assembly.model.encoder(TEXT)).own(ids[None], stream.lengths.cpu())
-    is_own = torch.ones(len(ids), dtype=torch.bool) if own is None else own[0]
     text = dataset.samples[TEXT].iloc[row] if TEXT in dataset.samples else None
     text = text if isinstance(text, str) else ""
     prepared = pretrained.rules.prepared(text)
-    reading = read(pretrained.tokenizer, ids[is_own].tolist(), prepared)
-    if reading.text == prepared:
-        reading = replace(reading, text=text)  # words are in the same places
-    return reading, is_own
+    own = cast(TransformerEncoder, model.assembly.model.encoder(TEXT)).own(stream.values, stream.lengths)
+    ids = stream.values[0] if own is None else stream.values[0][own[0]]
+    reading = read(pretrained.tokenizer, ids.tolist(), prepared)
+    if own is not None:
+        words = iter(reading.word_of)
+        reading = replace(reading, word_of=tuple(next(words) if is_own else None for is_own in own[0].tolist()))
+    return replace(reading, text=text) if reading.text == prepared else reading  # words are in the same places
 
 
-def _words(words: tuple[Reading, Tensor] | None, shares: Tensor | None) -> tuple[WordShare, ...]:
-    if words is None or shares is None:
+def _words(reading: Reading | None, shares: Tensor | None) -> tuple[WordShare, ...]:
+    if reading is None or shares is None:
         return ()
-    reading, own = words
     values = [0.0] * len(reading.spans)
-    for word, share in zip(reading.word_of, shares[own].sum(dim=1).tolist(), strict=True):
+    for word, share in zip(reading.word_of, shares.sum(dim=1).tolist(), strict=True):
         if word is not None:
             values[word] += share
     return tuple(

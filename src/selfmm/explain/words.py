@@ -22,7 +22,7 @@ class Reading:
     Attributes:
         text: the text.
         spans: (start, end) of each word that was read, in order.
-        word_of: the number of each token's word; None for special tokens.
+        word_of: the number of each token's word; None for tokens that are in no word of the text, such as special ones.
     """
 
     text: str

@@ -19,6 +19,8 @@ from selfmm.core.version import __version__
 from selfmm.data.manifest import Modality
 from selfmm.data.writer import sha256
 from selfmm.exporting.network import ScoreNetwork
+from selfmm.models.context import Pair
+from selfmm.models.encoder_check import most_tokens
 from selfmm.models.late_fusion import as_late_fusion
 from selfmm.models.text import Pretrained, tokenise
 from selfmm.runs.trained_model import TrainedModel
@@ -65,7 +67,9 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
     ``label_range`` (JSON), ``worth`` (JSON: what each score is worth, as in ``metrics.json``; null if the run did not
     measure it), ``weights_sha256`` and ``frozen_sha256`` (of the run's files of weights), ``precision``; if
     the model reads words, also ``max_tokens``, ``tokenizer`` (a tokenizer.json that truncates to ``max_tokens``), and
-    ``capitals`` (``lower`` if the run reads text that is mostly capitals in lower case, otherwise ``keep``).
+    ``capitals`` (``lower`` if the run reads text that is mostly capitals in lower case, otherwise ``keep``); if it
+    also reads the words before a clip, ``context`` (JSON: of how many ``clips``, ``before`` and ``between`` of
+    :class:`selfmm.models.context.Pair`, and ``limit``, the number of tokens that the encoder reads, or null).
 
     Raises:
         ExportError: if PyTorch's exporter does not support a part of the text encoder.
@@ -138,6 +142,10 @@ def _metadata(trained: TrainedModel) -> dict[str, str]:
         metadata["max_tokens"] = str(max_tokens)
         metadata["capitals"] = pretrained.rules.capitals
         metadata["tokenizer"] = portable_tokenizer(pretrained.tokenizer, max_tokens)
+    if pretrained is not None and trained.context:
+        pair, limit = Pair.of(pretrained.tokenizer), most_tokens(pretrained.model)
+        context = {"clips": trained.context, "before": pair.before, "between": pair.between, "limit": limit}
+        metadata["context"] = json.dumps(context)
     return metadata
 
 

@@ -88,8 +88,7 @@ class OnnxTextEncoder(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         lengths = lengths.clamp(min=1)
         mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
-        own = self.original.own(ids, lengths)
-        return self.original.plain(lengths, own, input_ids=ids, attention_mask=mask.long())
+        return self.original.plain(lengths, input_ids=ids, attention_mask=mask.long())
 
 
 class ScoreNetwork(nn.Module):

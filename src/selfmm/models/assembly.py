@@ -180,10 +180,16 @@ def assemble(dataset: Dataset, settings: Settings, pretrained: Pretrained | None
 
     Args:
         pretrained: the text encoder to use; None: the one that the settings name.
+
+    Raises:
+        SettingsError: if the data do not have what the model or the settings need, or the encoder cannot be used.
+        DatasetError: if the words before a clip are read, and the order of the clips of a recording is not known.
     """
     modalities = chosen_modalities(dataset, settings)
     kind = find_model(settings.model)
     check_needs(kind, modalities, settings)
+    if settings.text.context and TEXT in modalities:
+        _check_context(dataset, settings.text.context)
     if not reads_words(modalities):
         pretrained = None
     elif pretrained is None:
@@ -201,6 +207,17 @@ def assemble(dataset: Dataset, settings: Settings, pretrained: Pretrained | None
     if settings.align == "auto" and kind.needs.aligned:
         return replace(assembly, settings=settings.model_copy(update={"align": _alignment(assembly, dataset)}))
     return assembly
+
+
+def _check_context(dataset: Dataset, count: int) -> None:
+    """Raise ``SettingsError`` if no clip has an earlier one; ``DatasetError`` if the order of clips is not known."""
+    if not any(earlier_texts(dataset, np.arange(len(dataset)), count)):
+        raise SettingsError(
+            [
+                f"text.context = {count}: no clip of {dataset.title} has an earlier clip of the same recording; name "
+                "the recording of each clip in the column video, or use text.context=0"
+            ]
+        )
 
 
 def _alignment(assembly: Assembly, dataset: Dataset) -> Literal["stored", "pool"]:

@@ -39,8 +39,9 @@ Layers = list[tuple[Tensor, Tensor]]
 
 def fuses_plainly(model: type[Model]) -> bool:
     """Return whether the fused score of a model is that of a head on the encoders' outputs, side by side."""
-    plain = issubclass(model, LateFusion) and model.combine is LateFusion.combine
-    return plain and model.make_fusion is LateFusion.make_fusion
+    if not issubclass(model, LateFusion):
+        return False
+    return model.combine is LateFusion.combine and model.make_fusion is LateFusion.make_fusion
 
 
 def linear_layers(weights: Tensor, bias: Tensor) -> Layers:

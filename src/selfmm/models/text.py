@@ -425,11 +425,13 @@ class TransformerEncoder(Encoder):
         """Return which tokens are the clip's own, not its context's, (B, L) bool; None if all are."""
         return None if self.pair is None else self.pair.own(ids, lengths)
 
-    def plain(self, lengths: Tensor, own: Tensor | None, **inputs: Tensor) -> Tensor:
+    def plain(self, lengths: Tensor, own: Tensor | None = None, **inputs: Tensor) -> Tensor:
         """Return F_t (B, ``dim``) for ``inputs`` of the transformer's own forward pass, which is not packed.
 
-        ``own`` is what :meth:`own` returns for the token ids.
+        For inputs that are not token ids, ``own`` is the output of :meth:`own` for the ids that they come from.
         """
+        if "input_ids" in inputs:
+            own = self.own(inputs["input_ids"], lengths)
         return self._mixed(pool(self._hidden(**inputs), lengths, self.pooling, own))
 
     def _hidden(self, **inputs: Tensor) -> Tensor:

@@ -120,7 +120,8 @@ class SentimentModel(TrainedModel):
             input. A recording that cannot be scored does not stop the others: it is in ``failures`` of the list, and
             causes a Python warning. Otherwise a table, see :meth:`TrainedModel.score`, with the columns of
             :func:`selfmm.recordings.prediction.trust_columns`; sentences have the ids text_1, text_2 and so on. If a
-            sentence is too long to be read as a whole, there is a column ``warnings``.
+            sentence is too long to be read as a whole, or the model was trained to read the words before a clip, there
+            is a column ``warnings``.
 
         Raises:
             SettingsError: if both or neither of ``data`` and ``text`` are given, a ``split`` without a data set, or a
@@ -140,7 +141,8 @@ class SentimentModel(TrainedModel):
             texts = list(text) if isinstance(text, Iterable) and not isinstance(text, str) else [text]
             table = self._table(texts_dataset(texts), None, explain)
             cut = self.cut_texts(texts)
-            return table.assign(warnings=[cut.get(place, "") for place in range(len(texts))]) if cut else table
+            warned = [[*self.without_context, *([cut[place]] if place in cut else [])] for place in range(len(texts))]
+            return table.assign(warnings=list(map("; ".join, warned))) if any(warned) else table
         if data is None or isinstance(data, Dataset):  # None is ruled out above
             _refuse_speech(recogniser, language, "a data set")
             return self._table(data, split, explain)  # type: ignore[arg-type]

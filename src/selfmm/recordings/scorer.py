@@ -19,6 +19,7 @@ from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, RunErro
 from selfmm.core.listener import Listener
 from selfmm.core.weights import KNOWN, require
 from selfmm.data.blank import is_blank
+from selfmm.data.context import with_earlier
 from selfmm.data.manifest import TEXT
 from selfmm.evaluation.worth import FUSION
 from selfmm.features.analysis import Analysis, Features
@@ -31,7 +32,7 @@ from selfmm.features.streams import Chunk, Transcript
 from selfmm.recordings.lanes import lanes_of
 from selfmm.recordings.prediction import Prediction, Spread
 from selfmm.recordings.recipe import recipe_of
-from selfmm.recordings.spans import BySentence, Even, Sentences, Windows
+from selfmm.recordings.spans import BySentence, EarlierWords, Even, Sentences, Windows
 from selfmm.runs.folder import RunInfo
 
 if TYPE_CHECKING:
@@ -177,19 +178,28 @@ class RecordingScorer:
         yield from self._spans(chunks, spans or Windows(), "live", None, threads, [])
 
     def score(
-        self, clips: Sequence[tuple[str, Features]], problems: Sequence[str] = (), *, explain: bool = False
+        self,
+        clips: Sequence[tuple[str, Features]],
+        problems: Sequence[str] = (),
+        *,
+        earlier: Sequence[Sequence[str]] | None = None,
+        explain: bool = False,
     ) -> list[Prediction]:
         """Score clips whose features are already extracted. Return one prediction per clip.
 
         Args:
             clips: the id and features of each clip.
             problems: further warnings about all of them.
+            earlier: the texts of earlier clips of the same recording for each clip, in order, for a run that reads
+                them (``text.context``). None: unknown, which is a warning.
             explain: also explain the scores.
 
         Raises:
             DatasetError: see :meth:`clip`.
         """
         dataset = dataset_of(clips, self.recipe, self.info.modalities)
+        if earlier is not None:
+            dataset = with_earlier(dataset, earlier)
         any_modality = np.any([dataset.lengths(name) > 0 for name in dataset.modalities], axis=0)
         table = self.model.score(dataset)
         predictions, cut = [], {}
@@ -215,6 +225,7 @@ class RecordingScorer:
                     *self.model.notes,
                     *self._left_out,
                     *self._not_centred,
+                    *(self.model.without_context if earlier is None else ()),
                     *problems,
                     *([f"{cut[row]}; score a long recording in windows or by sentence"] if row in cut else []),
                     *self._other_words(features.transcript),
@@ -375,10 +386,15 @@ class RecordingScorer:
         analysis = Analysis(self.recipe, given=given, threads=threads, signals=self._lanes)
         cut = Even(analysis, spans) if isinstance(spans, Windows) else BySentence(analysis, given)
         count = 0
+        before: EarlierWords | None = None
 
         def scored(features: list[Features]) -> list[Prediction]:
+            nonlocal before
+            if not features:
+                return []
             named = [(f"{name}_{number:05d}", part) for number, part in enumerate(features, start=count)]
-            return self.score(named, problems, explain=explain) if named else []
+            before = before or EarlierWords(self.model.context)
+            return self.score(named, problems, earlier=list(map(before.before, features)), explain=explain)
 
         for chunk in chunks:
             # The spans that the previous chunk completed: they were analysed while this one was read.

@@ -128,6 +128,31 @@ class BySentence:
         return spans
 
 
+class EarlierWords:
+    """The words before each span of a recording, as the model reads those of earlier clips in a data set.
+
+    They are those of the last ``count`` spans that ended before it and do not overlap each other.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._spans: list[tuple[float, float, str]] = []  # start, end and words
+
+    def before(self, span: Features) -> list[str]:
+        """Return the texts before a span, in order, and remember it; spans come in the order of their starts."""
+        places: list[int] = []
+        start = span.start
+        for place, (begin, end, _) in reversed(list(enumerate(self._spans))):
+            if len(places) < self._count and end <= start + _LEAST:
+                places.insert(0, place)
+                start = begin
+        texts = [self._spans[place][2] for place in places]
+        if len(places) == self._count:
+            self._spans = self._spans[places[0] :] if places else []  # later spans need none before these
+        self._spans.append((span.start, span.end, span.transcript.text))
+        return texts
+
+
 def sentences(words: Iterable[Word]) -> list[list[Word]]:
     """Group words into sentences. A sentence ends at a full stop, before a pause, or when it gets too long.
 

@@ -173,6 +173,21 @@ class TrainedModel:
             if len(ids) > limit
         }
 
+    @property
+    def context(self) -> int:
+        """Number of earlier clips of the same recording whose words the model reads, ``text.context``."""
+        return self.assembly.settings.text.context if self.assembly.pretrained is not None else 0
+
+    @property
+    def without_context(self) -> tuple[str, ...]:
+        """A warning for clips that are scored without the words before them, if the model reads these in training."""
+        if not self.context:
+            return ()
+        return (
+            "it was scored without the words before it, which the model reads in training (text.context = "
+            f"{self.context}); score a whole recording by sentence, or its clips as a data set",
+        )
+
     def readable(self, dataset: Dataset) -> Dataset:
         """Return the data set for this model: one that comes with selfmm ignores features that others extracted."""
         if not self.info.about:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ _WINDOW = SOUND_RATE  # samples; long enough that left and right of a usual reco
 _CANCELLED = 0.1  # share of the power of left and right that must remain in their sum
 _THREADS = 2  # not one per core: each thread holds pictures, and several recordings are decoded at the same time
 _ASPECTS = (0.25, 4.0)  # plausible aspect ratios of a pixel
+_SKIPPING = ("h264", "hevc")  # codecs in which pictures that are not needed are skipped
+_EPSILON = 1e-6  # seconds; the rounding of times
+_REORDERED = 64  # packets; far more than a picture can be stored away from the one that is shown next
 
 
 class Lane(ABC):
@@ -88,7 +92,7 @@ class SoundLane(Lane):
         self.opposite = 0.0
         self._resampler: Any = None
         self._to_stereo: Any = None  # the same for left and right; None for one channel
-        self._held = np.zeros((3, 0), dtype=np.float32)  # mono, left and right of a window that is not complete
+        self._held: list[tuple[Floats, Floats]] = []  # mono (n,), left and right (n, 2) of a window that is not complete
         self._kind: tuple[str, str, int] | None = None  # format of the resampler's input
         self._begun = 0.0  # seconds; time of its first input
         self._fed = 0  # samples of its input, at the stream's rate
@@ -138,28 +142,36 @@ class SoundLane(Lane):
     def _drain(self) -> None:
         if self._resampler is not None:
             self._resample(None)
-            self._keep(self._mixed(self._held))
-            self._held = self._held[:, :0]
+            if self._held:
+                self._keep(self._mixed(*self._windows()))
             self._resampler = self._kind = None
 
     def _resample(self, frame: Any) -> None:
-        mono = _samples(self._resampler.resample(frame), 1)
+        mono = _samples(self._resampler.resample(frame))
         if self._to_stereo is None:
-            self._keep(mono[0])
+            self._keep(mono)
             return
-        both = _samples(self._to_stereo.resample(frame), 2)
-        self._held = np.concatenate([self._held, np.concatenate([mono, both])], axis=1)
-        while self._held.shape[1] >= (size := _WINDOW - self._next % _WINDOW):
-            window, self._held = self._held[:, :size], self._held[:, size:]
-            self._keep(self._mixed(window))
+        self._held.append((mono, _samples(self._to_stereo.resample(frame)).reshape(-1, 2)))
+        size = _WINDOW - self._next % _WINDOW
+        if sum(len(piece) for piece, _ in self._held) < size:
+            return
+        mono, both = self._windows()
+        while len(mono) >= size:
+            self._keep(self._mixed(mono[:size], both[:size]))
+            mono, both, size = mono[size:], both[size:], _WINDOW
+        self._held = [(mono, both)]
 
-    def _mixed(self, window: Floats) -> Floats:
-        mono: Floats = window[0]
-        power = np.square(window, dtype=np.float64).sum(axis=1)
-        if power[0] >= _CANCELLED * power[1:].mean():
+    def _windows(self) -> tuple[Floats, Floats]:
+        pieces, self._held = self._held, []
+        mono, both = zip(*pieces, strict=True)
+        return np.concatenate(mono), np.concatenate(both)
+
+    def _mixed(self, mono: Floats, both: Floats) -> Floats:
+        power = [np.square(channel, dtype=np.float64).sum() for channel in (mono, *both.T)]
+        if power[0] >= _CANCELLED * (power[1] + power[2]) / 2:
             return mono
         self.opposite += len(mono) / SOUND_RATE
-        half: Floats = (window[1] - window[2]) / 2
+        half: Floats = (both[:, 0] - both[:, 1]) / 2
         return half
 
     def _keep(self, piece: Floats) -> None:
@@ -173,10 +185,10 @@ class SoundLane(Lane):
             self.late += max(min(self._next, self._taken) - start, 0) / SOUND_RATE
 
 
-def _samples(frames: list[Any], channels: int) -> Floats:
-    """Return the samples of frames, (channels, n) in [-1, 1]."""
-    parts = [frame.to_ndarray().reshape(-1, channels).T * 2.0**-31 for frame in frames]
-    return np.concatenate([np.zeros((channels, 0)), *parts], axis=1).astype(np.float32)
+def _samples(frames: list[Any]) -> Floats:
+    """Return the samples of s32 frames as one row in [-1, 1]; channels alternate."""
+    parts = [np.frombuffer(frame.planes[0], np.int32, frame.samples * len(frame.layout.channels)) for frame in frames]
+    return np.concatenate([*parts, np.zeros(0, np.int32)]).astype(np.float32) * np.float32(2.0**-31)
 
 
 class PictureLane(Lane):
@@ -184,6 +196,9 @@ class PictureLane(Lane):
 
     A picture is shown until the next one, the last one for its own duration. The first picture also counts for the time
     i / ``rate`` just before it, because the first picture is rarely exactly at the beginning of a recording.
+
+    Pictures that are not kept, and that no other picture refers to, are not decoded. Others are decoded the same way as
+    without this, but damage to the skipped ones is not noticed.
 
     Args:
         stream, zero: see `Lane`.
@@ -202,12 +217,43 @@ class PictureLane(Lane):
         self._shown: Any = None
         self._image: npt.NDArray[np.uint8] | None = None  # the same as RGB
         self._turner = Turner(pixel_aspect(stream), longest_side)
+        self._held: Any = None  # the last packet: whether it is needed depends on the next one
+        self._times: deque[float] = deque(maxlen=_REORDERED)  # of the last packets
+        self._may_skip = True
         self._stays = float(1 / stream.average_rate) if stream.average_rate else _USUAL
         decode_in_threads(stream)
 
     @property
     def until(self) -> float:
         return self._until - ROUNDING
+
+    def feed(self, packet: Any) -> None:
+        held, self._held = self._held, packet
+        if packet is not None and packet.pts is not None and not packet.is_discard:
+            self._times.append(float(packet.pts * packet.time_base) - self._zero)
+        if held is not None:
+            self._decode(held)
+        if packet is None or packet.pts is None:
+            self._held = None
+            super().feed(packet)
+
+    def _decode(self, packet: Any) -> None:
+        """Decode a packet, unless its picture is not needed."""
+        if self._needs(packet):
+            super().feed(packet)
+        elif not packet.is_disposable:
+            self._stream.codec_context.skip_frame = "NONREF"
+            super().feed(packet)
+            self._stream.codec_context.skip_frame = "DEFAULT"
+
+    def _needs(self, packet: Any) -> bool:
+        """Return whether a picture is shown at a time i / ``rate``, or may be: the one shown next may be unknown."""
+        if self._shown is None or self.damaged or not self._may_skip:
+            return True
+        time = float(packet.pts * packet.time_base) - self._zero
+        following = min((other for other in self._times if other > time), default=math.inf)
+        first = max(math.ceil((time - ROUNDING - _EPSILON) * self._rate), self._place)
+        return first / self._rate < min(following - ROUNDING + _EPSILON, self._end)
 
     def finish(self) -> float:
         self.feed(None)
@@ -233,6 +279,8 @@ class PictureLane(Lane):
         else:
             self._show_until(time)
         self._shown, self._image, self._until = frame, None, time
+        # A packet may hold half of an interlaced picture, and other codecs may need all pictures.
+        self._may_skip &= not frame.interlaced_frame and self._stream.codec_context.name in _SKIPPING
 
     def _show_until(self, time: float) -> None:
         end = min(time - ROUNDING, self._end)

@@ -105,20 +105,13 @@ def _decibels(power: Floats) -> Floats:
 
 @functools.lru_cache(maxsize=1)
 def _mel_bands() -> Floats:
-    # (MELS, bins) weights.
-    from transformers.audio_utils import mel_filter_bank
-
-    bands = mel_filter_bank(
-        num_frequency_bins=len(_FREQUENCIES),
-        num_mel_filters=MELS,
-        min_frequency=60.0,
-        max_frequency=7600.0,
-        sampling_rate=SOUND_RATE,
-        norm=None,
-        mel_scale="htk",
-    )
-    weights: Floats = np.ascontiguousarray(bands.T, dtype=np.float32)
-    return weights
+    # (MELS, bins) weights of triangles: from 0 at the middle of the band before, over 1, to 0 at that of the next.
+    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (60.0, 7600.0))
+    edges = 700 * (np.power(10, np.linspace(low, high, MELS + 2) / 2595) - 1)
+    distances = edges[:, None] - _FREQUENCIES.astype(np.float64)
+    widths = np.diff(edges)[:, None]
+    bands = np.maximum(0, np.minimum(-distances[:-2] / widths[:-1], distances[2:] / widths[1:]))
+    return bands.astype(np.float32)
 
 
 @functools.lru_cache(maxsize=1)
