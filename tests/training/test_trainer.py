@@ -65,6 +65,25 @@ def test_rows_of_an_embedding_are_gathered_into_its_dense_gradient(
         torch.testing.assert_close(rows, dense, atol=1e-6, rtol=1e-4)
 
 
+def test_words_that_no_training_clip_has_are_left_out_of_the_step(
+    planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the weights are the same to the bit as if the whole embedding were trained."""
+    weights = []
+    for rows_only in (True, False):
+        if not rows_only:
+            monkeypatch.setattr(TransformerEncoder, "train_words", lambda *_: None)
+        overrides = ["modalities=text", f"text.encoder={tiny_encoder}", "text.max_tokens=40", "training.max_epochs=2"]
+        trainer, _ = make(planted, tmp_path / str(rows_only), *overrides, "training.clip_norm=0")
+        names = [name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad]
+        assert any(name.endswith("word_embeddings.rows") for name in names) == rows_only
+        trainer.fit()
+        trainer.load_best()
+        weights.append(trainer.model.state_dict())
+    assert list(weights[0]) == list(weights[1])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def test_gradient_sum_is_the_authors(planted: Dataset, tmp_path: Path) -> None:
     clips = np.arange(20)
     mean = first_step_gradients(make(planted, tmp_path / "a")[0], [clips[:10], clips[10:]])

@@ -36,6 +36,7 @@ from selfmm.models.packed import (
     tokens_of_embedded,
 )
 from selfmm.models.reading import LayerMix, Pooling, ReadingRules, is_cased, pool
+from selfmm.models.word_rows import complete_word_rows, train_word_rows
 
 
 @dataclass(frozen=True)
@@ -460,6 +461,15 @@ class TransformerEncoder(Encoder):
         states_of = tokens_of_embedded if self.mix is None else layers_of_embedded
         states = states_of(self.model, embedded, lengths, recompute=recompute)
         return self._mixed(pool(states, lengths, self.pooling))
+
+    def train_words(self, ids: Tensor) -> None:
+        """Train the embeddings of the words of ``ids`` (n,) int64 only, until ``complete_words``; for a CPU."""
+        if self._packs and self.finetune:
+            train_word_rows(self.model, ids.unique().long())
+
+    def complete_words(self) -> None:
+        """Put the trained embeddings back among all others."""
+        complete_word_rows(self.model)
 
     def _spare_rare_words(self, device: torch.device) -> None:
         # A dense gradient would be mostly zeros, written in each pass for every word that is not in the batch.

@@ -47,7 +47,7 @@ from selfmm.runs.results import read_history, read_metrics, read_peak_memory, re
 FORMAT_VERSION = 1
 STARTERS = {"e5": Path(__file__).with_name("starter"), "minilm": Path(__file__).with_name("starter_minilm")}
 """The runs that come with selfmm, by their text encoders, the best one first; :mod:`selfmm.starter` makes them."""
-PROCEDURE = 2
+PROCEDURE = 3
 """Raised when the same settings train another model, so that no run is continued in another way than it was begun."""
 
 _Content = TypeVar("_Content")

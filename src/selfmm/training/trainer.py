@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from selfmm.evaluation.metrics import Scale, evaluate
 from selfmm.models.base import Model
 from selfmm.models.hardware import device_memory, pass_clips, resolve_precision
 from selfmm.models.scoring import score
+from selfmm.models.text import TransformerEncoder
 from selfmm.training.checkpoint import Checkpoints
 from selfmm.training.diagnosis import explain_non_finite
 from selfmm.training.objectives import Objective
@@ -104,6 +105,9 @@ class Trainer:
         self.model.to(self.device)
         self.objective.to(self.device)
         self.processes.spread(self.model.state_dict().values())
+        if self.device.type == "cpu":
+            for name, encoder in self._text_encoders():
+                encoder.train_words(self.train.ragged(name).to(self.device).rows)
         # Not the model: if Accelerate wraps it, every process needs clips in every pass, and gradients must be dense.
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, self.settings))
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -142,6 +146,13 @@ class Trainer:
         self.optimizer.optimizer.state.clear()  # twice the size of the model
         self.optimizer.zero_grad(set_to_none=True)
         load_learned(self.model, self._best or self.checkpoints.best(self.best_epoch))
+        for _, encoder in self._text_encoders():
+            encoder.complete_words()
+
+    def _text_encoders(self) -> Iterator[tuple[str, TransformerEncoder]]:
+        for name, encoder in self.model.encoders.items():
+            if isinstance(encoder, TransformerEncoder):
+                yield name, encoder
 
     def _finished(self) -> bool:
         done, limits = len(self.history), self.settings.training
