@@ -72,7 +72,8 @@ class Pair:
         room = len(context) if limit is None else limit - len(own) - len(self.between)
         if not len(own) or not context or room < 1:
             return np.concatenate([first, words, last])
-        return np.concatenate([first, context[-room:], self.between, words, last]).astype(np.int64)
+        before = np.array([*context[-room:], *self.between], dtype=np.int64)
+        return np.concatenate([first, before, words, last])
 
     def own(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return which tokens would be there without context: those of the clip's words, and the ones around a text.
