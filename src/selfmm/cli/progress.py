@@ -24,8 +24,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from selfmm.api import Listener
-from selfmm.api.parts import count, describe_space
+from selfmm.api import Listener, parts
+from selfmm.api.parts import count
 from selfmm.cli.output import as_options, speaks
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class TrialLines(_Lines):
             "by the MAE on the validation split"
         )
         for key, space in search.spaces.items():
-            self.say(f"  {key} = {describe_space(space)}  (at the start {plain(search.start[key])})")
+            self.say(f"  {key} = {parts.describe_space(space)}  (at the start {plain(search.start[key])})")
 
     def trial_ended(self, number: int, outcome: Outcome) -> None:
         if outcome.state == "failed":

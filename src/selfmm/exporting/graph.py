@@ -147,12 +147,13 @@ def _plain_attention(pretrained: Pretrained | None) -> Iterator[None]:
     if pretrained is None:
         yield
         return
-    before = pretrained.model.config._attn_implementation
-    pretrained.model.set_attn_implementation("eager")
+    model = getattr(pretrained.model, "whole", pretrained.model)
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
     try:
         yield
     finally:
-        pretrained.model.set_attn_implementation(before)
+        model.set_attn_implementation(before)
 
 
 @contextmanager
