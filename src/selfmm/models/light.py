@@ -67,8 +67,8 @@ class LightBert(nn.Module):
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.word_embeddings
 
-    def forward(self, **inputs: Any) -> Any:
-        return self.whole(**inputs)
+    def forward(self, *values: Any, **inputs: Any) -> Any:
+        return self.whole(*values, **inputs)
 
 
 def is_plain(config: Mapping[str, Any]) -> bool:

@@ -15,6 +15,17 @@ from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
 from selfmm.training.trainer import EpochRecord
 
+NEEDS = (
+    "torch._dynamo",  # which the first optimizer imports
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
+    "transformers.models.mpnet.modeling_mpnet",
+    "transformers.models.mpnet.tokenization_mpnet",
+)
+"""What nearly every training imports only when it gets there; see :class:`selfmm.core.jobs.template.Template`."""
+
 
 class Reporter(Listener):
     """Reports a training to the parent."""
@@ -37,5 +48,9 @@ def train(parent: Parent) -> None:
     run.execute(resume=True)
 
 
+def run() -> int:
+    return work(train)
+
+
 if __name__ == "__main__":
-    sys.exit(work(train))
+    sys.exit(run())

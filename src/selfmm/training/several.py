@@ -24,6 +24,7 @@ from selfmm.training.run import Run
 from selfmm.training.trainer import EpochRecord
 
 _SHARED = ".frozen"
+_WORKER = "selfmm.training.run_worker"
 
 
 @dataclass
@@ -84,7 +85,7 @@ def train_several(
     )
     for key, problem in problems.items():
         trainings.ended(key, {}, problem)
-    Pool[Key](plan, module("selfmm.training.run_worker")).run(trainings)
+    Pool[Key](plan, module(_WORKER), forks=_WORKER).run(trainings)
     return {key: trainings.problems[key] for key in runs if key in trainings.problems}  # they end in any order
 
 
