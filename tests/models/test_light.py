@@ -95,9 +95,10 @@ COLD = """
 import sys
 from selfmm.cli import main
 sys.argv = ["selfmm", "predict", *sys.argv[1:], "--text", "the plot was great"]
-main()
-loaded = [name for name in ({slow}) if name in sys.modules]
-print("loaded:", *loaded)
+try:
+    main()
+finally:
+    print("loaded:", *[name for name in ({slow}) if name in sys.modules])
 """
 
 
