@@ -18,7 +18,13 @@ from selfmm.models.light import LightBert, LightTokenizer
 from selfmm.models.text import Pretrained, TransformerEncoder, load_architecture, load_pretrained
 from selfmm.recordings.model import SentimentModel
 
-TEXTS = ["the plot was great", "The acting, was awful! [SEP] x \u00e9\u4e2d", "", "dull " * 100, "<s> query: the plot</s>"]
+TEXTS = [
+    "the plot was great",
+    "The acting, was awful! [SEP] x \u00e9\u4e2d",
+    "",
+    "dull " * 100,
+    "<s> query: the plot</s>",
+]
 
 
 def check_equal(light: Pretrained, whole: Pretrained) -> None:

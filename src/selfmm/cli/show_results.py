@@ -23,8 +23,10 @@ from selfmm.cli.progress import plain
 from selfmm.cli.show_settings import plain_value
 
 if TYPE_CHECKING:
-    from selfmm.api import SeedRuns
-    from selfmm.api import Tuning  # imports Optuna, which is an extra
+    from selfmm.api import (
+        SeedRuns,
+        Tuning,  # imports Optuna, which is an extra
+    )
     from selfmm.api.parts import Table as ExperimentTable
 
 _ROWS_SHOWN = 40

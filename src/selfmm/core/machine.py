@@ -16,6 +16,30 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def why_slow(threads: int, jobs: int = 1) -> str:
+    """Return a warning if computing would have to share its cores with other programs; empty if not, or unknown.
+
+    Several threads of one computation wait for each other: on two busy cores, an epoch with two threads took up to nine
+    times as long as with one. Nothing is changed here, because the last digits of all figures depend on the number of
+    threads, and the load of a machine must not.
+
+    Args:
+        threads: of each computation.
+        jobs: computations at once.
+    """
+    total = os.cpu_count() or 1
+    if threads == 1 or not hasattr(os, "getloadavg"):
+        return ""
+    busy = round(os.getloadavg()[0])  # processes that computed, on average over the last minute
+    if busy + jobs * threads <= total or not busy:
+        return ""
+    return (
+        f"other programs use {min(busy, total)} of the {total} cores of this machine, and training uses "
+        f"{jobs * threads} threads that wait for each other: an epoch can take several times as long as with "
+        "OMP_NUM_THREADS=1, which is not chosen for you because it changes the last digits of the figures."
+    )
+
+
 def collect_rarely() -> None:
     """Make Python start and end sooner, in processes that run nothing but selfmm.
 

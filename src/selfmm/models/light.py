@@ -180,14 +180,15 @@ class LightTokenizer:
     def __call__(
         self,
         text: str | Sequence[str],
+        *others: Any,
         truncation: bool = False,
         max_length: int | None = None,
         padding: bool = False,
         **more: Any,
     ) -> Any:
         """Return ``{"input_ids": ...}`` of one text or several, and whatever else is asked for."""
-        if more or padding or (truncation and max_length is None):
-            return self.whole(text, truncation=truncation, max_length=max_length, padding=padding, **more)
+        if others or more or padding or (truncation and max_length is None):
+            return self.whole(text, *others, truncation=truncation, max_length=max_length, padding=padding, **more)
         self._backend.no_padding()
         if truncation:
             self._backend.enable_truncation(max_length)

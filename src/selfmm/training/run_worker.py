@@ -40,6 +40,9 @@ class Reporter(Listener):
         memory = {place: asdict(figures) for place, figures in memory_now().items()}
         self.parent.report("epoch", record=asdict(record), memory=memory)
 
+    def finishing(self, stage: str, done: int = 0, total: int = 0) -> None:
+        self.parent.report("finishing", stage=stage, done=done, total=total)
+
 
 def train(parent: Parent) -> None:
     task = parent.receive()
