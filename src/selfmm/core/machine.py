@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from pathlib import Path
 
+_LOAD = Path("/proc/loadavg")
 _GARBAGE = 20_000  # new objects before Python looks for garbage; its default is 700
 
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -28,9 +30,7 @@ def why_slow(threads: int, jobs: int = 1) -> str:
         jobs: computations at once.
     """
     total = os.cpu_count() or 1
-    if threads == 1 or not hasattr(os, "getloadavg"):
-        return ""
-    busy = round(os.getloadavg()[0])  # processes that computed, on average over the last minute
+    busy = _busy() if threads > 1 else 0
     if busy + jobs * threads <= total or not busy:
         return ""
     return (
@@ -38,6 +38,16 @@ def why_slow(threads: int, jobs: int = 1) -> str:
         f"{jobs * threads} threads that wait for each other: an epoch can take several times as long as with "
         "OMP_NUM_THREADS=1, which is not chosen for you because it changes the last digits of the figures."
     )
+
+
+def _busy() -> int:
+    """Return how many other threads compute, both now and on average over the last minute; 0 if that is unknown."""
+    if not hasattr(os, "getloadavg"):
+        return 0
+    lately = round(os.getloadavg()[0])
+    if lately and _LOAD.is_file():  # a program that has just ended still counts in the average
+        return min(lately, int(_LOAD.read_text(encoding="ascii").split()[3].partition("/")[0]) - 1)  # without this one
+    return lately
 
 
 def collect_rarely() -> None:
