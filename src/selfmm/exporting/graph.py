@@ -147,13 +147,12 @@ def _plain_attention(pretrained: Pretrained | None) -> Iterator[None]:
     if pretrained is None:
         yield
         return
-    model = getattr(pretrained.model, "whole", pretrained.model)
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    before = pretrained.model.config._attn_implementation
+    pretrained.model.set_attn_implementation("eager")
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        pretrained.model.set_attn_implementation(before)
 
 
 @contextmanager

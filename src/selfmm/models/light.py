@@ -52,7 +52,7 @@ class LightBert(nn.Module):
 
     def __init__(self, config: Mapping[str, Any], load: Callable[[LightBert], Any]) -> None:
         super().__init__()
-        self.config = SimpleNamespace(**{**_PLAIN, **config})
+        self.config = SimpleNamespace(**{**_PLAIN, **config}, _attn_implementation="sdpa")
         self._load = load
         self.embeddings = _Embeddings(self.config)
         self.encoder = nn.Module()
@@ -63,6 +63,10 @@ class LightBert(nn.Module):
         """The model of transformers, in evaluation mode and not to be trained. Its weights are these."""
         model = self._load(self).eval().requires_grad_(False)
         return model.to(next(self.parameters()).device)
+
+    def set_attn_implementation(self, name: str) -> None:
+        self.whole.set_attn_implementation(name)
+        self.config._attn_implementation = name
 
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.word_embeddings

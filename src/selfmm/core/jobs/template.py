@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
@@ -36,9 +36,15 @@ def can_fork() -> bool:
 
 
 class Forked:
-    """A forked worker, as its parent sees it, with those methods of ``subprocess.Popen`` that a worker needs."""
+    """A forked worker, as its parent sees it, with those methods of ``subprocess.Popen`` that a worker needs.
 
-    def __init__(self, stdin: int, stdout: int) -> None:
+    Args:
+        stdin, stdout: the parent's ends of its streams.
+        abort: ends the template, if the worker is to be killed before it was forked.
+    """
+
+    def __init__(self, stdin: int, stdout: int, abort: Callable[[], None]) -> None:
+        self._abort = abort
         self.stdin = os.fdopen(stdin, "w", encoding="utf-8")
         self.stdout = os.fdopen(stdout, encoding="utf-8", errors="replace")
         self.pid: Future[int] = Future()
@@ -51,10 +57,11 @@ class Forked:
             raise subprocess.TimeoutExpired("worker", timeout or 0) from error
 
     def kill(self) -> None:
-        pid = self.pid.result()
-        with suppress(ProcessLookupError):
-            if not self.code.done():
-                os.kill(pid, signal.SIGKILL)
+        if not self.pid.done():
+            self._abort()
+        elif not self.code.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid.result(), signal.SIGKILL)
 
 
 class Template:
@@ -80,7 +87,7 @@ class Template:
     def fork(self, errors: IO[Any] | None) -> Forked | None:
         """Fork a worker whose standard error goes to ``errors``; return None if the template has ended."""
         (its_in, our_out), (our_in, its_out) = os.pipe(), os.pipe()
-        worker = Forked(our_out, our_in)
+        worker = Forked(our_out, our_in, self._process.kill)
         with self._lock:
             self._waiting.put(worker)
             try:
@@ -136,12 +143,15 @@ class Template:
 
 def serve(name: str, number: int) -> None:
     """Import a module, and fork a worker for each message on the socket ``number`` until that is closed."""
-    heed = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the workers and their parent
     collect_rarely()
-    module: Any = importlib.import_module(name)
-    for needed in module.NEEDS:
-        with suppress(ImportError):
-            importlib.import_module(needed)
+    try:
+        module: Any = importlib.import_module(name)
+        for needed in module.NEEDS:
+            with suppress(ImportError):
+                importlib.import_module(needed)
+    except KeyboardInterrupt:
+        os._exit(130)
+    heed = signal.signal(signal.SIGINT, signal.SIG_IGN)  # from now on, Ctrl-C is for the workers and their parent
     gc.freeze()
     with socket.socket(fileno=number) as parent, selectors.DefaultSelector() as selector:
         selector.register(parent, selectors.EVENT_READ)
