@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.four_bit_file import write
+from models.four_bit_file import PIECES, write
 from selfmm.core import weights
 from selfmm.models.four_bit import read_four_bit
 from selfmm.models.light import LightBert, LightTokenizer
@@ -68,6 +68,7 @@ def test_weights_in_four_bits_are_read_without_transformers(tmp_path: Path) -> N
     )
     check_equal(light, whole)
     assert light.tokenizer._backend.to_str() == light.tokenizer.backend_tokenizer.to_str()
+    assert light.tokenizer._backend.token_to_id("<mask>") == PIECES.index("<mask>")
 
 
 @pytest.mark.parametrize(

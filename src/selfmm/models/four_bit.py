@@ -222,15 +222,15 @@ def _tokenizer(content: _Content, prefix: str) -> Any:
         cls_token=texts["bos_token"],
         sep_token=texts["eos_token"],
     )
-    tokenizer.add_special_tokens({"mask_token": _MASK})
     _complete(tokenizer.backend_tokenizer, content, prefix)
+    tokenizer.add_special_tokens({"mask_token": _MASK})
     return tokenizer
 
 
 def _light_tokenizer(content: _Content, prefix: str) -> LightTokenizer:
     backend = _few_pieces(content)
-    backend.add_special_tokens([*(content.pieces[number][0] for number in content.special.values()), _MASK])
     _complete(backend, content, prefix)
+    backend.add_special_tokens([*(content.pieces[number][0] for number in content.special.values()), _MASK])
     return LightTokenizer(backend, lambda: _tokenizer(content, prefix))
 
 
