@@ -16,7 +16,8 @@ from conftest import QUICK
 from forked import Program
 from selfmm.cli import progress
 from selfmm.cli.output import Terminated, heeding_sigterm, interruptible
-from selfmm.cli.progress import watch_clips, watch_training
+from selfmm.cli.progress import watch_clips, watch_runs, watch_training
+from selfmm.core.jobs.plan import Plan
 from selfmm.data.store import Dataset
 from selfmm.features.clips.clip import Clip
 from selfmm.training.trainer import EpochRecord
@@ -64,6 +65,45 @@ def test_a_log_says_how_far_a_long_epoch_is(monkeypatch: pytest.MonkeyPatch) -> 
         listener.epoch(RECORD)
         listener.step()
     assert out.getvalue().endswith("epoch 3, step 1 of 30\n")
+
+
+def test_what_follows_the_last_epoch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scoring all clips with a large text encoder takes minutes."""
+    out = io.StringIO()
+    with watch_training(Console(file=out, force_terminal=False, width=80)) as listener:
+        assert listener is not None
+        listener.started(5, 30, 0)
+        listener.finishing("scoring all clips", 0, 200)
+        listener.finishing("scoring all clips", 64, 200)  # a moment later
+        monkeypatch.setattr(progress, "_STEP_SECONDS", 0.0)
+        listener.finishing("scoring all clips", 128, 200)
+        listener.finishing("writing the weights")
+    assert out.getvalue().splitlines()[1:] == [
+        "scoring all clips",
+        "scoring all clips: 128 of 200",
+        "writing the weights",
+    ]
+    out = io.StringIO()
+    with watch_training(Console(file=out, force_terminal=True, width=120, color_system=None)) as listener:
+        assert listener is not None
+        listener.started(5, 30, 5)
+        listener.finishing("scoring all clips", 64, 200)
+    assert "scoring all clips" in out.getvalue()
+    assert "64/200" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_follows_the_last_epoch_of_a_seed_is_named(terminal: bool) -> None:
+    out = io.StringIO()
+    with watch_runs(
+        Console(file=out, force_terminal=terminal, width=120, color_system=None), "seed", epochs=True
+    ) as it:
+        it.runs_planned(Plan(1, 1), [7], [])
+        it.run_started(7, 3, 0)
+        it.run_finishing(7, "scoring all clips", 0, 200)
+        it.run_finishing(7, "scoring all clips", 64, 200)
+    assert "scoring all clips" in out.getvalue()
+    assert ("64 of 200" in out.getvalue()) == terminal
 
 
 def test_a_log_has_a_line_for_every_tenth_clip_and_for_slow_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,7 +17,8 @@ from forked import helpers_aside
 from selfmm.core.errors import SettingsError
 from selfmm.core.jobs.plan import Plan, machine_plan, make_plan
 from selfmm.core.jobs.pool import Pool, Tasks
-from selfmm.core.jobs.worker import Event, Message, Worker
+from selfmm.core.jobs.template import Template, can_fork
+from selfmm.core.jobs.worker import Event, Message, Worker, environment, stop
 from waiting import PATIENCE, wait_until
 
 
@@ -197,3 +199,78 @@ def test_what_stops_a_worker_is_reported() -> None:
     assert worker.receive(PATIENCE) is None
     assert worker.problem() == "its process ended with exit code 1"
     worker.send({"too": "late"})
+
+
+# A worker to be forked: when it was imported, by which process, and then what it is told to do.
+FORKED = """
+import os, sys, time
+from selfmm.core.jobs.parent import work
+NEEDS = ("colorsys", "there_is_no_such_module")
+IMPORTED, BY = time.time_ns(), os.getpid()
+def do(parent):
+    parent.report("imported", at=IMPORTED, by=BY, process=os.getpid(), needs="colorsys" in sys.modules)
+    told = parent.receive()
+    if told.get("waits"):
+        time.sleep(3600)
+    if told.get("fails"):
+        raise ValueError(told["fails"])
+    print("last words", file=sys.stderr, flush=True)
+    if told.get("code"):
+        os._exit(told["code"])
+def run():
+    return work(do)
+"""
+
+
+@pytest.fixture
+def forked(tmp_path: Path) -> dict[str, str]:
+    """The environment in which there is a module ``forked_worker``."""
+    if not can_fork():
+        pytest.skip("workers are forked on Linux only")
+    (tmp_path / "forked_worker.py").write_text(FORKED, encoding="utf-8")
+    variables = environment(1)
+    return {**variables, "PYTHONPATH": os.pathsep.join((str(tmp_path), variables["PYTHONPATH"]))}
+
+
+def test_workers_are_forked_from_one_that_has_imported_all(forked: dict[str, str]) -> None:
+    template = Template("forked_worker", forked)
+    try:
+        workers = [Worker((), forked, template=template) for _ in range(4)]
+        reports = [worker.receive(PATIENCE) for worker in workers]
+        assert all(report is not None and report["needs"] for report in reports)
+        facts = [report for report in reports if report is not None]
+        assert len({(fact["at"], fact["by"]) for fact in facts}) == 1, "imported once"
+        assert len({fact["process"] for fact in facts}) == 4
+        assert psutil.Process(facts[0]["process"]).ppid() == facts[0]["by"] == template._process.pid
+        for worker, told in zip(workers, ({}, {"fails": "nothing"}, {"code": 3}, {"waits": True}), strict=True):
+            worker.send(told)
+        psutil.Process(facts[3]["process"]).kill()
+        assert workers[0].problem() is None
+        assert workers[1].receive(PATIENCE) == {"event": "failed", "message": "ValueError: nothing"}
+        assert workers[1].problem() == "its process ended with exit code 1"
+        assert workers[2].problem() == "its process ended with exit code 3: last words"
+        assert "was killed (SIGKILL)" in str(workers[3].problem())
+        late = Worker((), forked, template=template)
+        assert late.receive(PATIENCE) is not None
+        stop([late])  # by closing its input
+    finally:
+        template.close()
+    assert all(has_ended(fact["process"]) for fact in facts)
+    assert not helpers_aside()
+
+
+def test_a_template_that_ends_takes_no_worker_with_it_and_forks_no_other(forked: dict[str, str]) -> None:
+    template = Template("forked_worker", forked)
+    worker = Worker((), forked, template=template)
+    report = worker.receive(PATIENCE)
+    assert report is not None
+    template._process.kill()
+    template._process.wait()
+    wait_until(lambda: template._ended)
+    other = Worker((sys.executable, "-c", "print(1)"), forked, template=template)
+    assert other.receive(PATIENCE) == 1, "it was started by the command"
+    assert other.problem() is None
+    worker.close()
+    wait_until(lambda: has_ended(report["process"]))
+    assert "was killed (SIGKILL)" in str(worker.problem())
+    template.close()

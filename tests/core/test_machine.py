@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from selfmm.core.machine import cores
+from selfmm.core import machine
+from selfmm.core.machine import cores, why_slow
 
 
 def printed(code: str) -> list[str]:
@@ -55,3 +56,27 @@ def test_no_library_prepares_to_report_its_use(tmp_path: Path) -> None:
     )
     assert result.stdout == "1\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("load", "now", "threads", "jobs", "says"),
+    [
+        (0.2, 4, 4, 1, ""),
+        (2.0, 3, 1, 2, ""),  # a single thread waits for no other
+        (2.0, 3, 2, 1, ""),
+        (2.0, 1, 4, 1, ""),  # they have just ended
+        (1.1, 4, 4, 1, "other programs use 1 of the 4 cores of this machine, and training uses 4 threads"),
+        (3.0, 4, 2, 2, "other programs use 3 of the 4 cores of this machine"),
+    ],
+)
+def test_a_busy_machine_is_named(
+    load: float, now: int, threads: int, jobs: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loadavg").write_text(f"{load} 9.00 9.00 {now}/300 4711\n", encoding="ascii")
+    monkeypatch.setattr(machine, "_LOAD", tmp_path / "loadavg")
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 9.0, 9.0), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    warning = why_slow(threads, jobs)
+    assert warning.startswith(says)
+    assert bool(warning) == bool(says)
+    assert not warning or "OMP_NUM_THREADS=1" in warning

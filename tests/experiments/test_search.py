@@ -84,11 +84,23 @@ def test_a_star_is_each_modality_of_frames() -> None:
         make_search(load_settings(), text, ["stream.*.lr=1e-3,1e-4"])
 
 
+@pytest.mark.parametrize("model", ["self_mm", "lf_dnn"])
+def test_a_text_encoder_that_is_trained_is_searched_too(model: str) -> None:
+    words = {"text.lr", "training.accumulation"} | ({"text.projection_dropout"} if model == "self_mm" else set())
+    base = load_settings(None, [f"model={model}"])
+    trained = make_search(base, MODALITIES)
+    frozen = make_search(load_settings(None, [f"model={model}", "text.finetune=false"]), MODALITIES)
+    assert trained.spaces.keys() - frozen.spaces.keys() == words
+    assert all(trained.holds_start(key) for key in words)
+    frames = {name: modality for name, modality in MODALITIES.items() if modality.kind == "frames"}
+    assert not words & make_search(base, frames).spaces.keys(), "without words there is no text encoder"
+
+
 def test_what_the_user_says_goes_before_what_the_model_says() -> None:
     declared = searched().spaces
-    changed = searched("fusion.lr=1e-3,1e-2", "text.lr=1e-5..1e-3 log", fixed=("options.hidden", "fusion.lr")).spaces
+    changed = searched("fusion.lr=1e-3,1e-2", "text.max_tokens=20..40", fixed=("options.hidden", "fusion.lr")).spaces
     assert changed["fusion.lr"] == (1e-3, 1e-2), "a space of the user's counts, whatever is fixed"
-    assert changed.keys() == (declared.keys() | {"text.lr"}) - {"options.hidden"}
+    assert changed.keys() == (declared.keys() | {"text.max_tokens"}) - {"options.hidden"}
     with pytest.raises(SettingsError, match="nothing is left to search"):
         searched(fixed=tuple(declared))
 

@@ -12,8 +12,12 @@ import pytest
 import torch
 
 import selfmm
+from conftest import PLANTED, QUICK
+from selfmm.api import Listener, train
 from selfmm.core.errors import DatasetError, RunError, SourceError, WeightsError
+from selfmm.data.planted import planted_source
 from selfmm.data.store import Dataset
+from selfmm.data.writer import write_dataset
 from selfmm.recordings.model import SentimentModel
 
 
@@ -48,12 +52,34 @@ def test_a_loaded_model_has_every_weight_of_the_run(trained: SentimentModel) -> 
 
 def test_a_missing_streams_stand_in_is_the_training_splits_mean(trained: SentimentModel, planted: Dataset) -> None:
     """No training clip lacked audio, so a zero vector would be one the model has never met."""
-    from selfmm.models.scoring import mean_encodings
+    from selfmm.models.scoring import MeanEncodings, score
 
     maker = trained.assembly.maker(planted, planted.rows("train"))
-    means = mean_encodings(trained.assembly.model, maker, trained.device)
-    for name, mean in means.items():
+    means = MeanEncodings(trained.assembly.model, np.ones(len(maker), dtype=bool))
+    score(trained.assembly.model, maker, trained.device, watch=means.add)
+    for name, mean in means.values().items():
         np.testing.assert_allclose(trained.assembly.model.missing[name].detach(), mean, atol=1e-6)
+
+
+def test_clips_that_lack_what_every_training_clip_has(tiny_encoder: str, tmp_path: Path) -> None:
+    """Their stored scores are those of the finished model, whose stand-in is known once the training clips are read."""
+    source = planted_source(PLANTED)
+    without = source.table.index[source.table["split"] == "test"][:2]
+    source.table.loc[without, "text"] = ""
+    stages: list[tuple[str, int, int]] = []
+
+    class Stages(Listener):
+        def finishing(self, stage: str, done: int = 0, total: int = 0) -> None:
+            stages.append((stage, done, total))
+
+    dataset, overrides = write_dataset(source, tmp_path / "data"), [*QUICK, "training.max_epochs=1"]
+    run = train(dataset, text_encoder=tiny_encoder, overrides=overrides, out=tmp_path / "run", listener=Stages())
+    assert run.assembly.model.missing["text"].abs().sum() > 0
+    np.testing.assert_allclose(run.predictions["score"], run.score(dataset)["score"], atol=1e-6)
+    assert run.predictions["score_text"].isna().to_numpy().nonzero()[0].tolist() == without.tolist()
+    clips = len(dataset)
+    scoring = [("scoring all clips", done, clips) for done in (0, 64, 128, clips)]
+    assert stages == [*scoring, ("writing the weights", 0, 0), ("measuring what the scores are worth", 0, 0)]
 
 
 def test_a_table_with_features_next_to_it(trained: SentimentModel, planted: Dataset, tmp_path: Path) -> None:

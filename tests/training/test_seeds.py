@@ -122,7 +122,9 @@ class KillSecond(Listener):
         self.seen.append(seed)
         if seed == 2:
             # Looked for now, so that after the epoch nothing delays the kill.
-            [self.second] = [p for p in psutil.Process().children() if "selfmm.training.run_worker" in p.cmdline()]
+            processes = psutil.Process().children(recursive=True)
+            # The last one: before it is the process that it was forked from, which looks the same.
+            self.second = [p for p in processes if "selfmm.training.run_worker" in p.cmdline()][-1]
 
     def run_epoch(self, seed: int, record: EpochRecord) -> None:
         if seed == 2:

@@ -291,11 +291,12 @@ def _needs(model: type[Model]) -> list[str]:
 def _options(model: type[Model]) -> pd.DataFrame:
     import pandas as pd
 
-    from selfmm.models.base import Range
+    from selfmm.config.settings import Settings
+    from selfmm.models.base import Range, search_spaces
 
     searched = {
         key: f"{space.low:g} to {space.high:g}" if isinstance(space, Range) else ", ".join(map(str, space))
-        for key, space in model.search.items()
+        for key, space in search_spaces(model, Settings()).items()
     }
     options = {f"options.{key}": field for key, field in model.Options.model_fields.items()}
     rows = [(key, str(field.default), field.description or "", searched.get(key, "")) for key, field in options.items()]

@@ -72,6 +72,7 @@ class TrainingLines(_Lines):
     """A plain line for each finished epoch, for a log; within a long epoch, one about its steps now and then."""
 
     max_epochs = current = steps = done = 0
+    stage = ""  # after the last epoch
     said = 0.0  # when the last line was printed, by a clock that only runs forward
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
@@ -93,6 +94,11 @@ class TrainingLines(_Lines):
             f"epoch {record.epoch} of {self.max_epochs}: loss {losses}; valid MAE {record.valid['mae']:.4f}; "
             f"{record.seconds:.1f} s{best}"
         )
+
+    def finishing(self, stage: str, done: int = 0, total: int = 0) -> None:
+        if stage != self.stage or (total and time.monotonic() - self.said >= _STEP_SECONDS):
+            self.stage, self.said = stage, time.monotonic()
+            self.say(f"{stage}{f': {done} of {total}' if done else ''}")
 
 
 class TrainingBars(_Lines):
@@ -125,6 +131,10 @@ class TrainingBars(_Lines):
         )
         self.progress.advance(self.epochs)
         self.progress.reset(self.steps)
+
+    def finishing(self, stage: str, done: int = 0, total: int = 0) -> None:
+        if self.steps is not None:
+            self.progress.update(self.steps, description=stage, completed=done, total=total or None)
 
 
 def watch_training(console: Console) -> AbstractContextManager[TrainingBars | TrainingLines | None]:
@@ -210,6 +220,10 @@ class RunLines(_Lines):
             best = "; best so far" if record.best else ""
             self.say(f"{self.noun} {key}: epoch {record.epoch}, valid MAE {record.valid['mae']:.4f}{best}")
 
+    def run_finishing(self, key: Any, stage: str, done: int, total: int) -> None:
+        if self.epochs and not done:
+            self.say(f"{self.noun} {key}: {stage}")
+
     def run_ended(self, key: Any, problem: str | None) -> None:
         best = self.best.get(key)
         figure = f", valid MAE {best.valid['mae']:.4f} at epoch {best.epoch}" if best else ""
@@ -238,6 +252,9 @@ class RunBars(RunLines):
         best = self.best.get(key)
         note = f"best valid MAE {best.valid['mae']:.4f}" if best else ""
         self.progress.update(self.tasks[key], completed=record.epoch, note=note)
+
+    def run_finishing(self, key: Any, stage: str, done: int, total: int) -> None:
+        self.progress.update(self.tasks[key], note=f"{stage}{f' {done} of {total}' if done else ''}")
 
     def run_ended(self, key: Any, problem: str | None) -> None:
         super().run_ended(key, problem)

@@ -16,14 +16,17 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from selfmm.api import Metrics, SeedMetrics, SeedRuns, SentimentModel, parts
-from selfmm.api.parts import DESCRIPTIONS, cell, count, describe_failures, head, legend, metrics_table
+from selfmm.api import Metrics, SeedMetrics, SentimentModel, parts
+from selfmm.api.parts import DESCRIPTIONS, cell, count, head, metrics_table
 from selfmm.cli.output import as_options
 from selfmm.cli.progress import plain
 from selfmm.cli.show_settings import plain_value
 
 if TYPE_CHECKING:
-    from selfmm.api import Tuning  # imports Optuna, which is an extra
+    from selfmm.api import (
+        SeedRuns,
+        Tuning,  # imports Optuna, which is an extra
+    )
     from selfmm.api.parts import Table as ExperimentTable
 
 _ROWS_SHOWN = 40
@@ -84,7 +87,7 @@ def experiment_table(results: ExperimentTable, width: int) -> Group:
         table.add_row(Text(name), *figures, *facts, style="dim" if row.kind in ("published", "failed") else "")
     notes = [f"[{number}] {as_options(note)}" for number, note in enumerate(reasons, start=1)]
     notes.append(f"Δ MAE: difference from {results.baseline}, with its p value after Holm's correction")
-    return Group(table, *map(Text, [*notes, *legend(results, shown)[:1]]))
+    return Group(table, *map(Text, [*notes, *parts.legend(results, shown)[:1]]))
 
 
 def figure_table(*names: object) -> Table:
@@ -147,7 +150,7 @@ def seeds_summary(result: SeedRuns, width: int) -> Group:
     over = f"mean ± deviation (n - 1) over {count(len(seeds), 'seed')}, each at its best epoch by the validation MAE"
     if "skill" in rows:
         over += "; better by: than always saying the same number"
-    lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *describe_failures(result.failed)]
+    lines = [over, f"{result.folder}: seed-<seed>, summary.csv, summary.json", *parts.describe_failures(result.failed)]
     warnings = [Text(f"warning: {line}", style="yellow") for line in _cautions_of(result)]
     return Group(*warnings, table, *(Text(as_options(line)) for line in lines))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, StrictUndefined
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _TABLE = """\
 <table>{% if caption %}<caption>{{ caption }}</caption>{% endif %}
@@ -18,6 +20,8 @@ _TABLE = """\
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined  # a tenth of a second, which a score does not need
+
     return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 

@@ -33,6 +33,12 @@ class Listener:
     def epoch(self, record: Any) -> None:
         """An epoch is over; ``record`` is its :class:`selfmm.training.trainer.EpochRecord`."""
 
+    def finishing(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """The epochs are over, and the rest has reached a stage, in a few words for people to read.
+
+        ``done`` of ``total`` clips are over; both are 0 if the stage has no such parts.
+        """
+
     # Several trainings: selfmm.train_seeds, compare and ablate. A key names a run: a seed, or a RunKey.
 
     def runs_planned(self, plan: Plan, waiting: Sequence[Any], finished: Sequence[Any]) -> None:
@@ -43,6 +49,9 @@ class Listener:
 
     def run_epoch(self, key: Any, record: Any) -> None:
         """A run finished an epoch; see :meth:`epoch`."""
+
+    def run_finishing(self, key: Any, stage: str, done: int, total: int) -> None:
+        """The epochs of a run are over; see :meth:`finishing`."""
 
     def run_ended(self, key: Any, problem: str | None) -> None:
         """A run ended; ``problem`` is the reason if it failed."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from pathlib import Path
 
+_LOAD = Path("/proc/loadavg")
 _GARBAGE = 20_000  # new objects before Python looks for garbage; its default is 700
 
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -14,6 +16,38 @@ _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", 
 def cores() -> int:
     """Return the number of cores that this process may use; a container or batch system may allow fewer than exist."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def why_slow(threads: int, jobs: int = 1) -> str:
+    """Return a warning if computing would have to share its cores with other programs; empty if not, or unknown.
+
+    Several threads of one computation wait for each other: on two busy cores, an epoch with two threads took up to nine
+    times as long as with one. Nothing is changed here, because the last digits of all figures depend on the number of
+    threads, and the load of a machine must not.
+
+    Args:
+        threads: of each computation.
+        jobs: computations at once.
+    """
+    total = os.cpu_count() or 1
+    busy = _busy() if threads > 1 else 0
+    if busy + jobs * threads <= total or not busy:
+        return ""
+    return (
+        f"other programs use {min(busy, total)} of the {total} cores of this machine, and training uses "
+        f"{jobs * threads} threads that wait for each other: an epoch can take several times as long as with "
+        "OMP_NUM_THREADS=1, which is not chosen for you because it changes the last digits of the figures."
+    )
+
+
+def _busy() -> int:
+    """Return how many other threads compute, both now and on average over the last minute; 0 if that is unknown."""
+    if not hasattr(os, "getloadavg"):
+        return 0
+    lately = round(os.getloadavg()[0])
+    if lately and _LOAD.is_file():  # a program that has just ended still counts in the average
+        return min(lately, int(_LOAD.read_text(encoding="ascii").split()[3].partition("/")[0]) - 1)  # without this one
+    return lately
 
 
 def collect_rarely() -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from accelerate import PartialState
 from torch import Tensor
 
 from selfmm.core.errors import SettingsError, TrainingError
@@ -61,6 +60,8 @@ class Processes:
         Raises:
             SettingsError: if the processes cannot communicate on this device.
         """
+        from accelerate import PartialState  # only for training: scores do not wait for its import
+
         launched = _launched()
         # Otherwise Accelerate treats the processes on a machine without a GPU as separate runs.
         cpu = device == "cpu" or (launched > 1 and not torch.cuda.is_available())

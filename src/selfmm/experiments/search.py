@@ -12,7 +12,8 @@ from selfmm.core.errors import SettingsError
 from selfmm.core.messages import did_you_mean
 from selfmm.data.manifest import Modality
 from selfmm.models import find_model
-from selfmm.models.base import Range, Space
+from selfmm.models.assembly import reads_words
+from selfmm.models.base import Range, Space, search_spaces
 
 _EXAMPLE = "for example text.lr=1e-5..1e-3 log, or options.heads=2,4,8"
 _NO_SEARCH = {
@@ -61,7 +62,7 @@ def make_search(
         raise SettingsError(
             [f"model = {base.model_name!r}: it is fitted at once and needs no search. `selfmm train` fits it"]
         )
-    declared = _each(model.search, frames)
+    declared = _each(search_spaces(model, base) if reads_words(modalities) else model.search, frames)
     spaces = {key: space for key, space in declared.items() if key not in fixed}
     problems: list[str] = []
     for text in given:

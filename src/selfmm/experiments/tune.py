@@ -25,6 +25,7 @@ from selfmm.core.jobs.plan import Plan, machine_plan
 from selfmm.core.jobs.pool import Pool
 from selfmm.core.jobs.worker import module
 from selfmm.core.listener import Listener
+from selfmm.core.machine import why_slow
 from selfmm.core.processes import refuse_launcher
 from selfmm.data.corrections import digest
 from selfmm.data.store import Dataset, as_dataset
@@ -133,6 +134,8 @@ def _run(
         course = Course(study, trials, listener or Listener(), save)
         course.listener.trials_planned(search, trials, course.complete, plan)
         if course.complete < trials:
+            if not plan.devices and (warning := why_slow(plan.threads, plan.jobs)):
+                course.listener.note(warning)
             _train(dataset, search.base, plan, course)
         save()
         return Tuning(folder, search, tuple(study.ended()), study.importance())

@@ -83,6 +83,7 @@ class OnnxTextEncoder(nn.Module):
 
     def __init__(self, original: TransformerEncoder) -> None:
         super().__init__()
+        original.complete()
         self.dim, self.original = original.dim, original
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:

@@ -60,6 +60,11 @@ COMMON_SEARCH: Mapping[str, Space] = {
 }
 """The search space that all models share; ``*`` stands for each modality of frames."""
 
+_TRAINED_TEXT_SEARCH: Mapping[str, Space] = {
+    "text.lr": Range(1e-5, 1e-4, log=True),
+    "training.accumulation": (1, 2, 4),
+}
+
 
 class Model(nn.Module):
     """A network from a Batch to an Output.
@@ -234,6 +239,18 @@ class Model(nn.Module):
 def label_source(model: type[Model], settings: Settings) -> Labels:
     """Return where the labels per modality come from."""
     return model.labels if settings.labels.source == "auto" else settings.labels.source
+
+
+def search_spaces(model: type[Model], settings: Settings) -> Mapping[str, Space]:
+    """Return the search space of a model, with what there is to search if it trains a text encoder.
+
+    Args:
+        settings: of the start. The model reads words; otherwise its space is ``model.search``.
+    """
+    if model.closed_form or not settings.text.finetune:
+        return model.search
+    dropout = {} if label_source(model, settings) == "none" else {"text.projection_dropout": (0.0, 0.1, 0.3)}
+    return {**_TRAINED_TEXT_SEARCH, **dropout, **model.search}
 
 
 class Score(nn.Linear):

@@ -26,9 +26,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from selfmm.models.light import LightBert, LightTokenizer
+
 _HEAD = struct.Struct("<4sI7if6iQ")
 _TENSOR = struct.Struct("<BIQQ")
 _BLOCK = np.dtype([("scale", "<f2"), ("pairs", "u1", 16)])
+_MASK = "<mask>"
 _BLOCKS_AT_ONCE = 1 << 14  # their numbers fit into the processor's cache
 
 _PARTS = {
@@ -100,10 +103,11 @@ def read_four_bit(file: Path, prefix: str, *, compact: bool = False) -> tuple[An
     Args:
         file: its bytes are not checked here: :func:`selfmm.core.weights.locate` does.
         prefix: text that the tokenizer puts before every text; its tokens count as special tokens.
-        compact: keep the embedding of words, three quarters of the numbers, as ``FourBitWords``.
+        compact: return a ``LightBert`` and a ``LightTokenizer``, and keep the embedding of words, three quarters of
+            the numbers, as ``FourBitWords``.
     """
     content = _read(file)
-    return _transformer(content, compact), _tokenizer(content, prefix)
+    return _transformer(content, compact), (_light_tokenizer if compact else _tokenizer)(content, prefix)
 
 
 def _read(file: Path) -> _Content:
@@ -134,36 +138,53 @@ def _tensors(data: mmap, place: int) -> Iterator[tuple[str, tuple[int, int, int,
 
 
 def _transformer(content: _Content, compact: bool) -> Any:
-    from transformers import BertConfig, BertModel
-
     wide, layers, heads, between, words, positions, types = content.sizes
-    config = BertConfig(
-        vocab_size=words,
-        hidden_size=wide,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=between,
-        max_position_embeddings=positions,
-        type_vocab_size=types,
-        layer_norm_eps=content.epsilon,
-        pad_token_id=content.special["pad_token"],
-    )
-    with torch.device("meta"):  # random numbers for these weights would take longer than reading them
-        model: Any = BertModel(config, add_pooling_layer=False)
+    config = {
+        "vocab_size": words,
+        "hidden_size": wide,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": between,
+        "max_position_embeddings": positions,
+        "type_vocab_size": types,
+        "layer_norm_eps": content.epsilon,
+        "pad_token_id": content.special["pad_token"],
+    }
     if compact:
+        model: Any = LightBert({"model_type": "bert", **config}, lambda light: _whole(config, light))
         _, count, place, _ = content.tensors["emb.word"]
         model.embeddings.word_embeddings = FourBitWords(
             np.frombuffer(content.data, _BLOCK, count // 32, place).reshape(words, -1)
         )
+    else:
+        model = _empty(config)
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     weights = {
         name: _values(content, stored).reshape(shapes[name]) for name, stored in _names(layers) if name in shapes
     }
     model.load_state_dict(weights, assign=True)
-    for name, buffer in list(model.embeddings.named_buffers(recurse=False)):  # they are not among the weights
+    return model.eval()
+
+
+def _empty(config: Mapping[str, Any]) -> Any:
+    """Return a model of transformers with no weights, and with the buffers that are not among them."""
+    from transformers import BertConfig, BertModel
+
+    with torch.device("meta"):  # random numbers for these weights would take longer than reading them
+        model: Any = BertModel(BertConfig(**config), add_pooling_layer=False)
+    positions = config["max_position_embeddings"]
+    for name, buffer in list(model.embeddings.named_buffers(recurse=False)):
         ids = torch.arange(positions) if name == "position_ids" else torch.zeros(positions, dtype=torch.int64)
         model.embeddings.register_buffer(name, ids.expand(buffer.shape).contiguous(), persistent=False)
-    return model.eval()
+    return model
+
+
+def _whole(config: Mapping[str, Any], light: LightBert) -> Any:
+    """Return the model of transformers with the parts of ``light``, which may have fewer layers than the file."""
+    model = _empty({**config, "num_hidden_layers": len(light.encoder.layer)})
+    model.embeddings.word_embeddings = light.embeddings.word_embeddings
+    model.load_state_dict(light.state_dict(), assign=True)
+    return model
 
 
 def _names(layers: int) -> Iterator[tuple[str, str]]:
@@ -181,30 +202,51 @@ def _values(content: _Content, name: str) -> Tensor:
     if kind == 0:
         return torch.from_numpy(np.frombuffer(content.data, "<f4", count, place).astype(np.float32))
     blocks = np.frombuffer(content.data, _BLOCK, count // 32, place)
-    values = torch.empty(len(blocks), 32)
+    values = torch.empty(len(blocks), 2, 16)
     for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
-        part = blocks[start : start + _BLOCKS_AT_ONCE]
-        scale, pairs = (torch.from_numpy(part[name].astype(kind)) for name, kind in (("scale", "f2"), ("pairs", "u1")))
-        values[start : start + len(part)] = _numbers(scale, pairs)
+        part, into = blocks[start : start + _BLOCKS_AT_ONCE], values[start : start + _BLOCKS_AT_ONCE]
+        pairs = torch.from_numpy(np.ascontiguousarray(part["pairs"]))
+        into[:, 0], into[:, 1] = pairs & 15, pairs >> 4
+        into.sub_(8).mul_(torch.from_numpy(part["scale"].astype(np.float32))[:, None, None])
     return values.flatten()
 
 
 def _tokenizer(content: _Content, prefix: str) -> Any:
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     texts = {name: content.pieces[number][0] for name, number in content.special.items()}
     # transformers copies the tokenizer that it is given, so it gets the large vocabulary afterwards.
-    unknown, few = content.special["unk_token"], content.pieces[: max(content.special.values()) + 1]
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.Unigram(few, unk_id=unknown, byte_fallback=False)),
+        tokenizer_object=_few_pieces(content),
         **texts,
         cls_token=texts["bos_token"],
         sep_token=texts["eos_token"],
     )
-    backend = tokenizer.backend_tokenizer
-    backend.model = models.Unigram(content.pieces, unk_id=unknown, byte_fallback=False)
-    tokenizer.add_special_tokens({"mask_token": "<mask>"})
+    _complete(tokenizer.backend_tokenizer, content, prefix)
+    tokenizer.add_special_tokens({"mask_token": _MASK})
+    return tokenizer
+
+
+def _light_tokenizer(content: _Content, prefix: str) -> LightTokenizer:
+    backend = _few_pieces(content)
+    _complete(backend, content, prefix)
+    backend.add_special_tokens([*(content.pieces[number][0] for number in content.special.values()), _MASK])
+    return LightTokenizer(backend, lambda: _tokenizer(content, prefix))
+
+
+def _few_pieces(content: _Content) -> Any:
+    from tokenizers import Tokenizer, models
+
+    few = content.pieces[: max(content.special.values()) + 1]
+    return Tokenizer(models.Unigram(few, unk_id=content.special["unk_token"], byte_fallback=False))
+
+
+def _complete(backend: Any, content: _Content, prefix: str) -> None:
+    """Give a tokenizer with the special pieces all pieces, and the rules by which it reads a text."""
+    from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
+
+    begin, end = (content.pieces[content.special[name]][0] for name in ("bos_token", "eos_token"))
+    backend.model = models.Unigram(content.pieces, unk_id=content.special["unk_token"], byte_fallback=False)
     backend.normalizer = normalizers.Sequence(
         [
             normalizers.Replace(Regex(_DROPPED), ""),
@@ -214,8 +256,7 @@ def _tokenizer(content: _Content, prefix: str) -> Any:
     )
     backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     backend.decoder = decoders.Metaspace()
-    backend.post_processor = _frame(backend, texts["bos_token"], texts["eos_token"], prefix)
-    return tokenizer
+    backend.post_processor = _frame(backend, begin, end, prefix)
 
 
 def _frame(backend: Any, begin: str, end: str, prefix: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,22 +34,41 @@ class Scores:
     fusion: npt.NDArray[np.float64]
     unimodal: Mapping[str, npt.NDArray[np.float64]]
 
+    def replaced(self, other: Scores, rows: npt.NDArray[np.bool_]) -> Scores:
+        """Return these scores with those of ``other`` for the clips where ``rows`` (n,) is true."""
+        unimodal = {name: np.where(rows, other.unimodal[name], values) for name, values in self.unimodal.items()}
+        return replace(self, fusion=np.where(rows, other.fusion, self.fusion), unimodal=unimodal)
+
 
 @torch.inference_mode()
-def score(model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None) -> Scores:
+def score(
+    model: Model,
+    maker: BatchMaker,
+    device: torch.device,
+    processes: Processes | None = None,
+    *,
+    only: Positions | None = None,
+    watch: Callable[[Positions, Output], None] = lambda positions, output: None,
+) -> Scores:
     """Score every clip of ``maker`` once in evaluation mode, then restore the model's mode.
 
     Several ``processes`` share the batches, and each of them gets all scores.
+
+    Args:
+        only: score the clips at these positions; the scores of the others are 0.
+        watch: called after each batch with the positions of its clips and the output.
     """
     was_training = model.training
     if was_training:  # visiting all modules takes a fifth of the time of one short clip
         model.eval()
-    plan = _share_of(evaluation_plan(maker.cost, _BATCH), processes)
+    plan = evaluation_plan(maker.cost if only is None else maker.cost[only], _BATCH)
+    plan = _share_of(plan if only is None else [only[places] for places in plan], processes)
     columns: list[Tensor] = []
-    for batch in maker.batches(plan, device):
+    for positions, batch in zip(plan, maker.batches(plan, device), strict=True):
         output: Output = model(batch)
         unimodal = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.tasks]
         columns.append(torch.stack([output.fusion, *unimodal]))
+        watch(positions, output)
     if was_training:
         model.train()
     scores = torch.zeros(1 + len(model.tasks), len(maker), dtype=torch.float64)
@@ -65,26 +84,34 @@ def _share_of(plan: list[Positions], processes: Processes | None) -> list[Positi
     return plan if processes is None else plan[processes.rank :: processes.count]
 
 
-@torch.inference_mode()
-def mean_encodings(
-    model: Model, maker: BatchMaker, device: torch.device, processes: Processes | None = None
-) -> dict[str, Tensor]:
-    """Return the mean of each modality's ``Output.encoded`` over the clips that have it, (d',) each.
+class MeanEncodings:
+    """The mean of each modality's ``Output.encoded`` over the clips that have it.
 
-    A modality that no clip has is left out.
+    Args:
+        model: whose outputs are added.
+        counted: (N,) bool, which clips count.
     """
-    model.eval()
-    # The last number of each sum counts the clips.
-    sums = {name: torch.zeros(len(model.missing[name]) + 1, dtype=torch.float64) for name in model.modalities}
-    for batch in maker.batches(_share_of(evaluation_plan(maker.cost, _BATCH), processes), device):
-        output: Output = model(batch)
+
+    def __init__(self, model: Model, counted: npt.NDArray[np.bool_]) -> None:
+        self._counted = torch.from_numpy(counted)
+        # The last number of each sum counts the clips.
+        sizes = {name: len(model.missing[name]) + 1 for name in model.modalities}
+        self._sums = {name: torch.zeros(size, dtype=torch.float64) for name, size in sizes.items()}
+
+    def add(self, positions: Positions, output: Output) -> None:
+        """Add the clips of a batch, whose positions are among N."""
+        counted = self._counted[torch.from_numpy(positions)].to(output.fusion.device)
         for name, encoded in output.encoded.items():
-            present = output.present[name]
-            sums[name][:-1] += encoded[present].double().sum(dim=0).cpu()
-            sums[name][-1] += int(present.sum())
-    if processes is not None:
-        sums = {name: processes.total(part) for name, part in sums.items()}
-    return {name: (part[:-1] / part[-1]).float() for name, part in sums.items() if part[-1]}
+            present = output.present[name] & counted
+            self._sums[name][:-1] += encoded[present].double().sum(dim=0).cpu()
+            self._sums[name][-1] += int(present.sum())
+
+    def values(self, processes: Processes | None = None) -> dict[str, Tensor]:
+        """Return the means of all ``processes``, (d',) each; a modality that no clip has is left out."""
+        sums = self._sums
+        if processes is not None:
+            sums = {name: processes.total(part) for name, part in sums.items()}
+        return {name: (part[:-1] / part[-1]).float() for name, part in sums.items() if part[-1]}
 
 
 @torch.inference_mode()

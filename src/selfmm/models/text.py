@@ -24,6 +24,7 @@ from selfmm.models.context import Pair, with_context
 from selfmm.models.encoder_check import EncoderCheck, most_tokens
 from selfmm.models.encoders import Encoder
 from selfmm.models.four_bit import read_four_bit
+from selfmm.models.light import LightBert, read_light
 from selfmm.models.packed import (
     FAMILIES,
     all_layers,
@@ -131,7 +132,8 @@ def load_pretrained(name: str, *, compact: bool = False) -> Pretrained:
     Args:
         name: ``minilm``, ``mpnet`` or ``e5`` (offline weights), a local folder, or a hub name. Only a hub name may use
             the network.
-        compact: keep what is stored in 4 bits in less memory, if the weights will never be trained or stored.
+        compact: the weights will never be trained or stored, so keep what is stored in 4 bits in less memory, and
+            do without transformers where that is possible.
 
     Returns:
         The encoder, whose rules have the pooling that it was made for.
@@ -175,11 +177,18 @@ def load_architecture(folder: Path, stored: Mapping[str, Tensor] | None = None) 
 
     Args:
         folder: where it was saved.
-        stored: its weights. Without them it has random ones that the caller replaces.
+        stored: its weights, for a run that only scores: it may be a :class:`selfmm.models.light.LightBert`. Without
+            them it has random ones that the caller replaces.
     """
+    _refuse_code(folder)
+    light = None if stored is None else read_light(folder, stored, lambda: _architecture(folder, stored))
+    return Pretrained(*(light or _architecture(folder, stored)), ReadingRules.load(folder))
+
+
+def _architecture(folder: Path, stored: Mapping[str, Tensor] | None) -> tuple[Any, Any]:
+    """Return the model and the tokenizer of transformers that a folder describes."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    _refuse_code(folder)
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(folder, **local)
@@ -190,7 +199,7 @@ def load_architecture(folder: Path, stored: Mapping[str, Tensor] | None = None) 
             model = _filled(config, stored)
     except Exception as error:  # a damaged configuration can fail in many ways
         raise WeightsError(f"cannot read the text encoder in {folder}: {first_line(error)}") from error
-    return Pretrained(model, tokenizer, ReadingRules.load(folder))
+    return model, tokenizer
 
 
 def _filled(config: Any, stored: Mapping[str, Tensor]) -> Any:
@@ -384,6 +393,11 @@ class TransformerEncoder(Encoder):
             self._refuse_inside()
         if self.recompute and not self._packs:
             self._let_it_recompute()
+
+    def complete(self) -> None:
+        """Use the whole model of transformers from now on, also where a part of it would do."""
+        if isinstance(self.model, LightBert):
+            self.model = self.model.whole
 
     def train(self, mode: bool = True) -> TransformerEncoder:
         super().train(mode)

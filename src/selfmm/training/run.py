@@ -18,17 +18,20 @@ from selfmm.core.errors import OutputError, RunError
 from selfmm.core.files import explain, is_litter, is_stray, to_json, write_json, write_json_lines, write_table
 from selfmm.core.folders import atomic_folder, only_one
 from selfmm.core.listener import Listener
+from selfmm.core.machine import why_slow
 from selfmm.core.memory import peak_memory
 from selfmm.core.messages import clips
 from selfmm.core.processes import Processes, together
-from selfmm.core.tensors import Ragged
+from selfmm.core.tensors import Positions, Ragged
 from selfmm.core.version import __version__
+from selfmm.data.batches import BatchMaker
 from selfmm.data.capitals import in_capitals
 from selfmm.data.corrections import digest
 from selfmm.data.manifest import SPLITS
 from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
+from selfmm.data.types import Output
 from selfmm.data.writer import fingerprint, sha256
 from selfmm.evaluation.metrics import Scale, evaluate, scale_for
 from selfmm.evaluation.worth import LEFT_OUT, Scored, run_worth
@@ -40,7 +43,7 @@ from selfmm.models.encoders import Standardised
 from selfmm.models.hardware import check_device
 from selfmm.models.own_code import digest_of
 from selfmm.models.reading import ReadingRules
-from selfmm.models.scoring import Scores, mean_encodings, prediction_table, score
+from selfmm.models.scoring import MeanEncodings, Scores, prediction_table, score
 from selfmm.models.text import weights_to_name
 from selfmm.runs.folder import PROCEDURE, RunFolder, RunInfo, StartInfo, environment
 from selfmm.runs.weights import store_weights
@@ -126,6 +129,8 @@ class Run:
         with only_one(self.folder.path) if self.processes.main else nullcontext():
             encoded = assembly.encode_text(self.dataset)
             trainer = self._trainer(assembly, objective, encoded)
+            if trainer.device.type == "cpu" and (warning := why_slow(torch.get_num_threads())):
+                self.listener.note(warning)
             try:
                 self._tracker = self._begin_tracker()
                 trainer.fit()
@@ -293,19 +298,47 @@ class Run:
         """Do everything that needs the best weights; after an interruption, all of it is done again."""
         if isinstance(trainer, Trainer):
             trainer.load_best()
-            self._fill_missing(assembly, trainer)
-        everything = assembly.maker(self.dataset, np.arange(len(self.dataset)), encoded)
-        scores = score(trainer.model, everything, trainer.device, self.processes)
+        scores = self._scores(trainer, assembly.maker(self.dataset, np.arange(len(self.dataset)), encoded))
         if isinstance(trainer, AdaptTrainer):
             scores = trainer.left_out(scores)
         if self.processes.main:
             self._write_results(assembly, trainer, scores)
 
+    def _scores(self, trainer: Trainer | AdaptTrainer, everything: BatchMaker) -> Scores:
+        """Score all clips, and use the mean encoding for a modality that no training clip lacks: its ``missing`` was
+        never trained."""
+        model, done = trainer.model, 0
+        means = MeanEncodings(model, np.isin(np.arange(len(everything)), self.rows))
+
+        def watch(positions: Positions, output: Output) -> None:
+            nonlocal done
+            if isinstance(trainer, Trainer):
+                means.add(positions, output)
+            done += len(positions) * self.processes.count
+            self.listener.finishing("scoring all clips", min(done, len(everything)), len(everything))
+
+        self.listener.finishing("scoring all clips", 0, len(everything))
+        scores = score(model, everything, trainer.device, self.processes, watch=watch)
+        if isinstance(trainer, AdaptTrainer):
+            return scores
+        lengths, lacking = everything.lengths, np.zeros(len(everything), dtype=bool)
+        for name, mean in means.values(self.processes).items():
+            if (lengths[name][self.rows] > 0).all():
+                with torch.no_grad():
+                    model.missing[name].copy_(mean)
+                lacking |= lengths[name] == 0
+        if not lacking.any():
+            return scores
+        again = score(model, everything, trainer.device, self.processes, only=np.flatnonzero(lacking))
+        return scores.replaced(again, lacking)
+
     def _write_results(self, assembly: Assembly, trainer: Trainer | AdaptTrainer, scores: Scores) -> None:
+        self.listener.finishing("writing the weights")
         named = assembly.pretrained if self._named_weights(assembly) else None
         store_weights(self.folder, trainer.model, self.shared, None if named is None else named.model)
         predictions = prediction_table(self.dataset, scores)
         write_table(self.folder.path / "predictions.parquet", predictions)
+        self.listener.finishing("measuring what the scores are worth")
         metrics = self._metrics(scores, predictions, trainer, assembly)
         write_json(self.folder.path / "metrics.json", metrics)
         if self._source == "generated" and isinstance(trainer, Trainer):
@@ -334,14 +367,6 @@ class Run:
         if isinstance(generator, EstimatedLabels) and generator.table is not None:
             return generator.table
         return self._record.table(self.dataset, self.rows, assembly.model.tasks, len(trainer.history))
-
-    def _fill_missing(self, assembly: Assembly, trainer: Trainer) -> None:
-        """Use the mean encoding for a modality that no training clip lacks: its ``missing`` was never trained."""
-        complete = [name for name, lengths in trainer.train.lengths.items() if (lengths > 0).all()]
-        means = mean_encodings(trainer.model, trainer.train, trainer.device, self.processes)
-        with torch.no_grad():
-            for name in complete:
-                assembly.model.missing[name].copy_(means[name])
 
     def _metrics(
         self, scores: Scores, predictions: pd.DataFrame, trainer: Trainer | AdaptTrainer, assembly: Assembly

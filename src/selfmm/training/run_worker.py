@@ -15,6 +15,17 @@ from selfmm.runs.folder import RunFolder
 from selfmm.training.run import Run
 from selfmm.training.trainer import EpochRecord
 
+NEEDS = (
+    "torch._dynamo",  # which the first optimizer imports
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
+    "transformers.models.mpnet.modeling_mpnet",
+    "transformers.models.mpnet.tokenization_mpnet",
+)
+"""What nearly every training imports only when it gets there; see :class:`selfmm.core.jobs.template.Template`."""
+
 
 class Reporter(Listener):
     """Reports a training to the parent."""
@@ -29,6 +40,9 @@ class Reporter(Listener):
         memory = {place: asdict(figures) for place, figures in memory_now().items()}
         self.parent.report("epoch", record=asdict(record), memory=memory)
 
+    def finishing(self, stage: str, done: int = 0, total: int = 0) -> None:
+        self.parent.report("finishing", stage=stage, done=done, total=total)
+
 
 def train(parent: Parent) -> None:
     task = parent.receive()
@@ -37,5 +51,9 @@ def train(parent: Parent) -> None:
     run.execute(resume=True)
 
 
+def run() -> int:
+    return work(train)
+
+
 if __name__ == "__main__":
-    sys.exit(work(train))
+    sys.exit(run())

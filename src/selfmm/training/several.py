@@ -16,6 +16,7 @@ from selfmm.core.jobs.plan import Plan
 from selfmm.core.jobs.pool import Key, Pool, Tasks
 from selfmm.core.jobs.worker import Event, Message, module
 from selfmm.core.listener import Listener
+from selfmm.core.machine import why_slow
 from selfmm.data.store import Dataset
 from selfmm.models.assembly import chosen_modalities, reads_words
 from selfmm.models.text import check_on_hand
@@ -24,6 +25,7 @@ from selfmm.training.run import Run
 from selfmm.training.trainer import EpochRecord
 
 _SHARED = ".frozen"
+_WORKER = "selfmm.training.run_worker"
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Trainings(Tasks[Key]):
             self.listener.run_started(key, event["max_epochs"], event["done"])
         elif event["event"] == "epoch":
             self.listener.run_epoch(key, EpochRecord(**event["record"]))
+        elif event["event"] == "finishing":
+            self.listener.run_finishing(key, event["stage"], event["done"], event["total"])
 
     def ended(self, key: Key, result: Event, problem: str | None) -> None:
         if problem is not None:
@@ -69,6 +73,8 @@ def train_several(
     finished = [key for key in runs if Run(dataset, settings[key], runs[key], Listener()).finished(resume=resume)]
     waiting: Sequence[Key] = [key for key in runs if key not in finished]
     listener.runs_planned(plan, waiting, finished)
+    if waiting and not plan.devices and (warning := why_slow(plan.threads, plan.jobs)):
+        listener.note(warning)
     problems = _without_encoder(dataset, {key: settings[key] for key in waiting})
     if not finished and len(problems) == len(waiting) > 0:
         raise WeightsError(next(iter(problems.values())))
@@ -84,7 +90,7 @@ def train_several(
     )
     for key, problem in problems.items():
         trainings.ended(key, {}, problem)
-    Pool[Key](plan, module("selfmm.training.run_worker")).run(trainings)
+    Pool[Key](plan, module(_WORKER), forks=_WORKER).run(trainings)
     return {key: trainings.problems[key] for key in runs if key in trainings.problems}  # they end in any order
 
 

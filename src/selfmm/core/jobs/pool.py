@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from selfmm.core.jobs.plan import Plan
+from selfmm.core.jobs.template import Template, can_fork
 from selfmm.core.jobs.worker import Event, Message, Worker, environment, stop
 from selfmm.core.memory import Memory, fitting
 
@@ -44,12 +45,18 @@ class Pool(Generic[Key]):
         command: the command that starts a worker.
         setup: the first message to each worker, which then does many tasks. With None, a worker does one task
             and ends, so that the memory it measures is that of this task alone.
+        forks: a module from which to fork workers without a GPU, see :class:`selfmm.core.jobs.template.Template`, where
+            that is possible; ``command`` runs the same module.
     """
 
-    def __init__(self, plan: Plan, command: Sequence[str], setup: Message | None = None) -> None:
+    def __init__(
+        self, plan: Plan, command: Sequence[str], setup: Message | None = None, *, forks: str | None = None
+    ) -> None:
         self.plan = plan
         self.command = command
         self.setup = setup
+        self._forks = forks if can_fork() and not plan.devices else None
+        self._template: Template | None = None
         self.running: dict[Key, Worker] = {}
         """The worker of each running task, by its key."""
         # The first task shows how much memory one takes.
@@ -68,6 +75,8 @@ class Pool(Generic[Key]):
                 self._feed(tasks)
         finally:
             stop(self._devices)
+            if self._template is not None:
+                self._template.close()
 
     def _feed(self, tasks: Tasks[Key]) -> None:
         while len(self.running) < self.room and (task := tasks.next()) is not None:
@@ -83,7 +92,9 @@ class Pool(Generic[Key]):
             taken = Counter(self._devices.values())
             device = min(self.plan.devices, key=lambda name: taken[name])
             variables["CUDA_VISIBLE_DEVICES"] = device
-        worker = Worker(self.command, variables, self._inbox)
+        if self._forks is not None and self._template is None:
+            self._template = Template(self._forks, variables)
+        worker = Worker(self.command, variables, self._inbox, template=self._template)
         self._devices[worker] = device
         self._warming.add(worker)
         if self.setup is not None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from selfmm.core.jobs.template import Forked, Template
+
 Message = Mapping[str, Any]
 """A message of the parent: one JSON object."""
 
@@ -34,6 +36,7 @@ class Worker:
         environment: its environment variables.
         inbox: gets ``(worker, event)`` for each event, and ``(worker, None)`` at the end; workers may share one.
         keep_errors: keep standard error to quote its last line if the process dies, instead of passing it on.
+        template: fork the process from this one, which has the same environment, instead of running ``command``.
     """
 
     def __init__(
@@ -43,13 +46,15 @@ class Worker:
         inbox: SimpleQueue[tuple[Worker, Event | None]] | None = None,
         *,
         keep_errors: bool = True,
+        template: Template | None = None,
     ) -> None:
         self.failure: str | None = None
         """The reason for its failure, as the process itself reported it."""
         self._inbox = SimpleQueue() if inbox is None else inbox
         self._last_words = ""
         self._errors = tempfile.TemporaryFile() if keep_errors else None  # noqa: SIM115  closed when the process ends
-        self._process = subprocess.Popen(
+        forked = None if template is None else template.fork(self._errors)
+        self._process: subprocess.Popen[str] | Forked = forked or subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
