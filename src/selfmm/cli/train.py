@@ -15,7 +15,7 @@ from selfmm.cli.output import interruptible, speaks
 
 
 def register(app: typer.Typer) -> None:
-    options.register(app, "Train", train=train, tune=tune, models=models, settings=settings)
+    options.register(app, "Train", train=train, ensemble=ensemble, tune=tune, models=models, settings=settings)
 
 
 def train(
@@ -117,6 +117,22 @@ def _train_seeds(data: Path, seeds: str, jobs: int | None, common: _Training) ->
     if result.failed:
         missing = ", ".join(map(str, result.failed))
         raise api.TrainingError(f"no result for seed {missing}; continue with the same command and --resume.")
+
+
+def ensemble(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Two or more run folders, or the folder of `train --seeds`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],
+    model: options.OwnModel = None,
+    trust: options.Trust = False,
+) -> None:
+    """Make one run that scores with the mean of several: closer to the label, and less sure where they disagree."""
+    from rich.console import Console
+
+    from selfmm.cli.show_results import run_summary
+
+    Console().print(run_summary(api.ensemble(runs, out=out, model=model, trust=trust)))
 
 
 def tune(

@@ -404,7 +404,11 @@ class TransformerEncoder(Encoder):
 
     def plain(self, lengths: Tensor, **inputs: Tensor) -> Tensor:
         """Return F_t (B, ``dim``) for ``inputs`` of the transformer's own forward pass, which is not packed."""
-        return self._mixed(pool(self._hidden(**inputs), lengths, self.pooling))
+        return self._mixed(self.plain_states(lengths, **inputs))
+
+    def plain_states(self, lengths: Tensor, **inputs: Tensor) -> Tensor:
+        """Return (B, ``width``) as ``states`` does, for the ``inputs`` of ``plain``."""
+        return pool(self._hidden(**inputs), lengths, self.pooling)
 
     def _hidden(self, **inputs: Tensor) -> Tensor:
         if self.mix is None:
