@@ -43,7 +43,7 @@ GROUPS = {
     "Start": ["quickstart"],
     "App": ["app", "serve"],
     "Score": ["predict", "evaluate", "report", "export"],
-    "Train": ["train", "tune", "models", "settings"],
+    "Train": ["train", "ensemble", "tune", "models", "settings"],
     "Compare": ["compare", "ablate"],
     "Labels": ["labels", "annotate", "corrections"],
     "Data": ["import", "inspect", "extract", "planted", "demo"],

@@ -19,24 +19,6 @@ from selfmm.data.store import Dataset
 from selfmm.models.ensemble import Ensemble
 from selfmm.recordings.model import SentimentModel
 
-FROZEN = (*QUICK, "text.finetune=false", "training.max_epochs=2")
-
-
-@pytest.fixture(scope="module")
-def runs(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Runs with a frozen text encoder: two seeds of Self-MM, and another model; not to be changed."""
-    folder = tmp_path_factory.mktemp("members")
-    made = []
-    for name, more in (("a", {"seed": 1}), ("b", {"seed": 2}), ("lmf", {"model": "lmf"})):
-        made.append(folder / name)
-        selfmm.train(planted, text_encoder=tiny_encoder, overrides=FROZEN, out=made[-1], **more)  # type: ignore[arg-type]
-    return made
-
-
-@pytest.fixture(scope="module")
-def mean(runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> SentimentModel:
-    return selfmm.ensemble(runs[:2], out=tmp_path_factory.mktemp("mean") / "run")
-
 
 def changed(run: Path, folder: Path, **values: object) -> Path:
     """A copy of a run with other values in its ``run.json``."""
@@ -47,46 +29,48 @@ def changed(run: Path, folder: Path, **values: object) -> Path:
     return copy
 
 
-def test_it_scores_with_the_mean(mean: SentimentModel, runs: list[Path], planted: Dataset) -> None:
-    parts = [selfmm.load(run).predict(planted) for run in runs[:2]]
-    table = mean.predict(planted)
+def test_it_scores_with_the_mean(averaged: SentimentModel, members: list[Path], planted: Dataset) -> None:
+    parts = [selfmm.load(run).predict(planted) for run in members[:2]]
+    table = averaged.predict(planted)
     for name in ("score", "score_text", "score_audio", "score_vision"):
         np.testing.assert_allclose(table[name], (parts[0][name] + parts[1][name]) / 2, atol=1e-5)
     np.testing.assert_allclose(table["deviation"], abs(parts[0]["score"] - parts[1]["score"]) / 2**0.5, atol=1e-5)
-    stored = mean.predictions
+    stored = averaged.predictions
     for name in ("score", "deviation"):
         np.testing.assert_allclose(stored[name], table[name], atol=1e-5)
 
 
-def test_it_is_a_run(mean: SentimentModel, runs: list[Path], planted: Dataset) -> None:
-    again = selfmm.load(mean.folder.path)
+def test_it_is_a_run(averaged: SentimentModel, members: list[Path], planted: Dataset) -> None:
+    again = selfmm.load(averaged.folder.path)
     assert again.info.model == "ensemble"
-    assert [Path(member.run) for member in again.info.members] == runs[:2]
+    assert [Path(member.run) for member in again.info.members] == members[:2]
     metrics = selfmm.evaluate(again)
-    assert metrics.values["mae"] == pytest.approx(mean.metrics["splits"]["test"]["fusion"]["values"]["mae"], abs=1e-5)
-    worth = mean.worth
+    assert metrics.values["mae"] == pytest.approx(
+        averaged.metrics["splits"]["test"]["fusion"]["values"]["mae"], abs=1e-5
+    )
+    worth = averaged.worth
     assert worth is not None
     assert metrics.worth is not None
     assert metrics.worth.scores["fusion"].mae == pytest.approx(worth.scores["fusion"].mae, abs=1e-5)
     assert metrics.worth.scores["fusion"].coverage == worth.scores["fusion"].coverage
     assert again.history.empty
     assert "model: ensemble" in repr(again)
-    assert mean.metrics["fit"] == [f"The mean of 2 runs: {runs[0]}, {runs[1]}."]
+    assert averaged.metrics["fit"] == [f"The mean of 2 runs: {members[0]}, {members[1]}."]
     [words] = selfmm.api.predict_texts(again, ["I love it"])
     assert words.score is not None
     assert words.deviation is not None
 
 
-def test_clips_on_which_the_runs_disagree_have_a_wider_band(mean: SentimentModel, planted: Dataset) -> None:
-    table = mean.predict(planted)
-    worth = mean.worth
+def test_clips_on_which_the_runs_disagree_have_a_wider_band(averaged: SentimentModel, planted: Dataset) -> None:
+    table = averaged.predict(planted)
+    worth = averaged.worth
     assert worth is not None
     low, high = worth.label_range
     inside = (table["low"] > low) & (table["high"] < high)
     width = (table["high"] - table["low"])[inside] / 2
     fused = worth.scores["fusion"]
     np.testing.assert_allclose(width, fused.factor * np.hypot(fused.floor, table["deviation"][inside]))
-    [prediction] = selfmm.api.predict_texts(mean, ["I hate it"])
+    [prediction] = selfmm.api.predict_texts(averaged, ["I hate it"])
     complete = replace(prediction, worth=replace(worth, always=()))  # the band of a clip of words alone is not known
     ends = {deviation: replace(complete, deviation=deviation).interval("fusion") for deviation in (0.0, 0.5)}
     assert ends[0.5][1] - ends[0.5][0] > ends[0.0][1] - ends[0.0][0]
@@ -96,23 +80,23 @@ def test_clips_on_which_the_runs_disagree_have_a_wider_band(mean: SentimentModel
     assert content["intervals"]["fusion"] == pytest.approx(complete.interval("fusion"))
 
 
-def test_equal_weights_are_stored_once(mean: SentimentModel, runs: list[Path]) -> None:
-    frozen = mean.folder.frozen_weights
-    assert frozen.stat().st_ino == (runs[0] / "frozen.safetensors").stat().st_ino, "one file on disk"
-    names = {name.split(".")[0] for name in load_tensors(mean.folder.weights)}
+def test_equal_weights_are_stored_once(averaged: SentimentModel, members: list[Path]) -> None:
+    frozen = averaged.folder.frozen_weights
+    assert frozen.stat().st_ino == (members[0] / "frozen.safetensors").stat().st_ino, "one file on disk"
+    names = {name.split(".")[0] for name in load_tensors(averaged.folder.weights)}
     assert {"0", "1", "encoders"} <= names, "standardisation is the same in all seeds"
-    model = mean.assembly.model
+    model = averaged.assembly.model
     assert isinstance(model, Ensemble)
     assert model.shared is not None, "a frozen text encoder runs once"
-    assert mean.info.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert averaged.info.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_other_models_and_trained_encoders(
-    trained: SentimentModel, runs: list[Path], planted: Dataset, tmp_path: Path
+    trained: SentimentModel, members: list[Path], planted: Dataset, tmp_path: Path
 ) -> None:
-    members = [trained.folder.path, runs[2], runs[0]]
-    mean = selfmm.ensemble(members, out=tmp_path / "mean")
-    parts = [selfmm.load(member).predict(planted, "test") for member in members]
+    chosen = [trained.folder.path, members[2], members[0]]
+    mean = selfmm.ensemble(chosen, out=tmp_path / "mean")
+    parts = [selfmm.load(member).predict(planted, "test") for member in chosen]
     table = mean.predict(planted, "test")
     np.testing.assert_allclose(table["score"], sum(part["score"] for part in parts) / 3, atol=1e-5)
     assert [name for name in table if name.startswith("score_")] == [], "LMF has no scores of modalities"
@@ -121,8 +105,8 @@ def test_other_models_and_trained_encoders(
     assert model.shared is None
 
 
-def test_a_folder_of_seeds_stands_for_its_finished_seeds(runs: list[Path], tmp_path: Path) -> None:
-    for run, name in zip(runs, ("seed-1", "seed-2", "seed-3"), strict=True):
+def test_a_folder_of_seeds_stands_for_its_finished_seeds(members: list[Path], tmp_path: Path) -> None:
+    for run, name in zip(members, ("seed-1", "seed-2", "seed-3"), strict=True):
         shutil.copytree(run, tmp_path / "seeds" / name)
     file = tmp_path / "seeds" / "seed-3" / "run.json"
     file.write_text(file.read_text("utf-8").replace('"finished"', '"training"'), encoding="utf-8")
@@ -148,68 +132,68 @@ def test_a_folder_of_seeds_stands_for_its_finished_seeds(runs: list[Path], tmp_p
     ],
 )
 def test_runs_that_cannot_be_averaged(
-    values: dict[str, object], message: str, runs: list[Path], tmp_path: Path
+    values: dict[str, object], message: str, members: list[Path], tmp_path: Path
 ) -> None:
-    other = changed(runs[1] if values else runs[0], tmp_path, **values)
+    other = changed(members[1] if values else members[0], tmp_path, **values)
     with pytest.raises(RunError, match=message):
-        selfmm.ensemble([runs[0], other], out=tmp_path / "mean")
+        selfmm.ensemble([members[0], other], out=tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
 
 
-def test_settings_that_must_agree(runs: list[Path], tmp_path: Path) -> None:
-    other = changed(runs[1], tmp_path)
+def test_settings_that_must_agree(members: list[Path], tmp_path: Path) -> None:
+    other = changed(members[1], tmp_path)
     settings = (other / "settings.toml").read_text("utf-8")
     (other / "settings.toml").write_text(settings.replace("max_tokens = 40", "max_tokens = 50"), encoding="utf-8")
     with pytest.raises(RunError, match=r"differ in text\.max_tokens \(40 and 50\)"):
-        selfmm.ensemble([runs[0], other], out=tmp_path / "mean")
+        selfmm.ensemble([members[0], other], out=tmp_path / "mean")
 
 
 def test_too_few_runs_and_others_that_are_no_members(
-    mean: SentimentModel, runs: list[Path], tmp_path: Path, planted: Dataset
+    averaged: SentimentModel, members: list[Path], tmp_path: Path, planted: Dataset
 ) -> None:
     out = tmp_path / "mean"
     with pytest.raises(RunError, match="two or more runs, and there is only"):
-        selfmm.ensemble(runs[0], out=out)
+        selfmm.ensemble(members[0], out=out)
     with pytest.raises(RunError, match="two or more runs, and none is given"):
         selfmm.ensemble([], out=out)
     with pytest.raises(RunError, match="is given twice"):
-        selfmm.ensemble([runs[0], runs[0]], out=out)
-    with pytest.raises(RunError, match="is an ensemble already. Name its runs instead"):
-        selfmm.ensemble([runs[0], mean], out=out)
+        selfmm.ensemble([members[0], members[0]], out=out)
+    with pytest.raises(RunError, match=r"is an ensemble already\. Name its runs instead"):
+        selfmm.ensemble([members[0], averaged], out=out)
     with pytest.raises(RunError, match="starter is fitted at once"):
-        selfmm.ensemble(["starter", runs[0]], out=out)
+        selfmm.ensemble(["starter", members[0]], out=out)
     with pytest.raises(RunError, match="not a run folder"):
-        selfmm.ensemble([runs[0], tmp_path / "nowhere"], out=out)
+        selfmm.ensemble([members[0], tmp_path / "nowhere"], out=out)
     with pytest.raises(OutputError, match="exists"):
-        selfmm.ensemble(runs[:2], out=mean.folder.path)
+        selfmm.ensemble(members[:2], out=averaged.folder.path)
 
 
-def test_without_its_data_set_nothing_can_be_measured(runs: list[Path], tmp_path: Path) -> None:
-    gone = [changed(run, tmp_path, dataset_path=str(tmp_path / "gone")) for run in runs[:2]]
+def test_without_its_data_set_nothing_can_be_measured(members: list[Path], tmp_path: Path) -> None:
+    gone = [changed(run, tmp_path, dataset_path=str(tmp_path / "gone")) for run in members[:2]]
     with pytest.raises(RunError, match="moved, deleted or changed"):
         selfmm.ensemble(gone, out=tmp_path / "mean")
 
 
-def test_what_is_of_one_training_says_so(mean: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
+def test_what_is_of_one_training_says_so(averaged: SentimentModel, planted: Dataset, tmp_path: Path) -> None:
     for verb in (selfmm.api.labels, selfmm.audit):
         with pytest.raises(RunError, match="labels per modality are of one training"):
-            verb(mean.folder.path)
+            verb(averaged.folder.path)
     with pytest.raises(RunError, match="cannot start from an ensemble"):
-        selfmm.train(planted, start=mean.folder.path, overrides=QUICK, out=tmp_path / "run")
+        selfmm.train(planted, start=averaged.folder.path, overrides=QUICK, out=tmp_path / "run")
     with pytest.raises(selfmm.SelfmmError, match="selfmm ensemble"):
-        selfmm.train(planted, preset=mean.folder.path / "settings.toml", out=tmp_path / "run")
+        selfmm.train(planted, preset=averaged.folder.path / "settings.toml", out=tmp_path / "run")
     with pytest.raises(RunError, match="Leave out `model"):
-        selfmm.load(mean.folder.path, model="net.py:Net")
+        selfmm.load(averaged.folder.path, model="net.py:Net")
 
 
-def test_damaged(mean: SentimentModel, tmp_path: Path) -> None:
+def test_damaged(averaged: SentimentModel, tmp_path: Path) -> None:
     copy = tmp_path / "mean"
-    shutil.copytree(mean.folder.path, copy)
+    shutil.copytree(averaged.folder.path, copy)
     (copy / "model.safetensors").write_bytes(b"")
     with pytest.raises(RunError, match="incomplete"):
         selfmm.load(copy)
 
 
-def test_tables_of_predictions_with_different_modalities(mean: SentimentModel) -> None:
-    assert list(mean.predictions)[:4] == ["id", "split", "label", "score"]
-    assert isinstance(mean.predictions, pd.DataFrame)
+def test_tables_of_predictions_with_different_modalities(averaged: SentimentModel) -> None:
+    assert list(averaged.predictions)[:4] == ["id", "split", "label", "score"]
+    assert isinstance(averaged.predictions, pd.DataFrame)

@@ -140,8 +140,8 @@ def predict(
         For a data set or text, a table with one row per clip: id, split, label (NaN if unknown), score (all modalities
         together), score_<modality> (NaN if the clip lacks it), and how far to trust each score: low, high, informs (see
         :func:`selfmm.recordings.prediction.trust_columns`). For an ensemble or a folder of seeds, the scores are the
-        means over its runs, and ``deviation`` is the deviation of score. For one recording, a :class:`selfmm.Prediction`; for several
-        recordings, windows or sentences, a list of predictions.
+        means over its runs, and ``deviation`` is the deviation of score. For one recording, a
+        :class:`selfmm.Prediction`; for several recordings, windows or sentences, a list of predictions.
 
     Raises:
         SettingsError: if arguments contradict each other.

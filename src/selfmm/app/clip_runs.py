@@ -107,7 +107,9 @@ class ClipRuns:
             worth = None
         return {
             "scores": {
-                "score" if name == parts.FUSION else f"score_{name}": self._worth(score, self._deviation(run, name, clip))
+                "score" if name == parts.FUSION else f"score_{name}": self._worth(
+                    score, self._deviation(run, name, clip)
+                )
                 for name, score in (worth.scores.items() if worth else ())
             },
             "cautions": parts.cautions(worth),

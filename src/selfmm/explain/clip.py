@@ -58,7 +58,9 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         parts = [_part(part, model, batch, present, steps, tolerance) for part in networks]
     shares = {name: torch.stack([part.shares[name] for part in parts]).mean(dim=0) for name in present}
     contributions = tuple(
-        Contribution(name, alone=float(output.unimodal[name]) if name in output.unimodal else None, **_mean(parts, name))
+        Contribution(
+            name, alone=float(output.unimodal[name]) if name in output.unimodal else None, **_mean(parts, name)
+        )
         for name in present
     )
     base = sum(part.base for part in parts) / len(parts)

@@ -50,7 +50,8 @@ def check_exportable(trained: TrainedModel) -> None:
         raise ExportError(
             f"the modalities {', '.join(trained.info.modalities)} would give the ONNX file two tensors named "
             f"{twice[0]!r}: a modality NAME has the inputs NAME and NAME_lengths and the output score_NAME, and "
-            "there is an output score (of an ensemble, also deviation). Import the data with other names and train again."
+            "there is an output score (of an ensemble, also deviation). Import the data with other names and train "
+            "again."
         )
     sizes = {tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}  # members share some
     if (size := sum(sizes.values())) > _LARGEST:

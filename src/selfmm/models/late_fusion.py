@@ -92,7 +92,7 @@ class LateFusion(Model):
 
 
 def as_late_fusion(model: Model, what: str) -> tuple[LateFusion, ...]:
-    """Return the late-fusion model, or the members of an ensemble of them; ``what`` (a phrase for the message) needs it.
+    """Return a late-fusion model, or the members of an ensemble of them; ``what`` (a phrase for the message) needs it.
 
     Raises:
         RunError: if one of them fuses the modalities earlier.

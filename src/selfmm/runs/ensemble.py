@@ -9,8 +9,8 @@ the runs; they give the metrics and the error bands, which are wider for clips o
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,7 @@ class _Run:
         }
 
 
-def make_ensemble(
-    runs: Sequence[RunFolder], out: Path, *, model: str | None = None, trust: bool = False
-) -> RunFolder:
+def make_ensemble(runs: Sequence[RunFolder], out: Path, *, model: str | None = None, trust: bool = False) -> RunFolder:
     """Write the mean of several runs as a run.
 
     Args:

@@ -90,7 +90,9 @@ def _combined(parts: Sequence[dict[str, Tensor]]) -> tuple[dict[str, Tensor], se
 def member_weights(stored: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
     """Return the weights of one member, from those that :func:`store_members` wrote."""
     own = f"{number}."
-    return {name.removeprefix(own): value for name, value in stored.items() if not name[0].isdigit() or name.startswith(own)}
+    return {
+        name.removeprefix(own): value for name, value in stored.items() if not name[0].isdigit() or name.startswith(own)
+    }
 
 
 def stored_weights(folder: RunFolder) -> dict[str, Tensor]:

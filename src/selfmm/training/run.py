@@ -30,7 +30,7 @@ from selfmm.data.scales import LabelScale
 from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.data.writer import fingerprint, sha256
-from selfmm.evaluation.metrics import Scale, evaluate, scale_for
+from selfmm.evaluation.metrics import Scale, scale_for
 from selfmm.evaluation.worth import LEFT_OUT, Scored, run_worth
 from selfmm.labels import EstimatedLabels
 from selfmm.models import find_model
