@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import selfmm
@@ -164,6 +163,9 @@ def test_too_few_runs_and_others_that_are_no_members(
         selfmm.ensemble(["starter", members[0]], out=out)
     with pytest.raises(RunError, match="not a run folder"):
         selfmm.ensemble([members[0], tmp_path / "nowhere"], out=out)
+    with pytest.raises(RunError, match="Leave out `model"):
+        selfmm.ensemble(members[:2], out=out, model="net.py:Net")
+    assert not out.exists()
     with pytest.raises(OutputError, match="exists"):
         selfmm.ensemble(members[:2], out=averaged.folder.path)
 
@@ -186,14 +188,36 @@ def test_what_is_of_one_training_says_so(averaged: SentimentModel, planted: Data
         selfmm.load(averaged.folder.path, model="net.py:Net")
 
 
+OWN = """
+from selfmm.models.lf_dnn import LFDNN
+
+
+class Own(LFDNN):
+    pass
+"""
+
+
+def test_own_code_runs_only_if_it_is_named_or_trusted(
+    members: list[Path], planted: Dataset, tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    code, overrides = f"{tmp_path / 'own.py'}:Own", [*QUICK, "text.finetune=false", "training.max_epochs=1"]
+    selfmm.train(planted, model=code, text_encoder=tiny_encoder, overrides=overrides, out=tmp_path / "own")
+    monkeypatch.setattr("selfmm.runs.code.loaded", lambda *_: None)  # as in a new process
+    runs = [members[0], tmp_path / "own"]
+    with pytest.raises(RunError, match="not part of selfmm: Own in"):
+        selfmm.ensemble(runs, out=tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
+    mean = selfmm.ensemble(runs, out=tmp_path / "mean", model=code)
+    assert mean.info.members[1].code_sha256
+    with pytest.raises(RunError, match="not part of selfmm: Own in"):
+        selfmm.load(tmp_path / "mean")
+    assert selfmm.load(tmp_path / "mean", trust=True).predict(text="I love it")["deviation"].notna().all()
+
+
 def test_damaged(averaged: SentimentModel, tmp_path: Path) -> None:
     copy = tmp_path / "mean"
     shutil.copytree(averaged.folder.path, copy)
     (copy / "model.safetensors").write_bytes(b"")
     with pytest.raises(RunError, match="incomplete"):
         selfmm.load(copy)
-
-
-def test_tables_of_predictions_with_different_modalities(averaged: SentimentModel) -> None:
-    assert list(averaged.predictions)[:4] == ["id", "split", "label", "score"]
-    assert isinstance(averaged.predictions, pd.DataFrame)

@@ -55,7 +55,11 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         present = [name for name in network.modalities if bool(output.present[name])]
         tolerance = _TOLERANCE * LabelScale.of(model.info.label_range).reach
         # All values are linear in the score: those of a mean are the means of the members' values.
-        parts = [_part(part, model, batch, present, steps, tolerance) for part in networks]
+        outputs = [output] if len(networks) == 1 else [part(batch) for part in networks]
+        parts = [
+            _part(part, out.encoded, model, batch, present, steps, tolerance)
+            for part, out in zip(networks, outputs, strict=True)
+        ]
     shares = {name: torch.stack([part.shares[name] for part in parts]).mean(dim=0) for name in present}
     contributions = tuple(
         Contribution(
@@ -99,10 +103,15 @@ class _Part:
 
 
 def _part(
-    network: LateFusion, model: TrainedModel, batch: Batch, present: Sequence[str], steps: int, tolerance: float
+    network: LateFusion,
+    encoded: Mapping[str, Tensor],
+    model: TrainedModel,
+    batch: Batch,
+    present: Sequence[str],
+    steps: int,
+    tolerance: float,
 ) -> _Part:
-    output: Output = network(batch)
-    sharing = Sharing(network, {name: output.encoded[name][0] for name in present})
+    sharing = Sharing(network, {name: encoded[name][0] for name in present})
     shares, values = {}, {}
     for name in present:
         score = partial(sharing.fair, name)

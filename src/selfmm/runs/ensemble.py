@@ -111,6 +111,8 @@ def make_ensemble(runs: Sequence[RunFolder], out: Path, *, model: str | None = N
     """
     folders, left_out = _expanded(runs)
     members = [_Run.open(folder, model, trust) for folder in folders]
+    if model is not None and not any(is_code(member.info.model) for member in members):
+        raise RunError("none of these runs has code of its own. Leave out `model=...`.")
     check_members(members)
     dataset = _shared_data(members)
     with atomic_folder(out, marker="run.json") as path:
