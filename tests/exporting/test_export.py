@@ -70,7 +70,8 @@ def test_an_ensemble(
     size = sum(parameter.numel() for parameter in run.assembly.model.parameters()) * 4
     assert exported.path.stat().st_size < size + 400_000, "weights, and a graph"
     worth = json.loads({entry.key: entry.value for entry in onnx.load(exported.path).metadata_props}["worth"])
-    assert worth["scores"]["fusion"]["factor"] == run.folder.worth().scores["fusion"].factor
+    assert run.worth is not None
+    assert worth["scores"]["fusion"]["factor"] == run.worth.scores["fusion"].factor
 
 
 def test_missing_streams(exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType) -> None:

@@ -83,4 +83,6 @@ def test_recordings(clip_run: SentimentModel, demo_clips: Path, tmp_path: Path) 
     assert mean.deviation == pytest.approx(0.0, abs=1e-6)
     assert one.deviation is None
     [explained] = selfmm.api.predict_each(tmp_path / "seeds", clip, explain=True)
+    assert isinstance(explained, selfmm.Prediction)
+    assert explained.explanation is not None
     assert explained.explanation.score == pytest.approx(one.score, abs=1e-6)

@@ -71,8 +71,10 @@ def test_clips_on_which_the_runs_disagree_have_a_wider_band(averaged: SentimentM
     np.testing.assert_allclose(width, fused.factor * np.hypot(fused.floor, table["deviation"][inside]))
     [prediction] = selfmm.api.predict_texts(averaged, ["I hate it"])
     complete = replace(prediction, worth=replace(worth, always=()))  # the band of a clip of words alone is not known
-    ends = {deviation: replace(complete, deviation=deviation).interval("fusion") for deviation in (0.0, 0.5)}
-    assert ends[0.5][1] - ends[0.5][0] > ends[0.0][1] - ends[0.0][0]
+    agreed, disputed = (replace(complete, deviation=deviation).interval("fusion") for deviation in (0.0, 0.5))
+    assert agreed is not None
+    assert disputed is not None
+    assert disputed[0] < agreed[0] < agreed[1] < disputed[1]
     row, content = complete.row(), complete.to_json()
     assert row["deviation"] == content["deviation"] == prediction.deviation
     assert (row["low"], row["high"]) == pytest.approx(complete.interval("fusion"))
@@ -98,7 +100,7 @@ def test_other_models_and_trained_encoders(
     parts = [selfmm.load(member).predict(planted, "test") for member in chosen]
     table = mean.predict(planted, "test")
     np.testing.assert_allclose(table["score"], sum(part["score"] for part in parts) / 3, atol=1e-5)
-    assert [name for name in table if name.startswith("score_")] == [], "LMF has no scores of modalities"
+    assert [name for name in table if str(name).startswith("score_")] == [], "LMF has no scores of modalities"
     model = mean.assembly.model
     assert isinstance(model, Ensemble)
     assert model.shared is None

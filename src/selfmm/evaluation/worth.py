@@ -238,7 +238,8 @@ class Scored:
     def rows(self, name: str, against: str, split: str) -> npt.NDArray[np.bool_]:
         """Return which of the N clips are in a split and have both a score and a label."""
         labels = self.labels.get(against, np.full(len(self.splits), math.nan))
-        return (self.splits == split) & np.isfinite(self.scores[name]) & np.isfinite(labels)
+        rows: npt.NDArray[np.bool_] = (self.splits == split) & np.isfinite(self.scores[name]) & np.isfinite(labels)
+        return rows
 
     def metrics(
         self, rows: Mapping[str, npt.NDArray[np.intp]], scale: Scale, neutral: float
